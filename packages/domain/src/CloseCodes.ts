@@ -1,0 +1,30 @@
+/**
+ * Why a gateway closes a socket, so that a client knows what to do. Ranges as Centrifugo has them: below 4500 a client
+ * should come back (with jitter), from 4500 on it should not without a change.
+ */
+export const closeCodes = {
+  /** The gateway is leaving: come back after a random part of `retry_jitter_ms`, any gateway will do. */
+  goingAway: { code: 4000, reason: "GOING_AWAY", reconnect: true },
+  /** Nothing came back from the client in time, not even a pong. */
+  idle: { code: 4001, reason: "IDLE", reconnect: true },
+  /** A part this gateway needs did not answer. */
+  unavailable: { code: 4002, reason: "UNAVAILABLE", reconnect: true },
+  /** Too slow to acknowledge, where replay can't help. */
+  tooSlow: { code: 4003, reason: "TOO_SLOW", reconnect: true },
+  /** A newer connection of the same client is there. Coming back would supersede it in turn. */
+  superseded: { code: 4500, reason: "SUPERSEDED", reconnect: false },
+  /** The request itself is wrong: client id, parameters, path. */
+  badRequest: { code: 4501, reason: "BAD_REQUEST", reconnect: false },
+  /** A frame larger than `welcome.limits.frame_bytes`. RFC 6455 has a code of its own for it. */
+  tooBig: { code: 1009, reason: "MESSAGE_TOO_BIG", reconnect: false },
+} as const satisfies Record<string, CloseReason>
+
+export interface CloseReason {
+  readonly code: number
+  readonly reason: string
+  readonly reconnect: boolean
+}
+
+/** Whether a client that saw this close should connect again by itself. Codes that are not ours: yes. */
+export const shouldReconnect = (code: number): boolean =>
+  Object.values<CloseReason>(closeCodes).find((known) => known.code === code)?.reconnect ?? (code < 4500 || code > 4999)

@@ -1,0 +1,82 @@
+/**
+ * Every error of this package, one class per cause. Each has a stable `code`, which is its row in `docs/errors.md`
+ * together with what the caller can do about it.
+ */
+import { Schema } from "effect"
+import { Incarnation } from "./Ids.ts"
+
+/** The log did not take or give records. Passing: the same call may be made again. */
+export class LogUnavailable extends Schema.TaggedError<LogUnavailable>()("LogUnavailable", {
+  code: Schema.tag("LOG_UNAVAILABLE"),
+  topic: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect(),
+}) {}
+
+/** A topic that nobody declared. Permanent: name it in the configuration. */
+export class UnknownTopic extends Schema.TaggedError<UnknownTopic>()("UnknownTopic", {
+  code: Schema.tag("UNKNOWN_TOPIC"),
+  topic: Schema.String,
+}) {}
+
+/** The partition belongs to another consumer now. What was not committed is read again by its new owner. */
+export class PartitionRevoked extends Schema.TaggedError<PartitionRevoked>()("PartitionRevoked", {
+  code: Schema.tag("PARTITION_REVOKED"),
+  topic: Schema.String,
+  partition: Schema.Int,
+}) {}
+
+export type LogError = LogUnavailable | UnknownTopic
+
+/** The registry did not answer. Passing. */
+export class RegistryUnavailable extends Schema.TaggedError<RegistryUnavailable>()("RegistryUnavailable", {
+  code: Schema.tag("REGISTRY_UNAVAILABLE"),
+  operation: Schema.String,
+  cause: Schema.Defect(),
+}) {}
+
+/** Another live pod holds this pod's id or channel. Start with a fresh pod id. */
+export class PodTaken extends Schema.TaggedError<PodTaken>()("PodTaken", {
+  code: Schema.tag("POD_TAKEN"),
+  pod: Schema.String,
+}) {}
+
+/** The mailbox store did not answer. Passing: puts and acks may be made again, twice is the same as once. */
+export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>()("MailboxUnavailable", {
+  code: Schema.tag("MAILBOX_UNAVAILABLE"),
+  operation: Schema.String,
+  cause: Schema.Defect(),
+}) {}
+
+/**
+ * The mailboxes were written against other topics: another incarnation, another partition count, or seqs beyond
+ * the log's end. Refuse to start: point the process at the store that belongs to this log, or begin with an empty one.
+ */
+export class StoreMismatch extends Schema.TaggedError<StoreMismatch>()("StoreMismatch", {
+  code: Schema.tag("STORE_MISMATCH"),
+  reason: Schema.Literals(["incarnation", "partitions", "beyond-end"]),
+  stored: Schema.String,
+  found: Schema.String,
+  incarnation: Incarnation,
+}) {}
+
+/** A datagram could not be sent. Counts as received by nobody. */
+export class ChannelUnavailable extends Schema.TaggedError<ChannelUnavailable>()("ChannelUnavailable", {
+  code: Schema.tag("CHANNEL_UNAVAILABLE"),
+  channel: Schema.String,
+  cause: Schema.Defect(),
+}) {}
+
+/** Stored bytes that are no record of ours. The record goes to quarantine with this reason; nothing else stops. */
+export class CorruptRecord extends Schema.TaggedError<CorruptRecord>()("CorruptRecord", {
+  code: Schema.tag("CORRUPT_RECORD"),
+  reason: Schema.String,
+}) {}
+
+/** A step that the status machine does not know from this state. Nothing has changed. */
+export class IllegalTransition extends Schema.TaggedError<IllegalTransition>()("IllegalTransition", {
+  code: Schema.tag("ILLEGAL_TRANSITION"),
+  from: Schema.Literals(["UNKNOWN", "OFFLINE", "REPLAYING", "LIVE"]),
+  step: Schema.String,
+  reason: Schema.Literals(["superseded", "no-such-arrow"]),
+}) {}

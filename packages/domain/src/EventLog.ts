@@ -1,0 +1,68 @@
+/**
+ * The log: partitioned topics of records, kept in order, read from any retained offset.
+ *
+ * Contract, checked by `eventLogSuite` of `@nimbus/domain/testing` for every implementation:
+ *
+ * - `publish` appends a chunk to one partition, whole and in order, at consecutive offsets; it succeeds once the
+ *   records are durable. Publishes to one partition are appended in the order in which they were called, retries
+ *   included. A failed publish may have been appended: publishing again may write the chunk twice.
+ * - Within a consumer group a partition has one owner at a time. A new member or a leaving one moves partitions:
+ *   the old owner's `read` stream ends and its `commit` fails with `PartitionRevoked`, then the new owner gets it.
+ * - A chunk covers the offsets `[from, next)` without a hole: what is not in `records` is not in the log. A `read`
+ *   that starts before the earliest retained offset starts there instead, and `from` tells. A reader that must not
+ *   miss anything compares `from` with the `next` it had before.
+ * - Reads are pulled: nothing is fetched ahead of demand beyond a bounded buffer.
+ */
+import { Context, type Effect, type Stream } from "effect"
+import type { LogError, PartitionRevoked } from "./Errors.ts"
+import type { Incarnation } from "./Ids.ts"
+import type { LogRecord, StoredRecord } from "./Records.ts"
+
+/** The records of one partition at offsets `[from, next)`. */
+export interface Chunk {
+  readonly partition: number
+  readonly from: number
+  readonly next: number
+  readonly records: ReadonlyArray<StoredRecord>
+}
+
+/** Where a read begins. `"committed"` is the group's commit, or the earliest where it has none. */
+export type Position = number | "earliest" | "committed"
+
+/** A partition while it is ours. */
+export interface AssignedPartition {
+  readonly topic: string
+  readonly partition: number
+  /** The group's commit: the next offset to read; `undefined` if there never was one or it has expired. */
+  readonly committed: Effect.Effect<number | undefined, LogError | PartitionRevoked>
+  /**
+   * Reads from `position` on; never ends but by revocation. To seek is to stop one read and start another; one read at a time.
+   */
+  read(position: Position): Stream.Stream<Chunk, LogError>
+  /** Commits: `next` is the next offset to read, and may be lower than an earlier commit. */
+  commit(next: number): Effect.Effect<void, LogError | PartitionRevoked>
+  /** Done once the partition is no longer ours. */
+  readonly revoked: Effect.Effect<void>
+}
+
+export class EventLog extends Context.Service<
+  EventLog,
+  {
+    /** The partition count, the same for every topic. */
+    readonly partitions: number
+    /** Which life of the topics this is. */
+    readonly incarnation: Incarnation
+    /** Appends a chunk; answers the offset of its first record. */
+    publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, LogError>
+    /** Joins a consumer group for as long as the scope lives; emits each partition when it is assigned. */
+    subscribe(topic: string, group: string): Stream.Stream<AssignedPartition, LogError>
+    /** Reads one partition without a group: for direct delivery and for tools. Never ends. */
+    tail(topic: string, partition: number, position: number | "earliest"): Stream.Stream<Chunk, LogError>
+    /** The first retained offset. */
+    earliest(topic: string, partition: number): Effect.Effect<number, LogError>
+    /** The offset after the last record. */
+    end(topic: string, partition: number): Effect.Effect<number, LogError>
+    /** A group's commit, seen from outside: for lag. */
+    committed(topic: string, group: string, partition: number): Effect.Effect<number | undefined, LogError>
+  }
+>()("@nimbus/domain/EventLog") {}

@@ -1,0 +1,170 @@
+/**
+ * What a client and a gateway say to each other over the native WebSocket: JSON, one frame a message, subprotocol
+ * `nimbus.v1`.
+ *
+ * Client to gateway: `event`, `ack`, `ping`. Gateway to client: `welcome`, `accepted`, `refused`, `results`, `status`,
+ * `lost`, `error`, `pong`. Shared by the door and the SDK, so that the two cannot drift.
+ */
+import { Result, Schema } from "effect"
+import { Cursor, Epoch, EventId, Incarnation, Seq } from "./Ids.ts"
+import { JourneyStep } from "./Journey.ts"
+import { EventName, Failure } from "./Records.ts"
+import { StatusName } from "./Status.ts"
+
+export const subprotocol = "nimbus.v1"
+
+/** Something for a handler to do. Without an id the gateway makes one and tells it in `accepted`. */
+export const EventFrame = Schema.Struct({
+  type: Schema.Literal("event"),
+  id: Schema.optionalKey(EventId),
+  name: EventName,
+  data: Schema.optionalKey(Schema.Json),
+})
+export type EventFrame = typeof EventFrame.Type
+
+/** Everything up to `seq` is the client's own now. */
+export const AckFrame = Schema.Struct({ type: Schema.Literal("ack"), seq: Seq })
+export type AckFrame = typeof AckFrame.Type
+export const PingFrame = Schema.Struct({ type: Schema.Literal("ping") })
+export type PingFrame = typeof PingFrame.Type
+
+export const ClientFrame = Schema.Union([EventFrame, AckFrame, PingFrame])
+export type ClientFrame = typeof ClientFrame.Type
+
+export const Welcome = Schema.Struct({
+  type: Schema.Literal("welcome"),
+  clientId: Schema.String,
+  epoch: Epoch,
+  status: StatusName,
+  /** Remember it beside the last seq, and give both when coming back (`after`, `log`). */
+  log: Incarnation,
+  /** Where this session starts: everything up to here is taken as received. */
+  after: Cursor,
+  limits: Schema.Struct({
+    frame_bytes: Schema.Int,
+    window_results: Schema.Int,
+    events_per_second: Schema.Int,
+    idle_timeout_ms: Schema.Int,
+  }),
+})
+export type Welcome = typeof Welcome.Type
+
+/** The log has these events. */
+export const Accepted = Schema.Struct({ type: Schema.Literal("accepted"), ids: Schema.Array(EventId) })
+export type Accepted = typeof Accepted.Type
+
+/** This event was not taken, and sending it again as it is will not help. */
+export const Refused = Schema.Struct({
+  type: Schema.Literal("refused"),
+  id: Schema.optionalKey(Schema.String),
+  code: Schema.String,
+  message: Schema.String,
+})
+export type Refused = typeof Refused.Type
+
+export const ResultItem = Schema.Struct({
+  seq: Seq,
+  id: EventId,
+  name: EventName,
+  data: Schema.optionalKey(Schema.Json),
+  error: Schema.optionalKey(Failure),
+  journey: Schema.optionalKey(Schema.Array(JourneyStep)),
+})
+export type ResultItem = typeof ResultItem.Type
+
+export const Results = Schema.Struct({ type: Schema.Literal("results"), items: Schema.Array(ResultItem) })
+export type Results = typeof Results.Type
+
+export const StatusFrame = Schema.Struct({ type: Schema.Literal("status"), status: StatusName })
+export type StatusFrame = typeof StatusFrame.Type
+
+/** Results after `after` up to `upTo` were removed by retention before the client had them. No `upTo`: range unknown. */
+export const Lost = Schema.Struct({
+  type: Schema.Literal("lost"),
+  after: Cursor,
+  upTo: Schema.optionalKey(Seq),
+})
+export type Lost = typeof Lost.Type
+
+/** Something the client said was wrong; the connection goes on unless a close follows. */
+export const ErrorFrame = Schema.Struct({ type: Schema.Literal("error"), code: Schema.String, message: Schema.String })
+export type ErrorFrame = typeof ErrorFrame.Type
+
+export const Pong = Schema.Struct({ type: Schema.Literal("pong") })
+
+export const ServerFrame = Schema.Union([Welcome, Accepted, Refused, Results, StatusFrame, Lost, ErrorFrame, Pong])
+export type ServerFrame = typeof ServerFrame.Type
+
+/** What is wrong with a frame. */
+export interface BadFrame {
+  readonly code: "NOT_JSON" | "BAD_FRAME"
+  readonly message: string
+  /** The id of the event that it seems to be, so that the refusal can name it. */
+  readonly id: string | undefined
+}
+
+const decodeClientFrame = Schema.decodeUnknownResult(ClientFrame)
+
+/**
+ * Reads what a client sent. The usual event and ack are recognised by hand, as the schema would (a property holds the
+ * two together); everything else goes through the schema, which words the error.
+ */
+export const parseClientFrame = (text: string): Result.Result<ClientFrame, BadFrame> => {
+  let frame: unknown
+  try {
+    frame = JSON.parse(text)
+  } catch (error) {
+    return Result.fail({
+      code: "NOT_JSON",
+      message: error instanceof Error ? error.message : String(error),
+      id: undefined,
+    })
+  }
+  if (isUsualFrame(frame)) return Result.succeed(frame)
+  return Result.mapError(decodeClientFrame(frame), (error) => ({
+    code: "BAD_FRAME" as const,
+    message: error.message,
+    id: idOf(frame),
+  }))
+}
+
+const isUsualFrame = (u: unknown): u is EventFrame | AckFrame => {
+  if (typeof u !== "object" || u === null || !("type" in u)) return false
+  if (u.type === "ack") return "seq" in u && typeof u.seq === "number" && Number.isSafeInteger(u.seq) && u.seq >= 0
+  if (u.type !== "event" || !("id" in u) || !("name" in u)) return false
+  return isShortString(u.id) && isShortString(u.name)
+}
+
+const isShortString = (u: unknown): boolean => typeof u === "string" && u.length >= 1 && u.length <= 128
+
+const idOf = (u: unknown): string | undefined =>
+  typeof u === "object" && u !== null && "id" in u && typeof u.id === "string" ? u.id.slice(0, 128) : undefined
+
+const decodeServerFrame = Schema.decodeUnknownResult(ServerFrame)
+
+/** Reads what a gateway sent; for the SDK. A `results` frame is trusted past its type: its bytes come from our own encoder. */
+export const parseServerFrame = (text: string): Result.Result<ServerFrame, BadFrame> => {
+  let frame: unknown
+  try {
+    frame = JSON.parse(text)
+  } catch (error) {
+    return Result.fail({
+      code: "NOT_JSON",
+      message: error instanceof Error ? error.message : String(error),
+      id: undefined,
+    })
+  }
+  if (isResults(frame)) return Result.succeed(frame)
+  return Result.mapError(decodeServerFrame(frame), (error) => ({
+    code: "BAD_FRAME" as const,
+    message: error.message,
+    id: undefined,
+  }))
+}
+
+const isResults = (u: unknown): u is Results =>
+  typeof u === "object" && u !== null && "type" in u && u.type === "results" && "items" in u && Array.isArray(u.items)
+
+const encoder = new TextEncoder()
+export const resultsPrefix = encoder.encode(`{"type":"results","items":[`)
+export const resultsSuffix = encoder.encode("]}")

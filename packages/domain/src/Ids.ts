@@ -1,0 +1,48 @@
+/**
+ * The names of things: who, which connection, where in the log.
+ *
+ * Every id is branded, so that a pod is never taken for a client nor an offset for an epoch. The hot paths
+ * make `Seq`s from digits they have checked themselves; everything else goes through the schemas.
+ */
+import { Schema } from "effect"
+
+/** A client, for life: 1 to 128 characters of `A-Za-z0-9._:@-`. It is the key of every record of that client. */
+export const ClientId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:@-]{1,128}$/)).pipe(
+  Schema.brand("ClientId"),
+)
+export type ClientId = typeof ClientId.Type
+
+const nonNegative = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** One connection of one client. Epochs of a client only grow, across a wiped registry too. */
+export const Epoch = nonNegative.pipe(Schema.brand("Epoch"))
+export type Epoch = typeof Epoch.Type
+
+/** The offset, in the events topic, of the event or barrier that caused a record. Grows along a partition; not dense. */
+export const Seq = nonNegative.pipe(Schema.brand("Seq"))
+export type Seq = typeof Seq.Type
+
+/**
+ * "Everything up to here": a seq, or -1 for nothing yet. `delivered`, `acked`, `floor` and a client's `after` are
+ * cursors.
+ */
+export const Cursor = Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)).pipe(Schema.brand("Cursor"))
+export type Cursor = typeof Cursor.Type | Seq
+
+/** The cursor before the first record. */
+export const start: Cursor = Cursor.make(-1)
+
+/** One gateway process. Fresh per process: an id is never used by two. */
+export const PodId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]{1,128}$/)).pipe(Schema.brand("PodId"))
+export type PodId = typeof PodId.Type
+
+/** Names one event of one client; chosen by the client, or by the gateway where it has none. The handler's idempotency key. */
+export const EventId = Schema.String.check(Schema.isBetweenLength(1, 128)).pipe(Schema.brand("EventId"))
+export type EventId = typeof EventId.Type
+
+/** One life of the topics. Seqs of different incarnations must not be compared. */
+export const Incarnation = Schema.String.check(Schema.isBetweenLength(1, 256)).pipe(Schema.brand("Incarnation"))
+export type Incarnation = typeof Incarnation.Type
+
+/** Brands a number already known to be a non-negative safe integer: a log offset, or digits just parsed. */
+export const seqUnsafe = (n: number): Seq => n as Seq

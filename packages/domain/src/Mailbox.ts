@@ -1,0 +1,95 @@
+/**
+ * The mailboxes: per client the records not yet acknowledged, by seq, and per partition of the dlq the offset that
+ * has been put.
+ *
+ * Contract, checked by `mailboxSuite` of `@nimbus/domain/testing`:
+ *
+ * - `put` is one atomic step: compare the partition's stored offset, put the records, advance the offset. If the
+ *   stored offset differs nothing is put. Records come in any order of seq; putting one twice is the same as once,
+ *   and at or below `acked` or `floor` it is nothing.
+ * - `acked` and `floor` only rise. `floor` rises in the same step as the limits remove the oldest prefix.
+ * - A page is read at one moment: its records are in order and without a hole above `after`.
+ * - The store as a whole may roll back (a failover): everything in it then is older, offsets included.
+ */
+import { Context, type Effect } from "effect"
+import type { MailboxUnavailable, StoreMismatch } from "./Errors.ts"
+import type { ClientId, Cursor, Incarnation, Seq } from "./Ids.ts"
+import type { Item } from "./Records.ts"
+
+export interface MailboxRecord extends Item {
+  readonly clientId: ClientId
+  /** When the dlq took it, in ms since 1970: for the age limit. */
+  readonly timestamp: number
+}
+
+export interface Put {
+  /** The stored offset that must hold; `undefined`: nothing may be stored yet. */
+  readonly expected: number | undefined
+  /** The stored offset afterwards. */
+  readonly next: number
+  readonly records: ReadonlyArray<MailboxRecord>
+  /**
+   * The dlq no longer held `expected`: what was between is gone, all of it below this seq. Clients of the partition
+   * that have not got so far are told `lost`, range unknown.
+   */
+  readonly hole?: Seq | undefined
+}
+
+/** `Differs`: another owner was here or the store rolled back. Go on from `stored`, or the earliest. */
+export type PutOutcome = { readonly _tag: "Stored" } | { readonly _tag: "Differs"; readonly stored: number | undefined }
+
+export interface PageLimit {
+  readonly results: number
+  readonly bytes: number
+}
+
+export interface Page {
+  /** In order of seq, all above `after` and above `acked`. */
+  readonly records: ReadonlyArray<Item>
+  /** Nothing is left above the last of them. */
+  readonly short: boolean
+  readonly acked: Cursor
+  /** Everything up to here was removed by the limits if it was not acknowledged. -1: nothing was. */
+  readonly floor: Cursor
+  /** Records of any client of this partition below this seq may be missing. -1: none are. */
+  readonly hole: Cursor
+}
+
+/** What waits in one mailbox: for the status page and the command line. */
+export interface MailboxStats {
+  readonly results: number
+  readonly bytes: number
+  readonly acked: Cursor
+  readonly floor: Cursor
+}
+
+export class Mailbox extends Context.Service<
+  Mailbox,
+  {
+    /**
+     * Called once before anything else: binds the store to this log, or refuses. `ends` are the end offsets of the
+     * events topic by partition; a stored seq at or beyond them belongs to another log.
+     */
+    claim(log: {
+      readonly incarnation: Incarnation
+      readonly partitions: number
+      readonly ends: ReadonlyArray<number>
+    }): Effect.Effect<void, StoreMismatch | MailboxUnavailable>
+    /** The dlq offset stored for a partition: the next one to put. */
+    offset(partition: number): Effect.Effect<number | undefined, MailboxUnavailable>
+    put(partition: number, put: Put): Effect.Effect<PutOutcome, MailboxUnavailable>
+    /** The lowest records above `after` (and above `acked`), up to the limit but at least one if there is any. */
+    page(clientId: ClientId, after: Cursor, limit: PageLimit): Effect.Effect<Page, MailboxUnavailable>
+    /** Trims each mailbox up to the client's cumulative ack. */
+    ack(
+      acks: ReadonlyArray<{ readonly clientId: ClientId; readonly seq: Cursor }>,
+    ): Effect.Effect<void, MailboxUnavailable>
+    /** For each, whether there is a record or a loss above `after`. In the order asked. */
+    waiting(
+      asked: ReadonlyArray<{ readonly clientId: ClientId; readonly after: Cursor }>,
+    ): Effect.Effect<ReadonlyArray<boolean>, MailboxUnavailable>
+    /** Enforces the age limit as of `now_ms`; answers how many records went. Called now and then. */
+    expire(now_ms: number): Effect.Effect<number, MailboxUnavailable>
+    stats(clientId: ClientId): Effect.Effect<MailboxStats, MailboxUnavailable>
+  }
+>()("@nimbus/domain/Mailbox") {}

@@ -1,0 +1,23 @@
+/**
+ * Datagrams to one gateway. They may be lost, delayed and reordered; nothing is kept.
+ *
+ * Contract, checked by `podChannelSuite` of `@nimbus/domain/testing`: a publish that answers `false` was received by
+ * nobody. `true` promises nothing. A subscriber that falls behind loses whole publishes, and those answer `false`
+ * where the implementation can tell.
+ */
+import { Context, type Effect, type Scope, type Stream } from "effect"
+import type { ChannelUnavailable } from "./Errors.ts"
+import type { PodId } from "./Ids.ts"
+import type { PodMessage } from "./Records.ts"
+
+export class PodChannel extends Context.Service<
+  PodChannel,
+  {
+    /** Sends a batch to a pod in one go; answers whether anyone received it. */
+    publish(pod: PodId, messages: ReadonlyArray<PodMessage>): Effect.Effect<boolean, ChannelUnavailable>
+    /** From the moment this is done, what is published to the pod comes in on the stream, in batches. */
+    subscribe(
+      pod: PodId,
+    ): Effect.Effect<Stream.Stream<ReadonlyArray<PodMessage>, ChannelUnavailable>, ChannelUnavailable, Scope.Scope>
+  }
+>()("@nimbus/domain/PodChannel") {}

@@ -1,0 +1,172 @@
+/**
+ * The records of the protocol and their wire formats.
+ *
+ * Every record's key is the client id, and its value is JSON that is encoded once and then carried as bytes:
+ *
+ * ```
+ * events topic        {"type":"event","id":"e1","name":"sq","data":{"number":7}}       Event
+ *                     {"type":"message","id":"m1","name":"news","data":…}              Event, from a Publisher
+ *                     {"type":"barrier","epoch":1790000000000,"pod":"p1"}              Barrier
+ * results, dlq topics {"seq":12,"id":"e1","name":"sq","data":{"result":49}}            Result
+ * and mailboxes       {"seq":12,"id":"e1","name":"sq","error":{"code":…,"message":…}}  Result of a failure
+ *                     {"seq":12,"barrier":{"epoch":1790000000000,"pod":"p1"}}          Barrier, on its way
+ * ```
+ *
+ * A result's bytes are the very item that the client gets in a `results` frame. Its seq stands first, in this one
+ * spelling, so that routers and mailboxes read it (`peek`) without parsing the rest.
+ */
+import { Result as Res, Schema } from "effect"
+import { CorruptRecord } from "./Errors.ts"
+import { ClientId, Cursor, Epoch, EventId, PodId, Seq, seqUnsafe } from "./Ids.ts"
+
+/** Beside a record's bytes, never inside them: the event's journey. */
+export type Headers = Readonly<Record<string, string>>
+
+/** A record to be written. `value` must not be changed after it was handed over. */
+export interface LogRecord {
+  readonly key: string
+  readonly value: Uint8Array
+  readonly headers?: Headers | undefined
+}
+
+/** A record as the log holds it. `timestamp` is the log's, in ms since 1970. */
+export interface StoredRecord extends LogRecord {
+  readonly offset: number
+  readonly timestamp: number
+}
+
+/** One record of one client on its way to it: what a push carries and what a mailbox keeps. */
+export interface Item {
+  readonly seq: Seq
+  readonly value: Uint8Array
+  readonly headers?: Headers | undefined
+}
+
+/** The name of an event's handler, or of a message: 1 to 128 characters. */
+export const EventName = Schema.String.check(Schema.isBetweenLength(1, 128))
+
+/** What a client sent (`event`), or another service (`message`, which no handler sees). */
+export const Event = Schema.Struct({
+  type: Schema.Literals(["event", "message"]),
+  id: EventId,
+  name: EventName,
+  data: Schema.Json,
+})
+export type Event = typeof Event.Type
+
+/** A question to the whole pipeline: when this comes out of the mailbox, nothing of the client is left before it. */
+export const Barrier = Schema.Struct({ type: Schema.Literal("barrier"), epoch: Epoch, pod: PodId })
+export type Barrier = typeof Barrier.Type
+
+export const EventRecord = Schema.Union([Event, Barrier])
+export type EventRecord = typeof EventRecord.Type
+
+/** Why an event has no data in its result. Codes are rows of `docs/errors.md`. */
+export const Failure = Schema.Struct({ code: Schema.String, message: Schema.String })
+export type Failure = typeof Failure.Type
+
+export const Result = Schema.Struct({
+  seq: Seq,
+  id: EventId,
+  name: EventName,
+  data: Schema.optionalKey(Schema.Json),
+  error: Schema.optionalKey(Failure),
+})
+export type Result = typeof Result.Type
+
+/** A barrier with its seq, in the results and dlq topics and in mailboxes. */
+export const PlacedBarrier = Schema.Struct({ seq: Seq, barrier: Schema.Struct({ epoch: Epoch, pod: PodId }) })
+export type PlacedBarrier = typeof PlacedBarrier.Type
+
+/**
+ * A push states a fact: nothing of this client lies between `prev` and `seq`.
+ */
+export interface Push extends Item {
+  readonly _tag: "Push"
+  readonly clientId: ClientId
+  readonly prev: Seq
+}
+/** A hint: there may be something in the mailbox. */
+export const Mail = Schema.TaggedStruct("Mail", { clientId: ClientId })
+export type Mail = typeof Mail.Type
+export type PodMessage = Push | Mail
+
+/** The client has everything up to `seq`. Cumulative. */
+export const Ack = Schema.TaggedStruct("Ack", { clientId: ClientId, seq: Cursor })
+export type Ack = { readonly _tag: "Ack"; readonly clientId: ClientId; readonly seq: Cursor }
+/** This pod can't take the client's pushes now. */
+export const Nack = Schema.TaggedStruct("Nack", { clientId: ClientId })
+export type Nack = typeof Nack.Type
+export type AckMessage = Ack | Nack
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder("utf-8", { fatal: true })
+
+export const encode = (record: EventRecord | Result | PlacedBarrier): Uint8Array =>
+  encoder.encode(JSON.stringify(record))
+
+/** A result's bytes: `seq` first, whatever order the caller's fields have. */
+export const encodeResult = (result: Result): Uint8Array =>
+  encoder.encode(
+    result.error === undefined
+      ? `{"seq":${result.seq},"id":${JSON.stringify(result.id)},"name":${JSON.stringify(result.name)},"data":${JSON.stringify(result.data ?? null)}}`
+      : `{"seq":${result.seq},"id":${JSON.stringify(result.id)},"name":${JSON.stringify(result.name)},"error":${JSON.stringify(result.error)}}`,
+  )
+
+/** A barrier as it leaves the event consumer. */
+export const encodePlacedBarrier = (seq: Seq, barrier: { readonly epoch: Epoch; readonly pod: PodId }): Uint8Array =>
+  encoder.encode(`{"seq":${seq},"barrier":{"epoch":${barrier.epoch},"pod":${JSON.stringify(barrier.pod)}}}`)
+
+const corrupt = (reason: string) => Res.fail(new CorruptRecord({ reason }))
+
+const json = (value: Uint8Array): Res.Result<unknown, CorruptRecord> => {
+  try {
+    return Res.succeed(JSON.parse(decoder.decode(value)))
+  } catch (error) {
+    return corrupt(error instanceof Error ? error.message : String(error))
+  }
+}
+
+const decodeWith = <A, I>(schema: Schema.Codec<A, I>) => {
+  const decode = Schema.decodeUnknownResult(schema)
+  return (value: Uint8Array): Res.Result<A, CorruptRecord> =>
+    Res.flatMap(json(value), (u) => Res.mapError(decode(u), (e) => new CorruptRecord({ reason: e.message })))
+}
+
+/** Decodes a record of the events topic: an event, a message or a barrier. */
+export const decodeEvent = decodeWith(EventRecord)
+export const decodeResult = decodeWith(Result)
+export const decodePlacedBarrier = decodeWith(PlacedBarrier)
+
+const prefix = encoder.encode(`{"seq":`)
+const comma = 44
+const quote = 34
+const letterB = 98
+/** `,"id":` and `,"barrier":` differ in their third byte; a valid record has more than this after its digits. */
+const shortestTail = 8
+
+/**
+ * The seq of a record of the results or dlq topic, from its first bytes; `undefined` where they are not ours.
+ * Results return through one number to keep the hot path free of objects: see `isBarrier`.
+ */
+export const peekSeq = (value: Uint8Array): Seq | undefined => {
+  const length = value.length
+  for (let i = 0; i < prefix.length; i++) if (value[i] !== prefix[i]) return undefined
+  let i = prefix.length
+  let seq = 0
+  for (; i < length; i++) {
+    const digit = value[i]! - 48
+    if (digit < 0 || digit > 9) break
+    seq = seq * 10 + digit
+  }
+  if (i === prefix.length || i - prefix.length > 16 || seq > Number.MAX_SAFE_INTEGER) return undefined
+  if (i + shortestTail > length || value[i] !== comma || value[i + 1] !== quote) return undefined
+  return seqUnsafe(seq)
+}
+
+/** Whether a record whose seq was peeked is a barrier. */
+export const isBarrier = (value: Uint8Array): boolean => {
+  let i = prefix.length
+  while (value[i] !== comma && i < value.length) i++
+  return value[i + 2] === letterB
+}

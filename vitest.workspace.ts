@@ -1,0 +1,19 @@
+import { defineConfig } from "vitest/config"
+
+// Vitest has no workspace files any more: this is the configuration, one project per package.
+const project = (name: string, root: string) => ({
+  test: { name, root, include: ["src/**/*.test.ts"], testTimeout: 20_000, hookTimeout: 30_000 },
+})
+
+export default defineConfig({
+  test: {
+    projects: [
+      project("domain", "packages/domain"),
+      project("adapters", "packages/adapters"),
+      project("gateway", "packages/gateway"),
+      project("pipeline", "packages/pipeline"),
+      project("client", "packages/client"),
+      project("nimbus", "packages/nimbus"),
+    ],
+  },
+})
