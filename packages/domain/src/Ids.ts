@@ -46,3 +46,6 @@ export type Incarnation = typeof Incarnation.Type
 
 /** Brands a number already known to be a non-negative safe integer: a log offset, or digits just parsed. */
 export const seqUnsafe = (n: number): Seq => n as Seq
+
+/** Brands a record key of a topic that only our own consumers write: it was a `ClientId` when it came in by a door. */
+export const clientIdUnsafe = (key: string): ClientId => key as ClientId

@@ -1,0 +1,336 @@
+/**
+ * The session: one connection of one client at one gateway (the doorman's core).
+ *
+ * ```
+ *   mailbox pages ──▶ ┌──────────── session ───────────┐ ──▶ Deliver (to the client, in order)
+ *   pushes        ──▶ │ delivered, acked, window       │ ──▶ Read, PublishBarrier
+ *   client's acks ──▶ │ held: pushes that can't be     │ ──▶ Ack, Nack (to the router), Trim (to the mailbox)
+ *   Mail, ticks   ──▶ │ delivered yet                  │ ──▶ Status, Lost, Welcome (told to the client), Sweep
+ *                     └────────────────────────────────┘
+ * ```
+ *
+ * `delivered` starts at max(`after`, the mailbox's `acked`, -1). In any state two rules deliver, each safe alone; both
+ * set `delivered = seq`:
+ * - *from the mailbox*: the lowest record above `delivered`, read page by page;
+ * - *from a push*: `prev` ≤ `delivered` < `seq`.
+ *
+ * Invariants:
+ * 1. What is delivered has growing seqs, and nothing of this client lies between one and the next.
+ * 2. At most `window` results are delivered and not acknowledged by the client; while it is full nothing is delivered.
+ * 3. Only the client's own ack is passed on. A repeated push repeats the last ack, never a higher one.
+ * 4. A push that can't be delivered now is held, or dropped and nacked; what is held is tried again, by rule, whenever
+ *    `delivered` or the window moves.
+ * 5. LIVE only after the own barrier was read from the mailbox. Anything unexpected leads back to REPLAYING, which reads
+ *    the mailbox and sends another barrier.
+ *
+ * Deterministic; no I/O, clock or randomness. It updates its own state in place; the shell carries out what it takes
+ * from `take`, in that order.
+ */
+import { Result } from "effect"
+import { type ClientId, type Cursor, type Epoch, type PodId, type Seq, seqUnsafe, start } from "./Ids.ts"
+import type { SessionLimits } from "./Limits.ts"
+import type { Page, PageLimit } from "./Mailbox.ts"
+import { decodePlacedBarrier, type Item, isBarrier, type Push } from "./Records.ts"
+import { type Status, type StatusName, Step, transition } from "./Status.ts"
+import { Held } from "./internal/Held.ts"
+import { Window } from "./internal/Window.ts"
+
+export type Output =
+  /** The session knows where it starts: `after` counts as received. */
+  | { readonly _tag: "Welcome"; readonly after: Cursor }
+  | { readonly _tag: "Deliver"; readonly items: ReadonlyArray<Item> }
+  | { readonly _tag: "Status"; readonly status: StatusName }
+  /** Retention removed results after `after` up to `upTo`; no `upTo`: range unknown. */
+  | { readonly _tag: "Lost"; readonly after: Cursor; readonly upTo: Seq | undefined }
+  /** Read a page of the mailbox, then `page` or `pageFailed`. One at a time. */
+  | { readonly _tag: "Read"; readonly after: Cursor; readonly limit: PageLimit }
+  | { readonly _tag: "PublishBarrier"; readonly again: boolean }
+  /** To the router. */
+  | { readonly _tag: "Ack"; readonly seq: Cursor }
+  | { readonly _tag: "Nack" }
+  /** To the mailbox, soon. */
+  | { readonly _tag: "Trim"; readonly seq: Cursor }
+  /** Write this session to the registry now: somebody else's barrier came by. */
+  | { readonly _tag: "Sweep" }
+
+export interface SessionOptions {
+  readonly clientId: ClientId
+  readonly epoch: Epoch
+  readonly pod: PodId
+  /** The client's own: everything up to here it has. */
+  readonly after: Cursor
+  readonly limits: SessionLimits
+}
+
+export class Session {
+  readonly clientId: ClientId
+  readonly epoch: Epoch
+  readonly pod: PodId
+  private readonly limits: SessionLimits
+  private state: Status
+  private told: StatusName = "REPLAYING"
+  private opening = true
+  private delivered: Cursor
+  private acked: Cursor
+  private readonly window: Window
+  private readonly held: Held
+  private stalled = false
+  private reading = false
+  /** There may be more above `delivered` than was read. */
+  private more = true
+  private ticksSinceRead = 0
+  private barrier: { age_ticks: number; timeout_ticks: number } | undefined = undefined
+  private toldHole: Cursor = start
+  private outputs: Array<Output> = []
+  private delivering: Array<Item> | undefined = undefined
+
+  constructor(options: SessionOptions) {
+    this.clientId = options.clientId
+    this.epoch = options.epoch
+    this.pod = options.pod
+    this.limits = options.limits
+    this.delivered = options.after
+    this.acked = options.after
+    this.window = new Window(options.limits.window_results, options.limits.window_bytes)
+    this.held = new Held(options.limits.held_results, options.limits.held_bytes)
+    this.state = { _tag: "REPLAYING", epoch: options.epoch, pod: options.pod }
+    this.readOn()
+  }
+
+  get status(): StatusName {
+    return this.state._tag
+  }
+
+  /** Everything up to here was delivered: what a pong to a ping sent now acknowledges. */
+  get upTo(): Cursor {
+    return this.delivered
+  }
+
+  /** The client's cumulative ack. */
+  get acknowledged(): Cursor {
+    return this.acked
+  }
+
+  /** Results sent and not acknowledged, and pushes held. */
+  get size(): { readonly window: number; readonly held: number } {
+    return { window: this.window.results, held: this.held.results }
+  }
+
+  /** What to do, in order, since the last call. */
+  take(): ReadonlyArray<Output> {
+    const outputs = this.outputs
+    if (outputs.length > 0) this.outputs = []
+    this.delivering = undefined
+    return outputs
+  }
+
+  /** A push from the router. */
+  push(push: Push): void {
+    if (push.seq <= this.delivered && !this.opening) {
+      if (this.acked > start) this.emit({ _tag: "Ack", seq: this.acked })
+      return
+    }
+    if (this.opening || push.prev > this.delivered || !this.mayDeliver()) return this.hold(push)
+    this.deliver(push)
+    if (this.held.results > 0) this.tryHeld()
+  }
+
+  /** A page of the mailbox, as asked for by `Read`. */
+  page(page: Page): void {
+    this.reading = false
+    this.more = this.more || !page.short
+    if (this.opening) this.open(page)
+    this.passLosses(page)
+    const whole = this.deliverPage(page.records)
+    this.tryHeld()
+    if (!whole) this.more = true
+    if (whole && page.short && this.state._tag === "REPLAYING" && this.barrier === undefined) this.sendBarrier()
+    this.tellStatus()
+    this.readOn()
+  }
+
+  /** The page could not be read. The next tick tries again. */
+  pageFailed(): void {
+    this.reading = false
+    this.more = true
+  }
+
+  /** There may be something in the mailbox: a `Mail`, or the sweep found it waiting. */
+  mail(): void {
+    this.more = true
+    this.readOn()
+  }
+
+  /** The client has everything up to `seq`; `false` if it can't, for that was never sent. */
+  ack(seq: Seq | Cursor): boolean {
+    if (this.opening || seq > this.delivered) return false
+    if (seq <= this.acked) return true
+    this.window.acknowledge(seq)
+    this.acknowledge(this.window.results === 0 ? this.delivered : seq)
+    this.tryHeld()
+    this.readOn()
+    return true
+  }
+
+  /** The door can't write to the socket now: like a full window. */
+  stall(): void {
+    this.stalled = true
+  }
+
+  /** It can again. */
+  drain(): void {
+    this.stalled = false
+    this.tryHeld()
+    this.readOn()
+  }
+
+  /** Time passes. While REPLAYING the mailbox is read now and then, and a barrier that did not come back is sent again. */
+  tick(): void {
+    if (this.state._tag !== "REPLAYING") return
+    if (++this.ticksSinceRead >= this.limits.read_every_ticks) this.more = true
+    this.readOn()
+    if (this.barrier !== undefined && ++this.barrier.age_ticks >= this.barrier.timeout_ticks) {
+      const timeout_ticks = Math.min(this.barrier.timeout_ticks * 2, this.limits.barrier_timeout_max_ticks)
+      this.barrier = { age_ticks: 0, timeout_ticks }
+      this.emit({ _tag: "PublishBarrier", again: true })
+    }
+  }
+
+  private open(page: Page): void {
+    this.opening = false
+    if (page.acked > this.delivered) this.delivered = page.acked
+    this.acked = this.delivered
+    this.emit({ _tag: "Welcome", after: this.delivered })
+    // The client's own `after` is an ack of all up to it.
+    if (this.delivered > page.acked) this.emit({ _tag: "Trim", seq: this.delivered })
+  }
+
+  /** What retention removed is told, never passed over in silence. */
+  private passLosses(page: Page): void {
+    if (page.hole > this.toldHole && page.hole > this.delivered) {
+      this.toldHole = page.hole
+      this.emit({ _tag: "Lost", after: this.delivered, upTo: undefined })
+    }
+    if (page.floor > this.delivered) {
+      this.emit({ _tag: "Lost", after: this.delivered, upTo: seqUnsafe(page.floor) })
+      this.moveTo(page.floor)
+    }
+  }
+
+  /** *From the mailbox*: the lowest record above `delivered`. `false` if the window filled up before the end. */
+  private deliverPage(records: ReadonlyArray<Item>): boolean {
+    for (const item of records) {
+      if (item.seq <= this.delivered) continue
+      if (isBarrier(item.value)) this.passBarrier(item)
+      else if (!this.mayDeliver()) return false
+      else {
+        this.fallBack()
+        this.deliver(item)
+      }
+    }
+    return true
+  }
+
+  private passBarrier(item: Item): void {
+    const placed = Result.getOrThrow(decodePlacedBarrier(item.value))
+    this.fallBack()
+    this.moveTo(item.seq)
+    if (placed.barrier.epoch === this.epoch && placed.barrier.pod === this.pod) {
+      this.barrier = undefined
+      this.move(Step.cases.GoLive.make({ epoch: this.epoch, pod: this.pod }))
+    } else this.emit({ _tag: "Sweep" })
+  }
+
+  private mayDeliver(): boolean {
+    return !this.stalled && this.window.isOpen
+  }
+
+  private deliver(item: Item): void {
+    this.delivered = item.seq
+    this.window.add(item.seq, item.value.length)
+    if (this.delivering === undefined) {
+      this.delivering = []
+      this.outputs.push({ _tag: "Deliver", items: this.delivering })
+    }
+    this.delivering.push(item)
+  }
+
+  /** Passes over what is no result: a barrier, or a range that is lost. */
+  private moveTo(seq: Cursor): void {
+    this.delivered = seq
+    if (this.window.results === 0) this.acknowledge(seq)
+  }
+
+  private acknowledge(seq: Cursor): void {
+    this.acked = seq
+    this.emit({ _tag: "Ack", seq })
+    if (this.state._tag === "REPLAYING") this.emit({ _tag: "Trim", seq })
+  }
+
+  private hold(push: Push): void {
+    const isGap = !this.opening && push.prev > this.delivered
+    if (!this.held.add(push)) {
+      this.emit({ _tag: "Nack" })
+      this.lookForMail()
+    } else if (isGap) this.lookForMail()
+  }
+
+  private lookForMail(): void {
+    this.more = true
+    this.fallBack()
+    this.tellStatus()
+    this.readOn()
+  }
+
+  private tryHeld(): void {
+    for (;;) {
+      const push = this.held.next(this.delivered)
+      if (push === undefined || push.prev > this.delivered || !this.mayDeliver()) return
+      this.held.remove()
+      this.deliver(push)
+    }
+  }
+
+  private sendBarrier(): void {
+    this.barrier = { age_ticks: 0, timeout_ticks: this.limits.barrier_timeout_ticks }
+    this.emit({ _tag: "PublishBarrier", again: false })
+  }
+
+  private fallBack(): void {
+    if (this.state._tag === "LIVE") this.move(Step.cases.FallBack.make({ epoch: this.epoch, pod: this.pod }))
+  }
+
+  private move(step: Step): void {
+    this.state = Result.getOrThrow(transition(this.state, step)) ?? this.state
+  }
+
+  /** Tells a change once it has settled: a barrier met while LIVE leads to REPLAYING and back within one page. */
+  private tellStatus(): void {
+    if (this.state._tag === this.told) return
+    this.told = this.state._tag
+    this.emit({ _tag: "Status", status: this.told })
+  }
+
+  /** Reads the next page while earlier ones await their acks, once a quarter of the window is free. */
+  private readOn(): void {
+    if (!this.more || this.reading || this.stalled) return
+    const room = this.window.room
+    if (room.results < this.limits.window_results / 4 && this.window.results > 0) return
+    this.reading = true
+    this.more = false
+    this.ticksSinceRead = 0
+    this.emit({
+      _tag: "Read",
+      after: this.delivered,
+      limit: {
+        results: Math.max(1, Math.min(this.limits.page_results, room.results)),
+        bytes: Math.max(1, Math.min(this.limits.page_bytes, room.bytes)),
+      },
+    })
+  }
+
+  private emit(output: Output): void {
+    this.delivering = undefined
+    this.outputs.push(output)
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Which records of a partition are done, and how far the commit may go: a queue of marks in log order.
+ *
+ * Each record takes the next index. The commit is the offset of the last record of the done prefix. Repeats are done
+ * when they are read and never become the commit, so they are not marked here at all.
+ */
+import type { ClientId } from "../Ids.ts"
+
+interface Mark {
+  /** `undefined`: can't become the commit, for it has no seq. */
+  readonly offset: number | undefined
+  /** Whose push it is; `undefined` once it goes to the dlq. */
+  pushedTo: ClientId | undefined
+  readonly tick: number
+  done: boolean
+}
+
+export class Outstanding {
+  private marks: Array<Mark> = []
+  /** The index of `marks[0]`. */
+  private base = 0
+  /** Position in `marks` of the first that is not done. */
+  private first = 0
+  private commit: number | undefined = undefined
+
+  /** A record that was pushed. */
+  pushed(offset: number, pushedTo: ClientId, tick: number): number {
+    return this.add({ offset, pushedTo, tick, done: false })
+  }
+
+  /** A record that goes to the dlq or to quarantine. */
+  shelved(offset: number | undefined): number {
+    return this.add({ offset, pushedTo: undefined, tick: 0, done: false })
+  }
+
+  /** A pushed record goes to the dlq after all. */
+  diverted(index: number): void {
+    this.marks[index - this.base]!.pushedTo = undefined
+  }
+
+  done(index: number): void {
+    const mark = this.marks[index - this.base]!
+    mark.done = true
+    mark.pushedTo = undefined
+    if (index - this.base === this.first) this.advance()
+  }
+
+  /** The commit, if it has moved. */
+  takeCommit(): number | undefined {
+    const commit = this.commit
+    this.commit = undefined
+    return commit
+  }
+
+  /** The client of the oldest push that is not done. */
+  oldestPushed(): ClientId | undefined {
+    for (let i = this.first; i < this.marks.length; i++) {
+      const { pushedTo } = this.marks[i]!
+      if (pushedTo !== undefined) return pushedTo
+    }
+    return undefined
+  }
+
+  /** The clients that have not acknowledged a push of tick `tick` or before. */
+  pushedBefore(tick: number): ReadonlySet<ClientId> {
+    const clients = new Set<ClientId>()
+    for (let i = this.first; i < this.marks.length; i++) {
+      const mark = this.marks[i]!
+      if (mark.pushedTo === undefined) continue
+      // Pushes are marked in the order of time: what follows is younger.
+      if (mark.tick > tick) break
+      clients.add(mark.pushedTo)
+    }
+    return clients
+  }
+
+  private add(mark: Mark): number {
+    this.marks.push(mark)
+    return this.base + this.marks.length - 1
+  }
+
+  private advance(): void {
+    let first = this.first
+    while (first < this.marks.length && this.marks[first]!.done) {
+      this.commit = this.marks[first]!.offset ?? this.commit
+      first++
+    }
+    this.first = first
+    if (first === this.marks.length) this.drop(first)
+    else if (first >= 4096 && first * 2 > this.marks.length) this.drop(first)
+  }
+
+  private drop(count: number): void {
+    this.marks = count === this.marks.length ? [] : this.marks.slice(count)
+    this.base += count
+    this.first -= count
+  }
+}
