@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config"
 
 // Vitest has no workspace files any more: this is the configuration, one project per package.
-const project = (name: string, root: string) => ({
-  test: { name, root, include: ["src/**/*.test.ts"], testTimeout: 20_000, hookTimeout: 30_000 },
+const project = (name: string, root: string, include = "src/**/*.test.ts") => ({
+  test: { name, root, include: [include], testTimeout: 20_000, hookTimeout: 30_000 },
 })
 
 export default defineConfig({
@@ -14,6 +14,9 @@ export default defineConfig({
       project("pipeline", "packages/pipeline"),
       project("client", "packages/client"),
       project("nimbus", "packages/nimbus"),
+      project("bench", "bench"),
+      project("examples", "examples", "*/src/**/*.test.ts"),
+      project("scripts", "scripts", "**/*.test.ts"),
     ],
   },
 })
