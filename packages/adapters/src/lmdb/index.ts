@@ -1,1 +1,3 @@
-export {}
+/** The domain on one LMDB environment in a data directory, for a single process. */
+export * from "../Errors.ts"
+export { type Entry, LmdbStore, type RangeOptions, type Table } from "./Store.ts"

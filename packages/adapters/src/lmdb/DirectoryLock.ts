@@ -1,0 +1,56 @@
+/**
+ * One process at a time in a data directory.
+ *
+ * LMDB lets several processes in, so the directory has a lock of its own: an exclusive SQLite transaction, open for as
+ * long as the scope lives, on an empty file. It is a lock of the kernel's, behind one interface on every platform: it
+ * goes when its process does, however that ends, so a `kill -9` leaves nothing behind; it also holds against other
+ * containers that share the directory and against a second opening in this process. Process ids in a file can't do
+ * that: they are reused, and every container has a process 1.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { Effect, Predicate, type Scope } from "effect"
+import { DataDirectoryInUse, StorageUnavailable } from "../Errors.ts"
+
+/** Takes the directory, which is created where it is missing, until the scope closes. */
+export const lockDirectory = (
+  directory: string,
+): Effect.Effect<void, DataDirectoryInUse | StorageUnavailable, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => take(directory),
+      catch: (cause) =>
+        isBusy(cause)
+          ? new DataDirectoryInUse({ directory, ...readOwner(directory) })
+          : new StorageUnavailable({ operation: "lock", cause }),
+    }),
+    (lock) => Effect.sync(() => lock.close()),
+  )
+
+const ownerFile = (directory: string) => join(directory, "nimbus.pid")
+
+const take = (directory: string): DatabaseSync => {
+  mkdirSync(directory, { recursive: true })
+  const lock = new DatabaseSync(join(directory, "nimbus.lock"))
+  try {
+    lock.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE")
+    writeFileSync(ownerFile(directory), `${process.pid}\n`)
+    return lock
+  } catch (error) {
+    lock.close()
+    throw error
+  }
+}
+
+const SQLITE_BUSY = 5
+const isBusy = (error: unknown): boolean => Predicate.hasProperty(error, "errcode") && error.errcode === SQLITE_BUSY
+
+/** For the message only; the lock itself does not depend on it. */
+const readOwner = (directory: string): { readonly owner?: string } => {
+  try {
+    return { owner: readFileSync(ownerFile(directory), "utf8").trim() }
+  } catch {
+    return {}
+  }
+}
