@@ -1,0 +1,94 @@
+/**
+ * The import rules of docs/architecture.md, for `oxlint -c oxlint.imports.ts`. scripts/importRules.test.ts shows each
+ * of them refuse.
+ *
+ *     client ──┐
+ *     gateway ─┼──▶ domain ◀── adapters        nimbus composes: gateway + pipeline + adapters
+ *     pipeline ┘
+ *
+ * Types count like values. These rules see declarations and `import()` of a literal; the linter's own rules refuse the
+ * other ways to import.
+ */
+import { defineConfig, type OxlintOverride } from "oxlint"
+
+const domain = ["@nimbus/domain"]
+const node = ["node:*", "node:*/**"]
+const platform = [...node, "@effect/platform-node", "@effect/platform-node/**"]
+const vitest = ["vitest", "@effect/vitest"]
+const testing = [...domain, "@nimbus/domain/testing", ...vitest, ...node]
+
+/** What a package must import by its name: a relative path that leaves a package comes in again by a `src`. */
+const otherPackages = { regex: String.raw`^\.\.?/(.*/)?(src|node_modules)/`, message: "Import a package by its name." }
+const suites = { regex: String.raw`^\.\.?/(.*/)?testing/`, message: "Only tests import what is for tests." }
+const otherDoors = {
+  regex: String.raw`^\.\./(.*/)?(chat|grpc|http|websocket)/`,
+  message: "Doors don't import each other: what they share lies beside them.",
+}
+const otherAdapters = {
+  regex: String.raw`^\.\./(.*/)?[^/.]+/`,
+  message: "Adapters don't import each other: what they share lies beside them.",
+}
+const adapters = { group: ["@nimbus/adapters", "@nimbus/adapters/**"], message: "Only main.ts names adapters." }
+
+/** Refuses everything but the own package's files, effect and these. */
+const only = (allowed: ReadonlyArray<string>, message: string) => ({
+  group: ["*", "!./**", "!../**", "!effect", "!effect/**", ...allowed.map((name) => `!${name}`)],
+  message,
+})
+
+type Refusal = ReturnType<typeof only> | typeof otherPackages
+
+const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusal>): OxlintOverride => ({
+  files: [files].flat(),
+  rules: { "eslint/no-restricted-imports": ["error", { patterns: [otherPackages, ...refusals] }] },
+})
+
+const lmdb = ["lmdb"]
+const domainOnly = "domain imports effect: no I/O, no other package."
+const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
+const clientOnly = "client imports domain and effect: it runs in browsers too."
+const gatewayOnly = "gateway imports domain, effect and the platform, and a door its own library."
+const adapterOnly = "An adapter imports domain, effect and its one client library."
+
+export default defineConfig({
+  plugins: ["import"],
+  categories: { correctness: "off" },
+  ignorePatterns: ["**/dist/**"],
+  rules: {
+    "import/no-cycle": ["error", { ignoreTypes: false }],
+  },
+  // The last entry that matches a file holds for it, alone.
+  overrides: [
+    refuse(["packages/**", "bench/**", "examples/**"]),
+
+    refuse("packages/domain/src/**", suites, only([], domainOnly)),
+    refuse(["packages/domain/src/testing/**", "packages/domain/src/**/*.test.ts"], only(vitest, domainOnly)),
+
+    refuse("packages/pipeline/src/**", suites, only(domain, pipelineOnly)),
+    refuse(["packages/pipeline/src/testing/**", "packages/pipeline/src/**/*.test.ts"], only(testing, pipelineOnly)),
+
+    refuse("packages/client/src/**", suites, only(domain, clientOnly)),
+    refuse(
+      ["packages/client/src/node.ts", "packages/client/src/node/**"],
+      suites,
+      only([...domain, ...node], clientOnly),
+    ),
+    refuse(["packages/client/src/testing/**", "packages/client/src/**/*.test.ts"], only(testing, clientOnly)),
+
+    refuse("packages/gateway/src/**", suites, only([...domain, ...platform], gatewayOnly)),
+    refuse("packages/gateway/src/{chat,grpc,http}/**", suites, otherDoors, only([...domain, ...platform], gatewayOnly)),
+    refuse("packages/gateway/src/websocket/**", suites, otherDoors, only([...domain, ...platform, "ws"], gatewayOnly)),
+    refuse(
+      ["packages/gateway/src/testing/**", "packages/gateway/src/**/*.test.ts"],
+      only([...testing, ...platform, "ws"], gatewayOnly),
+    ),
+
+    refuse("packages/adapters/src/**", suites, otherAdapters, only([...domain, ...node], adapterOnly)),
+    refuse("packages/adapters/src/lmdb/**", suites, otherAdapters, only([...domain, ...node, ...lmdb], adapterOnly)),
+    refuse("packages/adapters/src/**/*.test.ts", otherAdapters, only([...testing, ...node], adapterOnly)),
+    refuse("packages/adapters/src/lmdb/**/*.test.ts", otherAdapters, only([...testing, ...lmdb], adapterOnly)),
+
+    refuse("packages/nimbus/src/**", suites, adapters),
+    refuse(["packages/nimbus/src/main.ts", "packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
+  ],
+})

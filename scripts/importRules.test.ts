@@ -1,0 +1,204 @@
+/**
+ * Shows that the import rules refuse what they are there for, and nothing else: the real configurations, run on a
+ * scratch tree of the same shape in which every file holds one import.
+ */
+import { execFile } from "node:child_process"
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+
+const root = join(import.meta.dirname, "..")
+
+interface Case {
+  /** The file; where its name does not matter it is `x.ts` or `x.test.ts`. */
+  readonly where: string
+  readonly code: string
+  /** A part of what must be said, or `undefined` where nothing may be. */
+  readonly refusal: string | undefined
+}
+
+const from = (specifier: string): string => `import * as m from "${specifier}"\nexport default m\n`
+
+const refused = (where: string, specifier: string, refusal: string): Case => ({ where, code: from(specifier), refusal })
+const allowed = (where: string, specifier: string): Case => ({ where, code: from(specifier), refusal: undefined })
+
+const domainOnly = "domain imports effect: no I/O, no other package."
+const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
+const clientOnly = "client imports domain and effect: it runs in browsers too."
+const gatewayOnly = "gateway imports domain, effect and the platform, and a door its own library."
+const adapterOnly = "An adapter imports domain, effect and its one client library."
+const doors = "Doors don't import each other: what they share lies beside them."
+const adapters = "Adapters don't import each other: what they share lies beside them."
+const byName = "Import a package by its name."
+const suites = "Only tests import what is for tests."
+const onlyMain = "Only main.ts names adapters."
+
+const cases: ReadonlyArray<Case> = [
+  allowed("packages/domain/src/x.ts", "effect"),
+  allowed("packages/domain/src/x.ts", "effect/http"),
+  allowed("packages/domain/src/x.ts", "./internal/Ring.ts"),
+  allowed("packages/domain/src/internal/x.ts", "../Ids.ts"),
+  refused("packages/domain/src/x.ts", "node:fs", domainOnly),
+  refused("packages/domain/src/x.ts", "node:fs/promises", domainOnly),
+  refused("packages/domain/src/x.ts", "effectful", domainOnly),
+  refused("packages/domain/src/x.ts", "@effect/platform-node", domainOnly),
+  refused("packages/domain/src/x.ts", "@nimbus/gateway", domainOnly),
+  refused("packages/domain/src/x.ts", "../../gateway/src/Session.ts", byName),
+  refused("packages/domain/src/x.ts", "../node_modules/ws/index.js", byName),
+  refused("packages/domain/src/x.ts", "./testing/index.ts", suites),
+  refused("packages/domain/src/internal/x.ts", "../../../gateway/src/Session.ts", byName),
+  allowed("packages/domain/src/x.test.ts", "@effect/vitest"),
+  allowed("packages/domain/src/x.test.ts", "./testing/index.ts"),
+  allowed("packages/domain/src/testing/x.ts", "vitest"),
+  allowed("packages/domain/src/testing/x.ts", "../EventLog.ts"),
+  refused("packages/domain/src/x.ts", "vitest", domainOnly),
+  refused("packages/domain/src/testing/x.ts", "lmdb", domainOnly),
+  refused("packages/domain/src/x.test.ts", "node:fs", domainOnly),
+
+  allowed("packages/pipeline/src/x.ts", "@nimbus/domain"),
+  allowed("packages/pipeline/src/x.test.ts", "@nimbus/domain/testing"),
+  refused("packages/pipeline/src/x.ts", "@nimbus/domain/testing", pipelineOnly),
+  refused("packages/pipeline/src/x.ts", "@nimbus/adapters/lmdb", pipelineOnly),
+  refused("packages/pipeline/src/x.ts", "@nimbus/gateway", pipelineOnly),
+  refused("packages/pipeline/src/x.ts", "node:fs", pipelineOnly),
+  refused("packages/pipeline/src/x.test.ts", "@nimbus/gateway", pipelineOnly),
+
+  allowed("packages/client/src/x.ts", "@nimbus/domain"),
+  allowed("packages/client/src/node.ts", "node:fs/promises"),
+  refused("packages/client/src/x.ts", "node:fs", clientOnly),
+  refused("packages/client/src/x.ts", "ws", clientOnly),
+  refused("packages/client/src/node/x.ts", "ws", clientOnly),
+  refused("packages/client/src/x.test.ts", "@nimbus/gateway", clientOnly),
+
+  allowed("packages/gateway/src/x.ts", "@effect/platform-node"),
+  allowed("packages/gateway/src/x.ts", "@effect/platform-node/NodeHttpServer"),
+  allowed("packages/gateway/src/x.ts", "node:http"),
+  allowed("packages/gateway/src/x.ts", "./websocket/Door.ts"),
+  allowed("packages/gateway/src/websocket/x.ts", "ws"),
+  allowed("packages/gateway/src/websocket/x.ts", "../Delivery.ts"),
+  allowed("packages/gateway/src/websocket/x.test.ts", "ws"),
+  refused("packages/gateway/src/x.ts", "ws", gatewayOnly),
+  refused("packages/gateway/src/grpc/x.ts", "ws", gatewayOnly),
+  refused("packages/gateway/src/x.ts", "lmdb", gatewayOnly),
+  refused("packages/gateway/src/x.ts", "@nimbus/pipeline", gatewayOnly),
+  refused("packages/gateway/src/websocket/x.ts", "@nimbus/adapters/lmdb", gatewayOnly),
+  refused("packages/gateway/src/x.test.ts", "@nimbus/adapters/lmdb", gatewayOnly),
+  refused("packages/gateway/src/websocket/x.ts", "../grpc/Door.ts", doors),
+  refused("packages/gateway/src/grpc/x.ts", "../chat/Door.ts", doors),
+  refused("packages/gateway/src/chat/x.ts", "../http/Door.ts", doors),
+  refused("packages/gateway/src/http/x.ts", "../websocket/Door.ts", doors),
+  refused("packages/gateway/src/http/deep/x.ts", "../../websocket/Door.ts", doors),
+
+  allowed("packages/adapters/src/lmdb/x.ts", "lmdb"),
+  allowed("packages/adapters/src/lmdb/x.ts", "node:fs"),
+  allowed("packages/adapters/src/lmdb/x.ts", "@nimbus/domain"),
+  allowed("packages/adapters/src/lmdb/x.ts", "../Errors.ts"),
+  allowed("packages/adapters/src/lmdb/x.test.ts", "@nimbus/domain/testing"),
+  allowed("packages/adapters/src/lmdb/x.test.ts", "lmdb"),
+  refused("packages/adapters/src/lmdb/x.ts", "ioredis", adapterOnly),
+  refused("packages/adapters/src/redis/x.ts", "lmdb", adapterOnly),
+  refused("packages/adapters/src/lmdb/x.ts", "@nimbus/pipeline", adapterOnly),
+  refused("packages/adapters/src/lmdb/x.ts", "../redis/Mailbox.ts", adapters),
+  refused("packages/adapters/src/lmdb/x.test.ts", "../redis/Mailbox.ts", adapters),
+
+  allowed("packages/nimbus/src/main.ts", "@nimbus/adapters/lmdb"),
+  allowed("packages/nimbus/src/x.test.ts", "@nimbus/adapters/lmdb"),
+  allowed("packages/nimbus/src/x.ts", "@nimbus/gateway"),
+  refused("packages/nimbus/src/x.ts", "@nimbus/adapters/lmdb", onlyMain),
+  refused("packages/nimbus/src/x.ts", "@nimbus/adapters", onlyMain),
+  refused("packages/nimbus/src/x.test.ts", "../../gateway/src/Session.ts", byName),
+  refused("bench/src/x.ts", "../../packages/domain/src/Ids.ts", byName),
+  refused("examples/embed/src/x.ts", "../../../packages/domain/src/Ids.ts", byName),
+
+  { where: "packages/domain/src/x.ts", code: `import type { A } from "ws"\nexport type B = A\n`, refusal: domainOnly },
+  { where: "packages/domain/src/x.ts", code: `import "ws"\n`, refusal: domainOnly },
+  { where: "packages/domain/src/x.ts", code: `export * from "ws"\n`, refusal: domainOnly },
+  { where: "packages/domain/src/x.ts", code: `export { A } from "ws"\n`, refusal: domainOnly },
+  { where: "packages/domain/src/x.ts", code: `export const a = import("ws")\n`, refusal: domainOnly },
+  { where: "packages/domain/src/x.ts", code: `export const a = require("ws")\n`, refusal: `"require" call` },
+  {
+    where: "packages/domain/src/x.ts",
+    code: `export type A = import("ws").A\n`,
+    refusal: "type annotations are forbidden",
+  },
+]
+
+/** Two files that import each other, by values and by types alone. */
+const cycles: ReadonlyArray<readonly [string, string]> = [
+  ["packages/domain/src/cycle/a.ts", `import { b } from "./b.ts"\nexport const a = () => b\n`],
+  ["packages/domain/src/cycle/b.ts", `import { a } from "./a.ts"\nexport const b = () => a\n`],
+  ["packages/domain/src/typeCycle/a.ts", `import type { B } from "./b.ts"\nexport interface A { b: B }\n`],
+  ["packages/domain/src/typeCycle/b.ts", `import type { A } from "./a.ts"\nexport interface B { a: A }\n`],
+]
+
+/** A file of its own for each case: `x` stands for a number. */
+const pathOf = ({ where }: Case, n: number): string => where.replace(/\/x(\.test)?\.ts$/, `/x${n}$1.ts`)
+
+const Report = Schema.fromJsonString(
+  Schema.Struct({
+    number_of_files: Schema.Int,
+    diagnostics: Schema.Array(
+      Schema.Struct({ message: Schema.String, help: Schema.optional(Schema.String), filename: Schema.String }),
+    ),
+  }),
+)
+
+/** What oxlint says with one of the configurations about the scratch tree; it exits with 1 where it says something. */
+const oxlint = (cwd: string, config: string): Promise<typeof Report.Type> =>
+  new Promise((resolve, reject) => {
+    const args = [
+      join(root, "node_modules/oxlint/bin/oxlint"),
+      "-c",
+      config,
+      "-f",
+      "json",
+      "packages",
+      "bench",
+      "examples",
+    ]
+    execFile(process.execPath, args, { cwd, maxBuffer: 16 * 1024 * 1024, timeout: 60_000 }, (error, stdout, stderr) => {
+      if (error !== null && error.code !== 1) return reject(new Error(`oxlint: ${stdout.slice(0, 1000)} ${stderr}`))
+      resolve(Schema.decodeUnknownSync(Report)(stdout))
+    })
+  })
+
+describe("the import rules", () => {
+  let tree: string
+  const said = new Map<string, Array<string>>()
+  const saidOf = (path: string): ReadonlyArray<string> => said.get(path) ?? []
+
+  beforeAll(async () => {
+    tree = await mkdtemp(join(tmpdir(), "nimbus-imports-"))
+    await symlink(join(root, "node_modules"), join(tree, "node_modules"))
+    const configs = ["oxlint.imports.ts", ".oxlintrc.json"]
+    for (const config of configs) await cp(join(root, config), join(tree, config))
+    const files = [...cycles, ...cases.map((c, n) => [pathOf(c, n), c.code] as const)]
+    for (const [path, code] of files) {
+      await mkdir(dirname(join(tree, path)), { recursive: true })
+      await writeFile(join(tree, path), code)
+    }
+    for (const config of configs) {
+      const report = await oxlint(tree, config)
+      for (const { filename, help, message } of report.diagnostics) {
+        said.set(filename, [...saidOf(filename), `${message} ${help ?? ""}`])
+      }
+    }
+  }, 60_000)
+
+  afterAll(() => rm(tree, { recursive: true, force: true }))
+
+  it.each(cases.map((c, n) => [`${c.where}: ${c.code.split("\n")[0]}`, c, pathOf(c, n)] as const))(
+    "%s",
+    (_, c, path) => {
+      const sentences = saidOf(path)
+      if (c.refusal === undefined) assert.deepStrictEqual(sentences, [])
+      else assert.include(sentences.join("\n"), c.refusal)
+    },
+  )
+
+  it.each(cycles)("%s is refused as part of a cycle", (path) => {
+    assert.include(saidOf(path).join("\n"), "Dependency cycle")
+  })
+})
