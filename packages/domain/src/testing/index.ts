@@ -1,1 +1,2 @@
-export {}
+/** Conformance suites, one per service interface: any implementation runs them in its own tests. */
+export * from "./MailboxSuite.ts"
