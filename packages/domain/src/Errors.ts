@@ -78,5 +78,5 @@ export class IllegalTransition extends Schema.TaggedError<IllegalTransition>()("
   code: Schema.tag("ILLEGAL_TRANSITION"),
   from: Schema.Literals(["UNKNOWN", "OFFLINE", "REPLAYING", "LIVE"]),
   step: Schema.String,
-  reason: Schema.Literals(["superseded", "no-such-arrow"]),
+  reason: Schema.Literals(["superseded", "no-such-arrow", "no-epoch-left"]),
 }) {}

@@ -7,6 +7,11 @@
  * | session: window | nothing more is delivered until the client acknowledges; pushes are held |
  * | session: held | the push is dropped and nacked; the mailbox has it |
  * | chunk | the next chunk waits: the log is read no faster than its records can be passed on |
+ * | local log | told with each of them |
+ * | channel: waiting | the whole publish is lost to that subscriber, as the protocol allows it to be |
+ * | registry: entries | the oldest are forgotten: the same as a wipe, of those clients alone |
+ * | handlers: at once | the next event waits for a handler to finish |
+ * | publisher: batch | the batch is refused |
  */
 export interface RouterLimits {
   /** Results pushed to one client and not yet acknowledged. Beyond: divert. */
@@ -76,3 +81,45 @@ export interface ChunkLimits {
 }
 
 export const chunkLimits: ChunkLimits = { chunk_records: 4_096, chunk_bytes: 1024 * 1024 }
+
+/** The memory channels. */
+export interface ChannelLimits {
+  /**
+   * Messages that wait for one subscriber. Beyond: the publish is lost to it. A subscriber with nothing waiting takes
+   * a publish of any size.
+   */
+  readonly waiting_messages: number
+}
+
+export const channelLimits: ChannelLimits = { waiting_messages: 65_536 }
+
+/** The memory registry. */
+export interface RegistryLimits {
+  /** Clients it knows. Beyond: the sixteenth part that came first is forgotten, until each of them is written again. */
+  readonly entries: number
+}
+
+export const registryLimits: RegistryLimits = { entries: 1_000_000 }
+
+/** A log within one process, on whatever store. */
+export interface LocalLogLimits extends ChunkLimits {
+  /** The newest records of all partitions, kept in memory. Beyond: the oldest go, and are read from the store again. */
+  readonly tail_cache_bytes: number
+  /** Records that wait to be written. Beyond: publishing fails with `LogUnavailable`, and may be tried again. */
+  readonly append_queue_bytes: number
+  /** Records in one write to the store. Beyond: the rest makes the next one. */
+  readonly append_bytes: number
+  /** How long a group commit may wait for a write that it can go with. A crash loses at most the commits of this time. */
+  readonly commit_delay_ms: number
+  /** Time between two looks for what retention removes. */
+  readonly retention_every_ms: number
+}
+
+export const localLogLimits: LocalLogLimits = {
+  ...chunkLimits,
+  tail_cache_bytes: 64 * 1024 * 1024,
+  append_queue_bytes: 64 * 1024 * 1024,
+  append_bytes: 8 * 1024 * 1024,
+  commit_delay_ms: 100,
+  retention_every_ms: 1_000,
+}

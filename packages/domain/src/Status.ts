@@ -63,8 +63,9 @@ type Moved = Result.Result<Status | undefined, IllegalTransition>
 export const transition = (from: Status | undefined, step: Step): Moved =>
   Step.match(step, {
     Connect: ({ atLeast, pod }): Moved => {
-      const next = from === undefined ? atLeast : Math.max(from.epoch + 1, atLeast)
-      return Result.succeed({ _tag: "REPLAYING", epoch: Epoch.make(next), pod })
+      if (from?.epoch === Number.MAX_SAFE_INTEGER) return illegal(from, "Connect", "no-epoch-left")
+      const epoch = from === undefined ? atLeast : Epoch.make(Math.max(from.epoch + 1, atLeast))
+      return Result.succeed({ _tag: "REPLAYING", epoch, pod })
     },
     GoLive: (to): Moved => along(from, to, "GoLive", "LIVE", ["REPLAYING"]),
     FallBack: (to): Moved => along(from, to, "FallBack", "REPLAYING", ["LIVE"]),
@@ -104,7 +105,7 @@ export const seenWith = (status: Status, livePods: ReadonlySet<PodId>): StatusNa
   livePods.has(status.pod) ? status._tag : "OFFLINE"
 
 const stored = Schema.fromJsonString(Status)
-const decodeStored = Schema.decodeResult(stored)
+const decodeStored = Schema.decodeResult(stored, { onExcessProperty: "error" })
 const encodeStored = Schema.encodeSync(stored)
 
 /** The stored form: one line of JSON. */

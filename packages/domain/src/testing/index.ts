@@ -1,2 +1,5 @@
 /** Conformance suites, one per service interface: any implementation runs them in its own tests. */
 export * from "./MailboxSuite.ts"
+export * from "./RegistrySuite.ts"
+export * from "./PodChannelSuite.ts"
+export * from "./AckChannelSuite.ts"

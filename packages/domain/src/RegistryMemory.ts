@@ -1,0 +1,111 @@
+/**
+ * The registry in memory: for the embedded server, tests and simulation. Every entry moves by `Status.transition` and
+ * nothing else; leases run out by Effect's clock.
+ */
+import { Clock, Effect, Layer, Result, Stream } from "effect"
+import { PodTaken, RegistryUnavailable } from "./Errors.ts"
+import type { ClientId, PodId } from "./Ids.ts"
+import { type RegistryLimits, registryLimits } from "./Limits.ts"
+import { type Entry, type Presence, Registry } from "./Registry.ts"
+import { type Status, type Step, transition } from "./Status.ts"
+
+/** A registry, and in hand the faults that the protocol allows a registry to have. */
+export interface RegistryMemory {
+  readonly registry: Registry["Service"]
+  /** Everything as it is now; what happens later does not show in it. */
+  readonly snapshot: () => RegistrySnapshot
+  /** Rolls back, as a failover to a replica that had not got the last writes. */
+  readonly restore: (snapshot: RegistrySnapshot) => void
+  /** Forgets everything, leases too. */
+  readonly wipe: () => void
+}
+
+/** Everything a memory registry knows, at one moment. */
+export interface RegistrySnapshot {
+  readonly statuses: ReadonlyMap<ClientId, Status>
+  /** When each lease runs out, in ms since 1970. */
+  readonly leases: ReadonlyMap<PodId, number>
+}
+
+/** A registry that lives as long as the layer. */
+export const layerMemory = (limits: RegistryLimits = registryLimits): Layer.Layer<Registry> =>
+  Layer.sync(Registry, () => makeMemory(limits).registry)
+
+export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMemory => {
+  let statuses = new Map<ClientId, Status>()
+  let leases = new Map<PodId, number>()
+
+  const move = (clientId: ClientId, step: Step) => {
+    const moved = transition(statuses.get(clientId), step)
+    if (Result.isSuccess(moved) && moved.success !== undefined) {
+      statuses.set(clientId, moved.success)
+      if (statuses.size > limits.entries) forgetOldest(statuses, limits.entries)
+    }
+    return moved
+  }
+
+  return {
+    registry: Registry.of({
+      connect: (clientId, pod, atLeast) =>
+        Effect.suspend(() =>
+          Result.match(move(clientId, { _tag: "Connect", pod, atLeast }), {
+            onSuccess: (status) => Effect.succeed(status?.epoch ?? atLeast),
+            onFailure: (cause) => Effect.fail(new RegistryUnavailable({ operation: "connect", cause })),
+          }),
+        ),
+      write: (presences) =>
+        Effect.sync(() => presences.map((said) => Result.isSuccess(move(said.clientId, sweep(said))))),
+      pods: (clientIds) => Effect.sync(() => clientIds.map((clientId) => holderOf(statuses.get(clientId)))),
+      lease: (pod, ttl_ms) =>
+        withNow((now_ms) => {
+          forgetExpired(leases, now_ms)
+          if (leases.has(pod)) return Effect.fail(new PodTaken({ pod }))
+          leases.set(pod, now_ms + ttl_ms)
+          return Effect.void
+        }),
+      renew: (pod, ttl_ms) => withNow((now_ms) => Effect.sync(() => void leases.set(pod, now_ms + ttl_ms))),
+      release: (pod) => Effect.sync(() => void leases.delete(pod)),
+      livePods: withNow((now_ms) =>
+        Effect.sync(() => {
+          forgetExpired(leases, now_ms)
+          return [...leases.keys()]
+        }),
+      ),
+      entries: Stream.suspend(() => Stream.fromIterable(entriesOf(statuses))),
+    }),
+    snapshot: () => ({ statuses: new Map(statuses), leases: new Map(leases) }),
+    restore: (snapshot) => {
+      statuses = new Map(snapshot.statuses)
+      leases = new Map(snapshot.leases)
+    },
+    wipe: () => {
+      statuses = new Map()
+      leases = new Map()
+    },
+  }
+}
+
+const sweep = ({ epoch, pod, status }: Presence): Step => ({ _tag: "Sweep", epoch, pod, status })
+
+const holderOf = (status: Status | undefined): PodId | undefined =>
+  status === undefined || status._tag === "OFFLINE" ? undefined : status.pod
+
+const withNow = <A, E>(f: (now_ms: number) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(Clock.currentTimeMillis, f)
+
+const forgetExpired = (leases: Map<PodId, number>, now_ms: number): void => {
+  for (const [pod, until_ms] of leases) if (until_ms <= now_ms) leases.delete(pod)
+}
+
+/** A part at a time: to drop the first key of a large map again and again would walk over its holes each time. */
+const forgetOldest = (statuses: Map<ClientId, Status>, limit: number): void => {
+  const keep = limit - Math.floor(limit / 16)
+  for (const clientId of statuses.keys()) {
+    if (statuses.size <= keep) return
+    statuses.delete(clientId)
+  }
+}
+
+function* entriesOf(statuses: ReadonlyMap<ClientId, Status>): Generator<Entry> {
+  for (const [clientId, status] of statuses) yield { clientId, status }
+}

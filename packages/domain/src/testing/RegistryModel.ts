@@ -1,0 +1,147 @@
+/**
+ * Whether what callers of a registry were told can be explained by the pure machine: the calls of each client's entry,
+ * put one after the other in some order, give these replies and leave this status. An order explains only if it never
+ * puts a call before one that was over when it began (linearizability, checked by search as Wing and Gong do).
+ *
+ * A chunk is not one step, but one for each of its presences; so each client is explained alone.
+ */
+import { Effect, Result, Schema, Stream } from "effect"
+import { ClientId, Epoch, PodId } from "../Ids.ts"
+import { Registry } from "../Registry.ts"
+import { encode, type Status, StatusName, type Step, transition } from "../Status.ts"
+
+const clients = ["a", "b"] as const
+const Client = Schema.Literals(clients)
+const Pod = Schema.Literals(["p", "q"])
+const smallEpoch = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))
+
+/** A call, in few names and low epochs, so that calls meet. */
+export const Call = Schema.TaggedUnion({
+  Connect: { client: Client, pod: Pod, atLeast: smallEpoch },
+  Write: {
+    presences: Schema.Array(Schema.Struct({ client: Client, pod: Pod, epoch: smallEpoch, status: StatusName })).check(
+      Schema.isMaxLength(3),
+    ),
+  },
+  Pods: {},
+})
+export type Call = typeof Call.Type
+
+/** Makes calls, one caller's after each other and the callers at once, and looks whether the machine explains it all. */
+export const isExplained = Effect.fnUntraced(function* (callers: ReadonlyArray<ReadonlyArray<Call>>, run: string) {
+  const caller = yield* makeCaller(run)
+  const seen = yield* Effect.forEach(
+    callers,
+    (calls) => Effect.map(Effect.forEach(calls, caller), (all) => all.flat()),
+    {
+      concurrency: "unbounded",
+    },
+  )
+  const left = yield* statuses(run)
+  return clients.every((client) =>
+    explains(
+      seen.map((steps) => steps.filter((step) => step.client === client)),
+      left.get(client),
+    ),
+  )
+})
+
+/** What a caller saw of one entry: the call lay between two moments, and the reply fits only some statuses. */
+interface Seen {
+  readonly client: string
+  readonly began: number
+  readonly ended: number
+  /** The status afterwards, if before it was `from`; none if the reply does not fit. */
+  readonly after: (from: Status | undefined) => { readonly status: Status | undefined } | undefined
+}
+
+const clientId = (run: string, client: string) => ClientId.make(`${run}:${client}`)
+const podId = (run: string, pod: string) => PodId.make(`${run}:${pod}`)
+
+const makeCaller = Effect.fnUntraced(function* (run: string) {
+  const registry = yield* Registry
+  let moment = 0
+  return Effect.fnUntraced(function* (call: Call) {
+    const began = moment++
+    const fits = yield* perform(registry, call, run)
+    const ended = moment++
+    return fits.map(({ after, client }): Seen => ({ client, began, ended, after }))
+  })
+})
+
+const perform = (registry: Registry["Service"], call: Call, run: string) =>
+  Call.match(call, {
+    Connect: ({ atLeast, client, pod }) => {
+      const step = { pod: podId(run, pod), atLeast: Epoch.make(atLeast) }
+      return Effect.map(registry.connect(clientId(run, client), step.pod, step.atLeast), (epoch) => [
+        { client, after: moved({ _tag: "Connect", ...step }, (status) => status?.epoch === epoch) },
+      ])
+    },
+    Write: ({ presences }) => {
+      const said = presences.map(({ client, epoch, pod, status }) => ({
+        client,
+        step: { epoch: Epoch.make(epoch), pod: podId(run, pod), status },
+      }))
+      const chunk = said.map(({ client, step }) => ({ clientId: clientId(run, client), ...step }))
+      return Effect.map(registry.write(chunk), (held) =>
+        said.map(({ client, step }, i) => ({
+          client,
+          after: held[i] ? moved({ _tag: "Sweep", ...step }, () => true) : refused({ _tag: "Sweep", ...step }),
+        })),
+      )
+    },
+    Pods: () =>
+      Effect.map(registry.pods(clients.map((client) => clientId(run, client))), (pods) =>
+        clients.map((client, i) => ({
+          client,
+          after: (from: Status | undefined) =>
+            (from === undefined || from._tag === "OFFLINE" ? undefined : from.pod) === pods[i]
+              ? { status: from }
+              : undefined,
+        })),
+      ),
+  })
+
+const moved =
+  (step: Step, fits: (to: Status | undefined) => boolean): Seen["after"] =>
+  (from) => {
+    const to = transition(from, step)
+    return Result.isSuccess(to) && fits(to.success) ? { status: to.success } : undefined
+  }
+
+const refused =
+  (step: Step): Seen["after"] =>
+  (from) =>
+    Result.isFailure(transition(from, step)) ? { status: from } : undefined
+
+const statuses = Effect.fnUntraced(function* (run: string) {
+  const entries = yield* Stream.runCollect((yield* Registry).entries)
+  const prefix = `${run}:`
+  return new Map(
+    entries.flatMap(({ clientId, status }) =>
+      clientId.startsWith(prefix) ? [[clientId.slice(prefix.length), status]] : [],
+    ),
+  )
+})
+
+/** Looks for an order, depth first; a position and a status met twice are searched once. */
+const explains = (callers: ReadonlyArray<ReadonlyArray<Seen>>, left: Status | undefined): boolean => {
+  const key = (status: Status | undefined) => (status === undefined ? "" : encode(status))
+  const visited = new Set<string>()
+  const search = (at: ReadonlyArray<number>, status: Status | undefined): boolean => {
+    const position = `${at.join()} ${key(status)}`
+    if (visited.has(position)) return false
+    visited.add(position)
+    const heads = callers.map((steps, i) => steps[at[i]!])
+    if (heads.every((head) => head === undefined)) return key(status) === key(left)
+    const firstEnd = Math.min(...heads.map((head) => head?.ended ?? Infinity))
+    return heads.some((head, i) => {
+      const next = head !== undefined && head.began <= firstEnd ? head.after(status) : undefined
+      return next !== undefined && search(at.with(i, at[i]! + 1), next.status)
+    })
+  }
+  return search(
+    callers.map(() => 0),
+    undefined,
+  )
+}

@@ -1,0 +1,284 @@
+/**
+ * What every `Registry` keeps to: each entry moves by `Status.transition` and nothing else, whatever races.
+ *
+ * The suite runs against the real clock and a store that it may share: it uses ids of its own in every test, and looks
+ * at those only.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Effect, type Layer, Random, Schema, Stream } from "effect"
+import { ClientId, Epoch, PodId } from "../Ids.ts"
+import { type Presence, Registry } from "../Registry.ts"
+import { seenWith, type StatusName } from "../Status.ts"
+import { eventually } from "./Eventually.ts"
+import { Call, isExplained } from "./RegistryModel.ts"
+
+export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E>) =>
+  layer(registry, { excludeTestServices: true })(`Registry: ${name}`, (it) => {
+    it.effect("connect starts at the clock, and then takes one more than stored or the clock", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const epochs = yield* Effect.forEach([1_000, 1_000, 5, 2_000, 2_001], (atLeast) =>
+          registry.connect(client("a"), pod("p"), Epoch.make(atLeast)),
+        )
+        assert.deepStrictEqual(epochs, [1_000, 1_001, 1_002, 2_000, 2_001])
+        assert.deepStrictEqual(yield* statusOf(client("a")), { _tag: "REPLAYING", epoch: epoch(2_001), pod: pod("p") })
+      }),
+    )
+
+    it.effect("clients have epochs of their own", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        yield* registry.connect(client("a"), pod("p"), epoch(7))
+        assert.strictEqual(yield* registry.connect(client("b"), pod("p"), epoch(3)), epoch(3))
+      }),
+    )
+
+    it.effect("racing connects get an epoch each, and the highest is stored with its pod", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const connects = yield* Effect.forEach(
+          Array.from({ length: 50 }, (_, i) => pod(`p${i}`)),
+          (pod) => Effect.map(registry.connect(client("a"), pod, epoch(1)), (epoch) => ({ epoch, pod })),
+          { concurrency: "unbounded" },
+        )
+        const last = connects.find(({ epoch }) => epoch === 50)
+        assert.strictEqual(new Set(connects.map(({ epoch }) => epoch)).size, 50)
+        assert.deepStrictEqual(yield* statusOf(client("a")), { _tag: "REPLAYING", epoch: epoch(50), pod: last!.pod })
+      }),
+    )
+
+    it.effect("a write holds at the stored epoch or above, and answers for each in order", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        yield* registry.connect(client("a"), pod("p"), epoch(10))
+        const held = yield* registry.write([
+          presence(client("a"), 10, pod("p"), "LIVE"),
+          presence(client("a"), 9, pod("p"), "OFFLINE"),
+          presence(client("b"), 4, pod("p"), "REPLAYING"),
+          presence(client("a"), 12, pod("q"), "LIVE"),
+          presence(client("a"), 11, pod("p"), "OFFLINE"),
+        ])
+        assert.deepStrictEqual(held, [true, false, true, true, false])
+        assert.deepStrictEqual(yield* statusOf(client("a")), { _tag: "LIVE", epoch: epoch(12), pod: pod("q") })
+        assert.deepStrictEqual(yield* statusOf(client("b")), { _tag: "REPLAYING", epoch: epoch(4), pod: pod("p") })
+      }),
+    )
+
+    it.effect("of two sessions with one epoch on two pods, the one stored stays", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        yield* registry.connect(client("a"), pod("last"), epoch(10))
+        const held = yield* registry.write([
+          presence(client("a"), 10, pod("first"), "LIVE"),
+          presence(client("a"), 10, pod("last"), "LIVE"),
+          presence(client("a"), 10, pod("first"), "OFFLINE"),
+        ])
+        assert.deepStrictEqual(held, [false, true, false])
+        assert.deepStrictEqual(yield* statusOf(client("a")), { _tag: "LIVE", epoch: epoch(10), pod: pod("last") })
+      }),
+    )
+
+    it.effect("a refused write changes nothing", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        yield* registry.connect(client("a"), pod("p"), epoch(10))
+        const before = yield* statusOf(client("a"))
+        assert.deepStrictEqual(yield* registry.write([presence(client("a"), 9, pod("q"), "LIVE")]), [false])
+        assert.deepStrictEqual(yield* statusOf(client("a")), before)
+      }),
+    )
+
+    it.effect("after a wipe a session's write holds, whatever it says", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        assert.deepStrictEqual(yield* registry.write([presence(client("a"), 77, pod("p"), "LIVE")]), [true])
+        assert.strictEqual(yield* registry.connect(client("a"), pod("p"), epoch(1)), epoch(78))
+      }),
+    )
+
+    it.effect("of racing writes the highest epoch is left", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const writers = Array.from({ length: 20 }, (_, writer) =>
+          Array.from({ length: 10 }, (_, i) => presence(client("a"), 1 + i * 20 + writer, pod(`p${writer}`), "LIVE")),
+        )
+        yield* Effect.forEach(
+          writers,
+          (own) => Effect.forEach(own, (presence) => registry.write([presence]), { discard: true }),
+          { concurrency: "unbounded", discard: true },
+        )
+        assert.deepStrictEqual(yield* statusOf(client("a")), { _tag: "LIVE", epoch: epoch(200), pod: pod("p19") })
+      }),
+    )
+
+    it.effect("names the pod that holds each client in the order asked, and none for one OFFLINE or unknown", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        yield* registry.write([
+          presence(client("a"), 1, pod("p"), "LIVE"),
+          presence(client("b"), 1, pod("q"), "REPLAYING"),
+          presence(client("c"), 1, pod("p"), "OFFLINE"),
+        ])
+        const asked = ["b", "unknown", "a", "c", "b"].map(client)
+        assert.deepStrictEqual(yield* registry.pods(asked), [pod("q"), undefined, pod("p"), undefined, pod("q")])
+      }),
+    )
+
+    it.effect("a lease is refused while a live pod holds it", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { pod } = yield* freshIds
+        yield* registry.lease(pod("p"), a_minute_ms)
+        const taken = yield* Effect.flip(registry.lease(pod("p"), a_minute_ms))
+        assert.strictEqual(taken._tag, "PodTaken")
+        yield* registry.lease(pod("q"), a_minute_ms)
+        assert.deepStrictEqual(yield* livePodsOf(pod("p"), pod("q"), pod("r")), [pod("p"), pod("q")])
+      }),
+    )
+
+    it.effect("of racing leases of one pod exactly one is granted", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { pod } = yield* freshIds
+        const granted = yield* Effect.forEach(
+          Array.from({ length: 20 }),
+          () =>
+            registry.lease(pod("p"), a_minute_ms).pipe(
+              Effect.as(true),
+              Effect.catchTag("PodTaken", () => Effect.succeed(false)),
+            ),
+          { concurrency: "unbounded" },
+        )
+        assert.strictEqual(granted.filter(Boolean).length, 1)
+      }),
+    )
+
+    it.effect("a lease that was released is gone at once and can be taken again", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { pod } = yield* freshIds
+        yield* registry.lease(pod("p"), a_minute_ms)
+        yield* registry.release(pod("p"))
+        assert.deepStrictEqual(yield* livePodsOf(pod("p")), [])
+        yield* registry.lease(pod("p"), a_minute_ms)
+        yield* registry.release(pod("never-leased"))
+      }),
+    )
+
+    it.effect("a lease runs out, and can be taken again", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { pod } = yield* freshIds
+        yield* registry.lease(pod("p"), 50)
+        yield* eventually(
+          "the lease runs out",
+          Effect.map(livePodsOf(pod("p")), (live) => live.length === 0),
+        )
+        yield* registry.lease(pod("p"), a_minute_ms)
+        assert.deepStrictEqual(yield* livePodsOf(pod("p")), [pod("p")])
+      }),
+    )
+
+    it.effect("renewing makes a lease last, and brings back one that has run out or was wiped", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { pod } = yield* freshIds
+        yield* registry.lease(pod("renewed"), 200)
+        yield* registry.lease(pod("other"), 200)
+        yield* registry.renew(pod("renewed"), a_minute_ms)
+        yield* eventually(
+          "the lease that was not renewed runs out",
+          Effect.map(livePodsOf(pod("other")), (live) => live.length === 0),
+        )
+        assert.deepStrictEqual(yield* livePodsOf(pod("renewed")), [pod("renewed")])
+        yield* registry.renew(pod("other"), a_minute_ms)
+        yield* registry.renew(pod("wiped"), a_minute_ms)
+        assert.deepStrictEqual(yield* livePodsOf(pod("other"), pod("wiped")), [pod("other"), pod("wiped")])
+      }),
+    )
+
+    it.effect("entries are as stored, and count as OFFLINE once the lease of their pod is gone", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        yield* registry.lease(pod("p"), a_minute_ms)
+        yield* registry.write([presence(client("a"), 1, pod("p"), "LIVE")])
+        assert.strictEqual(yield* seen(client("a")), "LIVE")
+        yield* registry.release(pod("p"))
+        assert.strictEqual(yield* seen(client("a")), "OFFLINE")
+        assert.strictEqual((yield* statusOf(client("a")))?._tag, "LIVE")
+      }),
+    )
+
+    it.effect.prop("a caller gets every reply of the pure machine, and its status is left", [calls], ([calls]) =>
+      Effect.gen(function* () {
+        const { run } = yield* freshIds
+        assert.isTrue(yield* isExplained([calls], run))
+      }),
+    )
+
+    it.effect.prop("callers at once get replies, and leave a status, that some order explains", [racing], ([callers]) =>
+      Effect.gen(function* () {
+        const { run } = yield* freshIds
+        assert.isTrue(yield* isExplained(callers, run))
+      }),
+    )
+
+    it.effect("takes a chunk of 10,000 presences, and one of none", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const clients = Array.from({ length: 10_000 }, (_, i) => client(`c${i}`))
+        const chunk = clients.map((clientId) => presence(clientId, 1, pod("p"), "LIVE"))
+        assert.isTrue((yield* registry.write(chunk)).every((held) => held))
+        assert.isTrue((yield* registry.pods(clients)).every((holder) => holder === pod("p")))
+        assert.deepStrictEqual(yield* registry.write([]), [])
+        assert.deepStrictEqual(yield* registry.pods([]), [])
+      }),
+    )
+  })
+
+const a_minute_ms = 60_000
+const calls = Schema.Array(Call)
+const few = calls.check(Schema.isMaxLength(4))
+const racing = Schema.Tuple([few, few, few])
+
+const epoch = (n: number) => Epoch.make(n)
+
+const presence = (clientId: ClientId, epoch: number, pod: PodId, status: StatusName): Presence => ({
+  clientId,
+  epoch: Epoch.make(epoch),
+  pod,
+  status,
+})
+
+const freshIds = Effect.map(Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER), (n) => ({
+  run: `suite-${n}`,
+  client: (name: string) => ClientId.make(`suite-${n}:${name}`),
+  pod: (name: string) => PodId.make(`suite-${n}:${name}`),
+}))
+
+const statusOf = Effect.fnUntraced(function* (clientId: ClientId) {
+  const entries = yield* Stream.runCollect((yield* Registry).entries)
+  return entries.find((entry) => entry.clientId === clientId)?.status
+})
+
+const livePodsOf = Effect.fnUntraced(function* (...pods: ReadonlyArray<PodId>) {
+  const live = new Set(yield* (yield* Registry).livePods)
+  return pods.filter((pod) => live.has(pod))
+})
+
+/** The status as everyone else should see it. */
+const seen = Effect.fnUntraced(function* (clientId: ClientId) {
+  const status = yield* statusOf(clientId)
+  return status && seenWith(status, new Set(yield* (yield* Registry).livePods))
+})
