@@ -18,16 +18,19 @@ const nonNegative = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 export const Epoch = nonNegative.pipe(Schema.brand("Epoch"))
 export type Epoch = typeof Epoch.Type
 
-/** The offset, in the events topic, of the event or barrier that caused a record. Grows along a partition; not dense. */
-export const Seq = nonNegative.pipe(Schema.brand("Seq"))
-export type Seq = typeof Seq.Type
-
 /**
  * "Everything up to here": a seq, or -1 for nothing yet. `delivered`, `acked`, `floor` and a client's `after` are
  * cursors.
  */
 export const Cursor = Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)).pipe(Schema.brand("Cursor"))
-export type Cursor = typeof Cursor.Type | Seq
+export type Cursor = typeof Cursor.Type
+
+/**
+ * The offset, in the events topic, of the event or barrier that caused a record. Grows along a partition; not dense.
+ * Every seq is a cursor too.
+ */
+export const Seq = nonNegative.pipe(Schema.brand("Cursor"), Schema.brand("Seq"))
+export type Seq = typeof Seq.Type
 
 /** The cursor before the first record. */
 export const start: Cursor = Cursor.make(-1)

@@ -1,1 +1,6 @@
-export {}
+/** The doors of Nimbus, and the one delivery core behind them. */
+export * as Gateway from "./Gateway.ts"
+export { Delivery } from "./delivery/Delivery.ts"
+export type { Attached, Door, Hello, Notice } from "./Door.ts"
+export { gatewayLimits, type GatewayLimits, Limits } from "./Limits.ts"
+export { httpConfig, type HttpOptions } from "./http/HttpFront.ts"

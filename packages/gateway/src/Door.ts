@@ -1,0 +1,57 @@
+/**
+ * What every door has in common: how the delivery core speaks to one connection, and the other way round.
+ *
+ * A door turns its transport's words into these calls and back; it decides nothing about delivery. All calls are
+ * synchronous: the core batches, the door writes.
+ */
+import type { ClientId, CloseReason, Cursor, Epoch, EventId, Incarnation, Item, Seq, Status } from "@nimbus/domain"
+
+/** What the core tells a client, beside results. Each door words it in its own frames. */
+export type Notice =
+  | {
+      readonly _tag: "Welcome"
+      readonly epoch: Epoch
+      readonly status: Status.StatusName
+      readonly log: Incarnation
+      readonly after: Cursor
+    }
+  | { readonly _tag: "Accepted"; readonly ids: ReadonlyArray<EventId> }
+  | { readonly _tag: "Status"; readonly status: Status.StatusName }
+  | { readonly _tag: "Lost"; readonly after: Cursor; readonly upTo: Seq | undefined }
+  | { readonly _tag: "Error"; readonly code: string; readonly message: string }
+
+/** One connection, as the core sees it. None of these may throw. */
+export interface Door {
+  /** Writes results, in this order. `false`: the transport is behind; deliver nothing until `Attached.drained`. */
+  deliver(items: ReadonlyArray<Item>): boolean
+  tell(notice: Notice): void
+  close(reason: CloseReason): void
+  /** The log is behind: read nothing until `resume`. */
+  pause(): void
+  resume(): void
+}
+
+/** What a client asks for when it connects. */
+export interface Hello {
+  readonly clientId: ClientId
+  /** Everything up to here the client has, by its own memory; -1 without one. */
+  readonly after: Cursor
+  /** The incarnation that `after` belongs to, if the client knows it. */
+  readonly log: string | undefined
+  readonly door: Door
+}
+
+/** The core, as one connection sees it. */
+export interface Attached {
+  /** Takes an event for the log; `accepted` follows once it is there. */
+  event(id: EventId, value: Uint8Array, follow: boolean): void
+  /** The client's cumulative ack; `false`: beyond what was sent, nothing changed. */
+  ack(seq: Seq | Cursor): boolean
+  /** Everything up to here was handed to the door. */
+  readonly upTo: Cursor
+  readonly acknowledged: Cursor
+  /** The transport has caught up after `deliver` answered `false`. */
+  drained(): void
+  /** The connection is gone. */
+  closed(): void
+}

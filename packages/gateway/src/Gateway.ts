@@ -1,0 +1,33 @@
+/**
+ * A gateway: the delivery core, its HTTP server, and the doors. Needs the services of `@nimbus/domain` from the
+ * environment: EventLog, Topics, Registry, Mailbox, PodChannel, AckChannel.
+ *
+ * On the way down the layers close in this order: doors (take nothing more, wait for the log), core (close sessions,
+ * write presences, trim, give back the lease), port.
+ */
+import { Layer } from "effect"
+import { HttpRouter } from "effect/http"
+import { Delivery } from "./delivery/Delivery.ts"
+import * as Health from "./http/Health.ts"
+import * as HttpFront from "./http/HttpFront.ts"
+import { Limits } from "./Limits.ts"
+import { Pod } from "./Pod.ts"
+import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
+
+const routes = HttpRouter.serve(Health.layer, { disableLogger: true })
+
+/** The doors and the core on a given HTTP front. */
+const onFront = <E, R>(front: Layer.Layer<HttpFront.Front, E, R>) =>
+  Layer.mergeAll(WebSocketDoor.layer, routes).pipe(
+    Layer.provideMerge(Delivery.layer),
+    Layer.provide(Pod.layer),
+    Layer.provideMerge(front),
+  )
+
+/** From the environment: see docs/configuration.md. */
+export const layer = onFront(HttpFront.layer).pipe(Layer.provide(Limits.layer))
+
+/** Without the environment. */
+export const layerWith = (
+  options: HttpFront.HttpOptions & { readonly limits?: Parameters<typeof Limits.layerWith>[0] },
+) => onFront(HttpFront.layerWith(options)).pipe(Layer.provide(Limits.layerWith(options.limits ?? {})))

@@ -1,0 +1,79 @@
+/**
+ * Every bound of a gateway: its name with its unit, its default, and what happens at the bound.
+ *
+ * | bound | what happens there |
+ * | --- | --- |
+ * | intake | sockets of that partition are not read until the log has caught up |
+ * | events per second | the socket is read more slowly; nothing is refused |
+ * | socket buffer | the session counts as full: nothing is delivered until the socket drains |
+ * | frame | the connection is closed with MESSAGE_TOO_BIG |
+ * | idle | the connection is closed with IDLE |
+ * | barriers again | the others wait for the next tick |
+ * | late steps | further journey steps of this turn are dropped and counted |
+ */
+import { Config, Context, Duration, Effect, Layer } from "effect"
+import { type SessionLimits, sessionLimits } from "@nimbus/domain"
+
+export interface GatewayLimits {
+  /** The largest frame a client may send. */
+  readonly frame_bytes: number
+  /** Frames a connection may send per second, averaged over a second. */
+  readonly events_per_second: number
+  /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
+  readonly idle_timeout_ms: number
+  /** Events accepted from sockets and not yet in the log, per partition. */
+  readonly intake_bytes: number
+  /** Bytes handed to one socket and not yet taken by the kernel. */
+  readonly socket_buffer_bytes: number
+  /** The gateway's clock: sessions' ticks, and slices of the sweep. */
+  readonly tick_ms: number
+  /** Each session is written to the registry and its mailbox looked into once in this time. */
+  readonly sweep_ms: number
+  /** How long an ack may wait before it trims the mailbox. */
+  readonly trim_ms: number
+  /** The lease of the pod; renewed three times in this time. */
+  readonly lease_ms: number
+  /** Barriers published again per tick. */
+  readonly barriers_again_per_tick: number
+  /** Journey steps that wait for the journey topic. */
+  readonly late_steps: number
+  readonly session: SessionLimits
+}
+
+export const gatewayLimits: GatewayLimits = {
+  frame_bytes: 256 * 1024,
+  events_per_second: 50_000,
+  idle_timeout_ms: 60_000,
+  intake_bytes: 8 * 1024 * 1024,
+  socket_buffer_bytes: 1024 * 1024,
+  tick_ms: 250,
+  sweep_ms: 30_000,
+  trim_ms: 50,
+  lease_ms: 15_000,
+  barriers_again_per_tick: 500,
+  late_steps: 10_000,
+  session: sessionLimits,
+}
+
+const config = Config.all({
+  frame_bytes: Config.Int("NIMBUS_FRAME_BYTES").pipe(Config.withDefault(gatewayLimits.frame_bytes)),
+  events_per_second: Config.Int("NIMBUS_EVENTS_PER_SECOND").pipe(Config.withDefault(gatewayLimits.events_per_second)),
+  idle_timeout: Config.Duration("NIMBUS_IDLE_TIMEOUT").pipe(
+    Config.withDefault(Duration.millis(gatewayLimits.idle_timeout_ms)),
+  ),
+  window_results: Config.Int("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
+})
+
+export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/gateway/Limits") {
+  static readonly layerWith = (limits: Partial<GatewayLimits>) => Layer.succeed(Limits, { ...gatewayLimits, ...limits })
+  /** From the environment, where operators have something to choose. */
+  static readonly layer = Layer.effect(
+    Limits,
+    Effect.map(config, ({ idle_timeout, window_results, ...rest }) => ({
+      ...gatewayLimits,
+      ...rest,
+      idle_timeout_ms: Duration.toMillis(idle_timeout),
+      session: { ...sessionLimits, window_results },
+    })),
+  )
+}

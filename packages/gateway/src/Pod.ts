@@ -1,0 +1,10 @@
+/** Who this gateway process is. Fresh per process: an id must never be used by two. */
+import { PodId } from "@nimbus/domain"
+import { Context, Effect, Layer } from "effect"
+
+export class Pod extends Context.Service<Pod, { readonly id: PodId }>()("@nimbus/gateway/Pod") {
+  static readonly layer = Layer.effect(
+    Pod,
+    Effect.sync(() => ({ id: PodId.make(`gw-${crypto.randomUUID()}`) })),
+  )
+}

@@ -1,0 +1,229 @@
+/**
+ * The delivery core of a gateway, behind all of its doors: it holds the sessions, feeds them pushes, pages and ticks,
+ * and carries out what they decide. No connection has a fiber or a timer of its own.
+ *
+ * ```
+ *   door ── open, event, ack ──▶ Connection ──▶ Intake ──▶ events topic
+ *     ▲                             │  ▲  ▲
+ *     └── deliver, tell, close ─────┘  │  └── pushes, Mail: PodChannel
+ *                                      └───── pages: Mailbox       Outbox ──▶ AckChannel, Mailbox
+ * ```
+ */
+import {
+  type ClientId,
+  type Cursor,
+  Epoch,
+  EventLog,
+  type LogError,
+  Mailbox,
+  PodChannel,
+  type PodId,
+  type PodMessage,
+  partitionOf,
+  Registry,
+  type RegistryUnavailable,
+  Session,
+  start,
+  Topics,
+} from "@nimbus/domain"
+import { Clock, Context, Effect, FiberSet, Layer, Schedule, Stream } from "effect"
+import type { Attached, Hello } from "../Door.ts"
+import { Limits } from "../Limits.ts"
+import { Counts } from "../Metrics.ts"
+import { Pod } from "../Pod.ts"
+import { Connection, type Shared } from "./Connection.ts"
+import { makeIntake } from "./Intake.ts"
+import { makeLateJourney } from "./LateJourney.ts"
+import { makeOutbox } from "./Outbox.ts"
+import { keepLease, makePresences } from "./Presences.ts"
+
+export class Delivery extends Context.Service<
+  Delivery,
+  {
+    readonly pod: PodId
+    /** What this gateway counts; doors add what they refuse. */
+    readonly counts: Counts
+    /** Opens a session. An older one of the same client here is closed as superseded; elsewhere the sweep finds it. */
+    open(hello: Hello): Effect.Effect<Attached, RegistryUnavailable | LogError>
+    /** Connections with a session now. */
+    readonly size: () => number
+    /** Done once everything taken from doors is in the log. For a drain. */
+    readonly idle: Effect.Effect<void>
+  }
+>()("@nimbus/gateway/Delivery") {
+  static readonly layer = Layer.effect(
+    Delivery,
+    Effect.suspend(() => make),
+  )
+}
+
+const make = Effect.gen(function* () {
+  const limits = yield* Limits
+  const { id: pod } = yield* Pod
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const registry = yield* Registry
+  const mailbox = yield* Mailbox
+  const channel = yield* PodChannel
+  const clock = yield* Clock.Clock
+  const run = yield* FiberSet.makeRuntime<never>()
+  const counts = new Counts()
+  const sessions = new Map<ClientId, Connection>()
+
+  yield* keepLease(pod, limits.lease_ms, counts)
+  const pushes = yield* channel.subscribe(pod)
+  const outbox = yield* makeOutbox(limits.trim_ms, counts)
+  const presences = yield* makePresences((clientId, epoch) => {
+    const connection = sessions.get(clientId)
+    if (connection?.session.epoch === epoch) connection.superseded()
+  }, counts)
+  let barriersAgain = 0
+  const shared: Shared = {
+    intake: yield* makeIntake(limits.intake_bytes, counts),
+    outbox,
+    presences,
+    journey: yield* makeLateJourney(pod, limits.late_steps, counts),
+    counts,
+    incarnation: log.incarnation,
+    now: () => clock.currentTimeMillisUnsafe(),
+    replaying: new Set(),
+    mayRepeatBarrier: () => barriersAgain++ < limits.barriers_again_per_tick,
+    remove: (connection) => {
+      if (sessions.get(connection.clientId) === connection) sessions.delete(connection.clientId)
+    },
+    read: (connection, after, limit) => {
+      run(
+        Effect.match(mailbox.page(connection.clientId, after, limit), {
+          onSuccess: (page) => connection.session.page(page),
+          onFailure: () => {
+            counts.addTo("failed", "read mailbox")
+            connection.session.pageFailed()
+          },
+        }).pipe(Effect.andThen(Effect.sync(() => connection.carryOut()))),
+      )
+    },
+  }
+
+  /** A batch from the pod channel: every session takes what is its own, then carries out once. */
+  const receive = (batch: ReadonlyArray<PodMessage>): void => {
+    const touched = new Set<Connection>()
+    for (const message of batch) {
+      const connection = sessions.get(message.clientId)
+      if (connection === undefined) {
+        if (message._tag === "Push") outbox.nack(partitionOf(message.clientId, log.partitions), message.clientId)
+        continue
+      }
+      if (message._tag === "Push") connection.session.push(message)
+      else connection.session.mail()
+      touched.add(connection)
+    }
+    for (const connection of touched) connection.carryOut()
+  }
+  // A channel that fails loses datagrams, which it may at any time; it is subscribed again by its own layer.
+  yield* Stream.runForEach(pushes, (batch) => Effect.sync(() => receive(batch))).pipe(
+    Effect.tapError((error) => Effect.logError("the pod's channel has failed", error)),
+    Effect.orDie,
+    Effect.forkScoped,
+  )
+
+  const tick = Effect.sync(() => {
+    barriersAgain = 0
+    for (const connection of shared.replaying) {
+      connection.session.tick()
+      connection.carryOut()
+    }
+  })
+  const sweep = makeSweep(sessions, presences.write, mailbox, counts)
+  yield* tick.pipe(
+    Effect.andThen(Effect.suspend(() => sweep(Math.ceil((sessions.size * limits.tick_ms) / limits.sweep_ms)))),
+    Effect.andThen(Effect.suspend(() => counts.flush(sessions.size))),
+    Effect.repeat(Schedule.spaced(limits.tick_ms)),
+    Effect.forkScoped,
+  )
+
+  /** Epochs of this pod only grow, so that a registry that rolls back can't make it use one of its own twice. */
+  let lastEpoch = 0
+  const nextEpoch = (): Epoch => {
+    lastEpoch = Math.max(lastEpoch + 1, shared.now())
+    return Epoch.make(lastEpoch)
+  }
+
+  /** A client's `after` counts only if it is of this log: of this incarnation, and before its end. */
+  const checkAfter = Effect.fnUntraced(function* ({ after, clientId, door, log: of }: Hello) {
+    if (after === start) return after
+    if (of !== undefined && of !== log.incarnation) {
+      door.tell({ _tag: "Error", code: "AFTER_OTHER_LOG", message: "`after` belongs to another log and is ignored" })
+      return start
+    }
+    if (after < (yield* log.end(topics.events, partitionOf(clientId, log.partitions)))) return after
+    door.tell({ _tag: "Error", code: "AFTER_BEYOND_END", message: "`after` is beyond the log's end and is ignored" })
+    return start
+  })
+
+  const open = Effect.fnUntraced(function* (hello: Hello) {
+    const { clientId, door } = hello
+    const after = yield* checkAfter(hello)
+    const epoch = yield* registry.connect(clientId, pod, nextEpoch())
+    lastEpoch = Math.max(lastEpoch, epoch)
+    sessions.get(clientId)?.superseded()
+    // What the client acknowledged to its last session must not come again, with or without a memory of its own.
+    yield* outbox.trimNow(clientId)
+    const session = new Session({ clientId, epoch, pod, after, limits: limits.session })
+    const connection = new Connection(session, partitionOf(clientId, log.partitions), door, shared)
+    sessions.set(clientId, connection)
+    connection.carryOut()
+    return connection
+  })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const connection of sessions.values()) connection.goAway()
+    }),
+  )
+  return Delivery.of({ pod, counts, open, size: () => sessions.size, idle: shared.intake.idle })
+})
+
+/**
+ * The sweep: now and then each session is written to the registry again and its mailbox looked into. It goes round
+ * in slices, so that a gateway never asks for everything at once.
+ */
+const makeSweep = (
+  sessions: ReadonlyMap<ClientId, Connection>,
+  write: (presence: Connection["presence"]) => void,
+  mailbox: Mailbox["Service"],
+  counts: Counts,
+) => {
+  let round = sessions.values()
+  const slice = (count: number): Array<Connection> => {
+    const taken: Array<Connection> = []
+    while (taken.length < count) {
+      const next = round.next()
+      if (next.done) {
+        round = sessions.values()
+        break
+      }
+      taken.push(next.value)
+    }
+    return taken
+  }
+  return (count: number): Effect.Effect<void> => {
+    const connections = slice(count)
+    if (connections.length === 0) return Effect.void
+    for (const connection of connections) {
+      write(connection.presence)
+      connection.trim()
+    }
+    const asked = connections.map(({ clientId, upTo }): { clientId: ClientId; after: Cursor } => {
+      return { clientId, after: upTo }
+    })
+    return Effect.match(mailbox.waiting(asked), {
+      onFailure: () => counts.addTo("failed", "look into mailboxes"),
+      onSuccess: (waiting) =>
+        connections.forEach((connection, i) => {
+          if (!waiting[i]) return
+          connection.session.mail()
+          connection.carryOut()
+        }),
+    })
+  }
+}

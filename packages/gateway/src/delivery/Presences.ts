@@ -1,0 +1,56 @@
+/**
+ * What this gateway says to the registry: the lease of its pod, and who is here in which status. Only gateways write
+ * it; a write that is refused means that a newer session is somewhere else.
+ */
+import { type ClientId, type Epoch, type PodId, type Presence, Registry } from "@nimbus/domain"
+import { Effect, Schedule, type Scope } from "effect"
+import type { Counts } from "../Metrics.ts"
+import { makeFlusher } from "./Flusher.ts"
+
+export interface Presences {
+  /** Writes this soon, together with others; the latest of a client only. */
+  write(presence: Presence): void
+}
+
+/** Takes the lease, keeps it, and gives it back with the scope. */
+export const keepLease = (pod: PodId, lease_ms: number, counts: Counts) =>
+  Effect.gen(function* () {
+    const registry = yield* Registry
+    const tolerate = () => Effect.sync(() => counts.addTo("failed", "renew lease"))
+    yield* Effect.acquireRelease(registry.lease(pod, lease_ms), () => Effect.catch(registry.release(pod), tolerate))
+    yield* Effect.catch(registry.renew(pod, lease_ms), tolerate).pipe(
+      Effect.repeat(Schedule.spaced(lease_ms / 3)),
+      Effect.forkScoped,
+    )
+  })
+
+/** `superseded` is told each write that did not hold. */
+export const makePresences = (
+  superseded: (clientId: ClientId, epoch: Epoch) => void,
+  counts: Counts,
+): Effect.Effect<Presences, never, Registry | Scope.Scope> =>
+  Effect.gen(function* () {
+    const registry = yield* Registry
+    let waiting = new Map<ClientId, Presence>()
+
+    const flush = Effect.suspend(() => {
+      if (waiting.size === 0) return Effect.void
+      const batch = [...waiting.values()]
+      waiting = new Map()
+      return Effect.matchEffect(registry.write(batch), {
+        // The registry is soft: the next sweep says everything again.
+        onFailure: () => Effect.sync(() => counts.addTo("failed", "write presences")),
+        onSuccess: (held) =>
+          Effect.sync(() => batch.forEach(({ clientId, epoch }, i) => held[i] || superseded(clientId, epoch))),
+      })
+    })
+    const soon = yield* makeFlusher(flush)
+    return {
+      write(presence) {
+        const before = waiting.get(presence.clientId)
+        if (before !== undefined && before.epoch > presence.epoch) return
+        waiting.set(presence.clientId, presence)
+        soon.wake()
+      },
+    }
+  })

@@ -1,0 +1,58 @@
+/**
+ * Node's HTTP server with doors for upgrades: a door takes the upgrade requests of its path, and everything else goes
+ * on to the HTTP application. (An application of Effect upgrades too, but with a fiber per connection and a writer
+ * that knows no backpressure.)
+ */
+import { IncomingMessage, Server } from "node:http"
+import { Duplex } from "node:stream"
+import { Context, Effect, Layer, type Scope } from "effect"
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+class DoorServer extends Server {
+  readonly doors = new Map<string, UpgradeHandler>()
+
+  override emit(event: string, ...args: Array<unknown>): boolean {
+    const [request, socket, head] = args
+    if (
+      event === "upgrade" &&
+      request instanceof IncomingMessage &&
+      socket instanceof Duplex &&
+      Buffer.isBuffer(head)
+    ) {
+      const door = this.doors.get(pathOf(request))
+      if (door !== undefined) {
+        door(request, socket, head)
+        return true
+      }
+    }
+    return super.emit(event, ...args)
+  }
+}
+
+export class UpgradeServer extends Context.Service<
+  UpgradeServer,
+  {
+    readonly server: Server
+    /** Takes the upgrade requests of a path for as long as the scope lives. */
+    handle(path: string, handler: UpgradeHandler): Effect.Effect<void, never, Scope.Scope>
+  }
+>()("@nimbus/gateway/UpgradeServer") {
+  static readonly layer = Layer.sync(UpgradeServer, () => {
+    const server = new DoorServer()
+    return {
+      server,
+      handle: (path, handler) =>
+        Effect.acquireRelease(
+          Effect.sync(() => server.doors.set(path, handler)),
+          () => Effect.sync(() => server.doors.delete(path)),
+        ),
+    }
+  })
+}
+
+const pathOf = (request: IncomingMessage): string => {
+  const url = request.url ?? "/"
+  const query = url.indexOf("?")
+  return query === -1 ? url : url.slice(0, query)
+}

@@ -1,0 +1,221 @@
+/**
+ * One native WebSocket: reads frames, writes frames, and keeps the socket honest.
+ *
+ * - Reading: a frame is checked and handed on; what is wrong with it is told to the sender, counted, and hurts nobody
+ *   else. The socket is not read while the log is behind or the sender is too fast.
+ * - Writing: results go out as one frame per batch. Beyond `socket_buffer_bytes` not yet taken by the kernel the
+ *   session is told to wait, until the socket has drained.
+ * - `ack=auto`: a ping follows the results, and its pong acknowledges what was sent before it. One ping at a time.
+ */
+import {
+  type ClientId,
+  closeCodes,
+  type CloseReason,
+  type Cursor,
+  EventId,
+  Frames,
+  type Item,
+  type Seq,
+  start,
+} from "@nimbus/domain"
+import { Result } from "effect"
+import type { WebSocket } from "ws"
+import type { Attached, Door, Notice } from "../Door.ts"
+import type { GatewayLimits } from "../Limits.ts"
+import type { Counts } from "../Metrics.ts"
+import { Pace } from "./Pace.ts"
+import { encodeResults } from "./ResultsFrame.ts"
+
+export interface SocketOptions {
+  readonly ws: WebSocket
+  readonly clientId: ClientId
+  readonly autoAck: boolean
+  readonly journey: boolean
+  readonly limits: GatewayLimits
+  readonly counts: Counts
+  readonly now: () => number
+}
+
+export class Socket implements Door {
+  private readonly ws: WebSocket
+  private readonly options: SocketOptions
+  private readonly pace: Pace
+  private attached: Attached | undefined = undefined
+  /** Reasons not to read: the log is behind, or the sender too fast. */
+  private pauses = 0
+  private isBehind = false
+  /** `ack=auto`: what the ping under way acknowledges. */
+  private pinged: Cursor | undefined = undefined
+  private heard_ms: number
+
+  constructor(options: SocketOptions) {
+    this.options = options
+    this.ws = options.ws
+    this.heard_ms = options.now()
+    this.pace = new Pace(options.limits.events_per_second, this.heard_ms)
+    this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
+    this.ws.on("pong", (payload) => this.pong(payload))
+    this.ws.on("ping", () => void (this.heard_ms = options.now()))
+    // `ws` closes by itself on a protocol error (too big: 1009, not UTF-8: 1007); "close" follows.
+    this.ws.on("error", () => options.counts.addTo("refused", "PROTOCOL_ERROR"))
+    this.ws.on("close", () => this.attached?.closed())
+    // Nothing is read before the session is open.
+    this.pause()
+  }
+
+  /** The session is open: from here on frames are read. */
+  attach(attached: Attached): void {
+    this.attached = attached
+    if (this.isGone) attached.closed()
+    else this.resume()
+  }
+
+  get isGone(): boolean {
+    return this.ws.readyState !== this.ws.OPEN
+  }
+
+  deliver(items: ReadonlyArray<Item>): boolean {
+    const frame = encodeResults(items, this.options.journey)
+    this.ws.send(frame, { binary: false }, this.sent)
+    if (this.options.autoAck) this.askForPong()
+    this.isBehind = this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes
+    return !this.isBehind
+  }
+
+  tell(notice: Notice): void {
+    this.write(this.frameOf(notice))
+  }
+
+  close({ code, reason }: CloseReason): void {
+    this.ws.close(code, reason)
+    // The peer's answer to the close must be read.
+    this.ws.resume()
+  }
+
+  pause(): void {
+    if (this.pauses++ === 0) this.ws.pause()
+  }
+
+  resume(): void {
+    if (--this.pauses === 0 && !this.isGone) this.ws.resume()
+  }
+
+  /** Called now and then: pings a silent peer, and gives up on one that stays silent. */
+  check(now_ms: number): void {
+    const silent_ms = now_ms - this.heard_ms
+    const { idle_timeout_ms } = this.options.limits
+    // A socket that is not read can't be heard.
+    if (this.pauses > 0) this.heard_ms = now_ms
+    else if (silent_ms >= idle_timeout_ms) this.giveUp()
+    else if (silent_ms >= idle_timeout_ms / 2 && this.pinged === undefined && !this.isGone) this.ws.ping()
+  }
+
+  /** Says what is wrong and closes. */
+  refuse(code: string, message: string): void {
+    this.tellError(code, message)
+    this.close(closeCodes.badRequest)
+  }
+
+  private receive(data: Buffer, isBinary: boolean): void {
+    const now_ms = this.options.now()
+    this.heard_ms = now_ms
+    const wait_ms = this.pace.take(now_ms)
+    if (wait_ms > 0) this.waitFor(wait_ms)
+    if (isBinary) return this.tellError("BAD_FRAME", "frames are text")
+    const frame = Frames.parseClientFrame(data.toString())
+    if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
+    switch (frame.success.type) {
+      case "event":
+        return this.takeEvent(frame.success, data)
+      case "ack":
+        return this.takeAck(frame.success.seq)
+      case "ping":
+        return this.write({ type: "pong" })
+    }
+  }
+
+  /** The client's own bytes go into the log; only an event without an id or data is encoded again. */
+  private takeEvent(event: Frames.EventFrame, data: Buffer): void {
+    const id = event.id ?? EventId.make(crypto.randomUUID())
+    const value =
+      event.id === undefined || event.data === undefined
+        ? Buffer.from(JSON.stringify({ type: "event", id, name: event.name, data: event.data ?? null }))
+        : data
+    this.attached?.event(id, value, this.options.journey)
+  }
+
+  private takeAck(seq: Seq): void {
+    if (this.attached?.ack(seq) === false && !this.isGone) {
+      this.tellError("ACK_BEYOND_SENT", `seq ${seq} was not sent on this connection`)
+    }
+  }
+
+  private refuseFrame({ code, id, message }: Frames.BadFrame): void {
+    if (id === undefined) return this.tellError(code, message)
+    this.options.counts.addTo("refused", code)
+    this.write({ type: "refused", id, code, message })
+  }
+
+  private tellError(code: string, message: string): void {
+    this.options.counts.addTo("refused", code)
+    this.write({ type: "error", code, message })
+  }
+
+  private write(frame: Frames.ServerFrame): void {
+    if (!this.isGone) this.ws.send(JSON.stringify(frame), this.sent)
+  }
+
+  /** After each write; a socket that has gone reports here too, and "close" follows. */
+  private readonly sent = (): void => {
+    if (!this.isBehind || this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes / 2) return
+    this.isBehind = false
+    this.attached?.drained()
+  }
+
+  private askForPong(): void {
+    const { attached } = this
+    if (this.pinged !== undefined || attached === undefined || this.isGone) return
+    this.pinged = attached.upTo
+    this.ws.ping(String(this.pinged), false, this.sent)
+  }
+
+  private pong(payload: Buffer): void {
+    this.heard_ms = this.options.now()
+    if (this.pinged === undefined || payload.toString() !== String(this.pinged)) return
+    const seq = this.pinged
+    this.pinged = undefined
+    if (seq > start) this.attached?.ack(seq)
+    if (this.attached !== undefined && this.attached.upTo > seq) this.askForPong()
+  }
+
+  private waitFor(wait_ms: number): void {
+    this.pause()
+    setTimeout(() => this.resume(), wait_ms)
+  }
+
+  private giveUp(): void {
+    this.close(closeCodes.idle)
+    // The peer does not answer, so it won't answer the close either.
+    this.ws.terminate()
+  }
+
+  private frameOf(notice: Notice): Frames.ServerFrame {
+    switch (notice._tag) {
+      case "Welcome": {
+        const { events_per_second, frame_bytes, idle_timeout_ms, session } = this.options.limits
+        const limits = { frame_bytes, window_results: session.window_results, events_per_second, idle_timeout_ms }
+        const { after, epoch, log, status } = notice
+        return { type: "welcome", clientId: this.options.clientId, epoch, status, log, after, limits }
+      }
+      case "Accepted":
+        return { type: "accepted", ids: notice.ids }
+      case "Status":
+        return { type: "status", status: notice.status }
+      case "Lost":
+        return { type: "lost", after: notice.after, ...(notice.upTo === undefined ? {} : { upTo: notice.upTo }) }
+      case "Error":
+        this.options.counts.addTo("refused", notice.code)
+        return { type: "error", code: notice.code, message: notice.message }
+    }
+  }
+}
