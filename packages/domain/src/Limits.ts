@@ -123,3 +123,11 @@ export const localLogLimits: LocalLogLimits = {
   commit_delay_ms: 100,
   retention_every_ms: 1_000,
 }
+
+/** The log in memory. */
+export const memoryLogLimits = {
+  /** The partition count of each topic. */
+  partitions: 4,
+  /** Records kept in each partition of each topic. Beyond: the oldest go. */
+  retention_bytes: 64 * 1024 * 1024,
+}

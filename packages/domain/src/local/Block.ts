@@ -1,0 +1,63 @@
+/**
+ * A block: what one append puts behind a partition's end and the log keeps, reads and drops as one. At most one chunk
+ * in size, so that a read is some whole blocks.
+ */
+import type { ChunkLimits } from "../Limits.ts"
+import type { LogRecord, StoredRecord } from "../Records.ts"
+import type { Fifo } from "./Fifo.ts"
+
+/** Records at the offsets `[from, next)`, without a hole, at least one. */
+export interface Block {
+  readonly from: number
+  readonly next: number
+  /** The sum of `sizeOf`. */
+  readonly bytes: number
+  readonly records: ReadonlyArray<StoredRecord>
+}
+
+/** What a record counts for, against limits in bytes. */
+export const sizeOf = (record: LogRecord): number => {
+  let bytes = record.key.length + record.value.length
+  if (record.headers !== undefined) {
+    for (const name in record.headers) bytes += name.length + (record.headers[name]?.length ?? 0)
+  }
+  return bytes
+}
+
+/** The records of consecutive blocks from offset `from` on. A single whole block is given as it is, without a copy. */
+export const recordsOf = (blocks: ReadonlyArray<Block>, from: number): ReadonlyArray<StoredRecord> => {
+  const first = blocks[0]
+  if (first === undefined) return []
+  if (blocks.length === 1) return from <= first.from ? first.records : first.records.slice(from - first.from)
+  const records: Array<StoredRecord> = []
+  for (const block of blocks) {
+    for (let i = Math.max(0, from - block.from); i < block.records.length; i++) records.push(block.records[i]!)
+  }
+  return records
+}
+
+/** The index of the first block that ends after `offset`, or the length where there is none. */
+export const indexOf = (blocks: Fifo<Block>, offset: number): number => {
+  let low = 0
+  let high = blocks.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (blocks.at(middle).next > offset) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+/** Some whole blocks from the one that holds `offset` on: one read. */
+export const slice = (blocks: Fifo<Block>, offset: number, limits: ChunkLimits): ReadonlyArray<Block> => {
+  const start = indexOf(blocks, offset)
+  const taken: Array<Block> = []
+  let bytes = 0
+  for (let i = start; i < blocks.length; i++) {
+    const block = blocks.at(i)
+    bytes += block.bytes
+    if (taken.length > 0 && (bytes > limits.chunk_bytes || block.next - offset > limits.chunk_records)) break
+    taken.push(block)
+  }
+  return taken
+}
