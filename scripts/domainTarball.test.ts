@@ -7,6 +7,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { partitionOf } from "../packages/domain/src/Partitioner.ts"
 import manifest from "../package.json" with { type: "json" }
 
 const root = join(import.meta.dirname, "..")
@@ -97,7 +98,7 @@ describe("the tarball of @nimbus/domain", () => {
     await typeCheck("tsconfig.json")
     const printed = await run(project, process.execPath, "dist/main.js")
     assert.deepStrictEqual(JSON.parse(printed), {
-      partition: 7,
+      partition: partitionOf("c1", 8),
       frame: { type: "ack", seq: 7 },
       status: { _tag: "REPLAYING", epoch: 5, pod: "p1" },
     })
