@@ -21,8 +21,8 @@ const testing = [...domain, "@nimbus/domain/testing", ...vitest, ...node]
 const otherPackages = { regex: String.raw`^\.\.?/(.*/)?(src|node_modules)/`, message: "Import a package by its name." }
 const suites = { regex: String.raw`^\.\.?/(.*/)?testing/`, message: "Only tests import what is for tests." }
 const otherDoors = {
-  regex: String.raw`^\.\./(.*/)?(chat|grpc|http|websocket)/`,
-  message: "Doors don't import each other: what they share lies beside them.",
+  regex: String.raw`^\.\./(.*/)?(chat|grpc|websocket)/`,
+  message: "Doors don't import each other, and what they stand on imports none.",
 }
 const otherAdapters = {
   regex: String.raw`^\.\./(.*/)?[^/.]+/`,
@@ -76,7 +76,12 @@ export default defineConfig({
     refuse(["packages/client/src/testing/**", "packages/client/src/**/*.test.ts"], only(testing, clientOnly)),
 
     refuse("packages/gateway/src/**", suites, only([...domain, ...platform], gatewayOnly)),
-    refuse("packages/gateway/src/{chat,grpc,http}/**", suites, otherDoors, only([...domain, ...platform], gatewayOnly)),
+    refuse(
+      "packages/gateway/src/{chat,delivery,grpc,http}/**",
+      suites,
+      otherDoors,
+      only([...domain, ...platform], gatewayOnly),
+    ),
     refuse("packages/gateway/src/websocket/**", suites, otherDoors, only([...domain, ...platform, "ws"], gatewayOnly)),
     refuse(
       ["packages/gateway/src/testing/**", "packages/gateway/src/**/*.test.ts"],
