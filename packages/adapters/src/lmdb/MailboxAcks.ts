@@ -1,0 +1,69 @@
+/**
+ * Acks on their way into the tables. They hold from the moment they come; they are written together, after a short
+ * delay, when too many wait, and when the scope closes.
+ *
+ * Until one is written it costs a map entry, and a crash forgets it: what it trimmed is there again, and the client's
+ * next ack trims it once more.
+ */
+import { type ClientId, type Cursor, start } from "@nimbus/domain"
+import { Effect, Latch, type Scope, Semaphore } from "effect"
+import type { StorageUnavailable } from "../Errors.ts"
+import { type ClientAck, writeAcks, type Writes } from "./MailboxWrites.ts"
+import type { LmdbStore } from "./Store.ts"
+
+export interface MailboxAcks {
+  /** The client's ack if it is not in the tables yet; -1 otherwise. */
+  readonly of: (clientId: ClientId) => Cursor
+  /** Takes acks at once; waits, or fails, only where too many are not written yet. */
+  readonly add: (acks: ReadonlyArray<ClientAck>) => Effect.Effect<void, StorageUnavailable>
+  /** Writes all that wait. */
+  readonly flush: Effect.Effect<void, StorageUnavailable>
+}
+
+export const makeAcks = Effect.fnUntraced(function* (
+  store: LmdbStore["Service"],
+  writes: Writes,
+): Effect.fn.Return<MailboxAcks, never, Scope.Scope> {
+  const { ack_delay_ms, step_clients, waiting_acks } = writes.storage
+  const waiting = new Map<ClientId, ClientAck>()
+  const some = yield* Latch.make(false)
+  const writer = yield* Semaphore.make(1)
+
+  const writeSome = Effect.suspend(() => {
+    const acks = Array.from(waiting.values().take(step_clients))
+    return Effect.map(
+      store.commit(() => writeAcks(writes, acks)),
+      () => {
+        for (const ack of acks) if (waiting.get(ack.clientId) === ack) waiting.delete(ack.clientId)
+      },
+    )
+  })
+  const writeUntil = (bound: number) =>
+    writer.withPermits(1)(
+      Effect.whileLoop({ while: () => waiting.size > bound, body: () => writeSome, step: () => {} }),
+    )
+
+  const warn = Effect.catch((error: StorageUnavailable) => Effect.logWarning("acks could not be written yet", error))
+  yield* Effect.addFinalizer(() => warn(writeUntil(0)))
+  yield* some.await.pipe(
+    Effect.andThen(Effect.sleep(ack_delay_ms)),
+    Effect.andThen(some.close),
+    Effect.andThen(warn(writeUntil(0))),
+    Effect.andThen(Effect.suspend(() => (waiting.size > 0 ? some.open : Effect.void))),
+    Effect.forever,
+    Effect.forkScoped,
+  )
+
+  return {
+    flush: writeUntil(0),
+    of: (clientId) => waiting.get(clientId)?.seq ?? start,
+    add: (acks) =>
+      Effect.suspend(() => {
+        for (const ack of acks) {
+          if (ack.seq > (waiting.get(ack.clientId)?.seq ?? start)) waiting.set(ack.clientId, ack)
+        }
+        if (waiting.size > 0) some.openUnsafe()
+        return waiting.size > waiting_acks ? writeUntil(waiting_acks) : Effect.void
+      }),
+  }
+})

@@ -1,0 +1,173 @@
+/**
+ * Where the mailboxes are in LMDB.
+ *
+ * | table | key | value |
+ * | --- | --- | --- |
+ * | mailbox-blocks | partition, client id, 0, first seq | a block of records, see `MailboxBlock.ts` |
+ * | mailbox-clients | partition, client id | a `ClientRow` |
+ * | mailbox-partitions | partition | a `PartitionRow` |
+ * | mailbox-log | "log" | which log the store is bound to, as JSON |
+ *
+ * Keys sort as their parts do: numbers are big-endian, and a client id, which is ASCII, has nothing as low as the 0
+ * after it. So a mailbox is one range of blocks, in order.
+ */
+import { ClientId, type Cursor, Incarnation, seqUnsafe, start } from "@nimbus/domain"
+import { Effect, Schema } from "effect"
+import type { StorageUnavailable } from "../Errors.ts"
+import type { LmdbStore, Table } from "./Store.ts"
+
+export interface MailboxTables {
+  readonly blocks: Table
+  readonly clients: Table
+  readonly partitions: Table
+  readonly log: Table
+}
+
+export const openTables = (store: LmdbStore["Service"]): Effect.Effect<MailboxTables, StorageUnavailable> =>
+  Effect.all({
+    blocks: store.table("mailbox-blocks"),
+    clients: store.table("mailbox-clients"),
+    partitions: store.table("mailbox-partitions"),
+    log: store.table("mailbox-log"),
+  })
+
+/** One mailbox. Its blocks hold at least one record above `acked` and `floor` each; what is below no longer counts. */
+export interface ClientRow {
+  acked: Cursor
+  floor: Cursor
+  /** The highest seq ever put: it is there unless it is at or below `acked` or `floor`. */
+  last: Cursor
+  results: number
+  /** Of all values that count. */
+  bytes: number
+  /** No record that counts is older. Infinity: there are none. */
+  oldest_ms: number
+  /** The block with `last`: its first seq and its size. 0: there is none. */
+  tail: Cursor
+  tail_bytes: number
+}
+
+export interface PartitionRow {
+  /** The dlq offset to put next. */
+  offset: number | undefined
+  hole: Cursor
+  /** The highest seq put or acknowledged, ever. */
+  highest: Cursor
+}
+
+/** `format`: of all the tables. */
+const LogRow = Schema.Struct({ format: Schema.Literal(1), incarnation: Incarnation, partitions: Schema.Int })
+export type LogRow = typeof LogRow.Type
+
+/** A client's place in the keys. */
+export interface Address {
+  readonly clientId: ClientId
+  readonly partition: number
+}
+
+export const clientKey = ({ clientId, partition }: Address): Buffer => {
+  const key = Buffer.allocUnsafe(2 + clientId.length)
+  key.writeUInt16BE(partition, 0)
+  key.write(clientId, 2, "latin1")
+  return key
+}
+
+export const addressOf = (key: Uint8Array): Address => {
+  const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
+  return { partition: bytes.readUInt16BE(0), clientId: ClientId.make(bytes.toString("latin1", 2)) }
+}
+
+/** The key of the block that begins with `seq`. -1 is before all of the client's blocks. */
+export const blockKey = ({ clientId, partition }: Address, seq: Cursor): Buffer => {
+  const at = 2 + clientId.length
+  const key = Buffer.allocUnsafe(seq < 0 ? at + 1 : at + 9)
+  key.writeUInt16BE(partition, 0)
+  key.write(clientId, 2, "latin1")
+  key[at] = 0
+  if (seq >= 0) {
+    key.writeUInt32BE(Math.floor(seq / 0x1_0000_0000), at + 1)
+    key.writeUInt32BE(seq >>> 0, at + 5)
+  }
+  return key
+}
+
+export const later = (a: Cursor, b: Cursor): Cursor => (a > b ? a : b)
+
+/** After all blocks of any client. */
+export const beyond: Cursor = seqUnsafe(Number.MAX_SAFE_INTEGER)
+
+const partitionKey = (partition: number): Buffer => {
+  const key = Buffer.allocUnsafe(2)
+  key.writeUInt16BE(partition, 0)
+  return key
+}
+
+export const readClient = (tables: MailboxTables, at: Address): ClientRow | undefined => {
+  const value = tables.clients.get(clientKey(at))
+  return value === undefined ? undefined : decodeClient(value)
+}
+
+export const decodeClient = (value: Uint8Array): ClientRow => {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
+  return {
+    acked: cursorAt(view, 0),
+    floor: cursorAt(view, 8),
+    last: cursorAt(view, 16),
+    results: view.getFloat64(24, true),
+    bytes: view.getFloat64(32, true),
+    oldest_ms: view.getFloat64(40, true),
+    tail: cursorAt(view, 48),
+    tail_bytes: view.getFloat64(56, true),
+  }
+}
+
+export const newClient = (): ClientRow => ({
+  acked: start,
+  floor: start,
+  last: start,
+  results: 0,
+  bytes: 0,
+  oldest_ms: Infinity,
+  tail: start,
+  tail_bytes: 0,
+})
+
+export const writeClient = (tables: MailboxTables, at: Address, row: ClientRow): void =>
+  tables.clients.put(
+    clientKey(at),
+    floats([row.acked, row.floor, row.last, row.results, row.bytes, row.oldest_ms, row.tail, row.tail_bytes]),
+  )
+
+export const readPartition = (tables: MailboxTables, partition: number): PartitionRow => {
+  const value = tables.partitions.get(partitionKey(partition))
+  if (value === undefined) return { offset: undefined, hole: start, highest: start }
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
+  const offset = view.getFloat64(0, true)
+  return { offset: offset < 0 ? undefined : offset, hole: cursorAt(view, 8), highest: cursorAt(view, 16) }
+}
+
+export const writePartition = (tables: MailboxTables, partition: number, row: PartitionRow): void =>
+  tables.partitions.put(partitionKey(partition), floats([row.offset ?? -1, row.hole, row.highest]))
+
+const logKey = Buffer.from("log")
+const decodeLog = Schema.decodeUnknownSync(Schema.fromJsonString(LogRow))
+const encodeLog = Schema.encodeSync(Schema.fromJsonString(LogRow))
+
+export const readLog = (tables: MailboxTables): LogRow | undefined => {
+  const value = tables.log.get(logKey)
+  return value === undefined ? undefined : decodeLog(Buffer.from(value).toString())
+}
+
+export const writeLog = (tables: MailboxTables, row: LogRow): void =>
+  tables.log.put(logKey, Buffer.from(encodeLog(row)))
+
+const cursorAt = (view: DataView, at: number): Cursor => {
+  const cursor = view.getFloat64(at, true)
+  return cursor < 0 ? start : seqUnsafe(cursor)
+}
+
+const floats = (numbers: ReadonlyArray<number>): Uint8Array => {
+  const view = new DataView(new ArrayBuffer(numbers.length * 8))
+  for (let i = 0; i < numbers.length; i++) view.setFloat64(i * 8, numbers[i]!, true)
+  return new Uint8Array(view.buffer)
+}

@@ -1,0 +1,262 @@
+/**
+ * What changes a mailbox in LMDB. Everything here runs inside one transaction of the store, reads what was written
+ * before it there, and changes nothing but tables: see `LmdbStore.commit`.
+ *
+ * Invariants, at the end of each function that the service calls:
+ *
+ * 1. A row's `results`, `bytes` and `oldest_ms` are those of the records above its `acked` and `floor`.
+ * 2. Blocks of a client do not overlap, and none lies wholly at or below its `acked` or `floor`.
+ * 3. `floor` has risen to the last record that the limits removed.
+ *
+ * The usual case is new seqs at the end: one block and one row a client, and nothing read but the row. Only a seq at or
+ * below the highest reads the block around it and packs it again. A tail that is small is packed again too, so
+ * that a client with one record a chunk does not have one block a record.
+ */
+import {
+  type Cursor,
+  type MailboxLimits,
+  type MailboxRecord,
+  type Put,
+  type PutOutcome,
+  seqUnsafe,
+  start,
+} from "@nimbus/domain"
+import type { MailboxStorageLimits } from "../Limits.ts"
+import { Block, type Kept, pack } from "./MailboxBlock.ts"
+import {
+  type Address,
+  beyond,
+  blockKey,
+  type ClientRow,
+  later,
+  type MailboxTables,
+  newClient,
+  readClient,
+  readPartition,
+  writeClient,
+  writePartition,
+} from "./MailboxTables.ts"
+import type { RangeOptions } from "./Store.ts"
+
+export interface Writes {
+  readonly tables: MailboxTables
+  readonly limits: MailboxLimits
+  readonly storage: MailboxStorageLimits
+}
+
+/** A chunk's records by client, in the order they came; `highest` of all seqs. */
+export interface Chunk {
+  readonly partition: number
+  readonly clients: ReadonlyMap<MailboxRecord["clientId"], ReadonlyArray<MailboxRecord>>
+  readonly highest: Cursor
+}
+
+/** A client's ack, which may not be in the tables yet. */
+export interface ClientAck extends Address {
+  readonly seq: Cursor
+}
+
+/** `ackOf`: the client's last ack, for those that are not in the tables yet; -1 otherwise. */
+export const writeChunk = (
+  writes: Writes,
+  put: Put,
+  chunk: Chunk,
+  ackOf: (clientId: Address["clientId"]) => Cursor,
+): PutOutcome => {
+  const { partition } = chunk
+  const row = readPartition(writes.tables, partition)
+  if (row.offset !== put.expected) return { _tag: "Differs", stored: row.offset }
+  for (const [clientId, records] of chunk.clients) {
+    putRecords(writes, { clientId, partition }, records, ackOf(clientId))
+  }
+  row.offset = put.next
+  row.highest = later(row.highest, chunk.highest)
+  if (put.hole !== undefined) row.hole = later(row.hole, put.hole)
+  writePartition(writes.tables, partition, row)
+  return { _tag: "Stored" }
+}
+
+export const writeAcks = ({ tables }: Writes, acks: ReadonlyArray<ClientAck>): void => {
+  for (const at of acks) {
+    const row = readClient(tables, at) ?? newClient()
+    if (acknowledge(tables, at, row, at.seq)) writeClient(tables, at, row)
+    const partition = readPartition(tables, at.partition)
+    if (at.seq > partition.highest) writePartition(tables, at.partition, { ...partition, highest: at.seq })
+  }
+}
+
+/** Removes what is older than `before_ms` from the beginning of a mailbox; answers how many records went. */
+export const writeExpiry = (writes: Writes, at: ClientAck, before_ms: number): number => {
+  const row = readClient(writes.tables, at) ?? newClient()
+  const acked = acknowledge(writes.tables, at, row, at.seq)
+  const removed = removeOldest(writes.tables, at, row, (rest) => rest.oldest_ms < before_ms)
+  if (acked || removed > 0) writeClient(writes.tables, at, row)
+  return removed
+}
+
+/** How many records a mailbox has in `(from, to]`, their bytes, and the blocks that have nothing above. */
+export const tally = (tables: MailboxTables, at: Address, from: Cursor, to: Cursor) => {
+  const found = { results: 0, bytes: 0, whole: new Array<Cursor>() }
+  for (const { value } of blocksOf(tables, at)) {
+    const block = new Block(value)
+    if (block.first > to) break
+    const end = block.firstAbove(to)
+    for (let i = block.firstAbove(from); i < end; i++) {
+      found.results++
+      found.bytes += block.lengthAt(i)
+    }
+    if (end === block.count) found.whole.push(block.first)
+  }
+  return found
+}
+
+const blocksOf = (tables: MailboxTables, at: Address) =>
+  tables.blocks.range({ start: blockKey(at, start), end: blockKey(at, beyond) })
+
+const putRecords = (writes: Writes, at: Address, records: ReadonlyArray<MailboxRecord>, ack: Cursor): void => {
+  const { limits, tables } = writes
+  const row = readClient(tables, at) ?? newClient()
+  const acked = acknowledge(tables, at, row, ack)
+  const added = insert(writes, at, row, inOrder(records, later(row.acked, row.floor)))
+  removeOldest(tables, at, row, (rest) => rest.results > limits.mailbox_results || rest.bytes > limits.mailbox_bytes)
+  if (acked || added > 0) writeClient(tables, at, row)
+}
+
+/** The records above `cursor`, in order of seq, and of each seq the first that came. */
+const inOrder = (records: ReadonlyArray<Kept>, cursor: Cursor): ReadonlyArray<Kept> => {
+  let last = cursor
+  for (const { seq } of records) {
+    if (seq <= last) return sorted(records, cursor)
+    last = seq
+  }
+  return records
+}
+
+const sorted = (records: ReadonlyArray<Kept>, cursor: Cursor): ReadonlyArray<Kept> => {
+  const ascending = records.filter(({ seq }) => seq > cursor).sort((a, b) => a.seq - b.seq)
+  return ascending.filter(({ seq }, i) => i === 0 || ascending[i - 1]!.seq !== seq)
+}
+
+/** Puts records in order of seq, all of them above `acked` and `floor`; answers how many were not there yet. */
+const insert = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): number => {
+  let added = 0
+  for (let from = 0; from < records.length;) {
+    const { seq } = records[from]!
+    if (seq > row.last) return added + append(writes, at, row, from === 0 ? records : records.slice(from))
+    const next = firstBlock(writes.tables, { start: blockKey(at, seqUnsafe(seq + 1)), end: blockKey(at, beyond) })
+    const to = next === undefined ? records.length : indexFrom(records, from, next.first)
+    added += merge(writes, at, row, records.slice(from, to))
+    from = to
+  }
+  return added
+}
+
+const indexFrom = (records: ReadonlyArray<Kept>, from: number, seq: Cursor): number => {
+  let to = from
+  while (to < records.length && records[to]!.seq < seq) to++
+  return to
+}
+
+const firstBlock = (tables: MailboxTables, range: RangeOptions): Block | undefined => {
+  for (const { value } of tables.blocks.range({ ...range, limit: 1 })) return new Block(value)
+  return undefined
+}
+
+/** All records are above `last`. */
+const append = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): number => {
+  const isSmall = row.tail_bytes > 0 && row.tail_bytes < writes.storage.merge_bytes
+  const tail = isSmall ? writes.tables.blocks.get(blockKey(at, row.tail)) : undefined
+  writeBlocks(writes, at, row, tail === undefined ? records : [...new Block(tail).unpack(), ...records])
+  return count(row, records)
+}
+
+/** All records belong into, or where there is none before the first, right after the last block that begins before them. */
+const merge = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): number => {
+  const { seq } = records[0]!
+  const before = { start: blockKey(at, seq), end: blockKey(at, start), reverse: true }
+  const there = firstBlock(writes.tables, before)?.unpack() ?? []
+  const seqs = new Set(there.map((record) => record.seq))
+  const fresh = records.filter((record) => !seqs.has(record.seq))
+  if (fresh.length > 0)
+    writeBlocks(
+      writes,
+      at,
+      row,
+      [...there, ...fresh].sort((a, b) => a.seq - b.seq),
+    )
+  return count(row, fresh)
+}
+
+const writeBlocks = ({ storage, tables }: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): void => {
+  for (const { bytes, first, last } of pack(records, storage.block_bytes)) {
+    tables.blocks.put(blockKey(at, first), bytes)
+    if (last < row.last) continue
+    row.last = last
+    row.tail = first
+    row.tail_bytes = bytes.length
+  }
+}
+
+const count = (row: ClientRow, added: ReadonlyArray<Kept>): number => {
+  for (const { timestamp, value } of added) {
+    row.bytes += value.length
+    row.oldest_ms = Math.min(row.oldest_ms, timestamp)
+  }
+  row.results += added.length
+  return added.length
+}
+
+/** Whether the ack was news. */
+const acknowledge = (tables: MailboxTables, at: Address, row: ClientRow, seq: Cursor): boolean => {
+  if (seq <= row.acked) return false
+  removeTo(tables, at, row, seq)
+  row.acked = seq
+  return true
+}
+
+/** What would be left: `oldest_ms` is the timestamp of its first record. */
+type Rest = Pick<ClientRow, "results" | "bytes" | "oldest_ms">
+
+/** Removes from the beginning while what is left is too much; answers how many records went. */
+const removeOldest = (tables: MailboxTables, at: Address, row: ClientRow, tooMuch: (rest: Rest) => boolean): number => {
+  if (row.results === 0 || !tooMuch(row)) return 0
+  const { floor, left } = cut(tables, at, row, tooMuch)
+  const removed = row.results - left
+  if (removed === 0) return 0
+  removeTo(tables, at, row, floor)
+  row.floor = floor
+  return removed
+}
+
+const cut = (tables: MailboxTables, at: Address, row: ClientRow, tooMuch: (rest: Rest) => boolean) => {
+  const rest = { results: row.results, bytes: row.bytes, oldest_ms: row.oldest_ms }
+  let floor = row.floor
+  for (const { value } of blocksOf(tables, at)) {
+    const block = new Block(value)
+    for (let i = block.firstAbove(later(row.acked, row.floor)); i < block.count; i++) {
+      rest.oldest_ms = block.timestampAt(i)
+      if (!tooMuch(rest)) return { floor, left: rest.results }
+      rest.results--
+      rest.bytes -= block.lengthAt(i)
+      floor = block.seqAt(i)
+    }
+  }
+  return { floor, left: rest.results }
+}
+
+/** Takes everything up to `to` out of the counts, and removes the blocks that have nothing above it. */
+const removeTo = (tables: MailboxTables, at: Address, row: ClientRow, to: Cursor): void => {
+  const from = later(row.acked, row.floor)
+  if (row.results === 0 || to <= from) return
+  if (to >= row.last) return removeAll(tables, at, row)
+  const { bytes, results, whole } = tally(tables, at, from, to)
+  row.results -= results
+  row.bytes -= bytes
+  for (const first of whole) tables.blocks.remove(blockKey(at, first))
+}
+
+const removeAll = (tables: MailboxTables, at: Address, row: ClientRow): void => {
+  const keys = Array.from(tables.blocks.keys({ start: blockKey(at, start), end: blockKey(at, beyond) }))
+  for (const key of keys) tables.blocks.remove(key)
+  Object.assign(row, { results: 0, bytes: 0, oldest_ms: Infinity, tail: start, tail_bytes: 0 })
+}
