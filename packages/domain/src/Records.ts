@@ -133,8 +133,34 @@ const decodeWith = <A, I>(schema: Schema.Codec<A, I>) => {
     Res.flatMap(json(value), (u) => Res.mapError(decode(u), (e) => new CorruptRecord({ reason: e.message })))
 }
 
-/** Decodes a record of the events topic: an event, a message or a barrier. */
-export const decodeEvent = decodeWith(EventRecord)
+const decodeEventRecord = Schema.decodeUnknownResult(EventRecord)
+
+/**
+ * Decodes a record of the events topic: an event, a message or a barrier. The usual event is recognised by hand, as the
+ * schema would (a property holds the two together); everything else goes through the schema, which words the error.
+ */
+export const decodeEvent = (value: Uint8Array): Res.Result<EventRecord, CorruptRecord> => {
+  const parsed = json(value)
+  if (Res.isFailure(parsed)) return Res.fail(parsed.failure)
+  if (isUsualEvent(parsed.success)) return Res.succeed(parsed.success)
+  return Res.mapError(decodeEventRecord(parsed.success), (e) => new CorruptRecord({ reason: e.message }))
+}
+
+/** Of what `JSON.parse` gives: its `data` is JSON already, unless a number in it is beyond all bounds (1e999), which is written as null. */
+const isUsualEvent = (u: unknown): u is Event =>
+  typeof u === "object" &&
+  u !== null &&
+  "type" in u &&
+  (u.type === "event" || u.type === "message") &&
+  "id" in u &&
+  isShortString(u.id) &&
+  "name" in u &&
+  isShortString(u.name) &&
+  "data" in u &&
+  Object.keys(u).length === 4
+
+const isShortString = (u: unknown): boolean => typeof u === "string" && u.length >= 1 && u.length <= 128
+
 export const decodeResult = decodeWith(Result)
 export const decodePlacedBarrier = decodeWith(PlacedBarrier)
 
