@@ -1,0 +1,85 @@
+/**
+ * Every bound of the pipeline: its name with its unit, its default, and what happens at the bound.
+ *
+ * | bound | what happens there |
+ * | --- | --- |
+ * | chunk | a produce request is split |
+ * | result consumer: shelf | the results topic is not read on until the dlq has taken some |
+ * | result consumer: ack timeout | the client is diverted to its mailbox |
+ * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic goes on beside it |
+ * | late steps | journey steps are dropped and counted; the records they tell of are not affected |
+ * | shutdown | what is in hand is left: the next owner of the partition does it again |
+ */
+import { type ChunkLimits, type RouterLimits, chunkLimits, routerLimits } from "@nimbus/domain"
+
+/** How a consumer fails, commits and leaves. */
+export interface ConsumerLimits {
+  /** The first wait before something that failed is tried again; doubles each time up to the maximum. */
+  readonly backoff_min_ms: number
+  readonly backoff_max_ms: number
+  /** The least time between two commits of one partition. The latest commit wins. */
+  readonly commit_every_ms: number
+  /** How long a consumer that is told to stop may go on with what it has in hand. */
+  readonly shutdown_timeout_ms: number
+}
+
+const consumerLimits: ConsumerLimits = {
+  backoff_min_ms: 50,
+  backoff_max_ms: 5_000,
+  commit_every_ms: 100,
+  shutdown_timeout_ms: 10_000,
+}
+
+export interface EventConsumerLimits extends ConsumerLimits {
+  /** The most that one produce request to the results topic carries. */
+  readonly chunk: ChunkLimits
+}
+
+export const eventConsumerLimits: EventConsumerLimits = { ...consumerLimits, chunk: chunkLimits }
+
+export interface ResultConsumerLimits extends ConsumerLimits {
+  /** The most that one produce request to the dlq topic carries. */
+  readonly chunk: ChunkLimits
+  readonly router: RouterLimits
+  /** The time that a push may stay unacknowledged is `router.ack_timeout_ticks` of these. */
+  readonly tick_ms: number
+  /** Records of a partition that wait for the dlq. Beyond: nothing more is read. */
+  readonly shelf_records: number
+  /** Pods that are published to at the same time, per partition. */
+  readonly pods_at_once: number
+  /** Journey steps that wait for the journey topic. Beyond: dropped. */
+  readonly late_steps: number
+}
+
+export const resultConsumerLimits: ResultConsumerLimits = {
+  ...consumerLimits,
+  chunk: chunkLimits,
+  router: routerLimits,
+  tick_ms: 250,
+  shelf_records: 65_536,
+  pods_at_once: 16,
+  late_steps: 4_096,
+}
+
+export interface ReplayConsumerLimits extends ConsumerLimits {
+  /** How fast what was put once before is put again into a store that has lost it, per partition. */
+  readonly rebuild_records_per_second: number
+  /** How often the mailboxes' age limit is enforced. */
+  readonly expire_every_ms: number
+  /** Pods that are told of mail at the same time, per partition. */
+  readonly pods_at_once: number
+}
+
+export const replayConsumerLimits: ReplayConsumerLimits = {
+  ...consumerLimits,
+  rebuild_records_per_second: 50_000,
+  expire_every_ms: 60_000,
+  pods_at_once: 16,
+}
+
+export interface StatusManagerLimits {
+  /** How often clients are counted and lag is measured. */
+  readonly refresh_every_ms: number
+}
+
+export const statusManagerLimits: StatusManagerLimits = { refresh_every_ms: 10_000 }

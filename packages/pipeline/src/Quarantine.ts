@@ -1,0 +1,67 @@
+/**
+ * Where records go that cannot be decoded: the quarantine topic, with their bytes as they were and the reason beside
+ * them, so that nothing is lost and nothing else stops.
+ *
+ * | header | |
+ * | --- | --- |
+ * | `nimbus-quarantine-reason` | what is wrong with it, cut at 512 characters |
+ * | `nimbus-quarantine-topic`, `…-partition`, `…-offset` | where it stood |
+ * | `nimbus-quarantine-time` | when it was refused, ms since 1970 |
+ */
+import { Clock, Effect, Metric } from "effect"
+import { type ChunkLimits, EventLog, type LogRecord, type StoredRecord, Topics } from "@nimbus/domain"
+import type { ConsumerLimits } from "./Limits.ts"
+import * as Metrics from "./Metrics.ts"
+import { publishUntilAcknowledged } from "./internal/Publish.ts"
+
+/** A record and what is wrong with it. */
+export interface Refused {
+  readonly record: StoredRecord
+  readonly reason: string
+}
+
+export const headers = {
+  reason: "nimbus-quarantine-reason",
+  topic: "nimbus-quarantine-topic",
+  partition: "nimbus-quarantine-partition",
+  offset: "nimbus-quarantine-offset",
+  time: "nimbus-quarantine-time",
+}
+
+const reason_chars = 512
+
+/** Done once the quarantine topic has acknowledged all of them; until then it is tried again. */
+export const quarantine = Effect.fnUntraced(function* (
+  from: { readonly topic: string; readonly partition: number },
+  refused: ReadonlyArray<Refused>,
+  limits: ConsumerLimits & { readonly chunk: ChunkLimits },
+): Effect.fn.Return<void, never, EventLog | Topics> {
+  if (refused.length === 0) return
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const time = yield* Clock.currentTimeMillis
+  yield* Effect.logWarning(`quarantines ${refused.length} records`, {
+    ...from,
+    first: { offset: refused[0]!.record.offset, reason: refused[0]!.reason },
+  })
+  const records = refused.map((one) => labelled(one, from, time))
+  yield* publishUntilAcknowledged(log, topics.quarantine, from.partition, records, limits)
+  yield* Metric.update(Metrics.quarantined, refused.length)
+})
+
+const labelled = (
+  { reason, record }: Refused,
+  from: { readonly topic: string; readonly partition: number },
+  time: number,
+): LogRecord => ({
+  key: record.key,
+  value: record.value,
+  headers: {
+    ...record.headers,
+    [headers.reason]: reason.slice(0, reason_chars),
+    [headers.topic]: from.topic,
+    [headers.partition]: String(from.partition),
+    [headers.offset]: String(record.offset),
+    [headers.time]: String(time),
+  },
+})

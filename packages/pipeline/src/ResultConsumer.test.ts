@@ -1,0 +1,381 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Layer, Stream } from "effect"
+import {
+  AckChannel,
+  ChannelUnavailable,
+  type AckMessage,
+  EventLog,
+  Journey,
+  PodChannel,
+  type PodMessage,
+  Seq,
+  Topics,
+  routerLimits,
+} from "@nimbus/domain"
+import type { ResultConsumerLimits } from "./Limits.ts"
+import * as Quarantine from "./Quarantine.ts"
+import * as ResultConsumer from "./ResultConsumer.ts"
+import {
+  append,
+  assign,
+  client,
+  contents,
+  down,
+  eventually,
+  hasRecords,
+  Hooks,
+  onGround,
+  placedBarrier,
+  pod,
+  raw,
+  result,
+  settle,
+  start,
+  textOf,
+} from "./testing/Ground.ts"
+
+const soon: Partial<ResultConsumerLimits> = {
+  backoff_min_ms: 1,
+  backoff_max_ms: 5,
+  commit_every_ms: 1,
+  shutdown_timeout_ms: 2_000,
+  tick_ms: 5,
+  router: { ...routerLimits, ack_timeout_ticks: 1_000_000 },
+}
+
+const startWith = (limits: Partial<ResultConsumerLimits> = {}) =>
+  start(ResultConsumer.layerWith({ ...soon, ...limits }))
+
+/** What a pod receives from now on: `client seq<prev`. */
+const received = Effect.gen(function* () {
+  const pushes: Array<string> = []
+  const batches = yield* (yield* PodChannel).subscribe(pod)
+  const note = (message: PodMessage) => {
+    if (message._tag === "Push") pushes.push(`${message.clientId} ${message.seq}<${message.prev}`)
+  }
+  yield* Effect.forkScoped(Stream.runForEach(batches, (batch) => Effect.sync(() => batch.forEach(note))))
+  return pushes
+})
+
+const tell = Effect.fnUntraced(function* (...messages: ReadonlyArray<AckMessage>) {
+  yield* (yield* AckChannel).publish(0, messages)
+})
+const ack = (clientId: string, seq: number): AckMessage => ({
+  _tag: "Ack",
+  clientId: client(clientId),
+  seq: Seq.make(seq),
+})
+
+/** What the dlq holds, as `client seq`. */
+const shelved = Effect.fnUntraced(function* (n: number) {
+  const records = yield* hasRecords((yield* Topics).dlq, n)
+  return records.map((record) => `${record.key} ${JSON.parse(textOf(record)).seq}`)
+})
+
+const committedIs = Effect.fnUntraced(function* (next: number) {
+  const log = yield* EventLog
+  const { results } = yield* Topics
+  yield* eventually(
+    `a commit of ${next}`,
+    Effect.map(log.committed(results, "nimbus-result-consumer", 0), (committed) => committed === next),
+  )
+})
+
+describe("ResultConsumer", () => {
+  it.live("shelves the results of a client that has no route, in order", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      yield* startWith()
+      yield* append(results, result("a", 0), result("b", 1), result("a", 2))
+      assert.deepStrictEqual(yield* shelved(3), ["a 0", "b 1", "a 2"])
+      yield* committedIs(2)
+    }).pipe(onGround()),
+  )
+
+  it.live("pushes what follows a barrier to its pod, each saying what came before", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const pushes = yield* received
+      yield* startWith()
+      yield* append(results, placedBarrier("a", 0), result("a", 1), result("b", 2), result("a", 3))
+      yield* eventually("two pushes", () => pushes.length === 2)
+      assert.deepStrictEqual(pushes, ["a 1<0", "a 3<1"])
+      assert.deepStrictEqual(yield* shelved(2), ["a 0", "b 2"])
+    }).pipe(onGround()),
+  )
+
+  it.live("commits the offset of the last record that is done, and that only when the client has acknowledged", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const pushes = yield* received
+      yield* startWith()
+      yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 2))
+      yield* eventually("two pushes", () => pushes.length === 2)
+      yield* committedIs(0)
+      yield* tell(ack("a", 2))
+      yield* committedIs(2)
+      assert.deepStrictEqual(yield* shelved(1), ["a 0"])
+    }).pipe(onGround()),
+  )
+
+  it.live("diverts a client whose push nobody received", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      yield* startWith()
+      yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 2))
+      assert.deepStrictEqual(yield* shelved(3), ["a 0", "a 1", "a 2"])
+      yield* append(results, result("a", 3))
+      assert.deepStrictEqual(yield* shelved(4), ["a 0", "a 1", "a 2", "a 3"])
+    }).pipe(onGround()),
+  )
+
+  it.live("diverts a client that does not acknowledge in time, without what it has acknowledged", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const pushes = yield* received
+      yield* startWith({ router: { ...routerLimits, ack_timeout_ticks: 10 } })
+      yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 2))
+      yield* eventually("two pushes", () => pushes.length === 2)
+      yield* tell(ack("a", 1))
+      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 2"])
+      yield* committedIs(2)
+    }).pipe(onGround()),
+  )
+
+  it.live("diverts a client that its gateway can't take pushes for", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const pushes = yield* received
+      yield* startWith()
+      yield* append(results, placedBarrier("a", 0), result("a", 1))
+      yield* eventually("a push", () => pushes.length === 1)
+      yield* tell({ _tag: "Nack", clientId: client("a") })
+      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 1"])
+    }).pipe(onGround()),
+  )
+
+  it.live("quarantines what it can't read, with the reason, and commits past it", () =>
+    Effect.gen(function* () {
+      const { quarantine, results } = yield* Topics
+      yield* startWith()
+      yield* append(results, result("a", 0), raw("a", "not ours"), raw("b", `{"seq":5,"barrier":{}}`), result("a", 6))
+      const [first, second] = yield* hasRecords(quarantine, 2)
+      assert.strictEqual(textOf(first), "not ours")
+      assert.strictEqual(first?.headers?.[Quarantine.headers.reason], "no seq at the start of the record")
+      assert.strictEqual(first?.headers?.[Quarantine.headers.topic], results)
+      assert.strictEqual(first?.headers?.[Quarantine.headers.offset], "1")
+      assert.include(second?.headers?.[Quarantine.headers.reason], "epoch")
+      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 6"])
+      yield* committedIs(3)
+    }).pipe(onGround()),
+  )
+
+  it.live("writes to the dlq again until it is acknowledged, one request at a time and in order", () =>
+    Effect.gen(function* () {
+      const { dlq, results } = yield* Topics
+      const hooks = yield* Hooks
+      let failures = 0
+      let atOnce = 0
+      let most = 0
+      hooks.publishing = (topic) =>
+        topic !== dlq
+          ? Effect.void
+          : Effect.suspend(() => {
+              most = Math.max(most, ++atOnce)
+              const fails = ++failures <= 3
+              return Effect.sleep(1).pipe(
+                Effect.andThen(fails ? Effect.fail(down(dlq)) : Effect.void),
+                Effect.ensuring(Effect.sync(() => atOnce--)),
+              )
+            })
+      yield* startWith({ chunk: { chunk_records: 2, chunk_bytes: 1_000 } })
+      yield* append(results, result("a", 0), result("b", 1), result("a", 2), result("b", 3), result("a", 4))
+      assert.deepStrictEqual(yield* shelved(5), ["a 0", "b 1", "a 2", "b 3", "a 4"])
+      assert.strictEqual(most, 1)
+      assert.isAbove(failures, 3)
+    }).pipe(onGround()),
+  )
+
+  it.live("reads no further while the dlq is slow, and goes on when it is not", () =>
+    Effect.gen(function* () {
+      const { dlq, results } = yield* Topics
+      const hooks = yield* Hooks
+      const open = yield* Deferred.make<void>()
+      let read = 0
+      hooks.publishing = (topic) => (topic === dlq ? Deferred.await(open) : Effect.void)
+      hooks.read = (topic, chunk) => Effect.sync(() => void (topic === results && (read += chunk.records.length)))
+      for (let seq = 0; seq < 500; seq++) yield* append(results, result("a", seq))
+      yield* startWith({ shelf_records: 20 })
+      yield* eventually("more than the bound is read", () => read > 20)
+      yield* settle
+      assert.isAtMost(read, 40)
+      yield* Deferred.succeed(open, undefined)
+      assert.lengthOf(yield* shelved(500), 500)
+    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+  )
+
+  it.live("goes on reading while one client does not acknowledge", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const pushes = yield* received
+      yield* startWith({ router: { ...soon.router!, inflight_results: 3 } })
+      yield* append(results, placedBarrier("a", 0), placedBarrier("b", 1))
+      yield* append(results, result("a", 2), result("a", 3), result("a", 4), result("b", 5))
+      yield* eventually("b's push", () => pushes.includes("b 5<1"))
+      assert.deepStrictEqual(yield* shelved(5), ["a 0", "b 1", "a 2", "a 3", "a 4"])
+    }).pipe(onGround()),
+  )
+
+  it.live("starts again after a failed read where it was, with its memory", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const hooks = yield* Hooks
+      const pushes = yield* received
+      let fail = true
+      hooks.read = (topic, chunk) =>
+        topic === results && fail && chunk.from > 0
+          ? Effect.andThen(
+              Effect.sync(() => (fail = false)),
+              Effect.fail(down(topic)),
+            )
+          : Effect.void
+      yield* startWith()
+      yield* append(results, placedBarrier("a", 0), result("a", 1))
+      yield* eventually("a push", () => pushes.length === 1)
+      yield* append(results, result("a", 2))
+      yield* eventually("the next push", () => pushes.length === 2)
+      assert.deepStrictEqual(pushes, ["a 1<0", "a 2<1"])
+      assert.isFalse(fail)
+    }).pipe(onGround()),
+  )
+
+  it.live(
+    "a new owner repeats the last record that was done and shelves the rest, whatever the old one had pushed",
+    () =>
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const pushes = yield* received
+        const first = yield* startWith()
+        yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 2))
+        yield* eventually("two pushes", () => pushes.length === 2)
+        yield* tell(ack("a", 1))
+        yield* committedIs(1)
+        yield* first.stop
+        yield* startWith()
+        assert.deepStrictEqual(yield* shelved(3), ["a 0", "a 1", "a 2"])
+        assert.lengthOf(pushes, 2)
+      }).pipe(onGround()),
+  )
+
+  it.live("a partition that comes back goes on with its memory at its own read position, not at the commit", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const pushes = yield* received
+      const before = yield* assign(results, undefined)
+      yield* startWith()
+      yield* append(results, placedBarrier("a", 0), result("a", 1))
+      yield* eventually("a push", () => pushes.length === 1)
+      yield* before.revoke
+      yield* append(results, result("a", 2), result("a", 3))
+      // Meanwhile another owner has committed further than this one has read.
+      const after = yield* assign(results, 3)
+      yield* eventually("the pushes of what came meanwhile", () => pushes.length === 3)
+      assert.deepStrictEqual(pushes, ["a 1<0", "a 2<1", "a 3<2"])
+      assert.deepStrictEqual(before.positions, ["committed"])
+      assert.deepStrictEqual(after.positions, [2])
+    }).pipe(onGround()),
+  )
+
+  it.live("writes again what was under way to the dlq when the partition was revoked", () =>
+    Effect.gen(function* () {
+      const { dlq, results } = yield* Topics
+      const hooks = yield* Hooks
+      let under_way = 0
+      hooks.publishing = (topic) =>
+        topic !== dlq
+          ? Effect.void
+          : Effect.andThen(
+              Effect.sync(() => void under_way++),
+              Effect.never,
+            )
+      const before = yield* assign(results, undefined)
+      yield* startWith()
+      yield* append(results, result("a", 0), result("a", 1))
+      yield* eventually("a dlq write is under way", () => under_way === 1)
+      yield* before.revoke
+      hooks.publishing = () => Effect.void
+      const after = yield* assign(results, undefined)
+      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 1"])
+      assert.deepStrictEqual(after.positions, [2])
+    }).pipe(onGround()),
+  )
+
+  it.live("stopped, it finishes what waits for the dlq and commits it", () =>
+    Effect.gen(function* () {
+      const { dlq, results } = yield* Topics
+      const hooks = yield* Hooks
+      const begun = yield* Deferred.make<void>()
+      hooks.publishing = (topic) =>
+        topic === dlq ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.sleep(20)) : Effect.void
+      const role = yield* startWith()
+      yield* append(results, result("a", 0), result("a", 1))
+      yield* Deferred.await(begun)
+      yield* role.stop
+      assert.lengthOf(yield* contents(dlq), 2)
+      yield* committedIs(1)
+    }).pipe(onGround()),
+  )
+
+  it.live("stopped, it does not wait for ever for a dlq that does not answer", () =>
+    Effect.gen(function* () {
+      const { dlq, results } = yield* Topics
+      const hooks = yield* Hooks
+      const begun = yield* Deferred.make<void>()
+      hooks.publishing = (topic) =>
+        topic === dlq ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never) : Effect.void
+      const role = yield* startWith({ shutdown_timeout_ms: 30 })
+      yield* append(results, result("a", 0))
+      yield* Deferred.await(begun)
+      yield* role.stop.pipe(Effect.timeout("2 seconds"))
+      assert.lengthOf(yield* contents(dlq), 0)
+    }).pipe(onGround()),
+  )
+
+  it.live("a failing pod channel is the same as nobody there", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      yield* startWith()
+      yield* append(results, placedBarrier("a", 0), result("a", 1))
+      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 1"])
+    }).pipe(withoutPods, onGround()),
+  )
+
+  it.live("tells the journey of what is followed: routed and pushed, diverted or shelved", () =>
+    Effect.gen(function* () {
+      const { dlq, journey, results } = yield* Topics
+      const pushes = yield* received
+      yield* startWith()
+      const followed = { ...result("a", 1), headers: Journey.follow(accepted) }
+      yield* append(results, placedBarrier("a", 0), followed, result("a", 2), {
+        ...result("b", 3),
+        headers: Journey.follow(accepted),
+      })
+      yield* eventually("two pushes", () => pushes.length === 2)
+      const [late] = yield* hasRecords(journey, 1)
+      assert.include(textOf(late), `"clientId":"a","seq":1`)
+      assert.include(textOf(late), `"step":"pushed"`)
+      yield* tell({ _tag: "Nack", clientId: client("a") })
+      const names = (yield* hasRecords(dlq, 4)).map(({ headers }) => Journey.steps(headers).map(({ step }) => step))
+      assert.deepStrictEqual(names, [[], ["accepted", "shelved"], ["accepted", "diverted"], []])
+    }).pipe(onGround()),
+  )
+})
+
+const accepted: Journey.JourneyStep = { time: 1, service: "gateway", instance: "pod-1", step: "accepted" }
+const withoutPods = Effect.provide(
+  Layer.effect(
+    PodChannel,
+    Effect.map(PodChannel, (channel) => ({ ...channel, publish: () => Effect.fail(channelDown) })),
+  ),
+)
+const channelDown = new ChannelUnavailable({ channel: "pod-1", cause: "told to fail" })

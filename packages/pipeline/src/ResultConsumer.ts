@@ -1,0 +1,288 @@
+/**
+ * The result consumer (NimbusGRPC's mail sorter): the shell of `Router`, one for each partition of the results topic.
+ *
+ * ```
+ *   results topic ─ chunk ─▶ ┌────────┐ ─ pushes ──▶ pod channel, in the turn in which the chunk was read
+ *   ack channel   ────────▶  │ Router │ ─ shelf ───▶ dlq topic, one produce in flight
+ *   clock         ─ tick ──▶ └────────┘ ─ commit ──▶ coalesced
+ *                  ◀── "received by nobody" ──┘
+ * ```
+ *
+ * What it sees to, beside carrying out what the router says:
+ * - a push that nobody received, or that could not be sent, diverts its client;
+ * - while more than `shelf_records` wait for the dlq nothing is read. What is in flight to clients needs no such bound:
+ *   the router diverts beyond its own, so one client that does not acknowledge never holds up another;
+ * - the memory of a partition outlives its assignment, and is used again only with its own read position
+ *   (`Router.position`); a shelf that was under way is then written again.
+ *
+ * Stopped, it finishes the dlq writes that wait and commits. What is in flight to clients is repeated by the next owner.
+ */
+import { Clock, Effect, Latch, Layer, Metric, type Scope, Stream } from "effect"
+import {
+  AckChannel,
+  type AssignedPartition,
+  type Chunk,
+  type DivertReason,
+  EventLog,
+  Journey,
+  PodChannel,
+  type PodId,
+  type Push,
+  Router,
+  type Shelf,
+  Topics,
+  type Unreadable,
+} from "@nimbus/domain"
+import { type ResultConsumerLimits, resultConsumerLimits } from "./Limits.ts"
+import * as Metrics from "./Metrics.ts"
+import { quarantine } from "./Quarantine.ts"
+import { Instance } from "./Roles.ts"
+import { reportFailure, untilDone } from "./internal/Backoff.ts"
+import * as Committer from "./internal/Committer.ts"
+import * as LateSteps from "./internal/LateSteps.ts"
+import { publishUntilAcknowledged } from "./internal/Publish.ts"
+import * as Workers from "./internal/Workers.ts"
+
+const role = "result-consumer"
+
+/** The routers, one for each partition that is ours. */
+export const layer: Layer.Layer<never, never, EventLog | Topics | PodChannel | AckChannel> = Layer.effectDiscard(
+  Effect.suspend(() => run(resultConsumerLimits)),
+)
+
+/** The same with other bounds than the defaults. */
+export const layerWith = (
+  limits: Partial<ResultConsumerLimits>,
+): Layer.Layer<never, never, EventLog | Topics | PodChannel | AckChannel> =>
+  Layer.effectDiscard(run({ ...resultConsumerLimits, ...limits }))
+
+/** What is kept of a partition from one assignment to the next. */
+interface Memory {
+  readonly router: Router
+  /** Taken from the router, not yet acknowledged by the quarantine topic. */
+  unreadable: ReadonlyArray<Unreadable>
+  /** The router's counts that the metrics have already. */
+  readonly reported: Map<keyof Router["counts"], number>
+}
+
+const run = Effect.fnUntraced(function* (limits: ResultConsumerLimits) {
+  const topics = yield* Topics
+  const memories = new Map<number, Memory>()
+  const memoryOf = (partition: number): Memory => {
+    const known = memories.get(partition)
+    if (known !== undefined) return known
+    const fresh: Memory = { router: new Router(limits.router), unreadable: [], reported: new Map() }
+    memories.set(partition, fresh)
+    return fresh
+  }
+  yield* Workers.run({
+    role,
+    topic: topics.results,
+    limits,
+    worker: (partition, stopping) =>
+      Effect.suspend(() => route(memoryOf(partition.partition), partition, stopping, limits)).pipe(
+        // After a bug the memory may be half changed: begin again from the commit.
+        Effect.tapDefect(() => Effect.sync(() => memories.delete(partition.partition))),
+      ),
+  })
+})
+
+const route = Effect.fnUntraced(function* (
+  memory: Memory,
+  assigned: AssignedPartition,
+  stopping: Latch.Latch,
+  limits: ResultConsumerLimits,
+) {
+  const { router } = memory
+  const { partition } = assigned
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const journey = yield* makeJourney(log, topics.journey, partition, limits)
+  const committer = yield* Committer.make(assigned, limits)
+  const shelfWaits = Latch.makeUnsafe(true)
+  const shelfMoved = Latch.makeUnsafe()
+
+  /** After every input, in the same turn. */
+  const carryOn = (): void => {
+    committer.offer(router.takeCommit())
+    if (router.size.shelf > 0) shelfWaits.openUnsafe()
+  }
+
+  const shelve = Effect.gen(function* () {
+    for (;;) {
+      const shelf = router.underWay ?? router.takeShelf(limits.chunk.chunk_records)
+      if (shelf === undefined) {
+        shelfWaits.closeUnsafe()
+        yield* shelfWaits.await
+        continue
+      }
+      yield* publishUntilAcknowledged(log, topics.dlq, partition, journey.shelved(shelf), limits)
+      router.shelved(shelf)
+      shelfMoved.openUnsafe()
+      carryOn()
+      yield* Metrics.countOut("dlq", shelf.records.length)
+    }
+  })
+
+  /** Done once no more than `records` wait for the dlq. */
+  const shelfAtMost = (records: number) =>
+    Effect.gen(function* () {
+      while (router.size.shelf > records) {
+        shelfMoved.closeUnsafe()
+        yield* shelfMoved.await
+      }
+    })
+
+  const refuse = Effect.gen(function* () {
+    yield* quarantine({ topic: topics.results, partition }, memory.unreadable, limits)
+    for (const one of memory.unreadable) router.quarantined(one)
+    memory.unreadable = []
+    carryOn()
+  })
+
+  const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
+    router.chunk(chunk)
+    carryOn()
+    yield* publishPushes(router, journey, limits)
+    carryOn()
+    yield* Metrics.countIn(role, chunk.records.length)
+    memory.unreadable = [...memory.unreadable, ...router.takeUnreadable()]
+    if (memory.unreadable.length > 0) yield* refuse
+    if (router.size.shelf > limits.shelf_records) {
+      yield* Effect.raceFirst(shelfAtMost(limits.shelf_records), stopping.await)
+    }
+    return true
+  })
+
+  yield* Effect.addFinalizer(() => report(memory))
+  yield* listen(router, partition, carryOn, limits)
+  yield* Effect.forkScoped(passTime(memory, carryOn, limits))
+  yield* Effect.forkScoped(shelve, { startImmediately: true })
+  if (memory.unreadable.length > 0) yield* refuse
+  yield* Workers.forEachChunk(assigned.read(router.position ?? "committed"), stopping, onChunk)
+  yield* shelfAtMost(0)
+})
+
+/** One publish for each pod; several pods at the same time. A pod's publishes keep the order of the log. */
+const publishPushes = Effect.fnUntraced(function* (
+  router: Router,
+  journey: RouterJourney,
+  limits: ResultConsumerLimits,
+) {
+  const byPod = router.takePushes()
+  if (byPod.size === 0) return
+  const channel = yield* PodChannel
+  const publish = ([pod, pushes]: readonly [PodId, ReadonlyArray<Push>]) =>
+    channel.publish(pod, journey.routed(pushes)).pipe(
+      Effect.catch((error) => Effect.as(reportFailure("publish to a pod", error), false)),
+      Effect.flatMap((received) => {
+        if (received) journey.pushed(pushes)
+        else for (const { clientId } of pushes) router.nack(clientId, "unreceived")
+        return Metrics.countOut("pod", pushes.length)
+      }),
+    )
+  yield* Effect.forEach(byPod, publish, { concurrency: limits.pods_at_once, discard: true })
+})
+
+/** Acks and nacks, for as long as the scope lives; done once it listens, or has failed to for the first time. */
+const listen = Effect.fnUntraced(function* (
+  router: Router,
+  partition: number,
+  carryOn: () => void,
+  limits: ResultConsumerLimits,
+): Effect.fn.Return<void, never, AckChannel | Scope.Scope> {
+  const channel = yield* AckChannel
+  const tried = Latch.makeUnsafe()
+  const hear = Effect.gen(function* () {
+    const batches = yield* channel.subscribe(partition)
+    yield* tried.open
+    yield* Stream.runForEach(batches, (batch) =>
+      Effect.sync(() => {
+        for (const message of batch) {
+          if (message._tag === "Ack") router.ack(message.clientId, message.seq)
+          else router.nack(message.clientId)
+        }
+        carryOn()
+      }),
+    )
+  }).pipe(
+    Effect.scoped,
+    Effect.tapError(() => tried.open),
+  )
+  yield* Effect.forkScoped(untilDone(hear, "subscribe to acks", limits), { startImmediately: true })
+  yield* tried.await
+})
+
+const passTime = (memory: Memory, carryOn: () => void, limits: ResultConsumerLimits): Effect.Effect<never> =>
+  Effect.gen(function* () {
+    yield* Effect.sleep(limits.tick_ms)
+    memory.router.pass()
+    carryOn()
+    yield* report(memory)
+  }).pipe(Effect.forever)
+
+/** Hands what the router has counted since the last time to the metrics. */
+const report = Effect.fnUntraced(function* ({ reported, router }: Memory) {
+  const since = (key: keyof Router["counts"]): number => {
+    const n = router.counts[key] - (reported.get(key) ?? 0)
+    reported.set(key, router.counts[key])
+    return n
+  }
+  yield* Metric.update(Metrics.repeats, since("repeats"))
+  for (const reason of divertReasons) yield* Metrics.countDiverted(reason, since(reason))
+})
+
+const divertReasons: ReadonlyArray<DivertReason> = [
+  "barrier",
+  "nack",
+  "unreceived",
+  "ack-timeout",
+  "client-full",
+  "router-full",
+]
+
+/** The steps of followed records; of any other it is one comparison. */
+interface RouterJourney {
+  routed(pushes: ReadonlyArray<Push>): ReadonlyArray<Push>
+  pushed(pushes: ReadonlyArray<Push>): void
+  shelved(shelf: Shelf): Shelf["records"]
+}
+
+const makeJourney = Effect.fnUntraced(function* (
+  log: EventLog["Service"],
+  topic: string,
+  partition: number,
+  limits: ResultConsumerLimits,
+): Effect.fn.Return<RouterJourney, never, Scope.Scope> {
+  const clock = yield* Clock.clockWith(Effect.succeed)
+  const instance = yield* Instance
+  const late = yield* LateSteps.make(log, topic, partition, limits)
+  /** The bytes of records that were pushed: what comes to the shelf of these was diverted. */
+  const onTheirWay = new WeakSet<Uint8Array>()
+  const step = (name: Journey.StepName) => (): Journey.JourneyStep => ({
+    time: clock.currentTimeMillisUnsafe(),
+    service: role,
+    instance,
+    step: name,
+  })
+  const isFollowed = ({ headers }: { readonly headers?: Push["headers"] }) => Journey.isFollowed(headers)
+  return {
+    routed: (pushes) => {
+      if (!pushes.some(isFollowed)) return pushes
+      return pushes.map((push) => {
+        if (isFollowed(push)) onTheirWay.add(push.value)
+        return { ...push, headers: Journey.append(push.headers, step("routed")) }
+      })
+    },
+    pushed: (pushes) => {
+      for (const push of pushes) if (isFollowed(push)) late.offer(push.clientId, push.seq, step("pushed")())
+    },
+    shelved: ({ records }) => {
+      if (!records.some(isFollowed)) return records
+      return records.map((record) => ({
+        ...record,
+        headers: Journey.append(record.headers, step(onTheirWay.has(record.value) ? "diverted" : "shelved")),
+      }))
+    },
+  }
+})

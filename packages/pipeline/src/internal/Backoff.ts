@@ -1,0 +1,29 @@
+/** Trying again: first soon, then twice as late each time, up to a bound; never giving up. */
+import { Effect } from "effect"
+import type { ConsumerLimits } from "../Limits.ts"
+import { countFailure } from "../Metrics.ts"
+
+type Bounds = Pick<ConsumerLimits, "backoff_min_ms" | "backoff_max_ms">
+
+/** The wait after the `failures`th failure in a row, counted from 0. */
+export const backoff_ms = (failures: number, limits: Bounds): number =>
+  Math.min(limits.backoff_max_ms, limits.backoff_min_ms * 2 ** Math.min(failures, 30))
+
+/** Runs until it succeeds or is interrupted; each failure is logged and counted as one of `operation`. */
+export const untilDone = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  operation: string,
+  limits: Bounds,
+): Effect.Effect<A, never, R> => {
+  const attempt = (failures: number): Effect.Effect<A, never, R> =>
+    Effect.catch(effect, (error) =>
+      reportFailure(operation, error).pipe(
+        Effect.andThen(Effect.sleep(backoff_ms(failures, limits))),
+        Effect.andThen(Effect.suspend(() => attempt(failures + 1))),
+      ),
+    )
+  return attempt(0)
+}
+
+export const reportFailure = (operation: string, error: unknown): Effect.Effect<void> =>
+  Effect.andThen(countFailure(operation, 1), Effect.logWarning(`${operation} failed`, error))

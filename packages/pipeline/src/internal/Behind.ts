@@ -1,0 +1,27 @@
+/**
+ * One effect at a time behind the caller's back: the caller goes on at once, and waits only if the effect before has
+ * not ended. So the next chunk is prepared while this one is under way, and never more than one.
+ */
+import { Effect, Fiber } from "effect"
+
+export interface Behind {
+  /** Waits for the effect before, then starts this one and does not wait for it. */
+  run<R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R>
+  /** Done when nothing is under way. */
+  readonly settled: Effect.Effect<void>
+}
+
+export const make = (): Behind => {
+  let under_way: Fiber.Fiber<void> | undefined = undefined
+  const settled = Effect.suspend(() => (under_way === undefined ? Effect.void : Fiber.join(under_way)))
+  return {
+    settled,
+    run: (effect) =>
+      settled.pipe(
+        Effect.andThen(Effect.forkChild(effect, { startImmediately: true })),
+        Effect.map((fiber) => {
+          under_way = fiber
+        }),
+      ),
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Commits of one partition, coalesced: at most one under way, at most one every `commit_every_ms`, the latest wins.
+ *
+ * A commit that is late or lost costs repeats, never a record; so this never holds up whoever offers one. Closing the
+ * scope commits what is left, and gives up after `commit_every_ms`.
+ */
+import { Effect, Latch, type Scope } from "effect"
+import type { AssignedPartition } from "@nimbus/domain"
+import type { ConsumerLimits } from "../Limits.ts"
+import { reportFailure } from "./Backoff.ts"
+
+export interface Committer {
+  /** `undefined`: nothing new. */
+  offer(next: number | undefined): void
+}
+
+export const make = Effect.fnUntraced(function* (
+  partition: AssignedPartition,
+  limits: ConsumerLimits,
+): Effect.fn.Return<Committer, never, Scope.Scope> {
+  const wake = Latch.makeUnsafe()
+  let latest: number | undefined = undefined
+
+  const commit = Effect.suspend(() => {
+    const next = latest
+    if (next === undefined) return Effect.void
+    return Effect.tap(partition.commit(next), () =>
+      Effect.sync(() => {
+        if (latest === next) latest = undefined
+      }),
+    )
+  })
+
+  const loop = Effect.gen(function* () {
+    for (;;) {
+      yield* wake.await
+      yield* wake.close
+      yield* commit.pipe(
+        // Not ours any more: its new owner commits.
+        Effect.catchTag("PartitionRevoked", () => Effect.never),
+        Effect.catch((error) =>
+          Effect.andThen(
+            reportFailure("commit", error),
+            Effect.sync(() => wake.openUnsafe()),
+          ),
+        ),
+      )
+      yield* Effect.sleep(limits.commit_every_ms)
+    }
+  })
+
+  yield* Effect.addFinalizer(() =>
+    commit.pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(Math.max(limits.commit_every_ms, 100)),
+      Effect.catchTag("PartitionRevoked", () => Effect.void),
+      Effect.catch((error) => reportFailure("commit", error)),
+    ),
+  )
+  yield* Effect.forkScoped(loop, { startImmediately: true })
+
+  return {
+    offer: (next) => {
+      if (next === undefined) return
+      latest = next
+      wake.openUnsafe()
+    },
+  }
+})

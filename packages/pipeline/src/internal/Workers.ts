@@ -1,0 +1,112 @@
+/**
+ * One worker for each partition that is ours, as long as it is ours.
+ *
+ * ```
+ *   subscribe(topic, group) ──▶ partition 0 ──▶ worker, again with back-off when it fails
+ *                           ──▶ partition 1 ──▶ worker
+ * ```
+ *
+ * A partition never has two workers here: a new one waits until the one before has ended. A revoked partition's worker
+ * is interrupted wherever it is, which is the same to the protocol as a crash. When the scope closes, workers are told
+ * to stop, finish what they have in hand, and only then the group is left.
+ */
+import { Cause, Clock, Effect, Exit, FiberMap, Latch, Pull, type Scope, Stream } from "effect"
+import { type AssignedPartition, type Chunk, EventLog } from "@nimbus/domain"
+import type { ConsumerLimits } from "../Limits.ts"
+import { countRestart } from "../Metrics.ts"
+import { Groups, type Role } from "../Roles.ts"
+import { backoff_ms } from "./Backoff.ts"
+
+export interface Workers<E, R> {
+  readonly role: Role
+  readonly topic: string
+  readonly limits: ConsumerLimits
+  /**
+   * Called once per assignment; what it answers is run, and run again after a failure, with a fresh scope each time.
+   * It ends soon after `stopping` has opened.
+   */
+  readonly worker: (partition: AssignedPartition, stopping: Latch.Latch) => Effect.Effect<void, E, R>
+}
+
+/** Joins the role's group and keeps a worker on each partition, until the scope closes. */
+export const run = Effect.fnUntraced(function* <E, R>(
+  options: Workers<E, R>,
+): Effect.fn.Return<void, never, EventLog | Scope.Scope | Exclude<R, Scope.Scope>> {
+  const { limits, role, topic } = options
+  const log = yield* EventLog
+  const group = (yield* Groups)[role]
+  const stopping = Latch.makeUnsafe()
+  const workers = yield* FiberMap.make<number, void, never>()
+
+  const start = (partition: AssignedPartition) =>
+    Effect.gen(function* () {
+      yield* FiberMap.remove(workers, partition.partition)
+      if (stopping.isOpen()) return
+      const worker = again(options.worker(partition, stopping), role, limits, stopping).pipe(
+        Effect.raceFirst(partition.revoked),
+        Effect.annotateLogs({ partition: partition.partition }),
+      )
+      yield* FiberMap.run(workers, partition.partition, worker)
+    })
+
+  const subscription = Stream.runForEach(log.subscribe(topic, group), start)
+  yield* again(subscription, role, limits, stopping).pipe(
+    Effect.annotateLogs({ service: role, topic }),
+    Effect.forkScoped({ startImmediately: true }),
+  )
+  yield* Effect.addFinalizer(() => stop(role, workers, stopping, limits))
+})
+
+/** Reads until `f` answers `false`, the partition is revoked, or `stopping` opens while nothing is in hand. */
+export const forEachChunk = <E, E2, R2>(
+  chunks: Stream.Stream<Chunk, E>,
+  stopping: Latch.Latch,
+  f: (chunk: Chunk) => Effect.Effect<boolean, E2, R2>,
+): Effect.Effect<void, E | E2, R2> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const pull = yield* Stream.toPull(chunks)
+      const next = Effect.raceFirst(pull, Effect.andThen(stopping.await, Cause.done()))
+      while (!stopping.isOpen()) {
+        for (const chunk of yield* next) {
+          if (!(yield* f(chunk))) return
+        }
+      }
+    }).pipe(Pull.catchDone(() => Effect.void)),
+  )
+
+/** Starts over whenever it fails, a bug included: one partition that silently stands still is the worst of all. */
+const again = <E, R>(
+  effect: Effect.Effect<void, E, R>,
+  role: Role,
+  limits: ConsumerLimits,
+  stopping: Latch.Latch,
+): Effect.Effect<void, never, Exclude<R, Scope.Scope>> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.clockWith(Effect.succeed)
+    let failures = 0
+    while (!stopping.isOpen()) {
+      const started_ms = clock.currentTimeMillisUnsafe()
+      const exit = yield* Effect.exit(Effect.scoped(effect))
+      if (Exit.isSuccess(exit)) return
+      if (clock.currentTimeMillisUnsafe() - started_ms > limits.backoff_max_ms) failures = 0
+      yield* countRestart(role, 1)
+      yield* Effect.logError(`${role} failed and starts again`, exit.cause)
+      yield* Effect.raceFirst(Effect.sleep(backoff_ms(failures++, limits)), stopping.await)
+    }
+  })
+
+const stop = (
+  role: Role,
+  workers: FiberMap.FiberMap<number, void, never>,
+  stopping: Latch.Latch,
+  limits: ConsumerLimits,
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    yield* stopping.open
+    const finished = yield* FiberMap.awaitEmpty(workers).pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(limits.shutdown_timeout_ms),
+    )
+    if (finished._tag === "None") yield* Effect.logWarning(`${role} leaves before it was done with what it had in hand`)
+  })
