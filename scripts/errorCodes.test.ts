@@ -5,8 +5,7 @@
  * A code is a string literal in capitals. Any such literal counts, however it is used, but for the few kinds listed in
  * `otherCapitals`: so no code can hide in a place that nobody thought of.
  */
-import { readFileSync } from "node:fs"
-import { glob, readFile } from "node:fs/promises"
+import { globSync, readFileSync } from "node:fs"
 import { constants } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -41,11 +40,11 @@ const codesIn = (source: string): ReadonlyArray<string> =>
     .map((match) => match[1]!)
     .filter((word) => word.length > 2 && !ofTheSystem.has(word) && !otherCapitals.some((kind) => kind.test(word)))
 
-const codesOfSources = async (): Promise<ReadonlyMap<string, string>> => {
+const codesOfSources = (): ReadonlyMap<string, string> => {
   const codes = new Map<string, string>()
-  for await (const path of glob("packages/*/src/**/*.ts", { cwd: root })) {
+  for (const path of globSync("packages/*/src/**/*.ts", { cwd: root })) {
     if (path.endsWith(".test.ts") || path.includes("/testing/")) continue
-    for (const code of codesIn(await readFile(join(root, path), "utf8"))) {
+    for (const code of codesIn(readFileSync(join(root, path), "utf8"))) {
       if (!codes.has(code)) codes.set(code, path)
     }
   }
@@ -53,8 +52,8 @@ const codesOfSources = async (): Promise<ReadonlyMap<string, string>> => {
 }
 
 describe("docs/errors.md", () => {
-  it("has a row for every code in the sources, and no other", async () => {
-    const codes = await codesOfSources()
+  it("has a row for every code in the sources, and no other", () => {
+    const codes = codesOfSources()
     const documented = new Set(rows.map(({ code }) => code))
     const missing = [...codes].filter(([code]) => !documented.has(code)).map(([code, path]) => `${code} (${path})`)
     const stale = [...documented].filter((code) => !codes.has(code))
