@@ -80,3 +80,9 @@ export class IllegalTransition extends Schema.TaggedError<IllegalTransition>()("
   step: Schema.String,
   reason: Schema.Literals(["superseded", "no-such-arrow", "no-epoch-left"]),
 }) {}
+
+/** Two handlers of one name. Permanent: rename one. */
+export class DuplicateHandler extends Schema.TaggedError<DuplicateHandler>()("DuplicateHandler", {
+  code: Schema.tag("DUPLICATE_HANDLER"),
+  name: Schema.String,
+}) {}

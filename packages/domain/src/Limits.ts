@@ -131,3 +131,19 @@ export const memoryLogLimits = {
   /** Records kept in each partition of each topic. Beyond: the oldest go. */
   retention_bytes: 64 * 1024 * 1024,
 }
+
+/** The event handlers of one event consumer. */
+export interface HandlerLimits {
+  /** Unfinished handlers at once. Beyond: the events after them wait. */
+  readonly handlers_at_once: number
+  /** How long a handler may take. Beyond: it is interrupted, and the result is `HANDLER_TIMEOUT`. */
+  readonly handler_timeout_ms: number
+  /** Of the message in an error result. Beyond: cut off. */
+  readonly failure_message_chars: number
+}
+
+export const handlerLimits: HandlerLimits = {
+  handlers_at_once: 256,
+  handler_timeout_ms: 10_000,
+  failure_message_chars: 1_024,
+}
