@@ -46,5 +46,5 @@ export const mailboxStorageLimits: MailboxStorageLimits = {
   merge_bytes: 1024,
   ack_delay_ms: 50,
   waiting_acks: 65_536,
-  step_clients: 512,
+  step_clients: 256,
 }

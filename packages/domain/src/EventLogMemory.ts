@@ -15,6 +15,8 @@ export interface EventLogMemoryOptions {
   readonly partitions?: number | undefined
   /** Of every topic; by default `memoryLogLimits.retention_bytes` and no age. */
   readonly retention?: Retention | undefined
+  /** Of some topics in particular. */
+  readonly retentionByTopic?: Readonly<Record<string, Retention>> | undefined
   /** By default a random one. */
   readonly incarnation?: Incarnation | undefined
   readonly limits?: Partial<LocalLogLimits> | undefined
@@ -37,7 +39,7 @@ const makeMemory = Effect.fnUntraced(function* (topics: ReadonlyArray<string>, o
   return yield* make(memoryStore(incarnation ?? (yield* randomIncarnation)), {
     topics,
     partitions,
-    retention: Object.fromEntries(topics.map((topic) => [topic, retention])),
+    retention: { ...Object.fromEntries(topics.map((topic) => [topic, retention])), ...options.retentionByTopic },
     // The store is as near as a cache would be.
     limits: { ...limits, tail_cache_bytes: 0 },
   })

@@ -1,19 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { spawn, type ChildProcess } from "node:child_process"
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { eventually } from "@nimbus/domain/testing"
 import { Effect } from "effect"
+import { moduleUrl, startChild, temporaryDirectory } from "./Children.ts"
 import { LmdbStore } from "./Store.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (value: Uint8Array | undefined) => (value === undefined ? undefined : new TextDecoder().decode(value))
-
-const temporaryDirectory = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true })),
-)
 
 /** The store for as long as `use` runs. */
 const withStore = <A, E>(directory: string, use: (store: LmdbStore["Service"]) => Effect.Effect<A, E>) =>
@@ -128,11 +122,16 @@ describe("LmdbStore", () => {
   it.live("refuses a directory that another process has open, and names it; after its kill -9 takes it over", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
-      const child = yield* holdInChild(directory)
+      const child = yield* startChild(holder, directory)
+      yield* eventually(
+        "the child holds the directory",
+        Effect.sync(() => child.lines().includes("held")),
+        10_000,
+      )
       const failure = yield* Effect.flip(withStore(directory, () => Effect.void))
       assert.strictEqual(failure._tag, "DataDirectoryInUse")
       assert.include(failure.message, String(child.pid))
-      yield* kill(child)
+      yield* child.kill
       yield* withStore(directory, () => Effect.void)
     }),
   )
@@ -170,31 +169,10 @@ describe("LmdbStore", () => {
 
 const holder = `
   import { Effect, Layer } from "effect"
-  import { LmdbStore } from ${JSON.stringify(new URL("./Store.ts", import.meta.url).href)}
+  import { LmdbStore } from ${moduleUrl("./Store.ts")}
   const [, directory] = process.argv
   const hold = Layer.effectDiscard(Effect.sync(() => process.stdout.write("held\\n"))).pipe(
     Layer.provide(LmdbStore.layerWith({ directory })), Layer.launch)
   Effect.runFork(hold)
   setInterval(() => {}, 1000)
 `
-
-/** A process that has the directory open. */
-const holdInChild = (directory: string) =>
-  Effect.acquireRelease(
-    Effect.callback<ChildProcess>((resume) => {
-      const child = spawn(process.execPath, ["--input-type=module", "-e", holder, directory], {
-        cwd: fileURLToPath(new URL(".", import.meta.url)),
-        stdio: ["ignore", "pipe", "inherit"],
-      })
-      child.stdout.once("data", () => resume(Effect.succeed(child)))
-      child.once("exit", (code) => resume(Effect.die(new Error(`the child ended early: ${code}`))))
-    }),
-    kill,
-  )
-
-const kill = (child: ChildProcess) =>
-  Effect.callback<void>((resume) => {
-    if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
-    child.once("exit", () => resume(Effect.void))
-    child.kill("SIGKILL")
-  })

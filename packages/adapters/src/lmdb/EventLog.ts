@@ -1,0 +1,227 @@
+/**
+ * The log on LMDB: the driver under `LocalLog`.
+ *
+ * | table | key | value |
+ * | --- | --- | --- |
+ * | log | `log` | JSON: incarnation, partition count, the number of each topic |
+ * | log-blocks | `BlockKey` | `BlockCodec`: the records of one append, in one value |
+ * | log-commits | JSON: topic, group, partition | the next offset, in decimal |
+ *
+ * What is published has been flushed to disk when the publish succeeds. Group commits go with the next write, or
+ * `commit_delay_ms` later: a crash loses at most those of that time, and their records are read again.
+ */
+import { randomUUID } from "node:crypto"
+import { EventLog, Incarnation, type LocalLogLimits, LocalLog, StoreMismatch, Topics } from "@nimbus/domain"
+import { Config, Effect, Layer, Schema } from "effect"
+import type { StorageUnavailable } from "../Errors.ts"
+import { lmdbLogLimits } from "../Limits.ts"
+import { BlockEncoder, decodeBlock } from "./BlockCodec.ts"
+import { type BlockKey, decodeKey, encodeKey, prefix } from "./BlockKey.ts"
+import { LmdbStore, type Table } from "./Store.ts"
+
+export interface EventLogLmdbOptions {
+  /** Those of the `Topics` service by default. */
+  readonly topics?: ReadonlyArray<string> | undefined
+  /** The partition count of each topic; a log that was created with another one refuses to open. */
+  readonly partitions?: number | undefined
+  /** By topic; those not named keep what `lmdbLogLimits` says. */
+  readonly retention?: Readonly<Record<string, LocalLog.Retention>> | undefined
+  readonly limits?: Partial<LocalLogLimits> | undefined
+}
+
+type OpenError = StorageUnavailable | StoreMismatch
+
+export const layerWith = (options: EventLogLmdbOptions): Layer.Layer<EventLog, OpenError, LmdbStore | Topics> =>
+  Layer.effect(
+    EventLog,
+    Effect.gen(function* () {
+      const topics = options.topics ?? Object.values(yield* Topics)
+      const partitions = options.partitions ?? lmdbLogLimits.partitions
+      return yield* LocalLog.make(yield* openStore(topics, partitions), {
+        topics,
+        partitions,
+        retention: { ...Object.fromEntries(topics.map((topic) => [topic, lmdbLogLimits])), ...options.retention },
+        limits: options.limits,
+      })
+    }),
+  )
+
+/** The partition count is `NIMBUS_PARTITIONS`. */
+export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, LmdbStore | Topics> = Layer.unwrap(
+  Effect.map(Config.Int("NIMBUS_PARTITIONS").pipe(Config.withDefault(lmdbLogLimits.partitions)), (partitions) =>
+    layerWith({ partitions }),
+  ),
+)
+
+/** What is written once about the log as a whole. */
+const About = Schema.fromJsonString(
+  Schema.Struct({
+    incarnation: Incarnation,
+    partitions: Schema.Int,
+    topics: Schema.Record(Schema.String, Schema.Int),
+  }),
+)
+type About = typeof About.Type
+const decodeAbout = Schema.decodeSync(About)
+const encodeAbout = Schema.encodeSync(About)
+
+const openStore = Effect.fnUntraced(function* (
+  topics: ReadonlyArray<string>,
+  partitions: number,
+): Effect.fn.Return<LocalLog.LogStore<StorageUnavailable>, OpenError, LmdbStore> {
+  const store = yield* LmdbStore
+  const log = yield* store.table("log")
+  const blocks = yield* store.table("log-blocks")
+  const commits = yield* store.table("log-commits")
+  const about = yield* store.commit(() => describe(log, topics, partitions))
+  if (about.partitions !== partitions) {
+    return yield* new StoreMismatch({
+      reason: "partitions",
+      stored: String(about.partitions),
+      found: String(partitions),
+      incarnation: about.incarnation,
+    })
+  }
+  return makeLogStore(store, blocks, commits, about)
+})
+
+/** Reads what is written about the log, and adds what is new unless it is another log. */
+const describe = (log: Table, topics: ReadonlyArray<string>, partitions: number): About => {
+  const stored = log.get(aboutKey)
+  const known: About =
+    stored === undefined
+      ? { incarnation: Incarnation.make(randomUUID()), partitions, topics: {} }
+      : decodeAbout(text(stored))
+  if (known.partitions !== partitions) return known
+  const numbers = { ...known.topics }
+  for (const topic of topics) numbers[topic] ??= Object.keys(numbers).length
+  const about = { ...known, topics: numbers }
+  log.put(aboutKey, bytes(encodeAbout(about)))
+  return about
+}
+
+const makeLogStore = (
+  store: LmdbStore["Service"],
+  table: Table,
+  commits: Table,
+  about: About,
+): LocalLog.LogStore<StorageUnavailable> => {
+  const encoder = new BlockEncoder()
+  /** Per partition all bytes ever appended, as of the last block. */
+  const appended = new Map<string, number>()
+  const number = (topic: string): number => {
+    const known = about.topics[topic]
+    if (known === undefined) throw new Error(`the topic ${topic} has no number`)
+    return known
+  }
+
+  /** The keys of a partition's blocks from offset `from` on, the oldest first. */
+  const keys = function* (topic: string, partition: number, from: number): Iterable<BlockKey> {
+    const id = number(topic)
+    const range = { start: prefix(id, partition, from), end: prefix(id, partition + 1, 0) }
+    for (const key of table.keys(range)) yield decodeKey(key)
+  }
+  /** The newest block that begins below offset `below`. */
+  const newest = (topic: string, partition: number, below: number): BlockKey | undefined => {
+    const id = number(topic)
+    const range = { start: prefix(id, partition, below), end: prefix(id, partition, 0), reverse: true, limit: 1 }
+    for (const key of table.keys(range)) return decodeKey(key)
+    return undefined
+  }
+  const oldest = (topic: string, partition: number): BlockKey | undefined => {
+    for (const key of keys(topic, partition, 0)) return key
+    return undefined
+  }
+
+  const put = (appends: ReadonlyArray<LocalLog.Append>): ReadonlyMap<string, number> => {
+    const after = new Map<string, number>()
+    for (const { block, partition, topic } of appends) {
+      const name = `${partition} ${topic}`
+      const bytes_before = after.get(name) ?? appended.get(name) ?? 0
+      after.set(name, bytes_before + block.bytes)
+      const { bytes, from, next } = block
+      const timestamp = block.records.at(-1)?.timestamp ?? 0
+      const key = { topic: number(topic), partition, from, next, timestamp, bytes_before, bytes }
+      table.put(encodeKey(key), encoder.encode(block))
+    }
+    return after
+  }
+
+  return {
+    incarnation: about.incarnation,
+    bounds: (topic, partition) =>
+      store.read(() => {
+        const last = newest(topic, partition, Number.MAX_SAFE_INTEGER)
+        appended.set(`${partition} ${topic}`, last === undefined ? 0 : last.bytes_before + last.bytes)
+        return { earliest: oldest(topic, partition)?.from ?? 0, end: last?.next ?? 0 }
+      }),
+    commits: store.read(() =>
+      Array.from(commits.range(everything), ({ key, value }) => ({
+        ...decodeCommitKey(key),
+        next: Number(text(value)),
+      })),
+    ),
+    write: (appends, groupCommits) =>
+      Effect.map(
+        store.commit(() => {
+          for (const commit of groupCommits) commits.put(encodeCommitKey(commit), bytes(String(commit.next)))
+          return put(appends)
+        }),
+        (after) => {
+          for (const [name, total] of after) appended.set(name, total)
+        },
+      ),
+    read: (topic, partition, from, limits) =>
+      store.read(() => {
+        const first = newest(topic, partition, from + 1)
+        const start = first !== undefined && first.next > from ? first.from : from
+        const taken: Array<LocalLog.Block> = []
+        let total = 0
+        for (const key of keys(topic, partition, start)) {
+          total += key.bytes
+          if (taken.length > 0 && (total > limits.chunk_bytes || key.next - from > limits.chunk_records)) break
+          const value = table.get(encodeKey(key))
+          if (value === undefined) throw new Error(`the block at ${key.from} has a key and no value`)
+          const records = decodeBlock(value, key.from, from)
+          taken.push({ from: Math.max(key.from, from), next: key.next, bytes: key.bytes, records })
+        }
+        return taken
+      }),
+    retained: (topic, partition, retention, now_ms) =>
+      store.read(() => {
+        const last = newest(topic, partition, Number.MAX_SAFE_INTEGER)
+        if (last === undefined) return 0
+        const end = last.bytes_before + last.bytes
+        const { retention_age_ms = Infinity, retention_bytes = Infinity } = retention
+        let seen = 0
+        for (const key of keys(topic, partition, 0)) {
+          const isKept = end - key.bytes_before <= retention_bytes && now_ms - key.timestamp <= retention_age_ms
+          if (isKept || key.from === last.from || ++seen > lmdbLogLimits.drop_blocks) return key.from
+        }
+        return last.from
+      }),
+    drop: (topic, partition, earliest) =>
+      store.commit(() => {
+        const id = number(topic)
+        const gone = [...table.keys({ start: prefix(id, partition, 0), end: prefix(id, partition, earliest) })]
+        for (const key of gone) table.remove(key)
+      }),
+  }
+}
+
+const CommitKey = Schema.fromJsonString(Schema.Tuple([Schema.String, Schema.String, Schema.Int]))
+const decodeCommitTuple = Schema.decodeSync(CommitKey)
+
+const encodeCommitKey = ({ group, partition, topic }: LocalLog.GroupCommit): Uint8Array =>
+  bytes(JSON.stringify([topic, group, partition]))
+
+const decodeCommitKey = (key: Uint8Array) => {
+  const [topic, group, partition] = decodeCommitTuple(text(key))
+  return { topic, group, partition }
+}
+
+const everything = { start: new Uint8Array([0]), end: new Uint8Array([255]) }
+
+const bytes = (value: string): Uint8Array => new TextEncoder().encode(value)
+const text = (value: Uint8Array): string => new TextDecoder().decode(value)
+const aboutKey = bytes("log")
