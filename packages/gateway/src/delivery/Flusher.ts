@@ -18,7 +18,8 @@ export const makeFlusher = (flush: Effect.Effect<void>, delay_ms = 0): Effect.Ef
         latch.closeUnsafe()
         return Effect.uninterruptible(flush)
       })
-      return delay_ms > 0 ? Effect.delay(now, delay_ms) : now
+      // An open latch runs its waiter at once; what else this turn of the event loop brings is to come along.
+      return Effect.andThen(delay_ms > 0 ? Effect.sleep(delay_ms) : Effect.yieldNow, now)
     })
     yield* Effect.forkScoped(Effect.forever(turn))
     return { wake: () => void latch.openUnsafe() }

@@ -74,6 +74,8 @@ export const makeIntake = (
     const turn = (lane: Lane) =>
       Effect.gen(function* () {
         yield* lane.work.await
+        // What else this turn of the event loop brings is to come along.
+        yield* Effect.yieldNow
         const batch = takeBatch(lane)
         yield* publish(lane, batch)
         lane.publishing = false

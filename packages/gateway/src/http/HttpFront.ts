@@ -1,5 +1,5 @@
 /**
- * The HTTP server that all doors of a gateway share: where it listens, and how long a shutdown may take.
+ * The HTTP server that all doors of a gateway share, and where it listens.
  *
  * It stands below the doors, so that on the way down they leave first and the port is closed last.
  */
@@ -11,27 +11,26 @@ export interface HttpOptions {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
-  readonly shutdown_timeout_sec: number
 }
 
 export const httpConfig = Config.all({
   host: Config.NonEmptyString("NIMBUS_HOST").pipe(Config.withDefault("127.0.0.1")),
   port: Config.Port("NIMBUS_HTTP_PORT").pipe(Config.withDefault(3000)),
-  shutdown_timeout_sec: Config.Int("NIMBUS_SHUTDOWN_TIMEOUT_SEC").pipe(Config.withDefault(20)),
 })
 
-export const layerWith = ({ host, port, shutdown_timeout_sec }: HttpOptions) =>
+export const layerWith = ({ host, port }: HttpOptions) =>
   Layer.unwrap(
     Effect.map(UpgradeServer, ({ server }) =>
       NodeHttpServer.layer(() => server, {
         host,
         port,
-        gracefulShutdownTimeout: `${shutdown_timeout_sec} seconds`,
+        // Sockets are closed by the delivery core, after the doors have drained; the port waits for them below it.
+        disablePreemptiveShutdown: true,
       }),
     ),
   ).pipe(Layer.provideMerge(UpgradeServer.layer))
 
-/** From `NIMBUS_HOST`, `NIMBUS_HTTP_PORT` and `NIMBUS_SHUTDOWN_TIMEOUT_SEC`. */
+/** From `NIMBUS_HOST` and `NIMBUS_HTTP_PORT`. */
 export const layer = Layer.unwrap(Effect.map(httpConfig, layerWith))
 
 /** What a front provides. */

@@ -14,13 +14,22 @@ export class Pace {
     this.last_ms = now_ms
   }
 
-  /** Takes a token. 0: go on; otherwise how many ms to read nothing. */
+  /** Takes a token, on credit if there is none. Answers `owed_ms`. */
   take(now_ms: number): number {
-    if (now_ms > this.last_ms) {
-      this.tokens = Math.min(this.per_second, this.tokens + ((now_ms - this.last_ms) * this.per_second) / 1000)
-      this.last_ms = now_ms
-    }
+    this.fill(now_ms)
     this.tokens -= 1
+    return this.owed_ms(now_ms)
+  }
+
+  /** How long to read nothing, so that there is a token again. 0: go on. */
+  owed_ms(now_ms: number): number {
+    this.fill(now_ms)
     return this.tokens > 0 ? 0 : Math.ceil((1000 * (1 - this.tokens)) / this.per_second)
+  }
+
+  private fill(now_ms: number): void {
+    if (now_ms <= this.last_ms) return
+    this.tokens = Math.min(this.per_second, this.tokens + ((now_ms - this.last_ms) * this.per_second) / 1000)
+    this.last_ms = now_ms
   }
 }

@@ -44,6 +44,7 @@ export class Socket implements Door {
   /** Reasons not to read: the log is behind, or the sender too fast. */
   private pauses = 0
   private isBehind = false
+  private isTooFast = false
   /** `ack=auto`: what the ping under way acknowledges. */
   private pinged: Cursor | undefined = undefined
   private heard_ms: number
@@ -66,8 +67,10 @@ export class Socket implements Door {
   /** The session is open: from here on frames are read. */
   attach(attached: Attached): void {
     this.attached = attached
-    if (this.isGone) attached.closed()
-    else this.resume()
+    if (this.isGone) return attached.closed()
+    this.resume()
+    // The first page may have come before the session was known here.
+    if (this.options.autoAck && attached.upTo > attached.acknowledged) this.askForPong()
   }
 
   get isGone(): boolean {
@@ -88,8 +91,9 @@ export class Socket implements Door {
 
   close({ code, reason }: CloseReason): void {
     this.ws.close(code, reason)
-    // The peer's answer to the close must be read.
+    // The peer's answer to the close must be read; one that does not answer is cut off.
     this.ws.resume()
+    setTimeout(() => this.ws.terminate(), this.options.limits.close_ms).unref()
   }
 
   pause(): void {
@@ -120,7 +124,7 @@ export class Socket implements Door {
     const now_ms = this.options.now()
     this.heard_ms = now_ms
     const wait_ms = this.pace.take(now_ms)
-    if (wait_ms > 0) this.waitFor(wait_ms)
+    if (wait_ms > 0 && !this.isTooFast) this.slowDown(wait_ms)
     if (isBinary) return this.tellError("BAD_FRAME", "frames are text")
     const frame = Frames.parseClientFrame(data.toString())
     if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
@@ -188,9 +192,17 @@ export class Socket implements Door {
     if (this.attached !== undefined && this.attached.upTo > seq) this.askForPong()
   }
 
-  private waitFor(wait_ms: number): void {
+  /** What was read already still comes; it is on credit, and waited for as well. */
+  private slowDown(wait_ms: number): void {
+    this.isTooFast = true
     this.pause()
-    setTimeout(() => this.resume(), wait_ms)
+    const goOn = (): void => {
+      const owed_ms = this.pace.owed_ms(this.options.now())
+      if (owed_ms > 0) return void setTimeout(goOn, owed_ms)
+      this.isTooFast = false
+      this.resume()
+    }
+    setTimeout(goOn, wait_ms)
   }
 
   private giveUp(): void {

@@ -1,0 +1,66 @@
+/** The servers that are measured, each in a process of its own. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import type { Server } from "./Load.ts"
+import { sleep } from "./Load.ts"
+
+export interface Running {
+  readonly server: Server
+  readonly base: string
+  /** Resident memory now, in bytes. */
+  rss(): number
+  stop(): Promise<void>
+}
+
+const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+const start = async (args: ReadonlyArray<string>, port: number, env: NodeJS.ProcessEnv): Promise<ChildProcess> => {
+  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "inherit"] })
+  const deadline = Date.now() + 20_000
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`${args.join(" ")} ended with ${child.exitCode}`)
+    const answered = await fetch(`http://127.0.0.1:${port}/healthz`).then((r) => r.ok, () => false)
+    if (answered) return child
+    if (Date.now() > deadline) throw new Error(`${args.join(" ")} does not answer on port ${port}`)
+    await sleep(50)
+  }
+}
+
+const running = (child: ChildProcess, server: Server, base: string, cleanUp: () => void): Running => ({
+  server,
+  base,
+  rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) * 1024,
+  stop: () =>
+    new Promise((resolve) => {
+      child.once("exit", () => {
+        cleanUp()
+        resolve()
+      })
+      child.kill("SIGTERM")
+    }),
+})
+
+/** The embedded server on an empty data directory. `execArgv`: for a profile. */
+export const startNimbus = async (
+  port: number,
+  env: NodeJS.ProcessEnv = {},
+  execArgv: ReadonlyArray<string> = [],
+): Promise<Running> => {
+  const data = mkdtempSync(join(tmpdir(), "nimbus-bench-"))
+  const settings = { NIMBUS_DATA: data, NIMBUS_HTTP_PORT: `${port}`, NIMBUS_EVENTS_PER_SECOND: "1000000", ...env }
+  const child = await start([...execArgv, file("../../packages/nimbus/src/main.ts"), "start"], port, settings)
+  const url = (clientId: string) => `ws://127.0.0.1:${port}/v1/stream?clientId=${clientId}&ack=client`
+  return running(child, { name: "nimbus", url, protocol: "nimbus" }, `http://127.0.0.1:${port}`, () =>
+    rmSync(data, { recursive: true, force: true }),
+  )
+}
+
+/** A raw `ws` server that echoes every frame. */
+export const startEcho = async (port: number): Promise<Running> => {
+  const child = await start([file("echo.ts")], port, { PORT: `${port}` })
+  const url = () => `ws://127.0.0.1:${port}/`
+  return running(child, { name: "raw ws echo", url, protocol: "echo" }, `http://127.0.0.1:${port}`, () => {})
+}

@@ -1,0 +1,425 @@
+/**
+ * The door by itself: real sockets, the delivery core, and the services of the domain in memory. There is no pipeline
+ * here; what a result consumer or the replay consumer would do, the tests do by hand.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  AckChannel,
+  AckChannelMemory,
+  ClientId,
+  EventId,
+  encodePlacedBarrier,
+  encodeResult,
+  Epoch,
+  EventLog,
+  EventLogMemory,
+  Mailbox,
+  MailboxMemory,
+  partitionOf,
+  PodChannel,
+  PodChannelMemory,
+  RegistryMemory,
+  Seq,
+  Topics,
+} from "@nimbus/domain"
+import { Effect, Layer, Option, Queue, Schema, Scope, Stream } from "effect"
+import { HttpServer } from "effect/http"
+import { WebSocket } from "ws"
+import { Gateway } from "../index.ts"
+import { Delivery } from "../delivery/Delivery.ts"
+
+const services = Layer.mergeAll(
+  EventLogMemory.layerMemory({ partitions: 3 }),
+  MailboxMemory.layerMemory(),
+  RegistryMemory.layerMemory(),
+  PodChannelMemory.layerMemory(),
+  AckChannelMemory.layerMemory(),
+).pipe(Layer.provideMerge(Topics.layerDefault))
+
+const gateway = (limits: Parameters<typeof Gateway.layerWith>[0]["limits"] = {}) =>
+  Gateway.layerWith({
+    host: "127.0.0.1",
+    port: 0,
+    limits: { tick_ms: 20, frame_bytes: 4096, ...limits },
+  }).pipe(Layer.provideMerge(claimed), Layer.provideMerge(services))
+
+const claimed = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { incarnation, partitions } = yield* EventLog
+    yield* (yield* Mailbox).claim({ incarnation, partitions, ends: Array.from({ length: partitions }, () => 1e6) })
+  }),
+)
+
+const Frame = Schema.Record(Schema.String, Schema.Unknown)
+const decodeFrame = Schema.decodeUnknownSync(Schema.fromJsonString(Frame))
+type Frame = typeof Frame.Type
+
+interface Peer {
+  readonly ws: WebSocket
+  /** The next frame of this type; others before it are passed over. */
+  next(type: string): Effect.Effect<Frame>
+  /** How many frames of this type have come. */
+  count(type: string): Effect.Effect<number>
+  /** How the gateway closed the socket. */
+  readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
+  say(frame: unknown): void
+}
+
+const connect = Effect.fnUntraced(function* (
+  query: string,
+): Effect.fn.Return<Peer, never, HttpServer.HttpServer | Scope.Scope> {
+  const { address } = yield* HttpServer.HttpServer
+  const frames = yield* Queue.unbounded<Frame>()
+  const closes = yield* Queue.unbounded<{ readonly code: number; readonly reason: string }>()
+  const port = "port" in address ? address.port : assert.fail("no port")
+  const ws = yield* Effect.acquireRelease(
+    Effect.sync(() => new WebSocket(`ws://127.0.0.1:${port}/v1/stream?${query}`, "nimbus.v1")),
+    (ws) => Effect.sync(() => ws.terminate()),
+  )
+  const counts = new Map<unknown, number>()
+  ws.on("message", (data) => {
+    const frame = decodeFrame(String(data))
+    counts.set(frame["type"], (counts.get(frame["type"]) ?? 0) + 1)
+    Queue.offerUnsafe(frames, frame)
+  })
+  ws.on("close", (code, reason) => Queue.offerUnsafe(closes, { code, reason: reason.toString() }))
+  yield* Effect.callback<void>((resume) => {
+    ws.once("open", () => resume(Effect.void))
+  })
+  return {
+    ws,
+    next: (type) => Queue.take(frames).pipe(Effect.repeat({ until: (frame) => frame["type"] === type })),
+    count: (type) => Effect.sync(() => counts.get(type) ?? 0),
+    closed: Queue.take(closes),
+    say: (frame) => ws.send(typeof frame === "string" ? frame : JSON.stringify(frame)),
+  }
+})
+
+/** Puts records into a client's mailbox, as the replay consumer does, and says so. */
+const put = Effect.fnUntraced(function* (
+  id: string,
+  records: ReadonlyArray<{ readonly seq: number; readonly value: Uint8Array }>,
+) {
+  const clientId = ClientId.make(id)
+  const mailbox = yield* Mailbox
+  const partition = partitionOf(clientId, 3)
+  const expected = yield* mailbox.offset(partition)
+  const next = (expected ?? 0) + records.length
+  const all = records.map(({ seq, value }) => ({ clientId, seq: Seq.make(seq), value, timestamp: 0 }))
+  yield* mailbox.put(partition, { expected, next, records: all })
+  const { pod } = yield* Delivery
+  yield* (yield* PodChannel).publish(pod, [{ _tag: "Mail", clientId }])
+})
+
+const result = (seq: number) => ({
+  seq,
+  value: encodeResult({ seq: Seq.make(seq), id: EventId.make(`e${seq}`), name: "sq", data: { result: seq } }),
+})
+
+const Ids = Schema.Array(Schema.String)
+
+/** Done once the log has all of these. */
+const acceptedAll = Effect.fnUntraced(function* (peer: Peer, ids: ReadonlyArray<string>) {
+  const missing = new Set(ids)
+  while (missing.size > 0) {
+    for (const id of Schema.decodeUnknownSync(Ids)((yield* peer.next("accepted"))["ids"])) missing.delete(id)
+  }
+})
+
+const seqsOf = (frame: Frame): ReadonlyArray<unknown> =>
+  Schema.decodeUnknownSync(Schema.Array(Frame))(frame["items"]).map(({ seq }) => seq)
+
+/** What the events topic has of this client. */
+const logged = Effect.fnUntraced(function* (id: string, count: number) {
+  const { events } = yield* Topics
+  const log = yield* EventLog
+  return yield* log.tail(events, partitionOf(id, 3), "earliest").pipe(
+    Stream.flatMap(({ records }) => Stream.fromIterable(records)),
+    Stream.filter(({ key }) => key === id),
+    Stream.take(count),
+    Stream.map(({ value }) => decodeFrame(Buffer.from(value).toString())),
+    Stream.runCollect,
+  )
+})
+
+const scenario = (
+  name: string,
+  test: Effect.Effect<void, unknown, HttpServer.HttpServer | Layer.Success<ReturnType<typeof gateway>> | Scope.Scope>,
+  limits: Parameters<typeof gateway>[0] = {},
+) => it.live(name, () => test.pipe(Effect.scoped, Effect.provide(gateway(limits))))
+
+describe("WebSocketDoor", () => {
+  scenario(
+    "welcomes a client, takes its events as the bytes they are, and says when the log has them",
+    Effect.gen(function* () {
+      const peer = yield* connect("clientId=c1")
+      const welcome = yield* peer.next("welcome")
+      assert.strictEqual(welcome["clientId"], "c1")
+      assert.strictEqual(welcome["status"], "REPLAYING")
+      assert.strictEqual(welcome["log"], (yield* EventLog).incarnation)
+      peer.say({ type: "event", id: "e1", name: "sq", data: { number: 7 } })
+      peer.say({ type: "event", name: "sq" })
+      const first = yield* peer.next("accepted")
+      assert.include(JSON.stringify(first["ids"]), "e1")
+      const [barrier, event, nameless] = yield* logged("c1", 3)
+      assert.strictEqual(barrier?.["type"], "barrier")
+      assert.deepStrictEqual(event, { type: "event", id: "e1", name: "sq", data: { number: 7 } })
+      assert.isString(nameless?.["id"])
+      assert.isNull(nameless?.["data"])
+    }),
+  )
+
+  scenario(
+    "goes LIVE when the own barrier comes out of the mailbox, after everything before it",
+    Effect.gen(function* () {
+      yield* put("c1", [result(1), result(2)])
+      const peer = yield* connect("clientId=c1&ack=client")
+      const { epoch } = yield* peer.next("welcome")
+      assert.deepStrictEqual(seqsOf(yield* peer.next("results")), [1, 2])
+      const { pod } = yield* Delivery
+      const barrier = encodePlacedBarrier(Seq.make(3), { epoch: Epoch.make(Number(epoch)), pod })
+      yield* put("c1", [{ seq: 3, value: barrier }])
+      assert.strictEqual((yield* peer.next("status"))["status"], "LIVE")
+    }),
+  )
+
+  scenario(
+    "passes on only the client's own ack, and trims its mailbox by it",
+    Effect.gen(function* () {
+      yield* put("c1", [result(1), result(2)])
+      const acks = yield* (yield* AckChannel).subscribe(partitionOf("c1", 3))
+      const peer = yield* connect("clientId=c1&ack=client")
+      yield* peer.next("results")
+      peer.say({ type: "ack", seq: 1 })
+      const told = yield* acks.pipe(
+        Stream.flatMap((batch) => Stream.fromIterable(batch)),
+        Stream.runHead,
+      )
+      assert.deepStrictEqual(Option.getOrUndefined(told), {
+        _tag: "Ack",
+        clientId: ClientId.make("c1"),
+        seq: Seq.make(1),
+      })
+      yield* Effect.gen(function* () {
+        const { acked } = yield* (yield* Mailbox).stats(ClientId.make("c1"))
+        return acked
+      }).pipe(Effect.repeat({ until: (acked) => acked === 1 }), Effect.timeout("2 seconds"))
+    }),
+  )
+
+  scenario(
+    "with ack=auto counts a result as acknowledged when the pong to a later ping is back",
+    Effect.gen(function* () {
+      yield* put("c1", [result(1)])
+      yield* connect("clientId=c1")
+      const { stats } = yield* Mailbox
+      yield* stats(ClientId.make("c1")).pipe(
+        Effect.repeat({ until: ({ acked }) => acked === 1 }),
+        Effect.timeout("2 seconds"),
+      )
+    }),
+  )
+
+  scenario(
+    "with ack=client sends an unacknowledged result again on the next connection, and after= skips what the client has",
+    Effect.gen(function* () {
+      yield* put("c1", [result(1), result(2)])
+      const first = yield* connect("clientId=c1&ack=client")
+      assert.deepStrictEqual(seqsOf(yield* first.next("results")), [1, 2])
+      const second = yield* connect("clientId=c1&ack=client")
+      assert.deepStrictEqual(seqsOf(yield* second.next("results")), [1, 2])
+      const third = yield* connect("clientId=c1&ack=client&after=1")
+      assert.deepStrictEqual(seqsOf(yield* third.next("results")), [2])
+    }),
+  )
+
+  scenario(
+    "closes the older of two connections of one client as superseded",
+    Effect.gen(function* () {
+      const older = yield* connect("clientId=c1")
+      yield* older.next("welcome")
+      const newer = yield* connect("clientId=c1")
+      yield* newer.next("welcome")
+      assert.deepStrictEqual(yield* older.closed, { code: 4500, reason: "SUPERSEDED" })
+    }),
+  )
+
+  scenario(
+    "nacks a push for a client it does not hold",
+    Effect.gen(function* () {
+      const clientId = ClientId.make("nobody")
+      const acks = yield* (yield* AckChannel).subscribe(partitionOf(clientId, 3))
+      const { pod } = yield* Delivery
+      const { seq, value } = result(5)
+      yield* (yield* PodChannel).publish(pod, [
+        { _tag: "Push", clientId, seq: Seq.make(seq), prev: Seq.make(4), value },
+      ])
+      const told = yield* acks.pipe(
+        Stream.flatMap((batch) => Stream.fromIterable(batch)),
+        Stream.runHead,
+      )
+      assert.deepStrictEqual(Option.getOrUndefined(told), { _tag: "Nack", clientId })
+    }),
+  )
+
+  describe("bad input", () => {
+    const refusals: ReadonlyArray<readonly [what: string, frame: unknown, type: string, code: string]> = [
+      ["what is not JSON", "{", "error", "NOT_JSON"],
+      ["a type it does not know", { type: "subscribe" }, "error", "BAD_FRAME"],
+      ["a frame that is no object", [1, 2], "error", "BAD_FRAME"],
+      ["an event without a name", { type: "event", id: "e1" }, "refused", "BAD_FRAME"],
+      [
+        "an event with an id that is too long",
+        { type: "event", id: "x".repeat(129), name: "sq" },
+        "refused",
+        "BAD_FRAME",
+      ],
+      ["a message, which only services may send", { type: "message", id: "m1", name: "x" }, "refused", "BAD_FRAME"],
+      ["a barrier, which only gateways may send", { type: "barrier", epoch: 1, pod: "p" }, "error", "BAD_FRAME"],
+      ["a negative ack", { type: "ack", seq: -1 }, "error", "BAD_FRAME"],
+      ["an ack of half a result", { type: "ack", seq: 0.5 }, "error", "BAD_FRAME"],
+      ["an ack beyond what was sent", { type: "ack", seq: 99 }, "error", "ACK_BEYOND_SENT"],
+    ]
+    for (const [what, frame, type, code] of refusals) {
+      scenario(
+        `answers ${what} with ${type} ${code}, and goes on`,
+        Effect.gen(function* () {
+          const peer = yield* connect("clientId=c1&ack=client")
+          yield* peer.next("welcome")
+          peer.say(frame)
+          const answer = yield* peer.next(type)
+          assert.strictEqual(answer["code"], code)
+          assert.isNotEmpty(answer["message"])
+          peer.say({ type: "ping" })
+          yield* peer.next("pong")
+        }),
+      )
+    }
+
+    scenario(
+      "refuses a binary frame",
+      Effect.gen(function* () {
+        const peer = yield* connect("clientId=c1")
+        peer.ws.send(Buffer.from(`{"type":"ping"}`), { binary: true })
+        assert.strictEqual((yield* peer.next("error"))["code"], "BAD_FRAME")
+      }),
+    )
+
+    for (const [what, query] of [
+      ["an illegal client id", "clientId=a%20b"],
+      ["no client id", ""],
+      ["a client id that is too long", `clientId=${"x".repeat(129)}`],
+      ["an `after` that is no number", "clientId=c1&after=x"],
+      ["an `after` below -1", "clientId=c1&after=-2"],
+      ["an unknown way to acknowledge", "clientId=c1&ack=never"],
+    ] as const) {
+      scenario(
+        `says what is wrong with ${what}, and closes with 4501`,
+        Effect.gen(function* () {
+          const peer = yield* connect(query)
+          assert.strictEqual((yield* peer.next("error"))["code"], "BAD_REQUEST")
+          assert.strictEqual((yield* peer.closed).code, 4501)
+        }),
+      )
+    }
+
+    scenario(
+      "ignores an `after` beyond the log's end, or of another log, and says so",
+      Effect.gen(function* () {
+        const beyond = yield* connect("clientId=c1&after=1000")
+        assert.strictEqual((yield* beyond.next("error"))["code"], "AFTER_BEYOND_END")
+        assert.strictEqual((yield* beyond.next("welcome"))["after"], -1)
+        const other = yield* connect("clientId=c2&after=0&log=other")
+        assert.strictEqual((yield* other.next("error"))["code"], "AFTER_OTHER_LOG")
+        assert.strictEqual((yield* other.next("welcome"))["after"], -1)
+      }),
+    )
+
+    scenario(
+      "closes a connection that sends a frame over the limit with 1009",
+      Effect.gen(function* () {
+        const peer = yield* connect("clientId=c1")
+        yield* peer.next("welcome")
+        peer.say({ type: "event", id: "big", name: "sq", data: "x".repeat(5000) })
+        assert.strictEqual((yield* peer.closed).code, 1009)
+      }),
+    )
+
+    scenario(
+      "survives 10,000 random frames on one socket, counts them, and lets others go on",
+      Effect.gen(function* () {
+        const noisy = yield* connect("clientId=noisy")
+        const quiet = yield* connect("clientId=quiet")
+        yield* quiet.next("welcome")
+        yield* noisy.next("welcome")
+        let state = 42
+        const random = (n: number) => (state = (state * 1103515245 + 12345) % 2147483648) % n
+        const pieces = [
+          `{"type":"`,
+          "event",
+          "ack",
+          `","seq":`,
+          "-1",
+          `"id":`,
+          "\u0000",
+          "}",
+          "[",
+          "ü",
+          `"`,
+          "9e99",
+          "null",
+        ]
+        for (let i = 0; i < 10_000; i++) {
+          noisy.say("!" + Array.from({ length: 1 + random(12) }, () => pieces[random(pieces.length)]).join(""))
+        }
+        noisy.say({ type: "ping" })
+        quiet.say({ type: "event", id: "q1", name: "sq", data: {} })
+        assert.deepStrictEqual((yield* quiet.next("accepted"))["ids"], ["q1"])
+        yield* noisy.next("pong")
+        assert.strictEqual(noisy.ws.readyState, WebSocket.OPEN)
+        const errors = yield* noisy.count("error")
+        assert.strictEqual(errors, 10_000)
+      }),
+    )
+  })
+
+  scenario(
+    "reads a sender that is too fast more slowly, and refuses nothing",
+    Effect.gen(function* () {
+      const peer = yield* connect("clientId=c1")
+      yield* peer.next("welcome")
+      const burst = Array.from({ length: 75 }, (_, i) => `e${i}`)
+      for (const id of burst) peer.say({ type: "event", id, name: "sq", data: {} })
+      yield* acceptedAll(peer, burst)
+      // 50 were free; the other 25, read in one go with them, are owed: half a second at 50 a second.
+      const from = Date.now()
+      peer.say({ type: "event", id: "next", name: "sq", data: {} })
+      yield* acceptedAll(peer, ["next"])
+      assert.isAbove(Date.now() - from, 400)
+    }),
+    { events_per_second: 50 },
+  )
+
+  scenario(
+    "gives up on a peer that does not answer its pings",
+    Effect.gen(function* () {
+      const peer = yield* connect("clientId=c1&ack=client")
+      yield* peer.next("welcome")
+      peer.ws.pause()
+      const { size } = yield* Delivery
+      yield* Effect.sync(size).pipe(Effect.repeat({ until: (n) => n === 0 }), Effect.timeout("5 seconds"))
+    }),
+    { idle_timeout_ms: 200 },
+  )
+
+  it.live("tells its clients to come back when it goes away", () =>
+    Effect.gen(function* () {
+      const closed = yield* Effect.gen(function* () {
+        const peer = yield* connect("clientId=c1").pipe(Effect.provideService(Scope.Scope, yield* Effect.scope))
+        yield* peer.next("welcome")
+        return peer.closed
+      }).pipe(Effect.provide(gateway()))
+      assert.deepStrictEqual(yield* closed, { code: 4000, reason: "GOING_AWAY" })
+    }),
+  )
+})
