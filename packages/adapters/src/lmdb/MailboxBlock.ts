@@ -6,11 +6,10 @@
  *  0  seq of the first record                                   f64
  *  8  timestamp of the first record                             f64
  * 16  count of records                                          u32
- * 20  bytes of all values                                       u32
- * 24  for each record: its seq less the first                   u32
+ * 20  for each record: its seq less the first                   u32
  *                      its timestamp less the first             i32
  *                      the length of its value                  u32
- *                      the end of its body, from the beginning  u32
+ *                      the end of its body among the bodies     u32
  *     for each record its body: the value, then its headers as JSON; nothing where it has none
  * ```
  */
@@ -28,13 +27,17 @@ export interface Packed {
   readonly bytes: Uint8Array
 }
 
-/** Packs records in order of seq into as few blocks of up to `block_bytes` as they fit. A larger record has its own. */
-export const pack = (records: ReadonlyArray<Kept>, block_bytes: number): ReadonlyArray<Packed> => {
+/**
+ * Packs records in order of seq into as few blocks of up to `block_bytes` as they fit. A larger record has its own. The
+ * first block goes on from `before`, whose records are all lower, if they fit.
+ */
+export const pack = (records: ReadonlyArray<Kept>, block_bytes: number, before?: Block): ReadonlyArray<Packed> => {
   const headers = records.map(encodeHeaders)
   const blocks: Array<Packed> = []
-  for (let from = 0; from < records.length;) {
-    const { bytes, to } = extent(records, headers, from, block_bytes)
-    blocks.push(packOne(records, headers, from, to, bytes))
+  let base = before
+  for (let from = 0; from < records.length; base = undefined) {
+    const { bytes, to } = extent(records, headers, from, block_bytes, base)
+    if (to > from) blocks.push(packOne(records, headers, from, to, bytes, base))
     from = to
   }
   return blocks
@@ -43,10 +46,11 @@ export const pack = (records: ReadonlyArray<Kept>, block_bytes: number): Readonl
 /** Reads a block. Items share its bytes. */
 export class Block {
   readonly count: number
-  /** Of all values. */
-  readonly valueBytes: number
   readonly first: Seq
-  private readonly bytes: Uint8Array
+  /** The block as it is stored. */
+  readonly bytes: Uint8Array
+  /** Where the bodies begin. */
+  private readonly bodies: number
   private readonly view: DataView
 
   constructor(bytes: Uint8Array) {
@@ -54,11 +58,11 @@ export class Block {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.first = seqUnsafe(this.view.getFloat64(0, true))
     this.count = this.view.getUint32(16, true)
-    this.valueBytes = this.view.getUint32(20, true)
+    this.bodies = HEAD + this.count * ROW
   }
 
-  get last(): Seq {
-    return this.seqAt(this.count - 1)
+  get bodyBytes(): number {
+    return this.bytes.length - this.bodies
   }
 
   seqAt(index: number): Seq {
@@ -75,10 +79,10 @@ export class Block {
   }
 
   itemAt(index: number): Item {
-    const from = this.bodyAt(index)
+    const from = this.bodies + this.endAt(index - 1)
+    const end = this.bodies + this.endAt(index)
     const length = this.lengthAt(index)
     const value = new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + from, length)
-    const end = this.endAt(index)
     const seq = this.seqAt(index)
     return from + length === end ? { seq, value } : { seq, value, headers: this.headers(from + length, end) }
   }
@@ -100,12 +104,14 @@ export class Block {
     return low
   }
 
-  private bodyAt(index: number): number {
-    return index === 0 ? HEAD + this.count * ROW : this.endAt(index - 1)
+  /** Puts everything into a longer block whose bodies begin at `bodies`. */
+  copyTo(target: Uint8Array, bodies: number): void {
+    target.set(this.bytes.subarray(0, this.bodies))
+    target.set(this.bytes.subarray(this.bodies), bodies)
   }
 
   private endAt(index: number): number {
-    return this.view.getUint32(HEAD + index * ROW + 12, true)
+    return index < 0 ? 0 : this.view.getUint32(HEAD + index * ROW + 12, true)
   }
 
   private headers(from: number, end: number): Headers {
@@ -113,7 +119,7 @@ export class Block {
   }
 }
 
-const HEAD = 24
+const HEAD = 20
 const ROW = 16
 const MAX_SEQ_DISTANCE = 0xffff_ffff
 const MAX_TIME_DISTANCE_MS = 0x7fff_ffff
@@ -126,28 +132,27 @@ const none = new Uint8Array(0)
 const encodeHeaders = ({ headers }: Item): Uint8Array =>
   headers === undefined ? none : encoder.encode(JSON.stringify(headers))
 
-/** Where the block that starts at `from` ends, and its size. */
+/** Where the block that starts at `from`, after what `base` has, ends, and its size. */
 const extent = (
   records: ReadonlyArray<Kept>,
   headers: ReadonlyArray<Uint8Array>,
   from: number,
   block_bytes: number,
+  base: Block | undefined,
 ): { readonly to: number; readonly bytes: number } => {
-  const first = records[from]!
-  let bytes = HEAD
+  const seq = base?.first ?? records[from]!.seq
+  const timestamp = base?.timestampAt(0) ?? records[from]!.timestamp
+  let bytes = base?.bytes.length ?? HEAD
   let to = from
   for (; to < records.length; to++) {
     const record = records[to]!
     const more = ROW + record.value.length + headers[to]!.length
-    if (to > from && (bytes + more > block_bytes || isFar(first, record))) break
+    const isFar = record.seq - seq > MAX_SEQ_DISTANCE || Math.abs(record.timestamp - timestamp) > MAX_TIME_DISTANCE_MS
+    if ((isFar || bytes + more > block_bytes) && bytes > HEAD) break
     bytes += more
   }
   return { to, bytes }
 }
-
-/** Too far from the first record for its row. */
-const isFar = (first: Kept, record: Kept): boolean =>
-  record.seq - first.seq > MAX_SEQ_DISTANCE || Math.abs(record.timestamp - first.timestamp) > MAX_TIME_DISTANCE_MS
 
 const packOne = (
   records: ReadonlyArray<Kept>,
@@ -155,27 +160,30 @@ const packOne = (
   from: number,
   to: number,
   size: number,
+  base: Block | undefined,
 ): Packed => {
-  const first = records[from]!
   const bytes = new Uint8Array(size)
   const view = new DataView(bytes.buffer)
-  let row = HEAD
-  let end = HEAD + (to - from) * ROW
-  let valueBytes = 0
+  const count = to - from + (base?.count ?? 0)
+  const bodies = HEAD + count * ROW
+  if (base === undefined) {
+    view.setFloat64(0, records[from]!.seq, true)
+    view.setFloat64(8, records[from]!.timestamp, true)
+  } else base.copyTo(bytes, bodies)
+  const seq = view.getFloat64(0, true)
+  const timestamp = view.getFloat64(8, true)
+  let row = HEAD + (base?.count ?? 0) * ROW
+  let end = base?.bodyBytes ?? 0
   for (let i = from; i < to; i++, row += ROW) {
-    const { seq, timestamp, value } = records[i]!
-    bytes.set(value, end)
-    bytes.set(headers[i]!, end + value.length)
-    end += value.length + headers[i]!.length
-    valueBytes += value.length
-    view.setUint32(row, seq - first.seq, true)
-    view.setInt32(row + 4, timestamp - first.timestamp, true)
-    view.setUint32(row + 8, value.length, true)
+    const record = records[i]!
+    bytes.set(record.value, bodies + end)
+    if (headers[i]!.length > 0) bytes.set(headers[i]!, bodies + end + record.value.length)
+    end += record.value.length + headers[i]!.length
+    view.setUint32(row, record.seq - seq, true)
+    view.setInt32(row + 4, record.timestamp - timestamp, true)
+    view.setUint32(row + 8, record.value.length, true)
     view.setUint32(row + 12, end, true)
   }
-  view.setFloat64(0, first.seq, true)
-  view.setFloat64(8, first.timestamp, true)
-  view.setUint32(16, to - from, true)
-  view.setUint32(20, valueBytes, true)
-  return { first: first.seq, last: records[to - 1]!.seq, bytes }
+  view.setUint32(16, count, true)
+  return { first: seqUnsafe(seq), last: records[to - 1]!.seq, bytes }
 }

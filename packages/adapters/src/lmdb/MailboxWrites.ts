@@ -166,7 +166,7 @@ const firstBlock = (tables: MailboxTables, range: RangeOptions): Block | undefin
 const append = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): number => {
   const isSmall = row.tail_bytes > 0 && row.tail_bytes < writes.storage.merge_bytes
   const tail = isSmall ? writes.tables.blocks.get(blockKey(at, row.tail)) : undefined
-  writeBlocks(writes, at, row, tail === undefined ? records : [...new Block(tail).unpack(), ...records])
+  writeBlocks(writes, at, row, records, tail && new Block(tail))
   return count(row, records)
 }
 
@@ -187,8 +187,14 @@ const merge = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArr
   return count(row, fresh)
 }
 
-const writeBlocks = ({ storage, tables }: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): void => {
-  for (const { bytes, first, last } of pack(records, storage.block_bytes)) {
+const writeBlocks = (
+  { storage, tables }: Writes,
+  at: Address,
+  row: ClientRow,
+  records: ReadonlyArray<Kept>,
+  before?: Block,
+): void => {
+  for (const { bytes, first, last } of pack(records, storage.block_bytes, before)) {
     tables.blocks.put(blockKey(at, first), bytes)
     if (last < row.last) continue
     row.last = last
