@@ -18,11 +18,17 @@ export interface Running {
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 const start = async (args: ReadonlyArray<string>, port: number, env: NodeJS.ProcessEnv): Promise<ChildProcess> => {
-  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "inherit"] })
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "ignore", "inherit"],
+  })
   const deadline = Date.now() + 20_000
   for (;;) {
     if (child.exitCode !== null) throw new Error(`${args.join(" ")} ended with ${child.exitCode}`)
-    const answered = await fetch(`http://127.0.0.1:${port}/healthz`).then((r) => r.ok, () => false)
+    const answered = await fetch(`http://127.0.0.1:${port}/healthz`).then(
+      (r) => r.ok,
+      () => false,
+    )
     if (answered) return child
     if (Date.now() > deadline) throw new Error(`${args.join(" ")} does not answer on port ${port}`)
     await sleep(50)

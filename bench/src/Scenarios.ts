@@ -57,7 +57,10 @@ export const replay = async ({ base, server }: Running, backlog: number, partiti
 /** Messages to a client that is not there, in batches. */
 const fill = async (base: string, clientId: string, backlog: number): Promise<void> => {
   for (let done = 0; done < backlog; done += 1_000) {
-    const batch = Array.from({ length: 1_000 }, (_, i) => ({ name: "waiting", data: { number: done + i, result: i * i } }))
+    const batch = Array.from({ length: 1_000 }, (_, i) => ({
+      name: "waiting",
+      data: { number: done + i, result: i * i },
+    }))
     const response = await fetch(`${base}/v1/clients/${clientId}/messages`, {
       method: "POST",
       headers: { "content-type": "application/json" },

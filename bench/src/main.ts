@@ -7,7 +7,8 @@ import { startEcho, startNimbus } from "./Processes.ts"
 
 const port = 3900
 const partitions = Number(process.env["NIMBUS_PARTITIONS"] ?? 4)
-const rows: Array<{ readonly what: string; readonly nimbus: string; readonly echo: string; readonly ratio: string }> = []
+const rows: Array<{ readonly what: string; readonly nimbus: string; readonly echo: string; readonly ratio: string }> =
+  []
 
 const rate = (n: number) => `${Math.round(n).toLocaleString("en")}/s`
 const ms = ([p50, p99]: readonly [number, number]) => `${p50.toFixed(2)} / ${p99.toFixed(2)} ms`

@@ -1,1 +1,2 @@
-export {}
+/** Everything in one process, on embedded parts. */
+export * as Embedded from "./Embedded.ts"

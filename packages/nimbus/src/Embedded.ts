@@ -1,0 +1,44 @@
+/**
+ * All of Nimbus in one process: a gateway and the pipeline on embedded parts.
+ *
+ * What must last, the log and the mailboxes, is on LMDB or in memory; what is soft, the registry and the channels, is
+ * in memory either way. The application's handlers come from outside: `Handlers.layer([...])`.
+ */
+import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
+import {
+  AckChannelMemory,
+  EventLogMemory,
+  MailboxMemory,
+  PodChannelMemory,
+  RegistryMemory,
+  Topics,
+} from "@nimbus/domain"
+import { Gateway, type HttpOptions } from "@nimbus/gateway"
+import { Pipeline } from "@nimbus/pipeline"
+import { Layer } from "effect"
+import * as Claim from "./Claim.ts"
+
+const soft = Layer.mergeAll(
+  RegistryMemory.layerMemory(),
+  PodChannelMemory.layerMemory(),
+  AckChannelMemory.layerMemory(),
+)
+
+const lmdb = Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer).pipe(Layer.provide(LmdbStore.layer))
+
+const memory = Layer.mergeAll(EventLogMemory.layerMemory({ partitions: 4 }), MailboxMemory.layerMemory())
+
+/** On LMDB, as the environment says: see docs/configuration.md. */
+export const layer = Layer.mergeAll(Gateway.layer, Pipeline.layer()).pipe(
+  Layer.provide(Claim.layer),
+  Layer.provideMerge(Layer.mergeAll(lmdb, soft)),
+  Layer.provideMerge(Topics.layer),
+)
+
+/** In memory, without the environment: for tests and for services that need nothing to last. */
+export const layerMemory = (options: HttpOptions = { host: "127.0.0.1", port: 0 }) =>
+  Layer.mergeAll(Gateway.layerWith(options), Pipeline.layer()).pipe(
+    Layer.provide(Claim.layer),
+    Layer.provideMerge(Layer.mergeAll(memory, soft)),
+    Layer.provideMerge(Topics.layerDefault),
+  )
