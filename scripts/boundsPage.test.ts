@@ -4,7 +4,7 @@ import { boundsPage, commentOf, page, worded } from "./boundsPage.ts"
 
 describe("docs/bounds.md", () => {
   it("is what npm run docs writes", async () => {
-    assert.strictEqual(readFileSync(page, "utf8"), await boundsPage())
+    assert.strictEqual(readFileSync(page, "utf8"), await boundsPage(), "run npm run docs")
   })
 
   it("words a number in the largest unit that leaves it whole", () => {
