@@ -1,0 +1,326 @@
+/**
+ * The client: the core of `Core.ts` between an application, a memory and connections that come and go.
+ *
+ * ```
+ *   send ──▶ core ──Remember, Write, Ack──▶ outbox ──▶ writer: save, then write ──▶ transport
+ *   consumer ◀── inbox ◀──Deliver── core ◀── reader: a frame at a time ◀─────────── transport
+ *      └──Done──▶ core
+ * ```
+ *
+ * One fiber reads and reconnects, one writes; nothing has a fiber per event or result. The writer takes the whole
+ * outbox at once: however much has happened since, it is one save, one write, one ack. Because it saves before it
+ * writes, the memory has the last seq before the gateway may forget anything up to it.
+ *
+ * A result is acknowledged after the consumer's own step, never before. A consumer that is slow acknowledges late, and
+ * the gateway's window then stops sending; the inbox holds no more than that (`Core.ts`, invariant 4).
+ */
+import { ClientId, EventId, EventName, Frames, type Status } from "@nimbus/domain"
+import { Cause, Deferred, Effect, PubSub, Random, Result, Schema, type Scope, Stream } from "effect"
+import * as Core from "./Core.ts"
+import {
+  BadRequest,
+  ClientClosed,
+  type ClientError,
+  ConnectionClosed,
+  type EventFailed,
+  EventInvalid,
+  type EventRefused,
+  type MemoryCorrupt,
+  type MemoryUnavailable,
+  type ResultLost,
+} from "./Errors.ts"
+import * as Inbox from "./Inbox.ts"
+import { type ClientLimits, clientLimits } from "./Limits.ts"
+import * as Link from "./Link.ts"
+import { ClientMemory, type Outgoing } from "./Memory.ts"
+import * as Outbox from "./Outbox.ts"
+import * as Senders from "./Senders.ts"
+import { Transport } from "./Transport.ts"
+
+export interface ClientOptions {
+  /** Where the gateway is: `ws://host:port`, `wss://…`, or the whole address of its stream. `http` reads as `ws`. */
+  readonly url: string | URL
+  /** 1 to 128 characters of `A-Za-z0-9._:@-`. */
+  readonly clientId: string
+  /** Whether each result is to bring the steps it has been through. */
+  readonly journey?: boolean | undefined
+  readonly limits?: Partial<ClientLimits> | undefined
+}
+
+/** An event to be sent. */
+export interface NewEvent {
+  /** 1 to 128 characters; the name of its handler. */
+  readonly name: string
+  readonly data?: Schema.Json | undefined
+  /**
+   * 1 to 128 characters; names this event for ever, and is the handler's idempotency key. Sent again, in this life or
+   * the next, it is no second event, as far as `doubtful_ids` reaches back. Default: a new one.
+   */
+  readonly id?: string | undefined
+}
+
+export interface Client {
+  readonly clientId: ClientId
+  /**
+   * Sends one event; succeeds with its id once the gateway's log has it. Suspends while `window_events` are
+   * unaccepted, so also while disconnected. Interrupted after that, the event is sent all the same.
+   */
+  send(
+    name: string,
+    data?: Schema.Json,
+    options?: { readonly id?: string | undefined },
+  ): Effect.Effect<EventId, EventInvalid | EventRefused | ClientError>
+  /** Sends many in order; succeeds once all are accepted, fails with the first refusal once all are settled. */
+  sendAll(
+    events: ReadonlyArray<NewEvent>,
+  ): Effect.Effect<ReadonlyArray<EventId>, EventInvalid | EventRefused | ClientError>
+  /**
+   * Sends one event and waits for its result. The result is delivered to the consumer as well, in its place, and it is
+   * there that it is acknowledged: an application that makes only requests still drains `results`.
+   */
+  request(
+    name: string,
+    data?: Schema.Json,
+  ): Effect.Effect<Frames.ResultItem, EventInvalid | EventRefused | EventFailed | ResultLost | ClientError>
+  /**
+   * What comes for this client, in order, each once: results, and `lost` notices where some will not come (`isLost`).
+   * Pulling the next array acknowledges the one before; an array after which nothing more is pulled is not
+   * acknowledged, and is the first of the next consumer. One consumer at a time: another waits until this one ends.
+   */
+  readonly results: Stream.Stream<Core.Delivery, ClientError>
+  /**
+   * Runs a step for each delivery, one after the other, until the step or the client fails. The results of a frame
+   * are acknowledged together, after the last; if a step fails or is interrupted, those before it.
+   */
+  run<E, R>(step: (delivery: Core.Delivery) => Effect.Effect<unknown, E, R>): Effect.Effect<never, E | ClientError, R>
+  /** OFFLINE, REPLAYING or LIVE: the current one, then each change. A slow reader misses changes, never the last. */
+  readonly status: Stream.Stream<Status.StatusName>
+  readonly currentStatus: Effect.Effect<Status.StatusName>
+  readonly stats: Effect.Effect<Core.Stats>
+  /** Fails once the client has stopped for good. */
+  readonly failed: Effect.Effect<never, ClientError>
+}
+
+/**
+ * A client that connects, and comes back, as long as its scope lives. On closing it saves and acknowledges what the
+ * consumer is done with, within `close_timeout_ms`.
+ */
+export const make = Effect.fn("Client.make")(function* (
+  options: ClientOptions,
+): Effect.fn.Return<Client, BadRequest | MemoryUnavailable | MemoryCorrupt, ClientMemory | Scope.Scope> {
+  const { clientId, url } = yield* Effect.fromResult(targetOf(options))
+  const limits = { ...clientLimits, ...options.limits }
+  const memory = yield* ClientMemory
+  const core = Core.make(yield* memory.load(clientId), limits)
+  const outbox = Outbox.make(memory, clientId)
+  // What the core says goes to the parts, which themselves tell the core.
+  const tell = (input: Core.Input): ReadonlyArray<Core.Output> => {
+    const outputs = Core.step(core, input)
+    for (const output of outputs) carryOut(output, { inbox, outbox, senders })
+    return outputs
+  }
+  const inbox = yield* Inbox.make(limits, tell)
+  const senders = yield* Senders.make(core, tell)
+  const status = yield* makeStatus
+  const failed = yield* Deferred.make<never, ClientError>()
+  const end = (cause: Cause.Cause<ClientError>): Effect.Effect<void> => {
+    inbox.end(cause)
+    Deferred.doneUnsafe(failed, Effect.failCause(cause))
+    return Effect.andThen(status.set("OFFLINE"), senders.end(cause))
+  }
+
+  const link = Link.keep({
+    clientId,
+    limits,
+    transport: yield* Transport,
+    address: Effect.suspend(() => {
+      const address = addressOf(url, options, Core.resumption(core))
+      return Effect.as(outbox.flush, address)
+    }),
+    connected: outbox.connect,
+    hear: (frames) => Effect.andThen(hear(frames, tell, status), senders.release),
+    ping: outbox.ping,
+    disconnected: Effect.suspend(() => {
+      outbox.disconnect()
+      tell({ _tag: "Disconnected" })
+      return Effect.andThen(status.set("OFFLINE"), senders.release)
+    }),
+  })
+  for (const part of [link, outbox.run]) yield* Effect.forkScoped(Effect.catchCause(part, end))
+  // Runs before the fibers above are stopped, so that the last ack has a connection.
+  yield* Effect.addFinalizer(() =>
+    outbox.flush.pipe(
+      Effect.timeoutOption(limits.close_timeout_ms),
+      Effect.catchTag("MemoryUnavailable", (error) => Effect.logWarning("The last results come again", error)),
+      Effect.andThen(inbox.clear),
+      Effect.andThen(end(Cause.fail(new ClientClosed()))),
+    ),
+  )
+  const ids = idsFrom(yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER))
+  return {
+    clientId,
+    ...sending(senders, ids, limits),
+    results: inbox.results,
+    run: inbox.run,
+    status: status.changes,
+    currentStatus: status.current,
+    stats: Effect.sync(() => ({ ...core.stats })),
+    failed: Deferred.await(failed),
+  }
+})
+
+interface Parts {
+  readonly inbox: Inbox.Inbox
+  readonly outbox: Outbox.Outbox
+  readonly senders: Senders.Senders
+}
+
+/** What can be done at once. `Status`, `Objection` and `Cut` are seen to by `hear`. */
+const carryOut = (output: Core.Output, { inbox, outbox, senders }: Parts): void => {
+  switch (output._tag) {
+    case "Remember":
+      return outbox.remember(output.change)
+    case "Write":
+      return outbox.write(output.events)
+    case "Ack":
+      return outbox.ack(output.seq)
+    case "Deliver":
+      inbox.deliver(output.log, output.items)
+      return senders.delivered(output.items)
+    case "Accepted":
+      return senders.accepted(output.ids)
+    case "Refused":
+      return senders.refused(output.id, output.refusal)
+  }
+}
+
+/** Takes frames in, one after the other. One that can't be read may have been results: going on could leave a gap. */
+const hear = Effect.fnUntraced(function* (
+  frames: ReadonlyArray<string>,
+  tell: (input: Core.Input) => ReadonlyArray<Core.Output>,
+  status: StatusCell,
+): Effect.fn.Return<void, ConnectionClosed> {
+  for (const text of frames) {
+    const frame = Frames.parseServerFrame(text)
+    if (Result.isFailure(frame)) return yield* protocolError(frame.failure.message)
+    for (const output of tell({ _tag: "Heard", frame: frame.success })) {
+      if (output._tag === "Status") yield* status.set(output.status)
+      else if (output._tag === "Objection") yield* Effect.logWarning("The gateway objects", output.objection)
+      else if (output._tag === "Cut") return yield* protocolError(output.reason)
+    }
+  }
+})
+
+/** As RFC 6455 has it: the other side does not keep to the protocol. The client comes back. */
+const protocolError = (reason: string) => Effect.fail(new ConnectionClosed({ close: 1002, reason }))
+
+interface StatusCell {
+  set(status: Status.StatusName): Effect.Effect<void>
+  readonly current: Effect.Effect<Status.StatusName>
+  readonly changes: Stream.Stream<Status.StatusName>
+}
+
+const makeStatus: Effect.Effect<StatusCell> = Effect.gen(function* () {
+  const changes = yield* PubSub.sliding<Status.StatusName>({ capacity: 16, replay: 1 })
+  let current: Status.StatusName = "OFFLINE"
+  yield* PubSub.publish(changes, current)
+  return {
+    set: (status) =>
+      Effect.suspend(() => {
+        if (status === current) return Effect.void
+        current = status
+        return PubSub.publish(changes, status)
+      }),
+    current: Effect.sync(() => current),
+    changes: Stream.fromPubSub(changes),
+  }
+})
+
+// Sending
+
+const sending = (senders: Senders.Senders, nextId: () => string, limits: ClientLimits) => {
+  const sendAll: Client["sendAll"] = Effect.fnUntraced(function* (events) {
+    const outgoing: Array<Outgoing> = []
+    let named = false
+    for (const event of events) {
+      if (event.id !== undefined) named = true
+      outgoing.push(yield* Effect.fromResult(encode({ ...event, id: event.id ?? nextId() })))
+    }
+    for (let i = 0; i < outgoing.length; i += limits.window_events) {
+      yield* senders.submit(outgoing.slice(i, i + limits.window_events), named)
+    }
+    return outgoing.map((event) => event.id)
+  })
+  const send: Client["send"] = (name, data, options) =>
+    Effect.map(sendAll([{ name, data, id: options?.id }]), ([id]) => id!)
+  // The id is made when the request is run: the same effect run twice is two requests.
+  const request: Client["request"] = (name, data) =>
+    Effect.suspend(() => Effect.flatMap(Effect.fromResult(encode({ name, data, id: nextId() })), senders.request))
+  return { send, sendAll, request }
+}
+
+/** Ids of this life: distinct by the random start, short by the count. */
+const idsFrom = (random: number): (() => string) => {
+  const prefix = random.toString(36)
+  let count = 0
+  return () => `${prefix}-${(count++).toString(36)}`
+}
+
+const decodeId = Schema.decodeResult(EventId)
+const decodeName = Schema.decodeResult(EventName)
+
+/** The frame of an event. Checked here is what the gateway could only answer with a refusal that names no event. */
+const encode = (event: NewEvent & { readonly id: string }): Result.Result<Outgoing, EventInvalid> => {
+  const id = decodeId(event.id)
+  const name = decodeName(event.name)
+  if (Result.isFailure(id)) return invalid(`id: ${id.failure.message}`)
+  if (Result.isFailure(name)) return invalid(`name: ${name.failure.message}`)
+  const frame: Frames.EventFrame = {
+    type: "event",
+    id: id.success,
+    name: name.success,
+    ...(event.data === undefined ? {} : { data: event.data }),
+  }
+  try {
+    return Result.succeed({ id: id.success, frame: JSON.stringify(frame) })
+  } catch (error) {
+    return invalid(`data: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+const invalid = (reason: string) => Result.fail(new EventInvalid({ reason }))
+
+// Addressing
+
+interface Target {
+  readonly clientId: ClientId
+  readonly url: URL
+}
+
+const decodeClientId = Schema.decodeUnknownResult(ClientId)
+
+const targetOf = (options: ClientOptions): Result.Result<Target, BadRequest> => {
+  const clientId = decodeClientId(options.clientId)
+  if (Result.isFailure(clientId))
+    return Result.fail(new BadRequest({ reason: `clientId: ${clientId.failure.message}` }))
+  const text = String(options.url)
+  const url = URL.parse(text.replace(/^http/, "ws"))
+  if (url === null || !/^wss?:$/.test(url.protocol)) {
+    return Result.fail(new BadRequest({ reason: `url: ${text} is no address of a WebSocket` }))
+  }
+  if (url.pathname === "/") url.pathname = "/v1/stream"
+  return Result.succeed({ clientId: clientId.success, url })
+}
+
+/** The stream's address with what the gateway must know to resume. */
+const addressOf = (base: URL, options: ClientOptions, resumption: ReturnType<typeof Core.resumption>): string => {
+  const url = new URL(base)
+  url.searchParams.set("clientId", options.clientId)
+  url.searchParams.set("ack", "client")
+  if (options.journey === true) url.searchParams.set("journey", "true")
+  if (resumption !== undefined) {
+    url.searchParams.set("log", resumption.log)
+    url.searchParams.set("after", String(resumption.after))
+  }
+  return url.href
+}

@@ -1,0 +1,104 @@
+/**
+ * The client for programs without Effect: promises and callbacks over `Client.make`.
+ *
+ * ```ts
+ * const client = await connect({ url: "ws://127.0.0.1:3000", clientId: "c1", onResult: (result) => console.log(result) })
+ * await client.send("sq", { number: 7 })
+ * ```
+ */
+import type { EventId, Frames, Status } from "@nimbus/domain"
+import { Context, Effect, Layer, ManagedRuntime, type Schema, Stream } from "effect"
+import * as Client from "./Client.ts"
+import { isLost, type Lost, type Stats } from "./Core.ts"
+import { CallbackFailed, type ClientError, type MemoryCorrupt, type MemoryUnavailable } from "./Errors.ts"
+import { type ClientMemory, layerMemory } from "./Memory.ts"
+import { layerWebSocket, type WebSocketConstructor } from "./Transport.ts"
+
+export interface ConnectOptions extends Client.ClientOptions {
+  /**
+   * Called for each result, in order, each once; the next one waits for the promise. It is acknowledged after that, so
+   * a crash in here brings it again. What it throws closes the client.
+   */
+  readonly onResult: (result: Frames.ResultItem) => unknown
+  /** Called, in the order of the results, where some will never come. Default: a warning in the log. */
+  readonly onLost?: ((lost: Lost) => unknown) | undefined
+  readonly onStatus?: ((status: Status.StatusName) => void) | undefined
+  /** Where to remember across restarts. Default: as long as this client lives. */
+  readonly memory?: Layer.Layer<ClientMemory, MemoryUnavailable | MemoryCorrupt> | undefined
+  /** Default: `globalThis.WebSocket`. */
+  readonly WebSocket?: WebSocketConstructor | undefined
+}
+
+export interface Connected {
+  /** Resolves with the event's id once the gateway's log has it. Rejects with a typed error (`_tag`, `code`). */
+  send(name: string, data?: Schema.Json, options?: { readonly id?: string | undefined }): Promise<EventId>
+  sendAll(events: ReadonlyArray<Client.NewEvent>): Promise<ReadonlyArray<EventId>>
+  /** Resolves with the event's result, which `onResult` gets as well. */
+  request(name: string, data?: Schema.Json): Promise<Frames.ResultItem>
+  readonly status: Status.StatusName
+  readonly stats: Stats
+  /** Saves, acknowledges what `onResult` is done with, and disconnects. */
+  close(): Promise<void>
+  /** Resolves after `close`; rejects with what made the client stop by itself, be it an error of a callback. */
+  readonly closed: Promise<void>
+}
+
+/** Resolves once the memory is loaded; connects, and comes back, until it is closed. */
+export const connect = async (options: ConnectOptions): Promise<Connected> => {
+  const runtime = ManagedRuntime.make(
+    Layer.effect(Current, Client.make(options)).pipe(
+      Layer.provide(options.memory ?? layerMemory),
+      Layer.provide(options.WebSocket === undefined ? Layer.empty : layerWebSocket(options.WebSocket)),
+    ),
+  )
+  const client = await runtime.runPromise(Current)
+  if (options.onStatus !== undefined) {
+    const { onStatus } = options
+    runtime.runFork(Stream.runForEach(client.status, (status) => Effect.sync(() => onStatus(status))))
+  }
+  const closed = runtime.runPromise(consume(client, options)).finally(() => runtime.dispose())
+  // Whoever looks at `closed` sees the error; for whoever does not, it is in the log, and the process goes on.
+  closed.catch(() => undefined)
+  return {
+    send: (name, data, sendOptions) => runtime.runPromise(client.send(name, data, sendOptions)),
+    sendAll: (events) => runtime.runPromise(client.sendAll(events)),
+    request: (name, data) => runtime.runPromise(client.request(name, data)),
+    get status() {
+      return runtime.runSync(client.currentStatus)
+    },
+    get stats() {
+      return runtime.runSync(client.stats)
+    },
+    close: () => runtime.dispose(),
+    closed,
+  }
+}
+
+class Current extends Context.Service<Current, Client.Client>()("@nimbus/client/Connect/Current") {}
+
+/** Ends with `close`; fails with what stops the client otherwise. */
+const consume = (
+  client: Client.Client,
+  { onLost, onResult }: ConnectOptions,
+): Effect.Effect<void, ClientError | CallbackFailed> =>
+  client
+    .run((delivery) => {
+      if (!isLost(delivery)) return call(() => onResult(delivery))
+      return onLost === undefined ? Effect.logWarning("Results are lost", delivery) : call(() => onLost(delivery))
+    })
+    .pipe(
+      Effect.catchTag("ClientClosed", () => Effect.void),
+      Effect.tapError((error) => Effect.logError("The client has stopped", error)),
+    )
+
+/** A callback that returns no promise costs none. */
+const call = (callback: () => unknown): Effect.Effect<unknown, CallbackFailed> =>
+  Effect.suspend(() => {
+    try {
+      const returned = callback()
+      if (!(returned instanceof Promise)) return Effect.void
+      return Effect.tryPromise({ try: () => returned, catch: (cause) => new CallbackFailed({ cause }) })
+    } catch (cause) {
+      return Effect.fail(new CallbackFailed({ cause }))
+    }
+  })

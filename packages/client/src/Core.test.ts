@@ -1,0 +1,263 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cursor, EventId, type Frames, Incarnation, Seq } from "@nimbus/domain"
+import { Arbitrary, Effect, Schema } from "effect"
+import * as Core from "./Core.ts"
+import { clientLimits } from "./Limits.ts"
+import { apply, empty, type Outgoing, toLedger, toRemembered } from "./Memory.ts"
+import { type Faults, runSchedule } from "./testing/CoreWorld.ts"
+
+const log = Incarnation.make("log-0")
+const event = (id: string): Outgoing => ({ id: EventId.make(id), frame: `{"type":"event","id":"${id}","name":"sq"}` })
+const item = (seq: number, id: string): Frames.ResultItem => ({ seq: Seq.make(seq), id: EventId.make(id), name: "sq" })
+const results = (...items: ReadonlyArray<Frames.ResultItem>): Core.Input => ({
+  _tag: "Heard",
+  frame: { type: "results", items },
+})
+const accepted = (...ids: ReadonlyArray<string>): Core.Input => ({
+  _tag: "Heard",
+  frame: { type: "accepted", ids: ids.map((id) => EventId.make(id)) },
+})
+const welcome = (after = -1, incarnation = log): Core.Input => ({
+  _tag: "Heard",
+  frame: {
+    type: "welcome",
+    clientId: "c1",
+    epoch: 1 as never,
+    status: "REPLAYING",
+    log: incarnation,
+    after: Cursor.make(after),
+    limits: { frame_bytes: 200, window_results: 4, events_per_second: 1_000, idle_timeout_ms: 1_000 },
+  },
+})
+const send = (named: boolean, ...ids: ReadonlyArray<string>): Core.Input => ({
+  _tag: "Send",
+  events: ids.map(event),
+  named,
+})
+const doneWith = (seq: number, items: number, of = log): Core.Input => ({
+  _tag: "Done",
+  log: of,
+  seq: Cursor.make(seq),
+  items,
+})
+const disconnected: Core.Input = { _tag: "Disconnected" }
+
+const given = (...inputs: ReadonlyArray<Core.Input>) => {
+  const core = Core.make(empty)
+  for (const input of inputs) Core.step(core, input)
+  return {
+    core,
+    when: (input: Core.Input) => Core.step(core, input),
+  }
+}
+const tags = (outputs: ReadonlyArray<Core.Output>) => outputs.map((output) => output._tag)
+const acks = (outputs: ReadonlyArray<Core.Output>): ReadonlyArray<number> =>
+  outputs.flatMap((output) => (output._tag === "Ack" ? [output.seq] : []))
+const delivered = (outputs: ReadonlyArray<Core.Output>) =>
+  outputs.flatMap((output) =>
+    output._tag === "Deliver"
+      ? output.items.map((delivery): string | number => (Core.isLost(delivery) ? delivery.reason : delivery.seq))
+      : [],
+  )
+const written = (outputs: ReadonlyArray<Core.Output>) =>
+  outputs.flatMap((output) => (output._tag === "Write" ? output.events.map(({ id }) => String(id)) : []))
+
+describe("Core: receiving", () => {
+  it("acknowledges a result after the consumer is done with it, not before", () => {
+    const { when } = given(welcome())
+    const heard = when(results(item(3, "a"), item(5, "b")))
+    assert.deepStrictEqual(delivered(heard), [3, 5])
+    assert.deepStrictEqual(acks(heard), [])
+    assert.deepStrictEqual(acks(when(doneWith(3, 1))), [3])
+    assert.deepStrictEqual(acks(when(doneWith(5, 1))), [5])
+  })
+
+  it("remembers before it acknowledges", () => {
+    const { when } = given(welcome(), results(item(3, "a")))
+    assert.deepStrictEqual(tags(when(doneWith(3, 1))), ["Remember", "Ack"])
+  })
+
+  it("drops what it has delivered before, counts it, and acknowledges again what it is done with", () => {
+    const { core, when } = given(
+      welcome(),
+      results(item(3, "a"), item(5, "b")),
+      doneWith(3, 1),
+      disconnected,
+      welcome(),
+    )
+    const again = when(results(item(3, "a"), item(5, "b"), item(6, "c")))
+    assert.deepStrictEqual(delivered(again), [6])
+    assert.deepStrictEqual(acks(again), [3])
+    assert.strictEqual(core.stats.repeats, 2)
+    assert.strictEqual(core.stats.outOfOrder, 0)
+  })
+
+  it("acknowledges what was finished after a reconnect only as far as it was heard again", () => {
+    const { when } = given(welcome(), results(item(3, "a"), item(5, "b")), disconnected, welcome())
+    assert.deepStrictEqual(acks(when(doneWith(5, 2))), [])
+    assert.deepStrictEqual(acks(when(results(item(3, "a")))), [3])
+    assert.deepStrictEqual(acks(when(results(item(5, "b")))), [5])
+  })
+
+  it("counts a seq that falls within one connection as out of order", () => {
+    const { core, when } = given(welcome())
+    assert.deepStrictEqual(delivered(when(results(item(5, "b"), item(3, "a")))), [5])
+    assert.strictEqual(core.stats.outOfOrder, 1)
+  })
+
+  it("does not take a frame that exceeds the window, and cuts the connection", () => {
+    const limits = { ...clientLimits, waiting_notices: 0 }
+    const core = Core.make(empty, limits)
+    Core.step(core, welcome())
+    Core.step(core, results(item(0, "a"), item(1, "b"), item(2, "c")))
+    const outputs = Core.step(core, results(item(3, "d"), item(4, "e")))
+    assert.deepStrictEqual(tags(outputs), ["Cut"])
+    assert.strictEqual(core.received, 2)
+  })
+
+  it("cuts a connection that begins with anything but a welcome", () => {
+    assert.deepStrictEqual(tags(given().when(results(item(0, "a")))), ["Cut"])
+  })
+
+  it("passes on what is lost, in its place, once", () => {
+    const { core, when } = given(welcome(), results(item(1, "a")))
+    const lost: Core.Input = {
+      _tag: "Heard",
+      frame: { type: "lost", after: Cursor.make(1), upTo: Seq.make(7) },
+    }
+    assert.deepStrictEqual(delivered(when(lost)), ["retention"])
+    assert.deepStrictEqual(acks(when(doneWith(1, 1))), [1])
+    assert.deepStrictEqual(acks(when(doneWith(7, 1))), [7])
+    when(disconnected)
+    when(welcome(1))
+    assert.deepStrictEqual(delivered(when(lost)), [])
+    assert.strictEqual(core.stats.lost, 1)
+  })
+
+  it("drops its last seq in another log, says so, and acknowledges nothing of the one before", () => {
+    const other = Incarnation.make("log-1")
+    const { core, when } = given(welcome(), results(item(8, "a")), disconnected)
+    assert.deepStrictEqual(delivered(when(welcome(-1, other))), ["incarnation"])
+    assert.deepStrictEqual(acks(when(doneWith(8, 1))), [])
+    assert.deepStrictEqual(delivered(when(results(item(2, "b")))), [2])
+    assert.deepStrictEqual(Core.resumption(core), { log: other, after: Cursor.make(-1) })
+  })
+})
+
+describe("Core: sending", () => {
+  it("remembers an event before it writes it, and writes it only when welcomed", () => {
+    assert.deepStrictEqual(tags(given().when(send(false, "a"))), ["Remember"])
+    assert.deepStrictEqual(tags(given(welcome()).when(send(false, "a"))), ["Remember", "Write"])
+  })
+
+  it("writes again in order what was not accepted, marked as doubtful first", () => {
+    const { core, when } = given(welcome(), send(false, "a", "b", "c"), accepted("b"), disconnected, send(false, "d"))
+    const outputs = when(welcome())
+    assert.deepStrictEqual(written(outputs), ["a", "c", "d"])
+    assert.deepStrictEqual(tags(outputs), ["Status", "Remember", "Write"])
+    assert.deepStrictEqual([...core.ledger.doubtful.keys()].map(String), ["a", "c"])
+    assert.strictEqual(core.stats.resent, 2)
+  })
+
+  it("shows the first of two answers and acknowledges both", () => {
+    const { core, when } = given(welcome(), send(false, "a"), disconnected, welcome())
+    assert.deepStrictEqual(delivered(when(results(item(4, "a")))), [4])
+    assert.deepStrictEqual(delivered(when(results(item(6, "a")))), [])
+    assert.deepStrictEqual(acks(when(doneWith(4, 1))), [6])
+    assert.strictEqual(core.stats.repeats, 1)
+  })
+
+  it("acknowledges a repeat at once when nothing waits before it", () => {
+    const { when } = given(welcome(), send(false, "a"), disconnected, welcome(), results(item(4, "a")), doneWith(4, 1))
+    assert.deepStrictEqual(acks(when(results(item(6, "a")))), [6])
+  })
+
+  it("shows the first answer again to a life that had not finished with it", () => {
+    const { core } = given(welcome(), send(true, "a"), accepted("a"), results(item(4, "a")))
+    const next = Core.make(toRemembered(core.ledger))
+    Core.step(next, welcome())
+    assert.deepStrictEqual(delivered(Core.step(next, results(item(4, "a"), item(6, "a")))), [4])
+  })
+
+  it("takes a result for an acceptance", () => {
+    const { when } = given(welcome(), send(false, "a"))
+    assert.deepStrictEqual(tags(when(results(item(4, "a")))), ["Remember", "Accepted", "Deliver"])
+  })
+
+  it("does not send again a named event that was accepted before", () => {
+    const { when } = given(welcome(), send(true, "a"), accepted("a"))
+    assert.deepStrictEqual(tags(when(send(true, "a"))), ["Accepted"])
+  })
+
+  it("sends a refused event again when asked to", () => {
+    const refused: Core.Input = {
+      _tag: "Heard",
+      frame: { type: "refused", id: "a", code: "UNKNOWN", message: "no" },
+    }
+    const { when } = given(welcome(), send(true, "a"), refused)
+    assert.deepStrictEqual(written(when(send(true, "a"))), ["a"])
+  })
+
+  it("refuses by itself what the gateway would close the connection for", () => {
+    const { when } = given(welcome())
+    const big = { id: EventId.make("big"), frame: "x".repeat(201) }
+    const outputs = when({ _tag: "Send", events: [big, event("a")], named: false })
+    assert.deepStrictEqual(written(outputs), ["a"])
+    assert.include(tags(outputs), "Refused")
+  })
+
+  it("measures a frame in bytes, not in characters", () => {
+    const { when } = given(welcome())
+    const big = { id: EventId.make("big"), frame: "ü".repeat(101) }
+    assert.include(tags(when({ _tag: "Send", events: [big], named: false })), "Refused")
+  })
+
+  it("forgets the oldest doubt beyond the bound", () => {
+    const core = Core.make(empty, { ...clientLimits, doubtful_ids: 2 })
+    Core.step(core, send(true, "a", "b", "c"))
+    assert.deepStrictEqual([...core.ledger.doubtful.keys()].map(String), ["b", "c"])
+  })
+})
+
+const Schedule = Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 999 }))), {
+  maxLength: 150,
+})
+
+describe("Core: whatever the network, the gateway and the process do", () => {
+  it.effect.prop(
+    "each answer is seen exactly once, in order, by a consumer whose work is saved with the cursor",
+    [Schedule],
+    ([schedule]) => Effect.sync(() => assert.deepStrictEqual(runSchedule(schedule), [])),
+    { arbitrary: { runs: 1_500, size: 150 } },
+  )
+
+  // Each takes one rule away, and some schedule must then break the promise; `runs` finds it in a tenth of them.
+  const withoutRule: ReadonlyArray<readonly [string, Faults]> = [
+    ["results are acknowledged when they are delivered", { ackOnDelivery: true }],
+    ["the gateway is told to resume after what was delivered", { resumeAfterDelivered: true }],
+    ["an ack leaves before the memory is saved", { ackBeforeSave: true }],
+    ["an event leaves before the memory is saved", { writeBeforeSave: true }],
+    ["doubtful ids are not remembered", { forgetDoubts: true }],
+    ["unaccepted events are not remembered", { forgetUnaccepted: true }],
+  ]
+  it.effect.each(withoutRule)("is broken when %s", ([, faults]) =>
+    Effect.gen(function* () {
+      const result = yield* Arbitrary.checkEffect(
+        Schedule,
+        (schedule) => Effect.sync(() => runSchedule(schedule, faults).length === 0),
+        { runs: 3_000, size: 150, seed: 1, maxShrinks: 0 },
+      )
+      assert.strictEqual(result._tag, "Falsified")
+    }),
+  )
+
+  it.effect.prop("what is remembered adds up to what the core knows", [Schedule], ([schedule]) =>
+    Effect.sync(() => {
+      const saved = toLedger(empty)
+      runSchedule(schedule, {}, (core, changes) => {
+        for (const change of changes) apply(saved, change)
+        assert.deepStrictEqual(toRemembered(saved), toRemembered(core.ledger))
+      })
+    }),
+  )
+})

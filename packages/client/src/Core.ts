@@ -1,0 +1,440 @@
+/**
+ * What the client does with what it hears, apart from how: no I/O, no clock, no randomness. One call per frame; the
+ * state is changed in place.
+ *
+ * ```
+ *   application         core                                      gateway
+ *   Send ────────▶ unaccepted ──Write──────────────────────────▶  event
+ *                       ▲ └─(again on each welcome)                 │
+ *        Accepted ◀── settled ◀──────────────────── accepted, refused, first answer
+ *                                                                   │
+ *   Deliver ◀── seq > received, first answer of its id ◀────── results, lost
+ *      │
+ *    Done ─────▶ done ──Remember, then Ack─────────────────────▶  ack
+ * ```
+ *
+ * Payloads: `received` is the highest seq that was heard and taken; `shown` the highest that was delivered to the
+ * consumer; `done` the highest such that the consumer is through with it and all before. done ≤ shown ≤ received,
+ * but for what the gateway says was acknowledged before (`welcome.after`). Seqs belong to one incarnation, `log`.
+ *
+ * Outputs are carried out in order, and a `Remember` is safe in the memory before any later `Write` or `Ack` leaves.
+ *
+ * Invariants:
+ * 1. What is delivered has a seq above all delivered before it in this log; of each id that may be answered twice only
+ *    the first answer is delivered, unless it is redelivered at its own seq after a crash.
+ * 2. `Ack(n)` follows the consumer's `Done` with everything delivered up to n, and the memory of it. What was dropped
+ *    as a repeat is acknowledged with what lies before it. Nothing is acknowledged that was not heard on the same
+ *    connection: of what the consumer finishes after a reconnect, the repeats are awaited.
+ * 3. An event is unaccepted, and is sent again on each `welcome`, until it is accepted, refused or answered; it is
+ *    remembered before it is written for the first time, and doubtful before it is written for the second.
+ * 4. At most `window_results` of the `welcome` (and of the limits), with `waiting_notices`, are delivered and not done.
+ *    A frame that would exceed it is not taken at all: the connection is cut, and resumes after `done`.
+ * 5. What is lost is delivered, in its place: a `lost` frame, and the rest of a log that is gone.
+ */
+import {
+  type Cursor,
+  type EventId,
+  type Failure,
+  type Frames,
+  type Incarnation,
+  type Seq,
+  type Status,
+} from "@nimbus/domain"
+import type { Array } from "effect"
+import { type ClientLimits, clientLimits } from "./Limits.ts"
+import { apply, type Change, type Ledger, type Outgoing, type Remembered, toLedger } from "./Memory.ts"
+
+/**
+ * Results after `after` that will not come. `retention`: the mailbox's limits removed them, up to `upTo` if that is
+ * known. `incarnation`: the log they were in is gone, and with it what was not yet delivered of it.
+ */
+export interface Lost {
+  readonly type: "lost"
+  readonly reason: "retention" | "incarnation"
+  readonly after: Cursor
+  readonly upTo?: Seq
+}
+
+/** What a consumer gets, in order: a result, or the word that some are lost. */
+export type Delivery = Frames.ResultItem | Lost
+
+export const isLost = (delivery: Delivery): delivery is Lost => "type" in delivery
+
+export type Input =
+  /** `named`: the application chose the ids, and may have sent them before. */
+  | { readonly _tag: "Send"; readonly events: ReadonlyArray<Outgoing>; readonly named: boolean }
+  | { readonly _tag: "Heard"; readonly frame: Frames.ServerFrame }
+  /** The consumer is through with `items` more deliveries of this log, the last of them at `seq`, if it has one. */
+  | { readonly _tag: "Done"; readonly log: Incarnation; readonly seq: Cursor | undefined; readonly items: number }
+  | { readonly _tag: "Disconnected" }
+
+export type Output =
+  | { readonly _tag: "Remember"; readonly change: Change }
+  | { readonly _tag: "Write"; readonly events: ReadonlyArray<Outgoing> }
+  | { readonly _tag: "Ack"; readonly seq: Cursor }
+  /** To the consumer. */
+  | { readonly _tag: "Deliver"; readonly log: Incarnation; readonly items: Array.NonEmptyReadonlyArray<Delivery> }
+  /** To whoever sent them. */
+  | { readonly _tag: "Accepted"; readonly ids: ReadonlyArray<EventId> }
+  | { readonly _tag: "Refused"; readonly id: EventId; readonly refusal: Failure }
+  | { readonly _tag: "Status"; readonly status: Status.StatusName }
+  /** The gateway objects to something that is not one of our events. */
+  | { readonly _tag: "Objection"; readonly objection: Failure }
+  /** Cut this connection and resume: going on with it could leave a gap. */
+  | { readonly _tag: "Cut"; readonly reason: string }
+
+/** Counts since the start. */
+export interface Stats {
+  /** Events, each once. */
+  readonly sent: number
+  /** Events written again after a reconnect. */
+  readonly resent: number
+  readonly accepted: number
+  readonly refused: number
+  /** Results delivered to the consumer. */
+  readonly received: number
+  /** Results dropped because they, or another answer to the same event, were delivered before. */
+  readonly repeats: number
+  /** Results with a seq at or below an earlier one of the same connection: always a fault of the gateway. */
+  readonly outOfOrder: number
+  /** `lost` notices delivered. */
+  readonly lost: number
+  /** Connections that were welcomed. */
+  readonly connections: number
+}
+
+export interface State {
+  readonly limits: ClientLimits
+  /** What is remembered, with `log`, `unaccepted` and `doubtful`; its `last` is `done`. */
+  readonly ledger: Ledger
+  received: Cursor
+  shown: Cursor
+  /** Deliveries that the consumer is not through with. */
+  waiting: number
+  connection: Connection | undefined
+  /** Unaccepted events that may have been written on some connection. */
+  readonly written: Set<EventId>
+  readonly stats: { -readonly [K in keyof Stats]: Stats[K] }
+}
+
+/** Of one connection, from its welcome on. */
+interface Connection {
+  /** The highest seq heard on it. */
+  heard: Cursor
+  /** The highest seq acknowledged on it. */
+  acked: Cursor
+  readonly frame_bytes: number
+  readonly window_results: number
+}
+
+/** A core that goes on from what is remembered. What was unaccepted may have been written in an earlier life. */
+export const make = (remembered: Remembered, limits: ClientLimits = clientLimits): State => ({
+  limits,
+  ledger: toLedger(remembered),
+  received: remembered.last,
+  shown: remembered.last,
+  waiting: 0,
+  connection: undefined,
+  written: new Set(remembered.unaccepted.map((event) => event.id)),
+  stats: {
+    sent: 0,
+    resent: 0,
+    accepted: 0,
+    refused: 0,
+    received: 0,
+    repeats: 0,
+    outOfOrder: 0,
+    lost: 0,
+    connections: 0,
+  },
+})
+
+/** Where to resume: what the gateway is told on connecting. Only to be told once it is saved. */
+export const resumption = (state: State): { readonly log: Incarnation; readonly after: Cursor } | undefined =>
+  state.ledger.log === undefined ? undefined : { log: state.ledger.log, after: state.ledger.last }
+
+export const step = (state: State, input: Input): ReadonlyArray<Output> => {
+  const out: Array<Output> = []
+  switch (input._tag) {
+    case "Send":
+      send(state, input.events, input.named, out)
+      break
+    case "Heard":
+      hear(state, input.frame, out)
+      break
+    case "Done":
+      done(state, input, out)
+      break
+    case "Disconnected":
+      state.connection = undefined
+      out.push({ _tag: "Status", status: "OFFLINE" })
+      break
+  }
+  return out
+}
+
+const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void => {
+  if (frame.type === "welcome") return welcome(state, frame, out)
+  const connection = state.connection
+  if (connection === undefined) return cut(`a ${frame.type} frame before the welcome`, out)
+  switch (frame.type) {
+    case "results":
+      return results(state, connection, frame.items, out)
+    case "accepted":
+      return accepted(state, frame.ids, out)
+    case "refused":
+      return refused(state, frame, out)
+    case "lost":
+      return lost(state, connection, frame, out)
+    case "status":
+      out.push({ _tag: "Status", status: frame.status })
+      return
+    case "error":
+      out.push({ _tag: "Objection", objection: frame })
+      return
+    case "pong":
+      return
+  }
+}
+
+const remember = (state: State, change: Change, out: Array<Output>): void => {
+  apply(state.ledger, change)
+  out.push({ _tag: "Remember", change })
+}
+
+const cut = (reason: string, out: Array<Output>): void => {
+  out.push({ _tag: "Cut", reason })
+}
+
+// Sending
+
+/** Invariant 3. An id that is under way gets no second copy; one that was accepted before is accepted. */
+const send = (state: State, events: ReadonlyArray<Outgoing>, named: boolean, out: Array<Output>): void => {
+  const fresh: Array<Outgoing> = []
+  const known: Array<EventId> = []
+  for (const event of events) {
+    if (state.ledger.unaccepted.has(event.id)) continue
+    if (state.ledger.doubtful.has(event.id)) known.push(event.id)
+    else fresh.push(event)
+  }
+  if (known.length > 0) out.push({ _tag: "Accepted", ids: known })
+  if (fresh.length === 0) return
+  state.stats.sent += fresh.length
+  if (named) doubt(state, fresh, out)
+  remember(state, { _tag: "Sent", events: fresh }, out)
+  write(state, fresh, out)
+}
+
+const write = (state: State, events: Iterable<Outgoing>, out: Array<Output>): void => {
+  const connection = state.connection
+  if (connection === undefined) return
+  const fitting: Array<Outgoing> = []
+  for (const event of events) {
+    if (!fits(event.frame, connection.frame_bytes)) {
+      const message = `The frame of this event is larger than the ${connection.frame_bytes} bytes that the gateway takes.`
+      settleRefused(state, event.id, { code: "EVENT_TOO_BIG", message }, out)
+      continue
+    }
+    state.written.add(event.id)
+    fitting.push(event)
+  }
+  if (fitting.length > 0) out.push({ _tag: "Write", events: fitting })
+}
+
+const encoder = new TextEncoder()
+/** A UTF-16 unit is at most three bytes of UTF-8: most frames need no counting. */
+const fits = (frame: string, bytes: number): boolean =>
+  frame.length * 3 <= bytes || (frame.length <= bytes && encoder.encode(frame).length <= bytes)
+
+/** Marks events of which the log may hold two, and forgets the oldest such beyond the bound. */
+const doubt = (state: State, events: ReadonlyArray<Outgoing>, out: Array<Output>): void => {
+  const { doubtful } = state.ledger
+  const ids = events.flatMap((event) => (doubtful.has(event.id) ? [] : [event.id]))
+  if (ids.length === 0) return
+  remember(state, { _tag: "Doubted", ids }, out)
+  const excess = doubtful.size - state.limits.doubtful_ids
+  if (excess > 0) remember(state, { _tag: "Forgotten", ids: [...doubtful.keys().take(excess)] }, out)
+}
+
+const settle = (state: State, ids: ReadonlyArray<EventId>, out: Array<Output>): void => {
+  if (ids.length === 0) return
+  for (const id of ids) state.written.delete(id)
+  remember(state, { _tag: "Settled", ids }, out)
+  state.stats.accepted += ids.length
+  out.push({ _tag: "Accepted", ids })
+}
+
+const accepted = (state: State, ids: ReadonlyArray<EventId>, out: Array<Output>): void =>
+  settle(
+    state,
+    ids.filter((id) => state.ledger.unaccepted.has(id)),
+    out,
+  )
+
+const refused = (state: State, frame: Frames.Refused, out: Array<Output>): void => {
+  const refusal = { code: frame.code, message: frame.message }
+  const event = frame.id === undefined ? undefined : unacceptedBy(state, frame.id)
+  if (event === undefined) out.push({ _tag: "Objection", objection: refusal })
+  else settleRefused(state, event.id, refusal, out)
+}
+
+/** An id as it came in a frame, if it is one of ours. */
+const unacceptedBy = (state: State, id: string): Outgoing | undefined => {
+  const unaccepted: ReadonlyMap<string, Outgoing> = state.ledger.unaccepted
+  return unaccepted.get(id)
+}
+
+const settleRefused = (state: State, id: EventId, refusal: Failure, out: Array<Output>): void => {
+  state.written.delete(id)
+  remember(state, { _tag: "Settled", ids: [id] }, out)
+  if (state.ledger.doubtful.has(id)) remember(state, { _tag: "Forgotten", ids: [id] }, out)
+  state.stats.refused += 1
+  out.push({ _tag: "Refused", id, refusal })
+}
+
+// Connecting
+
+const welcome = (state: State, frame: Frames.Welcome, out: Array<Output>): void => {
+  if (state.connection !== undefined) return cut("a second welcome", out)
+  const isNewLog = state.ledger.log !== frame.log
+  if (isNewLog && state.waiting >= state.limits.window_results) return cut("a new log while too much waits", out)
+  state.connection = {
+    heard: frame.after,
+    acked: frame.after,
+    frame_bytes: frame.limits.frame_bytes,
+    window_results: Math.min(frame.limits.window_results, state.limits.window_results),
+  }
+  state.stats.connections += 1
+  out.push({ _tag: "Status", status: frame.status })
+  if (isNewLog) enter(state, frame.log, frame.after, out)
+  else if (frame.after > state.received) state.received = frame.after
+  resend(state, out)
+}
+
+/** Another log, or the first: seqs begin anew. What was not delivered of the one before will not come. */
+const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>): void => {
+  const before = state.ledger.log
+  if (before !== undefined) {
+    deliver(state, before, [{ type: "lost", reason: "incarnation", after: state.received }], out)
+    state.stats.lost += 1
+  }
+  state.received = after
+  state.shown = after
+  remember(state, { _tag: "Reached", log, last: after }, out)
+}
+
+/** Everything unaccepted, in the order in which it was sent. What may have been written before is doubtful from now on. */
+const resend = (state: State, out: Array<Output>): void => {
+  const events = [...state.ledger.unaccepted.values()]
+  const again = events.filter((event) => state.written.has(event.id))
+  state.stats.resent += again.length
+  doubt(state, again, out)
+  write(state, events, out)
+}
+
+// Receiving
+
+const results = (
+  state: State,
+  connection: Connection,
+  items: ReadonlyArray<Frames.ResultItem>,
+  out: Array<Output>,
+): void => {
+  if (!hasRoom(state, connection, items)) return cut("more results than the window allows", out)
+  const { ledger, stats } = state
+  const fresh: Array<Frames.ResultItem> = []
+  const settled: Array<EventId> = []
+  const answers: Array<{ readonly id: EventId; readonly seq: Seq }> = []
+  for (const item of items) {
+    if (item.seq <= connection.heard) stats.outOfOrder += 1
+    else connection.heard = item.seq
+    if (item.seq <= state.received) {
+      stats.repeats += 1
+      continue
+    }
+    state.received = item.seq
+    if (ledger.doubtful.has(item.id)) {
+      const answered = ledger.doubtful.get(item.id)
+      if (answered !== undefined && answered !== item.seq) {
+        stats.repeats += 1
+        continue
+      }
+      ledger.doubtful.set(item.id, item.seq)
+      answers.push({ id: item.id, seq: item.seq })
+    }
+    if (ledger.unaccepted.delete(item.id)) settled.push(item.id)
+    fresh.push(item)
+  }
+  settle(state, settled, out)
+  if (answers.length > 0) remember(state, { _tag: "Answered", answers }, out)
+  stats.received += fresh.length
+  show(state, fresh, out)
+  acknowledge(state, connection, out)
+}
+
+/** Invariant 4, before anything of the frame is taken. */
+const hasRoom = (state: State, connection: Connection, items: ReadonlyArray<Frames.ResultItem>): boolean => {
+  const room = connection.window_results + state.limits.waiting_notices - state.waiting
+  if (items.length <= room) return true
+  let fresh = 0
+  for (const item of items) if (item.seq > state.received) fresh += 1
+  return fresh <= room
+}
+
+/** Delivers what is left of a frame. If nothing is, and nothing waits before it, its repeats are done with. */
+const show = (state: State, fresh: ReadonlyArray<Frames.ResultItem>, out: Array<Output>): void => {
+  const last = fresh.at(-1)
+  const { ledger } = state
+  if (last !== undefined && isNonEmpty(fresh) && ledger.log !== undefined) {
+    state.shown = last.seq
+    deliver(state, ledger.log, fresh, out)
+  } else if (state.shown <= ledger.last) reach(state, state.received, out)
+}
+
+const isNonEmpty = <A>(items: ReadonlyArray<A>): items is Array.NonEmptyReadonlyArray<A> => items.length > 0
+
+const deliver = (
+  state: State,
+  log: Incarnation,
+  items: Array.NonEmptyReadonlyArray<Delivery>,
+  out: Array<Output>,
+): void => {
+  state.waiting += items.length
+  out.push({ _tag: "Deliver", log, items })
+}
+
+/** Invariant 5. One that ends at or below `received` was delivered before, on an earlier connection. */
+const lost = (state: State, connection: Connection, frame: Frames.Lost, out: Array<Output>): void => {
+  const { log } = state.ledger
+  if (frame.upTo !== undefined && frame.upTo > connection.heard) connection.heard = frame.upTo
+  if (log === undefined || (frame.upTo !== undefined && frame.upTo <= state.received)) return
+  if (state.waiting >= connection.window_results + state.limits.waiting_notices) {
+    return cut("more lost notices than can wait", out)
+  }
+  state.stats.lost += 1
+  deliver(state, log, [{ ...frame, reason: "retention" }], out)
+  if (frame.upTo === undefined) return
+  state.received = frame.upTo
+  state.shown = frame.upTo
+}
+
+/** Invariant 2. Of a log that is gone nothing is acknowledged. */
+const done = (state: State, input: Extract<Input, { _tag: "Done" }>, out: Array<Output>): void => {
+  state.waiting -= input.items
+  if (input.log !== state.ledger.log || input.seq === undefined) return
+  reach(state, input.seq >= state.shown ? state.received : input.seq, out)
+}
+
+const reach = (state: State, last: Cursor, out: Array<Output>): void => {
+  const { ledger } = state
+  if (last <= ledger.last || ledger.log === undefined) return
+  remember(state, { _tag: "Reached", log: ledger.log, last }, out)
+  if (state.connection !== undefined) acknowledge(state, state.connection, out)
+}
+
+const acknowledge = (state: State, connection: Connection, out: Array<Output>): void => {
+  const seq = state.ledger.last < connection.heard ? state.ledger.last : connection.heard
+  if (seq <= connection.acked) return
+  connection.acked = seq
+  out.push({ _tag: "Ack", seq })
+}

@@ -1,0 +1,116 @@
+/**
+ * What waits for the consumer, and how far the consumer is.
+ *
+ * A batch, the deliveries of one frame, stays here until its consumer says how much of it is done. A consumer that
+ * ends in the middle leaves the rest to the next one. One consumer at a time: another waits.
+ *
+ * Bounded by the core, which delivers no more than may wait (`Core.ts`, invariant 4).
+ */
+import type { Incarnation } from "@nimbus/domain"
+import { Array, type Cause, Effect, Queue, Semaphore, Stream } from "effect"
+import { type Delivery, type Input, isLost } from "./Core.ts"
+import type { ClientError } from "./Errors.ts"
+import type { ClientLimits } from "./Limits.ts"
+
+type Done = Extract<Input, { readonly _tag: "Done" }>
+
+export interface Inbox {
+  deliver(log: Incarnation, items: Array.NonEmptyReadonlyArray<Delivery>): void
+  /** The consumer gets what is here, then the error. */
+  end(cause: Cause.Cause<ClientError>): void
+  /** Drops what is here: it was not acknowledged and comes again in the next life. */
+  readonly clear: Effect.Effect<void>
+  readonly results: Stream.Stream<Delivery, ClientError>
+  run<E, R>(step: (delivery: Delivery) => Effect.Effect<unknown, E, R>): Effect.Effect<never, E | ClientError, R>
+}
+
+/** A batch and how many of it are done. */
+interface Current {
+  readonly log: Incarnation
+  readonly items: Array.NonEmptyReadonlyArray<Delivery>
+  done: number
+}
+
+/** `done` is told of each step of progress. */
+export const make = Effect.fnUntraced(function* (limits: ClientLimits, done: (done: Done) => void) {
+  const queue = yield* Queue.bounded<Current, ClientError>(limits.window_results + limits.waiting_notices)
+  const consumer = yield* Semaphore.make(1)
+  let current: Current | undefined
+
+  const next: Effect.Effect<Current, ClientError> = Effect.suspend(() => {
+    if (current !== undefined) return Effect.succeed(current)
+    return Effect.map(Queue.take(queue), (batch) => {
+      current = batch
+      return batch
+    })
+  })
+  const progress = (batch: Current, upTo: number): void => {
+    const items = upTo - batch.done
+    if (items === 0) return
+    batch.done = upTo
+    if (upTo === batch.items.length) current = undefined
+    done({ _tag: "Done", log: batch.log, seq: seqOf(batch.items[upTo - 1]), items })
+  }
+  return {
+    deliver: (log, items) => {
+      const isTaken = Queue.offerUnsafe(queue, { log, items, done: 0 })
+      // Each batch has at least one of the deliveries that the core counts; once it has ended, nobody reads.
+      if (!isTaken && queue.state._tag === "Open") throw new Error("The core delivered more than may wait.")
+    },
+    end: (cause) => Queue.failCauseUnsafe(queue, cause),
+    clear: Effect.ignore(Queue.clear(queue)),
+    results: streamOf(consumer, next, progress),
+    run: (step) => consumer.withPermit(Effect.forever(Effect.flatMap(next, (batch) => consume(batch, step, progress)))),
+  } satisfies Inbox as Inbox
+})
+
+/** A pull means that the array pulled before is done. */
+const streamOf = (
+  consumer: Semaphore.Semaphore,
+  next: Effect.Effect<Current, ClientError>,
+  progress: (batch: Current, upTo: number) => void,
+): Stream.Stream<Delivery, ClientError> =>
+  Stream.unwrap(
+    Effect.map(consumer.takeScoped(1), () => {
+      let pulled: Current | undefined
+      const pull = Effect.suspend(() => {
+        if (pulled !== undefined) progress(pulled, pulled.items.length)
+        pulled = undefined
+        return Effect.map(next, (batch) => {
+          pulled = batch
+          return rest(batch)
+        })
+      })
+      return Stream.fromPull(Effect.succeed(pull))
+    }),
+  )
+
+const rest = (batch: Current): Array.NonEmptyReadonlyArray<Delivery> => {
+  const items = batch.items.slice(batch.done)
+  return batch.done > 0 && Array.isReadonlyArrayNonEmpty(items) ? items : batch.items
+}
+
+/** One fiber, one step after the other; what was done is done also if the next step fails. */
+const consume = <E, R>(
+  batch: Current,
+  step: (delivery: Delivery) => Effect.Effect<unknown, E, R>,
+  progress: (batch: Current, upTo: number) => void,
+): Effect.Effect<void, E, R> =>
+  Effect.suspend(() => {
+    let at = batch.done
+    return Effect.ensuring(
+      Effect.whileLoop({
+        while: () => at < batch.items.length,
+        body: () => step(batch.items[at]!),
+        step: () => {
+          at += 1
+        },
+      }),
+      Effect.sync(() => progress(batch, at)),
+    )
+  })
+
+const seqOf = (delivery: Delivery | undefined): Done["seq"] => {
+  if (delivery === undefined) return undefined
+  return isLost(delivery) ? delivery.upTo : delivery.seq
+}

@@ -1,0 +1,104 @@
+/** Keeps a client connected: connects, reads, notices silence, comes back, and stops where coming back is no use. */
+import type { ClientId } from "@nimbus/domain"
+import { type Array, Clock, Effect, Random, type Scope } from "effect"
+import {
+  type BadRequest,
+  ConnectionClosed,
+  type MemoryUnavailable,
+  type MessageTooBig,
+  type Superseded,
+  type TurnedAway,
+  Unreachable,
+} from "./Errors.ts"
+import type { ClientLimits } from "./Limits.ts"
+import * as Reconnect from "./Reconnect.ts"
+import type { Connection, TransportShape } from "./Transport.ts"
+
+export interface LinkOptions {
+  readonly clientId: ClientId
+  readonly limits: ClientLimits
+  readonly transport: TransportShape
+  /** Where to connect now. What it tells the gateway has been saved. */
+  readonly address: Effect.Effect<string, MemoryUnavailable>
+  connected(connection: Connection): void
+  /** Takes frames in; fails where the connection must not go on. */
+  hear(frames: ReadonlyArray<string>): Effect.Effect<void, ConnectionClosed>
+  /** Asks for a sign of life. */
+  ping(): void
+  readonly disconnected: Effect.Effect<void>
+}
+
+type LinkError = BadRequest | Superseded | MessageTooBig | TurnedAway | Unreachable | MemoryUnavailable
+
+/** Runs until the client has to stop. */
+export const keep = Effect.fnUntraced(function* (options: LinkOptions): Effect.fn.Return<never, LinkError> {
+  const { clientId, limits } = options
+  let attempt = 0
+  while (true) {
+    const since = yield* Clock.currentTimeMillis
+    const over = yield* Effect.catchTag(Effect.scoped(connection(options)), "ConnectionClosed", Effect.succeed)
+    const error = Reconnect.verdict(clientId, over)
+    if (error !== undefined) return yield* error
+    // Only a connection that lasted longer than the longest delay shows that things are well again.
+    const lasted_ms = (yield* Clock.currentTimeMillis) - since
+    attempt = lasted_ms >= limits.reconnect_max_ms ? 1 : attempt + 1
+    if (attempt > limits.reconnect_attempts) {
+      return yield* new Unreachable({ attempts: attempt, reason: over.reason })
+    }
+    const delay_ms = Reconnect.delay_ms(over.close, attempt, yield* Random.next, limits)
+    yield* Effect.logDebug("connection over", { close: over.close, reason: over.reason, attempt, delay_ms })
+    yield* Effect.sleep(delay_ms)
+  }
+})
+
+/** One connection, from its address to its close. */
+const connection = Effect.fnUntraced(function* (
+  options: LinkOptions,
+): Effect.fn.Return<never, ConnectionClosed | MemoryUnavailable, Scope.Scope> {
+  const { limits, transport } = options
+  const url = yield* options.address
+  const [connection, first] = yield* Effect.timeoutOrElse(open(transport, url), {
+    duration: limits.connect_timeout_ms,
+    orElse: () => silence("no welcome in time"),
+  })
+  yield* Effect.addFinalizer(() => options.disconnected)
+  options.connected(connection)
+  yield* options.hear(first)
+  return yield* listen(options, connection)
+})
+
+const open = (
+  transport: TransportShape,
+  url: string,
+): Effect.Effect<readonly [Connection, Array.NonEmptyReadonlyArray<string>], ConnectionClosed, Scope.Scope> =>
+  Effect.flatMap(transport.connect(url), (connection) =>
+    Effect.map(connection.read, (first) => [connection, first] as const),
+  )
+
+const listen = (options: LinkOptions, connection: Connection): Effect.Effect<never, ConnectionClosed> => {
+  let heard = true
+  const reads = Effect.forever(
+    Effect.flatMap(connection.read, (frames) => {
+      heard = true
+      return options.hear(frames)
+    }),
+  )
+  // Silence for one beat: ask. For another: give up.
+  const beats = Effect.gen(function* () {
+    let asked = false
+    while (true) {
+      heard = false
+      yield* Effect.sleep(options.limits.heartbeat_ms)
+      if (heard) asked = false
+      else if (asked) return yield* silence("no sign of life")
+      else {
+        asked = true
+        options.ping()
+      }
+    }
+  })
+  return Effect.raceFirst(reads, beats)
+}
+
+/** Given up by us; looks like a connection that broke. */
+const silence = (reason: string) => Effect.fail(new ConnectionClosed({ close: 1006, reason }))

@@ -1,0 +1,105 @@
+/**
+ * What waits to be saved and to be written, and the one fiber that does both.
+ *
+ * All that is there is taken at once and saved before any of it is written. So however fast things come, there is one
+ * save, one write and one ack per turn; and no ack or event leaves that the memory may not know of.
+ *
+ * Bounds: events by `window_events`; changes by those and by the results that may wait for the consumer, since the
+ * cursor is kept only once; acks and pings are kept only once.
+ */
+import type { ClientId, Cursor } from "@nimbus/domain"
+import { Effect, Latch, Semaphore } from "effect"
+import type { MemoryUnavailable } from "./Errors.ts"
+import type { Change, ClientMemory, Outgoing } from "./Memory.ts"
+import type { Connection } from "./Transport.ts"
+
+export interface Outbox {
+  remember(change: Change): void
+  write(events: ReadonlyArray<Outgoing>): void
+  ack(seq: Cursor): void
+  ping(): void
+  /** Frames go there from now on. */
+  connect(connection: Connection): void
+  /** Frames that wait are dropped: the core writes again what is still to be written. */
+  disconnect(): void
+  /** Saves and writes what waits now. */
+  readonly flush: Effect.Effect<void, MemoryUnavailable>
+  /** Flushes whenever something waits. */
+  readonly run: Effect.Effect<never, MemoryUnavailable>
+}
+
+export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbox => {
+  const waiting = Latch.makeUnsafe(false)
+  const turn = Semaphore.makeUnsafe(1)
+  let changes: Array<Change> = []
+  let frames: Array<string> = []
+  let ack: Cursor | undefined
+  let connection: Connection | undefined
+
+  const takeFrames = (): ReadonlyArray<string> => {
+    const taken = frames
+    if (ack !== undefined) taken.push(`{"type":"ack","seq":${ack}}`)
+    frames = []
+    ack = undefined
+    return taken
+  }
+  // Saving is not interrupted: what was taken from here must be in the memory or the client has failed.
+  const flush = turn.withPermit(
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const taken = changes
+        changes = []
+        const written = writeTo(connection, takeFrames())
+        return taken.length === 0 ? restore(written) : Effect.andThen(memory.save(clientId, taken), restore(written))
+      }),
+    ),
+  )
+  return {
+    remember: (change) => {
+      if (replacesLast(changes, change)) changes.pop()
+      changes.push(change)
+      waiting.openUnsafe()
+    },
+    write: (events) => {
+      for (const event of events) frames.push(event.frame)
+      waiting.openUnsafe()
+    },
+    ack: (seq) => {
+      ack = seq
+      waiting.openUnsafe()
+    },
+    ping: () => {
+      frames.push(`{"type":"ping"}`)
+      waiting.openUnsafe()
+    },
+    connect: (to) => {
+      connection = to
+    },
+    disconnect: () => {
+      connection = undefined
+      takeFrames()
+    },
+    flush,
+    run: Effect.forever(
+      Effect.andThen(
+        waiting.await,
+        Effect.suspend(() => {
+          waiting.closeUnsafe()
+          return flush
+        }),
+      ),
+    ),
+  }
+}
+
+/** Of cursors in one log only the last matters. */
+const replacesLast = (changes: ReadonlyArray<Change>, change: Change): boolean => {
+  const before = changes.at(-1)
+  return change._tag === "Reached" && before?._tag === "Reached" && before.log === change.log
+}
+
+/** A close that a write meets is met by the reader too, which resumes; what was not written is then written again. */
+const writeTo = (connection: Connection | undefined, frames: ReadonlyArray<string>): Effect.Effect<void> =>
+  connection === undefined || frames.length === 0
+    ? Effect.void
+    : Effect.catchTag(connection.write(frames), "ConnectionClosed", () => Effect.void)

@@ -1,0 +1,32 @@
+/** When to come back after a connection is over, and when not to. Pure: the caller has the clock and the dice. */
+import { type ClientId, closeCodes, shouldReconnect } from "@nimbus/domain"
+import { BadRequest, type ConnectionClosed, MessageTooBig, Superseded, TurnedAway } from "./Errors.ts"
+import type { ClientLimits } from "./Limits.ts"
+
+/** The error to stop with, or `undefined` where the client should come back. */
+export const verdict = (
+  clientId: ClientId,
+  { close, reason }: ConnectionClosed,
+): BadRequest | Superseded | MessageTooBig | TurnedAway | undefined => {
+  switch (close) {
+    case closeCodes.superseded.code:
+      return new Superseded({ clientId })
+    case closeCodes.badRequest.code:
+      return new BadRequest({ reason })
+    case closeCodes.tooBig.code:
+      return new MessageTooBig({ reason })
+    default:
+      return shouldReconnect(close) ? undefined : new TurnedAway({ close, reason })
+  }
+}
+
+/**
+ * How long to wait before the next attempt. `attempt` counts from 1 those in a row without a connection that lasted;
+ * `random` is in [0, 1). Exponential between the limits, less a random half; after `goingAway` a random part of
+ * `retry_jitter_ms`, so that a draining gateway's clients do not all arrive at once.
+ */
+export const delay_ms = (close: number, attempt: number, random: number, limits: ClientLimits): number => {
+  const backoff = Math.min(limits.reconnect_max_ms, limits.reconnect_min_ms * 2 ** Math.min(attempt - 1, 30))
+  const jittered = backoff * (1 - random / 2)
+  return close === closeCodes.goingAway.code && attempt === 1 ? random * limits.retry_jitter_ms : jittered
+}

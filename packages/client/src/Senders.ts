@@ -1,0 +1,130 @@
+/**
+ * Whoever waits: to send, because too much is unaccepted; for an event to be accepted; for a result.
+ *
+ * The window has one permit for each unaccepted event, those remembered from an earlier life included. Those who wait
+ * for one are served in the order in which they came.
+ */
+import type { EventId, Failure, Frames } from "@nimbus/domain"
+import { type Cause, Deferred, Effect, Semaphore } from "effect"
+import { type Delivery, type Input, isLost, type State } from "./Core.ts"
+import { type ClientError, EventFailed, EventRefused, ResultLost } from "./Errors.ts"
+import type { Outgoing } from "./Memory.ts"
+
+/** A call that waits until its events are settled. */
+interface Waiter {
+  open: number
+  refused: EventRefused | undefined
+  readonly settled: Deferred.Deferred<void, EventRefused | ClientError>
+}
+type Answer = Deferred.Deferred<Frames.ResultItem, EventFailed | ResultLost | ClientError>
+
+export interface Senders {
+  /** Sends at most `window_events` and waits until they are settled. */
+  submit(events: ReadonlyArray<Outgoing>, named: boolean): Effect.Effect<void, EventRefused | ClientError>
+  /** Sends one and waits for its result. */
+  request(event: Outgoing): Effect.Effect<Frames.ResultItem, EventRefused | EventFailed | ResultLost | ClientError>
+  accepted(ids: ReadonlyArray<EventId>): void
+  refused(id: EventId, refusal: Failure): void
+  delivered(items: ReadonlyArray<Delivery>): void
+  /** Gives back the permits of events that are settled: after each change of the core. */
+  readonly release: Effect.Effect<void>
+  /** Nobody waits any longer. */
+  end(cause: Cause.Cause<ClientError>): Effect.Effect<void>
+}
+
+/** `tell` hands an input to the core and carries out what follows. */
+export const make = Effect.fnUntraced(function* (core: State, tell: (input: Input) => void) {
+  const { unaccepted } = core.ledger
+  const window = yield* Semaphore.make(core.limits.window_events)
+  let held = Math.min(unaccepted.size, core.limits.window_events)
+  yield* window.take(held)
+  const waiters = new Map<EventId, ReadonlyArray<Waiter>>()
+  const answers = new Map<EventId, Answer>()
+  let ended: Cause.Cause<ClientError> | undefined
+
+  const release = Effect.suspend(() => {
+    const free = ended === undefined ? held - unaccepted.size : held
+    if (free <= 0) return Effect.void
+    held -= free
+    return window.release(free)
+  })
+  const settle = (id: EventId, refused: EventRefused | undefined): void => {
+    for (const waiter of waiters.get(id) ?? []) {
+      waiter.open -= 1
+      waiter.refused ??= refused
+      if (waiter.open > 0) continue
+      Deferred.doneUnsafe(waiter.settled, waiter.refused === undefined ? Effect.void : Effect.fail(waiter.refused))
+    }
+    waiters.delete(id)
+  }
+  const forget = (waiter: Waiter, events: ReadonlyArray<Outgoing>): void => {
+    for (const { id } of events) {
+      const others = (waiters.get(id) ?? []).filter((other) => other !== waiter)
+      if (others.length > 0) waiters.set(id, others)
+      else waiters.delete(id)
+    }
+  }
+  // From the permits on nothing interrupts until the core has the events, or permits would leak.
+  const submit = (events: ReadonlyArray<Outgoing>, named: boolean) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        yield* restore(window.take(events.length))
+        held += events.length
+        if (ended !== undefined) {
+          yield* release
+          return yield* Effect.failCause(ended)
+        }
+        const waiter: Waiter = { open: events.length, refused: undefined, settled: Deferred.makeUnsafe() }
+        for (const { id } of events) waiters.set(id, [...(waiters.get(id) ?? []), waiter])
+        tell({ _tag: "Send", events, named })
+        yield* release
+        return yield* Effect.onInterrupt(restore(Deferred.await(waiter.settled)), () =>
+          Effect.sync(() => forget(waiter, events)),
+        )
+      }),
+    )
+  const request = (event: Outgoing) =>
+    Effect.suspend(() => {
+      const answer: Answer = Deferred.makeUnsafe()
+      answers.set(event.id, answer)
+      return Effect.ensuring(
+        Effect.andThen(submit([event], false), Deferred.await(answer)),
+        Effect.sync(() => answers.delete(event.id)),
+      )
+    })
+  const delivered = (items: ReadonlyArray<Delivery>): void => {
+    if (answers.size === 0) return
+    for (const item of items) {
+      if (isLost(item)) {
+        for (const [id, answer] of answers) {
+          if (!unaccepted.has(id)) Deferred.doneUnsafe(answer, Effect.fail(new ResultLost({ id })))
+        }
+        continue
+      }
+      const answer = answers.get(item.id)
+      if (answer !== undefined) Deferred.doneUnsafe(answer, outcomeOf(item))
+    }
+  }
+  return {
+    submit,
+    request,
+    accepted: (ids) => {
+      for (const id of ids) settle(id, undefined)
+    },
+    refused: (id, refusal) => settle(id, new EventRefused({ id, refusal })),
+    delivered,
+    release,
+    end: (cause) =>
+      Effect.suspend(() => {
+        ended ??= cause
+        for (const waiting of waiters.values()) {
+          for (const waiter of waiting) Deferred.doneUnsafe(waiter.settled, Effect.failCause(cause))
+        }
+        for (const answer of answers.values()) Deferred.doneUnsafe(answer, Effect.failCause(cause))
+        return release
+      }),
+  } satisfies Senders as Senders
+})
+
+const outcomeOf = ({ error, ...item }: Frames.ResultItem) =>
+  error === undefined ? Effect.succeed(item) : Effect.fail(new EventFailed({ id: item.id, failure: error }))
