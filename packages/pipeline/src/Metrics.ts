@@ -56,12 +56,5 @@ export const setClients = (status: Status.StatusName, n: number) =>
 export const setLag = (topic: "events" | "results" | "dlq", n: number) =>
   Metric.update(Metric.withAttributes(lag, { topic }), n)
 
-const maxCodes = 64
-const codes = new Set<string>()
-const byCode = series<string>(handlerFailures, (code) => ({ code }))
-
-/** Codes come from the application: beyond `maxCodes` of them the rest count as `other`. */
-export const countHandlerFailure = (code: string, n: number): Effect.Effect<void> => {
-  if (codes.size < maxCodes) codes.add(code)
-  return byCode(codes.has(code) ? code : "other", n)
-}
+/** `code`: one of the few that `Handlers` gives. */
+export const countHandlerFailure = series<string>(handlerFailures, (code) => ({ code }))

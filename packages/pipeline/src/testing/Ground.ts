@@ -34,6 +34,8 @@ import {
   type LogError,
   type LogRecord,
   LogUnavailable,
+  Mailbox,
+  mailboxLimits,
   MailboxMemory,
   PartitionRevoked,
   PodChannelMemory,
@@ -93,11 +95,26 @@ const hooked = Layer.effect(
   }),
 )
 
+/** The mailboxes' store, with which a test can go back in time. */
+export class MailboxStore extends Context.Service<MailboxStore, MailboxMemory.MailboxMemory>()(
+  "@nimbus/pipeline/testing/MailboxStore",
+) {}
+
+/** Records older than this leave the mailboxes when they are told to look. */
+export const mailbox_age_ms = 60_000
+
+const mailboxes = Layer.effect(
+  Mailbox,
+  Effect.map(MailboxStore, (store) => store.mailbox),
+).pipe(
+  Layer.provideMerge(Layer.sync(MailboxStore, () => MailboxMemory.makeMemory({ ...mailboxLimits, mailbox_age_ms }))),
+)
+
 /** All services, with one partition. */
 const ground = (options: EventLogMemory.EventLogMemoryOptions = {}) =>
   Layer.mergeAll(
     hooked.pipe(Layer.provide(EventLogMemory.layerMemory({ partitions: 1, ...options }))),
-    MailboxMemory.layerMemory(),
+    mailboxes,
     RegistryMemory.layerMemory(),
     PodChannelMemory.layerMemory(),
     AckChannelMemory.layerMemory(),
@@ -231,7 +248,9 @@ export const placedBarrier = (clientId: string, seq: number, to: PodId = pod): L
 })
 
 /** What a test compares of a result: its seq, and its data or its error's code. */
-export const summary = (record: { readonly value: Uint8Array }) => {
+export const summary = (record: {
+  readonly value: Uint8Array
+}): { readonly seq: number; readonly id: string; readonly says: unknown } => {
   const { data, error, id, seq } = Res.getOrThrow(decodeResult(record.value))
   return { seq, id, says: error === undefined ? data : error.code }
 }

@@ -1,0 +1,184 @@
+/**
+ * The event consumer (NimbusGRPC's back-office worker): from events to results, one for each partition.
+ *
+ * ```
+ *   events topic ─ chunk ─▶ decode ─▶ handlers ─▶ encode ─▶ results topic ─▶ commit
+ *                             │  (messages and barriers pass by the handlers as they are)
+ *                             └─▶ quarantine topic
+ * ```
+ *
+ * Results, messages and barriers leave in the order of the records that caused them, each with the offset of its cause
+ * as its seq; that is all that recognises a repeat. One produce is under way for each partition, and while it is the
+ * next chunk is handled, never more than one. The commit follows the acknowledged produce. So a crash repeats at most
+ * two chunks' work, which is harmless: handlers know an event by its id, everyone further on by its seq.
+ *
+ * A result is encoded here, once: its bytes go unchanged to the client.
+ */
+import { Clock, Effect, type Latch, Layer, Result as Res, Schema } from "effect"
+import {
+  type AssignedPartition,
+  type Chunk,
+  ClientId,
+  decodeEvent,
+  encodePlacedBarrier,
+  encodeResult,
+  EventLog,
+  Handlers,
+  Journey,
+  type LogRecord,
+  type PlacedEvent,
+  type Position,
+  type Result,
+  seqUnsafe,
+  type StoredRecord,
+  Topics,
+} from "@nimbus/domain"
+import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
+import * as Metrics from "./Metrics.ts"
+import { quarantine, type Refused } from "./Quarantine.ts"
+import { Instance } from "./Roles.ts"
+import * as Behind from "./internal/Behind.ts"
+import * as Committer from "./internal/Committer.ts"
+import { publishUntilAcknowledged } from "./internal/Publish.ts"
+import * as Workers from "./internal/Workers.ts"
+
+const role = "event-consumer"
+
+/** Handles each partition of the events topic that is ours. */
+export const layer: Layer.Layer<never, never, EventLog | Topics | Handlers> = Layer.effectDiscard(
+  Effect.suspend(() => run(eventConsumerLimits)),
+)
+
+/** The same with other bounds than the defaults. */
+export const layerWith = (
+  limits: Partial<EventConsumerLimits>,
+): Layer.Layer<never, never, EventLog | Topics | Handlers> =>
+  Layer.effectDiscard(run({ ...eventConsumerLimits, ...limits }))
+
+const run = Effect.fnUntraced(function* (limits: EventConsumerLimits) {
+  const topics = yield* Topics
+  yield* Workers.run({
+    role,
+    topic: topics.events,
+    limits,
+    worker: (partition, stopping) => handle(partition, stopping, limits),
+  })
+})
+
+const handle = (assigned: AssignedPartition, stopping: Latch.Latch, limits: EventConsumerLimits) => {
+  /** Where to go on if the read fails: after the last chunk whose results are acknowledged. */
+  let position: Position = "committed"
+  return Effect.gen(function* () {
+    const { partition } = assigned
+    const log = yield* EventLog
+    const topics = yield* Topics
+    const handlers = yield* Handlers
+    const journey = yield* makeJourney
+    const committer = yield* Committer.make(assigned, limits)
+    const producing = Behind.make()
+
+    const produce = (chunk: Chunk, records: ReadonlyArray<LogRecord>) =>
+      publishUntilAcknowledged(log, topics.results, partition, records, limits).pipe(
+        Effect.andThen(() => {
+          position = chunk.next
+          committer.offer(chunk.next)
+          return Metrics.countOut("results", records.length)
+        }),
+      )
+
+    const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
+      const sorted = sort(chunk)
+      yield* quarantine({ topic: topics.events, partition }, sorted.refused, limits)
+      const results = yield* handlers.handleChunk(sorted.events)
+      yield* countFailures(results)
+      yield* Metrics.countIn(role, chunk.records.length)
+      yield* producing.run(produce(chunk, merge(chunk, sorted, results, journey)))
+      return true
+    })
+
+    yield* Workers.forEachChunk(assigned.read(position), stopping, onChunk)
+    yield* producing.settled
+  })
+}
+
+/** What a chunk holds. `outcomes` has a place for each record, in order. */
+interface Sorted {
+  readonly events: ReadonlyArray<PlacedEvent>
+  readonly refused: ReadonlyArray<Refused>
+  readonly outcomes: ReadonlyArray<Outcome>
+}
+
+/** What becomes of a record: what the handlers say, nothing, or these bytes. */
+type Outcome = "handled" | "refused" | Uint8Array
+
+const sort = (chunk: Chunk): Sorted => {
+  const events: Array<PlacedEvent> = []
+  const refused: Array<Refused> = []
+  const outcomes = chunk.records.map((record): Outcome => {
+    const seq = seqUnsafe(record.offset)
+    const decoded = decode(record)
+    if (typeof decoded === "string") {
+      refused.push({ record, reason: decoded })
+      return "refused"
+    }
+    const { clientId, event } = decoded
+    if (event.type === "barrier") return encodePlacedBarrier(seq, event)
+    events.push({ clientId, seq, event })
+    return "handled"
+  })
+  return { events, refused, outcomes }
+}
+
+const isClientId = Schema.is(ClientId)
+
+/** Whose record it is and what it says; or why it can't be read. */
+const decode = (record: StoredRecord) => {
+  const { key, value } = record
+  if (!isClientId(key)) return "the key is no client id"
+  const event = decodeEvent(value)
+  return Res.isSuccess(event) ? { clientId: key, event: event.success } : event.failure.reason
+}
+
+const merge = (
+  chunk: Chunk,
+  { outcomes }: Sorted,
+  results: ReadonlyArray<Result>,
+  journey: HandledJourney,
+): ReadonlyArray<LogRecord> => {
+  const records: Array<LogRecord> = []
+  let handled = 0
+  for (let i = 0; i < outcomes.length; i++) {
+    const outcome = outcomes[i]!
+    if (outcome === "refused") continue
+    const { headers, key } = chunk.records[i]!
+    const value = outcome === "handled" ? encodeResult(results[handled++]!) : outcome
+    records.push({ key, value, headers: journey(headers) })
+  }
+  return records
+}
+
+const countFailures = (results: ReadonlyArray<Result>): Effect.Effect<void> => {
+  let byCode: Map<string, number> | undefined
+  for (const { error } of results) {
+    if (error === undefined) continue
+    byCode ??= new Map()
+    byCode.set(error.code, (byCode.get(error.code) ?? 0) + 1)
+  }
+  if (byCode === undefined) return Effect.void
+  return Effect.forEach(byCode, ([code, n]) => Metrics.countHandlerFailure(code, n), { discard: true })
+}
+
+/** The step `handled` on followed records; on any other it is one comparison. */
+type HandledJourney = (headers: LogRecord["headers"]) => LogRecord["headers"]
+
+const makeJourney: Effect.Effect<HandledJourney> = Effect.gen(function* () {
+  const clock = yield* Clock.clockWith(Effect.succeed)
+  const instance = yield* Instance
+  const step = (): Journey.JourneyStep => ({
+    time: clock.currentTimeMillisUnsafe(),
+    service: role,
+    instance,
+    step: "handled",
+  })
+  return (headers) => Journey.append(headers, step)
+})

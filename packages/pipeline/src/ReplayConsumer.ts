@@ -1,0 +1,229 @@
+/**
+ * The replay consumer (NimbusGRPC's mail carrier): from the dlq into the mailboxes, and a hint to whoever waits.
+ *
+ * ```
+ *   dlq topic ─ chunk ─▶ put (expected, next) ──▶ Mailbox
+ *       ▲                  │ Differs: go on from the stored offset, or from the earliest
+ *       └──────────────────┤
+ *                          └ Stored ─▶ Mail to the pods that the Registry names (behind: a hint may be lost)
+ * ```
+ *
+ * The Mailbox's stored offset says where to read, never the group's commit, which only tells lag: the two are compared
+ * and advanced by the Mailbox in one step, so that a store that rolled back gets again what it lost.
+ *
+ * Where the dlq no longer holds the stored offset there is a *hole*: it is counted and told to the partition's clients
+ * as `lost`. What stood in it had any seqs below the end of the events topic (a diverted record comes after younger
+ * ones), so that end is the hole's upper bound.
+ */
+import { Clock, Effect, type Latch, Layer, Metric, Result } from "effect"
+import {
+  type AssignedPartition,
+  type Chunk,
+  chunkLimits,
+  type ClientId,
+  clientIdUnsafe,
+  decodePlacedBarrier,
+  EventLog,
+  isBarrier,
+  Journey,
+  Mailbox,
+  type MailboxRecord,
+  peekSeq,
+  PodChannel,
+  type PodId,
+  type PutOutcome,
+  Registry,
+  type Seq,
+  seqUnsafe,
+  Topics,
+} from "@nimbus/domain"
+import { type ReplayConsumerLimits, replayConsumerLimits } from "./Limits.ts"
+import * as Metrics from "./Metrics.ts"
+import { quarantine, type Refused } from "./Quarantine.ts"
+import { Instance } from "./Roles.ts"
+import { reportFailure, untilDone } from "./internal/Backoff.ts"
+import * as Behind from "./internal/Behind.ts"
+import * as Committer from "./internal/Committer.ts"
+import * as Workers from "./internal/Workers.ts"
+
+const role = "replay-consumer"
+
+/** Binds the mailboxes to this log, then carries each partition that is ours. Refuses a store of another log. */
+export const layer = Layer.effectDiscard(Effect.suspend(() => run(replayConsumerLimits)))
+
+/** The same with other bounds than the defaults. */
+export const layerWith = (limits: Partial<ReplayConsumerLimits>) =>
+  Layer.effectDiscard(run({ ...replayConsumerLimits, ...limits }))
+
+const run = Effect.fnUntraced(function* (limits: ReplayConsumerLimits) {
+  const topics = yield* Topics
+  yield* claim
+  yield* Effect.forkScoped(expire(limits))
+  yield* Workers.run({
+    role,
+    topic: topics.dlq,
+    limits,
+    worker: (partition, stopping) => carry(partition, stopping, limits),
+  })
+})
+
+const claim = Effect.gen(function* () {
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const mailbox = yield* Mailbox
+  const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
+  const ends = yield* Effect.forEach(partitions, (partition) => log.end(topics.events, partition), { concurrency: 16 })
+  yield* mailbox.claim({ incarnation: log.incarnation, partitions: log.partitions, ends })
+})
+
+/** The age limit of all mailboxes, now and then. */
+const expire = (limits: ReplayConsumerLimits) =>
+  Effect.gen(function* () {
+    const mailbox = yield* Mailbox
+    const removed = yield* mailbox.expire(yield* Clock.currentTimeMillis)
+    yield* Metric.update(Metrics.expired, removed)
+  }).pipe(
+    Effect.catch((error) => reportFailure("expire", error)),
+    Effect.andThen(Effect.sleep(limits.expire_every_ms)),
+    Effect.forever,
+  )
+
+/** One partition: reads from the stored offset, and again from wherever a put says that the store is now. */
+const carry = Effect.fnUntraced(function* (
+  assigned: AssignedPartition,
+  stopping: Latch.Latch,
+  limits: ReplayConsumerLimits,
+) {
+  const { partition } = assigned
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const mailbox = yield* Mailbox
+  const journey = yield* makeJourney
+  const committer = yield* Committer.make(assigned, limits)
+  const telling = Behind.make()
+  let stored = yield* mailbox.offset(partition)
+
+  const onChunk = (pace: Pace) =>
+    Effect.fnUntraced(function* (chunk: Chunk) {
+      const { clients, records, refused } = sort(chunk, journey)
+      yield* quarantine({ topic: topics.dlq, partition }, refused, { ...limits, chunk: chunkLimits })
+      const hole = chunk.from > (stored ?? 0) ? seqUnsafe(yield* log.end(topics.events, partition)) : undefined
+      if (hole !== undefined) yield* tellHole(stored, chunk, hole)
+      const put = mailbox.put(partition, { expected: stored, next: chunk.next, records, hole })
+      const outcome = yield* untilDone(put, "put", limits)
+      if (!isStored(outcome, chunk)) {
+        yield* Metric.update(Metrics.rewinds, 1)
+        yield* Effect.logWarning("goes on from where the mailboxes are", { expected: stored, stored: outcome.stored })
+        stored = outcome.stored
+        return false
+      }
+      stored = chunk.next
+      committer.offer(chunk.next)
+      yield* Metrics.countIn(role, chunk.records.length)
+      yield* Metrics.countOut("mailbox", records.length)
+      yield* telling.run(tell(clients, limits))
+      yield* pace(chunk)
+      return true
+    })
+
+  while (!stopping.isOpen()) {
+    const pace = yield* makePace((yield* assigned.committed) ?? 0, stopping, limits)
+    yield* Workers.forEachChunk(assigned.read(stored ?? "earliest"), stopping, onChunk(pace))
+  }
+  yield* telling.settled
+})
+
+/** A put that was taken though its answer got lost is found stored when it is made again. */
+const isStored = (outcome: PutOutcome, chunk: Chunk): outcome is Extract<PutOutcome, { _tag: "Stored" }> =>
+  outcome._tag === "Stored" || outcome.stored === chunk.next
+
+/** What a chunk holds: records to put and whose they are, and records that are none of ours. */
+const sort = (chunk: Chunk, journey: PutJourney) => {
+  const records: Array<MailboxRecord> = []
+  const refused: Array<Refused> = []
+  const clients = new Set<ClientId>()
+  for (const record of chunk.records) {
+    const { headers, key, timestamp, value } = record
+    const seq = peekSeq(value)
+    if (seq === undefined) {
+      refused.push({ record, reason: "no seq at the start of the record" })
+      continue
+    }
+    const placed = isBarrier(value) ? decodePlacedBarrier(value) : undefined
+    if (placed !== undefined && Result.isFailure(placed)) {
+      refused.push({ record, reason: placed.failure.reason })
+      continue
+    }
+    const clientId = clientIdUnsafe(key)
+    clients.add(clientId)
+    records.push({ clientId, seq, value, headers: journey(headers), timestamp })
+  }
+  return { records, refused, clients }
+}
+
+const tellHole = (stored: number | undefined, chunk: Chunk, hole: Seq): Effect.Effect<void> =>
+  Metric.update(Metrics.holes, 1).pipe(
+    Effect.andThen(
+      Effect.logError("the dlq has lost records before they were put: their clients are told", {
+        stored,
+        earliest: chunk.from,
+        below_seq: hole,
+      }),
+    ),
+  )
+
+/** One question to the registry for the clients of a chunk, one publish for each pod. Only a hint: failures are counted. */
+const tell = (clients: ReadonlySet<ClientId>, limits: ReplayConsumerLimits) =>
+  Effect.gen(function* () {
+    if (clients.size === 0) return
+    const registry = yield* Registry
+    const channel = yield* PodChannel
+    const asked = [...clients]
+    const pods = yield* registry.pods(asked)
+    const byPod = new Map<PodId, Array<{ readonly _tag: "Mail"; readonly clientId: ClientId }>>()
+    asked.forEach((clientId, i) => {
+      const pod = pods[i]
+      if (pod === undefined) return
+      const mail = byPod.get(pod)
+      if (mail === undefined) byPod.set(pod, [{ _tag: "Mail", clientId }])
+      else mail.push({ _tag: "Mail", clientId })
+    })
+    yield* Effect.forEach(
+      byPod,
+      ([pod, mail]) => Effect.andThen(channel.publish(pod, mail), Metrics.countOut("mail", mail.length)),
+      { concurrency: limits.pods_at_once, discard: true },
+    )
+  }).pipe(Effect.catch((error) => reportFailure("tell of mail", error)))
+
+/** Waits after a chunk. */
+type Pace = (chunk: Chunk) => Effect.Effect<void>
+
+/** Holds back below the offset that had been put once before: that far, the store is being rebuilt. */
+const makePace = (rebuildTo: number, stopping: Latch.Latch, limits: ReplayConsumerLimits): Effect.Effect<Pace> =>
+  Clock.clockWith((clock) =>
+    Effect.sync(() => {
+      let due_ms = clock.currentTimeMillisUnsafe()
+      return (chunk) =>
+        Effect.suspend(() => {
+          if (chunk.next > rebuildTo) return Effect.void
+          due_ms += (chunk.records.length * 1000) / limits.rebuild_records_per_second
+          const wait_ms = due_ms - clock.currentTimeMillisUnsafe()
+          return wait_ms < 1 ? Effect.void : Effect.raceFirst(Effect.sleep(wait_ms), stopping.await)
+        })
+    }),
+  )
+
+/** The step `put` on followed records; on any other it is one comparison. */
+type PutJourney = (headers: MailboxRecord["headers"]) => MailboxRecord["headers"]
+
+const makeJourney: Effect.Effect<PutJourney> = Effect.gen(function* () {
+  const clock = yield* Clock.clockWith(Effect.succeed)
+  const instance = yield* Instance
+  const step = (): Journey.JourneyStep => ({
+    time: clock.currentTimeMillisUnsafe(),
+    service: role,
+    instance,
+    step: "put",
+  })
+  return (headers) => Journey.append(headers, step)
+})

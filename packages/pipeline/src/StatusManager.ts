@@ -1,0 +1,107 @@
+/**
+ * The status manager: how many clients there are by status, and how far each topic's consumer is behind.
+ *
+ * It reads only. A client whose pod's lease is gone counts as OFFLINE, whatever its entry says. The lag of the results
+ * topic reads at least one for each partition that was ever used: a router's commit is that of the last record it is
+ * done with, not the one after. What can't be read keeps its last value, and is counted as a failure.
+ */
+import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
+import { EventLog, Registry, Status, Topics } from "@nimbus/domain"
+import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
+import * as Metrics from "./Metrics.ts"
+import { Groups } from "./Roles.ts"
+import { reportFailure } from "./internal/Backoff.ts"
+
+export interface StatusSnapshot {
+  /** When each part was last read, in ms since 1970; `undefined`: not yet. */
+  readonly clients_at_ms: number | undefined
+  readonly lag_at_ms: number | undefined
+  readonly clients: Readonly<Record<Status.StatusName, number>>
+  /** Records that the topic's consumer has not committed, over all partitions. */
+  readonly lag: Readonly<Record<"events" | "results" | "dlq", number>>
+}
+
+export class StatusManager extends Context.Service<
+  StatusManager,
+  {
+    /** As of the last refresh, at most `refresh_every_ms` ago while everything answers. */
+    readonly snapshot: Effect.Effect<StatusSnapshot>
+  }
+>()("@nimbus/pipeline/StatusManager") {
+  static readonly layer = Layer.effect(
+    StatusManager,
+    Effect.suspend(() => make(statusManagerLimits)),
+  )
+  static readonly layerWith = (limits: Partial<StatusManagerLimits>) =>
+    Layer.effect(StatusManager, make({ ...statusManagerLimits, ...limits }))
+}
+
+const make = Effect.fnUntraced(function* (limits: StatusManagerLimits) {
+  const snapshot = yield* Ref.make<StatusSnapshot>({
+    clients_at_ms: undefined,
+    lag_at_ms: undefined,
+    clients: { OFFLINE: 0, REPLAYING: 0, LIVE: 0 },
+    lag: { events: 0, results: 0, dlq: 0 },
+  })
+  const keep = <A, E, R>(
+    operation: string,
+    read: Effect.Effect<A, E, R>,
+    set: (last: StatusSnapshot, value: A, now_ms: number) => StatusSnapshot,
+  ) =>
+    read.pipe(
+      Effect.flatMap((value) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now_ms) => Ref.update(snapshot, (last) => set(last, value, now_ms))),
+      ),
+      Effect.catch((error) => reportFailure(operation, error)),
+    )
+  const refresh = Effect.andThen(
+    keep("count clients", countClients, (last, clients, now_ms) => ({ ...last, clients, clients_at_ms: now_ms })),
+    keep("measure lag", measureLag, (last, lag, now_ms) => ({ ...last, lag, lag_at_ms: now_ms })),
+  )
+  yield* refresh.pipe(
+    Effect.andThen(Effect.sleep(limits.refresh_every_ms)),
+    Effect.forever,
+    Effect.annotateLogs({ service: "status-manager" }),
+    Effect.forkScoped({ startImmediately: true }),
+  )
+  return StatusManager.of({ snapshot: Ref.get(snapshot) })
+})
+
+const countClients = Effect.gen(function* () {
+  const registry = yield* Registry
+  const livePods = new Set(yield* registry.livePods)
+  const clients = { OFFLINE: 0, REPLAYING: 0, LIVE: 0 }
+  yield* Stream.runForEachArray(registry.entries, (entries) =>
+    Effect.sync(() => {
+      for (const { status } of entries) clients[Status.seenWith(status, livePods)]++
+    }),
+  )
+  for (const name of ["OFFLINE", "REPLAYING", "LIVE"] as const) yield* Metrics.setClients(name, clients[name])
+  return clients
+})
+
+const measureLag = Effect.gen(function* () {
+  const topics = yield* Topics
+  const groups = yield* Groups
+  const lag = {
+    events: yield* lagOf(topics.events, groups["event-consumer"]),
+    results: yield* lagOf(topics.results, groups["result-consumer"]),
+    dlq: yield* lagOf(topics.dlq, groups["replay-consumer"]),
+  }
+  for (const name of ["events", "results", "dlq"] as const) yield* Metrics.setLag(name, lag[name])
+  return lag
+})
+
+/** Over all partitions. A group that never committed is behind by all that is retained. */
+const lagOf = Effect.fnUntraced(function* (topic: string, group: string) {
+  const log = yield* EventLog
+  const ofPartition = (partition: number) =>
+    Effect.gen(function* () {
+      const earliest = yield* log.earliest(topic, partition)
+      const committed = (yield* log.committed(topic, group, partition)) ?? earliest
+      return Math.max(0, (yield* log.end(topic, partition)) - Math.max(committed, earliest))
+    })
+  const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
+  const lags = yield* Effect.forEach(partitions, ofPartition, { concurrency: 8 })
+  return lags.reduce((sum, one) => sum + one, 0)
+})
