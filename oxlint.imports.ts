@@ -28,6 +28,10 @@ const otherAdapters = {
   regex: String.raw`^\.\./(.*/)?[^/.]+/`,
   message: "Adapters don't import each other: what they share lies beside them.",
 }
+const nodeSide = {
+  regex: String.raw`^\.\.?/(.*/)?(node\.ts|FileMemory\.ts|node/|command/)`,
+  message: "Browsers run this: it can't import what is for Node.",
+}
 const adapters = { group: ["@nimbus/adapters", "@nimbus/adapters/**"], message: "Only main.ts names adapters." }
 
 /** Refuses everything but the own package's files, effect and these. */
@@ -67,9 +71,9 @@ export default defineConfig({
     refuse("packages/pipeline/src/**", suites, only(domain, pipelineOnly)),
     refuse(["packages/pipeline/src/testing/**", "packages/pipeline/src/**/*.test.ts"], only(testing, pipelineOnly)),
 
-    refuse("packages/client/src/**", suites, only(domain, clientOnly)),
+    refuse("packages/client/src/**", suites, nodeSide, only(domain, clientOnly)),
     refuse(
-      ["packages/client/src/node.ts", "packages/client/src/node/**"],
+      ["packages/client/src/{node,FileMemory}.ts", "packages/client/src/{node,command}/**"],
       suites,
       only([...domain, ...node], clientOnly),
     ),

@@ -27,6 +27,7 @@ const allowed = (where: string, specifier: string): Case => ({ where, code: from
 const domainOnly = "domain imports effect: no I/O, no other package."
 const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
 const clientOnly = "client imports domain and effect: it runs in browsers too."
+const nodeSide = "Browsers run this: it can't import what is for Node."
 const gatewayOnly = "gateway imports domain, effect and the platform, and a door its own library."
 const adapterOnly = "An adapter imports domain, effect and its one client library."
 const doors = "Doors don't import each other, and what they stand on imports none."
@@ -67,7 +68,12 @@ const cases: ReadonlyArray<Case> = [
 
   allowed("packages/client/src/x.ts", "@nimbus/domain"),
   allowed("packages/client/src/node.ts", "node:fs/promises"),
+  allowed("packages/client/src/node/x.ts", "../FileMemory.ts"),
+  allowed("packages/client/src/command/x.ts", "node:fs"),
   refused("packages/client/src/x.ts", "node:fs", clientOnly),
+  refused("packages/client/src/x.ts", "./node.ts", nodeSide),
+  refused("packages/client/src/x.ts", "./FileMemory.ts", nodeSide),
+  refused("packages/client/src/x.ts", "./command/Progress.ts", nodeSide),
   refused("packages/client/src/x.ts", "ws", clientOnly),
   refused("packages/client/src/node/x.ts", "ws", clientOnly),
   refused("packages/client/src/x.test.ts", "@nimbus/gateway", clientOnly),
