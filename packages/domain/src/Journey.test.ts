@@ -1,0 +1,52 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import * as Journey from "./Journey.ts"
+
+const Steps = Schema.NonEmptyArray(Journey.JourneyStep)
+const notOurs = Schema.Union([
+  Schema.Literals([
+    "",
+    "[",
+    "null",
+    "{}",
+    "[1]",
+    `[{"time":1}]`,
+    `[{"time":1.5,"service":"s","instance":"i","step":"sent"}]`,
+  ]),
+  Schema.String,
+])
+
+const accepted: Journey.JourneyStep = { time: 1, service: "gateway", instance: "p1", step: "accepted" }
+
+describe("Journey", () => {
+  it.effect.prop("the steps appended to a followed record are read back in order", [Steps], ([[first, ...rest]]) =>
+    Effect.sync(() => {
+      let headers = Journey.follow(first)
+      for (const step of rest) headers = Journey.append(headers, () => step) ?? {}
+      assert.deepStrictEqual(Journey.steps(headers), JSON.parse(JSON.stringify([first, ...rest])))
+    }),
+  )
+
+  it.effect.prop("a header that is not ours reads as no steps, and can be followed on", [notOurs], ([text]) =>
+    Effect.sync(() => {
+      const headers = { [Journey.header]: text }
+      assert.deepStrictEqual(Journey.steps(headers), [])
+      assert.deepStrictEqual(Journey.steps(Journey.append(headers, () => accepted)), [accepted])
+    }),
+  )
+
+  it("a record that nobody follows stays as it is, and its step is not even made", () => {
+    const unmade = () => assert.fail("a step was made")
+    const foreign = { traceparent: "00-1-2-00" }
+    assert.isUndefined(Journey.append(undefined, unmade))
+    assert.strictEqual(Journey.append(foreign, unmade), foreign)
+    assert.isFalse(Journey.isFollowed(foreign))
+    assert.deepStrictEqual(Journey.steps(foreign), [])
+  })
+
+  it("leaves the headers of others alone", () => {
+    const headers = Journey.append({ ...Journey.follow(accepted), traceparent: "00-1-2-00" }, () => accepted)
+    assert.strictEqual(headers?.["traceparent"], "00-1-2-00")
+    assert.strictEqual(Journey.steps(headers).length, 2)
+  })
+})
