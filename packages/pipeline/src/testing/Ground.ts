@@ -234,9 +234,9 @@ export const message = (clientId: string, id: string, data: string): LogRecord =
   key: clientId,
   value: encode({ type: "message", id: EventId.make(id), name: "news", data }),
 })
-export const barrier = (clientId: string, epoch: number): LogRecord => ({
+export const barrier = (clientId: string, epoch: number, to: PodId = pod): LogRecord => ({
   key: clientId,
-  value: encode({ type: "barrier", epoch: Epoch.make(epoch), pod }),
+  value: encode({ type: "barrier", epoch: Epoch.make(epoch), pod: to }),
 })
 export const result = (clientId: string, seq: number): LogRecord => ({
   key: clientId,

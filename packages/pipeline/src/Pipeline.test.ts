@@ -1,0 +1,191 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Queue, Schedule, Scope, Stream } from "effect"
+import {
+  AckChannel,
+  type ClientId,
+  Epoch,
+  type EventLog,
+  Handlers,
+  type Item,
+  Mailbox,
+  type Output,
+  PodChannel,
+  PodId,
+  Registry,
+  Session,
+  sessionLimits,
+  start as beginning,
+  Topics,
+} from "@nimbus/domain"
+import * as Pipeline from "./Pipeline.ts"
+import { StatusManager } from "./StatusManager.ts"
+import { append, barrier, client, event, eventually, onGround, start, summary } from "./testing/Ground.ts"
+
+const soon = { backoff_min_ms: 1, backoff_max_ms: 10, commit_every_ms: 1, shutdown_timeout_ms: 50 }
+
+const pipeline = Pipeline.layer({
+  eventConsumer: soon,
+  resultConsumer: { ...soon, tick_ms: 10 },
+  replayConsumer: soon,
+  statusManager: { refresh_every_ms: 5 },
+}).pipe(Layer.provide(Handlers.layer(Handlers.samples)))
+
+/** A client with a memory, as the SDK is: what it has seen survives its connections. */
+class Client {
+  readonly clientId: ClientId
+  readonly seen: Array<Item> = []
+  isLive = false
+
+  constructor(name: string) {
+    this.clientId = client(name)
+  }
+}
+
+/**
+ * One connection by hand: a pod of its own for one client, which acknowledges all that it gets at once. It is what a
+ * gateway does around `Session`, without a socket. Closing the scope is the cut of a cable: nobody is told.
+ */
+const connect = Effect.fnUntraced(function* (to: Client, podName: string) {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const pod = PodId.make(podName)
+  const mailbox = yield* Mailbox
+  const registry = yield* Registry
+  const acks = yield* AckChannel
+  const { events } = yield* Topics
+  yield* registry.lease(pod, 60_000)
+  const epoch = yield* registry.connect(to.clientId, pod, Epoch.make(1))
+  const after = to.seen.at(-1)?.seq ?? beginning
+  const session = new Session({ clientId: to.clientId, epoch, pod, after, limits: sessionLimits })
+  const work = yield* Queue.unbounded<Output>()
+
+  const carryOut = () => {
+    for (const output of session.take()) {
+      if (output._tag !== "Deliver") {
+        Queue.offerUnsafe(work, output)
+        continue
+      }
+      to.seen.push(...output.items)
+      session.ack(output.items.at(-1)!.seq)
+      carryOut()
+    }
+    to.isLive = session.status === "LIVE"
+  }
+  const perform = (output: Output): Effect.Effect<unknown, unknown, EventLog> => {
+    switch (output._tag) {
+      case "Read":
+        return mailbox.page(to.clientId, output.after, output.limit).pipe(Effect.map((page) => session.page(page)))
+      case "PublishBarrier":
+        return append(events, barrier(to.clientId, epoch, pod))
+      case "Ack":
+        return acks.publish(0, [{ _tag: "Ack", clientId: to.clientId, seq: output.seq }])
+      case "Nack":
+        return acks.publish(0, [{ _tag: "Nack", clientId: to.clientId }])
+      case "Trim":
+        return mailbox.ack([{ clientId: to.clientId, seq: output.seq }])
+      default:
+        return Effect.void
+    }
+  }
+  const pushes = yield* (yield* PodChannel).subscribe(pod).pipe(Scope.provide(scope))
+  const hear = Stream.runForEach(pushes, (batch) =>
+    Effect.sync(() => {
+      for (const message of batch) {
+        if (message._tag === "Push") session.push(message)
+        else session.mail()
+      }
+      carryOut()
+    }),
+  )
+  const act = Queue.take(work).pipe(
+    Effect.flatMap(perform),
+    Effect.tap(() => Effect.sync(carryOut)),
+    Effect.forever,
+  )
+  const tick = Effect.sync(() => {
+    session.tick()
+    carryOut()
+  }).pipe(Effect.repeat(Schedule.spaced(5)))
+  carryOut()
+  yield* Effect.forEach([hear, act, tick], (effect) => Effect.forkIn(effect, scope))
+  return { cut: Scope.close(scope, Exit.void) }
+})
+
+/** What the clients should have seen, by what they sent. */
+const squares = (numbers: ReadonlyArray<number>) => numbers.map((n) => `e${n} ${n * n}`)
+const seenBy = (one: Client) =>
+  one.seen.map((item) => {
+    const { id, says } = summary(item)
+    return `${id} ${(says as { readonly result: number }).result}`
+  })
+
+const run = Effect.fnUntraced(function* () {
+  const { events } = yield* Topics
+  const clients = [new Client("a"), new Client("b"), new Client("c")]
+  const sent: Array<number> = []
+  const send = Effect.fnUntraced(function* (n: number) {
+    for (let i = 0; i < n; i++) {
+      const number = sent.length
+      sent.push(number)
+      yield* append(events, ...clients.map(({ clientId }) => event(clientId, `e${number}`, "sq", { number })))
+    }
+  })
+  const [a, b, c] = clients as [Client, Client, Client]
+  const isLive = (one: Client) => eventually(`${one.clientId} is LIVE`, () => one.isLive)
+  const has = (one: Client, n: number) => eventually(`${one.clientId} has ${n}`, () => one.seen.length === n)
+  return { a, b, c, send, sent, isLive, has }
+})
+
+describe("Pipeline", () => {
+  it.live("every client sees each of its results once and in order, through cuts and a crash of the pipeline", () =>
+    Effect.gen(function* () {
+      const { a, b, c, has, isLive, send, sent } = yield* run()
+      const first = yield* start(pipeline)
+      yield* connect(a, "pod-a1")
+      const bCable = yield* connect(b, "pod-b1")
+      yield* isLive(a)
+      yield* isLive(b)
+      // Live for a and b; c was never here.
+      yield* send(50)
+      yield* has(a, 50)
+      yield* has(b, 50)
+      // b's cable is cut in the middle of it all.
+      yield* bCable.cut
+      yield* send(50)
+      yield* has(a, 100)
+      // The pipeline goes down with things in its hands; events go on coming in.
+      yield* first.stop
+      yield* send(50)
+      yield* start(pipeline)
+      yield* connect(b, "pod-b2")
+      yield* connect(c, "pod-c1")
+      yield* send(50)
+      for (const one of [a, b, c]) {
+        yield* has(one, 200)
+        yield* isLive(one)
+        assert.deepStrictEqual(seenBy(one), squares(sent))
+      }
+      // All of them are on the live path again.
+      yield* send(1)
+      for (const one of [a, b, c]) yield* has(one, 201)
+    }).pipe(onGround()),
+  )
+
+  it.live("with nothing under way the lag of events and dlq is zero, that of results at most one", () =>
+    Effect.gen(function* () {
+      const { a, has, send } = yield* run()
+      const snapshot = Effect.flatMap(StatusManager, (manager) => manager.snapshot)
+      yield* Effect.gen(function* () {
+        yield* connect(a, "pod-a1")
+        yield* send(20)
+        yield* has(a, 20)
+        yield* eventually(
+          "no lag",
+          Effect.map(snapshot, ({ lag, lag_at_ms }) => {
+            return lag_at_ms !== undefined && lag.events === 0 && lag.results === 1 && lag.dlq === 0
+          }),
+        )
+        assert.deepStrictEqual((yield* snapshot).clients, { OFFLINE: 0, REPLAYING: 1, LIVE: 0 })
+      }).pipe(Effect.provide(pipeline))
+    }).pipe(onGround()),
+  )
+})
