@@ -1,1 +1,2 @@
-export {}
+/** What the client offers on Node alone. */
+export { layerFile } from "./FileMemory.ts"

@@ -1,0 +1,162 @@
+/**
+ * The client's memory in a file, for programs that must not forget across a crash of the machine.
+ *
+ * ```
+ *   <directory>/<client id>.memory      {"last":-1,…}                         the whole, as of the last rewrite
+ *                                       [{"_tag":"Sent",…}]                   one line for each save since
+ *                                       [{"_tag":"Settled",…},{"_tag":…}]
+ * ```
+ *
+ * A save appends one line and syncs it to disk: it succeeds once the disk has it. When the lines outgrow what they
+ * add up to, the file is rewritten beside and put in place by a rename, synced before and after: at any moment the
+ * name holds the old file or the new one, whole.
+ *
+ * A line that a crash cut short is the last one; its save had not succeeded, and it is dropped. Any other line that
+ * can't be read is `MemoryCorrupt`. One process uses a directory's client at a time.
+ */
+import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import type { ClientId } from "@nimbus/domain"
+import { Effect, Layer, Result, Schema } from "effect"
+import { MemoryCorrupt, MemoryUnavailable } from "./Errors.ts"
+import {
+  apply,
+  Change,
+  ClientMemory,
+  decodeStored,
+  empty,
+  encodeStored,
+  type Ledger,
+  toLedger,
+  toRemembered,
+} from "./Memory.ts"
+
+/** A file is rewritten when it is larger than this and than twice what it was after the last rewrite. */
+const rewriteAbove_bytes = 256 * 1024
+
+/** Keeps each client in a file of its own in `directory`, which is made if it is not there. */
+export const layerFile = (directory: string): Layer.Layer<ClientMemory> =>
+  Layer.effect(
+    ClientMemory,
+    Effect.gen(function* () {
+      const journals = new Map<ClientId, Journal>()
+      yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all(Array.from(journals.values(), close))))
+
+      const load = Effect.fn("FileMemory.load")(function* (clientId: ClientId) {
+        const known = journals.get(clientId)
+        if (known !== undefined) return toRemembered(known.ledger)
+        const path = join(directory, `${encodeURIComponent(clientId)}.memory`)
+        const ledger = yield* Effect.fromResult(readAll(path, yield* io("load", () => textOf(path))))
+        yield* io("load", () => mkdir(directory, { recursive: true }))
+        journals.set(clientId, { path, ledger, ...(yield* io("load", () => place(path, ledger))) })
+        return toRemembered(ledger)
+      })
+      // After a failed save the file may end in half a line: only `load` makes it whole again.
+      const forget = (clientId: ClientId, journal: Journal) =>
+        Effect.suspend(() => {
+          journals.delete(clientId)
+          return Effect.promise(() => close(journal))
+        })
+      const save = (clientId: ClientId, changes: ReadonlyArray<Change>) =>
+        Effect.suspend(() => {
+          const journal = journals.get(clientId)
+          if (journal === undefined) return Effect.fail(unavailable("save", "saved before it was loaded"))
+          return Effect.tapError(
+            io("save", () => append(journal, changes)),
+            () => forget(clientId, journal),
+          )
+        })
+      return ClientMemory.of({ load, save })
+    }),
+  )
+
+interface Journal {
+  readonly path: string
+  readonly ledger: Ledger
+  handle: FileHandle
+  size_bytes: number
+  /** What the file had after it was last rewritten. */
+  whole_bytes: number
+}
+
+const unavailable = (operation: "load" | "save", cause: unknown) => new MemoryUnavailable({ operation, cause })
+
+const io = <A>(operation: "load" | "save", run: () => Promise<A>): Effect.Effect<A, MemoryUnavailable> =>
+  Effect.tryPromise({ try: run, catch: (cause) => unavailable(operation, cause) })
+
+const close = (journal: Journal): Promise<void> => journal.handle.close()
+
+/** No file is an empty one. */
+const textOf = async (path: string): Promise<string> => {
+  try {
+    return await readFile(path, "utf8")
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return ""
+    throw error
+  }
+}
+
+/** Changes are plain JSON: they are their own encoding, which `load` checks by schema. */
+const append = async (journal: Journal, changes: ReadonlyArray<Change>): Promise<void> => {
+  for (const change of changes) apply(journal.ledger, change)
+  if (journal.size_bytes > Math.max(rewriteAbove_bytes, 2 * journal.whole_bytes)) {
+    const before = journal.handle
+    Object.assign(journal, await place(journal.path, journal.ledger))
+    return before.close()
+  }
+  const line = Buffer.from(`${JSON.stringify(changes)}\n`)
+  await journal.handle.appendFile(line)
+  await journal.handle.datasync()
+  journal.size_bytes += line.length
+}
+
+/** Puts a file of the whole in place, durably; answers it open for appending. */
+const place = async (path: string, ledger: Ledger) => {
+  const whole = Buffer.from(`${encodeStored(toRemembered(ledger))}\n`)
+  const beside = `${path}.new`
+  const handle = await open(beside, "w", 0o600)
+  try {
+    await handle.writeFile(whole)
+    await handle.sync()
+    await rename(beside, path)
+    await syncDirectory(dirname(path))
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+  return { handle, size_bytes: whole.length, whole_bytes: whole.length }
+}
+
+/** A rename is on disk when its directory is. */
+const syncDirectory = async (path: string): Promise<void> => {
+  const directory = await open(path, "r")
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+const decodeChanges = Schema.decodeResult(Schema.fromJsonString(Schema.Array(Change)))
+
+/** Adds the lines up. The first was put in place whole; the last counts only if it can be read and ends in a newline. */
+const readAll = (path: string, text: string): Result.Result<Ledger, MemoryCorrupt> => {
+  if (text === "") return Result.succeed(toLedger(empty))
+  const [first = "", ...lines] = text.split("\n")
+  const stored = decodeStored(first)
+  if (Result.isFailure(stored)) return corrupt(path, 1, stored.failure.message)
+  const ledger = toLedger(stored.success)
+  const afterLastNewline = lines.pop()
+  for (const [i, line] of lines.entries()) {
+    const changes = decodeChanges(line)
+    if (Result.isFailure(changes)) {
+      if (i === lines.length - 1 && afterLastNewline === "") break
+      return corrupt(path, i + 2, changes.failure.message)
+    }
+    for (const change of changes.success) apply(ledger, change)
+  }
+  return Result.succeed(ledger)
+}
+
+const corrupt = (path: string, line: number, reason: string) =>
+  Result.fail(new MemoryCorrupt({ place: `${path}, line ${line}`, reason }))
