@@ -54,9 +54,9 @@ describe("Frames", () => {
     ([frame]) =>
       Effect.sync(() => {
         const text = JSON.stringify(frame)
-        const parsed = Frames.parseServerFrame(text)
-        assert.deepStrictEqual(parsed, decodeServerFrame(JSON.parse(text)))
-        assert.deepStrictEqual(Result.getOrUndefined(parsed), JSON.parse(text))
+        const parsed = Result.getOrThrow(Frames.parseServerFrame(text))
+        assert.deepStrictEqual(parsed, Result.getOrThrow(decodeServerFrame(JSON.parse(text))))
+        assert.deepStrictEqual(parsed, JSON.parse(text))
       }),
   )
 

@@ -1,6 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
-import { decodeEvent, EventRecord } from "./Records.ts"
+import { Seq } from "./Ids.ts"
+import {
+  Barrier,
+  decodeEvent,
+  decodePlacedBarrier,
+  decodeResult,
+  encode,
+  encodePlacedBarrier,
+  encodeResult,
+  EventRecord,
+  isBarrier,
+  peekSeq,
+  PlacedBarrier,
+  Result as ResultRecord,
+} from "./Records.ts"
 
 const encoder = new TextEncoder()
 const bytes = (u: unknown): Uint8Array => encoder.encode(JSON.stringify(u))
@@ -28,6 +42,22 @@ const AtTheEdge = Schema.Struct({
   name: edges,
   data: Schema.Json,
 })
+
+/** Of any number of digits. */
+const anySeq = Schema.Union([
+  Seq,
+  Schema.Literals([0, 9, 10, 2 ** 32, 2 ** 53 - 2, 2 ** 53 - 1]).pipe(Schema.decodeTo(Seq)),
+])
+
+/** Some bytes of a record taken out and others put in. */
+const Damage = Schema.Struct({
+  at: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })),
+  gone: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 })),
+  put: Schema.Union([Schema.Literals(["", "1", "-", ".", "e3", " ", ",", `"`, "b", `"b`, "}"]), Schema.String]),
+})
+
+const damaged = (value: Uint8Array, { at, gone, put }: typeof Damage.Type): Uint8Array =>
+  new Uint8Array([...value.slice(0, at), ...encoder.encode(put), ...value.slice(at + gone)])
 
 describe("Records", () => {
   it.effect.prop(
@@ -61,4 +91,82 @@ describe("Records", () => {
     const decoded = decodeEvent(value)
     assert.isTrue(Result.isFailure(decoded) && decoded.failure.reason.length > 0)
   })
+
+  it.effect.prop("an event, a message or a barrier is read back as what was written", [EventRecord], ([record]) =>
+    Effect.sync(() => assert.deepStrictEqual(Result.getOrThrow(decodeEvent(encode(record))), asJson(record))),
+  )
+
+  it.effect.prop("a result is read back with its data or its error, and null for no data", [ResultRecord], ([result]) =>
+    Effect.sync(() => {
+      const { data = null, error, id, name, seq } = result
+      const expected = error === undefined ? { seq, id, name, data } : { seq, id, name, error }
+      assert.deepStrictEqual(Result.getOrThrow(decodeResult(encodeResult(result))), asJson(expected))
+    }),
+  )
+
+  it.effect.prop("a barrier on its way is read back as what was written", [Seq, Barrier], ([seq, { epoch, pod }]) =>
+    Effect.sync(() => {
+      const decoded = Result.getOrThrow(decodePlacedBarrier(encodePlacedBarrier(seq, { epoch, pod })))
+      assert.deepStrictEqual(decoded, { seq, barrier: { epoch, pod } })
+    }),
+  )
+
+  describe("a peek at the first bytes", () => {
+    it.effect.prop("gives the seq of any result, and that it is no barrier", [anySeq, ResultRecord], ([seq, result]) =>
+      Effect.sync(() => {
+        const value = encodeResult({ ...result, seq })
+        assert.strictEqual(peekSeq(value), seq)
+        assert.isFalse(isBarrier(value))
+      }),
+    )
+
+    it.effect.prop("gives the seq of any barrier, and that it is one", [anySeq, Barrier], ([seq, barrier]) =>
+      Effect.sync(() => {
+        const value = encodePlacedBarrier(seq, barrier)
+        assert.strictEqual(peekSeq(value), seq)
+        assert.isTrue(isBarrier(value))
+      }),
+    )
+
+    it.effect.prop(
+      "never contradicts the full decoders, whatever happened to the bytes",
+      [Schema.Union([ResultRecord, PlacedBarrier]), Schema.Array(Damage).check(Schema.isMinLength(1))],
+      ([record, damages]) =>
+        Effect.sync(() => {
+          const whole = "barrier" in record ? encodePlacedBarrier(record.seq, record.barrier) : encodeResult(record)
+          const value = damages.reduce(damaged, whole)
+          const peeked = peekSeq(value)
+          if (peeked === undefined) return
+          const result = decodeResult(value)
+          const barrier = decodePlacedBarrier(value)
+          if (Result.isSuccess(result)) assert.deepStrictEqual([peeked, isBarrier(value)], [result.success.seq, false])
+          if (Result.isSuccess(barrier)) assert.deepStrictEqual([peeked, isBarrier(value)], [barrier.success.seq, true])
+        }),
+      { arbitrary: { runs: 1_000 } },
+    )
+
+    it.effect.prop("gives nothing for bytes that are not ours", [Schema.Uint8Array], ([value]) =>
+      Effect.sync(() => assert.isUndefined(peekSeq(value))),
+    )
+
+    it.each([
+      ["nothing", ""],
+      ["the prefix alone", `{"seq":`],
+      ["no digits", `{"seq":,"id":"e1"}`],
+      ["digits alone", `{"seq":12`],
+      ["a seq cut off from what follows", `{"seq":12,`],
+      ["a negative seq", `{"seq":-1,"id":"e1","name":"sq"}`],
+      ["half a seq", `{"seq":1.5,"id":"e1","name":"sq"}`],
+      ["a seq that is no safe integer", `{"seq":9007199254740992,"id":"e1","name":"sq"}`],
+      ["a seq of very many digits", `{"seq":00000000000000001,"id":"e1","name":"sq"}`],
+      ["a seq in quotes", `{"seq":"12","id":"e1","name":"sq"}`],
+      ["another first field", `{"id":"e1","seq":12,"name":"sq"}`],
+      ["another spelling", `{ "seq": 12, "id": "e1" }`],
+    ])("gives no seq for %s", (_, text) => {
+      assert.isUndefined(peekSeq(encoder.encode(text)))
+    })
+  })
 })
+
+/** As JSON writes it: -0 is 0. */
+const asJson = (u: unknown): unknown => JSON.parse(JSON.stringify(u))
