@@ -24,11 +24,11 @@ const layerIn = (directory: string, options: LmdbMailbox.MailboxOptions = {}) =>
 const layerTemporary = (options: LmdbMailbox.MailboxOptions) =>
   Layer.unwrap(Effect.map(temporaryDirectory, (directory) => layerIn(directory, options)))
 
-mailboxSuite("Mailbox on LMDB", (limits) => layerTemporary({ limits }))
+mailboxSuite("Mailbox on LMDB", (limits) => layerTemporary({ limits }), { runs: 50 })
 
 /** So small that every mailbox has many blocks, and nearly every step crosses some. */
 const tiny = { ...mailboxStorageLimits, block_bytes: 150, merge_bytes: 80, waiting_acks: 1, step_clients: 1 }
-mailboxSuite("Mailbox on LMDB in tiny blocks", (limits) => layerTemporary({ limits, storage: tiny }), { runs: 300 })
+mailboxSuite("Mailbox on LMDB in tiny blocks", (limits) => layerTemporary({ limits, storage: tiny }), { runs: 150 })
 
 const log = { incarnation: Incarnation.make("log-1"), partitions: 1, ends: [1e9] }
 const client = ClientId.make("c1")
@@ -59,6 +59,19 @@ describe("MailboxAcks", () => {
       yield* TestClock.adjust("50 millis")
       assert.strictEqual(yield* storedAck, 7)
       yield* mailbox.ack(ack(9))
+      yield* TestClock.adjust("50 millis")
+      assert.strictEqual(yield* storedAck, 9)
+    }).pipe(Effect.provide(layerTemporary({}))),
+  )
+
+  it.effect("are not forgotten when they come while an older one is being written", () =>
+    Effect.gen(function* () {
+      const mailbox = yield* claimed
+      yield* mailbox.ack(ack(7))
+      yield* TestClock.adjust("50 millis")
+      yield* mailbox.ack(ack(9))
+      assert.strictEqual(yield* storedAck, 7)
+      assert.strictEqual((yield* mailbox.stats(client)).acked, 9)
       yield* TestClock.adjust("50 millis")
       assert.strictEqual(yield* storedAck, 9)
     }).pipe(Effect.provide(layerTemporary({}))),

@@ -20,10 +20,9 @@ describe("MailboxBlock", () => {
   })
 
   it("begins a block where the size is reached, and gives a larger record one of its own", () => {
-    const records = [kept(1), kept(2), kept(3, 3, "x".repeat(500)), kept(4), kept(5), kept(6), kept(7)]
-    const [a, b, c, d, e, f, g] = records
-    const blocks = pack(records, 100)
-    assert.deepStrictEqual(unpacked(blocks), [[a, b], [c], [d, e, f], [g]])
+    const large = kept(3, 3, "x".repeat(500))
+    const blocks = pack([kept(1), kept(2), large, kept(4), kept(5), kept(6), kept(7)], 100)
+    assert.deepStrictEqual(unpacked(blocks), [[kept(1), kept(2)], [large], [kept(4), kept(5), kept(6)], [kept(7)]])
     assert.deepStrictEqual(
       blocks.map(({ bytes }) => bytes.length <= 100),
       [true, false, true, true],
@@ -31,19 +30,9 @@ describe("MailboxBlock", () => {
   })
 
   it("begins a block where a seq or a time is too far from the first", () => {
-    const records = [
-      kept(1, 0),
-      kept(2 ** 32, 0),
-      kept(2 ** 32 + 1, 0),
-      kept(2 ** 53 - 1, 0),
-      kept(2 ** 53 - 1, 2 ** 40),
-    ]
-    assert.deepStrictEqual(unpacked(pack(records, 1_000)), [
-      records.slice(0, 2),
-      [records[2]],
-      [records[3]],
-      [records[4]],
-    ])
+    const far = [kept(2 ** 32 + 1, 0), kept(2 ** 53 - 2, 0), kept(2 ** 53 - 1, 2 ** 40)]
+    const blocks = pack([kept(1, 0), kept(2 ** 32, 0), ...far], 1_000)
+    assert.deepStrictEqual(unpacked(blocks), [[kept(1, 0), kept(2 ** 32, 0)], ...far.map((record) => [record])])
   })
 
   it("goes on from a block before, if the next record fits", () => {
