@@ -15,7 +15,8 @@ import {
 } from "@nimbus/domain"
 import { Gateway, type HttpOptions } from "@nimbus/gateway"
 import { Pipeline } from "@nimbus/pipeline"
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
+import { HttpServer } from "effect/http"
 import * as Claim from "./Claim.ts"
 
 const soft = Layer.mergeAll(
@@ -42,3 +43,6 @@ export const layerMemory = (options: HttpOptions = { host: "127.0.0.1", port: 0 
     Layer.provideMerge(Layer.mergeAll(memory, soft)),
     Layer.provideMerge(Topics.layerDefault),
   )
+
+/** Where clients of this process connect to. */
+export const url = HttpServer.addressFormattedWith((address) => Effect.succeed(address.replace(/^http/, "ws")))
