@@ -81,6 +81,8 @@ export class Session {
   private ticksSinceRead = 0
   private barrier: { age_ticks: number; timeout_ticks: number } | undefined = undefined
   private toldHole: Cursor = start
+  /** The lowest ack that proves that the client knows of the last loss; `undefined` once it came. */
+  private lossProof: number | undefined = undefined
   private outputs: Array<Output> = []
   private delivering: Array<Item> | undefined = undefined
 
@@ -149,7 +151,7 @@ export class Session {
     this.readOn()
   }
 
-  /** The page could not be read. The next tick tries again. */
+  /** The page could not be read. The next tick tries again; while LIVE, the sweep. */
   pageFailed(): void {
     this.reading = false
     this.more = true
@@ -166,7 +168,8 @@ export class Session {
     if (this.opening || seq > this.delivered) return false
     if (seq <= this.acked) return true
     this.window.acknowledge(seq)
-    this.acknowledge(this.window.results === 0 ? this.delivered : seq)
+    if (this.lossProof !== undefined && seq >= this.lossProof) this.lossProof = undefined
+    this.acknowledge(this.isAllAcknowledged ? this.delivered : seq)
     this.tryHeld()
     this.readOn()
     return true
@@ -207,13 +210,15 @@ export class Session {
 
   /** What retention removed is told, never passed over in silence. */
   private passLosses(page: Page): void {
-    if (page.hole > this.toldHole && page.hole > this.delivered) {
+    if (page.hole > this.toldHole && page.hole - 1 > this.delivered) {
       this.toldHole = page.hole
+      this.lossProof = this.delivered + 1
       this.emit({ _tag: "Lost", after: this.delivered, upTo: undefined })
     }
     if (page.floor > this.delivered) {
+      this.lossProof = page.floor
       this.emit({ _tag: "Lost", after: this.delivered, upTo: seqUnsafe(page.floor) })
-      this.moveTo(page.floor)
+      this.delivered = page.floor
     }
   }
 
@@ -234,7 +239,8 @@ export class Session {
   private passBarrier(item: Item): void {
     const placed = Result.getOrThrow(decodePlacedBarrier(item.value))
     this.fallBack()
-    this.moveTo(item.seq)
+    this.delivered = item.seq
+    if (this.isAllAcknowledged) this.acknowledge(item.seq)
     if (placed.barrier.epoch === this.epoch && placed.barrier.pod === this.pod) {
       this.barrier = undefined
       this.move(Step.cases.GoLive.make({ epoch: this.epoch, pod: this.pod }))
@@ -255,10 +261,12 @@ export class Session {
     this.delivering.push(item)
   }
 
-  /** Passes over what is no result: a barrier, or a range that is lost. */
-  private moveTo(seq: Cursor): void {
-    this.delivered = seq
-    if (this.window.results === 0) this.acknowledge(seq)
+  /**
+   * Whether nothing that was sent awaits its ack, a loss included: to acknowledge a loss that went into a dead socket
+   * would be to pass over it in silence.
+   */
+  private get isAllAcknowledged(): boolean {
+    return this.window.results === 0 && this.lossProof === undefined
   }
 
   private acknowledge(seq: Cursor): void {
@@ -268,11 +276,10 @@ export class Session {
   }
 
   private hold(push: Push): void {
-    const isGap = !this.opening && push.prev > this.delivered
     if (!this.held.add(push)) {
       this.emit({ _tag: "Nack" })
       this.lookForMail()
-    } else if (isGap) this.lookForMail()
+    } else if (!this.opening && push.prev > this.held.before(push.seq, this.delivered)) this.lookForMail()
   }
 
   private lookForMail(): void {
@@ -285,10 +292,17 @@ export class Session {
   private tryHeld(): void {
     for (;;) {
       const push = this.held.next(this.delivered)
-      if (push === undefined || push.prev > this.delivered || !this.mayDeliver()) return
+      if (push === undefined) return
+      if (push.prev > this.delivered) return this.meetGap()
+      if (!this.mayDeliver()) return
       this.held.remove()
       this.deliver(push)
     }
+  }
+
+  /** A gap that was there before the session went LIVE, or that came into view only now. */
+  private meetGap(): void {
+    if (this.state._tag === "LIVE") this.lookForMail()
   }
 
   private sendBarrier(): void {
@@ -314,8 +328,9 @@ export class Session {
   /** Reads the next page while earlier ones await their acks, once a quarter of the window is free. */
   private readOn(): void {
     if (!this.more || this.reading || this.stalled) return
-    const room = this.window.room
-    if (room.results < this.limits.window_results / 4 && this.window.results > 0) return
+    const { room } = this.window
+    const isTight = room.results < this.limits.window_results / 4 || room.bytes < this.limits.window_bytes / 4
+    if (isTight && this.window.results > 0) return
     this.reading = true
     this.more = false
     this.ticksSinceRead = 0

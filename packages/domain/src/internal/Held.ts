@@ -2,7 +2,7 @@
  * Pushes that can't be delivered yet, by seq, bounded in results and bytes. To hold a push is to let the channel delay
  * it; to refuse it is to let the channel lose it.
  */
-import type { Cursor } from "../Ids.ts"
+import type { Cursor, Seq } from "../Ids.ts"
 import type { Push } from "../Records.ts"
 
 export class Held {
@@ -30,6 +30,14 @@ export class Held {
     this.pushes.splice(at, 0, push)
     this.bytes += push.value.length
     return true
+  }
+
+  /** How far everything before `seq` reaches: the highest seq held below it, or `delivered`. */
+  before(seq: Seq, delivered: Cursor): Cursor {
+    let at = this.pushes.length
+    while (at > this.first && this.pushes[at - 1]!.seq >= seq) at--
+    const before = at > this.first ? this.pushes[at - 1]!.seq : delivered
+    return before > delivered ? before : delivered
   }
 
   /** The lowest push above `delivered`; those at or below are repeats by now and go. */

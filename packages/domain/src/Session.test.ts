@@ -1,0 +1,468 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ClientId, Cursor, Epoch, EventId, PodId, Seq, start } from "./Ids.ts"
+import type { SessionLimits } from "./Limits.ts"
+import type { Page } from "./Mailbox.ts"
+import { encodePlacedBarrier, encodeResult, type Item } from "./Records.ts"
+import { type Output, Session } from "./Session.ts"
+
+const clientId = ClientId.make("c")
+const epoch = Epoch.make(7)
+const pod = PodId.make("p")
+
+const limits: SessionLimits = {
+  window_results: 4,
+  window_bytes: 10_000,
+  held_results: 2,
+  held_bytes: 10_000,
+  page_results: 3,
+  page_bytes: 10_000,
+  read_every_ticks: 3,
+  barrier_timeout_ticks: 2,
+  barrier_timeout_max_ticks: 5,
+}
+
+const result = (seq: number): Item => ({
+  seq: Seq.make(seq),
+  value: encodeResult({ seq: Seq.make(seq), id: EventId.make("e"), name: "n", data: null }),
+})
+/** All results are of this size while their seqs have one digit. */
+const result_bytes = result(1).value.length
+
+const barrier = (seq: number, of: { readonly epoch: Epoch; readonly pod: PodId } = { epoch, pod }): Item => ({
+  seq: Seq.make(seq),
+  value: encodePlacedBarrier(Seq.make(seq), of),
+})
+const older = { epoch: Epoch.make(6), pod }
+const elsewhere = { epoch, pod: PodId.make("q") }
+
+type Input = (session: Session) => unknown
+
+const push =
+  (prev: number, seq: number): Input =>
+  (session) =>
+    session.push({ _tag: "Push", clientId, prev: Seq.make(prev), ...result(seq) })
+const page =
+  (records: ReadonlyArray<Item>, more: Partial<Page> = {}): Input =>
+  (session) =>
+    session.page({ records, short: true, acked: start, floor: start, hole: start, ...more })
+const ack =
+  (seq: number): Input =>
+  (session) =>
+    session.ack(Seq.make(seq))
+const mail: Input = (session) => session.mail()
+const stall: Input = (session) => session.stall()
+const drain: Input = (session) => session.drain()
+const tick: Input = (session) => session.tick()
+const pageFails: Input = (session) => session.pageFailed()
+
+const say = (output: Output): string => {
+  switch (output._tag) {
+    case "Welcome":
+      return `welcome after ${output.after}`
+    case "Deliver":
+      return `deliver ${output.items.map(({ seq }) => seq).join(" ")}`
+    case "Status":
+      return output.status
+    case "Lost":
+      return `lost (${output.after}, ${output.upTo ?? "?"}]`
+    case "Read":
+      return `read ${output.limit.results} after ${output.after}`
+    case "PublishBarrier":
+      return output.again ? "barrier again" : "barrier"
+    case "Ack":
+      return `ack ${output.seq}`
+    case "Trim":
+      return `trim ${output.seq}`
+    case "Nack":
+    case "Sweep":
+      return output._tag.toLowerCase()
+  }
+}
+
+const sessionAfter = (inputs: ReadonlyArray<Input>, options: Partial<SessionLimits> = {}, after: Cursor = start) => {
+  const session = new Session({ clientId, epoch, pod, after, limits: { ...limits, ...options } })
+  for (const input of inputs) input(session)
+  return session
+}
+
+/** A session that has had these inputs, and whose outputs so far were carried out. */
+const given = (inputs: ReadonlyArray<Input>, options?: Partial<SessionLimits>, after?: Cursor) => ({
+  when: (...whens: ReadonlyArray<Input>) => {
+    const session = sessionAfter(inputs, options, after)
+    session.take()
+    for (const input of whens) input(session)
+    const outputs = session.take().map(say)
+    return {
+      session,
+      then: (...expected: ReadonlyArray<string>) => assert.deepStrictEqual(outputs, expected),
+    }
+  },
+})
+
+/** The mailbox was empty: the barrier is under way. */
+const waiting = [page([])]
+/** The own barrier came back with seq 1, so delivered = 1. */
+const live = [...waiting, mail, page([barrier(1)])]
+
+describe("Session", () => {
+  describe("opens", () => {
+    it("with a look into the mailbox after what the client says it has", () => {
+      const outputs = sessionAfter([], {}, Cursor.make(5)).take().map(say)
+      assert.deepStrictEqual(outputs, ["read 3 after 5"])
+    })
+    it("at -1 without `after` or acks, so that seq 0 is delivered", () => {
+      given([])
+        .when(page([result(0)]))
+        .then("welcome after -1", "deliver 0", "barrier")
+    })
+    it("at the mailbox's acked, where that is further than `after`", () => {
+      given([], {}, Cursor.make(3))
+        .when(page([result(6)], { acked: Cursor.make(5) }))
+        .then("welcome after 5", "deliver 6", "barrier")
+    })
+    it("at `after` where that is further, which is the client's ack of all up to it", () => {
+      given([], {}, Cursor.make(5))
+        .when(page([result(6)], { acked: Cursor.make(3) }))
+        .then("welcome after 5", "trim 5", "deliver 6", "barrier")
+    })
+    it("holding pushes that come before it knows where it starts", () => {
+      given([]).when(push(0, 2)).then()
+      given([push(0, 2), push(2, 3)])
+        .when(page([result(1)], { acked: Cursor.make(0) }))
+        .then("welcome after 0", "deliver 1 2 3", "barrier")
+    })
+    it("refusing acks before that", () => {
+      assert.isFalse(sessionAfter([]).ack(Cursor.make(-1)))
+    })
+  })
+
+  describe("from the mailbox", () => {
+    it("delivers page by page, and the next page while the last awaits its acks", () => {
+      given([], { window_results: 8 })
+        .when(page([result(1), result(2), result(3)], { short: false }))
+        .then("welcome after -1", "deliver 1 2 3", "read 3 after 3")
+    })
+    it("asks for no more than the window has room for", () => {
+      given([])
+        .when(page([result(1), result(2), result(3)], { short: false }))
+        .then("welcome after -1", "deliver 1 2 3", "read 1 after 3")
+    })
+    it("skips what a push delivered while the page was under way", () => {
+      given([page([result(1)], { short: false }), push(1, 2)])
+        .when(page([result(2), result(3)]))
+        .then("deliver 3", "barrier")
+    })
+    it("publishes a barrier when a page comes back short, once", () => {
+      given(waiting)
+        .when(mail, page([result(1)]))
+        .then("read 3 after -1", "deliver 1")
+    })
+    it("publishes none while there is more", () => {
+      given([])
+        .when(page([result(1)], { short: false }))
+        .then("welcome after -1", "deliver 1", "read 3 after 1")
+    })
+    it("reads again after a failed page, with the next tick", () => {
+      given([]).when(pageFails, tick).then("read 3 after -1")
+    })
+    it("looks again where a Mail came while a page was under way", () => {
+      given([]).when(mail, page([])).then("welcome after -1", "barrier", "read 3 after -1")
+    })
+    it("looks now and then while REPLAYING, without any Mail", () => {
+      given(waiting, { barrier_timeout_ticks: 100 }).when(tick, tick).then()
+      given(waiting, { barrier_timeout_ticks: 100 }).when(tick, tick, tick).then("read 3 after -1")
+    })
+    it("does not look by the clock while LIVE", () => {
+      given(live).when(tick, tick, tick, tick, tick).then()
+    })
+  })
+
+  describe("from pushes", () => {
+    it("delivers one that extends what was delivered, LIVE or not", () => {
+      given(live).when(push(1, 3)).then("deliver 3")
+      given([page([result(1)])])
+        .when(push(1, 3))
+        .then("deliver 3")
+    })
+    it("delivers one whose prev lies below delivered", () => {
+      given([page([result(3)])])
+        .when(push(1, 5))
+        .then("deliver 5")
+    })
+    it("ignores a repeat and repeats the last ack, never a higher one", () => {
+      given([...live, push(1, 2), push(2, 3), ack(2)])
+        .when(push(2, 3))
+        .then("ack 2")
+      given([...live, push(1, 2)])
+        .when(push(1, 2))
+        .then("ack 1")
+    })
+    it("has nothing to repeat before the first ack", () => {
+      given([page([result(0)])])
+        .when(push(0, 0))
+        .then()
+    })
+    it("holds one with a gap before it, and goes back to the mailbox", () => {
+      given(live).when(push(2, 3)).then("REPLAYING", "read 3 after 1")
+    })
+    it("delivers what it holds once the gap is filled, by push or by mailbox", () => {
+      given([...live, push(2, 3), page([])])
+        .when(push(1, 2))
+        .then("deliver 2 3")
+      given([...live, push(2, 3)])
+        .when(page([result(2)]))
+        .then("deliver 2 3", "barrier")
+    })
+    it("holds pushes by seq, in whatever order they come, each once", () => {
+      given([...live, push(3, 4), push(2, 3), push(3, 4)])
+        .when(push(1, 2))
+        .then("deliver 2 3 4")
+    })
+    it("does not take what follows a held push for another gap", () => {
+      const { session } = given([...live, stall]).when(push(1, 2), push(2, 3))
+      assert.strictEqual(session.status, "LIVE")
+    })
+    it("drops one too many and nacks, and goes back to the mailbox", () => {
+      given([...live, stall, push(1, 2), push(2, 3)])
+        .when(push(3, 4))
+        .then("nack", "REPLAYING")
+      given([...live, stall])
+        .when(push(1, 2), push(2, 3), push(3, 4))
+        .then("nack", "REPLAYING")
+    })
+    it("drops and nacks what is too many bytes", () => {
+      given([...live, stall], { held_bytes: result_bytes * 2 - 1 })
+        .when(push(1, 2), push(2, 3))
+        .then("nack", "REPLAYING")
+    })
+    it("never holds more than its bounds", () => {
+      const { session } = given(live).when(push(2, 3), push(3, 4), push(4, 5), push(5, 6))
+      assert.strictEqual(session.size.held, limits.held_results)
+    })
+  })
+
+  describe("LIVE", () => {
+    it("begins when the own barrier is read from the mailbox, which is acknowledged and trimmed with the rest", () => {
+      given([...waiting, mail])
+        .when(page([barrier(1)]))
+        .then("ack 1", "trim 1", "LIVE")
+    })
+    it("does not begin with the barrier of another epoch or pod: that is passed over, and the session swept", () => {
+      for (const other of [older, elsewhere]) {
+        given([...waiting, mail])
+          .when(page([barrier(1, other)]))
+          .then("ack 1", "trim 1", "sweep")
+      }
+    })
+    it("extends the chain from the barrier", () => {
+      given(live).when(push(1, 2)).then("deliver 2")
+    })
+    it("looks at the prev of what was held before it began", () => {
+      given([...waiting, push(3, 4), page([]), mail])
+        .when(page([barrier(2)]))
+        .then("ack 2", "trim 2", "read 3 after 2", "barrier")
+    })
+    it("ends with a record in the mailbox; another barrier leads back", () => {
+      given(live)
+        .when(mail, page([result(2)]))
+        .then("read 3 after 1", "deliver 2", "barrier", "REPLAYING")
+    })
+    it("goes on where Mail finds nothing above delivered", () => {
+      given(live).when(mail, page([])).then("read 3 after 1")
+    })
+    it("goes on over an own barrier that was published again, without a word to the client", () => {
+      given([...live, mail])
+        .when(page([barrier(3)]))
+        .then("ack 3", "trim 3")
+    })
+    it("ends with the barrier of another", () => {
+      given([...live, mail])
+        .when(page([barrier(3, older)]))
+        .then("ack 3", "trim 3", "sweep", "barrier", "REPLAYING")
+    })
+    it("trims nothing by itself: that is left to the sweep", () => {
+      given([...live, push(1, 2)])
+        .when(ack(2))
+        .then("ack 2")
+    })
+    it("ends when a gap comes into view that was held behind a full window", () => {
+      const behind = given([...waiting, push(1, 2), push(3, 4), page([]), mail, stall, page([barrier(1)])])
+      assert.strictEqual(behind.when().session.status, "LIVE")
+      behind.when(drain).then("deliver 2", "REPLAYING", "read 3 after 2")
+    })
+  })
+
+  describe("the barrier", () => {
+    it("is published again when it is not back in time, backing off up to the maximum", () => {
+      const session = sessionAfter(waiting, { read_every_ticks: 1_000 })
+      session.take()
+      const again: Array<number> = []
+      for (let now = 1; now <= 20; now++) {
+        session.tick()
+        if (session.take().some(({ _tag }) => _tag === "PublishBarrier")) again.push(now)
+      }
+      assert.deepStrictEqual(again, [2, 6, 11, 16])
+    })
+    it("is not published again once it is back", () => {
+      given(live)
+        .when(...Array.from({ length: 20 }, () => tick))
+        .then()
+    })
+    it("backs off from the beginning after the next fall back", () => {
+      given([...waiting, tick, tick, tick, tick, mail, page([barrier(1)]), push(2, 3), page([])])
+        .when(tick, tick)
+        .then("barrier again")
+    })
+  })
+
+  describe("the window", () => {
+    const full = [...live, push(1, 2), push(2, 3), push(3, 4), push(4, 5)]
+
+    it("holds pushes while it is full, and stays LIVE", () => {
+      given(full).when(push(5, 6), push(6, 7)).then()
+      assert.strictEqual(sessionAfter([...full, push(5, 6), push(6, 7)]).status, "LIVE")
+    })
+    it("delivers what is held as acks make room", () => {
+      given([...full, push(5, 6), push(6, 7)])
+        .when(ack(2))
+        .then("ack 2", "deliver 6")
+      given([...full, push(5, 6), push(6, 7)])
+        .when(ack(3))
+        .then("ack 3", "deliver 6 7")
+    })
+    it("does not read the mailbox while less than a quarter of it is free", () => {
+      given(full).when(mail).then()
+      given([...full, mail])
+        .when(ack(2))
+        .then("ack 2", "read 1 after 5")
+    })
+    it("reads again from where a page did not fit", () => {
+      given([page([result(1), result(2), result(3)], { short: false }), push(3, 4)])
+        .when(page([result(4), result(5)]), ack(2))
+        .then("ack 2", "trim 2", "read 2 after 4")
+    })
+    it("counts bytes too, but lets one result through, however large", () => {
+      given(live, { window_bytes: 1 }).when(push(1, 2), push(2, 3)).then("deliver 2")
+      given(live, { window_bytes: result_bytes * 2 })
+        .when(push(1, 2), push(2, 3), push(3, 4))
+        .then("deliver 2 3")
+    })
+    it("does not read the mailbox again and again while it is full in bytes", () => {
+      given([], { window_bytes: 1 })
+        .when(page([result(1)], { short: false }), ack(1), page([result(2)], { short: false }))
+        .then("welcome after -1", "deliver 1", "ack 1", "trim 1", "read 3 after 1", "deliver 2")
+    })
+    it("lets barriers through, which the client does not see", () => {
+      given([page([result(1), result(2), result(3)], { short: false }), push(3, 4)])
+        .when(page([barrier(5)]))
+        .then("LIVE")
+    })
+    it("is never exceeded", () => {
+      assert.strictEqual(sessionAfter([...full, push(5, 6), push(6, 7), push(7, 8)]).size.window, limits.window_results)
+    })
+  })
+
+  describe("acks", () => {
+    it("are passed on and trim the mailbox while REPLAYING", () => {
+      given([page([result(1), result(2)])])
+        .when(ack(1))
+        .then("ack 1", "trim 1")
+    })
+    it("reach to delivered once all that was sent is acknowledged, so that barriers go too", () => {
+      given([page([result(1), barrier(2, older)])])
+        .when(ack(1))
+        .then("ack 2", "trim 2")
+    })
+    it("of less than all leave what comes after", () => {
+      given([page([result(1), barrier(2, older), result(3)])])
+        .when(ack(1))
+        .then("ack 1", "trim 1")
+    })
+    it("beyond what was sent are refused and change nothing", () => {
+      const { session, then } = given([page([result(1)])]).when(ack(2))
+      then()
+      assert.isFalse(session.ack(Seq.make(2)))
+      assert.strictEqual(session.acknowledged, start)
+    })
+    it("that repeat or fall back are nothing", () => {
+      const { session, then } = given([page([result(1), result(2)]), ack(2)]).when(ack(2), ack(1))
+      then()
+      assert.isTrue(session.ack(Seq.make(1)))
+      assert.strictEqual(session.acknowledged, 2)
+    })
+  })
+
+  describe("a stalled door", () => {
+    it("is like a full window: pushes are held, nothing is read", () => {
+      given([...live, stall])
+        .when(push(1, 2), mail)
+        .then()
+    })
+    it("goes on when it drains", () => {
+      given([...live, stall, push(1, 2), mail])
+        .when(drain)
+        .then("deliver 2", "read 3 after 2")
+    })
+    it("that stalls within a page keeps the rest for later", () => {
+      given([stall])
+        .when(page([result(1)]))
+        .then("welcome after -1")
+      given([stall, page([result(1)])])
+        .when(drain)
+        .then("read 3 after -1")
+    })
+  })
+
+  describe("losses", () => {
+    const floor = Cursor.make(5)
+
+    it("below the floor are told, and delivery goes on behind them", () => {
+      given([])
+        .when(page([result(6)], { floor }))
+        .then("welcome after -1", "lost (-1, 5]", "deliver 6", "barrier")
+    })
+    it("are none where the client has everything below the floor", () => {
+      given([], {}, floor)
+        .when(page([result(6)], { floor }))
+        .then("welcome after 5", "trim 5", "deliver 6", "barrier")
+    })
+    it("of an unknown range are told once, where something below the hole may be missing", () => {
+      given([page([], { hole: Cursor.make(3) }), mail])
+        .when(page([], { hole: Cursor.make(3) }))
+        .then()
+      given([])
+        .when(page([result(6)], { hole: floor }))
+        .then("welcome after -1", "lost (-1, ?]", "deliver 6", "barrier")
+      given([], {}, Cursor.make(4))
+        .when(page([result(6)], { hole: floor }))
+        .then("welcome after 4", "trim 4", "deliver 6", "barrier")
+    })
+    it("of an unknown range are told again for another hole", () => {
+      given([page([], { hole: Cursor.make(3) }), mail])
+        .when(page([], { hole: Cursor.make(4) }))
+        .then("lost (-1, ?]")
+    })
+    it("count as sent: no ack goes over them before the client acknowledges something behind them", () => {
+      given([page([], { floor }), mail])
+        .when(page([barrier(6)]))
+        .then("LIVE")
+      given([page([], { hole: floor }), mail])
+        .when(page([barrier(6)]))
+        .then("LIVE")
+      given([page([result(1)]), mail, page([], { floor })])
+        .when(ack(1))
+        .then("ack 1", "trim 1")
+    })
+    it("are acknowledged with what comes behind them, or by themselves", () => {
+      given([page([result(6)], { floor })])
+        .when(ack(6))
+        .then("ack 6", "trim 6")
+      given([page([result(6)], { hole: floor })])
+        .when(ack(6))
+        .then("ack 6", "trim 6")
+      given([page([], { floor })])
+        .when(ack(5))
+        .then("ack 5", "trim 5")
+    })
+  })
+})
