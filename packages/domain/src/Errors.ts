@@ -86,3 +86,11 @@ export class DuplicateHandler extends Schema.TaggedError<DuplicateHandler>()("Du
   code: Schema.tag("DUPLICATE_HANDLER"),
   name: Schema.String,
 }) {}
+
+/** A message of a batch that is not well-formed, or a batch beyond its bound. Nothing of it was published. */
+export class BadBatch extends Schema.TaggedError<BadBatch>()("BadBatch", {
+  code: Schema.tag("BAD_BATCH"),
+  /** Which message, from 0; none where it is the batch as a whole. */
+  index: Schema.optionalKey(Schema.Int),
+  reason: Schema.String,
+}) {}

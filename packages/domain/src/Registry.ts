@@ -29,7 +29,10 @@ export class Registry extends Context.Service<
     connect(clientId: ClientId, pod: PodId, atLeast: Epoch): Effect.Effect<Epoch, RegistryUnavailable>
     /** Writes a chunk; for each in order whether it held. One that did not changed nothing: that session is superseded. */
     write(presences: ReadonlyArray<Presence>): Effect.Effect<ReadonlyArray<boolean>, RegistryUnavailable>
-    /** The pod that holds each client now, in the order asked; `undefined` for one that is OFFLINE or unknown. */
+    /**
+     * The pod that holds each client, in the order asked; `undefined` for one that is OFFLINE or unknown. As stored: a
+     * lease that has run out is not looked at, for what is sent to a dead pod is received by nobody.
+     */
     pods(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<PodId | undefined>, RegistryUnavailable>
     /** Takes the lease of a pod, or says that a live pod holds it. */
     lease(pod: PodId, ttl_ms: number): Effect.Effect<void, PodTaken | RegistryUnavailable>

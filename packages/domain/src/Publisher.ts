@@ -1,0 +1,129 @@
+/**
+ * Sends messages to clients, from any Effect service that has an `EventLog`.
+ *
+ * A message enters through the events topic, passes the event consumer unhandled, and is ordered, replayed and
+ * acknowledged like the result of an event, under the name that the sender gives it.
+ */
+import { Context, Effect, Layer, Random, Result, Schema } from "effect"
+import { BadBatch, type LogError } from "./Errors.ts"
+import { EventLog } from "./EventLog.ts"
+import { ClientId, EventId, type Seq, seqUnsafe } from "./Ids.ts"
+import { type ChunkLimits, chunkLimits } from "./Limits.ts"
+import { partitionOf } from "./Partitioner.ts"
+import { encode, EventName, type LogRecord } from "./Records.ts"
+import { Topics } from "./Topics.ts"
+
+/** What a client is to get. Without an id the publisher makes one. */
+export const Message = Schema.Struct({
+  id: Schema.optionalKey(EventId),
+  name: EventName,
+  data: Schema.Json,
+})
+export type Message = typeof Message.Type
+
+/** A message and who is to get it. */
+export const AddressedMessage = Schema.Struct({ clientId: ClientId, ...Message.fields })
+export type AddressedMessage = typeof AddressedMessage.Type
+
+/** The log has the message: `seq` is its place there, and the client will get it under this seq and id. */
+export interface Receipt {
+  readonly id: EventId
+  readonly seq: Seq
+}
+
+export class Publisher extends Context.Service<
+  Publisher,
+  {
+    /** Sends one message; done when the log has it. */
+    send(clientId: ClientId, message: Message): Effect.Effect<Receipt, BadBatch | LogError>
+    /**
+     * Sends a batch, in one publish per partition; done when the log has all of it, with the receipts in its order. A
+     * client gets its messages in the order of the batch. `BadBatch`: nothing was published. `LogUnavailable`: any part
+     * may have been, and sending it again may deliver that part twice, under the same ids if the sender chose them.
+     */
+    sendAll(batch: ReadonlyArray<AddressedMessage>): Effect.Effect<ReadonlyArray<Receipt>, BadBatch | LogError>
+  }
+>()("@nimbus/domain/Publisher") {
+  /** A batch has at most `chunk_records` messages and `chunk_bytes` encoded bytes. Beyond: `BadBatch`. */
+  static readonly layerWith = (limits: ChunkLimits): Layer.Layer<Publisher, never, EventLog | Topics> =>
+    Layer.effect(
+      Publisher,
+      Effect.suspend(() => makePublisher(limits)),
+    )
+
+  static readonly layer = Publisher.layerWith(chunkLimits)
+}
+
+const makePublisher = Effect.fnUntraced(function* (limits: ChunkLimits) {
+  const log = yield* EventLog
+  const { events } = yield* Topics
+
+  const publishGroup = ({ indices, partition, records }: Group) =>
+    Effect.map(log.publish(events, partition, records), (first) => ({ first, indices }))
+
+  const sendAll = Effect.fn("Publisher.sendAll")(function* (batch: ReadonlyArray<AddressedMessage>) {
+    const letters = yield* lettersOf(batch, limits)
+    const published = yield* Effect.forEach(groupsOf(letters, log.partitions), publishGroup, {
+      concurrency: "unbounded",
+    })
+    const seqs: Array<Seq> = []
+    for (const { first, indices } of published) indices.forEach((index, i) => (seqs[index] = seqUnsafe(first + i)))
+    return letters.map(({ id }, index): Receipt => ({ id, seq: seqs[index]! }))
+  })
+
+  return Publisher.of({
+    sendAll,
+    send: (clientId, message) => Effect.map(sendAll([{ clientId, ...message }]), (receipts) => receipts[0]!),
+  })
+})
+
+/** A message ready for the log. */
+interface Letter {
+  readonly id: EventId
+  readonly record: LogRecord
+}
+
+const decode = Schema.decodeUnknownResult(AddressedMessage)
+
+/** Checks and encodes the batch. Callers are typed, but what they pass on may not be what it says. */
+const lettersOf = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMessage>, limits: ChunkLimits) {
+  if (batch.length > limits.chunk_records) {
+    return yield* new BadBatch({ reason: `more than ${limits.chunk_records} messages` })
+  }
+  const letters: Array<Letter> = []
+  let bytes = 0
+  for (const [index, message] of batch.entries()) {
+    const decoded = decode(message)
+    if (Result.isFailure(decoded)) return yield* new BadBatch({ index, reason: decoded.failure.message })
+    const { clientId, data, id = yield* freshId, name } = decoded.success
+    const value = encode({ type: "message", id, name, data })
+    letters.push({ id, record: { key: clientId, value } })
+    bytes += value.length
+    if (bytes > limits.chunk_bytes)
+      return yield* new BadBatch({ index, reason: `more than ${limits.chunk_bytes} bytes` })
+  }
+  return letters
+})
+
+/** What goes to one partition, and where it stands in the batch. */
+interface Group {
+  readonly partition: number
+  readonly indices: Array<number>
+  readonly records: Array<LogRecord>
+}
+
+const groupsOf = (letters: ReadonlyArray<Letter>, partitions: number): Iterable<Group> => {
+  const groups = new Map<number, Group>()
+  letters.forEach(({ record }, index) => {
+    const partition = partitionOf(record.key, partitions)
+    const group = groups.get(partition) ?? { partition, indices: [], records: [] }
+    group.indices.push(index)
+    group.records.push(record)
+    groups.set(partition, group)
+  })
+  return groups.values()
+}
+
+/** 96 random bits: unique among all messages a client could ever get. */
+const half = Effect.map(Random.nextIntBetween(0, 2 ** 48), (n) => n.toString(16).padStart(12, "0"))
+const freshId = Effect.zipWith(half, half, (high, low) => EventId.make(`m-${high}${low}`))
