@@ -94,7 +94,7 @@ const given = (inputs: ReadonlyArray<Input>, options?: Partial<SessionLimits>, a
     const outputs = session.take().map(say)
     return {
       session,
-      then: (...expected: ReadonlyArray<string>) => assert.deepStrictEqual(outputs, expected),
+      gives: (...expected: ReadonlyArray<string>) => assert.deepStrictEqual(outputs, expected),
     }
   },
 })
@@ -113,23 +113,23 @@ describe("Session", () => {
     it("at -1 without `after` or acks, so that seq 0 is delivered", () => {
       given([])
         .when(page([result(0)]))
-        .then("welcome after -1", "deliver 0", "barrier")
+        .gives("welcome after -1", "deliver 0", "barrier")
     })
     it("at the mailbox's acked, where that is further than `after`", () => {
       given([], {}, Cursor.make(3))
         .when(page([result(6)], { acked: Cursor.make(5) }))
-        .then("welcome after 5", "deliver 6", "barrier")
+        .gives("welcome after 5", "deliver 6", "barrier")
     })
     it("at `after` where that is further, which is the client's ack of all up to it", () => {
       given([], {}, Cursor.make(5))
         .when(page([result(6)], { acked: Cursor.make(3) }))
-        .then("welcome after 5", "trim 5", "deliver 6", "barrier")
+        .gives("welcome after 5", "trim 5", "deliver 6", "barrier")
     })
     it("holding pushes that come before it knows where it starts", () => {
-      given([]).when(push(0, 2)).then()
+      given([]).when(push(0, 2)).gives()
       given([push(0, 2), push(2, 3)])
         .when(page([result(1)], { acked: Cursor.make(0) }))
-        .then("welcome after 0", "deliver 1 2 3", "barrier")
+        .gives("welcome after 0", "deliver 1 2 3", "barrier")
     })
     it("refusing acks before that", () => {
       assert.isFalse(sessionAfter([]).ack(Cursor.make(-1)))
@@ -140,83 +140,83 @@ describe("Session", () => {
     it("delivers page by page, and the next page while the last awaits its acks", () => {
       given([], { window_results: 8 })
         .when(page([result(1), result(2), result(3)], { short: false }))
-        .then("welcome after -1", "deliver 1 2 3", "read 3 after 3")
+        .gives("welcome after -1", "deliver 1 2 3", "read 3 after 3")
     })
     it("asks for no more than the window has room for", () => {
       given([])
         .when(page([result(1), result(2), result(3)], { short: false }))
-        .then("welcome after -1", "deliver 1 2 3", "read 1 after 3")
+        .gives("welcome after -1", "deliver 1 2 3", "read 1 after 3")
     })
     it("skips what a push delivered while the page was under way", () => {
       given([page([result(1)], { short: false }), push(1, 2)])
         .when(page([result(2), result(3)]))
-        .then("deliver 3", "barrier")
+        .gives("deliver 3", "barrier")
     })
     it("publishes a barrier when a page comes back short, once", () => {
       given(waiting)
         .when(mail, page([result(1)]))
-        .then("read 3 after -1", "deliver 1")
+        .gives("read 3 after -1", "deliver 1")
     })
     it("publishes none while there is more", () => {
       given([])
         .when(page([result(1)], { short: false }))
-        .then("welcome after -1", "deliver 1", "read 3 after 1")
+        .gives("welcome after -1", "deliver 1", "read 3 after 1")
     })
     it("reads again after a failed page, with the next tick", () => {
-      given([]).when(pageFails, tick).then("read 3 after -1")
+      given([]).when(pageFails, tick).gives("read 3 after -1")
     })
     it("looks again where a Mail came while a page was under way", () => {
-      given([]).when(mail, page([])).then("welcome after -1", "barrier", "read 3 after -1")
+      given([]).when(mail, page([])).gives("welcome after -1", "barrier", "read 3 after -1")
     })
     it("looks now and then while REPLAYING, without any Mail", () => {
-      given(waiting, { barrier_timeout_ticks: 100 }).when(tick, tick).then()
-      given(waiting, { barrier_timeout_ticks: 100 }).when(tick, tick, tick).then("read 3 after -1")
+      given(waiting, { barrier_timeout_ticks: 100 }).when(tick, tick).gives()
+      given(waiting, { barrier_timeout_ticks: 100 }).when(tick, tick, tick).gives("read 3 after -1")
     })
     it("does not look by the clock while LIVE", () => {
-      given(live).when(tick, tick, tick, tick, tick).then()
+      given(live).when(tick, tick, tick, tick, tick).gives()
     })
   })
 
   describe("from pushes", () => {
     it("delivers one that extends what was delivered, LIVE or not", () => {
-      given(live).when(push(1, 3)).then("deliver 3")
+      given(live).when(push(1, 3)).gives("deliver 3")
       given([page([result(1)])])
         .when(push(1, 3))
-        .then("deliver 3")
+        .gives("deliver 3")
     })
     it("delivers one whose prev lies below delivered", () => {
       given([page([result(3)])])
         .when(push(1, 5))
-        .then("deliver 5")
+        .gives("deliver 5")
     })
     it("ignores a repeat and repeats the last ack, never a higher one", () => {
       given([...live, push(1, 2), push(2, 3), ack(2)])
         .when(push(2, 3))
-        .then("ack 2")
+        .gives("ack 2")
       given([...live, push(1, 2)])
         .when(push(1, 2))
-        .then("ack 1")
+        .gives("ack 1")
     })
     it("has nothing to repeat before the first ack", () => {
       given([page([result(0)])])
         .when(push(0, 0))
-        .then()
+        .gives()
     })
     it("holds one with a gap before it, and goes back to the mailbox", () => {
-      given(live).when(push(2, 3)).then("REPLAYING", "read 3 after 1")
+      given(live).when(push(2, 3)).gives("REPLAYING", "read 3 after 1")
     })
     it("delivers what it holds once the gap is filled, by push or by mailbox", () => {
       given([...live, push(2, 3), page([])])
         .when(push(1, 2))
-        .then("deliver 2 3")
+        .gives("deliver 2 3")
       given([...live, push(2, 3)])
         .when(page([result(2)]))
-        .then("deliver 2 3", "barrier")
+        .gives("deliver 2 3", "barrier")
     })
     it("holds pushes by seq, in whatever order they come, each once", () => {
       given([...live, push(3, 4), push(2, 3), push(3, 4)])
         .when(push(1, 2))
-        .then("deliver 2 3 4")
+        .gives("deliver 2 3 4")
     })
     it("does not take what follows a held push for another gap", () => {
       const { session } = given([...live, stall]).when(push(1, 2), push(2, 3))
@@ -225,15 +225,15 @@ describe("Session", () => {
     it("drops one too many and nacks, and goes back to the mailbox", () => {
       given([...live, stall, push(1, 2), push(2, 3)])
         .when(push(3, 4))
-        .then("nack", "REPLAYING")
+        .gives("nack", "REPLAYING")
       given([...live, stall])
         .when(push(1, 2), push(2, 3), push(3, 4))
-        .then("nack", "REPLAYING")
+        .gives("nack", "REPLAYING")
     })
     it("drops and nacks what is too many bytes", () => {
       given([...live, stall], { held_bytes: result_bytes * 2 - 1 })
         .when(push(1, 2), push(2, 3))
-        .then("nack", "REPLAYING")
+        .gives("nack", "REPLAYING")
     })
     it("never holds more than its bounds", () => {
       const { session } = given(live).when(push(2, 3), push(3, 4), push(4, 5), push(5, 6))
@@ -245,50 +245,50 @@ describe("Session", () => {
     it("begins when the own barrier is read from the mailbox, which is acknowledged and trimmed with the rest", () => {
       given([...waiting, mail])
         .when(page([barrier(1)]))
-        .then("ack 1", "trim 1", "LIVE")
+        .gives("ack 1", "trim 1", "LIVE")
     })
     it("does not begin with the barrier of another epoch or pod: that is passed over, and the session swept", () => {
       for (const other of [older, elsewhere]) {
         given([...waiting, mail])
           .when(page([barrier(1, other)]))
-          .then("ack 1", "trim 1", "sweep")
+          .gives("ack 1", "trim 1", "sweep")
       }
     })
     it("extends the chain from the barrier", () => {
-      given(live).when(push(1, 2)).then("deliver 2")
+      given(live).when(push(1, 2)).gives("deliver 2")
     })
     it("looks at the prev of what was held before it began", () => {
       given([...waiting, push(3, 4), page([]), mail])
         .when(page([barrier(2)]))
-        .then("ack 2", "trim 2", "read 3 after 2", "barrier")
+        .gives("ack 2", "trim 2", "read 3 after 2", "barrier")
     })
     it("ends with a record in the mailbox; another barrier leads back", () => {
       given(live)
         .when(mail, page([result(2)]))
-        .then("read 3 after 1", "deliver 2", "barrier", "REPLAYING")
+        .gives("read 3 after 1", "deliver 2", "barrier", "REPLAYING")
     })
     it("goes on where Mail finds nothing above delivered", () => {
-      given(live).when(mail, page([])).then("read 3 after 1")
+      given(live).when(mail, page([])).gives("read 3 after 1")
     })
     it("goes on over an own barrier that was published again, without a word to the client", () => {
       given([...live, mail])
         .when(page([barrier(3)]))
-        .then("ack 3", "trim 3")
+        .gives("ack 3", "trim 3")
     })
     it("ends with the barrier of another", () => {
       given([...live, mail])
         .when(page([barrier(3, older)]))
-        .then("ack 3", "trim 3", "sweep", "barrier", "REPLAYING")
+        .gives("ack 3", "trim 3", "sweep", "barrier", "REPLAYING")
     })
     it("trims nothing by itself: that is left to the sweep", () => {
       given([...live, push(1, 2)])
         .when(ack(2))
-        .then("ack 2")
+        .gives("ack 2")
     })
     it("ends when a gap comes into view that was held behind a full window", () => {
       const behind = given([...waiting, push(1, 2), push(3, 4), page([]), mail, stall, page([barrier(1)])])
       assert.strictEqual(behind.when().session.status, "LIVE")
-      behind.when(drain).then("deliver 2", "REPLAYING", "read 3 after 2")
+      behind.when(drain).gives("deliver 2", "REPLAYING", "read 3 after 2")
     })
   })
 
@@ -306,12 +306,12 @@ describe("Session", () => {
     it("is not published again once it is back", () => {
       given(live)
         .when(...Array.from({ length: 20 }, () => tick))
-        .then()
+        .gives()
     })
     it("backs off from the beginning after the next fall back", () => {
       given([...waiting, tick, tick, tick, tick, mail, page([barrier(1)]), push(2, 3), page([])])
         .when(tick, tick)
-        .then("barrier again")
+        .gives("barrier again")
     })
   })
 
@@ -319,43 +319,43 @@ describe("Session", () => {
     const full = [...live, push(1, 2), push(2, 3), push(3, 4), push(4, 5)]
 
     it("holds pushes while it is full, and stays LIVE", () => {
-      given(full).when(push(5, 6), push(6, 7)).then()
+      given(full).when(push(5, 6), push(6, 7)).gives()
       assert.strictEqual(sessionAfter([...full, push(5, 6), push(6, 7)]).status, "LIVE")
     })
     it("delivers what is held as acks make room", () => {
       given([...full, push(5, 6), push(6, 7)])
         .when(ack(2))
-        .then("ack 2", "deliver 6")
+        .gives("ack 2", "deliver 6")
       given([...full, push(5, 6), push(6, 7)])
         .when(ack(3))
-        .then("ack 3", "deliver 6 7")
+        .gives("ack 3", "deliver 6 7")
     })
     it("does not read the mailbox while less than a quarter of it is free", () => {
-      given(full).when(mail).then()
+      given(full).when(mail).gives()
       given([...full, mail])
         .when(ack(2))
-        .then("ack 2", "read 1 after 5")
+        .gives("ack 2", "read 1 after 5")
     })
     it("reads again from where a page did not fit", () => {
       given([page([result(1), result(2), result(3)], { short: false }), push(3, 4)])
         .when(page([result(4), result(5)]), ack(2))
-        .then("ack 2", "trim 2", "read 2 after 4")
+        .gives("ack 2", "trim 2", "read 2 after 4")
     })
     it("counts bytes too, but lets one result through, however large", () => {
-      given(live, { window_bytes: 1 }).when(push(1, 2), push(2, 3)).then("deliver 2")
+      given(live, { window_bytes: 1 }).when(push(1, 2), push(2, 3)).gives("deliver 2")
       given(live, { window_bytes: result_bytes * 2 })
         .when(push(1, 2), push(2, 3), push(3, 4))
-        .then("deliver 2 3")
+        .gives("deliver 2 3")
     })
     it("does not read the mailbox again and again while it is full in bytes", () => {
       given([], { window_bytes: 1 })
         .when(page([result(1)], { short: false }), ack(1), page([result(2)], { short: false }))
-        .then("welcome after -1", "deliver 1", "ack 1", "trim 1", "read 3 after 1", "deliver 2")
+        .gives("welcome after -1", "deliver 1", "ack 1", "trim 1", "read 3 after 1", "deliver 2")
     })
     it("lets barriers through, which the client does not see", () => {
       given([page([result(1), result(2), result(3)], { short: false }), push(3, 4)])
         .when(page([barrier(5)]))
-        .then("LIVE")
+        .gives("LIVE")
     })
     it("is never exceeded", () => {
       assert.strictEqual(sessionAfter([...full, push(5, 6), push(6, 7), push(7, 8)]).size.window, limits.window_results)
@@ -366,27 +366,27 @@ describe("Session", () => {
     it("are passed on and trim the mailbox while REPLAYING", () => {
       given([page([result(1), result(2)])])
         .when(ack(1))
-        .then("ack 1", "trim 1")
+        .gives("ack 1", "trim 1")
     })
     it("reach to delivered once all that was sent is acknowledged, so that barriers go too", () => {
       given([page([result(1), barrier(2, older)])])
         .when(ack(1))
-        .then("ack 2", "trim 2")
+        .gives("ack 2", "trim 2")
     })
     it("of less than all leave what comes after", () => {
       given([page([result(1), barrier(2, older), result(3)])])
         .when(ack(1))
-        .then("ack 1", "trim 1")
+        .gives("ack 1", "trim 1")
     })
     it("beyond what was sent are refused and change nothing", () => {
-      const { session, then } = given([page([result(1)])]).when(ack(2))
-      then()
+      const { session, gives } = given([page([result(1)])]).when(ack(2))
+      gives()
       assert.isFalse(session.ack(Seq.make(2)))
       assert.strictEqual(session.acknowledged, start)
     })
     it("that repeat or fall back are nothing", () => {
-      const { session, then } = given([page([result(1), result(2)]), ack(2)]).when(ack(2), ack(1))
-      then()
+      const { session, gives } = given([page([result(1), result(2)]), ack(2)]).when(ack(2), ack(1))
+      gives()
       assert.isTrue(session.ack(Seq.make(1)))
       assert.strictEqual(session.acknowledged, 2)
     })
@@ -396,20 +396,20 @@ describe("Session", () => {
     it("is like a full window: pushes are held, nothing is read", () => {
       given([...live, stall])
         .when(push(1, 2), mail)
-        .then()
+        .gives()
     })
     it("goes on when it drains", () => {
       given([...live, stall, push(1, 2), mail])
         .when(drain)
-        .then("deliver 2", "read 3 after 2")
+        .gives("deliver 2", "read 3 after 2")
     })
     it("that stalls within a page keeps the rest for later", () => {
       given([stall])
         .when(page([result(1)]))
-        .then("welcome after -1")
+        .gives("welcome after -1")
       given([stall, page([result(1)])])
         .when(drain)
-        .then("read 3 after -1")
+        .gives("read 3 after -1")
     })
   })
 
@@ -419,50 +419,50 @@ describe("Session", () => {
     it("below the floor are told, and delivery goes on behind them", () => {
       given([])
         .when(page([result(6)], { floor }))
-        .then("welcome after -1", "lost (-1, 5]", "deliver 6", "barrier")
+        .gives("welcome after -1", "lost (-1, 5]", "deliver 6", "barrier")
     })
     it("are none where the client has everything below the floor", () => {
       given([], {}, floor)
         .when(page([result(6)], { floor }))
-        .then("welcome after 5", "trim 5", "deliver 6", "barrier")
+        .gives("welcome after 5", "trim 5", "deliver 6", "barrier")
     })
     it("of an unknown range are told once, where something below the hole may be missing", () => {
       given([page([], { hole: Cursor.make(3) }), mail])
         .when(page([], { hole: Cursor.make(3) }))
-        .then()
+        .gives()
       given([])
         .when(page([result(6)], { hole: floor }))
-        .then("welcome after -1", "lost (-1, ?]", "deliver 6", "barrier")
+        .gives("welcome after -1", "lost (-1, ?]", "deliver 6", "barrier")
       given([], {}, Cursor.make(4))
         .when(page([result(6)], { hole: floor }))
-        .then("welcome after 4", "trim 4", "deliver 6", "barrier")
+        .gives("welcome after 4", "trim 4", "deliver 6", "barrier")
     })
     it("of an unknown range are told again for another hole", () => {
       given([page([], { hole: Cursor.make(3) }), mail])
         .when(page([], { hole: Cursor.make(4) }))
-        .then("lost (-1, ?]")
+        .gives("lost (-1, ?]")
     })
     it("count as sent: no ack goes over them before the client acknowledges something behind them", () => {
       given([page([], { floor }), mail])
         .when(page([barrier(6)]))
-        .then("LIVE")
+        .gives("LIVE")
       given([page([], { hole: floor }), mail])
         .when(page([barrier(6)]))
-        .then("LIVE")
+        .gives("LIVE")
       given([page([result(1)]), mail, page([], { floor })])
         .when(ack(1))
-        .then("ack 1", "trim 1")
+        .gives("ack 1", "trim 1")
     })
     it("are acknowledged with what comes behind them, or by themselves", () => {
       given([page([result(6)], { floor })])
         .when(ack(6))
-        .then("ack 6", "trim 6")
+        .gives("ack 6", "trim 6")
       given([page([result(6)], { hole: floor })])
         .when(ack(6))
-        .then("ack 6", "trim 6")
+        .gives("ack 6", "trim 6")
       given([page([], { floor })])
         .when(ack(5))
-        .then("ack 5", "trim 5")
+        .gives("ack 5", "trim 5")
     })
   })
 })

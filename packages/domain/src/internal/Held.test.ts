@@ -1,0 +1,78 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { ClientId, Seq, start } from "../Ids.ts"
+import type { Push } from "../Records.ts"
+import { Held } from "./Held.ts"
+
+const clientId = ClientId.make("c")
+const push = (seq: number, bytes = 1): Push => ({
+  _tag: "Push",
+  clientId,
+  prev: Seq.make(0),
+  seq: Seq.make(seq),
+  value: new Uint8Array(bytes),
+})
+
+/** Takes everything above `delivered`. */
+const drain = (held: Held, delivered: number): ReadonlyArray<number> => {
+  const seqs: Array<number> = []
+  for (;;) {
+    const next = held.next(Seq.make(delivered))
+    if (next === undefined) return seqs
+    seqs.push(next.seq)
+    held.remove()
+  }
+}
+
+const Pushes = Schema.Array(Schema.Struct({ seq: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 30 })) }))
+const Delivered = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 }))
+
+describe("Held", () => {
+  it("refuses what is beyond its results or bytes", () => {
+    const held = new Held(2, 10)
+    assert.isTrue(held.add(push(1, 6)))
+    assert.isFalse(held.add(push(2, 5)))
+    assert.isTrue(held.add(push(2, 4)))
+    assert.isFalse(held.add(push(3, 0)))
+    assert.strictEqual(held.results, 2)
+  })
+  it("has room again for what was taken or became a repeat", () => {
+    const held = new Held(2, 10)
+    held.add(push(1, 5))
+    held.add(push(2, 5))
+    held.next(Seq.make(1))
+    assert.isTrue(held.add(push(3, 5)))
+    assert.deepStrictEqual(drain(held, 0), [2, 3])
+    assert.isTrue(held.add(push(4, 10)))
+  })
+  it("knows how far what is before a seq reaches", () => {
+    const held = new Held(9, 9)
+    assert.strictEqual(held.before(Seq.make(5), start), -1)
+    held.add(push(3))
+    held.add(push(5))
+    assert.strictEqual(held.before(Seq.make(5), start), 3)
+    assert.strictEqual(held.before(Seq.make(6), start), 5)
+    assert.strictEqual(held.before(Seq.make(6), Seq.make(7)), 7)
+  })
+  it.prop("gives what is above delivered, by seq, each once", { pushes: Pushes, delivered: Delivered }, (given) => {
+    const held = new Held(1_000, 1_000)
+    for (const { seq } of given.pushes) held.add(push(seq))
+    const seqs = new Set(given.pushes.map(({ seq }) => seq).filter((seq) => seq > given.delivered))
+    assert.deepStrictEqual(
+      drain(held, given.delivered),
+      [...seqs].sort((a, b) => a - b),
+    )
+  })
+  it("keeps its order through many thousands", () => {
+    const held = new Held(1_000, 1_000)
+    for (let seq = 2; seq < 10_000; seq += 2) {
+      held.add(push(seq + 2))
+      held.add(push(seq + 1))
+      assert.strictEqual(held.next(Seq.make(seq))?.seq, seq + 1)
+      held.remove()
+      assert.strictEqual(held.next(Seq.make(seq + 1))?.seq, seq + 2)
+      held.remove()
+    }
+    assert.strictEqual(held.results, 0)
+  })
+})

@@ -1,0 +1,64 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { ClientId } from "../Ids.ts"
+import { Outstanding } from "./Outstanding.ts"
+
+const a = ClientId.make("a")
+const b = ClientId.make("b")
+
+/** In which order the marks of records 0, 1, 2, … become done: by the rank of each. */
+const Order = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 99 })))
+
+describe("Outstanding", () => {
+  it.prop("commits the last of the done prefix, whatever becomes done first", [Order], ([ranks]) => {
+    const outstanding = new Outstanding()
+    const indexes = ranks.map((_, offset) => outstanding.shelved(offset))
+    const done = new Set<number>()
+    let committed: number | undefined
+    for (const offset of ranks.map((_, i) => i).sort((i, j) => ranks[i]! - ranks[j]!)) {
+      outstanding.done(indexes[offset]!)
+      done.add(offset)
+      let prefix = 0
+      while (done.has(prefix)) prefix++
+      const expected = prefix === 0 || prefix - 1 === committed ? undefined : prefix - 1
+      const commit = outstanding.takeCommit()
+      assert.strictEqual(commit, expected)
+      committed = commit ?? committed
+    }
+  })
+  it("passes over a mark without an offset, which never is the commit", () => {
+    const outstanding = new Outstanding()
+    const marks = [outstanding.shelved(4), outstanding.shelved(undefined), outstanding.shelved(6)]
+    outstanding.done(marks[1]!)
+    outstanding.done(marks[0]!)
+    assert.strictEqual(outstanding.takeCommit(), 4)
+    outstanding.done(marks[2]!)
+    assert.strictEqual(outstanding.takeCommit(), 6)
+  })
+  it("knows whose push is the oldest, and whose are as old as a tick", () => {
+    const outstanding = new Outstanding()
+    assert.strictEqual(outstanding.oldestPushed(), undefined)
+    outstanding.shelved(0)
+    const first = outstanding.pushed(1, a, 1)
+    outstanding.pushed(2, b, 2)
+    outstanding.pushed(3, a, 3)
+    assert.strictEqual(outstanding.oldestPushed(), a)
+    assert.deepStrictEqual([...outstanding.pushedBefore(0)], [])
+    assert.deepStrictEqual([...outstanding.pushedBefore(1)], [a])
+    assert.deepStrictEqual([...outstanding.pushedBefore(2)], [a, b])
+    outstanding.diverted(first)
+    assert.strictEqual(outstanding.oldestPushed(), b)
+    assert.deepStrictEqual([...outstanding.pushedBefore(1)], [])
+  })
+  it("keeps its place through many thousands", () => {
+    const outstanding = new Outstanding()
+    const held = outstanding.shelved(0)
+    const marks = Array.from({ length: 20_000 }, (_, i) => outstanding.pushed(i + 1, a, i))
+    for (const mark of marks.slice(0, 15_000)) outstanding.done(mark)
+    assert.strictEqual(outstanding.takeCommit(), undefined)
+    outstanding.done(held)
+    assert.strictEqual(outstanding.takeCommit(), 15_000)
+    for (const mark of marks.slice(15_000)) outstanding.done(mark)
+    assert.strictEqual(outstanding.takeCommit(), 20_000)
+  })
+})
