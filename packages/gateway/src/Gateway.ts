@@ -5,16 +5,20 @@
  * On the way down the layers close in this order: doors (take nothing more, wait for the log), core (close sessions,
  * write presences, trim, give back the lease), port.
  */
+import { Publisher } from "@nimbus/domain"
 import { Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { Delivery } from "./delivery/Delivery.ts"
 import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
+import * as Messages from "./http/Messages.ts"
 import { Limits } from "./Limits.ts"
 import { Pod } from "./Pod.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
-const routes = HttpRouter.serve(Health.layer, { disableLogger: true })
+const routes = HttpRouter.serve(Layer.merge(Health.layer, Messages.layer), { disableLogger: true }).pipe(
+  Layer.provide(Publisher.layer),
+)
 
 /** The doors and the core on a given HTTP front. */
 const onFront = <E, R>(front: Layer.Layer<HttpFront.Front, E, R>) =>

@@ -1,13 +1,14 @@
 /**
  * All of Nimbus in one process: a gateway and the pipeline on embedded parts.
  *
- * What must last, the log and the mailboxes, is on LMDB or in memory; what is soft, the registry and the channels, is
- * in memory either way. The application's handlers come from outside: `Handlers.layer([...])`.
+ * What must last, the log and the mailboxes, comes from outside or is in memory; what is soft, the registry and the
+ * channels, is in memory either way. The application's handlers come from outside: `Handlers.layer([...])`.
  */
-import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import {
   AckChannelMemory,
+  type EventLog,
   EventLogMemory,
+  type Mailbox,
   MailboxMemory,
   PodChannelMemory,
   RegistryMemory,
@@ -25,16 +26,15 @@ const soft = Layer.mergeAll(
   AckChannelMemory.layerMemory(),
 )
 
-const lmdb = Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer).pipe(Layer.provide(LmdbStore.layer))
-
 const memory = Layer.mergeAll(EventLogMemory.layerMemory({ partitions: 4 }), MailboxMemory.layerMemory())
 
-/** On LMDB, as the environment says: see docs/configuration.md. */
-export const layer = Layer.mergeAll(Gateway.layer, Pipeline.layer()).pipe(
-  Layer.provide(Claim.layer),
-  Layer.provideMerge(Layer.mergeAll(lmdb, soft)),
-  Layer.provideMerge(Topics.layer),
-)
+/** On stores that last, which `main.ts` chooses, and as the environment says: see docs/configuration.md. */
+export const layerOn = <E>(stores: Layer.Layer<EventLog | Mailbox, E, Topics>) =>
+  Layer.mergeAll(Gateway.layer, Pipeline.layer()).pipe(
+    Layer.provide(Claim.layer),
+    Layer.provideMerge(Layer.mergeAll(stores, soft)),
+    Layer.provideMerge(Topics.layer),
+  )
 
 /** In memory, without the environment: for tests and for services that need nothing to last. */
 export const layerMemory = (options: HttpOptions = { host: "127.0.0.1", port: 0 }) =>

@@ -1,8 +1,6 @@
-/** `nimbus start`: the embedded server with the sample handlers, until a signal. */
-import { Handlers } from "@nimbus/domain"
+/** `nimbus start`: runs the server until a signal, and says where it is and what to type next. */
 import { httpConfig } from "@nimbus/gateway"
 import { Config, Console, Effect, Layer } from "effect"
-import * as Embedded from "./Embedded.ts"
 import * as Shutdown from "./Shutdown.ts"
 
 const data = Config.String("NIMBUS_DATA").pipe(Config.withDefault("./data"))
@@ -20,10 +18,6 @@ Now, in another terminal:
 `)
 })
 
-export const server = Embedded.layer.pipe(Layer.provide(Handlers.layer(Handlers.samples)))
-
-export const start = Layer.effectDiscard(banner).pipe(
-  Layer.provide(server),
-  Layer.provide(Shutdown.layer),
-  Layer.launch,
-)
+/** `server`: the embedded server on its stores. */
+export const start = <E, R>(server: Layer.Layer<never, E, R>) =>
+  Layer.effectDiscard(banner).pipe(Layer.provide(server), Layer.provide(Shutdown.layer), Layer.launch)
