@@ -7,9 +7,9 @@
  * ```
  */
 import type { EventId, Frames, Status } from "@nimbus/domain"
-import { Context, Effect, Layer, ManagedRuntime, type Schema, Stream } from "effect"
+import { Effect, Exit, Layer, type Schema, Scope, Stream } from "effect"
 import * as Client from "./Client.ts"
-import { isLost, type Lost, type Stats } from "./Core.ts"
+import { type Delivery, isLost, type Lost, type Stats } from "./Core.ts"
 import { CallbackFailed, type ClientError, type MemoryCorrupt, type MemoryUnavailable } from "./Errors.ts"
 import { type ClientMemory, layerMemory } from "./Memory.ts"
 import { layerWebSocket, type WebSocketConstructor } from "./Transport.ts"
@@ -45,51 +45,51 @@ export interface Connected {
 
 /** Resolves once the memory is loaded; connects, and comes back, until it is closed. */
 export const connect = async (options: ConnectOptions): Promise<Connected> => {
-  const runtime = ManagedRuntime.make(
-    Layer.effect(Current, Client.make(options)).pipe(
-      Layer.provide(options.memory ?? layerMemory),
-      Layer.provide(options.WebSocket === undefined ? Layer.empty : layerWebSocket(options.WebSocket)),
-    ),
-  )
-  const client = await runtime.runPromise(Current)
-  if (options.onStatus !== undefined) {
-    const { onStatus } = options
-    runtime.runFork(Stream.runForEach(client.status, (status) => Effect.sync(() => onStatus(status))))
-  }
-  const closed = runtime.runPromise(consume(client, options)).finally(() => runtime.dispose())
+  const scope = Scope.makeUnsafe()
+  const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
+  const client = await Effect.runPromise(Effect.onError(open(options, scope), () => Scope.close(scope, Exit.void)))
+  const closed = Effect.runPromise(consume(client, options)).finally(close)
   // Whoever looks at `closed` sees the error; for whoever does not, it is in the log, and the process goes on.
   closed.catch(() => undefined)
   return {
-    send: (name, data, sendOptions) => runtime.runPromise(client.send(name, data, sendOptions)),
-    sendAll: (events) => runtime.runPromise(client.sendAll(events)),
-    request: (name, data) => runtime.runPromise(client.request(name, data)),
+    send: (name, data, sendOptions) => Effect.runPromise(client.send(name, data, sendOptions)),
+    sendAll: (events) => Effect.runPromise(client.sendAll(events)),
+    request: (name, data) => Effect.runPromise(client.request(name, data)),
     get status() {
-      return runtime.runSync(client.currentStatus)
+      return Effect.runSync(client.currentStatus)
     },
     get stats() {
-      return runtime.runSync(client.stats)
+      return Effect.runSync(client.stats)
     },
-    close: () => runtime.dispose(),
+    close,
     closed,
   }
 }
 
-class Current extends Context.Service<Current, Client.Client>()("@nimbus/client/Connect/Current") {}
-
-/** Ends with `close`; fails with what stops the client otherwise. */
-const consume = (
-  client: Client.Client,
-  { onLost, onResult }: ConnectOptions,
-): Effect.Effect<void, ClientError | CallbackFailed> =>
-  client
-    .run((delivery) => {
-      if (!isLost(delivery)) return call(() => onResult(delivery))
-      return onLost === undefined ? Effect.logWarning("Results are lost", delivery) : call(() => onLost(delivery))
-    })
-    .pipe(
-      Effect.catchTag("ClientClosed", () => Effect.void),
-      Effect.tapError((error) => Effect.logError("The client has stopped", error)),
+/** A client that lives as long as the scope, with its memory. */
+const open = (options: ConnectOptions, scope: Scope.Scope) =>
+  Effect.gen(function* () {
+    const services = Layer.mergeAll(
+      options.memory ?? layerMemory,
+      options.WebSocket === undefined ? Layer.empty : layerWebSocket(options.WebSocket),
     )
+    return yield* Effect.provideContext(Client.make(options), yield* Layer.build(services))
+  }).pipe(Scope.provide(scope))
+
+/** Calls back until `close`; fails with what stops the client otherwise. */
+const consume = (client: Client.Client, options: ConnectOptions): Effect.Effect<void, ClientError | CallbackFailed> =>
+  Effect.raceFirst(
+    client.run((delivery) => deliver(delivery, options)),
+    Stream.runForEach(client.status, (status) => call(() => options.onStatus?.(status))),
+  ).pipe(
+    Effect.catchTag("ClientClosed", () => Effect.void),
+    Effect.tapError((error) => Effect.logError("The client has stopped", error)),
+  )
+
+const deliver = (delivery: Delivery, { onLost, onResult }: ConnectOptions): Effect.Effect<unknown, CallbackFailed> => {
+  if (!isLost(delivery)) return call(() => onResult(delivery))
+  return onLost === undefined ? Effect.logWarning("Results are lost", delivery) : call(() => onLost(delivery))
+}
 
 /** A callback that returns no promise costs none. */
 const call = (callback: () => unknown): Effect.Effect<unknown, CallbackFailed> =>

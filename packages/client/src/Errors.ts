@@ -104,3 +104,11 @@ export class CallbackFailed extends Schema.TaggedError<CallbackFailed>()("Callba
   code: Schema.tag("CALLBACK_FAILED"),
   cause: Schema.Defect(),
 }) {}
+
+/** The sample client's run did not end with one result for each event, in order. */
+export class ResultsWrong extends Schema.TaggedError<ResultsWrong>()("ResultsWrong", {
+  code: Schema.tag("RESULTS_WRONG"),
+  missing: Schema.Int,
+  repeated: Schema.Int,
+  outOfOrder: Schema.Int,
+}) {}

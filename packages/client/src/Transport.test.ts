@@ -1,0 +1,144 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Queue } from "effect"
+import { TestClock } from "effect/testing"
+import { clientLimits } from "./Limits.ts"
+import { serve, type ServerSocket } from "./testing/SocketServer.ts"
+import { Transport, webSocket, type WebSocketLike } from "./Transport.ts"
+
+/** A server, and the default transport to connect to it by. */
+const listening = Effect.gen(function* () {
+  const sockets = yield* Queue.unbounded<ServerSocket>()
+  const server = yield* serve((socket) => Queue.offerUnsafe(sockets, socket))
+  const transport = yield* Transport
+  const connect = Effect.gen(function* () {
+    const connection = yield* transport.connect(`${server.address}/v1/stream?clientId=c1`)
+    return { connection, socket: yield* Queue.take(sockets) }
+  })
+  return { server, connect }
+})
+const connected = Effect.flatMap(listening, ({ connect }) => connect)
+
+describe("Transport: WebSocket", () => {
+  it.live("speaks the subprotocol at the address it is given", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* connected
+      assert.strictEqual(socket.protocol, "nimbus.v1")
+      assert.strictEqual(socket.url, "/v1/stream?clientId=c1")
+    }),
+  )
+
+  it.live("carries frames both ways, in order", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* connected
+      const heard = yield* Queue.unbounded<string>()
+      socket.onText = (text) => Queue.offerUnsafe(heard, text)
+      yield* connection.write(["a", "ü".repeat(200)])
+      yield* connection.write(["c"])
+      assert.deepStrictEqual(yield* Queue.takeN(heard, 3), ["a", "ü".repeat(200), "c"])
+      for (const text of ["x", "y", "z"]) socket.send(text)
+      const read: Array<string> = []
+      while (read.length < 3) read.push(...(yield* connection.read))
+      assert.deepStrictEqual(read, ["x", "y", "z"])
+    }),
+  )
+
+  it.live("reads what came before a close, then the close with its code", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* connected
+      socket.send("last")
+      socket.close(4500, "SUPERSEDED")
+      assert.deepStrictEqual(yield* connection.read, ["last"])
+      const error = yield* Effect.flip(connection.read)
+      assert.deepInclude(error, { close: 4500, reason: "SUPERSEDED" })
+      assert.strictEqual((yield* Effect.flip(connection.write(["too late"]))).code, "CONNECTION_CLOSED")
+    }),
+  )
+
+  it.live("tells of a connection that broke", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* connected
+      socket.destroy()
+      assert.strictEqual((yield* Effect.flip(connection.read)).close, 1006)
+    }),
+  )
+
+  it.live("fails where nobody listens", () =>
+    Effect.gen(function* () {
+      const { connect, server } = yield* listening
+      yield* server.close
+      assert.strictEqual((yield* Effect.flip(connect)).close, 1006)
+    }),
+  )
+
+  it.live("closes normally with its scope", () =>
+    Effect.gen(function* () {
+      const { connect } = yield* listening
+      const closed = yield* Deferred.make<number>()
+      yield* Effect.scoped(
+        Effect.map(connect, ({ socket }) => {
+          socket.onClose = (code) => Deferred.doneUnsafe(closed, Effect.succeed(code))
+        }),
+      )
+      assert.strictEqual(yield* Deferred.await(closed), 1000)
+    }),
+  )
+})
+
+/** What no real socket does on demand: a network that takes nothing, a server that floods. */
+class StubSocket implements WebSocketLike {
+  static last: StubSocket
+  readyState = 1
+  bufferedAmount = 0
+  closedWith: number | undefined
+  private readonly listeners = new Map<string, (event: never) => void>()
+  constructor() {
+    StubSocket.last = this
+    queueMicrotask(() => this.emit("open", {}))
+  }
+  send(data: string): void {
+    this.bufferedAmount += data.length
+  }
+  close(code?: number): void {
+    this.closedWith = code
+  }
+  addEventListener(type: string, listener: (event: never) => void): void {
+    this.listeners.set(type, listener)
+  }
+  emit(type: string, event: object): void {
+    this.listeners.get(type)?.(event as never)
+  }
+}
+
+describe("Transport: bounds", () => {
+  const limits = { ...clientLimits, unsent_bytes: 10, unread_frames: 2 }
+
+  it.effect("waits with writing while too much is unsent", () =>
+    Effect.gen(function* () {
+      const connection = yield* webSocket(StubSocket, limits).connect("ws://x")
+      const writing = yield* Effect.forkScoped(connection.write(["more than ten bytes"]))
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(writing.pollUnsafe())
+      StubSocket.last.bufferedAmount = 0
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(writing.pollUnsafe())
+    }),
+  )
+
+  it.effect("cuts a connection whose frames are not read, after those that were taken", () =>
+    Effect.gen(function* () {
+      const connection = yield* webSocket(StubSocket, limits).connect("ws://x")
+      for (const data of ["a", "b", "c"]) StubSocket.last.emit("message", { data })
+      assert.deepStrictEqual(yield* connection.read, ["a", "b"])
+      assert.strictEqual((yield* Effect.flip(connection.read)).code, "CONNECTION_CLOSED")
+      assert.strictEqual(StubSocket.last.closedWith, 1000)
+    }),
+  )
+
+  it.effect("cuts a connection that sends bytes", () =>
+    Effect.gen(function* () {
+      const connection = yield* webSocket(StubSocket, limits).connect("ws://x")
+      StubSocket.last.emit("message", { data: new Uint8Array(1) })
+      assert.strictEqual((yield* Effect.flip(connection.read)).reason, "a binary frame")
+    }),
+  )
+})
