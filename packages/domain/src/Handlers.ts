@@ -10,7 +10,7 @@
  * const layer = Handlers.layer([sq])
  * ```
  *
- * Every event has exactly one result: its output, or an error with one of the codes of `failureCodes`. Nothing that a
+ * Every event has exactly one result: its output, or an error with a `FailureCode`. Nothing that a
  * handler does stops the events after it.
  *
  * Invariants of `handleChunk`:
