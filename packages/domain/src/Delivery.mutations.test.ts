@@ -1,0 +1,34 @@
+/**
+ * Every rule is needed, and the property of `Delivery.property.test.ts` sees that: with any one rule taken out, some
+ * world fails within a bounded number of seeds, and the same world holds with the rule.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { load, type Patch, type WorldModule } from "../mutation/Mutant.ts"
+import { rules } from "../mutation/rules.ts"
+import { World } from "./testing/index.ts"
+
+const steps = 250
+const max_seeds = 600
+
+/** The first failure of the mutant, and how many seeds it took. */
+const firstFailure = (mutant: WorldModule) => {
+  for (let seed = 0; seed < max_seeds; seed++) {
+    for (const withLosses of [false, true]) {
+      const options = World.ofSeed(seed, steps, withLosses)
+      const failure = mutant.run(options)
+      if (failure !== undefined) return { options, failure, seeds: seed + 1 }
+    }
+  }
+  return undefined
+}
+
+describe("without the rule", () => {
+  for (const patch of Object.values<Patch>(rules)) {
+    it(`"${patch.rule}" a world fails`, { timeout: 60_000 }, async ({ annotate }) => {
+      const found = firstFailure(await load(patch))
+      if (found === undefined) return assert.fail(`${max_seeds} seeds did not miss it`)
+      assert.strictEqual(World.run(found.options), undefined, "the same world fails with the rule in place")
+      await annotate(`took ${found.seeds} seeds: ${found.failure.violation.message}`)
+    })
+  }
+})

@@ -1,0 +1,165 @@
+/**
+ * What must hold in a world, after every step and at the end. It keeps its own account of the log and shares nothing
+ * with what it checks.
+ */
+import type { ClientId } from "../../Ids.ts"
+import { peekSeq, type Push } from "../../Records.ts"
+import type { Status } from "../../Status.ts"
+import type { Client } from "./Client.ts"
+import type { World } from "./World.ts"
+
+export type Rule =
+  | "exactly once, in order"
+  | "what is missing was told"
+  | "bounds"
+  | "a push states a fact"
+  | "the commit never skips"
+  | "epochs never fall"
+  | "it settles"
+
+export class Violation extends Error {
+  readonly rule: Rule
+
+  constructor(rule: Rule, message: string) {
+    super(`${rule}: ${message}`)
+    this.rule = rule
+  }
+}
+
+export class Checks {
+  private readonly world: World
+  /** Per client the seqs of its events and barriers, in order; and of its events alone, the `n`th at `n - 1`. */
+  private readonly log = new Map<ClientId, { readonly all: Array<number>; readonly events: Array<number> }>()
+  private readonly checked = new Map<ClientId, number>()
+  private readonly shelved = new Set<string>()
+  private readonly epochs = new Map<ClientId, Status>()
+  private registryFaults = 0
+  private events = 0
+  private dlq = 0
+  private committed = 0
+
+  constructor(world: World) {
+    this.world = world
+    for (const { id } of world.clients) this.log.set(id, { all: [], events: [] })
+  }
+
+  /** After every step. */
+  step(): void {
+    this.readTopics()
+    for (const push of this.world.parts.pods.takePushes()) this.checkPush(push)
+    for (const client of this.world.clients) this.checkShown(client)
+    this.checkCommit()
+    this.checkEpochs()
+    this.checkBounds()
+  }
+
+  /** At the end: every client has everything. */
+  settled(): void {
+    this.step()
+    for (const client of this.world.clients) {
+      const last = this.highest(client)
+      for (let n = last + 1; n <= client.sent; n++) this.checkTold(client, n, client.sent)
+    }
+  }
+
+  private readTopics(): void {
+    const { dlq, events } = this.world.parts
+    for (; this.events < events.end; this.events++) {
+      const { key, value } = events.at(this.events)
+      const log = this.log.get(key)
+      log?.all.push(this.events)
+      if (value._tag === "Event") log?.events.push(this.events)
+    }
+    for (; this.dlq < dlq.end; this.dlq++) {
+      const { key, value } = dlq.at(this.dlq)
+      this.shelved.add(`${key} ${peekSeq(value)}`)
+    }
+  }
+
+  private checkPush({ clientId, prev, seq }: Push): void {
+    const before = this.log.get(clientId)?.all.findLast((other) => other < seq)
+    if (before !== prev) {
+      throw new Violation("a push states a fact", `${clientId} ${prev}→${seq}, but ${before} is just before ${seq}`)
+    }
+  }
+
+  private checkShown(client: Client): void {
+    const from = this.checked.get(client.id) ?? 0
+    for (let i = from; i < client.shown.length; i++) {
+      const { n, seq } = client.shown[i]!
+      const last = i === 0 ? 0 : this.highest(client, i)
+      if (this.log.get(client.id)?.events[n - 1] !== seq) {
+        throw new Violation("exactly once, in order", `${client.id} shows ${n} with seq ${seq}, which is not its own`)
+      }
+      if (client.remembers && n <= last) {
+        throw new Violation("exactly once, in order", `${client.id} shows ${n} after ${last}`)
+      }
+      for (let missing = last + 1; missing < n; missing++) this.checkTold(client, missing, n)
+    }
+    this.checked.set(client.id, client.shown.length)
+  }
+
+  /** That the client did not get result `n` before `next` must have been told. */
+  private checkTold(client: Client, n: number, next: number): void {
+    const seq = this.log.get(client.id)?.events[n - 1]
+    if (seq === undefined) return
+    if (client.losses.some(({ after, end, upTo }) => seq > after && (upTo === undefined ? seq < end : seq <= upTo)))
+      return
+    const rule = client.losses.length > 0 ? "what is missing was told" : "exactly once, in order"
+    throw new Violation(rule, `${client.id} does not get ${n}, seq ${seq}, before ${next}`)
+  }
+
+  private highest(client: Client, before = client.shown.length): number {
+    let highest = 0
+    for (let i = 0; i < before; i++) highest = Math.max(highest, client.shown[i]!.n)
+    return highest
+  }
+
+  /** Whatever lies before the commit is in the dlq, or its client has it. */
+  private checkCommit(): void {
+    const committed = this.world.routers.committed ?? 0
+    while (this.committed < committed) this.checkLeftBehind(this.committed++)
+  }
+
+  private checkLeftBehind(offset: number): void {
+    const { key, value } = this.world.parts.results.at(offset)
+    const seq = peekSeq(value)
+    if (this.shelved.has(`${key} ${seq}`)) return
+    const client = this.world.clients.find(({ id }) => id === key)
+    if (client?.shown.some((shown) => shown.seq === seq) === true) return
+    throw new Violation("the commit never skips", `${key} ${seq}, result ${offset}, is neither shown nor shelved`)
+  }
+
+  private checkEpochs(): void {
+    const { registry } = this.world.parts
+    if (registry.faults !== this.registryFaults) this.epochs.clear()
+    this.registryFaults = registry.faults
+    for (const [clientId, status] of registry.statuses) {
+      const { epoch, pod } = status
+      const before = this.epochs.get(clientId)
+      if (before !== undefined && (epoch < before.epoch || (epoch === before.epoch && pod !== before.pod))) {
+        throw new Violation("epochs never fall", `${clientId} from ${before.pod}/${before.epoch} to ${pod}/${epoch}`)
+      }
+      if (epoch < this.world.started_ms)
+        throw new Violation("epochs never fall", `${clientId} to ${epoch}, before time`)
+      this.epochs.set(clientId, status)
+    }
+  }
+
+  private checkBounds(): void {
+    const { router, session } = this.world.parts.limits
+    for (const { name, session: core, unacked } of this.world.connections) {
+      bound(`${name}: results not acknowledged`, unacked.length, session.window_results)
+      bound(`${name}: window`, core.size.window, session.window_results)
+      bound(`${name}: held`, core.size.held, session.held_results)
+    }
+    for (const { name, router: core } of this.world.routers.workers) {
+      bound(`${name}: in flight`, core.size.inflight, router.inflight_results)
+      bound(`${name}: routes`, core.size.routes, router.routes)
+    }
+  }
+}
+
+const bound = (what: string, size: number, limit: number): void => {
+  if (size > limit) throw new Violation("bounds", `${what}: ${size} of ${limit}`)
+}

@@ -1,0 +1,28 @@
+/** What stands in the world's topics: events and barriers as facts, results in the production encoding. */
+import type { ClientId, Epoch, PodId, Seq } from "../../Ids.ts"
+import { EventId } from "../../Ids.ts"
+import { encodePlacedBarrier, encodeResult } from "../../Records.ts"
+
+/** An entry of the events topic: the client's `n`th event, from 1, or a barrier. */
+export type Fact =
+  | { readonly _tag: "Event"; readonly n: number }
+  | { readonly _tag: "Barrier"; readonly epoch: Epoch; readonly pod: PodId }
+
+export interface BarrierOf {
+  readonly clientId: ClientId
+  readonly epoch: Epoch
+  readonly pod: PodId
+}
+
+const id = EventId.make("e")
+const decoder = new TextDecoder()
+
+/** The result of the `n`th event. */
+export const resultOf = (seq: Seq, n: number): Uint8Array => encodeResult({ seq, id, name: "echo", data: n })
+
+/** What becomes of a fact in the results topic. */
+export const outcomeOf = (seq: Seq, fact: Fact): Uint8Array =>
+  fact._tag === "Event" ? resultOf(seq, fact.n) : encodePlacedBarrier(seq, fact)
+
+/** Which event's result this is. */
+export const numberOf = (value: Uint8Array): number => JSON.parse(decoder.decode(value)).data

@@ -1,0 +1,99 @@
+/** The result consumer's shell around the production `Router`: reads, publishes, writes the dlq, hears acks. */
+import type { ClientId } from "../../Ids.ts"
+import type { AckMessage, StoredRecord } from "../../Records.ts"
+import { clientIdUnsafe } from "../../Ids.ts"
+import { peekSeq } from "../../Records.ts"
+import { Router, type Shelf } from "../../Router.ts"
+import type { Did, Parts } from "./Parts.ts"
+
+export class RouterWorker {
+  readonly name: string
+  readonly router: Router
+  private readonly parts: Parts
+  private position: number
+  private produce: { readonly shelf: Shelf; isAppended: boolean } | undefined = undefined
+  private unreceived: Array<ClientId> = []
+
+  constructor(name: string, parts: Parts, position: number) {
+    this.name = name
+    this.parts = parts
+    this.position = position
+    this.router = new Router(parts.limits.router)
+  }
+
+  get readAt(): number {
+    return this.position
+  }
+
+  /** Nothing is left to do but to read on. */
+  get isIdle(): boolean {
+    return this.produce === undefined && this.unreceived.length === 0 && this.router.size.shelf === 0
+  }
+
+  seek(position: number): Did {
+    this.position = position
+    return `${this.name} goes on from result ${position}`
+  }
+
+  /** Routes the next `max` results. That a push had no receiver is heard later. */
+  read(max: number): Did {
+    const chunk = this.parts.results.read(this.position, max)
+    if (chunk === undefined) return undefined
+    this.router.chunk(chunk)
+    this.position = chunk.next
+    const said: Array<string> = []
+    for (const [pod, pushes] of this.router.takePushes()) {
+      const isReceived = this.parts.pods.publish(pod, pushes)
+      for (const { clientId, prev, seq } of pushes) {
+        if (!isReceived) this.unreceived.push(clientId)
+        said.push(`${clientId} ${prev}→${seq} to ${pod}${isReceived ? "" : ", which nobody received"}`)
+      }
+    }
+    const records = chunk.records.map(({ key, value }) => `${key} ${peekSeq(value)}`).join(", ")
+    return `${this.name} reads ${records}${said.length > 0 ? `; pushes ${said.join(", ")}` : ""}`
+  }
+
+  hearUnreceived(): Did {
+    const clients = this.unreceived.splice(0)
+    if (clients.length === 0) return undefined
+    for (const clientId of clients) this.router.nack(clientId, "unreceived")
+    return `${this.name} learns that nobody received pushes to ${clients.join(", ")}`
+  }
+
+  hear(message: AckMessage): void {
+    if (message._tag === "Ack") this.router.ack(message.clientId, message.seq)
+    else this.router.nack(message.clientId)
+  }
+
+  /** Begins the next dlq produce. */
+  takeShelf(max: number): Did {
+    if (this.produce !== undefined) return undefined
+    const shelf = this.router.takeShelf(max)
+    if (shelf === undefined) return undefined
+    this.produce = { shelf, isAppended: false }
+    return `${this.name} shelves ${shelf.records.map(textOf).join(", ")}`
+  }
+
+  /** The dlq takes the produce; once more if it is repeated. */
+  appendShelf(): Did {
+    if (this.produce === undefined) return undefined
+    const { records } = this.produce.shelf
+    for (const { key, value } of records) this.parts.dlq.append(clientIdUnsafe(key), value)
+    this.produce.isAppended = true
+    return `${this.name}: the dlq has ${records.map(textOf).join(", ")}`
+  }
+
+  /** The produce is acknowledged. */
+  confirmShelf(): Did {
+    if (this.produce?.isAppended !== true) return undefined
+    this.router.shelved(this.produce.shelf)
+    this.produce = undefined
+    return `${this.name} hears that its shelf is in the dlq`
+  }
+
+  pass(): void {
+    this.router.pass()
+  }
+}
+
+const textOf = ({ key, value }: StoredRecord): string => `${key} ${peekSeq(value)}`

@@ -1,0 +1,118 @@
+/** Lets a world come to rest: no more faults, everything goes on in turn. Bounded: a world that does not come to rest is wrong. */
+import { passTime } from "./Actions.ts"
+import { Violation } from "./Checks.ts"
+import type { Client } from "./Client.ts"
+import type { Did } from "./Parts.ts"
+import type { World } from "./World.ts"
+
+const max_rounds = 120
+const max_turns = 400
+const sweep_every_rounds = 4
+
+type Tell = (did: Did) => void
+
+/** Ends all faults and runs until every client is LIVE with nothing under way. `tell` hears of each thing done. */
+export const settle = (world: World, tell: Tell): void => {
+  for (const { zombies } of [world.eventWorkers, world.routers, world.replays]) zombies.length = 0
+  for (const { pod } of world.gateways) world.parts.pods.deafen(pod, false)
+  if (!calm(world, tell, max_rounds)) {
+    throw new Violation("it settles", `${unsettled(world)} after ${max_rounds} rounds`)
+  }
+}
+
+/** A while without new faults; whether the world came to rest. Zombies pause, and deaf pods stay deaf. */
+export const calm = (world: World, tell: Tell, rounds: number): boolean => {
+  for (let round = 1; round <= rounds; round++) {
+    for (const client of world.clients) {
+      if (!client.isConnected) tell(world.connect(client, world.gateways[round % world.gateways.length]!))
+    }
+    drain(world, tell)
+    if (unsettled(world) === undefined) return true
+    tell(passTime(world))
+    if (round % sweep_every_rounds === 0) sweep(world, tell)
+  }
+  return false
+}
+
+const sweep = (world: World, tell: Tell): void => {
+  for (const connection of world.connections) {
+    if (connection.socket.isOpen) tell(connection.sweep())
+    else connection.closed()
+  }
+}
+
+/** Everything that can go on without time passing. */
+const drain = (world: World, tell: Tell): void => {
+  for (let turn = 0; turn < max_turns; turn++) {
+    let isBusy = false
+    for (const go of turns) {
+      const did = go(world)
+      if (did === undefined) continue
+      isBusy = true
+      tell(did)
+    }
+    if (!isBusy) return
+  }
+  throw new Violation("it settles", `${unsettled(world)} after ${max_turns} turns without time passing`)
+}
+
+const first = <A>(all: ReadonlyArray<A>, f: (a: A) => Did): Did => {
+  for (const one of all) {
+    const did = f(one)
+    if (did !== undefined) return did
+  }
+  return undefined
+}
+
+const turns: ReadonlyArray<(world: World) => Did> = [
+  (w) => w.appendBarrier(0),
+  (w) => w.eventWorkers.owner.take(3),
+  (w) => w.eventWorkers.owner.append(),
+  (w) => w.eventWorkers.owner.confirm(),
+  (w) => w.routers.owner.read(3),
+  (w) => w.routers.owner.hearUnreceived(),
+  (w) => first(w.gateways, (gateway) => gateway.receive(0)),
+  (w) => first(w.clients, (client) => client.take()),
+  (w) => first(w.clients, (client) => client.ack()),
+  (w) => first(w.connections, (connection) => connection.hear()),
+  (w) => first(w.connections, (connection) => connection.drain()),
+  (w) => w.hearAck(0, () => true),
+  (w) => w.routers.owner.takeShelf(3),
+  (w) => w.routers.owner.appendShelf(),
+  (w) => w.routers.owner.confirmShelf(),
+  (w) => w.commitResults(w.routers.owner),
+  (w) => w.replays.owner.take(3),
+  (w) => w.replays.owner.put(true),
+  (w) => first(w.connections, (connection) => connection.readPage()),
+  (w) => first(w.connections, (connection) => connection.pageArrives()),
+  (w) => w.trim(0),
+  (w) => w.register(0),
+]
+
+/** What is not at rest yet, in words. */
+const unsettled = (world: World): string | undefined => {
+  const { router, isIdle } = world.routers.owner
+  if (!isIdle || router.size.inflight > 0) return `${world.routers.owner.name} is busy`
+  for (const connection of world.connections) {
+    if (!connection.socket.isOpen) return `${connection.name} has lost its client`
+  }
+  for (const client of world.clients) {
+    const why = unsettledClient(world, client)
+    if (why !== undefined) return why
+  }
+  return undefined
+}
+
+const unsettledClient = (world: World, client: Client): string | undefined => {
+  const session = world.connectionOf(client)?.session
+  if (session === undefined) return `${client.id} is not connected`
+  if (session.status !== "LIVE" || client.status !== "LIVE") return `${client.id} is ${session.status}`
+  if (session.size.window > 0 || session.size.held > 0) return `${client.id} has results under way`
+  const status = world.parts.registry.statuses.get(client.id)
+  if (status?._tag !== "LIVE" || status.epoch !== session.epoch || status.pod !== session.pod) {
+    return `the registry has ${client.id} ${status?._tag} at ${status?.pod}/${status?.epoch}`
+  }
+  const { records } = world.parts.mailbox.page(client.id, session.upTo, { results: 1, bytes: 1 })
+  if (records.length > 0) return `${client.id} has mail`
+  return undefined
+}

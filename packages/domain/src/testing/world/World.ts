@@ -1,0 +1,159 @@
+/**
+ * A whole Nimbus of one partition, purely synchronous: production router, session, stores; models of the rest. Nothing
+ * happens by itself: whoever drives it (a script, or dice) does one small thing after another, in any order.
+ *
+ * ```
+ *   clients ──▶ events ──▶ EventWorker ──▶ results ──▶ RouterWorker ──▶ dlq ──▶ ReplayWorker ──▶ mailbox
+ *      ▲          ▲ barriers                  ▲ acks         │ pushes                 │ mail        │ pages
+ *      └──────────┴────────── gateways ───────┴──────────────┴────────────────────────┴─────────────┘
+ * ```
+ */
+import { ClientId, PodId } from "../../Ids.ts"
+import { Client } from "./Client.ts"
+import type { Connection } from "./Connection.ts"
+import { EventWorker } from "./EventWorker.ts"
+import { Gateway } from "./Gateway.ts"
+import { Group } from "./Group.ts"
+import { type Did, makeParts, type Parts, type WorldLimits } from "./Parts.ts"
+import { ReplayWorker } from "./ReplayWorker.ts"
+import { RouterWorker } from "./RouterWorker.ts"
+
+export interface WorldOptions {
+  readonly limits: WorldLimits
+  /** For each client, whether it remembers its last seq. They are named c1, c2, … */
+  readonly clients: ReadonlyArray<boolean>
+  readonly gateways: number
+}
+
+const max_zombies = 2
+
+export class World {
+  readonly parts: Parts
+  readonly clients: ReadonlyArray<Client>
+  readonly gateways: Array<Gateway> = []
+  readonly eventWorkers: Group<EventWorker>
+  readonly routers: Group<RouterWorker>
+  readonly replays: Group<ReplayWorker>
+  now_ms = 1_000
+  readonly started_ms = this.now_ms
+  private names = 0
+
+  constructor(options: WorldOptions) {
+    const parts = makeParts(options.limits)
+    this.parts = parts
+    this.clients = options.clients.map((remembers, i) => new Client(ClientId.make(`c${i + 1}`), remembers, parts))
+    this.eventWorkers = new Group(new EventWorker(this.name("events"), parts, 0), max_zombies)
+    this.routers = new Group(new RouterWorker(this.name("router"), parts, 0), max_zombies)
+    this.replays = new Group(new ReplayWorker(this.name("replay"), parts), max_zombies)
+    for (let i = 0; i < options.gateways; i++) this.startGateway(i)
+  }
+
+  get connections(): ReadonlyArray<Connection> {
+    const all: Array<Connection> = []
+    for (const gateway of this.gateways) for (const connection of gateway.open) all.push(connection)
+    return all
+  }
+
+  /** Whether the gateway of the client's connection holds it still. */
+  connectionOf(client: Client): Connection | undefined {
+    const { connection } = client
+    return connection?.isOpen === true && connection.socket.isOpen ? connection : undefined
+  }
+
+  /** Drops whatever socket the client had. */
+  connect(client: Client, gateway: Gateway): Did {
+    client.drop()
+    const { after } = client
+    client.connected(gateway.connect(client.id, after, this.now_ms))
+    return `${client.id} connects to ${gateway.pod} after ${after}: epoch ${client.connection?.session.epoch}`
+  }
+
+  startGateway(skew_ms: number): Gateway {
+    const gateway = new Gateway(PodId.make(this.name("pod")), this.parts, skew_ms)
+    this.gateways.push(gateway)
+    return gateway
+  }
+
+  /** Another process, with another id, takes its place. */
+  crashGateway(gateway: Gateway, skew_ms: number): Did {
+    this.gateways.splice(this.gateways.indexOf(gateway), 1)
+    const did = gateway.crash()
+    return `${did}, ${this.startGateway(skew_ms).pod} starts`
+  }
+
+  /** A new owner from the commit; the one before lives on. */
+  replaceEventWorker(): Did {
+    const at = this.eventWorkers.committed ?? 0
+    this.eventWorkers.replace(new EventWorker(this.name("events"), this.parts, at))
+    return `${this.eventWorkers.owner.name} takes over at event ${at}`
+  }
+
+  /** A new owner with empty memory, from the commit; the one before lives on. */
+  replaceRouter(): Did {
+    const at = this.routers.committed ?? 0
+    this.routers.replace(new RouterWorker(this.name("router"), this.parts, at))
+    return `${this.routers.owner.name} takes over at result ${at}`
+  }
+
+  /** A zombie router owns the partition again, and goes on from where it was or from the commit. */
+  restoreRouter(zombie: RouterWorker, where: "own position" | "commit"): Did {
+    this.routers.restore(zombie)
+    if (where === "commit") zombie.seek(this.routers.committed ?? 0)
+    return `${zombie.name} owns the results again and goes on from result ${zombie.readAt}`
+  }
+
+  /** A new owner from the stored offset; the one before lives on. */
+  replaceReplay(): Did {
+    this.replays.replace(new ReplayWorker(this.name("replay"), this.parts))
+    return `${this.replays.owner.name} takes over at dlq ${this.replays.owner.position}`
+  }
+
+  commitEvents(worker: EventWorker): Did {
+    return this.eventWorkers.commit(worker, worker.position) ? `${worker.name} commits ${worker.position}` : undefined
+  }
+
+  commitResults(worker: RouterWorker): Did {
+    const next = worker.router.takeCommit()
+    if (next === undefined) return undefined
+    return `${worker.name} commits ${next}${this.routers.commit(worker, next) ? "" : ", which is refused"}`
+  }
+
+  /** The events topic takes a barrier; 0 is the oldest under way. */
+  appendBarrier(at: number): Did {
+    const barrier = this.parts.barriers.take(at)
+    if (barrier === undefined) return undefined
+    const { clientId, epoch, pod } = barrier
+    const seq = this.parts.events.append(clientId, { _tag: "Barrier", epoch, pod })
+    return `barrier of ${clientId}@${pod}/${epoch}, seq ${seq}`
+  }
+
+  /** Routers hear an ack or a nack: those that `hears` says. */
+  hearAck(at: number, hears: (worker: RouterWorker) => boolean): Did {
+    const message = this.parts.acks.take(at)
+    if (message === undefined) return undefined
+    const heard = this.routers.workers.filter(hears)
+    for (const worker of heard) worker.hear(message)
+    const text = message._tag === "Ack" ? `Ack ${message.clientId} ${message.seq}` : `Nack ${message.clientId}`
+    return `${text} is heard by ${heard.length > 0 ? heard.map(({ name }) => name).join(", ") : "nobody"}`
+  }
+
+  trim(at: number): Did {
+    const trim = this.parts.trims.take(at)
+    if (trim === undefined) return undefined
+    this.parts.mailbox.ack(trim.clientId, trim.seq)
+    return `the mailbox of ${trim.clientId} is trimmed to ${trim.seq}`
+  }
+
+  register(at: number): Did {
+    const told = this.parts.presences.take(at)
+    if (told === undefined) return undefined
+    const { clientId, epoch, pod, status } = told.presence
+    const isHeld = this.parts.registry.write(told.presence)
+    if (!isHeld) told.refused()
+    return `the registry ${isHeld ? "takes" : "refuses"} ${clientId}@${pod}/${epoch} ${status}`
+  }
+
+  private name(role: string): string {
+    return `${role}${++this.names}`
+  }
+}
