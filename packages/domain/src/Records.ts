@@ -18,6 +18,7 @@
 import { Result as Res, Schema } from "effect"
 import { CorruptRecord } from "./Errors.ts"
 import { ClientId, Cursor, Epoch, EventId, PodId, Seq, seqUnsafe } from "./Ids.ts"
+import { utf8 } from "./internal/Utf8.ts"
 
 /** Beside a record's bytes, never inside them: the event's journey. */
 export type Headers = Readonly<Record<string, string>>
@@ -99,15 +100,13 @@ export const Nack = Schema.TaggedStruct("Nack", { clientId: ClientId })
 export type Nack = typeof Nack.Type
 export type AckMessage = Ack | Nack
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
-export const encode = (record: EventRecord | Result | PlacedBarrier): Uint8Array =>
-  encoder.encode(JSON.stringify(record))
+export const encode = (record: EventRecord | Result | PlacedBarrier): Uint8Array => utf8(JSON.stringify(record))
 
 /** A result's bytes: `seq` first, whatever order the caller's fields have. */
 export const encodeResult = (result: Result): Uint8Array =>
-  encoder.encode(
+  utf8(
     result.error === undefined
       ? `{"seq":${result.seq},"id":${JSON.stringify(result.id)},"name":${JSON.stringify(result.name)},"data":${JSON.stringify(result.data ?? null)}}`
       : `{"seq":${result.seq},"id":${JSON.stringify(result.id)},"name":${JSON.stringify(result.name)},"error":${JSON.stringify(result.error)}}`,
@@ -115,7 +114,7 @@ export const encodeResult = (result: Result): Uint8Array =>
 
 /** A barrier as it leaves the event consumer. */
 export const encodePlacedBarrier = (seq: Seq, barrier: { readonly epoch: Epoch; readonly pod: PodId }): Uint8Array =>
-  encoder.encode(`{"seq":${seq},"barrier":{"epoch":${barrier.epoch},"pod":${JSON.stringify(barrier.pod)}}}`)
+  utf8(`{"seq":${seq},"barrier":{"epoch":${barrier.epoch},"pod":${JSON.stringify(barrier.pod)}}}`)
 
 const corrupt = (reason: string) => Res.fail(new CorruptRecord({ reason }))
 
@@ -164,7 +163,7 @@ const isShortString = (u: unknown): boolean => typeof u === "string" && u.length
 export const decodeResult = decodeWith(Result)
 export const decodePlacedBarrier = decodeWith(PlacedBarrier)
 
-const prefix = encoder.encode(`{"seq":`)
+const prefix = utf8(`{"seq":`)
 const comma = 44
 const quote = 34
 const letterB = 98
