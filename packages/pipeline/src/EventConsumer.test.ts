@@ -9,6 +9,7 @@ import {
   assign,
   barrier,
   contents,
+  counts,
   down,
   event,
   eventually,
@@ -124,6 +125,9 @@ describe("EventConsumer", () => {
         { seq: 4, id: "e5", says: "HANDLER_TIMEOUT" },
         { seq: 5, id: "e6", says: { result: 4 } },
       ])
+      const now = yield* counts
+      assert.strictEqual(now["nimbus_handler_failures_total HANDLER_FAILED"], 2)
+      assert.strictEqual(now["nimbus_handler_failures_total UNKNOWN_EVENT"], 1)
     }).pipe(onGround()),
   )
 

@@ -5,6 +5,7 @@
  * | --- | --- |
  * | chunk | a produce request is split |
  * | result consumer: shelf | the results topic is not read on until the dlq has taken some |
+ * | result consumer: unhurried | each chunk waits a little for acks |
  * | result consumer: ack timeout | the client is diverted to its mailbox |
  * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic goes on beside it |
  * | late steps | journey steps are dropped and counted; the records they tell of are not affected |
@@ -19,6 +20,8 @@ export interface ConsumerLimits {
   readonly backoff_max_ms: number
   /** The least time between two commits of one partition. The latest commit wins. */
   readonly commit_every_ms: number
+  /** How long the last commit may take when a partition is left. */
+  readonly commit_timeout_ms: number
   /** How long a consumer that is told to stop may go on with what it has in hand. */
   readonly shutdown_timeout_ms: number
 }
@@ -27,6 +30,7 @@ const consumerLimits: ConsumerLimits = {
   backoff_min_ms: 50,
   backoff_max_ms: 5_000,
   commit_every_ms: 100,
+  commit_timeout_ms: 2_000,
   shutdown_timeout_ms: 10_000,
 }
 
@@ -45,6 +49,12 @@ export interface ResultConsumerLimits extends ConsumerLimits {
   readonly tick_ms: number
   /** Records of a partition that wait for the dlq. Beyond: nothing more is read. */
   readonly shelf_records: number
+  /**
+   * Results of a partition in flight to clients. Beyond: the next chunk waits for acks, but no longer than
+   * `acks_wait_ms`, so that gateways are not flooded and clients that don't acknowledge hold nobody up.
+   */
+  readonly unhurried_results: number
+  readonly acks_wait_ms: number
   /** Pods that are published to at the same time, per partition. */
   readonly pods_at_once: number
   /** Journey steps that wait for the journey topic. Beyond: dropped. */
@@ -57,6 +67,8 @@ export const resultConsumerLimits: ResultConsumerLimits = {
   router: routerLimits,
   tick_ms: 250,
   shelf_records: 65_536,
+  unhurried_results: 8_192,
+  acks_wait_ms: 10,
   pods_at_once: 16,
   late_steps: 4_096,
 }

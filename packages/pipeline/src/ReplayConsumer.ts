@@ -20,6 +20,7 @@ import {
   type AssignedPartition,
   type Chunk,
   chunkLimits,
+  claimMailboxes,
   type ClientId,
   clientIdUnsafe,
   decodePlacedBarrier,
@@ -57,7 +58,7 @@ export const layerWith = (limits: Partial<ReplayConsumerLimits>) =>
 
 const run = Effect.fnUntraced(function* (limits: ReplayConsumerLimits) {
   const topics = yield* Topics
-  yield* claim
+  yield* claimMailboxes
   yield* Effect.forkScoped(expire(limits))
   yield* Workers.run({
     role,
@@ -65,15 +66,6 @@ const run = Effect.fnUntraced(function* (limits: ReplayConsumerLimits) {
     limits,
     worker: (partition, stopping) => carry(partition, stopping, limits),
   })
-})
-
-const claim = Effect.gen(function* () {
-  const log = yield* EventLog
-  const topics = yield* Topics
-  const mailbox = yield* Mailbox
-  const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
-  const ends = yield* Effect.forEach(partitions, (partition) => log.end(topics.events, partition), { concurrency: 16 })
-  yield* mailbox.claim({ incarnation: log.incarnation, partitions: log.partitions, ends })
 })
 
 /** The age limit of all mailboxes, now and then. */

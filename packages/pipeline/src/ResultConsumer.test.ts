@@ -20,6 +20,7 @@ import {
   assign,
   client,
   contents,
+  counts,
   down,
   eventually,
   hasRecords,
@@ -212,6 +213,57 @@ describe("ResultConsumer", () => {
       yield* Deferred.succeed(open, undefined)
       assert.lengthOf(yield* shelved(500), 500)
     }).pipe(onGround({ limits: { chunk_records: 10 } })),
+  )
+
+  it.live("does not flood a gateway: with much in flight a chunk waits for acks", () =>
+    Effect.gen(function* () {
+      const { dlq, results } = yield* Topics
+      const pushes = yield* received
+      yield* append(results, placedBarrier("a", 0))
+      for (let seq = 1; seq < 100; seq++) yield* append(results, result("a", seq))
+      yield* startWith({ unhurried_results: 20, acks_wait_ms: 60_000 })
+      yield* eventually("more than the bound is pushed", () => pushes.length > 20)
+      yield* settle
+      assert.isAtMost(pushes.length, 30)
+      for (let seq = 20; seq < 100; seq += 5) yield* Effect.andThen(tell(ack("a", seq)), settle)
+      yield* eventually("the rest", () => pushes.length === 99)
+      assert.lengthOf(yield* contents(dlq), 1)
+    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+  )
+
+  it.live("with much in flight and no acks at all it goes on, slowly", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const pushes = yield* received
+      yield* append(results, placedBarrier("a", 0))
+      for (let seq = 1; seq < 100; seq++) yield* append(results, result("a", seq))
+      yield* startWith({ unhurried_results: 20, acks_wait_ms: 1 })
+      yield* eventually("all are pushed", () => pushes.length === 99)
+    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+  )
+
+  it.live("counts what it reads, pushes, shelves, diverts and drops", () =>
+    Effect.gen(function* () {
+      const { results } = yield* Topics
+      const pushes = yield* received
+      yield* startWith()
+      yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 1), result("b", 2))
+      yield* eventually("a push", () => pushes.length === 1)
+      yield* tell({ _tag: "Nack", clientId: client("a") })
+      yield* shelved(3)
+      yield* eventually(
+        "the counts",
+        Effect.map(
+          counts,
+          (now) =>
+            now["nimbus_pipeline_records_in_total result-consumer"] === 4 &&
+            now["nimbus_pipeline_records_out_total pod"] === 1 &&
+            now["nimbus_pipeline_records_out_total dlq"] === 3 &&
+            now["nimbus_router_diverted_total nack"] === 1 &&
+            now["nimbus_router_repeats_total "] === 1,
+        ),
+      )
+    }).pipe(onGround()),
   )
 
   it.live("goes on reading while one client does not acknowledge", () =>

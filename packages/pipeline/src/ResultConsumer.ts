@@ -10,8 +10,9 @@
  *
  * What it sees to, beside carrying out what the router says:
  * - a push that nobody received, or that could not be sent, diverts its client;
- * - while more than `shelf_records` wait for the dlq nothing is read. What is in flight to clients needs no such bound:
- *   the router diverts beyond its own, so one client that does not acknowledge never holds up another;
+ * - while more than `shelf_records` wait for the dlq nothing is read;
+ * - while much is in flight to clients a chunk waits for acks, but only so long: one client that does not acknowledge
+ *   never holds up another, and what is in flight beyond all measure the router diverts;
  * - the memory of a partition outlives its assignment, and is used again only with its own read position
  *   (`Router.position`); a shelf that was under way is then written again.
  *
@@ -99,69 +100,99 @@ const route = Effect.fnUntraced(function* (
   const topics = yield* Topics
   const journey = yield* makeJourney(log, topics.journey, partition, limits)
   const committer = yield* Committer.make(assigned, limits)
-  const shelfWaits = Latch.makeUnsafe(true)
-  const shelfMoved = Latch.makeUnsafe()
+  const acknowledged = Latch.makeUnsafe()
 
   /** After every input, in the same turn. */
   const carryOn = (): void => {
+    const { inflight, shelf } = router.size
     committer.offer(router.takeCommit())
-    if (router.size.shelf > 0) shelfWaits.openUnsafe()
+    if (shelf > 0) shelving.wake()
+    if (inflight <= limits.unhurried_results) acknowledged.openUnsafe()
   }
-
-  const shelve = Effect.gen(function* () {
-    for (;;) {
-      const shelf = router.underWay ?? router.takeShelf(limits.chunk.chunk_records)
-      if (shelf === undefined) {
-        shelfWaits.closeUnsafe()
-        yield* shelfWaits.await
-        continue
-      }
-      yield* publishUntilAcknowledged(log, topics.dlq, partition, journey.shelved(shelf), limits)
-      router.shelved(shelf)
-      shelfMoved.openUnsafe()
-      carryOn()
-      yield* Metrics.countOut("dlq", shelf.records.length)
-    }
-  })
-
-  /** Done once no more than `records` wait for the dlq. */
-  const shelfAtMost = (records: number) =>
-    Effect.gen(function* () {
-      while (router.size.shelf > records) {
-        shelfMoved.closeUnsafe()
-        yield* shelfMoved.await
-      }
-    })
-
+  const shelving = makeShelving(router, limits, carryOn, (shelf) =>
+    publishUntilAcknowledged(log, topics.dlq, partition, journey.shelved(shelf), limits),
+  )
   const refuse = Effect.gen(function* () {
+    memory.unreadable = [...memory.unreadable, ...router.takeUnreadable()]
     yield* quarantine({ topic: topics.results, partition }, memory.unreadable, limits)
     for (const one of memory.unreadable) router.quarantined(one)
     memory.unreadable = []
     carryOn()
   })
-
+  const holdBack = Effect.gen(function* () {
+    if (router.size.inflight > limits.unhurried_results) {
+      acknowledged.closeUnsafe()
+      yield* Effect.raceFirst(acknowledged.await, Effect.sleep(limits.acks_wait_ms))
+    }
+    if (router.size.shelf > limits.shelf_records) {
+      yield* Effect.raceFirst(shelving.atMost(limits.shelf_records), stopping.await)
+    }
+  })
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
     router.chunk(chunk)
     carryOn()
     yield* publishPushes(router, journey, limits)
     carryOn()
     yield* Metrics.countIn(role, chunk.records.length)
-    memory.unreadable = [...memory.unreadable, ...router.takeUnreadable()]
-    if (memory.unreadable.length > 0) yield* refuse
-    if (router.size.shelf > limits.shelf_records) {
-      yield* Effect.raceFirst(shelfAtMost(limits.shelf_records), stopping.await)
-    }
+    yield* refuse
+    yield* holdBack
     return true
   })
 
   yield* Effect.addFinalizer(() => report(memory))
   yield* listen(router, partition, carryOn, limits)
   yield* Effect.forkScoped(passTime(memory, carryOn, limits))
-  yield* Effect.forkScoped(shelve, { startImmediately: true })
-  if (memory.unreadable.length > 0) yield* refuse
+  yield* Effect.forkScoped(shelving.run, { startImmediately: true })
+  yield* refuse
   yield* Workers.forEachChunk(assigned.read(router.position ?? "committed"), stopping, onChunk)
-  yield* shelfAtMost(0)
+  yield* shelving.atMost(0)
 })
+
+/** The way to the dlq, one produce in flight. */
+interface Shelving {
+  /** There may be something to write. */
+  wake(): void
+  /** Done once no more than `records` wait or are under way. */
+  atMost(records: number): Effect.Effect<void>
+  readonly run: Effect.Effect<never>
+}
+
+const makeShelving = (
+  router: Router,
+  limits: ResultConsumerLimits,
+  carryOn: () => void,
+  write: (shelf: Shelf) => Effect.Effect<void>,
+): Shelving => {
+  const waiting = Latch.makeUnsafe(true)
+  const written = Latch.makeUnsafe()
+  const next = Effect.suspend(() => {
+    // What was under way when the partition was revoked is written again.
+    const shelf = router.underWay ?? router.takeShelf(limits.chunk.chunk_records)
+    if (shelf === undefined) {
+      waiting.closeUnsafe()
+      return waiting.await
+    }
+    return Effect.andThen(write(shelf), () => {
+      router.shelved(shelf)
+      written.openUnsafe()
+      carryOn()
+      return Metrics.countOut("dlq", shelf.records.length)
+    })
+  })
+  return {
+    wake: () => void waiting.openUnsafe(),
+    atMost: (records) =>
+      Effect.whileLoop({
+        while: () => router.size.shelf > records,
+        body: () => {
+          written.closeUnsafe()
+          return written.await
+        },
+        step: () => {},
+      }),
+    run: Effect.forever(next),
+  }
+}
 
 /** One publish for each pod; several pods at the same time. A pod's publishes keep the order of the log. */
 const publishPushes = Effect.fnUntraced(function* (

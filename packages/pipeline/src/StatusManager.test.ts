@@ -44,7 +44,7 @@ describe("StatusManager", () => {
       assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 1, dlq: 1 })
       const gauges = (yield* Metric.snapshot).filter(({ id }) => id === "nimbus_lag_records")
       assert.lengthOf(gauges, 3)
-    }).pipe(onGround(), Effect.provideService(Metric.MetricRegistry, new Map())),
+    }).pipe(onGround()),
   )
 
   it.effect("keeps what it had while the registry does not answer, and goes on measuring lag", () =>

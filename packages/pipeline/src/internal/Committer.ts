@@ -2,7 +2,7 @@
  * Commits of one partition, coalesced: at most one under way, at most one every `commit_every_ms`, the latest wins.
  *
  * A commit that is late or lost costs repeats, never a record; so this never holds up whoever offers one. Closing the
- * scope commits what is left, and gives up after `commit_every_ms`.
+ * scope commits what is left, and gives up after `commit_timeout_ms`.
  */
 import { Effect, Latch, type Scope } from "effect"
 import type { AssignedPartition } from "@nimbus/domain"
@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() =>
     commit.pipe(
       Effect.interruptible,
-      Effect.timeoutOption(Math.max(limits.commit_every_ms, 100)),
+      Effect.timeoutOption(limits.commit_timeout_ms),
       Effect.catchTag("PartitionRevoked", () => Effect.void),
       Effect.catch((error) => reportFailure("commit", error)),
     ),

@@ -10,6 +10,7 @@ import {
   Exit,
   Layer,
   Logger,
+  Metric,
   Queue,
   Result as Res,
   Schedule,
@@ -124,7 +125,16 @@ const ground = (options: EventLogMemory.EventLogMemoryOptions = {}) =>
 export const onGround =
   (options?: EventLogMemory.EventLogMemoryOptions) =>
   <A, E, R>(test: Effect.Effect<A, E, R>) =>
-    test.pipe(Effect.scoped, Effect.provide(ground(options)))
+    test.pipe(Effect.scoped, Effect.provide(ground(options)), Effect.provideService(Metric.MetricRegistry, new Map()))
+
+/** The counters of this test's ground now, as `name label`. */
+export const counts = Effect.map(Metric.snapshot, (all) => {
+  const now: Record<string, number | bigint> = {}
+  for (const { attributes = {}, id, state, type } of all) {
+    if (type === "Counter") now[`${id} ${Object.values(attributes).join(" ")}`] = state.count
+  }
+  return now
+})
 
 export const down = (topic: string) => new LogUnavailable({ topic, operation: "test", cause: "told to fail" })
 
