@@ -18,7 +18,6 @@ import { Gateway, type HttpOptions } from "@nimbus/gateway"
 import { Pipeline } from "@nimbus/pipeline"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
-import * as Claim from "./Claim.ts"
 
 const soft = Layer.mergeAll(
   RegistryMemory.layerMemory(),
@@ -31,7 +30,6 @@ const memory = Layer.mergeAll(EventLogMemory.layerMemory({ partitions: 4 }), Mai
 /** On stores that last, which `main.ts` chooses, and as the environment says: see docs/configuration.md. */
 export const layerOn = <E>(stores: Layer.Layer<EventLog | Mailbox, E, Topics>) =>
   Layer.mergeAll(Gateway.layer, Pipeline.layer()).pipe(
-    Layer.provide(Claim.layer),
     Layer.provideMerge(Layer.mergeAll(stores, soft)),
     Layer.provideMerge(Topics.layer),
   )
@@ -39,7 +37,6 @@ export const layerOn = <E>(stores: Layer.Layer<EventLog | Mailbox, E, Topics>) =
 /** In memory, without the environment: for tests and for services that need nothing to last. */
 export const layerMemory = (options: HttpOptions = { host: "127.0.0.1", port: 0 }) =>
   Layer.mergeAll(Gateway.layerWith(options), Pipeline.layer()).pipe(
-    Layer.provide(Claim.layer),
     Layer.provideMerge(Layer.mergeAll(memory, soft)),
     Layer.provideMerge(Topics.layerDefault),
   )

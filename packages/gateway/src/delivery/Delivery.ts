@@ -10,6 +10,7 @@
  * ```
  */
 import {
+  claimMailboxes,
   type ClientId,
   type Cursor,
   Epoch,
@@ -70,6 +71,7 @@ const make = Effect.gen(function* () {
   const counts = new Counts()
   const sessions = new Map<ClientId, Connection>()
 
+  yield* claimMailboxes
   yield* keepLease(pod, limits.lease_ms, counts)
   const pushes = yield* channel.subscribe(pod)
   const outbox = yield* makeOutbox(limits.trim_ms, counts)

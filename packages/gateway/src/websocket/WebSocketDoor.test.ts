@@ -41,14 +41,7 @@ const gateway = (limits: Parameters<typeof Gateway.layerWith>[0]["limits"] = {})
     host: "127.0.0.1",
     port: 0,
     limits: { tick_ms: 20, frame_bytes: 4096, ...limits },
-  }).pipe(Layer.provideMerge(claimed), Layer.provideMerge(services))
-
-const claimed = Layer.effectDiscard(
-  Effect.gen(function* () {
-    const { incarnation, partitions } = yield* EventLog
-    yield* (yield* Mailbox).claim({ incarnation, partitions, ends: Array.from({ length: partitions }, () => 1e6) })
-  }),
-)
+  }).pipe(Layer.provideMerge(services))
 
 const Frame = Schema.Record(Schema.String, Schema.Unknown)
 const decodeFrame = Schema.decodeUnknownSync(Schema.fromJsonString(Frame))
