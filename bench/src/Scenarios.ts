@@ -5,6 +5,7 @@ import { partitionOf } from "@nimbus/domain"
 
 const warm_up_ms = 2_000
 const measure_ms = 5_000
+const uncounted = 1_000
 
 /** Results per second with `clients` clients, each with `underWay` events on their way. */
 export const live = async (server: Server, clients: number, underWay: number): Promise<number> => {
@@ -115,11 +116,11 @@ export const idleMemory = async ({ rss, server }: Running, connections: number):
     }
     return all
   }
-  // A first few, so that what every server has once is there already.
-  const first = await open(0, 200)
+  // First some that are not counted, so that what a server has once (code, the young generation) is there already.
+  const first = await open(0, uncounted)
   await sleep(1_000)
   const before = rss()
-  const rest = await open(200, 200 + connections)
+  const rest = await open(uncounted, uncounted + connections)
   await sleep(2_000)
   const each = (rss() - before) / connections
   for (const client of [...first, ...rest]) client.terminate()

@@ -70,6 +70,17 @@ export class Connection implements Attached, Sender {
     return true
   }
 
+  /** There may be something in the mailbox. */
+  mail(): void {
+    this.session.mail()
+    this.carryOut()
+  }
+
+  tick(): void {
+    this.session.tick()
+    this.carryOut()
+  }
+
   drained(): void {
     this.session.drain()
     this.carryOut()

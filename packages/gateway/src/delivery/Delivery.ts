@@ -12,7 +12,6 @@
 import {
   claimMailboxes,
   type ClientId,
-  type Cursor,
   Epoch,
   EventLog,
   type LogError,
@@ -37,6 +36,7 @@ import { makeIntake } from "./Intake.ts"
 import { makeLateJourney } from "./LateJourney.ts"
 import { makeOutbox } from "./Outbox.ts"
 import { keepLease, makePresences } from "./Presences.ts"
+import { makeSweep } from "./Sweep.ts"
 
 export class Delivery extends Context.Service<
   Delivery,
@@ -106,6 +106,13 @@ const make = Effect.gen(function* () {
     },
   }
 
+  /** A bug met in one batch or tick is logged and counted; the sessions of all others must not stand still for it. */
+  const survive = (part: string, effect: Effect.Effect<void>): Effect.Effect<void> =>
+    Effect.catchDefect(effect, (defect) => {
+      counts.addTo("failed", part)
+      return Effect.logError(`the delivery core failed to ${part}`, defect)
+    })
+
   /** A batch from the pod channel: every session takes what is its own, then carries out once. */
   const receive = (batch: ReadonlyArray<PodMessage>): void => {
     const touched = new Set<Connection>()
@@ -122,22 +129,24 @@ const make = Effect.gen(function* () {
     for (const connection of touched) connection.carryOut()
   }
   // A channel that fails loses datagrams, which it may at any time; it is subscribed again by its own layer.
-  yield* Stream.runForEach(pushes, (batch) => Effect.sync(() => receive(batch))).pipe(
+  yield* Stream.runForEach(pushes, (batch) =>
+    survive(
+      "receive",
+      Effect.sync(() => receive(batch)),
+    ),
+  ).pipe(
     Effect.tapError((error) => Effect.logError("the pod's channel has failed", error)),
     Effect.orDie,
     Effect.forkScoped,
   )
 
-  const tick = Effect.sync(() => {
+  const sweep = makeSweep(sessions, presences, mailbox, counts)
+  const tick = Effect.suspend(() => {
     barriersAgain = 0
-    for (const connection of shared.replaying) {
-      connection.session.tick()
-      connection.carryOut()
-    }
+    for (const connection of shared.replaying) connection.tick()
+    return sweep(Math.ceil((sessions.size * limits.tick_ms) / limits.sweep_ms))
   })
-  const sweep = makeSweep(sessions, presences.write, mailbox, counts)
-  yield* tick.pipe(
-    Effect.andThen(Effect.suspend(() => sweep(Math.ceil((sessions.size * limits.tick_ms) / limits.sweep_ms)))),
+  yield* survive("tick", tick).pipe(
     Effect.andThen(Effect.suspend(() => counts.flush(sessions.size))),
     Effect.repeat(Schedule.spaced(limits.tick_ms)),
     Effect.forkScoped,
@@ -184,48 +193,3 @@ const make = Effect.gen(function* () {
   )
   return Delivery.of({ pod, counts, open, size: () => sessions.size, idle: shared.intake.idle })
 })
-
-/**
- * The sweep: now and then each session is written to the registry again and its mailbox looked into. It goes round
- * in slices, so that a gateway never asks for everything at once.
- */
-const makeSweep = (
-  sessions: ReadonlyMap<ClientId, Connection>,
-  write: (presence: Connection["presence"]) => void,
-  mailbox: Mailbox["Service"],
-  counts: Counts,
-) => {
-  let round = sessions.values()
-  const slice = (count: number): Array<Connection> => {
-    const taken: Array<Connection> = []
-    while (taken.length < count) {
-      const next = round.next()
-      if (next.done) {
-        round = sessions.values()
-        break
-      }
-      taken.push(next.value)
-    }
-    return taken
-  }
-  return (count: number): Effect.Effect<void> => {
-    const connections = slice(count)
-    if (connections.length === 0) return Effect.void
-    for (const connection of connections) {
-      write(connection.presence)
-      connection.trim()
-    }
-    const asked = connections.map(({ clientId, upTo }): { clientId: ClientId; after: Cursor } => {
-      return { clientId, after: upTo }
-    })
-    return Effect.match(mailbox.waiting(asked), {
-      onFailure: () => counts.addTo("failed", "look into mailboxes"),
-      onSuccess: (waiting) =>
-        connections.forEach((connection, i) => {
-          if (!waiting[i]) return
-          connection.session.mail()
-          connection.carryOut()
-        }),
-    })
-  }
-}

@@ -1,0 +1,51 @@
+/**
+ * The sweep: now and then each session is written to the registry again and its mailbox looked into. What was lost on
+ * the way (a `Mail`, a `Nack`, a presence in a registry that was wiped) is found again here.
+ *
+ * It goes round in slices, so that a gateway never asks for everything at once.
+ */
+import type { ClientId, Mailbox } from "@nimbus/domain"
+import { Effect } from "effect"
+import type { Counts } from "../Metrics.ts"
+import type { Connection } from "./Connection.ts"
+import type { Presences } from "./Presences.ts"
+
+/** Answers the effect that sweeps the next `count` sessions. */
+export const makeSweep = (
+  sessions: ReadonlyMap<ClientId, Connection>,
+  presences: Presences,
+  mailbox: Mailbox["Service"],
+  counts: Counts,
+): ((count: number) => Effect.Effect<void>) => {
+  const next = goRound(sessions)
+  return (count) => {
+    const connections = next(count)
+    if (connections.length === 0) return Effect.void
+    for (const connection of connections) {
+      presences.write(connection.presence)
+      connection.trim()
+    }
+    const asked = connections.map(({ clientId, upTo }) => ({ clientId, after: upTo }))
+    return Effect.match(mailbox.waiting(asked), {
+      onFailure: () => counts.addTo("failed", "look into mailboxes"),
+      onSuccess: (waiting) => connections.forEach((connection, i) => waiting[i] === true && connection.mail()),
+    })
+  }
+}
+
+/** The next `count` sessions; a round ends early, so that none is taken twice at a time. */
+const goRound = (sessions: ReadonlyMap<ClientId, Connection>) => {
+  let round = sessions.values()
+  return (count: number): ReadonlyArray<Connection> => {
+    const taken: Array<Connection> = []
+    while (taken.length < count) {
+      const next = round.next()
+      if (next.done === true) {
+        round = sessions.values()
+        break
+      }
+      taken.push(next.value)
+    }
+    return taken
+  }
+}
