@@ -509,6 +509,17 @@ describe("Client: connecting", () => {
     }),
   )
 
+  it.effect("hears the objection that comes before a close, and stops for the close", () =>
+    Effect.gen(function* () {
+      const { make, network } = yield* makeWorld
+      const client = yield* make()
+      const gateway = yield* network.accept
+      yield* gateway.send({ type: "error", code: "BAD_REQUEST", message: "no such parameter" })
+      yield* gateway.close(closeCodes.badRequest.code)
+      assert.strictEqual((yield* Effect.flip(client.failed)).code, "BAD_REQUEST")
+    }),
+  )
+
   it.effect("asks a quiet connection for a sign of life, and leaves it when none comes", () =>
     Effect.gen(function* () {
       const { make, network } = yield* makeWorld

@@ -134,7 +134,7 @@ export const make = Effect.fn("Client.make")(function* (
     limits,
     transport: yield* Transport,
     address: Effect.suspend(() => {
-      const address = addressOf(url, options, Core.resumption(core))
+      const address = addressOf(url, options, Core.resume(core))
       return Effect.as(outbox.flush, address)
     }),
     connected: outbox.connect,
@@ -313,7 +313,7 @@ const targetOf = (options: ClientOptions): Result.Result<Target, BadRequest> => 
 }
 
 /** The stream's address with what the gateway must know to resume. */
-const addressOf = (base: URL, options: ClientOptions, resumption: ReturnType<typeof Core.resumption>): string => {
+const addressOf = (base: URL, options: ClientOptions, resumption: ReturnType<typeof Core.resume>): string => {
   const url = new URL(base)
   url.searchParams.set("clientId", options.clientId)
   url.searchParams.set("ack", "client")

@@ -3,7 +3,7 @@ import { Cursor, EventId, type Frames, Incarnation, Seq } from "@nimbus/domain"
 import { Arbitrary, Effect, Schema } from "effect"
 import * as Core from "./Core.ts"
 import { clientLimits } from "./Limits.ts"
-import { apply, empty, type Outgoing, toLedger, toRemembered } from "./Memory.ts"
+import { apply, empty, type Ledger, type Outgoing, toLedger, toRemembered } from "./Memory.ts"
 import { type Faults, runSchedule } from "./testing/CoreWorld.ts"
 
 const log = Incarnation.make("log-0")
@@ -119,6 +119,20 @@ describe("Core: receiving", () => {
     assert.deepStrictEqual(tags(given().when(results(item(0, "a")))), ["Cut"])
   })
 
+  it("hears what is wrong with the request before any welcome", () => {
+    const objection = { code: "AFTER_OTHER_LOG", message: "ignored" }
+    const outputs = given().when({ _tag: "Heard", frame: { type: "error", ...objection } })
+    assert.deepStrictEqual(outputs, [{ _tag: "Objection", objection }])
+  })
+
+  it("begins anew in a log that was cut back, and says so", () => {
+    const { core, when } = given(welcome(), results(item(8, "a")), doneWith(8, 1), disconnected)
+    assert.deepStrictEqual(Core.resume(core), { log, after: Cursor.make(8) })
+    assert.deepStrictEqual(delivered(when(welcome(2))), ["incarnation"])
+    assert.deepStrictEqual(delivered(when(results(item(3, "b")))), [3])
+    assert.strictEqual(core.ledger.last, 2)
+  })
+
   it("passes on what is lost, in its place, once", () => {
     const { core, when } = given(welcome(), results(item(1, "a")))
     const lost: Core.Input = {
@@ -140,7 +154,7 @@ describe("Core: receiving", () => {
     assert.deepStrictEqual(delivered(when(welcome(-1, other))), ["incarnation"])
     assert.deepStrictEqual(acks(when(doneWith(8, 1))), [])
     assert.deepStrictEqual(delivered(when(results(item(2, "b")))), [2])
-    assert.deepStrictEqual(Core.resumption(core), { log: other, after: Cursor.make(-1) })
+    assert.deepStrictEqual(Core.resume(core), { log: other, after: Cursor.make(-1) })
   })
 })
 
@@ -177,6 +191,14 @@ describe("Core: sending", () => {
     const next = Core.make(toRemembered(core.ledger))
     Core.step(next, welcome())
     assert.deepStrictEqual(delivered(Core.step(next, results(item(4, "a"), item(6, "a")))), [4])
+  })
+
+  it("shows the second answer where the first was lost before a consumer had finished with it", () => {
+    const { core } = given(welcome(), send(true, "a"), accepted("a"), results(item(4, "a")))
+    const next = Core.make(toRemembered(core.ledger))
+    Core.step(next, welcome())
+    Core.step(next, { _tag: "Heard", frame: { type: "lost", after: Cursor.make(-1), upTo: Seq.make(4) } })
+    assert.deepStrictEqual(delivered(Core.step(next, results(item(6, "a")))), [6])
   })
 
   it("takes a result for an acceptance", () => {
@@ -251,13 +273,17 @@ describe("Core: whatever the network, the gateway and the process do", () => {
     }),
   )
 
-  it.effect.prop("what is remembered adds up to what the core knows", [Schedule], ([schedule]) =>
-    Effect.sync(() => {
-      const saved = toLedger(empty)
-      runSchedule(schedule, {}, (core, changes) => {
-        for (const change of changes) apply(saved, change)
-        assert.deepStrictEqual(toRemembered(saved), toRemembered(core.ledger))
-      })
-    }),
+  it.effect.prop(
+    "what is saved adds up to what the core knows, as far as a next life needs it",
+    [Schedule],
+    ([schedule]) =>
+      Effect.sync(() => {
+        const saved = toLedger(empty)
+        runSchedule(schedule, {}, (core, changes) => {
+          for (const change of changes) apply(saved, change)
+          const nextLife = (ledger: Ledger) => toRemembered(Core.make(toRemembered(ledger)).ledger)
+          assert.deepStrictEqual(nextLife(saved), nextLife(core.ledger))
+        })
+      }),
   )
 })

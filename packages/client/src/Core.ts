@@ -21,7 +21,7 @@
  *
  * Invariants:
  * 1. What is delivered has a seq above all delivered before it in this log; of each id that may be answered twice only
- *    the first answer is delivered, unless it is redelivered at its own seq after a crash.
+ *    the first answer is delivered: of those that the consumer of an earlier life had not finished with, again.
  * 2. `Ack(n)` follows the consumer's `Done` with everything delivered up to n, and the memory of it. What was dropped
  *    as a repeat is acknowledged with what lies before it. Nothing is acknowledged that was not heard on the same
  *    connection: of what the consumer finishes after a reconnect, the repeats are awaited.
@@ -46,7 +46,8 @@ import { apply, type Change, type Ledger, type Outgoing, type Remembered, toLedg
 
 /**
  * Results after `after` that will not come. `retention`: the mailbox's limits removed them, up to `upTo` if that is
- * known. `incarnation`: the log they were in is gone, and with it what was not yet delivered of it.
+ * known. `incarnation`: the log they were in is gone or was cut back, and with it what was not
+ * yet delivered of it.
  */
 export interface Lost {
   readonly type: "lost"
@@ -112,6 +113,8 @@ export interface State {
   /** Deliveries that the consumer is not through with. */
   waiting: number
   connection: Connection | undefined
+  /** What the gateway was told when the connection was asked for. */
+  told: Cursor | undefined
   /** Unaccepted events that may have been written on some connection. */
   readonly written: Set<EventId>
   readonly stats: { -readonly [K in keyof Stats]: Stats[K] }
@@ -127,31 +130,44 @@ interface Connection {
   readonly window_results: number
 }
 
-/** A core that goes on from what is remembered. What was unaccepted may have been written in an earlier life. */
-export const make = (remembered: Remembered, limits: ClientLimits = clientLimits): State => ({
-  limits,
-  ledger: toLedger(remembered),
-  received: remembered.last,
-  shown: remembered.last,
-  waiting: 0,
-  connection: undefined,
-  written: new Set(remembered.unaccepted.map((event) => event.id)),
-  stats: {
-    sent: 0,
-    resent: 0,
-    accepted: 0,
-    refused: 0,
-    received: 0,
-    repeats: 0,
-    outOfOrder: 0,
-    lost: 0,
-    connections: 0,
-  },
-})
+/**
+ * A core that goes on from what is remembered. What was unaccepted may have been written in an earlier life. An answer
+ * that the consumer of that life had not finished with counts as not given: it comes again, or is lost.
+ */
+export const make = (remembered: Remembered, limits: ClientLimits = clientLimits): State => {
+  const ledger = toLedger(remembered)
+  for (const [id, answered] of ledger.doubtful) {
+    if (answered !== undefined && answered > ledger.last) ledger.doubtful.set(id, undefined)
+  }
+  return {
+    limits,
+    ledger,
+    received: ledger.last,
+    shown: ledger.last,
+    waiting: 0,
+    connection: undefined,
+    told: undefined,
+    written: new Set(ledger.unaccepted.keys()),
+    stats: {
+      sent: 0,
+      resent: 0,
+      accepted: 0,
+      refused: 0,
+      received: 0,
+      repeats: 0,
+      outOfOrder: 0,
+      lost: 0,
+      connections: 0,
+    },
+  }
+}
 
-/** Where to resume: what the gateway is told on connecting. Only to be told once it is saved. */
-export const resumption = (state: State): { readonly log: Incarnation; readonly after: Cursor } | undefined =>
-  state.ledger.log === undefined ? undefined : { log: state.ledger.log, after: state.ledger.last }
+/** Where a new connection is to resume: what the gateway is told. Only to be told once it is saved. */
+export const resume = (state: State): { readonly log: Incarnation; readonly after: Cursor } | undefined => {
+  const { last, log } = state.ledger
+  state.told = log === undefined ? undefined : last
+  return log === undefined ? undefined : { log, after: last }
+}
 
 export const step = (state: State, input: Input): ReadonlyArray<Output> => {
   const out: Array<Output> = []
@@ -175,6 +191,8 @@ export const step = (state: State, input: Input): ReadonlyArray<Output> => {
 
 const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void => {
   if (frame.type === "welcome") return welcome(state, frame, out)
+  // May come before the welcome, to say what is wrong with the request.
+  if (frame.type === "error") return object(frame, out)
   const connection = state.connection
   if (connection === undefined) return cut(`a ${frame.type} frame before the welcome`, out)
   switch (frame.type) {
@@ -189,9 +207,6 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
     case "status":
       out.push({ _tag: "Status", status: frame.status })
       return
-    case "error":
-      out.push({ _tag: "Objection", objection: frame })
-      return
     case "pong":
       return
   }
@@ -200,6 +215,10 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
 const remember = (state: State, change: Change, out: Array<Output>): void => {
   apply(state.ledger, change)
   out.push({ _tag: "Remember", change })
+}
+
+const object = ({ code, message }: Failure, out: Array<Output>): void => {
+  out.push({ _tag: "Objection", objection: { code, message } })
 }
 
 const cut = (reason: string, out: Array<Output>): void => {
@@ -274,7 +293,7 @@ const accepted = (state: State, ids: ReadonlyArray<EventId>, out: Array<Output>)
 const refused = (state: State, frame: Frames.Refused, out: Array<Output>): void => {
   const refusal = { code: frame.code, message: frame.message }
   const event = frame.id === undefined ? undefined : unacceptedBy(state, frame.id)
-  if (event === undefined) out.push({ _tag: "Objection", objection: refusal })
+  if (event === undefined) object(refusal, out)
   else settleRefused(state, event.id, refusal, out)
 }
 
@@ -296,7 +315,9 @@ const settleRefused = (state: State, id: EventId, refusal: Failure, out: Array<O
 
 const welcome = (state: State, frame: Frames.Welcome, out: Array<Output>): void => {
   if (state.connection !== undefined) return cut("a second welcome", out)
-  const isNewLog = state.ledger.log !== frame.log
+  // A session that starts before what it was told has not believed it: the log does not go so far.
+  const isCutBack = state.told !== undefined && frame.after < state.told
+  const isNewLog = state.ledger.log !== frame.log || isCutBack
   if (isNewLog && state.waiting >= state.limits.window_results) return cut("a new log while too much waits", out)
   state.connection = {
     heard: frame.after,
@@ -311,7 +332,7 @@ const welcome = (state: State, frame: Frames.Welcome, out: Array<Output>): void 
   resend(state, out)
 }
 
-/** Another log, or the first: seqs begin anew. What was not delivered of the one before will not come. */
+/** The first log, another, or one that was cut back: seqs begin anew. What was not delivered of the one before will not come. */
 const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>): void => {
   const before = state.ledger.log
   if (before !== undefined) {
@@ -320,7 +341,7 @@ const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>
   }
   state.received = after
   state.shown = after
-  remember(state, { _tag: "Reached", log, last: after }, out)
+  remember(state, { _tag: "Entered", log, last: after }, out)
 }
 
 /** Everything unaccepted, in the order in which it was sent. What may have been written before is doubtful from now on. */
@@ -354,8 +375,7 @@ const results = (
     }
     state.received = item.seq
     if (ledger.doubtful.has(item.id)) {
-      const answered = ledger.doubtful.get(item.id)
-      if (answered !== undefined && answered !== item.seq) {
+      if (ledger.doubtful.get(item.id) !== undefined) {
         stats.repeats += 1
         continue
       }
@@ -427,8 +447,8 @@ const done = (state: State, input: Extract<Input, { _tag: "Done" }>, out: Array<
 
 const reach = (state: State, last: Cursor, out: Array<Output>): void => {
   const { ledger } = state
-  if (last <= ledger.last || ledger.log === undefined) return
-  remember(state, { _tag: "Reached", log: ledger.log, last }, out)
+  if (last <= ledger.last) return
+  remember(state, { _tag: "Reached", last }, out)
   if (state.connection !== undefined) acknowledge(state, state.connection, out)
 }
 

@@ -9,7 +9,11 @@ import { Schema } from "effect"
 export class BadRequest extends Schema.TaggedError<BadRequest>()("BadRequest", {
   code: Schema.tag("BAD_REQUEST"),
   reason: Schema.String,
-}) {}
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
 
 /** A newer connection of the same client id is there. Coming back would supersede it in turn, so the client stops. */
 export class Superseded extends Schema.TaggedError<Superseded>()("Superseded", {
@@ -21,21 +25,33 @@ export class Superseded extends Schema.TaggedError<Superseded>()("Superseded", {
 export class MessageTooBig extends Schema.TaggedError<MessageTooBig>()("MessageTooBig", {
   code: Schema.tag("MESSAGE_TOO_BIG"),
   reason: Schema.String,
-}) {}
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
 
 /** Closed with a code, unknown to this version, that says not to come back. */
 export class TurnedAway extends Schema.TaggedError<TurnedAway>()("TurnedAway", {
   code: Schema.tag("TURNED_AWAY"),
   close: Schema.Int,
   reason: Schema.String,
-}) {}
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
 
 /** No connection lasted in `reconnect_attempts` attempts. */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", {
   code: Schema.tag("UNREACHABLE"),
   attempts: Schema.Int,
   reason: Schema.String,
-}) {}
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
 
 /** The client's scope is closed. What was sent and not accepted is in the memory, and is resent by the next life. */
 export class ClientClosed extends Schema.TaggedError<ClientClosed>()("ClientClosed", {
@@ -54,7 +70,11 @@ export class MemoryCorrupt extends Schema.TaggedError<MemoryCorrupt>()("MemoryCo
   code: Schema.tag("MEMORY_CORRUPT"),
   place: Schema.String,
   reason: Schema.String,
-}) {}
+}) {
+  override get message(): string {
+    return `${this.place}: ${this.reason}`
+  }
+}
 
 /** Why a client stops for good: `results`, `send` and `failed` end with it. */
 export type ClientError =
@@ -70,21 +90,33 @@ export type ClientError =
 export class EventInvalid extends Schema.TaggedError<EventInvalid>()("EventInvalid", {
   code: Schema.tag("EVENT_INVALID"),
   reason: Schema.String,
-}) {}
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
 
 /** The gateway did not take the event, and sending it again as it is will not help. `refusal` is its reason. */
 export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefused", {
   code: Schema.tag("EVENT_REFUSED"),
   id: EventId,
   refusal: Failure,
-}) {}
+}) {
+  override get message(): string {
+    return `${this.refusal.code}: ${this.refusal.message}`
+  }
+}
 
 /** The event was handled and its result is an error. `failure` is the handler's. */
 export class EventFailed extends Schema.TaggedError<EventFailed>()("EventFailed", {
   code: Schema.tag("EVENT_FAILED"),
   id: EventId,
   failure: Failure,
-}) {}
+}) {
+  override get message(): string {
+    return `${this.failure.code}: ${this.failure.message}`
+  }
+}
 
 /** The event was accepted, but results were lost and this may be one. If it comes after all, it comes in `results`. */
 export class ResultLost extends Schema.TaggedError<ResultLost>()("ResultLost", {
@@ -97,7 +129,11 @@ export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>()("Co
   code: Schema.tag("CONNECTION_CLOSED"),
   close: Schema.Int,
   reason: Schema.String,
-}) {}
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
 
 /** A callback given to `connect` threw or rejected. The client is closed; what the callback had not finished comes again. */
 export class CallbackFailed extends Schema.TaggedError<CallbackFailed>()("CallbackFailed", {
@@ -111,4 +147,8 @@ export class ResultsWrong extends Schema.TaggedError<ResultsWrong>()("ResultsWro
   missing: Schema.Int,
   repeated: Schema.Int,
   outOfOrder: Schema.Int,
-}) {}
+}) {
+  override get message(): string {
+    return `${this.missing} missing, ${this.repeated} repeated, ${this.outOfOrder} out of order`
+  }
+}

@@ -2,7 +2,7 @@ import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from "nod
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, EventId, Incarnation } from "@nimbus/domain"
+import { ClientId, Cursor, EventId } from "@nimbus/domain"
 import { afterAll } from "vitest"
 import { Effect } from "effect"
 import { layerFile } from "./FileMemory.ts"
@@ -17,11 +17,7 @@ const freshDirectory = () => join(root, `d${directories++}`)
 memorySuite("in a file", () => layerFile(freshDirectory()))
 
 const c1 = ClientId.make("c1")
-const reached = (last: number): Change => ({
-  _tag: "Reached",
-  log: Incarnation.make("log-0"),
-  last: Cursor.make(last),
-})
+const reached = (last: number): Change => ({ _tag: "Reached", last: Cursor.make(last) })
 
 /** One life of a process: loads, then saves. */
 const life = (directory: string, ...saves: ReadonlyArray<ReadonlyArray<Change>>) =>

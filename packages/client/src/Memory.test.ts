@@ -20,7 +20,7 @@ memorySuite("in the process", () => layerMemory)
 memorySuite("in a browser's storage", () => layerStorage(mapStorage()))
 
 const c1 = ClientId.make("c1")
-const reached: Change = { _tag: "Reached", log: Incarnation.make("log-0"), last: Cursor.make(4) }
+const reached: Change = { _tag: "Reached", last: Cursor.make(4) }
 
 describe("Memory", () => {
   it.effect("in a storage survives the page", () =>
@@ -58,7 +58,7 @@ describe("Memory", () => {
     apply(ledger, reached)
     apply(ledger, { _tag: "Doubted", ids: [id] })
     apply(ledger, { _tag: "Answered", answers: [{ id, seq: Seq.make(4) }] })
-    apply(ledger, { _tag: "Reached", log: Incarnation.make("log-1"), last: Cursor.make(-1) })
+    apply(ledger, { _tag: "Entered", log: Incarnation.make("log-1"), last: Cursor.make(-1) })
     assert.deepStrictEqual(toRemembered(ledger).doubtful, [{ id, answered: Cursor.make(-1) }])
   })
 })

@@ -11,7 +11,7 @@
  *   Bounded by `window_events`.
  * - `doubtful`: ids of which the log may hold two events, and so the client may get two results: those sent more than
  *   once, and those that the application named, since it may have sent them in an earlier life. With each, the seq of
- *   its first answer. An item of that id at another seq is the repeat.
+ *   its first answer: if that is at or below `last`, whatever else comes of that id is a repeat.
  *
  * An event sent once and accepted is one event in the log and needs no memory. Nothing says when the repeat of a
  * doubtful one can no longer come: a gateway that hung may publish its copy at any time. So `doubtful` is bounded by
@@ -28,19 +28,17 @@ import { type ClientId, Cursor, EventId, Incarnation, Seq, start } from "@nimbus
 import { Context, Effect, Layer, Schema } from "effect"
 import { MemoryCorrupt, MemoryUnavailable } from "./Errors.ts"
 
-const AnyCursor = Schema.Union([Seq, Cursor])
-
 /** An event on its way: its frame is encoded once and sent again byte for byte. */
 export const Outgoing = Schema.Struct({ id: EventId, frame: Schema.String })
 export type Outgoing = typeof Outgoing.Type
 
 /** `answered`: the seq of its first answer; -1 for one in an earlier incarnation. */
-export const Doubt = Schema.Struct({ id: EventId, answered: Schema.optionalKey(AnyCursor) })
+export const Doubt = Schema.Struct({ id: EventId, answered: Schema.optionalKey(Cursor) })
 export type Doubt = typeof Doubt.Type
 
 export const Remembered = Schema.Struct({
   log: Schema.optionalKey(Incarnation),
-  last: AnyCursor,
+  last: Cursor,
   unaccepted: Schema.Array(Outgoing),
   doubtful: Schema.Array(Doubt),
 })
@@ -49,8 +47,10 @@ export type Remembered = typeof Remembered.Type
 export const empty: Remembered = { last: start, unaccepted: [], doubtful: [] }
 
 export const Change = Schema.TaggedUnion({
-  /** The consumer is done with everything up to `last`. Another log than before: seqs remembered of it mean nothing any more. */
-  Reached: { log: Incarnation, last: AnyCursor },
+  /** Seqs begin anew, after `last`: what is remembered of those before means nothing any more. */
+  Entered: { log: Incarnation, last: Cursor },
+  /** The consumer is done with everything up to `last`. */
+  Reached: { last: Cursor },
   Sent: { events: Schema.Array(Outgoing) },
   /** Accepted, refused or answered: not to be sent again. */
   Settled: { ids: Schema.Array(EventId) },
@@ -95,9 +95,12 @@ export const toRemembered = (ledger: Ledger): Remembered => ({
 /** Applies one change. The same twice is the same as once. */
 export const apply = (ledger: Ledger, change: Change): void => {
   switch (change._tag) {
-    case "Reached":
-      if (ledger.log !== undefined && ledger.log !== change.log) ageAnswers(ledger)
+    case "Entered":
+      ageAnswers(ledger)
       ledger.log = change.log
+      ledger.last = change.last
+      return
+    case "Reached":
       ledger.last = change.last
       return
     case "Sent":
@@ -118,7 +121,7 @@ export const apply = (ledger: Ledger, change: Change): void => {
   }
 }
 
-/** In another log no item can be the first answer again: whatever comes of that id is a repeat. */
+/** Among other seqs no item can be the first answer again: whatever comes of that id is a repeat. */
 const ageAnswers = (ledger: Ledger): void => {
   for (const [id, answered] of ledger.doubtful) if (answered !== undefined) ledger.doubtful.set(id, start)
 }

@@ -56,7 +56,7 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
   )
   return {
     remember: (change) => {
-      if (replacesLast(changes, change)) changes.pop()
+      if (change._tag === "Reached" && changes.at(-1)?._tag === "Reached") changes.pop()
       changes.push(change)
       waiting.openUnsafe()
     },
@@ -90,12 +90,6 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
       ),
     ),
   }
-}
-
-/** Of cursors in one log only the last matters. */
-const replacesLast = (changes: ReadonlyArray<Change>, change: Change): boolean => {
-  const before = changes.at(-1)
-  return change._tag === "Reached" && before?._tag === "Reached" && before.log === change.log
 }
 
 /** A close that a write meets is met by the reader too, which resumes; what was not written is then written again. */

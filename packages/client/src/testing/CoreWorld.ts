@@ -238,7 +238,7 @@ class World {
 
   private connect(): void {
     if (this.isConnected) return
-    const resumption = Core.resumption(this.core)
+    const resumption = Core.resume(this.core)
     this.flush()
     const query = new URLSearchParams({ clientId: ClientId.make("c1") })
     if (resumption !== undefined) {
