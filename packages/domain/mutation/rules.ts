@@ -99,6 +99,16 @@ export const rules = {
     `if (route === undefined) this.outstanding.done(this.outstanding.shelved(record.offset))
     else this.push(clientId, route, seq, record)`,
   ),
+  routingNeverAsksTheRegistry: patch(
+    "routing never asks the registry",
+    "testing/world/RouterWorker.ts",
+    `    this.router.chunk(chunk)`,
+    `    for (const { key: clientId, value } of chunk.records) {
+      const pod = this.parts.registry.podOf(clientId)
+      if (pod !== undefined) this.parts.pods.publish(pod, [{ _tag: "Push", clientId, prev: -1, seq: peekSeq(value), value }])
+    }
+    this.router.chunk(chunk)`,
+  ),
   floor: patch("floor", "Session.ts", `if (page.floor > this.delivered) {`, `if (false) {`),
   hole: patch("hole", "Session.ts", `if (page.hole > this.toldHole &&`, `if (false &&`),
   lossIsSent: patch(

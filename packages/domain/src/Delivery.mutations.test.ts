@@ -22,6 +22,19 @@ const firstFailure = (mutant: WorldModule) => {
   return undefined
 }
 
+describe("a failure", () => {
+  it("is told by the few steps that matter", async () => {
+    const mutant = await load(rules.heldPushesCheckPrev)
+    const found = firstFailure(mutant)
+    if (found === undefined) return assert.fail("nothing failed")
+    const { failure, options } = found
+    const shrunk = mutant.run(mutant.shrink(options, failure))
+    assert.isBelow(shrunk?.trace.length ?? Infinity, failure.trace.length / 2)
+    assert.strictEqual(shrunk?.violation.rule, failure.violation.rule)
+    assert.include(mutant.explain(options, failure), shrunk?.trace.at(-1) ?? "a trace")
+  })
+})
+
 describe("without the rule", () => {
   for (const patch of Object.values<Patch>(rules)) {
     it(`"${patch.rule}" a world fails`, { timeout: 60_000 }, async ({ annotate }) => {

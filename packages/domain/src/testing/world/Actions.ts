@@ -66,7 +66,7 @@ const goings: ReadonlyArray<Action> = [
   { weight: 7, run: (w, d) => router(w, d).takeShelf(d.upTo(3)) },
   { weight: 7, run: (w, d) => router(w, d).appendShelf() },
   { weight: 7, run: (w, d) => router(w, d).confirmShelf() },
-  { weight: 3, run: (w) => w.commitResults(w.routers.owner) },
+  { weight: 3, run: (w, d) => w.commitResults(router(w, d)) },
   { weight: 10, run: (w, d) => w.hearAck(anyOf(d, w.parts.acks), () => true) },
   { weight: 9, run: (w, d) => replay(w, d).take(d.upTo(3)) },
   { weight: 9, run: (w, d) => replay(w, d).put(true) },

@@ -56,13 +56,16 @@ export const shrink = (options: RunOptions, failure: Failure, max_runs = 2_000):
   return { ...options, choices }
 }
 
-/** The shortest account of a failure that can be found quickly. */
-export const explain = (options: RunOptions, failure: Failure): string => {
-  const { trace, violation } = run(shrink(options, failure)) ?? failure
+/** What was violated, and the steps to it. */
+export const account = ({ trace, violation }: Failure): string => {
   const lines = trace.slice(0, max_lines).map((did, i) => `${String(i + 1).padStart(4)}  ${did}`)
   const rest = trace.length > max_lines ? `\n      and ${trace.length - max_lines} more` : ""
   return `${violation.message}\n${lines.join("\n")}${rest}`
 }
+
+/** The shortest account of a failure that can be found quickly. */
+export const explain = (options: RunOptions, failure: Failure): string =>
+  account(run(shrink(options, failure)) ?? failure)
 
 const max_lines = 120
 

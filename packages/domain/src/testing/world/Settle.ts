@@ -15,23 +15,22 @@ type Tell = (did: Did) => void
 export const settle = (world: World, tell: Tell): void => {
   for (const { zombies } of [world.eventWorkers, world.routers, world.replays]) zombies.length = 0
   for (const { pod } of world.gateways) world.parts.pods.deafen(pod, false)
-  if (!calm(world, tell, max_rounds)) {
-    throw new Violation("it settles", `${unsettled(world)} after ${max_rounds} rounds`)
-  }
+  calm(world, tell, max_rounds)
+  const why = unsettled(world)
+  if (why !== undefined) throw new Violation("it settles", `${why} after ${max_rounds} rounds`)
 }
 
-/** A while without new faults; whether the world came to rest. Zombies pause, and deaf pods stay deaf. */
-export const calm = (world: World, tell: Tell, rounds: number): boolean => {
+/** A while without new faults, until the world is at rest. Zombies pause, and deaf pods stay deaf. */
+export const calm = (world: World, tell: Tell, rounds: number): void => {
   for (let round = 1; round <= rounds; round++) {
     for (const client of world.clients) {
       if (!client.isConnected) tell(world.connect(client, world.gateways[round % world.gateways.length]!))
     }
     drain(world, tell)
-    if (unsettled(world) === undefined) return true
+    if (unsettled(world) === undefined) return
     tell(passTime(world))
     if (round % sweep_every_rounds === 0) sweep(world, tell)
   }
-  return false
 }
 
 const sweep = (world: World, tell: Tell): void => {
@@ -90,7 +89,7 @@ const turns: ReadonlyArray<(world: World) => Did> = [
 ]
 
 /** What is not at rest yet, in words. */
-const unsettled = (world: World): string | undefined => {
+export const unsettled = (world: World): string | undefined => {
   const { router, isIdle } = world.routers.owner
   if (!isIdle || router.size.inflight > 0) return `${world.routers.owner.name} is busy`
   for (const connection of world.connections) {
