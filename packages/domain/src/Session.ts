@@ -22,6 +22,8 @@
  *    `delivered` or the window moves.
  * 5. LIVE only after the own barrier was read from the mailbox. Anything unexpected leads back to REPLAYING, which reads
  *    the mailbox and sends another barrier.
+ * 6. What retention removed is told before anything behind it is delivered, and counts as sent: the client's own ack of
+ *    something behind it is the first to go over it.
  *
  * Deterministic; no I/O, clock or randomness. It updates its own state in place; the shell carries out what it takes
  * from `take`, in that order.
