@@ -1,11 +1,11 @@
 /**
  * One run of the sample client: sends `sq` events for the numbers from `start` to `end` and waits for their results.
  *
- * Events go in batches, each when the one before is accepted, so that times are the system's and not those of a queue
- * in here. Results of earlier runs and messages, which may come too, are shown and not counted.
+ * Events go in batches, once connected, each when the one before is accepted: so times are the system's and not those
+ * of a queue in here. Results of earlier runs and messages, which may come too, are shown and not counted.
  */
 import type { Frames } from "@nimbus/domain"
-import { Clock, Deferred, Effect, Random } from "effect"
+import { Clock, Deferred, Effect, Random, Stream } from "effect"
 import type { Client, NewEvent } from "../Client.ts"
 import { type Delivery, isLost, type Stats } from "../Core.ts"
 import type { ClientError, EventInvalid } from "../Errors.ts"
@@ -39,6 +39,7 @@ export const run = Effect.fn("ClientCommand.run")(function* (
     return check
   })
   const sending = Effect.gen(function* () {
+    yield* Stream.runHead(Stream.filter(client.status, (status) => status !== "OFFLINE"))
     for (let first = start; first <= end; first += batch_events) {
       const events = tally.events(first, Math.min(end, first + batch_events - 1))
       yield* Effect.catchTag(client.sendAll(events), "EventRefused", ({ id, refusal }) =>
