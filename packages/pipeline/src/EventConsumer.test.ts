@@ -23,13 +23,7 @@ import {
   summary,
   textOf,
 } from "./testing/Ground.ts"
-
-const soon: Partial<EventConsumerLimits> = {
-  backoff_min_ms: 1,
-  backoff_max_ms: 5,
-  commit_every_ms: 1,
-  shutdown_timeout_ms: 2_000,
-}
+import { quickLimits } from "./testing/Limits.ts"
 
 const broken = Handlers.make("broken", {
   input: Schema.Json,
@@ -55,7 +49,7 @@ const handlers = Handlers.layer([...Handlers.samples, broken, buggy, hanging, sl
 })
 
 const startWith = (limits: Partial<EventConsumerLimits> = {}, application = handlers) =>
-  start(EventConsumer.layerWith({ ...soon, ...limits }).pipe(Layer.provide(application)))
+  start(EventConsumer.layerWith({ ...quickLimits, ...limits }).pipe(Layer.provide(application)))
 
 const square = (clientId: string, id: string, number: number) => event(clientId, id, "sq", { number })
 
@@ -273,13 +267,19 @@ describe("EventConsumer", () => {
       const { events, results: topic } = yield* Topics
       const hooks = yield* Hooks
       const begun = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<void>()
       hooks.publishing = (to) =>
-        to === topic ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never) : Effect.void
+        to === topic
+          ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never).pipe(
+              Effect.onInterrupt(() => Deferred.succeed(ended, undefined)),
+            )
+          : Effect.void
       const before = yield* assign(events, undefined)
       yield* startWith()
       yield* append(events, square("a", "e1", 1), square("a", "e2", 2))
       yield* Deferred.await(begun)
       yield* before.revoke
+      yield* Deferred.await(ended)
       hooks.publishing = () => Effect.void
       const after = yield* assign(events, 1)
       yield* eventually("a commit of its own", () => after.commits.includes(2))
@@ -298,6 +298,7 @@ describe("EventConsumer", () => {
       const hooks = yield* Hooks
       let read = 0
       hooks.read = (from) => Effect.sync(() => void (from === events && read++))
+      hooks.publishing = (to) => (to === topic ? Effect.sleep(20) : Effect.void)
       const role = yield* startWith()
       yield* append(events, event("a", "e1", "slow", 1))
       yield* eventually("it is read", () => read === 1)

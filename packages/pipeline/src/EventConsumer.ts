@@ -27,7 +27,6 @@ import {
   Journey,
   type LogRecord,
   type PlacedEvent,
-  type Position,
   type Result,
   seqUnsafe,
   type StoredRecord,
@@ -65,41 +64,40 @@ const run = Effect.fnUntraced(function* (limits: EventConsumerLimits) {
   })
 })
 
-const handle = (assigned: AssignedPartition, stopping: Latch.Latch, limits: EventConsumerLimits) => {
-  /** Where to go on if the read fails: after the last chunk whose results are acknowledged. */
-  let position: Position = "committed"
-  return Effect.gen(function* () {
-    const { partition } = assigned
-    const log = yield* EventLog
-    const topics = yield* Topics
-    const handlers = yield* Handlers
-    const journey = yield* makeJourney
-    const committer = yield* Committer.make(assigned, limits)
-    const producing = Behind.make()
+const handle = Effect.fnUntraced(function* (
+  assigned: AssignedPartition,
+  stopping: Latch.Latch,
+  limits: EventConsumerLimits,
+) {
+  const { partition } = assigned
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const handlers = yield* Handlers
+  const journey = yield* makeJourney
+  const committer = yield* Committer.make(assigned, limits)
+  const producing = Behind.make()
 
-    const produce = (chunk: Chunk, records: ReadonlyArray<LogRecord>) =>
-      publishUntilAcknowledged(log, topics.results, partition, records, limits).pipe(
-        Effect.andThen(() => {
-          position = chunk.next
-          committer.offer(chunk.next)
-          return Metrics.countOut("results", records.length)
-        }),
-      )
+  const produce = (chunk: Chunk, records: ReadonlyArray<LogRecord>) =>
+    publishUntilAcknowledged(log, topics.results, partition, records, limits).pipe(
+      Effect.andThen(() => {
+        committer.offer(chunk.next)
+        return Metrics.countOut("results", records.length)
+      }),
+    )
 
-    const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
-      const sorted = sort(chunk)
-      yield* quarantine({ topic: topics.events, partition }, sorted.refused, limits)
-      const results = yield* handlers.handleChunk(sorted.events)
-      yield* countFailures(results)
-      yield* Metrics.countIn(role, chunk.records.length)
-      yield* producing.run(produce(chunk, merge(chunk, sorted, results, journey)))
-      return true
-    })
-
-    yield* Workers.forEachChunk(assigned.read(position), stopping, onChunk)
-    yield* producing.settled
+  const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
+    const sorted = sort(chunk)
+    yield* quarantine({ topic: topics.events, partition }, sorted.refused, limits)
+    const results = yield* handlers.handleChunk(sorted.events)
+    yield* countFailures(results)
+    yield* Metrics.countIn(role, chunk.records.length)
+    yield* producing.run(produce(chunk, merge(chunk, sorted, results, journey)))
+    return true
   })
-}
+
+  yield* Workers.forEachChunk(assigned.read("committed"), stopping, onChunk)
+  yield* producing.settled
+})
 
 /** What a chunk holds. `outcomes` has a place for each record, in order. */
 interface Sorted {

@@ -20,6 +20,7 @@ import * as ReplayConsumer from "./ReplayConsumer.ts"
 import {
   append,
   client,
+  counts,
   event,
   eventually,
   hasRecords,
@@ -34,16 +35,10 @@ import {
   start,
   textOf,
 } from "./testing/Ground.ts"
-
-const soon: Partial<ReplayConsumerLimits> = {
-  backoff_min_ms: 1,
-  backoff_max_ms: 5,
-  commit_every_ms: 1,
-  shutdown_timeout_ms: 2_000,
-}
+import { quickLimits } from "./testing/Limits.ts"
 
 const startWith = (limits: Partial<ReplayConsumerLimits> = {}) =>
-  start(ReplayConsumer.layerWith({ ...soon, ...limits }))
+  start(ReplayConsumer.layerWith({ ...quickLimits, ...limits }))
 
 const everything = { results: 10_000, bytes: 10_000_000 }
 const pageOf = Effect.fnUntraced(function* (clientId: string) {
@@ -160,6 +155,7 @@ describe("ReplayConsumer", () => {
       yield* putTo(4)
       assert.deepStrictEqual(yield* seqsOf("a"), [0, 1, 2, 3])
       assert.strictEqual((yield* pageOf("a")).hole, -1)
+      assert.strictEqual((yield* counts)["nimbus_mailbox_rewinds_total "], 1)
     }).pipe(onGround()),
   )
 
@@ -172,6 +168,8 @@ describe("ReplayConsumer", () => {
       yield* append(dlq, result("a", 1))
       yield* putTo(2)
       assert.deepStrictEqual(yield* seqsOf("a"), [0, 1])
+      // Nobody else was here: it knows its own put again.
+      assert.isUndefined((yield* counts)["nimbus_mailbox_rewinds_total "])
     }).pipe(
       Effect.provide(
         Layer.effect(

@@ -34,12 +34,10 @@ import {
   start,
   textOf,
 } from "./testing/Ground.ts"
+import { quickLimits } from "./testing/Limits.ts"
 
 const soon: Partial<ResultConsumerLimits> = {
-  backoff_min_ms: 1,
-  backoff_max_ms: 5,
-  commit_every_ms: 1,
-  shutdown_timeout_ms: 2_000,
+  ...quickLimits,
   tick_ms: 5,
   router: { ...routerLimits, ack_timeout_ticks: 1_000_000 },
 }

@@ -1,0 +1,53 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Topics } from "@nimbus/domain"
+import { assign, eventually, onGround, settle } from "../testing/Ground.ts"
+import { quickLimits } from "../testing/Limits.ts"
+import * as Workers from "./Workers.ts"
+
+const workersOf = Effect.fnUntraced(function* (worker: Effect.Effect<void>) {
+  const { events } = yield* Topics
+  const limits = { ...quickLimits, shutdown_timeout_ms: 0 }
+  yield* Workers.run({ role: "event-consumer", topic: events, limits, worker: () => worker })
+})
+
+describe("Workers", () => {
+  it.live("a partition that is assigned again has no second worker until the first has ended", () =>
+    Effect.gen(function* () {
+      const { events } = yield* Topics
+      let now = 0
+      let most = 0
+      let begun = 0
+      const worker = Effect.acquireUseRelease(
+        Effect.sync(() => {
+          begun++
+          most = Math.max(most, ++now)
+        }),
+        () => Effect.never,
+        () =>
+          Effect.andThen(
+            Effect.sleep(10),
+            Effect.sync(() => void now--),
+          ),
+      )
+      yield* assign(events, undefined)
+      yield* workersOf(worker)
+      yield* eventually("a worker", () => begun === 1)
+      yield* assign(events, undefined)
+      yield* eventually("the next worker", () => begun === 2)
+      assert.strictEqual(most, 1)
+    }).pipe(onGround()),
+  )
+
+  it.live("a worker that dies of a bug is started again", () =>
+    Effect.gen(function* () {
+      const { events } = yield* Topics
+      let begun = 0
+      yield* assign(events, undefined)
+      yield* workersOf(Effect.suspend(() => (++begun < 3 ? Effect.die("a bug") : Effect.never)))
+      yield* eventually("a third start", () => begun === 3)
+      yield* settle
+      assert.strictEqual(begun, 3)
+    }).pipe(onGround()),
+  )
+})
