@@ -1,8 +1,18 @@
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
+
+/** What runs against real services: see scripts/services. */
+const integration = "**/*.integration.test.ts"
 
 // Vitest has no workspace files any more: this is the configuration, one project per package.
 const project = (name: string, root: string, include = ["src/**/*.test.ts"]) => ({
-  test: { name, root, include, testTimeout: 20_000, hookTimeout: 30_000 },
+  test: {
+    name,
+    root,
+    include,
+    exclude: [...configDefaults.exclude, integration],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+  },
 })
 
 export default defineConfig({
@@ -17,6 +27,18 @@ export default defineConfig({
       project("bench", "bench"),
       project("examples", "examples", ["*/src/**/*.test.ts"]),
       project("scripts", "scripts", ["**/*.test.ts"]),
+      {
+        test: {
+          name: "integration",
+          include: [integration],
+          globalSetup: "scripts/services/vitestSetup.ts",
+          // After all others, one file at a time: they share the services, and the processors with them.
+          sequence: { groupOrder: 1 },
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
     ],
   },
 })

@@ -1,0 +1,111 @@
+/**
+ * One Kafka broker that is its own controller (KRaft), from the jars of Maven, without any script of Kafka's.
+ *
+ * Beside the plain listener there is one with SASL, user `nimbus`, password `secret`. Topics are not created by use.
+ * What clusters wait for is turned off: a group's first rebalance starts at once.
+ */
+import { existsSync, writeFileSync } from "node:fs"
+import { homedir } from "node:os"
+import { join } from "node:path"
+import type { Plan } from "./Service.ts"
+import { ask, findProgram, run } from "./Tools.ts"
+
+export interface KafkaPorts {
+  readonly plain: number
+  readonly sasl: number
+  readonly controller: number
+}
+
+/** The jars, outside of the repository: other clones use them too. */
+export const jars = join(
+  process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"),
+  "nimbus-services",
+  "kafka_2.13-4.1.1",
+)
+
+export const missing = (): string | undefined => {
+  if (findProgram("java") === undefined) return "java is not installed"
+  return existsSync(jars) ? undefined : `the jars of Kafka are not in ${jars}`
+}
+
+export const plan = (directory: string, ports: KafkaPorts): Plan => {
+  const java = findProgram("java") ?? "java"
+  const settings = join(directory, "server.properties")
+  const log4j = join(directory, "log4j2.properties")
+  const options = ["-Xms256m", "-Xmx384m", "-XX:+UseSerialGC", `-Dlog4j2.configurationFile=${log4j}`]
+  const classPath = ["-cp", join(jars, "*")]
+  return {
+    name: "kafka",
+    address: `127.0.0.1:${ports.plain}`,
+    environment: {
+      NIMBUS_KAFKA_BROKERS: `127.0.0.1:${ports.plain}`,
+      // Not a setting of ours: for the tests of SASL.
+      NIMBUS_TEST_KAFKA_SASL_BROKERS: `127.0.0.1:${ports.sasl}`,
+    },
+    command: java,
+    args: [...options, ...classPath, "kafka.Kafka", settings],
+    stop_signal: "SIGTERM",
+    prepare: async () => {
+      writeFileSync(settings, properties(broker(directory, ports)))
+      writeFileSync(log4j, properties(logging))
+      const format = ["kafka.tools.StorageTool", "format", "-t", clusterId(), "-c", settings]
+      await run(java, ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", ...classPath, ...format], {
+        timeout_ms: 60_000,
+      })
+    },
+    // A broker answers only once it may serve.
+    isReady: async () => (await ask(ports.plain, apiVersionsRequest)) !== undefined,
+  }
+}
+
+const broker = (directory: string, { controller, plain, sasl }: KafkaPorts): Readonly<Record<string, string>> => ({
+  "process.roles": "broker,controller",
+  "node.id": "1",
+  "controller.quorum.voters": `1@127.0.0.1:${controller}`,
+  "controller.listener.names": "CONTROLLER",
+  "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+  listeners: `PLAINTEXT://127.0.0.1:${plain},SASL://127.0.0.1:${sasl},CONTROLLER://127.0.0.1:${controller}`,
+  "inter.broker.listener.name": "PLAINTEXT",
+  "sasl.enabled.mechanisms": "PLAIN",
+  "listener.name.sasl.plain.sasl.jaas.config":
+    'org.apache.kafka.common.security.plain.PlainLoginModule required user_nimbus="secret";',
+  "log.dirs": join(directory, "data"),
+  "num.network.threads": "2",
+  "num.io.threads": "4",
+  "auto.create.topics.enable": "false",
+  "num.partitions": "4",
+  "default.replication.factor": "1",
+  "offsets.topic.replication.factor": "1",
+  "offsets.topic.num.partitions": "4",
+  "transaction.state.log.replication.factor": "1",
+  "transaction.state.log.num.partitions": "1",
+  "transaction.state.log.min.isr": "1",
+  "share.coordinator.state.topic.replication.factor": "1",
+  "share.coordinator.state.topic.min.isr": "1",
+  "group.initial.rebalance.delay.ms": "0",
+  "group.min.session.timeout.ms": "1000",
+  "log.retention.check.interval.ms": "1000",
+  "log.cleaner.dedupe.buffer.size": "8388608",
+  "controlled.shutdown.max.retries": "1",
+})
+
+const logging = {
+  "rootLogger.level": "WARN",
+  "rootLogger.appenderRef.out.ref": "out",
+  "appender.out.type": "Console",
+  "appender.out.name": "out",
+  "appender.out.layout.type": "PatternLayout",
+  "appender.out.layout.pattern": "%d %p %m (%c{1})%n",
+}
+
+const properties = (settings: Readonly<Record<string, string>>): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join("")
+
+/** As Kafka writes a random UUID. One that begins with a dash would be taken for an option. */
+const clusterId = (): string =>
+  `n${Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("base64url")}`.slice(0, 22)
+
+/** ApiVersions v0, correlation id 1, client id null. */
+const apiVersionsRequest = Buffer.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff])
