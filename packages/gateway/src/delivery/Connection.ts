@@ -3,7 +3,7 @@
  * the session decides, through the parts that all connections of the gateway share.
  */
 import type { ClientId, Cursor, EventId, EventLog, Output, Seq, Session } from "@nimbus/domain"
-import { closeCodes, encode, Journey, type PageLimit, start } from "@nimbus/domain"
+import { closeCodes, type CloseReason, encode, Journey, type PageLimit, start } from "@nimbus/domain"
 import type { Attached, Door } from "../Door.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Intake, Sender } from "./Intake.ts"
@@ -119,9 +119,11 @@ export class Connection implements Attached, Sender {
 
   /** This gateway is leaving. */
   goAway(): void {
-    if (this.isClosed) return
-    this.closed()
-    this.door.close(closeCodes.goingAway)
+    this.end(closeCodes.goingAway)
+  }
+
+  unavailable(): void {
+    this.end(closeCodes.unavailable)
   }
 
   get presence() {
@@ -190,6 +192,13 @@ export class Connection implements Attached, Sender {
     if (again) this.shared.counts.add("barriersAgain", 1)
     const { epoch, pod } = this.session
     this.shared.intake.put({ key: this.clientId, value: encode({ type: "barrier", epoch, pod }) })
+  }
+
+  /** Closes the socket as if the client had: it is to come back. */
+  private end(reason: CloseReason): void {
+    if (this.isClosed) return
+    this.closed()
+    this.door.close(reason)
   }
 
   private leave(): void {

@@ -2,17 +2,23 @@
  * The way in: events and barriers from all connections of this gateway, batched per partition into the events topic.
  *
  * One publish per partition is under way at a time, so a client's events reach the log in the order in which it sent
- * them; what arrives meanwhile makes up the next batch. A publish that fails is made again until the log takes it,
- * which may write a batch twice (docs/protocol.md, *Resent events*). While `intake_bytes` of a partition wait, its
- * sockets are not read.
+ * them; what arrives meanwhile makes up the next batch. While `intake_bytes` of a partition wait, its sockets are not
+ * read.
+ *
+ * A publish that fails may have been made. Only the client can send its events again and know that they may come twice
+ * (docs/protocol.md, *Resent events*), so its connection is closed, and what else of it waited here goes with it, for
+ * no event may overtake another. Barriers are published again by their sessions.
  */
-import { chunkLimits, type EventId, EventLog, type LogError, type LogRecord, partitionOf, Topics } from "@nimbus/domain"
-import { Effect, Latch, Schedule, type Scope } from "effect"
+import { chunkLimits, type EventId, EventLog, type LogRecord, partitionOf, Topics } from "@nimbus/domain"
+import { Effect, Latch, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 
-/** Told when the log has its records. */
+/** Told what became of its events. */
 export interface Sender {
+  /** The log has them. */
   accepted(ids: ReadonlyArray<EventId>): void
+  /** The log may or may not have what was not accepted until now. */
+  unavailable(): void
   pause(): void
   resume(): void
 }
@@ -39,11 +45,6 @@ export interface Intake {
   readonly idle: Effect.Effect<void>
 }
 
-/** Backs off from 50 ms to 5 s, for as long as the log is away: what was put is still here. */
-const untilTheLogIsBack = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
-  Schedule.jittered,
-)
-
 export const makeIntake = (
   intake_bytes: number,
   counts: Counts,
@@ -55,21 +56,12 @@ export const makeIntake = (
       return { partition, entries: [], bytes: 0, publishing: false, paused: new Set(), work: Latch.makeUnsafe(false) }
     })
 
-    const publish = (lane: Lane, batch: ReadonlyArray<Entry>): Effect.Effect<void, LogError> =>
-      log
-        .publish(
-          topic,
-          lane.partition,
-          batch.map(({ record }) => record),
-        )
-        .pipe(
-          Effect.tapError((error) => {
-            counts.addTo("failed", "publish events")
-            return Effect.logWarning("events wait for the log", error)
-          }),
-          Effect.retry({ schedule: untilTheLogIsBack, while: (error) => error._tag === "LogUnavailable" }),
-          Effect.asVoid,
-        )
+    const publish = (lane: Lane, batch: ReadonlyArray<Entry>) =>
+      log.publish(
+        topic,
+        lane.partition,
+        batch.map(({ record }) => record),
+      )
 
     const turn = (lane: Lane) =>
       Effect.gen(function* () {
@@ -77,12 +69,18 @@ export const makeIntake = (
         // What else this turn of the event loop brings is to come along.
         yield* Effect.yieldNow
         const batch = takeBatch(lane)
-        yield* publish(lane, batch)
-        lane.publishing = false
-        if (lane.entries.length === 0) lane.work.closeUnsafe()
-        tellAccepted(batch)
-        if (lane.bytes <= intake_bytes / 2) resumeAll(lane)
-        counts.add("accepted", batch.length)
+        yield* publish(lane, batch).pipe(
+          Effect.andThen(() => {
+            counts.add("accepted", tellAccepted(batch))
+            return Effect.void
+          }),
+          Effect.catchTag("LogUnavailable", (error) => {
+            counts.addTo("failed", "publish events")
+            giveUp(lane, batch)
+            return Effect.logWarning("the log did not take events; their clients send them again", error)
+          }),
+        )
+        settle(lane, intake_bytes)
       })
 
     // An unknown topic is a fault of the set-up, found at the first event: a defect that ends the gateway.
@@ -107,30 +105,53 @@ export const makeIntake = (
     }
   })
 
-/** At most one chunk; a larger backlog goes in several. */
+/** At most one chunk, but one record at least; a larger backlog goes in several. */
 const takeBatch = (lane: Lane): ReadonlyArray<Entry> => {
   const all = lane.entries
-  const batch = all.length <= chunkLimits.chunk_records ? all : all.slice(0, chunkLimits.chunk_records)
-  lane.entries = batch === all ? [] : all.slice(batch.length)
-  for (const { record } of batch) lane.bytes -= record.value.length
+  let bytes = 0
+  let count = 0
+  while (count < all.length && count < chunkLimits.chunk_records) {
+    bytes += all[count]!.record.value.length
+    if (count > 0 && bytes > chunkLimits.chunk_bytes) {
+      bytes -= all[count]!.record.value.length
+      break
+    }
+    count++
+  }
+  lane.entries = count === all.length ? [] : all.slice(count)
+  lane.bytes -= bytes
   lane.publishing = true
-  return batch
+  return count === all.length ? all : all.slice(0, count)
 }
 
-const tellAccepted = (batch: ReadonlyArray<Entry>): void => {
+const settle = (lane: Lane, intake_bytes: number): void => {
+  lane.publishing = false
+  if (lane.entries.length === 0) lane.work.closeUnsafe()
+  if (lane.bytes > intake_bytes / 2) return
+  const paused = lane.paused
+  lane.paused = new Set()
+  for (const sender of paused) sender.resume()
+}
+
+/** Answers how many events were accepted. */
+const tellAccepted = (batch: ReadonlyArray<Entry>): number => {
   const bySender = new Map<Sender, Array<EventId>>()
+  let events = 0
   for (const { from } of batch) {
     if (from === undefined) continue
     const { id, sender } = from
     const ids = bySender.get(sender)
     if (ids === undefined) bySender.set(sender, [id])
     else ids.push(id)
+    events++
   }
   for (const [sender, ids] of bySender) sender.accepted(ids)
+  return events
 }
 
-const resumeAll = (lane: Lane): void => {
-  const paused = lane.paused
-  lane.paused = new Set()
-  for (const sender of paused) sender.resume()
+const giveUp = (lane: Lane, batch: ReadonlyArray<Entry>): void => {
+  const senders = new Set(batch.flatMap(({ from }) => (from === undefined ? [] : [from.sender])))
+  lane.entries = lane.entries.filter(({ from }) => from === undefined || !senders.has(from.sender))
+  lane.bytes = lane.entries.reduce((sum, { record }) => sum + record.value.length, 0)
+  for (const sender of senders) sender.unavailable()
 }

@@ -2,7 +2,7 @@
  * `POST /v1/clients/:clientId/messages`: one message for a client, or an array of them. Answered once the log has them,
  * with a receipt each.
  */
-import { ClientId, EventId, Message, Publisher, Seq } from "@nimbus/domain"
+import { AddressedMessage, ClientId, EventId, Message, Publisher, Seq } from "@nimbus/domain"
 import { Effect, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Delivery } from "../delivery/Delivery.ts"
@@ -19,7 +19,7 @@ const send = Effect.gen(function* () {
   const { clientId } = yield* HttpRouter.schemaPathParams(Params)
   const body = yield* HttpServerRequest.schemaBodyJson(Body)
   const messages = "name" in body ? [body] : body
-  const batch = messages.map((message) => ({ clientId, ...message }))
+  const batch = messages.map((message) => AddressedMessage.make({ clientId, ...message }))
   return yield* respond({ receipts: yield* (yield* Publisher).sendAll(batch) })
 })
 

@@ -1,0 +1,122 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventId, EventLog, EventLogMemory, LogUnavailable, Topics } from "@nimbus/domain"
+import { Deferred, Effect, Layer } from "effect"
+import { Counts } from "../Metrics.ts"
+import { makeIntake, type Sender } from "./Intake.ts"
+
+const utf8 = new TextEncoder()
+
+const record = (key: string, text = "x") => ({ key, value: utf8.encode(text) })
+
+/** A sender that remembers what it was told. */
+const sender = () => {
+  const told: Array<string> = []
+  const from: Sender = {
+    accepted: (ids) => void told.push(`accepted ${ids.join(" ")}`),
+    unavailable: () => void told.push("unavailable"),
+    pause: () => void told.push("pause"),
+    resume: () => void told.push("resume"),
+  }
+  return { told, of: (id: string) => ({ sender: from, id: EventId.make(id) }) }
+}
+
+/** The log of one partition, whose publishes a test holds back or lets fail. */
+const gated = Effect.gen(function* () {
+  const log = yield* EventLog
+  const asked: Array<{
+    readonly keys: ReadonlyArray<string>
+    readonly answer: Deferred.Deferred<void, LogUnavailable>
+  }> = []
+  const publish: typeof log.publish = (topic, partition, records) =>
+    Effect.gen(function* () {
+      const answer = yield* Deferred.make<void, LogUnavailable>()
+      asked.push({ keys: records.map(({ key }) => key), answer })
+      yield* Deferred.await(answer)
+      return yield* log.publish(topic, partition, records)
+    })
+  const next = Effect.sync(() => asked.shift()).pipe(
+    Effect.tap(Effect.yieldNow),
+    Effect.repeat({ until: (publish) => publish !== undefined }),
+    Effect.map((publish) => publish ?? assert.fail("nothing was published")),
+  )
+  return { log: { ...log, publish }, next }
+})
+
+const away = new LogUnavailable({ topic: "events", operation: "publish", cause: "away" })
+
+const setUp = Effect.fnUntraced(function* (intake_bytes = 1024) {
+  const { log, next } = yield* gated
+  const intake = yield* Effect.provideService(makeIntake(intake_bytes, new Counts()), EventLog, log)
+  return { intake, next }
+})
+
+const log = EventLogMemory.layerMemory({ partitions: 1 }).pipe(Layer.provideMerge(Topics.layerDefault))
+
+describe("Intake", () => {
+  it.effect("publishes what one turn brings in one batch, and tells each sender once", () =>
+    Effect.gen(function* () {
+      const { intake, next } = yield* setUp()
+      const [a, b] = [sender(), sender()]
+      intake.put(record("a"), a.of("a1"))
+      intake.put(record("b"), b.of("b1"))
+      intake.put(record("a"), a.of("a2"))
+      const { answer, keys } = yield* next
+      assert.deepStrictEqual(keys, ["a", "b", "a"])
+      assert.deepStrictEqual([a.told, b.told], [[], []])
+      yield* Deferred.succeed(answer, undefined)
+      yield* intake.idle
+      assert.deepStrictEqual([a.told, b.told], [["accepted a1 a2"], ["accepted b1"]])
+    }).pipe(Effect.provide(log)),
+  )
+
+  it.effect("has one publish under way; what comes meanwhile makes the next", () =>
+    Effect.gen(function* () {
+      const { intake, next } = yield* setUp()
+      const a = sender()
+      intake.put(record("a"), a.of("a1"))
+      const first = yield* next
+      intake.put(record("a"), a.of("a2"))
+      intake.put(record("b"), a.of("b1"))
+      yield* Deferred.succeed(first.answer, undefined)
+      const second = yield* next
+      assert.deepStrictEqual(second.keys, ["a", "b"])
+    }).pipe(Effect.provide(log)),
+  )
+
+  it.effect(
+    "when the log fails, tells the senders and drops what else of theirs waits, so that nothing overtakes",
+    () =>
+      Effect.gen(function* () {
+        const { intake, next } = yield* setUp()
+        const [a, b] = [sender(), sender()]
+        intake.put(record("a"), a.of("a1"))
+        const first = yield* next
+        intake.put(record("a"), a.of("a2"))
+        intake.put(record("b"), b.of("b1"))
+        intake.put(record("barrier"))
+        yield* Deferred.fail(first.answer, away)
+        const second = yield* next
+        assert.deepStrictEqual(second.keys, ["b", "barrier"])
+        yield* Deferred.succeed(second.answer, undefined)
+        yield* intake.idle
+        assert.deepStrictEqual([a.told, b.told], [["unavailable"], ["accepted b1"]])
+      }).pipe(Effect.provide(log)),
+  )
+
+  it.effect("pauses whoever sends while its partition is full, and resumes it when the log has caught up", () =>
+    Effect.gen(function* () {
+      const { intake, next } = yield* setUp(4)
+      const a = sender()
+      intake.put(record("a", "123"), a.of("a1"))
+      const first = yield* next
+      intake.put(record("a", "123"), a.of("a2"))
+      intake.put(record("a", "123"), a.of("a3"))
+      assert.deepStrictEqual(a.told, ["pause"])
+      yield* Deferred.succeed(first.answer, undefined)
+      const second = yield* next
+      yield* Deferred.succeed(second.answer, undefined)
+      yield* intake.idle
+      assert.deepStrictEqual(a.told, ["pause", "accepted a1", "accepted a2 a3", "resume"])
+    }).pipe(Effect.provide(log)),
+  )
+})
