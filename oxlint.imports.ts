@@ -28,6 +28,8 @@ const otherAdapters = {
   regex: String.raw`^\.\./(.*/)?[^/.]+/`,
   message: "Adapters don't import each other: what they share lies beside them.",
 }
+/** The same for tests, which may go up to scripts/services. */
+const otherAdapter = { ...otherAdapters, regex: String.raw`^\.\./[^/.]+/` }
 const nodeSide = {
   regex: String.raw`^\.\.?/(.*/)?(node\.ts|FileMemory\.ts|node/|command/)`,
   message: "Browsers run this: it can't import what is for Node.",
@@ -48,6 +50,8 @@ const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusa
 })
 
 const lmdb = ["lmdb"]
+const redis = ["ioredis"]
+const postgres = ["@effect/sql-pg", "@effect/sql-pg/**"]
 const domainOnly = "domain imports effect: no I/O, no other package."
 const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
 const clientOnly = "client imports domain and effect: it runs in browsers too."
@@ -94,8 +98,17 @@ export default defineConfig({
 
     refuse("packages/adapters/src/**", suites, otherAdapters, only([...domain, ...node], adapterOnly)),
     refuse("packages/adapters/src/lmdb/**", suites, otherAdapters, only([...domain, ...node, ...lmdb], adapterOnly)),
+    refuse("packages/adapters/src/redis/**", suites, otherAdapters, only([...domain, ...node, ...redis], adapterOnly)),
+    refuse(
+      "packages/adapters/src/postgres/**",
+      suites,
+      otherAdapters,
+      only([...domain, ...node, ...postgres], adapterOnly),
+    ),
     refuse("packages/adapters/src/**/*.test.ts", otherAdapters, only([...testing, ...node], adapterOnly)),
     refuse("packages/adapters/src/lmdb/**/*.test.ts", otherAdapters, only([...testing, ...lmdb], adapterOnly)),
+    refuse("packages/adapters/src/redis/**/*.test.ts", otherAdapter, only([...testing, ...redis], adapterOnly)),
+    refuse("packages/adapters/src/postgres/**/*.test.ts", otherAdapter, only([...testing, ...postgres], adapterOnly)),
 
     refuse("packages/nimbus/src/**", suites, adapters),
     refuse(["packages/nimbus/src/main.ts", "packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),

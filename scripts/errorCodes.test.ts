@@ -16,6 +16,7 @@ const root = join(import.meta.dirname, "..")
 const otherCapitals: ReadonlyArray<RegExp> = [
   /^(OFFLINE|REPLAYING|LIVE|UNKNOWN)$/, // statuses of a client
   /^NIMBUS_/, // settings
+  /^(KAFKA_BROKER_URL|POSTGRES_URL|REDIS_URL)$/, // other names of settings
   /^(GET|POST|PUT|DELETE|HEAD|OPTIONS)$/, // HTTP
 ]
 

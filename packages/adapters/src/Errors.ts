@@ -33,3 +33,71 @@ export class DataDirectoryCorrupt extends Schema.TaggedError<DataDirectoryCorrup
     return `the data directory ${this.directory} can't be read: ${this.reason}`
   }
 }
+
+/** Redis did not answer, or not as it should. Passing: it is connected to again, and the same call may be made again. */
+export class RedisUnavailable extends Schema.TaggedError<RedisUnavailable>()("RedisUnavailable", {
+  code: Schema.tag("REDIS_UNAVAILABLE"),
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return causeOf(this.cause)
+  }
+}
+
+/** Redis turns us away: a wrong or missing password, or a user who may not do what is needed. Correct the settings. */
+export class RedisRefused extends Schema.TaggedError<RedisRefused>()("RedisRefused", {
+  code: Schema.tag("REDIS_REFUSED"),
+  address: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `Redis at ${this.address} turns us away: ${this.reason}`
+  }
+}
+
+/** Redis would throw keys away when its memory is full, and results with them. Set its `maxmemory-policy` to `noeviction`. */
+export class RedisEvicts extends Schema.TaggedError<RedisEvicts>()("RedisEvicts", {
+  code: Schema.tag("REDIS_EVICTS"),
+  address: Schema.String,
+  policy: Schema.String,
+}) {
+  override get message(): string {
+    return `Redis at ${this.address} has maxmemory-policy ${this.policy}: it must be noeviction`
+  }
+}
+
+/** The processes that run, or ran, keep the mailboxes elsewhere. Configure this one as them, or clear what they noted. */
+export class OtherMailboxStore extends Schema.TaggedError<OtherMailboxStore>()("OtherMailboxStore", {
+  code: Schema.tag("OTHER_MAILBOX_STORE"),
+  stored: Schema.String,
+  configured: Schema.String,
+  /** The key in Redis that says so. */
+  key: Schema.String,
+}) {
+  override get message(): string {
+    return `mailboxes are kept in ${this.stored}, but NIMBUS_MAILBOX is ${this.configured} (the key ${this.key} says so)`
+  }
+}
+
+/** PostgreSQL did not answer, or refused a statement. Passing: the same call may be made again. */
+export class PostgresUnavailable extends Schema.TaggedError<PostgresUnavailable>()("PostgresUnavailable", {
+  code: Schema.tag("POSTGRES_UNAVAILABLE"),
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return causeOf(this.cause)
+  }
+}
+
+/** PostgreSQL turns us away: password, user, database or a missing right. Correct the settings. */
+export class PostgresRefused extends Schema.TaggedError<PostgresRefused>()("PostgresRefused", {
+  code: Schema.tag("POSTGRES_REFUSED"),
+  address: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `PostgreSQL at ${this.address} turns us away: ${this.reason}`
+  }
+}
+
+const causeOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -10,6 +10,11 @@
  * | mailbox: merge | an append begins a block of its own |
  * | mailbox: ack delay, acks waiting | the acks are written: a crash before loses no more than the trimming |
  * | mailbox: clients in a step | the rest comes in a step of its own, after others had their turn |
+ * | start: attempts | none: a service that is not there yet is waited for, and each attempt tells so |
+ * | redis: reply, connect | the connection is given up and made again; what waited for it fails |
+ * | redis: presences, clients in a step | the rest comes in a step of its own, after others had their turn |
+ * | redis: memory | writes fail until acks, which always may, have made room (`noeviction`) |
+ * | postgres: connections | the next query waits for one |
  */
 export const lmdbLimits = {
   /** Named tables in one environment. */
@@ -47,4 +52,66 @@ export const mailboxStorageLimits: MailboxStorageLimits = {
   ack_delay_ms: 50,
   waiting_acks: 65_536,
   step_clients: 256,
+}
+
+/** Waiting for a service that is not there yet. */
+export const startLimits = {
+  /** Between the first two attempts; doubles each time up to the maximum. */
+  attempt_min_ms: 100,
+  attempt_max_ms: 5_000,
+}
+
+/** A connection to Redis. */
+export const redisLimits = {
+  /** Until a new connection must be there. */
+  connect_timeout_ms: 5_000,
+  /** How long Redis may owe a reply without sending a byte. */
+  reply_timeout_ms: 5_000,
+  /** Between two attempts to connect again; doubles each time up to the maximum. */
+  reconnect_min_ms: 50,
+  reconnect_max_ms: 2_000,
+  /** Between two questions whether a connection that only listens is alive. */
+  ping_every_ms: 2_000,
+}
+
+/** The registry in Redis. */
+export const redisRegistryLimits = {
+  /** Presences written, or clients asked for, in one step of Redis, which does nothing else meanwhile. */
+  step_clients: 512,
+  /** Entries asked of Redis at a time when all are read. */
+  scan_entries: 1_000,
+}
+
+/** What processes note in Redis for each other. */
+export const redisNoteLimits = {
+  /** Between two notes of what a Redis may have lost: which channel a pod listens to, which store keeps the mailboxes. */
+  note_every_ms: 5_000,
+  /** Pods whose channel a process keeps in mind. Beyond: all are forgotten, and asked for again. */
+  known_pods: 10_000,
+}
+
+/** The mailboxes in Redis. */
+export interface RedisMailboxLimits {
+  /** Records of one mailbox are stored, and read, in blocks up to this size. A late record makes its block larger. */
+  readonly block_bytes: number
+  /** The last block of a mailbox takes more records until it has this size. */
+  readonly merge_bytes: number
+  /** Clients whose acks are written, or who are looked at, in one step of Redis, which does nothing else meanwhile. */
+  readonly step_clients: number
+}
+
+export const redisMailboxLimits: RedisMailboxLimits = {
+  block_bytes: 16 * 1024,
+  merge_bytes: 4 * 1024,
+  step_clients: 256,
+}
+
+/** PostgreSQL. */
+export const postgresLimits = {
+  /** Connections of one process. */
+  connections: 8,
+  /** Until a new connection must be there. */
+  connect_timeout_ms: 5_000,
+  /** Clients whose acks are written in one transaction. */
+  step_clients: 1_000,
 }

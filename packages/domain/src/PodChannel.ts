@@ -6,7 +6,7 @@
  * where the implementation can tell.
  */
 import { Context, type Effect, type Scope, type Stream } from "effect"
-import type { ChannelUnavailable } from "./Errors.ts"
+import type { ChannelUnavailable, PodTaken } from "./Errors.ts"
 import type { PodId } from "./Ids.ts"
 import type { PodMessage } from "./Records.ts"
 
@@ -15,9 +15,16 @@ export class PodChannel extends Context.Service<
   {
     /** Sends a batch to a pod in one go; answers whether anyone received it. */
     publish(pod: PodId, messages: ReadonlyArray<PodMessage>): Effect.Effect<boolean, ChannelUnavailable>
-    /** From the moment this is done, what is published to the pod comes in on the stream, in batches. */
+    /**
+     * From the moment this is done, what is published to the pod comes in on the stream, in batches. Refused where
+     * another live pod has the channel that this one is to listen to.
+     */
     subscribe(
       pod: PodId,
-    ): Effect.Effect<Stream.Stream<ReadonlyArray<PodMessage>, ChannelUnavailable>, ChannelUnavailable, Scope.Scope>
+    ): Effect.Effect<
+      Stream.Stream<ReadonlyArray<PodMessage>, ChannelUnavailable>,
+      ChannelUnavailable | PodTaken,
+      Scope.Scope
+    >
   }
 >()("@nimbus/domain/PodChannel") {}

@@ -1,0 +1,30 @@
+/**
+ * Ack channels by pub/sub: `<prefix>:acks:<partition>`. One publish carries a batch, as a frame. Nothing is kept: what
+ * comes while a subscriber has no connection, or has too much waiting, is lost.
+ */
+import { AckChannel, ChannelUnavailable } from "@nimbus/domain"
+import { Effect, Layer } from "effect"
+import { RedisConnection } from "./Connection.ts"
+import { decodeAckFrame, encodeFrame } from "./Frames.ts"
+import { listen } from "./Listening.ts"
+
+export const layer: Layer.Layer<AckChannel, never, RedisConnection> = Layer.effect(
+  AckChannel,
+  Effect.gen(function* () {
+    const redis = yield* RedisConnection
+    const channelOf = (partition: number) => `${redis.prefix}:acks:${partition}`
+    const unavailable = (partition: number) =>
+      Effect.mapError((cause: unknown) => new ChannelUnavailable({ channel: channelOf(partition), cause }))
+
+    return AckChannel.of({
+      publish: (partition, messages) =>
+        messages.length === 0
+          ? Effect.void
+          : Effect.suspend(() => redis.publish(channelOf(partition), encodeFrame(messages))).pipe(
+              Effect.asVoid,
+              unavailable(partition),
+            ),
+      subscribe: (partition) => listen(redis, channelOf(partition), decodeAckFrame).pipe(unavailable(partition)),
+    })
+  }),
+)

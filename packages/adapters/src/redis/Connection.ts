@@ -1,0 +1,244 @@
+/**
+ * Redis, or a Redis Cluster: one connection for commands and one for subscriptions, for as long as the scope lives.
+ *
+ * ```
+ *   start ─▶ connected (again and again, with a line each time) ─▶ noeviction? ─▶ ready
+ *                │ wrong password: fails at once                      │ no: fails
+ *   ready ─▶ lost ─▶ connected again, by back-off ─▶ subscribed again ─▶ ready
+ * ```
+ *
+ * 1. A command is sent at most once. One that was under way when the connection broke fails, and may have been done; one
+ *    that comes while there is no connection fails at once. Nothing waits in a queue.
+ * 2. A connection on which Redis owes a reply for too long is given up. The one that only listens asks now and then.
+ * 3. A subscription holds from the moment `subscribe` is done until its scope closes, but for the times without a
+ *    connection.
+ */
+import type { EventEmitter } from "node:events"
+import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
+import { Cluster, Redis } from "ioredis"
+import { RedisEvicts, RedisRefused, RedisUnavailable } from "../Errors.ts"
+import { redisLimits } from "../Limits.ts"
+import { untilReachable } from "../Reachable.ts"
+import * as Reply from "./Reply.ts"
+import { type Argument, evaluate, type Script } from "./Script.ts"
+import { config, type RedisSettings, where } from "./Settings.ts"
+
+/** Gets what was published, in order. Must not throw. */
+export type Receive = (message: Uint8Array) => void
+
+export class RedisConnection extends Context.Service<
+  RedisConnection,
+  {
+    /** What all keys and channels begin with. */
+    readonly prefix: string
+    /** One command; `decode` may throw what it does not understand. */
+    command<A>(
+      name: string,
+      args: ReadonlyArray<Argument>,
+      decode: (reply: unknown) => A,
+    ): Effect.Effect<A, RedisUnavailable>
+    /** Runs a script. In a cluster its keys must be of one slot. */
+    run<A>(
+      script: Script,
+      keys: ReadonlyArray<string>,
+      args: ReadonlyArray<Argument>,
+      decode: (reply: unknown) => A,
+    ): Effect.Effect<A, RedisUnavailable>
+    /** Answers how many subscribers got it: on a cluster all of them, for channels are sharded there as keys are. */
+    publish(channel: string, message: Uint8Array): Effect.Effect<number, RedisUnavailable>
+    subscribe(channel: string, receive: Receive): Effect.Effect<void, RedisUnavailable, Scope.Scope>
+  }
+>()("@nimbus/adapters/redis/RedisConnection") {
+  static readonly layerWith = (settings: RedisSettings) => Layer.effect(RedisConnection, make(settings))
+  /** As `NIMBUS_REDIS_ADDRESS` and its like say. */
+  static readonly layer = Layer.effect(
+    RedisConnection,
+    Effect.flatMap(config, (settings) => make(settings)),
+  )
+}
+
+const make = Effect.fn("RedisConnection.make")(function* (
+  settings: RedisSettings,
+): Effect.fn.Return<RedisConnection["Service"], RedisRefused | RedisEvicts | RedisUnavailable, Scope.Scope> {
+  const commands = yield* connect(settings)
+  yield* checkPolicy(settings, commands)
+  const subscribe = yield* makeSubscriptions(settings, yield* connect(settings))
+  const call = (command: string, args: Array<Argument>): Promise<unknown> => commands.callBuffer(command, args)
+  const publishCommand = isCluster(settings) ? "spublish" : "publish"
+  return RedisConnection.of({
+    prefix: settings.prefix,
+    command: (name, args, decode) => attempt(async () => decode(await call(name, [...args]))),
+    run: (script, keys, args, decode) => attempt(async () => decode(await evaluate(call, script, keys, args))),
+    publish: (channel, message) =>
+      attempt(async () => Reply.integer(await call(publishCommand, [channel, bufferOf(message)]))),
+    subscribe,
+  })
+})
+
+/** What we need of ioredis, on a single server and a cluster alike. */
+interface Client extends EventEmitter {
+  readonly status: string
+  connect(): Promise<void>
+  disconnect(): void
+  callBuffer(command: string, args: Array<Argument>): Promise<unknown>
+  subscribe(...channels: Array<string>): Promise<unknown>
+  ssubscribe(...channels: Array<string>): Promise<unknown>
+  unsubscribe(...channels: Array<string>): Promise<unknown>
+  sunsubscribe(...channels: Array<string>): Promise<unknown>
+  ping(): Promise<unknown>
+  nodes?(role: "master"): ReadonlyArray<Redis>
+}
+
+const isCluster = ({ nodes }: RedisSettings): boolean => nodes.length > 1
+
+const bufferOf = ({ buffer, byteLength, byteOffset }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, byteLength)
+
+const attempt = <A>(use: () => Promise<A>): Effect.Effect<A, RedisUnavailable> =>
+  Effect.tryPromise({ try: use, catch: (cause) => new RedisUnavailable({ cause }) })
+
+/** Connected, and from then on connected again whenever it breaks. */
+const connect = Effect.fnUntraced(function* (settings: RedisSettings) {
+  const name = `Redis at ${where(settings)}`
+  const state = { isStarted: false }
+  const client = yield* Effect.acquireRelease(
+    Effect.sync(() => newClient(settings, (attempts) => (state.isStarted ? backoff_ms(attempts) : null))),
+    (client) =>
+      Effect.sync(() => {
+        state.isStarted = false
+        client.disconnect()
+      }),
+  )
+  // What an error comes to shows in the state of the connection; without a listener ioredis prints it.
+  client.on("error", () => {})
+  yield* untilReachable(name, connectOnce(settings, client), ({ _tag }) => _tag === "RedisUnavailable")
+  state.isStarted = true
+  yield* tellChanges(name, client, state)
+  return client
+})
+
+const backoff_ms = (attempts: number): number =>
+  Math.min(redisLimits.reconnect_max_ms, redisLimits.reconnect_min_ms * 2 ** Math.min(attempts - 1, 30))
+
+const newClient = (settings: RedisSettings, retry: (attempts: number) => number | null): Client => {
+  const options = {
+    connectTimeout: redisLimits.connect_timeout_ms,
+    socketTimeout: redisLimits.reply_timeout_ms,
+    // Invariant 1: neither kept for the next connection nor sent again on it.
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    // It does so without looking whether that worked: see `makeSubscriptions`.
+    autoResubscribe: false,
+    lazyConnect: true,
+    ...(settings.username !== undefined && { username: settings.username }),
+    ...(settings.password !== undefined && { password: Redacted.value(settings.password) }),
+    ...(settings.tls && { tls: {} }),
+  }
+  if (!isCluster(settings))
+    return new Redis({ ...options, ...settings.nodes[0], db: settings.db, retryStrategy: retry })
+  const { enableOfflineQueue, lazyConnect, ...redisOptions } = options
+  return new Cluster([...settings.nodes], {
+    redisOptions,
+    enableOfflineQueue,
+    lazyConnect,
+    shardedSubscribers: true,
+    clusterRetryStrategy: retry,
+    // Nodes go by the addresses that the cluster tells: certificates name hosts, not those.
+    ...(settings.tls && { dnsLookup: (address, callback) => callback(null, address) }),
+  })
+}
+
+/** One attempt. ioredis tells how it ended by events; its promise may never settle. */
+const connectOnce = (settings: RedisSettings, client: Client): Effect.Effect<void, RedisUnavailable | RedisRefused> =>
+  Effect.callback((resume) => {
+    let cause: unknown = new Error("the connection was closed")
+    const onError = (error: unknown) => {
+      cause = isAllFailed(error) ? error.lastNodeError : error
+    }
+    const onReady = () => resume(Effect.void)
+    const onEnd = () => resume(Effect.fail(refusalOf(settings, cause) ?? new RedisUnavailable({ cause })))
+    client.on("error", onError).once("ready", onReady).once("end", onEnd)
+    client.connect().catch(onError)
+    return Effect.sync(() => void client.off("error", onError).off("ready", onReady).off("end", onEnd))
+  })
+
+const isAllFailed = (error: unknown): error is { readonly lastNodeError: unknown } =>
+  error instanceof Error && "lastNodeError" in error && error.lastNodeError !== null
+
+const refusal = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
+
+const refusalOf = (settings: RedisSettings, cause: unknown): RedisRefused | undefined =>
+  cause instanceof Error && refusal.test(cause.message)
+    ? new RedisRefused({ address: where(settings), reason: cause.message })
+    : undefined
+
+/** A line when the connection is lost, and one when it is back. */
+const tellChanges = Effect.fnUntraced(function* (name: string, client: Client, state: { readonly isStarted: boolean }) {
+  const log = Effect.runForkWith(yield* Effect.context<never>())
+  let isLost = false
+  client.on("close", () => {
+    if (isLost || !state.isStarted) return
+    isLost = true
+    log(Effect.logWarning(`lost ${name}, connecting again`))
+  })
+  client.on("ready", () => {
+    if (!isLost) return
+    isLost = false
+    log(Effect.logInfo(`${name} is back`))
+  })
+})
+
+/** Every server that may hold keys of ours keeps them all. */
+const checkPolicy = Effect.fnUntraced(function* (settings: RedisSettings, client: Client) {
+  const servers: ReadonlyArray<Client> = client.nodes?.("master") ?? [client]
+  for (const server of servers) {
+    const info = yield* attempt(async () => Reply.text(await server.callBuffer("info", ["memory"])) ?? "")
+    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? "unknown"
+    if (policy !== "noeviction") return yield* new RedisEvicts({ address: where(settings), policy })
+  }
+})
+
+/** Several may listen to one channel; Redis is asked for it once. */
+const makeSubscriptions = Effect.fnUntraced(function* (settings: RedisSettings, client: Client) {
+  const receivers = new Map<string, Set<Receive>>()
+  const cluster = isCluster(settings)
+  const subscribe = (...channels: Array<string>) =>
+    cluster ? client.ssubscribe(...channels) : client.subscribe(...channels)
+  const unsubscribe = (channel: string) => (cluster ? client.sunsubscribe(channel) : client.unsubscribe(channel))
+  /** Where it fails there is no connection, and the next one begins without subscriptions. */
+  const forget = (channel: string) => void unsubscribe(channel).catch(() => {})
+
+  client.on(cluster ? "smessageBuffer" : "messageBuffer", (channel: Buffer, message: Buffer) => {
+    const name = channel.toString()
+    const listening = receivers.get(name)
+    if (listening === undefined) forget(name)
+    else for (const receive of listening) receive(message)
+  })
+  if (!cluster) {
+    // A cluster's subscribers do so by themselves. Where it fails the connection has gone again, and the next one does it.
+    client.on("ready", () => {
+      if (receivers.size > 0) subscribe(...receivers.keys()).catch(() => {})
+    })
+    yield* Effect.promise(() => client.ping().catch(() => {})).pipe(
+      Effect.repeat(Schedule.spaced(redisLimits.ping_every_ms)),
+      Effect.forkScoped,
+    )
+  }
+
+  const leave = (channel: string, receive: Receive) =>
+    Effect.sync(() => {
+      const listening = receivers.get(channel)
+      listening?.delete(receive)
+      if (listening?.size !== 0) return
+      receivers.delete(channel)
+      forget(channel)
+    })
+  return (channel: string, receive: Receive): Effect.Effect<void, RedisUnavailable, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        receivers.set(channel, (receivers.get(channel) ?? new Set()).add(receive))
+        return attempt(() => subscribe(channel))
+      }).pipe(Effect.onError(() => leave(channel, receive))),
+      () => leave(channel, receive),
+    ).pipe(Effect.asVoid)
+})

@@ -1,0 +1,184 @@
+/**
+ * What is published at once, as bytes: one message of Redis carries a whole chunk. Numbers are little-endian.
+ *
+ * ```
+ *   frame    version u8, count u32, message…
+ *   Push     1 u8, client, prev f64, seq f64, value length u32, headers length u32, value, headers as JSON
+ *   Mail     2 u8, client
+ *   Ack      3 u8, client, seq f64
+ *   Nack     4 u8, client
+ *   client   length u8, the client id, which is ASCII
+ * ```
+ *
+ * A push without headers has the length 0 there. Values are carried as they are, and what is read are views of the
+ * frame. The frame of another version, or of somebody else, reads as `undefined`: a datagram that got lost.
+ */
+import {
+  type AckMessage,
+  type ClientId,
+  clientIdUnsafe,
+  type Cursor,
+  type Headers,
+  type PodMessage,
+  type Push,
+  seqUnsafe,
+  start,
+} from "@nimbus/domain"
+
+type Message = PodMessage | AckMessage
+
+export const encodeFrame = (messages: ReadonlyArray<Message>): Uint8Array => {
+  const headers = messages.map((message) =>
+    message._tag === "Push" && message.headers !== undefined ? encoder.encode(JSON.stringify(message.headers)) : none,
+  )
+  let size = FRAME_HEAD
+  messages.forEach((message, i) => (size += sizeOf(message) + headers[i]!.length))
+  const frame = Buffer.allocUnsafe(size)
+  frame[0] = VERSION
+  frame.writeUInt32LE(messages.length, 1)
+  let at = FRAME_HEAD
+  messages.forEach((message, i) => (at = write(frame, at, message, headers[i]!)))
+  return frame
+}
+
+/** Frames of a pod channel. */
+export const decodePodFrame = (bytes: Uint8Array): ReadonlyArray<PodMessage> | undefined =>
+  decode(bytes, (reader, kind): PodMessage | undefined => {
+    if (kind === KIND.Push) return readPush(reader)
+    if (kind === KIND.Mail) return { _tag: "Mail", clientId: reader.client() }
+    return undefined
+  })
+
+/** Frames of an ack channel. */
+export const decodeAckFrame = (bytes: Uint8Array): ReadonlyArray<AckMessage> | undefined =>
+  decode(bytes, (reader, kind): AckMessage | undefined => {
+    if (kind === KIND.Ack) return { _tag: "Ack", clientId: reader.client(), seq: reader.cursor() }
+    if (kind === KIND.Nack) return { _tag: "Nack", clientId: reader.client() }
+    return undefined
+  })
+
+const VERSION = 1
+const FRAME_HEAD = 5
+const PUSH_HEAD = 24
+const KIND = { Push: 1, Mail: 2, Ack: 3, Nack: 4 } as const
+
+const encoder = new TextEncoder()
+const none = new Uint8Array(0)
+
+const sizeOf = (message: Message): number => {
+  const head = 2 + message.clientId.length
+  if (message._tag === "Push") return head + PUSH_HEAD + message.value.length
+  return message._tag === "Ack" ? head + 8 : head
+}
+
+const write = (frame: Buffer, from: number, message: Message, headers: Uint8Array): number => {
+  const { clientId } = message
+  frame[from] = KIND[message._tag]
+  frame[from + 1] = clientId.length
+  frame.write(clientId, from + 2, "latin1")
+  const at = from + 2 + clientId.length
+  if (message._tag === "Push") return writePush(frame, at, message, headers)
+  return message._tag === "Ack" ? frame.writeDoubleLE(message.seq, at) : at
+}
+
+const writePush = (frame: Buffer, from: number, { prev, seq, value }: Push, headers: Uint8Array): number => {
+  frame.writeDoubleLE(prev, from)
+  frame.writeDoubleLE(seq, from + 8)
+  frame.writeUInt32LE(value.length, from + 16)
+  frame.writeUInt32LE(headers.length, from + 20)
+  const at = from + PUSH_HEAD
+  frame.set(value, at)
+  frame.set(headers, at + value.length)
+  return at + value.length + headers.length
+}
+
+const readPush = (reader: Reader): Push => {
+  const push = { _tag: "Push" as const, clientId: reader.client(), prev: reader.seq(), seq: reader.seq() }
+  const value_bytes = reader.u32()
+  const headers_bytes = reader.u32()
+  const value = reader.bytes(value_bytes)
+  return headers_bytes === 0 ? { ...push, value } : { ...push, value, headers: reader.headers(headers_bytes) }
+}
+
+const decode = <A>(
+  bytes: Uint8Array,
+  read: (reader: Reader, kind: number) => A | undefined,
+): ReadonlyArray<A> | undefined => {
+  const reader = new Reader(bytes)
+  try {
+    if (reader.u8() !== VERSION) return undefined
+    const messages: Array<A> = []
+    for (let left = reader.u32(); left > 0; left--) {
+      const message = read(reader, reader.u8())
+      if (message === undefined) return undefined
+      messages.push(message)
+    }
+    return reader.isAtEnd ? messages : undefined
+  } catch (error) {
+    // Past the end of a frame that is cut off, or headers that are not JSON.
+    if (error instanceof RangeError || error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+class Reader {
+  readonly #bytes: Buffer
+  #at = 0
+
+  constructor({ buffer, byteLength, byteOffset }: Uint8Array) {
+    this.#bytes = Buffer.from(buffer, byteOffset, byteLength)
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at === this.#bytes.length
+  }
+
+  u8(): number {
+    return this.#bytes.readUInt8(this.#at++)
+  }
+
+  u32(): number {
+    const value = this.#bytes.readUInt32LE(this.#at)
+    this.#at += 4
+    return value
+  }
+
+  seq() {
+    return seqUnsafe(this.#f64())
+  }
+
+  cursor(): Cursor {
+    const value = this.#f64()
+    return value < 0 ? start : seqUnsafe(value)
+  }
+
+  client(): ClientId {
+    const length = this.u8()
+    const from = this.#take(length)
+    return clientIdUnsafe(this.#bytes.toString("latin1", from, from + length))
+  }
+
+  bytes(length: number): Uint8Array {
+    const from = this.#take(length)
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + from, length)
+  }
+
+  /** Written by `encodeFrame` from strings by strings: not checked again. */
+  headers(length: number): Headers {
+    const from = this.#take(length)
+    return JSON.parse(this.#bytes.toString("utf8", from, from + length))
+  }
+
+  #f64(): number {
+    const value = this.#bytes.readDoubleLE(this.#at)
+    this.#at += 8
+    return value
+  }
+
+  #take(length: number): number {
+    const from = this.#at
+    this.#at += length
+    if (this.#at > this.#bytes.length) throw new RangeError("past the end of the frame")
+    return from
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * The mailboxes in Redis: see MailboxScripts.ts for what is where. Everything that changes them is one script a
+ * partition, so that whatever a failover rolls back, it rolls back a partition's mailboxes and its offset together.
+ *
+ * Nothing is kept in this process but which log the store is bound to. A store that was emptied is bound again by the
+ * first put or ack.
+ */
+import {
+  type ClientId,
+  type Cursor,
+  type Incarnation,
+  type Item,
+  Mailbox,
+  type MailboxLimits,
+  mailboxLimits,
+  type MailboxRecord,
+  type MailboxStats,
+  MailboxUnavailable,
+  type Page,
+  type PageLimit,
+  partitionOf,
+  type Put,
+  type PutOutcome,
+  seqUnsafe,
+  start,
+  StoreMismatch,
+} from "@nimbus/domain"
+import { Effect, Layer } from "effect"
+import type { RedisUnavailable } from "../Errors.ts"
+import { type RedisMailboxLimits, redisMailboxLimits } from "../Limits.ts"
+import { RedisConnection } from "./Connection.ts"
+import { forEachAbove, pack } from "./MailboxBlock.ts"
+import {
+  ackScript,
+  claimScript,
+  expireScript,
+  firstBlockScript,
+  pageScript,
+  putScript,
+  rowsScript,
+} from "./MailboxScripts.ts"
+import * as Reply from "./Reply.ts"
+import type { Argument } from "./Script.ts"
+
+export interface MailboxOptions {
+  readonly limits?: MailboxLimits
+  readonly storage?: RedisMailboxLimits
+}
+
+export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, never, RedisConnection> =>
+  Layer.effect(Mailbox, make(options))
+
+export const layer = Layer.suspend(() => layerWith({}))
+
+const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = redisMailboxLimits }: MailboxOptions) {
+  const redis = yield* RedisConnection
+  const { ages, box, offset } = makeKeys(redis.prefix)
+  let bound: Log | undefined
+
+  const log = (): Log => {
+    if (bound === undefined) throw new Error("Mailbox.claim must come before anything else")
+    return bound
+  }
+  const boxOf = (clientId: ClientId) => box(partitionOf(clientId, log().partitions), clientId)
+  const binding = () => [log().incarnation, log().partitions]
+
+  /** In steps of one partition each, many at once; the answers in the order asked. */
+  const byPartition = <A extends { readonly clientId: ClientId }, B>(
+    asked: ReadonlyArray<A>,
+    step: (partition: number, some: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, RedisUnavailable>,
+  ): Effect.Effect<ReadonlyArray<B>, RedisUnavailable> =>
+    Effect.suspend(() => {
+      const answers: Array<B> = []
+      return Effect.forEach(
+        stepsOf(asked, log().partitions, storage.step_clients),
+        ({ partition, places }) =>
+          Effect.map(
+            step(
+              partition,
+              places.map((place) => asked[place]!),
+            ),
+            (found) => found.forEach((answer, i) => (answers[places[i]!] = answer)),
+          ),
+        { concurrency: steps_at_once, discard: true },
+      ).pipe(Effect.as(answers))
+    })
+
+  const expirePartition = Effect.fnUntraced(function* (partition: number, before_ms: number) {
+    let removed = 0
+    // Those that were looked at and stay among the ages: their first block has an old record, but not at its beginning.
+    let passed = 0
+    for (;;) {
+      const range = [ages(partition), "-inf", `(${before_ms}`, "limit", passed, storage.step_clients]
+      const due = yield* redis.command("zrangebyscore", range, texts)
+      if (due.length === 0) return removed
+      const boxes = due.map((clientId) => box(partition, clientId))
+      const [went, left] = yield* redis.run(expireScript, [ages(partition), ...boxes], [before_ms, ...due], integers)
+      removed += went ?? 0
+      passed += left ?? 0
+    }
+  })
+
+  return Mailbox.of({
+    claim: Effect.fn("Mailbox.claim")(function* (found) {
+      // The first decides: who loses a race for it binds no other.
+      for (let partition = 0; partition < found.partitions; partition++) {
+        const end = found.ends[partition] ?? 0
+        const mismatch = yield* redis
+          .run(claimScript, [offset(partition)], [found.incarnation, found.partitions, end], (reply) =>
+            reply === null ? undefined : mismatchOf(partition, Reply.list(reply), found, end),
+          )
+          .pipe(Effect.mapError(unavailable("claim")))
+        if (mismatch !== undefined) return yield* mismatch
+      }
+      bound = found
+    }),
+    offset: (partition) =>
+      Effect.mapError(redis.command("hget", [offset(partition), "offset"], Reply.number), unavailable("offset")),
+    put: (partition, put) =>
+      Effect.suspend(() => {
+        const clients = byClient(put.records)
+        const keys = [offset(partition), ages(partition)]
+        const args: Array<Argument> = [put.expected ?? "", put.next, put.hole ?? "", highestOf(put), ...binding()]
+        args.push(limits.mailbox_results, limits.mailbox_bytes, storage.merge_bytes, storage.block_bytes)
+        for (const [clientId, records] of clients) {
+          const blocks = pack(inOrder(records), storage.block_bytes)
+          keys.push(box(partition, clientId))
+          args.push(clientId, blocks.length)
+          for (const block of blocks) args.push(block)
+        }
+        return Effect.mapError(redis.run(putScript, keys, args, readOutcome), unavailable("put"))
+      }),
+    page: (clientId, after, limit) =>
+      Effect.suspend(() => {
+        const keys = [offset(partitionOf(clientId, log().partitions)), boxOf(clientId)]
+        const args = [after, limit.results, limit.bytes]
+        return redis.run(pageScript, keys, args, (reply) => readPage(reply, after, limit))
+      }).pipe(Effect.mapError(unavailable("page"))),
+    ack: (acks) =>
+      byPartition(highestAcks(acks), (partition, some) => {
+        const boxes = some.map(({ clientId }) => box(partition, clientId))
+        const args = some.flatMap(({ clientId, seq }) => [clientId, seq])
+        const keys = [offset(partition), ages(partition), ...boxes]
+        return redis.run(ackScript, keys, [...binding(), ...args], (): ReadonlyArray<never> => [])
+      }).pipe(Effect.asVoid, Effect.mapError(unavailable("ack"))),
+    waiting: (asked) =>
+      byPartition(asked, (partition, some) => {
+        const boxes = some.map(({ clientId }) => box(partition, clientId))
+        return redis.run(rowsScript, [offset(partition), ...boxes], [], (reply) => {
+          const [hole, ...rows] = Reply.list(reply)
+          return some.map(({ after }, i) => isWaiting(readRow(rows[i]), readCursor(hole), after))
+        })
+      }).pipe(Effect.mapError(unavailable("waiting"))),
+    expire: (now_ms) =>
+      Effect.suspend(() =>
+        Effect.forEach(Array(log().partitions).keys(), (partition) =>
+          expirePartition(partition, now_ms - limits.mailbox_age_ms),
+        ),
+      ).pipe(
+        Effect.map((removed) => removed.reduce((sum, went) => sum + went, 0)),
+        Effect.mapError(unavailable("expire")),
+      ),
+    stats: (clientId) =>
+      Effect.suspend(() => redis.run(firstBlockScript, [boxOf(clientId)], [], readStats)).pipe(
+        Effect.mapError(unavailable("stats")),
+      ),
+  })
+})
+
+interface Log {
+  readonly incarnation: Incarnation
+  readonly partitions: number
+}
+
+/** Steps of different partitions sent without waiting for each other. */
+const steps_at_once = 64
+
+const unavailable = (operation: string) => (cause: RedisUnavailable) => new MailboxUnavailable({ operation, cause })
+
+const makeKeys = (prefix: string) => ({
+  offset: (partition: number) => `{${prefix}:p${partition}}:offset`,
+  ages: (partition: number) => `{${prefix}:p${partition}}:ages`,
+  box: (partition: number, clientId: string) => `{${prefix}:p${partition}}:box:${clientId}`,
+})
+
+const texts = (reply: unknown) => Reply.list(reply).map((word) => Reply.text(word) ?? "")
+const integers = (reply: unknown) => Reply.list(reply).map(Reply.integer)
+
+const mismatchOf = (
+  partition: number,
+  reply: ReadonlyArray<unknown>,
+  { incarnation, partitions }: Log,
+  end: number,
+) => {
+  const [reason, stored = ""] = reply.map(Reply.text)
+  const mismatch = (reason: StoreMismatch["reason"], stored: string, found: string) =>
+    new StoreMismatch({ reason, stored, found, incarnation })
+  if (reason === "incarnation") return mismatch(reason, stored, incarnation)
+  if (reason === "partitions") return mismatch(reason, stored, `${partitions}`)
+  return mismatch("beyond-end", `seq ${stored} of partition ${partition}`, `end ${end}`)
+}
+
+const later = (a: Cursor, b: Cursor): Cursor => (a > b ? a : b)
+
+const highestOf = ({ records }: Put): Cursor => records.reduce((highest, { seq }) => later(highest, seq), start)
+
+const byClient = (records: ReadonlyArray<MailboxRecord>): ReadonlyMap<ClientId, ReadonlyArray<MailboxRecord>> => {
+  const clients = new Map<ClientId, Array<MailboxRecord>>()
+  for (const record of records) {
+    const found = clients.get(record.clientId)
+    if (found === undefined) clients.set(record.clientId, [record])
+    else found.push(record)
+  }
+  return clients
+}
+
+/** In order of seq, and of each seq the first that came. */
+const inOrder = (records: ReadonlyArray<MailboxRecord>): ReadonlyArray<MailboxRecord> => {
+  let last = start
+  for (const { seq } of records) {
+    if (seq <= last) {
+      const sorted = records.toSorted((a, b) => a.seq - b.seq)
+      return sorted.filter((record, i) => sorted[i - 1]?.seq !== record.seq)
+    }
+    last = seq
+  }
+  return records
+}
+
+interface Ack {
+  readonly clientId: ClientId
+  readonly seq: Cursor
+}
+
+/** One for each client. */
+const highestAcks = (acks: ReadonlyArray<Ack>): ReadonlyArray<Ack> => {
+  const highest = new Map<ClientId, Ack>()
+  for (const ack of acks) if (ack.seq > (highest.get(ack.clientId)?.seq ?? start)) highest.set(ack.clientId, ack)
+  return [...highest.values()]
+}
+
+interface Step {
+  readonly partition: number
+  /** Where in what was asked. */
+  readonly places: Array<number>
+}
+
+const stepsOf = (
+  asked: ReadonlyArray<{ readonly clientId: ClientId }>,
+  partitions: number,
+  step_clients: number,
+): ReadonlyArray<Step> => {
+  const steps: Array<Step> = []
+  const open = new Map<number, Step>()
+  asked.forEach(({ clientId }, place) => {
+    const partition = partitionOf(clientId, partitions)
+    const last = open.get(partition)
+    if (last !== undefined && last.places.length < step_clients) return last.places.push(place)
+    const step = { partition, places: [place] }
+    steps.push(step)
+    return open.set(partition, step)
+  })
+  return steps
+}
+
+const readOutcome = (reply: unknown): PutOutcome => {
+  if (reply === 1) return { _tag: "Stored" }
+  const stored = Reply.text(reply)
+  return { _tag: "Differs", stored: stored === "" || stored === undefined ? undefined : Number(stored) }
+}
+
+/** What a row has for readers; the rest is for the scripts. */
+interface Row {
+  readonly acked: Cursor
+  readonly floor: Cursor
+  readonly last: Cursor
+  readonly results: number
+  readonly bytes: number
+}
+
+const newRow: Row = { acked: start, floor: start, last: start, results: 0, bytes: 0 }
+
+const toCursor = (n: number): Cursor => (n < 0 ? start : seqUnsafe(n))
+
+const readCursor = (reply: unknown): Cursor => toCursor(Reply.number(reply) ?? -1)
+
+const readRow = (reply: unknown): Row => {
+  const row = Reply.bytes(reply)
+  if (row === undefined) return newRow
+  return {
+    acked: toCursor(row.readDoubleLE(0)),
+    floor: toCursor(row.readDoubleLE(8)),
+    last: toCursor(row.readDoubleLE(16)),
+    results: row.readDoubleLE(24),
+    bytes: row.readDoubleLE(32),
+  }
+}
+
+const readPage = (reply: unknown, after: Cursor, limit: PageLimit): Page => {
+  const [hole, stored, ...blocks] = Reply.list(reply)
+  const { acked, floor, last } = readRow(stored)
+  const cursor = later(after, later(acked, floor))
+  const records: Array<Item> = []
+  let bytes = 0
+  let isFull = false
+  for (const block of blocks) {
+    if (isFull) break
+    forEachAbove(Reply.bytes(block) ?? Buffer.alloc(0), cursor, (seq, value, headers) => {
+      bytes += value.length
+      isFull = records.length > 0 && (records.length >= limit.results || bytes > limit.bytes)
+      if (!isFull) records.push(headers === undefined ? { seq, value } : { seq, value, headers })
+      return !isFull
+    })
+  }
+  return { records, short: (records.at(-1)?.seq ?? cursor) >= last, acked, floor, hole: readCursor(hole) }
+}
+
+/** A record above all cursors, or a loss: what the limits removed up to `floor`, or what is missing below `hole`. */
+const isWaiting = ({ acked, floor, last }: Row, hole: Cursor, after: Cursor): boolean => {
+  const cursor = later(after, acked)
+  return last > later(cursor, floor) || floor > cursor || hole - 1 > cursor
+}
+
+const readStats = (reply: unknown): MailboxStats => {
+  const [stored, block] = Reply.list(reply)
+  const { acked, bytes, floor, results } = readRow(stored)
+  const live = { results, bytes }
+  // Only the first block may have records that are gone already.
+  forEachAbove(Reply.bytes(block) ?? Buffer.alloc(0), start, (seq, value) => {
+    if (seq > later(acked, floor)) return false
+    live.results--
+    live.bytes -= value.length
+    return true
+  })
+  return { ...live, acked, floor }
+}

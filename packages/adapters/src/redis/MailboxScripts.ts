@@ -1,0 +1,341 @@
+/**
+ * What changes and reads a mailbox in Redis. Each script is one step of Redis, on the keys of one partition, which share
+ * a slot:
+ *
+ * ```
+ *   {<prefix>:p<n>}:offset       hash   offset, hole, highest, incarnation, partitions
+ *   {<prefix>:p<n>}:ages         zset   client id ─▶ the lowest timestamp in its first block; only mailboxes with blocks
+ *   {<prefix>:p<n>}:box:<client> hash   row ─▶ see `ROW`;  <number> ─▶ a block, see MailboxBlock.ts
+ * ```
+ *
+ * Blocks are numbered from `head` on and below `next`, without a gap, in order of seq: to append, to trim, and to find
+ * one by halves needs no index.
+ *
+ * Invariants, at the end of each script:
+ *
+ * 1. No block lies wholly at or below `acked` or `floor`; so only the first may have records there. `results` and `bytes`
+ *    count the blocks whole.
+ * 2. `last` is the highest seq ever put: it is there unless it is at or below `acked` or `floor`.
+ * 3. `floor` has risen to the last record that the limits removed.
+ * 4. `highest` is at or above every seq put and acknowledged in the partition.
+ *
+ * The usual case is new seqs at the end: one block and one row a client, and nothing read but the row. A last block
+ * that is small is put together with the next, so that a client with one record a chunk does not have one block a
+ * record. Only a seq at or below `last` reads the block that it belongs into.
+ */
+import { script } from "./Script.ts"
+
+/** `ROW`: acked, floor, last, results, bytes, head, next, and the size of the last block, 0 if there is none. */
+const lua = `
+local ROW, BLOCK, RECORD = '<dddddddd', '<ddI4I4', '<ddI4I4'
+local BLOCK_HEAD, RECORD_HEAD = 24, 24
+
+local function digits(n) return string.format('%.0f', n) end
+
+local function open(key)
+  local box = { key = key }
+  local row = redis.call('HGET', key, 'row')
+  if row then
+    box.acked, box.floor, box.last, box.results, box.bytes, box.head, box.next, box.tail = struct.unpack(ROW, row)
+  else
+    box.acked, box.floor, box.last, box.results, box.bytes, box.head, box.next, box.tail = -1, -1, -1, 0, 0, 0, 0, 0
+  end
+  return box
+end
+
+local function cursor(box) return math.max(box.acked, box.floor) end
+
+local function read(box, n) return redis.call('HGET', box.key, n) end
+
+local function first(block) return (struct.unpack('<d', block, BLOCK_HEAD + 1)) end
+
+-- Calls visit(seq, timestamp, bytes, from, to) for each record, from and to in the block, until it answers true.
+local function each(block, visit)
+  local at = BLOCK_HEAD + 1
+  while at <= #block do
+    local seq, timestamp, bytes, headers = struct.unpack(RECORD, block, at)
+    local to = at + RECORD_HEAD + bytes + headers
+    if visit(seq, timestamp, bytes, at, to - 1) then return end
+    at = to
+  end
+end
+
+-- The number of the last block that begins at or below seq, or else of the first.
+local function find(box, seq)
+  local low, high = box.head, box.next - 1
+  while low < high do
+    local middle = math.ceil((low + high) / 2)
+    if first(read(box, middle)) <= seq then low = middle else high = middle - 1 end
+  end
+  return low
+end
+`
+
+const writing = `${lua}
+-- box.oldest is set where the first block is new, or got an older record.
+local function save(box, ages, id)
+  redis.call('HSET', box.key, 'row',
+    struct.pack(ROW, box.acked, box.floor, box.last, box.results, box.bytes, box.head, box.next, box.tail))
+  if box.next == box.head then
+    if box.emptied then redis.call('ZREM', ages, id) end
+  elseif box.oldest then
+    redis.call('ZADD', ages, digits(box.oldest), id)
+  end
+end
+
+-- Removes the blocks that have nothing above seq.
+local function drop(box, seq)
+  if box.head == box.next then return end
+  if seq >= box.last then
+    redis.call('UNLINK', box.key)
+    box.results, box.bytes, box.head, box.next, box.tail, box.emptied = 0, 0, 0, 0, 0, true
+    return
+  end
+  while true do
+    local last, oldest, count, bytes = struct.unpack(BLOCK, read(box, box.head))
+    if last > seq then return end
+    redis.call('HDEL', box.key, box.head)
+    box.head, box.results, box.bytes = box.head + 1, box.results - count, box.bytes - bytes
+    box.oldest = select(2, struct.unpack(BLOCK, read(box, box.head)))
+  end
+end
+
+-- Removes the oldest while tooMuch(results, bytes, timestamp of the oldest) holds; answers how many went.
+local function removeOldest(box, tooMuch)
+  if box.head == box.next then return 0 end
+  local passed, floor, removed = cursor(box), nil, 0
+  local results, bytes = box.results, box.bytes
+  each(read(box, box.head), function(seq, _, size)
+    if seq > passed then return true end
+    results, bytes = results - 1, bytes - size
+  end)
+  local n, enough = box.head, false
+  while n < box.next and not enough do
+    each(read(box, n), function(seq, timestamp, size)
+      if seq <= passed then return false end
+      enough = not tooMuch(results, bytes, timestamp)
+      if enough then return true end
+      results, bytes, removed, floor = results - 1, bytes - size, removed + 1, seq
+    end)
+    n = n + 1
+  end
+  if removed > 0 then
+    box.floor = floor
+    drop(box, floor)
+  end
+  return removed
+end
+
+local function bind(key, incarnation, partitions)
+  if redis.call('HEXISTS', key, 'incarnation') == 0 then
+    redis.call('HSET', key, 'incarnation', incarnation, 'partitions', partitions)
+  end
+end
+
+local function raise(key, field, to)
+  if to > tonumber(redis.call('HGET', key, field) or -1) then redis.call('HSET', key, field, digits(to)) end
+end
+`
+
+/**
+ * Binds a partition to a log. Keys: offset. Arguments: incarnation, partition count, end of the events partition. Answers
+ * nil, or the reason of a mismatch and what is stored.
+ */
+export const claimScript = script(`${writing}
+local bound = redis.call('HMGET', KEYS[1], 'incarnation', 'partitions', 'highest')
+if bound[1] and bound[1] ~= ARGV[1] then return { 'incarnation', bound[1] } end
+if bound[2] and bound[2] ~= ARGV[2] then return { 'partitions', bound[2] } end
+if bound[3] and tonumber(bound[3]) >= tonumber(ARGV[3]) then return { 'beyond-end', bound[3] } end
+bind(KEYS[1], ARGV[1], ARGV[2])
+return nil
+`)
+
+/**
+ * Puts a chunk. Keys: offset, ages, and each client's box. Arguments: the offset expected and the next, the hole or "",
+ * the highest seq, incarnation, partition count, the limits of results and bytes, of a block to merge and of any block;
+ * then for each client its id, how many blocks it gets, and those. Answers 1, or the stored offset if it differs, "" for
+ * none.
+ */
+export const putScript = script(`${writing}
+local stored = redis.call('HGET', KEYS[1], 'offset') or ''
+if stored ~= ARGV[1] then return stored end
+local most_results, most_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
+local merge_bytes, block_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
+
+local function store(box, n, block)
+  redis.call('HSET', box.key, n, block)
+  if n == box.next - 1 then box.tail = #block end
+end
+
+-- All of the block is above box.last.
+local function append(box, block)
+  local last, oldest, count, bytes = struct.unpack(BLOCK, block)
+  box.results, box.bytes, box.last = box.results + count, box.bytes + bytes, last
+  if box.tail > 0 and box.tail < merge_bytes and box.tail + #block <= block_bytes then
+    local tail = read(box, box.next - 1)
+    local _, tail_oldest, tail_count, tail_bytes = struct.unpack(BLOCK, tail)
+    if box.next - 1 == box.head and oldest < tail_oldest then box.oldest = oldest end
+    block = struct.pack(BLOCK, last, math.min(oldest, tail_oldest), tail_count + count, tail_bytes + bytes)
+      .. string.sub(tail, BLOCK_HEAD + 1) .. string.sub(block, BLOCK_HEAD + 1)
+  else
+    if box.next == box.head then box.oldest = oldest end
+    box.next = box.next + 1
+  end
+  store(box, box.next - 1, block)
+end
+
+local function unpack_above(block, seq)
+  local records = {}
+  each(block, function(at, timestamp, bytes, from, to)
+    if at > seq then
+      records[#records + 1] = { seq = at, timestamp = timestamp, bytes = bytes, raw = string.sub(block, from, to) }
+    end
+  end)
+  return records
+end
+
+local function pack(records)
+  local raws, oldest, bytes = {}, math.huge, 0
+  for i, record in ipairs(records) do
+    raws[i], bytes, oldest = record.raw, bytes + record.bytes, math.min(oldest, record.timestamp)
+  end
+  return struct.pack(BLOCK, records[#records].seq, oldest, #records, bytes) .. table.concat(raws), oldest
+end
+
+-- Puts late records, from records[i] on and at or below box.last, into the one block that they belong into; answers the
+-- index of the first that belongs elsewhere.
+local function insert(box, records, i)
+  local n = find(box, records[i].seq)
+  local stop = n + 1 < box.next and first(read(box, n + 1)) or box.last + 1
+  local there, merged, j, added = unpack_above(read(box, n), -1), {}, 1, 0
+  while i <= #records and records[i].seq < stop do
+    local late = records[i]
+    while j <= #there and there[j].seq < late.seq do
+      merged[#merged + 1], j = there[j], j + 1
+    end
+    if j > #there or there[j].seq > late.seq then
+      merged[#merged + 1], added, box.bytes = late, added + 1, box.bytes + late.bytes
+    end
+    i = i + 1
+  end
+  if added > 0 then
+    for k = j, #there do merged[#merged + 1] = there[k] end
+    local block, oldest = pack(merged)
+    store(box, n, block)
+    box.results = box.results + added
+    if n == box.head then box.oldest = oldest end
+  end
+  return i
+end
+
+local function put(box, block)
+  local passed = cursor(box)
+  if first(block) > math.max(box.last, passed) then return append(box, block) end
+  local records = unpack_above(block, passed)
+  local i, fresh = 1, {}
+  while i <= #records and records[i].seq <= box.last do i = insert(box, records, i) end
+  for k = i, #records do fresh[#fresh + 1] = records[k] end
+  if #fresh > 0 then append(box, (pack(fresh))) end
+end
+
+local at = 11
+for k = 3, #KEYS do
+  local box, id, blocks = open(KEYS[k]), ARGV[at], tonumber(ARGV[at + 1])
+  for i = at + 2, at + 1 + blocks do put(box, ARGV[i]) end
+  at = at + 2 + blocks
+  if box.results > most_results or box.bytes > most_bytes then
+    removeOldest(box, function(results, bytes) return results > most_results or bytes > most_bytes end)
+  end
+  save(box, KEYS[2], id)
+end
+bind(KEYS[1], ARGV[5], ARGV[6])
+raise(KEYS[1], 'highest', tonumber(ARGV[4]))
+if ARGV[3] ~= '' then raise(KEYS[1], 'hole', tonumber(ARGV[3])) end
+redis.call('HSET', KEYS[1], 'offset', ARGV[2])
+return 1
+`)
+
+/** Keys: offset, ages, and each client's box. Arguments: incarnation, partition count; for each client its id and seq. */
+export const ackScript = script(
+  `${writing}
+local highest = -1
+for k = 3, #KEYS do
+  local id, seq = ARGV[2 * k - 3], tonumber(ARGV[2 * k - 2])
+  local box = open(KEYS[k])
+  if seq > box.acked then
+    box.acked = seq
+    drop(box, seq)
+    save(box, KEYS[2], id)
+  end
+  highest = math.max(highest, seq)
+end
+bind(KEYS[1], ARGV[1], ARGV[2])
+raise(KEYS[1], 'highest', highest)
+`,
+  ["allow-oom"],
+)
+
+/**
+ * Removes what is older than a moment. Keys: ages, and each client's box. Arguments: the moment in ms, the client ids.
+ * Answers how many records went, and how many of these clients are still among the ages before it.
+ */
+export const expireScript = script(
+  `${writing}
+local before, removed, left = tonumber(ARGV[1]), 0, 0
+for k = 2, #KEYS do
+  local box, id = open(KEYS[k]), ARGV[k]
+  local went = removeOldest(box, function(_, _, timestamp) return timestamp < before end)
+  if went > 0 then save(box, KEYS[1], id) end
+  removed = removed + went
+  local oldest = redis.call('ZSCORE', KEYS[1], id)
+  if oldest and tonumber(oldest) < before then left = left + 1 end
+end
+return { removed, left }
+`,
+  ["allow-oom"],
+)
+
+/**
+ * Keys: offset and the client's box. Arguments: after, limits of results and bytes. Answers the hole, the row, and blocks
+ * that have all that a page can have above all cursors; some of what is in them may be below or beyond.
+ */
+export const pageScript = script(
+  `${lua}
+local reply = { redis.call('HGET', KEYS[1], 'hole'), redis.call('HGET', KEYS[2], 'row') }
+local box = open(KEYS[2])
+local after = math.max(tonumber(ARGV[1]), cursor(box))
+if box.last <= after then return reply end
+local most_results, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
+local n, results, bytes = find(box, after), 0, 0
+while n < box.next and (#reply == 2 or (results < most_results and bytes < most_bytes)) do
+  local block = read(box, n)
+  local last, _, count, size = struct.unpack(BLOCK, block)
+  if last > after then
+    reply[#reply + 1] = block
+    if first(block) > after then results, bytes = results + count, bytes + size end
+  end
+  n = n + 1
+end
+return reply
+`,
+  ["no-writes"],
+)
+
+/** Keys: offset, and each client's box. Answers the hole, and each row. */
+export const rowsScript = script(
+  `
+local reply = { redis.call('HGET', KEYS[1], 'hole') }
+for k = 2, #KEYS do reply[k] = redis.call('HGET', KEYS[k], 'row') end
+return reply
+`,
+  ["no-writes"],
+)
+
+/** Keys: the client's box. Answers its row and its first block. */
+export const firstBlockScript = script(
+  `${lua}
+local box = open(KEYS[1])
+return { redis.call('HGET', KEYS[1], 'row'), box.head < box.next and read(box, box.head) }
+`,
+  ["no-writes"],
+)

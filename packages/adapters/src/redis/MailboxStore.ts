@@ -1,0 +1,34 @@
+/**
+ * Which store keeps the mailboxes, noted in Redis: processes that disagreed would each see half of the results. The first
+ * to start notes it; one configured otherwise refuses to start. It stays noted when all have stopped, for the mailboxes
+ * stay too: whoever moves to another store, when they are empty, removes the key `{<prefix>}:mailboxes`.
+ */
+import { Effect, Layer, Schedule } from "effect"
+import { OtherMailboxStore, type RedisUnavailable } from "../Errors.ts"
+import { redisNoteLimits } from "../Limits.ts"
+import { RedisConnection } from "./Connection.ts"
+import * as Reply from "./Reply.ts"
+
+/** Notes the store, and again now and then for a Redis that has lost it; or refuses. */
+export const layer = (
+  store: "redis" | "postgres",
+): Layer.Layer<never, OtherMailboxStore | RedisUnavailable, RedisConnection> =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const redis = yield* RedisConnection
+      const key = `{${redis.prefix}}:mailboxes`
+      const note = redis
+        .command("set", [key, store, "nx", "get"], Reply.text)
+        .pipe(
+          Effect.flatMap((stored = store) =>
+            stored === store ? Effect.void : Effect.fail(new OtherMailboxStore({ stored, configured: store, key })),
+          ),
+        )
+      yield* note
+      yield* Effect.catch(note, (error) => Effect.logWarning("the mailbox store is not noted", error)).pipe(
+        Effect.delay(redisNoteLimits.note_every_ms),
+        Effect.repeat(Schedule.forever),
+        Effect.forkScoped,
+      )
+    }),
+  )

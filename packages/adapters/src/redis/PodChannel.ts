@@ -1,0 +1,133 @@
+/**
+ * Pod channels by pub/sub: one publish carries a chunk for one pod, as a frame.
+ *
+ * ```
+ *   <prefix>:pod:<pod id>          the channel of a pod that has no name for it
+ *   {<prefix>}:channels    hash    channel ─▶ the pod that listens, of pods that have a name for it
+ *   {<prefix>}:listeners   hash    pod ─▶ its channel, of the same
+ *   {<prefix>}:leases      zset    the pods that live: see Registry.ts
+ * ```
+ *
+ * 1. A channel that has a name is leased with its pod: it can't be listened to while another pod that lives does. What a
+ *    dead pod listened to is free.
+ * 2. A publisher asks for a pod's channel once. It asks again after nobody received, for Redis may have lost the note,
+ *    which the pod repeats now and then.
+ * 3. Nothing is kept: what comes while a subscriber has no connection, or has too much waiting, is lost.
+ */
+import { ChannelUnavailable, PodChannel, type PodId, PodTaken } from "@nimbus/domain"
+import { Config, Effect, Layer, Option, Schedule, type Scope } from "effect"
+import type { RedisUnavailable } from "../Errors.ts"
+import { redisNoteLimits } from "../Limits.ts"
+import { RedisConnection } from "./Connection.ts"
+import { decodePodFrame, encodeFrame } from "./Frames.ts"
+import { listen } from "./Listening.ts"
+import * as Reply from "./Reply.ts"
+import { script } from "./Script.ts"
+
+export interface PodChannelOptions {
+  /** The channel that the pod of this process listens to. By default it is made from the pod's id. */
+  readonly channel?: string | undefined
+}
+
+export const layerWith = (options: PodChannelOptions): Layer.Layer<PodChannel, never, RedisConnection> =>
+  Layer.effect(PodChannel, make(options))
+
+/** The channel is `NIMBUS_REDIS_EVENTS_CHANNEL`. */
+export const layer = Layer.unwrap(
+  Effect.map(Config.option(Config.NonEmptyString("NIMBUS_REDIS_EVENTS_CHANNEL")), (channel) =>
+    layerWith({ channel: Option.getOrUndefined(channel) }),
+  ),
+)
+
+const make = Effect.fnUntraced(function* (options: PodChannelOptions) {
+  const redis = yield* RedisConnection
+  const names = makeNames(redis)
+  return PodChannel.of({
+    publish: Effect.fnUntraced(
+      function* (pod, messages) {
+        if (messages.length === 0) return true
+        const channel = yield* names.of(pod)
+        const received = yield* redis.publish(channel, encodeFrame(messages))
+        if (received === 0) names.forget(pod)
+        return received > 0
+      },
+      (effect, pod) => Effect.mapError(effect, unavailable(pod)),
+    ),
+    subscribe: Effect.fnUntraced(
+      function* (pod) {
+        const channel = options.channel ?? names.usual(pod)
+        if (options.channel !== undefined) yield* names.keep(pod, options.channel)
+        return yield* listen(redis, channel, decodePodFrame)
+      },
+      (effect, pod) =>
+        Effect.catchTag(effect, "RedisUnavailable", (cause) => Effect.fail(unavailable(options.channel ?? pod)(cause))),
+    ),
+  })
+})
+
+const unavailable = (channel: string) => (cause: RedisUnavailable) => new ChannelUnavailable({ channel, cause })
+
+/** Which pod listens to which channel. */
+const makeNames = (redis: RedisConnection["Service"]) => {
+  const keys = ["leases", "channels", "listeners"].map((name) => `{${redis.prefix}}:${name}`)
+  const known = new Map<PodId, string>()
+  const usual = (pod: PodId) => `${redis.prefix}:pod:${pod}`
+
+  /** Takes the channel, or fails with the pod that has it. */
+  const note = Effect.fnUntraced(function* (pod: PodId, channel: string) {
+    const holder = yield* redis.run(noteScript, keys, [channel, pod], Reply.text)
+    if (holder !== undefined) return yield* new PodTaken({ pod: holder })
+  })
+  const drop = (pod: PodId, channel: string) => redis.run(dropScript, keys, [channel, pod], () => {})
+
+  return {
+    usual,
+    of: (pod: PodId): Effect.Effect<string, RedisUnavailable> =>
+      Effect.suspend(() => {
+        const found = known.get(pod)
+        if (found !== undefined) return Effect.succeed(found)
+        return Effect.map(redis.command("hget", [keys[2]!, pod], Reply.text), (named) => {
+          const channel = named ?? usual(pod)
+          if (known.size >= redisNoteLimits.known_pods) known.clear()
+          known.set(pod, channel)
+          return channel
+        })
+      }),
+    forget: (pod: PodId) => void known.delete(pod),
+    /** Takes the channel for as long as the scope lives. */
+    keep: (pod: PodId, channel: string): Effect.Effect<void, PodTaken | RedisUnavailable, Scope.Scope> =>
+      Effect.acquireRelease(note(pod, channel), () =>
+        Effect.catch(drop(pod, channel), (error) =>
+          Effect.logWarning(`the channel ${channel} is not given back`, error),
+        ),
+      ).pipe(
+        Effect.andThen(
+          Effect.catch(note(pod, channel), (error) =>
+            Effect.logWarning(`the channel ${channel} is not ours now`, error),
+          ).pipe(Effect.delay(redisNoteLimits.note_every_ms), Effect.repeat(Schedule.forever), Effect.forkScoped),
+        ),
+        Effect.asVoid,
+      ),
+  }
+}
+
+/** Notes that a pod listens to a channel; answers the pod that lives and has it, or nil. */
+const noteScript = script(`
+local channel, pod = ARGV[1], ARGV[2]
+local holder = redis.call('HGET', KEYS[2], channel)
+if holder and holder ~= pod then
+  local time = redis.call('TIME')
+  local ends = redis.call('ZSCORE', KEYS[1], holder)
+  if ends and tonumber(ends) > time[1] * 1000 + math.floor(time[2] / 1000) then return holder end
+  redis.call('HDEL', KEYS[3], holder)
+end
+redis.call('HSET', KEYS[2], channel, pod)
+redis.call('HSET', KEYS[3], pod, channel)
+return nil
+`)
+
+const dropScript = script(`
+local channel, pod = ARGV[1], ARGV[2]
+redis.call('HDEL', KEYS[3], pod)
+if redis.call('HGET', KEYS[2], channel) == pod then redis.call('HDEL', KEYS[2], channel) end
+`)

@@ -1,0 +1,87 @@
+/** Where Redis is and how to get in, as the environment says. */
+import { Array as Arr, Config, Option, Redacted, Schema, String as Str } from "effect"
+
+export interface Node {
+  readonly host: string
+  readonly port: number
+}
+
+export interface RedisSettings {
+  /** One: a single server. Several: some nodes of a Redis Cluster, which tell the others. */
+  readonly nodes: Arr.NonEmptyReadonlyArray<Node>
+  readonly username?: string | undefined
+  readonly password?: Redacted.Redacted | undefined
+  readonly tls: boolean
+  /** The database of a single server; a cluster has but 0. */
+  readonly db: number
+  /** What all keys and channels begin with: installations that share a Redis have different ones. */
+  readonly prefix: string
+}
+
+/** A single server with nothing special about it: `host:port` or a URL. */
+export const settingsOf = (address: string): RedisSettings => ({ ...fromAddresses(address), prefix: "nimbus" })
+
+/** For messages: no secrets. */
+export const where = ({ nodes }: RedisSettings): string => nodes.map(({ host, port }) => `${host}:${port}`).join(",")
+
+/** `host:port`, `redis://[user]:password@host:port/db`, the same with `rediss:` for TLS, or a list of them. */
+const Addresses = Schema.String.check(
+  Schema.makeFilter(
+    (text) => text.split(",").every(isAddress) || "must be host:port or redis://…, or several of them with commas",
+  ),
+)
+const Prefix = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]+$/))
+
+/** From `NIMBUS_REDIS_…`; see docs/configuration.md. A setting of its own goes before what the address says. */
+export const config: Config.Config<RedisSettings> = Config.all({
+  address: Config.option(Config.schema(Addresses, "NIMBUS_REDIS_ADDRESS")),
+  alias: Config.option(Config.schema(Addresses, "REDIS_URL")),
+  username: Config.option(Config.NonEmptyString("NIMBUS_REDIS_USERNAME")),
+  password: Config.option(Config.Redacted("NIMBUS_REDIS_PASSWORD")),
+  tls: Config.option(Config.Boolean("NIMBUS_REDIS_TLS")),
+  db: Config.option(Config.Int("NIMBUS_REDIS_DB")),
+  prefix: Config.schema(Prefix, "NIMBUS_REDIS_PREFIX").pipe(Config.withDefault("nimbus")),
+}).pipe(
+  Config.map(({ address, alias, db, password, prefix, tls, username }) => {
+    const said = fromAddresses(
+      Option.getOrElse(
+        Option.orElse(address, () => alias),
+        () => "127.0.0.1:6379",
+      ),
+    )
+    return {
+      nodes: said.nodes,
+      username: Option.getOrElse(username, () => said.username),
+      password: Option.getOrElse(password, () => said.password),
+      tls: Option.getOrElse(tls, () => said.tls),
+      db: Option.getOrElse(db, () => said.db),
+      prefix,
+    }
+  }),
+)
+
+const urlOf = (address: string): string => {
+  const text = address.trim()
+  return /^rediss?:\/\//.test(text) ? text : `redis://${text}`
+}
+
+const isAddress = (text: string): boolean => {
+  const url = URL.parse(urlOf(text))
+  return url !== null && url.hostname !== "" && /^\/?\d*$/.test(url.pathname)
+}
+
+/** What the first says of user, password, TLS and database holds for all. */
+const fromAddresses = (text: string): Omit<RedisSettings, "prefix"> => {
+  const urls = Arr.map(Str.split(text, ","), (address) => new URL(urlOf(address)))
+  const { password, pathname, protocol, username } = urls[0]
+  return {
+    nodes: Arr.map(urls, ({ hostname, port }) => ({
+      host: hostname.replace(/^\[(.*)\]$/, "$1"),
+      port: port === "" ? 6379 : Number(port),
+    })),
+    username: username === "" ? undefined : decodeURIComponent(username),
+    password: password === "" ? undefined : Redacted.make(decodeURIComponent(password)),
+    tls: protocol === "rediss:",
+    db: Number(pathname.replace("/", "")),
+  }
+}
