@@ -19,7 +19,11 @@ export class BadRequest extends Schema.TaggedError<BadRequest>()("BadRequest", {
 export class Superseded extends Schema.TaggedError<Superseded>()("Superseded", {
   code: Schema.tag("SUPERSEDED"),
   clientId: ClientId,
-}) {}
+}) {
+  override get message(): string {
+    return `a newer connection of client ${this.clientId} is there`
+  }
+}
 
 /** The gateway took a frame of ours for too big, although events are measured by its `welcome`. */
 export class MessageTooBig extends Schema.TaggedError<MessageTooBig>()("MessageTooBig", {
@@ -63,7 +67,11 @@ export class MemoryUnavailable extends Schema.TaggedError<MemoryUnavailable>()("
   code: Schema.tag("MEMORY_UNAVAILABLE"),
   operation: Schema.Literals(["load", "save"]),
   cause: Schema.Defect(),
-}) {}
+}) {
+  override get message(): string {
+    return `could not ${this.operation} the client's memory: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
 
 /** What the memory holds is not ours or was damaged. Never guessed at. */
 export class MemoryCorrupt extends Schema.TaggedError<MemoryCorrupt>()("MemoryCorrupt", {
@@ -140,6 +148,17 @@ export class CallbackFailed extends Schema.TaggedError<CallbackFailed>()("Callba
   code: Schema.tag("CALLBACK_FAILED"),
   cause: Schema.Defect(),
 }) {}
+
+/** Nothing that speaks Nimbus answered the sample client at this address in time. */
+export class NoGateway extends Schema.TaggedError<NoGateway>()("NoGateway", {
+  code: Schema.tag("NO_GATEWAY"),
+  addr: Schema.String,
+  within_ms: Schema.Int,
+}) {
+  override get message(): string {
+    return `no gateway answered at ${this.addr} within ${this.within_ms} ms; start one, or name another address by --addr`
+  }
+}
 
 /** The sample client's run did not end with one result for each event, in order. */
 export class ResultsWrong extends Schema.TaggedError<ResultsWrong>()("ResultsWrong", {

@@ -58,7 +58,18 @@ export class StoreMismatch extends Schema.TaggedError<StoreMismatch>()("StoreMis
   stored: Schema.String,
   found: Schema.String,
   incarnation: Incarnation,
-}) {}
+}) {
+  override get message(): string {
+    switch (this.reason) {
+      case "partitions":
+        return `the data has ${this.stored} partitions, not ${this.found}; set NIMBUS_PARTITIONS=${this.stored}, or begin with an empty store`
+      case "incarnation":
+        return `the mailboxes belong to log ${this.stored}, and this is log ${this.found}; take the store of this log, or an empty one`
+      case "beyond-end":
+        return `the mailboxes know ${this.stored}, which is beyond this log's ${this.found}; take the store of this log, or an empty one`
+    }
+  }
+}
 
 /** A datagram could not be sent. Counts as received by nobody. */
 export class ChannelUnavailable extends Schema.TaggedError<ChannelUnavailable>()("ChannelUnavailable", {

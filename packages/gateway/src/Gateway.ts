@@ -16,9 +16,10 @@ import { Limits } from "./Limits.ts"
 import { Pod } from "./Pod.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
-const routes = HttpRouter.serve(Layer.merge(Health.layer, Messages.layer), { disableLogger: true }).pipe(
-  Layer.provide(Publisher.layer),
-)
+const routes = HttpRouter.serve(Layer.merge(Health.layer, Messages.layer), {
+  disableLogger: true,
+  disableListenLog: true,
+}).pipe(Layer.provide(Publisher.layer))
 
 /** The doors and the core on a given HTTP front. */
 const onFront = <E, R>(front: Layer.Layer<HttpFront.Front, E, R>) =>
@@ -30,6 +31,10 @@ const onFront = <E, R>(front: Layer.Layer<HttpFront.Front, E, R>) =>
 
 /** From the environment: see docs/configuration.md. */
 export const layer = onFront(HttpFront.layer).pipe(Layer.provide(Limits.layer))
+
+/** At this address, and otherwise from the environment. */
+export const layerAt = (address: HttpFront.HttpOptions) =>
+  onFront(HttpFront.layerWith(address)).pipe(Layer.provide(Limits.layer))
 
 /** Without the environment. */
 export const layerWith = (

@@ -12,7 +12,7 @@
  * | barriers again | the others wait for the next tick |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
-import { Config, Context, Duration, Effect, Layer } from "effect"
+import { Config, Context, Duration, Effect, Layer, Schema } from "effect"
 import { type SessionLimits, sessionLimits } from "@nimbus/domain"
 
 export interface GatewayLimits {
@@ -59,13 +59,24 @@ export const gatewayLimits: GatewayLimits = {
   session: sessionLimits,
 }
 
+const positive = (name: string) => Config.schema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), name)
+
+/** Timers take no longer one. */
+const timeout = Schema.DurationFromString.check(
+  Schema.makeFilter(
+    (timeout) =>
+      Duration.between(timeout, { minimum: Duration.seconds(1), maximum: Duration.days(24) }) ||
+      "Expected a duration between 1 second and 24 days",
+  ),
+)
+
 const config = Config.all({
-  frame_bytes: Config.Int("NIMBUS_FRAME_BYTES").pipe(Config.withDefault(gatewayLimits.frame_bytes)),
-  events_per_second: Config.Int("NIMBUS_EVENTS_PER_SECOND").pipe(Config.withDefault(gatewayLimits.events_per_second)),
-  idle_timeout: Config.Duration("NIMBUS_IDLE_TIMEOUT").pipe(
+  frame_bytes: positive("NIMBUS_FRAME_BYTES").pipe(Config.withDefault(gatewayLimits.frame_bytes)),
+  events_per_second: positive("NIMBUS_EVENTS_PER_SECOND").pipe(Config.withDefault(gatewayLimits.events_per_second)),
+  idle_timeout: Config.schema(timeout, "NIMBUS_IDLE_TIMEOUT").pipe(
     Config.withDefault(Duration.millis(gatewayLimits.idle_timeout_ms)),
   ),
-  window_results: Config.Int("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
+  window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
 })
 
 export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/gateway/Limits") {
@@ -76,7 +87,7 @@ export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/ga
     Effect.map(config, ({ idle_timeout, window_results, ...rest }) => ({
       ...gatewayLimits,
       ...rest,
-      idle_timeout_ms: Duration.toMillis(idle_timeout),
+      idle_timeout_ms: Math.round(Duration.toMillis(idle_timeout)),
       session: { ...sessionLimits, window_results },
     })),
   )

@@ -27,9 +27,18 @@ const soft = Layer.mergeAll(
 
 const memory = Layer.mergeAll(EventLogMemory.layerMemory({ partitions: 4 }), MailboxMemory.layerMemory())
 
+type Stores<E> = Layer.Layer<EventLog | Mailbox, E, Topics>
+
 /** On stores that last, which `main.ts` chooses, and as the environment says: see docs/configuration.md. */
-export const layerOn = <E>(stores: Layer.Layer<EventLog | Mailbox, E, Topics>) =>
+export const layerOn = <E>(stores: Stores<E>) =>
   Layer.mergeAll(Gateway.layer, Pipeline.layer()).pipe(
+    Layer.provideMerge(Layer.mergeAll(stores, soft)),
+    Layer.provideMerge(Topics.layer),
+  )
+
+/** The same at another address than the environment says. */
+export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) =>
+  Layer.mergeAll(Gateway.layerAt(address), Pipeline.layer()).pipe(
     Layer.provideMerge(Layer.mergeAll(stores, soft)),
     Layer.provideMerge(Topics.layer),
   )

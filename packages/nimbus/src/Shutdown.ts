@@ -1,26 +1,47 @@
-/** SIGTERM and SIGINT drain; a drain that takes longer than the shutdown timeout is cut short, and says so. */
-import { Config, Console, Duration, Effect, Layer } from "effect"
+/**
+ * SIGTERM and SIGINT drain, and then the process ends with 0; a drain that takes longer than the shutdown timeout is cut
+ * short, says so, and ends with 1.
+ *
+ * The signal itself interrupts the main fiber (`NodeRuntime.runMain`); this watches over what follows.
+ */
+import { Config, Console, Effect, Layer, Runtime, Schema } from "effect"
 
-const timeout = Config.Int("NIMBUS_SHUTDOWN_TIMEOUT_SEC").pipe(Config.withDefault(20))
+const timeout = Config.schema(
+  Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400 })),
+  "NIMBUS_SHUTDOWN_TIMEOUT_SEC",
+).pipe(Config.withDefault(20))
 
+/** To stand below all that drains. */
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const timeout_sec = yield* timeout
-    const onSignal = (): void => {
-      setTimeout(
-        () => {
-          console.error(`nimbus: the drain took longer than ${timeout_sec} s and was cut short`)
-          process.exit(1)
-        },
-        Duration.toMillis(Duration.seconds(timeout_sec)),
-      ).unref()
+    let hasSignal = false
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (hasSignal) return
+      hasSignal = true
+      console.error(`nimbus: ${signal}, leaving; this takes ${timeout_sec} s at most`)
+      setTimeout(() => {
+        console.error(`nimbus: the drain took longer than ${timeout_sec} s and was cut short`)
+        process.exit(1)
+      }, timeout_sec * 1000).unref()
     }
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        process.once("SIGTERM", onSignal)
-        process.once("SIGINT", onSignal)
+        process.on("SIGTERM", onSignal)
+        process.on("SIGINT", onSignal)
       }),
-      () => Console.error("nimbus: stopped"),
+      () =>
+        Effect.suspend(() => {
+          process.off("SIGTERM", onSignal)
+          process.off("SIGINT", onSignal)
+          if (!hasSignal) return Effect.void
+          process.exitCode = 0
+          return Console.error("nimbus: stopped")
+        }),
     )
   }),
 )
+
+/** The code of a process that was interrupted is what whoever was interrupted has set, as `layer` does, or else 130. */
+export const teardown: Runtime.Teardown = (exit, onExit) =>
+  Runtime.defaultTeardown(exit, (code) => onExit(code === 130 ? Number(process.exitCode ?? 130) : code))

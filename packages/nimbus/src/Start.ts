@@ -1,19 +1,20 @@
 /** `nimbus start`: runs the server until a signal, and says where it is and what to type next. */
 import { httpConfig } from "@nimbus/gateway"
-import { Config, Console, Effect, Layer } from "effect"
+import { Console, Effect, Layer } from "effect"
+import * as Settings from "./Settings.ts"
 import * as Shutdown from "./Shutdown.ts"
-
-const data = Config.String("NIMBUS_DATA").pipe(Config.withDefault("./data"))
 
 const banner = Effect.gen(function* () {
   const { host, port } = yield* httpConfig
-  yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* data}
+  const at = `${host.includes(":") ? `[${host}]` : host}:${port}`
+  const addr = at === "127.0.0.1:3000" ? "" : ` --addr=ws://${at}`
+  yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* Settings.data}
 
-  WebSocket   ws://${host}:${port}/v1/stream?clientId=you
-  HTTP        http://${host}:${port}/healthz, /readyz, /metrics
+  WebSocket   ws://${at}/v1/stream?clientId=you
+  HTTP        http://${at}/healthz, /readyz, /metrics
 
 Now, in another terminal:
-  npm run nimbus -- client --client_id=you --start=1 --end=10
+  npm run nimbus -- client --client_id=you --start=1 --end=10${addr}
   npm run nimbus -- demo
 `)
 })

@@ -2,15 +2,29 @@
 /** The `nimbus` command. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
+import { command as client } from "@nimbus/client/node"
 import { Handlers } from "@nimbus/domain"
-import { Effect, Layer } from "effect"
+import { type Config, Effect, Layer } from "effect"
 import { Command } from "effect/cli"
+import * as DemoCommand from "./demo/DemoCommand.ts"
 import * as Embedded from "./Embedded.ts"
+import * as Failure from "./Failure.ts"
+import * as Settings from "./Settings.ts"
+import * as Shutdown from "./Shutdown.ts"
 import { start } from "./Start.ts"
 
-const stores = Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer).pipe(Layer.provide(LmdbStore.layer))
+const storesIn = (directory: Config.Config<string>) =>
+  Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer).pipe(
+    Layer.provide(Layer.unwrap(Effect.map(directory, (directory) => LmdbStore.layerWith({ directory })))),
+  )
 
-const server = Embedded.layerOn(stores).pipe(Layer.provide(Handlers.layer(Handlers.samples)))
+const handlers = Handlers.layer(Handlers.samples)
+
+const server = Embedded.layerOn(storesIn(Settings.data)).pipe(Layer.provide(handlers))
+
+const demoServer = Embedded.layerAt({ host: "127.0.0.1", port: 0 }, storesIn(DemoCommand.serverDirectory)).pipe(
+  Layer.provide(handlers),
+)
 
 const nimbus = Command.make("nimbus").pipe(
   Command.withDescription("Every client sees each of its results exactly once, in order."),
@@ -18,7 +32,14 @@ const nimbus = Command.make("nimbus").pipe(
     Command.make("start", {}, () => start(server)).pipe(
       Command.withDescription("Run everything in one process, on embedded parts."),
     ),
+    DemoCommand.command(demoServer),
+    client,
   ]),
 )
 
-nimbus.pipe(Command.run({ version: "0.1.0" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+nimbus.pipe(
+  Command.run({ version: "0.1.0" }),
+  Effect.provide(Settings.layer.pipe(Layer.provideMerge(NodeServices.layer))),
+  Failure.report,
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
+)

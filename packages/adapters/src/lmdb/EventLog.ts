@@ -46,11 +46,15 @@ export const layerWith = (options: EventLogLmdbOptions): Layer.Layer<EventLog, O
     }),
   )
 
+/** Each partition has consumers of its own: more than these are a mistake. */
+const partitionCount = Config.schema(
+  Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_024 })),
+  "NIMBUS_PARTITIONS",
+).pipe(Config.withDefault(lmdbLogLimits.partitions))
+
 /** The partition count is `NIMBUS_PARTITIONS`. */
 export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, LmdbStore | Topics> = Layer.unwrap(
-  Effect.map(Config.Int("NIMBUS_PARTITIONS").pipe(Config.withDefault(lmdbLogLimits.partitions)), (partitions) =>
-    layerWith({ partitions }),
-  ),
+  Effect.map(partitionCount, (partitions) => layerWith({ partitions })),
 )
 
 /** What is written once about the log as a whole. */

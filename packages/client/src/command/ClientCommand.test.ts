@@ -4,6 +4,7 @@ import * as Client from "../Client.ts"
 import { layerMemory } from "../Memory.ts"
 import { GatewayModel } from "../testing/GatewayModel.ts"
 import { serve } from "../testing/SocketServer.ts"
+import { connected } from "./ClientCommand.ts"
 import { run } from "./Run.ts"
 import { isComplete } from "./Summary.ts"
 
@@ -67,6 +68,16 @@ describe("ClientCommand", () => {
       assert.match(lines[0] ?? "", /^news m1: .* \(not of this run\)$/)
       assert.strictEqual(summary.received, 1)
     }),
+  )
+
+  it.live("does not wait long for a gateway that was never there", () =>
+    Effect.gen(function* () {
+      const addr = "ws://127.0.0.1:9"
+      const client = yield* Client.make({ url: addr, clientId: "c1" })
+      const error = yield* Effect.flip(connected(client, addr, 50))
+      assert.strictEqual(error.code, "NO_GATEWAY")
+      assert.include(error.message, addr)
+    }).pipe(Effect.provide(layerMemory, { local: true })),
   )
 
   it.live("counts as missing what does not come in time", () =>

@@ -3,10 +3,10 @@
  *
  * Ends with a table; fails, and so exits with another code than 0, unless each event got its one result, in order.
  */
-import { Console, Effect, Option } from "effect"
+import { Console, Effect, Option, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Client from "../Client.ts"
-import { ResultsWrong } from "../Errors.ts"
+import { NoGateway, ResultsWrong } from "../Errors.ts"
 import { layerFile } from "../FileMemory.ts"
 import { layerMemory } from "../Memory.ts"
 import { display } from "./Display.ts"
@@ -28,6 +28,14 @@ const flags = {
   ),
 }
 
+/** Once connected, a gateway may go and come as it likes; but one that was never there need not be waited for. */
+const connect_ms = 5_000
+
+export const connected = (client: Client.Client, addr: string, within_ms = connect_ms) =>
+  Effect.raceFirst(Stream.runHead(Stream.filter(client.status, (status) => status !== "OFFLINE")), client.failed).pipe(
+    Effect.timeoutOrElse({ duration: within_ms, orElse: () => Effect.fail(new NoGateway({ addr, within_ms })) }),
+  )
+
 export const command = Command.make(
   "client",
   flags,
@@ -35,6 +43,7 @@ export const command = Command.make(
     const summary = yield* Effect.scoped(
       Effect.gen(function* () {
         const client = yield* Client.make({ url: addr, clientId })
+        yield* connected(client, addr)
         const shown = display(process.stdout, process.stderr)
         return yield* run(client, { start, end, timeout_ms: timeout_sec * 1000 }, shown)
       }),
