@@ -87,17 +87,19 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
 
   const expirePartition = Effect.fnUntraced(function* (partition: number, before_ms: number) {
     let removed = 0
-    // Those that were looked at and stay among the ages: their first block has an old record, but not at its beginning.
-    let passed = 0
-    for (;;) {
-      const range = [ages(partition), "-inf", `(${before_ms}`, "limit", passed, storage.step_clients]
-      const due = yield* redis.command("zrangebyscore", range, texts)
-      if (due.length === 0) return removed
-      const boxes = due.map((clientId) => box(partition, clientId))
-      const [went, left] = yield* redis.run(expireScript, [ages(partition), ...boxes], [before_ms, ...due], integers)
-      removed += went ?? 0
-      passed += left ?? 0
-    }
+    let from = "0"
+    do {
+      // In no order: ages move while this goes on.
+      const args = [ages(partition), from, "count", storage.step_clients]
+      const { due, next } = yield* redis.command("zscan", args, (reply) => readAges(reply, before_ms))
+      for (let i = 0; i < due.length; i += storage.step_clients) {
+        const some = due.slice(i, i + storage.step_clients)
+        const keys = [ages(partition), ...some.map((clientId) => box(partition, clientId))]
+        removed += yield* redis.run(expireScript, keys, [before_ms, ...some], Reply.integer)
+      }
+      from = next
+    } while (from !== "0")
+    return removed
   })
 
   return Mailbox.of({
@@ -183,8 +185,15 @@ const makeKeys = (prefix: string) => ({
   box: (partition: number, clientId: string) => `{${prefix}:p${partition}}:box:${clientId}`,
 })
 
-const texts = (reply: unknown) => Reply.list(reply).map((word) => Reply.text(word) ?? "")
-const integers = (reply: unknown) => Reply.list(reply).map(Reply.integer)
+/** Some of the ages: the clients whose age is before, and where to go on. */
+const readAges = (reply: unknown, before_ms: number) => {
+  const [next, members] = Reply.list(reply)
+  const words = Reply.list(members).map((word) => Reply.text(word) ?? "")
+  return {
+    due: words.filter((_, i) => i % 2 === 0 && Number(words[i + 1]) < before_ms),
+    next: Reply.text(next) ?? "0",
+  }
+}
 
 const mismatchOf = (
   partition: number,

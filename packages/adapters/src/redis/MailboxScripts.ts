@@ -277,20 +277,18 @@ raise(KEYS[1], 'highest', highest)
 
 /**
  * Removes what is older than a moment. Keys: ages, and each client's box. Arguments: the moment in ms, the client ids.
- * Answers how many records went, and how many of these clients are still among the ages before it.
+ * Answers how many records went.
  */
 export const expireScript = script(
   `${writing}
-local before, removed, left = tonumber(ARGV[1]), 0, 0
+local before, removed = tonumber(ARGV[1]), 0
 for k = 2, #KEYS do
   local box, id = open(KEYS[k]), ARGV[k]
   local went = removeOldest(box, function(_, _, timestamp) return timestamp < before end)
   if went > 0 then save(box, KEYS[1], id) end
   removed = removed + went
-  local oldest = redis.call('ZSCORE', KEYS[1], id)
-  if oldest and tonumber(oldest) < before then left = left + 1 end
 end
-return { removed, left }
+return removed
 `,
   ["allow-oom"],
 )
