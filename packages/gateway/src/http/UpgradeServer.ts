@@ -2,8 +2,11 @@
  * Node's HTTP server with doors for upgrades: a door takes the upgrade requests of its path, and everything else goes
  * on to the HTTP application. (An application of Effect upgrades too, but with a fiber per connection and a writer
  * that knows no backpressure.)
+ *
+ * The port is open before the application is there, and until after it has gone: in between a request is answered 503,
+ * for Node itself would leave it without an answer.
  */
-import { IncomingMessage, Server } from "node:http"
+import { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
 import { Context, Effect, Layer, type Scope } from "effect"
 
@@ -25,6 +28,10 @@ class DoorServer extends Server {
         door(request, socket, head)
         return true
       }
+    }
+    if (event === "request" && this.listenerCount("request") === 0 && socket instanceof ServerResponse) {
+      socket.writeHead(503, { "retry-after": "1" }).end("starting or stopping\n")
+      return true
     }
     return super.emit(event, ...args)
   }
