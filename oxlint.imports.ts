@@ -50,6 +50,7 @@ const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusa
 })
 
 const lmdb = ["lmdb"]
+const kafka = ["kafkajs"]
 const redis = ["ioredis"]
 const postgres = ["@effect/sql-pg", "@effect/sql-pg/**"]
 const domainOnly = "domain imports effect: no I/O, no other package."
@@ -105,8 +106,10 @@ export default defineConfig({
       otherAdapters,
       only([...domain, ...node, ...postgres], adapterOnly),
     ),
+    refuse("packages/adapters/src/kafka/**", suites, otherAdapters, only([...domain, ...node, ...kafka], adapterOnly)),
     refuse("packages/adapters/src/**/*.test.ts", otherAdapters, only([...testing, ...node], adapterOnly)),
     refuse("packages/adapters/src/lmdb/**/*.test.ts", otherAdapters, only([...testing, ...lmdb], adapterOnly)),
+    refuse("packages/adapters/src/kafka/**/*.test.ts", otherAdapters, only([...testing, ...kafka], adapterOnly)),
     refuse("packages/adapters/src/redis/**/*.test.ts", otherAdapter, only([...testing, ...redis], adapterOnly)),
     refuse("packages/adapters/src/postgres/**/*.test.ts", otherAdapter, only([...testing, ...postgres], adapterOnly)),
 

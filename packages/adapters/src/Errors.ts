@@ -9,7 +9,11 @@ export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>()
   code: Schema.tag("STORAGE_UNAVAILABLE"),
   operation: Schema.String,
   cause: Schema.Defect(),
-}) {}
+}) {
+  override get message(): string {
+    return `the data directory (NIMBUS_DATA) does not work, ${this.operation}: ${causeOf(this.cause)}`
+  }
+}
 
 /** A live process, which may be this one, has the data directory open. Stop it, or name another directory. */
 export class DataDirectoryInUse extends Schema.TaggedError<DataDirectoryInUse>()("DataDirectoryInUse", {
@@ -19,7 +23,7 @@ export class DataDirectoryInUse extends Schema.TaggedError<DataDirectoryInUse>()
   owner: Schema.optionalKey(Schema.String),
 }) {
   override get message(): string {
-    return `the data directory ${this.directory} is in use by process ${this.owner ?? "(unknown)"}`
+    return `the data directory ${this.directory} is in use by process ${this.owner ?? "(unknown)"}; stop it, or set NIMBUS_DATA to another directory`
   }
 }
 
@@ -30,7 +34,7 @@ export class DataDirectoryCorrupt extends Schema.TaggedError<DataDirectoryCorrup
   reason: Schema.String,
 }) {
   override get message(): string {
-    return `the data directory ${this.directory} can't be read: ${this.reason}`
+    return `the data directory ${this.directory} can't be read: ${this.reason}; restore it, or set NIMBUS_DATA to an empty one`
   }
 }
 
@@ -97,6 +101,49 @@ export class PostgresRefused extends Schema.TaggedError<PostgresRefused>()("Post
 }) {
   override get message(): string {
     return `PostgreSQL at ${this.address} turns us away: ${this.reason}`
+  }
+}
+
+/** Kafka did not answer, or not as it should. Passing: it is connected to again, and the same call may be made again. */
+export class KafkaUnavailable extends Schema.TaggedError<KafkaUnavailable>()("KafkaUnavailable", {
+  code: Schema.tag("KAFKA_UNAVAILABLE"),
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return causeOf(this.cause)
+  }
+}
+
+/** Kafka turns us away: a wrong user or password, or a right that is missing. Correct the settings. */
+export class KafkaRefused extends Schema.TaggedError<KafkaRefused>()("KafkaRefused", {
+  code: Schema.tag("KAFKA_REFUSED"),
+  brokers: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `Kafka at ${this.brokers} turns us away: ${this.reason}`
+  }
+}
+
+/** A topic is not there, and is not to be created. Create it, or set `NIMBUS_KAFKA_CREATE_TOPICS`. */
+export class KafkaTopicMissing extends Schema.TaggedError<KafkaTopicMissing>()("KafkaTopicMissing", {
+  code: Schema.tag("KAFKA_TOPIC_MISSING"),
+  topic: Schema.String,
+}) {
+  override get message(): string {
+    return `Kafka has no topic ${this.topic}, and NIMBUS_KAFKA_CREATE_TOPICS is off`
+  }
+}
+
+/** All topics must have the same partition count. Set `NIMBUS_PARTITIONS` to theirs, or name other topics. */
+export class KafkaPartitionsUnequal extends Schema.TaggedError<KafkaPartitionsUnequal>()("KafkaPartitionsUnequal", {
+  code: Schema.tag("KAFKA_PARTITIONS_UNEQUAL"),
+  topic: Schema.String,
+  found: Schema.Int,
+  expected: Schema.Int,
+}) {
+  override get message(): string {
+    return `the topic ${this.topic} has ${this.found} partitions in Kafka, and not ${this.expected} as NIMBUS_PARTITIONS says`
   }
 }
 

@@ -14,8 +14,17 @@
  * | redis: reply, connect | the connection is given up and made again; what waited for it fails |
  * | redis: presences, clients in a step | the rest comes in a step of its own, after others had their turn |
  * | redis: memory | writes fail until acks, which always may, have made room (`noeviction`) |
+ * | kafka: publish queue | publishing fails with `LogUnavailable`, and may be tried again |
+ * | kafka: batch, produce, fetch, requests | the rest goes with the next request |
+ * | kafka: message | a larger publish fails with `LogUnavailable`: there is no way to write it |
+ * | kafka: delivery, question | it fails with `LogUnavailable`, and may be tried again |
+ * | kafka: read ahead | nothing more is fetched until the reader has taken some |
+ * | kafka: session | the group gives the partitions to others, and whoever had them knows |
+ * | kafka: close | what is still waiting fails; a group that was left without a word notices after a session's time |
  * | postgres: connections | the next query waits for one |
  */
+import { type ChunkLimits, chunkLimits } from "@nimbus/domain"
+
 export const lmdbLimits = {
   /** Named tables in one environment. */
   tables: 32,
@@ -114,4 +123,79 @@ export const postgresLimits = {
   connect_timeout_ms: 5_000,
   /** Clients whose acks are written in one transaction. */
   step_clients: 1_000,
+}
+
+/** The log on Kafka. */
+export interface KafkaLimits extends ChunkLimits {
+  /** Records in one chunk that is read. */
+  readonly chunk_records: number
+  readonly chunk_bytes: number
+  /** The partition count of each topic, for topics that are created. */
+  readonly partitions: number
+  /** Records kept in each partition of each topic that is created. */
+  readonly retention_bytes: number
+  readonly retention_age_ms: number
+  /** The largest batch that a topic takes, for topics that are created. */
+  readonly message_bytes: number
+  /** Until a new connection must be there, and have been let in. */
+  readonly connect_timeout_ms: number
+  /** How long a broker may take to answer a request that is not meant to wait. */
+  readonly request_timeout_ms: number
+  /** Until a question about offsets, or a commit, must be answered. */
+  readonly question_timeout_ms: number
+  /** Between a failure and the next attempt; doubles each time up to the maximum. */
+  readonly retry_min_ms: number
+  readonly retry_max_ms: number
+  /** Records that wait to be written. */
+  readonly publish_queue_bytes: number
+  /** Publishes to one partition that are written as one batch. A single one may be larger. */
+  readonly batch_bytes: number
+  /** Batches of several partitions in one request. */
+  readonly produce_bytes: number
+  /** Requests to one broker under way. Meanwhile the next ones fill. */
+  readonly produce_requests: number
+  /** How long a publish may take, with everything that is tried again. */
+  readonly delivery_timeout_ms: number
+  /** How long a fetch waits for records. They are answered at once; this is how long a broker holds an idle one. */
+  readonly fetch_wait_ms: number
+  /** The same while a reader with no room is left out, which may have some any moment. */
+  readonly fetch_hurry_ms: number
+  /** In the answer to one fetch. */
+  readonly fetch_bytes: number
+  /** Fetched for one reader that has not taken it yet. One answer may go beyond. */
+  readonly read_ahead_bytes: number
+  /** Between two signs of life to a consumer group: it is also how soon a member learns that the group rebalances. */
+  readonly heartbeat_ms: number
+  /** Without a sign of life for this time a member has lost its partitions. */
+  readonly session_timeout_ms: number
+  /** How long a rebalancing group waits for a member to join again. */
+  readonly rebalance_timeout_ms: number
+  /** For what is under way when the log closes. */
+  readonly close_timeout_ms: number
+}
+
+export const kafkaLimits: KafkaLimits = {
+  ...chunkLimits,
+  partitions: 4,
+  retention_bytes: 1024 * 1024 * 1024,
+  retention_age_ms: 7 * 24 * 60 * 60 * 1000,
+  message_bytes: 8 * 1024 * 1024,
+  connect_timeout_ms: 3_000,
+  request_timeout_ms: 15_000,
+  question_timeout_ms: 5_000,
+  retry_min_ms: 20,
+  retry_max_ms: 1_000,
+  publish_queue_bytes: 64 * 1024 * 1024,
+  batch_bytes: 1024 * 1024,
+  produce_bytes: 4 * 1024 * 1024,
+  produce_requests: 2,
+  delivery_timeout_ms: 120_000,
+  fetch_wait_ms: 100,
+  fetch_hurry_ms: 5,
+  fetch_bytes: 8 * 1024 * 1024,
+  read_ahead_bytes: 2 * 1024 * 1024,
+  heartbeat_ms: 500,
+  session_timeout_ms: 10_000,
+  rebalance_timeout_ms: 15_000,
+  close_timeout_ms: 3_000,
 }

@@ -1,0 +1,229 @@
+/**
+ * The log on Kafka.
+ *
+ * | of `EventLog` | by |
+ * | --- | --- |
+ * | `publish` | `Producer`: one for all |
+ * | `subscribe` | `Membership` of the group and a `Fetcher`, for each |
+ * | `tail` | a `Fetcher` alone, for each |
+ * | `earliest`, `end`, `committed` | `Offsets`: asked of the brokers, several at a time |
+ * | the topics, `incarnation` | `TopicSetup`, at start |
+ *
+ * At start Kafka is waited for. Lost later, readers and members wait, publishes are tried again for
+ * `delivery_timeout_ms` and questions for `question_timeout_ms`: then they fail with `LogUnavailable`. All of them go on
+ * when it is back, by themselves.
+ */
+import {
+  type AssignedPartition,
+  type Chunk,
+  EventLog,
+  type LogError,
+  LogUnavailable,
+  PartitionRevoked,
+  Topics,
+  UnknownTopic,
+} from "@nimbus/domain"
+import { Cause, type Config, Deferred, Effect, Layer, type Scope, Stream } from "effect"
+import type { Kafka } from "kafkajs"
+import type { KafkaPartitionsUnequal, KafkaRefused, KafkaTopicMissing, KafkaUnavailable } from "../Errors.ts"
+import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
+import { untilReachable } from "../Reachable.ts"
+import { type Bounds, type Fetcher, makeFetcher } from "./Fetcher.ts"
+import { makeKafka, orRefused } from "./KafkaJs.ts"
+import { type Link, openLink } from "./Link.ts"
+import { type Assignment, joinGroup, type Membership } from "./Membership.ts"
+import { makeOffsets, type Offsets } from "./Offsets.ts"
+import { makeProducer } from "./Producer.ts"
+import { type EventLogKafkaOptions, settings } from "./Settings.ts"
+import { setUpTopics } from "./TopicSetup.ts"
+
+export type { EventLogKafkaOptions } from "./Settings.ts"
+
+type OpenError = KafkaUnavailable | KafkaRefused | KafkaTopicMissing | KafkaPartitionsUnequal
+
+export const layerWith = (options: EventLogKafkaOptions): Layer.Layer<EventLog, OpenError, Topics> =>
+  Layer.effect(
+    EventLog,
+    Effect.gen(function* () {
+      const topics = options.topics ?? Object.values(yield* Topics)
+      return yield* open({ ...options, topics })
+    }),
+  )
+
+/** By the settings of docs/configuration.md. */
+export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, Topics> = Layer.unwrap(
+  Effect.map(settings, layerWith),
+)
+
+const open = Effect.fnUntraced(function* (
+  options: EventLogKafkaOptions & { readonly topics: ReadonlyArray<string> },
+): Effect.fn.Return<EventLog["Service"], OpenError, Scope.Scope> {
+  const limits = { ...kafkaLimits, ...options.limits }
+  const { brokers, clientId = "nimbus", partitions = limits.partitions, retention = {}, tls = false, topics } = options
+  const fork = Effect.runForkWith(yield* Effect.context())
+  const kafka = makeKafka({ ...options, clientId, tls }, limits, (message, details) =>
+    fork(Effect.logDebug(message, details)),
+  )
+  const { createTopics: create = true, replication } = options
+  const incarnation = yield* untilReachable(
+    `Kafka at ${brokers.join(",")}`,
+    setUpTopics(kafka, { topics, partitions, replication, create, retention }, limits).pipe(
+      Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(orRefused(brokers)(error))),
+    ),
+    (error) => error._tag === "KafkaUnavailable",
+  )
+  const questions = yield* openLink(kafka, topics, limits)
+  const offsets = yield* makeOffsets(questions, limits)
+  const producer = yield* makeProducer(yield* openLink(kafka, topics, limits), limits)
+  const log = new KafkaLog(kafka, limits, new Set(topics), partitions, questions, offsets)
+  return EventLog.of({
+    partitions,
+    incarnation,
+    publish: (topic, partition, records) =>
+      log.known(topic, partition, () =>
+        records.length === 0 ? offsets.end(topic, partition) : producer.publish(topic, partition, records),
+      ),
+    subscribe: (topic, group) => log.subscribe(topic, group),
+    tail: (topic, partition, position) => log.tail(topic, partition, position),
+    earliest: (topic, partition) => log.known(topic, partition, () => offsets.earliest(topic, partition)),
+    end: (topic, partition) => log.known(topic, partition, () => offsets.end(topic, partition)),
+    committed: (topic, group, partition) =>
+      log.known(topic, partition, () => offsets.committed(topic, group, partition)),
+  })
+})
+
+class KafkaLog {
+  readonly #kafka: Kafka
+  readonly #limits: KafkaLimits
+  readonly #topics: ReadonlySet<string>
+  readonly #partitions: number
+  readonly #questions: Link
+  readonly #offsets: Offsets
+
+  constructor(
+    kafka: Kafka,
+    limits: KafkaLimits,
+    topics: ReadonlySet<string>,
+    partitions: number,
+    questions: Link,
+    offsets: Offsets,
+  ) {
+    this.#kafka = kafka
+    this.#limits = limits
+    this.#topics = topics
+    this.#partitions = partitions
+    this.#questions = questions
+    this.#offsets = offsets
+  }
+
+  known<A, E, R>(
+    topic: string,
+    partition: number,
+    f: () => Effect.Effect<A, E, R>,
+  ): Effect.Effect<A, E | UnknownTopic, R> {
+    if (!this.#topics.has(topic)) return Effect.fail(new UnknownTopic({ topic }))
+    return partition >= 0 && partition < this.#partitions
+      ? f()
+      : Effect.die(new RangeError(`${topic} has the partitions below ${this.#partitions}, not ${partition}`))
+  }
+
+  tail(topic: string, partition: number, position: number | "earliest"): Stream.Stream<Chunk, LogError> {
+    return Stream.unwrap(
+      this.known(topic, partition, () =>
+        Effect.gen({ self: this }, function* () {
+          const fetcher = yield* makeFetcher(yield* this.#link(topic, "tail"), this.#bounds, this.#limits)
+          const reader = fetcher.open(topic, partition, position === "earliest" ? 0 : position)
+          return Stream.fromPull(Effect.succeed(reader.pull))
+        }),
+      ),
+    )
+  }
+
+  subscribe(topic: string, group: string): Stream.Stream<AssignedPartition, LogError> {
+    return Stream.unwrap(
+      this.known(topic, 0, () =>
+        Effect.gen({ self: this }, function* () {
+          const link = yield* this.#link(topic, "subscribe")
+          const fetcher = yield* makeFetcher(link, this.#bounds, this.#limits)
+          const membership = yield* joinGroup({
+            link,
+            leaving: this.#questions,
+            topic,
+            group,
+            partitions: this.#partitions,
+            limits: this.#limits,
+          })
+          const assigned = (assignment: Assignment) => this.#assigned(topic, group, assignment, fetcher, membership)
+          const pull = Effect.map(
+            membership.next,
+            ([first, ...rest]) => [assigned(first), ...rest.map(assigned)] as const,
+          )
+          return Stream.fromPull(Effect.succeed(pull))
+        }),
+      ),
+    )
+  }
+
+  #assigned(
+    topic: string,
+    group: string,
+    assignment: Assignment,
+    fetcher: Fetcher,
+    membership: Membership,
+  ): AssignedPartition {
+    const { partition } = assignment
+    const committed = this.#offsets.committed(topic, group, partition)
+    return {
+      topic,
+      partition,
+      committed: Effect.suspend((): AssignedPartition["committed"] =>
+        assignment.isRevoked ? Effect.fail(new PartitionRevoked({ topic, partition })) : committed,
+      ),
+      read: (position) =>
+        Stream.unwrap(
+          Effect.gen(function* () {
+            const from = position === "committed" ? ((yield* committed) ?? "earliest") : position
+            const { reader } = yield* openReader(fetcher, topic, assignment, from)
+            return Stream.fromPull(Effect.succeed(reader.pull))
+          }),
+        ),
+      commit: (next) => membership.commit(assignment, next),
+      revoked: Deferred.await(assignment.revoked),
+    }
+  }
+
+  /** Connections of one's own. */
+  #link(topic: string, operation: string): Effect.Effect<Link, LogUnavailable, Scope.Scope> {
+    return Effect.mapError(
+      openLink(this.#kafka, [topic], this.#limits),
+      (cause) => new LogUnavailable({ topic, operation, cause }),
+    )
+  }
+
+  readonly #bounds: Bounds = (topic, partition) =>
+    Effect.all(
+      { earliest: this.#offsets.earliest(topic, partition), end: this.#offsets.end(topic, partition) },
+      { concurrency: 2 },
+    )
+}
+
+/** Ends with the scope, or in the turn in which the partition is lost. */
+const openReader = (fetcher: Fetcher, topic: string, assignment: Assignment, position: number | "earliest") =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      // Kafka says so if it does not go back as far as that, and the fetcher finds the earliest.
+      const reader = fetcher.open(topic, assignment.partition, position === "earliest" ? 0 : position)
+      const end = () => {
+        fetcher.close(reader)
+        reader.end(Cause.done())
+      }
+      const forget = assignment.onRevoked(end)
+      if (assignment.isRevoked) end()
+      return { reader, forget }
+    }),
+    ({ forget, reader }) =>
+      Effect.sync(() => {
+        forget()
+        fetcher.close(reader)
+      }),
+  )

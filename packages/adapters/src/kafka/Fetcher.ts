@@ -1,0 +1,250 @@
+/**
+ * Reads partitions from Kafka, without a group.
+ *
+ * ```
+ *   open ─▶ reader ─ room? ─▶ one request to its leader at a time, for all readers with room ─▶ chunks ─▶ pull
+ *             ▲                                                                                  │
+ *             └─────────────────────── room again ◀──────────────────────────────────────────────┘
+ * ```
+ *
+ * 1. Nothing is fetched for a reader that has `read_ahead_bytes` waiting: whoever does not pull is not read for.
+ * 2. A request is a long poll, answered as soon as there is anything; it is short while a reader is left out of it, which
+ *    may have room any moment.
+ * 3. What a reader gets joins without a hole. Where retention was faster, the next chunk begins later, and tells so. A
+ *    position beyond the end fails the read: the log is not the one that the position is from.
+ * 4. While Kafka is away readers wait, and go on where they were. Nobody is given an error for that.
+ */
+import { type Chunk, LogUnavailable } from "@nimbus/domain"
+import { type Cause, Effect, FiberSet, type Scope } from "effect"
+import { KafkaUnavailable } from "../Errors.ts"
+import type { KafkaLimits } from "../Limits.ts"
+import { backoff_ms } from "./Backoff.ts"
+import { toChunks } from "./Codec.ts"
+import { call, codeOf, codes, type FetchResponse } from "./KafkaJs.ts"
+import type { Link } from "./Link.ts"
+
+/** The bounds of a partition as the broker knows them now. */
+export type Bounds = (
+  topic: string,
+  partition: number,
+) => Effect.Effect<{ readonly earliest: number; readonly end: number }, LogUnavailable>
+
+/** Reads for as long as the scope lives. */
+export const makeFetcher = Effect.fnUntraced(function* (
+  link: Link,
+  bounds: Bounds,
+  limits: KafkaLimits,
+): Effect.fn.Return<Fetcher, never, Scope.Scope> {
+  return new Fetcher(link, bounds, limits, yield* FiberSet.makeRuntime<never, void, never>())
+})
+
+/** Of one partition, from one position on. */
+export class Reader {
+  readonly topic: string
+  readonly partition: number
+  /** The next offset to fetch. */
+  next: number
+  readonly #limits: KafkaLimits
+  readonly #hasRoom: () => void
+  readonly #chunks: Array<{ readonly chunk: Chunk; readonly bytes: number }> = []
+  #bytes = 0
+  #end: Effect.Effect<never, LogUnavailable | Cause.Done> | undefined
+  #wake: (() => void) | undefined
+
+  /** Calls `hasRoom` when it has some again. */
+  constructor(topic: string, partition: number, next: number, limits: KafkaLimits, hasRoom: () => void) {
+    this.topic = topic
+    this.partition = partition
+    this.next = next
+    this.#limits = limits
+    this.#hasRoom = hasRoom
+  }
+
+  get isFull(): boolean {
+    return this.#bytes >= this.#limits.read_ahead_bytes
+  }
+
+  /** The next chunk; waits for it. */
+  readonly pull: Effect.Effect<readonly [Chunk], LogUnavailable | Cause.Done> = Effect.suspend(() => {
+    if (this.#end !== undefined) return this.#end
+    const oldest = this.#chunks.shift()
+    if (oldest === undefined) return Effect.andThen(this.#waiting, this.pull)
+    const wasFull = this.isFull
+    this.#bytes -= oldest.bytes
+    if (wasFull && !this.isFull) this.#hasRoom()
+    return Effect.succeed([oldest.chunk] as const)
+  })
+
+  readonly #waiting = Effect.callback<void>((resume) => {
+    this.#wake = () => resume(Effect.void)
+    return Effect.sync(() => {
+      this.#wake = undefined
+    })
+  })
+
+  offer(chunks: ReadonlyArray<Chunk>): void {
+    for (const chunk of chunks) {
+      let bytes = 0
+      for (const { value } of chunk.records) bytes += value.length + record_bytes
+      this.#chunks.push({ chunk, bytes })
+      this.#bytes += bytes
+      this.next = chunk.next
+    }
+    if (chunks.length > 0) this.#rouse()
+  }
+
+  /** Nothing comes any more, also of what waits. */
+  end(how: Effect.Effect<never, LogUnavailable | Cause.Done>): void {
+    this.#end ??= how
+    this.#rouse()
+  }
+
+  #rouse(): void {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+  }
+}
+
+/** What a record takes up beside its value, about. */
+const record_bytes = 64
+
+export class Fetcher {
+  readonly #link: Link
+  readonly #bounds: Bounds
+  readonly #limits: KafkaLimits
+  readonly #fork: (effect: Effect.Effect<void>) => unknown
+  readonly #readers = new Set<Reader>()
+  /** Leaders with a request under way. */
+  readonly #busy = new Set<string | undefined>()
+  #isScheduled = false
+  #failures = 0
+
+  constructor(link: Link, bounds: Bounds, limits: KafkaLimits, fork: (effect: Effect.Effect<void>) => unknown) {
+    this.#link = link
+    this.#bounds = bounds
+    this.#limits = limits
+    this.#fork = fork
+  }
+
+  /** From `position` on, or the earliest after it. */
+  open(topic: string, partition: number, position: number): Reader {
+    const reader = new Reader(topic, partition, position, this.#limits, () => this.#schedule())
+    this.#readers.add(reader)
+    this.#schedule()
+    return reader
+  }
+
+  close(reader: Reader): void {
+    this.#readers.delete(reader)
+  }
+
+  /** Those who open or pull in one turn are fetched for together. */
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    queueMicrotask(() => {
+      this.#isScheduled = false
+      this.#fetchAll()
+    })
+  }
+
+  #fetchAll(): void {
+    const byLeader = Map.groupBy(this.#readers, ({ partition, topic }) => this.#link.leaderOf(topic, partition))
+    for (const [leader, readers] of byLeader) {
+      const hungry = readers.filter(({ isFull }) => !isFull)
+      if (hungry.length === 0 || this.#busy.has(leader)) continue
+      this.#busy.add(leader)
+      const wait_ms = hungry.length === readers.length ? this.#limits.fetch_wait_ms : this.#limits.fetch_hurry_ms
+      this.#fork(this.#fetch(leader, hungry, wait_ms))
+    }
+  }
+
+  #fetch(leader: string | undefined, readers: ReadonlyArray<Reader>, wait_ms: number): Effect.Effect<void> {
+    return this.#request(leader, readers, wait_ms).pipe(
+      Effect.flatMap((response) => this.#deliver(readers, response)),
+      Effect.catch((error) => this.#recover(readers, error)),
+      Effect.andThen(
+        Effect.sync(() => {
+          this.#busy.delete(leader)
+          this.#schedule()
+        }),
+      ),
+    )
+  }
+
+  readonly #request = Effect.fnUntraced(function* (
+    this: Fetcher,
+    leader: string | undefined,
+    readers: ReadonlyArray<Reader>,
+    maxWaitTime: number,
+  ): Effect.fn.Return<FetchResponse, KafkaUnavailable> {
+    if (leader === undefined) return yield* new KafkaUnavailable({ cause: new Error("no leader is known") })
+    const broker = yield* this.#link.broker(leader)
+    const byTopic = Map.groupBy(readers, ({ topic }) => topic)
+    return yield* call(() =>
+      broker.fetch({
+        maxWaitTime,
+        minBytes: 1,
+        maxBytes: this.#limits.fetch_bytes,
+        isolationLevel: readUncommitted,
+        topics: Array.from(byTopic, ([topic, readers]) => ({
+          topic,
+          partitions: readers.map(({ next, partition }) => ({
+            partition,
+            fetchOffset: String(next),
+            maxBytes: this.#limits.chunk_bytes,
+          })),
+        })),
+      }),
+    )
+  })
+
+  #deliver(readers: ReadonlyArray<Reader>, response: FetchResponse): Effect.Effect<void> {
+    const found = new Map(readers.map((reader) => [`${reader.partition} ${reader.topic}`, reader]))
+    for (const { partitions, topicName } of response.responses) {
+      for (const { messages, partition } of partitions) {
+        const reader = found.get(`${partition} ${topicName}`)
+        if (reader === undefined || messages.length === 0 || !this.#readers.has(reader)) continue
+        reader.offer(toChunks(partition, messages, reader.next, this.#limits))
+      }
+    }
+    if (this.#failures === 0) return Effect.void
+    this.#failures = 0
+    return Effect.logInfo("Kafka is read again")
+  }
+
+  /** What is to be done before these readers are tried again. */
+  #recover(readers: ReadonlyArray<Reader>, error: KafkaUnavailable): Effect.Effect<void> {
+    if (codeOf(error) === codes.offsetOutOfRange) {
+      return Effect.forEach(readers, (reader) => this.#relocate(reader), { discard: true })
+    }
+    const failures = this.#failures++
+    const again = Effect.andThen(Effect.ignore(this.#link.recover), Effect.sleep(backoff_ms(failures, this.#limits)))
+    return failures > 0
+      ? again
+      : Effect.andThen(Effect.logWarning(`Kafka can't be read, trying again: ${error.message}`), again)
+  }
+
+  /** Invariant 3. Kafka does not say which of several readers it is. */
+  #relocate(reader: Reader): Effect.Effect<void> {
+    return Effect.matchEffect(this.#bounds(reader.topic, reader.partition), {
+      onSuccess: ({ earliest, end }) =>
+        Effect.sync(() => {
+          if (reader.next < earliest) reader.next = earliest
+          if (reader.next <= end) return
+          const cause = new Error(`the position ${reader.next} is beyond the end ${end}`)
+          this.close(reader)
+          reader.end(Effect.fail(new LogUnavailable({ topic: reader.topic, operation: "read", cause })))
+        }),
+      onFailure: (error) =>
+        Effect.andThen(
+          Effect.logWarning("the bounds of a partition are not known, trying again", error),
+          Effect.sleep(backoff_ms(this.#failures++, this.#limits)),
+        ),
+    })
+  }
+}
+
+/** There are no transactions in these topics. */
+const readUncommitted = 0

@@ -1,0 +1,299 @@
+/**
+ * A member of a consumer group: which partitions are ours, for how long, and commits in the group's name.
+ *
+ * ```
+ *   join ─▶ sync ─▶ ours: heartbeats ─▶ the group rebalances, or forgot us, or can't be reached for a session's time
+ *    ▲                                                      │
+ *    └──────────── all partitions are revoked ◀─────────────┘
+ * ```
+ *
+ * 1. Rebalances are eager: all partitions are revoked before we join again, and each that comes back is a new assignment.
+ *    `StickyAssigner` sees to it that most do.
+ * 2. Heartbeats have nothing to do with reading: however slow whoever reads, the group hears from us.
+ * 3. A partition is ours no longer than the group may believe so: without a heartbeat that arrived for
+ *    `session_timeout_ms` it is revoked here too.
+ * 4. A commit is sent in the name of the generation that the partition was assigned in; a later one refuses it.
+ * 5. Kafka away or a coordinator that moves is waited for. Being turned away ends the membership with an error.
+ */
+import { type LogError, LogUnavailable, PartitionRevoked } from "@nimbus/domain"
+import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
+import type { Broker } from "kafkajs"
+import { KafkaUnavailable } from "../Errors.ts"
+import type { KafkaLimits } from "../Limits.ts"
+import { backoff_ms } from "./Backoff.ts"
+import { call, codeOf, codes, type GroupBroker, groupBroker, isRefusal } from "./KafkaJs.ts"
+import type { Link } from "./Link.ts"
+import { assign, decodeAssignment, decodeClaim, encodeAssignment, encodeClaim, protocolName } from "./StickyAssigner.ts"
+
+export interface Membership {
+  /** The partitions assigned since the last call that are still ours; waits until there is one. */
+  readonly next: Effect.Effect<readonly [Assignment, ...Array<Assignment>], LogUnavailable>
+  /** Commits in the group's name: `next` is the next offset to read. */
+  commit(assignment: Assignment, next: number): Effect.Effect<void, LogError | PartitionRevoked>
+}
+
+/** A partition while it is ours. */
+export class Assignment {
+  readonly partition: number
+  readonly generation: Generation
+  readonly revoked = Deferred.makeUnsafe<void>()
+  readonly #onRevoked = new Set<() => void>()
+  #isRevoked = false
+
+  constructor(partition: number, generation: Generation) {
+    this.partition = partition
+    this.generation = generation
+  }
+
+  get isRevoked(): boolean {
+    return this.#isRevoked
+  }
+
+  /** Calls `f` in the turn in which the partition is lost. Answers how to take that back. */
+  onRevoked(f: () => void): () => void {
+    this.#onRevoked.add(f)
+    return () => void this.#onRevoked.delete(f)
+  }
+
+  revoke(): void {
+    this.#isRevoked = true
+    for (const f of this.#onRevoked) f()
+    Deferred.doneUnsafe(this.revoked, Effect.void)
+  }
+}
+
+/** One round of the group: the same members with the same partitions. */
+interface Generation {
+  readonly memberId: string
+  readonly id: number
+  readonly partitions: ReadonlyArray<number>
+  /** Which may move. */
+  coordinator: Broker & GroupBroker
+}
+
+export interface MembershipOptions {
+  /** For the group alone: a rebalance holds up its requests. */
+  readonly link: Link
+  /** For leaving, which must not wait for a rebalance. */
+  readonly leaving: Link
+  readonly topic: string
+  readonly group: string
+  readonly partitions: number
+  readonly limits: KafkaLimits
+}
+
+/** A member for as long as the scope lives. Leaving tells the group, so that others take over at once. */
+export const joinGroup = Effect.fnUntraced(function* (
+  options: MembershipOptions,
+): Effect.fn.Return<Membership, never, Scope.Scope> {
+  const clock = yield* Clock.clockWith(Effect.succeed)
+  const member = new Member(options, clock)
+  yield* Effect.addFinalizer(() => member.leave)
+  yield* Effect.forkScoped(
+    Effect.catch(member.run, (cause) =>
+      Effect.sync(() => member.fail(new LogUnavailable({ topic: options.topic, operation: "subscribe", cause }))),
+    ),
+  )
+  return member
+})
+
+class Member implements Membership {
+  readonly #options: MembershipOptions
+  readonly #clock: Clock.Clock
+  /** Ours now. */
+  #assigned: ReadonlyArray<Assignment> = []
+  /** Not yet pulled; what is revoked goes with the next assignment. So there are no more than partitions. */
+  #pending: ReadonlyArray<Assignment> = []
+  #failure: LogUnavailable | undefined
+  #memberId = ""
+  /** Under way: the group may count us in before we know our own name. */
+  #joining: Promise<unknown> = Promise.resolve()
+  /** What was ours last. */
+  #had: ReadonlyArray<number> = []
+  /** Something for `next`. */
+  readonly #news = Latch.makeUnsafe()
+  /** A reason to send a heartbeat now. */
+  readonly #doubt = Latch.makeUnsafe()
+
+  constructor(options: MembershipOptions, clock: Clock.Clock) {
+    this.#options = options
+    this.#clock = clock
+  }
+
+  readonly next: Membership["next"] = Effect.suspend(() => {
+    if (this.#failure !== undefined) return Effect.fail(this.#failure)
+    const [first, ...rest] = this.#pending.filter(({ isRevoked }) => !isRevoked)
+    this.#pending = []
+    if (first !== undefined) return Effect.succeed([first, ...rest] as const)
+    this.#news.closeUnsafe()
+    return Effect.andThen(this.#news.await, this.next)
+  })
+
+  commit(assignment: Assignment, next: number): Effect.Effect<void, LogError | PartitionRevoked> {
+    const { group: groupId, topic } = this.#options
+    const { generation, partition } = assignment
+    const revoked = new PartitionRevoked({ topic, partition })
+    const commit = call(() =>
+      generation.coordinator.offsetCommit({
+        groupId,
+        groupGenerationId: generation.id,
+        memberId: generation.memberId,
+        topics: [{ topic, partitions: [{ partition, offset: String(next) }] }],
+      }),
+    ).pipe(
+      Effect.timeoutOrElse({
+        duration: this.#options.limits.question_timeout_ms,
+        orElse: () => Effect.fail(noAnswer("a commit")),
+      }),
+      Effect.mapError((cause) => {
+        this.#doubt.openUnsafe()
+        return isOver(cause) ? revoked : new LogUnavailable({ topic, operation: "commit", cause })
+      }),
+      Effect.asVoid,
+    )
+    return Effect.suspend(() => (assignment.isRevoked ? Effect.fail(revoked) : commit))
+  }
+
+  /** Ends only by an error that trying again will not help against. */
+  readonly run: Effect.Effect<never, KafkaUnavailable> = Effect.suspend(() =>
+    this.#joined(0).pipe(
+      Effect.tap((generation) => Effect.sync(() => this.#own(generation))),
+      Effect.flatMap((generation) => this.#beat(generation)),
+      Effect.andThen(Effect.sync(() => this.#revokeAll())),
+      Effect.forever,
+    ),
+  )
+
+  fail(failure: LogUnavailable): void {
+    this.#revokeAll()
+    this.#failure = failure
+    this.#news.openUnsafe()
+  }
+
+  readonly leave: Effect.Effect<void> = Effect.suspend(() => {
+    this.#revokeAll()
+    const { group: groupId, leaving, limits } = this.#options
+    const leave = Effect.suspend(() => {
+      const memberId = this.#memberId
+      return memberId === ""
+        ? Effect.void
+        : Effect.flatMap(leaving.coordinator(groupId), (coordinator) =>
+            call(() => groupBroker(coordinator).leaveGroup({ groupId, memberId })),
+          )
+    })
+    return Effect.promise(() => this.#joining).pipe(
+      Effect.andThen(leave),
+      Effect.interruptible,
+      Effect.timeoutOption(limits.close_timeout_ms),
+      Effect.catch((error) => Effect.logDebug("the group was left without a word", error)),
+    )
+  })
+
+  #own(generation: Generation): void {
+    this.#had = generation.partitions
+    this.#assigned = generation.partitions.map((partition) => new Assignment(partition, generation))
+    this.#pending = this.#assigned
+    this.#news.openUnsafe()
+  }
+
+  #revokeAll(): void {
+    const lost = this.#assigned
+    this.#assigned = []
+    this.#pending = []
+    for (const assignment of lost) assignment.revoke()
+  }
+
+  /** Joins, however long that takes. */
+  #joined(failures: number): Effect.Effect<Generation, KafkaUnavailable> {
+    return Effect.catch(this.#join, (error) => {
+      const code = codeOf(error)
+      if (code === codes.unknownMember) this.#memberId = ""
+      if (isOver(error)) return this.#joined(failures)
+      if (isRefusal(error) || (code !== undefined && misfits.has(code))) return Effect.fail(error)
+      const { group, limits, link } = this.#options
+      const again = Effect.andThen(Effect.ignore(link.recover), Effect.sleep(backoff_ms(failures, limits)))
+      return (
+        failures > 0 ? again : Effect.andThen(Effect.logWarning(`can't join ${group} yet: ${error.message}`), again)
+      ).pipe(Effect.andThen(this.#joined(failures + 1)))
+    })
+  }
+
+  readonly #join: Effect.Effect<Generation, KafkaUnavailable> = Effect.gen({ self: this }, function* () {
+    const { group: groupId, limits, link, topic } = this.#options
+    const coordinator = groupBroker(yield* link.coordinator(groupId))
+    const joined = yield* call(() => {
+      const joining = coordinator.joinGroup({
+        groupId,
+        sessionTimeout: limits.session_timeout_ms,
+        rebalanceTimeout: limits.rebalance_timeout_ms,
+        memberId: this.#memberId,
+        groupProtocols: [{ name: protocolName, metadata: encodeClaim(topic, this.#had) }],
+      })
+      const named = joining.then(({ memberId }) => (this.#memberId = memberId))
+      this.#joining = Promise.allSettled([named])
+      return joining
+    })
+    const { generationId: id, memberId } = joined
+    const groupAssignment = joined.leaderId === memberId ? this.#assign(joined.members) : []
+    const synced = yield* call(() => coordinator.syncGroup({ groupId, generationId: id, memberId, groupAssignment }))
+    return { id, memberId, coordinator, partitions: decodeAssignment(topic, synced.memberAssignment) }
+  })
+
+  /** As the group's leader. */
+  #assign(members: ReadonlyArray<{ readonly memberId: string; readonly memberMetadata: Buffer }>) {
+    const { partitions, topic } = this.#options
+    const claims = members.map(({ memberId, memberMetadata }) => ({ memberId, had: decodeClaim(memberMetadata) }))
+    return Array.from(assign(claims, partitions), ([memberId, share]) => ({
+      memberId,
+      memberAssignment: encodeAssignment(topic, share),
+    }))
+  }
+
+  /** Until the generation is over. */
+  readonly #beat = Effect.fnUntraced(function* (this: Member, generation: Generation): Effect.fn.Return<void> {
+    const { group: groupId, limits, link } = this.#options
+    let heard_ms = this.#clock.currentTimeMillisUnsafe()
+    for (;;) {
+      yield* Effect.raceFirst(Effect.sleep(limits.heartbeat_ms), this.#doubt.await)
+      this.#doubt.closeUnsafe()
+      const sent_ms = this.#clock.currentTimeMillisUnsafe()
+      const left_ms = heard_ms + limits.session_timeout_ms - sent_ms
+      const { id: groupGenerationId, memberId } = generation
+      const error = yield* call(() => generation.coordinator.heartbeat({ groupId, groupGenerationId, memberId })).pipe(
+        Effect.timeoutOrElse({ duration: Math.max(0, left_ms), orElse: () => Effect.fail(noAnswer("a heartbeat")) }),
+        Effect.match({ onSuccess: () => undefined, onFailure: (error) => error }),
+      )
+      if (error === undefined) {
+        heard_ms = sent_ms
+        continue
+      }
+      if (codeOf(error) === codes.unknownMember) this.#memberId = ""
+      if (isOver(error)) return yield* Effect.logInfo(`${groupId} rebalances`)
+      if (this.#clock.currentTimeMillisUnsafe() - heard_ms >= limits.session_timeout_ms) {
+        return yield* Effect.logWarning(`${groupId} has not heard from us for a session's time: ${error.message}`)
+      }
+      // The coordinator is away, or has moved.
+      yield* Effect.andThen(link.recover, link.coordinator(groupId)).pipe(
+        Effect.timeoutOption(limits.heartbeat_ms),
+        Effect.match({
+          onSuccess: (found) => {
+            if (found._tag === "Some") generation.coordinator = groupBroker(found.value)
+          },
+          // The next heartbeat fails too then.
+          onFailure: () => {},
+        }),
+      )
+    }
+  })
+}
+
+/** The generation is not the group's any more. */
+const isOver = (error: KafkaUnavailable): boolean => {
+  const code = codeOf(error)
+  return code === codes.rebalanceInProgress || code === codes.illegalGeneration || code === codes.unknownMember
+}
+
+/** The group is none of ours, or does not take our times. */
+const misfits: ReadonlySet<number> = new Set([codes.inconsistentGroupProtocol, codes.invalidSessionTimeout])
+
+const noAnswer = (question: string) => new KafkaUnavailable({ cause: new Error(`no answer to ${question} in time`) })

@@ -1,0 +1,80 @@
+/** Where Kafka is, how to get in and how topics are created, as the environment says: see docs/configuration.md. */
+import { Config, Duration, Option, Redacted, Schema } from "effect"
+import type { SASLOptions } from "kafkajs"
+import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
+import type { KafkaOptions } from "./KafkaJs.ts"
+import type { KafkaRetention } from "./TopicSetup.ts"
+
+export interface EventLogKafkaOptions extends Partial<KafkaOptions> {
+  readonly brokers: ReadonlyArray<string>
+  /** Those of the `Topics` service by default. */
+  readonly topics?: ReadonlyArray<string> | undefined
+  /** The partition count of each topic; topics that are there with another one refuse to open. */
+  readonly partitions?: number | undefined
+  /** How many brokers have each record of a topic that is created; by default as many as the brokers say. */
+  readonly replication?: number | undefined
+  /** Whether topics that are missing are created. By default they are. */
+  readonly createTopics?: boolean | undefined
+  /** By topic, of those that are created; others keep what `kafkaLimits` says. */
+  readonly retention?: Readonly<Record<string, KafkaRetention>> | undefined
+  readonly limits?: Partial<KafkaLimits> | undefined
+}
+
+/** `host:port`, or several of them with commas. A scheme before the first is what other programs want, and is ignored. */
+const Brokers = Schema.String.check(
+  Schema.makeFilter(
+    (text) =>
+      brokersOf(text).every((broker) => /^[^\s:/]+:\d{1,5}$/.test(broker)) ||
+      "must be host:port, or several of them with commas",
+  ),
+)
+
+const brokersOf = (text: string): ReadonlyArray<string> =>
+  text.split(",").map((broker) => broker.trim().replace(/^[a-z+]+:\/\//i, ""))
+
+const mechanisms = ["plain", "scram-sha-256", "scram-sha-512"] as const
+
+const atLeastOne = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+
+const sasl = Config.all({
+  mechanism: Config.Literals(mechanisms, "NIMBUS_KAFKA_SASL_MECHANISM").pipe(Config.withDefault("plain")),
+  username: Config.option(Config.NonEmptyString("NIMBUS_KAFKA_SASL_USERNAME")),
+  password: Config.option(Config.Redacted("NIMBUS_KAFKA_SASL_PASSWORD")),
+}).pipe(
+  Config.map(({ mechanism, password, username }): SASLOptions | undefined =>
+    Option.isNone(username)
+      ? undefined
+      : {
+          mechanism,
+          username: username.value,
+          password: Option.match(password, { onNone: () => "", onSome: Redacted.value }),
+        },
+  ),
+)
+
+export const settings: Config.Config<EventLogKafkaOptions> = Config.all({
+  brokers: Config.schema(Brokers, "NIMBUS_KAFKA_BROKERS").pipe(
+    Config.orElse(() => Config.schema(Brokers, "KAFKA_BROKER_URL")),
+    Config.withDefault("127.0.0.1:9092"),
+  ),
+  clientId: Config.NonEmptyString("NIMBUS_KAFKA_CLIENT_ID").pipe(Config.withDefault("nimbus")),
+  sasl,
+  tls: Config.Boolean("NIMBUS_KAFKA_TLS").pipe(Config.withDefault(false)),
+  partitions: Config.schema(atLeastOne, "NIMBUS_PARTITIONS").pipe(Config.withDefault(kafkaLimits.partitions)),
+  replication: Config.option(Config.schema(atLeastOne, "NIMBUS_KAFKA_REPLICATION")),
+  createTopics: Config.Boolean("NIMBUS_KAFKA_CREATE_TOPICS").pipe(Config.withDefault(true)),
+  retention_age: Config.Duration("NIMBUS_KAFKA_RETENTION").pipe(
+    Config.withDefault(Duration.millis(kafkaLimits.retention_age_ms)),
+  ),
+  retention_bytes: Config.schema(atLeastOne, "NIMBUS_KAFKA_RETENTION_BYTES").pipe(
+    Config.withDefault(kafkaLimits.retention_bytes),
+  ),
+}).pipe(
+  Config.map(({ brokers, replication, retention_age, retention_bytes, ...rest }): EventLogKafkaOptions =>
+    Object.assign(rest, {
+      brokers: brokersOf(brokers),
+      replication: Option.getOrUndefined(replication),
+      limits: { retention_bytes, retention_age_ms: Duration.toMillis(retention_age) },
+    }),
+  ),
+)

@@ -1,0 +1,60 @@
+/**
+ * Who gets which partition of a topic: shares that differ by at most one, and everybody keeps what they had as far as
+ * that allows. So a router mostly gets the partitions back whose memory it has.
+ *
+ * Each member tells what it had when it joins, in the `userData` of Kafka's consumer protocol; the leader assigns.
+ */
+import { AssignerProtocol } from "kafkajs"
+import { Option, Schema } from "effect"
+
+/** The protocol's name: members of a group all have the same. */
+export const protocolName = "nimbus-sticky"
+
+export interface MemberClaim {
+  readonly memberId: string
+  /** What it had last. Two may claim the same: one was away when the other got it. */
+  readonly had: ReadonlyArray<number>
+}
+
+/** Every partition below `partitions` goes to one member. */
+export const assign = (
+  members: ReadonlyArray<MemberClaim>,
+  partitions: number,
+): ReadonlyMap<string, ReadonlyArray<number>> => {
+  const free = new Set(Array.from({ length: partitions }, (_, partition) => partition))
+  const small = Math.floor(partitions / Math.max(1, members.length))
+  let larger = partitions - small * members.length
+  // The larger shares go to who had most; the order is the same whoever computes it.
+  const ordered = members.toSorted((a, b) => b.had.length - a.had.length || (a.memberId < b.memberId ? -1 : 1))
+  const shares = ordered.map(({ had, memberId }) => {
+    const share = larger-- > 0 ? small + 1 : small
+    const kept = had.filter((partition) => free.has(partition)).slice(0, share)
+    for (const partition of kept) free.delete(partition)
+    return { memberId, kept, lacks: share - kept.length }
+  })
+  const rest = [...free]
+  return new Map(
+    shares.map(({ kept, lacks, memberId }) => [memberId, [...kept, ...rest.splice(0, lacks)].sort(byNumber)]),
+  )
+}
+
+const byNumber = (a: number, b: number): number => a - b
+
+export const encodeClaim = (topic: string, had: ReadonlyArray<number>): Buffer =>
+  AssignerProtocol.MemberMetadata.encode({ version: 1, topics: [topic], userData: Buffer.from(JSON.stringify(had)) })
+
+/** A claim that is not ours is none. */
+export const decodeClaim = (metadata: Buffer): ReadonlyArray<number> =>
+  Option.getOrElse(decodeHad(AssignerProtocol.MemberMetadata.decode(metadata)?.userData.toString() ?? ""), () => [])
+
+const decodeHad = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.Int)))
+
+export const encodeAssignment = (topic: string, partitions: ReadonlyArray<number>): Buffer =>
+  AssignerProtocol.MemberAssignment.encode({
+    version: 1,
+    assignment: { [topic]: [...partitions] },
+    userData: Buffer.alloc(0),
+  })
+
+export const decodeAssignment = (topic: string, assignment: Buffer): ReadonlyArray<number> =>
+  AssignerProtocol.MemberAssignment.decode(assignment)?.assignment[topic] ?? []
