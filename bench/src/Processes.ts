@@ -10,6 +10,7 @@ import { sleep } from "./Load.ts"
 export interface Running {
   readonly server: Server
   readonly base: string
+  readonly pid: number | undefined
   /** Resident memory now, in bytes. */
   rss(): number
   stop(): Promise<void>
@@ -38,6 +39,7 @@ const start = async (args: ReadonlyArray<string>, port: number, env: NodeJS.Proc
 const running = (child: ChildProcess, server: Server, base: string, cleanUp: () => void): Running => ({
   server,
   base,
+  pid: child.pid,
   rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) * 1024,
   stop: () =>
     new Promise((resolve) => {
