@@ -44,7 +44,7 @@ export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) =>
   )
 
 /** In memory, without the environment: for tests and for services that need nothing to last. */
-export const layerMemory = (options: HttpOptions = { host: "127.0.0.1", port: 0 }) =>
+export const layerMemory = (options: Parameters<typeof Gateway.layerWith>[0] = { host: "127.0.0.1", port: 0 }) =>
   Layer.mergeAll(Gateway.layerWith(options), Pipeline.layer()).pipe(
     Layer.provideMerge(Layer.mergeAll(memory, soft)),
     Layer.provideMerge(Topics.layerDefault),

@@ -29,7 +29,7 @@ const flags = {
 }
 
 /** Once connected, a gateway may go and come as it likes; but one that was never there need not be waited for. */
-const connect_ms = 5_000
+const connect_ms = 3_000
 
 export const connected = (client: Client.Client, addr: string, within_ms = connect_ms) =>
   Effect.raceFirst(Stream.runHead(Stream.filter(client.status, (status) => status !== "OFFLINE")), client.failed).pipe(

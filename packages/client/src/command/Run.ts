@@ -47,7 +47,9 @@ export const run = Effect.fn("ClientCommand.run")(function* (
       )
     }
     yield* check
-    return yield* Deferred.await(complete)
+    yield* Deferred.await(complete)
+    // It is the last step of the consumer that completes the run: let that step end, so that it counts as done.
+    yield* Effect.yieldNow
   })
   yield* Effect.timeoutOption(Effect.raceFirst(sending, receiving), timeout_ms)
   display.end()

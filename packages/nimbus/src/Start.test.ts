@@ -1,0 +1,127 @@
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Client, Memory } from "@nimbus/client"
+import { closeCodes } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { Effect, Fiber } from "effect"
+import { connect } from "./testing/RawClient.ts"
+import { hasShown, isLive, oneTo, sendNumbers, show } from "./testing/Squares.ts"
+import { freePort, nimbus, startServer, temporaryDirectory } from "./testing/Processes.ts"
+
+/** A directory, and a port to be set there. */
+const place = Effect.gen(function* () {
+  const cwd = yield* temporaryDirectory
+  const port = yield* freePort
+  return { cwd, port, env: { NIMBUS_HTTP_PORT: `${port}` } }
+})
+
+describe("nimbus start", () => {
+  it.live("serves from an empty directory, and says where and what to do next", () =>
+    Effect.gen(function* () {
+      const { cwd, env, port } = yield* place
+      const server = yield* startServer({ cwd, env })
+      const client = yield* connect(port, "clientId=you")
+      client.send({ type: "event", id: "e1", name: "sq", data: { number: 7 } })
+      yield* eventually(
+        "an answer",
+        Effect.sync(() => client.results().length > 0),
+      )
+      const [{ seq, ...item } = { seq: -1 }, ...more] = client.results()
+      assert.isAtLeast(seq, 0)
+      assert.deepEqual(item, { id: "e1", name: "sq", data: { result: 49 } })
+      assert.deepStrictEqual(more, [])
+      for (const part of [`ws://127.0.0.1:${port}/v1/stream`, "./data", `--addr=ws://127.0.0.1:${port}`, "demo"]) {
+        assert.include(server.stdout(), part)
+      }
+      assert.strictEqual(server.stderr(), "")
+      const ready = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/readyz`))
+      assert.strictEqual(ready.status, 200)
+    }),
+  )
+
+  it.live.each([
+    { env: { NIMBUS_HTTP_PORT: "abc" }, line: "nimbus: NIMBUS_HTTP_PORT: expected a number" },
+    { env: { NIMBUS_PARTITIONS: "0" }, line: "nimbus: NIMBUS_PARTITIONS: expected a value between 1 and 1024" },
+    { env: { NIMBUS_SHUTDOWN_TIMEOUT_SEC: "x" }, line: "nimbus: NIMBUS_SHUTDOWN_TIMEOUT_SEC: expected a number" },
+  ])("says in one line what is wrong with $env", ({ env, line }) =>
+    Effect.gen(function* () {
+      const { cwd, env: itsPort } = yield* place
+      const failed = yield* nimbus(["start"], { cwd, env: { ...itsPort, ...env } })
+      assert.deepStrictEqual(yield* failed.ended, { code: 1, signal: null })
+      assert.strictEqual(failed.stdout(), "")
+      assertLine(failed.stderr(), line)
+    }),
+  )
+
+  it.live("says in one line that the port, or the data directory, is taken, and by whom", () =>
+    Effect.gen(function* () {
+      const { cwd, env, port } = yield* place
+      const other = yield* startServer({ cwd, env })
+      const samePort = yield* nimbus(["start"], { cwd: yield* temporaryDirectory, env })
+      const sameData = yield* nimbus(["start"], { cwd, env: { NIMBUS_HTTP_PORT: `${yield* freePort}` } })
+      assert.strictEqual((yield* samePort.ended).code, 1)
+      assert.strictEqual((yield* sameData.ended).code, 1)
+      assertLine(
+        samePort.stderr(),
+        `nimbus: NIMBUS_HTTP_PORT: port ${port} is taken; stop what listens there, or set another port`,
+      )
+      assertLine(
+        sameData.stderr(),
+        new RegExp(`in use by process ${other.pid}; .* NIMBUS_DATA .*DATA_DIRECTORY_IN_USE`),
+      )
+    }),
+  )
+
+  it.live("reads .env where it is started, and the environment wins over it", () =>
+    Effect.gen(function* () {
+      const { cwd, env, port } = yield* place
+      writeFileSync(join(cwd, ".env"), `# ours\nNIMBUS_HTTP_PORT=1\nNIMBUS_DATA="elsewhere"\n`)
+      const server = yield* startServer({ cwd, env })
+      assert.include(server.stdout(), `ws://127.0.0.1:${port}/`)
+      assert.include(server.stdout(), "its data is in elsewhere")
+      writeFileSync(join(cwd, ".env"), "NIMBUS_PARTITIONS=many\n")
+      const failed = yield* nimbus(["start"], { cwd, env })
+      assert.strictEqual((yield* failed.ended).code, 1)
+      assertLine(failed.stderr(), "nimbus: NIMBUS_PARTITIONS: expected a number")
+    }),
+  )
+
+  it.live.each(["SIGTERM", "SIGINT"] as const)(
+    "leaves on %s with code 0, sends its clients away, and loses nothing of theirs",
+    (signal) =>
+      Effect.gen(function* () {
+        const { cwd, env, port } = yield* place
+        const server = yield* startServer({ cwd, env })
+        const raw = yield* connect(port, "clientId=raw&ack=client")
+        const client = yield* Client.make({
+          url: `ws://127.0.0.1:${port}`,
+          clientId: "sdk",
+          limits: { reconnect_max_ms: 100, retry_jitter_ms: 50 },
+        })
+        const shown: Array<number> = []
+        yield* Effect.forkScoped(show(client, shown))
+        const sending = yield* Effect.forkScoped(sendNumbers(client, 1, 1_000))
+        yield* hasShown(shown, 1)
+        const began_ms = performance.now()
+        yield* server.kill(signal)
+        assert.deepStrictEqual(yield* raw.closed, { code: closeCodes.goingAway.code, reason: "GOING_AWAY" })
+        assert.deepStrictEqual(yield* server.ended, { code: 0, signal: null })
+        assert.isBelow(performance.now() - began_ms, 5_000)
+        assert.match(server.stderr(), /^nimbus: SIG\w+, leaving.*\nnimbus: stopped\n$/)
+
+        yield* startServer({ cwd, env })
+        yield* Fiber.join(sending)
+        yield* hasShown(shown, 1_000)
+        yield* isLive(client)
+        assert.deepStrictEqual(shown, oneTo(1_000))
+      }).pipe(Effect.provide(Memory.layerMemory, { local: true })),
+  )
+})
+
+/** One line, and nothing beside it: no stack, no second line. */
+const assertLine = (text: string, line: string | RegExp): void => {
+  assert.strictEqual(text.trimEnd().split("\n").length, 1, text)
+  if (typeof line === "string") assert.strictEqual(text.trimEnd(), line)
+  else assert.match(text.trimEnd(), line)
+}

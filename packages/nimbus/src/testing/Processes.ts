@@ -1,0 +1,106 @@
+/** For the tests of the command as its users have it: processes of their own, in directories of their own. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { eventually, type NeverHappened } from "@nimbus/domain/testing"
+import { Effect, type Scope } from "effect"
+
+export const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true })),
+)
+
+/** A port that nobody listens on now. */
+export const freePort = Effect.promise(async () => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const address = server.address()
+  if (address === null || typeof address === "string") throw new Error("no port")
+  server.close()
+  await once(server, "close")
+  return address.port
+})
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+export interface Running {
+  readonly pid: number | undefined
+  /** What it has printed so far. */
+  stdout(): string
+  stderr(): string
+  /** Waits until it has printed this on stdout. */
+  printed(text: string): Effect.Effect<void, NeverHappened>
+  readonly ended: Effect.Effect<Ended>
+  kill(signal: NodeJS.Signals): Effect.Effect<void>
+}
+
+export interface Surroundings {
+  readonly cwd: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+const main = fileURLToPath(new URL("../main.ts", import.meta.url))
+
+/** Children that live: a worker that ends by itself takes them along. */
+const children = new Set<ChildProcess>()
+process.once("exit", () => {
+  for (const child of children) child.kill("SIGKILL")
+})
+
+/** Runs `nimbus …` until it ends, or the scope does. */
+export const nimbus = (
+  args: ReadonlyArray<string>,
+  { cwd, env }: Surroundings,
+): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = spawn(process.execPath, [main, ...args], {
+        cwd,
+        env: { ...withoutSettings(process.env), ...env },
+        stdio: ["ignore", "pipe", "pipe"],
+      })
+      children.add(child)
+      const printed = { stdout: "", stderr: "" }
+      for (const name of ["stdout", "stderr"] as const) {
+        child[name].setEncoding("utf8").on("data", (text: string) => (printed[name] += text))
+      }
+      const ended = new Promise<Ended>((resolve) =>
+        child.once("close", (code, signal) => {
+          children.delete(child)
+          resolve({ code, signal })
+        }),
+      )
+      return {
+        pid: child.pid,
+        stdout: () => printed.stdout,
+        stderr: () => printed.stderr,
+        printed: (text: string) =>
+          eventually(
+            `${args.join(" ")} prints ${JSON.stringify(text)}`,
+            Effect.sync(() => printed.stdout.includes(text)),
+            15_000,
+          ),
+        ended: Effect.promise(() => ended),
+        kill: (signal: NodeJS.Signals) => Effect.sync(() => void child.kill(signal)),
+      }
+    }),
+    (running) => Effect.andThen(running.kill("SIGKILL"), running.ended),
+  )
+
+/** `nimbus start`, once it serves. */
+export const startServer = Effect.fnUntraced(function* (surroundings: Surroundings) {
+  const server = yield* nimbus(["start"], surroundings)
+  yield* server.printed("Nimbus is running")
+  return server
+})
+
+/** The tests' own environment must not choose the settings of what they test. */
+const withoutSettings = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("NIMBUS_")))

@@ -1,0 +1,37 @@
+/** A plain WebSocket client, as anyone has it who does not use the SDK. */
+import { Frames } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { Effect, Result } from "effect"
+import { WebSocket } from "ws"
+
+export interface RawClient {
+  readonly frames: ReadonlyArray<Frames.ServerFrame>
+  send(frame: object): void
+  /** The results so far, of all frames. */
+  results(): ReadonlyArray<Frames.ResultItem>
+  /** Once the other side has closed: with what. */
+  readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
+}
+
+/** Connects, and waits for the welcome. */
+export const connect = Effect.fnUntraced(function* (port: number, query: string) {
+  const socket = yield* Effect.acquireRelease(
+    Effect.sync(() => new WebSocket(`ws://127.0.0.1:${port}/v1/stream?${query}`)),
+    (socket) => Effect.sync(() => socket.terminate()),
+  )
+  const frames: Array<Frames.ServerFrame> = []
+  socket.on("message", (data: Buffer) => frames.push(Result.getOrThrow(Frames.parseServerFrame(data.toString()))))
+  const closed = new Promise<{ readonly code: number; readonly reason: string }>((resolve) =>
+    socket.once("close", (code, reason) => resolve({ code, reason: reason.toString() })),
+  )
+  yield* eventually(
+    `welcome for ${query}`,
+    Effect.sync(() => frames.length > 0),
+  )
+  return {
+    frames,
+    send: (frame) => socket.send(JSON.stringify(frame)),
+    results: () => frames.flatMap((frame) => (frame.type === "results" ? frame.items : [])),
+    closed: Effect.promise(() => closed),
+  } satisfies RawClient as RawClient
+})
