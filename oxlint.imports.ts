@@ -114,6 +114,9 @@ export default defineConfig({
     refuse("packages/adapters/src/postgres/**/*.test.ts", otherAdapter, only([...testing, ...postgres], adapterOnly)),
 
     refuse("packages/nimbus/src/**", suites, adapters),
-    refuse(["packages/nimbus/src/main.ts", "packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
+    refuse(["packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
+
+    // The mains, and they alone, name adapters: they compose layers, nothing else.
+    refuse("packages/{gateway,nimbus,pipeline}/src/main.ts"),
   ],
 })

@@ -5,7 +5,7 @@ import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { Handlers } from "@nimbus/domain"
 import { Cause, ConfigProvider, Effect, Exit, Layer } from "effect"
 import * as Embedded from "./Embedded.ts"
-import { lineOf } from "./Failure.ts"
+import { Failure } from "@nimbus/adapters/process"
 import { freePort, temporaryDirectory } from "./testing/Processes.ts"
 
 const server = Embedded.layerOn(
@@ -20,7 +20,7 @@ const attempt = (settings: Readonly<Record<string, string>>) =>
     const ended = yield* Effect.exit(
       Layer.build(Layer.fresh(server)).pipe(Effect.provide(ConfigProvider.layer(provider)), Effect.scoped),
     )
-    return Exit.isSuccess(ended) ? "started" : lineOf(ended.cause)
+    return Exit.isSuccess(ended) ? "started" : Failure.lineOf(ended.cause)
   })
 
 describe("Failure", () => {
@@ -63,7 +63,7 @@ describe("Failure", () => {
   )
 
   it("of what nobody expected shows all there is", () => {
-    const line = lineOf(Cause.die(new Error("a bug")))
+    const line = Failure.lineOf(Cause.die(new Error("a bug")))
     assert.match(line, /^a fault of Nimbus, please report it\n.*a bug/)
     assert.include(line, "Failure.test.ts")
   })

@@ -1,17 +1,5 @@
-/** Where settings come from: the environment, or else a file `.env` in the directory where the command is run. */
-import { Config, ConfigProvider, Effect, Layer } from "effect"
+/** Settings that only the embedded server has. */
+import { Config } from "effect"
 
 /** The data directory. */
 export const data = Config.NonEmptyString("NIMBUS_DATA").pipe(Config.withDefault("./data"))
-
-const fromDotEnv = ConfigProvider.fromDotEnv().pipe(
-  Effect.catchIf(
-    (error) => error.reason._tag === "NotFound",
-    () => Effect.succeed(ConfigProvider.fromUnknown({})),
-  ),
-)
-
-/** The environment wins over `.env`; without a `.env` there is only the environment. */
-export const layer = Layer.suspend(() =>
-  ConfigProvider.layer(Effect.map(fromDotEnv, (file) => ConfigProvider.orElse(ConfigProvider.fromEnv(), file))),
-)

@@ -2,7 +2,6 @@
 import { httpConfig } from "@nimbus/gateway"
 import { Console, Effect, Layer } from "effect"
 import * as Settings from "./Settings.ts"
-import * as Shutdown from "./Shutdown.ts"
 
 const banner = Effect.gen(function* () {
   const { host, port } = yield* httpConfig
@@ -19,6 +18,6 @@ Now, in another terminal:
 `)
 })
 
-/** `server`: the embedded server on its stores. */
+/** `server`: the embedded server on its stores, and what must stand below it. */
 export const start = <E, R>(server: Layer.Layer<never, E, R>) =>
-  Layer.effectDiscard(banner).pipe(Layer.provide(server), Layer.provide(Shutdown.layer), Layer.launch)
+  Layer.effectDiscard(banner).pipe(Layer.provide(server), Layer.launch)

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `nimbus` command. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Environment, Failure, Shutdown } from "@nimbus/adapters/process"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { command as client } from "@nimbus/client/node"
 import { Handlers } from "@nimbus/domain"
@@ -8,9 +9,7 @@ import { type Config, Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as DemoCommand from "./demo/DemoCommand.ts"
 import * as Embedded from "./Embedded.ts"
-import * as Failure from "./Failure.ts"
 import * as Settings from "./Settings.ts"
-import * as Shutdown from "./Shutdown.ts"
 import { start } from "./Start.ts"
 
 const storesIn = (directory: Config.Config<string>) =>
@@ -29,7 +28,7 @@ const demoServer = Embedded.layerAt({ host: "127.0.0.1", port: 0 }, storesIn(Dem
 const nimbus = Command.make("nimbus").pipe(
   Command.withDescription("Every client sees each of its results exactly once, in order."),
   Command.withSubcommands([
-    Command.make("start", {}, () => start(server)).pipe(
+    Command.make("start", {}, () => start(server.pipe(Layer.provide(Shutdown.layer)))).pipe(
       Command.withDescription("Run everything in one process, on embedded parts."),
     ),
     DemoCommand.command(demoServer),
@@ -39,7 +38,7 @@ const nimbus = Command.make("nimbus").pipe(
 
 nimbus.pipe(
   Command.run({ version: "0.1.0" }),
-  Effect.provide(Settings.layer.pipe(Layer.provideMerge(NodeServices.layer))),
+  Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Failure.report,
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
 )

@@ -1,5 +1,5 @@
-/** The whole pipeline in one process: every role, each independent of the others. */
-import { Layer } from "effect"
+/** The pipeline in one process: every role, or those that are named; each independent of the others. */
+import { Config, Effect, Layer, Schema } from "effect"
 import * as EventConsumer from "./EventConsumer.ts"
 import type { EventConsumerLimits, ReplayConsumerLimits, ResultConsumerLimits, StatusManagerLimits } from "./Limits.ts"
 import * as ReplayConsumer from "./ReplayConsumer.ts"
@@ -13,7 +13,7 @@ export interface PipelineOptions {
   readonly statusManager?: Partial<StatusManagerLimits> | undefined
 }
 
-/** Bounds not named are the defaults. */
+/** Every role. Bounds not named are the defaults. */
 export const layer = (options: PipelineOptions = {}) =>
   Layer.mergeAll(
     EventConsumer.layerWith(options.eventConsumer ?? {}),
@@ -21,3 +21,27 @@ export const layer = (options: PipelineOptions = {}) =>
     ReplayConsumer.layerWith(options.replayConsumer ?? {}),
     StatusManager.layerWith(options.statusManager ?? {}),
   )
+
+const roleNames = ["event-consumer", "result-consumer", "replay-consumer", "status-manager"]
+
+const Roles = Schema.String.check(
+  Schema.makeFilter<string>(
+    (text) => text.split(",").every((name) => roleNames.includes(name)) || `must be some of ${roleNames.join(",")}`,
+  ),
+)
+
+const rolesConfig = Config.schema(Roles, "NIMBUS_ROLES").pipe(Config.withDefault(roleNames.join(",")))
+
+/** The roles that `NIMBUS_ROLES` names, separated by commas; without it all. */
+export const layerFromConfig = Layer.unwrap(
+  Effect.map(rolesConfig, (text) => {
+    const roles = text.split(",")
+    const where = <E, R>(role: string, layer: Layer.Layer<never, E, R>) => (roles.includes(role) ? layer : Layer.empty)
+    return Layer.mergeAll(
+      where("event-consumer", EventConsumer.layer),
+      where("result-consumer", ResultConsumer.layer),
+      where("replay-consumer", ReplayConsumer.layer),
+      where("status-manager", Layer.effectDiscard(Layer.build(StatusManager.layer))),
+    )
+  }),
+)

@@ -1,8 +1,8 @@
 /** What operators and load balancers ask: alive, ready, and the metrics. */
+import { EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
-import { EventLog, Mailbox, Registry, Topics } from "@nimbus/domain"
 import { Delivery } from "../delivery/Delivery.ts"
 
 const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
@@ -15,24 +15,14 @@ const ready = HttpRouter.add(
     const log = yield* EventLog
     const { events } = yield* Topics
     const { pod } = yield* Delivery
-    const checks: Record<string, Effect.Effect<boolean, unknown>> = {
+    const missing = yield* notReady({
       log: Effect.as(log.end(events, 0), true),
       mailbox: Effect.as((yield* Mailbox).offset(0), true),
       lease: Effect.map((yield* Registry).livePods, (pods) => pods.includes(pod)),
-    }
-    const results = yield* Effect.all(
-      Object.entries(checks).map(([part, check]) =>
-        Effect.match(Effect.timeout(check, "2 seconds"), {
-          onSuccess: (isReady) => ({ part, isReady }),
-          onFailure: () => ({ part, isReady: false }),
-        }),
-      ),
-      { concurrency: "unbounded" },
-    )
-    const notReady = results.filter(({ isReady }) => !isReady).map(({ part }) => part)
-    return notReady.length === 0
+    })
+    return missing.length === 0
       ? HttpServerResponse.text("ready\n")
-      : HttpServerResponse.text(`not ready: ${notReady.join(", ")}\n`, { status: 503 })
+      : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 })
   }),
 )
 

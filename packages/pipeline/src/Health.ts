@@ -1,0 +1,33 @@
+/** What operators ask a pipeline process: alive, ready, and the metrics. */
+import { EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain"
+import { Config, Effect, Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
+
+/** Where it listens. */
+export const config = Config.all({
+  host: Config.NonEmptyString("NIMBUS_HOST").pipe(Config.withDefault("127.0.0.1")),
+  port: Config.Port("NIMBUS_PIPELINE_HTTP_PORT").pipe(Config.withDefault(3001)),
+})
+
+const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
+
+/** Ready: the log, the registry and the mailboxes answer. */
+const ready = HttpRouter.add(
+  "GET",
+  "/readyz",
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const { events } = yield* Topics
+    const missing = yield* notReady({
+      log: Effect.as(log.end(events, 0), true),
+      mailbox: Effect.as((yield* Mailbox).offset(0), true),
+      registry: Effect.as((yield* Registry).livePods, true),
+    })
+    return missing.length === 0
+      ? HttpServerResponse.text("ready\n")
+      : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 })
+  }),
+)
+
+export const layer = Layer.mergeAll(alive, ready, PrometheusMetrics.layerHttp({ path: "/metrics" }))
