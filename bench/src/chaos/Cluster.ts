@@ -1,0 +1,117 @@
+/** Gateways and pipelines of a cluster, each a process of its own, on a real Kafka and Redis. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { closeSync, openSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { setTimeout as sleep } from "node:timers/promises"
+
+export type Role = "gateway" | "pipeline"
+
+const programs: Readonly<Record<Role, string>> = {
+  gateway: fileURLToPath(new URL("../../../packages/gateway/src/main.ts", import.meta.url)),
+  pipeline: fileURLToPath(new URL("../../../packages/pipeline/src/main.ts", import.meta.url)),
+}
+
+const ready_within_ms = 30_000
+
+export interface NodeOptions {
+  readonly role: Role
+  readonly port: number
+  /** Its settings beside the port. */
+  readonly environment: Readonly<Record<string, string>>
+  /** Where it logs and runs. */
+  readonly directory: string
+  /** Called when its process group has changed. */
+  readonly onChange: () => void
+}
+
+/** A place in the cluster: one process after the other at the same port. */
+export class ClusterNode {
+  readonly name: string
+  readonly port: number
+  readonly #options: NodeOptions
+  #child: ChildProcess | undefined
+  #isWanted = false
+
+  constructor(options: NodeOptions) {
+    this.#options = options
+    this.name = `${options.role} at ${options.port}`
+    this.port = options.port
+  }
+
+  get group(): number | undefined {
+    const child = this.#child
+    return child !== undefined && child.exitCode === null && child.signalCode === null ? child.pid : undefined
+  }
+
+  /** Why it ended, if it did so by itself. */
+  get failure(): string | undefined {
+    if (!this.#isWanted || this.group !== undefined) return undefined
+    return `${this.name} ended by itself. The end of its log:\n${this.logTail()}`
+  }
+
+  /** Starts it, and waits until it is ready. */
+  async start(): Promise<void> {
+    const { directory, environment, onChange, port, role } = this.#options
+    const log = openSync(this.#log, "a")
+    const child = spawn(process.execPath, [programs[role]], {
+      cwd: directory,
+      detached: true,
+      stdio: ["ignore", log, log],
+      env: { ...withoutSettings(process.env), ...environment, [portSetting[role]]: String(port) },
+    })
+    closeSync(log)
+    child.once("exit", onChange)
+    this.#child = child
+    this.#isWanted = true
+    onChange()
+    const deadline = Date.now() + ready_within_ms
+    while (!(await this.#isReady())) {
+      if (this.failure !== undefined) throw new Error(this.failure)
+      if (Date.now() > deadline) throw new Error(`${this.name} is not ready in time:\n${this.logTail()}`)
+      await sleep(50)
+    }
+  }
+
+  /** SIGKILL, as a crash would; SIGTERM, as an operator does. Waits for the end. */
+  async end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    this.#isWanted = false
+    const child = this.#child
+    if (child === undefined || this.group === undefined) return
+    const ended = once(child, "exit")
+    child.kill(signal)
+    await ended
+  }
+
+  async get(path: string): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, { signal: AbortSignal.timeout(5_000) })
+    return response.text()
+  }
+
+  logTail(): string {
+    return readFileSync(this.#log, "utf8").trimEnd().split("\n").slice(-15).join("\n")
+  }
+
+  get #log(): string {
+    return join(this.#options.directory, `${this.#options.role}-${this.port}.log`)
+  }
+
+  async #isReady(): Promise<boolean> {
+    try {
+      return (await this.get("/readyz")) === "ready\n"
+    } catch {
+      // It does not listen yet.
+      return false
+    }
+  }
+}
+
+const portSetting: Readonly<Record<Role, string>> = {
+  gateway: "NIMBUS_HTTP_PORT",
+  pipeline: "NIMBUS_PIPELINE_HTTP_PORT",
+}
+
+/** Whoever runs this must not choose the settings of what it runs. */
+const withoutSettings = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("NIMBUS_")))

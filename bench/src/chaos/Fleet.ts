@@ -1,0 +1,177 @@
+/** All clients, spread over load processes: told what to do, and watched. */
+import { type ChildProcess, fork } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { type Breaches, sum } from "./Ledger.ts"
+
+interface Placed {
+  readonly clientId: string
+  readonly url: string
+}
+
+/** Obeyed one after the other, each told to be done. */
+export type ToClients =
+  | {
+      readonly order: "begin"
+      readonly clients: ReadonlyArray<Placed>
+      readonly directory: string
+      readonly rate: number
+    }
+  | { readonly order: "move"; readonly clients: ReadonlyArray<{ readonly index: number; readonly url: string }> }
+  | { readonly order: "mark" | "finish" | "judge" | "leave" }
+
+export interface Progress {
+  readonly live: number
+  /** Clients that were shown the answer to an event sent after the last mark. */
+  readonly answered: number
+  readonly accepted: number
+  readonly shown: number
+  readonly failures: ReadonlyArray<string>
+}
+
+export type FromClients =
+  | ({ readonly about: "progress" } & Progress)
+  | { readonly about: "done"; readonly number: number }
+  | { readonly about: "verdict"; readonly breaches: Breaches }
+
+const program = fileURLToPath(new URL("clients.ts", import.meta.url))
+
+/** One load process, seen from its parent. */
+class Squad {
+  readonly child: ChildProcess
+  progress: Progress = { live: 0, answered: 0, accepted: 0, shown: 0, failures: [] }
+  verdict: Breaches | undefined
+  ending: string | undefined
+  readonly #waiting = new Map<number, () => void>()
+  #number = 0
+
+  constructor(onProgress: () => void) {
+    this.child = fork(program, { detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] })
+    this.child.on("message", (message: FromClients) => {
+      if (message.about === "verdict") this.verdict = message.breaches
+      else if (message.about === "done") this.#waiting.get(message.number)?.()
+      else {
+        this.progress = message
+        onProgress()
+      }
+    })
+    this.child.once("exit", (code, signal) => {
+      this.ending = `a load process ended with ${signal ?? code}`
+      onProgress()
+      for (const resolve of this.#waiting.values()) resolve()
+    })
+  }
+
+  obey(order: ToClients): Promise<void> {
+    const number = this.#number++
+    return new Promise((resolve) => {
+      this.#waiting.set(number, () => {
+        this.#waiting.delete(number)
+        resolve()
+      })
+      if (this.child.connected) this.child.send({ number, order })
+      else resolve()
+    })
+  }
+}
+
+export interface FleetOptions {
+  readonly clients: number
+  readonly processes: number
+  /** For the clients' memories. */
+  readonly directory: string
+  /** Events per second of each client. */
+  readonly rate: number
+}
+
+export class Fleet {
+  readonly size: number
+  readonly #options: FleetOptions
+  readonly #squads: ReadonlyArray<Squad>
+  readonly #watchers = new Set<(progress: Progress) => void>()
+
+  constructor(options: FleetOptions) {
+    this.size = options.clients
+    this.#options = options
+    this.#squads = Array.from(
+      { length: options.processes },
+      () =>
+        new Squad(() => {
+          for (const watcher of this.#watchers) watcher(this.progress)
+        }),
+    )
+  }
+
+  get groups(): ReadonlyArray<number> {
+    return this.#squads.flatMap(({ child }) => child.pid ?? [])
+  }
+
+  get progress(): Progress {
+    const all = this.#squads.map(({ progress }) => progress)
+    const total = (of: (progress: Progress) => number) => all.reduce((sum, progress) => sum + of(progress), 0)
+    return {
+      live: total(({ live }) => live),
+      answered: total(({ answered }) => answered),
+      accepted: total(({ accepted }) => accepted),
+      shown: total(({ shown }) => shown),
+      failures: [...all.flatMap(({ failures }) => failures), ...this.#squads.flatMap(({ ending }) => ending ?? [])],
+    }
+  }
+
+  get isWell(): boolean {
+    const { answered, live } = this.progress
+    return live === this.size && answered === this.size
+  }
+
+  /** Calls back at each change, until what it answers is called. */
+  watch(watcher: (progress: Progress) => void): () => void {
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
+  }
+
+  /** Begins to send and to receive; `place` says at which gateway a client is. */
+  async begin(place: (client: number) => string): Promise<void> {
+    const { directory, rate } = this.#options
+    await this.#all((squad) => ({
+      order: "begin",
+      directory,
+      rate,
+      clients: this.#of(squad).map((client) => ({ clientId: `chaos-${client}`, url: place(client) })),
+    }))
+  }
+
+  /** These clients end their lives and begin the next elsewhere. */
+  async move(to: ReadonlyMap<number, string>): Promise<void> {
+    await this.#all((squad) => ({
+      order: "move",
+      clients: this.#of(squad).flatMap((client, index) => {
+        const url = to.get(client)
+        return url === undefined ? [] : [{ index, url }]
+      }),
+    }))
+  }
+
+  async mark(): Promise<void> {
+    await this.#all(() => ({ order: "mark" }))
+  }
+
+  async finish(): Promise<void> {
+    await this.#all(() => ({ order: "finish" }))
+  }
+
+  async judge(): Promise<Breaches> {
+    await this.#all(() => ({ order: "judge" }))
+    return sum(this.#squads.flatMap(({ verdict }) => verdict ?? []))
+  }
+
+  async leave(): Promise<void> {
+    await this.#all(() => ({ order: "leave" }))
+  }
+
+  async #all(order: (squad: number) => ToClients): Promise<void> {
+    await Promise.all(this.#squads.map((squad, i) => squad.obey(order(i))))
+  }
+
+  #of(squad: number): ReadonlyArray<number> {
+    return Array.from({ length: this.size }, (_, i) => i).filter((i) => i % this.#squads.length === squad)
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What one client sent and what it was shown, and what of that breaks the promise.
+ *
+ * A client sends the numbers 1, 2, 3, … to be squared, the next once those before are accepted, and is shown the
+ * squares. So whatever was killed meanwhile, it must have been shown exactly 1 to n, where n counts what was accepted.
+ */
+
+/** One client's own record, which no fault touches. */
+export interface Ledger {
+  /** Numbers 1 to this were accepted. */
+  accepted: number
+  /** The numbers whose squares were shown, in the order in which they were; NaN for anything that is no square. */
+  readonly shown: Array<number>
+  /** Of each answer that was shown. */
+  readonly seqs: Array<number>
+}
+
+export interface Breaches {
+  /** Accepted, and no answer shown. */
+  readonly lost: number
+  /** Answers shown again. */
+  readonly repeated: number
+  /** Answers shown after one of a higher number or seq. */
+  readonly outOfOrder: number
+  /** Shown, and never sent: errors, notices of loss, anything else. */
+  readonly foreign: number
+}
+
+export const none: Breaches = { lost: 0, repeated: 0, outOfOrder: 0, foreign: 0 }
+
+export const breachesOf = ({ accepted, seqs, shown }: Ledger): Breaches => {
+  const seen = new Set<number>()
+  let [repeated, outOfOrder, foreign, highest] = [0, 0, 0, 0]
+  let highestSeq = -1
+  for (const [i, number] of shown.entries()) {
+    const seq = seqs[i] ?? Number.NaN
+    if (!(number >= 1 && number <= accepted)) foreign++
+    else if (seen.has(number)) repeated++
+    else if (number < highest || !(seq > highestSeq)) outOfOrder++
+    seen.add(number)
+    highest = Math.max(highest, number)
+    highestSeq = Math.max(highestSeq, seq)
+  }
+  let lost = 0
+  for (let number = 1; number <= accepted; number++) if (!seen.has(number)) lost++
+  return { lost, repeated, outOfOrder, foreign }
+}
+
+export const sum = (all: ReadonlyArray<Breaches>): Breaches => ({
+  lost: total(all.map(({ lost }) => lost)),
+  repeated: total(all.map(({ repeated }) => repeated)),
+  outOfOrder: total(all.map(({ outOfOrder }) => outOfOrder)),
+  foreign: total(all.map(({ foreign }) => foreign)),
+})
+
+const total = (numbers: ReadonlyArray<number>): number => numbers.reduce((sum, number) => sum + number, 0)

@@ -1,0 +1,127 @@
+/**
+ * One client by the SDK, with its memory in a file, in lives that follow each other: a life ends when the client moves
+ * to another gateway, and the next knows only what the file says.
+ */
+import { connect, type Connected, isLost } from "@nimbus/client"
+import { layerFile } from "@nimbus/client/node"
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Ledger } from "./Ledger.ts"
+
+export interface MemberOptions {
+  readonly clientId: string
+  /** Where the memory's file is. */
+  readonly directory: string
+  /** Events per second, about. */
+  readonly rate: number
+}
+
+/** Coming back must not take longer than what is measured. */
+const limits = { reconnect_min_ms: 50, reconnect_max_ms: 1_000 }
+
+/** Events are sent in batches of one to this. */
+const batch = 3
+
+export class Member {
+  readonly ledger: Ledger = { accepted: 0, shown: [], seqs: [] }
+  isLive = false
+  /** What stopped it, which nothing should. */
+  failure: string | undefined
+  readonly #options: MemberOptions
+  #client: Connected | undefined
+  #sending: Promise<void> = Promise.resolve()
+  #isSending = true
+  /** The highest number handed to the SDK so far. */
+  #sent = 0
+  #mark = 0
+
+  constructor(options: MemberOptions) {
+    this.#options = options
+  }
+
+  /** Ends this life and begins the next at that gateway. */
+  async live(url: string): Promise<void> {
+    await this.#client?.close()
+    await this.#sending
+    this.isLive = false
+    const client = await connect({
+      url,
+      clientId: this.#options.clientId,
+      limits,
+      memory: layerFile(this.#options.directory),
+      onResult: ({ data, seq }) => this.#show(rootOf(data), seq),
+      onLost: (lost) => this.#show(Number.NaN, isLost(lost) ? (lost.upTo ?? Number.NaN) : Number.NaN),
+      onStatus: (status) => {
+        this.isLive = status === "LIVE"
+      },
+    })
+    this.#client = client
+    client.closed.catch((error: unknown) => this.#fail(error))
+    this.#sending = this.#send(client)
+  }
+
+  /** From now on `isAnswered` asks for the answer to an event that is sent later than now. */
+  mark(): void {
+    this.#mark = this.#sent + 1
+  }
+
+  get isAnswered(): boolean {
+    return (this.ledger.shown.at(-1) ?? 0) >= this.#mark
+  }
+
+  /** Sends no more; what was begun is accepted. A last event follows: what comes before its answer is all there is. */
+  async finish(): Promise<void> {
+    this.#isSending = false
+    await this.#sending
+    this.mark()
+    if (this.#client !== undefined) await this.#sendNext(this.#client, 1)
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.close()
+  }
+
+  /** What a life that has ended left unaccepted, the next sends again under the same ids. */
+  async #send(client: Connected): Promise<void> {
+    while (this.#isSending && this.failure === undefined) {
+      const count = 1 + Math.floor(Math.random() * batch)
+      if (!(await this.#sendNext(client, count))) return
+      await sleep((1000 * count * (0.5 + Math.random())) / this.#options.rate)
+    }
+  }
+
+  /** `false`: this life is over. */
+  async #sendNext(client: Connected, count: number): Promise<boolean> {
+    const first = this.ledger.accepted + 1
+    const events = Array.from({ length: count }, (_, i) => ({
+      id: `n${first + i}`,
+      name: "sq",
+      data: { number: first + i },
+    }))
+    this.#sent = Math.max(this.#sent, first + count - 1)
+    try {
+      await client.sendAll(events)
+    } catch (error) {
+      if (codeOf(error) !== "CLIENT_CLOSED") this.#fail(error)
+      return false
+    }
+    this.ledger.accepted += count
+    return true
+  }
+
+  #show(number: number, seq: number): void {
+    this.ledger.shown.push(number)
+    this.ledger.seqs.push(seq)
+  }
+
+  #fail(error: unknown): void {
+    this.failure ??= `${this.#options.clientId} stopped: ${error instanceof Error ? error.message : String(error)} (${codeOf(error)})`
+  }
+}
+
+const codeOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "code" in error ? String(error.code) : "no code"
+
+const rootOf = (data: unknown): number =>
+  typeof data === "object" && data !== null && "result" in data && typeof data.result === "number"
+    ? Math.sqrt(data.result)
+    : Number.NaN
