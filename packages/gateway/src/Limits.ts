@@ -22,7 +22,7 @@ export interface GatewayLimits {
   readonly events_per_second: number
   /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
   readonly idle_timeout_ms: number
-  /** How long a peer has to answer a close. */
+  /** How long a peer has to answer a close, and an HTTP request to end when the gateway leaves. */
   readonly close_ms: number
   /** Events accepted from sockets and not yet in the log, per partition. */
   readonly intake_bytes: number

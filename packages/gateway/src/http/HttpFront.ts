@@ -5,6 +5,7 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Config, Effect, Layer } from "effect"
+import { Limits } from "../Limits.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
 
 export interface HttpOptions {
@@ -18,7 +19,10 @@ export const httpConfig = Config.all({
   port: Config.Port("NIMBUS_HTTP_PORT").pipe(Config.withDefault(3000)),
 })
 
-export const layerWith = ({ host, port }: HttpOptions) =>
+export const layerWith = (options: HttpOptions) =>
+  cutLast.pipe(Layer.provideMerge(listening(options)), Layer.provideMerge(UpgradeServer.layer))
+
+const listening = ({ host, port }: HttpOptions) =>
   Layer.unwrap(
     Effect.map(UpgradeServer, ({ server }) =>
       NodeHttpServer.layer(() => server, {
@@ -28,7 +32,21 @@ export const layerWith = ({ host, port }: HttpOptions) =>
         disablePreemptiveShutdown: true,
       }),
     ),
-  ).pipe(Layer.provideMerge(UpgradeServer.layer))
+  )
+
+/**
+ * On the way down, requests under way have `close_ms` to end. Whoever has not asked by then, a connection opened in
+ * advance or a request half sent, would hold up the port until it gives up by itself.
+ */
+const cutLast = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { server } = yield* UpgradeServer
+    const { close_ms } = yield* Limits
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => void setTimeout(() => server.closeAllConnections(), close_ms).unref()),
+    )
+  }),
+)
 
 /** From `NIMBUS_HOST` and `NIMBUS_HTTP_PORT`. */
 export const layer = Layer.unwrap(Effect.map(httpConfig, layerWith))
