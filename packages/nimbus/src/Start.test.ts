@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs"
+import { createConnection } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Client, Memory } from "@nimbus/client"
@@ -116,6 +117,43 @@ describe("nimbus start", () => {
         yield* isLive(client)
         assert.deepStrictEqual(shown, oneTo(1_000))
       }).pipe(Effect.provide(Memory.layerMemory, { local: true })),
+  )
+
+  it.live("cuts a drain short at its timeout, and says so with code 1", () =>
+    Effect.gen(function* () {
+      const { cwd, env, port } = yield* place
+      const server = yield* startServer({ cwd, env: { ...env, NIMBUS_SHUTDOWN_TIMEOUT_SEC: "1" } })
+      yield* connectAndFallSilent(port)
+      yield* server.kill("SIGTERM")
+      assert.deepStrictEqual(yield* server.ended, { code: 1, signal: null })
+      assert.match(
+        server.stderr(),
+        /^nimbus: SIGTERM, leaving.*\nnimbus: the drain took longer than 1 s and was cut short\n$/,
+      )
+    }),
+  )
+})
+
+/** A client with a session, which then does not even answer a close. */
+const connectAndFallSilent = Effect.fnUntraced(function* (port: number) {
+  const socket = yield* Effect.acquireRelease(
+    Effect.sync(() => createConnection(port, "127.0.0.1")),
+    (socket) => Effect.sync(() => socket.destroy()),
+  )
+  const request = [
+    "GET /v1/stream?clientId=silent HTTP/1.1",
+    "Host: localhost",
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+  ]
+  socket.write(`${request.join("\r\n")}\r\n\r\n`)
+  let heard = ""
+  socket.on("data", (data) => (heard += data.toString("latin1")))
+  yield* eventually(
+    "it is welcome",
+    Effect.sync(() => heard.includes(`"welcome"`)),
   )
 })
 
