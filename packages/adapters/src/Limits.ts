@@ -121,8 +121,10 @@ export const postgresLimits = {
   connections: 8,
   /** Until a new connection must be there. */
   connect_timeout_ms: 5_000,
-  /** Clients whose acks are written in one transaction. */
+  /** Clients whose acks are written, or whose age is looked at, in one transaction. */
   step_clients: 1_000,
+  /** Records of a mailbox looked at in one go where its oldest are removed. */
+  remove_records: 1_000,
 }
 
 /** The log on Kafka. */

@@ -13,13 +13,11 @@ import {
   Mailbox,
   type MailboxLimits,
   mailboxLimits,
-  type MailboxRecord,
   type MailboxStats,
   MailboxUnavailable,
   type Page,
   type PageLimit,
   partitionOf,
-  type Put,
   type PutOutcome,
   seqUnsafe,
   start,
@@ -28,6 +26,7 @@ import {
 import { Effect, Layer } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
 import { type RedisMailboxLimits, redisMailboxLimits } from "../Limits.ts"
+import { byClient, highestAcks, highestOf, later } from "../MailboxInput.ts"
 import { RedisConnection } from "./Connection.ts"
 import { forEachAbove, pack } from "./MailboxBlock.ts"
 import {
@@ -122,10 +121,10 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
       Effect.suspend(() => {
         const clients = byClient(put.records)
         const keys = [offset(partition), ages(partition)]
-        const args: Array<Argument> = [put.expected ?? "", put.next, put.hole ?? "", highestOf(put), ...binding()]
+        const args: Array<Argument> = [put.expected ?? "", put.next, put.hole ?? "", highestOf(put.records), ...binding()]
         args.push(limits.mailbox_results, limits.mailbox_bytes, storage.merge_bytes, storage.block_bytes)
         for (const [clientId, records] of clients) {
-          const blocks = pack(inOrder(records), storage.block_bytes)
+          const blocks = pack(records, storage.block_bytes)
           keys.push(box(partition, clientId))
           args.push(clientId, blocks.length)
           for (const block of blocks) args.push(block)
@@ -207,45 +206,6 @@ const mismatchOf = (
   if (reason === "incarnation") return mismatch(reason, stored, incarnation)
   if (reason === "partitions") return mismatch(reason, stored, `${partitions}`)
   return mismatch("beyond-end", `seq ${stored} of partition ${partition}`, `end ${end}`)
-}
-
-const later = (a: Cursor, b: Cursor): Cursor => (a > b ? a : b)
-
-const highestOf = ({ records }: Put): Cursor => records.reduce((highest, { seq }) => later(highest, seq), start)
-
-const byClient = (records: ReadonlyArray<MailboxRecord>): ReadonlyMap<ClientId, ReadonlyArray<MailboxRecord>> => {
-  const clients = new Map<ClientId, Array<MailboxRecord>>()
-  for (const record of records) {
-    const found = clients.get(record.clientId)
-    if (found === undefined) clients.set(record.clientId, [record])
-    else found.push(record)
-  }
-  return clients
-}
-
-/** In order of seq, and of each seq the first that came. */
-const inOrder = (records: ReadonlyArray<MailboxRecord>): ReadonlyArray<MailboxRecord> => {
-  let last = start
-  for (const { seq } of records) {
-    if (seq <= last) {
-      const sorted = records.toSorted((a, b) => a.seq - b.seq)
-      return sorted.filter((record, i) => sorted[i - 1]?.seq !== record.seq)
-    }
-    last = seq
-  }
-  return records
-}
-
-interface Ack {
-  readonly clientId: ClientId
-  readonly seq: Cursor
-}
-
-/** One for each client. */
-const highestAcks = (acks: ReadonlyArray<Ack>): ReadonlyArray<Ack> => {
-  const highest = new Map<ClientId, Ack>()
-  for (const ack of acks) if (ack.seq > (highest.get(ack.clientId)?.seq ?? start)) highest.set(ack.clientId, ack)
-  return [...highest.values()]
 }
 
 interface Step {

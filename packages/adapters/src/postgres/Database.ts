@@ -1,0 +1,96 @@
+/**
+ * A pool of connections to PostgreSQL, for as long as the scope lives, and the tables of the mailboxes, which are made
+ * when they are not there yet.
+ *
+ * A commit does not wait for the disk (`synchronous_commit = off`): what PostgreSQL loses in a crash is the last fraction
+ * of a second of all tables together, offsets included, and a store that rolls back as a whole loses nothing of ours:
+ * the dlq has it.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { Reactivity } from "effect/reactivity"
+import type { SqlError } from "effect/sql/SqlError"
+import { PostgresRefused, PostgresUnavailable } from "../Errors.ts"
+import { postgresLimits } from "../Limits.ts"
+import { untilReachable } from "../Reachable.ts"
+import { config, type PostgresSettings, where } from "./Settings.ts"
+
+export class PostgresDatabase extends Context.Service<PostgresDatabase, PgClient.PgClient>()(
+  "@nimbus/adapters/postgres/PostgresDatabase",
+) {
+  static readonly layerWith = (settings: PostgresSettings) =>
+    Layer.effect(PostgresDatabase, make(settings)).pipe(Layer.provide(Reactivity.layer))
+  /** As `NIMBUS_POSTGRES_URL` and its like say. */
+  static readonly layer = Layer.unwrap(Effect.map(config, (settings) => PostgresDatabase.layerWith(settings)))
+}
+
+const make = Effect.fn("PostgresDatabase.make")(function* (
+  settings: PostgresSettings,
+): Effect.fn.Return<PgClient.PgClient, PostgresRefused | PostgresUnavailable, Scope.Scope | Reactivity.Reactivity> {
+  const { schema, url } = settings
+  const failure = failureOf(settings)
+  const sql = yield* PgClient.make({
+    url,
+    applicationName: "nimbus",
+    maxConnections: postgresLimits.connections,
+    connectTimeout: postgresLimits.connect_timeout_ms,
+    startupParameters: { search_path: schema, synchronous_commit: "off" },
+  }).pipe(Effect.mapError(failure))
+  yield* untilReachable(
+    `PostgreSQL at ${where(settings)}`,
+    Effect.mapError(migrate(sql, schema), failure),
+    ({ _tag }) => _tag === "PostgresUnavailable",
+  )
+  return sql
+})
+
+const failureOf =
+  (settings: PostgresSettings) =>
+  (cause: SqlError): PostgresRefused | PostgresUnavailable =>
+    isRefusal(cause)
+      ? new PostgresRefused({ address: where(settings), reason: cause.message })
+      : new PostgresUnavailable({ cause })
+
+/** What waiting does not help against: who we are, what we may, and a database that is not there. */
+const isRefusal = ({ reason }: SqlError): boolean =>
+  reason._tag === "AuthenticationError" ||
+  reason._tag === "AuthorizationError" ||
+  (reason.cause instanceof Error && "code" in reason.cause && reason.cause.code === "3D000")
+
+/** Whatever several processes do at once is done once. */
+const migrate = (sql: PgClient.PgClient, schema: string) =>
+  sql.withTransaction(
+    Effect.gen(function* () {
+      yield* sql`SELECT pg_advisory_xact_lock(hashtext(${`nimbus:${schema}`}))`
+      yield* sql`CREATE SCHEMA IF NOT EXISTS ${sql(schema)}`
+      yield* sql`
+        CREATE TABLE IF NOT EXISTS mailbox_partitions (
+          partition int PRIMARY KEY,
+          incarnation text NOT NULL,
+          partitions int NOT NULL,
+          next_offset bigint,
+          hole bigint NOT NULL DEFAULT -1,
+          highest bigint NOT NULL DEFAULT -1
+        )`
+      yield* sql`
+        CREATE TABLE IF NOT EXISTS mailbox_clients (
+          client_id text COLLATE "C" PRIMARY KEY,
+          acked bigint NOT NULL DEFAULT -1,
+          floor bigint NOT NULL DEFAULT -1,
+          last bigint NOT NULL DEFAULT -1,
+          results bigint NOT NULL DEFAULT 0,
+          bytes bigint NOT NULL DEFAULT 0
+        ) WITH (fillfactor = 70)`
+      yield* sql`
+        CREATE TABLE IF NOT EXISTS mailbox_records (
+          client_id text COLLATE "C",
+          seq bigint,
+          timestamp bigint NOT NULL,
+          value bytea STORAGE EXTERNAL NOT NULL,
+          headers text,
+          PRIMARY KEY (client_id, seq)
+        )`
+      // Records come about in the order of time, so that this small index finds the old ones.
+      yield* sql`CREATE INDEX IF NOT EXISTS mailbox_records_timestamp ON mailbox_records USING brin (timestamp)`
+    }),
+  )

@@ -1,0 +1,439 @@
+/**
+ * The mailboxes in PostgreSQL, for backlogs too large for memory.
+ *
+ * | table | one row a | columns |
+ * | --- | --- | --- |
+ * | mailbox_partitions | partition | the log it is bound to, the next offset, hole, and the highest seq put or acknowledged |
+ * | mailbox_clients | client | acked, floor, last: the highest seq ever put; results and bytes: what its records come to |
+ * | mailbox_records | record | seq, timestamp, value, headers as JSON; all of them above acked and floor |
+ *
+ * 1. What changes mailboxes is one transaction, which first takes the rows of its partitions, in their order. So what
+ *    changes one partition comes one after the other, and nothing waits in a circle.
+ * 2. A partition's row is made where it is missing: a store that was emptied is bound again by the first put or ack.
+ * 3. A page is one statement, and sees one moment.
+ */
+import type { PgClient } from "@effect/sql-pg"
+import { PgTypes } from "@effect/sql-pg"
+import {
+  ClientId,
+  type Cursor,
+  type Headers,
+  type Incarnation,
+  type Item,
+  Mailbox,
+  type MailboxLimits,
+  mailboxLimits,
+  type MailboxRecord,
+  MailboxUnavailable,
+  type PageLimit,
+  partitionOf,
+  type Put,
+  type PutOutcome,
+  seqUnsafe,
+  start,
+  StoreMismatch,
+} from "@nimbus/domain"
+import { Effect, Layer, Result, Schema } from "effect"
+import type { SqlError } from "effect/sql/SqlError"
+import { postgresLimits } from "../Limits.ts"
+import { byClient, highestAcks, highestOf, later } from "../MailboxInput.ts"
+import { PostgresDatabase } from "./Database.ts"
+
+export interface MailboxOptions {
+  readonly limits?: MailboxLimits
+}
+
+export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, never, PostgresDatabase> =>
+  Layer.effect(Mailbox, make(options))
+
+export const layer = Layer.suspend(() => layerWith({}))
+
+interface Log {
+  readonly incarnation: Incarnation
+  readonly partitions: number
+}
+
+const make = Effect.fnUntraced(function* ({ limits = mailboxLimits }: MailboxOptions) {
+  const sql = yield* PostgresDatabase
+  let bound: Log | undefined
+
+  const log = (): Log => {
+    if (bound === undefined) throw new Error("Mailbox.claim must come before anything else")
+    return bound
+  }
+  const partitionFor = (clientId: ClientId) => partitionOf(clientId, log().partitions)
+
+  return Mailbox.of({
+    claim: Effect.fn("Mailbox.claim")(function* (found) {
+      // A mismatch takes back the rows that were made.
+      yield* sql
+        .withTransaction(claim(sql, found))
+        .pipe(
+          Effect.catchTag("SqlError", (cause) => Effect.fail(new MailboxUnavailable({ operation: "claim", cause }))),
+        )
+      bound = found
+    }),
+    offset: (partition) =>
+      sql<{ next: number | null }>`
+        SELECT next_offset::float8 AS next FROM mailbox_partitions WHERE partition = ${partition}`.pipe(
+        Effect.map(([row]) => row?.next ?? undefined),
+        unavailable("offset"),
+      ),
+    put: (partition, put) =>
+      Effect.suspend(() => sql.withTransaction(writePut(sql, log(), limits, partition, put))).pipe(unavailable("put")),
+    page: (clientId, after, limit) =>
+      Effect.suspend(() => readPage(sql, partitionFor(clientId), clientId, after, limit)).pipe(unavailable("page")),
+    ack: (acks) =>
+      Effect.suspend(() => {
+        const all = highestAcks(acks)
+        return Effect.forEach(
+          Array.from({ length: Math.ceil(all.length / postgresLimits.step_clients) }, (_, i) =>
+            all.slice(i * postgresLimits.step_clients, (i + 1) * postgresLimits.step_clients),
+          ),
+          (some) => sql.withTransaction(writeAcks(sql, log(), some)),
+          { discard: true },
+        )
+      }).pipe(unavailable("ack")),
+    waiting: (asked) => Effect.suspend(() => readWaiting(sql, asked, partitionFor)).pipe(unavailable("waiting")),
+    expire: (now_ms) =>
+      Effect.suspend(() => writeExpiry(sql, log(), now_ms - limits.mailbox_age_ms)).pipe(unavailable("expire")),
+    stats: (clientId) =>
+      sql<Row>`
+        SELECT acked::float8, floor::float8, results::float8, bytes::float8
+        FROM mailbox_clients WHERE client_id = ${clientId}`.pipe(
+        Effect.map(([row]) => ({
+          results: row?.results ?? 0,
+          bytes: row?.bytes ?? 0,
+          acked: toCursor(row?.acked),
+          floor: toCursor(row?.floor),
+        })),
+        unavailable("stats"),
+      ),
+  })
+})
+
+interface Row {
+  readonly acked: number
+  readonly floor: number
+  readonly results: number
+  readonly bytes: number
+}
+
+const unavailable =
+  (operation: string) =>
+  <A>(effect: Effect.Effect<A, SqlError>) =>
+    Effect.mapError(effect, (cause) => new MailboxUnavailable({ operation, cause }))
+
+const toCursor = (n: number | null = -1): Cursor => (n === null || n < 0 ? start : seqUnsafe(n))
+
+const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+
+const texts = (values: ReadonlyArray<string | null>) => array(values, PgTypes.OID.text)
+const numbers = (values: ReadonlyArray<number>) => array(values, PgTypes.OID.float8)
+const binaries = (values: ReadonlyArray<Uint8Array>) => array(values, PgTypes.OID.bytea)
+const array = (values: ReadonlyArray<unknown>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
+
+interface Partition {
+  readonly partition: number
+  readonly incarnation: string
+  readonly partitions: number
+  readonly next: number | null
+  readonly highest: number
+}
+
+/** Takes the rows of these partitions until the transaction ends, and makes those that are not there. */
+const take = (sql: PgClient.PgClient, { incarnation, partitions }: Log, taken: ReadonlyArray<number>) => sql<Partition>`
+  INSERT INTO mailbox_partitions AS p (partition, incarnation, partitions)
+  SELECT partition, ${incarnation}, ${partitions} FROM unnest(${numbers(taken)}) AS partition ORDER BY partition
+  ON CONFLICT (partition) DO UPDATE SET partition = p.partition
+  RETURNING partition, incarnation, partitions, next_offset::float8 AS next, highest::float8`
+
+const claim = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  found: Log & { readonly ends: ReadonlyArray<number> },
+) {
+  const mismatch = (reason: StoreMismatch["reason"], stored: string, other: string) =>
+    new StoreMismatch({ reason, stored, found: other, incarnation: found.incarnation })
+  for (const { highest, incarnation, partition, partitions } of yield* take(sql, found, upTo(found.partitions))) {
+    const end = found.ends[partition] ?? 0
+    if (incarnation !== found.incarnation) return yield* mismatch("incarnation", incarnation, found.incarnation)
+    if (partitions !== found.partitions) return yield* mismatch("partitions", `${partitions}`, `${found.partitions}`)
+    if (highest >= end) {
+      return yield* mismatch("beyond-end", `seq ${highest} of partition ${partition}`, `end ${end}`)
+    }
+  }
+})
+
+const writePut = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  log: Log,
+  limits: MailboxLimits,
+  partition: number,
+  { expected, hole, next, records }: Put,
+) {
+  const [row] = yield* take(sql, log, [partition])
+  const stored = row?.next ?? undefined
+  if (stored !== expected) return { _tag: "Differs", stored } satisfies PutOutcome
+  const { mailbox_bytes, mailbox_results } = limits
+  const full = yield* insert(sql, [...byClient(records).values()].flat(), limits)
+  yield* removeOldest(sql, full, (rest) => rest.results > mailbox_results || rest.bytes > mailbox_bytes)
+  yield* sql`
+    UPDATE mailbox_partitions
+    SET next_offset = ${next}, hole = greatest(hole, ${hole ?? start}), highest = greatest(highest, ${highestOf(records)})
+    WHERE partition = ${partition}`
+  return { _tag: "Stored" } satisfies PutOutcome
+})
+
+/** What a mailbox has: the count and bytes of its records. */
+interface Size {
+  readonly client_id: string
+  readonly results: number
+  readonly bytes: number
+}
+
+/** Puts those that are above acked and floor and not there yet; answers the mailboxes that have too much now. */
+const insert = (sql: PgClient.PgClient, records: ReadonlyArray<MailboxRecord>, limits: MailboxLimits) =>
+  records.length === 0
+    ? Effect.succeed([])
+    : sql<Size>`
+        WITH given AS (
+          SELECT client_id, seq::bigint, timestamp::bigint, value, headers
+          FROM unnest(
+            ${texts(records.map(({ clientId }) => clientId))},
+            ${numbers(records.map(({ seq }) => seq))},
+            ${numbers(records.map(({ timestamp }) => timestamp))},
+            ${binaries(records.map(({ value }) => value))},
+            ${texts(records.map(({ headers }) => (headers === undefined ? null : JSON.stringify(headers))))}
+          ) AS g (client_id, seq, timestamp, value, headers)
+        ), inserted AS (
+          INSERT INTO mailbox_records (client_id, seq, timestamp, value, headers)
+          SELECT g.* FROM given g LEFT JOIN mailbox_clients c USING (client_id)
+          WHERE c.client_id IS NULL OR g.seq > greatest(c.acked, c.floor)
+          ON CONFLICT DO NOTHING
+          RETURNING client_id, seq, octet_length(value) AS bytes
+        ), counted AS (
+          INSERT INTO mailbox_clients AS c (client_id, last, results, bytes)
+          SELECT client_id, max(seq), count(*), sum(bytes) FROM inserted GROUP BY client_id
+          ON CONFLICT (client_id) DO UPDATE SET
+            last = greatest(c.last, excluded.last),
+            results = c.results + excluded.results,
+            bytes = c.bytes + excluded.bytes
+          RETURNING client_id, results, bytes
+        )
+        SELECT client_id, results::float8, bytes::float8 FROM counted
+        WHERE results > ${PgTypes.float8(limits.mailbox_results)} OR bytes > ${PgTypes.float8(limits.mailbox_bytes)}`
+
+/** What would be left of a mailbox, and when the oldest of that is from. */
+interface Rest {
+  readonly results: number
+  readonly bytes: number
+  readonly oldest_ms: number
+}
+
+interface OldRecord {
+  readonly client_id: string
+  readonly seq: number
+  readonly timestamp: number
+  readonly bytes: number
+}
+
+/**
+ * Removes records from the beginning of these mailboxes while what is left is too much, and raises their floor; answers
+ * how many went. Looks at some of each at a time, and removes what it has looked at before it goes on.
+ */
+const removeOldest = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  mailboxes: ReadonlyArray<Size>,
+  tooMuch: (rest: Rest) => boolean,
+) {
+  let removed = 0
+  let open = mailboxes
+  while (open.length > 0) {
+    const oldest = yield* sql<OldRecord>`
+      SELECT c.client_id, r.* FROM unnest(${texts(open.map(({ client_id }) => client_id))}) AS c (client_id)
+      CROSS JOIN LATERAL (
+        SELECT seq::float8, timestamp::float8, octet_length(value) AS bytes FROM mailbox_records
+        WHERE client_id = c.client_id ORDER BY mailbox_records.seq LIMIT ${postgresLimits.remove_records}
+      ) r`
+    const cuts = cut(open, oldest, tooMuch)
+    removed += cuts.reduce((sum, { results }) => sum + results, 0)
+    yield* writeCuts(sql, cuts)
+    open = cuts.flatMap(({ isOpen, rest }) => (isOpen ? [rest] : []))
+  }
+  return removed
+})
+
+/** What goes from a mailbox: `results` and `bytes` up to `floor`. Open: all that was looked at goes, and maybe more. */
+interface Cut extends Size {
+  readonly floor: number
+  readonly isOpen: boolean
+  readonly rest: Size
+}
+
+const cut = (
+  mailboxes: ReadonlyArray<Size>,
+  oldest: ReadonlyArray<OldRecord>,
+  tooMuch: (rest: Rest) => boolean,
+): ReadonlyArray<Cut> => {
+  const byClient = Map.groupBy(oldest, ({ client_id }) => client_id)
+  return mailboxes.flatMap(({ bytes, client_id, results }) => {
+    const records = byClient.get(client_id) ?? []
+    const rest = { client_id, results, bytes }
+    let count = 0
+    for (const record of records) {
+      if (!tooMuch({ ...rest, oldest_ms: record.timestamp })) break
+      rest.results--
+      rest.bytes -= record.bytes
+      count++
+    }
+    const last = records[count - 1]
+    if (last === undefined) return []
+    const isOpen = count === records.length && rest.results > 0
+    return [{ client_id, floor: last.seq, results: count, bytes: bytes - rest.bytes, isOpen, rest }]
+  })
+}
+
+const writeCuts = (sql: PgClient.PgClient, cuts: ReadonlyArray<Cut>) =>
+  cuts.length === 0
+    ? Effect.void
+    : sql`
+        WITH cuts AS (
+          SELECT * FROM unnest(
+            ${texts(cuts.map(({ client_id }) => client_id))},
+            ${numbers(cuts.map(({ floor }) => floor))},
+            ${numbers(cuts.map(({ results }) => results))},
+            ${numbers(cuts.map(({ bytes }) => bytes))}
+          ) AS g (client_id, floor, results, bytes)
+        ), gone AS (
+          DELETE FROM mailbox_records r USING cuts g WHERE r.client_id = g.client_id AND r.seq <= g.floor::bigint
+        )
+        UPDATE mailbox_clients c
+        SET floor = g.floor::bigint, results = c.results - g.results::bigint, bytes = c.bytes - g.bytes::bigint
+        FROM cuts g WHERE c.client_id = g.client_id`
+
+interface Ack {
+  readonly clientId: ClientId
+  readonly seq: Cursor
+}
+
+const writeAcks = Effect.fnUntraced(function* (sql: PgClient.PgClient, log: Log, acks: ReadonlyArray<Ack>) {
+  const highest = new Map<number, Cursor>()
+  for (const { clientId, seq } of acks) {
+    const partition = partitionOf(clientId, log.partitions)
+    highest.set(partition, later(seq, highest.get(partition) ?? start))
+  }
+  const given = [texts(acks.map(({ clientId }) => clientId)), numbers(acks.map(({ seq }) => seq))] as const
+  yield* take(sql, log, [...highest.keys()])
+  yield* sql`
+    WITH given AS (SELECT client_id, seq::bigint FROM unnest(${given[0]}, ${given[1]}) AS g (client_id, seq)),
+    gone AS (
+      DELETE FROM mailbox_records r USING given g WHERE r.client_id = g.client_id AND r.seq <= g.seq
+      RETURNING r.client_id, octet_length(r.value) AS bytes
+    ), sums AS (
+      SELECT g.client_id, max(g.seq) AS seq, count(gone.client_id) AS results, coalesce(sum(gone.bytes), 0) AS bytes
+      FROM given g LEFT JOIN gone USING (client_id) GROUP BY g.client_id
+    ), known AS (
+      UPDATE mailbox_clients c SET
+        acked = greatest(c.acked, s.seq), results = c.results - s.results, bytes = c.bytes - s.bytes
+      FROM sums s WHERE c.client_id = s.client_id
+      RETURNING c.client_id
+    )
+    INSERT INTO mailbox_clients (client_id, acked)
+    SELECT client_id, seq FROM given WHERE client_id NOT IN (SELECT client_id FROM known)`
+  yield* sql`
+    UPDATE mailbox_partitions p SET highest = greatest(p.highest, g.seq::bigint)
+    FROM unnest(${numbers([...highest.keys()])}, ${numbers([...highest.values()])}) AS g (partition, seq)
+    WHERE p.partition = g.partition`
+})
+
+/** Looks at every mailbox that has an old record, in the order of ids; each step is a transaction. */
+const writeExpiry = Effect.fnUntraced(function* (sql: PgClient.PgClient, log: Log, before_ms: number) {
+  let removed = 0
+  let after = ""
+  for (;;) {
+    const due = yield* sql<{ client_id: string }>`
+      SELECT DISTINCT client_id FROM mailbox_records
+      WHERE timestamp < ${PgTypes.float8(before_ms)}::float8 AND client_id > ${after}
+      ORDER BY client_id LIMIT ${postgresLimits.step_clients}`
+    const last = due.at(-1)
+    if (last === undefined) return removed
+    const ids = due.map(({ client_id }) => ClientId.make(client_id))
+    const partitions = new Set(ids.map((clientId) => partitionOf(clientId, log.partitions)))
+    removed += yield* take(sql, log, [...partitions]).pipe(
+      Effect.andThen(sql<Size>`
+        SELECT client_id, results::float8, bytes::float8 FROM mailbox_clients WHERE client_id = ANY(${texts(ids)})`),
+      Effect.flatMap((mailboxes) => removeOldest(sql, mailboxes, ({ oldest_ms }) => oldest_ms < before_ms)),
+      sql.withTransaction,
+    )
+    after = last.client_id
+  }
+})
+
+const decodeHeaders = Schema.decodeSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)))
+
+interface PageRow {
+  readonly acked: number
+  readonly floor: number
+  readonly last: number
+  readonly hole: number | null
+  /** None where the page is empty. */
+  readonly seq: number | null
+  readonly value: Uint8Array
+  readonly headers: string | null
+}
+
+/** The records of a page, and beside each what is known of the mailbox; at least one row. */
+const readPage = (sql: PgClient.PgClient, partition: number, clientId: ClientId, after: Cursor, limit: PageLimit) =>
+  sql<PageRow>`
+  WITH box AS (
+    SELECT coalesce(max(acked), -1) AS acked, coalesce(max(floor), -1) AS floor, coalesce(max(last), -1) AS last
+    FROM mailbox_clients WHERE client_id = ${clientId}
+  )
+  SELECT box.acked::float8, box.floor::float8, box.last::float8,
+    (SELECT hole::float8 FROM mailbox_partitions WHERE partition = ${partition}) AS hole,
+    r.seq::float8, r.value, r.headers
+  FROM box LEFT JOIN LATERAL (
+    SELECT * FROM (
+      SELECT *, sum(octet_length(value)) OVER (ORDER BY seq) AS total, row_number() OVER (ORDER BY seq) AS place
+      FROM (
+        SELECT seq, value, headers FROM mailbox_records
+        WHERE client_id = ${clientId} AND seq > greatest(${after}, box.acked, box.floor)
+        ORDER BY seq LIMIT ${Math.max(limit.results, 1)}
+      ) most
+    ) sized WHERE place = 1 OR total <= ${limit.bytes}
+  ) r ON true
+  ORDER BY r.seq`.pipe(
+    Effect.map((rows) => {
+      const [first] = rows
+      const records: Array<Item> = []
+      for (const { headers, seq, value } of rows) {
+        if (seq === null) continue
+        const item = { seq: seqUnsafe(seq), value }
+        records.push(headers === null ? item : { ...item, headers: decodeHeaders(headers) satisfies Headers })
+      }
+      const [acked, floor] = [toCursor(first?.acked), toCursor(first?.floor)]
+      const read = records.at(-1)?.seq ?? later(after, later(acked, floor))
+      return { records, short: read >= toCursor(first?.last), acked, floor, hole: toCursor(first?.hole) }
+    }),
+  )
+
+/** A record above all cursors, or a loss: what the limits removed up to `floor`, or what is missing below `hole`. */
+const readWaiting = (
+  sql: PgClient.PgClient,
+  asked: ReadonlyArray<{ readonly clientId: ClientId; readonly after: Cursor }>,
+  partitionFor: (clientId: ClientId) => number,
+) =>
+  asked.length === 0
+    ? Effect.succeed([])
+    : sql<{ waits: boolean }>`
+        SELECT coalesce(last > greatest(g.after, acked, floor), false)
+          OR coalesce(floor > greatest(g.after, acked), false)
+          OR coalesce(hole - 1 > greatest(g.after, acked), false) AS waits
+        FROM unnest(
+          ${texts(asked.map(({ clientId }) => clientId))},
+          ${numbers(asked.map(({ after }) => after))},
+          ${numbers(asked.map(({ clientId }) => partitionFor(clientId)))}
+        ) WITH ORDINALITY AS g (client_id, after, partition, place)
+        LEFT JOIN mailbox_clients c ON c.client_id = g.client_id
+        LEFT JOIN mailbox_partitions p ON p.partition = g.partition
+        ORDER BY g.place`.pipe(Effect.map((rows) => rows.map(({ waits }) => waits)))
