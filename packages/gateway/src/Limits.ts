@@ -32,10 +32,14 @@ export interface GatewayLimits {
   readonly tick_ms: number
   /** Each session is written to the registry and its mailbox looked into once in this time. */
   readonly sweep_ms: number
+  /** The same after the registry has lost the pod's lease, and the sessions with it. */
+  readonly sweep_after_loss_ms: number
   /** How long an ack may wait before it trims the mailbox. */
   readonly trim_ms: number
-  /** The lease of the pod; renewed three times in this time. */
+  /** The lease of the pod. */
   readonly lease_ms: number
+  /** How often the lease is looked at and renewed: so soon a registry that was wiped is noticed. */
+  readonly lease_check_ms: number
   /** Barriers published again per tick. */
   readonly barriers_again_per_tick: number
   /** Journey steps that wait for the journey topic. */
@@ -52,8 +56,10 @@ export const gatewayLimits: GatewayLimits = {
   socket_buffer_bytes: 1024 * 1024,
   tick_ms: 250,
   sweep_ms: 30_000,
+  sweep_after_loss_ms: 1_000,
   trim_ms: 50,
   lease_ms: 15_000,
+  lease_check_ms: 1_000,
   barriers_again_per_tick: 500,
   late_steps: 10_000,
   session: sessionLimits,

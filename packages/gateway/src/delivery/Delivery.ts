@@ -28,7 +28,7 @@ import {
 } from "@nimbus/domain"
 import { Clock, Context, Effect, FiberSet, Layer, Schedule, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
-import { Limits } from "../Limits.ts"
+import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"
 import { Connection, type Shared } from "./Connection.ts"
@@ -72,7 +72,8 @@ const make = Effect.gen(function* () {
   const sessions = new Map<ClientId, Connection>()
 
   yield* claimMailboxes
-  yield* keepLease(pod, limits.lease_ms, counts)
+  const hurry = makeHurry(() => sessions.size, limits)
+  yield* keepLease(pod, limits, counts, hurry.begin)
   const pushes = yield* channel.subscribe(pod)
   const outbox = yield* makeOutbox(limits.trim_ms, counts)
   const presences = yield* makePresences((clientId, epoch) => {
@@ -144,7 +145,7 @@ const make = Effect.gen(function* () {
   const tick = Effect.suspend(() => {
     barriersAgain = 0
     for (const connection of shared.replaying) connection.tick()
-    return sweep(Math.ceil((sessions.size * limits.tick_ms) / limits.sweep_ms))
+    return sweep(hurry.slice())
   })
   yield* survive("tick", tick).pipe(
     Effect.andThen(Effect.suspend(() => counts.flush(sessions.size))),
@@ -193,3 +194,22 @@ const make = Effect.gen(function* () {
   )
   return Delivery.of({ pod, counts, open, size: () => sessions.size, idle: shared.intake.idle })
 })
+
+/**
+ * How many sessions a tick sweeps: all within `sweep_ms`. After a loss twice all, each time within `sweep_after_loss_ms`:
+ * the second time finds what came into a mailbox before the first had told the registry whose it is.
+ */
+const makeHurry = (size: () => number, { sweep_after_loss_ms, sweep_ms, tick_ms }: GatewayLimits) => {
+  let left = 0
+  return {
+    begin(): void {
+      left = 2 * size()
+    },
+    slice(): number {
+      const usual = Math.ceil((size() * tick_ms) / sweep_ms)
+      const hurried = Math.min(left, Math.ceil((size() * tick_ms) / sweep_after_loss_ms))
+      left -= hurried
+      return Math.max(usual, hurried)
+    },
+  }
+}

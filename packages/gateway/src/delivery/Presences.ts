@@ -5,21 +5,35 @@
 import { type ClientId, type Epoch, type PodId, type Presence, Registry } from "@nimbus/domain"
 import { Effect, Schedule, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
+import type { GatewayLimits } from "../Limits.ts"
 import { makeFlusher } from "./Flusher.ts"
+
+type LeaseLimits = Pick<GatewayLimits, "lease_check_ms" | "lease_ms">
 
 export interface Presences {
   /** Writes this soon, together with others; the latest of a client only. */
   write(presence: Presence): void
 }
 
-/** Takes the lease, keeps it, and gives it back with the scope. */
-export const keepLease = (pod: PodId, lease_ms: number, counts: Counts) =>
+/**
+ * Takes the lease, keeps it, and gives it back with the scope. Calls `forgotten` when the registry had lost it: then it
+ * has most likely lost everything, and until a session is written again nobody is told of its mail.
+ */
+export const keepLease = (
+  pod: PodId,
+  { lease_check_ms, lease_ms }: LeaseLimits,
+  counts: Counts,
+  forgotten: () => void,
+) =>
   Effect.gen(function* () {
     const registry = yield* Registry
     const tolerate = () => Effect.sync(() => counts.addTo("failed", "renew lease"))
+    const check = Effect.map(registry.livePods, (pods) => {
+      if (!pods.includes(pod)) forgotten()
+    })
     yield* Effect.acquireRelease(registry.lease(pod, lease_ms), () => Effect.catch(registry.release(pod), tolerate))
-    yield* Effect.catch(registry.renew(pod, lease_ms), tolerate).pipe(
-      Effect.repeat(Schedule.spaced(lease_ms / 3)),
+    yield* Effect.catch(Effect.andThen(check, registry.renew(pod, lease_ms)), tolerate).pipe(
+      Effect.repeat(Schedule.spaced(lease_check_ms)),
       Effect.forkScoped,
     )
   })

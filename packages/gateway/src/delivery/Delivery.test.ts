@@ -1,0 +1,53 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  AckChannelMemory,
+  ClientId,
+  EventLogMemory,
+  MailboxMemory,
+  PodChannelMemory,
+  Registry,
+  RegistryMemory,
+  start,
+  Topics,
+} from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { Effect, Layer } from "effect"
+import type { Door } from "../Door.ts"
+import { Limits } from "../Limits.ts"
+import { Pod } from "../Pod.ts"
+import { Delivery } from "./Delivery.ts"
+
+const door: Door = { deliver: () => true, tell: () => {}, close: () => {}, pause: () => {}, resume: () => {} }
+
+/** A round of the sweep takes 100 × 100 ms; after a loss 200 ms. */
+const limits = { tick_ms: 100, sweep_ms: 600_000, lease_check_ms: 50, sweep_after_loss_ms: 200 }
+const clients = Array.from({ length: 100 }, (_, i) => ClientId.make(`c${i}`))
+
+describe("Delivery", () => {
+  it.live("tells a registry that was wiped who is here, long before the sweep would", () => {
+    const memory = RegistryMemory.makeMemory()
+    const delivery = Delivery.layer.pipe(
+      Layer.provide([
+        EventLogMemory.layerMemory({ partitions: 3 }),
+        MailboxMemory.layerMemory(),
+        PodChannelMemory.layerMemory(),
+        AckChannelMemory.layerMemory(),
+        Layer.succeed(Registry, memory.registry),
+        Limits.layerWith(limits),
+        Pod.layer,
+      ]),
+      Layer.provide(Topics.layerDefault),
+    )
+    return Effect.gen(function* () {
+      const { open, pod } = yield* Delivery
+      yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, door }))
+      memory.wipe()
+      assert.deepStrictEqual(new Set(yield* memory.registry.pods(clients)), new Set([undefined]))
+      yield* eventually(
+        "the registry knows all again",
+        Effect.map(memory.registry.pods(clients), (pods) => pods.every((known) => known === pod)),
+        3_000,
+      )
+    }).pipe(Effect.provide(delivery))
+  })
+})
