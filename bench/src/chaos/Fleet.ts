@@ -19,6 +19,11 @@ export type ToClients =
   | { readonly order: "move"; readonly clients: ReadonlyArray<{ readonly index: number; readonly url: string }> }
   | { readonly order: "mark" | "finish" | "judge" | "leave" }
 
+export interface Numbered {
+  readonly number: number
+  readonly order: ToClients
+}
+
 export interface Progress {
   readonly live: number
   /** Clients that were shown the answer to an event sent after the last mark. */
@@ -31,7 +36,13 @@ export interface Progress {
 export type FromClients =
   | ({ readonly about: "progress" } & Progress)
   | { readonly about: "done"; readonly number: number }
-  | { readonly about: "verdict"; readonly breaches: Breaches }
+  | ({ readonly about: "verdict" } & Verdict)
+
+export interface Verdict {
+  readonly breaches: Breaches
+  /** A line for each client that something is wrong with. */
+  readonly details: ReadonlyArray<string>
+}
 
 const program = fileURLToPath(new URL("clients.ts", import.meta.url))
 
@@ -39,7 +50,7 @@ const program = fileURLToPath(new URL("clients.ts", import.meta.url))
 class Squad {
   readonly child: ChildProcess
   progress: Progress = { live: 0, answered: 0, accepted: 0, shown: 0, failures: [] }
-  verdict: Breaches | undefined
+  verdict: Verdict | undefined
   ending: string | undefined
   readonly #waiting = new Map<number, () => void>()
   #number = 0
@@ -47,7 +58,7 @@ class Squad {
   constructor(onProgress: () => void) {
     this.child = fork(program, { detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] })
     this.child.on("message", (message: FromClients) => {
-      if (message.about === "verdict") this.verdict = message.breaches
+      if (message.about === "verdict") this.verdict = message
       else if (message.about === "done") this.#waiting.get(message.number)?.()
       else {
         this.progress = message
@@ -158,9 +169,10 @@ export class Fleet {
     await this.#all(() => ({ order: "finish" }))
   }
 
-  async judge(): Promise<Breaches> {
+  async judge(): Promise<Verdict> {
     await this.#all(() => ({ order: "judge" }))
-    return sum(this.#squads.flatMap(({ verdict }) => verdict ?? []))
+    const verdicts = this.#squads.flatMap(({ verdict }) => verdict ?? [])
+    return { breaches: sum(verdicts.map(({ breaches }) => breaches)), details: verdicts.flatMap((v) => v.details) }
   }
 
   async leave(): Promise<void> {

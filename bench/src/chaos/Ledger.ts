@@ -53,4 +53,15 @@ export const sum = (all: ReadonlyArray<Breaches>): Breaches => ({
   foreign: total(all.map(({ foreign }) => foreign)),
 })
 
+export const isSound = ({ foreign, lost, outOfOrder, repeated }: Breaches): boolean =>
+  foreign + lost + outOfOrder + repeated === 0
+
+/** What is needed to find out about a breach: the first places where what was shown is not the next number. */
+export const detailsOf = ({ accepted, seqs, shown }: Ledger): string => {
+  const places = shown.flatMap((number, i) => (number === (shown[i - 1] ?? 0) + 1 ? [] : i)).slice(0, 3)
+  const around = (i: number) =>
+    [i - 1, i, i + 1].map((at) => (shown[at] === undefined ? "none" : `${shown[at]} (seq ${seqs[at]})`)).join(", ")
+  return [`${accepted} accepted, the last shown is ${shown.at(-1)}`, ...places.map(around)].join("; ")
+}
+
 const total = (numbers: ReadonlyArray<number>): number => numbers.reduce((sum, number) => sum + number, 0)

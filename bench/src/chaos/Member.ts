@@ -23,6 +23,7 @@ const batch = 3
 
 export class Member {
   readonly ledger: Ledger = { accepted: 0, shown: [], seqs: [] }
+  readonly clientId: string
   isLive = false
   /** What stopped it, which nothing should. */
   failure: string | undefined
@@ -35,6 +36,7 @@ export class Member {
   #mark = 0
 
   constructor(options: MemberOptions) {
+    this.clientId = options.clientId
     this.#options = options
   }
 
@@ -45,7 +47,7 @@ export class Member {
     this.isLive = false
     const client = await connect({
       url,
-      clientId: this.#options.clientId,
+      clientId: this.clientId,
       limits,
       memory: layerFile(this.#options.directory),
       onResult: ({ data, seq }) => this.#show(rootOf(data), seq),
@@ -114,7 +116,7 @@ export class Member {
   }
 
   #fail(error: unknown): void {
-    this.failure ??= `${this.#options.clientId} stopped: ${error instanceof Error ? error.message : String(error)} (${codeOf(error)})`
+    this.failure ??= `${this.clientId} stopped: ${error instanceof Error ? error.message : String(error)} (${codeOf(error)})`
   }
 }
 

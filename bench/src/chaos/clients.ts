@@ -1,6 +1,6 @@
 /** A load process: some of the clients, told what to do by its parent and telling it how they are. */
-import type { FromClients, ToClients } from "./Fleet.ts"
-import { breachesOf, sum } from "./Ledger.ts"
+import type { FromClients, Numbered, ToClients } from "./Fleet.ts"
+import { breachesOf, detailsOf, isSound, sum } from "./Ledger.ts"
 import { Member } from "./Member.ts"
 
 const progress_every_ms = 50
@@ -31,7 +31,13 @@ const obey = async (order: ToClients): Promise<void> => {
       await Promise.all(members.map((member) => member.finish()))
       return
     case "judge":
-      tell({ about: "verdict", breaches: sum(members.map(({ ledger }) => breachesOf(ledger))) })
+      tell({
+        about: "verdict",
+        breaches: sum(members.map(({ ledger }) => breachesOf(ledger))),
+        details: members.flatMap(({ clientId, ledger }) =>
+          isSound(breachesOf(ledger)) ? [] : `${clientId}: ${detailsOf(ledger)}`,
+        ),
+      })
       return
     case "leave":
       await Promise.all(members.map((member) => member.close()))
@@ -52,16 +58,21 @@ const report = (): void => {
 }
 
 let turn = Promise.resolve()
-process.on("message", (message: { readonly number: number; readonly order: ToClients }) => {
-  turn = turn
-    .then(() => obey(message.order))
-    .then(
-      () => tell({ about: "done", number: message.number }),
-      (error: unknown) => {
-        console.error(error)
-        process.exit(1)
-      },
-    )
+
+/** Orders come one after the other. What is heard after one was done must not be older than it. */
+const take = async ({ number, order }: Numbered): Promise<void> => {
+  try {
+    await turn
+    await obey(order)
+    report()
+    tell({ about: "done", number })
+  } catch (error) {
+    console.error(error)
+    process.exit(1)
+  }
+}
+process.on("message", (message: Numbered) => {
+  turn = take(message)
 })
 const timer = setInterval(report, progress_every_ms)
 process.on("disconnect", () => {
