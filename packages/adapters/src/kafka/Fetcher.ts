@@ -19,9 +19,10 @@ import { type Cause, Effect, FiberSet, type Scope } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff_ms } from "./Backoff.ts"
-import { toChunks } from "./Codec.ts"
-import { call, codeOf, codes, type FetchResponse } from "./KafkaJs.ts"
+import { call, codes, PartitionError, send } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
+import { readChunks } from "./RecordBatch.ts"
+import { fetch, type Fetched } from "./Requests.ts"
 
 /** The bounds of a partition as the broker knows them now. */
 export type Bounds = (
@@ -162,8 +163,8 @@ export class Fetcher {
 
   #fetch(leader: string | undefined, readers: ReadonlyArray<Reader>, wait_ms: number): Effect.Effect<void> {
     return this.#request(leader, readers, wait_ms).pipe(
-      Effect.flatMap((response) => this.#deliver(readers, response)),
-      Effect.catch((error) => this.#recover(readers, error)),
+      Effect.flatMap((fetched) => this.#deliver(readers, fetched)),
+      Effect.catch((error) => this.#recover(error)),
       Effect.andThen(
         Effect.sync(() => {
           this.#busy.delete(leader)
@@ -177,56 +178,58 @@ export class Fetcher {
     this: Fetcher,
     leader: string | undefined,
     readers: ReadonlyArray<Reader>,
-    maxWaitTime: number,
-  ): Effect.fn.Return<FetchResponse, KafkaUnavailable> {
+    wait_ms: number,
+  ): Effect.fn.Return<ReadonlyArray<Fetched>, KafkaUnavailable> {
     if (leader === undefined) return yield* new KafkaUnavailable({ cause: new Error("no leader is known") })
     const broker = yield* this.#link.broker(leader)
-    const byTopic = Map.groupBy(readers, ({ topic }) => topic)
-    return yield* call(() =>
-      broker.fetch({
-        maxWaitTime,
-        minBytes: 1,
-        maxBytes: this.#limits.fetch_bytes,
-        isolationLevel: readUncommitted,
-        topics: Array.from(byTopic, ([topic, readers]) => ({
-          topic,
-          partitions: readers.map(({ next, partition }) => ({
-            partition,
-            fetchOffset: String(next),
-            maxBytes: this.#limits.chunk_bytes,
-          })),
-        })),
-      }),
-    )
+    const { chunk_bytes: partition_bytes, fetch_bytes } = this.#limits
+    const request = fetch(readers, { wait_ms, fetch_bytes, partition_bytes })
+    return yield* call(() => send(broker, request, wait_ms))
   })
 
-  #deliver(readers: ReadonlyArray<Reader>, response: FetchResponse): Effect.Effect<void> {
-    const found = new Map(readers.map((reader) => [`${reader.partition} ${reader.topic}`, reader]))
-    for (const { partitions, topicName } of response.responses) {
-      for (const { messages, partition } of partitions) {
-        const reader = found.get(`${partition} ${topicName}`)
-        if (reader === undefined || messages.length === 0 || !this.#readers.has(reader)) continue
-        reader.offer(toChunks(partition, messages, reader.next, this.#limits))
-      }
+  /** Answers what is to be done before the next request. */
+  #deliver(readers: ReadonlyArray<Reader>, fetched: ReadonlyArray<Fetched>): Effect.Effect<void, KafkaUnavailable> {
+    const astray: Array<Reader> = []
+    let failure: number | undefined
+    for (const { batches, code, partition, topic } of fetched) {
+      const reader = readers.find((reader) => reader.partition === partition && reader.topic === topic)
+      if (reader === undefined || !this.#readers.has(reader)) continue
+      if (code === codes.offsetOutOfRange) astray.push(reader)
+      else if (code !== 0) failure = code
+      else if (batches.length > 0) this.#offer(reader, batches)
     }
-    if (this.#failures === 0) return Effect.void
+    const relocated = Effect.forEach(astray, (reader) => this.#relocate(reader), { discard: true })
+    if (failure !== undefined) {
+      const cause = new PartitionError(failure)
+      return Effect.andThen(relocated, Effect.fail(new KafkaUnavailable({ cause })))
+    }
+    if (this.#failures === 0 || astray.length > 0) return relocated
     this.#failures = 0
     return Effect.logInfo("Kafka is read again")
   }
 
-  /** What is to be done before these readers are tried again. */
-  #recover(readers: ReadonlyArray<Reader>, error: KafkaUnavailable): Effect.Effect<void> {
-    if (codeOf(error) === codes.offsetOutOfRange) {
-      return Effect.forEach(readers, (reader) => this.#relocate(reader), { discard: true })
+  #offer(reader: Reader, batches: Buffer): void {
+    try {
+      reader.offer(readChunks(reader.partition, batches, reader.next, this.#limits))
+    } catch (cause) {
+      this.#fail(reader, cause)
     }
+  }
+
+  #fail(reader: Reader, cause: unknown): void {
+    this.close(reader)
+    reader.end(Effect.fail(new LogUnavailable({ topic: reader.topic, operation: "read", cause })))
+  }
+
+  #recover(error: KafkaUnavailable): Effect.Effect<void> {
     const failures = this.#failures++
     const again = Effect.andThen(Effect.ignore(this.#link.recover), Effect.sleep(backoff_ms(failures, this.#limits)))
     return failures > 0
       ? again
-      : Effect.andThen(Effect.logWarning(`Kafka can't be read, trying again: ${error.message}`), again)
+      : Effect.andThen(Effect.logWarning(`Kafka can't be read, and is tried again: ${error.message}`), again)
   }
 
-  /** Invariant 3. Kafka does not say which of several readers it is. */
+  /** Invariant 3. */
   #relocate(reader: Reader): Effect.Effect<void> {
     return Effect.matchEffect(this.#bounds(reader.topic, reader.partition), {
       onSuccess: ({ earliest, end }) =>
@@ -234,8 +237,7 @@ export class Fetcher {
           if (reader.next < earliest) reader.next = earliest
           if (reader.next <= end) return
           const cause = new Error(`the position ${reader.next} is beyond the end ${end}`)
-          this.close(reader)
-          reader.end(Effect.fail(new LogUnavailable({ topic: reader.topic, operation: "read", cause })))
+          this.#fail(reader, cause)
         }),
       onFailure: (error) =>
         Effect.andThen(
@@ -245,6 +247,3 @@ export class Fetcher {
     })
   }
 }
-
-/** There are no transactions in these topics. */
-const readUncommitted = 0

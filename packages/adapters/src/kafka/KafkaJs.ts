@@ -11,9 +11,10 @@
  * | It ships round-robin alone: nearly all partitions move when a member joins. | `StickyAssigner.ts` |
  * | It commits "earliest" for a read that is out of range, over the group's own commit. | `Fetcher.ts` looks where the range is. |
  * | It can't read without a group. | `Fetcher.ts` does not know of groups. |
+ * | Its codec makes a buffer for each record written and several objects for each one read. | `RecordBatch.ts` |
  *
- * kafkajs hands `Cluster` to custom partition assigners, which is how it is come by. Its types leave out five requests
- * of `Broker`; they are declared here, and looked for before they are used.
+ * kafkajs hands `Cluster` to custom partition assigners, which is how it is come by. Its types leave out some of
+ * `Broker`; that is declared here, and looked for before it is used.
  */
 import { connect as connectTcp, isIP } from "node:net"
 import { connect as connectTls } from "node:tls"
@@ -21,6 +22,8 @@ import { Effect, Predicate } from "effect"
 import { type Broker, type Cluster, type ISocketFactory, Kafka, logLevel, type SASLOptions } from "kafkajs"
 import { KafkaRefused, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
+import { quietIdleQueues } from "./IdleQueues.ts"
+import type { Request } from "./Requests.ts"
 
 export interface KafkaOptions {
   /** `host:port` of some brokers; the others are learnt from them. */
@@ -36,12 +39,14 @@ export interface KafkaOptions {
 /** What the lines of kafkajs's own log go to. */
 export type LogLine = (message: string, details: Readonly<Record<string, unknown>>) => void
 
-export const makeKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLine): Kafka =>
-  new Kafka({
+export const makeKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLine): Kafka => {
+  quietIdleQueues()
+  return new Kafka({
     brokers: [...options.brokers],
     clientId: options.clientId,
     ssl: options.tls,
-    ...(options.sasl !== undefined && { sasl: options.sasl }),
+    // A copy: kafkajs writes into it, the password included.
+    ...(options.sasl !== undefined && { sasl: { ...options.sasl } }),
     connectionTimeout: limits.connect_timeout_ms,
     authenticationTimeout: limits.connect_timeout_ms,
     requestTimeout: limits.request_timeout_ms,
@@ -55,6 +60,7 @@ export const makeKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLi
       ({ log: { message, ...details } }) =>
         log(message, details),
   })
+}
 
 /** As kafkajs makes them, but without Nagle's delay: a second request does not wait for the answer to the first. */
 const sockets: ISocketFactory = ({ host, onConnect, port, ssl }) => {
@@ -126,30 +132,25 @@ export interface ProducerBroker {
   }): Promise<{ readonly producerId: string; readonly producerEpoch: number }>
 }
 
-/** What `Broker.fetch` answers, which kafkajs leaves open. */
-export interface FetchResponse {
-  readonly responses: ReadonlyArray<{
-    readonly topicName: string
-    readonly partitions: ReadonlyArray<{ readonly partition: number; readonly messages: ReadonlyArray<FetchedMessage> }>
-  }>
-}
-
-export interface FetchedMessage {
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly timestamp: string
-  readonly offset: string
-  readonly headers?: Readonly<Record<string, Buffer | string | ReadonlyArray<Buffer | string> | undefined>>
-  /** Kafka's own, of a transaction. */
-  readonly isControlRecord?: boolean
-}
-
-/** What `Broker.produce` answers, which kafkajs leaves open. */
-export interface ProduceResponse {
-  readonly topics: ReadonlyArray<{
-    readonly topicName: string
-    readonly partitions: ReadonlyArray<{ readonly partition: number; readonly baseOffset: string }>
-  }>
+/** How kafkajs's requests leave: by the connection for long polls, or by the other. */
+interface Sender {
+  readonly connectionPool: {
+    send(protocol: {
+      readonly request: {
+        readonly apiKey: number
+        readonly apiVersion: number
+        readonly apiName: string
+        /** Takes for an encoder what has its buffer by two names. */
+        readonly encode: () => Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>
+      }
+      readonly response: {
+        readonly decode: (answer: Buffer) => Promise<Buffer>
+        readonly parse: (answer: Buffer) => Promise<unknown>
+      }
+      /** Kept to only if it is longer than that for all requests. */
+      readonly requestTimeout: number
+    }): Promise<unknown>
+  }
 }
 
 export const groupBroker = (broker: Broker): Broker & GroupBroker => {
@@ -170,6 +171,54 @@ const has = <K extends keyof GroupBroker | keyof ProducerBroker>(
 ): broker is Broker & Pick<GroupBroker & ProducerBroker, K> =>
   request in broker && typeof Reflect.get(broker, request) === "function"
 
+/** Sends a request of ours. `patience_ms` is how long the broker may take by what the request asks. */
+export const send = async <A>(broker: Broker, request: Request<A>, patience_ms: number): Promise<A> => {
+  if (!isSender(broker)) throw new Error("this kafkajs has no connection pool")
+  const { apiKey, apiName, apiVersion } = request
+  let answer: A | undefined
+  try {
+    await broker.connectionPool.send({
+      request: {
+        apiKey,
+        apiVersion,
+        apiName,
+        encode: async () => {
+          const buffer = request.body()
+          return { buf: buffer, buffer }
+        },
+      },
+      response: {
+        decode: async (bytes) => bytes,
+        parse: async (bytes) => {
+          answer = request.read(bytes)
+        },
+      },
+      requestTimeout: patience_ms,
+    })
+  } catch (error) {
+    // As kafkajs does with its own: the broker is connected to again by the next request.
+    if (error instanceof Error && error.name === "KafkaJSConnectionClosedError") await broker.disconnect()
+    throw error
+  }
+  if (answer === undefined) throw new Error(`kafkajs did not wait for the answer to ${apiName}`)
+  return answer
+}
+
+const isSender = (broker: Broker): broker is Broker & Sender =>
+  Predicate.hasProperty(broker, "connectionPool") &&
+  Predicate.hasProperty(broker.connectionPool, "send") &&
+  typeof broker.connectionPool.send === "function"
+
+/** Kafka's answer for a partition. */
+export class PartitionError extends Error {
+  readonly code: number
+
+  constructor(code: number) {
+    super(`Kafka answers with error ${code}, ${nameOf(code)}`)
+    this.code = code
+  }
+}
+
 /** Calls kafkajs. What it throws is passing, unless `isRefusal` says otherwise. */
 export const call = <A>(f: () => Promise<A>): Effect.Effect<A, KafkaUnavailable> =>
   Effect.tryPromise({ try: f, catch: (cause) => new KafkaUnavailable({ cause }) })
@@ -177,8 +226,14 @@ export const call = <A>(f: () => Promise<A>): Effect.Effect<A, KafkaUnavailable>
 /** The numbers of Kafka's protocol for what went wrong. */
 export const codes = {
   offsetOutOfRange: 1,
+  unknownTopicOrPartition: 3,
+  leaderNotAvailable: 5,
+  notLeaderOrFollower: 6,
+  requestTimedOut: 7,
   messageTooLarge: 10,
   recordListTooLarge: 18,
+  notEnoughReplicas: 19,
+  notEnoughReplicasAfterAppend: 20,
   illegalGeneration: 22,
   inconsistentGroupProtocol: 23,
   unknownMember: 25,
@@ -194,6 +249,9 @@ export const codes = {
   saslAuthenticationFailed: 58,
   unknownProducer: 59,
 } as const
+
+const nameOf = (code: number): string =>
+  Object.entries(codes).find(([, known]) => known === code)?.[0] ?? "see Kafka's protocol guide"
 
 /** The protocol's number in what kafkajs threw, however deeply it is wrapped. */
 export const codeOf = (error: unknown): number | undefined => {

@@ -18,14 +18,15 @@
  * 4. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each by its own time.
  */
 import { LogUnavailable, type LogRecord } from "@nimbus/domain"
-import { Clock, Effect, FiberSet, Latch, type Scope } from "effect"
-import type { Broker, Message } from "kafkajs"
+import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
+import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff_ms } from "./Backoff.ts"
-import { sizeOf, toMessage } from "./Codec.ts"
-import { call, codeOf, codes, isRefusal, producerBroker, type ProduceResponse } from "./KafkaJs.ts"
+import { call, codeOf, codes, isRefusal, PartitionError, producerBroker, send } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
+import { sizeOf } from "./RecordBatch.ts"
+import { produce, type Written } from "./Requests.ts"
 
 export interface Producer {
   publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, LogUnavailable>
@@ -53,7 +54,7 @@ interface Waiting {
 /** Written in one piece: whole publishes. */
 interface Batch {
   readonly publishes: ReadonlyArray<Waiting>
-  readonly messages: Array<Message>
+  readonly records: ReadonlyArray<LogRecord>
   readonly bytes: number
 }
 
@@ -75,8 +76,6 @@ class Lane {
   identity: Identity | undefined
   /** Of the batch's first record. */
   sequence = 0
-  /** To be sent in a request of its own, since one lane spoiled a request for several and Kafka does not say which. */
-  isAlone = false
   failures = 0
 
   constructor(topic: string, partition: number) {
@@ -141,7 +140,8 @@ class Writer {
     Effect.andThen(
       Effect.sync(() => {
         for (const lane of this.#lanes.values()) {
-          this.#settle(lane.topic, [...(lane.batch?.publishes ?? []), ...lane.waiting], new Error(closed))
+          const left = [...(lane.batch?.publishes ?? []), ...lane.waiting]
+          for (const { resume } of left) resume(unavailable(lane.topic, new Error(closed)))
         }
       }),
     ),
@@ -155,7 +155,7 @@ class Writer {
   }
 
   #lane(topic: string, partition: number): Lane {
-    const key = `${partition} ${topic}`
+    const key = laneKey(topic, partition)
     const known = this.#lanes.get(key)
     if (known !== undefined) return known
     const lane = new Lane(topic, partition)
@@ -179,6 +179,7 @@ class Writer {
   }
 
   #sendReady(): void {
+    for (const lane of this.#ready) lane.identity ??= this.#identity
     const byLeader = Map.groupBy(this.#ready, (lane) => this.#link.leaderOf(lane.topic, lane.partition))
     for (const [leader, lanes] of byLeader) {
       const underWay = this.#requests.get(leader) ?? 0
@@ -195,23 +196,19 @@ class Writer {
   }
 
   #send(leader: string | undefined, lanes: ReadonlyArray<Lane>): Effect.Effect<void> {
-    return Effect.matchEffect(this.#produce(leader, lanes), {
-      onSuccess: (response) => this.#written(lanes, response),
-      onFailure: (error) => this.#failed(lanes, error),
-    }).pipe(
-      // The next request does not wait until these lanes are tried again.
-      Effect.tap(() => Effect.sync(() => this.#requests.set(leader, (this.#requests.get(leader) ?? 1) - 1))),
-      Effect.flatMap((again) => again),
-      Effect.andThen(
-        Effect.sync(() => {
-          for (const lane of lanes) {
-            lane.isUnderWay = false
-            if (lane.batch !== undefined || lane.waiting.length > 0) this.#ready.add(lane)
-          }
-          if (this.#ready.size > 0) this.#schedule()
-        }),
-      ),
-    )
+    return Effect.flatMap(Effect.result(this.#produce(leader, lanes)), (answer) => {
+      this.#requests.set(leader, (this.#requests.get(leader) ?? 1) - 1)
+      const failed: Array<Lane> = []
+      let cause: unknown
+      for (const lane of lanes) {
+        const error = Result.isFailure(answer) ? answer.failure : this.#written(lane, answer.success)
+        if (error === undefined || this.#isSettled(lane, error)) this.#release(lane)
+        else failed.push(lane)
+        cause ??= error
+      }
+      this.#schedule()
+      return Effect.andThen(this.#tell(cause), this.#again(failed))
+    })
   }
 
   /** All lanes have the same identity, or none. */
@@ -219,73 +216,88 @@ class Writer {
     this: Writer,
     leader: string | undefined,
     lanes: ReadonlyArray<Lane>,
-  ): Effect.fn.Return<ProduceResponse, KafkaUnavailable> {
+  ): Effect.fn.Return<ReadonlyMap<string, Written>, KafkaUnavailable> {
     if (leader === undefined) return yield* new KafkaUnavailable({ cause: new Error("no leader is known") })
     const broker = yield* this.#link.broker(leader)
-    const identity = lanes[0]?.identity ?? this.#identity ?? (yield* newIdentity(broker))
+    const identity = lanes[0]?.identity ?? (yield* newIdentity(broker))
     this.#identity ??= identity
-    for (const lane of lanes) lane.identity = identity
-    const byTopic = Map.groupBy(lanes, ({ topic }) => topic)
-    return yield* call(() =>
-      broker.produce({
-        ...identity,
-        acks: -1,
-        timeout: this.#limits.request_timeout_ms,
-        topicData: Array.from(byTopic, ([topic, lanes]) => ({
-          topic,
-          partitions: lanes.map((lane) => ({
-            partition: lane.partition,
-            firstSequence: lane.sequence,
-            messages: lane.nextBatch(this.#limits).messages,
-          })),
-        })),
-      }),
-    )
+    const batches = lanes.map((lane) => {
+      lane.identity = identity
+      const { partition, sequence, topic } = lane
+      return { ...identity, topic, partition, sequence, records: lane.nextBatch(this.#limits).records }
+    })
+    const timeout_ms = this.#limits.request_timeout_ms
+    const request = produce(batches, timeout_ms, this.#clock.currentTimeMillisUnsafe())
+    const written = yield* call(() => send(broker, request, timeout_ms))
+    return new Map(written.map((answer) => [laneKey(answer.topic, answer.partition), answer]))
   })
 
-  /** Answers what is left to do before the lanes go on: nothing. */
-  #written(lanes: ReadonlyArray<Lane>, response: ProduceResponse): Effect.Effect<Effect.Effect<void>> {
-    const offsets = new Map<string, number>()
-    for (const { partitions, topicName } of response.topics) {
-      for (const { baseOffset, partition } of partitions) offsets.set(`${partition} ${topicName}`, Number(baseOffset))
+  /** Answers the error if it was not written. */
+  #written(lane: Lane, written: ReadonlyMap<string, Written>): Error | undefined {
+    const answer = written.get(laneKey(lane.topic, lane.partition))
+    if (answer === undefined) return new Error("Kafka has not answered for the partition")
+    if (answer.code !== 0) return new PartitionError(answer.code)
+    const { publishes, records } = lane.nextBatch(this.#limits)
+    lane.sequence = advance(lane.sequence, records.length)
+    lane.batch = undefined
+    lane.failures = 0
+    let offset = answer.baseOffset
+    for (const { records, resume } of publishes) {
+      resume(Effect.succeed(offset))
+      offset += records.length
     }
-    for (const lane of lanes) {
-      const { messages, publishes } = lane.nextBatch(this.#limits)
-      let offset = offsets.get(`${lane.partition} ${lane.topic}`) ?? Number.NaN
-      lane.sequence = advance(lane.sequence, messages.length)
-      lane.batch = undefined
-      lane.isAlone = false
-      lane.failures = 0
-      for (const { records, resume } of publishes) {
-        resume(Effect.succeed(offset))
-        offset += records.length
-      }
-      this.#forget(publishes)
-    }
-    if (!this.#isFailing) return nothing
-    this.#isFailing = false
-    return Effect.as(Effect.logInfo("Kafka takes records again"), Effect.void)
+    this.#forget(publishes)
+    return undefined
   }
 
-  /** Answers what is left to do before the lanes are tried again. */
-  #failed(lanes: ReadonlyArray<Lane>, error: KafkaUnavailable): Effect.Effect<Effect.Effect<void>> {
+  /** Whether nothing is to be waited for before the lane goes on: with the same batch or the next one. */
+  #isSettled(lane: Lane, error: unknown): boolean {
     const code = codeOf(error)
-    const isDisputed = code !== undefined && disputes.has(code)
+    if (code !== undefined && disputes.has(code)) {
+      this.#renew(lane)
+      return true
+    }
     const isHopeless = isRefusal(error) || code === codes.messageTooLarge || code === codes.recordListTooLarge
-    if ((isDisputed || isHopeless) && lanes.length > 1) {
-      for (const lane of lanes) lane.isAlone = true
-      return nothing
-    }
-    for (const lane of lanes) {
-      if (isDisputed) this.#renew(lane)
-      else if (isHopeless || this.#isLate(lane)) this.#giveUp(lane, error)
-    }
-    if (isDisputed) return Effect.as(Effect.logWarning("Kafka disputes a sequence number", error), Effect.void)
+    if (!isHopeless && !this.#isLate(lane)) return false
+    const publishes = lane.batch?.publishes ?? []
+    lane.batch = undefined
+    this.#renew(lane)
+    for (const { resume } of publishes) resume(unavailable(lane.topic, error))
+    this.#forget(publishes)
+    // While Kafka is away nothing else will be taken either.
+    return isHopeless
+  }
+
+  #release(lane: Lane): void {
+    lane.isUnderWay = false
+    if (lane.batch !== undefined || lane.waiting.length > 0) this.#ready.add(lane)
+  }
+
+  #again(lanes: ReadonlyArray<Lane>): Effect.Effect<void> {
+    if (lanes.length === 0) return Effect.void
     const failures = Math.max(...lanes.map((lane) => lane.failures++))
-    const again = Effect.andThen(Effect.ignore(this.#link.recover), Effect.sleep(backoff_ms(failures, this.#limits)))
-    if (this.#isFailing) return Effect.succeed(again)
-    this.#isFailing = true
-    return Effect.as(Effect.logWarning(`Kafka does not take records, trying again: ${error.message}`), again)
+    return Effect.ignore(this.#link.recover).pipe(
+      Effect.andThen(Effect.sleep(backoff_ms(failures, this.#limits))),
+      Effect.andThen(
+        Effect.sync(() => {
+          for (const lane of lanes) this.#release(lane)
+          this.#schedule()
+        }),
+      ),
+    )
+  }
+
+  /** One line when it begins to fail and one when it goes on; each dispute by itself. */
+  #tell(error: unknown): Effect.Effect<void> {
+    const code = codeOf(error)
+    if (code !== undefined && disputes.has(code))
+      return Effect.logWarning(`Kafka disputes a sequence number: ${messageOf(error)}`)
+    const wasFailing = this.#isFailing
+    this.#isFailing = error !== undefined
+    if (wasFailing === this.#isFailing) return Effect.void
+    return error === undefined
+      ? Effect.logInfo("Kafka takes records again")
+      : Effect.logWarning(`Kafka does not take records, and is tried again: ${messageOf(error)}`)
   }
 
   #isLate({ batch }: Lane): boolean {
@@ -293,23 +305,11 @@ class Writer {
     return this.#clock.currentTimeMillisUnsafe() - since_ms > this.#limits.delivery_timeout_ms
   }
 
-  #giveUp(lane: Lane, cause: unknown): void {
-    const publishes = lane.batch?.publishes ?? []
-    lane.batch = undefined
-    this.#renew(lane)
-    this.#settle(lane.topic, publishes, cause)
-  }
-
   /** Invariant 3. Another lane's numbers are not in doubt: it keeps the identity. */
   #renew(lane: Lane): void {
     if (this.#identity === lane.identity) this.#identity = undefined
     lane.identity = undefined
     lane.sequence = 0
-  }
-
-  #settle(topic: string, publishes: ReadonlyArray<Waiting>, cause: unknown): void {
-    for (const { resume } of publishes) resume(unavailable(topic, cause))
-    this.#forget(publishes)
   }
 
   #forget(publishes: ReadonlyArray<Waiting>): void {
@@ -335,19 +335,20 @@ const takeBatch = (waiting: Array<Waiting>, limits: KafkaLimits): Batch => {
     count++
   }
   const publishes = waiting.splice(0, count)
-  const messages: Array<Message> = []
-  for (const { records } of publishes) for (const record of records) messages.push(toMessage(record))
-  return { publishes, messages, bytes }
+  const [first] = publishes
+  const records = publishes.length === 1 && first !== undefined ? first.records : publishes.flatMap(recordsOf)
+  return { publishes, records, bytes }
 }
+
+const recordsOf = ({ records }: Waiting): ReadonlyArray<LogRecord> => records
 
 /** Those that can share the next request: in turn, up to its bound, of one identity. */
 const chooseLanes = (lanes: ReadonlyArray<Lane>, limits: KafkaLimits): ReadonlyArray<Lane> => {
   const [first] = lanes
-  if (first === undefined || first.isAlone) return lanes.slice(0, 1)
   const chosen: Array<Lane> = []
   let bytes = 0
   for (const lane of lanes) {
-    if (lane.isAlone || lane.identity !== first.identity) continue
+    if (lane.identity !== first?.identity) continue
     bytes += lane.nextBatch(limits).bytes
     if (chosen.length > 0 && bytes > limits.produce_bytes) break
     chosen.push(lane)
@@ -369,9 +370,11 @@ const disputes: ReadonlySet<number> = new Set([
   codes.unknownProducer,
 ])
 
-const nothing = Effect.succeed(Effect.void)
+const laneKey = (topic: string, partition: number): string => `${partition} ${topic}`
 
 const unavailable = (topic: string, cause: unknown) =>
   Effect.fail(new LogUnavailable({ topic, operation: "publish", cause }))
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const closed = "the log is closed"

@@ -1,9 +1,9 @@
 /** Where Kafka is, how to get in and how topics are created, as the environment says: see docs/configuration.md. */
+import type { LocalLog } from "@nimbus/domain"
 import { Config, Duration, Option, Redacted, Schema } from "effect"
 import type { SASLOptions } from "kafkajs"
 import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
 import type { KafkaOptions } from "./KafkaJs.ts"
-import type { KafkaRetention } from "./TopicSetup.ts"
 
 export interface EventLogKafkaOptions extends Partial<KafkaOptions> {
   readonly brokers: ReadonlyArray<string>
@@ -16,7 +16,7 @@ export interface EventLogKafkaOptions extends Partial<KafkaOptions> {
   /** Whether topics that are missing are created. By default they are. */
   readonly createTopics?: boolean | undefined
   /** By topic, of those that are created; others keep what `kafkaLimits` says. */
-  readonly retention?: Readonly<Record<string, KafkaRetention>> | undefined
+  readonly retention?: Readonly<Record<string, LocalLog.Retention>> | undefined
   readonly limits?: Partial<KafkaLimits> | undefined
 }
 
@@ -53,10 +53,8 @@ const sasl = Config.all({
 )
 
 export const settings: Config.Config<EventLogKafkaOptions> = Config.all({
-  brokers: Config.schema(Brokers, "NIMBUS_KAFKA_BROKERS").pipe(
-    Config.orElse(() => Config.schema(Brokers, "KAFKA_BROKER_URL")),
-    Config.withDefault("127.0.0.1:9092"),
-  ),
+  brokers: Config.option(Config.schema(Brokers, "NIMBUS_KAFKA_BROKERS")),
+  alias: Config.option(Config.schema(Brokers, "KAFKA_BROKER_URL")),
   clientId: Config.NonEmptyString("NIMBUS_KAFKA_CLIENT_ID").pipe(Config.withDefault("nimbus")),
   sasl,
   tls: Config.Boolean("NIMBUS_KAFKA_TLS").pipe(Config.withDefault(false)),
@@ -70,9 +68,14 @@ export const settings: Config.Config<EventLogKafkaOptions> = Config.all({
     Config.withDefault(kafkaLimits.retention_bytes),
   ),
 }).pipe(
-  Config.map(({ brokers, replication, retention_age, retention_bytes, ...rest }): EventLogKafkaOptions =>
+  Config.map(({ alias, brokers, replication, retention_age, retention_bytes, ...rest }): EventLogKafkaOptions =>
     Object.assign(rest, {
-      brokers: brokersOf(brokers),
+      brokers: brokersOf(
+        Option.getOrElse(
+          Option.orElse(brokers, () => alias),
+          () => "127.0.0.1:9092",
+        ),
+      ),
       replication: Option.getOrUndefined(replication),
       limits: { retention_bytes, retention_age_ms: Duration.toMillis(retention_age) },
     }),

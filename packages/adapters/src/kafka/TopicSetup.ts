@@ -4,18 +4,12 @@
  * What is missing is created, unless that is switched off. What is there is left as it is, and must fit.
  */
 import { createHash } from "node:crypto"
-import { Incarnation } from "@nimbus/domain"
+import { Incarnation, type LocalLog } from "@nimbus/domain"
 import { Effect } from "effect"
 import type { Admin, Kafka } from "kafkajs"
 import { type KafkaUnavailable, KafkaPartitionsUnequal, KafkaTopicMissing } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { call } from "./KafkaJs.ts"
-
-/** What a partition keeps. Kafka removes whole segments, so it may keep more. */
-export interface KafkaRetention {
-  readonly retention_bytes?: number | undefined
-  readonly retention_age_ms?: number | undefined
-}
 
 export interface TopicOptions {
   readonly topics: ReadonlyArray<string>
@@ -25,8 +19,8 @@ export interface TopicOptions {
   readonly replication?: number | undefined
   /** Whether missing topics are created. */
   readonly create: boolean
-  /** By topic; of those that are created. */
-  readonly retention: Readonly<Record<string, KafkaRetention>>
+  /** By topic; of those that are created. Kafka removes whole segments, so it may keep more. */
+  readonly retention: Readonly<Record<string, LocalLog.Retention>>
 }
 
 export const setUpTopics = (

@@ -1,0 +1,270 @@
+/**
+ * Kafka's record batch, version 2: what is written in one piece, stored as it is, and given to readers as it is.
+ *
+ * ```
+ *   base offset 8 · length 4 · leader epoch 4 · magic 1 · crc 4 │ attributes 2 · last offset delta 4 · base timestamp 8
+ *   · max timestamp 8 · producer id 8 · producer epoch 2 · base sequence 4 · count 4 · records       (crc: of all after │)
+ *
+ *   record: length · attributes 1 · timestamp delta · offset delta · key length · key · value length · value
+ *           · header count · (name length · name · value length · value)…                   (lengths and deltas: zigzag varints)
+ * ```
+ *
+ * In one pass, into and out of one buffer: kafkajs makes several objects and a buffer for each record, on the two paths
+ * that everything takes. Bytes that were read are not copied: a record that is kept keeps the response it came in.
+ */
+import { gunzipSync } from "node:zlib"
+import type { Chunk, ChunkLimits, Headers, LogRecord, StoredRecord } from "@nimbus/domain"
+import { crc32c } from "./Crc32c.ts"
+
+/** Whose batch it is, and which: for Kafka to know it again. */
+export interface BatchId {
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** Of the first record. */
+  readonly sequence: number
+}
+
+/** What a record counts for, against limits in bytes. */
+export const sizeOf = ({ headers, key, value }: LogRecord): number => {
+  let bytes = key.length + value.length
+  if (headers !== undefined) for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0)
+  return bytes
+}
+
+/** The most that a batch of these may take up. */
+export const batchRoom = (records: ReadonlyArray<LogRecord>): number => {
+  let room = header_bytes
+  for (const { headers, key, value } of records) {
+    // Length, deltas, three lengths and a count, none longer than five bytes; a character at most three.
+    room += 32 + 3 * key.length + value.length
+    if (headers !== undefined) {
+      for (const name in headers) room += 10 + 3 * (name.length + (headers[name]?.length ?? 0))
+    }
+  }
+  return room
+}
+
+/** Writes a batch at `at`, where there is `batchRoom`; answers where it ends. */
+export const writeBatch = (
+  buffer: Buffer,
+  at: number,
+  records: ReadonlyArray<LogRecord>,
+  { producerEpoch, producerId, sequence }: BatchId,
+  now_ms: number,
+): number => {
+  let end = at + header_bytes
+  for (let i = 0; i < records.length; i++) end = writeRecord(buffer, end, records[i]!, i)
+  writeInt64(buffer, at, 0)
+  buffer.writeInt32BE(end - at - 12, at + 8)
+  buffer.writeInt32BE(-1, at + 12)
+  buffer[at + 16] = 2
+  buffer.writeInt16BE(0, at + 21)
+  buffer.writeInt32BE(records.length - 1, at + 23)
+  writeInt64(buffer, at + 27, now_ms)
+  writeInt64(buffer, at + 35, now_ms)
+  writeInt64(buffer, at + 43, producerId)
+  buffer.writeInt16BE(producerEpoch, at + 51)
+  buffer.writeInt32BE(sequence, at + 53)
+  buffer.writeInt32BE(records.length, at + 57)
+  buffer.writeUInt32BE(crc32c(buffer, at + 21, end), at + 17)
+  return end
+}
+
+/**
+ * The chunks in a run of batches, from offset `next` on. The first batch may begin before; the last may be cut off, and
+ * is given whole the next time. What a transaction left behind takes up an offset and is no record.
+ */
+export const readChunks = (
+  partition: number,
+  batches: Buffer,
+  next: number,
+  limits: ChunkLimits,
+): ReadonlyArray<Chunk> => {
+  const chunks: Array<Chunk> = []
+  let from = next
+  let records: Array<StoredRecord> = []
+  let bytes = 0
+  const take = (record: StoredRecord) => {
+    const size = sizeOf(record)
+    if (records.length > 0 && (records.length >= limits.chunk_records || bytes + size > limits.chunk_bytes)) {
+      chunks.push({ partition, from, next: record.offset, records })
+      from = record.offset
+      records = []
+      bytes = 0
+    }
+    records.push(record)
+    bytes += size
+  }
+  let at = 0
+  while (at + header_bytes <= batches.length) {
+    const end = at + 12 + batches.readInt32BE(at + 8)
+    if (end > batches.length) break
+    const after = readInt64(batches, at) + batches.readInt32BE(at + 23) + 1
+    if (after > next) {
+      readBatch(batches, at, end, next, take)
+      next = after
+    }
+    at = end
+  }
+  if (next > from) chunks.push({ partition, from, next, records })
+  return chunks
+}
+
+const header_bytes = 61
+
+const readBatch = (
+  batches: Buffer,
+  at: number,
+  end: number,
+  from: number,
+  take: (record: StoredRecord) => void,
+): void => {
+  if (batches[at + 16] !== 2) throw new Error(`a batch of version ${batches[at + 16]}, from before Kafka 0.11`)
+  const attributes = batches.readInt16BE(at + 21)
+  if ((attributes & isControl) !== 0) return
+  const baseOffset = readInt64(batches, at)
+  const baseTimestamp = readInt64(batches, at + 27)
+  const maxTimestamp = readInt64(batches, at + 35)
+  const isAppendTime = (attributes & isLogAppendTime) !== 0
+  const count = batches.readInt32BE(at + 57)
+  const input = new Input(uncompressed(attributes, batches.subarray(at + header_bytes, end)))
+  for (let i = 0; i < count; i++) {
+    const next = input.varint()
+    const end = input.at + next
+    input.at += 1
+    const timestamp = baseTimestamp + input.varint()
+    const offset = baseOffset + input.varint()
+    if (offset >= from) {
+      take({
+        key: input.text() ?? "",
+        value: input.bytes() ?? none,
+        headers: input.headers(),
+        offset,
+        timestamp: isAppendTime ? maxTimestamp : timestamp,
+      })
+    }
+    input.at = end
+  }
+}
+
+const isLogAppendTime = 0x08
+const isControl = 0x20
+const none = Buffer.alloc(0)
+
+/** We write without compression; a topic may be set to have its own. */
+const uncompressed = (attributes: number, records: Buffer): Buffer => {
+  const codec = attributes & 0x07
+  if (codec === 0) return records
+  if (codec === 1) return gunzipSync(records)
+  throw new Error("a compression that is not supported: set the topic's compression.type to producer or gzip")
+}
+
+/** Reads along a buffer. */
+class Input {
+  readonly #buffer: Buffer
+  at = 0
+
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer
+  }
+
+  /** Zigzag. Exact up to 2^53, by arithmetic where bits end. */
+  varint(): number {
+    const buffer = this.#buffer
+    let byte = buffer[this.at++]!
+    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1)
+    let value = byte & 0x7f
+    let scale = 0x80
+    do {
+      byte = buffer[this.at++]!
+      value += (byte & 0x7f) * scale
+      scale *= 0x80
+    } while (byte >= 0x80)
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+  }
+
+  bytes(): Buffer | undefined {
+    const length = this.varint()
+    return length < 0 ? undefined : this.#buffer.subarray(this.at, (this.at += length))
+  }
+
+  text(): string | undefined {
+    const length = this.varint()
+    return length < 0 ? undefined : this.#buffer.toString("utf8", this.at, (this.at += length))
+  }
+
+  headers(): Headers | undefined {
+    const count = this.varint()
+    if (count === 0) return undefined
+    // Whatever the names are: none of them means anything to it.
+    const headers: Record<string, string> = Object.create(null)
+    for (let i = 0; i < count; i++) headers[this.text() ?? ""] = this.text() ?? ""
+    return headers
+  }
+}
+
+const writeRecord = (buffer: Buffer, at: number, { headers, key, value }: LogRecord, offsetDelta: number): number => {
+  const key_bytes = Buffer.byteLength(key)
+  const names = headers === undefined ? [] : Object.keys(headers)
+  let length =
+    2 +
+    varintSize(offsetDelta) +
+    varintSize(key_bytes) +
+    key_bytes +
+    varintSize(value.length) +
+    value.length +
+    varintSize(names.length)
+  for (const name of names) length += textSize(name) + textSize(headers?.[name] ?? "")
+  at = writeVarint(buffer, at, length)
+  buffer[at++] = 0
+  buffer[at++] = 0
+  at = writeVarint(buffer, at, offsetDelta)
+  at = writeText(buffer, at, key, key_bytes)
+  at = writeVarint(buffer, at, value.length)
+  buffer.set(value, at)
+  at = writeVarint(buffer, at + value.length, names.length)
+  for (const name of names) {
+    const text = headers?.[name] ?? ""
+    at = writeText(buffer, at, name, Buffer.byteLength(name))
+    at = writeText(buffer, at, text, Buffer.byteLength(text))
+  }
+  return at
+}
+
+const textSize = (text: string): number => {
+  const bytes = Buffer.byteLength(text)
+  return varintSize(bytes) + bytes
+}
+
+const writeText = (buffer: Buffer, at: number, text: string, bytes: number): number => {
+  at = writeVarint(buffer, at, bytes)
+  // Short ones of one byte to a character, as nearly all are: quicker than to call for it.
+  if (bytes !== text.length || bytes > 48) return at + buffer.write(text, at)
+  for (let i = 0; i < bytes; i++) buffer[at++] = text.charCodeAt(i)
+  return at
+}
+
+/** Of numbers that are not negative, below 2^30: lengths and counts of what fits into a buffer. */
+const varintSize = (value: number): number => {
+  let bytes = 1
+  for (let rest = value * 2; rest >= 0x80; rest >>>= 7) bytes++
+  return bytes
+}
+
+const writeVarint = (buffer: Buffer, at: number, value: number): number => {
+  let rest = value * 2
+  for (; rest >= 0x80; rest >>>= 7) buffer[at++] = (rest & 0x7f) | 0x80
+  buffer[at++] = rest
+  return at
+}
+
+const two_32 = 0x1_0000_0000
+
+/** Of numbers up to 2^53. */
+export const writeInt64 = (buffer: Buffer, at: number, value: number): number => {
+  buffer.writeInt32BE(Math.floor(value / two_32), at)
+  return buffer.writeUInt32BE(((value % two_32) + two_32) % two_32, at + 4)
+}
+
+export const readInt64 = (buffer: Buffer, at: number): number =>
+  buffer.readInt32BE(at) * two_32 + buffer.readUInt32BE(at + 4)

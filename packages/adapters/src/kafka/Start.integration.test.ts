@@ -1,0 +1,84 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventLog, Topics } from "@nimbus/domain"
+import { Effect, Fiber, Layer, Logger } from "effect"
+import { inject } from "vitest"
+import { makeBrokerProxy } from "./BrokerProxy.ts"
+import { type EventLogKafkaOptions, layerWith } from "./EventLog.ts"
+
+const { kafka } = inject("services")
+const brokers = [kafka?.brokers ?? ""]
+const run = Math.random().toString(36).slice(2, 8)
+const topic = (name: string) => `${run}-${name}`
+
+const open = (options: Partial<EventLogKafkaOptions>) =>
+  EventLog.pipe(
+    Effect.provide(layerWith({ brokers, ...options }).pipe(Layer.provide(Topics.layerDefault)), { local: true }),
+  )
+
+describe.skipIf(kafka === undefined)("the start on Kafka", () => {
+  it.live("creates what is missing, once, however many come at the same time", () =>
+    Effect.gen(function* () {
+      const topics = [topic("a"), topic("b")]
+      const logs = yield* Effect.forEach([1, 2, 3], () => open({ topics, partitions: 3 }), { concurrency: 3 })
+      assert.strictEqual(new Set(logs.map(({ incarnation }) => incarnation)).size, 1)
+      assert.deepStrictEqual(
+        logs.map(({ partitions }) => partitions),
+        [3, 3, 3],
+      )
+    }),
+  )
+
+  it.live("another set of topics is another incarnation, in whatever order they are named the same", () =>
+    Effect.gen(function* () {
+      const one = yield* open({ topics: [topic("a"), topic("b")], partitions: 3 })
+      const same = yield* open({ topics: [topic("b"), topic("a")], partitions: 3 })
+      const other = yield* open({ topics: [topic("a")], partitions: 3 })
+      assert.strictEqual(one.incarnation, same.incarnation)
+      assert.notStrictEqual(one.incarnation, other.incarnation)
+    }),
+  )
+
+  it.live("refuses another partition count than a topic has, and creates nothing then", () =>
+    Effect.gen(function* () {
+      yield* open({ topics: [topic("counted")], partitions: 2 })
+      const failure = yield* Effect.flip(open({ topics: [topic("not-yet"), topic("counted")], partitions: 4 }))
+      assert.strictEqual(failure._tag, "KafkaPartitionsUnequal")
+      assert.include(failure.message, `${topic("counted")} has 2 partitions in Kafka, and not 4`)
+      const missing = yield* Effect.flip(open({ topics: [topic("not-yet")], createTopics: false }))
+      assert.strictEqual(missing._tag, "KafkaTopicMissing")
+      assert.include(missing.message, topic("not-yet"))
+    }),
+  )
+
+  it.live("says that it is turned away, at once", () =>
+    Effect.gen(function* () {
+      const sasl = { mechanism: "plain", username: "nimbus", password: "secret" } as const
+      const at = [kafka?.sasl_brokers ?? ""]
+      const log = yield* open({ brokers: at, topics: [topic("sasl")], sasl })
+      assert.strictEqual(log.partitions, 4)
+      const failure = yield* Effect.flip(
+        open({ brokers: at, topics: [topic("sasl")], sasl: { ...sasl, password: "wrong" } }),
+      )
+      assert.strictEqual(failure._tag, "KafkaRefused")
+      assert.include(failure.message, kafka?.sasl_brokers ?? "")
+    }),
+  )
+
+  it.live("waits for Kafka, and says for what", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const proxy = yield* makeBrokerProxy(brokers[0] ?? "")
+      proxy.close()
+      const opening = yield* Effect.forkScoped(
+        open({ topics: [topic("late")], socketFactory: proxy.socketFactory }).pipe(
+          Effect.provide(Logger.layer([logger])),
+        ),
+      )
+      while (lines.length < 2) yield* Effect.sleep(5)
+      for (const line of lines) assert.include(line, `waiting for Kafka at ${brokers[0]}`)
+      proxy.open()
+      assert.strictEqual((yield* Fiber.join(opening)).partitions, 4)
+    }).pipe(Effect.scoped, Effect.timeout("20 seconds")),
+  )
+})
