@@ -22,6 +22,7 @@
  * | kafka: session | the group gives the partitions to others, and whoever had them knows |
  * | kafka: close | what is still waiting fails; a group that was left without a word notices after a session's time |
  * | postgres: connections | the next query waits for one |
+ * | postgres: clients, records in a step | the rest comes in the next |
  */
 import { type ChunkLimits, chunkLimits } from "@nimbus/domain"
 
@@ -121,9 +122,18 @@ export const postgresLimits = {
   connections: 8,
   /** Until a new connection must be there. */
   connect_timeout_ms: 5_000,
+}
+
+/** The mailboxes in PostgreSQL. */
+export interface PostgresMailboxLimits {
   /** Clients whose acks are written, or whose age is looked at, in one transaction. */
-  step_clients: 1_000,
+  readonly step_clients: number
   /** Records of a mailbox looked at in one go where its oldest are removed. */
+  readonly remove_records: number
+}
+
+export const postgresMailboxLimits: PostgresMailboxLimits = {
+  step_clients: 1_000,
   remove_records: 1_000,
 }
 

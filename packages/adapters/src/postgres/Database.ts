@@ -46,16 +46,16 @@ const make = Effect.fn("PostgresDatabase.make")(function* (
 
 const failureOf =
   (settings: PostgresSettings) =>
-  (cause: SqlError): PostgresRefused | PostgresUnavailable =>
-    isRefusal(cause)
-      ? new PostgresRefused({ address: where(settings), reason: cause.message })
-      : new PostgresUnavailable({ cause })
+  ({ reason }: SqlError): PostgresRefused | PostgresUnavailable => {
+    const cause = reason.cause instanceof Error ? reason.cause : reason
+    return reason._tag === "ConnectionError" || isPassing(cause)
+      ? new PostgresUnavailable({ cause })
+      : new PostgresRefused({ address: where(settings), reason: cause.message })
+  }
 
-/** What waiting does not help against: who we are, what we may, and a database that is not there. */
-const isRefusal = ({ reason }: SqlError): boolean =>
-  reason._tag === "AuthenticationError" ||
-  reason._tag === "AuthorizationError" ||
-  (reason.cause instanceof Error && "code" in reason.cause && reason.cause.code === "3D000")
+/** What waiting helps against: a server that starts or stops, or that has too many connections. */
+const isPassing = (cause: Error): boolean =>
+  "code" in cause && typeof cause.code === "string" && /^(57P0[123]|53300)$/.test(cause.code)
 
 /** Whatever several processes do at once is done once. */
 const migrate = (sql: PgClient.PgClient, schema: string) =>
@@ -86,7 +86,7 @@ const migrate = (sql: PgClient.PgClient, schema: string) =>
           client_id text COLLATE "C",
           seq bigint,
           timestamp bigint NOT NULL,
-          value bytea STORAGE EXTERNAL NOT NULL,
+          value bytea NOT NULL,
           headers text,
           PRIMARY KEY (client_id, seq)
         )`

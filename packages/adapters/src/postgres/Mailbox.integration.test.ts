@@ -3,6 +3,7 @@ import type { MailboxLimits } from "@nimbus/domain"
 import { mailboxSuite } from "@nimbus/domain/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { inject } from "vitest"
+import { type PostgresMailboxLimits, postgresMailboxLimits } from "../Limits.ts"
 import { PostgresDatabase } from "./Database.ts"
 import * as PostgresMailbox from "./Mailbox.ts"
 
@@ -14,9 +15,8 @@ describe.skipIf(postgres === undefined)("PostgresMailbox", () => {
       PostgresDatabase.layerWith({ url: Redacted.make(postgres?.url ?? ""), schema: `mailbox_${stores++}` }),
     ),
   )
-  mailboxSuite(
-    "in PostgreSQL",
-    (limits: MailboxLimits) => PostgresMailbox.layerWith({ limits }).pipe(Layer.provide(database)),
-    { runs: 50 },
-  )
+  const layerOf = (storage: PostgresMailboxLimits) => (limits: MailboxLimits) =>
+    PostgresMailbox.layerWith({ limits, storage }).pipe(Layer.provide(database))
+  mailboxSuite("in PostgreSQL", layerOf(postgresMailboxLimits), { runs: 40 })
+  mailboxSuite("in PostgreSQL, in tiny steps", layerOf({ step_clients: 1, remove_records: 1 }), { runs: 60 })
 })

@@ -35,12 +35,13 @@ import {
 } from "@nimbus/domain"
 import { Effect, Layer, Result, Schema } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
-import { postgresLimits } from "../Limits.ts"
+import { type PostgresMailboxLimits, postgresMailboxLimits } from "../Limits.ts"
 import { byClient, highestAcks, highestOf, later } from "../MailboxInput.ts"
 import { PostgresDatabase } from "./Database.ts"
 
 export interface MailboxOptions {
   readonly limits?: MailboxLimits
+  readonly storage?: PostgresMailboxLimits
 }
 
 export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, never, PostgresDatabase> =>
@@ -53,7 +54,7 @@ interface Log {
   readonly partitions: number
 }
 
-const make = Effect.fnUntraced(function* ({ limits = mailboxLimits }: MailboxOptions) {
+const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = postgresMailboxLimits }: MailboxOptions) {
   const sql = yield* PostgresDatabase
   let bound: Log | undefined
 
@@ -80,15 +81,17 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits }: MailboxOpt
         unavailable("offset"),
       ),
     put: (partition, put) =>
-      Effect.suspend(() => sql.withTransaction(writePut(sql, log(), limits, partition, put))).pipe(unavailable("put")),
+      Effect.suspend(() => sql.withTransaction(writePut(sql, log(), { ...limits, ...storage }, partition, put))).pipe(
+        unavailable("put"),
+      ),
     page: (clientId, after, limit) =>
       Effect.suspend(() => readPage(sql, partitionFor(clientId), clientId, after, limit)).pipe(unavailable("page")),
     ack: (acks) =>
       Effect.suspend(() => {
         const all = highestAcks(acks)
         return Effect.forEach(
-          Array.from({ length: Math.ceil(all.length / postgresLimits.step_clients) }, (_, i) =>
-            all.slice(i * postgresLimits.step_clients, (i + 1) * postgresLimits.step_clients),
+          Array.from({ length: Math.ceil(all.length / storage.step_clients) }, (_, i) =>
+            all.slice(i * storage.step_clients, (i + 1) * storage.step_clients),
           ),
           (some) => sql.withTransaction(writeAcks(sql, log(), some)),
           { discard: true },
@@ -96,7 +99,9 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits }: MailboxOpt
       }).pipe(unavailable("ack")),
     waiting: (asked) => Effect.suspend(() => readWaiting(sql, asked, partitionFor)).pipe(unavailable("waiting")),
     expire: (now_ms) =>
-      Effect.suspend(() => writeExpiry(sql, log(), now_ms - limits.mailbox_age_ms)).pipe(unavailable("expire")),
+      Effect.suspend(() => writeExpiry(sql, log(), storage, now_ms - limits.mailbox_age_ms)).pipe(
+        unavailable("expire"),
+      ),
     stats: (clientId) =>
       sql<Row>`
         SELECT acked::float8, floor::float8, results::float8, bytes::float8
@@ -167,7 +172,7 @@ const claim = Effect.fnUntraced(function* (
 const writePut = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
   log: Log,
-  limits: MailboxLimits,
+  limits: MailboxLimits & PostgresMailboxLimits,
   partition: number,
   { expected, hole, next, records }: Put,
 ) {
@@ -176,7 +181,7 @@ const writePut = Effect.fnUntraced(function* (
   if (stored !== expected) return { _tag: "Differs", stored } satisfies PutOutcome
   const { mailbox_bytes, mailbox_results } = limits
   const full = yield* insert(sql, [...byClient(records).values()].flat(), limits)
-  yield* removeOldest(sql, full, (rest) => rest.results > mailbox_results || rest.bytes > mailbox_bytes)
+  yield* removeOldest(sql, limits, full, (rest) => rest.results > mailbox_results || rest.bytes > mailbox_bytes)
   yield* sql`
     UPDATE mailbox_partitions
     SET next_offset = ${next}, hole = greatest(hole, ${hole ?? start}), highest = greatest(highest, ${highestOf(records)})
@@ -243,6 +248,7 @@ interface OldRecord {
  */
 const removeOldest = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
+  { remove_records }: PostgresMailboxLimits,
   mailboxes: ReadonlyArray<Size>,
   tooMuch: (rest: Rest) => boolean,
 ) {
@@ -253,7 +259,7 @@ const removeOldest = Effect.fnUntraced(function* (
       SELECT c.client_id, r.* FROM unnest(${texts(open.map(({ client_id }) => client_id))}) AS c (client_id)
       CROSS JOIN LATERAL (
         SELECT seq::float8, timestamp::float8, octet_length(value) AS bytes FROM mailbox_records
-        WHERE client_id = c.client_id ORDER BY mailbox_records.seq LIMIT ${postgresLimits.remove_records}
+        WHERE client_id = c.client_id ORDER BY mailbox_records.seq LIMIT ${remove_records}
       ) r`
     const cuts = cut(open, oldest, tooMuch)
     removed += cuts.reduce((sum, { results }) => sum + results, 0)
@@ -347,14 +353,19 @@ const writeAcks = Effect.fnUntraced(function* (sql: PgClient.PgClient, log: Log,
 })
 
 /** Looks at every mailbox that has an old record, in the order of ids; each step is a transaction. */
-const writeExpiry = Effect.fnUntraced(function* (sql: PgClient.PgClient, log: Log, before_ms: number) {
+const writeExpiry = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  log: Log,
+  storage: PostgresMailboxLimits,
+  before_ms: number,
+) {
   let removed = 0
   let after = ""
   for (;;) {
     const due = yield* sql<{ client_id: string }>`
       SELECT DISTINCT client_id FROM mailbox_records
       WHERE timestamp < ${PgTypes.float8(before_ms)}::float8 AND client_id > ${after}
-      ORDER BY client_id LIMIT ${postgresLimits.step_clients}`
+      ORDER BY client_id LIMIT ${storage.step_clients}`
     const last = due.at(-1)
     if (last === undefined) return removed
     const ids = due.map(({ client_id }) => ClientId.make(client_id))
@@ -362,7 +373,7 @@ const writeExpiry = Effect.fnUntraced(function* (sql: PgClient.PgClient, log: Lo
     removed += yield* take(sql, log, [...partitions]).pipe(
       Effect.andThen(sql<Size>`
         SELECT client_id, results::float8, bytes::float8 FROM mailbox_clients WHERE client_id = ANY(${texts(ids)})`),
-      Effect.flatMap((mailboxes) => removeOldest(sql, mailboxes, ({ oldest_ms }) => oldest_ms < before_ms)),
+      Effect.flatMap((mailboxes) => removeOldest(sql, storage, mailboxes, ({ oldest_ms }) => oldest_ms < before_ms)),
       sql.withTransaction,
     )
     after = last.client_id
