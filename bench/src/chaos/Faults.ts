@@ -7,6 +7,8 @@ import type { Fleet } from "./Fleet.ts"
 
 export interface Fault {
   readonly name: string
+  /** Whether times count from when the strike is done. Default: from when it begins. */
+  readonly isCountedAfter?: boolean
   strike(): Promise<void>
   /** What was taken away is back when this is done. */
   mend(): Promise<void>
@@ -31,6 +33,19 @@ export const faults = (ground: Ground): ReadonlyArray<Fault> =>
     stoppedKafka(ground),
     movedClients(ground),
   ])
+
+/**
+ * Rebalances and nothing else: a pipeline leaves in good order, and another comes. Every client sends within a second of
+ * it, so that every route is made anew at once.
+ */
+export const rebalances = ({ fleet, pipelines }: Ground): ReadonlyArray<Fault> => {
+  const node = pipelines[0]!
+  const mend = () => fleet.burst(1_000)
+  return [
+    { name: "a pipeline left", strike: () => node.end("SIGTERM"), mend, isCountedAfter: true },
+    { name: "a pipeline came", strike: () => node.start(), mend, isCountedAfter: true },
+  ]
+}
 
 /** Its successor is another process, at the same address. */
 const killed = (role: string, node: ClusterNode): Fault => ({

@@ -13,10 +13,12 @@ export type ToClients =
   | {
       readonly order: "begin"
       readonly clients: ReadonlyArray<Placed>
-      readonly directory: string
+      readonly directory: string | undefined
       readonly rate: number
+      readonly batch: number
     }
   | { readonly order: "move"; readonly clients: ReadonlyArray<{ readonly index: number; readonly url: string }> }
+  | { readonly order: "burst"; readonly within_ms: number }
   | { readonly order: "mark" | "finish" | "judge" | "leave" }
 
 export interface Numbered {
@@ -88,10 +90,12 @@ class Squad {
 export interface FleetOptions {
   readonly clients: number
   readonly processes: number
-  /** For the clients' memories. */
-  readonly directory: string
+  /** For the clients' memories; `undefined`: they are kept in the load processes. */
+  readonly directory: string | undefined
   /** Events per second of each client. */
   readonly rate: number
+  /** A client sends in batches of one to this. */
+  readonly batch: number
 }
 
 export class Fleet {
@@ -141,11 +145,12 @@ export class Fleet {
 
   /** Begins to send and to receive; `place` says at which gateway a client is. */
   async begin(place: (client: number) => string): Promise<void> {
-    const { directory, rate } = this.#options
+    const { batch, directory, rate } = this.#options
     await this.#all((squad) => ({
       order: "begin",
       directory,
       rate,
+      batch,
       clients: this.#of(squad).map((client) => ({ clientId: `chaos-${client}`, url: place(client) })),
     }))
   }
@@ -163,6 +168,11 @@ export class Fleet {
 
   async mark(): Promise<void> {
     await this.#all(() => ({ order: "mark" }))
+  }
+
+  /** Each client sends within this time, and answers to that are what is waited for. */
+  async burst(within_ms: number): Promise<void> {
+    await this.#all(() => ({ order: "burst", within_ms }))
   }
 
   async finish(): Promise<void> {

@@ -2,24 +2,22 @@
  * One client by the SDK, with its memory in a file, in lives that follow each other: a life ends when the client moves
  * to another gateway, and the next knows only what the file says.
  */
-import { connect, type Connected, isLost } from "@nimbus/client"
+import { connect, type Connected, isLost, Memory } from "@nimbus/client"
 import { layerFile } from "@nimbus/client/node"
-import { setTimeout as sleep } from "node:timers/promises"
 import type { Ledger } from "./Ledger.ts"
 
 export interface MemberOptions {
   readonly clientId: string
-  /** Where the memory's file is. */
-  readonly directory: string
+  /** Where the memory's file is; `undefined`: it is kept in the process, for a single life. */
+  readonly directory: string | undefined
   /** Events per second, about. */
   readonly rate: number
+  /** Events are sent in batches of one to this. */
+  readonly batch: number
 }
 
 /** Coming back must not take longer than what is measured. */
 const limits = { reconnect_min_ms: 50, reconnect_max_ms: 1_000 }
-
-/** Events are sent in batches of one to this. */
-const batch = 3
 
 export class Member {
   readonly ledger: Ledger = { accepted: 0, shown: [], seqs: [] }
@@ -34,6 +32,8 @@ export class Member {
   /** The highest number handed to the SDK so far. */
   #sent = 0
   #mark = 0
+  /** Ends the pause between two batches. */
+  #wake = () => {}
 
   constructor(options: MemberOptions) {
     this.clientId = options.clientId
@@ -43,13 +43,15 @@ export class Member {
   /** Ends this life and begins the next at that gateway. */
   async live(url: string): Promise<void> {
     await this.#client?.close()
+    this.#wake()
     await this.#sending
     this.isLive = false
+    const { directory } = this.#options
     const client = await connect({
       url,
       clientId: this.clientId,
       limits,
-      memory: layerFile(this.#options.directory),
+      memory: directory === undefined ? Memory.layerMemory : layerFile(directory),
       onResult: ({ data, seq }) => this.#show(rootOf(data), seq),
       onLost: (lost) => this.#show(Number.NaN, isLost(lost) ? (lost.upTo ?? Number.NaN) : Number.NaN),
       onStatus: (status) => {
@@ -70,9 +72,15 @@ export class Member {
     return (this.ledger.shown.at(-1) ?? 0) >= this.#mark
   }
 
+  /** Sends the next events within this time. */
+  sendSoon(within_ms: number): void {
+    setTimeout(() => this.#wake(), Math.random() * within_ms)
+  }
+
   /** Sends no more; what was begun is accepted. A last event follows: what comes before its answer is all there is. */
   async finish(): Promise<void> {
     this.#isSending = false
+    this.#wake()
     await this.#sending
     this.mark()
     if (this.#client !== undefined) await this.#sendNext(this.#client, 1)
@@ -85,10 +93,20 @@ export class Member {
   /** What a life that has ended left unaccepted, the next sends again under the same ids. */
   async #send(client: Connected): Promise<void> {
     while (this.#isSending && this.failure === undefined) {
-      const count = 1 + Math.floor(Math.random() * batch)
+      const count = 1 + Math.floor(Math.random() * this.#options.batch)
       if (!(await this.#sendNext(client, count))) return
-      await sleep((1000 * count * (0.5 + Math.random())) / this.#options.rate)
+      if (this.#isSending) await this.#pause((1000 * count * (0.5 + Math.random())) / this.#options.rate)
     }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   /** `false`: this life is over. */

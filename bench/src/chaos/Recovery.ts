@@ -17,11 +17,12 @@ const within_ms = 60_000
 /** All must be well for so long to be well. */
 const steady_ms = 500
 
-/** Lets the fault strike, mends it, and waits until all is well. */
+/** Lets the fault strike, mends it, and waits until all is well; times count from the strike, or from when it is done. */
 export const recover = async (fault: Fault, fleet: Fleet): Promise<Recovery> => {
-  const began = performance.now()
+  let began = performance.now()
   const since = () => performance.now() - began
   await fault.strike()
+  if (fault.isCountedAfter === true) began = performance.now()
   await fleet.mark()
   let [answered_ms, live_ms] = [Number.NaN, 0]
   const stop = fleet.watch(({ answered, live }) => {

@@ -16,7 +16,8 @@ const obey = async (order: ToClients): Promise<void> => {
   switch (order.order) {
     case "begin":
       for (const { clientId, url } of order.clients) {
-        const member = new Member({ clientId, directory: order.directory, rate: order.rate })
+        const { batch, directory, rate } = order
+        const member = new Member({ clientId, directory, rate, batch })
         members.push(member)
         await member.live(url)
       }
@@ -26,6 +27,12 @@ const obey = async (order: ToClients): Promise<void> => {
       return
     case "mark":
       for (const member of members) member.mark()
+      return
+    case "burst":
+      for (const member of members) {
+        member.mark()
+        member.sendSoon(order.within_ms)
+      }
       return
     case "finish":
       await Promise.all(members.map((member) => member.finish()))

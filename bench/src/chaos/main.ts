@@ -16,7 +16,7 @@ import { startServices } from "../../../scripts/services/Services.ts"
 import { freePorts } from "../../../scripts/services/Tools.ts"
 import { ClusterNode, type Role } from "./Cluster.ts"
 import { Dice } from "./Dice.ts"
-import { faults, type Ground, urlOf } from "./Faults.ts"
+import { faults, type Ground, rebalances, urlOf } from "./Faults.ts"
 import { Fleet } from "./Fleet.ts"
 import { describe, recover, type Recovery } from "./Recovery.ts"
 import { isSound } from "./Ledger.ts"
@@ -32,6 +32,8 @@ const { values } = parseArgs({
     rate: { type: "string", default: "2.5" },
     /** Seconds that Kafka stays away. */
     outage: { type: "string", default: "10" },
+    /** Instead of all faults only rebalances, each followed by an event of every client within a second. */
+    relive: { type: "boolean", default: false },
     /** Where the processes' logs are kept. Default: nowhere. */
     logs: { type: "string" },
   },
@@ -53,7 +55,7 @@ const torment = async (ground: Ground, check: () => void): Promise<ReadonlyArray
   const recoveries: Array<Recovery> = []
   const until = performance.now() + seconds * 1000
   for (let round = 0; round === 0 || performance.now() < until; round++) {
-    for (const fault of faults(ground)) {
+    for (const fault of values.relive ? rebalances(ground) : faults(ground)) {
       if (round > 0 && performance.now() >= until) break
       await sleep(ground.dice.below(1_500))
       say(fault.name)
@@ -87,7 +89,14 @@ const logs = values.logs === undefined ? directory : resolve(values.logs)
 mkdirSync(logs, { recursive: true })
 const reaper = startReaper(directory)
 const services = await startServices(["kafka", "redis"])
-const fleet = new Fleet({ clients, processes: 2, directory: join(directory, "memories"), rate: number("rate") })
+const memories = values.relive ? undefined : join(directory, "memories")
+const fleet = new Fleet({
+  clients,
+  processes: 2,
+  directory: memories,
+  rate: number("rate"),
+  batch: values.relive ? 1 : 3,
+})
 const nodes: Array<ClusterNode> = []
 const onChange = () => reaper.watch([...nodes.flatMap(({ group }) => group ?? []), ...fleet.groups])
 const environment = { ...services.environment, NIMBUS_PARTITIONS: String(number("partitions")) }
@@ -104,9 +113,15 @@ try {
   await Promise.all(nodes.map((node) => node.start()))
   say(`two gateways, two pipelines, ${values.partitions} partitions, seed ${seed}`)
   await fleet.begin((client) => urlOf(gateways[client % 2]!))
+  say(`all clients are there: ${describe(fleet)}`)
   const dice = new Dice(seed)
   const ground = { gateways, pipelines, services, fleet, dice, outage_ms: number("outage") * 1000 }
-  await recover({ name: "connecting", strike: async () => {}, mend: async () => {} }, fleet)
+  // All must be LIVE before they can be told to send soon.
+  const mend = async () => {
+    while (values.relive && fleet.progress.live < clients) await sleep(50)
+    if (values.relive) await fleet.burst(5_000)
+  }
+  await recover({ name: "connecting", strike: async () => {}, mend }, fleet)
   say(describe(fleet))
   const check = () => {
     for (const { failure } of nodes) if (failure !== undefined) throw new Error(failure)
