@@ -72,15 +72,23 @@ export const startLimits = {
 }
 
 /** A connection to Redis. */
-export const redisLimits = {
+export interface RedisLimits {
   /** Until a new connection must be there. */
-  connect_timeout_ms: 5_000,
+  readonly connect_timeout_ms: number
   /** How long Redis may owe a reply without sending a byte. */
-  reply_timeout_ms: 5_000,
+  readonly reply_timeout_ms: number
   /** Between two attempts to connect again; doubles each time up to the maximum. */
+  readonly reconnect_min_ms: number
+  readonly reconnect_max_ms: number
+  /** Between two questions whether a connection that only listens is alive. */
+  readonly ping_every_ms: number
+}
+
+export const redisLimits: RedisLimits = {
+  connect_timeout_ms: 5_000,
+  reply_timeout_ms: 5_000,
   reconnect_min_ms: 50,
   reconnect_max_ms: 2_000,
-  /** Between two questions whether a connection that only listens is alive. */
   ping_every_ms: 2_000,
 }
 

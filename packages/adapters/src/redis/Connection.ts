@@ -17,7 +17,7 @@ import type { EventEmitter } from "node:events"
 import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { Cluster, Redis } from "ioredis"
 import { RedisEvicts, RedisRefused, RedisUnavailable } from "../Errors.ts"
-import { redisLimits } from "../Limits.ts"
+import { type RedisLimits, redisLimits } from "../Limits.ts"
 import { untilReachable } from "../Reachable.ts"
 import * as Reply from "./Reply.ts"
 import { type Argument, evaluate, type Script } from "./Script.ts"
@@ -49,20 +49,24 @@ export class RedisConnection extends Context.Service<
     subscribe(channel: string, receive: Receive): Effect.Effect<void, RedisUnavailable, Scope.Scope>
   }
 >()("@nimbus/adapters/redis/RedisConnection") {
-  static readonly layerWith = (settings: RedisSettings) => Layer.effect(RedisConnection, make(settings))
+  static readonly layerWith = (settings: RedisSettings, limits = redisLimits) =>
+    Layer.effect(RedisConnection, make(settings, limits))
   /** As `NIMBUS_REDIS_ADDRESS` and its like say. */
   static readonly layer = Layer.effect(
     RedisConnection,
-    Effect.flatMap(config, (settings) => make(settings)),
+    Effect.flatMap(config, (settings) => make(settings, redisLimits)),
   )
 }
 
 const make = Effect.fn("RedisConnection.make")(function* (
   settings: RedisSettings,
+  limits: RedisLimits,
 ): Effect.fn.Return<RedisConnection["Service"], RedisRefused | RedisEvicts | RedisUnavailable, Scope.Scope> {
-  const commands = yield* connect(settings)
+  const name = `Redis at ${where(settings)}`
+  const commands = yield* connect(name, settings, limits)
   yield* checkPolicy(settings, commands)
-  const subscribe = yield* makeSubscriptions(settings, yield* connect(settings))
+  const subscriptions = yield* connect(`${name} for subscriptions`, settings, limits)
+  const subscribe = yield* makeSubscriptions(settings, subscriptions, limits)
   const call = (command: string, args: Array<Argument>): Promise<unknown> => commands.callBuffer(command, args)
   const publishCommand = isCluster(settings) ? "spublish" : "publish"
   return RedisConnection.of({
@@ -97,11 +101,12 @@ const attempt = <A>(use: () => Promise<A>): Effect.Effect<A, RedisUnavailable> =
   Effect.tryPromise({ try: use, catch: (cause) => new RedisUnavailable({ cause }) })
 
 /** Connected, and from then on connected again whenever it breaks. */
-const connect = Effect.fnUntraced(function* (settings: RedisSettings) {
-  const name = `Redis at ${where(settings)}`
+const connect = Effect.fnUntraced(function* (name: string, settings: RedisSettings, limits: RedisLimits) {
   const state = { isStarted: false }
   const client = yield* Effect.acquireRelease(
-    Effect.sync(() => newClient(settings, (attempts) => (state.isStarted ? backoff_ms(attempts) : null))),
+    Effect.sync(() =>
+      newClient(settings, limits, (attempts) => (state.isStarted ? backoff_ms(attempts, limits) : null)),
+    ),
     (client) =>
       Effect.sync(() => {
         state.isStarted = false
@@ -116,13 +121,17 @@ const connect = Effect.fnUntraced(function* (settings: RedisSettings) {
   return client
 })
 
-const backoff_ms = (attempts: number): number =>
-  Math.min(redisLimits.reconnect_max_ms, redisLimits.reconnect_min_ms * 2 ** Math.min(attempts - 1, 30))
+const backoff_ms = (attempts: number, limits: RedisLimits): number =>
+  Math.min(limits.reconnect_max_ms, limits.reconnect_min_ms * 2 ** Math.min(attempts - 1, 30))
 
-const newClient = (settings: RedisSettings, retry: (attempts: number) => number | null): Client => {
+const newClient = (
+  settings: RedisSettings,
+  limits: RedisLimits,
+  retry: (attempts: number) => number | null,
+): Client => {
   const options = {
-    connectTimeout: redisLimits.connect_timeout_ms,
-    socketTimeout: redisLimits.reply_timeout_ms,
+    connectTimeout: limits.connect_timeout_ms,
+    socketTimeout: limits.reply_timeout_ms,
     // Invariant 1: neither kept for the next connection nor sent again on it.
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
@@ -199,7 +208,7 @@ const checkPolicy = Effect.fnUntraced(function* (settings: RedisSettings, client
 })
 
 /** Several may listen to one channel; Redis is asked for it once. */
-const makeSubscriptions = Effect.fnUntraced(function* (settings: RedisSettings, client: Client) {
+const makeSubscriptions = Effect.fnUntraced(function* (settings: RedisSettings, client: Client, limits: RedisLimits) {
   const receivers = new Map<string, Set<Receive>>()
   const cluster = isCluster(settings)
   const subscribe = (...channels: Array<string>) =>
@@ -220,7 +229,7 @@ const makeSubscriptions = Effect.fnUntraced(function* (settings: RedisSettings, 
       if (receivers.size > 0) subscribe(...receivers.keys()).catch(() => {})
     })
     yield* Effect.promise(() => client.ping().catch(() => {})).pipe(
-      Effect.repeat(Schedule.spaced(redisLimits.ping_every_ms)),
+      Effect.repeat(Schedule.spaced(limits.ping_every_ms)),
       Effect.forkScoped,
     )
   }

@@ -121,7 +121,13 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
       Effect.suspend(() => {
         const clients = byClient(put.records)
         const keys = [offset(partition), ages(partition)]
-        const args: Array<Argument> = [put.expected ?? "", put.next, put.hole ?? "", highestOf(put.records), ...binding()]
+        const args: Array<Argument> = [
+          put.expected ?? "",
+          put.next,
+          put.hole ?? "",
+          highestOf(put.records),
+          ...binding(),
+        ]
         args.push(limits.mailbox_results, limits.mailbox_bytes, storage.merge_bytes, storage.block_bytes)
         for (const [clientId, records] of clients) {
           const blocks = pack(records, storage.block_bytes)

@@ -30,6 +30,7 @@ const Addresses = Schema.String.check(
     (text) => text.split(",").every(isAddress) || "must be host:port or redis://…, or several of them with commas",
   ),
 )
+const Db = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Prefix = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]+$/))
 
 /** From `NIMBUS_REDIS_…`; see docs/configuration.md. A setting of its own goes before what the address says. */
@@ -39,7 +40,7 @@ export const config: Config.Config<RedisSettings> = Config.all({
   username: Config.option(Config.NonEmptyString("NIMBUS_REDIS_USERNAME")),
   password: Config.option(Config.Redacted("NIMBUS_REDIS_PASSWORD")),
   tls: Config.option(Config.Boolean("NIMBUS_REDIS_TLS")),
-  db: Config.option(Config.Int("NIMBUS_REDIS_DB")),
+  db: Config.option(Config.schema(Db, "NIMBUS_REDIS_DB")),
   prefix: Config.schema(Prefix, "NIMBUS_REDIS_PREFIX").pipe(Config.withDefault("nimbus")),
 }).pipe(
   Config.map(({ address, alias, db, password, prefix, tls, username }) => {
