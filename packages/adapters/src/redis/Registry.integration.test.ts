@@ -94,6 +94,7 @@ describe.skipIf(redis === undefined)("RedisRegistry", () => {
     it.effect("after a wipe epochs go on growing, and a pod's next renewal brings its lease back", () =>
       Effect.gen(function* () {
         const registry = yield* Registry
+        yield* wipe
         yield* registry.lease(pod, 60_000)
         yield* registry.connect(client, pod, Epoch.make(5))
         yield* wipe
