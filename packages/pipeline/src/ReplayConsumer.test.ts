@@ -19,6 +19,7 @@ import * as Quarantine from "./Quarantine.ts"
 import * as ReplayConsumer from "./ReplayConsumer.ts"
 import {
   append,
+  assign,
   client,
   counts,
   event,
@@ -114,6 +115,32 @@ describe("ReplayConsumer", () => {
         Layer.effect(
           Registry,
           Effect.map(Registry, (registry) => ({ ...registry, pods: () => Effect.fail(registryDown) })),
+        ),
+      ),
+      onGround(),
+    ),
+  )
+
+  it.live("tells of what it has put also when it loses the partition before it could", () =>
+    Effect.gen(function* () {
+      const { dlq } = yield* Topics
+      yield* (yield* Registry).connect(client("a"), pod, Epoch.make(1))
+      const told = yield* mail
+      const partition = yield* assign(dlq, undefined)
+      yield* startWith()
+      yield* append(dlq, result("a", 0))
+      yield* putTo(1)
+      yield* partition.revoke
+      yield* eventually("mail for a", () => told.includes("a"))
+    }).pipe(
+      Effect.provide(
+        Layer.effect(
+          Registry,
+          Effect.map(Registry, (registry) => {
+            let asked = 0
+            const pods: typeof registry.pods = (ids) => (asked++ === 0 ? Effect.never : registry.pods(ids))
+            return { ...registry, pods }
+          }),
         ),
       ),
       onGround(),

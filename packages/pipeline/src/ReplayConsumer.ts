@@ -95,28 +95,31 @@ const carry = Effect.fnUntraced(function* (
   const telling = Behind.make()
   let stored = yield* mailbox.offset(partition)
 
-  const onChunk = (pace: Pace) =>
-    Effect.fnUntraced(function* (chunk: Chunk) {
-      const { clients, records, refused } = sort(chunk, journey)
-      yield* quarantine({ topic: topics.dlq, partition }, refused, { ...limits, chunk: chunkLimits })
-      const hole = chunk.from > (stored ?? 0) ? seqUnsafe(yield* log.end(topics.events, partition)) : undefined
-      if (hole !== undefined) yield* tellHole(stored, chunk, hole)
-      const put = mailbox.put(partition, { expected: stored, next: chunk.next, records, hole })
-      const outcome = yield* untilDone(put, "put", limits)
-      if (!isStored(outcome, chunk)) {
-        yield* Metric.update(Metrics.rewinds, 1)
-        yield* Effect.logWarning("goes on from where the mailboxes are", { expected: stored, stored: outcome.stored })
-        stored = outcome.stored
-        return false
-      }
-      stored = chunk.next
-      committer.offer(chunk.next)
-      yield* Metrics.countIn(role, chunk.records.length)
-      yield* Metrics.countOut("mailbox", records.length)
-      yield* telling.run(tell(clients, limits))
-      yield* pace(chunk)
-      return true
-    })
+  const onChunk = (pace: Pace) => (chunk: Chunk) => {
+    const sorted = sort(chunk, journey)
+    // Whoever has the partition next reads on from here and never tells of this chunk. A hint too many does no harm.
+    return Effect.onInterrupt(putChunk(pace, chunk, sorted), () => tellLast(sorted.clients, limits))
+  }
+  const putChunk = Effect.fnUntraced(function* (pace: Pace, chunk: Chunk, { clients, records, refused }: Sorted) {
+    yield* quarantine({ topic: topics.dlq, partition }, refused, { ...limits, chunk: chunkLimits })
+    const hole = chunk.from > (stored ?? 0) ? seqUnsafe(yield* log.end(topics.events, partition)) : undefined
+    if (hole !== undefined) yield* tellHole(stored, chunk, hole)
+    const put = mailbox.put(partition, { expected: stored, next: chunk.next, records, hole })
+    const outcome = yield* untilDone(put, "put", limits)
+    if (!isStored(outcome, chunk)) {
+      yield* Metric.update(Metrics.rewinds, 1)
+      yield* Effect.logWarning("goes on from where the mailboxes are", { expected: stored, stored: outcome.stored })
+      stored = outcome.stored
+      return false
+    }
+    stored = chunk.next
+    committer.offer(chunk.next)
+    yield* Metrics.countIn(role, chunk.records.length)
+    yield* Metrics.countOut("mailbox", records.length)
+    yield* telling.run(Effect.onInterrupt(tell(clients, limits), () => tellLast(clients, limits)))
+    yield* pace(chunk)
+    return true
+  })
 
   while (!stopping.isOpen()) {
     const pace = yield* makePace((yield* assigned.committed) ?? 0, stopping, limits)
@@ -130,7 +133,13 @@ const isStored = (outcome: PutOutcome, chunk: Chunk): outcome is Extract<PutOutc
   outcome._tag === "Stored" || outcome.stored === chunk.next
 
 /** What a chunk holds: records to put and whose they are, and records that are none of ours. */
-const sort = (chunk: Chunk, journey: PutJourney) => {
+interface Sorted {
+  readonly records: ReadonlyArray<MailboxRecord>
+  readonly clients: ReadonlySet<ClientId>
+  readonly refused: ReadonlyArray<Refused>
+}
+
+const sort = (chunk: Chunk, journey: PutJourney): Sorted => {
   const records: Array<MailboxRecord> = []
   const refused: Array<Refused> = []
   const clients = new Set<ClientId>()
@@ -186,6 +195,10 @@ const tell = (clients: ReadonlySet<ClientId>, limits: ReplayConsumerLimits) =>
       { concurrency: limits.pods_at_once, discard: true },
     )
   }).pipe(Effect.catch((error) => reportFailure("tell of mail", error)))
+
+/** The same for a partition that is being lost: once, and not for long. */
+const tellLast = (clients: ReadonlySet<ClientId>, limits: ReplayConsumerLimits) =>
+  Effect.timeoutOption(Effect.interruptible(tell(clients, limits)), limits.commit_timeout_ms)
 
 /** Waits after a chunk. */
 type Pace = (chunk: Chunk) => Effect.Effect<void>
