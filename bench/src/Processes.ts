@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Server } from "./Load.ts"
 import { sleep } from "./Load.ts"
+import { freePorts } from "../../scripts/services/Tools.ts"
 
 export interface Running {
   readonly server: Server
@@ -18,11 +19,22 @@ export interface Running {
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
+/** A gateway and a pipeline on Kafka, Redis and whatever keeps the mailboxes. */
+export interface Cluster extends Running {
+  readonly mailbox: "redis" | "postgres"
+  /** Stands still while `f` writes, so that what it reads waits in the results topic. */
+  whilePaused(f: () => Promise<void>): Promise<void>
+}
+
 const start = async (args: ReadonlyArray<string>, port: number, env: NodeJS.ProcessEnv): Promise<ChildProcess> => {
   const child = spawn(process.execPath, args, {
     env: { ...process.env, ...env },
     stdio: ["ignore", "ignore", "inherit"],
   })
+  // However the bench ends, nothing is left behind.
+  const end = () => child.kill("SIGKILL")
+  process.once("exit", end)
+  child.once("exit", () => process.off("exit", end))
   const deadline = Date.now() + 20_000
   for (;;) {
     if (child.exitCode !== null) throw new Error(`${args.join(" ")} ended with ${child.exitCode}`)
@@ -64,6 +76,37 @@ export const startNimbus = async (
   return running(child, { name: "nimbus", url, protocol: "nimbus" }, `http://127.0.0.1:${port}`, () =>
     rmSync(data, { recursive: true, force: true }),
   )
+}
+
+/**
+ * Three processes on the services that `env` names: a gateway, the event consumer, and the rest of the pipeline, which
+ * can be paused by itself. `NIMBUS_BENCH_EXECARGV`: Node's options for them, for profiles.
+ */
+export const startCluster = async (mailbox: Cluster["mailbox"], env: NodeJS.ProcessEnv): Promise<Cluster> => {
+  const [httpPort, eventsPort, resultsPort] = (await freePorts(3)) as [number, number, number]
+  const execArgv = (process.env["NIMBUS_BENCH_EXECARGV"] ?? "").split(" ").filter((word) => word !== "")
+  const settings = { ...env, NIMBUS_MAILBOX: mailbox, NIMBUS_EVENTS_PER_SECOND: "1000000" }
+  const gatewayMain = [...execArgv, file("../../packages/gateway/src/main.ts")]
+  const pipelineMain = [...execArgv, file("../../packages/pipeline/src/main.ts")]
+  const pipeline = (port: number, roles: string) =>
+    start(pipelineMain, port, { ...settings, NIMBUS_PIPELINE_HTTP_PORT: `${port}`, NIMBUS_ROLES: roles })
+  // One after the other: the first creates the topics.
+  const gateway = await start(gatewayMain, httpPort, { ...settings, NIMBUS_HTTP_PORT: `${httpPort}` })
+  const events = await pipeline(eventsPort, "event-consumer")
+  const results = await pipeline(resultsPort, "result-consumer,replay-consumer,status-manager")
+  const url = (clientId: string) => `ws://127.0.0.1:${httpPort}/v1/stream?clientId=${clientId}&ack=client`
+  const server = { name: `nimbus on Kafka and ${mailbox}`, url, protocol: "nimbus" } as const
+  const base = `http://127.0.0.1:${httpPort}`
+  const parts = [gateway, events, results].map((child) => running(child, server, base, () => {}))
+  return {
+    ...running(gateway, server, base, () => {}),
+    mailbox,
+    whilePaused: async (f) => {
+      results.kill("SIGSTOP")
+      await f().finally(() => results.kill("SIGCONT"))
+    },
+    stop: async () => void (await Promise.all(parts.map((part) => part.stop()))),
+  }
 }
 
 /** A raw `ws` server that echoes every frame. */

@@ -1,6 +1,7 @@
 /** What is measured. Each takes a running server and answers its figures. */
+import { Worker } from "node:worker_threads"
 import { type LoadClient, connect, quantile, type Server, sleep } from "./Load.ts"
-import type { Running } from "./Processes.ts"
+import type { Cluster, Running } from "./Processes.ts"
 import { partitionOf } from "@nimbus/domain"
 
 const warm_up_ms = 2_000
@@ -55,29 +56,42 @@ export const replay = async ({ base, server }: Running, backlog: number, partiti
   return quantile(rates, 0.5)
 }
 
-/** Messages to a client that is not there, in batches. */
+/** Messages to a client, in batches. */
 const fill = async (base: string, clientId: string, backlog: number): Promise<void> => {
   for (let done = 0; done < backlog; done += 1_000) {
-    const batch = Array.from({ length: 1_000 }, (_, i) => ({
+    const batch = Array.from({ length: Math.min(1_000, backlog - done) }, (_, i) => ({
       name: "waiting",
       data: { number: done + i, result: i * i },
     }))
-    const response = await fetch(`${base}/v1/clients/${clientId}/messages`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(batch),
-    })
-    if (!response.ok) throw new Error(`messages were answered ${response.status}: ${await response.text()}`)
-    await response.text()
+    await post(base, clientId, batch)
   }
+}
+
+const post = async (base: string, clientId: string, batch: ReadonlyArray<object>): Promise<void> => {
+  const response = await fetch(`${base}/v1/clients/${clientId}/messages`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(batch),
+  })
+  if (!response.ok) throw new Error(`messages were answered ${response.status}: ${await response.text()}`)
+  await response.text()
 }
 
 /** A barrier of any client of the same partition comes back after everything before it: that is what LIVE says. */
 const pipelineIsEmpty = async (server: Server, clientId: string, partitions: number): Promise<void> => {
-  let probe = 0
-  while (partitionOf(`probe-${probe}`, partitions) !== partitionOf(clientId, partitions)) probe++
-  const client = await connect({ server, clientId: `probe-${probe}`, underWay: 0 })
+  const [mate] = partitionMates(clientId, partitions, 1)
+  const client = await connect({ server, clientId: mate!, underWay: 0 })
   client.terminate()
+}
+
+/** Other clients of the same partition. */
+const partitionMates = (clientId: string, partitions: number, count: number): ReadonlyArray<string> => {
+  const mates: Array<string> = []
+  for (let i = 0; mates.length < count; i++) {
+    const mate = `mate-of-${clientId}-${i}`
+    if (partitionOf(mate, partitions) === partitionOf(clientId, partitions)) mates.push(mate)
+  }
+  return mates
 }
 
 const drain = (server: Server, clientId: string, backlog: number): Promise<number> =>
@@ -102,6 +116,89 @@ export const connectToLive = async (server: Server, times: number): Promise<read
     client.terminate()
   }
   return [quantile(times_ms, 0.5), quantile(times_ms, 0.99)]
+}
+
+/** The same for one client to whom messages never end: 100 a second, for as long as it is measured. */
+export const connectUnderTraffic = async (
+  { base, server }: Running,
+  times: number,
+): Promise<readonly [number, number]> => {
+  const clientId = "busy"
+  const times_ms: Array<number> = []
+  const over = new AbortController()
+  const traffic = (async () => {
+    while (!over.signal.aborted) {
+      await post(base, clientId, [{ name: "traffic", data: null }])
+      await sleep(10)
+    }
+  })()
+  await sleep(warm_up_ms)
+  for (let i = 0; i < times; i++) {
+    const from = performance.now()
+    const client = await connect({ server, clientId, underWay: 0 })
+    times_ms.push(performance.now() - from)
+    client.terminate()
+  }
+  over.abort()
+  await traffic
+  return [quantile(times_ms, 0.5), quantile(times_ms, 0.99)]
+}
+
+/** Times of a live client at 200 events/s, alone and while other clients of its partition have a backlog replayed. */
+export const besideReplay = async ({ base, server }: Running, backlog: number, partitions: number) => {
+  const clientId = "beside"
+  const mates = partitionMates(clientId, partitions, 4)
+  for (const mate of mates) await fill(base, mate, backlog)
+  const live = await connect({ server, clientId, underWay: 0, isTimed: true })
+  await timesDuring(live, sleep(warm_up_ms))
+  const alone = await timesDuring(live, sleep(measure_ms))
+  const beside = await timesDuring(
+    live,
+    (async () => {
+      for (const mate of mates) await drainElsewhere(server, mate, backlog)
+    })(),
+  )
+  live.terminate()
+  return { alone, beside }
+}
+
+const drainElsewhere = (server: Server, clientId: string, backlog: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const worker = new Worker(new URL("drain.ts", import.meta.url), {
+      workerData: { url: server.url(clientId), backlog },
+    })
+    worker.once("error", reject)
+    worker.once("exit", () => resolve())
+  })
+
+const timesDuring = async (client: LoadClient, during: Promise<void>): Promise<readonly [number, number]> => {
+  client.latencies_ms.length = 0
+  const sending = setInterval(() => client.send(), 5)
+  await during.finally(() => clearInterval(sending))
+  return [quantile(client.latencies_ms, 0.5), quantile(client.latencies_ms, 0.99)]
+}
+
+/** Results per second from the results topic, where they wait, to live clients; the median of three times. */
+export const resultsLeg = async (cluster: Cluster, clients: number, results: number): Promise<number> => {
+  const ids = Array.from({ length: clients }, (_, i) => `leg-${i}`)
+  const rates: Array<number> = []
+  const all = await Promise.all(ids.map((clientId) => connect({ server: cluster.server, clientId, underWay: 0 })))
+  const count = () => all.reduce((sum, { received }) => sum + received, 0)
+  for (let run = 0; run < 3; run++) {
+    const before = count()
+    await cluster.whilePaused(async () => {
+      // Less than the window of a client each.
+      for (const id of ids) await fill(cluster.base, id, results / clients)
+      await sleep(1_000)
+    })
+    if (count() > before) throw new Error("results came through while the pipeline was paused")
+    const from = performance.now()
+    while (count() - before < results) await sleep(5)
+    rates.push((results / (performance.now() - from)) * 1000)
+  }
+  expectOrder(all)
+  for (const client of all) client.terminate()
+  return quantile(rates, 0.5)
 }
 
 /** Resident bytes per connection that says nothing. */
