@@ -71,7 +71,11 @@ export const startNimbus = async (
 ): Promise<Running> => {
   const data = mkdtempSync(join(tmpdir(), "nimbus-bench-"))
   const settings = { NIMBUS_DATA: data, NIMBUS_HTTP_PORT: `${port}`, NIMBUS_EVENTS_PER_SECOND: "1000000", ...env }
-  const child = await start([...execArgv, file("../../packages/nimbus/src/main.ts"), "start"], port, settings)
+  const child = await start(
+    ["--max-semi-space-size=8", ...execArgv, file("../../packages/nimbus/src/main.ts"), "start"],
+    port,
+    settings,
+  )
   const url = (clientId: string) => `ws://127.0.0.1:${port}/v1/stream?clientId=${clientId}&ack=client`
   return running(child, { name: "nimbus", url, protocol: "nimbus" }, `http://127.0.0.1:${port}`, () =>
     rmSync(data, { recursive: true, force: true }),
