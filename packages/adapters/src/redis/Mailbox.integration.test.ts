@@ -1,24 +1,152 @@
-import { describe } from "@effect/vitest"
-import type { MailboxLimits } from "@nimbus/domain"
+import { assert, describe, it } from "@effect/vitest"
+import { ClientId, Cursor, Incarnation, Mailbox, type MailboxLimits, Seq, start } from "@nimbus/domain"
 import { mailboxSuite } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { inject } from "vitest"
+import { startServices } from "../../../../scripts/services/Services.ts"
 import { type RedisMailboxLimits, redisMailboxLimits } from "../Limits.ts"
 import { RedisConnection } from "./Connection.ts"
 import * as RedisMailbox from "./Mailbox.ts"
 import { settingsOf } from "./Settings.ts"
 
 const { redis } = inject("services")
-describe.skipIf(redis === undefined)("RedisMailbox", () => {
-  let stores = 0
-  const connection = Layer.unwrap(
-    Effect.sync(() =>
-      RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), prefix: `mailbox-${stores++}` }),
-    ),
+
+let stores = 0
+const freshPrefix = () => `mailbox-${stores++}`
+const storeIn = (prefix: string, limits: MailboxLimits, storage: RedisMailboxLimits) =>
+  RedisMailbox.layerWith({ limits, storage }).pipe(
+    Layer.provide(RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), prefix })),
   )
-  const layerOf = (storage: RedisMailboxLimits) => (limits: MailboxLimits) =>
-    RedisMailbox.layerWith({ limits, storage }).pipe(Layer.provide(connection))
-  mailboxSuite("in Redis", layerOf(redisMailboxLimits), { runs: 50 })
-  const tiny = { block_bytes: 150, merge_bytes: 80, step_clients: 1 }
-  mailboxSuite("in Redis, in tiny blocks", layerOf(tiny), { runs: 150 })
+
+const single = (storage: RedisMailboxLimits) => (limits: MailboxLimits) =>
+  Layer.unwrap(Effect.sync(() => storeIn(freshPrefix(), limits, storage)))
+
+/** Calls go by two connections in turn, as those of two processes do. */
+const spread = (limits: MailboxLimits) =>
+  Layer.effect(
+    Mailbox,
+    Effect.gen(function* () {
+      const prefix = freshPrefix()
+      const mailboxes = yield* Effect.forEach([1, 2], () =>
+        Effect.flatMap(Layer.build(Layer.fresh(storeIn(prefix, limits, redisMailboxLimits))), (context) =>
+          Effect.provide(Mailbox, context),
+        ),
+      )
+      let calls = 0
+      const next = () => mailboxes[calls++ % mailboxes.length]!
+      return Mailbox.of({
+        claim: (log) => Effect.forEach(mailboxes, (mailbox) => mailbox.claim(log), { discard: true }),
+        offset: (...args) => Effect.suspend(() => next().offset(...args)),
+        put: (...args) => Effect.suspend(() => next().put(...args)),
+        page: (...args) => Effect.suspend(() => next().page(...args)),
+        ack: (...args) => Effect.suspend(() => next().ack(...args)),
+        waiting: (...args) => Effect.suspend(() => next().waiting(...args)),
+        expire: (...args) => Effect.suspend(() => next().expire(...args)),
+        stats: (...args) => Effect.suspend(() => next().stats(...args)),
+      })
+    }),
+  )
+
+const client = ClientId.make("c1")
+const log = { incarnation: Incarnation.make("log-1"), partitions: 1, ends: [1e9] }
+const everything = { results: 1e6, bytes: 1e9 }
+const records = (from: number, to: number, bytes = 10) =>
+  Array.from({ length: to - from }, (_, i) => ({
+    clientId: client,
+    seq: Seq.make(from + i),
+    value: new Uint8Array(bytes),
+    timestamp: from + i,
+  }))
+
+describe.skipIf(redis === undefined)("RedisMailbox", () => {
+  mailboxSuite("in Redis", single(redisMailboxLimits), { runs: 40 })
+  mailboxSuite("in Redis, in tiny blocks", single({ block_bytes: 150, merge_bytes: 80, step_clients: 1 }), {
+    runs: 150,
+  })
+  mailboxSuite("in Redis, by racing connections", spread, { runs: 60 })
+
+  it.live("puts records that come one by one together in blocks, and reads a page of many blocks", () =>
+    Effect.gen(function* () {
+      const prefix = freshPrefix()
+      yield* Effect.gen(function* () {
+        const mailbox = yield* Mailbox
+        yield* mailbox.claim(log)
+        for (let i = 0; i < 300; i++) {
+          yield* mailbox.put(0, { expected: i === 0 ? undefined : i, next: i + 1, records: records(i, i + 1, 100) })
+        }
+        const redis = yield* RedisConnection
+        const fields = yield* redis.command("hlen", [`{${prefix}:p0}:box:${client}`], (reply) => reply)
+        // 300 records of 124 bytes in blocks of at least 4 KiB, and the row.
+        assert.isAtMost(Number(fields), 1 + Math.ceil((300 * 124) / 4096) + 1)
+        const page = yield* mailbox.page(client, start, everything)
+        assert.deepStrictEqual(
+          page.records.map(({ seq }) => Number(seq)),
+          Array.from({ length: 300 }, (_, i) => i),
+        )
+      }).pipe(
+        Effect.provide(RedisMailbox.layer),
+        Effect.provide(RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), prefix })),
+      )
+    }),
+  )
+
+  it.live("of a store that was emptied refuses the next put, and is bound again by what comes after", () =>
+    Effect.gen(function* () {
+      const settings = { ...settingsOf(redis?.address ?? ""), prefix: freshPrefix() }
+      yield* Effect.gen(function* () {
+        const mailbox = yield* Mailbox
+        const connection = yield* RedisConnection
+        const wipe = connection.command("flushdb", [], () => {})
+        yield* mailbox.claim(log)
+        yield* mailbox.put(0, { expected: undefined, next: 5, records: records(0, 5) })
+        yield* wipe
+        const late = yield* mailbox.put(0, { expected: 5, next: 9, records: records(5, 9) })
+        assert.deepStrictEqual(late, { _tag: "Differs", stored: undefined })
+        const other = { ...log, incarnation: Incarnation.make("log-2") }
+        for (const bind of [
+          mailbox.put(0, { expected: undefined, next: 5, records: [] }),
+          mailbox.ack([{ clientId: client, seq: Cursor.make(3) }]),
+        ]) {
+          yield* wipe
+          yield* bind
+          assert.propertyVal(yield* Effect.flip(mailbox.claim(other)), "code", "STORE_MISMATCH")
+        }
+      }).pipe(Effect.provide(RedisMailbox.layer), Effect.provide(RedisConnection.layerWith(settings)))
+    }),
+  )
+
+  it.live("in a full Redis fails puts as a whole, and lets acks make room", () =>
+    Effect.gen(function* () {
+      const services = yield* Effect.acquireRelease(
+        Effect.promise(() => startServices(["redis"])),
+        (services) => Effect.promise(() => services.stop()),
+      )
+      yield* Effect.gen(function* () {
+        const mailbox = yield* Mailbox
+        const connection = yield* RedisConnection
+        yield* mailbox.claim(log)
+        yield* mailbox.put(0, { expected: undefined, next: 1, records: records(0, 100, 10_000) })
+        const limit = (bytes: number) => connection.command("config", ["set", "maxmemory", bytes], () => {})
+        yield* limit(1_500_000)
+        const refused = yield* Effect.flip(mailbox.put(0, { expected: 1, next: 2, records: records(100, 101) }))
+        assert.propertyVal(refused, "code", "MAILBOX_UNAVAILABLE")
+        assert.strictEqual(yield* mailbox.offset(0), 1)
+        assert.strictEqual((yield* mailbox.stats(client)).results, 100)
+
+        yield* mailbox.ack([{ clientId: client, seq: Cursor.make(98) }])
+        yield* limit(3_000_000)
+        assert.deepStrictEqual(yield* mailbox.put(0, { expected: 1, next: 2, records: records(100, 101) }), {
+          _tag: "Stored",
+        })
+        const page = yield* mailbox.page(client, start, everything)
+        assert.deepStrictEqual(
+          page.records.map(({ seq }) => Number(seq)),
+          [99, 100],
+        )
+      }).pipe(
+        Effect.provide(RedisMailbox.layer),
+        Effect.provide(RedisConnection.layerWith(settingsOf(services.get("redis").address))),
+      )
+    }),
+  )
 })

@@ -1,6 +1,6 @@
 /**
- * What every mailbox store must do: the contract of `Mailbox.ts`, a test a sentence, and then random commands that
- * are compared with the model of `MailboxModel.ts`.
+ * What every mailbox store must do: the contract of `Mailbox.ts`, a test a sentence, and then random commands: one after
+ * the other, compared with the model of `MailboxModel.ts`, and at once, explained by `MailboxRace.ts`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer, Schema } from "effect"
@@ -9,6 +9,7 @@ import { type MailboxLimits, mailboxLimits } from "../Limits.ts"
 import { Mailbox, type MailboxRecord } from "../Mailbox.ts"
 import * as Model from "./MailboxModel.ts"
 import { clientIn, log, record } from "./MailboxModel.ts"
+import * as Race from "./MailboxRace.ts"
 
 export interface MailboxSuiteOptions {
   /** Random command sequences to compare. Each makes a store. */
@@ -50,6 +51,16 @@ export const mailboxSuite = (
         ),
       { arbitrary: { runs: options.runs, size: 60 }, timeout: 120_000 },
     )
+    it.effect.prop(
+      "gives callers at once answers, and is left in a state, that some order explains",
+      { limits: Model.Limits, callers: Schema.Tuple([fewCalls, fewCalls, fewCalls]) },
+      ({ callers, limits }) =>
+        Effect.flatMap(Mailbox, (mailbox) => Race.isExplained(mailbox, limits, callers)).pipe(
+          Effect.map((isExplained) => assert.isTrue(isExplained)),
+          Effect.provide(makeLayer(limits)),
+        ),
+      { arbitrary: { runs: options.runs }, timeout: 120_000 },
+    )
   })
 }
 
@@ -59,6 +70,7 @@ type Test = <E>(
   limits?: Partial<MailboxLimits>,
 ) => void
 
+const fewCalls = Schema.Array(Race.Call).check(Schema.isMaxLength(5))
 const c0 = clientIn(0)
 const c1 = clientIn(1)
 const everything = { results: 100_000, bytes: 100_000_000 }
