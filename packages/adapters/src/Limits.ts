@@ -22,6 +22,7 @@
  * | kafka: session | the group gives the partitions to others, and whoever had them knows |
  * | kafka: close | what is still waiting fails; a group that was left without a word notices after a session's time |
  * | postgres: connections | the next query waits for one |
+ * | postgres: statement | it fails, and its transaction with it; it may be tried again |
  * | postgres: clients, records in a step | the rest comes in the next |
  */
 import { type ChunkLimits, chunkLimits } from "@nimbus/domain"
@@ -130,6 +131,8 @@ export const postgresLimits = {
   connections: 8,
   /** Until a new connection must be there. */
   connect_timeout_ms: 5_000,
+  /** How long a statement may take, and a transaction may wait for the next. */
+  statement_timeout_ms: 30_000,
 }
 
 /** The mailboxes in PostgreSQL. */

@@ -34,7 +34,12 @@ const make = Effect.fn("PostgresDatabase.make")(function* (
     applicationName: "nimbus",
     maxConnections: postgresLimits.connections,
     connectTimeout: postgresLimits.connect_timeout_ms,
-    startupParameters: { search_path: schema, synchronous_commit: "off" },
+    startupParameters: {
+      search_path: schema,
+      synchronous_commit: "off",
+      statement_timeout: `${postgresLimits.statement_timeout_ms}`,
+      idle_in_transaction_session_timeout: `${postgresLimits.statement_timeout_ms}`,
+    },
   }).pipe(Effect.mapError(failure))
   yield* untilReachable(
     `PostgreSQL at ${where(settings)}`,
