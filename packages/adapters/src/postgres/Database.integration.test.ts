@@ -84,7 +84,7 @@ describe.skipIf(postgres === undefined)("PostgresDatabase", () => {
         yield* eventually("it answers again", answers)
         const page = yield* mailbox.page(clientId, start, { results: 9, bytes: 9 })
         assert.deepStrictEqual(
-          page.records.map(({ value }) => [...value]),
+          page.records.map(({ value }) => Array.from(value)),
           [[1]],
         )
       }).pipe(
