@@ -121,7 +121,7 @@ export interface RedisMailboxLimits {
 
 export const redisMailboxLimits: RedisMailboxLimits = {
   block_bytes: 16 * 1024,
-  merge_bytes: 4 * 1024,
+  merge_bytes: 1024,
   step_clients: 256,
 }
 

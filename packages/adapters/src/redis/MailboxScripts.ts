@@ -45,7 +45,11 @@ end
 
 local function cursor(box) return math.max(box.acked, box.floor) end
 
-local function read(box, n) return redis.call('HGET', box.key, n) end
+-- The last block may be on its way: see store.
+local function read(box, n)
+  if n == box.waiting_n then return box.waiting end
+  return redis.call('HGET', box.key, n)
+end
 
 local function first(block) return (struct.unpack('<d', block, BLOCK_HEAD + 1)) end
 
@@ -74,8 +78,12 @@ end
 const writing = `${lua}
 -- box.oldest is set where the first block is new, or got an older record.
 local function save(box, ages, id)
-  redis.call('HSET', box.key, 'row',
-    struct.pack(ROW, box.acked, box.floor, box.last, box.results, box.bytes, box.head, box.next, box.tail))
+  local row = struct.pack(ROW, box.acked, box.floor, box.last, box.results, box.bytes, box.head, box.next, box.tail)
+  if box.waiting_n and box.waiting_n >= box.head and box.waiting_n < box.next then
+    redis.call('HSET', box.key, 'row', row, box.waiting_n, box.waiting)
+  else
+    redis.call('HSET', box.key, 'row', row)
+  end
   if box.next == box.head then
     if box.emptied then redis.call('ZREM', ages, id) end
   elseif box.oldest then
@@ -162,8 +170,10 @@ if stored ~= ARGV[1] then return stored end
 local most_results, most_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
 local merge_bytes, block_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 
+-- The last that was stored is written with the row.
 local function store(box, n, block)
-  redis.call('HSET', box.key, n, block)
+  if box.waiting_n and box.waiting_n ~= n then redis.call('HSET', box.key, box.waiting_n, box.waiting) end
+  box.waiting_n, box.waiting = n, block
   if n == box.next - 1 then box.tail = #block end
 end
 
