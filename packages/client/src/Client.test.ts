@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ClientId, closeCodes, Cursor, Seq } from "@nimbus/domain"
-import { Deferred, Effect, Exit, Fiber, Layer, Queue, Ref, type Schema, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Queue, Ref, type Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Client from "./Client.ts"
 import { type Delivery, isLost } from "./Core.ts"
@@ -188,6 +188,41 @@ describe("Client: results", () => {
       assert.strictEqual(failure, "no")
       assert.deepStrictEqual(parse(yield* gateway.read), [{ type: "ack", seq: 1 }])
       assert.deepStrictEqual(seqsOf(yield* client.results.pipe(Stream.take(2), Stream.runCollect)), [2, 3])
+    }),
+  )
+
+  it.effect("acknowledges the result whose step ended the consumer, and starts the next one after it", () =>
+    Effect.gen(function* () {
+      const { make, network } = yield* makeWorld
+      const client = yield* make()
+      const gateway = yield* network.accept
+      yield* gateway.send(welcome(), results(1, 2, 3))
+      const enough = yield* Deferred.make<void>()
+      const shown: Array<number> = []
+      const step = (delivery: Delivery) => {
+        shown.push(...seqsOf([delivery]))
+        return shown.length === 2 ? Deferred.succeed(enough, undefined) : Effect.void
+      }
+      yield* Effect.raceFirst(client.run(step), Deferred.await(enough))
+      assert.deepStrictEqual(parse(yield* gateway.read), [{ type: "ack", seq: 2 }])
+      const rest = yield* Stream.runHead(client.results)
+      assert.deepStrictEqual(seqsOf(Option.toArray(rest)), [3])
+      assert.deepStrictEqual(shown, [1, 2])
+    }),
+  )
+
+  it.effect("does not acknowledge a result whose step was interrupted before its end", () =>
+    Effect.gen(function* () {
+      const { make, network } = yield* makeWorld
+      const client = yield* make()
+      const gateway = yield* network.accept
+      yield* gateway.send(welcome(), results(1, 2))
+      const second = yield* Deferred.make<void>()
+      const step = (delivery: Delivery) =>
+        seqsOf([delivery])[0] === 2 ? Effect.andThen(Deferred.succeed(second, undefined), Effect.never) : Effect.void
+      yield* Effect.raceFirst(client.run(step), Deferred.await(second))
+      assert.deepStrictEqual(parse(yield* gateway.read), [{ type: "ack", seq: 1 }])
+      assert.deepStrictEqual(seqsOf(Option.toArray(yield* Stream.runHead(client.results))), [2])
     }),
   )
 

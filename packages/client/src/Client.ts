@@ -90,7 +90,8 @@ export interface Client {
   readonly results: Stream.Stream<Core.Delivery, ClientError>
   /**
    * Runs a step for each delivery, one after the other, until the step or the client fails. The results of a frame
-   * are acknowledged together, after the last; if a step fails or is interrupted, those before it.
+   * are acknowledged together, after the last; if a step fails or is interrupted, those before it. A step that has
+   * its own consumer ended counts as done if it has nothing more to wait for.
    */
   run<E, R>(step: (delivery: Core.Delivery) => Effect.Effect<unknown, E, R>): Effect.Effect<never, E | ClientError, R>
   /** OFFLINE, REPLAYING or LIVE: the current one, then each change. A slow reader misses changes, never the last. */

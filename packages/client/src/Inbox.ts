@@ -7,7 +7,7 @@
  * Bounded by the core, which delivers no more than may wait (`Core.ts`, invariant 4).
  */
 import type { Incarnation } from "@nimbus/domain"
-import { Array, type Cause, Effect, Queue, Semaphore, Stream } from "effect"
+import { Array, type Cause, Effect, Fiber, Queue, Semaphore, Stream } from "effect"
 import { type Delivery, type Input, isLost } from "./Core.ts"
 import type { ClientError } from "./Errors.ts"
 import type { ClientLimits } from "./Limits.ts"
@@ -60,7 +60,16 @@ export const make = Effect.fnUntraced(function* (limits: ClientLimits, done: (do
     end: (cause) => Queue.failCauseUnsafe(queue, cause),
     clear: Effect.ignore(Queue.clear(queue)),
     results: streamOf(consumer, next, progress),
-    run: (step) => consumer.withPermit(Effect.forever(Effect.flatMap(next, (batch) => consume(batch, step, progress)))),
+    run: (step) =>
+      consumer.withPermit(
+        untilInterrupted((goesOn) =>
+          Effect.whileLoop({
+            while: goesOn,
+            body: () => Effect.flatMap(next, (batch) => consume(batch, step, progress, goesOn)),
+            step: () => {},
+          }),
+        ),
+      ),
   } satisfies Inbox as Inbox
 })
 
@@ -90,17 +99,36 @@ const rest = (batch: Current): Array.NonEmptyReadonlyArray<Delivery> => {
   return batch.done > 0 && Array.isReadonlyArrayNonEmpty(items) ? items : batch.items
 }
 
+/**
+ * Runs a loop that ends once `goesOn` answers `false`. It may be a step of the loop that has us interrupted, by what it
+ * tells others: such a step has its turn to end before the loop is interrupted too, and then counts as done.
+ */
+const untilInterrupted = <E, R>(
+  loop: (goesOn: () => boolean) => Effect.Effect<void, E, R>,
+): Effect.Effect<never, E, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    let isInterrupted = false
+    return Effect.flatMap(Effect.forkChild(restore(loop(() => !isInterrupted))), (looping) => {
+      const end = Effect.suspend(() => {
+        isInterrupted = true
+        return Effect.andThen(Effect.yieldNow, Fiber.interrupt(looping))
+      })
+      return restore(Effect.andThen(Fiber.join(looping), Effect.never)).pipe(Effect.onInterrupt(() => end))
+    })
+  })
+
 /** One fiber, one step after the other; what was done is done also if the next step fails. */
 const consume = <E, R>(
   batch: Current,
   step: (delivery: Delivery) => Effect.Effect<unknown, E, R>,
   progress: (batch: Current, upTo: number) => void,
+  goesOn: () => boolean,
 ): Effect.Effect<void, E, R> =>
   Effect.suspend(() => {
     let at = batch.done
     return Effect.ensuring(
       Effect.whileLoop({
-        while: () => at < batch.items.length,
+        while: () => at < batch.items.length && goesOn(),
         body: () => step(batch.items[at]!),
         step: () => {
           at += 1
