@@ -15,7 +15,7 @@ import * as Postgres from "./Postgres.ts"
 import * as Redis from "./Redis.ts"
 import { startReaper } from "./Reaper.ts"
 import { dataDirectory, makeDataDirectory, Service, type ServiceName } from "./Service.ts"
-import { freePorts } from "./Tools.ts"
+import { at, freePorts } from "./Tools.ts"
 
 export { Service, type ServiceName, serviceNames } from "./Service.ts"
 
@@ -67,12 +67,6 @@ export const startServices = async (names: ReadonlyArray<ServiceName>): Promise<
     },
     stop,
   }
-}
-
-const at = (ports: ReadonlyArray<number>, index: number): number => {
-  const port = ports[index]
-  if (port === undefined) throw new RangeError(`there is no port ${index}`)
-  return port
 }
 
 const kinds = {

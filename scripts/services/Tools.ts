@@ -80,6 +80,13 @@ export const freePorts = async (count: number): Promise<ReadonlyArray<number>> =
   return ports
 }
 
+/** One of those ports. */
+export const at = (ports: ReadonlyArray<number>, index: number): number => {
+  const port = ports[index]
+  if (port === undefined) throw new RangeError(`there is no port ${index}`)
+  return port
+}
+
 /** Asks one question over TCP; answers the first bytes that come back, or nothing within `timeout_ms`. */
 export const ask = (port: number, question: Uint8Array, timeout_ms = 1_000): Promise<Buffer | undefined> =>
   new Promise((resolve) => {

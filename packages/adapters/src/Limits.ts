@@ -81,7 +81,7 @@ export interface RedisLimits {
   /** Between two attempts to connect again; doubles each time up to the maximum. */
   readonly reconnect_min_ms: number
   readonly reconnect_max_ms: number
-  /** Between two questions whether a connection that only listens is alive. */
+  /** Between two questions whether a connection that only listens is alive, or which node of a cluster has what. */
   readonly ping_every_ms: number
 }
 

@@ -7,9 +7,11 @@
  *   ready ─▶ lost ─▶ connected again, by back-off ─▶ subscribed again ─▶ ready
  * ```
  *
- * 1. A command is sent at most once. One that was under way when the connection broke fails, and may have been done; one
- *    that comes while there is no connection fails at once. Nothing waits in a queue.
- * 2. A connection on which Redis owes a reply for too long is given up. The one that only listens asks now and then.
+ * 1. A command is done at most once. One that was under way when the connection broke fails, and may have been done; one
+ *    that comes while there is no connection fails at once. Nothing waits in a queue. (A cluster's node may send it on,
+ *    or away while it is no master yet: that was not done.)
+ * 2. A connection on which Redis owes a reply for too long is given up. The one that only listens asks now and then; in
+ *    a cluster it asks which node has which slots, and the system looks after the single connections.
  * 3. A subscription holds from the moment `subscribe` is done until its scope closes, but for the times without a
  *    connection.
  */
@@ -63,12 +65,13 @@ const make = Effect.fn("RedisConnection.make")(function* (
   limits: RedisLimits,
 ): Effect.fn.Return<RedisConnection["Service"], RedisRefused | RedisEvicts | RedisUnavailable, Scope.Scope> {
   const name = `Redis at ${where(settings)}`
-  const commands = yield* connect(name, settings, limits)
+  const isCluster = settings.nodes.length > 1 || (yield* Effect.scoped(isNodeOfCluster(name, settings, limits)))
+  const commands = yield* connect(name, isCluster, settings, limits)
   yield* checkPolicy(settings, commands)
-  const subscriptions = yield* connect(`${name} for subscriptions`, settings, limits)
-  const subscribe = yield* makeSubscriptions(settings, subscriptions, limits)
+  const subscriptions = yield* connect(`${name} for subscriptions`, isCluster, settings, limits)
+  const subscribe = yield* makeSubscriptions(isCluster, subscriptions, limits)
   const call = (command: string, args: Array<Argument>): Promise<unknown> => commands.callBuffer(command, args)
-  const publishCommand = isCluster(settings) ? "spublish" : "publish"
+  const publishCommand = isCluster ? "spublish" : "publish"
   return RedisConnection.of({
     prefix: settings.prefix,
     command: (name, args, decode) => attempt(async () => decode(await call(name, [...args]))),
@@ -93,20 +96,29 @@ interface Client extends EventEmitter {
   nodes?(role: "master"): ReadonlyArray<Redis>
 }
 
-const isCluster = ({ nodes }: RedisSettings): boolean => nodes.length > 1
-
 const bufferOf = ({ buffer, byteLength, byteOffset }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, byteLength)
 
 const attempt = <A>(use: () => Promise<A>): Effect.Effect<A, RedisUnavailable> =>
   Effect.tryPromise({ try: use, catch: (cause) => new RedisUnavailable({ cause }) })
 
+/** Many clusters have one address for all of their nodes. */
+const isNodeOfCluster = Effect.fnUntraced(function* (name: string, settings: RedisSettings, limits: RedisLimits) {
+  const client = yield* connect(name, false, settings, limits)
+  const info = yield* attempt(async () => Reply.text(await client.callBuffer("info", ["cluster"])) ?? "")
+  return info.includes("cluster_enabled:1")
+})
+
 /** Connected, and from then on connected again whenever it breaks. */
-const connect = Effect.fnUntraced(function* (name: string, settings: RedisSettings, limits: RedisLimits) {
+const connect = Effect.fnUntraced(function* (
+  name: string,
+  isCluster: boolean,
+  settings: RedisSettings,
+  limits: RedisLimits,
+) {
   const state = { isStarted: false }
+  const retry = (attempts: number) => (state.isStarted ? backoff_ms(attempts, limits) : null)
   const client = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      newClient(settings, limits, (attempts) => (state.isStarted ? backoff_ms(attempts, limits) : null)),
-    ),
+    Effect.sync(() => newClient(isCluster, settings, limits, retry)),
     (client) =>
       Effect.sync(() => {
         state.isStarted = false
@@ -125,6 +137,7 @@ const backoff_ms = (attempts: number, limits: RedisLimits): number =>
   Math.min(limits.reconnect_max_ms, limits.reconnect_min_ms * 2 ** Math.min(attempts - 1, 30))
 
 const newClient = (
+  isCluster: boolean,
   settings: RedisSettings,
   limits: RedisLimits,
   retry: (attempts: number) => number | null,
@@ -143,15 +156,18 @@ const newClient = (
     ...(settings.password !== undefined && { password: Redacted.value(settings.password) }),
     ...(settings.tls && { tls: {} }),
   }
-  if (!isCluster(settings))
-    return new Redis({ ...options, ...settings.nodes[0], db: settings.db, retryStrategy: retry })
+  if (!isCluster) return new Redis({ ...options, ...settings.nodes[0], db: settings.db, retryStrategy: retry })
   const { enableOfflineQueue, lazyConnect, ...redisOptions } = options
   return new Cluster([...settings.nodes], {
-    redisOptions,
+    // Invariant 2: a node that is gone for good does not answer probes.
+    redisOptions: { ...redisOptions, keepAlive: limits.ping_every_ms },
+    slotsRefreshInterval: limits.ping_every_ms,
     enableOfflineQueue,
     lazyConnect,
     shardedSubscribers: true,
     clusterRetryStrategy: retry,
+    // Invariant 1: it would send again what was under way.
+    retryDelayOnFailover: 0,
     // Nodes go by the addresses that the cluster tells: certificates name hosts, not those.
     ...(settings.tls && { dnsLookup: (address, callback) => callback(null, address) }),
   })
@@ -208,22 +224,21 @@ const checkPolicy = Effect.fnUntraced(function* (settings: RedisSettings, client
 })
 
 /** Several may listen to one channel; Redis is asked for it once. */
-const makeSubscriptions = Effect.fnUntraced(function* (settings: RedisSettings, client: Client, limits: RedisLimits) {
+const makeSubscriptions = Effect.fnUntraced(function* (isCluster: boolean, client: Client, limits: RedisLimits) {
   const receivers = new Map<string, Set<Receive>>()
-  const cluster = isCluster(settings)
   const subscribe = (...channels: Array<string>) =>
-    cluster ? client.ssubscribe(...channels) : client.subscribe(...channels)
-  const unsubscribe = (channel: string) => (cluster ? client.sunsubscribe(channel) : client.unsubscribe(channel))
+    isCluster ? client.ssubscribe(...channels) : client.subscribe(...channels)
+  const unsubscribe = (channel: string) => (isCluster ? client.sunsubscribe(channel) : client.unsubscribe(channel))
   /** Where it fails there is no connection, and the next one begins without subscriptions. */
   const forget = (channel: string) => void unsubscribe(channel).catch(() => {})
 
-  client.on(cluster ? "smessageBuffer" : "messageBuffer", (channel: Buffer, message: Buffer) => {
+  client.on(isCluster ? "smessageBuffer" : "messageBuffer", (channel: Buffer, message: Buffer) => {
     const name = channel.toString()
     const listening = receivers.get(name)
     if (listening === undefined) forget(name)
     else for (const receive of listening) receive(message)
   })
-  if (!cluster) {
+  if (!isCluster) {
     // A cluster's subscribers do so by themselves. Where it fails the connection has gone again, and the next one does it.
     client.on("ready", () => {
       if (receivers.size > 0) subscribe(...receivers.keys()).catch(() => {})

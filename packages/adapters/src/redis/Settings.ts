@@ -7,7 +7,7 @@ export interface Node {
 }
 
 export interface RedisSettings {
-  /** One: a single server. Several: some nodes of a Redis Cluster, which tell the others. */
+  /** A single server, or some nodes of a Redis Cluster, which tell the others. */
   readonly nodes: Arr.NonEmptyReadonlyArray<Node>
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted | undefined
