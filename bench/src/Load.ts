@@ -21,6 +21,8 @@ export interface LoadClient {
   readonly latencies_ms: Array<number>
   /** Sends one event now. */
   send(): void
+  /** Reads nothing for that long. */
+  pause(ms: number): void
   close(): void
   terminate(): void
 }
@@ -50,6 +52,10 @@ export const connect = (options: LoadOptions): Promise<LoadClient> =>
         const id = `${nextId++}`
         if (isTimed) sentAt.set(id, performance.now())
         ws.send(`{"type":"event","id":"${id}","name":"sq","data":{"number":${nextId % 1000}}}`)
+      },
+      pause(ms: number) {
+        ws.pause()
+        setTimeout(() => ws.resume(), ms)
       },
       close: () => ws.close(),
       terminate: () => ws.terminate(),

@@ -1,4 +1,5 @@
 /** What is measured. Each takes a running server and answers its figures. */
+import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
 import { type LoadClient, connect, quantile, type Server, sleep } from "./Load.ts"
 import type { Cluster, Running } from "./Processes.ts"
@@ -144,28 +145,53 @@ export const connectUnderTraffic = async (
   return [quantile(times_ms, 0.5), quantile(times_ms, 0.99)]
 }
 
-/** Times of a live client at 200 events/s, alone and while other clients of its partition have a backlog replayed. */
-export const besideReplay = async ({ base, server }: Running, backlog: number, partitions: number) => {
+export interface BesideReplay {
+  readonly alone: readonly [number, number]
+  readonly paced: readonly [number, number]
+  readonly flatOut: readonly [number, number]
+  readonly busy: readonly [number, number]
+}
+
+/** What a phone on a good line takes. */
+const paced_per_second = 20_000
+
+/**
+ * Times of a live client at 200 events/s: alone; while other clients of its partition take a backlog each, at a pace and
+ * as fast as they can; and while nothing is replayed but every core has a thread that never rests. The last tells what
+ * of the third is the machine's: a reader that goes flat out takes all the time of a small one.
+ */
+export const besideReplay = async (
+  { base, server }: Running,
+  backlog: number,
+  partitions: number,
+): Promise<BesideReplay> => {
   const clientId = "beside"
-  const mates = partitionMates(clientId, partitions, 4)
+  const mates = partitionMates(clientId, partitions, 5)
   for (const mate of mates) await fill(base, mate, backlog)
   const live = await connect({ server, clientId, underWay: 0, isTimed: true })
   await timesDuring(live, sleep(warm_up_ms))
   const alone = await timesDuring(live, sleep(measure_ms))
-  const beside = await timesDuring(
-    live,
-    (async () => {
-      for (const mate of mates) await drainElsewhere(server, mate, backlog)
-    })(),
-  )
+  const [first, ...rest] = mates
+  const paced = await timesDuring(live, drainElsewhere(server, first!, backlog, paced_per_second))
+  const oneAfterTheOther = async () => {
+    for (const mate of rest) await drainElsewhere(server, mate, backlog)
+  }
+  const flatOut = await timesDuring(live, oneAfterTheOther())
+  const busy = await timesDuring(live, whileCoresAreBusy(sleep(measure_ms)))
   live.terminate()
-  return { alone, beside }
+  return { alone, paced, flatOut, busy }
 }
 
-const drainElsewhere = (server: Server, clientId: string, backlog: number): Promise<void> =>
+const whileCoresAreBusy = async (during: Promise<void>): Promise<void> => {
+  const threads = Array.from({ length: availableParallelism() }, () => new Worker("for (;;);", { eval: true }))
+  await during
+  for (const thread of threads) await thread.terminate()
+}
+
+const drainElsewhere = (server: Server, clientId: string, backlog: number, per_second?: number): Promise<void> =>
   new Promise((resolve, reject) => {
     const worker = new Worker(new URL("drain.ts", import.meta.url), {
-      workerData: { url: server.url(clientId), backlog },
+      workerData: { url: server.url(clientId), backlog, per_second },
     })
     worker.once("error", reject)
     worker.once("exit", () => resolve())
