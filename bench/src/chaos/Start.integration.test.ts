@@ -51,7 +51,7 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
 
   const own = (): Readonly<Record<string, string>> => {
     run++
-    const topics = ["EVENTS", "RESULTS", "DLQ", "QUARANTINE", "JOURNEY"]
+    const topics = ["EVENTS", "RESULTS", "DLQ", "QUARANTINE", "JOURNEY", "CHATS"]
     return {
       NIMBUS_PARTITIONS: "2",
       NIMBUS_REDIS_PREFIX: `run-${run}`,

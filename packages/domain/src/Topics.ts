@@ -7,6 +7,7 @@ const topics = Config.all({
   dlq: Config.String("NIMBUS_KAFKA_DLQ_TOPIC").pipe(Config.withDefault("nimbus-dlq-v1")),
   quarantine: Config.String("NIMBUS_KAFKA_QUARANTINE_TOPIC").pipe(Config.withDefault("nimbus-quarantine-v1")),
   journey: Config.String("NIMBUS_KAFKA_JOURNEY_TOPIC").pipe(Config.withDefault("nimbus-journey-v1")),
+  chats: Config.String("NIMBUS_KAFKA_CHATS_TOPIC").pipe(Config.withDefault("chats")),
 })
 
 export class Topics extends Context.Service<Topics, Config.Success<typeof topics>>()("@nimbus/domain/Topics") {
@@ -18,5 +19,6 @@ export class Topics extends Context.Service<Topics, Config.Success<typeof topics
     dlq: "nimbus-dlq-v1",
     quarantine: "nimbus-quarantine-v1",
     journey: "nimbus-journey-v1",
+    chats: "chats",
   })
 }
