@@ -108,6 +108,8 @@ describe("FileMemory", () => {
       yield* life(join(file, ".."), [])
       yield* onFile(() => writeFile(file, ""))
       assert.strictEqual((yield* Effect.flip(life(file))).code, "MEMORY_UNAVAILABLE")
+      // A directory in which no directory can be made, though it answers as if it were not there.
+      assert.strictEqual((yield* Effect.flip(life("/proc/nimbus/memory"))).code, "MEMORY_UNAVAILABLE")
     }),
   )
 })

@@ -14,8 +14,8 @@
  * A line that a crash cut short is the last one; its save had not succeeded, and it is dropped. Any other line that
  * can't be read is `MemoryCorrupt`. One process uses a directory's client at a time.
  */
-import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { type FileHandle, mkdir, open, readFile, rename, stat } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
 import type { ClientId } from "@nimbus/domain"
 import { Effect, Layer, Result, Schema } from "effect"
 import { MemoryCorrupt, MemoryUnavailable } from "./Errors.ts"
@@ -47,7 +47,7 @@ export const layerFile = (directory: string): Layer.Layer<ClientMemory> =>
         if (known !== undefined) return toRemembered(known.ledger)
         const path = join(directory, `${encodeURIComponent(clientId)}.memory`)
         const ledger = yield* Effect.fromResult(readAll(path, yield* io("load", () => textOf(path))))
-        yield* io("load", () => mkdir(directory, { recursive: true }))
+        yield* io("load", () => makeDirectory(directory))
         journals.set(clientId, { path, ledger, ...(yield* io("load", () => place(path, ledger))) })
         return toRemembered(ledger)
       })
@@ -87,14 +87,34 @@ const io = <A>(operation: "load" | "save", run: () => Promise<A>): Effect.Effect
 const close = (journal: Journal): Promise<void> => journal.handle.close()
 
 /** No file is an empty one. */
-const textOf = async (path: string): Promise<string> => {
+const textOf = async (path: string): Promise<string> => (await ifThere(readFile(path, "utf8"))) ?? ""
+
+const ifThere = async <A>(reading: Promise<A>): Promise<A | undefined> => {
   try {
-    return await readFile(path, "utf8")
+    return await reading
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return ""
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined
     throw error
   }
 }
+
+/**
+ * Together with those above it. Node's own `recursive` tries again for ever where a directory that is there answers as
+ * if it were not, as /proc does.
+ */
+const makeDirectory = async (directory: string): Promise<void> => {
+  if (await isDirectory(directory)) return
+  const above = dirname(resolve(directory))
+  if (above !== directory) await makeDirectory(above)
+  try {
+    await mkdir(directory)
+  } catch (error) {
+    // Another process may have been quicker.
+    if (!(await isDirectory(directory))) throw error
+  }
+}
+
+const isDirectory = async (path: string): Promise<boolean> => (await ifThere(stat(path)))?.isDirectory() === true
 
 /** Changes are plain JSON: they are their own encoding, which `load` checks by schema. */
 const append = async (journal: Journal, changes: ReadonlyArray<Change>): Promise<void> => {

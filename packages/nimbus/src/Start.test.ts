@@ -55,6 +55,20 @@ describe("nimbus start", () => {
     }),
   )
 
+  it.live.each([
+    { NIMBUS_DATA: "/proc/nimbus/data", fault: "create: ENOENT: .* '/proc/nimbus'" },
+    { NIMBUS_DATA: "/dev/null/data", fault: "create: EEXIST: .* '/dev/null'" },
+  ])("says in one line, and at once, that the data directory $NIMBUS_DATA can't be made", ({ NIMBUS_DATA, fault }) =>
+    Effect.gen(function* () {
+      const { cwd, env } = yield* place
+      const failed = yield* nimbus(["start"], { cwd, env: { ...env, NIMBUS_DATA } })
+      assert.deepStrictEqual(yield* failed.ended, { code: 1, signal: null })
+      assert.strictEqual(failed.stdout(), "")
+      const line = `^nimbus: the data directory \\(NIMBUS_DATA\\) does not work, ${fault} \\(STORAGE_UNAVAILABLE, see .*\\)$`
+      assertLine(failed.stderr(), new RegExp(line))
+    }),
+  )
+
   it.live("says in one line that the port, or the data directory, is taken, and by whom", () =>
     Effect.gen(function* () {
       const { cwd, env, port } = yield* place

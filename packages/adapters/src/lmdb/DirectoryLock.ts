@@ -7,8 +7,8 @@
  * containers that share the directory and against a second opening in this process. Process ids in a file can't do
  * that: they are reused, and every container has a process 1.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect, Predicate, type Scope } from "effect"
 import { DataDirectoryInUse, StorageUnavailable } from "../Errors.ts"
@@ -17,21 +17,41 @@ import { DataDirectoryInUse, StorageUnavailable } from "../Errors.ts"
 export const lockDirectory = (
   directory: string,
 ): Effect.Effect<void, DataDirectoryInUse | StorageUnavailable, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.try({
-      try: () => take(directory),
-      catch: (cause) =>
-        isBusy(cause)
-          ? new DataDirectoryInUse({ directory, ...readOwner(directory) })
-          : new StorageUnavailable({ operation: "lock", cause }),
-    }),
-    (lock) => Effect.sync(() => lock.close()),
+  Effect.andThen(
+    Effect.try({ try: () => make(directory), catch: unavailable("create") }),
+    Effect.acquireRelease(
+      Effect.try({
+        try: () => take(directory),
+        catch: (cause) =>
+          isBusy(cause) ? new DataDirectoryInUse({ directory, ...readOwner(directory) }) : unavailable("lock")(cause),
+      }),
+      (lock) => Effect.sync(() => lock.close()),
+    ),
   )
+
+const unavailable = (operation: string) => (cause: unknown) => new StorageUnavailable({ operation, cause })
 
 const ownerFile = (directory: string) => join(directory, "nimbus.pid")
 
+/**
+ * Together with those above it. Node's own `recursive` tries again for ever where a directory that is there answers as
+ * if it were not, as /proc does.
+ */
+const make = (directory: string): void => {
+  if (isDirectory(directory)) return
+  const above = dirname(directory)
+  if (above !== directory) make(above)
+  try {
+    mkdirSync(directory)
+  } catch (error) {
+    // Another process may have been quicker.
+    if (!isDirectory(directory)) throw error
+  }
+}
+
+const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
 const take = (directory: string): DatabaseSync => {
-  mkdirSync(directory, { recursive: true })
   const lock = new DatabaseSync(join(directory, "nimbus.lock"))
   try {
     lock.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE")
