@@ -1,10 +1,11 @@
 /**
  * One Kafka broker that is its own controller (KRaft), from the jars of Maven, without any script of Kafka's.
  *
- * Beside the plain listener there is one with SASL, user `nimbus`, password `secret`. Topics are not created by use.
- * What clusters wait for is turned off: a group's first rebalance starts at once.
+ * Beside the plain listener there is one with SASL and one with SASL over TLS, by a certificate that is its own authority.
+ * User `nimbus`, password `secret`, by PLAIN and by SCRAM. Topics are not created by use. What clusters wait for is turned
+ * off: a group's first rebalance starts at once.
  */
-import { existsSync, writeFileSync } from "node:fs"
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import type { Plan } from "./Service.ts"
@@ -13,6 +14,7 @@ import { ask, findProgram, run } from "./Tools.ts"
 export interface KafkaPorts {
   readonly plain: number
   readonly sasl: number
+  readonly tls: number
   readonly controller: number
 }
 
@@ -24,7 +26,9 @@ export const jars = join(
 )
 
 export const missing = (): string | undefined => {
-  if (findProgram("java") === undefined) return "java is not installed"
+  for (const program of ["java", "openssl"]) {
+    if (findProgram(program) === undefined) return `${program} is not installed`
+  }
   return existsSync(jars) ? undefined : `the jars of Kafka are not in ${jars}`
 }
 
@@ -32,6 +36,7 @@ export const plan = (directory: string, ports: KafkaPorts): Plan => {
   const java = findProgram("java") ?? "java"
   const settings = join(directory, "server.properties")
   const log4j = join(directory, "log4j2.properties")
+  const certificate = join(directory, "certificate.pem")
   const options = ["-Xms256m", "-Xmx384m", "-XX:+UseSerialGC", `-Dlog4j2.configurationFile=${log4j}`]
   const classPath = ["-cp", join(jars, "*")]
   return {
@@ -39,8 +44,10 @@ export const plan = (directory: string, ports: KafkaPorts): Plan => {
     address: `127.0.0.1:${ports.plain}`,
     environment: {
       NIMBUS_KAFKA_BROKERS: `127.0.0.1:${ports.plain}`,
-      // Not a setting of ours: for the tests of SASL.
+      // Not settings of ours: for the tests of SASL and TLS.
       NIMBUS_TEST_KAFKA_SASL_BROKERS: `127.0.0.1:${ports.sasl}`,
+      NIMBUS_TEST_KAFKA_TLS_BROKERS: `127.0.0.1:${ports.tls}`,
+      NIMBUS_TEST_KAFKA_CERTIFICATE: certificate,
     },
     command: java,
     args: [...options, ...classPath, "kafka.Kafka", settings],
@@ -48,7 +55,9 @@ export const plan = (directory: string, ports: KafkaPorts): Plan => {
     prepare: async () => {
       writeFileSync(settings, properties(broker(directory, ports)))
       writeFileSync(log4j, properties(logging))
-      const format = ["kafka.tools.StorageTool", "format", "-t", clusterId(), "-c", settings]
+      await makeCertificate(certificate, keystore(directory))
+      const users = mechanisms.flatMap((mechanism) => ["--add-scram", `${mechanism}=[name=nimbus,password=secret]`])
+      const format = ["kafka.tools.StorageTool", "format", "-t", clusterId(), "-c", settings, ...users]
       await run(java, ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", ...classPath, ...format], {
         timeout_ms: 60_000,
       })
@@ -58,17 +67,34 @@ export const plan = (directory: string, ports: KafkaPorts): Plan => {
   }
 }
 
-const broker = (directory: string, { controller, plain, sasl }: KafkaPorts): Readonly<Record<string, string>> => ({
+const mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+const keystore = (directory: string): string => join(directory, "keystore.pem")
+
+/** For a day, and this address alone. The keystore is the same with its key. */
+const makeCertificate = async (certificate: string, keystore: string): Promise<void> => {
+  const request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=kafka"
+  const names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+  await run("openssl", [...request.split(" "), ...names, "-keyout", keystore, "-out", certificate], {
+    timeout_ms: 20_000,
+  })
+  appendFileSync(keystore, readFileSync(certificate))
+}
+
+const broker = (directory: string, { controller, plain, sasl, tls }: KafkaPorts): Readonly<Record<string, string>> => ({
   "process.roles": "broker,controller",
   "node.id": "1",
   "controller.quorum.voters": `1@127.0.0.1:${controller}`,
   "controller.listener.names": "CONTROLLER",
-  "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
-  listeners: `PLAINTEXT://127.0.0.1:${plain},SASL://127.0.0.1:${sasl},CONTROLLER://127.0.0.1:${controller}`,
+  "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SASL_SSL,CONTROLLER:PLAINTEXT",
+  listeners: [`PLAINTEXT://127.0.0.1:${plain}`, `SASL://127.0.0.1:${sasl}`, `TLS://127.0.0.1:${tls}`]
+    .concat(`CONTROLLER://127.0.0.1:${controller}`)
+    .join(),
   "inter.broker.listener.name": "PLAINTEXT",
-  "sasl.enabled.mechanisms": "PLAIN",
-  "listener.name.sasl.plain.sasl.jaas.config":
-    'org.apache.kafka.common.security.plain.PlainLoginModule required user_nimbus="secret";',
+  "sasl.enabled.mechanisms": ["PLAIN", ...mechanisms].join(),
+  ...Object.fromEntries(["sasl", "tls"].flatMap(logins)),
+  "ssl.keystore.type": "PEM",
+  "ssl.keystore.location": keystore(directory),
   "log.dirs": join(directory, "data"),
   "num.network.threads": "2",
   "num.io.threads": "4",
@@ -88,6 +114,14 @@ const broker = (directory: string, { controller, plain, sasl }: KafkaPorts): Rea
   "log.cleaner.dedupe.buffer.size": "8388608",
   "controlled.shutdown.max.retries": "1",
 })
+
+/** Of one listener. */
+const logins = (listener: string): ReadonlyArray<readonly [string, string]> => {
+  const login = (mechanism: string) => `listener.name.${listener}.${mechanism.toLowerCase()}.sasl.jaas.config`
+  const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+  const plain = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_nimbus="secret";'
+  return [[login("PLAIN"), plain], ...mechanisms.map((mechanism) => [login(mechanism), scram] as const)]
+}
 
 const logging = {
   "rootLogger.level": "WARN",

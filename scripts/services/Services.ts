@@ -43,7 +43,7 @@ export const startServices = async (names: ReadonlyArray<ServiceName>): Promise<
   const reaper = startReaper(directory)
   const services = new Map<ServiceName, Service>()
   const onChange = () => reaper.watch([...services.values()].flatMap(({ group }) => group ?? []))
-  const ports = await freePorts(5)
+  const ports = await freePorts(6)
   for (const name of names) {
     makeDataDirectory(directory, name)
     services.set(name, new Service(kinds[name].plan(dataDirectory(directory, name), ports), directory, onChange))
@@ -73,14 +73,14 @@ const kinds = {
   kafka: {
     missing: Kafka.missing,
     plan: (directory: string, ports: ReadonlyArray<number>) =>
-      Kafka.plan(directory, { plain: at(ports, 0), sasl: at(ports, 1), controller: at(ports, 2) }),
+      Kafka.plan(directory, { plain: at(ports, 0), sasl: at(ports, 1), tls: at(ports, 2), controller: at(ports, 3) }),
   },
   redis: {
     missing: Redis.missing,
-    plan: (_: string, ports: ReadonlyArray<number>) => Redis.plan(at(ports, 3)),
+    plan: (_: string, ports: ReadonlyArray<number>) => Redis.plan(at(ports, 4)),
   },
   postgres: {
     missing: Postgres.missing,
-    plan: (directory: string, ports: ReadonlyArray<number>) => Postgres.plan(directory, at(ports, 4)),
+    plan: (directory: string, ports: ReadonlyArray<number>) => Postgres.plan(directory, at(ports, 5)),
   },
 }

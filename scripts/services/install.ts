@@ -16,7 +16,7 @@ const maven_timeout_ms = 5 * 60_000
 
 /** By program: the Debian package that has it. */
 const packages: Readonly<Record<ServiceName, Readonly<Record<string, string>>>> = {
-  kafka: { java: "default-jre-headless", mvn: "maven" },
+  kafka: { java: "default-jre-headless", openssl: "openssl", mvn: "maven" },
   redis: { "redis-server": "redis-server" },
   postgres: { postgres: "postgresql" },
 }

@@ -8,8 +8,14 @@ import { missing, type ServiceName, serviceNames, type Services, startServices }
 import { report } from "./Tools.ts"
 
 export interface TestServices {
-  /** `host:port` of the broker; user `nimbus`, password `secret` at the one with SASL. */
-  readonly kafka?: { readonly brokers: string; readonly sasl_brokers: string }
+  /** `host:port` of the broker; user `nimbus`, password `secret` where it has SASL. See Kafka.ts. */
+  readonly kafka?: {
+    readonly brokers: string
+    readonly sasl_brokers: string
+    readonly tls_brokers: string
+    /** The file with the authority of its certificate, which nobody else trusts. */
+    readonly certificate: string
+  }
   /** `host:port`. */
   readonly redis?: { readonly address: string }
   readonly postgres?: { readonly url: string }
@@ -25,10 +31,14 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
   const services = await start(process.env["NIMBUS_TEST_SERVICES"])
   const at = services.environment
   project.provide("services", {
-    ...(at["NIMBUS_KAFKA_BROKERS"] !== undefined &&
-      at["NIMBUS_TEST_KAFKA_SASL_BROKERS"] !== undefined && {
-        kafka: { brokers: at["NIMBUS_KAFKA_BROKERS"], sasl_brokers: at["NIMBUS_TEST_KAFKA_SASL_BROKERS"] },
-      }),
+    ...(at["NIMBUS_KAFKA_BROKERS"] !== undefined && {
+      kafka: {
+        brokers: at["NIMBUS_KAFKA_BROKERS"],
+        sasl_brokers: at["NIMBUS_TEST_KAFKA_SASL_BROKERS"] ?? "",
+        tls_brokers: at["NIMBUS_TEST_KAFKA_TLS_BROKERS"] ?? "",
+        certificate: at["NIMBUS_TEST_KAFKA_CERTIFICATE"] ?? "",
+      },
+    }),
     ...(at["NIMBUS_REDIS_ADDRESS"] !== undefined && { redis: { address: at["NIMBUS_REDIS_ADDRESS"] } }),
     ...(at["NIMBUS_POSTGRES_URL"] !== undefined && { postgres: { url: at["NIMBUS_POSTGRES_URL"] } }),
   })

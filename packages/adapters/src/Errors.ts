@@ -125,6 +125,17 @@ export class KafkaRefused extends Schema.TaggedError<KafkaRefused>()("KafkaRefus
   }
 }
 
+/** No TLS with Kafka: a certificate that is not trusted or names another host, or a port without TLS. Correct the settings. */
+export class KafkaTlsFailed extends Schema.TaggedError<KafkaTlsFailed>()("KafkaTlsFailed", {
+  code: Schema.tag("KAFKA_TLS_FAILED"),
+  brokers: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `no TLS with Kafka at ${this.brokers}: ${this.reason}`
+  }
+}
+
 /** A topic is not there, and is not to be created. Create it, or set `NIMBUS_KAFKA_CREATE_TOPICS`. */
 export class KafkaTopicMissing extends Schema.TaggedError<KafkaTopicMissing>()("KafkaTopicMissing", {
   code: Schema.tag("KAFKA_TOPIC_MISSING"),

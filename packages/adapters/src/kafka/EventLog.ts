@@ -25,11 +25,17 @@ import {
 } from "@nimbus/domain"
 import { Cause, type Config, Deferred, Effect, Layer, type Scope, Stream } from "effect"
 import type { Kafka } from "kafkajs"
-import type { KafkaPartitionsUnequal, KafkaRefused, KafkaTopicMissing, KafkaUnavailable } from "../Errors.ts"
+import type {
+  KafkaPartitionsUnequal,
+  KafkaRefused,
+  KafkaTlsFailed,
+  KafkaTopicMissing,
+  KafkaUnavailable,
+} from "../Errors.ts"
 import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
 import { untilReachable } from "../Reachable.ts"
 import { type Bounds, type Fetcher, makeFetcher } from "./Fetcher.ts"
-import { makeKafka, orRefused } from "./KafkaJs.ts"
+import { makeKafka, startError } from "./KafkaJs.ts"
 import { type Link, openLink } from "./Link.ts"
 import { type Assignment, joinGroup, type Membership } from "./Membership.ts"
 import { makeOffsets, type Offsets } from "./Offsets.ts"
@@ -39,7 +45,7 @@ import { setUpTopics } from "./TopicSetup.ts"
 
 export type { EventLogKafkaOptions } from "./Settings.ts"
 
-type OpenError = KafkaUnavailable | KafkaRefused | KafkaTopicMissing | KafkaPartitionsUnequal
+type OpenError = KafkaUnavailable | KafkaRefused | KafkaTlsFailed | KafkaTopicMissing | KafkaPartitionsUnequal
 
 export const layerWith = (options: EventLogKafkaOptions): Layer.Layer<EventLog, OpenError, Topics> =>
   Layer.effect(
@@ -68,7 +74,7 @@ const open = Effect.fnUntraced(function* (
   const incarnation = yield* untilReachable(
     `Kafka at ${brokers.join(",")}`,
     setUpTopics(kafka, { topics, partitions, replication, create, retention }, limits).pipe(
-      Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(orRefused(brokers)(error))),
+      Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(startError(brokers.join(","))(error))),
     ),
     (error) => error._tag === "KafkaUnavailable",
   )

@@ -20,7 +20,7 @@ import { connect as connectTcp, isIP } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { Effect, Predicate } from "effect"
 import { type Broker, type Cluster, type ISocketFactory, Kafka, logLevel, type SASLOptions } from "kafkajs"
-import { KafkaRefused, KafkaUnavailable } from "../Errors.ts"
+import { KafkaRefused, KafkaTlsFailed, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { quietIdleQueues } from "./IdleQueues.ts"
 import type { Request } from "./Requests.ts"
@@ -65,11 +65,8 @@ export const makeKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLi
 /** As kafkajs makes them, but without Nagle's delay: a second request does not wait for the answer to the first. */
 const sockets: ISocketFactory = ({ host, onConnect, port, ssl }) => {
   const name = isIP(host) === 0 ? { servername: host } : {}
-  const socket =
-    // Without TLS it is absent, whatever its type says.
-    typeof ssl === "object"
-      ? connectTls({ host, port, ...name, ...ssl }, onConnect)
-      : connectTcp({ host, port }, onConnect)
+  // It is `tls` of `KafkaOptions`, whatever its type says.
+  const socket = ssl ? connectTls({ host, port, ...name }, onConnect) : connectTcp({ host, port }, onConnect)
   socket.setNoDelay(true)
   socket.setKeepAlive(true, 60_000)
   return socket
@@ -243,6 +240,7 @@ export const codes = {
   groupAuthorizationFailed: 30,
   clusterAuthorizationFailed: 31,
   unsupportedSaslMechanism: 33,
+  illegalSaslState: 34,
   outOfOrderSequence: 45,
   duplicateSequence: 46,
   invalidProducerEpoch: 47,
@@ -289,8 +287,23 @@ const refusals: ReadonlySet<number> = new Set([
   codes.saslAuthenticationFailed,
 ])
 
-/** The same error, told apart: what a correction of the settings helps against is `KafkaRefused`. */
-export const orRefused =
-  (brokers: ReadonlyArray<string>) =>
-  (error: KafkaUnavailable): KafkaUnavailable | KafkaRefused =>
-    isRefusal(error) ? new KafkaRefused({ brokers: brokers.join(","), reason: error.message }) : error
+/** The same error of a start, told apart: what only a correction of the settings helps against is not passing. */
+export const startError =
+  (brokers: string) =>
+  (error: KafkaUnavailable): KafkaUnavailable | KafkaRefused | KafkaTlsFailed => {
+    const reason = error.message
+    if (causesOf(error).some(isTlsError)) return new KafkaTlsFailed({ brokers, reason })
+    if (isRefusal(error) || codeOf(error) === codes.illegalSaslState) return new KafkaRefused({ brokers, reason })
+    // So does a broker that goes, but also one that expects something else at this port.
+    return closings.test(reason)
+      ? new KafkaUnavailable({ cause: new Error(`${reason} (do NIMBUS_KAFKA_TLS and _SASL_ fit this port?)`) })
+      : error
+  }
+
+/** Node's codes for a certificate that is not trusted, and OpenSSL's for two that don't understand each other. */
+const isTlsError = (cause: unknown): boolean =>
+  Predicate.hasProperty(cause, "code") &&
+  typeof cause.code === "string" &&
+  /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(cause.code)
+
+const closings = /Closed connection|disconnected before secure TLS/

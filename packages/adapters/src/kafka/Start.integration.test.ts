@@ -50,20 +50,6 @@ describe.skipIf(kafka === undefined)("the start on Kafka", () => {
     }),
   )
 
-  it.live("says that it is turned away, at once", () =>
-    Effect.gen(function* () {
-      const sasl = { mechanism: "plain", username: "nimbus", password: "secret" } as const
-      const at = [kafka?.sasl_brokers ?? ""]
-      const log = yield* open({ brokers: at, topics: [topic("sasl")], sasl })
-      assert.strictEqual(log.partitions, 4)
-      const failure = yield* Effect.flip(
-        open({ brokers: at, topics: [topic("sasl")], sasl: { ...sasl, password: "wrong" } }),
-      )
-      assert.strictEqual(failure._tag, "KafkaRefused")
-      assert.include(failure.message, kafka?.sasl_brokers ?? "")
-    }),
-  )
-
   it.live("waits for Kafka, and says for what", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []
