@@ -105,3 +105,27 @@ export class BadBatch extends Schema.TaggedError<BadBatch>()("BadBatch", {
   index: Schema.optionalKey(Schema.Int),
   reason: Schema.String,
 }) {}
+
+/** A store of the archive did not answer, or not as it should. Passing: the same call may be made again, twice is the same as once. */
+export class ArchiveUnavailable extends Schema.TaggedError<ArchiveUnavailable>()("ArchiveUnavailable", {
+  code: Schema.tag("ARCHIVE_UNAVAILABLE"),
+  store: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect(),
+}) {}
+
+/**
+ * The archive has more of a topic than the log ever had: the topic was removed and made again, or the log is another
+ * one. Refuse to start, for new records would be taken for old ones.
+ */
+export class ArchiveMismatch extends Schema.TaggedError<ArchiveMismatch>()("ArchiveMismatch", {
+  code: Schema.tag("ARCHIVE_MISMATCH"),
+  topic: Schema.String,
+  partition: Schema.Int,
+  stored: Schema.Int,
+  end: Schema.Int,
+}) {
+  override get message(): string {
+    return `the archive has ${this.topic}/${this.partition} up to ${this.stored}, which is beyond this log's end ${this.end}; take the store of this log, or an empty one`
+  }
+}

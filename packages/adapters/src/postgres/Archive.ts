@@ -1,0 +1,194 @@
+/**
+ * The archive in PostgreSQL, or in PGlite, which is PostgreSQL in this process: the same tables, statements and client.
+ *
+ * 1. A batch is one transaction: its rows by one statement over arrays, and the position. It is on the disk before the
+ *    write is done, whatever `synchronous_commit` says elsewhere: the writer goes on from memory, so that a batch that a
+ *    crash takes back would be a hole.
+ * 2. What is there already is left as it is (`ON CONFLICT DO NOTHING`).
+ * 3. A batch that PostgreSQL can't take because of its data is written in halves, down to the record that it refuses.
+ */
+import { type PgClient, PgTypes } from "@effect/sql-pg"
+import {
+  Archive,
+  type ArchiveBatch,
+  type ArchiveKind,
+  type ArchiveQuestion,
+  type ArchiveRefusal,
+  type ArchiveShape,
+  type ArchiveSource,
+  ArchiveUnavailable,
+  type Incarnation,
+} from "@nimbus/domain"
+import { Effect, Layer, Result } from "effect"
+import { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+import { PostgresRefused } from "../Errors.ts"
+import { migrate } from "./ArchiveTables.ts"
+import { PostgresDatabase } from "./Database.ts"
+
+/** On a database whose tables of the archive are made when they are not there yet. */
+export const make = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  store = "postgres",
+): Effect.fn.Return<ArchiveShape, PostgresRefused> {
+  yield* Effect.provideService(migrate, SqlClient.SqlClient, sql).pipe(
+    Effect.mapError((error) => new PostgresRefused({ address: store, reason: error.message })),
+  )
+  const logs = new Map<Incarnation, number>()
+  const logOf = Effect.fnUntraced(function* (incarnation: Incarnation) {
+    const known = logs.get(incarnation)
+    if (known !== undefined) return known
+    const log = yield* numberOf(sql, incarnation)
+    logs.set(incarnation, log)
+    return log
+  })
+  const unavailable = (operation: string) =>
+    Effect.mapError((cause: SqlError) => new ArchiveUnavailable({ store, operation, cause }))
+
+  return {
+    stores: [store],
+    position: (source) =>
+      Effect.flatMap(logOf(source.incarnation), (log) => readPosition(sql, log, source)).pipe(unavailable("position")),
+    write: (batch) =>
+      Effect.flatMap(logOf(batch.source.incarnation), (log) => writeBatch(sql, log, batch)).pipe(unavailable("write")),
+    page: (question) =>
+      Effect.flatMap(logOf(question.incarnation), (log) => readPage(sql, log, question)).pipe(unavailable("page")),
+  }
+})
+
+export const layer: Layer.Layer<Archive, PostgresRefused, PostgresDatabase> = Layer.effect(
+  Archive,
+  Effect.flatMap(PostgresDatabase, (sql) => make(sql)),
+)
+
+const tables = {
+  results: { name: "archive_results", key: "client_id", place: "seq" },
+  messages: { name: "archive_messages", key: "room", place: "offset" },
+} as const satisfies Record<ArchiveKind, unknown>
+
+/** The number that stands for an incarnation, a new one where it is new. */
+const numberOf = Effect.fnUntraced(function* (sql: PgClient.PgClient, incarnation: Incarnation) {
+  for (;;) {
+    yield* sql`INSERT INTO archive_logs (incarnation) VALUES (${incarnation}) ON CONFLICT DO NOTHING`
+    const [row] = yield* sql<{ log: number }>`SELECT log FROM archive_logs WHERE incarnation = ${incarnation}`
+    if (row !== undefined) return row.log
+  }
+})
+
+const readPosition = (sql: PgClient.PgClient, log: number, { kind, partition }: ArchiveSource) =>
+  sql<{ next: number }>`
+    SELECT next_offset::float8 AS next FROM archive_positions
+    WHERE log = ${log} AND kind = ${kind} AND partition = ${partition}`.pipe(Effect.map(([row]) => row?.next))
+
+const writeBatch = (sql: PgClient.PgClient, log: number, batch: ArchiveBatch) =>
+  sql.withTransaction(
+    Effect.gen(function* () {
+      yield* sql`SET LOCAL synchronous_commit = on`
+      const refused = yield* insert(sql, log, batch, 0, batch.records.length)
+      yield* sql`
+        INSERT INTO archive_positions AS p (log, kind, partition, next_offset)
+        VALUES (${log}, ${batch.source.kind}, ${batch.source.partition}, ${PgTypes.float8(batch.position)}::bigint)
+        ON CONFLICT (log, kind, partition) DO UPDATE SET next_offset = greatest(p.next_offset, excluded.next_offset)`
+      return refused
+    }),
+  )
+
+/** The records from `begin` to before `end`; answers those that the database can't take. */
+const insert = (
+  sql: PgClient.PgClient,
+  log: number,
+  batch: ArchiveBatch,
+  begin: number,
+  end: number,
+): Effect.Effect<ReadonlyArray<ArchiveRefusal>, SqlError> => {
+  if (begin === end) return Effect.succeed([])
+  // A transaction within, for a statement that fails must not take the whole batch with it.
+  return sql.withTransaction(insertAll(sql, log, batch, begin, end)).pipe(
+    Effect.as<ReadonlyArray<ArchiveRefusal>>([]),
+    Effect.catchIf(isAboutData, (error) => {
+      if (end - begin === 1) return Effect.succeed([{ index: begin, reason: reasonOf(error) }])
+      const middle = (begin + end) >> 1
+      return Effect.zipWith(
+        insert(sql, log, batch, begin, middle),
+        insert(sql, log, batch, middle, end),
+        (left, right) => [...left, ...right],
+      )
+    }),
+  )
+}
+
+const insertAll = (
+  sql: PgClient.PgClient,
+  log: number,
+  { records, source: { kind, partition } }: ArchiveBatch,
+  begin: number,
+  end: number,
+) => {
+  const some = records.slice(begin, end)
+  const { key, name, place } = tables[kind]
+  return sql`
+    INSERT INTO ${sql(name)} (log, ${sql(key)}, ${sql(place)}, partition, timestamp, value)
+    SELECT ${log}, key, place::bigint, ${partition}, timestamp::bigint, value::json
+    FROM unnest(
+      ${array(
+        some.map(({ key }) => key),
+        PgTypes.OID.text,
+      )},
+      ${array(
+        some.map(({ place }) => place),
+        PgTypes.OID.float8,
+      )},
+      ${array(
+        some.map(({ timestamp }) => timestamp),
+        PgTypes.OID.float8,
+      )},
+      ${array(
+        some.map(({ value }) => value),
+        PgTypes.OID.text,
+      )}
+    ) AS given (key, place, timestamp, value)
+    ON CONFLICT DO NOTHING`
+}
+
+const array = (values: ReadonlyArray<string | number>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
+
+interface Row {
+  readonly place: number
+  readonly timestamp: number
+  readonly value: string
+}
+
+interface PageRow extends Row {
+  /** Of how many rows: those wanted, and one more where there is one. */
+  readonly found: number
+}
+
+/** The first row comes whatever its size. */
+const readPage = (sql: PgClient.PgClient, log: number, { after, key, kind, limit }: ArchiveQuestion) => {
+  const table = tables[kind]
+  return sql<PageRow>`
+    SELECT place, timestamp, value, found FROM (
+      SELECT *, sum(octet_length(value)) OVER (ORDER BY place) AS total, row_number() OVER (ORDER BY place) AS number,
+        count(*) OVER ()::int AS found
+      FROM (
+        SELECT ${sql(table.place)}::float8 AS place, timestamp::float8, value::text FROM ${sql(table.name)}
+        WHERE log = ${log} AND ${sql(table.key)} = ${key} AND ${sql(table.place)} > ${PgTypes.float8(after)}::bigint
+        ORDER BY ${sql(table.place)} LIMIT ${limit.results + 1}
+      ) most
+    ) sized WHERE number = 1 OR (number <= ${limit.results} AND total <= ${limit.bytes})
+    ORDER BY place`.pipe(
+    Effect.map((rows) => ({
+      records: rows.map(({ place, timestamp, value }): Row => ({ place, timestamp, value })),
+      more: rows.length < (rows[0]?.found ?? 0),
+    })),
+  )
+}
+
+/** A value that is out of range or no JSON (class 22), or beyond a limit of the server, as nesting is (class 54). */
+const isAboutData = ({ reason }: SqlError): boolean => /^(22|54)/.test(codeOf(reason.cause))
+
+const codeOf = (cause: unknown): string =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
+
+const reasonOf = ({ reason }: SqlError): string =>
+  `PostgreSQL refuses it: ${reason.cause instanceof Error ? reason.cause.message : reason.message}`
