@@ -109,8 +109,10 @@ const decodeClientFrame = Schema.decodeUnknownResult(ClientFrame)
  * Reads what a client sent. The usual event and ack are recognised by hand, as the schema would (a property holds the
  * two together); everything else goes through the schema, which words the error. One difference stays: a number in
  * `data` that is beyond all bounds (1e999), which nothing but the schema would find, is passed on and written as null.
+ *
+ * `eventName`: what an event is called that has no name. Without it such a one is refused.
  */
-export const parseClientFrame = (text: string): Result.Result<ClientFrame, BadFrame> => {
+export const parseClientFrame = (text: string, eventName?: string): Result.Result<ClientFrame, BadFrame> => {
   let frame: unknown
   try {
     frame = JSON.parse(text)
@@ -122,6 +124,7 @@ export const parseClientFrame = (text: string): Result.Result<ClientFrame, BadFr
     })
   }
   if (isUsualFrame(frame)) return Result.succeed(frame)
+  if (eventName !== undefined && isNameless(frame)) frame = { ...frame, name: eventName }
   return Result.mapError(decodeClientFrame(frame), (error) => ({
     code: "BAD_FRAME" as const,
     message: error.message,
@@ -136,6 +139,9 @@ const isUsualFrame = (u: unknown): u is EventFrame | AckFrame => {
   if (u.type !== "event" || !("id" in u) || !("name" in u)) return false
   return keys === ("data" in u ? 4 : 3) && isShortString(u.id) && isShortString(u.name)
 }
+
+const isNameless = (u: unknown): u is object =>
+  typeof u === "object" && u !== null && "type" in u && u.type === "event" && !("name" in u)
 
 const isSeq = (u: unknown): boolean => typeof u === "number" && Number.isSafeInteger(u) && u >= 0
 

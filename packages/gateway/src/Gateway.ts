@@ -16,7 +16,7 @@ import { Limits } from "./Limits.ts"
 import { Pod } from "./Pod.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
-const routes = HttpRouter.serve(Layer.merge(Health.layer, Messages.layer), {
+const routes = HttpRouter.serve(Layer.mergeAll(Health.layer, Messages.layer, WebSocketDoor.routes), {
   disableLogger: true,
   disableListenLog: true,
 }).pipe(Layer.provide(Publisher.layer))

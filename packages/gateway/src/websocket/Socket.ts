@@ -1,19 +1,20 @@
 /**
- * One native WebSocket: reads frames, writes frames, and keeps the socket honest.
+ * One WebSocket: reads frames, writes frames in the wording of its door, and keeps the socket honest.
  *
  * - Reading: a frame is checked and handed on; what is wrong with it is told to the sender, counted, and hurts nobody
  *   else. The socket is not read while the log is behind or the sender is too fast.
- * - Writing: results go out as one frame per batch. Beyond `socket_buffer_bytes` not yet taken by the kernel the
+ * - Writing: results go out in batches, in one write to the kernel. Beyond `socket_buffer_bytes` not yet taken by the kernel the
  *   session is told to wait, until the socket has drained.
  * - `ack=auto`: a ping follows the results, and its pong acknowledges what was sent before it. One ping at a time.
  */
+import type { Duplex } from "node:stream"
 import {
   type ClientId,
   closeCodes,
   type CloseReason,
   type Cursor,
   EventId,
-  Frames,
+  type Frames,
   type Item,
   type Seq,
   start,
@@ -24,10 +25,13 @@ import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Pace } from "./Pace.ts"
-import { encodeResults } from "./ResultsFrame.ts"
+import type { Refusal, Wording } from "./Wording.ts"
 
 export interface SocketOptions {
   readonly ws: WebSocket
+  /** What `ws` writes to. */
+  readonly raw: Duplex
+  readonly wording: Wording
   readonly clientId: ClientId
   readonly autoAck: boolean
   readonly journey: boolean
@@ -78,15 +82,19 @@ export class Socket implements Door {
   }
 
   deliver(items: ReadonlyArray<Item>): boolean {
-    const frame = encodeResults(items, this.options.journey)
-    this.ws.send(frame, { binary: false }, this.sent)
+    const { journey, raw, wording } = this.options
+    raw.cork()
+    for (const frame of wording.results(items, journey)) this.ws.send(frame, { binary: false }, this.sent)
+    raw.uncork()
     if (this.options.autoAck) this.askForPong()
     this.isBehind = this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes
     return !this.isBehind
   }
 
   tell(notice: Notice): void {
-    this.write(this.frameOf(notice))
+    const { clientId, counts, limits, now, wording } = this.options
+    if (notice._tag === "Error") counts.addTo("refused", notice.code)
+    for (const frame of wording.notices(notice, { clientId, limits, now_ms: now() })) this.write(frame)
   }
 
   close({ code, reason }: CloseReason): void {
@@ -126,7 +134,7 @@ export class Socket implements Door {
     const wait_ms = this.pace.take(now_ms)
     if (wait_ms > 0 && !this.isTooFast) this.slowDown(wait_ms)
     if (isBinary) return this.tellError("BAD_FRAME", "frames are text")
-    const frame = Frames.parseClientFrame(data.toString())
+    const frame = this.options.wording.parse(data.toString())
     if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
     switch (frame.success.type) {
       case "event":
@@ -138,11 +146,11 @@ export class Socket implements Door {
     }
   }
 
-  /** The client's own bytes go into the log; only an event without an id or data is encoded again. */
+  /** The client's own bytes go into the log, if they are a whole record; otherwise the event is encoded again. */
   private takeEvent(event: Frames.EventFrame, data: Buffer): void {
     const id = event.id ?? EventId.make(crypto.randomUUID())
     const value =
-      event.id === undefined || event.data === undefined
+      event.id === undefined || event.data === undefined || !this.options.wording.isRecord
         ? Buffer.from(JSON.stringify({ type: "event", id, name: event.name, data: event.data ?? null }))
         : data
     this.attached?.event(id, value, this.options.journey)
@@ -154,18 +162,16 @@ export class Socket implements Door {
     }
   }
 
-  private refuseFrame({ code, id, message }: Frames.BadFrame): void {
-    if (id === undefined) return this.tellError(code, message)
-    this.options.counts.addTo("refused", code)
-    this.write({ type: "refused", id, code, message })
-  }
-
   private tellError(code: string, message: string): void {
-    this.options.counts.addTo("refused", code)
-    this.write({ type: "error", code, message })
+    this.refuseFrame({ code, message, id: undefined })
   }
 
-  private write(frame: Frames.ServerFrame): void {
+  private refuseFrame(refusal: Refusal): void {
+    this.options.counts.addTo("refused", refusal.code)
+    this.write(this.options.wording.refusal(refusal))
+  }
+
+  private write(frame: object): void {
     if (!this.isGone) this.ws.send(JSON.stringify(frame), this.sent)
   }
 
@@ -209,25 +215,5 @@ export class Socket implements Door {
     this.close(closeCodes.idle)
     // The peer does not answer, so it won't answer the close either.
     this.ws.terminate()
-  }
-
-  private frameOf(notice: Notice): Frames.ServerFrame {
-    switch (notice._tag) {
-      case "Welcome": {
-        const { events_per_second, frame_bytes, idle_timeout_ms, session } = this.options.limits
-        const limits = { frame_bytes, window_results: session.window_results, events_per_second, idle_timeout_ms }
-        const { after, epoch, log, status } = notice
-        return { type: "welcome", clientId: this.options.clientId, epoch, status, log, after, limits }
-      }
-      case "Accepted":
-        return { type: "accepted", ids: notice.ids }
-      case "Status":
-        return { type: "status", status: notice.status }
-      case "Lost":
-        return { type: "lost", after: notice.after, ...(notice.upTo === undefined ? {} : { upTo: notice.upTo }) }
-      case "Error":
-        this.options.counts.addTo("refused", notice.code)
-        return { type: "error", code: notice.code, message: notice.message }
-    }
   }
 }

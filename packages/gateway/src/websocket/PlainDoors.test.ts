@@ -1,0 +1,181 @@
+/** The doors of NimbusWS by themselves: what their frames are, and what they answer to what is wrong. */
+import { request } from "node:http"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  AckChannelMemory,
+  EventLog,
+  EventLogMemory,
+  MailboxMemory,
+  partitionOf,
+  PodChannelMemory,
+  RegistryMemory,
+  Topics,
+} from "@nimbus/domain"
+import { Effect, Layer, Schema, type Scope, Stream } from "effect"
+import { HttpServer } from "effect/http"
+import { WebSocket } from "ws"
+import { Gateway } from "../index.ts"
+import { connect } from "../testing/PlainClient.ts"
+
+const services = Layer.mergeAll(
+  EventLogMemory.layerMemory({ partitions: 3 }),
+  MailboxMemory.layerMemory(),
+  RegistryMemory.layerMemory(),
+  PodChannelMemory.layerMemory(),
+  AckChannelMemory.layerMemory(),
+).pipe(Layer.provideMerge(Topics.layerDefault))
+
+const gateway = Gateway.layerWith({
+  host: "127.0.0.1",
+  port: 0,
+  limits: { tick_ms: 20, frame_bytes: 4096 },
+}).pipe(Layer.provideMerge(services))
+
+const paths = ["/approach3/events"]
+
+const url = HttpServer.addressFormattedWith((address) => Effect.succeed(address.replace(/^http/, "ws")))
+const open = (path: string) => Effect.flatMap(url, (base) => connect(`${base}${path}`))
+
+const Json = Schema.fromJsonString(Schema.Json)
+const parse = Schema.decodeUnknownSync(Json)
+
+/** The client's first event in the log. */
+const firstEvent = Effect.fnUntraced(function* (clientId: string) {
+  const log = yield* EventLog
+  const { events } = yield* Topics
+  const records = yield* log.tail(events, partitionOf(clientId, log.partitions), "earliest").pipe(
+    Stream.flatMap(({ records }) => Stream.fromIterable(records)),
+    Stream.map(({ value }) => parse(Buffer.from(value).toString())),
+    Stream.filter((record) => JSON.stringify(record).includes(`"event"`)),
+    Stream.take(1),
+    Stream.runCollect,
+  )
+  return records[0]
+})
+
+/** The status and the `upgrade` header of what a server answers. */
+const answerTo = (base: string, path: string, headers: Record<string, string> = {}) =>
+  Effect.callback<{ readonly status: number | undefined; readonly upgrade: string | undefined }>((resume) => {
+    const asked = request(`${base.replace(/^ws/, "http")}${path}`, { headers }, (response) => {
+      response.resume()
+      resume(Effect.succeed({ status: response.statusCode, upgrade: response.headers.upgrade }))
+    })
+    asked.end()
+  })
+
+const scenario = (
+  name: string,
+  test: Effect.Effect<void, unknown, Layer.Success<typeof gateway> | HttpServer.HttpServer | Scope.Scope>,
+) => it.live(name, () => test.pipe(Effect.scoped, Effect.provide(gateway)))
+
+for (const path of paths) {
+  describe(path, () => {
+    scenario(
+      "takes a plain event under the name `event`, and answers as NimbusWS does once the log has it",
+      Effect.gen(function* () {
+        const client = yield* open(`${path}?clientId=c1`)
+        client.event("this is a sample event")
+        const accepted = yield* client.first("event_accepted")
+        assert.strictEqual(accepted["client_id"], "c1")
+        assert.strictEqual(accepted["status"], "Event accepted")
+        assert.deepStrictEqual(yield* firstEvent("c1"), {
+          type: "event",
+          id: String(accepted["event_id"]),
+          name: "event",
+          data: "this is a sample event",
+        })
+      }),
+    )
+
+    scenario(
+      "takes a name and an id from a client that has them",
+      Effect.gen(function* () {
+        const client = yield* open(`${path}?clientId=c1`)
+        client.send({ type: "event", id: "e1", name: "sq", data: { number: 3 }, more: 1 })
+        assert.strictEqual((yield* client.first("event_accepted"))["event_id"], "e1")
+        const expected = { type: "event", id: "e1", name: "sq", data: { number: 3 } }
+        assert.deepStrictEqual(yield* firstEvent("c1"), expected)
+      }),
+    )
+
+    for (const [what, frame, type, code] of [
+      ["what is not JSON", "hello", "error", "NOT_JSON"],
+      ["an unknown type", { type: "subscribe" }, "reject", "BAD_FRAME"],
+      ["a frame that is no object", [1], "reject", "BAD_FRAME"],
+      ["an id that is too long", { type: "event", id: "x".repeat(129), data: 1 }, "reject", "BAD_FRAME"],
+      ["an ack of what was not sent", { type: "ack", seq: 7 }, "reject", "ACK_BEYOND_SENT"],
+    ] as const) {
+      scenario(
+        `answers ${what} with ${type} ${code}, and goes on`,
+        Effect.gen(function* () {
+          const client = yield* open(`${path}?clientId=c1`)
+          yield* client.first("welcome")
+          client.send(frame)
+          const answer = yield* client.first(type)
+          assert.strictEqual(answer["code"], code)
+          assert.isNotEmpty(answer["data"])
+          client.send({ type: "ping" })
+          yield* client.first("pong")
+        }),
+      )
+    }
+
+    scenario(
+      "refuses a binary frame",
+      Effect.gen(function* () {
+        const client = yield* open(`${path}?clientId=c1`)
+        client.ws.send(Buffer.from(`{"type":"event","data":1}`), { binary: true })
+        assert.strictEqual((yield* client.first("reject"))["code"], "BAD_FRAME")
+      }),
+    )
+
+    for (const [what, query] of [
+      ["an illegal client id", "?clientId=a%20b"],
+      ["no client id", ""],
+      ["a client id that is too long", `?clientId=${"x".repeat(129)}`],
+    ] as const) {
+      scenario(
+        `says what is wrong with ${what}, and closes with 4501`,
+        Effect.gen(function* () {
+          const client = yield* open(`${path}${query}`)
+          assert.strictEqual((yield* client.first("reject"))["code"], "BAD_REQUEST")
+          assert.strictEqual((yield* client.closed).code, 4501)
+        }),
+      )
+    }
+
+    scenario(
+      "closes a connection that sends a frame over the limit with 1009",
+      Effect.gen(function* () {
+        const client = yield* open(`${path}?clientId=c1`)
+        yield* client.first("welcome")
+        client.event("x".repeat(5_000))
+        assert.strictEqual((yield* client.closed).code, 1009)
+      }),
+    )
+
+    scenario(
+      "answers a request without an upgrade with 426 and what it speaks",
+      Effect.gen(function* () {
+        const answer = yield* answerTo(yield* url, `${path}?clientId=c1`)
+        assert.deepStrictEqual(answer, { status: 426, upgrade: "websocket" })
+      }),
+    )
+
+    scenario(
+      "answers an upgrade at a path where there is no door with 404",
+      Effect.gen(function* () {
+        const base = yield* url
+        const status = yield* Effect.callback<number | undefined>((resume) => {
+          const socket = new WebSocket(`${base}${path}/no-such?clientId=c1`)
+          socket.on("unexpected-response", (_, response) => {
+            response.resume()
+            resume(Effect.succeed(response.statusCode))
+          })
+          socket.on("error", () => {})
+        }).pipe(Effect.timeout("3 seconds"))
+        assert.strictEqual(status, 404)
+      }),
+    )
+  })
+}
