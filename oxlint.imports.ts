@@ -49,6 +49,7 @@ const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusa
   rules: { "eslint/no-restricted-imports": ["error", { patterns: [otherPackages, ...refusals] }] },
 })
 
+const grpc = ["@bufbuild/protobuf", "@bufbuild/protobuf/**", "@connectrpc/connect", "@connectrpc/**"]
 const lmdb = ["lmdb"]
 const kafka = ["kafkajs"]
 const redis = ["ioredis"]
@@ -62,7 +63,7 @@ const adapterOnly = "An adapter imports domain, effect and its one client librar
 export default defineConfig({
   plugins: ["import"],
   categories: { correctness: "off" },
-  ignorePatterns: ["**/dist/**"],
+  ignorePatterns: ["**/dist/**", "**/gen/**"],
   rules: {
     "import/no-cycle": ["error", { ignoreTypes: false }],
   },
@@ -92,9 +93,10 @@ export default defineConfig({
       only([...domain, ...platform], gatewayOnly),
     ),
     refuse("packages/gateway/src/websocket/**", suites, otherDoors, only([...domain, ...platform, "ws"], gatewayOnly)),
+    refuse("packages/gateway/src/grpc/**", suites, otherDoors, only([...domain, ...platform, ...grpc], gatewayOnly)),
     refuse(
       ["packages/gateway/src/testing/**", "packages/gateway/src/**/*.test.ts"],
-      only([...testing, ...platform, "ws"], gatewayOnly),
+      only([...testing, ...platform, ...grpc, "ws"], gatewayOnly),
     ),
 
     refuse("packages/adapters/src/**", suites, otherAdapters, only([...domain, ...node], adapterOnly)),
