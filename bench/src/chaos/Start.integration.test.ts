@@ -111,20 +111,6 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
     assert.notInclude(running.text(), "    at ", "no stack trace")
   }
 
-  it.each(roles)("a %s names the setting that is wrong, and what it must be", async (role) => {
-    const wrong: ReadonlyArray<readonly [name: string, value: string, line: RegExp]> = [
-      ["NIMBUS_PARTITIONS", "none", /^nimbus: NIMBUS_PARTITIONS: expected a number/],
-      ["NIMBUS_MAILBOX", "disk", /^nimbus: NIMBUS_MAILBOX: expected "redis" \| "postgres"/],
-      ["NIMBUS_KAFKA_BROKERS", "here", /^nimbus: NIMBUS_KAFKA_BROKERS: must be host:port/],
-      ["NIMBUS_REDIS_ADDRESS", "redis://:::", /^nimbus: NIMBUS_REDIS_ADDRESS: must be host:port/],
-      ["NIMBUS_SHUTDOWN_TIMEOUT_SEC", "0", /^nimbus: NIMBUS_SHUTDOWN_TIMEOUT_SEC: expected a value between 1/],
-      role === "gateway"
-        ? ["NIMBUS_HTTP_PORT", "70000", /^nimbus: NIMBUS_HTTP_PORT: /]
-        : ["NIMBUS_ROLES", "postman", /^nimbus: NIMBUS_ROLES: must be some of event-consumer,/],
-    ]
-    for (const [name, value, line] of wrong) await refuses(role, { ...own(), [name]: value }, line)
-  })
-
   it.each(roles)("a %s does not create topics where that is off, and names the one that is missing", (role) =>
     refuses(
       role,

@@ -3,11 +3,13 @@
  * in Redis; the mailboxes in PostgreSQL where `NIMBUS_MAILBOX` says so. What every gateway and pipeline process stands on.
  */
 import { Topics } from "@nimbus/domain"
-import { Config, Effect, Layer } from "effect"
+import { Config, Layer } from "effect"
 import { KafkaEventLog } from "./kafka/index.ts"
-import { PostgresDatabase, PostgresMailbox } from "./postgres/index.ts"
+import { settings as kafkaConfig } from "./kafka/Settings.ts"
+import { postgresConfig, PostgresDatabase, PostgresMailbox, type PostgresSettings } from "./postgres/index.ts"
 import {
   RedisAckChannel,
+  redisConfig,
   RedisConnection,
   RedisMailbox,
   RedisMailboxStore,
@@ -15,21 +17,44 @@ import {
   RedisRegistry,
 } from "./redis/index.ts"
 
-const mailboxStore = Config.Literals(["redis", "postgres"], "NIMBUS_MAILBOX").pipe(Config.withDefault("redis"))
+/** Which store keeps the mailboxes, and where it is if that is not Redis. */
+type MailboxSettings = { readonly store: "redis" } | { readonly store: "postgres"; readonly postgres: PostgresSettings }
 
-const postgres = PostgresMailbox.layer.pipe(Layer.provide(PostgresDatabase.layer))
-
-/** Which store is in use stands in Redis: a process that was told another refuses to start. */
-const mailbox = Layer.unwrap(
-  Effect.map(mailboxStore, (store) =>
-    Layer.provide(store === "redis" ? RedisMailbox.layer : postgres, RedisMailboxStore.layer(store)),
+const mailbox = Config.Literals(["redis", "postgres"], "NIMBUS_MAILBOX").pipe(
+  Config.withDefault("redis"),
+  Config.flatMap((store): Config.Config<MailboxSettings> =>
+    store === "redis" ? Config.succeed({ store }) : Config.map(postgresConfig, (postgres) => ({ store, postgres })),
   ),
 )
 
-export const layer = Layer.mergeAll(
-  KafkaEventLog.layer,
-  RedisRegistry.layer,
-  RedisPodChannel.layer,
-  RedisAckChannel.layer,
+/** All that the environment says of a cluster. Nothing is connected to by reading it. */
+export const config = Config.all({
+  topics: Topics.config,
+  kafka: kafkaConfig,
+  redis: redisConfig,
+  podChannel: RedisPodChannel.config,
   mailbox,
-).pipe(Layer.provide(RedisConnection.layer), Layer.provideMerge(Topics.layer))
+})
+
+export type ClusterSettings = Config.Success<typeof config>
+
+export const layerWith = (settings: ClusterSettings) =>
+  Layer.mergeAll(
+    KafkaEventLog.layerWith(settings.kafka),
+    RedisRegistry.layer,
+    RedisPodChannel.layerWith(settings.podChannel),
+    RedisAckChannel.layer,
+    mailboxOf(settings.mailbox),
+  ).pipe(
+    Layer.provide(RedisConnection.layerWith(settings.redis)),
+    Layer.provideMerge(Layer.succeed(Topics, settings.topics)),
+  )
+
+/** Which store is in use stands in Redis: a process that was told another refuses to start. */
+const mailboxOf = (mailbox: MailboxSettings) =>
+  Layer.provide(
+    mailbox.store === "redis"
+      ? RedisMailbox.layer
+      : Layer.provide(PostgresMailbox.layer, PostgresDatabase.layerWith(mailbox.postgres)),
+    RedisMailboxStore.layer(mailbox.store),
+  )

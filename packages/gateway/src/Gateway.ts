@@ -6,7 +6,7 @@
  * write presences, trim, give back the lease), port.
  */
 import { Publisher } from "@nimbus/domain"
-import { Layer } from "effect"
+import { Config, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { Delivery } from "./delivery/Delivery.ts"
 import * as Health from "./http/Health.ts"
@@ -29,8 +29,14 @@ const onFront = <E, R>(front: Layer.Layer<HttpFront.Front, E, R>) =>
     Layer.provideMerge(front),
   )
 
-/** From the environment: see docs/configuration.md. */
-export const layer = onFront(HttpFront.layer).pipe(Layer.provide(Limits.layer))
+/** All that the environment says of a gateway: see docs/configuration.md. */
+export const config = Config.map(
+  Config.all({ address: HttpFront.httpConfig, limits: Limits.config }),
+  ({ address, limits }) => ({ ...address, limits }),
+)
+
+/** From the environment. */
+export const layer = Layer.unwrap(Effect.map(config, (options) => layerWith(options)))
 
 /** At this address, and otherwise from the environment. */
 export const layerAt = (address: HttpFront.HttpOptions) =>

@@ -12,7 +12,7 @@
  * | barriers again | the others wait for the next tick |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
-import { Config, Context, Duration, Effect, Layer, Schema } from "effect"
+import { Config, Context, Duration, Layer, Schema } from "effect"
 import { type SessionLimits, sessionLimits } from "@nimbus/domain"
 
 export interface GatewayLimits {
@@ -76,7 +76,7 @@ const timeout = Schema.DurationFromString.check(
   ),
 )
 
-const config = Config.all({
+const settings = Config.all({
   frame_bytes: positive("NIMBUS_FRAME_BYTES").pipe(Config.withDefault(gatewayLimits.frame_bytes)),
   events_per_second: positive("NIMBUS_EVENTS_PER_SECOND").pipe(Config.withDefault(gatewayLimits.events_per_second)),
   idle_timeout: Config.schema(timeout, "NIMBUS_IDLE_TIMEOUT").pipe(
@@ -88,13 +88,14 @@ const config = Config.all({
 export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/gateway/Limits") {
   static readonly layerWith = (limits: Partial<GatewayLimits>) => Layer.succeed(Limits, { ...gatewayLimits, ...limits })
   /** From the environment, where operators have something to choose. */
-  static readonly layer = Layer.effect(
-    Limits,
-    Effect.map(config, ({ idle_timeout, window_results, ...rest }) => ({
+  static readonly config: Config.Config<GatewayLimits> = Config.map(
+    settings,
+    ({ idle_timeout, window_results, ...rest }) => ({
       ...gatewayLimits,
       ...rest,
       idle_timeout_ms: Math.round(Duration.toMillis(idle_timeout)),
       session: { ...sessionLimits, window_results },
-    })),
+    }),
   )
+  static readonly layer = Layer.effect(Limits, Limits.config)
 }

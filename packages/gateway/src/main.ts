@@ -3,12 +3,20 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Cluster from "@nimbus/adapters/cluster"
 import { Environment, Failure, Shutdown } from "@nimbus/adapters/process"
-import { Effect, Layer } from "effect"
+import { Config, Effect, Layer } from "effect"
 import { Gateway } from "./index.ts"
 
-Gateway.layer.pipe(
-  Layer.provide(Cluster.layer),
-  Layer.provide(Shutdown.layer),
+/** All settings are read here, before anything is connected to: one that is wrong stops the start at once. */
+const settings = Config.all({ cluster: Cluster.config, gateway: Gateway.config, shutdown: Shutdown.config })
+
+Layer.unwrap(
+  Effect.map(settings, ({ cluster, gateway, shutdown }) =>
+    Gateway.layerWith(gateway).pipe(
+      Layer.provide(Cluster.layerWith(cluster)),
+      Layer.provide(Shutdown.layerWith(shutdown)),
+    ),
+  ),
+).pipe(
   Layer.launch,
   Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Failure.report,

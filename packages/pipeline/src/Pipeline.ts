@@ -1,5 +1,5 @@
 /** The pipeline in one process: every role, or those that are named; each independent of the others. */
-import { Config, Effect, Layer, Schema } from "effect"
+import { Config, Layer, Schema } from "effect"
 import * as EventConsumer from "./EventConsumer.ts"
 import type { EventConsumerLimits, ReplayConsumerLimits, ResultConsumerLimits, StatusManagerLimits } from "./Limits.ts"
 import * as ReplayConsumer from "./ReplayConsumer.ts"
@@ -30,18 +30,19 @@ const Roles = Schema.String.check(
   ),
 )
 
-const rolesConfig = Config.schema(Roles, "NIMBUS_ROLES").pipe(Config.withDefault(roleNames.join(",")))
-
 /** The roles that `NIMBUS_ROLES` names, separated by commas; without it all. */
-export const layerFromConfig = Layer.unwrap(
-  Effect.map(rolesConfig, (text) => {
-    const roles = text.split(",")
-    const where = <E, R>(role: string, layer: Layer.Layer<never, E, R>) => (roles.includes(role) ? layer : Layer.empty)
-    return Layer.mergeAll(
-      where("event-consumer", EventConsumer.layer),
-      where("result-consumer", ResultConsumer.layer),
-      where("replay-consumer", ReplayConsumer.layer),
-      where("status-manager", Layer.effectDiscard(Layer.build(StatusManager.layer))),
-    )
-  }),
+export const config = Config.schema(Roles, "NIMBUS_ROLES").pipe(
+  Config.withDefault(roleNames.join(",")),
+  Config.map((text) => text.split(",")),
 )
+
+/** These roles, as `config` has them. */
+export const layerOf = (roles: ReadonlyArray<string>) => {
+  const where = <E, R>(role: string, layer: Layer.Layer<never, E, R>) => (roles.includes(role) ? layer : Layer.empty)
+  return Layer.mergeAll(
+    where("event-consumer", EventConsumer.layer),
+    where("result-consumer", ResultConsumer.layer),
+    where("replay-consumer", ReplayConsumer.layer),
+    where("status-manager", Layer.effectDiscard(Layer.build(StatusManager.layer))),
+  )
+}

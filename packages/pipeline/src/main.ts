@@ -4,19 +4,33 @@ import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node
 import * as Cluster from "@nimbus/adapters/cluster"
 import { Environment, Failure, Shutdown } from "@nimbus/adapters/process"
 import { Handlers } from "@nimbus/domain"
-import { Effect, Layer } from "effect"
+import { Config, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import * as Health from "./Health.ts"
 import { Pipeline } from "./index.ts"
 
-const http = HttpRouter.serve(Health.layer, { disableLogger: true }).pipe(
-  Layer.provide(Layer.unwrap(Effect.map(Health.config, (options) => NodeHttpServer.layer(createServer, options)))),
-)
+const http = (address: Config.Success<typeof Health.config>) =>
+  HttpRouter.serve(Health.layer, { disableLogger: true }).pipe(
+    Layer.provide(NodeHttpServer.layer(createServer, address)),
+  )
 
-Layer.mergeAll(Pipeline.layerFromConfig, http).pipe(
-  Layer.provide(Handlers.layer(Handlers.samples)),
-  Layer.provide(Cluster.layer),
-  Layer.provide(Shutdown.layer),
+/** All settings are read here, before anything is connected to: one that is wrong stops the start at once. */
+const settings = Config.all({
+  address: Health.config,
+  cluster: Cluster.config,
+  roles: Pipeline.config,
+  shutdown: Shutdown.config,
+})
+
+Layer.unwrap(
+  Effect.map(settings, ({ address, cluster, roles, shutdown }) =>
+    Layer.mergeAll(Pipeline.layerOf(roles), http(address)).pipe(
+      Layer.provide(Handlers.layer(Handlers.samples)),
+      Layer.provide(Cluster.layerWith(cluster)),
+      Layer.provide(Shutdown.layerWith(shutdown)),
+    ),
+  ),
+).pipe(
   Layer.launch,
   Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Failure.report,

@@ -34,6 +34,7 @@ const brokersOf = (text: string): ReadonlyArray<string> =>
 
 const mechanisms = ["plain", "scram-sha-256", "scram-sha-512"] as const
 
+const partitionCount = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_024 }))
 const atLeastOne = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 
 const sasl = Config.all({
@@ -58,7 +59,7 @@ export const settings: Config.Config<EventLogKafkaOptions> = Config.all({
   clientId: Config.NonEmptyString("NIMBUS_KAFKA_CLIENT_ID").pipe(Config.withDefault("nimbus")),
   sasl,
   tls: Config.Boolean("NIMBUS_KAFKA_TLS").pipe(Config.withDefault(false)),
-  partitions: Config.schema(atLeastOne, "NIMBUS_PARTITIONS").pipe(Config.withDefault(kafkaLimits.partitions)),
+  partitions: Config.schema(partitionCount, "NIMBUS_PARTITIONS").pipe(Config.withDefault(kafkaLimits.partitions)),
   replication: Config.option(Config.schema(atLeastOne, "NIMBUS_KAFKA_REPLICATION")),
   createTopics: Config.Boolean("NIMBUS_KAFKA_CREATE_TOPICS").pipe(Config.withDefault(true)),
   retention_age: Config.Duration("NIMBUS_KAFKA_RETENTION").pipe(

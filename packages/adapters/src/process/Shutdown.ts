@@ -6,15 +6,20 @@
  */
 import { Config, Console, Effect, Layer, Runtime, Schema } from "effect"
 
-const timeout = Config.schema(
+/** How long a drain may take, in seconds. */
+export const config = Config.schema(
   Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400 })),
   "NIMBUS_SHUTDOWN_TIMEOUT_SEC",
 ).pipe(Config.withDefault(20))
 
 /** To stand below all that drains. */
-export const layer = Layer.effectDiscard(
+export const layerWith = (timeout_sec: number) => Layer.effectDiscard(watch(timeout_sec))
+
+/** The same, as `NIMBUS_SHUTDOWN_TIMEOUT_SEC` says. */
+export const layer = Layer.unwrap(Effect.map(config, layerWith))
+
+const watch = (timeout_sec: number) =>
   Effect.gen(function* () {
-    const timeout_sec = yield* timeout
     let hasSignal = false
     const onSignal = (signal: NodeJS.Signals): void => {
       if (hasSignal) return
@@ -39,8 +44,7 @@ export const layer = Layer.effectDiscard(
           return Console.error("nimbus: stopped")
         }),
     )
-  }),
-)
+  })
 
 /** The code of a process that was interrupted is what whoever was interrupted has set, as `layer` does, or else 130. */
 export const teardown: Runtime.Teardown = (exit, onExit) =>

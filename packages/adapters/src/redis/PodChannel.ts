@@ -33,10 +33,9 @@ export const layerWith = (options: PodChannelOptions): Layer.Layer<PodChannel, n
   Layer.effect(PodChannel, make(options))
 
 /** The channel is `NIMBUS_REDIS_EVENTS_CHANNEL`. */
-export const layer = Layer.unwrap(
-  Effect.map(Config.option(Config.NonEmptyString("NIMBUS_REDIS_EVENTS_CHANNEL")), (channel) =>
-    layerWith({ channel: Option.getOrUndefined(channel) }),
-  ),
+export const config: Config.Config<PodChannelOptions> = Config.map(
+  Config.option(Config.NonEmptyString("NIMBUS_REDIS_EVENTS_CHANNEL")),
+  (channel) => ({ channel: Option.getOrUndefined(channel) }),
 )
 
 const make = Effect.fnUntraced(function* (options: PodChannelOptions) {

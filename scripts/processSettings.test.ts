@@ -1,0 +1,163 @@
+/**
+ * The processes of a cluster read all their settings before they connect to anything: a wrong value is told at once,
+ * in one line, while Kafka and Redis are away. These tests need no service, for none must be asked.
+ */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Config, ConfigProvider, Effect, Exit } from "effect"
+import * as Cluster from "../packages/adapters/src/cluster.ts"
+import { Failure, Shutdown } from "../packages/adapters/src/process/index.ts"
+import { Gateway } from "../packages/gateway/src/index.ts"
+import * as Health from "../packages/pipeline/src/Health.ts"
+import { Pipeline } from "../packages/pipeline/src/index.ts"
+
+const root = join(import.meta.dirname, "..")
+
+/** What each `main.ts` reads. */
+const settings: Readonly<Record<string, Config.Config<unknown>>> = {
+  gateway: Config.all([Cluster.config, Gateway.config, Shutdown.config]),
+  pipeline: Config.all([Cluster.config, Pipeline.config, Health.config, Shutdown.config]),
+}
+const roles = Object.keys(settings)
+
+/** A value that each setting must not have. */
+const wrong: Readonly<Record<string, string>> = {
+  NIMBUS_EVENTS_PER_SECOND: "many",
+  NIMBUS_FRAME_BYTES: "-1",
+  NIMBUS_HTTP_PORT: "70000",
+  NIMBUS_IDLE_TIMEOUT: "1 milli",
+  NIMBUS_KAFKA_BROKERS: "here",
+  NIMBUS_KAFKA_CHATS_TOPIC: "a/b",
+  NIMBUS_KAFKA_CREATE_TOPICS: "perhaps",
+  NIMBUS_KAFKA_DLQ_TOPIC: "dlq!",
+  NIMBUS_KAFKA_EVENTS_TOPIC: " ",
+  NIMBUS_KAFKA_JOURNEY_TOPIC: "ü",
+  NIMBUS_KAFKA_QUARANTINE_TOPIC: "a b",
+  NIMBUS_KAFKA_REPLICATION: "0",
+  NIMBUS_KAFKA_RESULTS_TOPIC: "x".repeat(250),
+  NIMBUS_KAFKA_RETENTION: "a while",
+  NIMBUS_KAFKA_RETENTION_BYTES: "0.5",
+  NIMBUS_KAFKA_SASL_MECHANISM: "kerberos",
+  NIMBUS_KAFKA_TLS: "maybe",
+  NIMBUS_MAILBOX: "disk",
+  NIMBUS_PARTITIONS: "1025",
+  NIMBUS_PIPELINE_HTTP_PORT: "x",
+  NIMBUS_POSTGRES_SCHEMA: "Name With Blanks",
+  NIMBUS_POSTGRES_URL: "mysql://here",
+  NIMBUS_REDIS_ADDRESS: "redis://:::",
+  NIMBUS_REDIS_DB: "-1",
+  NIMBUS_REDIS_PREFIX: "{a}",
+  NIMBUS_REDIS_TLS: "maybe",
+  NIMBUS_ROLES: "postman",
+  NIMBUS_SHUTDOWN_TIMEOUT_SEC: "0",
+  NIMBUS_WINDOW_RESULTS: "0",
+}
+/** Any text is right, as far as can be told before it is used; none counts as not set. */
+const anyText = [
+  "NIMBUS_HOST",
+  "NIMBUS_KAFKA_CLIENT_ID",
+  "NIMBUS_KAFKA_SASL_PASSWORD",
+  "NIMBUS_KAFKA_SASL_USERNAME",
+  "NIMBUS_REDIS_EVENTS_CHANNEL",
+  "NIMBUS_REDIS_PASSWORD",
+  "NIMBUS_REDIS_USERNAME",
+]
+
+const read = (role: string, env: Readonly<Record<string, string>>, asked = new Set<string>()) => {
+  // Otherwise PostgreSQL's are not read.
+  const provider = ConfigProvider.fromEnv({ env: { NIMBUS_MAILBOX: "postgres", ...env } })
+  const recording = ConfigProvider.make((path) => {
+    asked.add(path.join("_"))
+    return provider.load(path)
+  })
+  return Effect.exit(Effect.provideService(settings[role]!, ConfigProvider.ConfigProvider, recording))
+}
+
+/** All names that sources have in quotes. */
+const namesIn = (...patterns: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const paths = globSync([...patterns], { cwd: root, exclude: ["**/*.test.ts", "**/testing/**"] })
+  const texts = paths.map((path) => readFileSync(join(root, path), "utf8"))
+  return texts.flatMap((text) => [...text.matchAll(/"(NIMBUS_[A-Z0-9_]+)"/g)].map(([, name]) => name!))
+}
+
+describe("the settings of a cluster's processes", () => {
+  it.effect("are read before anything else: each that the sources name is among them", () =>
+    Effect.gen(function* () {
+      const all = new Set<string>()
+      for (const role of roles) {
+        const asked = new Set<string>()
+        const exit = yield* read(role, {}, asked)
+        assert.isTrue(Exit.isSuccess(exit), String(exit))
+        const own = namesIn(`packages/${role}/src/**/*.ts`, "packages/domain/src/**/*.ts")
+        const late = own.filter((name) => !asked.has(name))
+        assert.deepStrictEqual(late, [], `${role} reads them later`)
+        for (const name of asked) if (name.startsWith("NIMBUS_")) all.add(name)
+      }
+      const adapters = namesIn("packages/adapters/src/!(lmdb)/**/*.ts", "packages/adapters/src/*.ts")
+      const late = adapters.filter((name) => !all.has(name))
+      assert.deepStrictEqual(late, [], "adapters read them later")
+      assert.sameMembers([...all], [...Object.keys(wrong), ...anyText])
+    }),
+  )
+
+  it.effect.each(Object.keys(wrong))("%s is named when its value makes no sense", (name) =>
+    Effect.gen(function* () {
+      const reading = []
+      for (const role of roles) {
+        const asked = new Set<string>()
+        const exit = yield* read(role, { [name]: wrong[name]! }, asked)
+        if (!asked.has(name)) continue
+        reading.push(role)
+        if (Exit.isSuccess(exit)) return assert.fail(`${role} takes ${name}=${wrong[name]}`)
+        const line = Failure.lineOf(exit.cause)
+        assert.match(line, new RegExp(`^${name}: (expected|must be) [^\n]+$`))
+        assert.isFalse(Cause.hasDies(exit.cause))
+      }
+      assert.isNotEmpty(reading)
+    }),
+  )
+
+  it.each([
+    { role: "gateway", name: "NIMBUS_HTTP_PORT", line: /^nimbus: NIMBUS_HTTP_PORT: expected a value between / },
+    { role: "gateway", name: "NIMBUS_REDIS_DB", line: /^nimbus: NIMBUS_REDIS_DB: expected a value greater / },
+    { role: "pipeline", name: "NIMBUS_ROLES", line: /^nimbus: NIMBUS_ROLES: must be some of event-consumer,/ },
+    {
+      role: "pipeline",
+      name: "NIMBUS_PARTITIONS",
+      line: /^nimbus: NIMBUS_PARTITIONS: expected a value between 1 and 1024$/,
+    },
+  ])("a $role ends at once with one line on $name, with Kafka and Redis away", async ({ line, name, role }) => {
+    const { code, text } = await start(role, { [name]: wrong[name]! })
+    assert.match(text.trimEnd(), line)
+    assert.strictEqual(text.trimEnd().split("\n").length, 1, text)
+    assert.strictEqual(code, 1)
+  })
+})
+
+/** Starts a process where no service is, and waits until it has ended by itself. */
+const start = async (role: string, env: Readonly<Record<string, string>>) => {
+  const cwd = mkdtempSync(join(tmpdir(), "nimbus-settings-"))
+  const inherited = Object.entries(process.env).filter(([name]) => !/^NIMBUS_|_URL$/.test(name))
+  const child = spawn(process.execPath, [join(root, "packages", role, "src/main.ts")], {
+    cwd,
+    stdio: ["ignore", "pipe", "pipe"],
+    // Nobody listens on port 1.
+    env: {
+      ...Object.fromEntries(inherited),
+      NIMBUS_KAFKA_BROKERS: "127.0.0.1:1",
+      NIMBUS_REDIS_ADDRESS: "127.0.0.1:1",
+      ...env,
+    },
+    timeout: 15_000,
+    killSignal: "SIGKILL",
+  })
+  let text = ""
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (text += data.toString()))
+  const [code] = await once(child, "close")
+  rmSync(cwd, { recursive: true })
+  return { code, text }
+}
