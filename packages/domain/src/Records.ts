@@ -160,7 +160,29 @@ const isUsualEvent = (u: unknown): u is Event =>
 
 const isShortString = (u: unknown): boolean => typeof u === "string" && u.length >= 1 && u.length <= 128
 
-export const decodeResult = decodeWith(Result)
+const decodeResultRecord = Schema.decodeUnknownResult(Result)
+
+/** Decodes a result; the usual one by hand, as `decodeEvent` does. */
+export const decodeResult = (value: Uint8Array): Res.Result<Result, CorruptRecord> => {
+  const parsed = json(value)
+  if (Res.isFailure(parsed)) return Res.fail(parsed.failure)
+  if (isUsualResult(parsed.success)) return Res.succeed(parsed.success)
+  return Res.mapError(decodeResultRecord(parsed.success), (e) => new CorruptRecord({ reason: e.message }))
+}
+
+const isUsualResult = (u: unknown): u is Result =>
+  typeof u === "object" &&
+  u !== null &&
+  "seq" in u &&
+  Number.isSafeInteger(u.seq) &&
+  Number(u.seq) >= 0 &&
+  "id" in u &&
+  isShortString(u.id) &&
+  "name" in u &&
+  isShortString(u.name) &&
+  "data" in u &&
+  Object.keys(u).length === 4
+
 export const decodePlacedBarrier = decodeWith(PlacedBarrier)
 
 const prefix = utf8(`{"seq":`)

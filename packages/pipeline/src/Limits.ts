@@ -8,6 +8,7 @@
  * | result consumer: unhurried | each chunk waits a little for acks |
  * | result consumer: ack timeout | the client is diverted to its mailbox |
  * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic goes on beside it |
+ * | storage writer: gather | a small chunk waits a little, so that the next one is larger |
  * | late steps | journey steps are dropped and counted; the records they tell of are not affected |
  * | shutdown | what is in hand is left: the next owner of the partition does it again |
  */
@@ -87,6 +88,25 @@ export const replayConsumerLimits: ReplayConsumerLimits = {
   rebuild_records_per_second: 50_000,
   expire_every_ms: 60_000,
   pods_at_once: 16,
+}
+
+export interface StorageWriterLimits extends ConsumerLimits {
+  /** A chunk with fewer records than this is small. */
+  readonly gather_records: number
+  /** How long nothing is read after a small chunk, so that fewer and larger batches are written. */
+  readonly gather_ms: number
+  /** How often the lag of each partition is measured. */
+  readonly lag_every_ms: number
+  /** Whether to leave the archive alone until there is a record that was not written before. */
+  readonly lazy: boolean
+}
+
+export const storageWriterLimits: StorageWriterLimits = {
+  ...consumerLimits,
+  gather_records: 1_024,
+  gather_ms: 20,
+  lag_every_ms: 10_000,
+  lazy: false,
 }
 
 export interface StatusManagerLimits {

@@ -17,6 +17,8 @@ const handlerFailures = counter("nimbus_handler_failures_total", "Events answere
 const clients = Metric.gauge("nimbus_clients", { description: "Clients by status" })
 const lag = Metric.gauge("nimbus_lag_records", { description: "Records not yet committed by the topic's consumer" })
 
+const archiveLag = Metric.gauge("nimbus_archive_lag_records", { description: "Records not yet in the archive" })
+
 /** Results recognised by their seq and dropped. */
 export const repeats = counter("nimbus_router_repeats_total", "Repeated records dropped by routers")
 export const quarantined = counter("nimbus_pipeline_quarantined_total", "Records that could not be decoded")
@@ -27,13 +29,18 @@ export const rewinds = counter(
   "Times the mailbox store had another offset than expected",
 )
 export const expired = counter("nimbus_mailbox_expired_total", "Records removed from mailboxes by age")
+/** Where the log no longer held what the archive had not got. */
+export const archiveHoles = counter(
+  "nimbus_archive_holes_total",
+  "Times the log had lost records before they were archived",
+)
 export const lateStepsDropped = counter(
   "nimbus_pipeline_journey_steps_dropped_total",
   "Journey steps dropped at their bound",
 )
 
 /** Where a record goes. */
-export type Destination = "results" | "pod" | "dlq" | "mailbox" | "mail" | "journey"
+export type Destination = "results" | "pod" | "dlq" | "mailbox" | "mail" | "journey" | "archive"
 
 const series = <K extends string>(metric: Metric.Counter<number>, labelOf: (key: K) => Metric.Metric.Attributes) => {
   const known = new Map<K, Metric.Metric<number, Metric.CounterState<number>>>()
@@ -55,6 +62,9 @@ export const setClients = (status: Status.StatusName, n: number) =>
   Metric.update(Metric.withAttributes(clients, { status }), n)
 export const setLag = (topic: "events" | "results" | "dlq", n: number) =>
   Metric.update(Metric.withAttributes(lag, { topic }), n)
+
+export const setArchiveLag = (topic: string, partition: number, n: number) =>
+  Metric.update(Metric.withAttributes(archiveLag, { topic, partition: String(partition) }), n)
 
 /** `code`: one of the few that `Handlers` gives. */
 export const countHandlerFailure = series<string>(handlerFailures, (code) => ({ code }))

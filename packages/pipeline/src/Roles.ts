@@ -1,7 +1,7 @@
 /** The consumers by name, the consumer groups that they form, and the process that they run in. */
 import { Context } from "effect"
 
-export type Role = "event-consumer" | "result-consumer" | "replay-consumer"
+export type Role = "event-consumer" | "result-consumer" | "replay-consumer" | "results-writer" | "chats-writer"
 
 /** The consumer group of each role. Its commits are what lag is measured against. */
 export class Groups extends Context.Reference<Readonly<Record<Role, string>>>("@nimbus/pipeline/Groups", {
@@ -9,6 +9,8 @@ export class Groups extends Context.Reference<Readonly<Record<Role, string>>>("@
     "event-consumer": "nimbus-event-consumer",
     "result-consumer": "nimbus-result-consumer",
     "replay-consumer": "nimbus-replay-consumer",
+    "results-writer": "nimbus-results-writer",
+    "chats-writer": "nimbus-chats-writer",
   }),
 }) {}
 

@@ -1,0 +1,286 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Layer } from "effect"
+import {
+  Archive,
+  type ArchiveKind,
+  ArchiveMemory,
+  type ArchiveShape,
+  ArchiveUnavailable,
+  encodeChat,
+  EventLog,
+  RoomId,
+  start as beginning,
+  Topics,
+} from "@nimbus/domain"
+import type { StorageWriterLimits } from "./Limits.ts"
+import * as Quarantine from "./Quarantine.ts"
+import * as StorageWriter from "./StorageWriter.ts"
+import {
+  append,
+  assign,
+  counts,
+  eventually,
+  hasRecords,
+  onGround,
+  placedBarrier,
+  raw,
+  result,
+  settle,
+  start,
+  text,
+} from "./testing/Ground.ts"
+import { quickLimits } from "./testing/Limits.ts"
+
+const quick: Partial<StorageWriterLimits> = { ...quickLimits, gather_ms: 1, lag_every_ms: 1 }
+
+/** An archive that a test can make fail or refuse. */
+const makeArchive = () => {
+  const memory = ArchiveMemory.makeMemory()
+  const writing: ArchiveShape["write"] = () => Effect.succeed([])
+  const archive = {
+    ...memory,
+    writes: 0,
+    writing,
+    write: (batch: Parameters<ArchiveShape["write"]>[0]) =>
+      Effect.suspend(() => {
+        archive.writes++
+        return Effect.flatMap(archive.writing(batch), (refused) => Effect.as(memory.write(batch), refused))
+      }),
+  }
+  return archive
+}
+
+const startOn = (archive: ArchiveShape, limits: Partial<StorageWriterLimits> = {}) =>
+  start(StorageWriter.layerWith({ ...quick, ...limits }).pipe(Layer.provide(Layer.succeed(Archive, archive))))
+
+const valuesOf = Effect.fnUntraced(function* (archive: ArchiveShape, key: string, kind: ArchiveKind = "results") {
+  const { incarnation } = yield* EventLog
+  const limit = { results: 10_000, bytes: 10_000_000 }
+  const page = yield* archive.page({ incarnation, kind, key, after: beginning, limit })
+  return page.records.map(({ value }) => value)
+})
+
+const has = (archive: ArchiveShape, key: string, n: number, kind: ArchiveKind = "results") =>
+  eventually(
+    `${n} of ${key} archived`,
+    Effect.map(valuesOf(archive, key, kind), (values) => values.length >= n),
+  )
+
+const textsOf = (...records: ReadonlyArray<{ readonly value: Uint8Array }>) => records.map(({ value }) => text(value))
+
+const away = new ArchiveUnavailable({ store: "test", operation: "write", cause: "told to fail" })
+
+describe("StorageWriter", () => {
+  it.live("archives each client's results as they stand in the log, and no barriers", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const archive = makeArchive()
+        yield* append(results, result("a", 0), placedBarrier("a", 1), result("b", 2), result("a", 3))
+        yield* startOn(archive)
+        yield* has(archive, "a", 2)
+        assert.deepStrictEqual(yield* valuesOf(archive, "a"), textsOf(result("a", 0), result("a", 3)))
+        assert.deepStrictEqual(yield* valuesOf(archive, "b"), textsOf(result("b", 2)))
+      }),
+    ),
+  )
+
+  it.live("archives the messages of rooms, those of other services too", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { chats } = yield* Topics
+        const archive = makeArchive()
+        const hello = encodeChat({ room: RoomId.make("r1"), data: "hello" })
+        yield* append(chats, hello, raw("r2", `{"temperature":21.5}`))
+        yield* startOn(archive)
+        yield* has(archive, "r2", 1, "messages")
+        assert.deepStrictEqual(yield* valuesOf(archive, "r1", "messages"), textsOf(hello))
+        assert.deepStrictEqual(yield* valuesOf(archive, "r2", "messages"), [`{"temperature":21.5}`])
+      }),
+    ),
+  )
+
+  it.live("takes the first of several results with one seq, also after a restart", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const archive = makeArchive()
+        const first = result("a", 5)
+        const again = raw("a", `{"seq":5,"id":"e5","name":"sq","data":"again"}`)
+        yield* append(results, result("a", 3), first, again, result("a", 3))
+        const writer = yield* startOn(archive)
+        yield* has(archive, "a", 2)
+        yield* append(results, again)
+        yield* writer.stop
+        yield* startOn(archive)
+        yield* append(results, again, result("a", 6))
+        yield* has(archive, "a", 3)
+        assert.deepStrictEqual(yield* valuesOf(archive, "a"), textsOf(result("a", 3), first, result("a", 6)))
+      }),
+    ),
+  )
+
+  it.live("tries again until the archive has it, reads no further meanwhile, and commits only then", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const archive = makeArchive()
+        archive.writing = () => Effect.fail(away)
+        const partition = yield* assign(results, undefined)
+        yield* append(results, result("a", 0), result("a", 1))
+        yield* startOn(archive)
+        yield* eventually("tried", () => archive.writes >= 3)
+        assert.deepStrictEqual(partition.commits, [])
+        archive.writing = () => Effect.succeed([])
+        yield* has(archive, "a", 2)
+        yield* eventually("committed", () => partition.commits.at(-1) === 2)
+        assert.isAtLeast(Number((yield* counts)["nimbus_pipeline_failures_total archive"]), 3)
+        assert.strictEqual((yield* counts)["nimbus_pipeline_records_out_total archive"], 2)
+      }),
+    ),
+  )
+
+  it.live("reads on from the archive's position, whatever the group has committed", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const [archive, young] = [makeArchive(), makeArchive()]
+        yield* append(results, result("a", 0), result("a", 1), result("a", 2))
+        const writer = yield* startOn(archive)
+        yield* has(archive, "a", 3)
+        yield* writer.stop
+        // Another archive, which has nothing: it gets all that the log has.
+        const partition = yield* assign(results, 3)
+        yield* startOn(young)
+        yield* has(young, "a", 3)
+        assert.deepStrictEqual(partition.positions, ["earliest"])
+      }),
+    ),
+  )
+
+  it.live("writes a batch again after a crash in the middle, and doubles nothing", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const archive = makeArchive()
+        const partition = yield* assign(results, undefined)
+        yield* append(results, ...Array.from({ length: 50 }, (_, i) => result("a", i)))
+        // The rows are there, the position is not: as after a crash between the two.
+        archive.writing = ({ records, source }) =>
+          archive.position(source).pipe(
+            Effect.flatMap((position) =>
+              ArchiveMemory.makeMemory().write({ source, records, position: position ?? 0 }),
+            ),
+            Effect.andThen(Effect.never),
+          )
+        yield* startOn(archive)
+        yield* eventually("a write", () => archive.writes === 1)
+        yield* partition.revoke
+        archive.writing = () => Effect.succeed([])
+        yield* assign(results, undefined)
+        yield* has(archive, "a", 50)
+        yield* settle
+        assert.strictEqual((yield* valuesOf(archive, "a")).length, 50)
+      }),
+    ),
+  )
+
+  it.live("quarantines what it can't read and what a store can't hold, and goes on", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { chats, quarantine, results } = yield* Topics
+        const archive = makeArchive()
+        archive.writing = ({ records }) =>
+          Effect.succeed(
+            records.flatMap(({ place }, index) => (place === 7 ? [{ index, reason: "too large for the store" }] : [])),
+          )
+        yield* append(
+          results,
+          raw("a", "no record"),
+          raw("a", `{"seq":1,"id":7}`),
+          raw("a/b", text(result("x", 2).value)),
+          raw("a", `{"seq":3,"id":"e","name":"sq","data":1,"seq":1}`),
+          result("a", 7),
+          result("a", 8),
+        )
+        yield* append(chats, raw("no room!", `"x"`), raw("r", "{"), raw("r", "1"))
+        yield* startOn(archive)
+        yield* has(archive, "r", 1, "messages")
+        const refused = yield* hasRecords(quarantine, 7)
+        const reasons = refused.map(({ headers }) => headers?.[Quarantine.headers.reason] ?? "")
+        const expected = [
+          /no seq/,
+          /Missing key|expected/i,
+          /no client id/,
+          /two seqs/,
+          /too large for the store/,
+          /no room id/,
+          /JSON/,
+        ]
+        for (const pattern of expected)
+          assert.isTrue(
+            reasons.some((reason) => pattern.test(reason)),
+            String(pattern),
+          )
+        assert.strictEqual(refused.length, expected.length)
+        assert.include(yield* valuesOf(archive, "a"), text(result("a", 8).value))
+      }),
+    ),
+  )
+
+  it.live("refuses to start on an archive that has more than the log", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { incarnation } = yield* EventLog
+        const archive = makeArchive()
+        yield* archive.write({ source: { incarnation, kind: "results", partition: 0 }, records: [], position: 9 })
+        const exit = yield* Effect.exit(startOn(archive))
+        assert.isTrue(Exit.isFailure(exit))
+        if (Exit.isFailure(exit)) assert.propertyVal(Cause.squash(exit.cause), "code", "ARCHIVE_MISMATCH")
+      }),
+    ),
+  )
+
+  it.live("counts records that the log lost before they were archived, and goes on with what is left", () =>
+    onGround({ retention: { retention_bytes: 1 } })(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const log = yield* EventLog
+        const archive = makeArchive()
+        for (let seq = 0; seq < 4; seq++) yield* append(results, result("a", seq))
+        yield* eventually(
+          "retention",
+          Effect.map(log.earliest(results, 0), (earliest) => earliest > 0),
+        )
+        yield* startOn(archive)
+        yield* has(archive, "a", 1)
+        assert.strictEqual((yield* counts)["nimbus_archive_holes_total "], 1)
+      }),
+    ),
+  )
+
+  it.live("leaves the archive alone, where it is lazy, until there is something new", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const archive = makeArchive()
+        const asked: Array<string> = []
+        const watched: ArchiveShape = {
+          ...archive,
+          position: (source) => {
+            asked.push(source.kind)
+            return archive.position(source)
+          },
+        }
+        yield* append(results, result("a", 0))
+        yield* assign(results, 1)
+        yield* startOn(watched, { lazy: true })
+        yield* settle
+        assert.deepStrictEqual(asked, [])
+        yield* append(results, result("a", 1))
+        yield* has(archive, "a", 2)
+        assert.deepStrictEqual(asked, ["results"])
+      }),
+    ),
+  )
+})

@@ -1,0 +1,229 @@
+/**
+ * The storage writer: results and chat messages from their topics into the archive, for those who ask later.
+ *
+ * ```
+ *   results topic ─ chunk ─▶ sort ─ records ─▶ Archive: rows and position, in every store ─▶ commit, for lag
+ *   chats topic   ─ chunk ─▶   └─ what can't be read, or a store can't hold ─▶ quarantine
+ * ```
+ *
+ * 1. The archive's position says where to read, never the group's commit, which only tells lag. So a store that is new,
+ *    or was restored from a backup, gets what it lacks as far as the log still has it.
+ * 2. A result comes once: of several with one seq the first in the log counts, as it does for routers. Below `seen` is a
+ *    repeat. The position stays at the record with the highest seq, which whoever goes on reads again for its `seen`.
+ * 3. A write is tried until the archive has it. Meanwhile one chunk waits and nothing more is read: the log keeps the
+ *    rest.
+ */
+import { Effect, type Latch, Layer, Metric, Result, Schema } from "effect"
+import {
+  Archive,
+  ArchiveMismatch,
+  type ArchiveKind,
+  type ArchiveRecord,
+  type ArchiveSource,
+  type AssignedPartition,
+  type Chunk,
+  chunkLimits,
+  ClientId,
+  decodeChat,
+  decodeResult,
+  EventLog,
+  isBarrier,
+  peekSeq,
+  type StoredRecord,
+  Topics,
+} from "@nimbus/domain"
+import { type StorageWriterLimits, storageWriterLimits } from "./Limits.ts"
+import * as Metrics from "./Metrics.ts"
+import { quarantine, type Refused } from "./Quarantine.ts"
+import type { Role } from "./Roles.ts"
+import { reportFailure, untilDone } from "./internal/Backoff.ts"
+import * as Behind from "./internal/Behind.ts"
+import * as Committer from "./internal/Committer.ts"
+import * as Workers from "./internal/Workers.ts"
+
+/** Writes both topics. Refuses an archive that has more than this log. */
+export const layer = Layer.effectDiscard(Effect.suspend(() => run(storageWriterLimits)))
+
+/** The same with other bounds than the defaults. */
+export const layerWith = (limits: Partial<StorageWriterLimits>) =>
+  Layer.effectDiscard(run({ ...storageWriterLimits, ...limits }))
+
+interface Kind {
+  readonly kind: ArchiveKind
+  readonly role: Role
+  readonly topicOf: (topics: Topics["Service"]) => string
+  readonly makeSort: () => Sort
+}
+
+const kinds: ReadonlyArray<Kind> = [
+  { kind: "results", role: "results-writer", topicOf: ({ results }) => results, makeSort: () => makeSortResults() },
+  { kind: "messages", role: "chats-writer", topicOf: ({ chats }) => chats, makeSort: () => sortMessages },
+]
+
+const run = Effect.fnUntraced(function* (limits: StorageWriterLimits) {
+  const topics = yield* Topics
+  for (const { kind, makeSort, role, topicOf } of kinds) {
+    const topic = topicOf(topics)
+    if (!limits.lazy) yield* refuseMismatch(kind, topic)
+    yield* Workers.run({
+      role,
+      topic,
+      limits,
+      worker: (partition, stopping) => write({ kind, role, sort: makeSort() }, partition, stopping, limits),
+    })
+  }
+})
+
+/** What is new at offsets that the archive has already would be taken for a repeat. */
+const refuseMismatch = Effect.fnUntraced(function* (kind: ArchiveKind, topic: string) {
+  const log = yield* EventLog
+  for (let partition = 0; partition < log.partitions; partition++) yield* refuseBeyondEnd(kind, topic, partition)
+})
+
+const refuseBeyondEnd = Effect.fnUntraced(function* (kind: ArchiveKind, topic: string, partition: number) {
+  const log = yield* EventLog
+  const archive = yield* Archive
+  const stored = yield* archive.position({ incarnation: log.incarnation, kind, partition })
+  const end = yield* log.end(topic, partition)
+  if (stored !== undefined && stored > end) return yield* new ArchiveMismatch({ topic, partition, stored, end })
+  return stored
+})
+
+interface Work {
+  readonly kind: ArchiveKind
+  readonly role: Role
+  readonly sort: Sort
+}
+
+/** One partition, from the archive's position on: a chunk is sorted while the one before is written. */
+const write = Effect.fnUntraced(function* (
+  { kind, role, sort }: Work,
+  assigned: AssignedPartition,
+  stopping: Latch.Latch,
+  limits: StorageWriterLimits,
+) {
+  const { partition, topic } = assigned
+  const archive = yield* Archive
+  const source: ArchiveSource = { incarnation: (yield* EventLog).incarnation, kind, partition }
+  const committer = yield* Committer.make(assigned, limits)
+  const writing = Behind.make()
+  if (limits.lazy) yield* somethingNew(assigned, stopping)
+  if (stopping.isOpen()) return
+  const position = yield* refuseBeyondEnd(kind, topic, partition)
+  const progress = { read: position ?? 0, written: position ?? 0 }
+  yield* Effect.forkScoped(tellLag(assigned, progress, limits))
+
+  const store = Effect.fnUntraced(function* (chunk: Chunk, { records, refused, resume, stored }: Sorted) {
+    const batch = { source, records, position: resume }
+    const refusals = yield* untilDone(archive.write(batch), "archive", limits)
+    const unstorable = refusals.map(({ index, reason }) => ({ record: stored[index]!, reason }))
+    yield* quarantine({ topic, partition }, [...refused, ...unstorable], { ...limits, chunk: chunkLimits })
+    progress.written = chunk.next
+    committer.offer(chunk.next)
+    yield* Metrics.countOut("archive", records.length - refusals.length)
+  })
+  const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
+    if (chunk.from > progress.read) yield* tellHole(assigned, progress.read, chunk.from)
+    progress.read = chunk.next
+    yield* writing.run(store(chunk, sort(chunk)))
+    yield* Metrics.countIn(role, chunk.records.length)
+    if (chunk.records.length < limits.gather_records) {
+      yield* Effect.raceFirst(Effect.sleep(limits.gather_ms), stopping.await)
+    }
+    return true
+  })
+
+  yield* Workers.forEachChunk(assigned.read(position ?? "earliest"), stopping, onChunk)
+  yield* writing.settled
+})
+
+/** Until there is a record that the group has not committed. */
+const somethingNew = (assigned: AssignedPartition, stopping: Latch.Latch) =>
+  Workers.forEachChunk(assigned.read("committed"), stopping, () => Effect.succeed(false))
+
+/** What a chunk holds: records to write and where they came from, one for one, and records that can't be read. */
+interface Sorted {
+  readonly records: ReadonlyArray<ArchiveRecord>
+  readonly stored: ReadonlyArray<StoredRecord>
+  readonly refused: ReadonlyArray<Refused>
+  /** Where to read on from, once these are written. */
+  readonly resume: number
+}
+
+type Sort = (chunk: Chunk) => Sorted
+
+const text = new TextDecoder()
+const isClientId = Schema.is(ClientId)
+
+/** One for each time that a partition is read. */
+const makeSortResults = (): Sort => {
+  let seen = -1
+  let seenAt: number | undefined = undefined
+  const check = (record: StoredRecord, seq: number): string | undefined => {
+    if (!isClientId(record.key)) return "its key is no client id"
+    const result = decodeResult(record.value)
+    if (Result.isFailure(result)) return result.failure.reason
+    return result.success.seq === seq ? undefined : "it has two seqs"
+  }
+  return (chunk) => {
+    const sorted = { records: Array<ArchiveRecord>(), stored: Array<StoredRecord>(), refused: Array<Refused>() }
+    for (const record of chunk.records) {
+      const seq = peekSeq(record.value)
+      if (seq === undefined) {
+        sorted.refused.push({ record, reason: "no seq at the start of the record" })
+        continue
+      }
+      if (seq <= seen) continue
+      seen = seq
+      seenAt = record.offset
+      if (isBarrier(record.value)) continue
+      keep(sorted, record, seq, check(record, seq))
+    }
+    return { ...sorted, resume: seenAt ?? chunk.from }
+  }
+}
+
+const sortMessages: Sort = (chunk) => {
+  const sorted = { records: Array<ArchiveRecord>(), stored: Array<StoredRecord>(), refused: Array<Refused>() }
+  for (const record of chunk.records) {
+    const message = decodeChat(record)
+    keep(sorted, record, record.offset, Result.isFailure(message) ? message.failure.reason : undefined)
+  }
+  return { ...sorted, resume: chunk.next }
+}
+
+const keep = (
+  sorted: { records: Array<ArchiveRecord>; stored: Array<StoredRecord>; refused: Array<Refused> },
+  record: StoredRecord,
+  place: number,
+  wrong: string | undefined,
+): void => {
+  if (wrong !== undefined) {
+    sorted.refused.push({ record, reason: wrong })
+    return
+  }
+  const { key, timestamp, value } = record
+  sorted.records.push({ key, place, timestamp, value: text.decode(value) })
+  sorted.stored.push(record)
+}
+
+const tellHole = ({ partition, topic }: AssignedPartition, expected: number, earliest: number) =>
+  Effect.andThen(
+    Metric.update(Metrics.archiveHoles, 1),
+    Effect.logError("the log has lost records before they were archived", { topic, partition, expected, earliest }),
+  )
+
+/** How far the archive is behind the log, now and then. */
+const tellLag = (
+  { partition, topic }: AssignedPartition,
+  progress: { readonly written: number },
+  limits: StorageWriterLimits,
+) =>
+  Effect.gen(function* () {
+    const end = yield* (yield* EventLog).end(topic, partition)
+    yield* Metrics.setArchiveLag(topic, partition, Math.max(0, end - progress.written))
+  }).pipe(
+    Effect.catch((error) => reportFailure("measure archive lag", error)),
+    Effect.andThen(Effect.sleep(limits.lag_every_ms)),
+    Effect.forever,
+  )
