@@ -52,8 +52,10 @@ const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusa
 const grpc = ["@bufbuild/protobuf", "@bufbuild/protobuf/**", "@connectrpc/connect", "@connectrpc/**"]
 const lmdb = ["lmdb"]
 const kafka = ["kafkajs"]
-const redis = ["ioredis"]
+const redis = ["ioredis", "@socket.io/redis-streams-adapter"]
 const postgres = ["@effect/sql-pg", "@effect/sql-pg/**"]
+const dynamodb = ["@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb"]
+const pglite = ["@electric-sql/pglite"]
 const domainOnly = "domain imports effect: no I/O, no other package."
 const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
 const clientOnly = "client imports domain and effect: it runs in browsers too."
@@ -95,8 +97,14 @@ export default defineConfig({
     refuse("packages/gateway/src/websocket/**", suites, otherDoors, only([...domain, ...platform, "ws"], gatewayOnly)),
     refuse("packages/gateway/src/grpc/**", suites, otherDoors, only([...domain, ...platform, ...grpc], gatewayOnly)),
     refuse(
+      "packages/gateway/src/chat/**",
+      suites,
+      otherDoors,
+      only([...domain, ...platform, "socket.io"], gatewayOnly),
+    ),
+    refuse(
       ["packages/gateway/src/testing/**", "packages/gateway/src/**/*.test.ts"],
-      only([...testing, ...platform, ...grpc, "ws"], gatewayOnly),
+      only([...testing, ...platform, ...grpc, "ws", "socket.io-client"], gatewayOnly),
     ),
 
     refuse("packages/adapters/src/**", suites, otherAdapters, only([...domain, ...node], adapterOnly)),
@@ -108,9 +116,22 @@ export default defineConfig({
       otherAdapters,
       only([...domain, ...node, ...postgres], adapterOnly),
     ),
+    refuse(
+      "packages/adapters/src/dynamodb/**",
+      suites,
+      otherAdapters,
+      only([...domain, ...node, ...dynamodb], adapterOnly),
+    ),
+    refuse("packages/adapters/src/pglite/**", suites, only([...domain, ...node, ...pglite, ...postgres], adapterOnly)),
     refuse("packages/adapters/src/kafka/**", suites, otherAdapters, only([...domain, ...node, ...kafka], adapterOnly)),
     refuse("packages/adapters/src/**/*.test.ts", otherAdapters, only([...testing, ...node], adapterOnly)),
     refuse("packages/adapters/src/lmdb/**/*.test.ts", otherAdapters, only([...testing, ...lmdb], adapterOnly)),
+    refuse(
+      "packages/adapters/src/dynamodb/**/*.test.ts",
+      otherAdapter,
+      only([...testing, ...dynamodb, "dynalite"], adapterOnly),
+    ),
+    refuse("packages/adapters/src/pglite/**/*.test.ts", only([...testing, ...pglite, ...postgres], adapterOnly)),
     refuse("packages/adapters/src/kafka/**/*.test.ts", otherAdapters, only([...testing, ...kafka], adapterOnly)),
     refuse("packages/adapters/src/redis/**/*.test.ts", otherAdapter, only([...testing, ...redis], adapterOnly)),
     refuse("packages/adapters/src/postgres/**/*.test.ts", otherAdapter, only([...testing, ...postgres], adapterOnly)),

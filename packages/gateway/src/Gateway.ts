@@ -8,6 +8,8 @@
 import { Publisher } from "@nimbus/domain"
 import { Config, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
+import * as ChatDoor from "./chat/ChatDoor.ts"
+import * as Cors from "./chat/Cors.ts"
 import { Delivery } from "./delivery/Delivery.ts"
 import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
@@ -23,7 +25,7 @@ const routes = HttpRouter.serve(Layer.mergeAll(Health.layer, Messages.layer, Web
 
 /** The doors and the core on a given HTTP front. */
 const onFront = <E, R>(front: Layer.Layer<HttpFront.Front, E, R>) =>
-  Layer.mergeAll(WebSocketDoor.layer, routes).pipe(
+  Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, routes).pipe(
     Layer.provideMerge(Delivery.layer),
     Layer.provide(Pod.layer),
     Layer.provideMerge(front),
@@ -36,11 +38,11 @@ export const config = Config.map(
 )
 
 /** From the environment. */
-export const layer = Layer.unwrap(Effect.map(config, (options) => layerWith(options)))
+export const layer = Layer.unwrap(Effect.map(config, (options) => layerWith(options))).pipe(Layer.provide(Cors.layer))
 
 /** At this address, and otherwise from the environment. */
 export const layerAt = (address: HttpFront.HttpOptions) =>
-  onFront(HttpFront.layerWith(address)).pipe(Layer.provide(Limits.layer))
+  onFront(HttpFront.layerWith(address)).pipe(Layer.provide([Limits.layer, Cors.layer]))
 
 /** Without the environment. */
 export const layerWith = (

@@ -10,6 +10,11 @@
  * | idle | the connection is closed with IDLE |
  * | close | the socket is destroyed |
  * | barriers again | the others wait for the next tick |
+ * | chat: message, messages per second, waiting messages | the message is refused, and its sender told why |
+ * | chat: history, scan | older messages are not given to a socket without an offset |
+ * | chat: catch-ups | the next socket waits for its turn |
+ * | chat: recent | older records are read from the log |
+ * | chat: socket cut | the socket is cut off, and comes back with its offset |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
@@ -45,6 +50,47 @@ export interface GatewayLimits {
   /** Journey steps that wait for the journey topic. */
   readonly late_steps: number
   readonly session: SessionLimits
+  readonly chat: ChatLimits
+}
+
+/** The chat door. A socket that takes nothing may have `socket_buffer_bytes` waiting, and then reads the log later. */
+export interface ChatLimits {
+  /** The JSON of one message. */
+  readonly message_bytes: number
+  /** Messages and broadcasts of one socket, averaged over a second. */
+  readonly messages_per_second: number
+  /** Messages of one socket that were taken and not yet acknowledged. */
+  readonly waiting_messages: number
+  /** Messages given to a socket that joins without an offset. */
+  readonly history_messages: number
+  /** Records of a partition that are looked through for them. */
+  readonly scan_records: number
+  /** Sockets that read the log at once for what they missed. */
+  readonly catch_ups: number
+  /** The newest records of a partition, kept in memory for sockets that come back. */
+  readonly recent_bytes: number
+  /** A socket that is further behind than this asks the archive first, which knows rooms apart. */
+  readonly archive_after_records: number
+  /** Records handed over, or looked through, before others get their turn. */
+  readonly turn_records: number
+  /** Bytes that wait for one socket, broadcasts included. */
+  readonly socket_cut_bytes: number
+  /** How often a socket is told its offset, where no message has. */
+  readonly offset_every_ms: number
+}
+
+export const chatLimits: ChatLimits = {
+  message_bytes: 64 * 1024,
+  messages_per_second: 100,
+  waiting_messages: 256,
+  history_messages: 50,
+  scan_records: 10_000,
+  catch_ups: 8,
+  recent_bytes: 4 * 1024 * 1024,
+  archive_after_records: 100_000,
+  turn_records: 256,
+  socket_cut_bytes: 4 * 1024 * 1024,
+  offset_every_ms: 1_000,
 }
 
 export const gatewayLimits: GatewayLimits = {
@@ -63,6 +109,7 @@ export const gatewayLimits: GatewayLimits = {
   barriers_again_per_tick: 500,
   late_steps: 10_000,
   session: sessionLimits,
+  chat: chatLimits,
 }
 
 const positive = (name: string) => Config.schema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), name)
@@ -82,6 +129,10 @@ const settings = Config.all({
   idle_timeout: Config.schema(timeout, "NIMBUS_IDLE_TIMEOUT").pipe(
     Config.withDefault(Duration.millis(gatewayLimits.idle_timeout_ms)),
   ),
+  chat_message_bytes: positive("NIMBUS_CHAT_MESSAGE_BYTES").pipe(Config.withDefault(chatLimits.message_bytes)),
+  chat_messages_per_second: positive("NIMBUS_CHAT_MESSAGES_PER_SECOND").pipe(
+    Config.withDefault(chatLimits.messages_per_second),
+  ),
   window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
 })
 
@@ -90,9 +141,10 @@ export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/ga
   /** From the environment, where operators have something to choose. */
   static readonly config: Config.Config<GatewayLimits> = Config.map(
     settings,
-    ({ idle_timeout, window_results, ...rest }) => ({
+    ({ chat_message_bytes, chat_messages_per_second, idle_timeout, window_results, ...rest }) => ({
       ...gatewayLimits,
       ...rest,
+      chat: { ...chatLimits, message_bytes: chat_message_bytes, messages_per_second: chat_messages_per_second },
       idle_timeout_ms: Math.round(Duration.toMillis(idle_timeout)),
       session: { ...sessionLimits, window_results },
     }),

@@ -11,6 +11,10 @@ const counters = {
   nacked: counter("nimbus_gateway_nacks_total", "Pushes that no session here could take"),
   superseded: counter("nimbus_gateway_superseded_total", "Sessions closed because a newer one was there"),
   barriersAgain: counter("nimbus_gateway_barriers_again_total", "Barriers that did not come back in time"),
+  chatMessages: counter("nimbus_gateway_chat_messages_total", "Chat messages that the log has taken"),
+  chatSkipped: counter("nimbus_gateway_chat_skipped_total", "Records of the chats topic that can't be decoded"),
+  chatCatchUps: counter("nimbus_gateway_chat_catch_ups_total", "Times a socket read the log for what it had missed"),
+  chatBehind: counter("nimbus_gateway_chat_behind_total", "Times a live socket was too slow and had to catch up"),
   stepsDropped: counter("nimbus_gateway_journey_steps_dropped_total", "Journey steps dropped at their bound"),
 }
 

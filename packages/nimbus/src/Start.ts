@@ -10,6 +10,7 @@ const banner = Effect.gen(function* () {
   yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* Settings.data}
 
   WebSocket   ws://${at}/v1/stream?clientId=you
+  Chat        http://${at}/socket.io/ (Socket.IO; auth.room names the room)
   HTTP        http://${at}/healthz, /readyz, /metrics
 
 Now, in another terminal:

@@ -82,7 +82,12 @@ const make = Effect.gen(function* () {
   }, counts)
   let barriersAgain = 0
   const shared: Shared = {
-    intake: yield* makeIntake(limits.intake_bytes, counts),
+    intake: yield* makeIntake({
+      topic: topics.events,
+      intake_bytes: limits.intake_bytes,
+      counts,
+      counted: { accepted: "accepted", failed: "events" },
+    }),
     outbox,
     presences,
     journey: yield* makeLateJourney(pod, limits.late_steps, counts),

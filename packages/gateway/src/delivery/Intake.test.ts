@@ -46,7 +46,11 @@ const away = new LogUnavailable({ topic: "events", operation: "publish", cause: 
 
 const setUp = Effect.fnUntraced(function* (intake_bytes = 1024) {
   const { log, next } = yield* gated
-  const intake = yield* Effect.provideService(makeIntake(intake_bytes, new Counts()), EventLog, log)
+  const { events: topic } = yield* Topics
+  const counted = { accepted: "accepted", failed: "events" } as const
+  const intake = yield* makeIntake({ topic, intake_bytes, counts: new Counts(), counted }).pipe(
+    Effect.provideService(EventLog, log),
+  )
   return { intake, next }
 })
 

@@ -1,5 +1,6 @@
 /**
- * The way in: events and barriers from all connections of this gateway, batched per partition into the events topic.
+ * The way into a topic: records from all connections of this gateway, batched per partition. Events and barriers come
+ * this way, and chat messages.
  *
  * One publish per partition is under way at a time, so a client's events reach the log in the order in which it sent
  * them; what arrives meanwhile makes up the next batch. While `intake_bytes` of a partition wait, its sockets are not
@@ -9,61 +10,70 @@
  * (docs/protocol.md, *Resent events*), so its connection is closed, and what else of it waited here goes with it, for
  * no event may overtake another. Barriers are published again by their sessions.
  */
-import { chunkLimits, type EventId, EventLog, type LogRecord, partitionOf, Topics } from "@nimbus/domain"
+import { chunkLimits, type EventId, EventLog, type LogRecord, partitionOf } from "@nimbus/domain"
 import { Effect, Latch, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 
 /** Told what became of its events. */
-export interface Sender {
+export interface Sender<Id extends string = EventId> {
   /** The log has them. */
-  accepted(ids: ReadonlyArray<EventId>): void
+  accepted(ids: ReadonlyArray<Id>): void
   /** The log may or may not have what was not accepted until now. */
   unavailable(): void
   pause(): void
   resume(): void
 }
 
-interface Entry {
+interface Entry<Id extends string> {
   readonly record: LogRecord
-  /** Who is told, and about which event; nobody for a barrier. */
-  readonly from: { readonly sender: Sender; readonly id: EventId } | undefined
+  /** Who is told, and about which record; nobody for a barrier. */
+  readonly from: { readonly sender: Sender<Id>; readonly id: Id } | undefined
 }
 
-interface Lane {
+interface Lane<Id extends string> {
   readonly partition: number
-  entries: Array<Entry>
+  entries: Array<Entry<Id>>
   bytes: number
   publishing: boolean
-  paused: Set<Sender>
+  paused: Set<Sender<Id>>
   readonly work: Latch.Latch
 }
 
-export interface Intake {
+export interface Intake<Id extends string = EventId> {
   /** Takes a record for the log. A sender whose lane is full is paused, and resumed when there is room. */
-  put(record: LogRecord, from?: { readonly sender: Sender; readonly id: EventId }): void
+  put(record: LogRecord, from?: { readonly sender: Sender<Id>; readonly id: Id }): void
   /** Done once the log has everything that was put. */
   readonly idle: Effect.Effect<void>
 }
 
-export const makeIntake = (
-  intake_bytes: number,
-  counts: Counts,
-): Effect.Effect<Intake, never, EventLog | Topics | Scope.Scope> =>
+export interface IntakeOptions {
+  readonly topic: string
+  readonly intake_bytes: number
+  readonly counts: Counts
+  /** What the log has taken is counted as this, and what it has not as failed to publish this. */
+  readonly counted: { readonly accepted: "accepted" | "chatMessages"; readonly failed: "events" | "chat messages" }
+}
+
+export const makeIntake = <Id extends string = EventId>({
+  counted,
+  counts,
+  intake_bytes,
+  topic,
+}: IntakeOptions): Effect.Effect<Intake<Id>, never, EventLog | Scope.Scope> =>
   Effect.gen(function* () {
     const log = yield* EventLog
-    const topic = (yield* Topics).events
-    const lanes = Array.from({ length: log.partitions }, (_, partition): Lane => {
+    const lanes = Array.from({ length: log.partitions }, (_, partition): Lane<Id> => {
       return { partition, entries: [], bytes: 0, publishing: false, paused: new Set(), work: Latch.makeUnsafe(false) }
     })
 
-    const publish = (lane: Lane, batch: ReadonlyArray<Entry>) =>
+    const publish = (lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>) =>
       log.publish(
         topic,
         lane.partition,
         batch.map(({ record }) => record),
       )
 
-    const turn = (lane: Lane) =>
+    const turn = (lane: Lane<Id>) =>
       Effect.gen(function* () {
         yield* lane.work.await
         // What else this turn of the event loop brings is to come along.
@@ -71,13 +81,13 @@ export const makeIntake = (
         const batch = takeBatch(lane)
         yield* publish(lane, batch).pipe(
           Effect.andThen(() => {
-            counts.add("accepted", tellAccepted(batch))
+            counts.add(counted.accepted, tellAccepted(batch))
             return Effect.void
           }),
           Effect.catchTag("LogUnavailable", (error) => {
-            counts.addTo("failed", "publish events")
+            counts.addTo("failed", `publish ${counted.failed}`)
             giveUp(lane, batch)
-            return Effect.logWarning("the log did not take events; their clients send them again", error)
+            return Effect.logWarning(`the log did not take ${counted.failed}; their clients send them again`, error)
           }),
         )
         settle(lane, intake_bytes)
@@ -106,7 +116,7 @@ export const makeIntake = (
   })
 
 /** At most one chunk, but one record at least; a larger backlog goes in several. */
-const takeBatch = (lane: Lane): ReadonlyArray<Entry> => {
+const takeBatch = <Id extends string>(lane: Lane<Id>): ReadonlyArray<Entry<Id>> => {
   const all = lane.entries
   let bytes = 0
   let count = 0
@@ -124,7 +134,7 @@ const takeBatch = (lane: Lane): ReadonlyArray<Entry> => {
   return count === all.length ? all : all.slice(0, count)
 }
 
-const settle = (lane: Lane, intake_bytes: number): void => {
+const settle = <Id extends string>(lane: Lane<Id>, intake_bytes: number): void => {
   lane.publishing = false
   if (lane.entries.length === 0) lane.work.closeUnsafe()
   if (lane.bytes > intake_bytes / 2) return
@@ -134,8 +144,8 @@ const settle = (lane: Lane, intake_bytes: number): void => {
 }
 
 /** Answers how many events were accepted. */
-const tellAccepted = (batch: ReadonlyArray<Entry>): number => {
-  const bySender = new Map<Sender, Array<EventId>>()
+const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>): number => {
+  const bySender = new Map<Sender<Id>, Array<Id>>()
   let events = 0
   for (const { from } of batch) {
     if (from === undefined) continue
@@ -149,7 +159,7 @@ const tellAccepted = (batch: ReadonlyArray<Entry>): number => {
   return events
 }
 
-const giveUp = (lane: Lane, batch: ReadonlyArray<Entry>): void => {
+const giveUp = <Id extends string>(lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>): void => {
   const senders = new Set(batch.flatMap(({ from }) => (from === undefined ? [] : [from.sender])))
   lane.entries = lane.entries.filter(({ from }) => from === undefined || !senders.has(from.sender))
   lane.bytes = lane.entries.reduce((sum, { record }) => sum + record.value.length, 0)

@@ -1,5 +1,5 @@
 /**
- * Node's HTTP server with doors for upgrades: a door takes the upgrade requests of its path, and everything else goes
+ * Node's HTTP server with doors: a door takes the upgrade requests of its path, or all of them, and everything else goes
  * on to the HTTP application. (An application of Effect upgrades too, but with a fiber per connection and a writer
  * that knows no backpressure.)
  *
@@ -10,10 +10,13 @@ import { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
 import { Context, Effect, Layer, type Scope } from "effect"
 
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
+
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
 class DoorServer extends Server {
   readonly doors = new Map<string, UpgradeHandler>()
+  readonly requests = new Map<string, RequestHandler>()
 
   override emit(event: string, ...args: Array<unknown>): boolean {
     const [request, socket, head] = args
@@ -26,6 +29,13 @@ class DoorServer extends Server {
       const door = this.doors.get(pathOf(request))
       if (door !== undefined) {
         door(request, socket, head)
+        return true
+      }
+    }
+    if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
+      const door = this.requests.get(pathOf(request))
+      if (door !== undefined) {
+        door(request, socket)
         return true
       }
     }
@@ -43,6 +53,8 @@ export class UpgradeServer extends Context.Service<
     readonly server: Server
     /** Takes the upgrade requests of a path for as long as the scope lives. */
     handle(path: string, handler: UpgradeHandler): Effect.Effect<void, never, Scope.Scope>
+    /** The same with its other requests. */
+    handleRequests(path: string, handler: RequestHandler): Effect.Effect<void, never, Scope.Scope>
   }
 >()("@nimbus/gateway/UpgradeServer") {
   static readonly layer = Layer.sync(UpgradeServer, () => {
@@ -53,6 +65,11 @@ export class UpgradeServer extends Context.Service<
         Effect.acquireRelease(
           Effect.sync(() => server.doors.set(path, handler)),
           () => Effect.sync(() => server.doors.delete(path)),
+        ),
+      handleRequests: (path, handler) =>
+        Effect.acquireRelease(
+          Effect.sync(() => server.requests.set(path, handler)),
+          () => Effect.sync(() => server.requests.delete(path)),
         ),
     }
   })

@@ -1,0 +1,101 @@
+/**
+ * Brings a socket from where it is to where its partition's reader is, and makes it live there.
+ *
+ * | it is | it gets what it missed from |
+ * | --- | --- |
+ * | within what memory has | memory |
+ * | before that | the log |
+ * | before the log's earliest, or far behind | the archive, as far as that goes, then the log |
+ *
+ * A few at a time read the log or the archive. Who can't take more gives up its place until it can.
+ */
+import { EventLog, Topics } from "@nimbus/domain"
+import { Effect, Semaphore, Stream } from "effect"
+import type { GatewayLimits } from "../Limits.ts"
+import type { Counts } from "../Metrics.ts"
+import { ChatHistory } from "./ChatHistory.ts"
+import type { Lane } from "./Lane.ts"
+import type { Member } from "./Member.ts"
+
+/** Done once the socket is live, or gone. */
+export type CatchUp = (member: Member, lane: Lane) => Effect.Effect<void>
+
+export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, counts: Counts) {
+  const log = yield* EventLog
+  const { chats } = yield* Topics
+  const history = yield* ChatHistory
+  const turns = yield* Semaphore.make(limits.chat.catch_ups)
+
+  const readLog = (member: Member, lane: Lane) =>
+    log.tail(chats, member.partition, member.next).pipe(
+      Stream.takeUntil((chunk) => {
+        if (chunk.from > member.next) skip(member, chunk.from)
+        for (const record of chunk.records) {
+          if (record.offset < member.next) continue
+          if (member.isFull || member.state === "gone") return true
+          if (record.key === member.room) member.give(record)
+          member.next = record.offset + 1
+        }
+        member.next = Math.max(member.next, chunk.next)
+        return member.next >= lane.recentFrom
+      }),
+      Stream.runDrain,
+    )
+
+  /** Whether the archive had anything to say. */
+  const readArchive = Effect.fnUntraced(function* (member: Member) {
+    const page = yield* history.page(member.room, member.partition, member.next, limits.chat.turn_records)
+    if (page.next <= member.next) return false
+    for (const record of page.records) {
+      if (member.isFull) return true
+      member.give(record)
+      member.next = record.offset + 1
+    }
+    member.next = page.next
+    return true
+  })
+
+  const read = Effect.fnUntraced(function* (member: Member, lane: Lane) {
+    counts.add("chatCatchUps", 1)
+    const earliest = yield* log.earliest(chats, member.partition)
+    const isFar = lane.position - member.next > limits.chat.archive_after_records
+    if ((member.next < earliest || isFar) && (yield* readArchive(member))) return
+    yield* readLog(member, lane)
+  })
+
+  const step = (member: Member, lane: Lane): Effect.Effect<void> => {
+    if (member.isFull) return member.room_left.await
+    if (member.next < lane.recentFrom) {
+      return Semaphore.withPermits(
+        turns,
+        1,
+      )(read(member, lane)).pipe(
+        Effect.catch((error) => {
+          counts.addTo("failed", "read chat history")
+          return Effect.andThen(Effect.logDebug("a socket waits for what it missed", error), Effect.sleep(retry_ms))
+        }),
+      )
+    }
+    return Effect.andThen(
+      Effect.sync(() => lane.giveRecent(member)),
+      Effect.yieldNow,
+    )
+  }
+
+  return ((member, lane) =>
+    Effect.suspend(() => {
+      if (member.state === "gone") return Effect.succeed(true)
+      if (member.next < lane.position || member.isFull) return Effect.as(step(member, lane), false)
+      lane.join(member)
+      return Effect.succeed(true)
+    }).pipe(Effect.repeat({ until: (isDone) => isDone }), Effect.asVoid)) satisfies CatchUp
+})
+
+/** The log begins later than where the socket is, and no archive goes back there. */
+const skip = (member: Member, from: number): void => {
+  member.socket.emit("lost", { from: member.next, upTo: from - 1 })
+  member.next = from
+}
+
+/** Between two attempts to read what does not answer. */
+const retry_ms = 250

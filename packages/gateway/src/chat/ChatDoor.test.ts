@@ -1,0 +1,404 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventLog, EventLogMemory, partitionOf, Topics } from "@nimbus/domain"
+import { AckChannelMemory, MailboxMemory, PodChannelMemory, RegistryMemory } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { HttpServer } from "effect/http"
+import { io, type Socket } from "socket.io-client"
+import * as Gateway from "../Gateway.ts"
+import { chatLimits, type GatewayLimits } from "../Limits.ts"
+
+const domain = (options: EventLogMemory.EventLogMemoryOptions = {}) =>
+  Layer.mergeAll(
+    EventLogMemory.layerMemory({ partitions: 2, ...options }),
+    MailboxMemory.layerMemory(),
+    RegistryMemory.layerMemory(),
+    PodChannelMemory.layerMemory(),
+    AckChannelMemory.layerMemory(),
+  ).pipe(Layer.provideMerge(Topics.layerDefault))
+
+/** The gateways and sockets of a test go before its log does. */
+const onLog = <A, E>(test: Effect.Effect<A, E, Layer.Success<ReturnType<typeof domain>> | Scope.Scope>) =>
+  test.pipe(Effect.scoped, Effect.provide(domain()))
+
+const chat = { ...chatLimits, messages_per_second: 100_000 }
+
+/** A gateway on the log of the test; its address, and how to stop it before the test ends. */
+const startGateway = Effect.fnUntraced(function* (limits: Partial<GatewayLimits> = {}) {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const gateway = Gateway.layerWith({ host: "127.0.0.1", port: 0, limits: { close_ms: 200, chat, ...limits } })
+  const { address } = Context.get(yield* Layer.buildWithScope(Layer.fresh(gateway), scope), HttpServer.HttpServer)
+  if (!("port" in address)) return assert.fail("no port")
+  return { url: `http://127.0.0.1:${address.port}`, stop: Scope.close(scope, Exit.void) }
+})
+
+type Auth = Record<string, unknown>
+type Received = { readonly data: unknown; readonly id?: string; readonly sender?: string; readonly offset: string }
+
+interface Client {
+  readonly socket: Socket
+  readonly messages: Array<Received>
+  /** Everything else that came, by name. */
+  readonly others: Array<readonly [name: string, ...args: ReadonlyArray<unknown>]>
+  readonly data: () => ReadonlyArray<unknown>
+}
+
+const connect = (url: string, auth: Auth, options: Parameters<typeof io>[1] = {}) =>
+  Effect.acquireRelease(
+    Effect.sync((): Client => {
+      const socket = io(url, { auth, transports: ["websocket"], forceNew: true, reconnectionDelay: 20, ...options })
+      const messages: Array<Received> = []
+      const others: Client["others"] = []
+      socket.onAny((name: string, ...args: ReadonlyArray<unknown>) => {
+        if (name !== "message") return void others.push([name, ...args])
+        const [message, offset] = args
+        if (isMessage(message) && typeof offset === "string") messages.push({ ...message, offset })
+      })
+      return { socket, messages, others, data: () => messages.map(({ data }) => data) }
+    }),
+    ({ socket }) => Effect.sync(() => void socket.disconnect()),
+  )
+
+const isMessage = (u: unknown): u is { readonly data: unknown } => typeof u === "object" && u !== null && "data" in u
+
+/** Connected, and live in its room. */
+const join = Effect.fnUntraced(function* (url: string, auth: Auth, options: Parameters<typeof io>[1] = {}) {
+  const client = yield* connect(url, auth, options)
+  yield* eventually(
+    "it is connected",
+    Effect.sync(() => client.socket.connected),
+  )
+  return client
+})
+
+const send = (client: Client, ...args: ReadonlyArray<unknown>) =>
+  Effect.promise((): Promise<unknown> => client.socket.timeout(5_000).emitWithAck("message", ...args))
+
+const has = (client: Client, expected: ReadonlyArray<unknown>) =>
+  Effect.andThen(
+    eventually(
+      `it has ${expected.length} messages`,
+      Effect.sync(() => client.messages.length >= expected.length),
+    ),
+    Effect.sync(() => assert.deepStrictEqual(client.data(), expected)),
+  )
+
+/** What another service writes into the topic. */
+const produce = Effect.fnUntraced(function* (key: string, ...values: ReadonlyArray<string>) {
+  const log = yield* EventLog
+  const { chats } = yield* Topics
+  const records = values.map((value) => ({ key, value: new TextEncoder().encode(value) }))
+  return yield* log.publish(chats, partitionOf(key, log.partitions), records)
+})
+
+const connectError = (url: string, auth: Auth, options: Parameters<typeof io>[1] = {}) =>
+  Effect.gen(function* () {
+    const { socket } = yield* connect(url, auth, { reconnection: false, ...options })
+    return yield* Effect.promise(() => new Promise<Error>((resolve) => socket.once("connect_error", resolve)))
+  })
+
+describe("the chat door", () => {
+  it.live("hands a message to all others of the room, and tells its sender when the log has it", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const [a, b, c] = yield* Effect.all([
+        join(url, { room: "r" }),
+        join(url, { room: "r" }),
+        join(url, { room: "s" }),
+      ])
+      const answer = yield* send(a, { text: "hello" }, "m1")
+      yield* has(b, [{ text: "hello" }])
+      const [received] = b.messages
+      assert.propertyVal(received, "id", "m1")
+      assert.propertyVal(received, "sender", a.socket.id)
+      assert.deepStrictEqual(answer, { id: "m1", offset: received?.offset })
+      assert.deepStrictEqual([a.data(), c.data()], [[], []])
+      const log = yield* EventLog
+      assert.strictEqual(yield* log.end("chats", partitionOf("r", 2)), 1)
+    }).pipe(onLog),
+  )
+
+  it.live("works by long polling too, and with the room as a header", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const a = yield* join(url, {}, { transports: ["polling"], extraHeaders: { room: "r" } })
+      const b = yield* join(url, { room: "r" }, { transports: ["polling", "websocket"] })
+      yield* send(a, "one")
+      yield* send(b, "two")
+      yield* has(b, ["one"])
+      yield* has(a, ["two"])
+    }).pipe(onLog),
+  )
+
+  it.live.each([
+    {},
+    { room: "" },
+    { room: "a b" },
+    { room: "x".repeat(129) },
+    { room: 7 },
+    { room: ["r"] },
+    { room: null },
+  ])("refuses %j with Invalid room id", (auth) =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      assert.strictEqual((yield* connectError(url, auth)).message, "Invalid room id")
+    }).pipe(onLog),
+  )
+
+  it.live("re-broadcasts what other services produce, and passes over what can't be decoded", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const a = yield* join(url, { room: "r" })
+      yield* send(a, "first")
+      yield* produce("r", `{"temperature":21.5}`, `{`, `"text"`, `{"data":1,"id":"x","sender":"live:r"}`)
+      yield* has(a, [{ temperature: 21.5 }, "text", 1])
+    }).pipe(onLog),
+  )
+
+  it.live("gives a socket that joins without an offset the newest messages of its room, and only those", () =>
+    Effect.gen(function* () {
+      yield* produce("r", ...Array.from({ length: 30 }, (_, n) => `${n}`))
+      yield* produce("s", `"other"`)
+      const { url } = yield* startGateway({ chat: { ...chat, history_messages: 10 } })
+      const a = yield* join(url, { room: "r" })
+      yield* produce("r", "30")
+      yield* has(a, [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30])
+    }).pipe(onLog),
+  )
+
+  it.live(
+    "gives a socket that returns with an offset what it missed, from memory or from the log, then what is live",
+    () =>
+      Effect.gen(function* () {
+        const oneTo = (n: number) => Array.from({ length: n }, (_, i) => i)
+        const { url } = yield* startGateway({ chat: { ...chat, recent_bytes: 2_000, turn_records: 7 } })
+        const a = yield* join(url, { room: "r" })
+        for (const n of oneTo(20)) yield* produce("r", ...oneTo(50).map((i) => `${n * 50 + i}`))
+        yield* eventually(
+          "it has all",
+          Effect.sync(() => a.messages.length === 1_000),
+        )
+        const offsets = a.messages.map(({ offset }) => offset)
+        for (const after of [0, 400, 998, 999]) {
+          const back = yield* join(url, { room: "r", offset: offsets[after] })
+          const bare = yield* join(url, { room: "r", offset: after })
+          yield* has(back, oneTo(1_000).slice(after + 1))
+          yield* has(bare, oneTo(1_000).slice(after + 1))
+        }
+        yield* produce("r", "1000")
+        yield* has(a, oneTo(1_001))
+      }).pipe(onLog),
+  )
+
+  it.live("an unmodified client that comes back has no gap and no repeat, its own messages included", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ chat: { ...chat, offset_every_ms: 10 } })
+      const [a, b] = yield* Effect.all([join(url, { room: "r" }), join(url, { room: "r" })])
+      yield* send(b, "one")
+      yield* send(a, "two")
+      yield* eventually(
+        "it is told its offset",
+        Effect.sync(() => a.others.some(([name, offset]) => name === "offset" && `${offset}`.endsWith(":1"))),
+      )
+      a.socket.io.engine.close()
+      yield* eventually(
+        "it is gone",
+        Effect.sync(() => !a.socket.connected),
+      )
+      yield* send(b, "three")
+      yield* eventually(
+        "it is back",
+        Effect.sync(() => a.socket.connected),
+      )
+      yield* send(b, "four")
+      yield* has(a, ["one", "three", "four"])
+      yield* has(b, ["two"])
+      assert.isTrue(a.socket.recovered)
+    }).pipe(onLog),
+  )
+
+  it.live("ignores an offset of another room or beyond the end, and says so", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const a = yield* join(url, { room: "r" })
+      yield* produce("r", "1")
+      yield* has(a, [1])
+      const other = yield* join(url, { room: "s", offset: a.messages[0]?.offset })
+      const beyond = yield* join(url, { room: "r", offset: 1_000 })
+      yield* has(beyond, [1])
+      const codes = (client: Client) =>
+        client.others.flatMap(([name, refusal]) => (name === "refused" ? [refusal] : []))
+      yield* eventually(
+        "both are told",
+        Effect.sync(() => codes(other).length + codes(beyond).length === 2),
+      )
+      assert.propertyVal(codes(other)[0], "code", "AFTER_OTHER_LOG")
+      assert.propertyVal(codes(beyond)[0], "code", "AFTER_BEYOND_END")
+    }).pipe(onLog),
+  )
+
+  it.live.each([
+    { args: [], code: "BAD_MESSAGE" },
+    { args: [undefined], code: "BAD_MESSAGE", by: "nothing" },
+    { args: [Buffer.from("x")], code: "BAD_MESSAGE" },
+    { args: ["x", 7], code: "BAD_MESSAGE" },
+    { args: ["x", ""], code: "BAD_MESSAGE" },
+    { args: ["x", "id", "more"], code: "BAD_MESSAGE" },
+    { args: ["x".repeat(2_000)], code: "MESSAGE_TOO_BIG" },
+  ])("refuses the message $args with $code, and the socket goes on", ({ args, code }) =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ chat: { ...chat, message_bytes: 1_000 } })
+      const a = yield* join(url, { room: "r" })
+      // `null` stands for `undefined` on the wire, and is JSON.
+      const answer = yield* send(a, ...args)
+      if (args.length === 1 && args[0] === undefined) assert.property(answer, "offset")
+      else assert.nestedPropertyVal(answer, "error.code", code)
+      assert.property(yield* send(a, "fine"), "offset")
+    }).pipe(onLog),
+  )
+
+  it.live("tells a sender who asks for no answer by an event, and refuses what comes too fast", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ chat: { ...chat, messages_per_second: 5 } })
+      const [a, b] = yield* Effect.all([join(url, { room: "r" }), join(url, { room: "r" })])
+      for (let n = 0; n < 6; n++) a.socket.emit("message", n)
+      yield* eventually(
+        "it is refused",
+        Effect.sync(() => a.others.some(([name]) => name === "refused")),
+      )
+      yield* has(b, [0, 1, 2, 3, 4])
+      assert.propertyVal(a.others.find(([name]) => name === "refused")?.[1], "code", "RATE_LIMITED")
+    }).pipe(onLog),
+  )
+
+  it.live("a frame beyond the bound closes the connection, and a wrong namespace is Socket.IO's own error", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ frame_bytes: 2_000 })
+      const a = yield* join(url, { room: "r" }, { reconnection: false })
+      a.socket.emit("message", "x".repeat(3_000))
+      yield* eventually(
+        "it is closed",
+        Effect.sync(() => !a.socket.connected),
+      )
+      assert.strictEqual((yield* connectError(`${url}/nowhere`, { room: "r" })).message, "Invalid namespace")
+    }).pipe(onLog),
+  )
+
+  it.live("answers what is no Socket.IO with the protocol's own errors, and leaves other paths alone", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const get = (path: string, init?: RequestInit) =>
+        Effect.promise(async () => {
+          const response = await fetch(`${url}${path}`, init)
+          return [response.status, await response.text()] as const
+        })
+      assert.deepStrictEqual(yield* get("/socket.io/"), [400, `{"code":0,"message":"Transport unknown"}`])
+      const unknown: readonly [number, string] = [400, `{"code":1,"message":"Session ID unknown"}`]
+      assert.deepStrictEqual(yield* get("/socket.io/?EIO=4&transport=polling&sid=x"), unknown)
+      const method: readonly [number, string] = [400, `{"code":2,"message":"Bad handshake method"}`]
+      assert.deepStrictEqual(yield* get("/socket.io/?EIO=4&transport=polling", { method: "POST" }), method)
+      assert.deepStrictEqual(yield* get("/socket.io/?EIO=4&transport=websocket"), [
+        400,
+        `{"code":3,"message":"Bad request"}`,
+      ])
+      assert.strictEqual((yield* get("/healthz"))[0], 200)
+      assert.strictEqual((yield* get("/socket.iox/"))[0], 404)
+    }).pipe(onLog),
+  )
+
+  it.live("a broadcast reaches every socket, in every room", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const clients = yield* Effect.all([join(url, { room: "r" }), join(url, { room: "s" })])
+      clients[0].socket.emit("broadcast", { to: "all" })
+      for (const client of clients) {
+        yield* eventually(
+          "it is there",
+          Effect.sync(() => client.others.some(([name]) => name === "broadcast")),
+        )
+        assert.deepStrictEqual(
+          client.others.find(([name]) => name === "broadcast"),
+          ["broadcast", { sender: clients[0].socket.id, data: { to: "all" } }],
+        )
+      }
+    }).pipe(onLog),
+  )
+
+  it.live("a gateway that leaves answers what was sent, tells its sockets, and closes so that they come back", () =>
+    Effect.gen(function* () {
+      const first = yield* startGateway()
+      const second = yield* startGateway()
+      const a = yield* join(first.url, { room: "r" })
+      const b = yield* join(second.url, { room: "r" })
+      const closed = new Promise<string>((resolve) => a.socket.once("disconnect", resolve))
+      const answers = Array.from({ length: 500 }, (_, n) => a.socket.timeout(5_000).emitWithAck("message", n))
+      yield* eventually(
+        "some are taken",
+        Effect.sync(() => b.messages.length > 0),
+      )
+      yield* first.stop
+      const taken = (yield* Effect.promise(() => Promise.all(answers))).flatMap((answer, n) =>
+        typeof answer === "object" && answer !== null && "offset" in answer ? [n] : [],
+      )
+      yield* has(b, taken)
+      assert.deepStrictEqual(a.others.at(-1), ["leaving", { code: "GOING_AWAY" }])
+      assert.include(["transport close", "transport error"], yield* Effect.promise(() => closed))
+      assert.isTrue(a.socket.active)
+    }).pipe(onLog),
+  )
+
+  it.live("a socket that takes nothing waits in the log, not in memory, and misses nothing", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ socket_buffer_bytes: 64 * 1024 })
+      const stalled = yield* join(url, { room: "r" })
+      const other = yield* join(url, { room: "r" })
+      const { engine } = stalled.socket.io
+      const raw = "ws" in engine.transport ? engine.transport.ws : undefined
+      assert(isPausable(raw))
+      raw.pause()
+      const text = "x".repeat(10_000)
+      for (let n = 0; n < 50; n++)
+        yield* produce("r", ...Array.from({ length: 20 }, (_, i) => JSON.stringify([n * 20 + i, text])))
+      yield* eventually(
+        "the other has all",
+        Effect.sync(() => other.messages.length === 1_000),
+        10_000,
+      )
+      const metrics = Effect.promise(async () => (await fetch(`${url}/metrics`)).text())
+      yield* eventually(
+        "it is behind",
+        Effect.map(metrics, (text) => /nimbus_gateway_chat_behind_total [1-9]/.test(text)),
+      )
+      raw.resume()
+      yield* has(stalled, other.data())
+    }).pipe(onLog),
+  )
+
+  it.live("says what retention took before a socket came back", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ chat: { ...chat, recent_bytes: 1 } })
+      const big = JSON.stringify("x".repeat(10_000))
+      yield* produce("r", "1")
+      for (let n = 0; n < 30; n++) yield* produce("r", big)
+      const log = yield* EventLog
+      const retained = log.earliest("chats", partitionOf("r", log.partitions))
+      yield* eventually(
+        "retention has done its work",
+        Effect.map(retained, (earliest) => earliest > 1),
+      )
+      const earliest = yield* retained
+      const late = yield* join(url, { room: "r", offset: 0 })
+      yield* has(
+        late,
+        Array.from({ length: 31 - earliest }, () => JSON.parse(big)),
+      )
+      assert.deepStrictEqual(late.others[0], ["lost", { from: 1, upTo: earliest - 1 }])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(domain({ retention: { retention_bytes: 100_000 }, limits: { retention_every_ms: 10 } })),
+    ),
+  )
+})
+
+const isPausable = (u: unknown): u is { pause(): void; resume(): void } =>
+  typeof u === "object" && u !== null && "pause" in u && typeof u.pause === "function"

@@ -1,0 +1,274 @@
+/**
+ * The chat door: a Socket.IO server at `/socket.io/` on the gateway's HTTP port.
+ *
+ * ```
+ *   socket ── message ──▶ Intake ──▶ chats topic ──▶ Lane, one reader per partition ──▶ the room's sockets here
+ *                                         ▲                                         └─▶ the sender: its answer
+ *                          other gateways and services
+ *   socket ── broadcast ──▶ Socket.IO's adapter ──▶ every socket of every gateway
+ * ```
+ *
+ * Going away: it takes no sockets and no messages, waits until the log has what it took (bounded), tells its sockets and
+ * closes their connections, which come back to another gateway with their offsets.
+ */
+import { Server as HttpServer } from "node:http"
+import type { Duplex } from "node:stream"
+import { type ChatMessage, ChatMessageId, encodeChat, EventLog, partitionOf, type RoomId, Topics } from "@nimbus/domain"
+import { Clock, Effect, FiberSet, Layer, Result, Schedule, Stream } from "effect"
+import { Server } from "socket.io"
+import { Delivery } from "../delivery/Delivery.ts"
+import { makeIntake } from "../delivery/Intake.ts"
+import { UpgradeServer } from "../http/UpgradeServer.ts"
+import { Limits } from "../Limits.ts"
+import { makeCatchUp } from "./CatchUp.ts"
+import { ChatAdapter } from "./ChatAdapter.ts"
+import { corsOf, Origins } from "./Cors.ts"
+import { type Hello, helloOf } from "./Hello.ts"
+import { answerOf, incomingOf } from "./Incoming.ts"
+import { Lane, liveRoom } from "./Lane.ts"
+import { Member, worded } from "./Member.ts"
+import { markOf, offsetOf, positionAt } from "./Position.ts"
+import { Quota } from "./Quota.ts"
+import type { Answer, ChatServer, ChatSocket, Refusal } from "./Words.ts"
+
+/** Where Socket.IO's clients go by themselves. */
+export const path = "/socket.io/"
+
+/** How long a leaving door waits for the log. What has no answer by then may be in the log or not. */
+const drain_ms = 2_000
+
+/** Between two attempts to read a partition. */
+const retry_ms = 250
+
+const make = Effect.gen(function* () {
+  const { counts } = yield* Delivery
+  const limits = yield* Limits
+  const log = yield* EventLog
+  const { chats } = yield* Topics
+  const clock = yield* Clock.Clock
+  const run = yield* FiberSet.makeRuntime<never>()
+  const io = yield* server
+  const catchUp = yield* makeCatchUp(limits, counts)
+  const intake = yield* makeIntake<ChatMessageId>({
+    topic: chats,
+    intake_bytes: limits.intake_bytes,
+    counts,
+    counted: { accepted: "chatMessages", failed: "chat messages" },
+  })
+  const members = new Map<string, Member>()
+  const state = { isLeaving: false }
+
+  const send = (
+    room: RoomId,
+    message: ChatMessage,
+    record: Parameters<typeof worded>[1],
+    sender: Member | undefined,
+  ) => {
+    const live = io.local.to(liveRoom(room))
+    const offset = positionAt(markOf(log.incarnation, room), record.offset)
+    ;(sender === undefined ? live : live.except(sender.socket.id)).emit("message", worded(message, record), offset)
+  }
+  const ends = yield* Effect.forEach(Array.from({ length: log.partitions }).keys(), (partition) =>
+    log.end(chats, partition).pipe(Effect.retry(Schedule.spaced(retry_ms))),
+  )
+  const lanes = ends.map(
+    (end, partition) =>
+      new Lane({
+        partition,
+        end,
+        limits,
+        counts,
+        send,
+        memberOf: (id) => members.get(id),
+        catchUp: (member) => bringUp(member),
+      }),
+  )
+  const laneOf = (member: Member): Lane => lanes[member.partition]!
+  const bringUp = (member: Member): void => void run(catchUp(member, laneOf(member)))
+
+  const readLane = (lane: Lane) =>
+    Effect.suspend(() => Stream.runForEach(log.tail(chats, lane.partition, lane.position), lane.take)).pipe(
+      Effect.catchTag("LogUnavailable", (error) => {
+        counts.addTo("failed", "read chat messages")
+        return Effect.andThen(
+          Effect.logWarning("chat messages can't be read; trying again", error),
+          Effect.sleep(retry_ms),
+        )
+      }),
+      Effect.forever,
+      Effect.orDie,
+    )
+  for (const lane of lanes) yield* Effect.forkScoped(readLane(lane))
+
+  /** Where a socket goes on: at its offset if that is one of this room and log, otherwise with the newest messages. */
+  const place = Effect.fnUntraced(function* (member: Member, given: unknown) {
+    const lane = laneOf(member)
+    const offset = offsetOf(member.mark, given)
+    if (typeof offset === "number") {
+      const end = offset < lane.end ? lane.end : yield* log.end(chats, member.partition)
+      member.next = offset + 1
+      if (member.next <= end) return
+      member.refuse({ code: "AFTER_BEYOND_END", message: "the offset is beyond the log's end and is ignored" })
+    }
+    if (offset === "other") {
+      member.refuse({ code: "AFTER_OTHER_LOG", message: "the offset belongs to another room or log and is ignored" })
+    }
+    member.wantsNewest = true
+    member.next = lane.end
+  })
+
+  const welcome = (socket: ChatSocket, { offset, room }: Hello): void => {
+    const member = new Member({
+      socket,
+      room,
+      partition: partitionOf(room, log.partitions),
+      mark: markOf(log.incarnation, room),
+      limits,
+      counts,
+      onFull: (member) => {
+        counts.add("chatBehind", 1)
+        laneOf(member).leave(member, "behind")
+        bringUp(member)
+      },
+    })
+    members.set(socket.id, member)
+    const quota = new Quota(limits.chat.messages_per_second, clock.currentTimeMillisUnsafe())
+    socket.on("message", (...args) => takeMessage(member, quota, args))
+    socket.on("broadcast", (...args) => takeBroadcast(member, quota, args))
+    socket.on("disconnect", () => {
+      members.delete(socket.id)
+      laneOf(member).leave(member, "gone")
+      member.room_left.openUnsafe()
+    })
+    run(
+      place(member, offset).pipe(
+        Effect.retry({ while: ({ _tag }) => _tag === "LogUnavailable", schedule: Schedule.spaced(retry_ms) }),
+        Effect.orDie,
+        Effect.andThen(Effect.suspend(() => catchUp(member, laneOf(member)))),
+      ),
+    )
+  }
+
+  const mayNot = (quota: Quota): Refusal | undefined => {
+    if (state.isLeaving) return { code: "GOING_AWAY", message: "the gateway is leaving; send again after reconnecting" }
+    if (quota.take(clock.currentTimeMillisUnsafe())) return undefined
+    return { code: "RATE_LIMITED", message: `more than ${limits.chat.messages_per_second} messages a second` }
+  }
+  const isBusy = (member: Member): Refusal | undefined =>
+    member.isPaused || member.waiting >= limits.chat.waiting_messages
+      ? { code: "BUSY", message: "too much waits for the log; send again later" }
+      : undefined
+  /** A refusal goes where the answer would have gone, or on its own. */
+  const refuse = (member: Member, answer: ((answer: Answer) => void) | undefined, refusal: Refusal): void => {
+    if (answer === undefined) return member.refuse(refusal)
+    counts.addTo("refused", refusal.code)
+    answer({ error: refusal })
+  }
+
+  const takeMessage = (member: Member, quota: Quota, args: ReadonlyArray<unknown>): void => {
+    const answer = answerOf(args)
+    const refusal = mayNot(quota) ?? isBusy(member)
+    if (refusal !== undefined) return refuse(member, answer, refusal)
+    const incoming = incomingOf(args, limits.chat.message_bytes)
+    if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
+    const { data, id = ChatMessageId.make(crypto.randomUUID()) } = incoming.success
+    if (member.isWaitingFor(id)) {
+      return refuse(member, answer, { code: "BAD_MESSAGE", message: "a message with this id is under way", id })
+    }
+    member.await(id, (told) => {
+      if ("error" in told) refuse(member, answer, told.error)
+      else answer?.(told)
+    })
+    intake.put(encodeChat({ room: member.room, id, sender: member.socket.id, data }), { sender: member, id })
+  }
+
+  const takeBroadcast = (member: Member, quota: Quota, args: ReadonlyArray<unknown>): void => {
+    const answer = answerOf(args)
+    const refusal = mayNot(quota)
+    if (refusal !== undefined) return refuse(member, answer, refusal)
+    const incoming = incomingOf(args, limits.chat.message_bytes)
+    if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
+    io.emit("broadcast", { sender: member.socket.id, data: incoming.success.data })
+    answer?.({})
+  }
+
+  io.use((socket, next) => {
+    const hello = helloOf(socket.handshake)
+    if (hello === undefined || state.isLeaving) {
+      counts.addTo("refused", hello === undefined ? "INVALID_ROOM_ID" : "GOING_AWAY")
+      return next(new Error(hello === undefined ? "Invalid room id" : "GOING_AWAY"))
+    }
+    // It makes Socket.IO's clients remember offsets. Its own recovery would send every message through the adapter.
+    Object.assign(socket, { pid: hello.pid ?? crypto.randomUUID() })
+    next()
+  })
+  io.on("connection", (socket) => {
+    const hello = helloOf(socket.handshake)
+    if (hello !== undefined) welcome(socket, hello)
+  })
+  yield* Effect.sync(() => {
+    for (const lane of lanes) lane.tellOffsets()
+  }).pipe(Effect.repeat(Schedule.spaced(limits.chat.offset_every_ms)), Effect.forkScoped)
+
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      state.isLeaving = true
+      yield* Effect.timeoutOption(answered(members), drain_ms)
+      for (const { socket } of members.values()) {
+        socket.emit("leaving", { code: "GOING_AWAY" })
+        // Closed from below: a socket that is disconnected by the server does not come back by itself.
+        socket.conn.close()
+      }
+      yield* Effect.timeoutOption(
+        untilTrue(() => io.engine.clientsCount === 0),
+        limits.close_ms,
+      )
+    }),
+  )
+})
+
+/** Done once no message waits for its answer. */
+const answered = (members: ReadonlyMap<string, Member>) =>
+  untilTrue(() => [...members.values()].every(({ waiting }) => waiting === 0))
+
+const untilTrue = (isTrue: () => boolean) =>
+  Effect.suspend(() => (isTrue() ? Effect.succeed(true) : Effect.as(Effect.sleep("5 millis"), false))).pipe(
+    Effect.repeat({ until: (isDone) => isDone }),
+  )
+
+/** Socket.IO on an HTTP server that never listens: requests and upgrades are handed to it from the gateway's own. */
+const server = Effect.gen(function* () {
+  const limits = yield* Limits
+  const upgrades = yield* UpgradeServer
+  const adapter = yield* ChatAdapter
+  const cors = corsOf(yield* Origins)
+  const behind = new HttpServer()
+  const upgraded = new Set<Duplex>()
+  // Whoever does not even answer a close would hold up the port.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const socket of upgraded) socket.destroy()
+    }),
+  )
+  const io: ChatServer = yield* Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new Server(behind, {
+          serveClient: false,
+          maxHttpBufferSize: limits.frame_bytes,
+          ...cors,
+          ...(adapter !== undefined && { adapter }),
+        }),
+    ),
+    (io) => Effect.promise(() => io.close()),
+  )
+  yield* upgrades.handle(path, (request, socket, head) => {
+    upgraded.add(socket)
+    socket.once("close", () => upgraded.delete(socket))
+    behind.emit("upgrade", request, socket, head)
+  })
+  yield* upgrades.handleRequests(path, (...request) => void behind.emit("request", ...request))
+  return io
+})
+
+export const layer = Layer.effectDiscard(make)

@@ -1,0 +1,37 @@
+/**
+ * Which pages may open the chat. Browsers ask before long polling and not before a WebSocket, so both are held to it
+ * here. Clients that are no browsers name no origin, and come in.
+ */
+import type { IncomingMessage } from "node:http"
+import { Config, Context, Effect, Layer } from "effect"
+import type { ServerOptions } from "socket.io"
+
+/** `undefined`: nobody has said, so pages of this origin by polling, as browsers have it, and all by WebSocket. */
+export const Origins = Context.Reference<ReadonlyArray<string> | undefined>("@nimbus/gateway/Origins", {
+  defaultValue: () => undefined,
+})
+
+/** As `NIMBUS_CORS_ORIGINS` says. */
+export const layer = Layer.effect(
+  Origins,
+  Effect.map(Config.option(Config.NonEmptyString("NIMBUS_CORS_ORIGINS")), (text) =>
+    text._tag === "None" ? undefined : text.value.split(",").map((origin) => origin.trim()),
+  ),
+)
+
+export const corsOf = (
+  origins: ReadonlyArray<string> | undefined,
+): Pick<Partial<ServerOptions>, "cors" | "allowRequest"> => {
+  if (origins === undefined) return {}
+  if (origins.includes("*")) return { cors: { origin: "*" } }
+  return {
+    cors: { origin: [...origins] },
+    allowRequest: (request, allow) => {
+      if (isFrom(origins, request)) allow(null, true)
+      else allow("this origin is not allowed", false)
+    },
+  }
+}
+
+const isFrom = (origins: ReadonlyArray<string>, { headers }: IncomingMessage): boolean =>
+  headers.origin === undefined || origins.includes(headers.origin) || URL.parse(headers.origin)?.host === headers.host

@@ -1,0 +1,202 @@
+/**
+ * One partition of the chats topic as this gateway reads it, once for all of its sockets.
+ *
+ * ```
+ *          recent: kept in memory          position
+ *   ───────[──────────────────────────────)▼
+ *      ▲ behind      ▲ behind              live      ▲ ahead
+ *      reads the log    reads memory       is handed each record with its room
+ * ```
+ *
+ * 1. A live socket has everything of its room below `position`. It is handed each record in the turn in which `position`
+ *    passes it, so a socket that becomes live at `position` misses nothing and gets nothing twice.
+ * 2. A socket that can't take more stops being live, and reads on later from where it was.
+ * 3. A socket that was elsewhere first may be ahead; it becomes live when `position` comes to it.
+ * 4. The sender of a message gets its answer instead of the message, in the same turn.
+ */
+import { type Chunk, type ChatMessage, decodeChat, type RoomId, type StoredRecord } from "@nimbus/domain"
+import { Effect, Result } from "effect"
+import type { GatewayLimits } from "../Limits.ts"
+import type { Counts } from "../Metrics.ts"
+import type { Member } from "./Member.ts"
+
+/** The live sockets of a room. */
+interface LiveRoom {
+  readonly members: Set<Member>
+  /** The offset of the last record that all of them were given. */
+  given: number
+}
+
+export interface LaneOptions {
+  readonly partition: number
+  /** The end of the partition when the gateway came. */
+  readonly end: number
+  readonly limits: GatewayLimits
+  readonly counts: Counts
+  /** Sends a message to the live sockets of a room, but not to its sender. */
+  readonly send: (room: RoomId, message: ChatMessage, record: StoredRecord, sender: Member | undefined) => void
+  /** The socket with this id here. */
+  readonly memberOf: (id: string) => Member | undefined
+  /** Has a socket read what it misses, until it is live. */
+  readonly catchUp: (member: Member) => void
+}
+
+export class Lane {
+  readonly partition: number
+  /** Records below this were handed over. */
+  position: number
+  readonly #options: LaneOptions
+  readonly #rooms = new Map<string, LiveRoom>()
+  readonly #ahead = new Set<Member>()
+  #recent: Array<Chunk & { readonly bytes: number }> = []
+  #recent_bytes = 0
+
+  constructor(options: LaneOptions) {
+    this.#options = options
+    this.partition = options.partition
+    // What came just before is read too, for sockets that come back, or come for the first time.
+    this.position = Math.max(0, options.end - options.limits.chat.scan_records)
+  }
+
+  /** The first offset that memory goes back to. */
+  get recentFrom(): number {
+    return this.#recent[0]?.from ?? this.position
+  }
+
+  /** The end as far as it is known: no offset up to here is made up. */
+  get end(): number {
+    return Math.max(this.position, this.#options.end)
+  }
+
+  /** Takes what the log has next. */
+  readonly take = Effect.fnUntraced({ self: this }, function* (this: Lane, chunk: Chunk) {
+    if (chunk.from > this.position) this.#leap(chunk.from)
+    this.#remember(chunk)
+    let turn = 0
+    for (const record of chunk.records) {
+      if (record.offset < this.position) continue
+      this.#admit(record.offset)
+      this.position = record.offset + 1
+      this.#hand(record)
+      if (++turn % this.#options.limits.chat.turn_records === 0) yield* Effect.yieldNow
+    }
+    this.position = Math.max(this.position, chunk.next)
+    this.#admit(this.position)
+  })
+
+  /** The socket goes on from where it is: live, if it is there. */
+  join(member: Member): void {
+    if (member.state === "gone") return
+    if (member.next > this.position) {
+      member.state = "ahead"
+      this.#ahead.add(member)
+      return
+    }
+    if (member.wantsNewest) this.#giveNewest(member)
+    member.state = "live"
+    const room = this.#rooms.get(member.room) ?? { members: new Set(), given: -1 }
+    room.members.add(member)
+    this.#rooms.set(member.room, room)
+    void member.socket.join(liveRoom(member.room))
+    member.tellOffset(this.position - 1, -1)
+  }
+
+  /** The socket is live no more, and has everything below `position`. */
+  leave(member: Member, state: "behind" | "gone"): void {
+    if (member.state === "live") member.next = this.position
+    member.state = state
+    this.#ahead.delete(member)
+    void member.socket.leave(liveRoom(member.room))
+    const room = this.#rooms.get(member.room)
+    room?.members.delete(member)
+    if (room?.members.size === 0) this.#rooms.delete(member.room)
+  }
+
+  /** Gives a socket that is behind what memory has, until it is full, or has `turn_records` more looked through. */
+  giveRecent(member: Member): void {
+    let turn = this.#options.limits.chat.turn_records
+    for (const { next, records } of this.#recent) {
+      if (next <= member.next) continue
+      for (const record of records) {
+        if (record.offset < member.next) continue
+        if (record.offset >= this.position || member.isFull || turn-- === 0) return
+        if (record.key === member.room) member.give(record)
+        member.next = record.offset + 1
+      }
+      member.next = Math.min(next, this.position)
+    }
+  }
+
+  /** Tells live sockets how far they are. */
+  tellOffsets(): void {
+    for (const { given, members } of this.#rooms.values()) {
+      for (const member of members) member.tellOffset(this.position - 1, given)
+    }
+  }
+
+  #hand(record: StoredRecord): void {
+    const room = this.#rooms.get(record.key)
+    if (room === undefined) return
+    const decoded = decodeChat(record)
+    if (Result.isFailure(decoded)) return this.#options.counts.add("chatSkipped", 1)
+    const message = decoded.success
+    const itself = message.sender === undefined ? undefined : this.#options.memberOf(message.sender)
+    const sender = itself !== undefined && room.members.has(itself) ? itself : undefined
+    this.#options.send(message.room, message, record, sender)
+    if (sender === undefined) room.given = record.offset
+    else sender.acknowledge(message, record.offset)
+  }
+
+  /** Those who wait for `position` to come to this offset are live from here. */
+  #admit(offset: number): void {
+    for (const member of this.#ahead) {
+      if (member.next > offset) continue
+      this.#ahead.delete(member)
+      this.position = Math.max(this.position, offset)
+      this.join(member)
+    }
+  }
+
+  /** The newest messages of its room: by count and bytes, so much as a socket takes at once. */
+  #giveNewest(member: Member): void {
+    const { chat, socket_buffer_bytes } = this.#options.limits
+    const newest: Array<StoredRecord> = []
+    let bytes = 0
+    search: for (const { records } of this.#recent.toReversed()) {
+      for (const record of records.toReversed()) {
+        if (record.key !== member.room || record.offset >= this.position) continue
+        bytes += record.value.length
+        if (newest.length >= chat.history_messages || bytes > socket_buffer_bytes) break search
+        newest.push(record)
+      }
+    }
+    member.wantsNewest = false
+    for (const record of newest.toReversed()) member.give(record)
+  }
+
+  #remember(chunk: Chunk): void {
+    let bytes = 0
+    for (const { value } of chunk.records) bytes += value.length + record_bytes
+    this.#recent.push({ ...chunk, bytes })
+    this.#recent_bytes += bytes
+    while (this.#recent_bytes > this.#options.limits.chat.recent_bytes && this.#recent.length > 1) {
+      this.#recent_bytes -= this.#recent.shift()?.bytes ?? 0
+    }
+  }
+
+  /** Retention was faster than the reader: sockets find out for themselves what they lost. */
+  #leap(from: number): void {
+    this.#recent = []
+    this.#recent_bytes = 0
+    const members = [...this.#rooms.values()].flatMap(({ members }) => Array.from(members))
+    for (const member of members) this.leave(member, "behind")
+    this.position = from
+    for (const member of members) this.#options.catchUp(member)
+  }
+}
+
+/** What a record takes up beside its value, about. */
+const record_bytes = 128
+
+/** The sockets of a room that are live, as a room of Socket.IO. No id of a socket looks like it. */
+export const liveRoom = (room: string): string => `live:${room}`

@@ -1,0 +1,162 @@
+/**
+ * A socket in its room: how far it is, what waits for it, and which of its own messages wait for their answer.
+ *
+ * Its own messages come back to it as answers, in their place: whatever it was given or answered, it has everything of
+ * the room up to there.
+ */
+import { type ChatMessage, type ChatMessageId, decodeChat, type RoomId, type StoredRecord } from "@nimbus/domain"
+import { Latch, Result } from "effect"
+import type { Sender } from "../delivery/Intake.ts"
+import type { GatewayLimits } from "../Limits.ts"
+import type { Counts } from "../Metrics.ts"
+import { positionAt } from "./Position.ts"
+import type { Answer, ChatSocket, Refusal, RoomMessage } from "./Words.ts"
+
+/** `behind`: it reads what it missed. `ahead`: it waits for the partition's reader to come to where it is. */
+export type State = "behind" | "ahead" | "live" | "gone"
+
+export interface MemberOptions {
+  readonly socket: ChatSocket
+  readonly room: RoomId
+  readonly partition: number
+  /** What its offsets begin with. */
+  readonly mark: string
+  readonly limits: Pick<GatewayLimits, "socket_buffer_bytes" | "chat">
+  readonly counts: Counts
+  /** Called when so much waits for it that it can't stay live. */
+  readonly onFull: (member: Member) => void
+}
+
+export class Member implements Sender<ChatMessageId> {
+  readonly socket: ChatSocket
+  readonly room: RoomId
+  readonly partition: number
+  readonly mark: string
+  state: State = "behind"
+  /** While it is not live: everything of the room below this was handed over. */
+  next = 0
+  /** Whether it is to get the newest messages before it is live: it came without an offset. */
+  wantsNewest = false
+  /** Its lane is full: it must not send. */
+  isPaused = false
+  /** Open while the transport takes more. */
+  readonly room_left = Latch.makeUnsafe(true)
+  readonly #limits: MemberOptions["limits"]
+  readonly #counts: Counts
+  readonly #onFull: (member: Member) => void
+  readonly #waiting = new Map<ChatMessageId, (answer: Answer) => void>()
+  #buffered_bytes = 0
+  /** The last offset that it was told in so many words. */
+  #told = -1
+
+  constructor({ counts, limits, mark, onFull, partition, room, socket }: MemberOptions) {
+    this.socket = socket
+    this.room = room
+    this.partition = partition
+    this.mark = mark
+    this.#limits = limits
+    this.#counts = counts
+    this.#onFull = onFull
+    this.#watchTransport()
+  }
+
+  get isFull(): boolean {
+    return this.#buffered_bytes > this.#limits.socket_buffer_bytes
+  }
+
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Hands over a record of its room that it alone is to get now. */
+  give(record: StoredRecord): void {
+    const message = decodeChat(record)
+    if (Result.isFailure(message)) return this.#counts.add("chatSkipped", 1)
+    if (message.success.sender === this.socket.id) return this.acknowledge(message.success, record.offset)
+    this.socket.emit("message", worded(message.success, record), positionAt(this.mark, record.offset))
+    this.#told = record.offset
+  }
+
+  /** Whether its id is under way already. */
+  isWaitingFor(id: ChatMessageId): boolean {
+    return this.#waiting.has(id)
+  }
+
+  /** A message of its own is on its way into the log. */
+  await(id: ChatMessageId, answer: (answer: Answer) => void): void {
+    this.#waiting.set(id, answer)
+  }
+
+  /** Its own message has come back from the log, and everything before it was handed over. */
+  acknowledge({ id }: ChatMessage, offset: number): void {
+    if (id === undefined) return
+    this.#waiting.get(id)?.({ id, offset: positionAt(this.mark, offset) })
+    this.#waiting.delete(id)
+  }
+
+  /** The answers come from the log as it is read. */
+  accepted(): void {}
+
+  unavailable(): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const [id, answer] of waiting) answer({ error: { code: "LOG_UNAVAILABLE", message: unavailable, id } })
+  }
+
+  pause(): void {
+    this.isPaused = true
+  }
+
+  resume(): void {
+    this.isPaused = false
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#counts.addTo("refused", refusal.code)
+    this.socket.emit("refused", refusal)
+  }
+
+  /** Tells how far it is, if it can't know from messages. `given`: the last that all of the room were given. */
+  tellOffset(offset: number, given: number): void {
+    if (offset < 0 || offset <= Math.max(this.#told, given)) return
+    this.#told = offset
+    this.socket.emit("offset", positionAt(this.mark, offset))
+  }
+
+  /**
+   * What the transport has not taken: packets wait in Engine.IO's buffer until the ones before are with the kernel. The
+   * part that is on its way there is at most as much again.
+   */
+  #watchTransport(): void {
+    const { conn } = this.socket
+    conn.on("packetCreate", ({ data }: { readonly data?: string | Buffer }) => {
+      this.#buffered_bytes += data?.length ?? 0
+      if (this.#buffered_bytes > this.#limits.chat.socket_cut_bytes) return this.#cut()
+      if (!this.isFull) return
+      this.room_left.closeUnsafe()
+      if (this.state === "live") this.#onFull(this)
+    })
+    conn.on("drain", () => {
+      this.#buffered_bytes = 0
+      this.room_left.openUnsafe()
+    })
+  }
+
+  #cut(): void {
+    if (this.state === "gone") return
+    this.state = "gone"
+    this.#counts.addTo("refused", "TOO_SLOW")
+    // Not within the loop of whoever writes; and nothing can be told to a socket that takes nothing.
+    queueMicrotask(() => this.socket.conn.close(true))
+  }
+}
+
+const unavailable = "the log may not have the message; if it does, it comes back with your next connection"
+
+/** As clients get it. */
+export const worded = ({ data, id, sender }: ChatMessage, { timestamp }: StoredRecord): RoomMessage => ({
+  ...(id !== undefined && { id }),
+  ...(sender !== undefined && { sender }),
+  data,
+  time: timestamp,
+})

@@ -1,0 +1,29 @@
+/**
+ * A socket's place in its room, as clients have it: a text to keep and give back, and nothing to look into.
+ *
+ * ```
+ *   1x4k2z9:1234        the room and its log, hashed : the offset of the last record that the socket has
+ * ```
+ *
+ * A place of another room, or of another life of the topics, is recognised and ignored. A bare offset is taken as one of
+ * this room and log. Places are passed as the last argument of events, where Socket.IO's own clients remember them and
+ * give them back as `auth.offset`.
+ */
+import { type Incarnation, murmur2, type RoomId } from "@nimbus/domain"
+
+/** What the places of a room begin with. */
+export const markOf = (incarnation: Incarnation, room: RoomId): string =>
+  (murmur2(encoder.encode(`${incarnation}\n${room}`)) >>> 0).toString(36)
+
+/** `offset`: of the last record that is handed over. */
+export const positionAt = (mark: string, offset: number): string => `${mark}:${offset}`
+
+/** The offset that a client gave back; `"other"`: one of another room or log; `undefined`: none that we know. */
+export const offsetOf = (mark: string, given: unknown): number | "other" | undefined => {
+  if (typeof given === "number") return Number.isSafeInteger(given) && given >= 0 ? given : undefined
+  const [, itsMark, offset] = (typeof given === "string" ? /^(?:([0-9a-z]{1,7}):)?(\d{1,15})$/.exec(given) : null) ?? []
+  if (offset === undefined) return undefined
+  return itsMark === undefined || itsMark === mark ? Number(offset) : "other"
+}
+
+const encoder = new TextEncoder()

@@ -1,0 +1,46 @@
+/** What sockets and the gateway say to each other: Socket.IO's events with their arguments. See docs/chat.md. */
+import type { Json } from "effect/Schema"
+import type { DefaultEventsMap, Namespace, Server, Socket } from "socket.io"
+
+/** Arguments come from outside: they may be anything. */
+export interface FromClient {
+  message: (...args: ReadonlyArray<unknown>) => void
+  broadcast: (...args: ReadonlyArray<unknown>) => void
+}
+
+/** A message of the room. Without `id` and `sender`: another service produced it so. */
+export interface RoomMessage {
+  readonly id?: string
+  /** The id of the socket that sent it. */
+  readonly sender?: string
+  readonly data: Json
+  /** When the log took it, in ms since 1970. */
+  readonly time: number
+}
+
+/** Something was wrong; `id` is that of the message, if there is one. */
+export interface Refusal {
+  readonly code: string
+  readonly message: string
+  readonly id?: string
+}
+
+/** The answer to a `message` or `broadcast`, if the client asks for one. */
+export type Answer = { readonly id?: string; readonly offset?: string } | { readonly error: Refusal }
+
+/** Only an offset may be text in the last place: clients of Socket.IO remember that as `auth.offset`. */
+export interface ToClient {
+  message: (message: RoomMessage, offset: string) => void
+  broadcast: (broadcast: { readonly sender: string; readonly data: Json }) => void
+  /** The socket has everything of its room up to here: it is live, or its own messages have moved it. */
+  offset: (offset: string) => void
+  /** Messages between these offsets, both included, are gone for good. */
+  lost: (range: { readonly from: number; readonly upTo: number }) => void
+  refused: (refusal: Refusal) => void
+  /** The gateway leaves: the connection closes, and another gateway takes the next one. */
+  leaving: (notice: { readonly code: "GOING_AWAY" }) => void
+}
+
+export type ChatServer = Server<FromClient, ToClient, DefaultEventsMap, Record<string, never>>
+export type ChatNamespace = Namespace<FromClient, ToClient, DefaultEventsMap, Record<string, never>>
+export type ChatSocket = Socket<FromClient, ToClient, DefaultEventsMap, Record<string, never>>
