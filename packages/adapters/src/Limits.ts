@@ -101,6 +101,14 @@ export const redisRegistryLimits = {
   scan_entries: 1_000,
 }
 
+/** The offsets of direct delivery in Redis. */
+export const redisOffsetsLimits = {
+  /** After the last write. Then the client is forgotten: by then the log has forgotten its results too. */
+  offset_ttl_ms: 7 * 24 * 60 * 60 * 1000,
+  /** Scripts under way for one chunk. Beyond: the next ones wait. */
+  saves_at_once: 256,
+}
+
 /** What processes note in Redis for each other. */
 export const redisNoteLimits = {
   /** Between two notes of what a Redis may have lost: which channel a pod listens to, which store keeps the mailboxes. */

@@ -48,6 +48,13 @@ export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>()
   cause: Schema.Defect(),
 }) {}
 
+/** The offsets of direct delivery did not come or go. Passing. */
+export class OffsetsUnavailable extends Schema.TaggedError<OffsetsUnavailable>()("OffsetsUnavailable", {
+  code: Schema.tag("OFFSETS_UNAVAILABLE"),
+  operation: Schema.String,
+  cause: Schema.Defect(),
+}) {}
+
 /**
  * The mailboxes were written against other topics: another incarnation, another partition count, or seqs beyond
  * the log's end. Refuse to start: point the process at the store that belongs to this log, or begin with an empty one.

@@ -101,6 +101,14 @@ export interface RegistryLimits {
 
 export const registryLimits: RegistryLimits = { entries: 1_000_000 }
 
+/** The memory of direct delivery's offsets. */
+export interface ClientOffsetsLimits {
+  /** Clients it knows. Beyond: the one saved longest ago is forgotten, and rebuilt from its mailbox. */
+  readonly offsets: number
+}
+
+export const clientOffsetsLimits: ClientOffsetsLimits = { offsets: 1_000_000 }
+
 /** A log within one process, on whatever store. */
 export interface LocalLogLimits extends ChunkLimits {
   /** The newest records of all partitions, kept in memory. Beyond: the oldest go, and are read from the store again. */

@@ -1,4 +1,5 @@
 /** The consumers by name, the consumer groups that they form, and the process that they run in. */
+import { resultConsumerGroup } from "@nimbus/domain"
 import { Context } from "effect"
 
 export type Role = "event-consumer" | "result-consumer" | "replay-consumer" | "results-writer" | "chats-writer"
@@ -7,7 +8,7 @@ export type Role = "event-consumer" | "result-consumer" | "replay-consumer" | "r
 export class Groups extends Context.Reference<Readonly<Record<Role, string>>>("@nimbus/pipeline/Groups", {
   defaultValue: () => ({
     "event-consumer": "nimbus-event-consumer",
-    "result-consumer": "nimbus-result-consumer",
+    "result-consumer": resultConsumerGroup,
     "replay-consumer": "nimbus-replay-consumer",
     "results-writer": "nimbus-results-writer",
     "chats-writer": "nimbus-chats-writer",
