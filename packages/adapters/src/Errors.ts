@@ -158,4 +158,25 @@ export class KafkaPartitionsUnequal extends Schema.TaggedError<KafkaPartitionsUn
   }
 }
 
+/** DynamoDB did not answer, or has too much to do. Passing: the same call may be made again. */
+export class DynamoUnavailable extends Schema.TaggedError<DynamoUnavailable>()("DynamoUnavailable", {
+  code: Schema.tag("DYNAMODB_UNAVAILABLE"),
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return causeOf(this.cause)
+  }
+}
+
+/** DynamoDB turns us away: no credentials or region, or a right that is missing. Correct the settings. */
+export class DynamoRefused extends Schema.TaggedError<DynamoRefused>()("DynamoRefused", {
+  code: Schema.tag("DYNAMODB_REFUSED"),
+  address: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `DynamoDB at ${this.address} turns us away: ${this.reason}`
+  }
+}
+
 const causeOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -23,6 +23,9 @@
  * | kafka: close | what is still waiting fails; a group that was left without a word notices after a session's time |
  * | postgres: connections | the next query waits for one |
  * | postgres: statement | it fails, and its transaction with it; it may be tried again |
+ * | dynamodb: requests, items | the rest waits for one of them |
+ * | dynamodb: item | the record is refused: there is no way to write it |
+ * | dynamodb: unprocessed | the write fails, and may be made again |
  * | postgres: clients, records in a step | the rest comes in the next |
  */
 import { type ChunkLimits, chunkLimits } from "@nimbus/domain"
@@ -154,6 +157,31 @@ export interface PostgresMailboxLimits {
 export const postgresMailboxLimits: PostgresMailboxLimits = {
   step_clients: 1_000,
   remove_records: 1_000,
+}
+
+/** The archive in DynamoDB. */
+export const dynamoLimits = {
+  /** Batch requests of one write under way. */
+  requests: 8,
+  /** Items in one of them; DynamoDB takes no more. */
+  request_items: 25,
+  /** An item; DynamoDB takes no more. */
+  item_bytes: 400 * 1024,
+  /** Where an item is larger than this, requests carry one each. */
+  large_item_bytes: 100 * 1024,
+  /** How often what a batch request left unprocessed is sent again, the first time included. */
+  unprocessed_attempts: 10,
+  /** The wait before that; doubles each time up to the maximum. */
+  backoff_min_ms: 20,
+  backoff_max_ms: 2_000,
+  /** How often the SDK tries a request by itself. */
+  attempts: 3,
+  /** Until a new connection must be there. */
+  connect_timeout_ms: 5_000,
+  /** How long a request may take. */
+  request_timeout_ms: 15_000,
+  /** Between two looks whether a new table can be used. */
+  table_poll_ms: 250,
 }
 
 /** The log on Kafka. */

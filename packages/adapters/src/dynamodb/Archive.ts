@@ -1,0 +1,175 @@
+/**
+ * The archive in DynamoDB.
+ *
+ * | table | key | attributes |
+ * | --- | --- | --- |
+ * | …-results | `key`: incarnation and client; `place`: seq | partition, timestamp, value: JSON |
+ * | …-messages | `key`: incarnation and room; `place`: offset | the same |
+ * | …-positions | `source`: incarnation, kind, partition | next: the offset to read on from |
+ *
+ * 1. Rows first, and the position once all of them are acknowledged: whoever crashes in between writes them again, which
+ *    puts the same item in the same place.
+ * 2. What a batch request leaves unprocessed goes into the next one, with back-off, a bounded number of times; then the
+ *    write fails, and may be made again.
+ * 3. An item that is larger than DynamoDB takes is refused.
+ */
+import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb"
+import {
+  BatchWriteCommand,
+  type BatchWriteCommandInput,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+} from "@aws-sdk/lib-dynamodb"
+import {
+  Archive,
+  type ArchiveBatch,
+  type ArchivePage,
+  type ArchiveQuestion,
+  type ArchiveRecord,
+  type ArchiveShape,
+  type ArchiveSource,
+  ArchiveUnavailable,
+  type Incarnation,
+} from "@nimbus/domain"
+import { Effect, Layer, Schema } from "effect"
+import { dynamoLimits } from "../Limits.ts"
+import { call, DynamoDatabase } from "./Database.ts"
+
+const store = "dynamodb"
+
+const make = Effect.gen(function* () {
+  const database = yield* DynamoDatabase
+  const unavailable = (operation: string) =>
+    Effect.mapError((cause: Error) => new ArchiveUnavailable({ store, operation, cause }))
+  return Archive.of({
+    stores: [store],
+    position: (source) => readPosition(database, source).pipe(unavailable("position")),
+    write: (batch) => write(database, batch).pipe(unavailable("write")),
+    page: (question) => readPage(database, question).pipe(unavailable("page")),
+  } satisfies ArchiveShape)
+})
+
+export const layer: Layer.Layer<Archive, never, DynamoDatabase> = Layer.effect(Archive, make)
+
+type Database = DynamoDatabase["Service"]
+type Requests = NonNullable<NonNullable<BatchWriteCommandInput["RequestItems"]>[string]>
+
+/** A key of ours has no slash in it; an incarnation may. */
+const keyOf = (incarnation: Incarnation, key: string): string => `${incarnation}/${key}`
+const nameOf = ({ incarnation, kind, partition }: ArchiveSource): string => `${incarnation}/${kind}/${partition}`
+
+const decodePosition = Schema.decodeUnknownEffect(Schema.Struct({ next: Schema.Int }))
+
+const readPosition = Effect.fnUntraced(function* ({ client, tables }: Database, source: ArchiveSource) {
+  const Key = { source: nameOf(source) }
+  const get = new GetCommand({ TableName: tables.positions, Key, ConsistentRead: true })
+  const { Item } = yield* call((abortSignal) => client.send(get, { abortSignal }))
+  return Item === undefined ? undefined : (yield* decodePosition(Item)).next
+})
+
+const write = Effect.fnUntraced(function* (database: Database, batch: ArchiveBatch) {
+  const { kind } = batch.source
+  const refused = batch.records.flatMap((record, index) =>
+    sizeOf(batch, record) <= dynamoLimits.item_bytes ? [] : [{ index, reason: tooLarge }],
+  )
+  const isRefused = new Set(refused.map(({ index }) => index))
+  const puts = batch.records.flatMap((record, i) =>
+    isRefused.has(i) ? [] : [{ PutRequest: { Item: itemOf(batch, record) } }],
+  )
+  yield* Effect.forEach(slices(batch, puts), (some) => put(database, database.tables[kind], some, 0), {
+    concurrency: dynamoLimits.requests,
+    discard: true,
+  })
+  yield* writePosition(database, batch)
+  return refused
+})
+
+const tooLarge = `an item of DynamoDB has at most ${dynamoLimits.item_bytes} bytes`
+
+const itemOf = (
+  { source: { incarnation, partition } }: ArchiveBatch,
+  { key, place, timestamp, value }: ArchiveRecord,
+) => ({
+  key: keyOf(incarnation, key),
+  place,
+  partition,
+  timestamp,
+  value,
+})
+
+/** About what DynamoDB counts: names and values, and a little for numbers. */
+const sizeOf = ({ source }: ArchiveBatch, { key, value }: ArchiveRecord): number =>
+  Buffer.byteLength(keyOf(source.incarnation, key)) + Buffer.byteLength(value) + 128
+
+/** As one request may carry. Where items are large, one at a time is within what a request may weigh. */
+const slices = ({ records }: ArchiveBatch, puts: Requests): ReadonlyArray<Requests> => {
+  const most = records.some(({ value }) => value.length > dynamoLimits.large_item_bytes)
+    ? 1
+    : dynamoLimits.request_items
+  return Array.from({ length: Math.ceil(puts.length / most) }, (_, i) => puts.slice(i * most, (i + 1) * most))
+}
+
+/** Until nothing is left unprocessed; `attempt` counts from 0. */
+const put = (database: Database, table: string, puts: Requests, attempt: number): Effect.Effect<void, Error> =>
+  Effect.gen(function* () {
+    const command = new BatchWriteCommand({ RequestItems: { [table]: puts } })
+    const { UnprocessedItems } = yield* call((abortSignal) => database.client.send(command, { abortSignal }))
+    const left = UnprocessedItems?.[table] ?? []
+    if (left.length === 0) return
+    if (attempt + 1 >= dynamoLimits.unprocessed_attempts) {
+      return yield* Effect.fail(new Error(`${left.length} items were left unprocessed ${attempt + 1} times`))
+    }
+    yield* Effect.sleep(Math.min(dynamoLimits.backoff_max_ms, dynamoLimits.backoff_min_ms * 2 ** attempt))
+    yield* put(database, table, left, attempt + 1)
+  })
+
+/** Only rises. */
+const writePosition = Effect.fnUntraced(function* ({ client, tables }: Database, { position, source }: ArchiveBatch) {
+  const command = new PutCommand({
+    TableName: tables.positions,
+    Item: { source: nameOf(source), next: position },
+    ConditionExpression: "attribute_not_exists(#next) OR #next < :next",
+    ExpressionAttributeNames: { "#next": "next" },
+    ExpressionAttributeValues: { ":next": position },
+  })
+  yield* call((abortSignal) => client.send(command, { abortSignal })).pipe(
+    Effect.catchIf(
+      (cause) => cause instanceof ConditionalCheckFailedException,
+      () => Effect.void,
+    ),
+  )
+})
+
+const decodeRows = Schema.decodeUnknownEffect(
+  Schema.Array(Schema.Struct({ place: Schema.Int, timestamp: Schema.Int, value: Schema.String })),
+)
+
+/** Query by query, for DynamoDB gives no more than 1 MB at a time; one row more than is wanted says whether there is more. */
+const readPage = Effect.fnUntraced(function* (
+  { client, tables }: Database,
+  { after, incarnation, key, kind, limit }: ArchiveQuestion,
+): Effect.fn.Return<ArchivePage, Error> {
+  const records: Array<ArchivePage["records"][number]> = []
+  let bytes = 0
+  let from: Record<string, unknown> | undefined = undefined
+  do {
+    const query: QueryCommand = new QueryCommand({
+      TableName: tables[kind],
+      KeyConditionExpression: "#key = :key AND place > :after",
+      ExpressionAttributeNames: { "#key": "key" },
+      ExpressionAttributeValues: { ":key": keyOf(incarnation, key), ":after": after },
+      Limit: limit.results + 1 - records.length,
+      ExclusiveStartKey: from,
+      ConsistentRead: true,
+    })
+    const answer = yield* call((abortSignal) => client.send(query, { abortSignal }))
+    for (const row of yield* decodeRows(answer.Items ?? [])) {
+      bytes += Buffer.byteLength(row.value)
+      if (records.length > 0 && (records.length >= limit.results || bytes > limit.bytes)) return { records, more: true }
+      records.push(row)
+    }
+    from = answer.LastEvaluatedKey
+  } while (from !== undefined)
+  return { records, more: false }
+})
