@@ -158,6 +158,17 @@ export class KafkaPartitionsUnequal extends Schema.TaggedError<KafkaPartitionsUn
   }
 }
 
+/** PGlite, the database of the embedded archive, could not be opened. Passing: it is opened again at the next call. */
+export class PgliteUnavailable extends Schema.TaggedError<PgliteUnavailable>()("PgliteUnavailable", {
+  code: Schema.tag("PGLITE_UNAVAILABLE"),
+  directory: Schema.String,
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return `the archive in ${this.directory} can't be opened: ${causeOf(this.cause)}`
+  }
+}
+
 /** DynamoDB did not answer, or has too much to do. Passing: the same call may be made again. */
 export class DynamoUnavailable extends Schema.TaggedError<DynamoUnavailable>()("DynamoUnavailable", {
   code: Schema.tag("DYNAMODB_UNAVAILABLE"),

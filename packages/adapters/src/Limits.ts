@@ -23,6 +23,7 @@
  * | kafka: close | what is still waiting fails; a group that was left without a word notices after a session's time |
  * | postgres: connections | the next query waits for one |
  * | postgres: statement | it fails, and its transaction with it; it may be tried again |
+ * | pglite: close | it is cut off, and recovers the next time |
  * | dynamodb: requests, items | the rest waits for one of them |
  * | dynamodb: item | the record is refused: there is no way to write it |
  * | dynamodb: unprocessed | the write fails, and may be made again |
@@ -157,6 +158,18 @@ export interface PostgresMailboxLimits {
 export const postgresMailboxLimits: PostgresMailboxLimits = {
   step_clients: 1_000,
   remove_records: 1_000,
+}
+
+/** PGlite, PostgreSQL in this process. */
+export const pgliteLimits = {
+  /** Pages of tables that it keeps in memory. */
+  shared_buffers_bytes: 8 * 1024 * 1024,
+  /** Of its write-ahead log, the same. */
+  wal_buffers_bytes: 1024 * 1024,
+  /** The write-ahead log on disk. Beyond: a checkpoint. */
+  max_wal_bytes: 64 * 1024 * 1024,
+  /** How long closing may take. Beyond: it is cut off, as by a crash. */
+  close_timeout_ms: 5_000,
 }
 
 /** The archive in DynamoDB. */

@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Archive, Cursor, Incarnation } from "@nimbus/domain"
+import { archiveSuite } from "@nimbus/domain/testing"
+import { Effect, Layer } from "effect"
+import * as PgliteArchive from "./Archive.ts"
+
+const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-pglite-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true })),
+)
+
+/** Tests wait for it. */
+const quick = { inBackground: false }
+
+const onTemporary = Layer.unwrap(Effect.map(directory, (directory) => PgliteArchive.layerWith(directory, quick)))
+
+const source = { incarnation: Incarnation.make("log-1"), kind: "results", partition: 0 } as const
+const question = { ...source, key: "c", after: Cursor.make(-1), limit: { results: 1_000, bytes: 1_000_000 } }
+
+describe("PgliteArchive", () => {
+  archiveSuite("on PGlite", onTemporary)
+
+  it.live(
+    "has what was written before when it is opened again",
+    () =>
+      Effect.gen(function* () {
+        const at = PgliteArchive.layerWith(yield* directory, quick)
+        const records = [{ key: "c", place: 1, timestamp: 2, value: "3" }]
+        yield* Effect.flatMap(Archive, (archive) => archive.write({ source, records, position: 2 })).pipe(
+          Effect.provide(Layer.fresh(at)),
+        )
+        const page = yield* Effect.flatMap(Archive, (archive) => archive.page(question)).pipe(
+          Effect.provide(Layer.fresh(at)),
+        )
+        assert.deepStrictEqual(page.records, [{ place: 1, timestamp: 2, value: "3" }])
+      }),
+    60_000,
+  )
+
+  it.live("says what is wrong where it can't be opened, and tries again the next time", () =>
+    Effect.gen(function* () {
+      const archive = yield* Archive
+      for (const _ of [1, 2]) {
+        const error = yield* Effect.flip(archive.position(source))
+        assert.strictEqual(error.code, "ARCHIVE_UNAVAILABLE")
+        assert.propertyVal(error.cause, "code", "PGLITE_UNAVAILABLE")
+      }
+    }).pipe(Effect.provide(PgliteArchive.layerWith("/dev/null/nowhere"))),
+  )
+})
