@@ -28,6 +28,7 @@ export interface PgliteOptions {
 /** Opens or makes the database in a directory, for as long as the scope lives. One at a time for each directory. */
 export const open = Effect.fn("Pglite.open")(function* (
   directory: string,
+  options: PgliteOptions,
 ): Effect.fn.Return<Database, PgliteUnavailable, Scope.Scope> {
   const worker = yield* Effect.acquireRelease(
     Effect.promise(() => start(directory, options)).pipe(unavailable(directory)),
