@@ -9,6 +9,7 @@ import { settings as kafkaConfig } from "./kafka/Settings.ts"
 import { postgresConfig, PostgresDatabase, PostgresMailbox, type PostgresSettings } from "./postgres/index.ts"
 import {
   RedisAckChannel,
+  RedisClientOffsets,
   redisConfig,
   RedisConnection,
   RedisMailbox,
@@ -44,6 +45,7 @@ export const layerWith = (settings: ClusterSettings) =>
     RedisRegistry.layer,
     RedisPodChannel.layerWith(settings.podChannel),
     RedisAckChannel.layer,
+    RedisClientOffsets.layer,
     mailboxOf(settings.mailbox),
   ).pipe(
     Layer.provide(RedisConnection.layerWith(settings.redis)),

@@ -15,6 +15,8 @@
  * | chat: catch-ups | the next socket waits for its turn |
  * | chat: recent | older records are read from the log |
  * | chat: socket cut | the socket is cut off, and comes back with its offset |
+ * | direct: recent | older results are read from the log again, for all who need them at once |
+ * | direct: passes, pages | the next one waits for its turn |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
@@ -51,6 +53,35 @@ export interface GatewayLimits {
   readonly late_steps: number
   readonly session: SessionLimits
   readonly chat: ChatLimits
+  readonly direct: DirectLimits
+}
+
+/** Direct delivery. */
+export interface DirectLimits {
+  /** The newest results of a partition, kept in memory for connections that were behind for a moment. */
+  readonly recent_bytes: number
+  /** Readings of older results under way; one for each partition at most. */
+  readonly passes: number
+  /** How long such a reading waits for a chunk, and for a connection that can take more. */
+  readonly pass_patience_ms: number
+  /** Pages of mailboxes being read. */
+  readonly pages: number
+  /** Between two looks whether the mailboxes have what the log has. */
+  readonly settle_every_ms: number
+  /** How long an offset may wait before it is saved. */
+  readonly save_ms: number
+  /** After a failure. */
+  readonly retry_ms: number
+}
+
+export const directLimits: DirectLimits = {
+  recent_bytes: 4 * 1024 * 1024,
+  passes: 4,
+  pass_patience_ms: 500,
+  pages: 16,
+  settle_every_ms: 50,
+  save_ms: 100,
+  retry_ms: 500,
 }
 
 /** The chat door. A socket that takes nothing may have `socket_buffer_bytes` waiting, and then reads the log later. */
@@ -110,6 +141,7 @@ export const gatewayLimits: GatewayLimits = {
   late_steps: 10_000,
   session: sessionLimits,
   chat: chatLimits,
+  direct: directLimits,
 }
 
 const positive = (name: string) => Config.schema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), name)

@@ -10,6 +10,8 @@ const counters = {
   delivered: counter("nimbus_gateway_results_delivered_total", "Results handed to doors"),
   nacked: counter("nimbus_gateway_nacks_total", "Pushes that no session here could take"),
   superseded: counter("nimbus_gateway_superseded_total", "Sessions closed because a newer one was there"),
+  directReaders: counter("nimbus_gateway_direct_readers_total", "Readers of a partition begun for direct delivery"),
+  directPasses: counter("nimbus_gateway_direct_passes_total", "Readings of older results for direct delivery"),
   barriersAgain: counter("nimbus_gateway_barriers_again_total", "Barriers that did not come back in time"),
   chatMessages: counter("nimbus_gateway_chat_messages_total", "Chat messages that the log has taken"),
   chatSkipped: counter("nimbus_gateway_chat_skipped_total", "Records of the chats topic that can't be decoded"),

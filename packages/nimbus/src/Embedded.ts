@@ -6,6 +6,7 @@
  */
 import {
   AckChannelMemory,
+  ClientOffsetsMemory,
   type EventLog,
   EventLogMemory,
   type Mailbox,
@@ -23,6 +24,7 @@ const soft = Layer.mergeAll(
   RegistryMemory.layerMemory(),
   PodChannelMemory.layerMemory(),
   AckChannelMemory.layerMemory(),
+  ClientOffsetsMemory.layerMemory(),
 )
 
 const memory = Layer.mergeAll(EventLogMemory.layerMemory({ partitions: 4 }), MailboxMemory.layerMemory())

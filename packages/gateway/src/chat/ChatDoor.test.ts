@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventLog, EventLogMemory, partitionOf, Topics } from "@nimbus/domain"
-import { AckChannelMemory, MailboxMemory, PodChannelMemory, RegistryMemory } from "@nimbus/domain"
+import { AckChannelMemory, ClientOffsetsMemory, MailboxMemory, PodChannelMemory, RegistryMemory } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { HttpServer } from "effect/http"
@@ -15,6 +15,7 @@ const domain = (options: EventLogMemory.EventLogMemoryOptions = {}) =>
     RegistryMemory.layerMemory(),
     PodChannelMemory.layerMemory(),
     AckChannelMemory.layerMemory(),
+  ClientOffsetsMemory.layerMemory(),
   ).pipe(Layer.provideMerge(Topics.layerDefault))
 
 /** The gateways and sockets of a test go before its log does. */

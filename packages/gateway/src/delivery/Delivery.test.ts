@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   AckChannelMemory,
+  ClientOffsetsMemory,
   ClientId,
   EventLogMemory,
   MailboxMemory,
@@ -32,6 +33,7 @@ describe("Delivery", () => {
         MailboxMemory.layerMemory(),
         PodChannelMemory.layerMemory(),
         AckChannelMemory.layerMemory(),
+        ClientOffsetsMemory.layerMemory(),
         Layer.succeed(Registry, memory.registry),
         Limits.layerWith(limits),
         Pod.layer,

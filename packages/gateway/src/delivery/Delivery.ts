@@ -16,6 +16,8 @@ import {
   EventLog,
   type LogError,
   Mailbox,
+  type MailboxUnavailable,
+  type OffsetsUnavailable,
   PodChannel,
   type PodId,
   type PodMessage,
@@ -32,10 +34,12 @@ import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"
 import { Connection, type Shared } from "./Connection.ts"
+import { makeDirect } from "./direct/Direct.ts"
 import { makeIntake } from "./Intake.ts"
 import { makeLateJourney } from "./LateJourney.ts"
 import { makeOutbox } from "./Outbox.ts"
 import { keepLease, makePresences } from "./Presences.ts"
+import type { Resident, ResidentShared } from "./Resident.ts"
 import { makeSweep } from "./Sweep.ts"
 
 export class Delivery extends Context.Service<
@@ -46,6 +50,10 @@ export class Delivery extends Context.Service<
     readonly counts: Counts
     /** Opens a session. An older one of the same client here is closed as superseded; elsewhere the sweep finds it. */
     open(hello: Hello): Effect.Effect<Attached, RegistryUnavailable | LogError>
+    /** The same for direct delivery. */
+    openDirect(
+      hello: Hello,
+    ): Effect.Effect<Attached, RegistryUnavailable | LogError | MailboxUnavailable | OffsetsUnavailable>
     /** Connections with a session now. */
     readonly size: () => number
     /** Done once everything taken from doors is in the log. For a drain. */
@@ -69,7 +77,7 @@ const make = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
   const counts = new Counts()
-  const sessions = new Map<ClientId, Connection>()
+  const sessions = new Map<ClientId, Resident>()
 
   yield* claimMailboxes
   const hurry = makeHurry(() => sessions.size, limits)
@@ -81,7 +89,7 @@ const make = Effect.gen(function* () {
     if (connection?.session.epoch === epoch) connection.superseded()
   }, counts)
   let barriersAgain = 0
-  const shared: Shared = {
+  const residents: ResidentShared = {
     intake: yield* makeIntake({
       topic: topics.events,
       intake_bytes: limits.intake_bytes,
@@ -95,10 +103,13 @@ const make = Effect.gen(function* () {
     incarnation: log.incarnation,
     now: () => clock.currentTimeMillisUnsafe(),
     replaying: new Set(),
-    mayRepeatBarrier: () => barriersAgain++ < limits.barriers_again_per_tick,
     remove: (connection) => {
       if (sessions.get(connection.clientId) === connection) sessions.delete(connection.clientId)
     },
+  }
+  const shared: Shared = {
+    ...residents,
+    mayRepeatBarrier: () => barriersAgain++ < limits.barriers_again_per_tick,
     read: (connection, after, limit) => {
       run(
         Effect.match(mailbox.page(connection.clientId, after, limit), {
@@ -112,6 +123,8 @@ const make = Effect.gen(function* () {
     },
   }
 
+  const direct = yield* makeDirect(limits, residents)
+
   /** A bug met in one batch or tick is logged and counted; the sessions of all others must not stand still for it. */
   const survive = (part: string, effect: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.catchDefect(effect, (defect) => {
@@ -121,16 +134,14 @@ const make = Effect.gen(function* () {
 
   /** A batch from the pod channel: every session takes what is its own, then carries out once. */
   const receive = (batch: ReadonlyArray<PodMessage>): void => {
-    const touched = new Set<Connection>()
+    const touched = new Set<Resident>()
     for (const message of batch) {
       const connection = sessions.get(message.clientId)
-      if (connection === undefined) {
-        if (message._tag === "Push") outbox.nack(partitionOf(message.clientId, log.partitions), message.clientId)
-        continue
+      if (connection !== undefined) touched.add(connection)
+      if (message._tag === "Mail") connection?.mail()
+      else if (connection?.push(message) !== true) {
+        outbox.nack(partitionOf(message.clientId, log.partitions), message.clientId)
       }
-      if (message._tag === "Push") connection.session.push(message)
-      else connection.session.mail()
-      touched.add(connection)
     }
     for (const connection of touched) connection.carryOut()
   }
@@ -177,7 +188,7 @@ const make = Effect.gen(function* () {
     return start
   })
 
-  const open = Effect.fnUntraced(function* (hello: Hello) {
+  const arrive = Effect.fnUntraced(function* (hello: Hello) {
     const { clientId, door } = hello
     const after = yield* checkAfter(hello)
     const epoch = yield* registry.connect(clientId, pod, nextEpoch())
@@ -185,11 +196,30 @@ const make = Effect.gen(function* () {
     sessions.get(clientId)?.superseded()
     // What the client acknowledged to its last session must not come again, with or without a memory of its own.
     yield* outbox.trimNow(clientId)
-    const session = new Session({ clientId, epoch, pod, after, limits: limits.session })
-    const connection = new Connection(session, partitionOf(clientId, log.partitions), door, shared)
-    sessions.set(clientId, connection)
-    connection.carryOut()
+    return { clientId, epoch, pod, after, door }
+  })
+
+  /** Of two that came at the same time the newer one stays. */
+  const settle = (connection: Resident): Resident => {
+    const other = sessions.get(connection.clientId)
+    if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
+    else {
+      other?.superseded()
+      sessions.set(connection.clientId, connection)
+      connection.carryOut()
+    }
     return connection
+  }
+
+  const open = Effect.fnUntraced(function* (hello: Hello) {
+    const arrival = yield* arrive(hello)
+    const session = new Session({ ...arrival, limits: limits.session })
+    const partition = partitionOf(arrival.clientId, log.partitions)
+    return settle(new Connection(session, partition, arrival.door, shared))
+  })
+
+  const openDirect = Effect.fnUntraced(function* (hello: Hello) {
+    return settle(yield* direct.open(yield* arrive(hello)))
   })
 
   yield* Effect.addFinalizer(() =>
@@ -197,7 +227,7 @@ const make = Effect.gen(function* () {
       for (const connection of sessions.values()) connection.goAway()
     }),
   )
-  return Delivery.of({ pod, counts, open, size: () => sessions.size, idle: shared.intake.idle })
+  return Delivery.of({ pod, counts, open, openDirect, size: () => sessions.size, idle: shared.intake.idle })
 })
 
 /**

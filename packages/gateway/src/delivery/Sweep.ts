@@ -7,12 +7,12 @@
 import type { ClientId, Mailbox } from "@nimbus/domain"
 import { Effect } from "effect"
 import type { Counts } from "../Metrics.ts"
-import type { Connection } from "./Connection.ts"
 import type { Presences } from "./Presences.ts"
+import type { Resident } from "./Resident.ts"
 
 /** Answers the effect that sweeps the next `count` sessions. */
 export const makeSweep = (
-  sessions: ReadonlyMap<ClientId, Connection>,
+  sessions: ReadonlyMap<ClientId, Resident>,
   presences: Presences,
   mailbox: Mailbox["Service"],
   counts: Counts,
@@ -28,16 +28,21 @@ export const makeSweep = (
     const asked = connections.map(({ clientId, upTo }) => ({ clientId, after: upTo }))
     return Effect.match(mailbox.waiting(asked), {
       onFailure: () => counts.addTo("failed", "look into mailboxes"),
-      onSuccess: (waiting) => connections.forEach((connection, i) => waiting[i] === true && connection.mail()),
+      onSuccess: (waiting) =>
+        connections.forEach((connection, i) => {
+          if (waiting[i] !== true) return
+          connection.mail()
+          connection.carryOut()
+        }),
     })
   }
 }
 
 /** The next `count` sessions; a round ends early, so that none is taken twice at a time. */
-const goRound = (sessions: ReadonlyMap<ClientId, Connection>) => {
+const goRound = (sessions: ReadonlyMap<ClientId, Resident>) => {
   let round = sessions.values()
-  return (count: number): ReadonlyArray<Connection> => {
-    const taken: Array<Connection> = []
+  return (count: number): ReadonlyArray<Resident> => {
+    const taken: Array<Resident> = []
     while (taken.length < count) {
       const next = round.next()
       if (next.done === true) {

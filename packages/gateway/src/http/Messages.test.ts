@@ -1,6 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import {
   AckChannelMemory,
+  ClientOffsetsMemory,
   EventLog,
   EventLogMemory,
   MailboxMemory,
@@ -18,6 +19,7 @@ const services = Layer.mergeAll(
   RegistryMemory.layerMemory(),
   PodChannelMemory.layerMemory(),
   AckChannelMemory.layerMemory(),
+  ClientOffsetsMemory.layerMemory(),
 ).pipe(Layer.provideMerge(Topics.layerDefault))
 
 const gateway = Gateway.layerWith({ host: "127.0.0.1", port: 0 }).pipe(

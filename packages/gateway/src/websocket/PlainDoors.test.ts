@@ -3,6 +3,7 @@ import { request } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import {
   AckChannelMemory,
+  ClientOffsetsMemory,
   EventLog,
   EventLogMemory,
   MailboxMemory,
@@ -23,6 +24,7 @@ const services = Layer.mergeAll(
   RegistryMemory.layerMemory(),
   PodChannelMemory.layerMemory(),
   AckChannelMemory.layerMemory(),
+  ClientOffsetsMemory.layerMemory(),
 ).pipe(Layer.provideMerge(Topics.layerDefault))
 
 const gateway = Gateway.layerWith({
@@ -31,7 +33,7 @@ const gateway = Gateway.layerWith({
   limits: { tick_ms: 20, frame_bytes: 4096 },
 }).pipe(Layer.provideMerge(services))
 
-const paths = ["/approach3/events"]
+const paths = ["/approach3/events", "/approach2/events"]
 
 const url = HttpServer.addressFormattedWith((address) => Effect.succeed(address.replace(/^http/, "ws")))
 const open = (path: string) => Effect.flatMap(url, (base) => connect(`${base}${path}`))

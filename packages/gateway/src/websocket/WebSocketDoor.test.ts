@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   AckChannel,
   AckChannelMemory,
+  ClientOffsetsMemory,
   ClientId,
   EventId,
   encodePlacedBarrier,
@@ -34,6 +35,7 @@ const services = Layer.mergeAll(
   RegistryMemory.layerMemory(),
   PodChannelMemory.layerMemory(),
   AckChannelMemory.layerMemory(),
+  ClientOffsetsMemory.layerMemory(),
 ).pipe(Layer.provideMerge(Topics.layerDefault))
 
 const gateway = (limits: Parameters<typeof Gateway.layerWith>[0]["limits"] = {}) =>

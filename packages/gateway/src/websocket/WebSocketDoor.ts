@@ -5,6 +5,7 @@
  * | --- | --- | --- |
  * | `/v1/stream` | routed | native, subprotocol `nimbus.v1` or none |
  * | `/approach3/events` | routed | plain |
+ * | `/approach2/events` | direct | plain |
  *
  * Going away: they stop taking connections, read nothing more, wait until the log has what they took (bounded), and
  * then the delivery core closes every session with GOING_AWAY. A request without an upgrade is answered 426.
@@ -24,17 +25,19 @@ import { native, plain, type Wording } from "./Wording.ts"
 interface DoorOptions {
   readonly path: `/${string}`
   readonly wording: Wording
+  readonly delivery: "routed" | "direct"
 }
 
 const doors: ReadonlyArray<DoorOptions> = [
-  { path: "/v1/stream", wording: native },
-  { path: "/approach3/events", wording: plain },
+  { path: "/v1/stream", wording: native, delivery: "routed" },
+  { path: "/approach3/events", wording: plain, delivery: "routed" },
+  { path: "/approach2/events", wording: plain, delivery: "direct" },
 ]
 
 /** How long a leaving door waits for the log. What was not accepted by then, clients send again. */
 const drain_ms = 2_000
 
-const door = Effect.fnUntraced(function* ({ path, wording }: DoorOptions) {
+const door = Effect.fnUntraced(function* ({ delivery: kind, path, wording }: DoorOptions) {
   const delivery = yield* Delivery
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
@@ -50,8 +53,10 @@ const door = Effect.fnUntraced(function* ({ path, wording }: DoorOptions) {
     handleProtocols: (offered) => (wording === native && offered.has(Frames.subprotocol) ? Frames.subprotocol : false),
   })
 
+  const openSession = kind === "direct" ? delivery.openDirect : delivery.open
+
   const open = (socket: Socket, query: Query) =>
-    delivery.open({ clientId: query.clientId, after: query.after ?? start, log: query.log, door: socket }).pipe(
+    openSession({ clientId: query.clientId, after: query.after ?? start, log: query.log, door: socket }).pipe(
       Effect.match({
         onSuccess: (attached) => socket.attach(attached),
         onFailure: (error) => {

@@ -1,0 +1,176 @@
+/**
+ * One connection at this gateway, whatever its delivery: the door it came in by, and what every session needs of the
+ * gateway. `Connection` is the one of routed delivery, `DirectConnection` the one of direct delivery.
+ */
+import {
+  type ClientId,
+  closeCodes,
+  type CloseReason,
+  type Cursor,
+  type DirectSession,
+  type EventId,
+  type EventLog,
+  Journey,
+  type Push,
+  type Seq,
+  type Session,
+  start,
+} from "@nimbus/domain"
+import type { Attached, Door } from "../Door.ts"
+import type { Counts } from "../Metrics.ts"
+import type { Intake, Sender } from "./Intake.ts"
+import type { LateJourney } from "./LateJourney.ts"
+import type { Outbox } from "./Outbox.ts"
+import type { Presences } from "./Presences.ts"
+
+/** What all connections of a gateway share. */
+export interface ResidentShared {
+  readonly intake: Intake
+  readonly outbox: Outbox
+  readonly presences: Presences
+  readonly journey: LateJourney
+  readonly counts: Counts
+  readonly incarnation: EventLog["Service"]["incarnation"]
+  readonly now: () => number
+  /** Those that are not LIVE are told of time. */
+  readonly replaying: Set<Resident>
+  /** Removes the connection, if it is still its client's. */
+  readonly remove: (connection: Resident) => void
+}
+
+export abstract class Resident implements Attached, Sender {
+  abstract readonly session: Session | DirectSession
+  readonly partition: number
+  protected readonly door: Door
+  private readonly residents: ResidentShared
+  protected isClosed = false
+  /** The mailbox was trimmed up to here. */
+  private trimmed: Cursor = start
+
+  constructor(partition: number, door: Door, shared: ResidentShared) {
+    this.partition = partition
+    this.door = door
+    this.residents = shared
+    shared.replaying.add(this)
+  }
+
+  /** Carries out what the session has decided, in order. */
+  abstract carryOut(): void
+  /** A push of the router; `false`: this session takes none. `carryOut` follows. */
+  abstract push(push: Push): boolean
+  /** There may be something in the mailbox. `carryOut` follows. */
+  abstract mail(): void
+
+  get clientId(): ClientId {
+    return this.session.clientId
+  }
+
+  get upTo(): Cursor {
+    return this.session.upTo
+  }
+
+  get acknowledged(): Cursor {
+    return this.session.acknowledged
+  }
+
+  get presence() {
+    const { clientId, epoch, pod, status } = this.session
+    return { clientId, epoch, pod, status }
+  }
+
+  event(id: EventId, value: Uint8Array, follow: boolean): void {
+    if (this.isClosed) return
+    const headers = follow ? Journey.follow(this.step("accepted")) : undefined
+    this.residents.intake.put({ key: this.clientId, value, headers }, { sender: this, id })
+  }
+
+  ack(seq: Seq | Cursor): boolean {
+    if (this.isClosed || !this.session.ack(seq)) return false
+    this.carryOut()
+    return true
+  }
+
+  tick(): void {
+    this.session.tick()
+    this.carryOut()
+  }
+
+  drained(): void {
+    this.session.drain()
+    this.carryOut()
+  }
+
+  accepted(ids: ReadonlyArray<EventId>): void {
+    if (!this.isClosed) this.door.tell({ _tag: "Accepted", ids })
+  }
+
+  pause(): void {
+    if (!this.isClosed) this.door.pause()
+  }
+
+  resume(): void {
+    if (!this.isClosed) this.door.resume()
+  }
+
+  /** The socket is gone: the registry learns it, and the mailbox what the client had. */
+  closed(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.trim()
+    this.residents.presences.write({ ...this.presence, status: "OFFLINE" })
+    this.leave()
+  }
+
+  /** A newer session of this client is somewhere: it is the registry's now. */
+  superseded(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.residents.counts.add("superseded", 1)
+    this.trim()
+    this.leave()
+    this.door.close(closeCodes.superseded)
+  }
+
+  /** This gateway is leaving. */
+  goAway(): void {
+    this.end(closeCodes.goingAway)
+  }
+
+  unavailable(): void {
+    this.end(closeCodes.unavailable)
+  }
+
+  /** Trims the mailbox by what the client acknowledged since the last time. */
+  trim(): void {
+    const { acknowledged } = this.session
+    if (acknowledged <= this.trimmed) return
+    this.trimmed = acknowledged
+    this.residents.outbox.trim(this.clientId, acknowledged)
+  }
+
+  /** It has turned LIVE, or is so no more. */
+  protected statusChanged(): void {
+    const { replaying, presences } = this.residents
+    if (this.session.status === "LIVE") replaying.delete(this)
+    else replaying.add(this)
+    presences.write(this.presence)
+    this.door.tell({ _tag: "Status", status: this.session.status })
+  }
+
+  protected leave(): void {
+    this.residents.replaying.delete(this)
+    this.residents.journey.closed(this.clientId)
+    this.residents.remove(this)
+  }
+
+  /** Closes the socket as if the client had: it is to come back. */
+  private end(reason: CloseReason): void {
+    if (this.isClosed) return
+    this.closed()
+    this.door.close(reason)
+  }
+
+  private step(step: Journey.StepName): Journey.JourneyStep {
+    return { time: this.residents.now(), service: "gateway", instance: this.session.pod, step }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Direct delivery at this gateway: opens its sessions. See docs/approaches.md for what it costs and when to use it.
+ */
+import {
+  type ClientId,
+  ClientOffsets,
+  type Cursor,
+  DirectSession,
+  type Epoch,
+  EventLog,
+  type LogError,
+  Mailbox,
+  type MailboxUnavailable,
+  type OffsetsUnavailable,
+  partitionOf,
+  type PodId,
+  Topics,
+} from "@nimbus/domain"
+import { Effect, FiberSet, type Scope, Semaphore } from "effect"
+import type { Door } from "../../Door.ts"
+import type { GatewayLimits } from "../../Limits.ts"
+import type { ResidentShared } from "../Resident.ts"
+import { DirectConnection, type DirectShared } from "./DirectConnection.ts"
+import { makeFeeds } from "./Feeds.ts"
+import { makeOffsetSaver } from "./OffsetSaver.ts"
+
+export interface Arrival {
+  readonly clientId: ClientId
+  readonly epoch: Epoch
+  readonly pod: PodId
+  readonly after: Cursor
+  readonly door: Door
+}
+
+export interface Direct {
+  /** Once earlier sessions of the client are closed; `carryOut` follows. */
+  open(arrival: Arrival): Effect.Effect<DirectConnection, LogError | MailboxUnavailable | OffsetsUnavailable>
+}
+
+export const makeDirect = Effect.fnUntraced(function* (
+  limits: GatewayLimits,
+  residents: ResidentShared,
+): Effect.fn.Return<Direct, never, ClientOffsets | EventLog | Mailbox | Topics | Scope.Scope> {
+  const log = yield* EventLog
+  const mailbox = yield* Mailbox
+  const offsets = yield* ClientOffsets
+  const topics = yield* Topics
+  const saver = yield* makeOffsetSaver(limits.direct.save_ms, residents.counts)
+  const feeds = yield* makeFeeds(limits.direct, residents.counts)
+  const pages = yield* Semaphore.make(limits.direct.pages)
+  const run = yield* FiberSet.makeRuntime<never>()
+
+  /** A page, if the store is as far as it was when it was settled. */
+  const read: DirectShared["read"] = (connection, after, limit) => {
+    const page = mailbox.page(connection.clientId, after, limit)
+    const checked = Effect.gen(function* () {
+      const found = yield* page
+      const { dlq } = connection
+      if (dlq === undefined) return found
+      return ((yield* mailbox.offset(connection.partition)) ?? 0) >= dlq ? found : undefined
+    })
+    run(
+      Effect.match(pages.withPermits(1)(checked), {
+        onSuccess: (found) => (found === undefined ? connection.session.pageFailed() : connection.session.page(found)),
+        onFailure: () => {
+          residents.counts.addTo("failed", "read mailbox")
+          connection.session.pageFailed()
+        },
+      }).pipe(Effect.andThen(Effect.sync(() => connection.carryOut()))),
+    )
+  }
+  const shared: DirectShared = { ...residents, feeds, read, save: saver.save }
+
+  const open = Effect.fnUntraced(function* ({ after, clientId, door, epoch, pod }: Arrival) {
+    const partition = partitionOf(clientId, log.partitions)
+    // What an earlier session is still pushed would not come here: it goes to the mailbox.
+    residents.outbox.nack(partition, clientId)
+    yield* saver.saveNow(clientId)
+    const { acked } = yield* mailbox.stats(clientId)
+    const saved = yield* offsets.load({ clientId, epoch, log: log.incarnation })
+    // An offset beyond the end is of no log that we know: without it the client would wait for ever.
+    const isOurs = saved !== undefined && saved.offset <= (yield* log.end(topics.results, partition))
+    const stored = isOurs ? saved : undefined
+    const session = new DirectSession({ clientId, epoch, pod, after, acked, stored, limits: limits.session })
+    return new DirectConnection(session, partition, door, shared)
+  })
+  return { open }
+})

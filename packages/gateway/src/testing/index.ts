@@ -1,0 +1,2 @@
+/** Clients of the doors, for tests of any package. */
+export * as PlainClient from "./PlainClient.ts"

@@ -1,0 +1,248 @@
+/** The doors of NimbusWS on all of Nimbus: clients that know nothing of seqs and acks, cut off and back again. */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  ClientId,
+  ClientOffsets,
+  Epoch,
+  EventLogMemory,
+  Handlers,
+  Incarnation,
+  Mailbox,
+  MailboxMemory,
+  Publisher,
+  start,
+} from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { PlainClient } from "@nimbus/gateway/testing"
+import { Effect, Layer, Schema, type Scope } from "effect"
+import type { HttpServer } from "effect/http"
+import * as Embedded from "./Embedded.ts"
+
+const approaches = ["approach2", "approach3"] as const
+type Path = `${(typeof approaches)[number]}/events`
+
+const nimbus = Publisher.layer.pipe(
+  Layer.provideMerge(Embedded.layerMemory()),
+  Layer.provide(Handlers.layer(Handlers.samples)),
+)
+
+/** A results topic that keeps next to nothing. */
+const forgetful = Publisher.layer.pipe(
+  Layer.provideMerge(
+    Embedded.layerAt(
+      { host: "127.0.0.1", port: 0 },
+      Layer.merge(
+        EventLogMemory.layerMemory({
+          partitions: 1,
+          retentionByTopic: { "nimbus-results-v1": { retention_bytes: 2_000 } },
+          limits: { retention_every_ms: 5 },
+        }),
+        MailboxMemory.layerMemory(),
+      ),
+    ),
+  ),
+  Layer.provide(Handlers.layer(Handlers.samples)),
+)
+
+type Services = Layer.Success<typeof nimbus> | HttpServer.HttpServer
+
+const scenario = (name: string, test: Effect.Effect<void, unknown, Services | Scope.Scope>) =>
+  it.live(name, () => test.pipe(Effect.scoped, Effect.provide(nimbus, { local: true })))
+
+const id = ClientId.make("c1")
+
+const connect = (path: Path, clientId: ClientId = id) =>
+  Effect.flatMap(Embedded.url, (url) => PlainClient.connect(`${url}/${path}?clientId=${clientId}`))
+
+/** The numbers from `first` to `last`, as messages of another service. */
+const publish = Effect.fnUntraced(function* (first: number, last: number, padding = 0, clientId: ClientId = id) {
+  const { sendAll } = yield* Publisher
+  for (let from = first; from <= last; from += 500) {
+    const count = Math.min(500, last - from + 1)
+    const note = (_: unknown, i: number) => ({ clientId, name: "note", data: [from + i, "x".repeat(padding)] })
+    yield* sendAll(Array.from({ length: count }, note))
+  }
+})
+
+const Note = Schema.Tuple([Schema.Int, Schema.String])
+const numbers = (client: PlainClient.PlainClient): ReadonlyArray<number> =>
+  client.results().map(({ data }) => Schema.decodeUnknownSync(Note)(data)[0])
+const oneTo = (last: number, first = 1) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
+
+const has = (client: PlainClient.PlainClient, count: number, within_ms = 10_000) =>
+  eventually(
+    `${count} results`,
+    Effect.sync(() => client.results().length >= count),
+    within_ms,
+  )
+
+const isLive = (client: PlainClient.PlainClient) =>
+  eventually(
+    "LIVE",
+    Effect.sync(() => client.status() === "LIVE"),
+    10_000,
+  )
+
+/** The pongs for everything that the client has are back. */
+const isAcknowledged = (client: PlainClient.PlainClient, clientId: ClientId = id) =>
+  eventually(
+    "everything is acknowledged",
+    Effect.map(
+      Effect.flatMap(Mailbox, (mailbox) => mailbox.stats(clientId)),
+      ({ acked }) => acked >= (client.results().at(-1)?.seq ?? start),
+    ),
+  )
+
+/** As if Redis had lost it. */
+const loseOffset = Effect.gen(function* () {
+  const { save } = yield* ClientOffsets
+  const nobody = { epoch: Epoch.make(1), log: Incarnation.make("no log"), offset: 0, seq: start }
+  yield* save([{ clientId: id, ...nobody }])
+})
+
+/** A connection that takes `count` results, acknowledges them, and is cut off: the numbers. */
+const session = (path: Path, count: number) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const client = yield* connect(path)
+      yield* has(client, count)
+      yield* isAcknowledged(client)
+      client.cut()
+      return numbers(client)
+    }),
+  )
+
+for (const approach of approaches) {
+  const path: Path = `${approach}/events`
+  describe(approach, () => {
+    scenario(
+      "echoes plain events to their sender, in order",
+      Effect.gen(function* () {
+        const client = yield* connect(path)
+        for (const number of oneTo(200)) client.event([number, ""])
+        yield* has(client, 200)
+        assert.deepStrictEqual(numbers(client), oneTo(200))
+        assert.strictEqual(client.accepted(), 200)
+        const [first] = client.results()
+        assert.deepStrictEqual(Object.keys(first ?? {}), ["type", "seq", "id", "name", "data"])
+      }),
+    )
+
+    scenario(
+      "is cut off, results pile up, it returns, gets what it missed, and is LIVE",
+      Effect.gen(function* () {
+        yield* publish(1, 100)
+        const first = yield* session(path, 100)
+        yield* publish(101, 1_000)
+        const client = yield* connect(path)
+        yield* has(client, 900)
+        yield* isLive(client)
+        yield* publish(1_001, 1_100)
+        yield* has(client, 1_000)
+        assert.deepStrictEqual([...first, ...numbers(client)], oneTo(1_100))
+        yield* isAcknowledged(client)
+        yield* eventually(
+          "the mailbox is empty",
+          Effect.map(
+            Effect.flatMap(Mailbox, (mailbox) => mailbox.stats(id)),
+            ({ results }) => results === 0,
+          ),
+        )
+      }),
+    )
+
+    scenario(
+      "gets error results as results",
+      Effect.gen(function* () {
+        const client = yield* connect(path)
+        client.send({ type: "event", name: "no such handler", data: 1 })
+        yield* has(client, 1)
+        assert.strictEqual(client.results()[0]?.error?.code, "UNKNOWN_EVENT")
+      }),
+    )
+
+    scenario(
+      "a client that does not read is left behind and holds up nobody, then gets the rest in order",
+      Effect.gen(function* () {
+        const [slow, quick] = [yield* connect(path), yield* connect(path, ClientId.make("c2"))]
+        yield* isLive(slow)
+        slow.ws.pause()
+        yield* publish(1, 20_000, 1_000)
+        quick.event([1, ""])
+        yield* has(quick, 1)
+        slow.ws.resume()
+        yield* has(slow, 20_000, 30_000)
+        yield* isLive(slow)
+        assert.deepStrictEqual(numbers(slow), oneTo(20_000))
+      }),
+    )
+
+    for (const other of approaches) {
+      scenario(
+        `is superseded by a newer connection at ${other}`,
+        Effect.gen(function* () {
+          const older = yield* connect(path)
+          yield* older.first("welcome")
+          const newer = yield* connect(`${other}/events`)
+          assert.deepStrictEqual(yield* older.closed, { code: 4500, reason: "SUPERSEDED" })
+          yield* publish(1, 10)
+          yield* has(newer, 10)
+          assert.deepStrictEqual(numbers(newer), oneTo(10))
+        }),
+      )
+    }
+  })
+}
+
+describe("approach2", () => {
+  const path = "approach2/events"
+
+  scenario(
+    "starts from the mailbox where its offset is lost, with no gap and no repeat",
+    Effect.gen(function* () {
+      yield* publish(1, 50)
+      const first = yield* session(path, 50)
+      yield* publish(51, 600)
+      yield* loseOffset
+      const client = yield* connect(path)
+      yield* publish(601, 1_000)
+      yield* has(client, 950)
+      yield* isLive(client)
+      assert.deepStrictEqual([...first, ...numbers(client)], oneTo(1_000))
+    }),
+  )
+
+  it.live("gets from the mailbox what the results topic retains no more", () =>
+    Effect.gen(function* () {
+      yield* publish(1, 50)
+      const first = yield* session(path, 50)
+      for (const from of oneTo(20)) yield* publish(from * 50 + 1, from * 50 + 50, 100)
+      const client = yield* connect(path)
+      yield* has(client, 1_000)
+      yield* isLive(client)
+      yield* publish(1_051, 1_100)
+      yield* has(client, 1_050)
+      assert.deepStrictEqual([...first, ...numbers(client)], oneTo(1_100))
+    }).pipe(Effect.scoped, Effect.provide(forgetful, { local: true })),
+  )
+})
+
+describe("one client at several doors, one after the other", () => {
+  for (const order of [
+    ["approach2", "approach3", "approach2"],
+    ["approach3", "approach2", "approach3"],
+    ["approach2", "approach2", "approach3", "approach3", "approach2"],
+  ] as const) {
+    scenario(
+      `gets each result once: ${order.join(", ")}`,
+      Effect.gen(function* () {
+        const got: Array<number> = []
+        for (const [i, approach] of order.entries()) {
+          yield* publish(i * 200 + 1, i * 200 + 200)
+          got.push(...(yield* session(`${approach}/events`, 200)))
+        }
+        assert.deepStrictEqual(got, oneTo(order.length * 200))
+      }),
+    )
+  }
+})
