@@ -14,11 +14,12 @@ import { Delivery } from "./delivery/Delivery.ts"
 import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
 import * as Messages from "./http/Messages.ts"
+import * as Queries from "./http/Queries.ts"
 import { Limits } from "./Limits.ts"
 import { Pod } from "./Pod.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
-const routes = HttpRouter.serve(Layer.mergeAll(Health.layer, Messages.layer, WebSocketDoor.routes), {
+const routes = HttpRouter.serve(Layer.mergeAll(Health.layer, Messages.layer, Queries.layer, WebSocketDoor.routes), {
   disableLogger: true,
   disableListenLog: true,
 }).pipe(Layer.provide(Publisher.layer))

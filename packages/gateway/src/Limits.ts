@@ -84,6 +84,16 @@ export const directLimits: DirectLimits = {
   retry_ms: 500,
 }
 
+/** Pages of the archive over HTTP. */
+export const queryLimits = {
+  /** The most records that may be asked for. Beyond: `BAD_REQUEST`. */
+  page_records: 1_000,
+  /** Where the question says nothing. */
+  page_default_records: 100,
+  /** Of records in a page. Beyond: the page is shorter; one record is always given. */
+  page_bytes: 1024 * 1024,
+}
+
 /** The chat door. A socket that takes nothing may have `socket_buffer_bytes` waiting, and then reads the log later. */
 export interface ChatLimits {
   /** The JSON of one message. */

@@ -1,0 +1,175 @@
+import { assert, layer } from "@effect/vitest"
+import {
+  AckChannelMemory,
+  Archive,
+  ArchiveMemory,
+  ArchiveUnavailable,
+  ClientOffsetsMemory,
+  EventLogMemory,
+  Incarnation,
+  MailboxMemory,
+  PodChannelMemory,
+  RegistryMemory,
+  Topics,
+} from "@nimbus/domain"
+import { Effect, Layer } from "effect"
+import { FetchHttpClient, HttpClient, HttpServer } from "effect/http"
+import { Gateway } from "../index.ts"
+
+const incarnation = Incarnation.make("log-2")
+
+const services = Layer.mergeAll(
+  EventLogMemory.layerMemory({ partitions: 1, incarnation }),
+  MailboxMemory.layerMemory(),
+  RegistryMemory.layerMemory(),
+  PodChannelMemory.layerMemory(),
+  AckChannelMemory.layerMemory(),
+  ClientOffsetsMemory.layerMemory(),
+).pipe(Layer.provideMerge(Topics.layerDefault))
+
+const gateway = Gateway.layerWith({ host: "127.0.0.1", port: 0 }).pipe(
+  Layer.provideMerge(services),
+  Layer.provideMerge(FetchHttpClient.layer),
+)
+
+const get = (path: string) =>
+  HttpServer.addressFormattedWith((address) =>
+    Effect.flatMap(HttpClient.get(`${address}${path}`), (response) =>
+      Effect.map(response.json, (json) => ({ status: response.status, json })),
+    ),
+  )
+
+const result = (seq: number) => ({ seq, id: `e${seq}`, name: "sq", data: { result: seq * seq } })
+const rows = (key: string, values: ReadonlyArray<readonly [place: number, value: unknown]>) =>
+  values.map(([place, value]) => ({ key, place, timestamp: 1_790_000_000_000, value: JSON.stringify(value) }))
+
+const archive = Layer.effect(
+  Archive,
+  Effect.gen(function* () {
+    const archive = ArchiveMemory.makeMemory()
+    const results = { incarnation, kind: "results", partition: 0 } as const
+    const messages = { ...results, kind: "messages" } as const
+    const before = { ...results, incarnation: Incarnation.make("log-1") }
+    const seqs = Array.from({ length: 250 }, (_, i) => i * 2)
+    yield* archive.write({
+      source: results,
+      records: rows(
+        "c1",
+        seqs.map((seq) => [seq, result(seq)]),
+      ),
+      position: 0,
+    })
+    yield* archive.write({ source: before, records: rows("c1", [[7, result(7)]]), position: 0 })
+    const said = [
+      [3, { id: "m1", sender: "s1", data: "hello" }],
+      [5, { temperature: 21.5 }],
+    ] as const
+    yield* archive.write({ source: messages, records: rows("r1", said), position: 0 })
+    return archive
+  }),
+)
+
+layer(gateway.pipe(Layer.provide(archive)), { excludeTestServices: true })("queries of the archive", (it) => {
+  it.effect(
+    "GET /v1/clients/:clientId/results gives a client's results page by page, and `next` leads through them",
+    () =>
+      Effect.gen(function* () {
+        const seqs: Array<number> = []
+        let next: number | null = -1
+        const lengths: Array<number> = []
+        while (next !== null) {
+          const { json, status } = yield* get(`/v1/clients/c1/results?after=${next}&limit=120`)
+          assert.strictEqual(status, 200)
+          const page: { incarnation: string; results: ReadonlyArray<ReturnType<typeof result>>; next: number | null } =
+            Object(json)
+          assert.strictEqual(page.incarnation, incarnation)
+          for (const one of page.results) {
+            assert.deepStrictEqual(one, result(one.seq))
+            seqs.push(one.seq)
+          }
+          lengths.push(page.results.length)
+          next = page.next
+        }
+        assert.deepStrictEqual(lengths, [120, 120, 10])
+        assert.deepStrictEqual(
+          seqs,
+          Array.from({ length: 250 }, (_, i) => i * 2),
+        )
+      }),
+  )
+
+  it.effect("gives 100 where no limit is named, and nothing of a client it does not know", () =>
+    Effect.gen(function* () {
+      const { json } = yield* get("/v1/clients/c1/results")
+      assert.strictEqual(Object(json).results.length, 100)
+      assert.strictEqual(Object(json).next, 198)
+      const nobody = yield* get("/v1/clients/nobody/results")
+      assert.deepStrictEqual(nobody, { status: 200, json: { incarnation, results: [], next: null } })
+    }),
+  )
+
+  it.effect("gives what an earlier life of the topics left, if it is named", () =>
+    Effect.gen(function* () {
+      const { json } = yield* get("/v1/clients/c1/results?incarnation=log-1")
+      assert.deepStrictEqual(json, { incarnation: "log-1", results: [result(7)], next: null })
+    }),
+  )
+
+  it.effect(
+    "GET /v1/rooms/:room/messages gives a room's messages with their offsets, those of other services too",
+    () =>
+      Effect.gen(function* () {
+        const { json } = yield* get("/v1/rooms/r1/messages?limit=1")
+        const timestamp = 1_790_000_000_000
+        const hello = { offset: 3, timestamp, room: "r1", id: "m1", sender: "s1", data: "hello" }
+        assert.deepStrictEqual(json, { incarnation, messages: [hello], next: 3 })
+        const more = yield* get("/v1/rooms/r1/messages?after=3")
+        const foreign = { offset: 5, timestamp, room: "r1", data: { temperature: 21.5 } }
+        assert.deepStrictEqual(more.json, { incarnation, messages: [foreign], next: null })
+      }),
+  )
+
+  for (const path of [
+    "/v1/clients/a%20b/results",
+    "/v1/clients/c1/results?after=x",
+    "/v1/clients/c1/results?after=-2",
+    "/v1/clients/c1/results?limit=0",
+    "/v1/clients/c1/results?limit=1001",
+    "/v1/clients/c1/results?limit=1.5",
+    "/v1/clients/c1/results?incarnation=",
+    "/v1/rooms/a%2Fb/messages",
+    "/v1/rooms/r1/messages?after=1e400",
+  ]) {
+    it.effect(`refuses ${path} with 400 and BAD_REQUEST`, () =>
+      Effect.gen(function* () {
+        const { json, status } = yield* get(path)
+        assert.strictEqual(status, 400)
+        assert.strictEqual(Object(json).code, "BAD_REQUEST")
+        assert.isNotEmpty(Object(json).message)
+      }),
+    )
+  }
+})
+
+const away = Layer.succeed(Archive, {
+  ...ArchiveMemory.makeMemory(),
+  page: () => Effect.fail(new ArchiveUnavailable({ store: "test", operation: "page", cause: "told to fail" })),
+})
+
+layer(gateway.pipe(Layer.provide(away)), { excludeTestServices: true })("an archive that is away", (it) => {
+  it.effect("is told with 503, and the server goes on", () =>
+    Effect.gen(function* () {
+      const { json, status } = yield* get("/v1/clients/c1/results")
+      assert.deepStrictEqual([status, Object(json).code], [503, "ARCHIVE_UNAVAILABLE"])
+    }),
+  )
+})
+
+layer(gateway, { excludeTestServices: true })("no archive", (it) => {
+  it.effect.each(["/v1/clients/c1/results", "/v1/rooms/r1/messages"])("is told with 404 on %s", (path) =>
+    Effect.gen(function* () {
+      const { json, status } = yield* get(path)
+      assert.deepStrictEqual([status, Object(json).code], [404, "NO_ARCHIVE"])
+    }),
+  )
+})

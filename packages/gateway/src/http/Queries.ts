@@ -1,0 +1,112 @@
+/**
+ * What the archive has, page by page:
+ *
+ * ```
+ * GET /v1/clients/:clientId/results?after=&limit=&incarnation=  {"incarnation":…,"results":[{"seq":…},…],"next":12}
+ * GET /v1/rooms/:room/messages?after=&limit=&incarnation=       {"incarnation":…,"messages":[{"offset":…},…],"next":null}
+ * ```
+ *
+ * `next` is the `after` of the page that follows, null where nothing follows yet. Without an archive both answer 404.
+ * They are open to whoever reaches the port, as everything here is: see docs/configuration.md, `NIMBUS_HOST`.
+ */
+import {
+  Archive,
+  type ArchiveKind,
+  type ArchivePage,
+  type ArchiveShape,
+  ClientId,
+  Cursor,
+  decodeChat,
+  EventLog,
+  Incarnation,
+  RoomId,
+  start,
+} from "@nimbus/domain"
+import { Effect, Layer, Option, Result, Schema } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Delivery } from "../delivery/Delivery.ts"
+import { queryLimits } from "../Limits.ts"
+
+const Problem = Schema.Struct({ code: Schema.String, message: Schema.String })
+const respondProblem = HttpServerResponse.schemaJson(Problem)
+
+/** What is wrong is told to whoever asks, with the code of its row in docs/errors.md. */
+const refuse = Effect.fnUntraced(function* (status: number, code: string, message: string) {
+  const { counts } = yield* Delivery
+  counts.addTo("refused", code)
+  return yield* respondProblem({ code, message }, { status })
+})
+
+const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: queryLimits.page_records }))
+
+const Search = Schema.Struct({
+  after: Schema.optionalKey(Schema.NumberFromString.pipe(Schema.decodeTo(Cursor))),
+  limit: Schema.optionalKey(Schema.NumberFromString.pipe(Schema.decodeTo(Limit))),
+  incarnation: Schema.optionalKey(Incarnation),
+})
+
+/** `items`: JSON already, of which a page is put together without reading it again. */
+const respondPage = (incarnation: Incarnation, name: string, items: ReadonlyArray<string>, page: ArchivePage) => {
+  const next = page.more ? page.records.at(-1)?.place : undefined
+  return HttpServerResponse.text(
+    `{"incarnation":${JSON.stringify(incarnation)},"${name}":[${items.join(",")}],"next":${next ?? null}}`,
+    { contentType: "application/json" },
+  )
+}
+
+const ask = Effect.fnUntraced(function* (archive: ArchiveShape, kind: ArchiveKind, key: string) {
+  const { page_bytes, page_default_records } = queryLimits
+  const search = yield* HttpServerRequest.schemaSearchParams(Search)
+  const incarnation = search.incarnation ?? (yield* EventLog).incarnation
+  const limit = { results: search.limit ?? page_default_records, bytes: page_bytes }
+  return { incarnation, page: yield* archive.page({ incarnation, kind, key, after: search.after ?? start, limit }) }
+})
+
+const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
+  const { clientId } = yield* HttpRouter.schemaPathParams(Schema.Struct({ clientId: ClientId }))
+  const { incarnation, page } = yield* ask(archive, "results", clientId)
+  return respondPage(
+    incarnation,
+    "results",
+    page.records.map(({ value }) => value),
+    page,
+  )
+})
+
+const encoder = new TextEncoder()
+
+const messages = Effect.fnUntraced(function* (archive: ArchiveShape) {
+  const { room } = yield* HttpRouter.schemaPathParams(Schema.Struct({ room: RoomId }))
+  const { incarnation, page } = yield* ask(archive, "messages", room)
+  const items = page.records.flatMap(({ place, timestamp, value }) => {
+    const message = decodeChat({ key: room, value: encoder.encode(value) })
+    return Result.isFailure(message) ? [] : [JSON.stringify({ offset: place, timestamp, ...message.success })]
+  })
+  return respondPage(incarnation, "messages", items, page)
+})
+
+type Query = typeof results | typeof messages
+
+/** Asked of the archive of this process, if there is one. */
+const route = (path: `/${string}`, archive: Option.Option<ArchiveShape>, query: Query) =>
+  HttpRouter.add(
+    "GET",
+    path,
+    Option.isNone(archive)
+      ? refuse(404, "NO_ARCHIVE", "there is no archive here: see NIMBUS_STORAGE")
+      : query(archive.value).pipe(
+          Effect.catchTags({
+            SchemaError: ({ message }) => refuse(400, "BAD_REQUEST", message),
+            ArchiveUnavailable: ({ code }) => refuse(503, code, "the archive is away; ask again"),
+          }),
+        ),
+  )
+
+export const layer = Layer.unwrap(
+  Effect.map(Effect.serviceOption(Archive), (archive) =>
+    Layer.mergeAll(
+      route("/v1/clients/:clientId/results", archive, results),
+      route("/v1/rooms/:room/messages", archive, messages),
+    ),
+  ),
+)
