@@ -13,6 +13,7 @@
  * | start: attempts | none: a service that is not there yet is waited for, and each attempt tells so |
  * | redis: reply, connect | the connection is given up and made again; what waited for it fails |
  * | redis: presences, clients in a step | the rest comes in a step of its own, after others had their turn |
+ * | redis: broadcasts in the stream | the oldest go |
  * | redis: memory | writes fail until acks, which always may, have made room (`noeviction`) |
  * | kafka: publish queue | publishing fails with `LogUnavailable`, and may be tried again |
  * | kafka: batch, produce, fetch, requests | the rest goes with the next request |
@@ -119,6 +120,16 @@ export const redisNoteLimits = {
   note_every_ms: 5_000,
   /** Pods whose channel a process keeps in mind. Beyond: all are forgotten, and asked for again. */
   known_pods: 10_000,
+}
+
+/** Broadcasts of the chat through a stream in Redis. */
+export const redisBroadcastLimits = {
+  /** Kept in the stream, about: a gateway that Redis lost for longer than these misses the older ones. */
+  stream_entries: 10_000,
+  /** How long a read waits within Redis for the next. */
+  block_ms: 2_000,
+  /** Between two marks in the stream, which keep readers from beginning at "now" again. */
+  mark_every_ms: 5_000,
 }
 
 /** The mailboxes in Redis. */

@@ -48,7 +48,7 @@ export const layerWith = (settings: ClusterSettings) =>
     RedisClientOffsets.layer,
     mailboxOf(settings.mailbox),
   ).pipe(
-    Layer.provide(RedisConnection.layerWith(settings.redis)),
+    Layer.provideMerge(RedisConnection.layerWith(settings.redis)),
     Layer.provideMerge(Layer.succeed(Topics, settings.topics)),
   )
 

@@ -34,18 +34,24 @@ const onFront = <E, R>(front: Layer.Layer<HttpFront.Front, E, R>) =>
 
 /** All that the environment says of a gateway: see docs/configuration.md. */
 export const config = Config.map(
-  Config.all({ address: HttpFront.httpConfig, limits: Limits.config }),
-  ({ address, limits }) => ({ ...address, limits }),
+  Config.all({ address: HttpFront.httpConfig, limits: Limits.config, corsOrigins: Cors.config }),
+  ({ address, ...rest }) => ({ ...address, ...rest }),
 )
 
 /** From the environment. */
-export const layer = Layer.unwrap(Effect.map(config, (options) => layerWith(options))).pipe(Layer.provide(Cors.layer))
+export const layer = Layer.unwrap(Effect.map(config, (options) => layerWith(options)))
 
 /** At this address, and otherwise from the environment. */
 export const layerAt = (address: HttpFront.HttpOptions) =>
-  onFront(HttpFront.layerWith(address)).pipe(Layer.provide([Limits.layer, Cors.layer]))
+  Layer.unwrap(Effect.map(config, (options) => layerWith({ ...options, ...address })))
 
 /** Without the environment. */
 export const layerWith = (
-  options: HttpFront.HttpOptions & { readonly limits?: Parameters<typeof Limits.layerWith>[0] },
-) => onFront(HttpFront.layerWith(options)).pipe(Layer.provide(Limits.layerWith(options.limits ?? {})))
+  options: HttpFront.HttpOptions & {
+    readonly limits?: Parameters<typeof Limits.layerWith>[0]
+    readonly corsOrigins?: ReadonlyArray<string> | undefined
+  },
+) =>
+  onFront(HttpFront.layerWith(options)).pipe(
+    Layer.provide([Limits.layerWith(options.limits ?? {}), Cors.layerWith(options.corsOrigins)]),
+  )

@@ -30,6 +30,8 @@ const labelled = {
 
 const sessions = Metric.gauge("nimbus_gateway_sessions", { description: "Connections with a session" })
 
+export const chatSockets = Metric.gauge("nimbus_gateway_chat_sockets", { description: "Sockets in rooms" })
+
 type Counter = keyof typeof counters
 type Labelled = keyof typeof labelled
 

@@ -1,5 +1,7 @@
 /** The doors of Nimbus, and the one delivery core behind them. */
 export * as Gateway from "./Gateway.ts"
+export { ChatAdapter } from "./chat/ChatAdapter.ts"
+export { ChatHistory } from "./chat/ChatHistory.ts"
 export { Delivery } from "./delivery/Delivery.ts"
 export type { Attached, Door, Hello, Notice } from "./Door.ts"
 export { gatewayLimits, type GatewayLimits, Limits } from "./Limits.ts"

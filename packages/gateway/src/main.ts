@@ -4,7 +4,8 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Cluster from "@nimbus/adapters/cluster"
 import { Environment, Failure, Shutdown } from "@nimbus/adapters/process"
 import { Config, Effect, Layer } from "effect"
-import { Gateway } from "./index.ts"
+import { RedisChatAdapter } from "@nimbus/adapters/redis"
+import { ChatAdapter, Gateway } from "./index.ts"
 
 /** All settings are read here, before anything is connected to: one that is wrong stops the start at once. */
 const settings = Config.all({ cluster: Cluster.config, gateway: Gateway.config, shutdown: Shutdown.config })
@@ -12,6 +13,7 @@ const settings = Config.all({ cluster: Cluster.config, gateway: Gateway.config, 
 Layer.unwrap(
   Effect.map(settings, ({ cluster, gateway, shutdown }) =>
     Gateway.layerWith(gateway).pipe(
+      Layer.provide(Layer.effect(ChatAdapter, RedisChatAdapter.make(cluster.redis))),
       Layer.provide(Cluster.layerWith(cluster)),
       Layer.provide(Shutdown.layerWith(shutdown)),
     ),

@@ -14,12 +14,13 @@
 import { Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
 import { type ChatMessage, ChatMessageId, encodeChat, EventLog, partitionOf, type RoomId, Topics } from "@nimbus/domain"
-import { Clock, Effect, FiberSet, Layer, Result, Schedule, Stream } from "effect"
+import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule, Stream } from "effect"
 import { Server } from "socket.io"
 import { Delivery } from "../delivery/Delivery.ts"
 import { makeIntake } from "../delivery/Intake.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
+import { chatSockets } from "../Metrics.ts"
 import { makeCatchUp } from "./CatchUp.ts"
 import { ChatAdapter } from "./ChatAdapter.ts"
 import { corsOf, Origins } from "./Cors.ts"
@@ -206,8 +207,9 @@ const make = Effect.gen(function* () {
     const hello = helloOf(socket.handshake)
     if (hello !== undefined) welcome(socket, hello)
   })
-  yield* Effect.sync(() => {
+  yield* Effect.suspend(() => {
     for (const lane of lanes) lane.tellOffsets()
+    return Metric.update(chatSockets, members.size)
   }).pipe(Effect.repeat(Schedule.spaced(limits.chat.offset_every_ms)), Effect.forkScoped)
 
   yield* Effect.addFinalizer(() =>

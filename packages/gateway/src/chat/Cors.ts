@@ -3,7 +3,7 @@
  * here. Clients that are no browsers name no origin, and come in.
  */
 import type { IncomingMessage } from "node:http"
-import { Config, Context, Effect, Layer } from "effect"
+import { Config, Context, Layer } from "effect"
 import type { ServerOptions } from "socket.io"
 
 /** `undefined`: nobody has said, so pages of this origin by polling, as browsers have it, and all by WebSocket. */
@@ -12,12 +12,11 @@ export const Origins = Context.Reference<ReadonlyArray<string> | undefined>("@ni
 })
 
 /** As `NIMBUS_CORS_ORIGINS` says. */
-export const layer = Layer.effect(
-  Origins,
-  Effect.map(Config.option(Config.NonEmptyString("NIMBUS_CORS_ORIGINS")), (text) =>
-    text._tag === "None" ? undefined : text.value.split(",").map((origin) => origin.trim()),
-  ),
+export const config = Config.option(Config.NonEmptyString("NIMBUS_CORS_ORIGINS")).pipe(
+  Config.map((text) => (text._tag === "None" ? undefined : text.value.split(",").map((origin) => origin.trim()))),
 )
+
+export const layerWith = (origins: ReadonlyArray<string> | undefined) => Layer.succeed(Origins, origins)
 
 export const corsOf = (
   origins: ReadonlyArray<string> | undefined,

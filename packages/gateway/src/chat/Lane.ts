@@ -98,7 +98,7 @@ export class Lane {
     room.members.add(member)
     this.#rooms.set(member.room, room)
     void member.socket.join(liveRoom(member.room))
-    member.tellOffset(this.position - 1, -1)
+    member.tellLive(this.position - 1)
   }
 
   /** The socket is live no more, and has everything below `position`. */

@@ -116,6 +116,13 @@ export class Member implements Sender<ChatMessageId> {
     this.socket.emit("refused", refusal)
   }
 
+  /** Tells that it is live, having everything up to this offset; -1: there is nothing. */
+  tellLive(offset: number): void {
+    if (offset < 0) return void this.socket.emit("live", { room: this.room })
+    this.#told = Math.max(this.#told, offset)
+    this.socket.emit("live", { room: this.room }, positionAt(this.mark, offset))
+  }
+
   /** Tells how far it is, if it can't know from messages. `given`: the last that all of the room were given. */
   tellOffset(offset: number, given: number): void {
     if (offset < 0 || offset <= Math.max(this.#told, given)) return

@@ -32,7 +32,9 @@ export type Answer = { readonly id?: string; readonly offset?: string } | { read
 export interface ToClient {
   message: (message: RoomMessage, offset: string) => void
   broadcast: (broadcast: { readonly sender: string; readonly data: Json }) => void
-  /** The socket has everything of its room up to here: it is live, or its own messages have moved it. */
+  /** The socket has everything of its room up to here, and gets the rest as it comes. No offset: there is nothing yet. */
+  live: (room: { readonly room: string }, offset?: string) => void
+  /** The same, where its own messages or those of other rooms have moved it. */
   offset: (offset: string) => void
   /** Messages between these offsets, both included, are gone for good. */
   lost: (range: { readonly from: number; readonly upTo: number }) => void

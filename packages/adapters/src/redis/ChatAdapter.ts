@@ -1,0 +1,116 @@
+/**
+ * Socket.IO's Redis Streams adapter: how broadcasts reach every gateway. Connections of its own, for it does with them
+ * what the others may not: its reader waits within Redis, and for Redis.
+ *
+ * What is done about the adapter (0.3.1), which has no say in these:
+ *
+ * 1. It begins to read at "now", again and again until the first entry came, and what comes in between two such reads is
+ *    lost. A mark that nobody takes for a broadcast goes into the stream now and then: from then on it reads by id.
+ * 2. It tries again at once and for ever where a read fails. So the reader's commands don't fail: they wait until Redis
+ *    is back, and are given up only when the adapter is closed.
+ * 3. It leaves its reader open for a block's time. The scope closes it at once.
+ *
+ * While Redis is away a broadcast reaches the sockets of its own gateway alone.
+ */
+import { createAdapter } from "@socket.io/redis-streams-adapter"
+import { Effect, Redacted, Schedule, type Scope } from "effect"
+import { Cluster, Redis, type RedisOptions } from "ioredis"
+import type { RedisUnavailable } from "../Errors.ts"
+import { type RedisLimits, redisBroadcastLimits, redisLimits } from "../Limits.ts"
+import { RedisConnection } from "./Connection.ts"
+import * as Reply from "./Reply.ts"
+import type { RedisSettings } from "./Settings.ts"
+
+/** For Socket.IO's `adapter`: made with the server, and closed by it, before the scope closes. */
+export type ChatAdapterFactory = ReturnType<typeof createAdapter>
+
+export const make = Effect.fn("RedisChatAdapter.make")(function* (
+  settings: RedisSettings,
+  limits: RedisLimits = redisLimits,
+): Effect.fn.Return<ChatAdapterFactory, RedisUnavailable, RedisConnection | Scope.Scope> {
+  const redis = yield* RedisConnection
+  const info = yield* redis.command("info", ["cluster"], Reply.text)
+  const isCluster = settings.nodes.length > 1 || (info?.includes("cluster_enabled:1") ?? false)
+  const clients = new Set<Redis | Cluster>()
+  const open = (manner: Manner): Redis | Cluster => {
+    const client = newClient(isCluster, settings, limits, manner)
+    // What an error comes to shows in the state of the connection; without a listener ioredis prints it.
+    client.on("error", () => {})
+    clients.add(client)
+    return client
+  }
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const client of clients) client.disconnect()
+    }),
+  )
+  const writer = open({
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    socketTimeout: limits.reply_timeout_ms,
+  })
+  const reader: Manner = {
+    enableOfflineQueue: true,
+    maxRetriesPerRequest: null,
+    autoResendUnfulfilledCommands: true,
+    socketTimeout: redisBroadcastLimits.block_ms + limits.reply_timeout_ms,
+  }
+  // Invariant 2: the adapter reads and listens on duplicates.
+  Object.assign(writer, { duplicate: () => open(reader) })
+
+  const streamName = `${redis.prefix}:broadcasts`
+  const { block_ms, mark_every_ms, stream_entries } = redisBroadcastLimits
+  yield* redis
+    .command("xadd", [streamName, "MAXLEN", "~", `${stream_entries}`, "*", "mark", ""], () => {})
+    .pipe(
+      // The connection itself tells that it is away.
+      Effect.ignore,
+      Effect.repeat(Schedule.spaced(mark_every_ms)),
+      Effect.forkScoped,
+    )
+  let adapter: ChatAdapterFactory | undefined
+  // Socket.IO calls it with `new`.
+  return function (namespace: unknown) {
+    adapter ??= createAdapter(writer, {
+      streamName,
+      channelPrefix: `${redis.prefix}:broadcasts`,
+      useShardedPubSub: isCluster,
+      maxLen: stream_entries,
+      blockTimeInMs: block_ms,
+      onlyPlaintext: true,
+    })
+    return adapter(namespace)
+  }
+})
+
+/** What the two kinds of connection differ in. */
+type Manner = Pick<RedisOptions, "maxRetriesPerRequest"> & {
+  readonly enableOfflineQueue: boolean
+  readonly autoResendUnfulfilledCommands: boolean
+  readonly socketTimeout: number
+}
+
+const newClient = (
+  isCluster: boolean,
+  { db, nodes, password, tls, username }: RedisSettings,
+  limits: RedisLimits,
+  { enableOfflineQueue, ...manner }: Manner,
+): Redis | Cluster => {
+  const retry = (attempts: number) => Math.min(limits.reconnect_max_ms, limits.reconnect_min_ms * 2 ** attempts)
+  const options = {
+    ...manner,
+    connectTimeout: limits.connect_timeout_ms,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password: Redacted.value(password) }),
+    ...(tls && { tls: {} }),
+  }
+  if (!isCluster) return new Redis({ ...options, ...nodes[0], enableOfflineQueue, db, retryStrategy: retry })
+  return new Cluster([...nodes], {
+    redisOptions: options,
+    enableOfflineQueue,
+    shardedSubscribers: true,
+    clusterRetryStrategy: retry,
+    ...(tls && { dnsLookup: (address, callback) => callback(null, address) }),
+  })
+}
