@@ -113,6 +113,22 @@ export const startCluster = async (mailbox: Cluster["mailbox"], env: NodeJS.Proc
   }
 }
 
+/** A WebSocket server with a Kafka consumer for each client. It is killed at the end: a thousand groups leave slowly. */
+export const startPerClient = async (port: number, env: NodeJS.ProcessEnv): Promise<Running> => {
+  const child = await start([file("perClient.ts")], port, { ...env, PORT: `${port}` })
+  const url = (clientId: string) => `ws://127.0.0.1:${port}/?clientId=${clientId}`
+  const base = `http://127.0.0.1:${port}`
+  const started = running(child, { name: "a consumer for each client", url, protocol: "echo" }, base, () => {})
+  return {
+    ...started,
+    stop: () =>
+      new Promise((resolve) => {
+        child.once("exit", () => resolve())
+        child.kill("SIGKILL")
+      }),
+  }
+}
+
 /** A raw `ws` server that echoes every frame. */
 export const startEcho = async (port: number): Promise<Running> => {
   const child = await start([file("echo.ts")], port, { PORT: `${port}` })

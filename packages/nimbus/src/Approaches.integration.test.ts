@@ -1,0 +1,154 @@
+/**
+ * The doors of NimbusWS on Kafka and Redis, with two gateways and the pipeline: a client that goes from one to the other
+ * gets each result once, in order, and a newer connection elsewhere ends the older one.
+ */
+import { assert, describe, layer } from "@effect/vitest"
+import { KafkaEventLog } from "@nimbus/adapters/kafka"
+import {
+  RedisAckChannel,
+  RedisClientOffsets,
+  RedisConnection,
+  RedisMailbox,
+  RedisPodChannel,
+  RedisRegistry,
+} from "@nimbus/adapters/redis"
+import { ClientId, Handlers, Mailbox, Publisher, start, Topics } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { Gateway } from "@nimbus/gateway"
+import { PlainClient } from "@nimbus/gateway/testing"
+import { Pipeline } from "@nimbus/pipeline"
+import { Context, Effect, Layer } from "effect"
+import { inject } from "vitest"
+import * as Embedded from "./Embedded.ts"
+
+const { kafka, redis } = inject("services")
+const run = Math.random().toString(36).slice(2, 8)
+const topics = Layer.succeed(Topics, {
+  events: `${run}-events`,
+  results: `${run}-results`,
+  dlq: `${run}-dlq`,
+  quarantine: `${run}-quarantine`,
+  journey: `${run}-journey`,
+  chats: `${run}-chats`,
+})
+
+const [host = "", port = ""] = (redis?.address ?? "").split(":")
+const connection = RedisConnection.layerWith({
+  nodes: [{ host, port: Number(port) }],
+  tls: false,
+  db: 0,
+  prefix: run,
+})
+
+const services = () =>
+  Layer.mergeAll(
+    KafkaEventLog.layerWith({ brokers: [kafka?.brokers ?? ""], partitions: 2 }),
+    RedisRegistry.layer,
+    RedisPodChannel.layerWith({}),
+    RedisAckChannel.layer,
+    RedisClientOffsets.layer,
+    RedisMailbox.layer,
+  ).pipe(Layer.provideMerge(Layer.fresh(connection)), Layer.provideMerge(topics))
+
+const gateway = () =>
+  Layer.fresh(Gateway.layerWith({ host: "127.0.0.1", port: 0, limits: { sweep_ms: 2_000 } })).pipe(
+    Layer.provide(Layer.fresh(services())),
+  )
+
+/** Where each gateway is. */
+class Urls extends Context.Service<Urls, readonly [string, string]>()("test/Urls") {
+  static readonly layer = Layer.effect(
+    Urls,
+    Effect.gen(function* () {
+      const [a, b] = yield* Effect.all([Layer.build(gateway()), Layer.build(gateway())])
+      return [yield* Effect.provideContext(Embedded.url, a), yield* Effect.provideContext(Embedded.url, b)] as const
+    }),
+  )
+}
+
+const nimbus = Layer.mergeAll(Pipeline.layer(), Publisher.layer, Urls.layer).pipe(
+  Layer.provideMerge(Layer.fresh(services())),
+  Layer.provide(Handlers.layer(Handlers.samples)),
+)
+
+const publish = Effect.fnUntraced(function* (clientId: ClientId, first: number, last: number) {
+  const count = last - first + 1
+  const { sendAll } = yield* Publisher
+  yield* sendAll(Array.from({ length: count }, (_, i) => ({ clientId, name: "note", data: first + i })))
+})
+
+const connect = (approach: string, gateway: 0 | 1, clientId: ClientId) =>
+  Effect.flatMap(Urls, (urls) => PlainClient.connect(`${urls[gateway]}/${approach}/events?clientId=${clientId}`))
+
+const has = (client: PlainClient.PlainClient, count: number) =>
+  eventually(
+    `${count} results`,
+    Effect.sync(() => client.results().length >= count),
+    20_000,
+  )
+
+/** A connection that takes `count` results, acknowledges them, and is cut off. */
+const session = (approach: string, gateway: 0 | 1, clientId: ClientId, count: number) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const client = yield* connect(approach, gateway, clientId)
+      yield* has(client, count)
+      yield* eventually(
+        "everything is acknowledged",
+        Effect.map(
+          Effect.flatMap(Mailbox, ({ stats }) => stats(clientId)),
+          ({ acked }) => acked >= (client.results().at(-1)?.seq ?? start),
+        ),
+        10_000,
+      )
+      client.cut()
+      return client.results().map(({ data }) => data)
+    }),
+  )
+
+const oneTo = (last: number) => Array.from({ length: last }, (_, i) => i + 1)
+
+describe.skipIf(kafka === undefined || redis === undefined)("the doors of NimbusWS on Kafka and Redis", () => {
+  layer(nimbus, { excludeTestServices: true, timeout: 60_000 })("with two gateways", (it) => {
+    for (const order of [
+      ["approach2", "approach2", "approach2"],
+      ["approach2", "approach3", "approach2"],
+      ["approach3", "approach2", "approach3"],
+    ] as const) {
+      it.effect(
+        `a client gets each result once, from one gateway to the other: ${order.join(", ")}`,
+        () =>
+          Effect.gen(function* () {
+            const clientId = ClientId.make(`c-${order.join("-")}`)
+            const got: Array<unknown> = []
+            for (const [i, approach] of order.entries()) {
+              yield* publish(clientId, i * 300 + 1, i * 300 + 300)
+              got.push(...(yield* session(approach, i % 2 === 0 ? 0 : 1, clientId, 300)))
+            }
+            assert.deepStrictEqual(got, oneTo(900))
+          }),
+        60_000,
+      )
+    }
+
+    it.effect(
+      "a newer connection at another gateway ends the older one",
+      () =>
+        Effect.gen(function* () {
+          const clientId = ClientId.make("moves")
+          const older = yield* connect("approach2", 0, clientId)
+          yield* older.first("welcome")
+          const newer = yield* connect("approach2", 1, clientId)
+          yield* newer.first("welcome")
+          yield* publish(clientId, 1, 10)
+          assert.strictEqual((yield* older.closed).code, 4500)
+          yield* has(newer, 10)
+          assert.deepStrictEqual(
+            newer.results().map(({ data }) => data),
+            oneTo(10),
+          )
+        }).pipe(Effect.scoped),
+      30_000,
+    )
+  })
+})
