@@ -17,6 +17,7 @@ import {
   RedisPodChannel,
   RedisRegistry,
 } from "./redis/index.ts"
+import * as Storage from "./storage.ts"
 
 /** Which store keeps the mailboxes, and where it is if that is not Redis. */
 type MailboxSettings = { readonly store: "redis" } | { readonly store: "postgres"; readonly postgres: PostgresSettings }
@@ -35,6 +36,7 @@ export const config = Config.all({
   redis: redisConfig,
   podChannel: RedisPodChannel.config,
   mailbox,
+  storage: Storage.config,
 })
 
 export type ClusterSettings = Config.Success<typeof config>
@@ -47,6 +49,7 @@ export const layerWith = (settings: ClusterSettings) =>
     RedisAckChannel.layer,
     RedisClientOffsets.layer,
     mailboxOf(settings.mailbox),
+    Storage.layerWith(settings.storage),
   ).pipe(
     Layer.provideMerge(RedisConnection.layerWith(settings.redis)),
     Layer.provideMerge(Layer.succeed(Topics, settings.topics)),

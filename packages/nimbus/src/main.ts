@@ -3,9 +3,10 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Environment, Failure, Shutdown } from "@nimbus/adapters/process"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
+import * as Storage from "@nimbus/adapters/storage"
 import { command as client } from "@nimbus/client/node"
 import { Handlers } from "@nimbus/domain"
-import { type Config, Effect, Layer } from "effect"
+import { Config, Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as DemoCommand from "./demo/DemoCommand.ts"
 import * as Embedded from "./Embedded.ts"
@@ -13,8 +14,17 @@ import * as Settings from "./Settings.ts"
 import { start } from "./Start.ts"
 
 const storesIn = (directory: Config.Config<string>) =>
-  Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer).pipe(
+  Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer, archiveIn(directory)).pipe(
+    // Below the archive too: it lies in the directory that this locks.
     Layer.provide(Layer.unwrap(Effect.map(directory, (directory) => LmdbStore.layerWith({ directory })))),
+  )
+
+const archiveIn = (directory: Config.Config<string>) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      yield* LmdbStore
+      return Storage.layerWith(yield* Storage.embeddedConfig(Config.map(directory, (data) => `${data}/archive`)))
+    }),
   )
 
 const handlers = Handlers.layer(Handlers.samples)

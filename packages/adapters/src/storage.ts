@@ -1,0 +1,80 @@
+/**
+ * Where results and chat messages are kept for good, as `NIMBUS_STORAGE` says: in PostgreSQL, in DynamoDB, in both at
+ * once, or nowhere. Where it is nowhere there is no `Archive`, and who can do without one looks whether there is.
+ */
+import { Archive, archiveInAll, type ArchiveShape } from "@nimbus/domain"
+import { Config, Context, Effect, Layer, Schema, type Scope } from "effect"
+import { DynamoArchive, dynamoConfig, DynamoDatabase, type DynamoSettings } from "./dynamodb/index.ts"
+import type { DynamoRefused, DynamoUnavailable, PostgresRefused, PostgresUnavailable } from "./Errors.ts"
+import { PgliteArchive } from "./pglite/index.ts"
+import { PostgresArchive, postgresConfig, PostgresDatabase, type PostgresSettings } from "./postgres/index.ts"
+
+/** Each store that is in use, with where it is. */
+export interface StorageSettings {
+  readonly postgres?: PostgresSettings
+  readonly dynamodb?: DynamoSettings
+  /** Its directory. */
+  readonly pglite?: string
+}
+
+type StoreName = keyof StorageSettings
+
+const namesOf = (text: string): ReadonlyArray<string> => (text === "none" ? [] : text.split(","))
+
+const namesIn = (known: ReadonlyArray<StoreName>) =>
+  Schema.String.check(
+    Schema.makeFilter<string>(
+      (text) =>
+        namesOf(text).every((name) => known.some((one) => one === name)) ||
+        `must be none, or some of ${known.join(",")}`,
+    ),
+  )
+
+const settingsOf = (
+  names: ReadonlyArray<string>,
+  pglite: Config.Config<string> | undefined,
+): Config.Config<StorageSettings> => {
+  const where = <A>(name: StoreName, config: Config.Config<A> | undefined) =>
+    config !== undefined && names.includes(name)
+      ? Config.map(config, (value) => ({ [name]: value }))
+      : Config.succeed({})
+  return Config.map(
+    Config.all([where("postgres", postgresConfig), where("dynamodb", dynamoConfig), where("pglite", pglite)]),
+    (parts): StorageSettings => Object.assign({}, ...parts),
+  )
+}
+
+const configOf = (known: ReadonlyArray<StoreName>, usual: string, pglite?: Config.Config<string>) =>
+  Config.schema(namesIn(known), "NIMBUS_STORAGE").pipe(
+    Config.withDefault(usual),
+    Config.flatMap((text) => settingsOf(namesOf(text), pglite)),
+  )
+
+/** Of a cluster. */
+export const config: Config.Config<StorageSettings> = configOf(["postgres", "dynamodb"], "none")
+
+/** Of the embedded server, which has a store of its own in this directory. */
+export const embeddedConfig = (directory: Config.Config<string>): Config.Config<StorageSettings> =>
+  configOf(["postgres", "dynamodb", "pglite"], "pglite", directory)
+
+type StorageFailure = PostgresRefused | PostgresUnavailable | DynamoRefused | DynamoUnavailable
+
+/** Provides `Archive` where there is a store; its type does not tell, for there may be none. */
+export const layerWith = (settings: StorageSettings) => Layer.effectContext(make(settings))
+
+const make = Effect.fnUntraced(function* ({ dynamodb, pglite, postgres }: StorageSettings) {
+  const layers: ReadonlyArray<Layer.Layer<Archive, StorageFailure>> = [
+    ...(postgres === undefined
+      ? []
+      : [PostgresArchive.layer.pipe(Layer.provide(PostgresDatabase.layerWith(postgres)))]),
+    ...(dynamodb === undefined ? [] : [DynamoArchive.layer.pipe(Layer.provide(DynamoDatabase.layerWith(dynamodb)))]),
+    ...(pglite === undefined ? [] : [PgliteArchive.layerWith(pglite)]),
+  ]
+  const [first, ...others] = yield* Effect.forEach(layers, built)
+  return first === undefined
+    ? Context.empty()
+    : Context.make(Archive, others.length === 0 ? first : archiveInAll([first, ...others]))
+})
+
+const built = <E>(layer: Layer.Layer<Archive, E>): Effect.Effect<ArchiveShape, E, Scope.Scope> =>
+  Effect.map(Layer.build(layer), (services) => Context.get(services, Archive))
