@@ -26,8 +26,11 @@ const roles = Object.keys(settings)
 
 /** A value that each setting must not have. */
 const wrong: Readonly<Record<string, string>> = {
+  NIMBUS_DYNAMODB_ENDPOINT: "here",
+  NIMBUS_DYNAMODB_PREFIX: "a b",
   NIMBUS_EVENTS_PER_SECOND: "many",
   NIMBUS_FRAME_BYTES: "-1",
+  NIMBUS_GRPC_JOURNEY: "perhaps",
   NIMBUS_HTTP_PORT: "70000",
   NIMBUS_IDLE_TIMEOUT: "1 milli",
   NIMBUS_KAFKA_BROKERS: "here",
@@ -45,6 +48,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_KAFKA_TLS: "maybe",
   NIMBUS_MAILBOX: "disk",
   NIMBUS_PARTITIONS: "1025",
+  NIMBUS_PORT: "70000",
   NIMBUS_PIPELINE_HTTP_PORT: "x",
   NIMBUS_POSTGRES_SCHEMA: "Name With Blanks",
   NIMBUS_POSTGRES_URL: "mysql://here",
@@ -54,10 +58,12 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_REDIS_TLS: "maybe",
   NIMBUS_ROLES: "postman",
   NIMBUS_SHUTDOWN_TIMEOUT_SEC: "0",
+  NIMBUS_STORAGE: "disk",
   NIMBUS_WINDOW_RESULTS: "0",
 }
 /** Any text is right, as far as can be told before it is used; none counts as not set. */
 const anyText = [
+  "NIMBUS_DYNAMODB_REGION",
   "NIMBUS_HOST",
   "NIMBUS_KAFKA_CLIENT_ID",
   "NIMBUS_KAFKA_SASL_PASSWORD",
@@ -68,8 +74,9 @@ const anyText = [
 ]
 
 const read = (role: string, env: Readonly<Record<string, string>>, asked = new Set<string>()) => {
-  // Otherwise PostgreSQL's are not read.
-  const provider = ConfigProvider.fromEnv({ env: { NIMBUS_MAILBOX: "postgres", ...env } })
+  // Otherwise PostgreSQL's and DynamoDB's are not read.
+  const stores = { NIMBUS_MAILBOX: "postgres", NIMBUS_STORAGE: "postgres,dynamodb" }
+  const provider = ConfigProvider.fromEnv({ env: { ...stores, ...env } })
   const recording = ConfigProvider.make((path) => {
     asked.add(path.join("_"))
     return provider.load(path)

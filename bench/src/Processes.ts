@@ -70,7 +70,8 @@ export const startNimbus = async (
   execArgv: ReadonlyArray<string> = [],
 ): Promise<Running> => {
   const data = mkdtempSync(join(tmpdir(), "nimbus-bench-"))
-  const settings = { NIMBUS_DATA: data, NIMBUS_HTTP_PORT: `${port}`, NIMBUS_EVENTS_PER_SECOND: "1000000", ...env }
+  const ports = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" }
+  const settings = { NIMBUS_DATA: data, ...ports, NIMBUS_EVENTS_PER_SECOND: "1000000", ...env }
   const child = await start(
     ["--max-semi-space-size=8", ...execArgv, file("../../packages/nimbus/src/main.ts"), "start"],
     port,
@@ -95,7 +96,7 @@ export const startCluster = async (mailbox: Cluster["mailbox"], env: NodeJS.Proc
   const pipeline = (port: number, roles: string) =>
     start(pipelineMain, port, { ...settings, NIMBUS_PIPELINE_HTTP_PORT: `${port}`, NIMBUS_ROLES: roles })
   // One after the other: the first creates the topics.
-  const gateway = await start(gatewayMain, httpPort, { ...settings, NIMBUS_HTTP_PORT: `${httpPort}` })
+  const gateway = await start(gatewayMain, httpPort, { ...settings, NIMBUS_HTTP_PORT: `${httpPort}`, NIMBUS_PORT: "0" })
   const events = await pipeline(eventsPort, "event-consumer")
   const results = await pipeline(resultsPort, "result-consumer,replay-consumer,status-manager")
   const url = (clientId: string) => `ws://127.0.0.1:${httpPort}/v1/stream?clientId=${clientId}&ack=client`

@@ -59,7 +59,7 @@ export class ClusterNode {
       cwd: directory,
       detached: true,
       stdio: ["ignore", log, log],
-      env: { ...withoutSettings(process.env), ...environment, [portSetting[role]]: String(port) },
+      env: { ...withoutSettings(process.env), ...environment, NIMBUS_PORT: "0", [portSetting[role]]: String(port) },
     })
     closeSync(log)
     child.once("exit", onChange)

@@ -68,6 +68,7 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
       env: {
         ...Object.fromEntries(inherited),
         ...services.environment,
+        NIMBUS_PORT: "0",
         [role === "gateway" ? "NIMBUS_HTTP_PORT" : "NIMBUS_PIPELINE_HTTP_PORT"]: String(port),
         ...settings,
       },

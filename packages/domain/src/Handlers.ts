@@ -125,14 +125,14 @@ export class Handlers extends Context.Service<
     Layer.effect(Handlers, makeHandlers<HandlerServices<H[number]>>(handlers, limits))
 
   /**
-   * The handlers that Nimbus ships: `sq` answers the square of an integer as far as that is a safe integer, `event`
+   * The handlers that Nimbus ships: `sq` answers an integer and its square as far as that is a safe integer, `event`
    * whatever it got.
    */
   static readonly samples: readonly [sq: Handler<never>, event: Handler<never>] = [
     Handlers.make("sq", {
       input: Schema.Struct({ number: Schema.Int.check(Schema.isBetween({ minimum: -maxRoot, maximum: maxRoot })) }),
-      output: Schema.Struct({ result: Schema.Int }),
-      handler: ({ number }) => Effect.succeed({ result: number * number }),
+      output: Schema.Struct({ number: Schema.Int, result: Schema.Int }),
+      handler: ({ number }) => Effect.succeed({ number, result: number * number }),
     }),
     Handlers.make("event", { input: Schema.Json, output: Schema.Json, handler: Effect.succeed }),
   ]

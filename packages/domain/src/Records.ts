@@ -7,7 +7,7 @@
  * events topic        {"type":"event","id":"e1","name":"sq","data":{"number":7}}       Event
  *                     {"type":"message","id":"m1","name":"news","data":…}              Event, from a Publisher
  *                     {"type":"barrier","epoch":1790000000000,"pod":"p1"}              Barrier
- * results, dlq topics {"seq":12,"id":"e1","name":"sq","data":{"result":49}}            Result
+ * results, dlq topics {"seq":12,"id":"e1","name":"sq","data":{"number":7,"result":49}} Result
  * and mailboxes       {"seq":12,"id":"e1","name":"sq","error":{"code":…,"message":…}}  Result of a failure
  *                     {"seq":12,"barrier":{"epoch":1790000000000,"pod":"p1"}}          Barrier, on its way
  * ```

@@ -11,6 +11,8 @@ import { HttpRouter } from "effect/http"
 import * as ChatDoor from "./chat/ChatDoor.ts"
 import * as Cors from "./chat/Cors.ts"
 import { Delivery } from "./delivery/Delivery.ts"
+import * as GrpcDoor from "./grpc/GrpcDoor.ts"
+import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
 import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
 import * as Messages from "./http/Messages.ts"
@@ -24,34 +26,43 @@ const routes = HttpRouter.serve(Layer.mergeAll(Health.layer, Messages.layer, Que
   disableListenLog: true,
 }).pipe(Layer.provide(Publisher.layer))
 
-/** The doors and the core on a given HTTP front. */
-const onFront = <E, R>(front: Layer.Layer<HttpFront.Front, E, R>) =>
-  Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, routes).pipe(
+/** Where a gateway listens. */
+export interface Addresses extends HttpFront.HttpOptions {
+  /** The gRPC door. Default: any free port of the same host. */
+  readonly grpc?: GrpcOptions
+}
+
+/** The doors and the core, where they listen. */
+const onFront = ({ grpc, ...http }: Addresses) => {
+  const front = Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 }))
+  return Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes).pipe(
     Layer.provideMerge(Delivery.layer),
     Layer.provide(Pod.layer),
     Layer.provideMerge(front),
   )
+}
 
 /** All that the environment says of a gateway: see docs/configuration.md. */
 export const config = Config.map(
-  Config.all({ address: HttpFront.httpConfig, limits: Limits.config, corsOrigins: Cors.config }),
+  Config.all({ address: HttpFront.httpConfig, grpc: grpcConfig, limits: Limits.config, corsOrigins: Cors.config }),
   ({ address, ...rest }) => ({ ...address, ...rest }),
 )
 
 /** From the environment. */
 export const layer = Layer.unwrap(Effect.map(config, (options) => layerWith(options)))
 
-/** At this address, and otherwise from the environment. */
-export const layerAt = (address: HttpFront.HttpOptions) =>
-  Layer.unwrap(Effect.map(config, (options) => layerWith({ ...options, ...address })))
+/** At these addresses, and otherwise from the environment. */
+export const layerAt = ({ grpc, ...http }: Addresses) =>
+  Layer.unwrap(
+    Effect.map(config, (options) =>
+      layerWith({ ...options, ...http, grpc: grpc ?? { ...options.grpc, host: http.host, port: 0 } }),
+    ),
+  )
 
 /** Without the environment. */
 export const layerWith = (
-  options: HttpFront.HttpOptions & {
+  options: Addresses & {
     readonly limits?: Parameters<typeof Limits.layerWith>[0]
     readonly corsOrigins?: ReadonlyArray<string> | undefined
   },
-) =>
-  onFront(HttpFront.layerWith(options)).pipe(
-    Layer.provide([Limits.layerWith(options.limits ?? {}), Cors.layerWith(options.corsOrigins)]),
-  )
+) => onFront(options).pipe(Layer.provide([Limits.layerWith(options.limits ?? {}), Cors.layerWith(options.corsOrigins)]))

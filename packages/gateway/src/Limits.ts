@@ -17,6 +17,7 @@
  * | chat: socket cut | the socket is cut off, and comes back with its offset |
  * | direct: recent | older results are read from the log again, for all who need them at once |
  * | direct: passes, pages | the next one waits for its turn |
+ * | calls per connection | HTTP/2 makes the client wait, or it opens another connection |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
@@ -51,6 +52,10 @@ export interface GatewayLimits {
   readonly barriers_again_per_tick: number
   /** Journey steps that wait for the journey topic. */
   readonly late_steps: number
+  /** gRPC: calls open at once on one connection. */
+  readonly calls_per_connection: number
+  /** Clients that are sent away are asked to come back within this, each after a random part of it. */
+  readonly retry_jitter_ms: number
   readonly session: SessionLimits
   readonly chat: ChatLimits
   readonly direct: DirectLimits
@@ -149,6 +154,8 @@ export const gatewayLimits: GatewayLimits = {
   lease_check_ms: 1_000,
   barriers_again_per_tick: 500,
   late_steps: 10_000,
+  calls_per_connection: 1_024,
+  retry_jitter_ms: 2_000,
   session: sessionLimits,
   chat: chatLimits,
   direct: directLimits,

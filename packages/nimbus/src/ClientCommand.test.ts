@@ -16,7 +16,7 @@ describe("nimbus client", () => {
       const lines = client.stdout().split("\n")
       assert.deepStrictEqual(
         lines.slice(0, 10).map((line) => line.split(", seq")[0]),
-        Array.from({ length: 10 }, (_, i) => `sq(${i + 1}): {"result":${(i + 1) ** 2}}`),
+        Array.from({ length: 10 }, (_, i) => `sq(${i + 1}): {"number":${i + 1},"result":${(i + 1) ** 2}}`),
       )
       for (const row of [
         /^client c1$/m,
@@ -31,7 +31,7 @@ describe("nimbus client", () => {
       // With its memory it goes on after what it has; numbers beyond what can be squared are errors, and counted.
       const again = yield* run("--start=94906265", "--end=94906266", "--memory=mine")
       assert.strictEqual((yield* again.ended).code, 0, again.stderr())
-      assert.match(again.stdout(), /^sq\(94906265\): \{"result":9007199136250225\}, seq/)
+      assert.match(again.stdout(), /^sq\(94906265\): \{"number":94906265,"result":9007199136250225\}, seq/)
       assert.match(again.stdout(), /^sq\(94906266\): error BAD_INPUT: /m)
       assert.match(again.stdout(), /^ +of them errors +1$/m)
       assert.notInclude(again.stdout(), "not of this run")

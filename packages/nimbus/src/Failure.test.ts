@@ -15,7 +15,11 @@ const server = Embedded.layerOn(
 /** Starts the server with these settings and stops it again; the line if it fails. */
 const attempt = (settings: Readonly<Record<string, string>>) =>
   Effect.gen(function* () {
-    const defaults = { NIMBUS_DATA: yield* temporaryDirectory, NIMBUS_HTTP_PORT: `${yield* freePort}` }
+    const defaults = {
+      NIMBUS_DATA: yield* temporaryDirectory,
+      NIMBUS_HTTP_PORT: `${yield* freePort}`,
+      NIMBUS_PORT: "0",
+    }
     const provider = ConfigProvider.fromEnv({ env: { ...defaults, ...settings } })
     const ended = yield* Effect.exit(
       Layer.build(Layer.fresh(server)).pipe(Effect.provide(ConfigProvider.layer(provider)), Effect.scoped),
@@ -27,6 +31,7 @@ describe("Failure", () => {
   it.live.each([
     { settings: {}, line: /^started$/ },
     { settings: { NIMBUS_HTTP_PORT: "70000" }, line: /^NIMBUS_HTTP_PORT: expected a value between 1 and 65535$/ },
+    { settings: { NIMBUS_PORT: "70000" }, line: /^NIMBUS_PORT: expected a value between 0 and 65535$/ },
     { settings: { NIMBUS_PARTITIONS: "1.5" }, line: /^NIMBUS_PARTITIONS: expected an integer$/ },
     { settings: { NIMBUS_WINDOW_RESULTS: "0" }, line: /^NIMBUS_WINDOW_RESULTS: expected a value greater .* 1$/ },
     { settings: { NIMBUS_FRAME_BYTES: "-1" }, line: /^NIMBUS_FRAME_BYTES: expected a value greater .* 1$/ },

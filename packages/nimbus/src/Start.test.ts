@@ -30,7 +30,7 @@ describe("nimbus start", () => {
       )
       const [{ seq, ...item } = { seq: -1 }, ...more] = client.results()
       assert.isAtLeast(seq, 0)
-      assert.deepEqual(item, { id: "e1", name: "sq", data: { result: 49 } })
+      assert.deepEqual(item, { id: "e1", name: "sq", data: { number: 7, result: 49 } })
       assert.deepStrictEqual(more, [])
       for (const part of [`ws://127.0.0.1:${port}/v1/stream`, "./data", `--addr=ws://127.0.0.1:${port}`, "demo"]) {
         assert.include(server.stdout(), part)

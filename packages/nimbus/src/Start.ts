@@ -1,16 +1,18 @@
 /** `nimbus start`: runs the server until a signal, and says where it is and what to type next. */
-import { httpConfig } from "@nimbus/gateway"
+import { GrpcServer, httpConfig } from "@nimbus/gateway"
 import { Console, Effect, Layer } from "effect"
 import * as Settings from "./Settings.ts"
 
 const banner = Effect.gen(function* () {
   const { host, port } = yield* httpConfig
   const at = `${host.includes(":") ? `[${host}]` : host}:${port}`
+  const grpc = yield* GrpcServer
   const addr = at === "127.0.0.1:3000" ? "" : ` --addr=ws://${at}`
   yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* Settings.data}
 
   WebSocket   ws://${at}/v1/stream?clientId=you
   Chat        http://${at}/socket.io/ (Socket.IO; auth.room names the room)
+  gRPC        ${host}:${grpc.port}, service nimbus.NimbusService
   HTTP        http://${at}/healthz, /readyz, /metrics
 
 Now, in another terminal:
@@ -20,5 +22,5 @@ Now, in another terminal:
 })
 
 /** `server`: the embedded server on its stores, and what must stand below it. */
-export const start = <E, R>(server: Layer.Layer<never, E, R>) =>
+export const start = <E, R>(server: Layer.Layer<GrpcServer, E, R>) =>
   Layer.effectDiscard(banner).pipe(Layer.provide(server), Layer.launch)

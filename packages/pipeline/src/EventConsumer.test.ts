@@ -74,9 +74,9 @@ describe("EventConsumer", () => {
       yield* append(events, square("a", "e1", 7), square("b", "e2", 8))
       yield* append(events, square("a", "e3", 9))
       assert.deepStrictEqual(yield* results(3), [
-        { seq: 0, id: "e1", says: { result: 49 } },
-        { seq: 1, id: "e2", says: { result: 64 } },
-        { seq: 2, id: "e3", says: { result: 81 } },
+        { seq: 0, id: "e1", says: { number: 7, result: 49 } },
+        { seq: 1, id: "e2", says: { number: 8, result: 64 } },
+        { seq: 2, id: "e3", says: { number: 9, result: 81 } },
       ])
       assert.deepStrictEqual(
         (yield* contents(topic)).map(({ key }) => key),
@@ -117,7 +117,7 @@ describe("EventConsumer", () => {
         { seq: 2, id: "e3", says: "HANDLER_FAILED" },
         { seq: 3, id: "e4", says: "HANDLER_FAILED" },
         { seq: 4, id: "e5", says: "HANDLER_TIMEOUT" },
-        { seq: 5, id: "e6", says: { result: 4 } },
+        { seq: 5, id: "e6", says: { number: 2, result: 4 } },
       ])
       const now = yield* counts
       assert.strictEqual(now["nimbus_handler_failures_total HANDLER_FAILED"], 2)
@@ -149,8 +149,8 @@ describe("EventConsumer", () => {
       assert.strictEqual(keyless?.headers?.[Quarantine.headers.partition], "0")
       assert.strictEqual(keyless?.headers?.[Quarantine.headers.offset], "2")
       assert.deepStrictEqual(yield* results(2), [
-        { seq: 0, id: "e1", says: { result: 1 } },
-        { seq: 3, id: "e2", says: { result: 4 } },
+        { seq: 0, id: "e1", says: { number: 1, result: 1 } },
+        { seq: 3, id: "e2", says: { number: 2, result: 4 } },
       ])
       yield* committedIs(4)
     }).pipe(onGround()),

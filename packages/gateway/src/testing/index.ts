@@ -1,2 +1,3 @@
 /** Clients of the doors, for tests of any package. */
+export * as GrpcClient from "./GrpcClient.ts"
 export * as PlainClient from "./PlainClient.ts"

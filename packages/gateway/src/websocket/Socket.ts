@@ -24,7 +24,7 @@ import type { WebSocket } from "ws"
 import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Pace } from "./Pace.ts"
+import { Pace } from "../Pace.ts"
 import type { Refusal, Wording } from "./Wording.ts"
 
 export interface SocketOptions {

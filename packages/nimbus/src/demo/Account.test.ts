@@ -22,7 +22,7 @@ const square = (number: number, seq: number): Frames.ResultItem => ({
   seq: Seq.make(seq),
   id: id(number),
   name: "sq",
-  data: { result: number ** 2 },
+  data: { number, result: number ** 2 },
 })
 const received = (...items: ReadonlyArray<Frames.ResultItem>): Entry => ({ _tag: "Received", items })
 
@@ -74,7 +74,7 @@ describe("Report", () => {
   it.each([
     ["an event without a result", [sent(1, 2), settled(1, 2), received(square(1, 4))], { lost: 1 }],
     ["an event that was never accepted", [sent(1, 2), received(square(1, 4))], { lost: 1 }],
-    ["a wrong result", [sent(2), received({ ...square(2, 4), data: { result: 5 } })], { lost: 1 }],
+    ["a wrong result", [sent(2), received({ ...square(2, 4), data: { number: 2, result: 5 } })], { lost: 1 }],
     ["a result twice", [sent(1), received(square(1, 4), square(1, 5))], { repeated: 1 }],
     ["a result that nobody asked for", [sent(1), received(square(1, 4), square(2, 5))], { repeated: 1 }],
     ["a lower seq", [sent(1, 2), received(square(1, 5), square(2, 4))], { outOfOrder: 1 }],

@@ -19,7 +19,7 @@ export interface Row {
 /** The row of a client: whatever it sent must have its result, the square. */
 export const clientRow = (name: string, account: Account): Row => {
   const results = account.received.filter((item) => item.name !== messageName)
-  const row = rowOf(name, account, results, (number) => ({ result: number ** 2 }))
+  const row = rowOf(name, account, results, (number) => ({ number, result: number ** 2 }))
   return { ...row, lost: row.sent - row.received }
 }
 

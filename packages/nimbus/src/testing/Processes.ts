@@ -63,7 +63,7 @@ export const nimbus = (
     Effect.sync(() => {
       const child = spawn(process.execPath, [main, ...args], {
         cwd,
-        env: { ...withoutSettings(process.env), ...env },
+        env: { ...withoutSettings(process.env), NIMBUS_PORT: "0", ...env },
         stdio: ["ignore", "pipe", "pipe"],
       })
       children.add(child)

@@ -1,0 +1,270 @@
+/**
+ * One call of `ProcessEvent`: reads requests, writes responses, and keeps the stream honest.
+ *
+ * - Reading: a message is checked and handed on. One that is no event of ours is refused by an error response, and the
+ *   call goes on; one that is no `EventRequest` at all ends it, as gRPC has it. The stream is not read while the log is
+ *   behind or the sender is too fast: HTTP/2's window then closes, for this call alone.
+ * - Writing: results go out in one write per batch. Beyond `socket_buffer_bytes` not yet taken by the connection the
+ *   session is told to wait, until the stream has drained.
+ * - Acks: as long as the client sends none of its own, what its transport has taken counts (`Peer.ts`).
+ * - Half-closed by the client, the call ends by itself when nothing is left to say: the client is LIVE, and its last
+ *   event has its result. In a client's order of results that one comes last.
+ */
+import type { Http2ServerResponse, ServerHttp2Stream } from "node:http2"
+import {
+  closeCodes,
+  type CloseReason,
+  type Cursor,
+  Cursor as CursorSchema,
+  type EventId,
+  type Item,
+  start,
+} from "@nimbus/domain"
+import { Result } from "effect"
+import type { Attached, Door, Notice } from "../Door.ts"
+import type { GatewayLimits } from "../Limits.ts"
+import type { Counts } from "../Metrics.ts"
+import { Pace } from "../Pace.ts"
+import { type FrameFault, FrameReader } from "./Frames.ts"
+import type { Asking, Peer } from "./Peer.ts"
+import { type EventRequest, eventOf, isAckOnly, parseRequest } from "./Requests.ts"
+import { encode, noticeOf, refusalOf, resultsOf } from "./Responses.ts"
+import { okTrailers, trailersOf, unimplemented } from "./Status.ts"
+
+export interface CallOptions {
+  readonly response: Http2ServerResponse
+  readonly peer: Peer
+  readonly acksByClient: boolean
+  readonly journey: boolean
+  readonly notices: boolean
+  readonly limits: GatewayLimits
+  readonly counts: Counts
+  readonly now: () => number
+}
+
+export class Call implements Door, Asking {
+  private readonly options: CallOptions
+  private readonly stream: ServerHttp2Stream
+  private readonly reader: FrameReader
+  private readonly pace: Pace
+  private attached: Attached | undefined = undefined
+  private acksByClient: boolean
+  /** Reasons not to read: the log is behind, or the sender too fast. */
+  private pauses = 0
+  private isTooFast = false
+  private isBehind = false
+  /** Handed to the stream, and of that written to the socket. */
+  private handed: Cursor = start
+  written: Cursor = start
+  /** The last event, until its result is here. */
+  private unanswered: EventId | undefined = undefined
+  private isLive = false
+  private isHalfClosed = false
+  private hasEnded = false
+  private readonly idPrefix = crypto.randomUUID()
+  private ids = 0
+
+  constructor(options: CallOptions) {
+    const { limits, response } = options
+    this.options = options
+    this.stream = response.stream
+    this.acksByClient = options.acksByClient
+    this.reader = new FrameReader(limits.frame_bytes)
+    this.pace = new Pace(limits.events_per_second, options.now())
+    this.stream.on("data", (chunk: Buffer) => this.receive(chunk))
+    this.stream.on("end", () => this.halfClosed())
+    this.stream.on("close", () => this.closed())
+    response.writeHead(200, { "content-type": "application/grpc" })
+    // Nothing is read before the session is open.
+    this.pause()
+  }
+
+  /** The session is open: from here on requests are read. */
+  attach(attached: Attached): void {
+    this.attached = attached
+    if (this.isGone) return attached.closed()
+    this.resume()
+    // The first page may have come before the session was known here.
+    this.askWhatArrived()
+  }
+
+  deliver(items: ReadonlyArray<Item>): boolean {
+    const last = items.at(-1)
+    if (this.isGone || last === undefined) return !this.isGone
+    this.handed = last.seq
+    const results = resultsOf(items, this.options.journey)
+    if (results.some(({ eventId }) => eventId === this.unanswered)) this.unanswered = undefined
+    this.write(encode(results))
+    this.isBehind = this.stream.writableLength > this.options.limits.socket_buffer_bytes
+    return !this.isBehind
+  }
+
+  tell(notice: Notice): void {
+    if (notice._tag === "Status") this.isLive = notice.status === "LIVE"
+    if (notice._tag === "Error") this.options.counts.addTo("refused", notice.code)
+    if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
+    // A loss or an error is told to every client; the others would take for results what is none.
+    if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error")
+      this.write(encode([noticeOf(notice)]))
+    this.endIfDone()
+  }
+
+  close(reason: CloseReason): void {
+    this.end(this.trailersOf(reason, sentences.get(reason.code) ?? reason.reason))
+  }
+
+  pause(): void {
+    if (this.pauses++ === 0) this.stream.pause()
+  }
+
+  resume(): void {
+    if (--this.pauses === 0 && !this.isGone) this.stream.resume()
+  }
+
+  /** The peer's transport has everything up to here. */
+  arrived(upTo: Cursor): void {
+    if (this.acksByClient || upTo === start) return
+    this.attached?.ack(upTo)
+    this.askWhatArrived()
+    this.endIfDone()
+  }
+
+  /** Says what is wrong and ends the call. */
+  refuse(code: CloseReason, message: string): void {
+    this.options.counts.addTo("refused", code.reason)
+    this.attached?.closed()
+    this.end(this.trailersOf(code, message))
+  }
+
+  private get isGone(): boolean {
+    return this.hasEnded || this.stream.destroyed
+  }
+
+  private receive(chunk: Buffer): void {
+    const now_ms = this.options.now()
+    this.options.peer.heard(now_ms)
+    if (this.isGone) return
+    const fault = this.reader.read(chunk, (message) => this.take(message, now_ms))
+    if (fault !== undefined) this.stopAt(fault)
+  }
+
+  /** Answers whether the stream is to be read on. */
+  private take(message: Uint8Array, now_ms: number): boolean {
+    const wait_ms = this.pace.take(now_ms)
+    if (wait_ms > 0 && !this.isTooFast) this.slowDown(wait_ms)
+    const request = parseRequest(message)
+    if (Result.isFailure(request)) this.refuse(closeCodes.badRequest, request.failure)
+    else {
+      if (request.success.ack !== undefined) this.takeAck(request.success.ack)
+      if (!isAckOnly(request.success)) this.takeEvent(request.success)
+    }
+    return !this.isGone
+  }
+
+  private stopAt(fault: FrameFault): void {
+    if (fault === "too-big") {
+      return this.refuse(closeCodes.tooBig, `a message has at most ${this.options.limits.frame_bytes} bytes`)
+    }
+    this.options.counts.addTo("refused", "UNIMPLEMENTED")
+    this.attached?.closed()
+    this.end(unimplemented("messages can't be compressed here"))
+  }
+
+  private takeEvent(request: EventRequest): void {
+    const event = eventOf(request, () => `${this.idPrefix}-${this.ids++}`)
+    if (Result.isFailure(event)) {
+      this.options.counts.addTo("refused", "BAD_FRAME")
+      return this.write(encode([refusalOf(request, { code: "BAD_FRAME", message: event.failure })]))
+    }
+    this.unanswered = event.success.id
+    this.attached?.event(event.success.id, event.success.value, this.options.journey)
+  }
+
+  private takeAck(seq: bigint): void {
+    this.acksByClient = true
+    if (seq >= 0n && seq <= BigInt(Number.MAX_SAFE_INTEGER)) {
+      if (this.attached?.ack(CursorSchema.make(Number(seq))) === true || this.isGone) return
+    }
+    this.tell({ _tag: "Error", code: "ACK_BEYOND_SENT", message: `seq ${seq} was not sent in this call` })
+  }
+
+  private write(bytes: Buffer): void {
+    if (this.isGone) return
+    const upTo = this.handed
+    this.stream.write(bytes, (error) => {
+      // A stream that has gone reports here too, and "close" follows.
+      if (error === null || error === undefined) this.wrote(upTo)
+    })
+  }
+
+  private wrote(upTo: Cursor): void {
+    this.written = upTo
+    this.askWhatArrived()
+    if (this.isBehind && this.stream.writableLength <= this.options.limits.socket_buffer_bytes / 2) {
+      this.isBehind = false
+      this.attached?.drained()
+    }
+    this.endIfDone()
+  }
+
+  private askWhatArrived(): void {
+    const { attached } = this
+    if (this.acksByClient || attached === undefined || this.isGone) return
+    if (this.written > attached.acknowledged) this.options.peer.ask(this)
+  }
+
+  private halfClosed(): void {
+    this.isHalfClosed = true
+    this.endIfDone()
+  }
+
+  private endIfDone(): void {
+    const { attached } = this
+    if (!this.isHalfClosed || !this.isLive || this.unanswered !== undefined) return
+    if (attached === undefined || this.isGone) return
+    const done = this.acksByClient ? this.written : attached.acknowledged
+    if (done < this.handed) return
+    attached.closed()
+    this.end(okTrailers)
+  }
+
+  /** A stalled client may not take even this: after `close_ms` the stream is cut. */
+  private end(trailers: Readonly<Record<string, string>>): void {
+    if (this.isGone) return
+    this.hasEnded = true
+    this.options.response.addTrailers({ ...trailers })
+    this.options.response.end()
+    // What still comes is thrown away.
+    this.stream.resume()
+    setTimeout(() => this.stream.destroy(), this.options.limits.close_ms).unref()
+  }
+
+  private closed(): void {
+    this.hasEnded = true
+    this.options.peer.forget(this)
+    this.attached?.closed()
+  }
+
+  private trailersOf(reason: CloseReason, message: string): Readonly<Record<string, string>> {
+    return trailersOf(reason, message, Math.floor(Math.random() * this.options.limits.retry_jitter_ms))
+  }
+
+  /** What was read already still comes; it is on credit, and waited for as well. */
+  private slowDown(wait_ms: number): void {
+    this.isTooFast = true
+    this.pause()
+    const goOn = (): void => {
+      const owed_ms = this.pace.owed_ms(this.options.now())
+      if (owed_ms > 0) return void setTimeout(goOn, owed_ms)
+      this.isTooFast = false
+      this.resume()
+    }
+    setTimeout(goOn, wait_ms)
+  }
+}
+
+const sentences: ReadonlyMap<number, string> = new Map([
+  [closeCodes.goingAway.code, "the gateway is leaving, come back after a random delay"],
+  [closeCodes.unavailable.code, "a part that the gateway needs does not answer"],
+  [closeCodes.superseded.code, "a newer call of this client is there"],
+])

@@ -1,0 +1,50 @@
+/**
+ * Messages on a gRPC stream: a byte that says whether it is compressed, four bytes of length, the message. Where one
+ * begins and another ends has nothing to do with HTTP/2's own frames, so a chunk holds any number of them, both ways.
+ */
+const head_bytes = 5
+
+/** Why a stream can't be read on. */
+export type FrameFault = "too-big" | "compressed"
+
+export class FrameReader {
+  private readonly message_bytes: number
+  private rest: Buffer | undefined = undefined
+
+  /** `message_bytes`: the largest message. At most one of that size waits here for its end. */
+  constructor(message_bytes: number) {
+    this.message_bytes = message_bytes
+  }
+
+  /** Hands on every message that is whole now, until one answers false. What it answers itself ends the stream. */
+  read(chunk: Buffer, take: (message: Uint8Array) => boolean): FrameFault | undefined {
+    const bytes = this.rest === undefined ? chunk : Buffer.concat([this.rest, chunk])
+    let at = 0
+    while (bytes.length - at >= head_bytes) {
+      if (bytes[at] !== 0) return "compressed"
+      const length = bytes.readUInt32BE(at + 1)
+      if (length > this.message_bytes) return "too-big"
+      const end = at + head_bytes + length
+      if (end > bytes.length) break
+      if (!take(bytes.subarray(at + head_bytes, end))) return undefined
+      at = end
+    }
+    this.rest = at === bytes.length ? undefined : bytes.subarray(at)
+    return undefined
+  }
+}
+
+/** The bytes of some messages, uncompressed, one after the other. */
+export const frames = (messages: ReadonlyArray<Uint8Array>): Buffer => {
+  let length = messages.length * head_bytes
+  for (const message of messages) length += message.length
+  const bytes = Buffer.allocUnsafe(length)
+  let at = 0
+  for (const message of messages) {
+    bytes[at] = 0
+    bytes.writeUInt32BE(message.length, at + 1)
+    bytes.set(message, at + head_bytes)
+    at += head_bytes + message.length
+  }
+  return bytes
+}

@@ -1,0 +1,27 @@
+/** What a client asks for in the metadata of its call, checked by schema, so that a mistake gets a clear answer. */
+import type { IncomingHttpHeaders } from "node:http2"
+import { ClientId, Cursor, Incarnation } from "@nimbus/domain"
+import { Result, Schema } from "effect"
+
+const Flag = Schema.Literals(["true", "false"])
+
+const Metadata = Schema.Struct({
+  client_id: ClientId,
+  /** The last seq the client has; -1 or absent: none. */
+  after: Schema.optionalKey(Schema.FiniteFromString.pipe(Schema.decodeTo(Cursor))),
+  /** The incarnation of the log that `after` belongs to, from an earlier `welcome`. */
+  log: Schema.optionalKey(Incarnation),
+  /** `client`: only the client's word counts. `auto`: until its first ack, what its transport says counts. */
+  ack: Schema.optionalKey(Schema.Literals(["client", "auto"])),
+  /** Whether each result comes with the steps of its journey so far. */
+  journey: Schema.optionalKey(Flag),
+  /** Whether responses come that are no results: `welcome`, `status`, `accepted`. Old clients would not expect them. */
+  notices: Schema.optionalKey(Flag),
+})
+export type Metadata = typeof Metadata.Type
+
+const decode = Schema.decodeUnknownResult(Metadata)
+
+/** Reads the headers of a call; the failure is a sentence for the client. */
+export const parseMetadata = (headers: IncomingHttpHeaders): Result.Result<Metadata, string> =>
+  Result.mapError(decode(headers), (error) => error.message)

@@ -1,0 +1,186 @@
+/**
+ * What a client is told, as bytes for its stream.
+ *
+ * A result's `data` is any JSON, while the contract's `number` and `result` are int32. Where they say all of it, they
+ * stand alone; otherwise `data_json` has the whole. A number of theirs that is no int32 is an error, never another
+ * number. What a client of the old contract has no field for, an error or a loss, stands in `log` as well, as its last
+ * step; and `log` is always there, for such a client may not look whether it is.
+ */
+import { create, toBinary } from "@bufbuild/protobuf"
+import { timestampFromMs } from "@bufbuild/protobuf/wkt"
+import { type Item, Journey, type Seq } from "@nimbus/domain"
+import type { Notice } from "../Door.ts"
+import { frames } from "./Frames.ts"
+import {
+  ErrorSchema,
+  type EventResponse,
+  EventResponseSchema,
+  LogEntrySchema,
+  LostSchema,
+  Status,
+  type TraceStep,
+  TraceStepSchema,
+  WelcomeSchema,
+} from "./gen/nimbus_pb.js"
+
+interface Failure {
+  readonly code: string
+  readonly message: string
+}
+
+/** The event that a refusal is about. */
+export interface About {
+  readonly eventName: string
+  readonly number: number
+  readonly eventId: string
+}
+
+export const resultsOf = (items: ReadonlyArray<Item>, withJourney: boolean): ReadonlyArray<EventResponse> =>
+  items.map((item) => resultOf(item, withJourney))
+
+export const refusalOf = ({ eventId, eventName, number }: About, error: Failure): EventResponse => {
+  const refusal = response()
+  refusal.eventId = eventId
+  refusal.eventName = eventName
+  refusal.number = number
+  return failed(refusal, error)
+}
+
+export const noticeOf = (notice: Notice): EventResponse => {
+  const told = response()
+  switch (notice._tag) {
+    case "Welcome": {
+      const { after, epoch, log, status } = notice
+      told.welcome = create(WelcomeSchema, {
+        epoch: BigInt(epoch),
+        log,
+        after: BigInt(after),
+        status: statuses[status],
+      })
+      return told
+    }
+    case "Accepted":
+      told.accepted = [...notice.ids]
+      return told
+    case "Status":
+      told.status = statuses[notice.status]
+      return told
+    case "Lost": {
+      const { after, upTo } = notice
+      told.lost = create(LostSchema, { after: BigInt(after) })
+      if (upTo !== undefined) told.lost.upTo = BigInt(upTo)
+      const range = upTo === undefined ? `after ${after}` : `after ${after} up to ${upTo}`
+      return note(told, "lost", `results ${range} are not kept any more`)
+    }
+    case "Error":
+      return failed(told, notice)
+  }
+}
+
+/** Their bytes on a stream. */
+export const encode = (responses: ReadonlyArray<EventResponse>): Buffer =>
+  frames(responses.map((response) => toBinary(EventResponseSchema, response)))
+
+const noSteps = create(LogEntrySchema)
+
+const response = (): EventResponse => {
+  const response = create(EventResponseSchema)
+  response.log = noSteps
+  return response
+}
+
+const resultOf = ({ headers, seq, value }: Item, withJourney: boolean): EventResponse => {
+  const result = response()
+  result.seq = BigInt(seq)
+  if (withJourney && Journey.isFollowed(headers)) remark(result, ...Journey.steps(headers).map(stepOf))
+  const record = recordIn(value)
+  if (record === undefined) return failed(result, corrupt(seq))
+  result.eventName = record.name
+  result.eventId = record.id
+  if ("error" in record) failed(result, record.error)
+  else fill(result, record.data)
+  return result
+}
+
+const fill = (result: EventResponse, data: unknown): void => {
+  let isWhole = true
+  for (const [key, value] of typeof data === "object" && data !== null ? Object.entries(data) : []) {
+    if (key !== "number" && key !== "result") isWhole = false
+    else if (isInt32(value)) result[key] = value
+    else {
+      isWhole = false
+      if (typeof value === "number") failed(result, notInt32(key, value))
+    }
+  }
+  const isObject = typeof data === "object" && data !== null && !Array.isArray(data)
+  if (!isWhole || !isObject) result.dataJson = JSON.stringify(data)
+}
+
+const isInt32 = (n: unknown): n is number => typeof n === "number" && (n | 0) === n
+
+const notInt32 = (key: string, n: number): Failure => ({
+  code: "NOT_INT32",
+  message: `${key} is ${n}, which is no int32 as this contract has it; data_json has it`,
+})
+
+const corrupt = (seq: Seq): Failure => ({ code: "CORRUPT_RECORD", message: `the record at ${seq} can't be read` })
+
+const failed = (response: EventResponse, { code, message }: Failure): EventResponse => {
+  response.error = create(ErrorSchema, { code, message })
+  return note(response, "error", `${code}: ${message}`)
+}
+
+/** Says it where clients of the old contract see it. */
+const note = (response: EventResponse, methodName: string, message: string): EventResponse =>
+  remark(response, create(TraceStepSchema, { serviceName: "gateway", methodName, message }))
+
+const remark = (response: EventResponse, ...steps: ReadonlyArray<TraceStep>): EventResponse => {
+  response.log = create(LogEntrySchema, { steps: [...(response.log ?? noSteps).steps, ...steps] })
+  return response
+}
+
+const stepOf = ({ details, instance, service, step, time }: Journey.JourneyStep): TraceStep =>
+  create(TraceStepSchema, {
+    timestamp: timestampFromMs(time),
+    serviceName: service,
+    instanceId: instance,
+    methodName: step,
+    message: `${step} by ${service}`,
+    metadata: { ...details },
+  })
+
+type ResultRecord =
+  | { readonly id: string; readonly name: string; readonly data: unknown }
+  | { readonly id: string; readonly name: string; readonly error: Failure }
+
+const utf8 = new TextDecoder()
+
+/** A record of a mailbox or a push, which our own encoder wrote; `undefined` if not. */
+const recordIn = (value: Uint8Array): ResultRecord | undefined => {
+  let record: unknown
+  try {
+    record = JSON.parse(utf8.decode(value))
+  } catch {
+    return undefined
+  }
+  return isRecord(record) ? record : undefined
+}
+
+const isRecord = (u: unknown): u is ResultRecord =>
+  typeof u === "object" &&
+  u !== null &&
+  "id" in u &&
+  typeof u.id === "string" &&
+  "name" in u &&
+  typeof u.name === "string" &&
+  ("data" in u || ("error" in u && isFailure(u.error)))
+
+const isFailure = (u: unknown): u is Failure =>
+  typeof u === "object" &&
+  u !== null &&
+  "code" in u &&
+  typeof u.code === "string" &&
+  "message" in u &&
+  typeof u.message === "string"
+
+const statuses = { OFFLINE: Status.UNSPECIFIED, REPLAYING: Status.REPLAYING, LIVE: Status.LIVE } as const

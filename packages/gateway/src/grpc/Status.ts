@@ -1,0 +1,38 @@
+/** How a call ends: gRPC's status codes, and which of them says what the gateway has to say. */
+import type { Http2ServerResponse } from "node:http2"
+import { closeCodes, type CloseReason } from "@nimbus/domain"
+import { Code } from "@connectrpc/connect"
+
+/** The trailers of a call that ended as it should. */
+export const okTrailers: Readonly<Record<string, string>> = { "grpc-status": "0" }
+
+/** How a call ends when the gateway closes it. A client's retry policy waits `retry_ms` before it comes back. */
+export const trailersOf = ({ code, reason, reconnect }: CloseReason, message: string, retry_ms: number) =>
+  trailers(statusOf.get(code) ?? Code.Unavailable, `${reason}: ${message}`, reconnect ? retry_ms : undefined)
+
+/** What this server does not know how to do. */
+export const unimplemented = (message: string) => trailers(Code.Unimplemented, message)
+
+/** `retry_ms`: the trailer of gRFC A6, by which a server spreads those who come back. */
+export const trailers = (code: Code, message: string, retry_ms?: number): Readonly<Record<string, string>> => ({
+  "grpc-status": `${code}`,
+  "grpc-message": encodeURIComponent(message),
+  ...(retry_ms === undefined ? {} : { "grpc-retry-pushback-ms": `${retry_ms}` }),
+})
+
+const statusOf: ReadonlyMap<number, Code> = new Map([
+  [closeCodes.goingAway.code, Code.Unavailable],
+  [closeCodes.idle.code, Code.Unavailable],
+  [closeCodes.unavailable.code, Code.Unavailable],
+  [closeCodes.tooSlow.code, Code.ResourceExhausted],
+  [closeCodes.tooBig.code, Code.ResourceExhausted],
+  [closeCodes.superseded.code, Code.Aborted],
+  [closeCodes.badRequest.code, Code.InvalidArgument],
+])
+
+/** Answers a call with nothing but how it ends. */
+export const answer = (response: Http2ServerResponse, trailers: Readonly<Record<string, string>>): void => {
+  response.writeHead(200, { "content-type": "application/grpc" })
+  response.addTrailers({ ...trailers })
+  response.end()
+}
