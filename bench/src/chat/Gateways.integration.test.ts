@@ -43,6 +43,7 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
         ...services.environment,
         ...settings,
         NIMBUS_HTTP_PORT: `${port}`,
+        NIMBUS_PORT: "0",
         NIMBUS_PORT: `${grpcPort}`,
       },
     })
