@@ -18,6 +18,7 @@ const otherCapitals: ReadonlyArray<RegExp> = [
   /^NIMBUS_/, // settings
   /^(KAFKA_BROKER_URL|POSTGRES_URL|REDIS_URL)$/, // other names of settings
   /^(GET|POST|PUT|DELETE|HEAD|OPTIONS)$/, // HTTP
+  /^(HASH|RANGE|PAY_PER_REQUEST|ACTIVE|UPDATING)$/, // what DynamoDB calls keys, billing and states of tables
 ]
 
 /** What the operating system calls its errors and signals. */

@@ -95,10 +95,10 @@ const makeTable = Effect.fnUntraced(function* (client: DynamoDBClient, table: Cr
     Effect.map(({ Table }) => Table?.TableStatus),
     Effect.catchIf(
       (cause) => cause instanceof ResourceNotFoundException,
-      () => Effect.succeed("MISSING" as const),
+      () => Effect.succeed("none" as const),
     ),
   )
-  if ((yield* status) === "MISSING") {
+  if ((yield* status) === "none") {
     yield* Effect.logInfo(`creating the table ${TableName}`)
     yield* call(() => client.send(new CreateTableCommand(table))).pipe(
       Effect.catchIf(
