@@ -13,7 +13,7 @@ import { EventLog, Topics } from "@nimbus/domain"
 import { Effect, Semaphore, Stream } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { ChatHistory } from "./ChatHistory.ts"
+import { makeChatHistory } from "./ChatHistory.ts"
 import type { Lane } from "./Lane.ts"
 import type { Member } from "./Member.ts"
 
@@ -23,7 +23,8 @@ export type CatchUp = (member: Member, lane: Lane) => Effect.Effect<void>
 export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, counts: Counts) {
   const log = yield* EventLog
   const { chats } = yield* Topics
-  const history = yield* ChatHistory
+  const page_bytes = limits.socket_buffer_bytes
+  const history = yield* makeChatHistory({ results: limits.chat.turn_records, bytes: page_bytes })
   const turns = yield* Semaphore.make(limits.chat.catch_ups)
 
   const readLog = (member: Member, lane: Lane) =>
@@ -44,10 +45,10 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
 
   /** Whether the archive had anything to say. */
   const readArchive = Effect.fnUntraced(function* (member: Member) {
-    const page = yield* history.page(member.room, member.partition, member.next, limits.chat.turn_records)
+    const page = yield* history(member.room, member.partition, member.next)
     if (page.next <= member.next) return false
     for (const record of page.records) {
-      if (member.isFull) return true
+      if (member.isFull || member.state === "gone") return true
       member.give(record)
       member.next = record.offset + 1
     }
@@ -58,8 +59,12 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
   const read = Effect.fnUntraced(function* (member: Member, lane: Lane) {
     counts.add("chatCatchUps", 1)
     const earliest = yield* log.earliest(chats, member.partition)
-    const isFar = lane.position - member.next > limits.chat.archive_after_records
-    if ((member.next < earliest || isFar) && (yield* readArchive(member))) return
+    if (member.next < earliest) {
+      // What the log has no more, the archive has or nobody: it is waited for.
+      if (yield* readArchive(member)) return
+    } else if (lane.position - member.next > limits.chat.archive_after_records) {
+      if (yield* Effect.catch(readArchive(member), () => Effect.succeed(false))) return
+    }
     yield* readLog(member, lane)
   })
 

@@ -1,9 +1,9 @@
 /**
- * Messages of a room that the log may no longer have, or has among too many others. Without an archive there are none,
- * and a socket that comes back too late is told what it lost.
+ * Messages of a room from the archive, if there is one: what the log has no more, or has among too many others. Without
+ * one a socket that comes back too late is told what it lost.
  */
-import type { RoomId, StoredRecord } from "@nimbus/domain"
-import { Context, Effect } from "effect"
+import { Archive, type ArchiveUnavailable, Cursor, EventLog, type RoomId, type StoredRecord } from "@nimbus/domain"
+import { Effect, Option } from "effect"
 
 export interface HistoryPage {
   /** In order of offset, keyed by the room. */
@@ -12,11 +12,44 @@ export interface HistoryPage {
   readonly next: number
 }
 
-export interface ChatHistoryShape {
-  /** From an offset on, at most `limit` records. Where the archive has nothing for certain, `next` is `from`. */
-  page(room: RoomId, partition: number, from: number, limit: number): Effect.Effect<HistoryPage>
-}
+/** One page from an offset on. Where the archive has nothing for certain, `next` is `from`. */
+export type ChatHistory = (
+  room: RoomId,
+  partition: number,
+  from: number,
+) => Effect.Effect<HistoryPage, ArchiveUnavailable>
 
-export const ChatHistory = Context.Reference<ChatHistoryShape>("@nimbus/gateway/ChatHistory", {
-  defaultValue: () => ({ page: (_room, _partition, from) => Effect.succeed({ records: [], next: from }) }),
+/** `results`, `bytes`: the most that one page gives. */
+export const makeChatHistory = Effect.fnUntraced(function* (limit: {
+  readonly results: number
+  readonly bytes: number
+}) {
+  const { incarnation } = yield* EventLog
+  const archive = yield* Effect.serviceOption(Archive)
+  if (Option.isNone(archive)) return nothing
+  const { page: ask, position } = archive.value
+  const page: ChatHistory = Effect.fnUntraced(function* (room, partition, from) {
+    // Above its position the archive may have some messages and not others.
+    const upTo = yield* position({ incarnation, kind: "messages", partition })
+    if (upTo === undefined || upTo <= from) return { records: [], next: from }
+    const after = Cursor.make(from - 1)
+    const { more, records } = yield* ask({ incarnation, kind: "messages", key: room, after, limit })
+    const last = records.at(-1)
+    return {
+      records: records
+        .filter(({ place }) => place < upTo)
+        .map(({ place, timestamp, value }) => ({
+          key: room,
+          value: encoder.encode(value),
+          offset: place,
+          timestamp,
+        })),
+      next: more && last !== undefined ? Math.min(last.place + 1, upTo) : upTo,
+    }
+  })
+  return page
 })
+
+const nothing: ChatHistory = (_room, _partition, from) => Effect.succeed({ records: [], next: from })
+
+const encoder = new TextEncoder()
