@@ -33,7 +33,8 @@ class Peer {
   wire: Array<Seq> = []
   session: DirectSession | undefined = undefined
   isLive = false
-  read: { readonly after: Cursor; readonly results: number } | undefined = undefined
+  /** The page under way, and how far the mailboxes were when it was asked for. */
+  read: { readonly after: Cursor; readonly results: number; readonly boxed: number } | undefined = undefined
   settles = false
   lastSaved: Array<ClientOffset> = []
   stored: ClientOffset | undefined = undefined
@@ -133,6 +134,7 @@ class World {
   }
 
   readEnd(): void {
+    if (this.dice(20) === 0) this.#feed.retained(this.#earliest)
     const chunk = this.#chunk(this.#end)
     if (chunk === undefined) return
     this.#end = chunk.next
@@ -236,9 +238,9 @@ class World {
     peer.read = undefined
     if (this.dice(8) === 0) session.pageFailed()
     else {
-      const all = [...this.#firsts(this.#boxed, peer.clientId)].filter(
-        ({ seq }) => seq > read.after && seq > peer.acked,
-      )
+      // It may have been read at any moment since it was asked for.
+      const boxed = read.boxed + this.dice(this.#boxed - read.boxed + 1)
+      const all = [...this.#firsts(boxed, peer.clientId)].filter(({ seq }) => seq > read.after && seq > peer.acked)
       const records = all.slice(0, read.results)
       session.page({ records, short: records.length === all.length, acked: peer.acked, floor: start, hole: start })
       this.#options.sees("pages")
@@ -282,7 +284,7 @@ class World {
           peer.isLive = output.status === "LIVE"
           break
         case "Read":
-          peer.read = { after: output.after, results: output.limit.results }
+          peer.read = { after: output.after, results: output.limit.results, boxed: this.#boxed }
           break
         case "Settle":
           peer.settles = true
@@ -330,14 +332,17 @@ class World {
     for (const [weight, act] of actions) if ((at -= weight) < 0) return act()
   }
 
-  /** No more faults: everyone connects, takes what comes, and is LIVE with all of it. */
+  /** No more faults, and the log may be empty by now: everyone connects, takes what comes, and is LIVE with all of it. */
   settleDown(): void {
+    this.#shelved = this.#boxed = this.#log.length
+    if (this.dice(2) === 0) this.#earliest = this.#log.length
     for (const peer of this.peers) {
       if (peer.session === undefined) this.connect(peer)
       peer.session?.drain()
       this.#carry(peer)
     }
     for (let i = 0; i < 3_000; i++) {
+      this.#feed.retained(this.#earliest)
       this.#shelved = this.#boxed = this.#log.length
       this.readEnd()
       this.readPass()

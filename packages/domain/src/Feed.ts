@@ -129,6 +129,13 @@ export class Feed {
     }
   }
 
+  /** The first offset that the log retains: what it lacks no chunk will ever tell, if nothing new comes. */
+  retained(earliest: number): void {
+    if (this.end === undefined || earliest <= this.end) return
+    this.end = earliest
+    this.skip()
+  }
+
   // Behind it
 
   /** Whether a pass should begin. */

@@ -75,6 +75,8 @@ export interface DirectLimits {
   readonly settle_every_ms: number
   /** How long an offset may wait before it is saved. */
   readonly save_ms: number
+  /** Between two looks whether the log still has what is read next. */
+  readonly look_every_ms: number
   /** After a failure. */
   readonly retry_ms: number
 }
@@ -86,6 +88,7 @@ export const directLimits: DirectLimits = {
   pages: 16,
   settle_every_ms: 50,
   save_ms: 100,
+  look_every_ms: 10_000,
   retry_ms: 500,
 }
 

@@ -67,6 +67,15 @@ export const makeFeeds = Effect.fnUntraced(function* (
       yield* Stream.runForEach(chunks, (chunk) => Effect.sync(() => feed.chunk(chunk)))
     }).pipe(Effect.catch(tolerate("read results")), Effect.forever)
 
+  /** A reader that was cut off while all that it was to read went gets no chunk to tell it so. */
+  const look = ({ feed, partition }: Lane) =>
+    Effect.sleep(limits.look_every_ms).pipe(
+      Effect.andThen(log.earliest(topics.results, partition)),
+      Effect.andThen((earliest) => Effect.sync(() => feed.retained(earliest))),
+      Effect.catch(tolerate("look at what is retained")),
+      Effect.forever,
+    )
+
   const pass = (lane: Lane) =>
     Effect.gen(function* () {
       const { feed, partition } = lane
@@ -152,7 +161,9 @@ export const makeFeeds = Effect.fnUntraced(function* (
       settling: [],
       fiber: undefined,
     }
-    lane.fiber = run(Effect.all([readEnd(lane), passes(lane), settle(lane)], { concurrency: 3, discard: true }))
+    lane.fiber = run(
+      Effect.all([readEnd(lane), look(lane), passes(lane), settle(lane)], { concurrency: 4, discard: true }),
+    )
     lanes.set(partition, lane)
     counts.add("directReaders", 1)
     return lane
