@@ -50,6 +50,8 @@ const given = (...inputs: ReadonlyArray<Core.Input>) => {
     when: (input: Core.Input) => Core.step(core, input),
   }
 }
+const remembered = (outputs: ReadonlyArray<Core.Output>) =>
+  outputs.flatMap((output) => (output._tag === "Remember" ? [output.change] : []))
 const tags = (outputs: ReadonlyArray<Core.Output>) => outputs.map((output) => output._tag)
 const acks = (outputs: ReadonlyArray<Core.Output>): ReadonlyArray<number> =>
   outputs.flatMap((output) => (output._tag === "Ack" ? [output.seq] : []))
@@ -209,6 +211,20 @@ describe("Core: sending", () => {
   it("does not send again a named event that was accepted before", () => {
     const { when } = given(welcome(), send(true, "a"), accepted("a"))
     assert.deepStrictEqual(tags(when(send(true, "a"))), ["Accepted"])
+  })
+
+  it("takes no named event for accepted, wherever a crash cuts what was to be remembered of it", () => {
+    const refused: Core.Input = { _tag: "Heard", frame: { type: "refused", id: "a", code: "UNKNOWN", message: "no" } }
+    for (const inputs of [[send(true, "a")], [welcome(), send(true, "a"), refused]]) {
+      const core = Core.make(empty)
+      const changes = inputs.flatMap((input) => remembered(Core.step(core, input)))
+      for (let kept = 0; kept <= changes.length; kept++) {
+        const ledger = toLedger(empty)
+        for (const change of changes.slice(0, kept)) apply(ledger, change)
+        const next = Core.make(toRemembered(ledger))
+        assert.notInclude(tags(Core.step(next, send(true, "a"))), "Accepted", `after ${kept} changes`)
+      }
+    }
   })
 
   it("sends a refused event again when asked to", () => {

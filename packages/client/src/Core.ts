@@ -239,8 +239,9 @@ const send = (state: State, events: ReadonlyArray<Outgoing>, named: boolean, out
   if (known.length > 0) out.push({ _tag: "Accepted", ids: known })
   if (fresh.length === 0) return
   state.stats.sent += fresh.length
-  if (named) doubt(state, fresh, out)
+  // In this order: a crash between the two must not leave a doubt about what was never sent, which would pass as accepted.
   remember(state, { _tag: "Sent", events: fresh }, out)
+  if (named) doubt(state, fresh, out)
   write(state, fresh, out)
 }
 
@@ -305,8 +306,9 @@ const unacceptedBy = (state: State, id: string): Outgoing | undefined => {
 
 const settleRefused = (state: State, id: EventId, refusal: Failure, out: Array<Output>): void => {
   state.written.delete(id)
-  remember(state, { _tag: "Settled", ids: [id] }, out)
+  // In this order, for the same reason as in `send`: what was refused must not pass as accepted.
   if (state.ledger.doubtful.has(id)) remember(state, { _tag: "Forgotten", ids: [id] }, out)
+  remember(state, { _tag: "Settled", ids: [id] }, out)
   state.stats.refused += 1
   out.push({ _tag: "Refused", id, refusal })
 }
