@@ -12,7 +12,7 @@ import {
   Topics,
 } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Latch, Layer } from "effect"
 import type { Door } from "../Door.ts"
 import { Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
@@ -22,24 +22,26 @@ const door: Door = { deliver: () => true, tell: () => {}, close: () => {}, pause
 
 /** A round of the sweep takes 100 × 100 ms; after a loss 200 ms. */
 const limits = { tick_ms: 100, sweep_ms: 600_000, lease_check_ms: 50, sweep_after_loss_ms: 200 }
+const parts = (registry: Registry["Service"]) =>
+  Delivery.layer.pipe(
+    Layer.provide([
+      EventLogMemory.layerMemory({ partitions: 3 }),
+      MailboxMemory.layerMemory(),
+      PodChannelMemory.layerMemory(),
+      AckChannelMemory.layerMemory(),
+      ClientOffsetsMemory.layerMemory(),
+      Layer.succeed(Registry, registry),
+      Limits.layerWith(limits),
+      Pod.layer,
+    ]),
+    Layer.provide(Topics.layerDefault),
+  )
+
 const clients = Array.from({ length: 100 }, (_, i) => ClientId.make(`c${i}`))
 
 describe("Delivery", () => {
   it.live("tells a registry that was wiped who is here, long before the sweep would", () => {
     const memory = RegistryMemory.makeMemory()
-    const delivery = Delivery.layer.pipe(
-      Layer.provide([
-        EventLogMemory.layerMemory({ partitions: 3 }),
-        MailboxMemory.layerMemory(),
-        PodChannelMemory.layerMemory(),
-        AckChannelMemory.layerMemory(),
-        ClientOffsetsMemory.layerMemory(),
-        Layer.succeed(Registry, memory.registry),
-        Limits.layerWith(limits),
-        Pod.layer,
-      ]),
-      Layer.provide(Topics.layerDefault),
-    )
     return Effect.gen(function* () {
       const { open, pod } = yield* Delivery
       yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, door }))
@@ -50,6 +52,30 @@ describe("Delivery", () => {
         Effect.map(memory.registry.pods(clients), (pods) => pods.every((known) => known === pod)),
         3_000,
       )
-    }).pipe(Effect.provide(delivery))
+    }).pipe(Effect.provide(parts(memory.registry)))
+  })
+
+  it.live("keeps the newer of two sessions that the registry answers in the other order", () => {
+    const { registry } = RegistryMemory.makeMemory()
+    const late = Latch.makeUnsafe()
+    let connects = 0
+    const connect: typeof registry.connect = (...asked) =>
+      Effect.tap(registry.connect(...asked), () => (connects++ === 0 ? late.await : Effect.void))
+    const closed: Array<string> = []
+    const named = (name: string): Door => ({ ...door, close: ({ reason }) => void closed.push(`${name} ${reason}`) })
+    return Effect.gen(function* () {
+      const { open, size } = yield* Delivery
+      const hello = { clientId: clients[0]!, after: start, log: undefined }
+      const older = yield* Effect.forkChild(open({ ...hello, door: named("older") }), { startImmediately: true })
+      yield* eventually(
+        "the older has asked",
+        Effect.sync(() => connects === 1),
+      )
+      yield* open({ ...hello, door: named("newer") })
+      yield* late.open
+      yield* Fiber.join(older)
+      assert.deepStrictEqual(closed, ["older SUPERSEDED"])
+      assert.strictEqual(size(), 1)
+    }).pipe(Effect.provide(parts({ ...registry, connect })))
   })
 })

@@ -193,7 +193,9 @@ const make = Effect.gen(function* () {
     const after = yield* checkAfter(hello)
     const epoch = yield* registry.connect(clientId, pod, nextEpoch())
     lastEpoch = Math.max(lastEpoch, epoch)
-    sessions.get(clientId)?.superseded()
+    // The registry may answer two that came at the same time in the other order: the newer one stays.
+    const before = sessions.get(clientId)
+    if (before !== undefined && before.session.epoch < epoch) before.superseded()
     // What the client acknowledged to its last session must not come again, with or without a memory of its own.
     yield* outbox.trimNow(clientId)
     return { clientId, epoch, pod, after, door }
