@@ -1,17 +1,36 @@
 /**
  * Before anything is put or read: the mailboxes must belong to this log. A store of another incarnation or partition
  * count, or with seqs beyond the log's end, refuses to start; one that belongs to no log yet is bound to this one.
+ *
+ * Traffic goes on meanwhile: what is appended after the end was read may be in a mailbox before it is compared. So a seq
+ * beyond the end counts only if it still is when the end is read again.
  */
 import { Effect } from "effect"
+import type { LogError, MailboxUnavailable, StoreMismatch } from "./Errors.ts"
 import { EventLog } from "./EventLog.ts"
 import { Mailbox } from "./Mailbox.ts"
 import { Topics } from "./Topics.ts"
 
+/** How often the end is read at most. Beyond: what the store said last stands. */
+const max_tries = 20
+
 /** Made by every part that uses the mailboxes, when it starts. Twice is the same as once. */
 export const claimMailboxes = Effect.gen(function* () {
-  const { end, incarnation, partitions } = yield* EventLog
+  const log = yield* EventLog
+  const mailbox = yield* Mailbox
   const { events } = yield* Topics
-  const all = Array.from({ length: partitions }, (_, partition) => partition)
-  const ends = yield* Effect.forEach(all, (partition) => end(events, partition), { concurrency: 16 })
-  yield* (yield* Mailbox).claim({ incarnation, partitions, ends })
+  const all = Array.from({ length: log.partitions }, (_, partition) => partition)
+  const claim = Effect.gen(function* () {
+    const ends = yield* Effect.forEach(all, (partition) => log.end(events, partition), { concurrency: 16 })
+    yield* mailbox.claim({ incarnation: log.incarnation, partitions: log.partitions, ends })
+  })
+  const tryFrom = (tries: number, before: string | undefined): Effect.Effect<void, ClaimError> =>
+    Effect.catchTag(claim, "StoreMismatch", (mismatch) =>
+      mismatch.reason === "beyond-end" && mismatch.stored !== before && tries < max_tries
+        ? tryFrom(tries + 1, mismatch.stored)
+        : Effect.fail(mismatch),
+    )
+  yield* tryFrom(1, undefined)
 })
+
+type ClaimError = LogError | MailboxUnavailable | StoreMismatch

@@ -1,0 +1,59 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { claimMailboxes } from "./Claim.ts"
+import { EventLog } from "./EventLog.ts"
+import * as EventLogMemory from "./EventLogMemory.ts"
+import { clientIdUnsafe, seqUnsafe } from "./Ids.ts"
+import { Mailbox } from "./Mailbox.ts"
+import * as MailboxMemory from "./MailboxMemory.ts"
+import { encodeResult } from "./Records.ts"
+import { EventId } from "./Ids.ts"
+import { Topics } from "./Topics.ts"
+
+const c1 = clientIdUnsafe("c1")
+
+/** A log of one partition and a store in which `c1` has what `seqs` names, one put each time that the end was read. */
+const ground = (events: number, seqs: ReadonlyArray<number>) =>
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const { events: topic } = yield* Topics
+    const append = log.publish(topic, 0, [{ key: c1, value: new Uint8Array([1]) }])
+    yield* Effect.repeat(append, { times: events - 1 })
+    const { mailbox } = MailboxMemory.makeMemory()
+    yield* mailbox.claim({ incarnation: log.incarnation, partitions: 1, ends: [0] })
+    let puts = 0
+    const put = Effect.suspend(() => {
+      const seq = seqs[puts]
+      if (seq === undefined) return Effect.void
+      const value = encodeResult({ seq: seqUnsafe(seq), id: EventId.make("e"), name: "sq", data: 1 })
+      const records = [{ clientId: c1, seq: seqUnsafe(seq), value, timestamp: 0 }]
+      const expected = puts === 0 ? undefined : puts
+      puts++
+      return Effect.orDie(mailbox.put(0, { expected, next: puts, records }))
+    })
+    const end: typeof log.end = (topic, partition) =>
+      Effect.tap(log.end(topic, partition), () => Effect.andThen(put, append))
+    return { log: { ...log, end }, mailbox, puts: () => puts }
+  })
+
+const claim = (events: number, seqs: ReadonlyArray<number>) =>
+  Effect.gen(function* () {
+    const { log, mailbox, puts } = yield* ground(events, seqs)
+    const exit = yield* Effect.result(
+      Effect.provideService(Effect.provideService(claimMailboxes, EventLog, log), Mailbox, mailbox),
+    )
+    return { outcome: exit._tag === "Success" ? "claimed" : exit.failure._tag, puts: puts() }
+  }).pipe(Effect.provide(EventLogMemory.layerMemory({ partitions: 1 }).pipe(Layer.provideMerge(Topics.layerDefault))))
+
+describe("claimMailboxes", () => {
+  it.effect("takes a store that has got what was appended after the end was read", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* claim(3, [3, 4, 5]), { outcome: "claimed", puts: 3 })
+    }),
+  )
+  it.effect("refuses a store with a seq that stays beyond the end", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* claim(3, [99]), { outcome: "StoreMismatch", puts: 1 })
+    }),
+  )
+})
