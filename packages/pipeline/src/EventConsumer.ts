@@ -75,7 +75,7 @@ const handle = Effect.fnUntraced(function* (
   const handlers = yield* Handlers
   const journey = yield* makeJourney
   const committer = yield* Committer.make(assigned, limits)
-  const producing = Behind.make()
+  const producing = yield* Behind.make
 
   const produce = (chunk: Chunk, records: ReadonlyArray<LogRecord>) =>
     publishUntilAcknowledged(log, topics.results, partition, records, limits).pipe(

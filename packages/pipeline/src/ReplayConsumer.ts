@@ -92,7 +92,7 @@ const carry = Effect.fnUntraced(function* (
   const mailbox = yield* Mailbox
   const journey = yield* makeJourney
   const committer = yield* Committer.make(assigned, limits)
-  const telling = Behind.make()
+  const telling = yield* Behind.make
   let stored = yield* mailbox.offset(partition)
 
   const onChunk = (pace: Pace) => (chunk: Chunk) => {

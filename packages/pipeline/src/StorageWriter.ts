@@ -106,7 +106,7 @@ const write = Effect.fnUntraced(function* (
   const archive = yield* Archive
   const source: ArchiveSource = { incarnation: (yield* EventLog).incarnation, kind, partition }
   const committer = yield* Committer.make(assigned, limits)
-  const writing = Behind.make()
+  const writing = yield* Behind.make
   if (limits.lazy) yield* somethingNew(assigned, stopping)
   if (stopping.isOpen()) return
   const position = yield* refuseBeyondEnd(kind, topic, partition)
