@@ -18,6 +18,14 @@ export interface KafkaPorts {
   readonly controller: number
 }
 
+/** A broker of several, each of which has all records. */
+export interface ClusterMember {
+  readonly clusterId: string
+  readonly nodeId: number
+  /** The controllers' ports, in the order of node ids from 1. */
+  readonly controllers: ReadonlyArray<number>
+}
+
 /** The jars, outside of the repository: other clones use them too. */
 export const jars = join(
   process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"),
@@ -32,12 +40,18 @@ export const missing = (): string | undefined => {
   return existsSync(jars) ? undefined : `the jars of Kafka are not in ${jars}`
 }
 
-export const plan = (directory: string, ports: KafkaPorts): Plan => {
+export const plan = (
+  directory: string,
+  ports: KafkaPorts,
+  member: ClusterMember = { clusterId: newClusterId(), nodeId: 1, controllers: [ports.controller] },
+): Plan => {
   const java = findProgram("java") ?? "java"
   const settings = join(directory, "server.properties")
   const log4j = join(directory, "log4j2.properties")
   const certificate = join(directory, "certificate.pem")
-  const options = ["-Xms256m", "-Xmx384m", "-XX:+UseSerialGC", `-Dlog4j2.configurationFile=${log4j}`]
+  // Several at once have less, and start sooner by compiling less.
+  const size = isAlone(member) ? ["-Xms256m", "-Xmx384m"] : ["-Xms128m", "-Xmx256m", "-XX:TieredStopAtLevel=1"]
+  const options = [...size, "-XX:+UseSerialGC", `-Dlog4j2.configurationFile=${log4j}`]
   const classPath = ["-cp", join(jars, "*")]
   return {
     name: "kafka",
@@ -53,11 +67,11 @@ export const plan = (directory: string, ports: KafkaPorts): Plan => {
     args: [...options, ...classPath, "kafka.Kafka", settings],
     stop_signal: "SIGTERM",
     prepare: async () => {
-      writeFileSync(settings, properties(broker(directory, ports)))
+      writeFileSync(settings, properties(broker(directory, ports, member)))
       writeFileSync(log4j, properties(logging))
       await makeCertificate(certificate, keystore(directory))
       const users = mechanisms.flatMap((mechanism) => ["--add-scram", `${mechanism}=[name=nimbus,password=secret]`])
-      const format = ["kafka.tools.StorageTool", "format", "-t", clusterId(), "-c", settings, ...users]
+      const format = ["kafka.tools.StorageTool", "format", "-t", member.clusterId, "-c", settings, ...users]
       await run(java, ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", ...classPath, ...format], {
         timeout_ms: 60_000,
       })
@@ -81,10 +95,16 @@ const makeCertificate = async (certificate: string, keystore: string): Promise<v
   appendFileSync(keystore, readFileSync(certificate))
 }
 
-const broker = (directory: string, { controller, plain, sasl, tls }: KafkaPorts): Readonly<Record<string, string>> => ({
+const isAlone = ({ controllers }: ClusterMember): boolean => controllers.length === 1
+
+const broker = (
+  directory: string,
+  { controller, plain, sasl, tls }: KafkaPorts,
+  member: ClusterMember,
+): Readonly<Record<string, string>> => ({
   "process.roles": "broker,controller",
-  "node.id": "1",
-  "controller.quorum.voters": `1@127.0.0.1:${controller}`,
+  "node.id": `${member.nodeId}`,
+  "controller.quorum.voters": member.controllers.map((port, i) => `${i + 1}@127.0.0.1:${port}`).join(),
   "controller.listener.names": "CONTROLLER",
   "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SASL_SSL,CONTROLLER:PLAINTEXT",
   listeners: [`PLAINTEXT://127.0.0.1:${plain}`, `SASL://127.0.0.1:${sasl}`, `TLS://127.0.0.1:${tls}`]
@@ -100,8 +120,8 @@ const broker = (directory: string, { controller, plain, sasl, tls }: KafkaPorts)
   "num.io.threads": "4",
   "auto.create.topics.enable": "false",
   "num.partitions": "4",
-  "default.replication.factor": "1",
-  "offsets.topic.replication.factor": "1",
+  "default.replication.factor": `${member.controllers.length}`,
+  "offsets.topic.replication.factor": `${member.controllers.length}`,
   "offsets.topic.num.partitions": "4",
   "transaction.state.log.replication.factor": "1",
   "transaction.state.log.num.partitions": "1",
@@ -113,6 +133,7 @@ const broker = (directory: string, { controller, plain, sasl, tls }: KafkaPorts)
   "log.retention.check.interval.ms": "1000",
   "log.cleaner.dedupe.buffer.size": "8388608",
   "controlled.shutdown.max.retries": "1",
+  ...(!isAlone(member) && among),
 })
 
 /** Of one listener. */
@@ -121,6 +142,14 @@ const logins = (listener: string): ReadonlyArray<readonly [string, string]> => {
   const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
   const plain = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_nimbus="secret";'
   return [[login("PLAIN"), plain], ...mechanisms.map((mechanism) => [login(mechanism), scram] as const)]
+}
+
+/** One of several may be gone; the others soon take over from it, and give back when it has returned. */
+const among = {
+  "min.insync.replicas": "2",
+  "broker.session.timeout.ms": "2000",
+  "broker.heartbeat.interval.ms": "500",
+  "leader.imbalance.check.interval.seconds": "2",
 }
 
 const logging = {
@@ -138,7 +167,7 @@ const properties = (settings: Readonly<Record<string, string>>): string =>
     .join("")
 
 /** As Kafka writes a random UUID. One that begins with a dash would be taken for an option. */
-const clusterId = (): string =>
+export const newClusterId = (): string =>
   `n${Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("base64url")}`.slice(0, 22)
 
 /** ApiVersions v0, correlation id 1, client id null. */

@@ -222,9 +222,11 @@ export interface KafkaLimits extends ChunkLimits {
   readonly message_bytes: number
   /** Until a new connection must be there, and have been let in. */
   readonly connect_timeout_ms: number
-  /** How long a broker may take to answer a request that is not meant to wait. */
+  /** How long a broker may take to answer what it can answer at once. */
+  readonly answer_timeout_ms: number
+  /** The same for records that are written, with all replicas, and for topics that are created. */
   readonly request_timeout_ms: number
-  /** Until a question about offsets, or a commit, must be answered. */
+  /** Until a question about offsets, or a commit, must be answered; and records that are there to be read. */
   readonly question_timeout_ms: number
   /** Between a failure and the next attempt; doubles each time up to the maximum. */
   readonly retry_min_ms: number
@@ -264,7 +266,8 @@ export const kafkaLimits: KafkaLimits = {
   retention_age_ms: 7 * 24 * 60 * 60 * 1000,
   message_bytes: 8 * 1024 * 1024,
   connect_timeout_ms: 3_000,
-  request_timeout_ms: 15_000,
+  answer_timeout_ms: 3_000,
+  request_timeout_ms: 10_000,
   question_timeout_ms: 5_000,
   retry_min_ms: 20,
   retry_max_ms: 1_000,

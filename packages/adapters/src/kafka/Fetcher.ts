@@ -118,8 +118,10 @@ export class Fetcher {
   readonly #readers = new Set<Reader>()
   /** Leaders with a request under way. */
   readonly #busy = new Set<string | undefined>()
+  /** Of leaders that can't be read: how often in a row. */
+  readonly #failures = new Map<string | undefined, number>()
+  #isFailing = false
   #isScheduled = false
-  #failures = 0
 
   constructor(link: Link, bounds: Bounds, limits: KafkaLimits, fork: (effect: Effect.Effect<void>) => unknown) {
     this.#link = link
@@ -152,6 +154,8 @@ export class Fetcher {
 
   #fetchAll(): void {
     const byLeader = Map.groupBy(this.#readers, ({ partition, topic }) => this.#link.leaderOf(topic, partition))
+    // Whoever leads nothing any more is not missed.
+    for (const leader of this.#failures.keys()) if (!byLeader.has(leader)) this.#failures.delete(leader)
     for (const [leader, readers] of byLeader) {
       const hungry = readers.filter(({ isFull }) => !isFull)
       if (hungry.length === 0 || this.#busy.has(leader)) continue
@@ -164,7 +168,8 @@ export class Fetcher {
   #fetch(leader: string | undefined, readers: ReadonlyArray<Reader>, wait_ms: number): Effect.Effect<void> {
     return this.#request(leader, readers, wait_ms).pipe(
       Effect.flatMap((fetched) => this.#deliver(readers, fetched)),
-      Effect.catch((error) => this.#recover(error)),
+      Effect.andThen(Effect.suspend(() => this.#recovered(leader))),
+      Effect.catch((error) => this.#recover(leader, error)),
       Effect.andThen(
         Effect.sync(() => {
           this.#busy.delete(leader)
@@ -182,9 +187,9 @@ export class Fetcher {
   ): Effect.fn.Return<ReadonlyArray<Fetched>, KafkaUnavailable> {
     if (leader === undefined) return yield* new KafkaUnavailable({ cause: new Error("no leader is known") })
     const broker = yield* this.#link.broker(leader)
-    const { chunk_bytes: partition_bytes, fetch_bytes } = this.#limits
+    const { chunk_bytes: partition_bytes, fetch_bytes, question_timeout_ms } = this.#limits
     const request = fetch(readers, { wait_ms, fetch_bytes, partition_bytes })
-    return yield* call(() => send(broker, request, wait_ms))
+    return yield* call(() => send(broker, request, wait_ms + question_timeout_ms))
   })
 
   /** Answers what is to be done before the next request. */
@@ -199,13 +204,8 @@ export class Fetcher {
       else if (batches.length > 0) this.#offer(reader, batches)
     }
     const relocated = Effect.forEach(astray, (reader) => this.#relocate(reader), { discard: true })
-    if (failure !== undefined) {
-      const cause = new PartitionError(failure)
-      return Effect.andThen(relocated, Effect.fail(new KafkaUnavailable({ cause })))
-    }
-    if (this.#failures === 0 || astray.length > 0) return relocated
-    this.#failures = 0
-    return Effect.logInfo("Kafka is read again")
+    if (failure === undefined) return relocated
+    return Effect.andThen(relocated, Effect.fail(new KafkaUnavailable({ cause: new PartitionError(failure) })))
   }
 
   #offer(reader: Reader, batches: Buffer): void {
@@ -221,12 +221,21 @@ export class Fetcher {
     reader.end(Effect.fail(new LogUnavailable({ topic: reader.topic, operation: "read", cause })))
   }
 
-  #recover(error: KafkaUnavailable): Effect.Effect<void> {
-    const failures = this.#failures++
+  /** Each by its own back-off: a broker that is gone must not slow down what the others lead. */
+  #recover(leader: string | undefined, error: KafkaUnavailable): Effect.Effect<void> {
+    const failures = this.#failures.get(leader) ?? 0
+    this.#failures.set(leader, failures + 1)
     const again = Effect.andThen(Effect.ignore(this.#link.recover), Effect.sleep(backoff_ms(failures, this.#limits)))
-    return failures > 0
-      ? again
-      : Effect.andThen(Effect.logWarning(`Kafka can't be read, and is tried again: ${error.message}`), again)
+    if (this.#isFailing) return again
+    this.#isFailing = true
+    return Effect.andThen(Effect.logWarning(`Kafka can't be read, and is tried again: ${error.message}`), again)
+  }
+
+  #recovered(leader: string | undefined): Effect.Effect<void> {
+    this.#failures.delete(leader)
+    if (!this.#isFailing || this.#failures.size > 0) return Effect.void
+    this.#isFailing = false
+    return Effect.logInfo("Kafka is read again")
   }
 
   /** Invariant 3. */
@@ -239,11 +248,8 @@ export class Fetcher {
           const cause = new Error(`the position ${reader.next} is beyond the end ${end}`)
           this.#fail(reader, cause)
         }),
-      onFailure: (error) =>
-        Effect.andThen(
-          Effect.logWarning("the bounds of a partition are not known, trying again", error),
-          Effect.sleep(backoff_ms(this.#failures++, this.#limits)),
-        ),
+      // Asked for long enough before that.
+      onFailure: (error) => Effect.logWarning("the bounds of a partition are not known, trying again", error),
     })
   }
 }

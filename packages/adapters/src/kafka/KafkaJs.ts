@@ -49,7 +49,8 @@ export const makeKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLi
     ...(options.sasl !== undefined && { sasl: { ...options.sasl } }),
     connectionTimeout: limits.connect_timeout_ms,
     authenticationTimeout: limits.connect_timeout_ms,
-    requestTimeout: limits.request_timeout_ms,
+    // Those that may wait longer say so.
+    requestTimeout: limits.answer_timeout_ms,
     // What fails is tried again by who asked, who knows for how long.
     retry: { retries: 1, initialRetryTime: limits.retry_min_ms, maxRetryTime: limits.retry_max_ms },
     socketFactory: options.socketFactory ?? sockets,
@@ -69,6 +70,8 @@ const sockets: ISocketFactory = ({ host, onConnect, port, ssl }) => {
   const socket = ssl ? connectTls({ host, port, ...name }, onConnect) : connectTcp({ host, port }, onConnect)
   socket.setNoDelay(true)
   socket.setKeepAlive(true, 60_000)
+  // kafkajs does so again and again with one that it has lost, and Node would note each for when it is connected.
+  socket.once("close", () => (socket.unref = () => socket))
   return socket
 }
 

@@ -38,11 +38,14 @@ export class Link {
     return call(() => this.cluster.findGroupCoordinator({ groupId }))
   }
 
-  /** After a failure: connects again if need be, and learns anew who leads what. */
+  /**
+   * After a failure: connects again if need be, and learns anew who leads what. Any of the brokers is asked for that, and
+   * asked more than once because it may be the one that hangs.
+   */
   readonly recover: Effect.Effect<void, KafkaUnavailable> = call(async () => {
     if (!this.cluster.isConnected()) await this.cluster.connect()
     await this.cluster.refreshMetadata()
-  })
+  }).pipe(Effect.retry({ times: 2 }))
 }
 
 /** Connected, and knows these topics; disconnected with the scope. */

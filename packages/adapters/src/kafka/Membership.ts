@@ -269,12 +269,13 @@ class Member implements Membership {
       }
       if (codeOf(error) === codes.unknownMember) this.#memberId = ""
       if (isOver(error)) return yield* Effect.logInfo(`${groupId} rebalances`)
-      if (this.#clock.currentTimeMillisUnsafe() - heard_ms >= limits.session_timeout_ms) {
+      const rest_ms = heard_ms + limits.session_timeout_ms - this.#clock.currentTimeMillisUnsafe()
+      if (rest_ms <= 0) {
         return yield* Effect.logWarning(`${groupId} has not heard from us for a session's time: ${error.message}`)
       }
       // The coordinator is away, or has moved.
       yield* Effect.andThen(link.recover, link.coordinator(groupId)).pipe(
-        Effect.timeoutOption(limits.heartbeat_ms),
+        Effect.timeoutOption(rest_ms),
         Effect.match({
           onSuccess: (found) => {
             if (found._tag === "Some") generation.coordinator = groupBroker(found.value)

@@ -106,8 +106,9 @@ class Writer {
   #identity: Identity | undefined
   #publishes = 0
   #bytes = 0
+  /** Lanes whose batch has failed and waits to be sent again. */
+  readonly #failing = new Set<Lane>()
   #isScheduled = false
-  #isFailing = false
   #isClosed = false
   readonly #isEmpty = Latch.makeUnsafe(true)
 
@@ -200,14 +201,23 @@ class Writer {
       this.#requests.set(leader, (this.#requests.get(leader) ?? 1) - 1)
       const failed: Array<Lane> = []
       let cause: unknown
+      const wasFailing = this.#failing.size > 0
       for (const lane of lanes) {
         const error = Result.isFailure(answer) ? answer.failure : this.#written(lane, answer.success)
-        if (error === undefined || this.#isSettled(lane, error)) this.#release(lane)
-        else failed.push(lane)
+        if (error === undefined || this.#isSettled(lane, error)) {
+          this.#failing.delete(lane)
+          this.#release(lane)
+        } else {
+          this.#failing.add(lane)
+          failed.push(lane)
+        }
         cause ??= error
       }
+      // Given up meanwhile, and nothing after it: nobody waits for those.
+      if (cause === undefined)
+        for (const lane of this.#failing) if (lane.batch === undefined) this.#failing.delete(lane)
       this.#schedule()
-      return Effect.andThen(this.#tell(cause), this.#again(failed))
+      return Effect.andThen(this.#tell(cause, wasFailing), this.#again(failed))
     })
   }
 
@@ -288,16 +298,15 @@ class Writer {
   }
 
   /** One line when it begins to fail and one when it goes on; each dispute by itself. */
-  #tell(error: unknown): Effect.Effect<void> {
+  #tell(error: unknown, wasFailing: boolean): Effect.Effect<void> {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code))
       return Effect.logWarning(`Kafka disputes a sequence number: ${messageOf(error)}`)
-    const wasFailing = this.#isFailing
-    this.#isFailing = error !== undefined
-    if (wasFailing === this.#isFailing) return Effect.void
-    return error === undefined
-      ? Effect.logInfo("Kafka takes records again")
-      : Effect.logWarning(`Kafka does not take records, and is tried again: ${messageOf(error)}`)
+    const isFailing = this.#failing.size > 0
+    if (wasFailing === isFailing) return Effect.void
+    return isFailing
+      ? Effect.logWarning(`Kafka does not take records, and is tried again: ${messageOf(error)}`)
+      : Effect.logInfo("Kafka takes records again")
   }
 
   #isLate({ batch }: Lane): boolean {
