@@ -43,7 +43,6 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
         ...services.environment,
         ...settings,
         NIMBUS_HTTP_PORT: `${port}`,
-        NIMBUS_PORT: "0",
         NIMBUS_PORT: `${grpcPort}`,
       },
     })
