@@ -1,0 +1,397 @@
+/**
+ * What must hold in a run. It keeps an account of its own, from what the topics got and the clients were shown, and
+ * shares nothing with what it checks.
+ *
+ * At any time:
+ * - *exactly once, in order*: a client is shown its records one by one in the order of the events topic, each once; its
+ *   own events among them are 1, 2, 3, …
+ * - *a session delivers without gaps*: each record is the client's next, but for those that the client has.
+ * - *a push states a fact*: `prev` is the client's record just before `seq`.
+ * - *only the client's ack counts*: nobody acknowledges what the client's memory does not hold.
+ * - *the commit never skips*: what lies before a commit is where it was to go.
+ * - *epochs*: a pod never uses one of its own twice.
+ * - *bounds*: windows, produce requests, one of them under way at a time.
+ *
+ * In the end, *it settles*: everyone is LIVE and has everything, and only the newest session of a client delivers.
+ */
+import { Result } from "effect"
+import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
+import { decodeEvent, type Item, peekSeq, type Push, type StoredRecord } from "../../Records.ts"
+import type { Application, Shown } from "./Application.ts"
+import type { SessionWatcher, SimulatedLimits } from "./Production.ts"
+import type { Trace } from "./Trace.ts"
+import { Violation } from "./Violation.ts"
+import type { Watcher } from "./Watcher.ts"
+
+interface Entry {
+  readonly seq: number
+  readonly isBarrier: boolean
+  /** An event that the log has already, under the same id. */
+  readonly isRepeat: boolean
+  /** The number of the client's own event. */
+  readonly n: number | undefined
+}
+
+interface Account {
+  /** All of the client's records, in order, barriers included. */
+  readonly entries: Array<Entry>
+  readonly ids: Set<string>
+  /** The highest `n` of its own events in the log. */
+  last_n: number
+  /** The highest seq that was shown, and up to where acks were checked. */
+  shown: number
+  checkedAck: number
+}
+
+export interface Topics {
+  readonly events: string
+  readonly results: string
+  readonly dlq: string
+}
+
+export class Checks implements Watcher {
+  /** Set once older sessions have had their time to end. */
+  onlyTheNewest = false
+  /** The first rule that did not hold. Kept, not thrown: what is checked would catch it. */
+  violation: Violation | undefined = undefined
+  private readonly topics: Topics
+  private readonly limits: SimulatedLimits
+  private readonly trace: Trace
+  private readonly applications = new Map<string, Application>()
+  private readonly accounts = new Map<string, Account>()
+  private readonly sessions = new Set<Session>()
+  private opened = 0
+  /** By partition: the seqs that the results topic has, and what stands where in it. */
+  private readonly results = new Map<number, { readonly seqs: Set<number>; readonly records: Array<StoredRecord> }>()
+  private readonly dlq = new Set<string>()
+  private readonly checkedCommit = new Map<string, number>()
+  private readonly epochs = new Map<PodId, Set<Epoch>>()
+
+  constructor(topics: Topics, limits: SimulatedLimits, trace: Trace) {
+    this.topics = topics
+    this.limits = limits
+    this.trace = trace
+  }
+
+  report(rule: string, message: string): void {
+    this.violation ??= new Violation(rule, message)
+  }
+
+  add(application: Application): void {
+    this.applications.set(application.clientId, application)
+    this.accounts.set(application.clientId, {
+      entries: [],
+      ids: new Set(),
+      last_n: 0,
+      shown: -1,
+      checkedAck: -1,
+    })
+  }
+
+  /** Of services */
+
+  appended(topic: string, partition: number, records: ReadonlyArray<StoredRecord>): void {
+    if (topic === this.topics.events) for (const record of records) this.enter(record)
+    else if (topic === this.topics.results) {
+      const { records: all, seqs } = this.resultsOf(partition)
+      for (const record of records) seqs.add(seqOf(record.value))
+      all.push(...records)
+    } else if (topic === this.topics.dlq) {
+      for (const { key, value } of records) this.dlq.add(`${key} ${seqOf(value)}`)
+    }
+  }
+
+  committed(topic: string, partition: number, next: number): void {
+    const key = `${topic} ${partition}`
+    const from = this.checkedCommit.get(key) ?? 0
+    for (let offset = from; offset < next; offset++) {
+      if (topic === this.topics.events && !this.resultsOf(partition).seqs.has(offset)) {
+        return this.report("the commit never skips", `event ${partition}/${offset} has no result`)
+      }
+      if (topic === this.topics.results) this.checkRouted(partition, offset)
+    }
+    this.checkedCommit.set(key, Math.max(from, next))
+  }
+
+  publishing(process: string, topic: string, partition: number, records: number, underWay: number): void {
+    const isOrdered = topic === this.topics.results || topic === this.topics.dlq || process.startsWith("gateway")
+    if (isOrdered && underWay > 0) {
+      return this.report("bounds", `${process} has two publishes to ${topic}/${partition} under way`)
+    }
+    if (!process.startsWith("gateway") && topic !== this.topics.events && records > this.limits.chunk_records) {
+      return this.report("bounds", `${process} publishes ${records} records at once`)
+    }
+  }
+
+  pushed(pushes: ReadonlyArray<Push>): void {
+    for (const { clientId, prev, seq } of pushes) {
+      const { entries } = this.account(clientId)
+      const before = entries[indexAbove(entries, seq - 1) - 1]
+      if (before?.seq !== prev) {
+        return this.report("a push states a fact", `${clientId} ${prev}→${seq}, but ${before?.seq} is before ${seq}`)
+      }
+    }
+    this.trace.count("rule: a push", pushes.length)
+  }
+
+  acknowledged(process: string, clientId: ClientId, seq: Cursor): void {
+    const account = this.account(clientId)
+    const { last } = this.application(clientId).disk
+    const { entries } = account
+    for (let i = indexAbove(entries, Math.max(account.checkedAck, last)); i < entries.length; i++) {
+      const entry = entries[i]!
+      if (entry.seq > seq) break
+      if (entry.isBarrier || entry.isRepeat) continue
+      return this.report(
+        "only the client's ack counts",
+        `${process} acknowledges ${seq} of ${clientId}, who has ${last}`,
+      )
+    }
+    account.checkedAck = Math.max(account.checkedAck, Math.min(seq, last))
+  }
+
+  connected(pod: PodId, clientId: ClientId, epoch: Epoch): void {
+    const used = this.epochs.get(pod) ?? new Set()
+    this.epochs.set(pod, used)
+    if (used.has(epoch)) return this.report("epochs", `${pod} uses ${epoch} again, for ${clientId}`)
+    used.add(epoch)
+  }
+
+  /** Of doors */
+
+  watch(pod: PodId, clientId: ClientId): Session {
+    const session = new Session(pod, clientId, this.opened++, this.limits.session.window_results, {
+      /** The client's next record above `after` that it does not have. */
+      next: (after) => this.nextFor(clientId, after),
+      isNewest: () => {
+        const all = [...this.sessions].filter((other) => other.clientId === clientId)
+        return all.every((other) => other === session || !other.isNewerThan(session))
+      },
+      mustBeNewest: () => this.onlyTheNewest,
+      ended: () => this.sessions.delete(session),
+      report: (rule, message) => this.report(rule, message),
+    })
+    this.sessions.add(session)
+    this.trace.count("rule: a session")
+    return session
+  }
+
+  /** The process of a pod is gone, and its sessions with it. */
+  podDied(pod: PodId): void {
+    for (const session of this.sessions) if (session.pod === pod) this.sessions.delete(session)
+  }
+
+  /** Of clients */
+
+  shown(clientId: ClientId, shown: Shown | undefined): void {
+    if (shown === undefined) return this.report("nothing is lost", `${clientId} is told of a loss`)
+    const account = this.account(clientId)
+    const expected = this.expected(clientId, account.shown)
+    if (expected?.seq !== shown.seq || (expected.n !== undefined && shown.data !== expected.n)) {
+      return this.report(
+        "exactly once, in order",
+        `${clientId} is shown ${shown.seq} (${JSON.stringify(shown.data)}) after ${account.shown}, not ${expected?.seq} (${expected?.n})`,
+      )
+    }
+    account.shown = shown.seq
+  }
+
+  restarted(clientId: ClientId): void {
+    const { disk } = this.application(clientId)
+    const account = this.account(clientId)
+    account.shown = Math.min(account.shown, disk.last)
+  }
+
+  /** In the end */
+
+  /** What is still missing; nothing, once all is as it should be. */
+  missing(): string | undefined {
+    for (const [id, application] of this.applications) {
+      const account = this.account(id)
+      const { accepted, wanted } = application
+      if (accepted.size < wanted) return `${id}: ${wanted - accepted.size} events of ${wanted} are not accepted`
+      const next = this.expected(id, account.shown)
+      if (next !== undefined) return `${id} has not got ${next.seq}`
+      const sessions = [...this.sessions].filter(({ clientId }) => clientId === id)
+      if (sessions.length !== 1) return `${id} has ${sessions.length} sessions`
+      if (sessions[0]!.currentStatus !== "LIVE") return `${id} is ${sessions[0]!.currentStatus}`
+    }
+    return undefined
+  }
+
+  /** Each list as a whole, by the numbers alone. */
+  lists(): void {
+    for (const [id, application] of this.applications) {
+      const own = application.shown.flatMap(({ data }) => (typeof data === "number" ? [data] : []))
+      const isRight = own.length === application.wanted && own.every((n, i) => n === i + 1)
+      if (!isRight) {
+        return this.report("exactly once, in order", `${id} has ${own.join(" ")} of 1 to ${application.wanted}`)
+      }
+    }
+  }
+
+  // The account
+
+  private enter({ key, offset: seq, value }: StoredRecord): void {
+    const decoded = decodeEvent(value)
+    if (Result.isFailure(decoded)) return this.report("records", `${key} ${seq}: ${decoded.failure.reason}`)
+    const account = this.account(key)
+    const record = decoded.success
+    if (record.type === "barrier") {
+      this.trace.count("rule: a barrier")
+      account.entries.push({ seq, isBarrier: true, isRepeat: false, n: undefined })
+      return
+    }
+    const n = record.type === "event" && typeof record.data === "number" ? record.data : undefined
+    const isRepeat = record.type === "event" && account.ids.has(record.id)
+    if (isRepeat) this.trace.count("rule: an event comes twice")
+    account.ids.add(record.id)
+    account.entries.push({ seq, isBarrier: false, isRepeat, n })
+    if (n === undefined || isRepeat) return
+    if (n !== account.last_n + 1) {
+      return this.report("events in order", `${key} has ${n} after ${account.last_n} in the events topic`)
+    }
+    account.last_n = n
+  }
+
+  /** The next that a client's application is to be shown. */
+  private expected(clientId: string, after: number): Entry | undefined {
+    const { entries } = this.account(clientId)
+    for (let i = indexAbove(entries, after); i < entries.length; i++) {
+      const entry = entries[i]!
+      if (!entry.isBarrier && !entry.isRepeat) return entry
+    }
+    return undefined
+  }
+
+  private nextFor(clientId: string, after: number): number | undefined {
+    const { entries } = this.account(clientId)
+    const has = this.application(clientId).disk.last
+    for (let i = indexAbove(entries, after); i < entries.length; i++) {
+      const { isBarrier, seq } = entries[i]!
+      if (!isBarrier && seq > has) return seq
+    }
+    return undefined
+  }
+
+  /** What a router has left behind is in the dlq, or its client has it. */
+  private checkRouted(partition: number, offset: number): void {
+    const { key, value } = this.resultsOf(partition).records[offset]!
+    const seq = seqOf(value)
+    if (this.dlq.has(`${key} ${seq}`) || seq <= this.application(key).disk.last) return
+    return this.report("the commit never skips", `${key} ${seq}, result ${partition}/${offset}, is nowhere`)
+  }
+
+  private resultsOf(partition: number) {
+    const known = this.results.get(partition) ?? { seqs: new Set<number>(), records: [] }
+    this.results.set(partition, known)
+    return known
+  }
+
+  private account(clientId: string): Account {
+    return this.accounts.get(clientId)!
+  }
+
+  private application(clientId: string): Application {
+    return this.applications.get(clientId)!
+  }
+}
+
+interface Facts {
+  next(after: number): number | undefined
+  isNewest(): boolean
+  mustBeNewest(): boolean
+  ended(): void
+  report(rule: string, message: string): void
+}
+
+class Session implements SessionWatcher {
+  readonly pod: PodId
+  readonly clientId: ClientId
+  currentStatus = "opening"
+  private readonly window: number
+  private readonly facts: Facts
+  private epoch: Epoch | undefined = undefined
+  private readonly order: number
+  private cursor = -1
+  private unacknowledged: Array<number> = []
+
+  constructor(pod: PodId, clientId: ClientId, order: number, window: number, facts: Facts) {
+    this.pod = pod
+    this.order = order
+    this.clientId = clientId
+    this.window = window
+    this.facts = facts
+  }
+
+  welcomed(epoch: Epoch, after: Cursor): void {
+    this.epoch = epoch
+    this.cursor = after
+    this.currentStatus = "REPLAYING"
+  }
+
+  /** By epoch; where a registry that rolled back gave one twice, by when it was opened. */
+  isNewerThan(other: Session): boolean {
+    const [mine, its] = [this.epoch ?? -1, other.epoch ?? -1]
+    return mine > its || (mine === its && this.order > other.order)
+  }
+
+  delivered(items: ReadonlyArray<Item>): void {
+    for (const { seq } of items) {
+      const next = this.facts.next(this.cursor)
+      if (seq <= this.cursor || (next !== undefined && seq > next)) {
+        return this.facts.report(
+          "a session delivers without gaps",
+          `${this.name} gets ${seq} after ${this.cursor}, not ${next}`,
+        )
+      }
+      this.cursor = seq
+      this.unacknowledged.push(seq)
+    }
+    if (this.unacknowledged.length > this.window) {
+      return this.facts.report(
+        "bounds",
+        `${this.name} has ${this.unacknowledged.length} of ${this.window} unacknowledged`,
+      )
+    }
+    if (this.facts.mustBeNewest() && !this.facts.isNewest()) {
+      return this.facts.report("only the newest session delivers", `${this.name} is an older one`)
+    }
+  }
+
+  acknowledged(seq: Cursor): void {
+    this.unacknowledged = this.unacknowledged.filter((sent) => sent > seq)
+  }
+
+  status(status: string): void {
+    this.currentStatus = status
+  }
+
+  lost(): void {
+    return this.facts.report("nothing is lost", `${this.name} tells its client of a loss`)
+  }
+
+  closed(): void {
+    this.currentStatus = "closed"
+    this.facts.ended()
+  }
+
+  private get name(): string {
+    return `the session of ${this.clientId} at ${this.pod} (${this.epoch})`
+  }
+}
+
+/** -1: not a record of ours. */
+const seqOf = (value: Uint8Array): number => peekSeq(value) ?? -1
+
+/** The index of the first entry above `seq`. */
+const indexAbove = (entries: ReadonlyArray<Entry>, seq: number): number => {
+  let low = 0
+  let high = entries.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (entries[middle]!.seq > seq) high = middle
+    else low = middle + 1
+  }
+  return low
+}

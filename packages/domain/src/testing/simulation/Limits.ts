@@ -1,0 +1,43 @@
+/** The bounds of a run: tight ones, so that they are met, or those of production but for the times. */
+import { routerLimits, sessionLimits } from "../../Limits.ts"
+import type { Dice } from "../world/Dice.ts"
+import type { SimulatedLimits } from "./Production.ts"
+
+export const limitsOf = (dice: Dice): SimulatedLimits => (dice.oneIn(3) ? loose : tightened(dice))
+
+const times = { sweep_ms: 3_000, lease_ms: 4_000 }
+
+const loose: SimulatedLimits = {
+  ...times,
+  session: { ...sessionLimits, barrier_timeout_max_ticks: 16 },
+  router: routerLimits,
+  chunk_records: 64,
+  shelf_records: 1_024,
+  unhurried_results: 128,
+  intake_bytes: 65_536,
+  socket_buffer_bytes: 65_536,
+  barriers_again_per_tick: 50,
+}
+
+const tightened = (dice: Dice): SimulatedLimits => ({
+  ...times,
+  session: {
+    ...sessionLimits,
+    window_results: 1 + dice.upTo(5),
+    held_results: dice.upTo(4),
+    page_results: dice.upTo(4),
+    barrier_timeout_max_ticks: 16,
+  },
+  router: {
+    inflight_results_per_client: 1 + dice.upTo(5),
+    inflight_results: 4 + dice.upTo(6),
+    routes: 1 + dice.upTo(3),
+    ack_timeout_ticks: 4 + dice.upTo(16),
+  },
+  chunk_records: dice.upTo(6),
+  shelf_records: dice.upTo(8),
+  unhurried_results: dice.upTo(6),
+  intake_bytes: 40 * dice.upTo(10),
+  socket_buffer_bytes: 50 * dice.upTo(10),
+  barriers_again_per_tick: dice.upTo(3),
+})

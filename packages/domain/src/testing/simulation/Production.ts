@@ -1,0 +1,104 @@
+/**
+ * What is simulated: the production code, handed in, for this package knows neither gateways nor pipelines nor clients.
+ */
+import type { Effect, Layer, Scope } from "effect"
+import type { AckChannel } from "../../AckChannel.ts"
+import type { ClientOffsets } from "../../ClientOffsets.ts"
+import type { EventLog } from "../../EventLog.ts"
+import type { Handlers } from "../../Handlers.ts"
+import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
+import type { SessionLimits, RouterLimits } from "../../Limits.ts"
+import type { Mailbox } from "../../Mailbox.ts"
+import type { PodChannel } from "../../PodChannel.ts"
+import type { Item } from "../../Records.ts"
+import type { Registry } from "../../Registry.ts"
+import type { Topics } from "../../Topics.ts"
+import type { End } from "./Network.ts"
+
+export type Services = EventLog | Topics | Mailbox | ClientOffsets | Registry | PodChannel | AckChannel | Handlers
+
+export const roles = ["event-consumer", "result-consumer", "replay-consumer", "status-manager"] as const
+export type Role = (typeof roles)[number]
+
+/** The bounds that a run sets; those not named here are the defaults, or such that things happen soon. */
+export interface SimulatedLimits {
+  readonly session: SessionLimits
+  readonly router: RouterLimits
+  /** Of one produce request of the pipeline, in records. */
+  readonly chunk_records: number
+  readonly shelf_records: number
+  readonly unhurried_results: number
+  readonly intake_bytes: number
+  readonly socket_buffer_bytes: number
+  readonly sweep_ms: number
+  readonly lease_ms: number
+  readonly barriers_again_per_tick: number
+}
+
+export interface Production {
+  /** One role of the pipeline, as long as the layer lives. */
+  readonly role: (role: Role, process: string, limits: SimulatedLimits) => Layer.Layer<never, unknown, Services>
+  /** A gateway with its door. */
+  readonly gateway: (options: GatewayOptions) => Effect.Effect<never, unknown, Services | Scope.Scope>
+  /** A client, with a memory of its own that is empty. */
+  readonly client: () => Client
+}
+
+export interface Client {
+  readonly disk: Disk
+  /** One life: sends what its application wants and shows it what comes, until it has to stop. */
+  readonly live: (options: ClientOptions) => Effect.Effect<never, unknown, Scope.Scope>
+}
+
+export interface GatewayOptions {
+  readonly pod: PodId
+  readonly limits: SimulatedLimits
+  /** From now on connections come to `accept`; the answer stops it. */
+  readonly listen: (accept: (end: End, url: string) => void) => () => void
+  /** A door was opened for this client: tells what becomes of it. */
+  readonly watch: (clientId: ClientId) => SessionWatcher
+}
+
+/** What a door tells of its one session. */
+export interface SessionWatcher {
+  /** Everything up to `after` counts as received. */
+  welcomed(epoch: Epoch, after: Cursor): void
+  delivered(items: ReadonlyArray<Item>): void
+  acknowledged(seq: Cursor): void
+  status(status: string): void
+  /** Never right in a run, for retention is endless there. */
+  lost(): void
+  closed(): void
+}
+
+/** What is safe in a client's memory when its process dies. */
+export interface Disk {
+  /** Its application is done with everything up to here. */
+  readonly last: Cursor
+  /** The numbers of the events that were ever saved to be sent. */
+  readonly sent: ReadonlySet<number>
+}
+
+export interface ClientOptions {
+  readonly clientId: ClientId
+  readonly url: string
+  /** Changes the disk, in a little while. */
+  readonly save: (change: () => void) => Effect.Effect<void>
+  readonly dial: (url: string, answer: (end: End | undefined) => void) => () => void
+  readonly application: Application
+}
+
+/** An event of a client: its `n`th, from 1. */
+export interface Sending {
+  readonly n: number
+  /** The id, where the application chooses it. */
+  readonly id: string | undefined
+}
+
+export interface Application {
+  /** What is to be sent now; waits for it. */
+  readonly next: Effect.Effect<ReadonlyArray<Sending>>
+  accepted(events: ReadonlyArray<Sending>): void
+  /** Something came: `undefined` where it is the word that something is lost. The step takes as long as this effect. */
+  shown(result: { readonly seq: number; readonly id: string; readonly data: unknown } | undefined): Effect.Effect<void>
+}

@@ -1,0 +1,18 @@
+/** What the simulated services tell whoever checks, in the moment in which it happens. */
+import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
+import type { Push, StoredRecord } from "../../Records.ts"
+
+export interface Watcher {
+  /** A topic has these records. */
+  appended(topic: string, partition: number, records: ReadonlyArray<StoredRecord>): void
+  /** A group has committed. */
+  committed(topic: string, partition: number, next: number): void
+  /** A process publishes to a partition, and so many publishes of it are under way there already. */
+  publishing(process: string, topic: string, partition: number, records: number, underWay: number): void
+  /** A router sends pushes. */
+  pushed(pushes: ReadonlyArray<Push>): void
+  /** A gateway says to a router or to a mailbox that the client has everything up to here. */
+  acknowledged(process: string, clientId: ClientId, seq: Cursor): void
+  /** The registry gives a pod an epoch for a client. */
+  connected(pod: PodId, clientId: ClientId, epoch: Epoch): void
+}
