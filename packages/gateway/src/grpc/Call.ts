@@ -228,14 +228,14 @@ export class Call implements Door, Asking {
     this.end(okTrailers)
   }
 
-  /** A stalled client may not take even this: after `close_ms` the stream is cut. */
+  /** A stalled client may not take even this: after `close_ms` the stream is cut. One that says more is not heard. */
   private end(trailers: Readonly<Record<string, string>>): void {
     if (this.isGone) return
     this.hasEnded = true
     this.options.response.addTrailers({ ...trailers })
     this.options.response.end()
-    // What still comes is thrown away.
     this.stream.resume()
+    this.stream.once("wantTrailers", () => setImmediate(() => this.stream.close()))
     setTimeout(() => this.stream.destroy(), this.options.limits.close_ms).unref()
   }
 

@@ -1,0 +1,78 @@
+/**
+ * What a gateway stands on, in memory, for tests of a door by itself: there is no pipeline, and what a result consumer or
+ * the replay consumer would do, a test does by hand.
+ */
+import {
+  AckChannelMemory,
+  ClientId,
+  ClientOffsetsMemory,
+  encodeResult,
+  EventId,
+  EventLog,
+  EventLogMemory,
+  type Failure,
+  type Headers,
+  Mailbox,
+  MailboxMemory,
+  partitionOf,
+  PodChannel,
+  PodChannelMemory,
+  RegistryMemory,
+  Seq,
+  Topics,
+} from "@nimbus/domain"
+import { Effect, Layer, type Schema, Stream } from "effect"
+import { Delivery } from "../delivery/Delivery.ts"
+
+const partitions = 3
+
+export const layer = Layer.mergeAll(
+  EventLogMemory.layerMemory({ partitions }),
+  MailboxMemory.layerMemory(),
+  RegistryMemory.layerMemory(),
+  PodChannelMemory.layerMemory(),
+  AckChannelMemory.layerMemory(),
+  ClientOffsetsMemory.layerMemory(),
+).pipe(Layer.provideMerge(Topics.layerDefault))
+
+export interface Waiting {
+  readonly seq: number
+  readonly value: Uint8Array
+  readonly headers?: Headers
+}
+
+/** The result of an event `e<seq>`, named `sq`: data, or an error. */
+export const result = (
+  seq: number,
+  outcome: { readonly data: Schema.Json } | { readonly error: Failure },
+): Waiting => ({
+  seq,
+  value: encodeResult({ seq: Seq.make(seq), id: EventId.make(`e${seq}`), name: "sq", ...outcome }),
+})
+
+/** Puts records into a client's mailbox, as the replay consumer does, and says so. */
+export const put = Effect.fnUntraced(function* (id: string, records: ReadonlyArray<Waiting>) {
+  const clientId = ClientId.make(id)
+  const mailbox = yield* Mailbox
+  const partition = partitionOf(clientId, partitions)
+  const expected = yield* mailbox.offset(partition)
+  const all = records.map(({ seq, ...record }) => ({ clientId, seq: Seq.make(seq), timestamp: 0, ...record }))
+  yield* mailbox.put(partition, { expected, next: (expected ?? 0) + records.length, records: all })
+  const { pod } = yield* Delivery
+  yield* (yield* PodChannel).publish(pod, [{ _tag: "Mail", clientId }])
+})
+
+/** The first records of a client in the events topic, barriers included. */
+export const logged = Effect.fnUntraced(function* (id: string, count: number) {
+  const { events } = yield* Topics
+  return yield* (yield* EventLog).tail(events, partitionOf(id, partitions), "earliest").pipe(
+    Stream.flatMap(({ records }) => Stream.fromIterable(records)),
+    Stream.filter(({ key }) => key === id),
+    Stream.take(count),
+    Stream.runCollect,
+  )
+})
+
+/** Up to where a client has acknowledged. */
+export const acked = (id: string) =>
+  Effect.flatMap(Mailbox, ({ stats }) => Effect.map(stats(ClientId.make(id)), ({ acked }) => acked))
