@@ -34,8 +34,9 @@ import type {
 } from "../Errors.ts"
 import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
 import { untilReachable } from "../Reachable.ts"
+import { startError } from "./Failures.ts"
 import { type Bounds, type Fetcher, makeFetcher } from "./Fetcher.ts"
-import { makeKafka, startError } from "./KafkaJs.ts"
+import { makeKafka } from "./KafkaJs.ts"
 import { type Link, openLink } from "./Link.ts"
 import { type Assignment, joinGroup, type Membership } from "./Membership.ts"
 import { makeOffsets, type Offsets } from "./Offsets.ts"
@@ -74,7 +75,7 @@ const open = Effect.fnUntraced(function* (
   const incarnation = yield* untilReachable(
     `Kafka at ${brokers.join(",")}`,
     setUpTopics(kafka, { topics, partitions, replication, create, retention }, limits).pipe(
-      Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(startError(brokers.join(","))(error))),
+      Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(startError(brokers.join(","), error))),
     ),
     (error) => error._tag === "KafkaUnavailable",
   )

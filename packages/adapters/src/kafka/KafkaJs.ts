@@ -20,7 +20,7 @@ import { connect as connectTcp, isIP } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { Effect, Predicate } from "effect"
 import { type Broker, type Cluster, type ISocketFactory, Kafka, logLevel, type SASLOptions } from "kafkajs"
-import { KafkaRefused, KafkaTlsFailed, KafkaUnavailable } from "../Errors.ts"
+import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { quietIdleQueues } from "./IdleQueues.ts"
 import type { Request } from "./Requests.ts"
@@ -209,104 +209,6 @@ const isSender = (broker: Broker): broker is Broker & Sender =>
   Predicate.hasProperty(broker.connectionPool, "send") &&
   typeof broker.connectionPool.send === "function"
 
-/** Kafka's answer for a partition. */
-export class PartitionError extends Error {
-  readonly code: number
-
-  constructor(code: number) {
-    super(`Kafka answers with error ${code}, ${nameOf(code)}`)
-    this.code = code
-  }
-}
-
 /** Calls kafkajs. What it throws is passing, unless `isRefusal` says otherwise. */
 export const call = <A>(f: () => Promise<A>): Effect.Effect<A, KafkaUnavailable> =>
   Effect.tryPromise({ try: f, catch: (cause) => new KafkaUnavailable({ cause }) })
-
-/** The numbers of Kafka's protocol for what went wrong. */
-export const codes = {
-  offsetOutOfRange: 1,
-  unknownTopicOrPartition: 3,
-  leaderNotAvailable: 5,
-  notLeaderOrFollower: 6,
-  requestTimedOut: 7,
-  messageTooLarge: 10,
-  recordListTooLarge: 18,
-  notEnoughReplicas: 19,
-  notEnoughReplicasAfterAppend: 20,
-  illegalGeneration: 22,
-  inconsistentGroupProtocol: 23,
-  unknownMember: 25,
-  invalidSessionTimeout: 26,
-  rebalanceInProgress: 27,
-  topicAuthorizationFailed: 29,
-  groupAuthorizationFailed: 30,
-  clusterAuthorizationFailed: 31,
-  unsupportedSaslMechanism: 33,
-  illegalSaslState: 34,
-  outOfOrderSequence: 45,
-  duplicateSequence: 46,
-  invalidProducerEpoch: 47,
-  saslAuthenticationFailed: 58,
-  unknownProducer: 59,
-} as const
-
-const nameOf = (code: number): string =>
-  Object.entries(codes).find(([, known]) => known === code)?.[0] ?? "see Kafka's protocol guide"
-
-/** The protocol's number in what kafkajs threw, however deeply it is wrapped. */
-export const codeOf = (error: unknown): number | undefined => {
-  for (const cause of causesOf(error)) {
-    if (Predicate.hasProperty(cause, "code") && typeof cause.code === "number") return cause.code
-  }
-  return undefined
-}
-
-/** An error and what it was caused by, as deep as anybody nests them. */
-const causesOf = (error: unknown): ReadonlyArray<unknown> => {
-  const causes = [error]
-  for (let depth = 0; depth < 8; depth++) {
-    const last = causes.at(-1)
-    if (!Predicate.hasProperty(last, "cause") || last.cause === undefined) break
-    causes.push(last.cause)
-  }
-  return causes
-}
-
-/** Who we are or what we may do is wrong: trying again will not help. */
-export const isRefusal = (error: unknown): boolean => {
-  const code = codeOf(error)
-  return (
-    (code !== undefined && refusals.has(code)) ||
-    causesOf(error).some((cause) => cause instanceof Error && cause.name === "KafkaJSSASLAuthenticationError")
-  )
-}
-
-const refusals: ReadonlySet<number> = new Set([
-  codes.topicAuthorizationFailed,
-  codes.groupAuthorizationFailed,
-  codes.clusterAuthorizationFailed,
-  codes.unsupportedSaslMechanism,
-  codes.saslAuthenticationFailed,
-])
-
-/** The same error of a start, told apart: what only a correction of the settings helps against is not passing. */
-export const startError =
-  (brokers: string) =>
-  (error: KafkaUnavailable): KafkaUnavailable | KafkaRefused | KafkaTlsFailed => {
-    const reason = error.message
-    if (causesOf(error).some(isTlsError)) return new KafkaTlsFailed({ brokers, reason })
-    if (isRefusal(error) || codeOf(error) === codes.illegalSaslState) return new KafkaRefused({ brokers, reason })
-    // So does a broker that goes, but also one that expects something else at this port.
-    return closings.test(reason)
-      ? new KafkaUnavailable({ cause: new Error(`${reason} (do NIMBUS_KAFKA_TLS and _SASL_ fit this port?)`) })
-      : error
-  }
-
-/** Node's codes for a certificate that is not trusted, and OpenSSL's for two that don't understand each other. */
-const isTlsError = (cause: unknown): boolean =>
-  Predicate.hasProperty(cause, "code") &&
-  typeof cause.code === "string" &&
-  /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(cause.code)
-
-const closings = /Closed connection|disconnected before secure TLS/

@@ -6,7 +6,7 @@ import { inject } from "vitest"
 import type { KafkaLimits } from "../Limits.ts"
 import { apis, type BrokerProxy, makeBrokerProxy } from "./BrokerProxy.ts"
 import { layerWith } from "./EventLog.ts"
-import { codes } from "./KafkaJs.ts"
+import { codes } from "./Failures.ts"
 
 const { kafka } = inject("services")
 const broker = kafka?.brokers ?? ""

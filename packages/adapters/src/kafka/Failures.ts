@@ -1,0 +1,102 @@
+/** What Kafka and kafkajs say went wrong, and whether it passes. */
+import { Predicate } from "effect"
+import { KafkaRefused, KafkaTlsFailed, KafkaUnavailable } from "../Errors.ts"
+
+/** The numbers of Kafka's protocol for what went wrong. */
+export const codes = {
+  offsetOutOfRange: 1,
+  unknownTopicOrPartition: 3,
+  leaderNotAvailable: 5,
+  notLeaderOrFollower: 6,
+  requestTimedOut: 7,
+  messageTooLarge: 10,
+  recordListTooLarge: 18,
+  notEnoughReplicas: 19,
+  notEnoughReplicasAfterAppend: 20,
+  illegalGeneration: 22,
+  inconsistentGroupProtocol: 23,
+  unknownMember: 25,
+  invalidSessionTimeout: 26,
+  rebalanceInProgress: 27,
+  topicAuthorizationFailed: 29,
+  groupAuthorizationFailed: 30,
+  clusterAuthorizationFailed: 31,
+  unsupportedSaslMechanism: 33,
+  illegalSaslState: 34,
+  outOfOrderSequence: 45,
+  duplicateSequence: 46,
+  invalidProducerEpoch: 47,
+  saslAuthenticationFailed: 58,
+  unknownProducer: 59,
+} as const
+
+/** Kafka's answer for a partition. */
+export class PartitionError extends Error {
+  readonly code: number
+
+  constructor(code: number) {
+    super(`Kafka answers with error ${code}, ${nameOf(code)}`)
+    this.code = code
+  }
+}
+
+/** The protocol's number in what kafkajs threw, however deeply it is wrapped. */
+export const codeOf = (error: unknown): number | undefined => {
+  for (const cause of causesOf(error)) {
+    if (Predicate.hasProperty(cause, "code") && typeof cause.code === "number") return cause.code
+  }
+  return undefined
+}
+
+/** Who we are or what we may do is wrong: trying again will not help. */
+export const isRefusal = (error: unknown): boolean => {
+  const code = codeOf(error)
+  return (
+    (code !== undefined && refusals.has(code)) ||
+    causesOf(error).some((cause) => cause instanceof Error && cause.name === "KafkaJSSASLAuthenticationError")
+  )
+}
+
+/** The same error of a start, told apart: what only a correction of the settings helps against is not passing. */
+export const startError = (
+  brokers: string,
+  error: KafkaUnavailable,
+): KafkaUnavailable | KafkaRefused | KafkaTlsFailed => {
+  const reason = error.message
+  if (causesOf(error).some(isTlsError)) return new KafkaTlsFailed({ brokers, reason })
+  if (isRefusal(error) || codeOf(error) === codes.illegalSaslState) return new KafkaRefused({ brokers, reason })
+  // So does a broker that goes, but also one that expects something else at this port.
+  return closings.test(reason)
+    ? new KafkaUnavailable({ cause: new Error(`${reason} (do NIMBUS_KAFKA_TLS and _SASL_ fit this port?)`) })
+    : error
+}
+
+const nameOf = (code: number): string =>
+  Object.entries(codes).find(([, known]) => known === code)?.[0] ?? "see Kafka's protocol guide"
+
+/** An error and what it was caused by, as deep as anybody nests them. */
+const causesOf = (error: unknown): ReadonlyArray<unknown> => {
+  const causes = [error]
+  for (let depth = 0; depth < 8; depth++) {
+    const last = causes.at(-1)
+    if (!Predicate.hasProperty(last, "cause") || last.cause === undefined) break
+    causes.push(last.cause)
+  }
+  return causes
+}
+
+const refusals: ReadonlySet<number> = new Set([
+  codes.topicAuthorizationFailed,
+  codes.groupAuthorizationFailed,
+  codes.clusterAuthorizationFailed,
+  codes.unsupportedSaslMechanism,
+  codes.saslAuthenticationFailed,
+])
+
+/** Node's codes for a certificate that is not trusted, and OpenSSL's for two that don't understand each other. */
+const isTlsError = (cause: unknown): boolean =>
+  Predicate.hasProperty(cause, "code") &&
+  typeof cause.code === "string" &&
+  /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(cause.code)
+
+const closings = /Closed connection|disconnected before secure TLS/
