@@ -26,6 +26,9 @@ const roles = Object.keys(settings)
 
 /** A value that each setting must not have. */
 const wrong: Readonly<Record<string, string>> = {
+  NIMBUS_CHAT_MESSAGES_PER_SECOND: "0",
+  NIMBUS_CHAT_MESSAGE_BYTES: "1.5",
+  NIMBUS_CORS_ORIGINS: "here",
   NIMBUS_DYNAMODB_ENDPOINT: "here",
   NIMBUS_DYNAMODB_PREFIX: "a b",
   NIMBUS_EVENTS_PER_SECOND: "many",

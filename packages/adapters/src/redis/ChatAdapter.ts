@@ -62,7 +62,7 @@ export const make = Effect.fn("RedisChatAdapter.make")(function* (
   const streamName = `${redis.prefix}:broadcasts`
   const { block_ms, mark_every_ms, stream_entries } = redisBroadcastLimits
   yield* redis
-    .command("xadd", [streamName, "MAXLEN", "~", `${stream_entries}`, "*", "mark", ""], () => {})
+    .command("xadd", [streamName, "maxlen", "~", `${stream_entries}`, "*", "mark", ""], () => {})
     .pipe(
       // The connection itself tells that it is away.
       Effect.ignore,

@@ -22,6 +22,12 @@ describe("Cors", () => {
     }).pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env)))),
   )
 
+  it.effect.each(["here", "https://a.example/", "https://a.example,", "ftp:"])("'%s' names no origins", (text) =>
+    Effect.gen(function* () {
+      assert.include((yield* Effect.flip(config)).message, "must be origins")
+    }).pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ NIMBUS_CORS_ORIGINS: text })))),
+  )
+
   it("pages of the named origins and of this one come in, and so do clients that are no pages", () => {
     const origins = ["https://a.example"]
     assert.isTrue(isAllowed(origins, { origin: "https://a.example", host: "chat.example" }))

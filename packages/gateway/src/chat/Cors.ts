@@ -3,7 +3,7 @@
  * here. Clients that are no browsers name no origin, and come in.
  */
 import type { IncomingMessage } from "node:http"
-import { Config, Context, Layer } from "effect"
+import { Config, Context, Layer, Schema } from "effect"
 import type { ServerOptions } from "socket.io"
 
 /** `undefined`: nobody has said, so pages of this origin by polling, as browsers have it, and all by WebSocket. */
@@ -11,9 +11,21 @@ export const Origins = Context.Reference<ReadonlyArray<string> | undefined>("@ni
   defaultValue: () => undefined,
 })
 
+/** `*`, or origins as browsers name them, with commas between them. */
+const List = Schema.String.check(
+  Schema.makeFilter(
+    (text) =>
+      originsOf(text).every(isOrigin) || "must be origins such as https://chat.example, with commas between them",
+  ),
+)
+
+const originsOf = (text: string): ReadonlyArray<string> => text.split(",").map((origin) => origin.trim())
+
+const isOrigin = (text: string): boolean => text === "*" || URL.parse(text)?.origin === text
+
 /** As `NIMBUS_CORS_ORIGINS` says. */
-export const config = Config.option(Config.NonEmptyString("NIMBUS_CORS_ORIGINS")).pipe(
-  Config.map((text) => (text._tag === "None" ? undefined : text.value.split(",").map((origin) => origin.trim()))),
+export const config = Config.option(Config.schema(List, "NIMBUS_CORS_ORIGINS")).pipe(
+  Config.map((text) => (text._tag === "None" ? undefined : originsOf(text.value))),
 )
 
 export const layerWith = (origins: ReadonlyArray<string> | undefined) => Layer.succeed(Origins, origins)
