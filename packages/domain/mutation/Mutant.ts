@@ -9,7 +9,7 @@ import type { World } from "@nimbus/domain/testing"
 /** Takes a rule out of one source file, where `find` stands exactly once. */
 export interface Patch {
   readonly rule: string
-  /** Below `src`. */
+  /** Below the package's `src`. */
   readonly file: string
   readonly find: string
   readonly replace: string
@@ -18,19 +18,31 @@ export interface Patch {
 /** The world of `testing/world`, as it is or with a rule taken out of what it is made of. */
 export type WorldModule = typeof World
 
-const src = join(import.meta.dirname, "..", "src")
+const packages = join(import.meta.dirname, "..", "..")
 
-/** Loads the world with the patch applied. The copy is gone from the disk once it is loaded. */
-export const load = async ({ file, find, replace, rule }: Patch): Promise<WorldModule> => {
-  const copy = await mkdtemp(join(import.meta.dirname, ".mutant-"))
+/** Loads the world with the patch applied. */
+export const load = (patch: Patch): Promise<WorldModule> =>
+  withCopy("domain", patch, (copy) => import(pathToFileURL(join(copy, "testing/world/index.ts")).href))
+
+/** Loads a whole package with the patch applied; what it imports of others is as it is. */
+export const loadPackage = <M>(name: string, patch: Patch): Promise<M> =>
+  withCopy(name, patch, (copy) => import(pathToFileURL(join(copy, "index.ts")).href))
+
+/** The copy is gone from the disk once it is loaded. */
+const withCopy = async <A>(
+  name: string,
+  { file, find, replace, rule }: Patch,
+  load: (copy: string) => Promise<A>,
+): Promise<A> => {
+  const src = join(packages, name, "src")
+  const copy = await mkdtemp(join(packages, name, ".mutant-"))
   try {
     await cp(src, copy, { recursive: true, filter: (path) => !path.endsWith(".test.ts") })
     const source = await readFile(join(src, file), "utf8")
     const parts = source.split(find)
     if (parts.length !== 2) throw new Error(`${rule}: found ${parts.length - 1} times in ${file}: ${find}`)
     await writeFile(join(copy, file), parts.join(replace))
-    const mutant: WorldModule = await import(pathToFileURL(join(copy, "testing/world/index.ts")).href)
-    return mutant
+    return await load(copy)
   } finally {
     await rm(copy, { recursive: true, force: true })
   }

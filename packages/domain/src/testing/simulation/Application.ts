@@ -34,6 +34,8 @@ export class Application {
   readonly disk: Production.Disk
   /** Until then each step takes as long as it does. */
   busyUntil_ms = 0
+  /** Set by a fault: called when it next wants to send something, once. */
+  onWant: (() => void) | undefined = undefined
   readonly accepted = new Set<number>()
   shown: Array<Shown> = []
   private readonly options: ApplicationOptions
@@ -57,6 +59,8 @@ export class Application {
   want(events: number): void {
     for (let i = 0; i < events; i++) this.waiting.push(this.sending(++this.last))
     this.work.wake()
+    this.onWant?.()
+    this.onWant = undefined
   }
 
   /** A new life begins: what the disk does not know did not happen. */

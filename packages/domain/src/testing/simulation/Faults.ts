@@ -99,7 +99,20 @@ const faults = {
   "replay consumers crash": crash((world) => world.machines["replay-consumer"]),
   "status manager crashes": crash((world) => world.machines["status-manager"]),
   "gateways crash": crash((world) => world.gateways),
-  "clients crash": crash(clients),
+  /** At any moment, or just as it sends something. */
+  "clients crash": (world, dice, for_ms) => {
+    if (dice.oneIn(2)) return crash(clients)(world, dice, for_ms)
+    const client = dice.pick(world.clients)
+    if (client === undefined) return
+    client.application.onWant = () => {
+      world.kernel.after(dice.below(5), () => {
+        if (client.machine.crash(for_ms)) world.trace.count("fault: client crashes")
+      })
+    }
+    return () => {
+      client.application.onWant = undefined
+    }
+  },
   "parts restart": (world, dice, for_ms) => {
     const machine = dice.pick(world.allMachines)
     if (machine?.stop(for_ms) === true) world.trace.count(`fault: ${kindOf(machine)} restarts`)
@@ -171,9 +184,15 @@ const faults = {
       if (application !== undefined) application.busyUntil_ms = 0
     }
   },
+  /** Some at once, and the client itself may have to come back just then. */
   intruders: (world, dice, for_ms) => {
     const application = dice.pick(world.clients)?.application
-    if (application !== undefined) world.intrude(application.clientId, for_ms)
+    if (application === undefined) return
+    const { clientId } = application
+    if (dice.oneIn(2)) world.network.cutOf(clientId)
+    for (let i = dice.upTo(3); i > 0; i--) {
+      world.kernel.after(dice.below(200), () => world.intrude(clientId, dice.upTo(for_ms)))
+    }
   },
 } satisfies Record<string, Begin>
 

@@ -83,6 +83,11 @@ export class Network {
     }
   }
 
+  /** Breaks the sockets of a client. */
+  cutOf(client: string): void {
+    for (const socket of this.sockets) if (socket.client.name.startsWith(`${client}.`)) socket.cut(50, 50)
+  }
+
   /** Breaks a socket; answers whether there was one. */
   cut(halfOpen: boolean): boolean {
     const socket = this.dice.pick(this.openSockets)

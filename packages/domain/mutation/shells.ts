@@ -1,0 +1,100 @@
+/**
+ * Bugs for the shells around the rules: what a consumer, a gateway or a client could do wrong though its core decides
+ * right. Some of them were there once. The simulator finds each: see bench/src/simulate.
+ */
+import type { Patch } from "./Mutant.ts"
+
+export interface ShellPatch extends Patch {
+  readonly package: "pipeline" | "gateway" | "client"
+}
+
+const patch = (of: ShellPatch["package"], rule: string, file: string, find: string, replace = ""): ShellPatch => ({
+  package: of,
+  rule,
+  file,
+  find,
+  replace,
+})
+
+export const shells: Readonly<Record<string, ShellPatch>> = {
+  trimByDelivered: patch(
+    "gateway",
+    "the mailbox is trimmed by what the client acknowledged, not by what was delivered",
+    "delivery/Resident.ts",
+    `const { acknowledged } = this.session`,
+    `const acknowledged = this.session.upTo`,
+  ),
+  failedBatchAgain: patch(
+    "gateway",
+    "only the client sends again what the log may have",
+    "delivery/Intake.ts",
+    `giveUp(lane, batch)`,
+    `lane.entries = [...batch, ...lane.entries]`,
+  ),
+  olderStays: patch(
+    "gateway",
+    "of two sessions that open at the same time the newer one stays",
+    "delivery/Delivery.ts",
+    `    if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
+    else {
+      other?.superseded()
+`,
+    `    {
+`,
+  ),
+  shelvedBeforeAcknowledged: patch(
+    "pipeline",
+    "a record is done when its dlq write is acknowledged",
+    "ResultConsumer.ts",
+    `    return Effect.andThen(write(shelf), () => {
+      router.shelved(shelf)`,
+    `    router.shelved(shelf)
+    carryOn()
+    return Effect.andThen(write(shelf), () => {`,
+  ),
+  storedOffsetIgnored: patch(
+    "pipeline",
+    "the dlq is read from the mailboxes' stored offset",
+    "ReplayConsumer.ts",
+    `assigned.read(stored ?? "earliest")`,
+    `assigned.read("committed")`,
+  ),
+  handledBeforeAcknowledged: patch(
+    "pipeline",
+    "the commit of the events follows the acknowledged produce",
+    "EventConsumer.ts",
+    `    yield* producing.run(produce(`,
+    `    committer.offer(chunk.next)
+    yield* producing.run(produce(`,
+  ),
+  failedPublishForgotten: patch(
+    "pipeline",
+    "a publish is made again until it is acknowledged",
+    "internal/Publish.ts",
+    `untilDone(log.publish(topic, partition, part), \`publish \${topic}\`, limits)`,
+    `untilDone(Effect.catch(log.publish(topic, partition, part), () => Effect.succeed(0)), topic, limits)`,
+  ),
+  publishOutlivesItsWorker: patch(
+    "pipeline",
+    "one publish is under way for each partition",
+    "internal/Behind.ts",
+    `Effect.forkIn(effect, scope, { startImmediately: true })`,
+    `Effect.forkChild(effect, { startImmediately: true })`,
+  ),
+  writtenBeforeSaved: patch(
+    "client",
+    "nothing leaves that the memory does not hold",
+    "Outbox.ts",
+    `Effect.andThen(memory.save(clientId, taken), restore(written))`,
+    `Effect.andThen(restore(written), memory.save(clientId, taken))`,
+  ),
+  doubtBeforeSent: patch(
+    "client",
+    "an event is remembered before the doubt about it",
+    "Core.ts",
+    `  remember(state, { _tag: "Sent", events: fresh }, out)
+  if (named) doubt(state, fresh, out)`,
+    `  if (named) doubt(state, fresh, out)
+  remember(state, { _tag: "Sent", events: fresh }, out)`,
+  ),
+}
