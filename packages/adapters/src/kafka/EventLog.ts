@@ -52,8 +52,11 @@ export const layerWith = (options: EventLogKafkaOptions): Layer.Layer<EventLog, 
   Layer.effect(
     EventLog,
     Effect.gen(function* () {
-      const topics = options.topics ?? Object.values(yield* Topics)
-      return yield* open({ ...options, topics })
+      const named = yield* Topics
+      const topics = options.topics ?? Object.values(named)
+      // Those that seqs travel through: another topic beside them does not make this another log.
+      const lifeOf = options.topics ?? [named.events, named.results, named.dlq]
+      return yield* open({ ...options, topics, lifeOf })
     }),
   )
 
@@ -63,10 +66,18 @@ export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, Topics
 )
 
 const open = Effect.fnUntraced(function* (
-  options: EventLogKafkaOptions & { readonly topics: ReadonlyArray<string> },
+  options: EventLogKafkaOptions & { readonly topics: ReadonlyArray<string>; readonly lifeOf: ReadonlyArray<string> },
 ): Effect.fn.Return<EventLog["Service"], OpenError, Scope.Scope> {
   const limits = { ...kafkaLimits, ...options.limits }
-  const { brokers, clientId = "nimbus", partitions = limits.partitions, retention = {}, tls = false, topics } = options
+  const {
+    brokers,
+    clientId = "nimbus",
+    partitions = limits.partitions,
+    retention = {},
+    tls = false,
+    topics,
+    lifeOf,
+  } = options
   const fork = Effect.runForkWith(yield* Effect.context())
   const kafka = makeKafka({ ...options, clientId, tls }, limits, (message, details) =>
     fork(Effect.logDebug(message, details)),
@@ -74,7 +85,7 @@ const open = Effect.fnUntraced(function* (
   const { createTopics: create = true, replication } = options
   const incarnation = yield* untilReachable(
     `Kafka at ${brokers.join(",")}`,
-    setUpTopics(kafka, { topics, partitions, replication, create, retention }, limits).pipe(
+    setUpTopics(kafka, { topics, lifeOf, partitions, replication, create, retention }, limits).pipe(
       Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(startError(brokers.join(","), error))),
     ),
     (error) => error._tag === "KafkaUnavailable",

@@ -15,6 +15,19 @@ const open = (options: Partial<EventLogKafkaOptions>) =>
     Effect.provide(layerWith({ brokers, ...options }).pipe(Layer.provide(Topics.layerDefault)), { local: true }),
   )
 
+const topicsWith = (chats: string) =>
+  Layer.effect(
+    Topics,
+    Effect.map(Topics, ({ dlq, events, journey, quarantine, results }) => ({
+      events: topic(events),
+      results: topic(results),
+      dlq: topic(dlq),
+      quarantine: topic(quarantine),
+      journey: topic(journey),
+      chats: topic(chats),
+    })),
+  ).pipe(Layer.provide(Topics.layerDefault))
+
 describe.skipIf(kafka === undefined)("the start on Kafka", () => {
   it.live("creates what is missing, once, however many come at the same time", () =>
     Effect.gen(function* () {
@@ -35,6 +48,16 @@ describe.skipIf(kafka === undefined)("the start on Kafka", () => {
       const other = yield* open({ topics: [topic("a")], partitions: 3 })
       assert.strictEqual(one.incarnation, same.incarnation)
       assert.notStrictEqual(one.incarnation, other.incarnation)
+    }),
+  )
+
+  it.live("a topic beside those that seqs travel through makes no other incarnation", () =>
+    Effect.gen(function* () {
+      const at = (chats: string) =>
+        Effect.map(EventLog, ({ incarnation }) => incarnation).pipe(
+          Effect.provide(layerWith({ brokers, partitions: 3 }).pipe(Layer.provide(topicsWith(chats))), { local: true }),
+        )
+      assert.strictEqual(yield* at("chats-a"), yield* at("chats-b"))
     }),
   )
 

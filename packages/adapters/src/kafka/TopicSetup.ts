@@ -13,6 +13,8 @@ import { call } from "./KafkaJs.ts"
 
 export interface TopicOptions {
   readonly topics: ReadonlyArray<string>
+  /** Those whose names make the incarnation. */
+  readonly lifeOf: ReadonlyArray<string>
   /** The partition count of each. */
   readonly partitions: number
   /** How many brokers have each record; by default as many as the brokers say. */
@@ -51,7 +53,7 @@ export const setUpTopics = (
         yield* check(admin, options)
       }
       const { clusterId } = yield* call(() => admin.describeCluster())
-      return incarnationOf(clusterId, options.topics)
+      return incarnationOf(clusterId, options.lifeOf)
     }),
   )
 
