@@ -20,6 +20,7 @@ const roles = ["gateway", "pipeline"] as const
 type Role = (typeof roles)[number]
 
 interface Running {
+  readonly port: number
   /** What it has printed so far, stderr too. */
   text(): string
   readonly ended: Promise<number | null>
@@ -81,6 +82,7 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
       return code
     })
     return {
+      port,
       text: () => text,
       ended,
       stop: () => void child.kill("SIGTERM"),
@@ -93,6 +95,39 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
         }
       },
     }
+  }
+
+  /** A client that sends an event now and then, and comes back when its connection is closed. */
+  const sendEvents = ({ port }: Running) => {
+    let answered = 0
+    let socket: WebSocket | undefined
+    const connect = (): void => {
+      socket = new WebSocket(`ws://127.0.0.1:${port}/v1/stream?clientId=sender`)
+      socket.addEventListener("message", ({ data }) => void (String(data).includes('"results"') && answered++))
+    }
+    const timer = setInterval(() => {
+      if (socket === undefined || socket.readyState === WebSocket.CLOSED) connect()
+      if (socket?.readyState !== WebSocket.OPEN) return
+      socket.send(JSON.stringify({ type: "event", name: "sq", data: { number: 7 } }))
+    }, 20)
+    return {
+      answered: () => answered,
+      stop: () => {
+        clearInterval(timer)
+        socket?.close()
+      },
+    }
+  }
+
+  /** One line for what fails, whatever it is, and one when it works again: no stack, and no flood of the same. */
+  const tellsOfAnOutage = (text: string): void => {
+    const lines = text.trimEnd().split("\n")
+    for (const line of lines) assert.match(line, /^timestamp=\S+ level=(INFO|WARN) fiber=\S+ message=/)
+    const messages = lines.map((line) => line.replaceAll(/^.*? message=|\d+/g, ""))
+    const often = [...Map.groupBy(messages, (message) => message)].filter(([, same]) => same.length > 2)
+    assert.deepStrictEqual(often, [], text)
+    assert.match(text, /message="[^"]+ fails: [^"]+".* code=[A-Z_]+/)
+    assert.match(text, /message="[^"]+ works again, after \d+\.\d s and \d+ failures?"/)
   }
 
   const isReady = async (running: Running): Promise<void> => {
@@ -167,12 +202,19 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
     await server.start()
     for (const running of both) await isReady(running)
 
+    const sender = sendEvents(both[0]!)
+    assert.isTrue(await until(async () => sender.answered() > 10, 30_000), "events are answered")
+    const before = both.map(({ text }) => text().length)
     await server.stop()
     for (const running of both) {
       assert.isTrue(await until(async () => (await running.ready()) === "503 not ready: log", 20_000), running.text())
     }
     await server.start()
     for (const running of both) await isReady(running)
+    const answered = sender.answered()
+    assert.isTrue(await until(async () => sender.answered() > answered + 10, 30_000), "events are answered again")
+    sender.stop()
+    for (const [i, running] of both.entries()) tellsOfAnOutage(running.text().slice(before[i]))
     for (const running of both) {
       running.stop()
       assert.strictEqual(await running.ended, 0, running.text())

@@ -12,6 +12,7 @@
  * | registry: entries | the oldest are forgotten: the same as a wipe, of those clients alone |
  * | handlers: at once | the next event waits for a handler to finish |
  * | publisher: batch | the batch is refused |
+ * | outage | further failures are counted, and not told one by one |
  */
 export interface RouterLimits {
   /** Results pushed to one client and not yet acknowledged. Beyond: divert. */
@@ -139,6 +140,16 @@ export const memoryLogLimits = {
   /** Records kept in each partition of each topic. Beyond: the oldest go. */
   retention_bytes: 64 * 1024 * 1024,
 }
+
+/** What is told of something that fails again and again. */
+export interface OutageLimits {
+  /** How soon after the end of an outage the next of its kind is told. One that is over by then is not. */
+  readonly outage_quiet_ms: number
+  /** How often an outage that lasts is told again. */
+  readonly outage_again_ms: number
+}
+
+export const outageLimits: OutageLimits = { outage_quiet_ms: 10_000, outage_again_ms: 60_000 }
 
 /** The event handlers of one event consumer. */
 export interface HandlerLimits {

@@ -16,6 +16,7 @@ import { Cause, Clock, Deferred, Effect, type Scope, Stream } from "effect"
 import { type LogError, type LogUnavailable, PartitionRevoked, UnknownTopic } from "./Errors.ts"
 import type { AssignedPartition, Chunk, EventLog, Position } from "./EventLog.ts"
 import { type LocalLogLimits, localLogLimits } from "./Limits.ts"
+import { tellFailure } from "./Outages.ts"
 import { type Block, recordsOf, slice } from "./local/Block.ts"
 import { ConsumerGroup, type Ownership } from "./local/ConsumerGroup.ts"
 import type { LogStore, Retention } from "./local/LogStore.ts"
@@ -248,9 +249,7 @@ class LocalLog<E> {
       found.earliest = earliest
       this.#cache.trim(found.tail, earliest)
       yield* this.#store.drop(topic, partition, earliest)
-    }).pipe(
-      Effect.catch((cause) => Effect.logWarning("retention failed and is tried again", { topic, partition, cause })),
-    )
+    }).pipe(Effect.catch((error) => tellFailure(`retention of ${topic}`, error)))
   }
 }
 

@@ -2,7 +2,7 @@
 /** One gateway process of a cluster, with every door. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Cluster from "@nimbus/adapters/cluster"
-import { Environment, Failure, Shutdown } from "@nimbus/adapters/process"
+import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
 import { Config, Effect, Layer } from "effect"
 import { RedisChatAdapter } from "@nimbus/adapters/redis"
 import { ChatAdapter, Gateway } from "./index.ts"
@@ -21,6 +21,7 @@ Layer.unwrap(
 ).pipe(
   Layer.launch,
   Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
+  Effect.provide(Logs.layer),
   Failure.report,
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
 )

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `nimbus` command. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Environment, Failure, Shutdown } from "@nimbus/adapters/process"
+import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import * as Storage from "@nimbus/adapters/storage"
 import { command as client } from "@nimbus/client/node"
@@ -49,6 +49,7 @@ const nimbus = Command.make("nimbus").pipe(
 nimbus.pipe(
   Command.run({ version: "0.1.0" }),
   Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
+  Effect.provide(Logs.layer),
   Failure.report,
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
 )

@@ -6,11 +6,10 @@
  * done with, not the one after. What can't be read keeps its last value, and is counted as a failure.
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
-import { EventLog, Registry, Status, Topics } from "@nimbus/domain"
+import { EventLog, Registry, Status, Topics, trying } from "@nimbus/domain"
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { Groups } from "./Roles.ts"
-import { reportFailure } from "./internal/Backoff.ts"
 
 export interface StatusSnapshot {
   /** When each part was last read, in ms since 1970; `undefined`: not yet. */
@@ -43,20 +42,27 @@ const make = Effect.fnUntraced(function* (limits: StatusManagerLimits) {
     clients: { OFFLINE: 0, REPLAYING: 0, LIVE: 0 },
     lag: { events: 0, results: 0, dlq: 0 },
   })
-  const keep = <A, E, R>(
+  const keep = Effect.fnUntraced(function* <A, E, R>(
     operation: string,
     read: Effect.Effect<A, E, R>,
     set: (last: StatusSnapshot, value: A, now_ms: number) => StatusSnapshot,
-  ) =>
-    read.pipe(
+  ) {
+    const outage = yield* trying(operation)
+    return read.pipe(
       Effect.flatMap((value) =>
         Effect.flatMap(Clock.currentTimeMillis, (now_ms) => Ref.update(snapshot, (last) => set(last, value, now_ms))),
       ),
-      Effect.catch((error) => reportFailure(operation, error)),
+      Effect.andThen(outage.worked),
+      Effect.catch((error) => Effect.andThen(Metrics.countFailure(operation, 1), outage.failed(error))),
     )
+  })
   const refresh = Effect.andThen(
-    keep("count clients", countClients, (last, clients, now_ms) => ({ ...last, clients, clients_at_ms: now_ms })),
-    keep("measure lag", measureLag, (last, lag, now_ms) => ({ ...last, lag, lag_at_ms: now_ms })),
+    yield* keep("count clients", countClients, (last, clients, now_ms) => ({
+      ...last,
+      clients,
+      clients_at_ms: now_ms,
+    })),
+    yield* keep("measure lag", measureLag, (last, lag, now_ms) => ({ ...last, lag, lag_at_ms: now_ms })),
   )
   yield* refresh.pipe(
     Effect.andThen(Effect.sleep(limits.refresh_every_ms)),

@@ -2,7 +2,7 @@
 import { createServer } from "node:http"
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Cluster from "@nimbus/adapters/cluster"
-import { Environment, Failure, Shutdown } from "@nimbus/adapters/process"
+import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
 import { Handlers } from "@nimbus/domain"
 import { Config, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
@@ -33,6 +33,7 @@ Layer.unwrap(
 ).pipe(
   Layer.launch,
   Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
+  Effect.provide(Logs.layer),
   Failure.report,
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
 )

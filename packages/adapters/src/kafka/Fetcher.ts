@@ -14,7 +14,7 @@
  *    position beyond the end fails the read: the log is not the one that the position is from.
  * 4. While Kafka is away readers wait, and go on where they were. Nobody is given an error for that.
  */
-import { type Chunk, LogUnavailable } from "@nimbus/domain"
+import { type Chunk, LogUnavailable, tellFailure, trying, type Trying } from "@nimbus/domain"
 import { type Cause, Effect, FiberSet, type Scope } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
@@ -37,7 +37,8 @@ export const makeFetcher = Effect.fnUntraced(function* (
   bounds: Bounds,
   limits: KafkaLimits,
 ): Effect.fn.Return<Fetcher, never, Scope.Scope> {
-  return new Fetcher(link, bounds, limits, yield* FiberSet.makeRuntime<never, void, never>())
+  const fork = yield* FiberSet.makeRuntime<never, void, never>()
+  return new Fetcher(link, bounds, limits, fork, yield* trying("read from Kafka"))
 })
 
 /** Of one partition, from one position on. */
@@ -121,11 +122,18 @@ export class Fetcher {
   readonly #busy = new Set<string | undefined>()
   /** Of leaders that can't be read: how often in a row. */
   readonly #failures = new Map<string | undefined, number>()
-  #isFailing = false
+  readonly #outage: Trying
   #isScheduled = false
 
-  constructor(link: Link, bounds: Bounds, limits: KafkaLimits, fork: (effect: Effect.Effect<void>) => unknown) {
+  constructor(
+    link: Link,
+    bounds: Bounds,
+    limits: KafkaLimits,
+    fork: (effect: Effect.Effect<void>) => unknown,
+    reading: Trying,
+  ) {
     this.#link = link
+    this.#outage = reading
     this.#bounds = bounds
     this.#limits = limits
     this.#fork = fork
@@ -227,16 +235,12 @@ export class Fetcher {
     const failures = this.#failures.get(leader) ?? 0
     this.#failures.set(leader, failures + 1)
     const again = Effect.andThen(Effect.ignore(this.#link.recover), Effect.sleep(backoff_ms(failures, this.#limits)))
-    if (this.#isFailing) return again
-    this.#isFailing = true
-    return Effect.andThen(Effect.logWarning(`Kafka can't be read, and is tried again: ${error.message}`), again)
+    return Effect.andThen(this.#outage.failed(error), again)
   }
 
   #recovered(leader: string | undefined): Effect.Effect<void> {
     this.#failures.delete(leader)
-    if (!this.#isFailing || this.#failures.size > 0) return Effect.void
-    this.#isFailing = false
-    return Effect.logInfo("Kafka is read again")
+    return this.#failures.size > 0 ? Effect.void : this.#outage.worked
   }
 
   /** Invariant 3. */
@@ -250,7 +254,7 @@ export class Fetcher {
           this.#fail(reader, cause)
         }),
       // Asked for long enough before that.
-      onFailure: (error) => Effect.logWarning("the bounds of a partition are not known, trying again", error),
+      onFailure: (error) => tellFailure("ask for the bounds of a partition", error),
     })
   }
 }

@@ -15,7 +15,7 @@
  * 4. A commit is sent in the name of the generation that the partition was assigned in; a later one refuses it.
  * 5. Kafka away or a coordinator that moves is waited for. Being turned away ends the membership with an error.
  */
-import { type LogError, LogUnavailable, PartitionRevoked } from "@nimbus/domain"
+import { type LogError, LogUnavailable, PartitionRevoked, trying, type Trying } from "@nimbus/domain"
 import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
@@ -88,7 +88,7 @@ export const joinGroup = Effect.fnUntraced(function* (
   options: MembershipOptions,
 ): Effect.fn.Return<Membership, never, Scope.Scope> {
   const clock = yield* Clock.clockWith(Effect.succeed)
-  const member = new Member(options, clock)
+  const member = new Member(options, clock, yield* trying(`join ${options.group}`))
   yield* Effect.addFinalizer(() => member.leave)
   yield* Effect.forkScoped(
     Effect.catch(member.run, (cause) =>
@@ -101,6 +101,8 @@ export const joinGroup = Effect.fnUntraced(function* (
 class Member implements Membership {
   readonly #options: MembershipOptions
   readonly #clock: Clock.Clock
+  /** While the group can't be joined. */
+  readonly #outage: Trying
   /** Ours now. */
   #assigned: ReadonlyArray<Assignment> = []
   /** Not yet pulled; what is revoked goes with the next assignment. So there are no more than partitions. */
@@ -116,9 +118,10 @@ class Member implements Membership {
   /** A reason to send a heartbeat now. */
   readonly #doubt = Latch.makeUnsafe()
 
-  constructor(options: MembershipOptions, clock: Clock.Clock) {
+  constructor(options: MembershipOptions, clock: Clock.Clock, joining: Trying) {
     this.#options = options
     this.#clock = clock
+    this.#outage = joining
   }
 
   readonly next: Membership["next"] = Effect.suspend(() => {
@@ -158,6 +161,7 @@ class Member implements Membership {
   /** Ends only by an error that trying again will not help against. */
   readonly run: Effect.Effect<never, KafkaUnavailable> = Effect.suspend(() =>
     this.#joined(0).pipe(
+      Effect.tap(this.#outage.worked),
       Effect.tap((generation) => Effect.sync(() => this.#own(generation))),
       Effect.flatMap((generation) => this.#beat(generation)),
       Effect.andThen(Effect.sync(() => this.#revokeAll())),
@@ -211,11 +215,14 @@ class Member implements Membership {
       if (code === codes.unknownMember) this.#memberId = ""
       if (isOver(error)) return this.#joined(failures)
       if (isRefusal(error) || (code !== undefined && misfits.has(code))) return Effect.fail(error)
-      const { group, limits, link } = this.#options
-      const again = Effect.andThen(Effect.ignore(link.recover), Effect.sleep(backoff_ms(failures, limits)))
-      return (
-        failures > 0 ? again : Effect.andThen(Effect.logWarning(`can't join ${group} yet: ${error.message}`), again)
-      ).pipe(Effect.andThen(this.#joined(failures + 1)))
+      const { limits, link } = this.#options
+      return this.#outage
+        .failed(error)
+        .pipe(
+          Effect.andThen(Effect.ignore(link.recover)),
+          Effect.andThen(Effect.sleep(backoff_ms(failures, limits))),
+          Effect.andThen(this.#joined(failures + 1)),
+        )
     })
   }
 

@@ -17,7 +17,7 @@
  *    Kafka takes a number that it has seen for a repeat, and would drop a later batch in its place.
  * 4. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each by its own time.
  */
-import { LogUnavailable, type LogRecord } from "@nimbus/domain"
+import { LogUnavailable, type LogRecord, trying, type Trying } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
@@ -40,7 +40,7 @@ export const makeProducer = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Producer, never, Scope.Scope> {
   const clock = yield* Clock.clockWith(Effect.succeed)
   const fork = yield* FiberSet.makeRuntime<never, void, never>()
-  const writer = new Writer(link, limits, clock, fork)
+  const writer = new Writer(link, limits, clock, fork, yield* trying("write to Kafka"))
   yield* Effect.addFinalizer(() => writer.close)
   return { publish: (topic, partition, records) => writer.publish(topic, partition, records) }
 })
@@ -98,6 +98,7 @@ class Writer {
   readonly #limits: KafkaLimits
   readonly #clock: Clock.Clock
   readonly #fork: Fork
+  readonly #outage: Trying
   readonly #lanes = new Map<string, Lane>()
   /** Lanes with something to send and nothing under way. */
   readonly #ready = new Set<Lane>()
@@ -113,8 +114,9 @@ class Writer {
   #isClosed = false
   readonly #isEmpty = Latch.makeUnsafe(true)
 
-  constructor(link: Link, limits: KafkaLimits, clock: Clock.Clock, fork: Fork) {
+  constructor(link: Link, limits: KafkaLimits, clock: Clock.Clock, fork: Fork, writing: Trying) {
     this.#link = link
+    this.#outage = writing
     this.#limits = limits
     this.#clock = clock
     this.#fork = fork
@@ -202,7 +204,6 @@ class Writer {
       this.#requests.set(leader, (this.#requests.get(leader) ?? 1) - 1)
       const failed: Array<Lane> = []
       let cause: unknown
-      const wasFailing = this.#failing.size > 0
       for (const lane of lanes) {
         const error = Result.isFailure(answer) ? answer.failure : this.#written(lane, answer.success)
         if (error === undefined || this.#isSettled(lane, error)) {
@@ -218,7 +219,7 @@ class Writer {
       if (cause === undefined)
         for (const lane of this.#failing) if (lane.batch === undefined) this.#failing.delete(lane)
       this.#schedule()
-      return Effect.andThen(this.#tell(cause, wasFailing), this.#again(failed))
+      return Effect.andThen(this.#tell(cause), this.#again(failed))
     })
   }
 
@@ -298,16 +299,13 @@ class Writer {
     )
   }
 
-  /** One line when it begins to fail and one when it goes on; each dispute by itself. */
-  #tell(error: unknown, wasFailing: boolean): Effect.Effect<void> {
+  /** What fails is an outage until no lane waits to be sent again; each dispute is told by itself. */
+  #tell(error: unknown): Effect.Effect<void> {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code))
       return Effect.logWarning(`Kafka disputes a sequence number: ${messageOf(error)}`)
-    const isFailing = this.#failing.size > 0
-    if (wasFailing === isFailing) return Effect.void
-    return isFailing
-      ? Effect.logWarning(`Kafka does not take records, and is tried again: ${messageOf(error)}`)
-      : Effect.logInfo("Kafka takes records again")
+    if (this.#failing.size === 0) return this.#outage.worked
+    return error === undefined ? Effect.void : this.#outage.failed(error)
   }
 
   #isLate({ batch }: Lane): boolean {

@@ -5,7 +5,7 @@
  * Until one is written it costs a map entry, and a crash forgets it: what it trimmed is there again, and the client's
  * next ack trims it once more.
  */
-import { type ClientId, type Cursor, start } from "@nimbus/domain"
+import { type ClientId, type Cursor, start, tellFailure } from "@nimbus/domain"
 import { Effect, Latch, type Scope, Semaphore } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { type ClientAck, writeAcks, type Writes } from "./MailboxWrites.ts"
@@ -43,7 +43,7 @@ export const makeAcks = Effect.fnUntraced(function* (
       Effect.whileLoop({ while: () => waiting.size > bound, body: () => writeSome, step: () => {} }),
     )
 
-  const warn = Effect.catch((error: StorageUnavailable) => Effect.logWarning("acks could not be written yet", error))
+  const warn = Effect.catch((error: StorageUnavailable) => tellFailure("write acks", error))
   yield* Effect.addFinalizer(() => warn(writeUntil(0)))
   yield* some.await.pipe(
     Effect.andThen(Effect.sleep(ack_delay_ms)),

@@ -108,8 +108,10 @@ describe.skipIf(redis === undefined)("RedisConnection", () => {
           Effect.sync(() => received.includes("back")),
         )
         assert.notInclude(received, "lost")
-        assert.isTrue(lines.some((line) => line.startsWith("lost Redis at")))
-        assert.isTrue(lines.some((line) => line.endsWith("is back")))
+        const told = lines.filter((line) => line.startsWith("the connection to Redis at "))
+        assert.strictEqual(told.filter((line) => / fails: \S/.test(line)).length, 2, lines.join("\n"))
+        assert.strictEqual(told.filter((line) => / works again, after \d+\.\d s and \d+ /.test(line)).length, 2)
+        assert.strictEqual(told.length, 4)
       }).pipe(Effect.provide(RedisConnection.layerWith(settings)), Effect.provide(layer))
     }),
   )

@@ -16,6 +16,7 @@
  *    connection.
  */
 import type { EventEmitter } from "node:events"
+import { trying } from "@nimbus/domain"
 import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { Cluster, Redis } from "ioredis"
 import { RedisEvicts, RedisRefused, RedisUnavailable } from "../Errors.ts"
@@ -178,7 +179,7 @@ const connectOnce = (settings: RedisSettings, client: Client): Effect.Effect<voi
   Effect.callback((resume) => {
     let cause: unknown = new Error("the connection was closed")
     const onError = (error: unknown) => {
-      cause = isAllFailed(error) ? error.lastNodeError : error
+      cause = causeOf(error)
     }
     const onReady = () => resume(Effect.void)
     const onEnd = () => resume(Effect.fail(refusalOf(settings, cause) ?? new RedisUnavailable({ cause })))
@@ -186,6 +187,9 @@ const connectOnce = (settings: RedisSettings, client: Client): Effect.Effect<voi
     client.connect().catch(onError)
     return Effect.sync(() => void client.off("error", onError).off("ready", onReady).off("end", onEnd))
   })
+
+/** Of a cluster it is what its last node said. */
+const causeOf = (error: unknown): unknown => (isAllFailed(error) ? error.lastNodeError : error)
 
 const isAllFailed = (error: unknown): error is { readonly lastNodeError: unknown } =>
   error instanceof Error && "lastNodeError" in error && error.lastNodeError !== null
@@ -197,20 +201,18 @@ const refusalOf = (settings: RedisSettings, cause: unknown): RedisRefused | unde
     ? new RedisRefused({ address: where(settings), reason: cause.message })
     : undefined
 
-/** A line when the connection is lost, and one when it is back. */
+/** From the moment it is lost until it is ready again a connection is an outage. */
 const tellChanges = Effect.fnUntraced(function* (name: string, client: Client, state: { readonly isStarted: boolean }) {
-  const log = Effect.runForkWith(yield* Effect.context<never>())
-  let isLost = false
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const outage = yield* trying(`the connection to ${name}`)
+  const closed = new Error("it was closed")
+  let cause: unknown = closed
+  client.on("error", (error) => (cause = causeOf(error)))
   client.on("close", () => {
-    if (isLost || !state.isStarted) return
-    isLost = true
-    log(Effect.logWarning(`lost ${name}, connecting again`))
+    if (state.isStarted) fork(outage.failed(new RedisUnavailable({ cause })))
+    cause = closed
   })
-  client.on("ready", () => {
-    if (!isLost) return
-    isLost = false
-    log(Effect.logInfo(`${name} is back`))
-  })
+  client.on("ready", () => fork(outage.worked))
 })
 
 /** Every server that may hold keys of ours keeps them all. */

@@ -3,6 +3,7 @@
  * to start notes it; one configured otherwise refuses to start. It stays noted when all have stopped, for the mailboxes
  * stay too: whoever moves to another store, when they are empty, removes the key `{<prefix>}:mailboxes`.
  */
+import { tellFailure } from "@nimbus/domain"
 import { Effect, Layer, Schedule } from "effect"
 import { OtherMailboxStore, type RedisUnavailable } from "../Errors.ts"
 import { redisNoteLimits } from "../Limits.ts"
@@ -25,7 +26,7 @@ export const layer = (
           ),
         )
       yield* note
-      yield* Effect.catch(note, (error) => Effect.logWarning("the mailbox store is not noted", error)).pipe(
+      yield* Effect.catch(note, (error) => tellFailure("note the mailbox store", error)).pipe(
         Effect.delay(redisNoteLimits.note_every_ms),
         Effect.repeat(Schedule.forever),
         Effect.forkScoped,

@@ -14,7 +14,7 @@
  *    which the pod repeats now and then.
  * 3. Nothing is kept: what comes while a subscriber has no connection, or has too much waiting, is lost.
  */
-import { ChannelUnavailable, PodChannel, type PodId, PodTaken } from "@nimbus/domain"
+import { ChannelUnavailable, PodChannel, type PodId, PodTaken, tellFailure } from "@nimbus/domain"
 import { Config, Effect, Layer, Option, Schedule, type Scope } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
 import { redisNoteLimits } from "../Limits.ts"
@@ -96,14 +96,14 @@ const makeNames = (redis: RedisConnection["Service"]) => {
     /** Takes the channel for as long as the scope lives. */
     keep: (pod: PodId, channel: string): Effect.Effect<void, PodTaken | RedisUnavailable, Scope.Scope> =>
       Effect.acquireRelease(note(pod, channel), () =>
-        Effect.catch(drop(pod, channel), (error) =>
-          Effect.logWarning(`the channel ${channel} is not given back`, error),
-        ),
+        Effect.catch(drop(pod, channel), (error) => tellFailure(`give back the channel ${channel}`, error)),
       ).pipe(
         Effect.andThen(
-          Effect.catch(note(pod, channel), (error) =>
-            Effect.logWarning(`the channel ${channel} is not ours now`, error),
-          ).pipe(Effect.delay(redisNoteLimits.note_every_ms), Effect.repeat(Schedule.forever), Effect.forkScoped),
+          Effect.catch(note(pod, channel), (error) => tellFailure(`take the channel ${channel}`, error)).pipe(
+            Effect.delay(redisNoteLimits.note_every_ms),
+            Effect.repeat(Schedule.forever),
+            Effect.forkScoped,
+          ),
         ),
         Effect.asVoid,
       ),

@@ -15,6 +15,7 @@
 import { Effect } from "effect"
 import type { LogUnavailable } from "../Errors.ts"
 import type { LocalLogLimits } from "../Limits.ts"
+import { tellFailure } from "../Outages.ts"
 import type { LogRecord } from "../Records.ts"
 import { sizeOf } from "./Block.ts"
 import { Fifo } from "./Fifo.ts"
@@ -171,7 +172,7 @@ export class Writer<E> {
       this.#unsure.add(partition)
       resume(Effect.fail(unavailable(partition, "publish", cause)))
     }
-    return commits.length === 0 ? Effect.void : Effect.logWarning("group commits could not be stored", cause)
+    return commits.length === 0 ? Effect.void : tellFailure("store group commits", cause)
   }
 }
 

@@ -13,7 +13,16 @@
  */
 import { Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
-import { type ChatMessage, ChatMessageId, encodeChat, EventLog, partitionOf, type RoomId, Topics } from "@nimbus/domain"
+import {
+  type ChatMessage,
+  ChatMessageId,
+  encodeChat,
+  EventLog,
+  partitionOf,
+  type RoomId,
+  tellFailure,
+  Topics,
+} from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule, Stream } from "effect"
 import { Server } from "socket.io"
 import { Delivery } from "../delivery/Delivery.ts"
@@ -91,10 +100,7 @@ const make = Effect.gen(function* () {
     Effect.suspend(() => Stream.runForEach(log.tail(chats, lane.partition, lane.position), lane.take)).pipe(
       Effect.catchTag("LogUnavailable", (error) => {
         counts.addTo("failed", "read chat messages")
-        return Effect.andThen(
-          Effect.logWarning("chat messages can't be read; trying again", error),
-          Effect.sleep(retry_ms),
-        )
+        return Effect.andThen(tellFailure("read chat messages", error), Effect.sleep(retry_ms))
       }),
       Effect.forever,
       Effect.orDie,

@@ -10,7 +10,7 @@
  * (docs/protocol.md, *Resent events*), so its connection is closed, and what else of it waited here goes with it, for
  * no event may overtake another. Barriers are published again by their sessions.
  */
-import { chunkLimits, type EventId, EventLog, type LogRecord, partitionOf } from "@nimbus/domain"
+import { chunkLimits, type EventId, EventLog, type LogRecord, partitionOf, type Trying, trying } from "@nimbus/domain"
 import { Effect, Latch, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 
@@ -73,7 +73,7 @@ export const makeIntake = <Id extends string = EventId>({
         batch.map(({ record }) => record),
       )
 
-    const turn = (lane: Lane<Id>) =>
+    const turn = (lane: Lane<Id>, outage: Trying) =>
       Effect.gen(function* () {
         yield* lane.work.await
         // What else this turn of the event loop brings is to come along.
@@ -82,19 +82,22 @@ export const makeIntake = <Id extends string = EventId>({
         yield* publish(lane, batch).pipe(
           Effect.andThen(() => {
             counts.add(counted.accepted, tellAccepted(batch))
-            return Effect.void
+            return outage.worked
           }),
           Effect.catchTag("LogUnavailable", (error) => {
             counts.addTo("failed", `publish ${counted.failed}`)
             giveUp(lane, batch)
-            return Effect.logWarning(`the log did not take ${counted.failed}; their clients send them again`, error)
+            return outage.failed(error)
           }),
         )
         settle(lane, intake_bytes)
       })
 
     // An unknown topic is a fault of the set-up, found at the first event: a defect that ends the gateway.
-    for (const lane of lanes) yield* Effect.forkScoped(Effect.orDie(Effect.forever(turn(lane))))
+    for (const lane of lanes) {
+      const outage = yield* trying(`publish ${counted.failed}`)
+      yield* Effect.forkScoped(Effect.orDie(Effect.forever(turn(lane, outage))))
+    }
 
     return {
       put(record, from) {

@@ -1,4 +1,5 @@
 /** Trying again: first soon, then twice as late each time, up to a bound; never giving up. */
+import { tellFailure, untilItWorks } from "@nimbus/domain"
 import { Effect } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"
@@ -9,21 +10,18 @@ type Bounds = Pick<ConsumerLimits, "backoff_min_ms" | "backoff_max_ms">
 export const backoff_ms = (failures: number, limits: Bounds): number =>
   Math.min(limits.backoff_max_ms, limits.backoff_min_ms * 2 ** Math.min(failures, 30))
 
-/** Runs until it succeeds or is interrupted; each failure is logged and counted as one of `operation`. */
+/** Runs until it succeeds or is interrupted; each failure is counted as one of `operation`, and told as an outage is. */
 export const untilDone = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   operation: string,
   limits: Bounds,
-): Effect.Effect<A, never, R> => {
-  const attempt = (failures: number): Effect.Effect<A, never, R> =>
-    Effect.catch(effect, (error) =>
-      reportFailure(operation, error).pipe(
-        Effect.andThen(Effect.sleep(backoff_ms(failures, limits))),
-        Effect.andThen(Effect.suspend(() => attempt(failures + 1))),
-      ),
-    )
-  return attempt(0)
-}
+): Effect.Effect<A, never, R> =>
+  untilItWorks(
+    operation,
+    Effect.tapError(effect, () => countFailure(operation, 1)),
+    (failures) => backoff_ms(failures, limits),
+  )
 
+/** Counts a failure that is not followed up here, and tells it: the first of its kind, and then now and then. */
 export const reportFailure = (operation: string, error: unknown): Effect.Effect<void> =>
-  Effect.andThen(countFailure(operation, 1), Effect.logWarning(`${operation} failed`, error))
+  Effect.andThen(countFailure(operation, 1), tellFailure(operation, error))

@@ -1,6 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Scope, Stream } from "effect"
-import { type AssignedPartition, type LogError, PartitionRevoked } from "@nimbus/domain"
+import { Deferred, Effect, Exit, Logger, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  type AssignedPartition,
+  type LogError,
+  makeOutages,
+  outageLimits,
+  Outages,
+  PartitionRevoked,
+} from "@nimbus/domain"
+import { eventConsumerLimits } from "../Limits.ts"
 import { quickLimits } from "../testing/Limits.ts"
 import { down, eventually, settle } from "../testing/Ground.ts"
 import * as Committer from "./Committer.ts"
@@ -45,6 +54,28 @@ describe("Committer", () => {
       yield* eventually("a commit", () => commits.length === 1)
     }),
   )
+
+  it.effect("tries less and less often while the log is away, and tells that in two lines", () => {
+    const lines: Array<unknown> = []
+    return Effect.gen(function* () {
+      let isAway = true
+      let attempts = 0
+      const { assigned, commits } = partition(() => (attempts++, isAway ? Effect.fail(down("t")) : Effect.void))
+      const committer = yield* Committer.make(assigned, eventConsumerLimits)
+      committer.offer(1)
+      for (let second = 0; second < 40; second++) yield* TestClock.adjust("1 second")
+      assert.isBelow(attempts, 16)
+      assert.deepStrictEqual(lines, [["commit t fails: told to fail"]])
+      isAway = false
+      for (let second = 0; second < 6; second++) yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(commits, [1])
+      assert.strictEqual(lines.length, 2)
+      assert.match(String(lines[1]), /^commit t works again, after 4\d\.\d s and 1\d failures$/)
+    }).pipe(
+      Effect.provideService(Outages, makeOutages(outageLimits)),
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))])),
+    )
+  })
 
   it.live("commits the rest when its scope closes, and does not wait for ever", () =>
     Effect.gen(function* () {

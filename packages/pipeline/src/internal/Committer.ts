@@ -1,13 +1,14 @@
 /**
  * Commits of one partition, coalesced: at most one under way, at most one every `commit_every_ms`, the latest wins.
  *
- * A commit that is late or lost costs repeats, never a record; so this never holds up whoever offers one. Closing the
- * scope commits what is left, and gives up after `commit_timeout_ms`.
+ * A commit that is late or lost costs repeats, never a record; so this never holds up whoever offers one. One that fails
+ * is made again, later each time. Closing the scope commits what is left, and gives up after `commit_timeout_ms`.
  */
 import { Effect, Latch, type Scope } from "effect"
-import type { AssignedPartition } from "@nimbus/domain"
+import { type AssignedPartition, trying } from "@nimbus/domain"
 import type { ConsumerLimits } from "../Limits.ts"
-import { reportFailure } from "./Backoff.ts"
+import { countFailure } from "../Metrics.ts"
+import { backoff_ms, reportFailure } from "./Backoff.ts"
 
 export interface Committer {
   /** `undefined`: nothing new. */
@@ -31,26 +32,36 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
+  const outage = yield* trying(`commit ${partition.topic}`)
+  let failures = 0
+  const failed = (error: unknown) =>
+    Effect.suspend(() => {
+      wake.openUnsafe()
+      const wait = Effect.sleep(backoff_ms(failures++, limits))
+      return Effect.andThen(countFailure("commit", 1), Effect.andThen(outage.failed(error), wait))
+    })
+  const succeeded = Effect.suspend(() => {
+    if (failures === 0) return Effect.void
+    failures = 0
+    return outage.worked
+  })
+
   const loop = Effect.gen(function* () {
     for (;;) {
       yield* wake.await
       yield* wake.close
       yield* commit.pipe(
+        Effect.andThen(succeeded),
         // Not ours any more: its new owner commits.
         Effect.catchTag("PartitionRevoked", () => Effect.never),
-        Effect.catch((error) =>
-          Effect.andThen(
-            reportFailure("commit", error),
-            Effect.sync(() => wake.openUnsafe()),
-          ),
-        ),
+        Effect.catch(failed),
       )
       yield* Effect.sleep(limits.commit_every_ms)
     }
   })
 
   yield* Effect.addFinalizer(() =>
-    commit.pipe(
+    Effect.andThen(commit, succeeded).pipe(
       Effect.interruptible,
       Effect.timeoutOption(limits.commit_timeout_ms),
       Effect.catchTag("PartitionRevoked", () => Effect.void),

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { Topics } from "@nimbus/domain"
+import { Effect, Logger } from "effect"
+import { PartitionRevoked, Topics } from "@nimbus/domain"
 import { assign, eventually, onGround, settle } from "../testing/Ground.ts"
 import { quickLimits } from "../testing/Limits.ts"
 import * as Workers from "./Workers.ts"
 
-const workersOf = Effect.fnUntraced(function* (worker: Effect.Effect<void>) {
+const workersOf = Effect.fnUntraced(function* (worker: Effect.Effect<void, PartitionRevoked>) {
   const { events } = yield* Topics
   const limits = { ...quickLimits, shutdown_timeout_ms: 0 }
   yield* Workers.run({ role: "event-consumer", topic: events, limits, worker: () => worker })
@@ -38,6 +38,19 @@ describe("Workers", () => {
       assert.strictEqual(most, 1)
     }).pipe(onGround()),
   )
+
+  it.live("a worker whose partition is revoked while it asks for it has not failed", () => {
+    const lines: Array<unknown> = []
+    return Effect.gen(function* () {
+      const { events } = yield* Topics
+      let begun = 0
+      const revoked = new PartitionRevoked({ topic: events, partition: 0 })
+      yield* assign(events, undefined)
+      yield* workersOf(Effect.suspend(() => (++begun < 3 ? Effect.fail(revoked) : Effect.never)))
+      yield* eventually("a third start", () => begun === 3)
+      assert.deepStrictEqual(lines, [])
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))])), onGround())
+  })
 
   it.live("a worker that dies of a bug is started again", () =>
     Effect.gen(function* () {

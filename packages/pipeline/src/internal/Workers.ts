@@ -10,8 +10,8 @@
  * is interrupted wherever it is, which is the same to the protocol as a crash. When the scope closes, workers are told
  * to stop, finish what they have in hand, and only then the group is left.
  */
-import { Cause, Clock, Effect, Exit, FiberMap, Latch, Pull, type Scope, Stream } from "effect"
-import { type AssignedPartition, type Chunk, EventLog } from "@nimbus/domain"
+import { Cause, Effect, Exit, FiberMap, Latch, Predicate, Pull, type Scope, Stream } from "effect"
+import { type AssignedPartition, type Chunk, EventLog, trying } from "@nimbus/domain"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countRestart } from "../Metrics.ts"
 import { Groups, type Role } from "../Roles.ts"
@@ -75,7 +75,10 @@ export const forEachChunk = <E, E2, R2>(
     }).pipe(Pull.catchDone(() => Effect.void)),
   )
 
-/** Starts over whenever it fails, a bug included: one partition that silently stands still is the worst of all. */
+/**
+ * Starts over whenever it fails, a bug included: one partition that silently stands still is the worst of all. It counts
+ * as working again once it has run for the longest wait. Of a bug all is told that is known, the first time.
+ */
 const again = <E, R>(
   effect: Effect.Effect<void, E, R>,
   role: Role,
@@ -83,18 +86,27 @@ const again = <E, R>(
   stopping: Latch.Latch,
 ): Effect.Effect<void, never, Exclude<R, Scope.Scope>> =>
   Effect.gen(function* () {
-    const clock = yield* Clock.clockWith(Effect.succeed)
     let failures = 0
+    const outage = yield* trying(role)
+    const recovered = Effect.sleep(limits.backoff_max_ms).pipe(
+      Effect.andThen(() => {
+        failures = 0
+        return outage.worked
+      }),
+      Effect.forkScoped,
+      Effect.when(Effect.sync(() => failures > 0)),
+    )
     while (!stopping.isOpen()) {
-      const started_ms = clock.currentTimeMillisUnsafe()
-      const exit = yield* Effect.exit(Effect.scoped(effect))
+      const exit = yield* Effect.exit(Effect.scoped(Effect.andThen(recovered, effect)))
       if (Exit.isSuccess(exit)) return
-      if (clock.currentTimeMillisUnsafe() - started_ms > limits.backoff_max_ms) failures = 0
+      const error = Cause.squash(exit.cause)
       yield* countRestart(role, 1)
-      yield* Effect.logError(`${role} failed and starts again`, exit.cause)
+      if (Cause.hasDies(exit.cause) && failures === 0) yield* Effect.logError(`${role} has a bug`, exit.cause)
+      // No failure: another owner goes on, and we are about to be told.
+      if (!Predicate.isTagged(error, "PartitionRevoked")) yield* outage.failed(error)
       yield* Effect.raceFirst(Effect.sleep(backoff_ms(failures++, limits)), stopping.await)
     }
-  })
+  }).pipe(Effect.scoped)
 
 const stop = (
   role: Role,
