@@ -9,16 +9,17 @@
  * - *a push states a fact*: `prev` is the client's record just before `seq`.
  * - *only the client's ack counts*: nobody acknowledges what the client's memory does not hold.
  * - *the commit never skips*: what lies before a commit is where it was to go.
- * - *epochs*: a pod never uses one of its own twice.
+ * - *epochs*: a pod never uses one of its own twice for the same client.
  * - *bounds*: windows, produce requests, one of them under way at a time.
  *
  * In the end, *it settles*: everyone is LIVE and has everything, and only the newest session of a client delivers.
  */
 import { Result } from "effect"
 import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
-import { decodeEvent, type Item, peekSeq, type Push, type StoredRecord } from "../../Records.ts"
+import { decodeEvent, peekSeq, type Push, type StoredRecord } from "../../Records.ts"
 import type { Application, Shown } from "./Application.ts"
-import type { SessionWatcher, SimulatedLimits } from "./Production.ts"
+import type { SimulatedLimits } from "./Production.ts"
+import { Session } from "./Session.ts"
 import type { Trace } from "./Trace.ts"
 import { Violation } from "./Violation.ts"
 import type { Watcher } from "./Watcher.ts"
@@ -65,7 +66,8 @@ export class Checks implements Watcher {
   private readonly results = new Map<number, { readonly seqs: Set<number>; readonly records: Array<StoredRecord> }>()
   private readonly dlq = new Set<string>()
   private readonly checkedCommit = new Map<string, number>()
-  private readonly epochs = new Map<PodId, Set<Epoch>>()
+  /** By pod: whose session had which epoch there. */
+  private readonly epochs = new Map<PodId, Set<string>>()
 
   constructor(topics: Topics, limits: SimulatedLimits, trace: Trace) {
     this.topics = topics
@@ -151,10 +153,11 @@ export class Checks implements Watcher {
   }
 
   connected(pod: PodId, clientId: ClientId, epoch: Epoch): void {
+    const session = `${clientId} ${epoch}`
     const used = this.epochs.get(pod) ?? new Set()
     this.epochs.set(pod, used)
-    if (used.has(epoch)) return this.report("epochs", `${pod} uses ${epoch} again, for ${clientId}`)
-    used.add(epoch)
+    if (used.has(session)) this.report("epochs", `${pod} uses ${epoch} again for ${clientId}`)
+    used.add(session)
   }
 
   /** Of doors */
@@ -294,90 +297,6 @@ export class Checks implements Watcher {
 
   private application(clientId: string): Application {
     return this.applications.get(clientId)!
-  }
-}
-
-interface Facts {
-  next(after: number): number | undefined
-  isNewest(): boolean
-  mustBeNewest(): boolean
-  ended(): void
-  report(rule: string, message: string): void
-}
-
-class Session implements SessionWatcher {
-  readonly pod: PodId
-  readonly clientId: ClientId
-  currentStatus = "opening"
-  private readonly window: number
-  private readonly facts: Facts
-  private epoch: Epoch | undefined = undefined
-  private readonly order: number
-  private cursor = -1
-  private unacknowledged: Array<number> = []
-
-  constructor(pod: PodId, clientId: ClientId, order: number, window: number, facts: Facts) {
-    this.pod = pod
-    this.order = order
-    this.clientId = clientId
-    this.window = window
-    this.facts = facts
-  }
-
-  welcomed(epoch: Epoch, after: Cursor): void {
-    this.epoch = epoch
-    this.cursor = after
-    this.currentStatus = "REPLAYING"
-  }
-
-  /** By epoch; where a registry that rolled back gave one twice, by when it was opened. */
-  isNewerThan(other: Session): boolean {
-    const [mine, its] = [this.epoch ?? -1, other.epoch ?? -1]
-    return mine > its || (mine === its && this.order > other.order)
-  }
-
-  delivered(items: ReadonlyArray<Item>): void {
-    for (const { seq } of items) {
-      const next = this.facts.next(this.cursor)
-      if (seq <= this.cursor || (next !== undefined && seq > next)) {
-        return this.facts.report(
-          "a session delivers without gaps",
-          `${this.name} gets ${seq} after ${this.cursor}, not ${next}`,
-        )
-      }
-      this.cursor = seq
-      this.unacknowledged.push(seq)
-    }
-    if (this.unacknowledged.length > this.window) {
-      return this.facts.report(
-        "bounds",
-        `${this.name} has ${this.unacknowledged.length} of ${this.window} unacknowledged`,
-      )
-    }
-    if (this.facts.mustBeNewest() && !this.facts.isNewest()) {
-      return this.facts.report("only the newest session delivers", `${this.name} is an older one`)
-    }
-  }
-
-  acknowledged(seq: Cursor): void {
-    this.unacknowledged = this.unacknowledged.filter((sent) => sent > seq)
-  }
-
-  status(status: string): void {
-    this.currentStatus = status
-  }
-
-  lost(): void {
-    return this.facts.report("nothing is lost", `${this.name} tells its client of a loss`)
-  }
-
-  closed(): void {
-    this.currentStatus = "closed"
-    this.facts.ended()
-  }
-
-  private get name(): string {
-    return `the session of ${this.clientId} at ${this.pod} (${this.epoch})`
   }
 }
 

@@ -1,0 +1,90 @@
+/** What must hold of one session of a client at a gateway, told by its door. */
+import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
+import type { Item } from "../../Records.ts"
+import type { SessionWatcher } from "./Production.ts"
+
+/** What a session has to be held against. */
+export interface Facts {
+  /** The client's next record above `after` that it does not have yet. */
+  next(after: number): number | undefined
+  isNewest(): boolean
+  mustBeNewest(): boolean
+  ended(): void
+  report(rule: string, message: string): void
+}
+
+export class Session implements SessionWatcher {
+  readonly pod: PodId
+  readonly clientId: ClientId
+  currentStatus = "opening"
+  private readonly window: number
+  private readonly facts: Facts
+  private epoch: Epoch | undefined = undefined
+  private readonly order: number
+  private cursor = -1
+  private unacknowledged: Array<number> = []
+
+  constructor(pod: PodId, clientId: ClientId, order: number, window: number, facts: Facts) {
+    this.pod = pod
+    this.order = order
+    this.clientId = clientId
+    this.window = window
+    this.facts = facts
+  }
+
+  welcomed(epoch: Epoch, after: Cursor): void {
+    this.epoch = epoch
+    this.cursor = after
+    this.currentStatus = "REPLAYING"
+  }
+
+  /** By epoch; where a registry that rolled back gave one twice, by when it was opened. */
+  isNewerThan(other: Session): boolean {
+    const [mine, its] = [this.epoch ?? -1, other.epoch ?? -1]
+    return mine > its || (mine === its && this.order > other.order)
+  }
+
+  delivered(items: ReadonlyArray<Item>): void {
+    for (const { seq } of items) {
+      const next = this.facts.next(this.cursor)
+      if (seq <= this.cursor || (next !== undefined && seq > next)) {
+        return this.facts.report(
+          "a session delivers without gaps",
+          `${this.name} gets ${seq} after ${this.cursor}, not ${next}`,
+        )
+      }
+      this.cursor = seq
+      this.unacknowledged.push(seq)
+    }
+    if (this.unacknowledged.length > this.window) {
+      return this.facts.report(
+        "bounds",
+        `${this.name} has ${this.unacknowledged.length} of ${this.window} unacknowledged`,
+      )
+    }
+    if (this.facts.mustBeNewest() && !this.facts.isNewest()) {
+      return this.facts.report("only the newest session delivers", `${this.name} is an older one`)
+    }
+  }
+
+  acknowledged(seq: Cursor): void {
+    this.unacknowledged = this.unacknowledged.filter((sent) => sent > seq)
+  }
+
+  status(status: string): void {
+    this.currentStatus = status
+  }
+
+  lost(): void {
+    return this.facts.report("nothing is lost", `${this.name} tells its client of a loss`)
+  }
+
+  closed(): void {
+    this.currentStatus = "closed"
+    this.facts.ended()
+  }
+
+  private get name(): string {
+    return `the session of ${this.clientId} at ${this.pod} (${this.epoch})`
+  }
+}
