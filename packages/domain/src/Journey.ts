@@ -10,15 +10,25 @@ import { ClientId, Seq } from "./Ids.ts"
 import type { Headers } from "./Records.ts"
 
 export const StepName = Schema.Literals([
+  /** Taken from its sender, for the log. */
   "accepted",
+  /** In the events topic: the record's own time, and its place in `details`. */
   "logged",
+  /** Answered by its handler. */
   "handled",
+  /** On its way to the client's gateway. */
   "routed",
+  /** Was on its way, and goes to the mailbox instead. */
   "diverted",
+  /** Goes to the mailbox, for the client has no route. */
   "shelved",
+  /** Into the mailbox. */
   "put",
+  /** The gateway's channel has it. */
   "pushed",
+  /** Handed to the client's connection. */
   "sent",
+  /** The client has it. */
   "acknowledged",
 ])
 export type StepName = typeof StepName.Type
@@ -26,9 +36,9 @@ export type StepName = typeof StepName.Type
 export const JourneyStep = Schema.Struct({
   /** ms since 1970, by the clock of the instance. */
   time: Schema.Int,
-  /** gateway, event-consumer, result-consumer or replay-consumer. */
+  /** gateway, log, event-consumer, result-consumer or replay-consumer. */
   service: Schema.String,
-  /** Which process: a pod id, or the consumer's. */
+  /** Which process: a pod id, or the consumer's. Of the log which life. */
   instance: Schema.String,
   step: StepName,
   details: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),

@@ -170,7 +170,7 @@ describe("Embedded", () => {
         "a result that was pushed",
         Effect.sync(() => journeys.length === 1),
       )
-      assert.deepStrictEqual(journeys[0], ["accepted", "handled", "routed"])
+      assert.deepStrictEqual(journeys[0], ["accepted", "logged", "handled", "routed"])
 
       yield* client.send("gated", { number: 2 })
       yield* cable.cut
@@ -184,7 +184,7 @@ describe("Embedded", () => {
         "a result that waited",
         Effect.sync(() => journeys.length === 2),
       )
-      assert.deepStrictEqual(journeys[1]!.slice(0, 2), ["accepted", "handled"])
+      assert.deepStrictEqual(journeys[1]!.slice(0, 3), ["accepted", "logged", "handled"])
       assert.strictEqual(journeys[1]!.at(-1), "put")
     }).pipe(on()),
   )

@@ -311,17 +311,25 @@ describe("EventConsumer", () => {
     }).pipe(onGround()),
   )
 
-  it.live("adds its step to the journey of what is followed, and nothing to anything else", () =>
+  it.live("adds to the journey of what is followed when the log had it and where, and its own step", () =>
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics
       yield* startWith()
       const accepted: Journey.JourneyStep = { time: 1, service: "gateway", instance: "pod-1", step: "accepted" }
       yield* append(events, { ...square("a", "e1", 1), headers: Journey.follow(accepted) }, square("a", "e2", 2))
       const [followed, other] = yield* hasRecords(topic, 2)
-      assert.deepStrictEqual(
-        Journey.steps(followed?.headers).map(({ service, step }) => `${service} ${step}`),
-        ["gateway accepted", "event-consumer handled"],
-      )
+      const [first, logged, handled, ...more] = Journey.steps(followed?.headers)
+      assert.deepStrictEqual(first, accepted)
+      const [record] = yield* contents(events)
+      assert.deepStrictEqual(logged, {
+        time: record?.timestamp ?? -1,
+        service: "log",
+        instance: (yield* EventLog).incarnation,
+        step: "logged",
+        details: { topic: events, partition: "0", offset: "0" },
+      })
+      assert.deepInclude(handled, { service: "event-consumer", step: "handled" })
+      assert.deepStrictEqual(more, [])
       assert.isUndefined(other?.headers)
     }).pipe(onGround()),
   )

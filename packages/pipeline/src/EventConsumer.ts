@@ -73,7 +73,7 @@ const handle = Effect.fnUntraced(function* (
   const log = yield* EventLog
   const topics = yield* Topics
   const handlers = yield* Handlers
-  const journey = yield* makeJourney
+  const journey = yield* makeJourney(topics.events, partition)
   const committer = yield* Committer.make(assigned, limits)
   const producing = yield* Behind.make
 
@@ -148,9 +148,9 @@ const merge = (
   for (let i = 0; i < outcomes.length; i++) {
     const outcome = outcomes[i]!
     if (outcome === "refused") continue
-    const { headers, key } = chunk.records[i]!
+    const record = chunk.records[i]!
     const value = outcome === "handled" ? encodeResult(results[handled++]!) : outcome
-    records.push({ key, value, headers: journey(headers) })
+    records.push({ key: record.key, value, headers: journey(record) })
   }
   return records
 }
@@ -166,17 +166,36 @@ const countFailures = (results: ReadonlyArray<Result>): Effect.Effect<void> => {
   return Effect.forEach(byCode, ([code, n]) => Metrics.countHandlerFailure(code, n), { discard: true })
 }
 
-/** The step `handled` on followed records; on any other it is one comparison. */
-type HandledJourney = (headers: LogRecord["headers"]) => LogRecord["headers"]
+/**
+ * The steps `logged` and `handled` on followed records; on any other it is one comparison. Nobody else sees both the
+ * record's place and time in the log and the record itself: who publishes a chunk is told but the offset of its first.
+ */
+type HandledJourney = (record: StoredRecord) => LogRecord["headers"]
 
-const makeJourney: Effect.Effect<HandledJourney> = Effect.gen(function* () {
+const makeJourney = Effect.fnUntraced(function* (topic: string, partition: number) {
+  const { incarnation } = yield* EventLog
   const clock = yield* Clock.clockWith(Effect.succeed)
   const instance = yield* Instance
-  const step = (): Journey.JourneyStep => ({
+  const handled = (): Journey.JourneyStep => ({
     time: clock.currentTimeMillisUnsafe(),
     service: role,
     instance,
     step: "handled",
   })
-  return (headers) => Journey.append(headers, step)
+  const journey: HandledJourney = ({ headers, offset, timestamp }) => {
+    if (!Journey.isFollowed(headers)) return headers
+    const details = { topic, partition: String(partition), offset: String(offset) }
+    const logged: Journey.JourneyStep = {
+      time: timestamp,
+      service: "log",
+      instance: incarnation,
+      step: "logged",
+      details,
+    }
+    return Journey.append(
+      Journey.append(headers, () => logged),
+      handled,
+    )
+  }
+  return journey
 })
