@@ -8,7 +8,7 @@ import { type Production, run, type RunOptions, shrink } from "@nimbus/domain/te
 import { type Code, code, production, productionOf } from "./Production.ts"
 
 const max_seeds = 400
-const optionsOf = (seed: number): RunOptions => ({ seed, clients: 5, events: 60 })
+const optionsOf = (seed: number, { faults }: ShellPatch): RunOptions => ({ seed, clients: 5, events: 60, faults })
 
 const load = async (patch: ShellPatch): Promise<Production> => {
   switch (patch.package) {
@@ -21,10 +21,11 @@ const load = async (patch: ShellPatch): Promise<Production> => {
   }
 }
 
-const firstFailure = (mutant: Production) => {
+const firstFailure = (mutant: Production, patch: ShellPatch) => {
   for (let seed = 1; seed <= max_seeds; seed++) {
-    const outcome = run(mutant, optionsOf(seed))
-    if (outcome.violation !== undefined) return { options: optionsOf(seed), outcome }
+    const options = optionsOf(seed, patch)
+    const outcome = run(mutant, options)
+    if (outcome.violation !== undefined) return { options, outcome }
   }
   return undefined
 }
@@ -33,7 +34,7 @@ describe("the simulator finds the bug where not", () => {
   for (const patch of Object.values(shells)) {
     it(`"${patch.rule}"`, { timeout: 180_000 }, async ({ annotate }) => {
       const mutant = await load(patch)
-      const found = firstFailure(mutant)
+      const found = firstFailure(mutant, patch)
       if (found === undefined) return assert.fail(`${max_seeds} seeds did not miss it`)
       const { options, outcome } = found
       assert.isUndefined(run(production, options).violation, "the same seed holds without the bug")

@@ -9,8 +9,8 @@ const main = join(import.meta.dirname, "main.ts")
 const simulate = (...flags: ReadonlyArray<string>) =>
   promisify(execFile)(process.execPath, [main, ...flags], { encoding: "utf8", maxBuffer: 64 * 1024 * 1024 })
 
-/** Twice what an idle machine of two processors takes. */
-const timeout = 240_000
+/** An idle machine of two processors takes a minute; among all other tests it takes longer. */
+const timeout = 480_000
 
 describe("npm run simulate", () => {
   it("gives the same trace for the same seed, byte for byte, in another process", { timeout }, async () => {

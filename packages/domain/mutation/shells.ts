@@ -2,10 +2,13 @@
  * Bugs for the shells around the rules: what a consumer, a gateway or a client could do wrong though its core decides
  * right. Some of them were there once. The simulator finds each: see bench/src/simulate.
  */
+import type { FaultName } from "@nimbus/domain/testing/simulation"
 import type { Patch } from "./Mutant.ts"
 
 export interface ShellPatch extends Patch {
   readonly package: "pipeline" | "gateway" | "client"
+  /** Where it takes several of few kinds of faults at once: those. Default: all. */
+  readonly faults?: ReadonlyArray<FaultName>
 }
 
 const patch = (of: ShellPatch["package"], rule: string, file: string, find: string, replace = ""): ShellPatch => ({
@@ -31,17 +34,20 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     `giveUp(lane, batch)`,
     `lane.entries = [...batch, ...lane.entries]`,
   ),
-  olderStays: patch(
-    "gateway",
-    "of two sessions that open at the same time the newer one stays",
-    "delivery/Delivery.ts",
-    `    if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
+  olderStays: {
+    ...patch(
+      "gateway",
+      "of two sessions that open at the same time the newer one stays",
+      "delivery/Delivery.ts",
+      `    if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
     else {
       other?.superseded()
 `,
-    `    {
+      `    {
 `,
-  ),
+    ),
+    faults: ["intruders", "registry slow", "mailboxes slow"],
+  },
   shelvedBeforeAcknowledged: patch(
     "pipeline",
     "a record is done when its dlq write is acknowledged",
