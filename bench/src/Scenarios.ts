@@ -58,7 +58,7 @@ export const replay = async ({ base, server }: Running, backlog: number, partiti
 }
 
 /** Messages to a client, in batches. */
-const fill = async (base: string, clientId: string, backlog: number): Promise<void> => {
+export const fill = async (base: string, clientId: string, backlog: number): Promise<void> => {
   for (let done = 0; done < backlog; done += 1_000) {
     const batch = Array.from({ length: Math.min(1_000, backlog - done) }, (_, i) => ({
       name: "waiting",
@@ -79,7 +79,7 @@ const post = async (base: string, clientId: string, batch: ReadonlyArray<object>
 }
 
 /** A barrier of any client of the same partition comes back after everything before it: that is what LIVE says. */
-const pipelineIsEmpty = async (server: Server, clientId: string, partitions: number): Promise<void> => {
+export const pipelineIsEmpty = async (server: Server, clientId: string, partitions: number): Promise<void> => {
   const [mate] = partitionMates(clientId, partitions, 1)
   const client = await connect({ server, clientId: mate!, underWay: 0 })
   client.terminate()

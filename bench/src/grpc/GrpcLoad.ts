@@ -3,6 +3,7 @@
  * that the server is what is measured. A client keeps a number of events under way.
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from "node:http2"
+import { connect as connectTcp } from "node:net"
 import { create, toBinary } from "@bufbuild/protobuf"
 import { EventRequestSchema } from "@nimbus/gateway/proto"
 
@@ -30,6 +31,7 @@ export const connectGrpc = (options: GrpcLoadOptions): Promise<GrpcClient> =>
   new Promise((resolve, reject) => {
     const session = connectHttp2(`http://127.0.0.1:${options.port}`, {
       settings: { initialWindowSize: window_bytes },
+      createConnection: () => connectTcp({ host: "127.0.0.1", port: options.port, noDelay: true }),
     })
     session.on("error", reject)
     session.on("connect", () => {

@@ -1,74 +1,92 @@
 /**
- * `npm run bench:grpc -- libraries`: the libraries for the gRPC door beside each other, as bare echo servers of one
- * bidirectional stream each: messages per second, and what a reader that stalls costs the server.
+ * `npm run bench:grpc`: the gRPC door beside the WebSocket door and beside bare echo servers, in one run on this machine,
+ * load generator included. `-- libraries` adds what a library's echo server does with readers that stall.
+ *
+ * All clients are as cheap as they can be, and the same for a door and its echo servers. A gRPC client acknowledges
+ * nothing itself: the gateway's PINGs do; a WebSocket client acknowledges each frame.
  */
-import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
-import { readFileSync } from "node:fs"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
-import { sleep } from "../Load.ts"
-import { connectGrpc, type GrpcClient } from "./GrpcLoad.ts"
+import { quantile, sleep } from "../Load.ts"
+import { type Running, startEcho, startNimbus } from "../Processes.ts"
+import { fill, live, pipelineIsEmpty, replay } from "../Scenarios.ts"
+import { connectGrpc } from "./GrpcLoad.ts"
+import { libraries, stalled, startGrpcEcho } from "./Libraries.ts"
 
-const libraries = ["grpc-js", "connect", "http2"] as const
+const port = 3940
+const grpcPort = port + 1
+const partitions = 4
+const backlog = 100_000
 const warm_up_ms = 2_000
 const measure_ms = 4_000
 
-const start = async (library: string): Promise<{ readonly child: ChildProcess; readonly port: number }> => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL("echo.ts", import.meta.url)), library], {
-    stdio: ["ignore", "pipe", "inherit"],
-  })
-  process.once("exit", () => child.kill("SIGKILL"))
-  const [line] = await once(createInterface({ input: child.stdout }), "line")
-  return { child, port: Number(line) }
-}
-
-const rss = (child: ChildProcess): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) * 1024
-
-const rate = async (port: number, clients: number, underWay: number): Promise<number> => {
+/** Messages per second that come back to `clients` clients, each with `underWay` events on their way. */
+const liveGrpc = async (port: number, clients: number, underWay: number): Promise<number> => {
   const all = await Promise.all(
-    Array.from({ length: clients }, (_, i) => connectGrpc({ port, clientId: `c${i}`, underWay })),
+    Array.from({ length: clients }, (_, i) => connectGrpc({ port, clientId: `live-${clients}-${i}`, underWay })),
   )
   await sleep(warm_up_ms)
   const count = () => all.reduce((sum, { received }) => sum + received, 0)
   const [before, from] = [count(), performance.now()]
   await sleep(measure_ms)
-  const perSecond = ((count() - before) / (performance.now() - from)) * 1000
+  const rate = ((count() - before) / (performance.now() - from)) * 1000
   for (const client of all) client.close()
-  return perSecond
+  return rate
 }
 
-/** 100 clients send a million events each way beyond what they read: [MB that the server took in, MB it grew by]. */
-const stalled = async (child: ChildProcess, port: number) => {
-  const before = rss(child)
-  const clients = await Promise.all(
-    Array.from({ length: 100 }, (_, i) => connectGrpc({ port, clientId: `s${i}`, underWay: 0 })),
-  )
-  for (const { stream } of clients) stream.pause()
-  for (const client of clients) client.send(100_000)
-  await sleep(3_000)
-  const unsent_bytes = clients.reduce((sum: number, { stream }: GrpcClient) => sum + stream.writableLength, 0)
-  const grown = (rss(child) - before) / 1024 / 1024
-  for (const client of clients) client.close()
-  return { grown_mib: grown, unsent_mib: unsent_bytes / 1024 / 1024 }
+/** Results per second of one client that finds a backlog; the median of three such clients. */
+const replayGrpc = async ({ base, server }: Running): Promise<number> => {
+  const rates: Array<number> = []
+  for (let run = 0; run < 3; run++) {
+    const clientId = `replay-grpc-${run}`
+    await fill(base, clientId, backlog)
+    await pipelineIsEmpty(server, clientId, partitions)
+    const from = performance.now()
+    const client = await connectGrpc({ port: grpcPort, clientId, underWay: 0 })
+    while (client.received < backlog) await sleep(1)
+    rates.push((backlog / (performance.now() - from)) * 1000)
+    client.close()
+  }
+  return quantile(rates, 0.5)
 }
 
-const rows = []
-for (const library of libraries) {
-  const { child, port } = await start(library)
-  const one = await rate(port, 1, 512)
-  const hundred = await rate(port, 100, 64)
-  const { grown_mib, unsent_mib } = await stalled(child, port)
-  rows.push({
-    library,
-    "1 client, messages/s": Math.round(one),
-    "100 clients, messages/s": Math.round(hundred),
-    "100 stalled readers, server grows by MiB": Math.round(grown_mib),
-    "and leaves unread MiB": Math.round(unsent_mib),
+const rows: Array<Readonly<Record<string, string>>> = []
+const rate = (n: number) => `${Math.round(n).toLocaleString("en")}/s`
+const row = (what: string, figures: Readonly<Record<string, number>>) => {
+  rows.push({ what, ...Object.fromEntries(Object.entries(figures).map(([name, n]) => [name, rate(n)])) })
+  console.error(JSON.stringify(rows.at(-1)))
+}
+
+const wsEcho = await startEcho(port + 2)
+const echoes = { connect: await startGrpcEcho("connect"), http2: await startGrpcEcho("http2") }
+const nimbus = await startNimbus(port, { NIMBUS_PORT: `${grpcPort}`, NIMBUS_PARTITIONS: `${partitions}`, NIMBUS_STORAGE: "none" })
+
+for (const [clients, underWay] of [
+  [1, 512],
+  [100, 64],
+] as const) {
+  row(`live, ${clients} client${clients === 1 ? "" : "s"}`, {
+    "gRPC door": await liveGrpc(grpcPort, clients, underWay),
+    "WebSocket door": await live(nimbus.server, clients, underWay),
+    "echo on Node's http2": await liveGrpc(echoes.http2.port, clients, underWay),
+    "echo on Connect": await liveGrpc(echoes.connect.port, clients, underWay),
+    "echo on ws": await live(wsEcho.server, clients, underWay),
   })
-  child.kill()
-  await once(child, "exit")
 }
+row(`replay of ${backlog.toLocaleString("en")}`, {
+  "gRPC door": await replayGrpc(nimbus),
+  "WebSocket door": await replay(nimbus, backlog, partitions),
+})
+await Promise.all([nimbus.stop(), wsEcho.stop(), echoes.connect.stop(), echoes.http2.stop()])
 console.table(rows)
+
+if (process.argv.includes("libraries")) {
+  const table = []
+  for (const library of libraries) {
+    const server = await startGrpcEcho(library)
+    const one = rate(await liveGrpc(server.port, 1, 512))
+    const hundred = rate(await liveGrpc(server.port, 100, 64))
+    table.push({ library, "1 client": one, "100 clients": hundred, ...(await stalled(server)) })
+    await server.stop()
+  }
+  console.table(table)
+}
 process.exit(0)
