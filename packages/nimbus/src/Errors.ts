@@ -12,3 +12,25 @@ export class DemoFailed extends Schema.TaggedError<DemoFailed>()("DemoFailed", {
     return `the demo counted ${this.lost} lost, ${this.repeated} repeated, ${this.outOfOrder} out of order`
   }
 }
+
+/** A call of the sample gRPC client has ended before its time. Passing ones are made again. */
+export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
+  code: Schema.tag("CALL_FAILED"),
+  status: Schema.String,
+  reason: Schema.String,
+  isPassing: Schema.Boolean,
+}) {
+  override get message(): string {
+    return `the call ended with ${this.status}: ${this.reason}`
+  }
+}
+
+/** The run of the sample gRPC client did not bring an answer to each event in time. */
+export class AnswersMissing extends Schema.TaggedError<AnswersMissing>()("AnswersMissing", {
+  code: Schema.tag("ANSWERS_MISSING"),
+  missing: Schema.Int,
+}) {
+  override get message(): string {
+    return `${this.missing} answers are missing`
+  }
+}

@@ -10,6 +10,7 @@ import { Config, Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as DemoCommand from "./demo/DemoCommand.ts"
 import * as Embedded from "./Embedded.ts"
+import { command as grpcClient } from "./grpc/GrpcClientCommand.ts"
 import * as Settings from "./Settings.ts"
 import { start } from "./Start.ts"
 
@@ -43,6 +44,7 @@ const nimbus = Command.make("nimbus").pipe(
     ),
     DemoCommand.command(demoServer),
     client,
+    grpcClient,
   ]),
 )
 
