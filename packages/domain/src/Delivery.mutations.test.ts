@@ -8,7 +8,7 @@ import { rules } from "../mutation/rules.ts"
 import { World } from "./testing/index.ts"
 
 const steps = 250
-const max_seeds = 600
+const max_seeds = 1_500
 
 /** The first failure of the mutant, and how many seeds it took. */
 const firstFailure = (mutant: WorldModule) => {

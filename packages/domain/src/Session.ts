@@ -74,6 +74,8 @@ export class Session {
   private opening = true
   private delivered: Cursor
   private acked: Cursor
+  /** The mailbox has nothing of this session above this: its own barrier was read here. */
+  private mailEnd: Cursor = start
   private readonly window: Window
   private readonly held: Held
   private stalled = false
@@ -245,6 +247,7 @@ export class Session {
     if (this.isAllAcknowledged) this.acknowledge(item.seq)
     if (placed.barrier.epoch === this.epoch && placed.barrier.pod === this.pod) {
       this.barrier = undefined
+      this.mailEnd = item.seq
       this.move(Step.cases.GoLive.make({ epoch: this.epoch, pod: this.pod }))
     } else this.emit({ _tag: "Sweep" })
   }
@@ -271,10 +274,12 @@ export class Session {
     return this.window.results === 0 && this.lossProof === undefined
   }
 
+  /** While there is something to trim it is trimmed soon: a client without a memory that moves now would see it again. */
   private acknowledge(seq: Cursor): void {
+    const mayHaveMail = this.state._tag === "REPLAYING" || this.acked < this.mailEnd
     this.acked = seq
     this.emit({ _tag: "Ack", seq })
-    if (this.state._tag === "REPLAYING") this.emit({ _tag: "Trim", seq })
+    if (mayHaveMail) this.emit({ _tag: "Trim", seq })
   }
 
   private hold(push: Push): void {
