@@ -46,7 +46,11 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>
 }
 
-const main = fileURLToPath(new URL("../main.ts", import.meta.url))
+const programs = {
+  nimbus: fileURLToPath(new URL("../main.ts", import.meta.url)),
+  gateway: fileURLToPath(new URL("../../../gateway/src/main.ts", import.meta.url)),
+  pipeline: fileURLToPath(new URL("../../../pipeline/src/main.ts", import.meta.url)),
+}
 
 /** Children that live: a worker that ends by itself takes them along. */
 const children = new Set<ChildProcess>()
@@ -55,13 +59,16 @@ process.once("exit", () => {
 })
 
 /** Runs `nimbus …` until it ends, or the scope does. */
-export const nimbus = (
+export const nimbus = (args: ReadonlyArray<string>, surroundings: Surroundings) => run("nimbus", args, surroundings)
+
+const run = (
+  program: keyof typeof programs,
   args: ReadonlyArray<string>,
   { cwd, env }: Surroundings,
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [main, ...args], {
+      const child = spawn(process.execPath, [programs[program], ...args], {
         cwd,
         env: { ...withoutSettings(process.env), NIMBUS_PORT: "0", ...env },
         stdio: ["ignore", "pipe", "pipe"],
@@ -99,6 +106,24 @@ export const startServer = Effect.fnUntraced(function* (surroundings: Surroundin
   const server = yield* nimbus(["start"], surroundings)
   yield* server.printed("Nimbus is running")
   return server
+})
+
+/** A gateway or a pipeline of a cluster, once it is ready; its own HTTP port is `port`. */
+export const startMember = Effect.fnUntraced(function* (
+  program: "gateway" | "pipeline",
+  port: number,
+  { cwd, env }: Surroundings,
+) {
+  const setting = program === "gateway" ? "NIMBUS_HTTP_PORT" : "NIMBUS_PIPELINE_HTTP_PORT"
+  const member = yield* run(program, [], { cwd, env: { ...env, [setting]: `${port}` } })
+  const isReady = Effect.promise(() =>
+    fetch(`http://127.0.0.1:${port}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  )
+  yield* eventually(`the ${program} at ${port} is ready`, isReady, 30_000)
+  return member
 })
 
 /** The tests' own environment must not choose the settings of what they test. */

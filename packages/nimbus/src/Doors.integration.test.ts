@@ -1,0 +1,69 @@
+/**
+ * Every door on Kafka and Redis: two gateways and a pipeline, each a process of its own. The gateway that holds the
+ * client is killed with -9, and the client goes to the other one; then the pipeline is.
+ */
+import { describe } from "@effect/vitest"
+import { Effect, Layer, Scope } from "effect"
+import { inject } from "vitest"
+import { doorStory, Ground } from "./testing/doorStory.ts"
+import { freePort, startMember, temporaryDirectory } from "./testing/Processes.ts"
+
+const { kafka, redis } = inject("services")
+
+const ground = Effect.gen(function* () {
+  const scope = yield* Effect.scope
+  const cwd = yield* temporaryDirectory
+  const name = `doors-${Math.random().toString(36).slice(2, 8)}`
+  const topic = (of: string) => `${name}-${of}`
+  const env = {
+    NIMBUS_KAFKA_BROKERS: kafka?.brokers ?? "",
+    NIMBUS_REDIS_ADDRESS: redis?.address ?? "",
+    NIMBUS_REDIS_PREFIX: name,
+    NIMBUS_PARTITIONS: "3",
+    NIMBUS_KAFKA_EVENTS_TOPIC: topic("events"),
+    NIMBUS_KAFKA_RESULTS_TOPIC: topic("results"),
+    NIMBUS_KAFKA_DLQ_TOPIC: topic("dlq"),
+    NIMBUS_KAFKA_QUARANTINE_TOPIC: topic("quarantine"),
+    NIMBUS_KAFKA_JOURNEY_TOPIC: topic("journey"),
+    NIMBUS_KAFKA_CHATS_TOPIC: topic("chats"),
+  }
+  const start = (program: "gateway" | "pipeline", port: number, grpc = 0) =>
+    Effect.provideService(
+      startMember(program, port, { cwd, env: { ...env, NIMBUS_PORT: `${grpc}` } }),
+      Scope.Scope,
+      scope,
+    )
+  const places = [
+    { http: yield* freePort, grpc: yield* freePort },
+    { http: yield* freePort, grpc: yield* freePort },
+  ] as const
+  // One after the other: the first creates the topics.
+  const gateways = [
+    yield* start("gateway", places[0].http, places[0].grpc),
+    yield* start("gateway", places[1].http, places[1].grpc),
+  ]
+  const pipelinePort = yield* freePort
+  let pipeline = yield* start("pipeline", pipelinePort)
+
+  let at = 0
+  const gatewayKilled = Effect.gen(function* () {
+    const gone = at
+    yield* gateways[gone]!.kill("SIGKILL")
+    yield* gateways[gone]!.ended
+    gateways[gone] = yield* start("gateway", places[gone]!.http, places[gone]!.grpc)
+  })
+  const pipelineKilled = Effect.gen(function* () {
+    yield* pipeline.kill("SIGKILL")
+    yield* pipeline.ended
+    pipeline = yield* start("pipeline", pipelinePort)
+  })
+  return Ground.of({
+    next: () => places[(at = 1 - at)]!,
+    here: () => places[at]!,
+    disasters: [gatewayKilled, pipelineKilled],
+  })
+})
+
+describe.skipIf(kafka === undefined || redis === undefined)("on Kafka and Redis", () =>
+  doorStory("every door of a cluster", Layer.effect(Ground, ground)),
+)
