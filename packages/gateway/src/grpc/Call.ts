@@ -28,7 +28,7 @@ import { Pace } from "../Pace.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
 import type { Asking, Peer } from "./Peer.ts"
 import { type EventRequest, eventOf, isAckOnly, parseRequest } from "./Requests.ts"
-import { encode, noticeOf, refusalOf, resultsOf } from "./Responses.ts"
+import { encode, encodeResults, noticeOf, refusalOf } from "./Responses.ts"
 import { okTrailers, trailersOf, unimplemented } from "./Status.ts"
 
 export interface CallOptions {
@@ -92,9 +92,7 @@ export class Call implements Door, Asking {
     const last = items.at(-1)
     if (this.isGone || last === undefined) return !this.isGone
     this.handed = last.seq
-    const results = resultsOf(items, this.options.journey)
-    if (results.some(({ eventId }) => eventId === this.unanswered)) this.unanswered = undefined
-    this.write(encode(results))
+    this.write(encodeResults(items, this.options.journey, this.saw))
     this.isBehind = this.stream.writableLength > this.options.limits.socket_buffer_bytes
     return !this.isBehind
   }
@@ -104,8 +102,7 @@ export class Call implements Door, Asking {
     if (notice._tag === "Error") this.options.counts.addTo("refused", notice.code)
     if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
     // A loss or an error is told to every client; the others would take for results what is none.
-    if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error")
-      this.write(encode([noticeOf(notice)]))
+    if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error") this.write(encode(noticeOf(notice)))
     this.endIfDone()
   }
 
@@ -174,7 +171,7 @@ export class Call implements Door, Asking {
     const event = eventOf(request, () => `${this.idPrefix}-${this.ids++}`)
     if (Result.isFailure(event)) {
       this.options.counts.addTo("refused", "BAD_FRAME")
-      return this.write(encode([refusalOf(request, { code: "BAD_FRAME", message: event.failure })]))
+      return this.write(encode(refusalOf(request, { code: "BAD_FRAME", message: event.failure })))
     }
     this.unanswered = event.success.id
     this.attached?.event(event.success.id, event.success.value, this.options.journey)
@@ -186,6 +183,10 @@ export class Call implements Door, Asking {
       if (this.attached?.ack(CursorSchema.make(Number(seq))) === true || this.isGone) return
     }
     this.tell({ _tag: "Error", code: "ACK_BEYOND_SENT", message: `seq ${seq} was not sent in this call` })
+  }
+
+  private readonly saw = (eventId: string): void => {
+    if (eventId === this.unanswered) this.unanswered = undefined
   }
 
   private write(bytes: Buffer): void {

@@ -1,6 +1,7 @@
 /**
  * Messages on a gRPC stream: a byte that says whether it is compressed, four bytes of length, the message. Where one
  * begins and another ends has nothing to do with HTTP/2's own frames, so a chunk holds any number of them, both ways.
+ * Reads them; `FrameWriter.ts` writes them.
  */
 const head_bytes = 5
 
@@ -32,19 +33,4 @@ export class FrameReader {
     this.rest = at === bytes.length ? undefined : bytes.subarray(at)
     return undefined
   }
-}
-
-/** The bytes of some messages, uncompressed, one after the other. */
-export const frames = (messages: ReadonlyArray<Uint8Array>): Buffer => {
-  let length = messages.length * head_bytes
-  for (const message of messages) length += message.length
-  const bytes = Buffer.allocUnsafe(length)
-  let at = 0
-  for (const message of messages) {
-    bytes[at] = 0
-    bytes.writeUInt32BE(message.length, at + 1)
-    bytes.set(message, at + head_bytes)
-    at += head_bytes + message.length
-  }
-  return bytes
 }

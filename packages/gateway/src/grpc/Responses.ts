@@ -10,7 +10,7 @@ import { create, toBinary } from "@bufbuild/protobuf"
 import { timestampFromMs } from "@bufbuild/protobuf/wkt"
 import { type Item, Journey, type Seq } from "@nimbus/domain"
 import type { Notice } from "../Door.ts"
-import { frames } from "./Frames.ts"
+import { FrameWriter } from "./FrameWriter.ts"
 import {
   ErrorSchema,
   type EventResponse,
@@ -35,8 +35,38 @@ export interface About {
   readonly eventId: string
 }
 
-export const resultsOf = (items: ReadonlyArray<Item>, withJourney: boolean): ReadonlyArray<EventResponse> =>
-  items.map((item) => resultOf(item, withJourney))
+/** The bytes of results on a stream. `saw` is told the id of each. */
+export const encodeResults = (
+  items: ReadonlyArray<Item>,
+  withJourney: boolean,
+  saw: (eventId: string) => void,
+): Buffer => {
+  const writer = new FrameWriter()
+  for (const item of items) {
+    const record = recordIn(item.value)
+    if (record !== undefined) saw(record.id)
+    if (withJourney && Journey.isFollowed(item.headers)) writer.message(toBytes(resultOf(item, record, true)))
+    else if (!writeUsual(writer, item.seq, record)) writer.message(toBytes(resultOf(item, record, false)))
+  }
+  return writer.finish()
+}
+
+/** Whether the record was one that can be written by hand. */
+const writeUsual = (writer: FrameWriter, seq: Seq, record: ResultRecord | undefined): boolean => {
+  if (record === undefined || "error" in record || !isPair(record.data)) return false
+  const { number, result } = record.data
+  return writer.usual({ seq, id: record.id, name: record.name, number, result })
+}
+
+/** The data of `sq`: these two numbers, and nothing else. */
+const isPair = (data: unknown): data is { readonly number: number; readonly result: number } =>
+  typeof data === "object" &&
+  data !== null &&
+  "number" in data &&
+  "result" in data &&
+  isInt32(data.number) &&
+  isInt32(data.result) &&
+  Object.keys(data).length === 2
 
 export const refusalOf = ({ eventId, eventName, number }: About, error: Failure): EventResponse => {
   const refusal = response()
@@ -77,9 +107,14 @@ export const noticeOf = (notice: Notice): EventResponse => {
   }
 }
 
-/** Their bytes on a stream. */
-export const encode = (responses: ReadonlyArray<EventResponse>): Buffer =>
-  frames(responses.map((response) => toBinary(EventResponseSchema, response)))
+/** The bytes of one response on a stream. */
+export const encode = (response: EventResponse): Buffer => {
+  const writer = new FrameWriter()
+  writer.message(toBytes(response))
+  return writer.finish()
+}
+
+const toBytes = (response: EventResponse): Uint8Array => toBinary(EventResponseSchema, response)
 
 const noSteps = create(LogEntrySchema)
 
@@ -89,11 +124,15 @@ const response = (): EventResponse => {
   return response
 }
 
-const resultOf = ({ headers, seq, value }: Item, withJourney: boolean): EventResponse => {
+/** A result as the generated code has it. */
+export const resultOf = (
+  { headers, seq }: Item,
+  record: ResultRecord | undefined,
+  withJourney: boolean,
+): EventResponse => {
   const result = response()
   result.seq = BigInt(seq)
-  if (withJourney && Journey.isFollowed(headers)) remark(result, ...Journey.steps(headers).map(stepOf))
-  const record = recordIn(value)
+  if (withJourney) remark(result, ...Journey.steps(headers).map(stepOf))
   if (record === undefined) return failed(result, corrupt(seq))
   result.eventName = record.name
   result.eventId = record.id
@@ -149,14 +188,14 @@ const stepOf = ({ details, instance, service, step, time }: Journey.JourneyStep)
     metadata: { ...details },
   })
 
-type ResultRecord =
+export type ResultRecord =
   | { readonly id: string; readonly name: string; readonly data: unknown }
   | { readonly id: string; readonly name: string; readonly error: Failure }
 
 const utf8 = new TextDecoder()
 
 /** A record of a mailbox or a push, which our own encoder wrote; `undefined` if not. */
-const recordIn = (value: Uint8Array): ResultRecord | undefined => {
+export const recordIn = (value: Uint8Array): ResultRecord | undefined => {
   let record: unknown
   try {
     record = JSON.parse(utf8.decode(value))

@@ -1,0 +1,93 @@
+import { assert, describe, it } from "@effect/vitest"
+import { toBinary } from "@bufbuild/protobuf"
+import { encodeResult, EventId, Seq } from "@nimbus/domain"
+import { Arbitrary, Effect, Schema } from "effect"
+import { FrameReader } from "./Frames.ts"
+import { FrameWriter } from "./FrameWriter.ts"
+import { EventResponseSchema } from "./gen/nimbus_pb.js"
+import { encodeResults, recordIn, resultOf } from "./Responses.ts"
+
+const Int32 = Schema.Int.check(Schema.isBetween({ minimum: -2147483648, maximum: 2147483647 }))
+const edges = [0, 1, -1, 127, 128, 16383, 16384, 2147483647, -2147483648]
+const Text = Schema.String.check(Schema.isBetweenLength(1, 128))
+
+interface Given {
+  readonly seq: number
+  readonly id: string
+  readonly name: string
+  readonly number: number
+  readonly result: number
+}
+
+const itemOf = ({ id, name, number, result, seq }: Given) => ({
+  seq: Seq.make(seq),
+  value: encodeResult({ seq: Seq.make(seq), id: EventId.make(id), name, data: { number, result } }),
+})
+
+/** The messages on a stream that is cut into chunks of this size. */
+const messagesIn = (bytes: Buffer, chunk_bytes: number): ReadonlyArray<string> => {
+  const reader = new FrameReader(100_000)
+  const messages: Array<string> = []
+  for (let at = 0; at < bytes.length; at += chunk_bytes) {
+    const fault = reader.read(bytes.subarray(at, at + chunk_bytes), (message) => {
+      messages.push(Buffer.from(message).toString("hex"))
+      return true
+    })
+    assert.isUndefined(fault)
+  }
+  return messages
+}
+
+/** What the generated code makes of it. */
+const generated = (given: Given): string => {
+  const item = itemOf(given)
+  return Buffer.from(toBinary(EventResponseSchema, resultOf(item, recordIn(item.value), false))).toString("hex")
+}
+
+const assertSame = (given: ReadonlyArray<Given>, chunk_bytes: number): void => {
+  const seen: Array<string> = []
+  const bytes = encodeResults(given.map(itemOf), false, (id) => seen.push(id))
+  assert.deepStrictEqual(messagesIn(bytes, chunk_bytes), given.map(generated))
+  assert.deepStrictEqual(
+    seen,
+    given.map(({ id }) => id),
+  )
+}
+
+describe("Responses", () => {
+  const Given = Schema.Struct({ seq: Seq, id: Text, name: Text, number: Int32, result: Int32 })
+
+  it.effect.prop(
+    "writes results by hand as the generated code does, and reads them again from chunks of any size",
+    {
+      given: Arbitrary.array(Arbitrary.schema(Given)),
+      chunk_bytes: Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }))),
+    },
+    ({ chunk_bytes, given }) => Effect.sync(() => assertSame(given, chunk_bytes)),
+    { arbitrary: { runs: 300 } },
+  )
+
+  it("does so at the edges of each field", () => {
+    const given = edges.flatMap((number) =>
+      edges.map((result, i) => ({
+        seq: [0, 127, 2 ** 31, 2 ** 35 + 1, Number.MAX_SAFE_INTEGER][i % 5]!,
+        id: "é".repeat(i),
+        name: "x".repeat(128),
+        number,
+        result,
+      })),
+    )
+    assertSame(
+      given.map(({ id, ...rest }) => ({ ...rest, id: id === "" ? "e" : id })),
+      7,
+    )
+  })
+
+  it("takes the usual result by hand, and leaves what is not ASCII to the generated code", () => {
+    const usual = { seq: 1, id: "e1", name: "sq", number: 1, result: 1 }
+    assert.isTrue(new FrameWriter().usual(usual))
+    const writer = new FrameWriter()
+    assert.isFalse(writer.usual({ ...usual, id: "é" }))
+    assert.strictEqual(writer.finish().length, 0)
+  })
+})
