@@ -27,6 +27,7 @@ export default defineConfig({
       project("bench", "bench"),
       project("examples", "examples", ["*/src/**/*.test.ts"]),
       project("scripts", "scripts", ["**/*.test.ts"]),
+      project("model", "model", ["**/*.test.ts"]),
       {
         test: {
           name: "integration",

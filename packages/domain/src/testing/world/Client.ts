@@ -2,7 +2,7 @@
  * A client: sends numbered events, reads results, acknowledges at its own pace, loses its socket and comes back to any
  * gateway. One that remembers gives its last seq when it comes back, as the SDK does.
  */
-import { type ClientId, type Cursor, type Seq, start } from "../../Ids.ts"
+import { type ClientId, type Cursor, type Seq, seqUnsafe, start } from "../../Ids.ts"
 import type { StatusName } from "../../Status.ts"
 import type { Connection } from "./Connection.ts"
 import { numberOf } from "./Facts.ts"
@@ -54,6 +54,7 @@ export class Client {
   send(): Did {
     const n = ++this.sent
     const seq = this.parts.events.append(this.id, { _tag: "Event", n })
+    this.parts.observe({ _tag: "Sends", seq: seqUnsafe(seq) })
     return `${this.id} sends ${n}, seq ${seq}`
   }
 
@@ -72,6 +73,7 @@ export class Client {
         const n = numberOf(frame.item.value)
         this.read = frame.item.seq
         this.shown.push({ seq: frame.item.seq, n })
+        this.parts.observe({ _tag: "Shows", seq: frame.item.seq })
         return `${this.id} shows ${n}, seq ${frame.item.seq}`
       }
       case "Welcome":
@@ -97,6 +99,7 @@ export class Client {
   drop(): Did {
     if (!this.isConnected) return undefined
     this.connection?.socket.die()
+    this.parts.observe({ _tag: "LosesSocket", clientId: this.id })
     return `${this.id} loses its socket`
   }
 }

@@ -39,6 +39,7 @@ export class EventWorker {
     for (let seq = from; seq < next; seq++) {
       const { key, value } = this.parts.events.at(seq)
       this.parts.results.append(key, outcomeOf(seqUnsafe(seq), value))
+      this.parts.observe({ _tag: "Handles", seq: seqUnsafe(seq) })
     }
     this.produce.isAppended = true
     return `${this.name}: results of events [${from}, ${next}) end at ${this.parts.results.end}`

@@ -29,8 +29,10 @@ export class Gateway {
   /** Opens a session. An older one of the same client here is superseded at once; elsewhere the sweep finds it. */
   connect(clientId: ClientId, after: Cursor, now_ms: number): Connection {
     const { parts, pod } = this
-    const epoch = parts.registry.connect(clientId, pod, Epoch.make(now_ms + this.skew_ms))
+    const clock = Epoch.make(now_ms + this.skew_ms)
+    const epoch = parts.registry.connect(clientId, pod, clock)
     this.connections.get(clientId)?.superseded()
+    parts.observe({ _tag: "Connects", pod, clock, epoch })
     const session = new Session({ clientId, epoch, pod, after, limits: parts.limits.session })
     const connection = new Connection(session, new Socket(), parts, (closed) => {
       if (this.connections.get(clientId) === closed) this.connections.delete(clientId)
@@ -58,6 +60,7 @@ export class Gateway {
   crash(): Did {
     for (const connection of this.open) connection.end()
     this.parts.pods.close(this.pod)
+    this.parts.observe({ _tag: "CrashesPod", pod: this.pod })
     return `${this.pod} crashes`
   }
 }

@@ -6,6 +6,7 @@ import type { Presence } from "../../Registry.ts"
 import { Channel } from "./Channel.ts"
 import type { BarrierOf, Fact } from "./Facts.ts"
 import { PodChannels } from "./PodChannels.ts"
+import { type Observe, unobserved } from "./Observation.ts"
 import { MailboxStore, RegistryStore } from "./Stores.ts"
 import { Topic } from "./Topic.ts"
 
@@ -35,9 +36,10 @@ export interface Parts {
   readonly presences: Channel<{ readonly presence: Presence; readonly refused: () => void }>
   readonly mailbox: MailboxStore
   readonly registry: RegistryStore
+  readonly observe: Observe
 }
 
-export const makeParts = (limits: WorldLimits): Parts => ({
+export const makeParts = (limits: WorldLimits, observe: Observe = unobserved): Parts => ({
   limits,
   events: new Topic(),
   results: new Topic(),
@@ -47,8 +49,9 @@ export const makeParts = (limits: WorldLimits): Parts => ({
   barriers: new Channel(),
   trims: new Channel(),
   presences: new Channel(),
-  mailbox: new MailboxStore(limits.mailbox),
-  registry: new RegistryStore(),
+  mailbox: new MailboxStore(limits.mailbox, observe),
+  registry: new RegistryStore(observe),
+  observe,
 })
 
 /** So small that every bound is met within a few records. */

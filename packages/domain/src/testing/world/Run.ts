@@ -5,6 +5,7 @@
 import { act, actionsWith, type FaultName, faultNames } from "./Actions.ts"
 import { Checks, Violation } from "./Checks.ts"
 import { Dice, numbers } from "./Dice.ts"
+import type { Observe } from "./Observation.ts"
 import { type Did, tightLimits, type WorldLimits } from "./Parts.ts"
 import { calm, settle } from "./Settle.ts"
 import { World } from "./World.ts"
@@ -77,6 +78,27 @@ const lossyLimits: WorldLimits = {
 /** How often (once in so many steps) things go well for a while, so that faults also hit clients that are LIVE. */
 const calm_every = 60
 const calm_rounds = 6
+
+export interface ObservedOptions {
+  readonly seed: number
+  readonly steps: number
+  /** Whether the one client remembers its last seq. */
+  readonly remembers: boolean
+}
+
+/** Plays a short run of one client in a world that loses nothing for good, and observes it. Nothing is checked. */
+export const observed = ({ remembers, seed, steps }: ObservedOptions, observe: Observe): void => {
+  const { choices, mix } = ofSeed(seed, steps, false)
+  const dice = new Dice(mix)
+  const allowed = new Set<FaultName>(faultNames.filter(() => dice.oneIn(2)))
+  const actions = actionsWith(allowed, false)
+  const world = new World({ limits: tightLimits, clients: [remembers], gateways: 2, observe })
+  for (const choice of choices) {
+    const own = new Dice(choice)
+    if (own.oneIn(calm_every)) calm(world, () => {}, calm_rounds)
+    else act(world, actions, own)
+  }
+}
 
 /** Plays a run, telling each thing done; throws a `Violation`. */
 export const play = ({ choices, mix, withLosses }: RunOptions, tell: (did: Did) => void): void => {

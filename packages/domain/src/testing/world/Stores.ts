@@ -8,14 +8,17 @@ import { type MailboxMemory, type MailboxSnapshot, makeMemory as makeMailbox } f
 import type { Presence } from "../../Registry.ts"
 import { makeMemory as makeRegistry, type RegistryMemory, type RegistrySnapshot } from "../../RegistryMemory.ts"
 import type { Status } from "../../Status.ts"
+import type { Observe } from "./Observation.ts"
 
 const partition = 0
 
 export class MailboxStore {
   private readonly memory: MailboxMemory
+  private readonly observe: Observe
   private backup: MailboxSnapshot
 
-  constructor(limits: MailboxLimits) {
+  constructor(limits: MailboxLimits, observe: Observe) {
+    this.observe = observe
     this.memory = makeMailbox(limits)
     Effect.runSync(this.memory.mailbox.claim({ incarnation: Incarnation.make("world"), partitions: 1, ends: [0] }))
     this.backup = this.memory.snapshot()
@@ -26,7 +29,9 @@ export class MailboxStore {
   }
 
   put(put: Put): PutOutcome {
-    return Effect.runSync(this.memory.mailbox.put(partition, put))
+    const outcome = Effect.runSync(this.memory.mailbox.put(partition, put))
+    if (outcome._tag === "Stored") for (const { seq } of put.records) this.observe({ _tag: "Puts", seq })
+    return outcome
   }
 
   page(clientId: ClientId, after: Cursor, limit: PageLimit): Page {
@@ -35,6 +40,7 @@ export class MailboxStore {
 
   ack(clientId: ClientId, seq: Cursor): void {
     Effect.runSync(this.memory.mailbox.ack([{ clientId, seq }]))
+    this.observe({ _tag: "Trims", seq })
   }
 
   isWaiting(clientId: ClientId, after: Cursor): boolean {
@@ -47,18 +53,25 @@ export class MailboxStore {
 
   backUp(): void {
     this.backup = this.memory.snapshot()
+    this.observe({ _tag: "BacksUpMailbox" })
   }
 
   rollBack(): void {
     this.memory.restore(this.backup)
+    this.observe({ _tag: "RollsMailboxBack" })
   }
 }
 
 export class RegistryStore {
+  private readonly observe: Observe
   private memory: RegistryMemory = makeRegistry()
   private backup: RegistrySnapshot = this.memory.snapshot()
   /** Grows with every fault, after which epochs may be lower. */
   faults = 0
+
+  constructor(observe: Observe) {
+    this.observe = observe
+  }
 
   connect(clientId: ClientId, pod: PodId, atLeast: Epoch): Epoch {
     return Effect.runSync(this.memory.registry.connect(clientId, pod, atLeast))
@@ -66,7 +79,9 @@ export class RegistryStore {
 
   /** Whether it held. */
   write(presence: Presence): boolean {
-    return Effect.runSync(this.memory.registry.write([presence]))[0] === true
+    const isHeld = Effect.runSync(this.memory.registry.write([presence]))[0] === true
+    this.observe({ _tag: "Registers", pod: presence.pod, epoch: presence.epoch, isRefused: !isHeld })
+    return isHeld
   }
 
   podOf(clientId: ClientId): PodId | undefined {
@@ -79,15 +94,18 @@ export class RegistryStore {
 
   backUp(): void {
     this.backup = this.memory.snapshot()
+    this.observe({ _tag: "BacksUpRegistry" })
   }
 
   rollBack(): void {
     this.faults++
     this.memory.restore(this.backup)
+    this.observe({ _tag: "RollsRegistryBack" })
   }
 
   wipe(): void {
     this.faults++
     this.memory.wipe()
+    this.observe({ _tag: "WipesRegistry" })
   }
 }

@@ -8,10 +8,11 @@
  *      └──────────┴────────── gateways ───────┴──────────────┴────────────────────────┴─────────────┘
  * ```
  */
-import { ClientId, PodId } from "../../Ids.ts"
+import { ClientId, PodId, seqUnsafe } from "../../Ids.ts"
 import { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
 import { EventWorker } from "./EventWorker.ts"
+import type { Observe } from "./Observation.ts"
 import { Gateway } from "./Gateway.ts"
 import { Group } from "./Group.ts"
 import { type Did, makeParts, type Parts, type WorldLimits } from "./Parts.ts"
@@ -23,6 +24,8 @@ export interface WorldOptions {
   /** For each client, whether it remembers its last seq. They are named c1, c2, … */
   readonly clients: ReadonlyArray<boolean>
   readonly gateways: number
+  /** Hears of every small action. Default: nobody does. */
+  readonly observe?: Observe
 }
 
 const max_zombies = 2
@@ -39,7 +42,7 @@ export class World {
   private names = 0
 
   constructor(options: WorldOptions) {
-    const parts = makeParts(options.limits)
+    const parts = makeParts(options.limits, options.observe)
     this.parts = parts
     this.clients = options.clients.map((remembers, i) => new Client(ClientId.make(`c${i + 1}`), remembers, parts))
     this.eventWorkers = new Group(new EventWorker(this.name("events"), parts, 0), max_zombies)
@@ -92,6 +95,8 @@ export class World {
   replaceRouter(): Did {
     const at = this.routers.committed ?? 0
     this.routers.replace(new RouterWorker(this.name("router"), this.parts, at))
+    const workers = this.routers.workers.map(({ name }) => name)
+    this.parts.observe({ _tag: "TakesOver", worker: this.routers.owner.name, workers })
     return `${this.routers.owner.name} takes over at result ${at}`
   }
 
@@ -99,6 +104,7 @@ export class World {
   restoreRouter(zombie: RouterWorker, where: "own position" | "commit"): Did {
     this.routers.restore(zombie)
     if (where === "commit") zombie.seek(this.routers.committed ?? 0)
+    this.parts.observe({ _tag: where === "commit" ? "ReturnsCommit" : "ReturnsOwn", worker: zombie.name })
     return `${zombie.name} owns the results again and goes on from result ${zombie.readAt}`
   }
 
@@ -115,7 +121,9 @@ export class World {
   commitResults(worker: RouterWorker): Did {
     const next = worker.router.takeCommit()
     if (next === undefined) return undefined
-    return `${worker.name} commits ${next}${this.routers.commit(worker, next) ? "" : ", which is refused"}`
+    const isHeld = this.routers.commit(worker, next)
+    if (isHeld) this.parts.observe({ _tag: "Commits", worker: worker.name, offset: next })
+    return `${worker.name} commits ${next}${isHeld ? "" : ", which is refused"}`
   }
 
   /** The events topic takes a barrier; 0 is the oldest under way. */
@@ -124,6 +132,7 @@ export class World {
     if (barrier === undefined) return undefined
     const { clientId, epoch, pod } = barrier
     const seq = this.parts.events.append(clientId, { _tag: "Barrier", epoch, pod })
+    this.parts.observe({ _tag: "BarrierSent", seq: seqUnsafe(seq), pod, epoch })
     return `barrier of ${clientId}@${pod}/${epoch}, seq ${seq}`
   }
 

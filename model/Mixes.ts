@@ -1,0 +1,113 @@
+/**
+ * What is checked: mixes of faults, each with bounds that a machine can exhaust. The names of the bounds are those of
+ * spec/bounds.pml; what is not named is at its default there.
+ */
+export type Macros = Readonly<Record<string, number>>
+
+export interface Mix {
+  readonly name: string
+  /** Within a few minutes and 4 GB. */
+  readonly macros: Macros
+  /** Within a few seconds, for CI. */
+  readonly short: Macros
+}
+
+const base = { EVENTS: 2, SESSIONS: 2, BARRIERS: 2 }
+const sweepOnly = { HALF_OPEN: 1, DEAD_SOCKETS: 1 }
+
+export const mixes: ReadonlyArray<Mix> = [
+  {
+    name: "datagrams lost, late, reordered, repeated; sockets die",
+    macros: { EVENTS: 3, SESSIONS: 2, BARRIERS: 3 },
+    short: base,
+  },
+  {
+    name: "dead sockets linger, acks are late, pushes come again",
+    macros: { ...base, REPEATED_PUSHES: 1, DEAD_SOCKETS: 1, SLOW_ACKS: 1 },
+    short: { ...base, SESSIONS: 1, REPEATED_PUSHES: 1, DEAD_SOCKETS: 1, SLOW_ACKS: 1 },
+  },
+  {
+    name: "a client without memory, late trims",
+    macros: { EVENTS: 3, SESSIONS: 3, BARRIERS: 2, SLOW_ACKS: 1, SLOW_TRIMS: 1, REMEMBERS: 0 },
+    short: { ...base, BARRIERS: 1, SLOW_ACKS: 1, SLOW_TRIMS: 1, REMEMBERS: 0 },
+  },
+  {
+    name: "pages of the mailbox arrive late",
+    macros: { ...base, SESSIONS: 3, STALE_PAGES: 1, SLOW_TRIMS: 1, SLOW_ACKS: 1, DEAD_SOCKETS: 1 },
+    short: { ...base, STALE_PAGES: 1 },
+  },
+  {
+    name: "event consumers run again, produce late",
+    macros: { ...base, LATE_RESULTS: 2 },
+    short: { ...base, BARRIERS: 1, SLOW_HANDLERS: 1, LATE_RESULTS: 1 },
+  },
+  {
+    name: "routers crash",
+    macros: { EVENTS: 3, SESSIONS: 2, BARRIERS: 2, TAKEOVERS: 1 },
+    short: { ...base, SESSIONS: 1, TAKEOVERS: 1 },
+  },
+  {
+    name: "routers crash, results come again",
+    macros: { ...base, TAKEOVERS: 1, LATE_RESULTS: 1, DLQ: 3 },
+    short: { ...base, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, LATE_RESULTS: 1 },
+  },
+  {
+    name: "zombie routers",
+    macros: { ...base, TAKEOVERS: 1, ZOMBIES: 1 },
+    short: { ...base, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, ZOMBIES: 1 },
+  },
+  {
+    name: "zombie routers get the partition back",
+    macros: { ...base, BARRIERS: 1, TAKEOVERS: 1, ZOMBIES: 1, RETURNS: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, ZOMBIES: 1, RETURNS: 1 },
+  },
+  {
+    name: "dlq produces are repeated, and late",
+    macros: { ...base, EVENTS: 1, SPLIT_PRODUCE: 1, RETRIES: 1, TAKEOVERS: 1, ZOMBIES: 1 },
+    short: { ...base, SESSIONS: 1, SPLIT_PRODUCE: 1, TAKEOVERS: 1 },
+  },
+  {
+    name: "the mailboxes roll back, routers crash",
+    macros: { ...base, MAILBOX_ROLLBACKS: 1, TAKEOVERS: 1, DLQ: 6 },
+    short: { ...base, SESSIONS: 1, MAILBOX_ROLLBACKS: 1, DLQ: 6 },
+  },
+  {
+    name: "the registry rolls back, the clock stands still",
+    macros: { EVENTS: 1, SESSIONS: 3, BARRIERS: 3, REGISTRY_ROLLBACKS: 1, CLOCK_STANDS: 1, ...sweepOnly },
+    short: { EVENTS: 1, SESSIONS: 2, BARRIERS: 1, REGISTRY_ROLLBACKS: 1, CLOCK_STANDS: 1, ...sweepOnly },
+  },
+  {
+    name: "the registry is wiped",
+    macros: { EVENTS: 2, SESSIONS: 3, BARRIERS: 3, REGISTRY_WIPES: 1, ...sweepOnly },
+    short: { EVENTS: 1, SESSIONS: 2, BARRIERS: 2, REGISTRY_WIPES: 1, ...sweepOnly },
+  },
+  {
+    name: "pods crash",
+    macros: { EVENTS: 3, SESSIONS: 3, BARRIERS: 3, CRASHES: 1 },
+    short: { ...base, CRASHES: 1 },
+  },
+  {
+    name: "barriers are lost",
+    macros: { EVENTS: 3, SESSIONS: 2, BARRIERS: 2, LOST_BARRIERS: 2 },
+    short: { ...base, SESSIONS: 1, LOST_BARRIERS: 1 },
+  },
+  {
+    name: "a second client in the partition, who is away",
+    macros: { ...base, SESSIONS: 1, OTHERS: 2, TAKEOVERS: 1, LATE_RESULTS: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OTHERS: 2, TAKEOVERS: 1 },
+  },
+  {
+    name: "nearly everything at once",
+    macros: {
+      ...base,
+      EVENTS: 1,
+      TAKEOVERS: 1,
+      ZOMBIES: 1,
+      LATE_RESULTS: 1,
+      MAILBOX_ROLLBACKS: 1,
+      CRASHES: 1,
+      DLQ: 5,
+    },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, ZOMBIES: 1, MAILBOX_ROLLBACKS: 1 },
+  },
+]

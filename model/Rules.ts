@@ -1,0 +1,82 @@
+/** The rules of the protocol that the specification can do without, to show that it does not hold then. */
+import type { Macros } from "./Mixes.ts"
+
+export interface Rule {
+  /** Taken out by `-DNO_RULE_<macro>`. */
+  readonly macro: string
+  /** In the words of docs/protocol.md. */
+  readonly rule: string
+  /** With these bounds the specification holds with the rule, and fails without. */
+  readonly macros: Macros
+}
+
+const rule = (macro: string, rule: string, macros: Macros): Rule => ({ macro, rule, macros })
+
+const base = { EVENTS: 2, SESSIONS: 2, BARRIERS: 2 }
+const one = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1 }
+const registry = { EVENTS: 1, SESSIONS: 2, BARRIERS: 1, HALF_OPEN: 1, DEAD_SOCKETS: 1 }
+
+export const rules: ReadonlyArray<Rule> = [
+  rule("RESULTS_IN_ORDER", "event consumer: results in the order of their events, one produce under way", {
+    ...one,
+    SLOW_HANDLERS: 1,
+  }),
+  rule("COMMIT_AFTER_PRODUCE", "event consumer: commits once the produce is acknowledged", {
+    ...one,
+    SLOW_HANDLERS: 1,
+  }),
+  rule("SEEN", "router 1: a seq at or below seen is a repeat", { ...one, LATE_RESULTS: 1 }),
+  rule("SHELVE_WITHOUT_ROUTE", "router 3: a result without a route is shelved", one),
+  rule("DIVERT_ON_BARRIER", "router 4: a barrier diverts the client", base),
+  rule("ROUTE_STARTS_AT_BARRIER", "router 4: the route starts with prev = the barrier's seq", one),
+  rule("DIVERT_IN_ORDER", "to divert is to shelve what is in flight, in order", one),
+  rule("ACK_TIMEOUT", "an ack time-out diverts", one),
+  rule("PRODUCE_ACKNOWLEDGED", "a shelved record is done when its dlq write is acknowledged", {
+    ...one,
+    SPLIT_PRODUCE: 1,
+    TAKEOVERS: 1,
+  }),
+  rule("COMMIT_WAITS", "the commit waits for all before it to be done", { ...one, TAKEOVERS: 1 }),
+  rule("COMMIT_ONE_SHORT", "the commit is one short", { ...one, TAKEOVERS: 1, LATE_RESULTS: 1 }),
+  rule("OWN_POSITION", "memory belongs to the read position", {
+    ...one,
+    EVENTS: 1,
+    TAKEOVERS: 1,
+    ZOMBIES: 1,
+    RETURNS: 1,
+  }),
+  rule("PUTS_IN_ORDER", "the dlq is put in order", one),
+  rule("OFFSET_WITH_MAILBOXES", "the offset is stored with the mailboxes", { ...one, MAILBOX_ROLLBACKS: 1, DLQ: 6 }),
+  rule("PUT_AT_OR_BELOW_ACKED", "a put at or below acked is nothing", one),
+  rule("AFTER", "delivered starts at the client's after", { ...one, SESSIONS: 2, SLOW_ACKS: 1, SLOW_TRIMS: 1 }),
+  rule("PREV", "from a push: prev ≤ delivered", one),
+  rule("HELD_PREV", "a held push is tried again by the same rule", one),
+  rule("REPEATED_PUSH", "a push at or below delivered is a repeat", { ...one, REPEATED_PUSHES: 1 }),
+  rule("ONLY_CLIENTS_ACK", "only the client's ack is passed on", {
+    ...one,
+    REPEATED_PUSHES: 1,
+    DEAD_SOCKETS: 1,
+    SLOW_ACKS: 1,
+  }),
+  rule("ONLY_CLIENTS_ACK_TRIMS", "only the client's ack trims the mailbox", one),
+  rule("BARRIERS_TRIMMED", "when all that was sent is acknowledged, acked = delivered", one),
+  rule("WINDOW", "at most window results are not acknowledged", { ...one, WINDOW: 1, SLOW_ACKS: 1 }),
+  rule("BARRIER_SETS_DELIVERED", "a barrier that is passed moves delivered", one),
+  rule("OWN_BARRIER", "its own barrier makes a session LIVE, any other is passed over", base),
+  rule("BARRIER_AGAIN", "a barrier that is not back is published again", { ...one, LOST_BARRIERS: 1 }),
+  rule("SWEEP", "the sweep looks into the mailbox", base),
+  rule("SUPERSEDED_CLOSES", "who is refused by the registry is superseded, and closes", {
+    ...registry,
+    REGISTRY_WIPES: 1,
+  }),
+  rule("EPOCH_NOT_BELOW_STORED", "a write of a lower epoch than the stored one is refused", {
+    ...registry,
+    REGISTRY_WIPES: 1,
+  }),
+  rule("LAST_TO_CONNECT_WINS", "a write of an equal epoch from another pod is refused", {
+    ...registry,
+    REGISTRY_ROLLBACKS: 1,
+    CLOCK_STANDS: 1,
+  }),
+  rule("EPOCH_FROM_CLOCK", "epochs come from the clock, and grow across a wipe", { ...registry, REGISTRY_WIPES: 1 }),
+]

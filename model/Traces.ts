@@ -1,0 +1,221 @@
+/**
+ * Runs of the simulated world (packages/domain/src/testing/world: production router, session and stores) in the numbers
+ * of spec/replay.pml. Seqs and cursors are one more than in the code, pods and routers are numbered from 1, epochs
+ * count from the world's first millisecond.
+ */
+import * as World from "../packages/domain/src/testing/world/index.ts"
+
+/** An action and its arguments. */
+export type Step = readonly [action: number, arg1: number, arg2: number, arg3: number]
+
+export interface Trace {
+  readonly seed: number
+  readonly steps: ReadonlyArray<Step>
+  /** The same in words. */
+  readonly words: ReadonlyArray<string>
+}
+
+/** So much fits into one replay. A longer trace is cut off: the beginning of a behaviour is one too. */
+export const traceLimits = { seqs: 28, results: 110, dlq: 110, pods: 8, routers: 3, epochs: 240 }
+
+/** The macros of the specification that give room for it. */
+export const replayMacros = (remembers: boolean) => ({
+  EVENTS: 30,
+  BARRIERS: 30,
+  SEQS: 29,
+  RESULTS: 115,
+  DLQ: 115,
+  DLQ_SIZE: 120,
+  PODS: traceLimits.pods,
+  ROUTERS: traceLimits.routers,
+  SESSIONS: 200,
+  LATE_RESULTS: 250,
+  MAILBOX_ROLLBACKS: 250,
+  REGISTRY_ROLLBACKS: 250,
+  REGISTRY_WIPES: 250,
+  REMEMBERS: remembers ? 1 : 0,
+})
+
+export interface TraceOptions {
+  readonly seed: number
+  readonly steps: number
+  readonly remembers: boolean
+}
+
+/** What happens in the world of a seed, as far as it fits. */
+export const traceOf = (options: TraceOptions): Trace => {
+  const observations: Array<World.Observation> = []
+  World.observed(options, (observation) => observations.push(observation))
+  const steps: Array<Step> = []
+  const words: Array<string> = []
+  const numbers = new Numbers()
+  for (const observation of observations) {
+    const step = stepOf(observation, numbers)
+    if (!numbers.fit) break
+    steps.push(step)
+    words.push(JSON.stringify(observation))
+  }
+  return { seed: options.seed, steps, words }
+}
+
+/** In the format that the replay reads. */
+export const fileOf = (traces: ReadonlyArray<Trace>): string => {
+  const begins = [0]
+  for (const { steps } of traces) begins.push((begins.at(-1) ?? 0) + steps.length)
+  const actions = traces.flatMap(({ steps }) => steps.map((step) => step.join(" ")))
+  return [`${traces.length} ${actions.length}`, begins.join(" "), ...actions, ""].join("\n")
+}
+
+/** As in spec/replay.pml. */
+const actions = {
+  Sends: 1,
+  Shows: 3,
+  LosesSocket: 4,
+  Handles: 5,
+  Reads: 6,
+  Diverts: 7,
+  TakesShelf: 8,
+  Appends: 9,
+  Confirmed: 10,
+  Hears: 11,
+  Commits: 12,
+  Puts: 13,
+  Trims: 14,
+  Connects: 15,
+  ReadsPage: 16,
+  GetsPage: 17,
+  EndsPage: 18,
+  Delivers: 19,
+  PassesBarrier: 20,
+  HearsClient: 21,
+  PassesOn: 22,
+  Is: 23,
+  BarrierSent: 25,
+  Registers: 26,
+  Closes: 27,
+  TakesOver: 28,
+  ReturnsOwn: 29,
+  ReturnsCommit: 30,
+  CrashesPod: 31,
+  BacksUpMailbox: 32,
+  RollsMailboxBack: 33,
+  BacksUpRegistry: 34,
+  RollsRegistryBack: 35,
+  WipesRegistry: 36,
+} as const satisfies Record<World.Observation["_tag"], number>
+
+const statuses = { OFFLINE: 0, REPLAYING: 2, LIVE: 3 } as const
+const epoch_base = 999
+
+/** Numbers for what the world has names for, and whether all so far is within the limits. */
+class Numbers {
+  fit = true
+  private readonly pods = new Map<string, number>()
+  private routers = new Map<string, number>([["router2", 1]])
+  private results = 0
+  private dlq = 0
+
+  seq(seq: number): number {
+    return this.within(seq + 1, traceLimits.seqs)
+  }
+
+  set(seqs: ReadonlyArray<number>): number {
+    return seqs.reduce((set, seq) => set | (1 << this.seq(seq)), 0)
+  }
+
+  epoch(epoch: number): number {
+    return this.within(epoch - epoch_base, traceLimits.epochs)
+  }
+
+  pod(pod: string): number {
+    const number = this.pods.get(pod) ?? this.pods.size + 1
+    this.pods.set(pod, number)
+    return this.within(number, traceLimits.pods)
+  }
+
+  router(name: string): number {
+    return this.routers.get(name) ?? 0
+  }
+
+  /** A new one takes the first number that is free. */
+  newRouter(name: string, alive: ReadonlyArray<string>): number {
+    this.routers = new Map([...this.routers].filter(([other]) => alive.includes(other)))
+    const taken = new Set(this.routers.values())
+    const free = [1, 2, 3].find((number) => !taken.has(number)) ?? 0
+    this.routers.set(name, free)
+    return free
+  }
+
+  result(): void {
+    this.within(++this.results, traceLimits.results)
+  }
+
+  shelved(count: number): void {
+    this.dlq = this.within(this.dlq + count, traceLimits.dlq)
+  }
+
+  private within(value: number, limit: number): number {
+    if (value > limit) this.fit = false
+    return value
+  }
+}
+
+/** Reads an observation into an action. Updates the numbers. */
+const stepOf = (seen: World.Observation, numbers: Numbers): Step => {
+  const step = (arg1 = 0, arg2 = 0, arg3 = 0): Step => [actions[seen._tag], arg1, arg2, arg3]
+  switch (seen._tag) {
+    case "Handles":
+      numbers.result()
+      return step(numbers.seq(seen.seq))
+    case "Sends":
+    case "Shows":
+    case "Puts":
+    case "Trims":
+    case "PassesOn":
+      return step(numbers.seq(seen.seq))
+    case "BarrierSent":
+      return step(numbers.seq(seen.seq), numbers.pod(seen.pod), numbers.epoch(seen.epoch))
+    case "Reads":
+      return step(numbers.router(seen.worker), numbers.seq(seen.seq), seen.isPushed ? 1 : 0)
+    case "TakesShelf":
+      return step(numbers.router(seen.worker), numbers.set(seen.seqs))
+    case "Appends":
+      numbers.shelved(3)
+      return step(numbers.router(seen.worker))
+    case "Diverts":
+    case "Confirmed":
+    case "ReturnsOwn":
+    case "ReturnsCommit":
+      return step(numbers.router(seen.worker))
+    case "Hears":
+      return step(numbers.router(seen.worker), numbers.seq(seen.seq))
+    case "Commits":
+      return step(numbers.router(seen.worker), seen.offset)
+    case "TakesOver":
+      return step(numbers.newRouter(seen.worker, seen.workers))
+    case "Registers":
+      return step(numbers.pod(seen.pod), numbers.epoch(seen.epoch), seen.isRefused ? 1 : 0)
+    case "Connects":
+      return step(numbers.pod(seen.pod), numbers.epoch(seen.clock), numbers.epoch(seen.epoch))
+    case "ReadsPage":
+      return step(numbers.pod(seen.pod), numbers.set(seen.seqs), numbers.seq(seen.after))
+    case "Delivers":
+    case "PassesBarrier":
+    case "HearsClient":
+      return step(numbers.pod(seen.pod), numbers.seq(seen.seq))
+    case "Is":
+      return step(numbers.pod(seen.pod), statuses[seen.status])
+    case "GetsPage":
+    case "EndsPage":
+    case "Closes":
+    case "CrashesPod":
+      return step(numbers.pod(seen.pod))
+    case "LosesSocket":
+    case "BacksUpMailbox":
+    case "RollsMailboxBack":
+    case "BacksUpRegistry":
+    case "RollsRegistryBack":
+    case "WipesRegistry":
+      return step()
+  }
+}

@@ -1,0 +1,45 @@
+/* The client: sends events, reads its socket in order, loses it, comes back. Another one of its partition is away. */
+
+/* The next result of the socket. That it was shown is remembered; that it was read is acknowledged by and by. */
+inline show_result(seq) {
+  exactly_once_in_order(seq);
+  read = seq;
+  shown = more(seq, shown);
+#if !REPEATED_PUSHES
+  forget_pushes_up_to(seq);
+#endif
+#if !SLOW_ACKS
+  hear_ack(connected, seq)
+#endif
+}
+#if !REPEATED_PUSHES
+inline forget_pushes_up_to(seq) {
+  x = push_at(1, 0);
+  do
+  :: x < push_at(PODS + 1, 0) ->
+    pushed[x] = (x % push_at(1, 0) <= seq -> 0 : pushed[x]);
+    x++
+  :: else -> break
+  od
+}
+#endif
+
+proctype Client() {
+end:
+  do
+  :: atomic { may(SENDS) && is(1, seqs + 1) && events < EVENTS ->
+       d_step { publish(EVENT); events++; done("client sends seq %d\n", seqs) } }
+  :: atomic { may(OTHER_SENDS) && is(1, seqs + 1) && others < OTHERS ->
+       d_step { publish(OTHER); others++; done("another client sends seq %d\n", seqs) } }
+  :: atomic { may(SHOWS) && connected != NOBODY && above(session[connected].sent, read) != 0 ->
+       d_step {
+         set = above(session[connected].sent, read);
+         lowest(set, z);
+         if
+         :: is(1, z) -> show_result(z); done("client shows seq %d\n", z)
+         :: else -> refuse()
+         fi } }
+  :: atomic { may(LOSES_SOCKET) && connected != NOBODY ->
+       d_step { lose_socket(); done("client loses its socket%d\n", 0) } }
+  od
+}

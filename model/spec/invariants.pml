@@ -1,0 +1,87 @@
+/* What must hold, under the names of docs/protocol.md. */
+#define invariant(name, holds)                                                                                         \
+  if                                                                                                                   \
+  :: (holds) -> skip                                                                                                   \
+  :: else -> c_code { puts("violated: " name); fflush(stdout); }; assert(false)                                        \
+  fi
+
+/* A client sees each of its results once, in order. Without memory it may see a repeat, never a gap. */
+inline exactly_once_in_order(seq) {
+#if REMEMBERS
+  invariant("exactly once, in order: no repeat", seq > shown);
+#endif
+  x = shown + 1;
+  do
+  :: x < seq -> invariant("exactly once, in order: no gap", kind[x] != EVENT); x++
+  :: else -> break
+  od
+}
+
+/* Nothing of this client lies between prev and seq. */
+inline a_push_states_a_fact(before, seq) {
+  x = before + 1;
+  do
+  :: x < seq -> invariant("a push states a fact", kind[x] == OTHER); x++
+  :: else -> break
+  od;
+  invariant("a push states a fact: prev is older", before < seq && kind[seq] == EVENT)
+}
+
+/* `z`: whether a record of this client is missing between what is acknowledged and the highest of these. */
+inline find_missing(these) {
+  x = seqs;
+  z = 0;
+  do
+  :: x > client_acked && (kind[x] == OTHER || (these & bit(x)) == 0) -> x--
+  :: else -> break
+  od;
+  do
+  :: x > client_acked -> z = (z || (kind[x] != OTHER && (these & bit(x)) == 0)); x--
+  :: else -> break
+  od
+}
+
+/* Neither the dlq nor a mailbox has a record while an older one is neither there nor acknowledged. */
+inline mailbox_is_in_order() {
+  find_missing(store.mailbox);
+  invariant("mailbox: no record while an older one is neither there nor acknowledged", z == 0)
+}
+inline dlq_is_in_order() {
+  find_missing(shelved);
+  invariant("dlq: no record while an older one is neither there nor acknowledged", z == 0)
+}
+
+/* A record leaves a place only when it is in the next, or the client has it. */
+inline nothing_is_lost_before(offset) {
+  x = 0;
+  do
+  :: x < offset ->
+    y = results[x];
+    invariant("nothing is lost: what is before the commit is in the dlq, or its client has it",
+      (shelved & bit(y)) != 0 || (kind[y] != OTHER && y <= client_acked));
+    x++
+  :: else -> break
+  od
+}
+inline nothing_is_trimmed_too_early() {
+  invariant("nothing is lost: only what the client acknowledged is trimmed", store.acked <= client_acked)
+}
+
+inline the_window_holds(p) {
+  x = 1;
+  y = 0;
+  do
+  :: x <= seqs -> y = y + ((session[p].sent >> x) & 1); x++
+  :: else -> break
+  od;
+  invariant("bounds: the window", y <= WINDOW)
+}
+
+/*
+ * LIVE is told when everything older than the connection has come out. (Where the registry rolls back and the clock
+ * stands still, a pod may hand out one epoch twice, and take the older session's barrier for its own: then LIVE is told
+ * too early. What is delivered, and that it ends, does not depend on it.)
+ */
+inline live_is_a_fact(p) {
+  invariant("LIVE: nothing older than the connection is under way", CLOCK_STANDS || session[p].delivered >= session[p].since)
+}
