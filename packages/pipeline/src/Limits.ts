@@ -77,6 +77,8 @@ export const resultConsumerLimits: ResultConsumerLimits = {
 export interface ReplayConsumerLimits extends ConsumerLimits {
   /** How fast what was put once before is put again into a store that has lost it, per partition. */
   readonly rebuild_records_per_second: number
+  /** How often the mailboxes' offset is looked at while nothing comes: so soon a store that rolled back is noticed. */
+  readonly look_every_ms: number
   /** How often the mailboxes' age limit is enforced. */
   readonly expire_every_ms: number
   /** Pods that are told of mail at the same time, per partition. */
@@ -86,6 +88,7 @@ export interface ReplayConsumerLimits extends ConsumerLimits {
 export const replayConsumerLimits: ReplayConsumerLimits = {
   ...consumerLimits,
   rebuild_records_per_second: 50_000,
+  look_every_ms: 5_000,
   expire_every_ms: 60_000,
   pods_at_once: 16,
 }

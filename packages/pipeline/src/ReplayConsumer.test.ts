@@ -186,6 +186,23 @@ describe("ReplayConsumer", () => {
     }).pipe(onGround()),
   )
 
+  it.live("puts again what the mailboxes lose while nothing comes", () =>
+    Effect.gen(function* () {
+      const { dlq } = yield* Topics
+      const { restore, snapshot } = yield* MailboxStore
+      yield* startWith({ look_every_ms: 5 })
+      yield* append(dlq, result("a", 0))
+      yield* putTo(1)
+      const then = snapshot()
+      yield* append(dlq, result("a", 1), result("a", 2))
+      yield* putTo(3)
+      restore(then)
+      yield* putTo(3)
+      assert.deepStrictEqual(yield* seqsOf("a"), [0, 1, 2])
+      assert.strictEqual((yield* counts)["nimbus_mailbox_rewinds_total "], 1)
+    }).pipe(onGround()),
+  )
+
   it.live("puts again until the store has it, also when it had taken it and the answer was lost", () =>
     Effect.gen(function* () {
       const { dlq } = yield* Topics

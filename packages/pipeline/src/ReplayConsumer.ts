@@ -9,7 +9,8 @@
  * ```
  *
  * The Mailbox's stored offset says where to read, never the group's commit, which only tells lag: the two are compared
- * and advanced by the Mailbox in one step, so that a store that rolled back gets again what it lost.
+ * and advanced by the Mailbox in one step, so that a store that rolled back gets again what it lost. While nothing comes
+ * that offset is looked at now and then, for what was lost may be the last that its client waits for.
  *
  * Where the dlq no longer holds the stored offset there is a *hole*: it is counted and told to the partition's clients
  * as `lost`. What stood in it had any seqs below the end of the events topic (a diverted record comes after younger
@@ -29,6 +30,7 @@ import {
   Journey,
   Mailbox,
   type MailboxRecord,
+  type MailboxUnavailable,
   peekSeq,
   PodChannel,
   type PodId,
@@ -95,11 +97,34 @@ const carry = Effect.fnUntraced(function* (
   const telling = yield* Behind.make
   let stored = yield* mailbox.offset(partition)
 
-  const onChunk = (pace: Pace) => (chunk: Chunk) => {
-    const sorted = sort(chunk, journey)
-    // Whoever has the partition next reads on from here and never tells of this chunk. A hint too many does no harm.
-    return Effect.onInterrupt(putChunk(pace, chunk, sorted), () => tellLast(sorted.clients, limits))
-  }
+  let inHand = false
+
+  const onChunk = (pace: Pace) => (chunk: Chunk) =>
+    Effect.suspend(() => {
+      inHand = true
+      const sorted = sort(chunk, journey)
+      return putChunk(pace, chunk, sorted).pipe(
+        // Whoever has the partition next reads on from here and never tells of this chunk. A hint too many does no harm.
+        Effect.onInterrupt(() => tellLast(sorted.clients, limits)),
+        Effect.ensuring(Effect.sync(() => void (inHand = false))),
+      )
+    })
+  const goOnFrom = Effect.fnUntraced(function* (offset: number | undefined) {
+    yield* Metric.update(Metrics.rewinds, 1)
+    yield* Effect.logWarning("goes on from where the mailboxes are", { expected: stored, stored: offset })
+    stored = offset
+  })
+  /** Done once the store has another offset than expected though nothing was put. */
+  const rolledBack = Effect.gen(function* () {
+    while (true) {
+      yield* Effect.sleep(limits.look_every_ms)
+      const before = stored
+      const unknown = (error: MailboxUnavailable) =>
+        Effect.as(reportFailure("look at the stored offset", error), before)
+      const now = yield* Effect.catch(mailbox.offset(partition), unknown)
+      if (!inHand && stored === before && now !== before) return yield* goOnFrom(now)
+    }
+  })
   const putChunk = Effect.fnUntraced(function* (pace: Pace, chunk: Chunk, { clients, records, refused }: Sorted) {
     yield* quarantine({ topic: topics.dlq, partition }, refused, { ...limits, chunk: chunkLimits })
     const hole = chunk.from > (stored ?? 0) ? seqUnsafe(yield* log.end(topics.events, partition)) : undefined
@@ -107,9 +132,7 @@ const carry = Effect.fnUntraced(function* (
     const put = mailbox.put(partition, { expected: stored, next: chunk.next, records, hole })
     const outcome = yield* untilDone(put, "put", limits)
     if (!isStored(outcome, chunk)) {
-      yield* Metric.update(Metrics.rewinds, 1)
-      yield* Effect.logWarning("goes on from where the mailboxes are", { expected: stored, stored: outcome.stored })
-      stored = outcome.stored
+      yield* goOnFrom(outcome.stored)
       return false
     }
     stored = chunk.next
@@ -123,7 +146,8 @@ const carry = Effect.fnUntraced(function* (
 
   while (!stopping.isOpen()) {
     const pace = yield* makePace((yield* assigned.committed) ?? 0, stopping, limits)
-    yield* Workers.forEachChunk(assigned.read(stored ?? "earliest"), stopping, onChunk(pace))
+    const reading = Workers.forEachChunk(assigned.read(stored ?? "earliest"), stopping, onChunk(pace))
+    yield* Effect.raceFirst(reading, rolledBack)
   }
   yield* telling.settled
 })
