@@ -7,7 +7,7 @@ import { loadPackage, type ShellPatch, shells } from "@nimbus/domain/mutation"
 import { type Production, run, type RunOptions, shrink } from "@nimbus/domain/testing/simulation"
 import { type Code, code, production, productionOf } from "./Production.ts"
 
-const max_seeds = 400
+const max_seeds = 1_000
 const optionsOf = (seed: number, { faults }: ShellPatch): RunOptions => ({ seed, clients: 5, events: 60, faults })
 
 const load = async (patch: ShellPatch): Promise<Production> => {
@@ -32,7 +32,7 @@ const firstFailure = (mutant: Production, patch: ShellPatch) => {
 
 describe("the simulator finds the bug where not", () => {
   for (const patch of Object.values(shells)) {
-    it(`"${patch.rule}"`, { timeout: 180_000 }, async ({ annotate }) => {
+    it(`"${patch.rule}"`, { timeout: 300_000 }, async ({ annotate }) => {
       const mutant = await load(patch)
       const found = firstFailure(mutant, patch)
       if (found === undefined) return assert.fail(`${max_seeds} seeds did not miss it`)

@@ -65,6 +65,16 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     `assigned.read(stored ?? "earliest")`,
     `assigned.read("committed")`,
   ),
+  quietRollbackUnnoticed: {
+    ...patch(
+      "pipeline",
+      "a store that rolled back is noticed while nothing comes",
+      "ReplayConsumer.ts",
+      `Effect.raceFirst(reading, rolledBack)`,
+      `reading`,
+    ),
+    faults: ["pods deaf", "mailboxes wiped", "mailboxes roll back"],
+  },
   handledBeforeAcknowledged: patch(
     "pipeline",
     "the commit of the events follows the acknowledged produce",
