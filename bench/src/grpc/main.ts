@@ -57,7 +57,11 @@ const row = (what: string, figures: Readonly<Record<string, number>>) => {
 
 const wsEcho = await startEcho(port + 2)
 const echoes = { connect: await startGrpcEcho("connect"), http2: await startGrpcEcho("http2") }
-const nimbus = await startNimbus(port, { NIMBUS_PORT: `${grpcPort}`, NIMBUS_PARTITIONS: `${partitions}`, NIMBUS_STORAGE: "none" })
+const nimbus = await startNimbus(port, {
+  NIMBUS_PORT: `${grpcPort}`,
+  NIMBUS_PARTITIONS: `${partitions}`,
+  NIMBUS_STORAGE: "none",
+})
 
 for (const [clients, underWay] of [
   [1, 512],
