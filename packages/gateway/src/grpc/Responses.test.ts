@@ -71,16 +71,13 @@ describe("Responses", () => {
     const given = edges.flatMap((number) =>
       edges.map((result, i) => ({
         seq: [0, 127, 2 ** 31, 2 ** 35 + 1, Number.MAX_SAFE_INTEGER][i % 5]!,
-        id: "é".repeat(i),
+        id: i === 0 ? "e" : "é".repeat(i),
         name: "x".repeat(128),
         number,
         result,
       })),
     )
-    assertSame(
-      given.map(({ id, ...rest }) => ({ ...rest, id: id === "" ? "e" : id })),
-      7,
-    )
+    assertSame(given, 7)
   })
 
   it("takes the usual result by hand, and leaves what is not ASCII to the generated code", () => {
