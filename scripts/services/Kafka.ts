@@ -8,6 +8,7 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
+import { makeCertificate } from "./Certificate.ts"
 import type { Plan } from "./Service.ts"
 import { ask, findProgram, run } from "./Tools.ts"
 
@@ -70,6 +71,7 @@ export const plan = (
       writeFileSync(settings, properties(broker(directory, ports, member)))
       writeFileSync(log4j, properties(logging))
       await makeCertificate(certificate, keystore(directory))
+      appendFileSync(keystore(directory), readFileSync(certificate))
       const users = mechanisms.flatMap((mechanism) => ["--add-scram", `${mechanism}=[name=nimbus,password=secret]`])
       const format = ["kafka.tools.StorageTool", "format", "-t", member.clusterId, "-c", settings, ...users]
       await run(java, ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", ...classPath, ...format], {
@@ -83,17 +85,8 @@ export const plan = (
 
 const mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-512"]
 
+/** The key, and the certificate after it. */
 const keystore = (directory: string): string => join(directory, "keystore.pem")
-
-/** For a day, and this address alone. The keystore is the same with its key. */
-const makeCertificate = async (certificate: string, keystore: string): Promise<void> => {
-  const request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=kafka"
-  const names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-  await run("openssl", [...request.split(" "), ...names, "-keyout", keystore, "-out", certificate], {
-    timeout_ms: 20_000,
-  })
-  appendFileSync(keystore, readFileSync(certificate))
-}
 
 const isAlone = ({ controllers }: ClusterMember): boolean => controllers.length === 1
 

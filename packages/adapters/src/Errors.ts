@@ -59,6 +59,17 @@ export class RedisRefused extends Schema.TaggedError<RedisRefused>()("RedisRefus
   }
 }
 
+/** No TLS with Redis: a certificate that is not trusted or names another host, or an answer without TLS. Correct the settings. */
+export class RedisTlsFailed extends Schema.TaggedError<RedisTlsFailed>()("RedisTlsFailed", {
+  code: Schema.tag("REDIS_TLS_FAILED"),
+  address: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `no TLS with Redis at ${this.address}: ${this.reason}`
+  }
+}
+
 /** Redis would throw keys away when its memory is full, and results with them. Set its `maxmemory-policy` to `noeviction`. */
 export class RedisEvicts extends Schema.TaggedError<RedisEvicts>()("RedisEvicts", {
   code: Schema.tag("REDIS_EVICTS"),
@@ -101,6 +112,17 @@ export class PostgresRefused extends Schema.TaggedError<PostgresRefused>()("Post
 }) {
   override get message(): string {
     return `PostgreSQL at ${this.address} turns us away: ${this.reason}`
+  }
+}
+
+/** No TLS with PostgreSQL: a certificate that is not trusted or names another host, or a server without TLS. Correct the settings. */
+export class PostgresTlsFailed extends Schema.TaggedError<PostgresTlsFailed>()("PostgresTlsFailed", {
+  code: Schema.tag("POSTGRES_TLS_FAILED"),
+  address: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `no TLS with PostgreSQL at ${this.address}: ${this.reason}`
   }
 }
 

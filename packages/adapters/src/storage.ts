@@ -5,7 +5,13 @@
 import { Archive, archiveInAll, type ArchiveShape } from "@nimbus/domain"
 import { Config, Context, Effect, Layer, Schema, type Scope } from "effect"
 import { DynamoArchive, dynamoConfig, DynamoDatabase, type DynamoSettings } from "./dynamodb/index.ts"
-import type { DynamoRefused, DynamoUnavailable, PostgresRefused, PostgresUnavailable } from "./Errors.ts"
+import type {
+  DynamoRefused,
+  DynamoUnavailable,
+  PostgresRefused,
+  PostgresTlsFailed,
+  PostgresUnavailable,
+} from "./Errors.ts"
 import { PgliteArchive } from "./pglite/index.ts"
 import { PostgresArchive, postgresConfig, PostgresDatabase, type PostgresSettings } from "./postgres/index.ts"
 
@@ -57,7 +63,7 @@ export const config: Config.Config<StorageSettings> = configOf(["postgres", "dyn
 export const embeddedConfig = (directory: Config.Config<string>): Config.Config<StorageSettings> =>
   configOf(["postgres", "dynamodb", "pglite"], "pglite", directory)
 
-type StorageFailure = PostgresRefused | PostgresUnavailable | DynamoRefused | DynamoUnavailable
+type StorageFailure = PostgresRefused | PostgresTlsFailed | PostgresUnavailable | DynamoRefused | DynamoUnavailable
 
 /** Provides `Archive` where there is a store; its type does not tell, for there may be none. */
 export const layerWith = (settings: StorageSettings) => Layer.effectContext(make(settings))

@@ -1,6 +1,7 @@
 /** What Kafka and kafkajs say went wrong, and whether it passes. */
 import { Predicate } from "effect"
 import { KafkaRefused, KafkaTlsFailed, KafkaUnavailable } from "../Errors.ts"
+import { isTlsError } from "../Tls.ts"
 
 /** The numbers of Kafka's protocol for what went wrong. */
 export const codes = {
@@ -92,11 +93,5 @@ const refusals: ReadonlySet<number> = new Set([
   codes.unsupportedSaslMechanism,
   codes.saslAuthenticationFailed,
 ])
-
-/** Node's codes for a certificate that is not trusted, and OpenSSL's for two that don't understand each other. */
-const isTlsError = (cause: unknown): boolean =>
-  Predicate.hasProperty(cause, "code") &&
-  typeof cause.code === "string" &&
-  /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(cause.code)
 
 const closings = /Closed connection|disconnected before secure TLS/

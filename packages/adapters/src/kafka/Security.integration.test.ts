@@ -1,10 +1,9 @@
 /** The ways into a Kafka that does not let everybody in: SASL, alone and over TLS. */
-import { readFileSync } from "node:fs"
-import { getCACertificates, setDefaultCACertificates } from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
 import { EventLog, Topics } from "@nimbus/domain"
 import { Effect, Layer, Logger, Option, Stream } from "effect"
 import { inject } from "vitest"
+import { trusting } from "../../../../scripts/services/Tls.ts"
 import { type EventLogKafkaOptions, layerWith } from "./EventLog.ts"
 
 const { kafka } = inject("services")
@@ -29,15 +28,7 @@ const withLog = <A, E>(
 const refused = (options: Partial<EventLogKafkaOptions>) =>
   Effect.flip(withLog(options, () => Effect.void)).pipe(Effect.timeout("10 seconds"))
 
-/** As NODE_EXTRA_CA_CERTS does for a whole process. */
-const trusted = Effect.acquireRelease(
-  Effect.sync(() => {
-    const before = getCACertificates("default")
-    setDefaultCACertificates([...before, readFileSync(kafka?.certificate ?? "", "utf8")])
-    return before
-  }),
-  (before) => Effect.sync(() => setDefaultCACertificates(before)),
-)
+const trusted = trusting(kafka?.certificate ?? "")
 
 /** Writes a record, and has a member of a group read and commit it. */
 const roundTrip = (text: string) => (log: EventLog["Service"]) =>

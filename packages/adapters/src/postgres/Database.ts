@@ -10,9 +10,10 @@ import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import type { SqlError } from "effect/sql/SqlError"
-import { PostgresRefused, PostgresUnavailable } from "../Errors.ts"
+import { PostgresRefused, PostgresTlsFailed, PostgresUnavailable } from "../Errors.ts"
 import { postgresLimits } from "../Limits.ts"
 import { untilReachable } from "../Reachable.ts"
+import { isTlsError } from "../Tls.ts"
 import { config, type PostgresSettings, where } from "./Settings.ts"
 
 export class PostgresDatabase extends Context.Service<PostgresDatabase, PgClient.PgClient>()(
@@ -26,7 +27,7 @@ export class PostgresDatabase extends Context.Service<PostgresDatabase, PgClient
 
 const make = Effect.fn("PostgresDatabase.make")(function* (
   settings: PostgresSettings,
-): Effect.fn.Return<PgClient.PgClient, PostgresRefused | PostgresUnavailable, Scope.Scope | Reactivity.Reactivity> {
+): Effect.fn.Return<PgClient.PgClient, StartError, Scope.Scope | Reactivity.Reactivity> {
   const { schema, url } = settings
   const failure = failureOf(settings)
   const sql = yield* PgClient.make({
@@ -49,14 +50,22 @@ const make = Effect.fn("PostgresDatabase.make")(function* (
   return sql
 })
 
+type StartError = PostgresRefused | PostgresTlsFailed | PostgresUnavailable
+
 const failureOf =
   (settings: PostgresSettings) =>
-  ({ reason }: SqlError): PostgresRefused | PostgresUnavailable => {
+  ({ reason }: SqlError): StartError => {
     const cause = reason.cause instanceof Error ? reason.cause : reason
+    if (isTlsError(cause) || reason.message.endsWith(noTls)) {
+      return new PostgresTlsFailed({ address: where(settings), reason: cause.message })
+    }
     return reason._tag === "ConnectionError" || isPassing(cause)
       ? new PostgresUnavailable({ cause })
       : new PostgresRefused({ address: where(settings), reason: cause.message })
   }
+
+/** What the driver says of a server that answers a request for TLS with no. */
+const noTls = "Server refused TLS"
 
 /** What waiting helps against: a server that starts or stops, or that has too many connections. */
 const isPassing = (cause: Error): boolean =>

@@ -36,6 +36,21 @@ describe("the settings of PostgreSQL", () => {
     }),
   )
 
+  it.effect("take the modes of TLS that are what they say, and refuse what would end in clear text", () =>
+    Effect.gen(function* () {
+      for (const mode of ["require", "verify-ca", "verify-full", "disable"]) {
+        const NIMBUS_POSTGRES_URL = `postgres://h/db?application_name=a&sslmode=${mode}`
+        assert.strictEqual(yield* urlOf({ NIMBUS_POSTGRES_URL }), NIMBUS_POSTGRES_URL)
+      }
+      for (const asked of ["sslmode=prefer", "sslmode=allow", "sslmode=required", "ssl=true", "sslMode=require"]) {
+        const NIMBUS_POSTGRES_URL = `postgres://me:secret@h/db?${asked}`
+        const { message } = yield* Effect.flip(read({ NIMBUS_POSTGRES_URL }))
+        assert.include(message, "NIMBUS_POSTGRES_URL", asked)
+        assert.include(message, "sslmode", asked)
+      }
+    }),
+  )
+
   it.effect("say where, and no secrets", () =>
     Effect.gen(function* () {
       const settings = yield* read({

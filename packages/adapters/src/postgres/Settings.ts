@@ -10,6 +10,11 @@ export interface PostgresSettings {
 
 const Url = Schema.String.check(
   Schema.makeFilter((text) => isUrl(text) || "must be postgres://user:password@host:port/database"),
+  Schema.makeFilter(
+    (text) =>
+      asksForTlsAsWeDo(text) ||
+      `must speak of TLS by sslmode alone (${sslModes.join(", ")}); NODE_EXTRA_CA_CERTS names an authority of your own`,
+  ),
 )
 const Name = Schema.String.check(Schema.isPattern(/^[a-z_][a-z0-9_]{0,62}$/))
 
@@ -40,3 +45,15 @@ const isUrl = (text: string): boolean => {
   const url = URL.parse(text)
   return url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== ""
 }
+
+/** All but the last check the certificate and its host. */
+const sslModes = ["require", "verify-ca", "verify-full", "disable"]
+
+/**
+ * What other programs know, `ssl=true` and the like, is not passed over: the connection would be in clear text. So it
+ * would be with `prefer` and `allow`, whoever it is that says there is no TLS.
+ */
+const asksForTlsAsWeDo = (text: string): boolean =>
+  [...(URL.parse(text)?.searchParams ?? [])].every(
+    ([name, value]) => !/^(ssl|tls)/i.test(name) || (name === "sslmode" && sslModes.includes(value)),
+  )

@@ -3,7 +3,7 @@
  *
  * ```
  *   start ─▶ connected (again and again, with a line each time) ─▶ noeviction? ─▶ ready
- *                │ wrong password: fails at once                      │ no: fails
+ *                │ wrong password, no TLS: fails at once              │ no: fails
  *   ready ─▶ lost ─▶ connected again, by back-off ─▶ subscribed again ─▶ ready
  * ```
  *
@@ -19,9 +19,10 @@ import type { EventEmitter } from "node:events"
 import { trying } from "@nimbus/domain"
 import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { Cluster, Redis } from "ioredis"
-import { RedisEvicts, RedisRefused, RedisUnavailable } from "../Errors.ts"
+import { RedisEvicts, RedisRefused, RedisTlsFailed, RedisUnavailable } from "../Errors.ts"
 import { type RedisLimits, redisLimits } from "../Limits.ts"
 import { untilReachable } from "../Reachable.ts"
+import { isTlsError } from "../Tls.ts"
 import * as Reply from "./Reply.ts"
 import { type Argument, evaluate, type Script } from "./Script.ts"
 import { config, type RedisSettings, where } from "./Settings.ts"
@@ -64,7 +65,11 @@ export class RedisConnection extends Context.Service<
 const make = Effect.fn("RedisConnection.make")(function* (
   settings: RedisSettings,
   limits: RedisLimits,
-): Effect.fn.Return<RedisConnection["Service"], RedisRefused | RedisEvicts | RedisUnavailable, Scope.Scope> {
+): Effect.fn.Return<
+  RedisConnection["Service"],
+  RedisRefused | RedisTlsFailed | RedisEvicts | RedisUnavailable,
+  Scope.Scope
+> {
   const name = `Redis at ${where(settings)}`
   const isCluster = settings.nodes.length > 1 || (yield* Effect.scoped(isNodeOfCluster(name, settings, limits)))
   const commands = yield* connect(name, isCluster, settings, limits)
@@ -175,14 +180,14 @@ const newClient = (
 }
 
 /** One attempt. ioredis tells how it ended by events; its promise may never settle. */
-const connectOnce = (settings: RedisSettings, client: Client): Effect.Effect<void, RedisUnavailable | RedisRefused> =>
+const connectOnce = (settings: RedisSettings, client: Client): Effect.Effect<void, StartError> =>
   Effect.callback((resume) => {
     let cause: unknown = new Error("the connection was closed")
     const onError = (error: unknown) => {
       cause = causeOf(error)
     }
     const onReady = () => resume(Effect.void)
-    const onEnd = () => resume(Effect.fail(refusalOf(settings, cause) ?? new RedisUnavailable({ cause })))
+    const onEnd = () => resume(Effect.fail(startError(settings, cause)))
     client.on("error", onError).once("ready", onReady).once("end", onEnd)
     client.connect().catch(onError)
     return Effect.sync(() => void client.off("error", onError).off("ready", onReady).off("end", onEnd))
@@ -196,10 +201,21 @@ const isAllFailed = (error: unknown): error is { readonly lastNodeError: unknown
 
 const refusal = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 
-const refusalOf = (settings: RedisSettings, cause: unknown): RedisRefused | undefined =>
-  cause instanceof Error && refusal.test(cause.message)
-    ? new RedisRefused({ address: where(settings), reason: cause.message })
-    : undefined
+type StartError = RedisUnavailable | RedisRefused | RedisTlsFailed
+
+/** What only a correction of the settings helps against is not passing. */
+const startError = (settings: RedisSettings, cause: unknown): StartError => {
+  const address = where(settings)
+  if (!(cause instanceof Error)) return new RedisUnavailable({ cause })
+  if (isTlsError(cause)) return new RedisTlsFailed({ address, reason: cause.message })
+  if (refusal.test(cause.message)) return new RedisRefused({ address, reason: cause.message })
+  return misunderstanding.test(cause.message)
+    ? new RedisUnavailable({ cause: new Error(`${cause.message} (does NIMBUS_REDIS_TLS or rediss:// fit this port?)`) })
+    : new RedisUnavailable({ cause })
+}
+
+/** So it goes when Redis is away, and when one of the two speaks TLS: Redis closes, or waits for the end of a line. */
+const misunderstanding = /ETIMEDOUT|ECONNRESET|EPIPE|closed/
 
 /** From the moment it is lost until it is ready again a connection is an outage. */
 const tellChanges = Effect.fnUntraced(function* (name: string, client: Client, state: { readonly isStarted: boolean }) {

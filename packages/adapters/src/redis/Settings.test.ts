@@ -86,6 +86,16 @@ describe("the settings of Redis", () => {
     }),
   )
 
+  it.effect("are TLS for all nodes as soon as anything asks for it", () =>
+    Effect.gen(function* () {
+      const tls = (env: Record<string, string>) => Effect.map(settings(env), ({ tls }) => tls)
+      assert.isTrue(yield* tls({ NIMBUS_REDIS_ADDRESS: "rediss://a:1", NIMBUS_REDIS_TLS: "false" }))
+      assert.isTrue(yield* tls({ NIMBUS_REDIS_ADDRESS: "a:1,rediss://b:2" }))
+      assert.isTrue(yield* tls({ REDIS_URL: "rediss://a:1" }))
+      assert.isFalse(yield* tls({ NIMBUS_REDIS_ADDRESS: "redis://a:1,b:2" }))
+    }),
+  )
+
   it.effect("refuse what is no address or prefix, and name the setting", () =>
     Effect.gen(function* () {
       for (const [name, value] of [

@@ -33,13 +33,16 @@ const Addresses = Schema.String.check(
 const Db = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Prefix = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]+$/))
 
-/** From `NIMBUS_REDIS_…`; see docs/configuration.md. A setting of its own goes before what the address says. */
+/**
+ * From `NIMBUS_REDIS_…`; see docs/configuration.md. A setting of its own goes before what the address says, but nothing
+ * takes TLS back that an address asks for.
+ */
 export const config: Config.Config<RedisSettings> = Config.all({
   address: Config.option(Config.schema(Addresses, "NIMBUS_REDIS_ADDRESS")),
   alias: Config.option(Config.schema(Addresses, "REDIS_URL")),
   username: Config.option(Config.NonEmptyString("NIMBUS_REDIS_USERNAME")),
   password: Config.option(Config.Redacted("NIMBUS_REDIS_PASSWORD")),
-  tls: Config.option(Config.Boolean("NIMBUS_REDIS_TLS")),
+  tls: Config.Boolean("NIMBUS_REDIS_TLS").pipe(Config.withDefault(false)),
   db: Config.option(Config.schema(Db, "NIMBUS_REDIS_DB")),
   prefix: Config.schema(Prefix, "NIMBUS_REDIS_PREFIX").pipe(Config.withDefault("nimbus")),
 }).pipe(
@@ -54,7 +57,7 @@ export const config: Config.Config<RedisSettings> = Config.all({
       nodes: said.nodes,
       username: Option.getOrElse(username, () => said.username),
       password: Option.getOrElse(password, () => said.password),
-      tls: Option.getOrElse(tls, () => said.tls),
+      tls: tls || said.tls,
       db: Option.getOrElse(db, () => said.db),
       prefix,
     }
@@ -71,10 +74,10 @@ const isAddress = (text: string): boolean => {
   return url !== null && url.hostname !== "" && /^\/?\d*$/.test(url.pathname)
 }
 
-/** What the first says of user, password, TLS and database holds for all. */
+/** What the first says of user, password and database holds for all, and what any says of TLS. */
 const fromAddresses = (text: string): Omit<RedisSettings, "prefix"> => {
   const urls = Arr.map(Str.split(text, ","), (address) => new URL(urlOf(address)))
-  const { password, pathname, protocol, username } = urls[0]
+  const { password, pathname, username } = urls[0]
   return {
     nodes: Arr.map(urls, ({ hostname, port }) => ({
       host: hostname.replace(/^\[(.*)\]$/, "$1"),
@@ -82,7 +85,7 @@ const fromAddresses = (text: string): Omit<RedisSettings, "prefix"> => {
     })),
     username: username === "" ? undefined : decodeURIComponent(username),
     password: password === "" ? undefined : Redacted.make(decodeURIComponent(password)),
-    tls: protocol === "rediss:",
+    tls: urls.some(({ protocol }) => protocol === "rediss:"),
     db: Number(pathname.replace("/", "")),
   }
 }
