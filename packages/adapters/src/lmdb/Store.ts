@@ -13,7 +13,9 @@
  * 3. A write that throws takes back all of its own transaction and fails alone: the others run again.
  * 4. The queue is bounded by its callers, each of which waits for its own commit.
  *
- * LMDB's overlapping sync is off: it answers before the flush, and its extra bookkeeping won nothing measurable.
+ * LMDB's overlapping sync is off: it answers before the flush, and its extra bookkeeping won nothing measurable. So is its
+ * batching by turns of the event loop, which this queue does already: of a commit that fails, as on a full disk, it rejects
+ * a promise that nobody holds, and that would end the process.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import { join, resolve } from "node:path"
@@ -108,6 +110,7 @@ const openRoot = (directory: string): RootDatabase<Bytes, Bytes> =>
     noSubdir: false,
     maxDbs: lmdbLimits.tables,
     overlappingSync: false,
+    eventTurnBatching: false,
   })
 
 const makeTable = (root: RootDatabase<Bytes, Bytes>, name: string): Table => {
