@@ -19,6 +19,12 @@ export interface KafkaPorts {
   readonly controller: number
 }
 
+/** A further plain listener: who comes by it is told `tells` as the broker's port, where a proxy stands. */
+export interface Door {
+  readonly listens: number
+  readonly tells: number
+}
+
 /** A broker of several, each of which has all records. */
 export interface ClusterMember {
   readonly clusterId: string
@@ -45,6 +51,7 @@ export const plan = (
   directory: string,
   ports: KafkaPorts,
   member: ClusterMember = { clusterId: newClusterId(), nodeId: 1, controllers: [ports.controller] },
+  doors: ReadonlyArray<Door> = [],
 ): Plan => {
   const java = findProgram("java") ?? "java"
   const settings = join(directory, "server.properties")
@@ -68,7 +75,10 @@ export const plan = (
     args: [...options, ...classPath, "kafka.Kafka", settings],
     stop_signal: "SIGTERM",
     prepare: async () => {
-      writeFileSync(settings, properties(broker(directory, ports, member)))
+      writeFileSync(
+        settings,
+        properties({ ...broker(directory, ports, member), ...(doors.length > 0 && behind(ports, doors)) }),
+      )
       writeFileSync(log4j, properties(logging))
       await makeCertificate(certificate, keystore(directory))
       appendFileSync(keystore(directory), readFileSync(certificate))
@@ -99,7 +109,7 @@ const broker = (
   "node.id": `${member.nodeId}`,
   "controller.quorum.voters": member.controllers.map((port, i) => `${i + 1}@127.0.0.1:${port}`).join(),
   "controller.listener.names": "CONTROLLER",
-  "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SASL_SSL,CONTROLLER:PLAINTEXT",
+  "listener.security.protocol.map": protocols,
   listeners: [`PLAINTEXT://127.0.0.1:${plain}`, `SASL://127.0.0.1:${sasl}`, `TLS://127.0.0.1:${tls}`]
     .concat(`CONTROLLER://127.0.0.1:${controller}`)
     .join(),
@@ -128,6 +138,22 @@ const broker = (
   "controlled.shutdown.max.retries": "1",
   ...(!isAlone(member) && among),
 })
+
+/** The listeners with those that a proxy stands before. Clients by PLAINTEXT are still told its own port. */
+const behind = ({ controller, plain, sasl, tls }: KafkaPorts, doors: ReadonlyArray<Door>) => {
+  const own = [`PLAINTEXT://127.0.0.1:${plain}`, `SASL://127.0.0.1:${sasl}`, `TLS://127.0.0.1:${tls}`]
+  const all = (port: (door: Door) => number) => [
+    ...own,
+    ...doors.map((door, i) => `DOOR${i}://127.0.0.1:${port(door)}`),
+  ]
+  return {
+    listeners: [...all(({ listens }) => listens), `CONTROLLER://127.0.0.1:${controller}`].join(),
+    "advertised.listeners": all(({ tells }) => tells).join(),
+    "listener.security.protocol.map": [protocols, ...doors.map((_, i) => `DOOR${i}:PLAINTEXT`)].join(),
+  }
+}
+
+const protocols = "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SASL_SSL,CONTROLLER:PLAINTEXT"
 
 /** Of one listener. */
 const logins = (listener: string): ReadonlyArray<readonly [string, string]> => {

@@ -31,8 +31,16 @@ export interface Services {
 /** Why a service can't run on this machine; `undefined` if it can. `install.ts` helps. */
 export const missing = (name: ServiceName): string | undefined => kinds[name].missing()
 
+export interface ServicesOptions {
+  /** Proxies before Kafka, each by a listener of its own. */
+  readonly kafkaDoors?: ReadonlyArray<Kafka.Door>
+}
+
 /** Starts these, and waits until they answer. Fails with the reason, and leaves nothing, if one of them can't. */
-export const startServices = async (names: ReadonlyArray<ServiceName>): Promise<Services> => {
+export const startServices = async (
+  names: ReadonlyArray<ServiceName>,
+  options: ServicesOptions = {},
+): Promise<Services> => {
   for (const name of names) {
     const reason = missing(name)
     if (reason !== undefined) throw new Error(`${name} can't be started: ${reason}`)
@@ -46,7 +54,10 @@ export const startServices = async (names: ReadonlyArray<ServiceName>): Promise<
   const ports = await freePorts(6)
   for (const name of names) {
     makeDataDirectory(directory, name)
-    services.set(name, new Service(kinds[name].plan(dataDirectory(directory, name), ports), directory, onChange))
+    services.set(
+      name,
+      new Service(kinds[name].plan(dataDirectory(directory, name), ports, options), directory, onChange),
+    )
   }
   const stop = async () => {
     await Promise.allSettled([...services.values()].map((service) => service.stop()))
@@ -72,8 +83,10 @@ export const startServices = async (names: ReadonlyArray<ServiceName>): Promise<
 const kinds = {
   kafka: {
     missing: Kafka.missing,
-    plan: (directory: string, ports: ReadonlyArray<number>) =>
-      Kafka.plan(directory, { plain: at(ports, 0), sasl: at(ports, 1), tls: at(ports, 2), controller: at(ports, 3) }),
+    plan: (directory: string, ports: ReadonlyArray<number>, { kafkaDoors }: ServicesOptions) => {
+      const own = { plain: at(ports, 0), sasl: at(ports, 1), tls: at(ports, 2), controller: at(ports, 3) }
+      return Kafka.plan(directory, own, undefined, kafkaDoors)
+    },
   },
   redis: {
     missing: Redis.missing,

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import { inject } from "vitest"
+import { kinds } from "./Faults.ts"
 
 const { kafka, redis } = inject("services")
 
@@ -12,8 +14,8 @@ describe.skipIf(kafka === undefined || redis === undefined)("chaos", () => {
   let end = () => {}
   afterEach(() => end())
 
-  it("is survived by every event: its answer is shown once and in order, whatever is killed, emptied or stopped", async () => {
-    const options = ["--seconds", "15", "--seed", "20261121", "--clients", "50", "--partitions", "3", "--outage", "2"]
+  /** What a run prints; fails unless it ends with 0. */
+  const chaos = async (...options: ReadonlyArray<string>): Promise<string> => {
     const child = spawn(process.execPath, [program, ...options], { stdio: ["ignore", "pipe", "inherit"] })
     // Its own reaper sees to what it has started.
     end = () => void child.kill("SIGKILL")
@@ -22,9 +24,36 @@ describe.skipIf(kafka === undefined || redis === undefined)("chaos", () => {
     const [code] = await once(child, "close")
     const text = Buffer.concat(output).toString()
     assert.strictEqual(code, 0, text)
+    return text
+  }
+
+  it("is survived by every event: its answer is shown once and in order, whatever is killed, emptied or cut off", async () => {
+    const faults =
+      "gateway-killed,pipeline-killed,redis-emptied,redis-older,kafka-stopped,clients-moved,pipeline-kafka-cut"
+    const size = ["--clients", "50", "--partitions", "3", "--outage", "2"]
+    const text = await chaos("--seconds", "15", "--seed", "20261121", ...size, "--faults", faults)
     assert.match(text, /: 0 lost, 0 repeated, 0 out of order, 0 foreign; 50 LIVE/)
     for (const fault of ["gateway killed", "pipeline killed", "Redis restarted", "Kafka stopped", "clients moved"]) {
       assert.include(text, `\n| ${fault}`)
     }
-  }, 120_000)
+  }, 180_000)
+
+  // It mounts a disk of its own.
+  it.skipIf(process.getuid?.() !== 0)(
+    "is survived on a full disk by the embedded server",
+    async () => {
+      const text = await chaos("--disk-full", "--clients", "20")
+      assert.match(text, /: 0 lost, 0 repeated, 0 out of order, 0 foreign; 20 LIVE/)
+      assert.include(text, "\n| disk full")
+    },
+    180_000,
+  )
+
+  it("has each of its faults named in docs/reliability.md", () => {
+    const page = readFileSync(new URL("../../../docs/reliability.md", import.meta.url), "utf8")
+    assert.deepStrictEqual(
+      [...kinds.keys()].filter((name) => !page.includes(`\`${name}\``)),
+      [],
+    )
+  })
 })

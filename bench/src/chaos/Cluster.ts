@@ -1,4 +1,4 @@
-/** Gateways and pipelines of a cluster, each a process of its own, on a real Kafka and Redis. */
+/** Gateways and pipelines of a cluster, or the embedded server, each a process of its own. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { closeSync, openSync, readFileSync } from "node:fs"
@@ -6,12 +6,18 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { setTimeout as sleep } from "node:timers/promises"
 
-export type Role = "gateway" | "pipeline"
+export type Role = "gateway" | "pipeline" | "embedded"
 
-const programs: Readonly<Record<Role, string>> = {
-  gateway: fileURLToPath(new URL("../../../packages/gateway/src/main.ts", import.meta.url)),
-  pipeline: fileURLToPath(new URL("../../../packages/pipeline/src/main.ts", import.meta.url)),
+const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+const programs: Readonly<Record<Role, ReadonlyArray<string>>> = {
+  gateway: [file("../../../packages/gateway/src/main.ts")],
+  pipeline: [file("../../../packages/pipeline/src/main.ts")],
+  embedded: [file("../../../packages/nimbus/src/main.ts"), "start"],
 }
+
+/** What each process has in it beside its program. */
+const preloaded = `--import=${new URL("preload.ts", import.meta.url).href}`
 
 const ready_within_ms = 30_000
 
@@ -55,11 +61,17 @@ export class ClusterNode {
   async start(): Promise<void> {
     const { directory, environment, onChange, port, role } = this.#options
     const log = openSync(this.#log, "a")
-    const child = spawn(process.execPath, [programs[role]], {
+    const child = spawn(process.execPath, [preloaded, ...programs[role]], {
       cwd: directory,
       detached: true,
       stdio: ["ignore", log, log],
-      env: { ...withoutSettings(process.env), ...environment, NIMBUS_PORT: "0", [portSetting[role]]: String(port) },
+      env: {
+        ...withoutSettings(process.env),
+        ...environment,
+        CHAOS_SAMPLES: this.samples,
+        NIMBUS_PORT: "0",
+        [portSetting[role]]: String(port),
+      },
     })
     closeSync(log)
     child.once("exit", onChange)
@@ -81,16 +93,36 @@ export class ClusterNode {
     if (child === undefined || this.group === undefined) return
     const ended = once(child, "exit")
     child.kill(signal)
+    child.kill("SIGCONT")
     await ended
   }
 
-  async get(path: string): Promise<string> {
-    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, { signal: AbortSignal.timeout(5_000) })
+  /** It stands still, and does not know. */
+  pause(): void {
+    this.#child?.kill("SIGSTOP")
+  }
+
+  resume(): void {
+    this.#child?.kill("SIGCONT")
+  }
+
+  /** Its clock is an hour ahead, an hour behind, and right again, each time the next of these. */
+  shiftClock(): void {
+    this.#child?.kill("SIGUSR2")
+  }
+
+  async get(path: string, timeout_ms = 5_000): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, { signal: AbortSignal.timeout(timeout_ms) })
     return response.text()
   }
 
   logTail(): string {
     return readFileSync(this.#log, "utf8").trimEnd().split("\n").slice(-15).join("\n")
+  }
+
+  /** Where it writes what `preload.ts` measures. */
+  get samples(): string {
+    return join(this.#options.directory, `${this.#options.role}-${this.port}.samples`)
   }
 
   get #log(): string {
@@ -110,6 +142,7 @@ export class ClusterNode {
 const portSetting: Readonly<Record<Role, string>> = {
   gateway: "NIMBUS_HTTP_PORT",
   pipeline: "NIMBUS_PIPELINE_HTTP_PORT",
+  embedded: "NIMBUS_HTTP_PORT",
 }
 
 /** Whoever runs this must not choose the settings of what it runs. */

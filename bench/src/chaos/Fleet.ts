@@ -8,18 +8,22 @@ interface Placed {
   readonly url: string
 }
 
+export interface Beginning {
+  readonly order: "begin"
+  readonly clients: ReadonlyArray<Placed>
+  readonly directory: string | undefined
+  readonly rate: number
+  readonly batch: number
+}
+
 /** Obeyed one after the other, each told to be done. */
 export type ToClients =
-  | {
-      readonly order: "begin"
-      readonly clients: ReadonlyArray<Placed>
-      readonly directory: string | undefined
-      readonly rate: number
-      readonly batch: number
-    }
+  | Beginning
   | { readonly order: "move"; readonly clients: ReadonlyArray<{ readonly index: number; readonly url: string }> }
   | { readonly order: "burst"; readonly within_ms: number }
-  | { readonly order: "mark" | "finish" | "judge" | "leave" }
+  /** The first of `every` clients sends so many events at once. */
+  | { readonly order: "flood"; readonly every: number; readonly count: number }
+  | { readonly order: "mark" | "finish" | "review" | "judge" | "leave" }
 
 export interface Numbered {
   readonly number: number
@@ -175,12 +179,27 @@ export class Fleet {
     await this.#all(() => ({ order: "burst", within_ms }))
   }
 
+  /** One in `every` clients sends so many events at once. */
+  async flood(every: number, count: number): Promise<void> {
+    await this.#all(() => ({ order: "flood", every, count }))
+  }
+
   async finish(): Promise<void> {
     await this.#all(() => ({ order: "finish" }))
   }
 
-  async judge(): Promise<Verdict> {
-    await this.#all(() => ({ order: "judge" }))
+  /** What broke the promise so far, up to the last answer that each client was shown. */
+  review(): Promise<Verdict> {
+    return this.#ask("review")
+  }
+
+  /** The same of everything, after `finish`. */
+  judge(): Promise<Verdict> {
+    return this.#ask("judge")
+  }
+
+  async #ask(order: "review" | "judge"): Promise<Verdict> {
+    await this.#all(() => ({ order }))
     const verdicts = this.#squads.flatMap(({ verdict }) => verdict ?? [])
     return { breaches: sum(verdicts.map(({ breaches }) => breaches)), details: verdicts.flatMap((v) => v.details) }
   }

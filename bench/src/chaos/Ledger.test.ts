@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { breachesOf, none } from "./Ledger.ts"
+import { breachesOf, none, upToLastShown } from "./Ledger.ts"
 
 const of = (accepted: number, shown: Array<number>, seqs: Array<number> = shown.map((_, i) => i)) =>
   breachesOf({ accepted, shown, seqs })
@@ -25,5 +25,11 @@ describe("Ledger", () => {
 
   it("finds what nobody sent", () => {
     assert.deepStrictEqual(of(2, [1, Number.NaN, 2, 3]), { ...none, foreign: 2 })
+  })
+
+  it("finds while more is under way what is missing before the last answer, and no more", () => {
+    const soFar = { accepted: 9, shown: [1, 2, 4], seqs: [0, 1, 3] }
+    assert.deepStrictEqual(breachesOf(upToLastShown(soFar)), { ...none, lost: 1 })
+    assert.deepStrictEqual(breachesOf(upToLastShown({ accepted: 3, shown: [], seqs: [] })), none)
   })
 })

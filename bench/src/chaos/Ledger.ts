@@ -46,6 +46,20 @@ export const breachesOf = ({ accepted, seqs, shown }: Ledger): Breaches => {
   return { lost, repeated, outOfOrder, foreign }
 }
 
+/** What can be judged while more is under way: answers come in order, so what is missing before the last is lost. */
+export const upToLastShown = (ledger: Ledger): Ledger => ({
+  ...ledger,
+  accepted: Math.max(0, ...ledger.shown.slice(-1).filter(Number.isFinite)),
+})
+
+/** What came after `earlier` was counted. */
+export const since = (earlier: Breaches, all: Breaches): Breaches => ({
+  lost: all.lost - earlier.lost,
+  repeated: all.repeated - earlier.repeated,
+  outOfOrder: all.outOfOrder - earlier.outOfOrder,
+  foreign: all.foreign - earlier.foreign,
+})
+
 export const sum = (all: ReadonlyArray<Breaches>): Breaches => ({
   lost: total(all.map(({ lost }) => lost)),
   repeated: total(all.map(({ repeated }) => repeated)),

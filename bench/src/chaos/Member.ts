@@ -32,6 +32,8 @@ export class Member {
   /** The highest number handed to the SDK so far. */
   #sent = 0
   #mark = 0
+  /** The size of the next batch, if it is settled. */
+  #flood = 0
   /** Ends the pause between two batches. */
   #wake = () => {}
 
@@ -77,6 +79,12 @@ export class Member {
     setTimeout(() => this.#wake(), Math.random() * within_ms)
   }
 
+  /** The next batch, which comes at once, has so many events. */
+  flood(count: number): void {
+    this.#flood = count
+    this.#wake()
+  }
+
   /** Sends no more; what was begun is accepted. A last event follows: what comes before its answer is all there is. */
   async finish(): Promise<void> {
     this.#isSending = false
@@ -93,9 +101,11 @@ export class Member {
   /** What a life that has ended left unaccepted, the next sends again under the same ids. */
   async #send(client: Connected): Promise<void> {
     while (this.#isSending && this.failure === undefined) {
-      const count = 1 + Math.floor(Math.random() * this.#options.batch)
+      const count = this.#flood || 1 + Math.floor(Math.random() * this.#options.batch)
+      this.#flood = 0
       if (!(await this.#sendNext(client, count))) return
-      if (this.#isSending) await this.#pause((1000 * count * (0.5 + Math.random())) / this.#options.rate)
+      const ms = (1000 * Math.min(count, this.#options.batch) * (0.5 + Math.random())) / this.#options.rate
+      if (this.#isSending) await this.#pause(ms)
     }
   }
 

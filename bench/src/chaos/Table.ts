@@ -1,4 +1,5 @@
 /** What each fault did, as a table on stdout. */
+import { type Breaches, sum } from "./Ledger.ts"
 import type { Recovery } from "./Recovery.ts"
 
 /** One row for each kind of fault: how often it struck, and the median and longest times. */
@@ -7,11 +8,15 @@ export const printTable = (recoveries: ReadonlyArray<Recovery>): void => {
   const rows = Array.from(kinds, ([name, all]) => [
     name,
     String(all.length),
+    ...countsOf(sum(all.map(({ breaches }) => breaches))).map(String),
     ...[({ away_ms }: Recovery) => away_ms, answered, live].map((of) => range(all.map(of))),
   ])
-  const header = ["fault", "times", "away, s", "each client answered again, s", "all LIVE again, s"]
+  const breaches = ["lost", "repeated", "out of order", "foreign"]
+  const header = ["fault", "times", ...breaches, "away, s", "each client answered again, s", "all LIVE again, s"]
   for (const row of [header, header.map(() => "---"), ...rows]) console.log(`| ${row.join(" | ")} |`)
 }
+
+const countsOf = ({ foreign, lost, outOfOrder, repeated }: Breaches) => [lost, repeated, outOfOrder, foreign]
 
 const answered = ({ answered_ms }: Recovery): number => answered_ms
 const live = ({ live_ms }: Recovery): number => live_ms

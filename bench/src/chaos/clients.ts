@@ -1,6 +1,6 @@
 /** A load process: some of the clients, told what to do by its parent and telling it how they are. */
-import type { FromClients, Numbered, ToClients } from "./Fleet.ts"
-import { breachesOf, detailsOf, isSound, sum } from "./Ledger.ts"
+import type { Beginning, FromClients, Numbered, ToClients } from "./Fleet.ts"
+import { breachesOf, detailsOf, isSound, type Ledger, sum, upToLastShown } from "./Ledger.ts"
 import { Member } from "./Member.ts"
 
 const progress_every_ms = 50
@@ -12,15 +12,21 @@ const tell = (message: FromClients): void => {
   process.send?.(message)
 }
 
+/** So many connect at once. */
+const at_once = 50
+
+const begin = async ({ batch, clients, directory, rate }: Beginning): Promise<void> => {
+  members.push(...clients.map(({ clientId }) => new Member({ clientId, directory, rate, batch })))
+  for (let from = 0; from < clients.length; from += at_once) {
+    const some = clients.slice(from, from + at_once)
+    await Promise.all(some.map(({ url }, i) => members[from + i]?.live(url)))
+  }
+}
+
 const obey = async (order: ToClients): Promise<void> => {
   switch (order.order) {
     case "begin":
-      for (const { clientId, url } of order.clients) {
-        const { batch, directory, rate } = order
-        const member = new Member({ clientId, directory, rate, batch })
-        members.push(member)
-        await member.live(url)
-      }
+      await begin(order)
       return
     case "move":
       await Promise.all(order.clients.map(({ index, url }) => members[index]?.live(url)))
@@ -34,22 +40,31 @@ const obey = async (order: ToClients): Promise<void> => {
         member.sendSoon(order.within_ms)
       }
       return
+    case "flood":
+      members.filter((_, i) => i % order.every === 0).forEach((member) => member.flood(order.count))
+      return
     case "finish":
       await Promise.all(members.map((member) => member.finish()))
       return
+    case "review":
+      return tellVerdict(({ ledger }) => upToLastShown(ledger))
     case "judge":
-      tell({
-        about: "verdict",
-        breaches: sum(members.map(({ ledger }) => breachesOf(ledger))),
-        details: members.flatMap(({ clientId, ledger }) =>
-          isSound(breachesOf(ledger)) ? [] : `${clientId}: ${detailsOf(ledger)}`,
-        ),
-      })
-      return
+      return tellVerdict(({ ledger }) => ledger)
     case "leave":
       await Promise.all(members.map((member) => member.close()))
       process.disconnect()
   }
+}
+
+const tellVerdict = (ledgerOf: (member: Member) => Ledger): void => {
+  const judged = members.map((member) => ({ member, breaches: breachesOf(ledgerOf(member)) }))
+  tell({
+    about: "verdict",
+    breaches: sum(judged.map(({ breaches }) => breaches)),
+    details: judged.flatMap(({ breaches, member: { clientId, ledger } }) =>
+      isSound(breaches) ? [] : `${clientId}: ${detailsOf(ledger)}`,
+    ),
+  })
 }
 
 const report = (): void => {
