@@ -13,7 +13,7 @@ import {
   RegistryMemory,
 } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Effect, Exit, Latch, Layer, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { io, type Socket } from "socket.io-client"
 import * as Gateway from "../Gateway.ts"
@@ -410,6 +410,38 @@ describe("the chat door", () => {
       const { url } = yield* startGateway({ chat: { ...chat, recent_bytes: 1, turn_records: 7 } })
       const late = yield* join(url, { room: "r", offset: 0 })
       yield* has(late, numbers.slice(1))
+      assert.isUndefined(late.others.find(([name]) => name === "lost"))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Layer.sync(Archive, () => ArchiveMemory.makeMemory())),
+      Effect.provide(domain({ retention: { retention_bytes: 100_000 }, limits: { retention_every_ms: 10 } })),
+    ),
+  )
+
+  it.live("does so too for a socket that is there before the gateway has read anything", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const partition = partitionOf("r", log.partitions)
+      const texts = Array.from({ length: 30 }, (_, n) => `${n}${"x".repeat(5_000)}`)
+      for (const text of texts) yield* produce("r", JSON.stringify(text))
+      const earliest = log.earliest("chats", partition)
+      yield* eventually(
+        "retention has done its work",
+        Effect.map(earliest, (earliest) => earliest > 1),
+      )
+      const records = texts.map((text, place) => ({ key: "r", place, timestamp: 1, value: JSON.stringify(text) }))
+      const source = { incarnation: log.incarnation, kind: "messages", partition } as const
+      yield* (yield* Archive).write({ source, records, position: records.length })
+      const mayRead = yield* Latch.make()
+      const tail: typeof log.tail = (...args) => Stream.unwrap(Effect.as(mayRead.await, log.tail(...args)))
+      const { url } = yield* startGateway().pipe(Effect.provideService(EventLog, { ...log, tail }))
+      const late = yield* connect(url, { room: "r", offset: 0 })
+      yield* eventually(
+        "it is connected",
+        Effect.sync(() => late.socket.connected),
+      )
+      yield* mayRead.open
+      yield* has(late, texts.slice(1))
       assert.isUndefined(late.others.find(([name]) => name === "lost"))
     }).pipe(
       Effect.scoped,

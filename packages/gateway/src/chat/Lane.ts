@@ -188,7 +188,8 @@ export class Lane {
   #leap(from: number): void {
     this.#recent = []
     this.#recent_bytes = 0
-    const members = [...this.#rooms.values()].flatMap(({ members }) => Array.from(members))
+    const overtaken = [...this.#ahead].filter(({ next }) => next < from)
+    const members = [...this.#rooms.values()].flatMap(({ members }) => Array.from(members)).concat(overtaken)
     for (const member of members) this.leave(member, "behind")
     this.position = from
     for (const member of members) this.#options.catchUp(member)
