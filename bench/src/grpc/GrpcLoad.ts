@@ -64,7 +64,7 @@ export const connectGrpc = (options: GrpcLoadOptions): Promise<GrpcClient> =>
   })
 
 /** The frames of this many events, numbers from 0. Made once for each count up to some. */
-const events = (count: number): Buffer => {
+export const events = (count: number): Buffer => {
   const known = made.get(count)
   if (known !== undefined) return known
   const frames = Buffer.concat(Array.from({ length: count }, (_, i) => event(i)))

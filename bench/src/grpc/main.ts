@@ -1,6 +1,6 @@
 /**
  * `npm run bench:grpc`: the gRPC door beside the WebSocket door and beside bare echo servers, in one run on this machine,
- * load generator included. `-- libraries` adds what a library's echo server does with readers that stall.
+ * load generator included. `-- libraries`: the echo servers alone, of each library, and what readers that stall cost them.
  *
  * All clients are as cheap as they can be, and the same for a door and its echo servers. A gRPC client acknowledges
  * nothing itself: the gateway's PINGs do; a WebSocket client acknowledges each frame.
@@ -55,42 +55,51 @@ const row = (what: string, figures: Readonly<Record<string, number>>) => {
   console.error(JSON.stringify(rows.at(-1)))
 }
 
-const wsEcho = await startEcho(port + 2)
-const echoes = { connect: await startGrpcEcho("connect"), http2: await startGrpcEcho("http2") }
-const nimbus = await startNimbus(port, {
-  NIMBUS_PORT: `${grpcPort}`,
-  NIMBUS_PARTITIONS: `${partitions}`,
-  NIMBUS_STORAGE: "none",
-})
-
-for (const [clients, underWay] of [
-  [1, 512],
-  [100, 64],
-] as const) {
-  row(`live, ${clients} client${clients === 1 ? "" : "s"}`, {
-    "gRPC door": await liveGrpc(grpcPort, clients, underWay),
-    "WebSocket door": await live(nimbus.server, clients, underWay),
-    "echo on Node's http2": await liveGrpc(echoes.http2.port, clients, underWay),
-    "echo on Connect": await liveGrpc(echoes.connect.port, clients, underWay),
-    "echo on ws": await live(wsEcho.server, clients, underWay),
+const doors = async (): Promise<void> => {
+  const wsEcho = await startEcho(port + 2)
+  const echoes = { connect: await startGrpcEcho("connect"), http2: await startGrpcEcho("http2") }
+  const nimbus = await startNimbus(port, {
+    NIMBUS_PORT: `${grpcPort}`,
+    NIMBUS_PARTITIONS: `${partitions}`,
+    NIMBUS_STORAGE: "none",
   })
-}
-row(`replay of ${backlog.toLocaleString("en")}`, {
-  "gRPC door": await replayGrpc(nimbus),
-  "WebSocket door": await replay(nimbus, backlog, partitions),
-})
-await Promise.all([nimbus.stop(), wsEcho.stop(), echoes.connect.stop(), echoes.http2.stop()])
-console.table(rows)
 
-if (process.argv.includes("libraries")) {
+  for (const [clients, underWay] of [
+    [1, 512],
+    [100, 64],
+  ] as const) {
+    row(`live, ${clients} client${clients === 1 ? "" : "s"}`, {
+      "gRPC door": await liveGrpc(grpcPort, clients, underWay),
+      "WebSocket door": await live(nimbus.server, clients, underWay),
+      "echo on Node's http2": await liveGrpc(echoes.http2.port, clients, underWay),
+      "echo on Connect": await liveGrpc(echoes.connect.port, clients, underWay),
+      "echo on ws": await live(wsEcho.server, clients, underWay),
+    })
+  }
+  row(`replay of ${backlog.toLocaleString("en")}`, {
+    "gRPC door": await replayGrpc(nimbus),
+    "WebSocket door": await replay(nimbus, backlog, partitions),
+  })
+  await Promise.all([nimbus.stop(), wsEcho.stop(), echoes.connect.stop(), echoes.http2.stop()])
+  console.table(rows)
+}
+
+const compareLibraries = async (): Promise<void> => {
   const table = []
   for (const library of libraries) {
     const server = await startGrpcEcho(library)
     const one = rate(await liveGrpc(server.port, 1, 512))
     const hundred = rate(await liveGrpc(server.port, 100, 64))
-    table.push({ library, "1 client": one, "100 clients": hundred, ...(await stalled(server)) })
+    table.push({
+      library,
+      "1 client": one,
+      "100 clients": hundred,
+      "grows with 100 stalled readers": `${Math.round(await stalled(server))} MiB`,
+    })
     await server.stop()
   }
   console.table(table)
 }
+
+await (process.argv.includes("libraries") ? compareLibraries() : doors())
 process.exit(0)
