@@ -8,6 +8,7 @@
 import { Result, Schema } from "effect"
 import { Cursor, Epoch, EventId, Incarnation, Seq } from "./Ids.ts"
 import { JourneyStep } from "./Journey.ts"
+import { isNestedTooDeeply, nestingMessage } from "./Nesting.ts"
 import { EventName, Failure } from "./Records.ts"
 import { StatusName } from "./Status.ts"
 
@@ -122,6 +123,9 @@ export const parseClientFrame = (text: string, eventName?: string): Result.Resul
       message: error instanceof Error ? error.message : String(error),
       id: undefined,
     })
+  }
+  if (isNestedTooDeeply(frame, text.length)) {
+    return Result.fail({ code: "BAD_FRAME", message: nestingMessage, id: idOf(frame) })
   }
   if (isUsualFrame(frame)) return Result.succeed(frame)
   if (eventName !== undefined && isNameless(frame)) frame = { ...frame, name: eventName }

@@ -13,6 +13,7 @@
  * | handlers: at once | the next event waits for a handler to finish |
  * | publisher: batch | the batch is refused |
  * | outage | further failures are counted, and not told one by one |
+ * | JSON: nesting | the frame, message or request is refused |
  */
 export interface RouterLimits {
   /** Results pushed to one client and not yet acknowledged. Beyond: divert. */
@@ -166,3 +167,10 @@ export const handlerLimits: HandlerLimits = {
   handler_timeout_ms: 10_000,
   failure_message_chars: 1_024,
 }
+
+export interface JsonLimits {
+  /** Arrays and objects in each other, of what comes from outside. Beyond: refused. */
+  readonly nesting_levels: number
+}
+
+export const jsonLimits: JsonLimits = { nesting_levels: 128 }

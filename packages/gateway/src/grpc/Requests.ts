@@ -1,6 +1,6 @@
 /** What a client says: an event for the log, an ack, or both. */
 import { fromBinary } from "@bufbuild/protobuf"
-import { EventId } from "@nimbus/domain"
+import { EventId, isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
 import { Result } from "effect"
 import { type EventRequest, EventRequestSchema } from "./gen/nimbus_pb.js"
 
@@ -31,7 +31,9 @@ export const eventOf = (
   let data = `{"number":${number}}`
   if (dataJson !== "") {
     try {
-      data = JSON.stringify(JSON.parse(dataJson))
+      const parsed: unknown = JSON.parse(dataJson)
+      if (isNestedTooDeeply(parsed, dataJson.length)) return Result.fail(`data_json: ${nestingMessage}`)
+      data = JSON.stringify(parsed)
     } catch (error) {
       return Result.fail(`data_json: ${error instanceof Error ? error.message : String(error)}`)
     }
