@@ -62,6 +62,12 @@ layer(gateway, { excludeTestServices: true })("POST /v1/clients/:clientId/messag
   for (const [what, path, body, code] of [
     ["an illegal client id", "/v1/clients/a%20b/messages", `{"name":"news","data":1}`, "BAD_REQUEST"],
     ["what is not JSON", "/v1/clients/c1/messages", "{", "BAD_REQUEST"],
+    [
+      "what is nested too deeply",
+      "/v1/clients/c1/messages",
+      `{"name":"n","data":${"[".repeat(9_000)}${"]".repeat(9_000)}}`,
+      "BAD_REQUEST",
+    ],
     ["a message without a name", "/v1/clients/c1/messages", `{"data":1}`, "BAD_REQUEST"],
     [
       "a batch beyond its bound",

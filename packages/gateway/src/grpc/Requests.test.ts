@@ -1,0 +1,14 @@
+import { create } from "@bufbuild/protobuf"
+import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
+import { EventRequestSchema } from "./gen/nimbus_pb.js"
+import { eventOf } from "./Requests.ts"
+
+describe("Requests", () => {
+  it.each([129, 5_000, 40_000])("refuses data_json that is nested %i levels deep, in a sentence", (levels) => {
+    const dataJson = "[".repeat(levels) + "]".repeat(levels)
+    const event = eventOf(create(EventRequestSchema, { eventName: "sq", dataJson }), () => "e1")
+    assert.isTrue(Result.isFailure(event))
+    assert.match(Result.isFailure(event) ? event.failure : "", /^data_json: nested more than 128 levels/)
+  })
+})
