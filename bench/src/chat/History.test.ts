@@ -1,0 +1,83 @@
+/** The embedded server on its stores: what its log has no more, a chat client gets from the archive. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, it } from "@effect/vitest"
+import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
+import { PgliteArchive } from "@nimbus/adapters/pglite"
+import { Archive, EventLog, Handlers, partitionOf, Topics } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { Effect, Layer } from "effect"
+import { HttpServer } from "effect/http"
+import { Embedded } from "nimbus"
+import { io } from "socket.io-client"
+
+const room = "r"
+const messages = Array.from({ length: 40 }, (_, n) => JSON.stringify({ data: `${n} ${"x".repeat(5_000)}` }))
+
+const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-history-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true })),
+)
+
+/** As `nimbus start` has them, but that the log keeps less. */
+const storesIn = (directory: string) =>
+  Layer.mergeAll(
+    LmdbEventLog.layerWith({ retention: { chats: { retention_bytes: 50_000 } }, limits: { retention_every_ms: 10 } }),
+    LmdbMailbox.layer,
+    PgliteArchive.layerWith(join(directory, "archive"), { inBackground: false }),
+  ).pipe(Layer.provide(LmdbStore.layerWith({ directory })))
+
+/** What was said, and was archived, before the log forgot most of it. */
+const before = Effect.gen(function* () {
+  const log = yield* EventLog
+  const { chats } = yield* Topics
+  const partition = partitionOf(room, log.partitions)
+  for (const message of messages) {
+    yield* log.publish(chats, partition, [{ key: room, value: new TextEncoder().encode(message) }])
+  }
+  const records = messages.map((value, place) => ({ key: room, place, timestamp: 1, value }))
+  const source = { incarnation: log.incarnation, kind: "messages", partition } as const
+  yield* (yield* Archive).write({ source, records, position: records.length })
+  yield* eventually(
+    "retention has done its work",
+    Effect.map(log.earliest(chats, partition), (earliest) => earliest > 20 && earliest < messages.length),
+  )
+})
+
+const connect = (url: string, auth: object) =>
+  Effect.acquireRelease(
+    Effect.sync(() => io(url, { auth, transports: ["websocket"], forceNew: true })),
+    (socket) => Effect.sync(() => void socket.disconnect()),
+  )
+
+it.live(
+  "a chat client that is older than the log gets all that it missed, from the archive and then from the log",
+  () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* before.pipe(
+        Effect.provide(storesIn(directory).pipe(Layer.provideMerge(Topics.layerDefault)), { local: true }),
+      )
+      const server = Embedded.layerAt({ host: "127.0.0.1", port: 0 }, storesIn(directory)).pipe(
+        Layer.provide(Handlers.layer(Handlers.samples)),
+      )
+      yield* Effect.gen(function* () {
+        const url = yield* HttpServer.addressFormattedWith(Effect.succeed)
+        const socket = yield* connect(url, { room, offset: 0 })
+        const heard: Array<unknown> = []
+        const others: Array<string> = []
+        socket.on("message", (message: unknown) => heard.push(message))
+        socket.onAny((name: string) => others.push(name))
+        yield* eventually(
+          "it is live",
+          Effect.sync(() => others.includes("live")),
+          20_000,
+        )
+        const data = heard.map((message) => JSON.stringify({ data: Object(message).data }))
+        assert.deepStrictEqual(data, messages.slice(1))
+        assert.notInclude(others, "lost")
+      }).pipe(Effect.scoped, Effect.provide(server, { local: true }))
+    }).pipe(Effect.scoped),
+  120_000,
+)
