@@ -13,23 +13,26 @@ const place = Effect.gen(function* () {
 })
 
 describe("nimbus grpc-client", () => {
-  it.live("squares a range of numbers, and counts", () =>
-    Effect.gen(function* () {
-      const { client, server } = yield* place
-      yield* startServer(server)
-      const run = yield* client("--client_id=c1", "--start=46339", "--end=46341")
-      assert.deepStrictEqual(yield* run.ended, { code: 0, signal: null }, run.stderr())
-      const lines = run.stdout().trimEnd().split("\n")
-      assert.deepStrictEqual(
-        lines.map((line) => line.replace(/, seq \d+$/, "")),
-        [
-          "sq(46339) = 2147302921",
-          "sq(46340) = 2147395600",
-          "sq(46341) = error NOT_INT32: result is 2147488281, which is no int32 as this contract has it; data_json has it",
-          "client c1: 3 sent, 3 answered, 1 of them errors, 0 repeats dropped",
-        ],
-      )
-    }),
+  it.live(
+    "squares a range of numbers, and counts",
+    () =>
+      Effect.gen(function* () {
+        const { client, server } = yield* place
+        yield* startServer(server)
+        const run = yield* client("--client_id=c1", "--start=46339", "--end=46341")
+        assert.deepStrictEqual(yield* run.ended, { code: 0, signal: null }, run.stderr())
+        const lines = run.stdout().trimEnd().split("\n")
+        assert.deepStrictEqual(
+          lines.map((line) => line.replace(/, seq \d+$/, "")),
+          [
+            "sq(46339) = 2147302921",
+            "sq(46340) = 2147395600",
+            "sq(46341) = error NOT_INT32: result is 2147488281, which is no int32 as this contract has it; data_json has it",
+            "client c1: 3 sent, 3 answered, 1 of them errors, 0 repeats dropped",
+          ],
+        )
+      }),
+    60_000,
   )
 
   it.live(
