@@ -16,7 +16,9 @@ export interface Recovery {
   readonly breaches: Breaches
 }
 
+/** Beside what many clients take to come back. */
 const within_ms = 90_000
+const each_client_ms = 30
 /** All must be well for so long to be well. */
 const steady_ms = 500
 
@@ -41,7 +43,8 @@ export const recover = async (fault: Fault, fleet: Fleet, check = () => {}): Pro
     const away_ms = since()
     check()
     while (!(fleet.isWell && since() - Math.max(live_ms, away_ms) >= steady_ms)) {
-      if (since() - away_ms > within_ms) throw new Error(`${fault.name}: not well again in time: ${describe(fleet)}`)
+      if (since() - away_ms > within_ms + each_client_ms * fleet.size)
+        throw new Error(`${fault.name}: not well again in time: ${describe(fleet)}`)
       if (fleet.progress.failures.length > 0) throw new Error(`${fault.name}: ${fleet.progress.failures.join("\n")}`)
       check()
       await sleep(25)
