@@ -1,6 +1,7 @@
 /**
  * Chat on two gateway processes, Kafka and Redis, with Socket.IO's own clients as they are: rooms, a gateway that is
- * killed, broadcasts. The clients reach the gateways through one address, as behind a load balancer.
+ * killed, broadcasts. The clients reach the gateways through one address, as behind a load balancer. A storage writer
+ * takes all that is said to PostgreSQL.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -10,14 +11,16 @@ import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from
 import { io, type Socket } from "socket.io-client"
 import { inject } from "vitest"
 import { type Services, startServices } from "../../../scripts/services/Services.ts"
-import { freePorts, until as isTrueWithin } from "../../../scripts/services/Tools.ts"
+import { freePorts } from "../../../scripts/services/Tools.ts"
+import { rowsIn } from "./Stores.ts"
+import { assertHeard, messages_per_client, Talker, until } from "./Talker.ts"
 
 const available = inject("services")
-const main = fileURLToPath(new URL("../../../packages/gateway/src/main.ts", import.meta.url))
+const main = (program: "gateway" | "pipeline") =>
+  fileURLToPath(new URL(`../../../packages/${program}/src/main.ts`, import.meta.url))
 
 const rooms = ["red", "green", "blue", "black", "white"]
 const clients_per_room = 10
-const messages_per_client = 20
 
 interface Gateway {
   readonly port: number
@@ -26,25 +29,21 @@ interface Gateway {
   readonly ended: Promise<unknown>
 }
 
-describe.skipIf(available.kafka === undefined || available.redis === undefined)("chat on two gateways", () => {
+const isMissing = [available.kafka, available.redis, available.postgres].includes(undefined)
+
+describe.skipIf(isMissing)("chat on two gateways", () => {
   let services: Services
   let gateways: [Gateway, Gateway]
   let balancer: Server
   const sockets = new Set<Socket>()
   const children = new Set<ChildProcess>()
   let run = 0
+  let settings: Readonly<Record<string, string>> = {}
 
-  const startGateway = async (settings: Readonly<Record<string, string>>): Promise<Gateway> => {
-    const [port = 0, grpcPort = 0] = await freePorts(2)
-    const child = spawn(process.execPath, [main], {
+  const start = async (program: "gateway" | "pipeline", port: number, env: Readonly<Record<string, string>>) => {
+    const child = spawn(process.execPath, [main(program)], {
       stdio: ["ignore", "ignore", "inherit"],
-      env: {
-        ...process.env,
-        ...services.environment,
-        ...settings,
-        NIMBUS_HTTP_PORT: `${port}`,
-        NIMBUS_PORT: `${grpcPort}`,
-      },
+      env: { ...process.env, ...services.environment, ...settings, ...env },
     })
     children.add(child)
     const ended = once(child, "exit").then(([code]) => (children.delete(child), code))
@@ -54,8 +53,18 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
         ({ ok }) => ok,
         () => false,
       )
-    await until("a gateway is ready", isReady, 30_000)
+    await until(`a ${program} is ready`, isReady, 30_000)
     return { port, url, process: child, ended }
+  }
+
+  const startGateway = async (): Promise<Gateway> => {
+    const [port = 0, grpcPort = 0] = await freePorts(2)
+    return start("gateway", port, { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: `${grpcPort}` })
+  }
+
+  const startWriter = async () => {
+    const [port = 0] = await freePorts(1)
+    return start("pipeline", port, { NIMBUS_PIPELINE_HTTP_PORT: `${port}`, NIMBUS_ROLES: "storage-writer" })
   }
 
   const connect = (url: string, auth: Record<string, unknown>): Socket => {
@@ -67,14 +76,16 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
   }
 
   beforeAll(async () => {
-    services = await startServices(["kafka", "redis"])
+    services = await startServices(["kafka", "redis", "postgres"])
   }, 90_000)
   afterAll(() => services.stop())
 
   beforeEach(async () => {
     run++
-    const settings = {
+    settings = {
       NIMBUS_PARTITIONS: "3",
+      NIMBUS_STORAGE: "postgres",
+      NIMBUS_POSTGRES_SCHEMA: `chat_${run}`,
       NIMBUS_REDIS_PREFIX: `chat-${run}`,
       NIMBUS_SHUTDOWN_TIMEOUT_SEC: "10",
       ...Object.fromEntries(
@@ -84,10 +95,13 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
         ]),
       ),
     }
-    gateways = [await startGateway(settings), await startGateway(settings)]
+    // The first makes the topics.
+    const first = await startGateway()
+    const [second] = await Promise.all([startGateway(), startWriter()])
+    gateways = [first, second]
     balancer = balance(gateways.map(({ port }) => port)).listen(0, "127.0.0.1")
     await once(balancer, "listening")
-  }, 60_000)
+  }, 120_000)
   afterEach(async () => {
     for (const socket of sockets) socket.disconnect()
     sockets.clear()
@@ -115,10 +129,30 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
     return talkers
   }
 
+  /** In PostgreSQL is every message once, as it was said and where it was acknowledged, and nothing else. */
+  const assertStored = async (talkers: ReadonlyArray<Talker>): Promise<void> => {
+    const total = talkers.length * messages_per_client
+    const read = () => rowsIn(services.environment, `chat_${run}`)
+    let rows = await read()
+    await until("all are stored", async () => (rows = await read()).length >= total, 20_000)
+    const said = talkers.flatMap(({ name, room }) =>
+      Array.from({ length: messages_per_client }, (_, n) => ({ room, id: `${name}-${n}`, data: { from: name, n } })),
+    )
+    const inOrder = <A extends { readonly id: string }>(all: ReadonlyArray<A>) =>
+      all.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    const stored = rows.map(({ room, value: { data, id } }) => ({ room, id, data }))
+    assert.deepStrictEqual(inOrder(stored), inOrder(said))
+    const offsets = new Map(rows.map(({ offset, value }) => [value.id, offset]))
+    const acknowledged = talkers.flatMap(({ acknowledged }) => Array.from(acknowledged))
+    assert.isAbove(acknowledged.length, total / 2)
+    for (const [id, offset] of acknowledged) assert.strictEqual(offsets.get(id), offset, id)
+  }
+
   it("50 sockets in 5 rooms hear all others of their room once, in one order, and nobody else", async () => {
     const talkers = await talk(async () => {})
     for (const { url } of gateways) await until("it has sockets", async () => (await clientsOf(url)) > 10, 5_000)
     assertHeard(talkers)
+    await assertStored(talkers)
   }, 60_000)
 
   it("a gateway is killed: its sockets go on at the other one, and miss and repeat nothing", async () => {
@@ -129,6 +163,7 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
     })
     assert.isAbove(talkers.filter(({ connections }) => connections > 1).length, 5)
     assertHeard(talkers)
+    await assertStored(talkers)
   }, 90_000)
 
   it("a broadcast reaches the sockets of both gateways, and a socket without a room reaches neither", async () => {
@@ -191,89 +226,8 @@ const balance = (ports: ReadonlyArray<number>): Server => {
   })
 }
 
-const until = async (what: string, condition: () => boolean | Promise<boolean>, within_ms: number): Promise<void> =>
-  assert.isTrue(await isTrueWithin(condition, within_ms), what)
-
 /** How many sockets a gateway has in rooms. */
 const clientsOf = async (url: string): Promise<number> => {
   const metrics = await (await fetch(`${url}/metrics`)).text()
   return Number(/^nimbus_gateway_chat_sockets (\d+)/m.exec(metrics)?.[1] ?? 0)
-}
-
-interface Said {
-  readonly from: string
-  readonly n: number
-}
-
-const isSaid = (u: unknown): u is { readonly data: Said } =>
-  typeof u === "object" &&
-  u !== null &&
-  "data" in u &&
-  typeof u.data === "object" &&
-  u.data !== null &&
-  "from" in u.data
-
-/** Says its numbers one after the other, and writes down what it hears. */
-class Talker {
-  readonly name: string
-  readonly room: string
-  readonly heard: Array<Said> = []
-  said = 0
-  connections = 0
-  isLive = false
-  /** Its own that the history gave back: what it said before it was cut off, and has no answer for. */
-  readonly #own = new Set<number>()
-  readonly #socket: Socket
-
-  constructor(name: string, room: string, socket: Socket) {
-    this.name = name
-    this.room = room
-    this.#socket = socket
-    socket.on("connect", () => void this.connections++)
-    socket.on("disconnect", () => void (this.isLive = false))
-    socket.on("live", () => void (this.isLive = true))
-    socket.on("message", (message: unknown) => {
-      if (!isSaid(message)) return
-      if (message.data.from === name) this.#own.add(message.data.n)
-      else this.heard.push(message.data)
-    })
-  }
-
-  async talk(): Promise<void> {
-    for (let n = 0; n < messages_per_client; n++) {
-      while (!this.#own.has(n) && !(await this.#say(n))) {
-        await until(`${this.name} is live again`, () => this.isLive, 20_000)
-      }
-      this.said++
-    }
-  }
-
-  /** Whether the log has it for sure. */
-  async #say(n: number): Promise<boolean> {
-    const answer = this.#socket.timeout(2_000).emitWithAck("message", { from: this.name, n }, `${this.name}-${n}`)
-    const told: unknown = await answer.catch(() => undefined)
-    return typeof told === "object" && told !== null && "offset" in told
-  }
-}
-
-const assertHeard = (talkers: ReadonlyArray<Talker>): void => {
-  for (const { heard, name, room } of talkers) {
-    const others = talkers.filter((other) => other.room === room && other.name !== name)
-    assert.strictEqual(heard.length, others.length * messages_per_client, `${name} hears each message once`)
-    for (const other of others) {
-      const numbers = heard.filter(({ from }) => from === other.name).map(({ n }) => n)
-      assert.deepStrictEqual(
-        numbers,
-        Array.from({ length: messages_per_client }, (_, n) => n),
-        `${name} of ${other.name}`,
-      )
-    }
-  }
-  // One order for all of a room: what two of them heard of a third party stands in the same order.
-  for (const [a, b] of talkers.slice(1).map((talker, i) => [talkers[i], talker] as const)) {
-    if (a === undefined || a.room !== b.room) continue
-    const common = (talker: Talker) =>
-      talker.heard.filter(({ from }) => from !== a.name && from !== b.name).map(({ from, n }) => `${from}-${n}`)
-    assert.deepStrictEqual(common(a), common(b))
-  }
 }
