@@ -1,0 +1,27 @@
+/** A short attack on the doors of one server at once; `npm run fuzz` has the long one. */
+import { assert, describe, it } from "@effect/vitest"
+import { Dice } from "../chaos/Dice.ts"
+import { doors, fuzz } from "./Fuzz.ts"
+
+/** HTTP has the archive below it, whose start alone takes longer than this. */
+const socketDoors = doors.filter(({ name }) => name !== "http")
+
+const frames = 500
+
+describe("hostile frames", () => {
+  it("harm neither the server nor honest clients, on any door of sockets", { timeout: 180_000 }, async () => {
+    const { attacks, breaches } = await fuzz({ doors: socketDoors, frames, seed: 1 })
+    assert.deepStrictEqual(breaches, [])
+    for (const { door, outcomes } of attacks) assert.isAbove(outcomes.size, 3, `${door.name} answers in several ways`)
+  })
+
+  // The chat says hello until it is answered, always the same.
+  it.each(doors.filter(({ name }) => name !== "chat"))("$name: the same seed says the same", (door) => {
+    const said = (seed: number) => {
+      const talk = door.talk({ dice: new Dice(seed), client: "h1", tell: () => {} })
+      return Buffer.concat(Array.from({ length: 20 }, () => talk.round().bytes))
+    }
+    assert.isTrue(said(1).equals(said(1)))
+    assert.isFalse(said(1).equals(said(2)))
+  })
+})

@@ -1,0 +1,161 @@
+/**
+ * Attacks doors of one server while honest clients use all doors, and judges: the process lives and is ready, honest
+ * clients were shown exactly what they should, connections are back to what they were, memory is bounded, and nothing
+ * was logged as an error.
+ */
+import { until } from "../../../scripts/services/Tools.ts"
+import { Attack } from "./Attack.ts"
+import { chat } from "./ChatTalk.ts"
+import { grpc } from "./GrpcTalk.ts"
+import { type Honest, honestClients } from "./Honest.ts"
+import { http } from "./HttpTalk.ts"
+import { Server, type Vitals } from "./Server.ts"
+import type { HostileDoor } from "./Talk.ts"
+import { approach2, approach3, native } from "./WebSocketTalk.ts"
+
+export const doors: ReadonlyArray<HostileDoor> = [native, approach2, approach3, grpc, chat, http]
+
+export interface FuzzOptions {
+  readonly doors: ReadonlyArray<HostileDoor>
+  /** For each door. */
+  readonly frames: number
+  readonly seed: number
+  /** When to stop with fewer frames. */
+  readonly most_ms?: number | undefined
+  /** How long connections and memory may take to settle. */
+  readonly settle_ms?: number
+  readonly report?: (line: string) => void
+}
+
+/** What memory may have grown by since a tenth of the run: a quarter, and room for the collector's moods. */
+export const grown = { factor: 1.25, bytes: 64 * 1024 * 1024 }
+
+export interface Report {
+  readonly attacks: ReadonlyArray<Attack>
+  readonly took_ms: number
+  readonly honest: ReadonlyArray<Honest>
+  readonly before: Vitals
+  /** At a tenth of the frames. */
+  readonly early: Vitals
+  readonly after: Vitals
+  /** What should not have happened; empty if all is well. */
+  readonly breaches: ReadonlyArray<string>
+}
+
+export const fuzz = async (options: FuzzOptions): Promise<Report> => {
+  // The archive is read by HTTP alone. Elsewhere its own memory would hide what is looked for.
+  const server = await Server.start(options.doors.includes(http) ? "pglite" : "none")
+  try {
+    const honest = await honestClients(server.ports)
+    try {
+      return await attack(server, honest, options)
+    } finally {
+      await Promise.all(honest.map((client) => client.close()))
+    }
+  } finally {
+    await server.stop()
+  }
+}
+
+interface Baseline extends Vitals {
+  readonly connections: number
+}
+
+const attack = async (server: Server, honest: ReadonlyArray<Honest>, options: FuzzOptions): Promise<Report> => {
+  const { most_ms = Infinity } = options
+  const before = await baselineOf(server, honest)
+  const began_ms = performance.now()
+  let early: Vitals | undefined
+  const onProgress = () => {
+    const total = attacks.reduce((sum, { frames }) => sum + frames, 0)
+    const isLate = performance.now() - began_ms >= most_ms / 10
+    if (early === undefined && server.isAlive && (isLate || total >= (options.frames * attacks.length) / 10))
+      early = server.vitals()
+  }
+  const attacks = options.doors.map(
+    (door, i) => new Attack({ door, frames: options.frames, seed: options.seed + i, ports: server.ports, onProgress }),
+  )
+  const endAll = () => attacks.forEach((attack) => attack.giveUp())
+  const watch = setInterval(() => (!server.isAlive || performance.now() - began_ms >= most_ms) && endAll(), 100)
+  const telling = setInterval(() => tell(server, attacks, options), 10_000)
+  await Promise.all(attacks.map((attack) => attack.run()))
+  clearInterval(watch)
+  clearInterval(telling)
+  const report = {
+    attacks,
+    took_ms: performance.now() - began_ms,
+    honest,
+    before,
+    early: early ?? before,
+    after: before,
+  }
+  if (!server.isAlive) return { ...report, breaches: [`the process ended. What it printed last:\n${server.printed}`] }
+  const harmed = await harmOf(honest)
+  const { after, left } = await settle(server, before, report.early, options.settle_ms ?? 60_000)
+  return {
+    ...report,
+    after,
+    breaches: [...(most_ms === Infinity ? shortOf(attacks, options.frames) : []), ...harmed, ...left],
+  }
+}
+
+/** Once the server has counted all honest connections. */
+const baselineOf = async (server: Server, honest: ReadonlyArray<Honest>): Promise<Baseline> => {
+  const expected = honest.reduce((sum, { connections }) => sum + connections, 0)
+  const isCounted = async () => (await server.connections()) === expected
+  if (!(await until(isCounted, 10_000))) throw new Error(`not ${expected} honest connections`)
+  return { ...server.vitals(), connections: expected }
+}
+
+const tell = (server: Server, attacks: ReadonlyArray<Attack>, { report = () => {} }: FuzzOptions): void => {
+  if (!server.isAlive) return
+  const { handles, rss_bytes } = server.vitals()
+  const counts = attacks.map(({ connections, door, frames }) => `${door.name}: ${frames} on ${connections} connections`)
+  report(`${counts.join(", ")}; ${megabytes(rss_bytes)} MB, ${handles} handles`)
+}
+
+const shortOf = (attacks: ReadonlyArray<Attack>, wanted: number): ReadonlyArray<string> =>
+  attacks
+    .filter(({ frames }) => frames < wanted)
+    .map(({ door, frames }) => `${door.name}: only ${frames} frames were read`)
+
+const harmOf = async (honest: ReadonlyArray<Honest>): Promise<ReadonlyArray<string>> => {
+  const harmed = await Promise.all(
+    honest.map(async (client) => {
+      const isComplete = await client.finish()
+      if (client.breach !== undefined) return `honest client on ${client.name}: ${client.breach}`
+      if (!isComplete) return `honest client on ${client.name}: not all of ${client.sent} came`
+      return client.sent < 2 ? `honest client on ${client.name}: sent next to nothing` : undefined
+    }),
+  )
+  return harmed.filter((harm) => harm !== undefined)
+}
+
+/** Waits until the server is as it was, or the time is over; answers what is not. */
+const settle = async (server: Server, before: Baseline, early: Vitals, settle_ms: number) => {
+  let after = server.vitals()
+  let left: ReadonlyArray<string> = []
+  const isAsBefore = async () => {
+    const connections = await server.connections().catch(() => Number.NaN)
+    after = server.vitals()
+    left = [
+      connections <= before.connections ? [] : [`${connections} sessions, and ${before.connections} before`],
+      after.sockets <= before.sockets ? [] : [`${after.sockets} sockets, and ${before.sockets} before`],
+      after.handles <= before.handles + files ? [] : [`${after.handles} handles, and ${before.handles} before`],
+      after.rss_bytes <= boundOf(early) ? [] : [`${megabytes(after.rss_bytes)} MB, more than the bound`],
+    ].flat()
+    return left.length === 0
+  }
+  await until(isAsBefore, settle_ms)
+  const isReady = await server.isReady()
+  const errors = server.errors === 0 ? [] : [`${server.errors} lines of errors:\n${server.printed}`]
+  return { after, left: [...left, ...(isReady ? [] : ["the process is not ready"]), ...errors] }
+}
+
+/** Files that the stores may have opened meanwhile. */
+const files = 16
+
+/** What memory may be in the end. */
+export const boundOf = ({ rss_bytes }: Vitals): number => rss_bytes * grown.factor + grown.bytes
+
+export const megabytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(0)

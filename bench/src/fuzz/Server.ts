@@ -1,0 +1,148 @@
+/** `nimbus start` as its users have it: a process of its own, on an empty directory, whose vital signs can be read. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs"
+import { get } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { freePorts, until } from "../../../scripts/services/Tools.ts"
+
+const program = fileURLToPath(new URL("../../../packages/nimbus/src/main.ts", import.meta.url))
+const ready_within_ms = 60_000
+/** Of what it printed last, for whoever looks for the cause. */
+const kept_chars = 64 * 1024
+
+export interface Vitals {
+  /** Memory that is the process's own: resident, without files that are mapped into it. */
+  readonly rss_bytes: number
+  readonly sockets: number
+  /** Descriptors of all kinds. */
+  readonly handles: number
+}
+
+export class Server {
+  readonly ports: { readonly http: number; readonly grpc: number }
+  readonly #child: ChildProcess
+  readonly #ended: Promise<unknown>
+  #printed = ""
+  #errors = 0
+
+  static async start(storage: "pglite" | "none"): Promise<Server> {
+    const directory = mkdtempSync(join(tmpdir(), "nimbus-fuzz-"))
+    const [http = 0, grpc = 0] = await freePorts(2)
+    const server = new Server(directory, storage, { http, grpc })
+    if (await until(async () => !server.isAlive || (await server.isServing(storage)), ready_within_ms)) {
+      if (server.isAlive) return server
+    }
+    await server.stop()
+    throw new Error(`nimbus start did not become ready:\n${server.printed}`)
+  }
+
+  private constructor(directory: string, storage: string, ports: Server["ports"]) {
+    this.ports = ports
+    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("NIMBUS_"))
+    this.#child = spawn(process.execPath, ["--max-semi-space-size=8", program, "start"], {
+      cwd: directory,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...Object.fromEntries(inherited),
+        NIMBUS_HTTP_PORT: String(ports.http),
+        NIMBUS_STORAGE: storage,
+        NIMBUS_PORT: String(ports.grpc),
+        // The bounds on pace are met elsewhere: here they would only make the run longer.
+        NIMBUS_EVENTS_PER_SECOND: "1000000",
+        NIMBUS_CHAT_MESSAGES_PER_SECOND: "1000000",
+      },
+    })
+    const kill = () => this.#child.kill("SIGKILL")
+    process.once("exit", kill)
+    this.#ended = once(this.#child, "close")
+    this.#child.once("close", () => {
+      process.off("exit", kill)
+      rmSync(directory, { recursive: true, force: true })
+    })
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on("data", (data: Buffer) => this.#print(data))
+  }
+
+  get isAlive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** The end of what it printed. */
+  get printed(): string {
+    return this.#printed
+  }
+
+  /** Lines that say that something went wrong which nobody had expected. */
+  get errors(): number {
+    return this.#errors
+  }
+
+  isReady(): Promise<boolean> {
+    return this.#ask("/readyz").then(
+      ({ status }) => status === 200,
+      () => false,
+    )
+  }
+
+  /** Ready, and with an archive that answers: one that is new is made for a while yet. */
+  async isServing(storage: "pglite" | "none"): Promise<boolean> {
+    if (!(await this.isReady())) return false
+    return storage === "none" || (await this.#ask("/v1/clients/nobody/results").catch(() => undefined))?.status === 200
+  }
+
+  /** Sessions and chat sockets that it says it has. */
+  async connections(): Promise<number> {
+    const { body } = await this.#ask("/metrics")
+    const gauges = body.matchAll(/^nimbus_gateway_(?:sessions|chat_sockets) (\d+)/gm)
+    return [...gauges].reduce((sum, [, count]) => sum + Number(count), 0)
+  }
+
+  vitals(): Vitals {
+    const proc = `/proc/${this.#child.pid}`
+    const status = readFileSync(`${proc}/status`, "utf8")
+    const links = readdirSync(`${proc}/fd`).map((fd) => linkOf(`${proc}/fd/${fd}`))
+    return {
+      rss_bytes: Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]) * 1024,
+      sockets: links.filter((link) => link.startsWith("socket:")).length,
+      handles: links.length,
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.isAlive) this.#child.kill("SIGTERM")
+    await this.#ended
+  }
+
+  /** On a connection of its own, which is closed with the answer: connections are counted here. */
+  #ask(path: string): Promise<{ readonly status: number | undefined; readonly body: string }> {
+    return new Promise((resolve, reject) => {
+      const url = `http://127.0.0.1:${this.ports.http}${path}`
+      const request = get(url, { agent: false, timeout: 5_000 }, (response) => {
+        let body = ""
+        response.setEncoding("utf8").on("data", (text: string) => (body += text))
+        response.once("error", reject)
+        response.once("end", () => resolve({ status: response.statusCode, body }))
+      })
+      request.once("timeout", () => request.destroy(new Error("no answer")))
+      request.once("error", reject)
+    })
+  }
+
+  #print(data: Buffer): void {
+    const text = data.toString()
+    this.#errors += text.match(/level=(ERROR|FATAL)|^ {4}at /gm)?.length ?? 0
+    this.#printed = (this.#printed + text).slice(-kept_chars)
+  }
+}
+
+/** One that was closed meanwhile is nothing. */
+const linkOf = (path: string): string => {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ""
+  }
+}

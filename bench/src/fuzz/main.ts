@@ -1,0 +1,70 @@
+/**
+ * `npm run fuzz -- --door all --frames 1000000 --seed 1`: hostile frames for one door after the other, each on a server
+ * of its own, while honest clients use all doors. Ends with 1 if anything is not as it should be.
+ *
+ * The seed decides what is said; how the connections take turns is the machine's affair.
+ */
+import { parseArgs } from "node:util"
+import { boundOf, doors, fuzz, megabytes, type Report } from "./Fuzz.ts"
+
+const { values } = parseArgs({
+  options: {
+    /** One of the doors, or all. */
+    door: { type: "string", default: "all" },
+    /** For each door. */
+    frames: { type: "string", default: "1000000" },
+    /** For each door, after which it is left with fewer frames. */
+    seconds: { type: "string" },
+    seed: { type: "string", default: "1" },
+  },
+})
+
+const chosen = values.door === "all" ? doors : doors.filter(({ name }) => name === values.door)
+const most_ms = values.seconds === undefined ? undefined : Number(values.seconds) * 1000
+const [frames, seed] = [Number(values.frames), Number(values.seed)]
+if (chosen.length === 0 || !Number.isInteger(frames) || frames < 10 || !Number.isInteger(seed)) {
+  console.error(`--door all|${doors.map(({ name }) => name).join("|")} --frames 10 or more --seed a number`)
+  process.exit(2)
+}
+
+const cells = ({ after, attacks, before, early, honest, took_ms }: Report): ReadonlyArray<ReadonlyArray<string>> =>
+  attacks.map(({ connections, door, frames, outcomes }) => [
+    door.name,
+    String(frames),
+    String(connections),
+    (took_ms / 1000).toFixed(0),
+    String(honest.reduce((sum, { sent }) => sum + sent, 0)),
+    `${megabytes(early.rss_bytes)}, ${megabytes(after.rss_bytes)} (${megabytes(boundOf(early))})`,
+    `${before.sockets}, ${after.sockets}`,
+    `${before.handles}, ${after.handles}`,
+    [...outcomes]
+      .toSorted(([, a], [, b]) => b - a)
+      .map(([outcome, count]) => `${outcome} ${count}`)
+      .join(", "),
+  ])
+
+const header = [
+  "door",
+  "frames read",
+  "connections",
+  "s",
+  "honest events",
+  "MB at 10 %, after (bound)",
+  "sockets before, after",
+  "handles before, after",
+  "outcomes",
+]
+
+const print = (row: ReadonlyArray<string>): void => console.log(`| ${row.join(" | ")} |`)
+
+const rows: Array<ReadonlyArray<string>> = []
+for (const door of chosen) {
+  const report = await fuzz({ doors: [door], frames, seed, most_ms, report: (line) => console.error(line) })
+  rows.push(...cells(report))
+  for (const breach of report.breaches) {
+    process.exitCode = 1
+    console.error(`BREACH (${door.name}, seed ${seed}): ${breach}`)
+  }
+}
+for (const row of [header, header.map(() => "---"), ...rows]) print(row)
+console.log(process.exitCode === 1 ? "There were breaches." : "Nothing was harmed.")
