@@ -47,8 +47,6 @@ export interface Attached {
   event(id: EventId, value: Uint8Array, follow: boolean): void
   /** The client's cumulative ack; `false`: beyond what was sent, nothing changed. */
   ack(seq: Seq | Cursor): boolean
-  /** Everything up to here was handed to the door. */
-  readonly upTo: Cursor
   readonly acknowledged: Cursor
   /** The transport has caught up after `deliver` answered `false`. */
   drained(): void

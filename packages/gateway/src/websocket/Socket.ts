@@ -49,6 +49,8 @@ export class Socket implements Door {
   private pauses = 0
   private isBehind = false
   private isTooFast = false
+  /** Everything up to here was written to the socket. */
+  private handed: Cursor = start
   /** `ack=auto`: what the ping under way acknowledges. */
   private pinged: Cursor | undefined = undefined
   private heard_ms: number
@@ -74,7 +76,7 @@ export class Socket implements Door {
     if (this.isGone) return attached.closed()
     this.resume()
     // The first page may have come before the session was known here.
-    if (this.options.autoAck && attached.upTo > attached.acknowledged) this.askForPong()
+    this.askForPong()
   }
 
   get isGone(): boolean {
@@ -86,12 +88,14 @@ export class Socket implements Door {
     raw.cork()
     for (const frame of wording.results(items, journey)) this.ws.send(frame, { binary: false }, this.sent)
     raw.uncork()
-    if (this.options.autoAck) this.askForPong()
+    this.handed = items.at(-1)?.seq ?? this.handed
+    this.askForPong()
     this.isBehind = this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes
     return !this.isBehind
   }
 
   tell(notice: Notice): void {
+    if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
     const { clientId, counts, limits, now, wording } = this.options
     if (notice._tag === "Error") counts.addTo("refused", notice.code)
     for (const frame of wording.notices(notice, { clientId, limits, now_ms: now() })) this.write(frame)
@@ -182,10 +186,11 @@ export class Socket implements Door {
     this.attached?.drained()
   }
 
+  /** A pong proves what was written before its ping, and no more: the core may have decided on further results by then. */
   private askForPong(): void {
-    const { attached } = this
-    if (this.pinged !== undefined || attached === undefined || this.isGone) return
-    this.pinged = attached.upTo
+    if (!this.options.autoAck || this.pinged !== undefined || this.isGone) return
+    if (this.attached === undefined || this.handed <= this.attached.acknowledged) return
+    this.pinged = this.handed
     this.ws.ping(String(this.pinged), false, this.sent)
   }
 
@@ -194,8 +199,8 @@ export class Socket implements Door {
     if (this.pinged === undefined || payload.toString() !== String(this.pinged)) return
     const seq = this.pinged
     this.pinged = undefined
-    if (seq > start) this.attached?.ack(seq)
-    if (this.attached !== undefined && this.attached.upTo > seq) this.askForPong()
+    this.attached?.ack(seq)
+    this.askForPong()
   }
 
   /** What was read already still comes; it is on credit, and waited for as well. */
