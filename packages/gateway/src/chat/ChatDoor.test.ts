@@ -1,33 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import {
-  AckChannelMemory,
-  Archive,
-  ArchiveMemory,
-  ClientOffsetsMemory,
-  EventLog,
-  EventLogMemory,
-  partitionOf,
-  Topics,
-  MailboxMemory,
-  PodChannelMemory,
-  RegistryMemory,
-} from "@nimbus/domain"
+import { Archive, ArchiveMemory, EventLog, partitionOf, Topics } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Exit, Latch, Layer, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { io, type Socket } from "socket.io-client"
 import * as Gateway from "../Gateway.ts"
 import { chatLimits, type GatewayLimits } from "../Limits.ts"
+import * as MemoryParts from "../testing/MemoryParts.ts"
 
-const domain = (options: EventLogMemory.EventLogMemoryOptions = {}) =>
-  Layer.mergeAll(
-    EventLogMemory.layerMemory({ partitions: 2, ...options }),
-    MailboxMemory.layerMemory(),
-    RegistryMemory.layerMemory(),
-    PodChannelMemory.layerMemory(),
-    AckChannelMemory.layerMemory(),
-    ClientOffsetsMemory.layerMemory(),
-  ).pipe(Layer.provideMerge(Topics.layerDefault))
+const domain = (options: Parameters<typeof MemoryParts.layerWith>[0] = {}) =>
+  MemoryParts.layerWith({ partitions: 2, ...options })
 
 /** The gateways and sockets of a test go before its log does. */
 const onLog = <A, E>(test: Effect.Effect<A, E, Layer.Success<ReturnType<typeof domain>> | Scope.Scope>) =>

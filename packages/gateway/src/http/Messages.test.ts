@@ -1,29 +1,12 @@
 import { assert, layer } from "@effect/vitest"
-import {
-  AckChannelMemory,
-  ClientOffsetsMemory,
-  EventLog,
-  EventLogMemory,
-  MailboxMemory,
-  PodChannelMemory,
-  RegistryMemory,
-  Topics,
-} from "@nimbus/domain"
+import { EventLog, Topics } from "@nimbus/domain"
 import { Effect, Layer, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpServer } from "effect/http"
 import { Gateway } from "../index.ts"
-
-const services = Layer.mergeAll(
-  EventLogMemory.layerMemory({ partitions: 1 }),
-  MailboxMemory.layerMemory(),
-  RegistryMemory.layerMemory(),
-  PodChannelMemory.layerMemory(),
-  AckChannelMemory.layerMemory(),
-  ClientOffsetsMemory.layerMemory(),
-).pipe(Layer.provideMerge(Topics.layerDefault))
+import * as MemoryParts from "../testing/MemoryParts.ts"
 
 const gateway = Gateway.layerWith({ host: "127.0.0.1", port: 0 }).pipe(
-  Layer.provideMerge(services),
+  Layer.provideMerge(MemoryParts.layerWith({ partitions: 1 })),
   Layer.provideMerge(FetchHttpClient.layer),
 )
 

@@ -1,34 +1,14 @@
 import { assert, layer } from "@effect/vitest"
-import {
-  AckChannelMemory,
-  Archive,
-  ArchiveMemory,
-  ArchiveUnavailable,
-  ClientOffsetsMemory,
-  EventLogMemory,
-  Incarnation,
-  MailboxMemory,
-  PodChannelMemory,
-  RegistryMemory,
-  Topics,
-} from "@nimbus/domain"
+import { Archive, ArchiveMemory, ArchiveUnavailable, Incarnation } from "@nimbus/domain"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, HttpClient, HttpServer } from "effect/http"
 import { Gateway } from "../index.ts"
+import * as MemoryParts from "../testing/MemoryParts.ts"
 
 const incarnation = Incarnation.make("log-2")
 
-const services = Layer.mergeAll(
-  EventLogMemory.layerMemory({ partitions: 1, incarnation }),
-  MailboxMemory.layerMemory(),
-  RegistryMemory.layerMemory(),
-  PodChannelMemory.layerMemory(),
-  AckChannelMemory.layerMemory(),
-  ClientOffsetsMemory.layerMemory(),
-).pipe(Layer.provideMerge(Topics.layerDefault))
-
 const gateway = Gateway.layerWith({ host: "127.0.0.1", port: 0 }).pipe(
-  Layer.provideMerge(services),
+  Layer.provideMerge(MemoryParts.layerWith({ partitions: 1, incarnation })),
   Layer.provideMerge(FetchHttpClient.layer),
 )
 

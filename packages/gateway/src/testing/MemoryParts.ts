@@ -26,14 +26,18 @@ import { Delivery } from "../delivery/Delivery.ts"
 
 const partitions = 3
 
-export const layer = Layer.mergeAll(
-  EventLogMemory.layerMemory({ partitions }),
-  MailboxMemory.layerMemory(),
-  RegistryMemory.layerMemory(),
-  PodChannelMemory.layerMemory(),
-  AckChannelMemory.layerMemory(),
-  ClientOffsetsMemory.layerMemory(),
-).pipe(Layer.provideMerge(Topics.layerDefault))
+/** With a log of other options than those of `layer`, which `put` and `logged` are for. */
+export const layerWith = (log: EventLogMemory.EventLogMemoryOptions) =>
+  Layer.mergeAll(
+    EventLogMemory.layerMemory(log),
+    MailboxMemory.layerMemory(),
+    RegistryMemory.layerMemory(),
+    PodChannelMemory.layerMemory(),
+    AckChannelMemory.layerMemory(),
+    ClientOffsetsMemory.layerMemory(),
+  ).pipe(Layer.provideMerge(Topics.layerDefault))
+
+export const layer = layerWith({ partitions })
 
 export interface Waiting {
   readonly seq: number

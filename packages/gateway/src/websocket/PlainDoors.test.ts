@@ -1,37 +1,19 @@
 /** The doors of NimbusWS by themselves: what their frames are, and what they answer to what is wrong. */
 import { request } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import {
-  AckChannelMemory,
-  ClientOffsetsMemory,
-  EventLog,
-  EventLogMemory,
-  MailboxMemory,
-  partitionOf,
-  PodChannelMemory,
-  RegistryMemory,
-  Topics,
-} from "@nimbus/domain"
+import { EventLog, partitionOf, Topics } from "@nimbus/domain"
 import { Effect, Layer, Schema, type Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { WebSocket } from "ws"
 import { Gateway } from "../index.ts"
+import * as MemoryParts from "../testing/MemoryParts.ts"
 import { connect } from "../testing/PlainClient.ts"
-
-const services = Layer.mergeAll(
-  EventLogMemory.layerMemory({ partitions: 3 }),
-  MailboxMemory.layerMemory(),
-  RegistryMemory.layerMemory(),
-  PodChannelMemory.layerMemory(),
-  AckChannelMemory.layerMemory(),
-  ClientOffsetsMemory.layerMemory(),
-).pipe(Layer.provideMerge(Topics.layerDefault))
 
 const gateway = Gateway.layerWith({
   host: "127.0.0.1",
   port: 0,
   limits: { tick_ms: 20, frame_bytes: 4096 },
-}).pipe(Layer.provideMerge(services))
+}).pipe(Layer.provideMerge(MemoryParts.layer))
 
 const paths = ["/approach3/events", "/approach2/events"]
 

@@ -5,45 +5,30 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   AckChannel,
-  AckChannelMemory,
-  ClientOffsetsMemory,
   ClientId,
-  EventId,
   encodePlacedBarrier,
-  encodeResult,
   Epoch,
   EventLog,
-  EventLogMemory,
   Mailbox,
-  MailboxMemory,
   partitionOf,
   PodChannel,
-  PodChannelMemory,
-  RegistryMemory,
+  PodId,
   Seq,
-  Topics,
 } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, Option, Queue, Schema, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
-import { WebSocket } from "ws"
+import { type ClientOptions, WebSocket } from "ws"
 import { Gateway } from "../index.ts"
 import { Delivery } from "../delivery/Delivery.ts"
-
-const services = Layer.mergeAll(
-  EventLogMemory.layerMemory({ partitions: 3 }),
-  MailboxMemory.layerMemory(),
-  RegistryMemory.layerMemory(),
-  PodChannelMemory.layerMemory(),
-  AckChannelMemory.layerMemory(),
-  ClientOffsetsMemory.layerMemory(),
-).pipe(Layer.provideMerge(Topics.layerDefault))
+import * as MemoryParts from "../testing/MemoryParts.ts"
 
 const gateway = (limits: Parameters<typeof Gateway.layerWith>[0]["limits"] = {}) =>
   Gateway.layerWith({
     host: "127.0.0.1",
     port: 0,
     limits: { tick_ms: 20, frame_bytes: 4096, ...limits },
-  }).pipe(Layer.provideMerge(services))
+  }).pipe(Layer.provideMerge(MemoryParts.layer))
 
 const Frame = Schema.Record(Schema.String, Schema.Unknown)
 const decodeFrame = Schema.decodeUnknownSync(Schema.fromJsonString(Frame))
@@ -62,13 +47,14 @@ interface Peer {
 
 const connect = Effect.fnUntraced(function* (
   query: string,
+  options: ClientOptions = {},
 ): Effect.fn.Return<Peer, never, HttpServer.HttpServer | Scope.Scope> {
   const { address } = yield* HttpServer.HttpServer
   const frames = yield* Queue.unbounded<Frame>()
   const closes = yield* Queue.unbounded<{ readonly code: number; readonly reason: string }>()
   const port = "port" in address ? address.port : assert.fail("no port")
   const ws = yield* Effect.acquireRelease(
-    Effect.sync(() => new WebSocket(`ws://127.0.0.1:${port}/v1/stream?${query}`, "nimbus.v1")),
+    Effect.sync(() => new WebSocket(`ws://127.0.0.1:${port}/v1/stream?${query}`, "nimbus.v1", options)),
     (ws) => Effect.sync(() => ws.terminate()),
   )
   const counts = new Map<unknown, number>()
@@ -90,26 +76,8 @@ const connect = Effect.fnUntraced(function* (
   }
 })
 
-/** Puts records into a client's mailbox, as the replay consumer does, and says so. */
-const put = Effect.fnUntraced(function* (
-  id: string,
-  records: ReadonlyArray<{ readonly seq: number; readonly value: Uint8Array }>,
-) {
-  const clientId = ClientId.make(id)
-  const mailbox = yield* Mailbox
-  const partition = partitionOf(clientId, 3)
-  const expected = yield* mailbox.offset(partition)
-  const next = (expected ?? 0) + records.length
-  const all = records.map(({ seq, value }) => ({ clientId, seq: Seq.make(seq), value, timestamp: 0 }))
-  yield* mailbox.put(partition, { expected, next, records: all })
-  const { pod } = yield* Delivery
-  yield* (yield* PodChannel).publish(pod, [{ _tag: "Mail", clientId }])
-})
-
-const result = (seq: number) => ({
-  seq,
-  value: encodeResult({ seq: Seq.make(seq), id: EventId.make(`e${seq}`), name: "sq", data: { result: seq } }),
-})
+const { put } = MemoryParts
+const result = (seq: number) => MemoryParts.result(seq, { data: { result: seq } })
 
 const Ids = Schema.Array(Schema.String)
 
@@ -125,17 +93,10 @@ const seqsOf = (frame: Frame): ReadonlyArray<unknown> =>
   Schema.decodeUnknownSync(Schema.Array(Frame))(frame["items"]).map(({ seq }) => seq)
 
 /** What the events topic has of this client. */
-const logged = Effect.fnUntraced(function* (id: string, count: number) {
-  const { events } = yield* Topics
-  const log = yield* EventLog
-  return yield* log.tail(events, partitionOf(id, 3), "earliest").pipe(
-    Stream.flatMap(({ records }) => Stream.fromIterable(records)),
-    Stream.filter(({ key }) => key === id),
-    Stream.take(count),
-    Stream.map(({ value }) => decodeFrame(Buffer.from(value).toString())),
-    Stream.runCollect,
+const logged = (id: string, count: number) =>
+  Effect.map(MemoryParts.logged(id, count), (records) =>
+    records.map(({ value }) => decodeFrame(Buffer.from(value).toString())),
   )
-})
 
 const scenario = (
   name: string,
@@ -212,6 +173,26 @@ describe("WebSocketDoor", () => {
         Effect.repeat({ until: ({ acked }) => acked === 1 }),
         Effect.timeout("2 seconds"),
       )
+    }),
+  )
+
+  scenario(
+    "with ack=auto counts no result as acknowledged that was written after the ping",
+    Effect.gen(function* () {
+      const peer = yield* connect("clientId=c1", { autoPong: false })
+      const pings: Array<Buffer> = []
+      peer.ws.on("ping", (payload: Buffer) => {
+        if (pings.push(payload) === 1) peer.ws.pong(payload)
+      })
+      yield* peer.next("welcome")
+      // Of one page two batches: somebody else's barrier lies between.
+      const value = encodePlacedBarrier(Seq.make(2), { epoch: Epoch.make(1), pod: PodId.make("other") })
+      yield* put("c1", [result(1), { seq: 2, value }, result(3)])
+      yield* eventually(
+        "the first pong has acknowledged, and the next ping is here",
+        Effect.map(MemoryParts.acked("c1"), (acked) => acked >= 1 && pings.length === 2),
+      )
+      assert.strictEqual(yield* MemoryParts.acked("c1"), 1)
     }),
   )
 
