@@ -15,7 +15,7 @@
  * A result's bytes are the very item that the client gets in a `results` frame. Its seq stands first, in this one
  * spelling, so that routers and mailboxes read it (`peek`) without parsing the rest.
  */
-import { Result as Res, Schema } from "effect"
+import { Predicate, Result as Res, Schema } from "effect"
 import { CorruptRecord } from "./Errors.ts"
 import { ClientId, Cursor, Epoch, EventId, PodId, Seq, seqUnsafe } from "./Ids.ts"
 import { utf8 } from "./internal/Utf8.ts"
@@ -126,23 +126,18 @@ const json = (value: Uint8Array): Res.Result<unknown, CorruptRecord> => {
   }
 }
 
-const decodeWith = <A, I>(schema: Schema.Codec<A, I>) => {
-  const decode = Schema.decodeUnknownResult(schema)
-  return (value: Uint8Array): Res.Result<A, CorruptRecord> =>
-    Res.flatMap(json(value), (u) => Res.mapError(decode(u), (e) => new CorruptRecord({ reason: e.message })))
-}
-
-const decodeEventRecord = Schema.decodeUnknownResult(EventRecord)
-
 /**
- * Decodes a record of the events topic: an event, a message or a barrier. The usual event is recognised by hand, as the
- * schema would (a property holds the two together); everything else goes through the schema, which words the error.
+ * What is usual is recognised by hand, as the schema would (a property holds the two together); everything else goes
+ * through the schema, which words the error.
  */
-export const decodeEvent = (value: Uint8Array): Res.Result<EventRecord, CorruptRecord> => {
-  const parsed = json(value)
-  if (Res.isFailure(parsed)) return Res.fail(parsed.failure)
-  if (isUsualEvent(parsed.success)) return Res.succeed(parsed.success)
-  return Res.mapError(decodeEventRecord(parsed.success), (e) => new CorruptRecord({ reason: e.message }))
+const decodeWith = <A, I>(schema: Schema.Codec<A, I>, isUsual: (u: unknown) => u is A) => {
+  const decode = Schema.decodeUnknownResult(schema)
+  return (value: Uint8Array): Res.Result<A, CorruptRecord> => {
+    const parsed = json(value)
+    if (Res.isFailure(parsed)) return Res.fail(parsed.failure)
+    if (isUsual(parsed.success)) return Res.succeed(parsed.success)
+    return Res.mapError(decode(parsed.success), (e) => new CorruptRecord({ reason: e.message }))
+  }
 }
 
 /** Of what `JSON.parse` gives: its `data` is JSON already, unless a number in it is beyond all bounds (1e999), which is written as null. */
@@ -160,16 +155,6 @@ const isUsualEvent = (u: unknown): u is Event =>
 
 const isShortString = (u: unknown): boolean => typeof u === "string" && u.length >= 1 && u.length <= 128
 
-const decodeResultRecord = Schema.decodeUnknownResult(Result)
-
-/** Decodes a result; the usual one by hand, as `decodeEvent` does. */
-export const decodeResult = (value: Uint8Array): Res.Result<Result, CorruptRecord> => {
-  const parsed = json(value)
-  if (Res.isFailure(parsed)) return Res.fail(parsed.failure)
-  if (isUsualResult(parsed.success)) return Res.succeed(parsed.success)
-  return Res.mapError(decodeResultRecord(parsed.success), (e) => new CorruptRecord({ reason: e.message }))
-}
-
 const isUsualResult = (u: unknown): u is Result =>
   typeof u === "object" &&
   u !== null &&
@@ -183,7 +168,10 @@ const isUsualResult = (u: unknown): u is Result =>
   "data" in u &&
   Object.keys(u).length === 4
 
-export const decodePlacedBarrier = decodeWith(PlacedBarrier)
+/** Decodes a record of the events topic: an event, a message or a barrier. */
+export const decodeEvent = decodeWith<EventRecord, typeof EventRecord.Encoded>(EventRecord, isUsualEvent)
+export const decodeResult = decodeWith(Result, isUsualResult)
+export const decodePlacedBarrier = decodeWith(PlacedBarrier, Predicate.isNever)
 
 const prefix = utf8(`{"seq":`)
 const comma = 44

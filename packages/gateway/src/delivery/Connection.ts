@@ -47,10 +47,7 @@ export class Connection extends Resident {
     const { shared } = this
     switch (output._tag) {
       case "Deliver":
-        shared.counts.add("delivered", output.items.length)
-        shared.journey.sent(this.clientId, output.items)
-        if (!this.door.deliver(output.items)) this.session.stall()
-        return
+        return this.deliver(output.items)
       case "Ack":
         shared.journey.acknowledged(this.clientId, output.seq)
         return shared.outbox.ack(this.partition, this.clientId, output.seq)
@@ -63,10 +60,8 @@ export class Connection extends Resident {
         return this.publishBarrier(output.again)
       case "Sweep":
         return shared.presences.write(this.presence)
-      case "Welcome": {
-        const { epoch, status } = this.session
-        return this.door.tell({ _tag: "Welcome", epoch, status, log: shared.incarnation, after: output.after })
-      }
+      case "Welcome":
+        return this.welcome(output.after)
       case "Status":
         return this.statusChanged()
       case "Lost":

@@ -10,6 +10,7 @@ import {
   type DirectSession,
   type EventId,
   type EventLog,
+  type Item,
   Journey,
   type Push,
   type Seq,
@@ -146,6 +147,17 @@ export abstract class Resident implements Attached, Sender {
     if (acknowledged <= this.trimmed) return
     this.trimmed = acknowledged
     this.residents.outbox.trim(this.clientId, acknowledged)
+  }
+
+  protected deliver(items: ReadonlyArray<Item>): void {
+    this.residents.counts.add("delivered", items.length)
+    this.residents.journey.sent(this.clientId, items)
+    if (!this.door.deliver(items)) this.session.stall()
+  }
+
+  protected welcome(after: Cursor): void {
+    const { epoch, status } = this.session
+    this.door.tell({ _tag: "Welcome", epoch, status, log: this.residents.incarnation, after })
   }
 
   /** It has turned LIVE, or is so no more. */

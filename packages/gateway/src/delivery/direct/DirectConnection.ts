@@ -83,19 +83,14 @@ export class DirectConnection extends Resident implements Follower {
     const { shared } = this
     switch (output._tag) {
       case "Deliver":
-        shared.counts.add("delivered", output.items.length)
-        shared.journey.sent(this.clientId, output.items)
-        if (!this.door.deliver(output.items)) this.session.stall()
-        return
+        return this.deliver(output.items)
       case "Trim":
         shared.journey.acknowledged(this.clientId, output.seq)
         return this.trim()
       case "Sweep":
         return this.sweep()
-      case "Welcome": {
-        const { epoch, status } = this.session
-        return this.door.tell({ _tag: "Welcome", epoch, status, log: shared.incarnation, after: output.after })
-      }
+      case "Welcome":
+        return this.welcome(output.after)
       case "Status":
         return this.statusChanged()
       case "Lost":
