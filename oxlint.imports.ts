@@ -11,7 +11,7 @@
  */
 import { defineConfig, type OxlintOverride } from "oxlint"
 
-const domain = ["@nimbus/domain"]
+const domain = ["@nimbus/domain", "@nimbus/domain/admin"]
 const node = ["node:*", "node:*/**"]
 const platform = [...node, "@effect/platform-node", "@effect/platform-node/**"]
 const vitest = ["vitest", "@effect/vitest"]

@@ -1,0 +1,127 @@
+/**
+ * The admin API as data: what the page, `nimbus` and other tools may ask a gateway. Served by `@nimbus/gateway`; a typed
+ * client comes from it by `HttpApiClient.make(AdminApi)`.
+ *
+ * The pod channel that carries `kick` and `drain` may lose them: asking again is safe.
+ */
+import { Schema } from "effect"
+import {
+  HttpApi,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  HttpApiSchema,
+  HttpApiSecurity,
+} from "effect/http-api"
+import { ClientId, PodId, Seq } from "../Ids.ts"
+import { StatusName } from "../Status.ts"
+import { AdminUnavailable, NotFound, NotPossible, Unauthorized } from "./Errors.ts"
+import {
+  ClientRow,
+  ClientView,
+  Drained,
+  JourneyView,
+  Kicked,
+  MailboxView,
+  Picture,
+  PodView,
+  Pulse,
+  QuarantinedRow,
+  QuarantinedView,
+  Republished,
+  RoleView,
+  StatusView,
+  TopicView,
+} from "./Views.ts"
+
+/** `Authorization: Bearer <NIMBUS_ADMIN_TOKEN>`, where there is one. */
+export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthorization>()(
+  "@nimbus/domain/AdminAuthorization",
+  { requiredForClient: true, security: { bearer: HttpApiSecurity.bearer }, error: Unauthorized },
+) {}
+
+const Natural = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))
+
+/** Which clients: with this status, and with this text in their ids. */
+const Which = {
+  status: Schema.optional(StatusName),
+  search: Schema.optional(Schema.String.check(Schema.isMaxLength(128))),
+}
+
+const client = { clientId: ClientId }
+const error = AdminUnavailable
+
+class AdminGroup extends HttpApiGroup.make("admin")
+  .add(
+    HttpApiEndpoint.get("status", "/status", { success: StatusView, error }),
+    HttpApiEndpoint.get("clients", "/clients", {
+      query: { ...Which, limit: Schema.optional(Limit) },
+      success: Schema.Struct({ clients: Schema.Array(ClientRow), more: Schema.Boolean }),
+      error,
+    }),
+    HttpApiEndpoint.get("client", "/clients/:clientId", { params: client, success: ClientView, error }),
+    HttpApiEndpoint.get("mailbox", "/clients/:clientId/mailbox", {
+      params: client,
+      query: { limit: Schema.optional(Limit) },
+      success: MailboxView,
+      error,
+    }),
+    HttpApiEndpoint.get("journey", "/clients/:clientId/journey/:seq", {
+      params: { ...client, seq: Seq },
+      success: JourneyView,
+      error: [NotFound, AdminUnavailable],
+    }),
+    HttpApiEndpoint.post("replay", "/clients/:clientId/replay", {
+      params: client,
+      payload: Schema.Struct({ from: Seq }),
+      success: Republished,
+      error: [NotPossible, AdminUnavailable],
+    }),
+    HttpApiEndpoint.post("kick", "/clients/:clientId/kick", {
+      params: client,
+      success: Kicked,
+      error: [NotFound, AdminUnavailable],
+    }),
+    HttpApiEndpoint.get("pods", "/pods", { success: Schema.Array(PodView), error }),
+    HttpApiEndpoint.post("drain", "/pods/:pod/drain", {
+      params: { pod: PodId },
+      success: Drained,
+      error: [NotFound, AdminUnavailable],
+    }),
+    HttpApiEndpoint.get("topics", "/topics", { success: Schema.Array(TopicView), error }),
+    HttpApiEndpoint.get("quarantine", "/quarantine", {
+      query: { limit: Schema.optional(Limit) },
+      success: Schema.Struct({ records: Schema.Array(QuarantinedRow), more: Schema.Boolean }),
+      error,
+    }),
+    HttpApiEndpoint.get("quarantined", "/quarantine/:partition/:offset", {
+      params: { partition: Natural, offset: Natural },
+      success: QuarantinedView,
+      error: [NotFound, AdminUnavailable],
+    }),
+    HttpApiEndpoint.post("retry", "/quarantine/:partition/:offset/retry", {
+      params: { partition: Natural, offset: Natural },
+      success: Republished,
+      error: [NotFound, NotPossible, AdminUnavailable],
+    }),
+    HttpApiEndpoint.get("roles", "/roles", { success: Schema.Array(RoleView) }),
+    /** Stops or starts a consumer of the pipeline, where this process runs it. */
+    HttpApiEndpoint.post("setRole", "/roles/:role", {
+      params: { role: Schema.String },
+      payload: Schema.Struct({ isRunning: Schema.Boolean }),
+      success: RoleView,
+      error: [NotFound, NotPossible],
+    }),
+    /** The last minutes, oldest first: for charts that have just been opened. */
+    HttpApiEndpoint.get("history", "/history", { success: Schema.Array(Pulse) }),
+    /** A picture a second, for as long as the connection lasts. */
+    HttpApiEndpoint.get("pictures", "/pictures", {
+      query: Which,
+      success: HttpApiSchema.StreamNdjson({ schema: Picture }),
+    }),
+  )
+  .middleware(AdminAuthorization)
+  .prefix("/v1/admin") {}
+
+export class AdminApi extends HttpApi.make("nimbus-admin").add(AdminGroup) {}

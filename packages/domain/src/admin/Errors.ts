@@ -1,0 +1,30 @@
+/** What the admin API refuses, each with its `code` of docs/errors.md and its HTTP status. */
+import { Schema } from "effect"
+
+/** The token is missing or wrong. */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()(
+  "Unauthorized",
+  { code: Schema.tag("UNAUTHORIZED"), message: Schema.String },
+  { httpApiStatus: 401 },
+) {}
+
+/** There is nothing by this name: a client, a pod, a record. */
+export class NotFound extends Schema.TaggedError<NotFound>()(
+  "NotFound",
+  { code: Schema.tag("NOT_FOUND"), message: Schema.String },
+  { httpApiStatus: 404 },
+) {}
+
+/** It is there, but this can't be done with it; the message says why. */
+export class NotPossible extends Schema.TaggedError<NotPossible>()(
+  "NotPossible",
+  { code: Schema.tag("NOT_POSSIBLE"), message: Schema.String },
+  { httpApiStatus: 409 },
+) {}
+
+/** A service that must be asked does not answer. Passing: ask again. */
+export class AdminUnavailable extends Schema.TaggedError<AdminUnavailable>()(
+  "AdminUnavailable",
+  { code: Schema.tag("ADMIN_UNAVAILABLE"), message: Schema.String },
+  { httpApiStatus: 503 },
+) {}

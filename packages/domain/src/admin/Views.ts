@@ -1,0 +1,196 @@
+/**
+ * What operators see: the shapes that the admin API answers with, the page draws and `nimbus --json` prints.
+ *
+ * Every list is bounded by `adminLimits`; where there was more, the answer says so.
+ */
+import { Schema } from "effect"
+import { ClientId, Cursor, Epoch, EventId, Incarnation, PodId, Seq } from "../Ids.ts"
+import { JourneyStep, StepName } from "../Journey.ts"
+import { StatusName } from "../Status.ts"
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+/** ms since 1970. */
+const Time = Schema.Int
+
+const ByStatus = Schema.Struct({ OFFLINE: Count, REPLAYING: Count, LIVE: Count })
+
+/** One client as a list has it. A client whose pod's lease has run out is OFFLINE. */
+export const ClientRow = Schema.Struct({
+  clientId: ClientId,
+  status: StatusName,
+  epoch: Epoch,
+  /** Who holds it, or held it last. */
+  pod: PodId,
+  /** Results in its mailbox: waiting, or delivered and not yet trimmed. */
+  waiting: Count,
+})
+export type ClientRow = typeof ClientRow.Type
+
+export const MailboxView = Schema.Struct({
+  clientId: ClientId,
+  results: Count,
+  bytes: Count,
+  /** The client has everything up to here. */
+  acked: Cursor,
+  /** The limits removed everything up to here. -1: nothing. */
+  floor: Cursor,
+  /** The lowest records, as text; `data` is what the client would get. */
+  records: Schema.Array(Schema.Struct({ seq: Seq, value: Schema.String })),
+  more: Schema.Boolean,
+})
+export type MailboxView = typeof MailboxView.Type
+
+/** What the gateway that answers knows of its own session. */
+export const SessionView = Schema.Struct({
+  door: Schema.String,
+  /** Decided to be sent up to here. */
+  upTo: Cursor,
+  acknowledged: Cursor,
+})
+export type SessionView = typeof SessionView.Type
+
+export const ClientView = Schema.Struct({
+  clientId: ClientId,
+  /** Absent: the registry has never seen it, or was wiped. */
+  registry: Schema.optionalKey(Schema.Struct({ status: StatusName, epoch: Epoch, pod: PodId })),
+  partition: Count,
+  mailbox: Schema.Struct({ results: Count, bytes: Count, acked: Cursor, floor: Cursor }),
+  /** Only where the gateway that answers holds the client. */
+  session: Schema.optionalKey(SessionView),
+  /** The newest records of the client in the events topic that were found, newest first. */
+  lastEvents: Schema.Array(
+    Schema.Struct({ seq: Seq, time: Time, type: Schema.String, id: Schema.String, name: Schema.String }),
+  ),
+})
+export type ClientView = typeof ClientView.Type
+
+export const PodView = Schema.Struct({ pod: PodId, clients: Count, isLive: Schema.Boolean })
+export type PodView = typeof PodView.Type
+
+export const PartitionView = Schema.Struct({
+  partition: Count,
+  earliest: Count,
+  end: Count,
+  /** By consumer group; absent: it never committed. */
+  committed: Schema.optionalKey(Count),
+  lag: Count,
+})
+export type PartitionView = typeof PartitionView.Type
+
+/** A topic, and the one consumer group of the pipeline that reads it, where there is one. */
+export const TopicView = Schema.Struct({
+  topic: Schema.String,
+  kind: Schema.Literals(["events", "results", "dlq", "quarantine", "journey", "chats"]),
+  group: Schema.optionalKey(Schema.String),
+  retained: Count,
+  lag: Count,
+  partitions: Schema.Array(PartitionView),
+})
+export type TopicView = typeof TopicView.Type
+
+/** A consumer of the pipeline that this process runs and can stop. */
+export const RoleView = Schema.Struct({ role: Schema.String, isRunning: Schema.Boolean })
+export type RoleView = typeof RoleView.Type
+
+export const StatusView = Schema.Struct({
+  pod: Schema.optionalKey(PodId),
+  incarnation: Incarnation,
+  partitions: Count,
+  clients: ByStatus,
+  pods: Schema.Array(PodView),
+  lag: Schema.Struct({ events: Count, results: Count, dlq: Count }),
+  quarantined: Count,
+})
+export type StatusView = typeof StatusView.Type
+
+/** A record that could not be decoded. */
+export const QuarantinedRow = Schema.Struct({
+  partition: Count,
+  offset: Count,
+  key: Schema.String,
+  reason: Schema.String,
+  /** Where it stood. */
+  from: Schema.Struct({ topic: Schema.String, partition: Count, offset: Count }),
+  time: Time,
+  bytes: Count,
+})
+export type QuarantinedRow = typeof QuarantinedRow.Type
+
+export const QuarantinedView = Schema.Struct({
+  ...QuarantinedRow.fields,
+  /** As text; what is not UTF-8 is replaced. */
+  text: Schema.String,
+})
+export type QuarantinedView = typeof QuarantinedView.Type
+
+/** Events published anew: they have new seqs, for clients would rightly drop the old ones as repeats. */
+export const Republished = Schema.Struct({
+  published: Count,
+  /** The first few. */
+  events: Schema.Array(Schema.Struct({ oldSeq: Seq, newSeq: Seq, newId: EventId })),
+  /** The bound was reached: go on `from` here. */
+  next: Schema.optionalKey(Seq),
+})
+export type Republished = typeof Republished.Type
+
+export const Kicked = Schema.Struct({
+  clientId: ClientId,
+  pod: PodId,
+  /** The pod's channel took the request. `false`: nobody listens there, so the client is not connected there. */
+  received: Schema.Boolean,
+})
+export type Kicked = typeof Kicked.Type
+
+export const Drained = Schema.Struct({ pod: PodId, received: Schema.Boolean })
+export type Drained = typeof Drained.Type
+
+/** One hop of one event. A step that was not sampled or is no longer retained is `missing`, not guessed. */
+export const JourneyHop = Schema.Union([
+  Schema.TaggedStruct("Seen", { step: JourneyStep, since_ms: Schema.Finite }),
+  Schema.TaggedStruct("Missing", { step: StepName }),
+])
+export type JourneyHop = typeof JourneyHop.Type
+
+export const JourneyView = Schema.Struct({
+  clientId: ClientId,
+  seq: Seq,
+  /** What stands in the events topic at this seq, while it is retained. */
+  event: Schema.optionalKey(Schema.Struct({ type: Schema.String, id: Schema.String, name: Schema.String })),
+  /** Whether its journey is followed at all. */
+  isFollowed: Schema.Boolean,
+  traceId: Schema.optionalKey(Schema.String),
+  /** Where the record is now, as far as that can be told. */
+  place: Schema.Literals(["events", "results", "mailbox", "acknowledged", "unknown"]),
+  hops: Schema.Array(JourneyHop),
+})
+export type JourneyView = typeof JourneyView.Type
+
+/** One second of the whole system, as seen by one gateway. */
+export const Pulse = Schema.Struct({
+  at: Time,
+  /** Records per second that came into each topic, over all gateways and pipelines. */
+  events_per_s: Schema.Finite,
+  results_per_s: Schema.Finite,
+  dlq_per_s: Schema.Finite,
+  /** By this gateway. */
+  accepted_per_s: Schema.Finite,
+  delivered_per_s: Schema.Finite,
+  /** From an event's acceptance to its result's being sent, of the followed ones of this second. Absent: none were. */
+  p50_ms: Schema.optionalKey(Schema.Finite),
+  p99_ms: Schema.optionalKey(Schema.Finite),
+})
+export type Pulse = typeof Pulse.Type
+
+/** What the page draws: sent once a second over one connection. Its size does not depend on how many clients there are. */
+export const Picture = Schema.Struct({
+  ...StatusView.fields,
+  pulse: Pulse,
+  topics: Schema.Array(TopicView),
+  roles: Schema.Array(RoleView),
+  /** The clients that were asked for, the ones that replay first. */
+  rows: Schema.Array(ClientRow),
+  rowsMore: Schema.Boolean,
+  /** What could not be read this second keeps its last value, and is named here. */
+  stale: Schema.Array(Schema.String),
+})
+export type Picture = typeof Picture.Type
