@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Queue, Schedule, Scope, Stream } from "effect"
+import { RoleControl } from "@nimbus/domain/admin"
+import { Effect, Exit, Latch, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import {
   AckChannel,
   type ClientId,
@@ -23,12 +24,16 @@ import { append, barrier, client, event, eventually, onGround, start, summary } 
 
 const soon = { backoff_min_ms: 1, backoff_max_ms: 10, commit_every_ms: 1, shutdown_timeout_ms: 50 }
 
-const pipeline = Pipeline.layer({
+const options = {
   eventConsumer: soon,
   resultConsumer: { ...soon, tick_ms: 10 },
   replayConsumer: soon,
   statusManager: { refresh_every_ms: 5 },
-}).pipe(Layer.provide(Handlers.layer(Handlers.samples)))
+}
+
+const samples = Handlers.layer(Handlers.samples)
+
+const pipeline = Pipeline.layer(options).pipe(Layer.provide(samples))
 
 /** A client with a memory, as the SDK is: what it has seen survives its connections. */
 class Client {
@@ -186,6 +191,54 @@ describe("Pipeline", () => {
         )
         assert.deepStrictEqual((yield* snapshot).clients, { OFFLINE: 0, REPLAYING: 1, LIVE: 0 })
       }).pipe(Effect.provide(pipeline))
+    }).pipe(onGround()),
+  )
+
+  it.live("a client misses and repeats nothing while each consumer in turn crashes and is switched on again", () =>
+    Effect.gen(function* () {
+      const { a, b, has, isLive, send, sent } = yield* run()
+      yield* Effect.gen(function* () {
+        const { list, set } = yield* RoleControl
+        const roles = (yield* list).map(({ role }) => role)
+        assert.deepStrictEqual(roles, ["event-consumer", "result-consumer", "replay-consumer", "storage-writer"])
+        yield* connect(a, "pod-a1")
+        yield* isLive(a)
+        for (const role of roles) {
+          yield* send(20)
+          assert.deepStrictEqual(yield* set(role, false), { role, isRunning: false })
+          yield* send(20)
+          assert.deepStrictEqual(
+            (yield* list).filter(({ isRunning }) => !isRunning),
+            [{ role, isRunning: false }],
+          )
+          assert.deepStrictEqual(yield* set(role, true), { role, isRunning: true })
+          yield* has(a, sent.length)
+        }
+        yield* connect(b, "pod-b1")
+        yield* has(b, sent.length)
+        assert.deepStrictEqual(seenBy(a), squares(sent))
+        assert.deepStrictEqual(seenBy(b), squares(sent))
+      }).pipe(Effect.provide(Pipeline.layerSwitched(options).pipe(Layer.provide(samples))))
+    }).pipe(onGround()),
+  )
+
+  it.live("a consumer that is switched off waits for nothing, whatever it has in hand", () =>
+    Effect.gen(function* () {
+      const { events } = yield* Topics
+      const isHandling = yield* Latch.make()
+      const endless = Handlers.make("endless", {
+        input: Schema.Json,
+        output: Schema.Json,
+        handler: () => Effect.andThen(isHandling.open, Effect.never),
+      })
+      const patient = { eventConsumer: { ...soon, shutdown_timeout_ms: 600_000 } }
+      yield* Effect.gen(function* () {
+        const { set } = yield* RoleControl
+        yield* append(events, event(client("a"), "e0", "endless", {}))
+        yield* isHandling.await
+        assert.deepStrictEqual(yield* set("event-consumer", false), { role: "event-consumer", isRunning: false })
+        assert.strictEqual((yield* Effect.flip(set("no-such", true)))._tag, "NotFound")
+      }).pipe(Effect.provide(Pipeline.layerSwitched(patient).pipe(Layer.provide(Handlers.layer([endless])))))
     }).pipe(onGround()),
   )
 })

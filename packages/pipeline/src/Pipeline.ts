@@ -1,5 +1,6 @@
 /** The pipeline in one process: every role, or those that are named; each independent of the others. */
 import { Archive } from "@nimbus/domain"
+import { RoleControl } from "@nimbus/domain/admin"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 import { NoStorage } from "./Errors.ts"
 import * as EventConsumer from "./EventConsumer.ts"
@@ -13,6 +14,7 @@ import {
 } from "./Limits.ts"
 import * as ReplayConsumer from "./ReplayConsumer.ts"
 import * as ResultConsumer from "./ResultConsumer.ts"
+import * as RoleSwitches from "./RoleSwitches.ts"
 import { StatusManager } from "./StatusManager.ts"
 import * as StorageWriter from "./StorageWriter.ts"
 
@@ -25,14 +27,35 @@ export interface PipelineOptions {
 }
 
 /** Every role; the storage writer where there is an archive. Bounds not named are the defaults. */
-export const layer = (options: PipelineOptions = {}) =>
-  Layer.mergeAll(
-    EventConsumer.layerWith(options.eventConsumer ?? {}),
-    ResultConsumer.layerWith(options.resultConsumer ?? {}),
-    ReplayConsumer.layerWith(options.replayConsumer ?? {}),
+export const layer = (options: PipelineOptions = {}) => {
+  const consumers = consumersOf(options)
+  return Layer.mergeAll(
+    consumers["event-consumer"],
+    consumers["result-consumer"],
+    consumers["replay-consumer"],
+    consumers["storage-writer"],
     StatusManager.layerWith(options.statusManager ?? {}),
-    storageWriter({ ...storageWriterLimits, ...options.storageWriter }, Effect.succeed(Layer.empty)),
   )
+}
+
+/** The same, and each consumer behind a switch: see `RoleSwitches`. */
+export const layerSwitched = (options: PipelineOptions = {}) => {
+  const consumers: RoleSwitches.Roles<Layer.Error<Consumer>, Layer.Services<Consumer>> = consumersOf(options)
+  return Layer.mergeAll(
+    Layer.effect(RoleControl, RoleSwitches.make(consumers)),
+    StatusManager.layerWith(options.statusManager ?? {}),
+  )
+}
+
+const consumersOf = (options: PipelineOptions) => ({
+  "event-consumer": EventConsumer.layerWith(options.eventConsumer ?? {}),
+  "result-consumer": ResultConsumer.layerWith(options.resultConsumer ?? {}),
+  "replay-consumer": ReplayConsumer.layerWith(options.replayConsumer ?? {}),
+  "storage-writer": storageWriter({ ...storageWriterLimits, ...options.storageWriter }, Effect.succeed(Layer.empty)),
+})
+
+type Consumers = ReturnType<typeof consumersOf>
+type Consumer = Consumers[keyof Consumers]
 
 /** `without`: what to do where there is no archive. */
 const storageWriter = <E>(limits: StorageWriterLimits, without: Effect.Effect<Layer.Layer<never>, E>) =>

@@ -111,7 +111,7 @@ class AdminGroup extends HttpApiGroup.make("admin")
       params: { role: Schema.String },
       payload: Schema.Struct({ isRunning: Schema.Boolean }),
       success: RoleView,
-      error: NotFound,
+      error: [NotFound, NotPossible],
     }),
     /** The last minutes, oldest first: for charts that have just been opened. */
     HttpApiEndpoint.get("history", "/history", { success: Schema.Array(Pulse) }),

@@ -8,7 +8,7 @@
  *
  * A partition never has two workers here: a new one waits until the one before has ended. A revoked partition's worker
  * is interrupted wherever it is, which is the same to the protocol as a crash. When the scope closes, workers are told
- * to stop, finish what they have in hand, and only then the group is left.
+ * to stop, finish what they have in hand, and only then the group is left; a scope closed with a defect interrupts them.
  */
 import { Cause, Effect, Exit, FiberMap, Latch, Predicate, Pull, type Scope, Stream } from "effect"
 import { type AssignedPartition, type Chunk, EventLog, trying } from "@nimbus/domain"
@@ -54,7 +54,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
     Effect.annotateLogs({ service: role, topic }),
     Effect.forkScoped({ startImmediately: true }),
   )
-  yield* Effect.addFinalizer(() => stop(role, workers, stopping, limits))
+  yield* Effect.addFinalizer((exit) => (Exit.hasDies(exit) ? stopping.open : stop(role, workers, stopping, limits)))
 })
 
 /** Reads until `f` answers `false`, the partition is revoked, or `stopping` opens while nothing is in hand. */
