@@ -165,23 +165,22 @@ export const JourneyView = Schema.Struct({
 })
 export type JourneyView = typeof JourneyView.Type
 
-/** One second of the whole system, as seen by one gateway. */
+/** What happened between two looks, about a second apart. */
 export const Pulse = Schema.Struct({
   at: Time,
-  /** Records per second that came into each topic, over all gateways and pipelines. */
-  events_per_s: Schema.Finite,
-  results_per_s: Schema.Finite,
-  dlq_per_s: Schema.Finite,
-  /** By this gateway. */
+  /** By the gateway that answers. */
   accepted_per_s: Schema.Finite,
   delivered_per_s: Schema.Finite,
-  /** From an event's acceptance to its result's being sent, of the followed ones of this second. Absent: none were. */
-  p50_ms: Schema.optionalKey(Schema.Finite),
-  p99_ms: Schema.optionalKey(Schema.Finite),
+  /** Records that came into each topic, from all gateways and pipelines. Absent: nobody was watching just before. */
+  topics: Schema.optionalKey(
+    Schema.Struct({ events_per_s: Schema.Finite, results_per_s: Schema.Finite, dlq_per_s: Schema.Finite }),
+  ),
+  /** From an event's acceptance to its result's being sent here, of those followed. Absent: there were none. */
+  latency: Schema.optionalKey(Schema.Struct({ p50_ms: Schema.Finite, p99_ms: Schema.Finite })),
 })
 export type Pulse = typeof Pulse.Type
 
-/** What the page draws: sent once a second over one connection. Its size does not depend on how many clients there are. */
+/** What the page draws, sent over one connection. Its size does not depend on how many clients there are. */
 export const Picture = Schema.Struct({
   ...StatusView.fields,
   pulse: Pulse,
