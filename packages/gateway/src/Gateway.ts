@@ -6,8 +6,10 @@
  * write presences, trim, give back the lease), port.
  */
 import { Publisher } from "@nimbus/domain"
-import { Config, Effect, Layer } from "effect"
+import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
+import * as AdminRoutes from "./admin/AdminRoutes.ts"
+import * as Authorization from "./admin/Authorization.ts"
 import * as ChatDoor from "./chat/ChatDoor.ts"
 import * as Cors from "./chat/Cors.ts"
 import { Delivery } from "./delivery/Delivery.ts"
@@ -21,10 +23,17 @@ import { Limits } from "./Limits.ts"
 import { Pod } from "./Pod.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
-const routes = HttpRouter.serve(Layer.mergeAll(Health.layer, Messages.layer, Queries.layer, WebSocketDoor.routes), {
-  disableLogger: true,
-  disableListenLog: true,
-}).pipe(Layer.provide(Publisher.layer))
+const routes = (admin: Option.Option<Authorization.Access>) =>
+  HttpRouter.serve(
+    Layer.mergeAll(
+      Health.layer,
+      Messages.layer,
+      Queries.layer,
+      WebSocketDoor.routes,
+      Option.isSome(admin) ? AdminRoutes.layerWith(admin.value) : Layer.empty,
+    ),
+    { disableLogger: true, disableListenLog: true },
+  ).pipe(Layer.provide(Publisher.layer))
 
 /** Where a gateway listens. */
 export interface Addresses extends HttpFront.HttpOptions {
@@ -33,36 +42,59 @@ export interface Addresses extends HttpFront.HttpOptions {
 }
 
 /** The doors and the core, where they listen. */
-const onFront = ({ grpc, ...http }: Addresses) => {
+const onFront = ({ grpc, ...http }: Addresses, admin: Option.Option<Authorization.Access>) => {
   const front = Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 }))
-  return Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes).pipe(
+  return Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes(admin)).pipe(
     Layer.provideMerge(Delivery.layer),
     Layer.provide(Pod.layer),
     Layer.provideMerge(front),
   )
 }
 
-/** All that the environment says of a gateway: see docs/configuration.md. */
+/** All that the environment says of a gateway: see docs/configuration.md. The admin API is on where there is a token. */
 export const config = Config.map(
-  Config.all({ address: HttpFront.httpConfig, grpc: grpcConfig, limits: Limits.config, corsOrigins: Cors.config }),
+  Config.all({
+    address: HttpFront.httpConfig,
+    grpc: grpcConfig,
+    limits: Limits.config,
+    corsOrigins: Cors.config,
+    admin: Authorization.config,
+  }),
   ({ address, ...rest }) => ({ ...address, ...rest }),
 )
 
-/** From the environment. */
-export const layer = Layer.unwrap(Effect.map(config, (options) => layerWith(options)))
+/**
+ * From the environment, for a process that is all of Nimbus: where there is no token and nobody else can reach it, the
+ * admin API is open to this machine.
+ */
+export const layer = Layer.unwrap(
+  Effect.map(config, (options) =>
+    layerWith({ ...options, admin: Authorization.orLoopback(options.admin, options.host) }),
+  ),
+)
 
-/** At these addresses, and otherwise from the environment. */
+/** The same at these addresses. */
 export const layerAt = ({ grpc, ...http }: Addresses) =>
   Layer.unwrap(
     Effect.map(config, (options) =>
-      layerWith({ ...options, ...http, grpc: grpc ?? { ...options.grpc, host: http.host, port: 0 } }),
+      layerWith({
+        ...options,
+        ...http,
+        grpc: grpc ?? { ...options.grpc, host: http.host, port: 0 },
+        admin: Authorization.orLoopback(options.admin, http.host),
+      }),
     ),
   )
 
 /** Without the environment. */
-export const layerWith = (
-  options: Addresses & {
-    readonly limits?: Parameters<typeof Limits.layerWith>[0]
-    readonly corsOrigins?: ReadonlyArray<string> | undefined
-  },
-) => onFront(options).pipe(Layer.provide([Limits.layerWith(options.limits ?? {}), Cors.layerWith(options.corsOrigins)]))
+export const layerWith = ({
+  admin = Option.none(),
+  corsOrigins,
+  limits = {},
+  ...addresses
+}: Addresses & {
+  readonly limits?: Parameters<typeof Limits.layerWith>[0]
+  readonly corsOrigins?: ReadonlyArray<string> | undefined
+  /** Who may use the admin API. Default: nobody, there is none. */
+  readonly admin?: Option.Option<Authorization.Access>
+}) => onFront(addresses, admin).pipe(Layer.provide([Limits.layerWith(limits), Cors.layerWith(corsOrigins)]))

@@ -18,6 +18,10 @@
  * | direct: recent | older results are read from the log again, for all who need them at once |
  * | direct: passes, pages | the next one waits for its turn |
  * | calls per connection | HTTP/2 makes the client wait, or it opens another connection |
+ * | admin: clients scanned | the others are neither counted nor found, and the answer says that there are more |
+ * | admin: mail looked for | clients beyond it keep their place in the list, whether they have mail or not |
+ * | admin: rows, records looked at | the answer says that there are more, or what lies further back is not found |
+ * | admin: republished | the answer says where to go on |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
@@ -141,6 +145,40 @@ export const chatLimits: ChatLimits = {
   socket_cut_bytes: 4 * 1024 * 1024,
   offset_every_ms: 1_000,
 }
+
+/** What operators may ask. */
+export const adminLimits = {
+  /** Entries of the registry that one question reads. */
+  scan_clients: 200_000,
+  /** Clients that are away, the newest first, of which a list finds out who has mail. */
+  mail_clients: 1_000,
+  /** Rows of a list, where the question names no limit. */
+  rows: 100,
+  /** Records of a mailbox that are shown, where the question names no limit. */
+  mailbox_records: 50,
+  /** How large they may be together. One is always shown. */
+  mailbox_bytes: 1024 * 1024,
+  /** The newest records of a client's partition that are looked through for its last events. */
+  last_scan_records: 10_000,
+  /** Events of a client that are shown. */
+  last_events: 10,
+  /** Records of the journey topic that are looked through for one journey. */
+  journey_scan_records: 50_000,
+  /** Records of the quarantine topic, over all partitions, that one list looks at. */
+  quarantine_scan_records: 10_000,
+  /** Records of the events topic that one replay looks through. */
+  replay_scan_records: 100_000,
+  /** Events that one replay publishes. */
+  replay_events: 1_000,
+  /** Of the events that were published anew, those that are named. */
+  named_events: 20,
+  /** How long a read of the log may take that should find something at once. */
+  read_timeout_ms: 5_000,
+  /** Questions to a store at the same time, for one list. */
+  at_once: 16,
+}
+
+export type AdminLimits = typeof adminLimits
 
 export const gatewayLimits: GatewayLimits = {
   frame_bytes: 256 * 1024,

@@ -35,7 +35,7 @@ import {
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
-import { Instance } from "./Roles.ts"
+import { Instance } from "./Instance.ts"
 import * as Behind from "./internal/Behind.ts"
 import * as Committer from "./internal/Committer.ts"
 import { publishUntilAcknowledged } from "./internal/Publish.ts"

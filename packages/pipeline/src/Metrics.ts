@@ -3,8 +3,7 @@
  * record.
  */
 import { Effect, Metric } from "effect"
-import type { DivertReason, Status } from "@nimbus/domain"
-import type { Role } from "./Roles.ts"
+import type { DivertReason, Role, Status } from "@nimbus/domain"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 

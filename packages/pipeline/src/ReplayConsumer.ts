@@ -43,7 +43,7 @@ import {
 import { type ReplayConsumerLimits, replayConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
-import { Instance } from "./Roles.ts"
+import { Instance } from "./Instance.ts"
 import { reportFailure, untilDone } from "./internal/Backoff.ts"
 import * as Behind from "./internal/Behind.ts"
 import * as Committer from "./internal/Committer.ts"

@@ -37,7 +37,7 @@ import {
 import { type ResultConsumerLimits, resultConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine } from "./Quarantine.ts"
-import { Instance } from "./Roles.ts"
+import { Instance } from "./Instance.ts"
 import { reportFailure, untilDone } from "./internal/Backoff.ts"
 import * as Committer from "./internal/Committer.ts"
 import * as LateSteps from "./internal/LateSteps.ts"

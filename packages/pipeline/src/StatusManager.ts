@@ -6,10 +6,9 @@
  * done with, not the one after. What can't be read keeps its last value, and is counted as a failure.
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
-import { EventLog, Registry, Status, Topics, trying } from "@nimbus/domain"
+import { EventLog, Groups, Registry, Status, Topics, trying } from "@nimbus/domain"
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
-import { Groups } from "./Roles.ts"
 
 export interface StatusSnapshot {
   /** When each part was last read, in ms since 1970; `undefined`: not yet. */

@@ -29,13 +29,13 @@ import {
   EventLog,
   isBarrier,
   peekSeq,
+  type Role,
   type StoredRecord,
   Topics,
 } from "@nimbus/domain"
 import { type StorageWriterLimits, storageWriterLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
-import type { Role } from "./Roles.ts"
 import { reportFailure, untilDone } from "./internal/Backoff.ts"
 import * as Behind from "./internal/Behind.ts"
 import * as Committer from "./internal/Committer.ts"

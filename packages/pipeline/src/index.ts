@@ -1,6 +1,6 @@
 /** From event to result to mailbox: the four roles that run between the gateways and the stores. */
 export * from "./Limits.ts"
-export * from "./Roles.ts"
+export * from "./Instance.ts"
 export * from "./Errors.ts"
 export * as EventConsumer from "./EventConsumer.ts"
 export * as ResultConsumer from "./ResultConsumer.ts"

@@ -15,7 +15,7 @@ import {
 } from "effect/http-api"
 import { ClientId, PodId, Seq } from "../Ids.ts"
 import { StatusName } from "../Status.ts"
-import { AdminUnavailable, NotFound, NotPossible, Unauthorized } from "./Errors.ts"
+import { AdminUnavailable, BadRequest, NotFound, NotPossible, Unauthorized } from "./Errors.ts"
 import {
   ClientRow,
   ClientView,
@@ -39,6 +39,11 @@ export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthoriza
   "@nimbus/domain/AdminAuthorization",
   { requiredForClient: true, security: { bearer: HttpApiSecurity.bearer }, error: Unauthorized },
 ) {}
+
+/** Says what is wrong with a request. */
+export class AdminRequests extends HttpApiMiddleware.Service<AdminRequests>()("@nimbus/domain/AdminRequests", {
+  error: BadRequest,
+}) {}
 
 const Natural = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))
@@ -81,13 +86,13 @@ class AdminGroup extends HttpApiGroup.make("admin")
     HttpApiEndpoint.post("kick", "/clients/:clientId/kick", {
       params: client,
       success: Kicked,
-      error: [NotFound, AdminUnavailable],
+      error: [NotFound, NotPossible, AdminUnavailable],
     }),
     HttpApiEndpoint.get("pods", "/pods", { success: Schema.Array(PodView), error }),
     HttpApiEndpoint.post("drain", "/pods/:pod/drain", {
       params: { pod: PodId },
       success: Drained,
-      error: [NotFound, AdminUnavailable],
+      error: [NotFound, NotPossible, AdminUnavailable],
     }),
     HttpApiEndpoint.get("topics", "/topics", { success: Schema.Array(TopicView), error }),
     HttpApiEndpoint.get("quarantine", "/quarantine", {
@@ -121,6 +126,7 @@ class AdminGroup extends HttpApiGroup.make("admin")
       success: HttpApiSchema.StreamNdjson({ schema: Picture }),
     }),
   )
+  .middleware(AdminRequests)
   .middleware(AdminAuthorization)
   .prefix("/v1/admin") {}
 

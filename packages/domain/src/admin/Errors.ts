@@ -28,3 +28,10 @@ export class AdminUnavailable extends Schema.TaggedError<AdminUnavailable>()(
   { code: Schema.tag("ADMIN_UNAVAILABLE"), message: Schema.String },
   { httpApiStatus: 503 },
 ) {}
+
+/** The request is not well-formed: a parameter, the query or the body; the message says which. */
+export class BadRequest extends Schema.TaggedError<BadRequest>()(
+  "BadRequest",
+  { code: Schema.tag("BAD_REQUEST"), message: Schema.String },
+  { httpApiStatus: 400 },
+) {}

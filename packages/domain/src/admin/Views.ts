@@ -97,6 +97,8 @@ export const StatusView = Schema.Struct({
   incarnation: Incarnation,
   partitions: Count,
   clients: ByStatus,
+  /** There are more clients than were counted. */
+  clientsMore: Schema.Boolean,
   pods: Schema.Array(PodView),
   lag: Schema.Struct({ events: Count, results: Count, dlq: Count }),
   quarantined: Count,

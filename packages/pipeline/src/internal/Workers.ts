@@ -11,10 +11,9 @@
  * to stop, finish what they have in hand, and only then the group is left; a scope closed with a defect interrupts them.
  */
 import { Cause, Effect, Exit, FiberMap, Latch, Predicate, Pull, type Scope, Stream } from "effect"
-import { type AssignedPartition, type Chunk, EventLog, trying } from "@nimbus/domain"
+import { type AssignedPartition, type Chunk, EventLog, Groups, type Role, trying } from "@nimbus/domain"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countRestart } from "../Metrics.ts"
-import { Groups, type Role } from "../Roles.ts"
 import { backoff_ms } from "./Backoff.ts"
 
 export interface Workers<E, R> {

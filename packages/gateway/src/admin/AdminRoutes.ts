@@ -1,0 +1,48 @@
+/** The admin API over HTTP: `AdminApi` of `@nimbus/domain/admin`, answered by `Operations`. */
+import { AdminApi, AdminRequests, BadRequest, RoleControl } from "@nimbus/domain/admin"
+import { Effect, Layer } from "effect"
+import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import * as Authorization from "./Authorization.ts"
+import { Operations } from "./Operations.ts"
+import { Pictures } from "./Pictures.ts"
+
+const handlers = HttpApiBuilder.group(
+  AdminApi,
+  "admin",
+  Effect.fnUntraced(function* (handlers) {
+    const operations = yield* Operations
+    const pictures = yield* Pictures
+    const roles = yield* RoleControl
+    return handlers.handleAll({
+      status: () => operations.status,
+      clients: ({ query }) => operations.clients(query),
+      client: ({ params }) => operations.client(params.clientId),
+      mailbox: ({ params, query }) => operations.mailbox(params.clientId, query.limit),
+      journey: ({ params }) => operations.journey(params.clientId, params.seq),
+      replay: ({ params, payload }) => operations.replay(params.clientId, payload.from),
+      kick: ({ params }) => operations.kick(params.clientId),
+      pods: () => operations.pods,
+      drain: ({ params }) => operations.drain(params.pod),
+      topics: () => operations.topics,
+      quarantine: ({ query }) => operations.quarantine(query.limit),
+      quarantined: ({ params }) => operations.quarantined(params),
+      retry: ({ params }) => operations.retry(params),
+      roles: () => roles.list,
+      setRole: ({ params, payload }) => roles.set(params.role, payload.isRunning),
+      history: () => pictures.history,
+      pictures: ({ query }) => Effect.succeed(pictures.stream(query)),
+    })
+  }),
+)
+
+/** What is wrong with a request is told with the code of its row in docs/errors.md. */
+const requests = HttpApiMiddleware.layerSchemaErrorTransform(AdminRequests, ({ cause }) =>
+  Effect.fail(new BadRequest({ message: cause.message })),
+)
+
+/** Routes of the gateway's HTTP server, for whoever `access` lets in. */
+export const layerWith = (access: Authorization.Access) =>
+  HttpApiBuilder.layer(AdminApi).pipe(
+    Layer.provide(handlers),
+    Layer.provide([Operations.layer, Pictures.layerEmpty, Authorization.layerWith(access), requests]),
+  )

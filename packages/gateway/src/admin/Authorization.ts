@@ -1,0 +1,60 @@
+/**
+ * Who may ask: whoever has the token. Without a token, and then only on a loopback address, whoever is at this machine.
+ *
+ * What comes without a token must name a loopback host, or another site's name could be made to lead here (DNS
+ * rebinding); and where a page sent it, the page must be ours, or any page that is open in a browser here could ask.
+ */
+import { createHash, timingSafeEqual } from "node:crypto"
+import { AdminAuthorization, Unauthorized } from "@nimbus/domain/admin"
+import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { HttpServerRequest } from "effect/http"
+
+export type Access =
+  | { readonly _tag: "Token"; readonly token: Redacted.Redacted }
+  /** Only for a server that listens on a loopback address. */
+  | { readonly _tag: "Loopback" }
+
+const Token = Schema.String.check(Schema.isMinLength(16))
+
+/** `NIMBUS_ADMIN_TOKEN`: at least 16 characters. */
+export const config = Config.option(
+  Config.map(Config.schema(Schema.Redacted(Token), "NIMBUS_ADMIN_TOKEN"), (token): Access => ({
+    _tag: "Token",
+    token,
+  })),
+)
+
+/** Where there is no token: open to this machine if that is all the server listens to, and otherwise closed. */
+export const orLoopback = (access: Option.Option<Access>, host: string): Option.Option<Access> =>
+  Option.orElse(access, () => (isLoopback(host) ? Option.some<Access>({ _tag: "Loopback" }) : Option.none()))
+
+export const layerWith = (access: Access) =>
+  Layer.succeed(AdminAuthorization, {
+    bearer: (respond, { credential }) =>
+      Effect.gen(function* () {
+        const { headers } = yield* HttpServerRequest.HttpServerRequest
+        const fault = access._tag === "Token" ? tokenFault(access.token, credential) : placeFault(headers)
+        if (fault !== undefined) return yield* new Unauthorized({ message: fault })
+        return yield* respond
+      }),
+  })
+
+/** Compared as digests, so that neither the time it takes nor the length tells anything. */
+const tokenFault = (token: Redacted.Redacted, credential: Redacted.Redacted): string | undefined =>
+  timingSafeEqual(digest(token), digest(credential))
+    ? undefined
+    : "send the token of NIMBUS_ADMIN_TOKEN: Authorization: Bearer <token>"
+
+const digest = (secret: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(secret)).digest()
+
+const placeFault = ({ host, origin }: Readonly<Record<string, string | undefined>>): string | undefined => {
+  if (host === undefined || !isLoopback(hostname(`http://${host}`))) {
+    return "without NIMBUS_ADMIN_TOKEN only this machine may ask, by a loopback name"
+  }
+  return origin === undefined || origin === `http://${host}` ? undefined : "only the page of this server may ask"
+}
+
+const hostname = (url: string): string => (URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, "") : "")
+
+/** `localhost`, 127.0.0.0/8 and ::1. */
+export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host)

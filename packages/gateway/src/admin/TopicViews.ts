@@ -1,0 +1,62 @@
+/** The topics, their partitions, and how far the pipeline's consumers are behind. */
+import { EventLog, Groups, Topics } from "@nimbus/domain"
+import { AdminUnavailable, type PartitionView, type TopicView } from "@nimbus/domain/admin"
+import { Effect } from "effect"
+
+/** Answers the question. The log may be asked for all partitions at once: it puts such questions together. */
+export const makeTopicViews = Effect.gen(function* () {
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const groups = yield* Groups
+  const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
+  const readers: Partial<Record<TopicView["kind"], string>> = {
+    events: groups["event-consumer"],
+    results: groups["result-consumer"],
+    dlq: groups["replay-consumer"],
+  }
+
+  const ofPartition = (topic: string, group: string | undefined) => (partition: number) =>
+    Effect.map(
+      Effect.all(
+        [
+          log.earliest(topic, partition),
+          log.end(topic, partition),
+          group === undefined ? Effect.undefined : log.committed(topic, group, partition),
+        ],
+        { concurrency: "unbounded" },
+      ),
+      ([earliest, end, committed]): PartitionView => ({
+        partition,
+        earliest,
+        end,
+        ...(committed === undefined ? {} : { committed }),
+        lag: group === undefined ? 0 : Math.max(0, end - Math.max(committed ?? earliest, earliest)),
+      }),
+    )
+
+  const ofTopic = (kind: TopicView["kind"]) => {
+    const topic = topics[kind]
+    const group = readers[kind]
+    return Effect.map(
+      Effect.forEach(partitions, ofPartition(topic, group), { concurrency: "unbounded" }),
+      (views): TopicView => ({
+        topic,
+        kind,
+        ...(group === undefined ? {} : { group }),
+        retained: sum(views, ({ earliest, end }) => end - earliest),
+        lag: sum(views, ({ lag }) => lag),
+        partitions: views,
+      }),
+    )
+  }
+
+  return Effect.forEach(kinds, ofTopic, { concurrency: "unbounded" }).pipe(
+    Effect.mapError(({ code, topic }) => new AdminUnavailable({ message: `${topic} can't be looked at: ${code}` })),
+    Effect.withSpan("TopicViews"),
+  )
+})
+
+const kinds = ["events", "results", "dlq", "quarantine", "journey", "chats"] as const
+
+const sum = (views: ReadonlyArray<PartitionView>, of: (view: PartitionView) => number): number =>
+  views.reduce((total, view) => total + of(view), 0)
