@@ -30,27 +30,31 @@ const soft = Layer.mergeAll(
 const memory = Layer.mergeAll(EventLogMemory.layerMemory({ partitions: 4 }), MailboxMemory.layerMemory())
 
 /** The archive, where there is one, is left alone until there is something to write. */
-const pipeline = Pipeline.layer({ storageWriter: { lazy: true } })
+const pipeline = Pipeline.layerSwitched({ storageWriter: { lazy: true } })
 
 type Stores<E> = Layer.Layer<EventLog | Mailbox, E, Topics>
 
 /** On stores that last, which `main.ts` chooses, and as the environment says: see docs/configuration.md. */
 export const layerOn = <E>(stores: Stores<E>) =>
-  Layer.mergeAll(Gateway.layer, pipeline).pipe(
+  Gateway.layer.pipe(
+    // Below the gateway, whose page has a switch for each consumer.
+    Layer.provideMerge(pipeline),
     Layer.provideMerge(Layer.mergeAll(stores, soft)),
     Layer.provideMerge(Topics.layer),
   )
 
 /** The same at another address than the environment says. */
 export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) =>
-  Layer.mergeAll(Gateway.layerAt(address), pipeline).pipe(
+  Gateway.layerAt(address).pipe(
+    Layer.provideMerge(pipeline),
     Layer.provideMerge(Layer.mergeAll(stores, soft)),
     Layer.provideMerge(Topics.layer),
   )
 
 /** In memory, without the environment: for tests and for services that need nothing to last. */
 export const layerMemory = (options: Parameters<typeof Gateway.layerWith>[0] = { host: "127.0.0.1", port: 0 }) =>
-  Layer.mergeAll(Gateway.layerWith(options), pipeline).pipe(
+  Gateway.layerWith(options).pipe(
+    Layer.provideMerge(pipeline),
     Layer.provideMerge(Layer.mergeAll(memory, soft)),
     Layer.provideMerge(Topics.layerDefault),
   )
