@@ -78,5 +78,10 @@ export const rules: ReadonlyArray<Rule> = [
     REGISTRY_ROLLBACKS: 1,
     CLOCK_STANDS: 1,
   }),
+  rule("EPOCHS_OF_A_POD_GROW", "a pod never uses an epoch of its own twice", {
+    ...registry,
+    REGISTRY_ROLLBACKS: 1,
+    CLOCK_STANDS: 1,
+  }),
   rule("EPOCH_FROM_CLOCK", "epochs come from the clock, and grow across a wipe", { ...registry, REGISTRY_WIPES: 1 }),
 ]

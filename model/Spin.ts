@@ -43,7 +43,7 @@ export const check = (macros: Macros, limits: CheckLimits, without?: string): Pr
     await build(directory, defines, [limits.optimise, "-DSAFETY", "-DHC4", `-DMEMLIM=${limits.memory_mb}`])
     const said = await pan(directory, ["-m500000", limits.optimise === "-O0" ? "-w20" : "-w25"], limits.timeout_ms)
     const violated = violatedIn(said.text)
-    const steps = violated === undefined ? [] : stepsIn((await pan(directory, ["-r"], 60_000)).text)
+    const steps = violated === undefined ? [] : stepsIn((await pan(directory, ["-r", "nimbus.pml.trail"], 60_000)).text)
     const unfinished = violated === undefined ? unfinishedIn(said) : undefined
     return { ...figuresIn(said.text), unfinished, violated, steps }
   })

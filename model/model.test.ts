@@ -59,6 +59,7 @@ describe.skipIf(lacking !== undefined)("the specification", () => {
       assert.isUndefined(intact.violated, "with the rule it must hold")
       assert.isUndefined(intact.unfinished)
       assert.isDefined(mutant.violated)
+      assert.isNotEmpty(mutant.steps, "it tells how it came to that")
       await annotate(`${mutant.violated}, after ${mutant.states} states`)
     })
   }

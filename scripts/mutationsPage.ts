@@ -35,6 +35,7 @@ export const patches: Readonly<Record<string, RuleName>> = {
   SWEEP: "sweep",
   EPOCH_NOT_BELOW_STORED: "epochNotBelowStored",
   LAST_TO_CONNECT_WINS: "sameEpochOtherPod",
+  EPOCHS_OF_A_POD_GROW: "epochsOfAPodGrow",
   EPOCH_FROM_CLOCK: "epochsFromClock",
 }
 

@@ -54,7 +54,10 @@ inline lose_socket() {
 inline connect(p) {
   lose_socket();
   end_session(p);
-  session[p].epoch = new_epoch();
+  z = session[p].epoch;
+  session[p].epoch = new_epoch(p);
+  an_epoch_is_used_once(p, z);
+  a_newer_epoch_is_higher(p);
   write_registry(p, session[p].epoch);
   session[p].status = OPENING;
   session[p].since = seqs;
@@ -244,7 +247,7 @@ end:
        time_passes();
        d_step {
          if
-         :: is(3, new_epoch()) ->
+         :: is(3, new_epoch(p)) ->
            connect(p);
 #if !STALE_PAGES
            open(p, store.acked);

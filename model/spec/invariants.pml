@@ -77,11 +77,23 @@ inline the_window_holds(p) {
   invariant("bounds: the window", y <= WINDOW)
 }
 
-/*
- * LIVE is told when everything older than the connection has come out. (Where the registry rolls back and the clock
- * stands still, a pod may hand out one epoch twice, and take the older session's barrier for its own: then LIVE is told
- * too early. What is delivered, and that it ends, does not depend on it.)
- */
+/* A pod never uses an epoch of its own twice, or it would take an older session's barrier for that of a newer one. */
+inline an_epoch_is_used_once(p, before) {
+#ifndef NO_RULE_EPOCHS_OF_A_POD_GROW
+  invariant("epochs: a pod never uses one of its own twice", session[p].epoch > before)
+#else
+  skip
+#endif
+}
+
+/* Of two sessions the newer one has the higher epoch, unless the clock stands, and so it is the older one that closes. */
+#define is_lower_or_own(p, q) ((q) == (p) || session[q].epoch < session[p].epoch)
+inline a_newer_epoch_is_higher(p) {
+  invariant("epochs: the newer session has the higher one",
+    CLOCK_STANDS || REPLAYED || (is_lower_or_own(p, 1) && is_lower_or_own(p, PODS)))
+}
+
+/* LIVE is told when everything older than the connection has come out. */
 inline live_is_a_fact(p) {
-  invariant("LIVE: nothing older than the connection is under way", CLOCK_STANDS || session[p].delivered >= session[p].since)
+  invariant("LIVE: nothing older than the connection is under way", session[p].delivered >= session[p].since)
 }

@@ -14,8 +14,8 @@
  */
 #include "bounds.pml"
 #include "state.pml"
-#include "invariants.pml"
 #include "replay.pml"
+#include "invariants.pml"
 #include "events.pml"
 #include "router.pml"
 #include "mailbox.pml"

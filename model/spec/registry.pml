@@ -18,7 +18,13 @@ inline write_registry(at, to) {
 
 /* Epochs: max(stored + 1, the clock). */
 #ifdef NO_RULE_EPOCH_FROM_CLOCK
-#define new_epoch() (registry_epoch + 1)
+#define stored_or_clock() (registry_epoch + 1)
 #else
-#define new_epoch() more(registry_epoch + 1, clock)
+#define stored_or_clock() more(registry_epoch + 1, clock)
+#endif
+/* Those of a pod only grow. A session keeps its epoch when it is closed: so it is the highest that the pod had. */
+#ifdef NO_RULE_EPOCHS_OF_A_POD_GROW
+#define new_epoch(p) stored_or_clock()
+#else
+#define new_epoch(p) more(stored_or_clock(), session[p].epoch + 1)
 #endif

@@ -78,6 +78,12 @@ export const rules = {
     `to.epoch < stored.epoch || (to.epoch === stored.epoch && to.pod !== stored.pod)`,
     `to.epoch < stored.epoch`,
   ),
+  epochsOfAPodGrow: patch(
+    "a pod never uses an epoch of its own twice",
+    "PodEpochs.ts",
+    `this.last = Math.max(this.last + 1, now_ms)`,
+    `this.last = now_ms`,
+  ),
   epochsFromClock: patch(
     "epochs grow across a wipe",
     "Status.ts",

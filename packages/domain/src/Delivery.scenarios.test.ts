@@ -364,6 +364,31 @@ const scenarios: ReadonlyArray<Scenario> = [
       stage.end()
     },
   },
+  {
+    words: "the registry loses its last write while the clock stands; a pod uses no epoch of its own twice",
+    rule: "epochsOfAPodGrow",
+    violates: "an epoch is used once",
+    telling: "c1@pod",
+    script: (stage) => {
+      const { c1, near, world } = stage
+      world.parts.registry.backUp()
+      stage.did(world.connect(c1, near))
+      const old = stage.connection
+      stage.readMailbox()
+      stage.work()
+      world.parts.registry.rollBack()
+      stage.did(c1.drop(), world.connect(c1, near))
+      assert.isAbove(stage.connection.session.epoch, old.session.epoch)
+      stage.readMailbox()
+      // The older one's barrier comes out: it is not the newer one's.
+      stage.did(world.routers.owner.read(9))
+      stage.shelve()
+      stage.connection.mail()
+      stage.readMailbox()
+      assert.strictEqual(stage.connection.session.status, "REPLAYING")
+      stage.end()
+    },
+  },
 ]
 
 /** What a script throws, if it is a violation of the mutant's. */

@@ -3,16 +3,18 @@ import {
   AckChannelMemory,
   ClientOffsetsMemory,
   ClientId,
+  Epoch,
   EventLogMemory,
   MailboxMemory,
   PodChannelMemory,
+  PodId,
   Registry,
   RegistryMemory,
   start,
   Topics,
 } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect, Fiber, Latch, Layer } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer } from "effect"
 import type { Door } from "../Door.ts"
 import { Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
@@ -76,6 +78,45 @@ describe("Delivery", () => {
       yield* Fiber.join(older)
       assert.deepStrictEqual(closed, ["older SUPERSEDED"])
       assert.strictEqual(size(), 1)
+    }).pipe(Effect.provide(parts({ ...registry, connect })))
+  })
+
+  it.live("never uses one of its epochs twice, also where the registry rolls back between two connects", () => {
+    const { registry, restore, snapshot } = RegistryMemory.makeMemory()
+    const clientId = clients[0]!
+    const late = Latch.makeUnsafe()
+    let connects = 0
+    const connect: typeof registry.connect = (...asked) =>
+      Effect.tap(registry.connect(...asked), () => (connects++ === 0 ? late.await : Effect.void))
+    const epochs: Array<number> = []
+    const told: Door = { ...door, tell: (notice) => notice._tag === "Welcome" && epochs.push(notice.epoch) }
+    return Effect.gen(function* () {
+      const { open } = yield* Delivery
+      const hello = { clientId, after: start, log: undefined, door: told }
+      // By a pod whose clock is ahead: until ours has caught up, the registry chooses the epochs.
+      const ahead = Epoch.make((yield* Clock.currentTimeMillis) + 3_600_000)
+      yield* registry.connect(clientId, PodId.make("ahead"), ahead)
+      const before = snapshot()
+      const first = yield* Effect.forkChild(open(hello), { startImmediately: true })
+      yield* eventually(
+        "the first has asked",
+        Effect.sync(() => connects === 1),
+      )
+      restore(before)
+      const second = yield* Effect.forkChild(open(hello), { startImmediately: true })
+      yield* eventually(
+        "the second is open",
+        Effect.sync(() => epochs.length === 1),
+      )
+      yield* late.open
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+      yield* eventually(
+        "the first is open",
+        Effect.sync(() => epochs.length === 2),
+      )
+      assert.strictEqual(connects, 3)
+      assert.deepStrictEqual(epochs, [ahead + 1, ahead + 2])
     }).pipe(Effect.provide(parts({ ...registry, connect })))
   })
 })

@@ -12,13 +12,14 @@
 import {
   claimMailboxes,
   type ClientId,
-  Epoch,
+  type Epoch,
   EventLog,
   type LogError,
   Mailbox,
   type MailboxUnavailable,
   type OffsetsUnavailable,
   PodChannel,
+  PodEpochs,
   type PodId,
   type PodMessage,
   partitionOf,
@@ -169,12 +170,15 @@ const make = Effect.gen(function* () {
     Effect.forkScoped,
   )
 
-  /** Epochs of this pod only grow, so that a registry that rolls back can't make it use one of its own twice. */
-  let lastEpoch = 0
-  const nextEpoch = (): Epoch => {
-    lastEpoch = Math.max(lastEpoch + 1, shared.now())
-    return Epoch.make(lastEpoch)
-  }
+  const epochs = new PodEpochs()
+  /** Asks again as long as others that connected meanwhile make the answer one that this pod may have used. */
+  const connect = (clientId: ClientId): Effect.Effect<Epoch, RegistryUnavailable> =>
+    Effect.suspend(() => {
+      const asked = epochs.ask(shared.now())
+      return Effect.flatMap(registry.connect(clientId, pod, asked), (epoch) =>
+        epochs.take(asked, epoch) ? Effect.succeed(epoch) : connect(clientId),
+      )
+    })
 
   /** A client's `after` counts only if it is of this log: of this incarnation, and before its end. */
   const checkAfter = Effect.fnUntraced(function* ({ after, clientId, door, log: of }: Hello) {
@@ -191,8 +195,7 @@ const make = Effect.gen(function* () {
   const arrive = Effect.fnUntraced(function* (hello: Hello) {
     const { clientId, door } = hello
     const after = yield* checkAfter(hello)
-    const epoch = yield* registry.connect(clientId, pod, nextEpoch())
-    lastEpoch = Math.max(lastEpoch, epoch)
+    const epoch = yield* connect(clientId)
     // The registry may answer two that came at the same time in the other order: the newer one stays.
     const before = sessions.get(clientId)
     if (before !== undefined && before.session.epoch < epoch) before.superseded()

@@ -152,14 +152,6 @@ export class Checks implements Watcher {
     account.checkedAck = Math.max(account.checkedAck, Math.min(seq, last))
   }
 
-  connected(pod: PodId, clientId: ClientId, epoch: Epoch): void {
-    const session = `${clientId} ${epoch}`
-    const used = this.epochs.get(pod) ?? new Set()
-    this.epochs.set(pod, used)
-    if (used.has(session)) this.report("epochs", `${pod} uses ${epoch} again for ${clientId}`)
-    used.add(session)
-  }
-
   /** Of doors */
 
   watch(pod: PodId, clientId: ClientId): Session {
@@ -171,6 +163,7 @@ export class Checks implements Watcher {
         return all.every((other) => other === session || !other.isNewerThan(session))
       },
       mustBeNewest: () => this.onlyTheNewest,
+      uses: (epoch) => this.used(pod, clientId, epoch),
       ended: () => this.sessions.delete(session),
       report: (rule, message) => this.report(rule, message),
     })
@@ -231,6 +224,15 @@ export class Checks implements Watcher {
         return this.report("exactly once, in order", `${id} has ${own.join(" ")} of 1 to ${application.wanted}`)
       }
     }
+  }
+
+  /** What the registry has answered is not used yet: the pod may ask again. */
+  private used(pod: PodId, clientId: ClientId, epoch: Epoch): void {
+    const session = `${clientId} ${epoch}`
+    const used = this.epochs.get(pod) ?? new Set()
+    this.epochs.set(pod, used)
+    if (used.has(session)) this.report("epochs", `${pod} uses ${epoch} again for ${clientId}`)
+    used.add(session)
   }
 
   // The account

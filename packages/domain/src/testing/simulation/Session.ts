@@ -9,6 +9,8 @@ export interface Facts {
   next(after: number): number | undefined
   isNewest(): boolean
   mustBeNewest(): boolean
+  /** Told once, when the session is open. */
+  uses(epoch: Epoch): void
   ended(): void
   report(rule: string, message: string): void
 }
@@ -33,6 +35,7 @@ export class Session implements SessionWatcher {
   }
 
   welcomed(epoch: Epoch, after: Cursor): void {
+    this.facts.uses(epoch)
     this.epoch = epoch
     this.cursor = after
     this.currentStatus = "REPLAYING"

@@ -120,16 +120,14 @@ export class Registries {
   /** Set by a fault: of so many reads one is answered from an earlier state. 0: none. */
   readsStale_one_in = 0
   private readonly store: RegistryMemory.RegistryMemory
-  private readonly watcher: Watcher
   private readonly clock: Clock.Clock
   private readonly history: History<RegistryMemory.RegistrySnapshot>
 
-  constructor(line: Line, store: RegistryMemory.RegistryMemory, watcher: Watcher) {
+  constructor(line: Line, store: RegistryMemory.RegistryMemory) {
     this.line = line
     this.store = store
     // Nothing in a store sleeps.
     this.clock = { ...timeOf(line.kernel), sleep: () => Effect.never }
-    this.watcher = watcher
     this.history = new History(line, store.snapshot)
   }
 
@@ -170,13 +168,7 @@ export class Registries {
       )
     return {
       connect: (clientId, pod, atLeast) =>
-        call(
-          "connect",
-          () => `${clientId} connects at ${pod}`,
-          Effect.tap(registry.connect(clientId, pod, atLeast), (epoch) =>
-            Effect.sync(() => this.watcher.connected(pod, clientId, epoch)),
-          ),
-        ),
+        call("connect", () => `${clientId} connects at ${pod}`, registry.connect(clientId, pod, atLeast)),
       write: (presences) =>
         call(
           "write",

@@ -1,5 +1,5 @@
 /** What the simulated services tell whoever checks, in the moment in which it happens. */
-import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
+import type { ClientId, Cursor } from "../../Ids.ts"
 import type { Push, StoredRecord } from "../../Records.ts"
 
 export interface Watcher {
@@ -13,6 +13,4 @@ export interface Watcher {
   pushed(pushes: ReadonlyArray<Push>): void
   /** A gateway says to a router or to a mailbox that the client has everything up to here. */
   acknowledged(process: string, clientId: ClientId, seq: Cursor): void
-  /** The registry gives a pod an epoch for a client. */
-  connected(pod: PodId, clientId: ClientId, epoch: Epoch): void
 }

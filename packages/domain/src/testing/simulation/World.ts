@@ -104,7 +104,7 @@ export class World {
     const line = (name: string) => new Line(name, this.kernel, this.trace, this.fork())
     this.log = new Log(line("log"), partitions, this.limits.chunk_records, this.checks)
     this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log), this.checks)
-    this.registry = new Registries(line("registry"), RegistryMemory.makeMemory(), this.checks)
+    this.registry = new Registries(line("registry"), RegistryMemory.makeMemory())
     this.pods = new Channel(line("pod channel"), waiting_messages, podWords)
     this.acks = new Channel(line("ack channel"), waiting_messages, ackWords)
     this.disks = line("disks")

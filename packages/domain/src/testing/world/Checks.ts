@@ -6,6 +6,7 @@ import type { ClientId } from "../../Ids.ts"
 import { peekSeq, type Push } from "../../Records.ts"
 import type { Status } from "../../Status.ts"
 import type { Client } from "./Client.ts"
+import type { Connection } from "./Connection.ts"
 import type { World } from "./World.ts"
 
 export type Rule =
@@ -15,6 +16,7 @@ export type Rule =
   | "a push states a fact"
   | "the commit never skips"
   | "epochs never fall"
+  | "an epoch is used once"
   | "it settles"
 
 export class Violation extends Error {
@@ -34,6 +36,8 @@ export class Checks {
   private readonly shelved = new Set<string>()
   private readonly epochs = new Map<ClientId, Status>()
   private registryFaults = 0
+  /** By client, pod and epoch: whose it is. */
+  private readonly sessions = new Map<string, Connection>()
   private events = 0
   private dlq = 0
   private committed = 0
@@ -50,6 +54,7 @@ export class Checks {
     for (const client of this.world.clients) this.checkShown(client)
     this.checkCommit()
     this.checkEpochs()
+    this.checkSessions()
     this.checkBounds()
   }
 
@@ -143,6 +148,16 @@ export class Checks {
       if (epoch < this.world.started_ms)
         throw new Violation("epochs never fall", `${clientId} to ${epoch}, before time`)
       this.epochs.set(clientId, status)
+    }
+  }
+
+  /** A pod never uses an epoch of its own twice for a client. */
+  private checkSessions(): void {
+    for (const connection of this.world.connections) {
+      const { name } = connection
+      const other = this.sessions.get(name)
+      if (other === undefined) this.sessions.set(name, connection)
+      else if (other !== connection) throw new Violation("an epoch is used once", `${name} is there twice`)
     }
   }
 

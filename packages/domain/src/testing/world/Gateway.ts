@@ -1,5 +1,6 @@
 /** A gateway process: a pod id of its own, an inbox, and the connections it holds. */
-import { type ClientId, type Cursor, Epoch, type PodId } from "../../Ids.ts"
+import type { ClientId, Cursor, PodId } from "../../Ids.ts"
+import { PodEpochs } from "../../PodEpochs.ts"
 import type { PodMessage } from "../../Records.ts"
 import { Session } from "../../Session.ts"
 import type { Channel } from "./Channel.ts"
@@ -14,6 +15,7 @@ export class Gateway {
   /** How far its clock is ahead of the world's. */
   private readonly skew_ms: number
   private readonly connections = new Map<ClientId, Connection>()
+  private readonly epochs = new PodEpochs()
 
   constructor(pod: PodId, parts: Parts, skew_ms: number) {
     this.pod = pod
@@ -29,10 +31,12 @@ export class Gateway {
   /** Opens a session. An older one of the same client here is superseded at once; elsewhere the sweep finds it. */
   connect(clientId: ClientId, after: Cursor, now_ms: number): Connection {
     const { parts, pod } = this
-    const clock = Epoch.make(now_ms + this.skew_ms)
-    const epoch = parts.registry.connect(clientId, pod, clock)
+    const asked = this.epochs.ask(now_ms + this.skew_ms)
+    const epoch = parts.registry.connect(clientId, pod, asked)
+    // Nobody else connects here meanwhile, so the answer is never one to be refused.
+    this.epochs.take(asked, epoch)
     this.connections.get(clientId)?.superseded()
-    parts.observe({ _tag: "Connects", pod, clock, epoch })
+    parts.observe({ _tag: "Connects", pod, clock: asked, epoch })
     const session = new Session({ clientId, epoch, pod, after, limits: parts.limits.session })
     const connection = new Connection(session, new Socket(), parts, (closed) => {
       if (this.connections.get(clientId) === closed) this.connections.delete(clientId)
