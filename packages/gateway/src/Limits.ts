@@ -22,6 +22,8 @@
  * | admin: mail looked for | clients beyond it keep their place in the list, whether they have mail or not |
  * | admin: rows, records looked at | the answer says that there are more, or what lies further back is not found |
  * | admin: republished | the answer says where to go on |
+ * | admin: watchers | the next one is refused, and told why |
+ * | admin: watch share | pictures show what was seen last |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
@@ -176,6 +178,16 @@ export const adminLimits = {
   read_timeout_ms: 5_000,
   /** Questions to a store at the same time, for one list. */
   at_once: 16,
+  /** Between two pictures of the live page. */
+  picture_ms: 1_000,
+  /** Clients on a picture. */
+  picture_rows: 50,
+  /** The part of the time that looking at the registry, or at the topics, may take for pictures. */
+  watch_share: 0.01,
+  /** How many may watch pictures at the same time. */
+  watchers: 32,
+  /** Seconds of the past that a page begins with. */
+  pulses: 300,
 }
 
 export type AdminLimits = typeof adminLimits

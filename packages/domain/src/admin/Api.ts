@@ -124,6 +124,7 @@ class AdminGroup extends HttpApiGroup.make("admin")
     HttpApiEndpoint.get("pictures", "/pictures", {
       query: Which,
       success: HttpApiSchema.StreamNdjson({ schema: Picture }),
+      error: NotPossible,
     }),
   )
   .middleware(AdminRequests)

@@ -30,7 +30,7 @@ const handlers = HttpApiBuilder.group(
       roles: () => roles.list,
       setRole: ({ params, payload }) => roles.set(params.role, payload.isRunning),
       history: () => pictures.history,
-      pictures: ({ query }) => Effect.succeed(pictures.stream(query)),
+      pictures: ({ query }) => pictures.watch(query),
     })
   }),
 )
@@ -44,5 +44,5 @@ const requests = HttpApiMiddleware.layerSchemaErrorTransform(AdminRequests, ({ c
 export const layerWith = (access: Authorization.Access) =>
   HttpApiBuilder.layer(AdminApi).pipe(
     Layer.provide(handlers),
-    Layer.provide([Operations.layer, Pictures.layerEmpty, Authorization.layerWith(access), requests]),
+    Layer.provide([Operations.layer, Pictures.layer, Authorization.layerWith(access), requests]),
   )
