@@ -50,6 +50,7 @@ const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusa
 })
 
 const grpc = ["@bufbuild/protobuf", "@bufbuild/protobuf/**", "@connectrpc/connect", "@connectrpc/**"]
+const browser = ["preact", "preact/hooks", "@preact/signals", "uplot", "socket.io-client"]
 const lmdb = ["lmdb"]
 const kafka = ["kafkajs"]
 const redis = ["ioredis", "@socket.io/redis-streams-adapter"]
@@ -59,6 +60,7 @@ const pglite = ["@electric-sql/pglite"]
 const domainOnly = "domain imports effect: no I/O, no other package."
 const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
 const clientOnly = "client imports domain and effect: it runs in browsers too."
+const pageOnly = "The page runs in browsers: it imports domain, the SDK, effect and what draws it."
 const gatewayOnly = "gateway imports domain, effect and the platform, and a door its own library."
 const adapterOnly = "An adapter imports domain, effect and its one client library."
 
@@ -106,6 +108,9 @@ export default defineConfig({
       ["packages/gateway/src/testing/**", "packages/gateway/src/**/*.test.ts"],
       only([...testing, ...platform, ...grpc, "ws", "socket.io-client"], gatewayOnly),
     ),
+
+    refuse("packages/gateway/page/src/**", suites, only([...domain, "@nimbus/client", ...browser], pageOnly)),
+    refuse("packages/gateway/page/src/**/*.test.ts", only([...testing, "@nimbus/client", ...browser], pageOnly)),
 
     refuse("packages/adapters/src/**", suites, otherAdapters, only([...domain, ...node], adapterOnly)),
     refuse("packages/adapters/src/lmdb/**", suites, otherAdapters, only([...domain, ...node, ...lmdb], adapterOnly)),

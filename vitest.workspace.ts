@@ -21,6 +21,7 @@ export default defineConfig({
       project("domain", "packages/domain", ["{src,mutation}/**/*.test.ts"]),
       project("adapters", "packages/adapters"),
       project("gateway", "packages/gateway"),
+      project("page", "packages/gateway/page"),
       project("pipeline", "packages/pipeline"),
       project("client", "packages/client"),
       project("nimbus", "packages/nimbus"),

@@ -29,6 +29,7 @@ const pipelineOnly = "pipeline imports domain and effect: stores come from the e
 const clientOnly = "client imports domain and effect: it runs in browsers too."
 const nodeSide = "Browsers run this: it can't import what is for Node."
 const gatewayOnly = "gateway imports domain, effect and the platform, and a door its own library."
+const pageOnly = "The page runs in browsers: it imports domain, the SDK, effect and what draws it."
 const adapterOnly = "An adapter imports domain, effect and its one client library."
 const doors = "Doors don't import each other, and what they stand on imports none."
 const adapters = "Adapters don't import each other: what they share lies beside them."
@@ -101,6 +102,15 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/gateway/src/http/x.ts", "../websocket/Door.ts", doors),
   refused("packages/gateway/src/delivery/x.ts", "../grpc/Door.ts", doors),
   refused("packages/gateway/src/grpc/deep/x.ts", "../../websocket/Door.ts", doors),
+
+  allowed("packages/gateway/page/src/x.ts", "@nimbus/client"),
+  allowed("packages/gateway/page/src/x.ts", "@nimbus/domain/admin"),
+  allowed("packages/gateway/page/src/parts/x.ts", "preact/hooks"),
+  allowed("packages/gateway/page/src/x.test.ts", "@effect/vitest"),
+  refused("packages/gateway/page/src/x.ts", "@nimbus/client/node", pageOnly),
+  refused("packages/gateway/page/src/x.ts", "@nimbus/gateway", pageOnly),
+  refused("packages/gateway/page/src/parts/x.ts", "node:fs", pageOnly),
+  refused("packages/gateway/page/src/x.ts", "../../src/Limits.ts", byName),
 
   allowed("packages/adapters/src/lmdb/x.ts", "lmdb"),
   allowed("packages/adapters/src/lmdb/x.ts", "node:fs"),

@@ -10,6 +10,7 @@ import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as Authorization from "./admin/Authorization.ts"
+import * as Page from "./admin/Page.ts"
 import * as ChatDoor from "./chat/ChatDoor.ts"
 import * as Cors from "./chat/Cors.ts"
 import { Delivery } from "./delivery/Delivery.ts"
@@ -30,7 +31,7 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
       Messages.layer,
       Queries.layer,
       WebSocketDoor.routes,
-      Option.isSome(admin) ? AdminRoutes.layerWith(admin.value) : Layer.empty,
+      Option.isSome(admin) ? Layer.merge(AdminRoutes.layerWith(admin.value), Page.layer) : Layer.empty,
     ),
     { disableLogger: true, disableListenLog: true },
   ).pipe(Layer.provide(Publisher.layer))

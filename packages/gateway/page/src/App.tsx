@@ -1,0 +1,67 @@
+/** The frame of every view: what this is, where to go, whether it is up to date, and the view that the address names. */
+import { useEffect, useRef } from "preact/hooks"
+import { isTokenNeeded } from "./api/token.ts"
+import { Footer } from "./parts/Footer.tsx"
+import { Header } from "./parts/Header.tsx"
+import { Login } from "./parts/Login.tsx"
+import { followLink, view, type View } from "./router.ts"
+import { announced } from "./state/announce.ts"
+import { ChatView } from "./views/ChatView.tsx"
+import { ClientView } from "./views/ClientView.tsx"
+import { JourneyView } from "./views/JourneyView.tsx"
+import { Overview } from "./views/Overview.tsx"
+import { Unknown } from "./views/Unknown.tsx"
+
+export const App = () => {
+  const main = useRef<HTMLElement>(null)
+  const { title } = contentOf(view.value)
+  useEffect(() => {
+    document.title = title === "Overview" ? "Nimbus" : `${title} · Nimbus`
+  }, [title])
+  useFocusOnView(main)
+  return (
+    <div class="frame" onClick={followLink}>
+      <a class="skip" href="#main">
+        Skip to content
+      </a>
+      <Header />
+      <main id="main" ref={main} tabIndex={-1}>
+        {isTokenNeeded.value && view.value.name !== "chat" ? <Login /> : contentOf(view.value).content}
+      </main>
+      <Footer />
+      <p class="hidden" role="status" aria-live="polite">
+        {announced}
+      </p>
+    </div>
+  )
+}
+
+const contentOf = (view: View) => {
+  switch (view.name) {
+    case "overview":
+      return { title: "Overview", content: <Overview /> }
+    case "chat":
+      return { title: "Chat", content: <ChatView /> }
+    case "client":
+      return { title: view.clientId, content: <ClientView key={view.clientId} clientId={view.clientId} /> }
+    case "journey": {
+      const { clientId, seq } = view
+      return {
+        title: `Journey of ${clientId} ${seq}`,
+        content: <JourneyView key={`${clientId} ${seq}`} clientId={clientId} seq={seq} />,
+      }
+    }
+    case "unknown":
+      return { title: "Not found", content: <Unknown /> }
+  }
+}
+
+/** Whoever follows a link finds the keyboard at the new view, not at the old one's end. */
+const useFocusOnView = (main: { readonly current: HTMLElement | null }) => {
+  const isFirst = useRef(true)
+  const shown = view.value
+  useEffect(() => {
+    if (!isFirst.current) main.current?.focus({ preventScroll: true })
+    isFirst.current = false
+  }, [shown, main])
+}

@@ -1,0 +1,80 @@
+/**
+ * One room of the chat over Socket.IO: what was said, its history first, in the order of the log.
+ *
+ * A socket is not given its own messages; the answer to one comes when the socket has everything before it, so it is
+ * shown at its answer, in its place.
+ */
+import { signal } from "@preact/signals"
+import { io } from "socket.io-client"
+import { Ring } from "../state/Ring.ts"
+
+export interface Said {
+  readonly key: number
+  readonly who: string
+  readonly text: string
+  readonly at: number
+  readonly isMine: boolean
+}
+
+export interface Room {
+  readonly name: string
+  /** Resolves once the log has it; rejects with what was wrong. */
+  say(who: string, text: string): Promise<void>
+  leave(): void
+}
+
+/** Messages shown: older ones are forgotten by the page, not by the room. */
+const said_kept = 200
+const answer_timeout_ms = 10_000
+
+export const said = signal<ReadonlyArray<Said>>([])
+export const standing = signal<"away" | "catching up" | "live">("away")
+/** What the gateway had to say of lost messages and refusals. */
+export const notice = signal("")
+
+const ring = new Ring<Said>(said_kept)
+let keys = 0
+
+export const enter = (name: string): Room => {
+  const socket = io({ auth: { room: name }, transports: ["websocket"] })
+  ring.clear()
+  said.value = []
+  notice.value = ""
+  standing.value = "away"
+  socket.on("connect", () => (standing.value = "catching up"))
+  socket.on("disconnect", () => (standing.value = "away"))
+  socket.on("connect_error", (error) => (notice.value = error.message))
+  socket.on("live", () => (standing.value = "live"))
+  socket.on("message", (message: unknown) => note(message, false))
+  socket.on("lost", () => (notice.value = "Some messages of this room are gone for good."))
+  socket.on("refused", (refusal: unknown) => (notice.value = textOf(fieldOf(refusal, "message"))))
+  return {
+    name,
+    say: async (who, text) => {
+      const answer: unknown = await socket.timeout(answer_timeout_ms).emitWithAck("message", { who, text })
+      const error = fieldOf(answer, "error")
+      if (error !== undefined) throw new Error(textOf(fieldOf(error, "message")))
+      note({ data: { who, text }, time: Date.now() }, true)
+    },
+    leave: () => void socket.disconnect(),
+  }
+}
+
+/** Any service may write into a room: what is not in this page's own words is shown as JSON. */
+const note = (message: unknown, isMine: boolean): void => {
+  const data = fieldOf(message, "data")
+  const [who, text, at] = [fieldOf(data, "who"), fieldOf(data, "text"), fieldOf(message, "time")]
+  ring.push({
+    key: ++keys,
+    who: typeof who === "string" && who !== "" ? who : "somebody",
+    text: typeof text === "string" ? text : textOf(data),
+    at: typeof at === "number" ? at : Date.now(),
+    isMine,
+  })
+  said.value = ring.toArray()
+}
+
+const fieldOf = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? Object.getOwnPropertyDescriptor(value, name)?.value : undefined
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? ""))

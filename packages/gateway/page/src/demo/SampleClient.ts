@@ -1,0 +1,130 @@
+/**
+ * A client of this page: the SDK as any application has it, behind a cable that can be cut.
+ *
+ * It sends a number to be squared once a second, and holds what it gets against what it must get.
+ */
+import { connect } from "@nimbus/client"
+import { type ReadonlySignal, signal } from "@preact/signals"
+import type { Frames, Status } from "@nimbus/domain"
+import { Account } from "./Account.ts"
+import { makeCable } from "./Cable.ts"
+import { makePace } from "./pace.ts"
+
+export interface SampleView {
+  readonly status: Status.StatusName
+  readonly isCut: boolean
+  readonly sent: number
+  readonly received: number
+  readonly missing: number
+  readonly repeated: number
+  /** The newest result. */
+  readonly lastSeq: number | undefined
+  /** Why it has stopped for good. */
+  readonly fault: string | undefined
+}
+
+export interface SampleClient {
+  readonly clientId: string
+  readonly view: ReadonlySignal<SampleView>
+  cut(): void
+  bringBack(): void
+  /** The first number of its next so many messages. */
+  takeNumbers(count: number): number
+  /** Copies what was counted since the last time into `view`: results come too fast to draw each. */
+  refresh(): void
+  stop(): Promise<void>
+}
+
+const send_every_ms = 1_000
+/** Results that it takes at most: it is slow on purpose, so that a replay lasts long enough to be watched. */
+const results_per_s = 5_000
+/** Between two attempts to come back, at most: who has mended the cable wants to see something. */
+const reconnect_max_ms = 500
+
+const unused: SampleView = {
+  status: "OFFLINE",
+  isCut: false,
+  sent: 0,
+  received: 0,
+  missing: 0,
+  repeated: 0,
+  lastSeq: undefined,
+  fault: undefined,
+}
+
+export const startSample = async (
+  clientId: string,
+  onStatus: (status: Status.StatusName) => void,
+): Promise<SampleClient> => {
+  const view = signal(unused)
+  const change = (part: Partial<SampleView>) => (view.value = { ...view.value, ...part })
+  const account = new Account()
+  const cable = makeCable()
+  const pace = makePace(results_per_s)
+  let lastSeq: number | undefined
+  const client = await connect({
+    url: location.origin,
+    clientId,
+    journey: true,
+    WebSocket: cable.WebSocket,
+    limits: { reconnect_max_ms },
+    onStatus: (status) => {
+      change({ status })
+      onStatus(status)
+    },
+    onResult: (result) => {
+      account.note(result.name, numberOf(result))
+      lastSeq = result.seq
+      return pace()
+    },
+  })
+  client.closed.catch((error: unknown) => change({ fault: error instanceof Error ? error.message : String(error) }))
+
+  // One event under way at most: while the cable is cut, the next one waits for the answer to the last.
+  let number = 0
+  let isWaiting = false
+  const send = () => {
+    if (isWaiting) return
+    isWaiting = true
+    client.send("sq", { number: ++number }).then(
+      () => (isWaiting = false),
+      (error: unknown) => change({ fault: String(error) }),
+    )
+  }
+  const timer = setInterval(send, send_every_ms)
+  send()
+
+  let messages = 0
+  return {
+    clientId,
+    view,
+    cut: () => {
+      cable.cut()
+      change({ isCut: true })
+    },
+    bringBack: () => {
+      cable.mend()
+      change({ isCut: false })
+    },
+    takeNumbers: (count) => {
+      messages += count
+      return messages - count + 1
+    },
+    refresh: () => {
+      const { missing, received, repeated } = account
+      if (received !== view.value.received || number !== view.value.sent) {
+        change({ missing, received, repeated, sent: number, lastSeq })
+      }
+    },
+    stop: () => {
+      clearInterval(timer)
+      return client.close()
+    },
+  }
+}
+
+/** What stands in the data of every event and message of the page. */
+const numberOf = ({ data }: Frames.ResultItem): number =>
+  typeof data === "object" && data !== null && "number" in data && typeof data["number"] === "number"
+    ? data["number"]
+    : Number.NaN

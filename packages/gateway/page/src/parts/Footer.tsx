@@ -1,0 +1,20 @@
+/** Which gateway tells all this, and what it could not read. */
+import { picture } from "../state/live.ts"
+
+export const Footer = () => {
+  const shown = picture.value
+  if (shown === undefined) return null
+  return (
+    <footer class="bottom">
+      {shown.pod !== undefined && (
+        <span>
+          seen by gateway <code>{shown.pod}</code>
+        </span>
+      )}
+      <span>
+        log <code>{shown.incarnation}</code>
+      </span>
+      {shown.stale.length > 0 && <span class="warning">not read just now: {shown.stale.join(", ")}</span>}
+    </footer>
+  )
+}

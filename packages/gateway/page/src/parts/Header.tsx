@@ -1,0 +1,32 @@
+/** The top of every view. */
+import { count } from "../format.ts"
+import { view } from "../router.ts"
+import { link, picture } from "../state/live.ts"
+
+const words = { connecting: "connecting", open: "live", broken: "connection lost, trying again", paused: "paused" }
+
+export const Header = () => {
+  const { name } = view.value
+  const clients = picture.value?.clients
+  return (
+    <header class="top">
+      <a class="brand" href="/">
+        Nimbus
+      </a>
+      <nav aria-label="Views">
+        <a href="/" aria-current={name === "overview" ? "page" : undefined}>
+          Overview
+        </a>
+        <a href="/chat" aria-current={name === "chat" ? "page" : undefined}>
+          Chat
+        </a>
+      </nav>
+      <p class="top-facts">
+        {clients !== undefined && <span>{count(clients.LIVE + clients.REPLAYING)} connected</span>}
+        <span class={`link link-${link.value}`} role="status">
+          {words[link.value]}
+        </span>
+      </p>
+    </header>
+  )
+}

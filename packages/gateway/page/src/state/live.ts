@@ -1,0 +1,100 @@
+/**
+ * What the gateway sees, a picture a second over one connection, and the last minutes of it.
+ *
+ * ```
+ *   filter ──┐
+ *   tab is seen ──▶ one stream of pictures ──▶ picture, replays, pulses (a ring)
+ *   token ───┘         └─ breaks ──▶ again, with growing pauses; the last picture stays, and is marked as old
+ * ```
+ *
+ * Another filter is another stream. A tab that nobody sees has none, and costs the gateway nothing.
+ */
+import { computed, effect, signal } from "@preact/signals"
+import type { Status } from "@nimbus/domain"
+import type { Picture, Pulse } from "@nimbus/domain/admin"
+import { Data, Effect, Fiber, Schedule, Stream } from "effect"
+import { Admin, noteRefusal, runtime } from "../api/Admin.ts"
+import { isTokenNeeded, token } from "../api/token.ts"
+import { observe, type Replays } from "./replays.ts"
+import { Ring } from "./Ring.ts"
+
+export interface Filter {
+  readonly status: Status.StatusName | undefined
+  readonly search: string
+}
+
+/** Pulses kept for the charts: five minutes of them. */
+const pulses_kept = 300
+/** No picture for this long: the connection counts as broken. */
+const silence_ms = 5_000
+/** Typing goes on for this long before a new stream is opened. */
+const settle_ms = 200
+
+export const filter = signal<Filter>({ status: undefined, search: "" })
+export const picture = signal<Picture | undefined>(undefined)
+export const replays = signal<Replays>(new Map())
+export const link = signal<"connecting" | "open" | "broken" | "paused">("connecting")
+
+const ring = new Ring<Pulse>(pulses_kept)
+const pulsesSeen = signal(0)
+/** Oldest first. */
+export const pulses = computed(() => {
+  void pulsesSeen.value
+  return ring.toArray()
+})
+
+class StreamEnded extends Data.TaggedError("StreamEnded") {
+  override readonly message = "The stream of pictures ended."
+}
+
+/** Watches for as long as the page lives. */
+export const watch = (): void => {
+  const isSeen = signal(!document.hidden)
+  document.addEventListener("visibilitychange", () => (isSeen.value = !document.hidden))
+  effect(() => {
+    const which = filter.value
+    void token.value
+    if (isTokenNeeded.value) return
+    if (!isSeen.value) {
+      link.value = "paused"
+      return
+    }
+    const fiber = runtime.runFork(watching(which))
+    return () => Effect.runFork(Fiber.interrupt(fiber))
+  })
+}
+
+const watching = ({ search, status }: Filter) =>
+  Effect.gen(function* () {
+    const admin = yield* Admin
+    if (search !== "") yield* Effect.sleep(settle_ms)
+    const history = yield* admin.history()
+    const pictures = yield* admin.pictures({
+      query: { ...(status === undefined ? {} : { status }), ...(search === "" ? {} : { search }) },
+    })
+    ring.clear()
+    for (const pulse of history) ring.push(pulse)
+    yield* Stream.runForEach(Stream.timeout(pictures, silence_ms), (picture) => Effect.sync(() => show(picture)))
+    return yield* new StreamEnded()
+  }).pipe(
+    Effect.tapError((error) =>
+      Effect.sync(() => {
+        link.value = "broken"
+        noteRefusal(error)
+      }),
+    ),
+    Effect.retry({ schedule: pauses, while: ({ _tag }) => _tag !== "Unauthorized" }),
+    Effect.ignore,
+  )
+
+const pauses = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("5 seconds")]).pipe(Schedule.jittered)
+
+const show = (next: Picture): void => {
+  link.value = "open"
+  replays.value = observe(replays.value, next.rows, next.pulse.at)
+  picture.value = next
+  if (ring.newest?.at !== next.pulse.at) {
+    ring.push(next.pulse)
+    pulsesSeen.value++
+  }
+}

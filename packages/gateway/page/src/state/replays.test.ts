@@ -1,0 +1,57 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ClientId, Epoch, PodId, type Status } from "@nimbus/domain"
+import type { ClientRow } from "@nimbus/domain/admin"
+import { left_ms, observe, progress, type Replays } from "./replays.ts"
+
+const row = (status: Status.StatusName, waiting: number, clientId = "c1"): ClientRow => ({
+  clientId: ClientId.make(clientId),
+  status,
+  epoch: Epoch.make(1),
+  pod: PodId.make("p1"),
+  waiting,
+})
+
+/** One picture a second. */
+const seen = (...pictures: ReadonlyArray<ReadonlyArray<ClientRow>>): Replays =>
+  pictures.reduce<Replays>((before, rows, i) => observe(before, rows, (i + 1) * 1000), new Map())
+
+describe("replays", () => {
+  it("take what waited while the client was OFFLINE for the whole", () => {
+    const replay = seen([row("OFFLINE", 1_000)], [row("REPLAYING", 750)]).get("c1")
+    assert.isDefined(replay)
+    assert.strictEqual(progress(replay), 0.25)
+    assert.strictEqual(left_ms(replay), 3_000)
+  })
+
+  it("say nothing of the time left before the mailbox has begun to empty", () => {
+    const replay = seen([row("REPLAYING", 500)], [row("REPLAYING", 500)]).get("c1")
+    assert.isDefined(replay)
+    assert.strictEqual(progress(replay), 0)
+    assert.strictEqual(left_ms(replay), undefined)
+  })
+
+  it("smooth how fast it empties", () => {
+    const replay = seen([row("REPLAYING", 1_000)], [row("REPLAYING", 800)], [row("REPLAYING", 400)]).get("c1")
+    assert.isDefined(replay)
+    assert.strictEqual(replay.rate_per_s, 300)
+    assert.closeTo(left_ms(replay) ?? Number.NaN, 1_333, 1)
+  })
+
+  it("raise the whole when more mail comes in than is taken", () => {
+    const replay = seen([row("REPLAYING", 100)], [row("REPLAYING", 300)]).get("c1")
+    assert.isDefined(replay)
+    assert.strictEqual(replay.total, 300)
+    assert.strictEqual(progress(replay), 0)
+  })
+
+  it("forget who is LIVE, or not in the picture", () => {
+    assert.strictEqual(seen([row("REPLAYING", 9)], [row("LIVE", 0)]).size, 0)
+    assert.deepStrictEqual([...seen([row("REPLAYING", 9)], [row("REPLAYING", 9, "c2")]).keys()], ["c2"])
+  })
+
+  it("call an empty mailbox done", () => {
+    const replay = seen([row("REPLAYING", 0)]).get("c1")
+    assert.isDefined(replay)
+    assert.strictEqual(progress(replay), 1)
+  })
+})

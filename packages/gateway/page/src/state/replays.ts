@@ -1,0 +1,49 @@
+/**
+ * How far the clients are that replay: from how their mailboxes empty, picture by picture.
+ *
+ * `waiting` falls while a client takes its mail. The most that was seen waiting since it was last LIVE is the whole; what
+ * is gone of it is the progress; and how fast it falls, smoothed, says how long the rest takes. Only clients of the last
+ * picture are remembered, so this is no larger than a picture.
+ */
+import type { ClientRow } from "@nimbus/domain/admin"
+
+export interface Replay {
+  readonly at: number
+  readonly waiting: number
+  /** The most that waited. */
+  readonly total: number
+  /** Results per second that leave the mailbox. 0: not known yet, or it does not empty. */
+  readonly rate_per_s: number
+}
+
+export type Replays = ReadonlyMap<string, Replay>
+
+/** Of the newest rate, in the smoothed one. */
+const weight = 0.5
+
+export const observe = (before: Replays, rows: ReadonlyArray<ClientRow>, at: number): Replays =>
+  new Map(
+    rows
+      .filter(({ status }) => status !== "LIVE")
+      .map((row) => [row.clientId, next(before.get(row.clientId), row, at)] as const),
+  )
+
+const next = (before: Replay | undefined, { status, waiting }: ClientRow, at: number): Replay => {
+  if (before === undefined || status === "OFFLINE" || at <= before.at) {
+    return { at, waiting, total: Math.max(waiting, before?.total ?? 0), rate_per_s: 0 }
+  }
+  const rate = Math.max(0, ((before.waiting - waiting) * 1000) / (at - before.at))
+  return {
+    at,
+    waiting,
+    total: Math.max(before.total, waiting),
+    rate_per_s: before.rate_per_s === 0 ? rate : weight * rate + (1 - weight) * before.rate_per_s,
+  }
+}
+
+/** From 0 to 1. */
+export const progress = ({ total, waiting }: Replay): number => (total === 0 ? 1 : 1 - waiting / total)
+
+/** Absent: nothing says how long it takes. */
+export const left_ms = ({ rate_per_s, waiting }: Replay): number | undefined =>
+  rate_per_s === 0 ? undefined : (waiting * 1000) / rate_per_s

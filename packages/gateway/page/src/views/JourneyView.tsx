@@ -1,0 +1,78 @@
+/** What happened to one event, hop by hop, with times; what nobody has seen is shown as missing. */
+import type { ClientId, Seq } from "@nimbus/domain"
+import type { JourneyView as Journey } from "@nimbus/domain/admin"
+import { count } from "../format.ts"
+import { Answer, useAnswer } from "../parts/Answer.tsx"
+import { Fact, Facts } from "../parts/Facts.tsx"
+import { Hop } from "../parts/Hop.tsx"
+import { Panel } from "../parts/Panel.tsx"
+import { clientPath } from "../router.ts"
+
+interface JourneyViewProps {
+  readonly clientId: ClientId
+  readonly seq: Seq
+}
+
+export const JourneyView = ({ clientId, seq }: JourneyViewProps) => {
+  const params = { clientId, seq }
+  const answer = useAnswer((admin) => admin.journey({ params }))
+  return (
+    <>
+      <h1>
+        Journey of <a href={clientPath(clientId)}>{clientId}</a>, seq {count(seq)}
+      </h1>
+      <Answer answer={answer}>
+        {(journey) => (
+          <div class="columns">
+            <Panel id="event" title="The event">
+              <About journey={journey} />
+            </Panel>
+            <Panel id="hops" title="Its hops">
+              <Hops journey={journey} />
+            </Panel>
+          </div>
+        )}
+      </Answer>
+    </>
+  )
+}
+
+const places = {
+  events: "in the events topic, not yet handled",
+  results: "in the results topic, or on its way to the client",
+  mailbox: "in the client's mailbox",
+  acknowledged: "with the client, which has acknowledged it",
+  unknown: "not known",
+}
+
+const About = ({ journey: { event, isFollowed, place, traceId } }: { readonly journey: Journey }) => (
+  <Facts>
+    {event !== undefined && (
+      <>
+        <Fact name="type">{event.type}</Fact>
+        <Fact name="name">{event.name}</Fact>
+        <Fact name="id">
+          <code>{event.id}</code>
+        </Fact>
+      </>
+    )}
+    <Fact name="where it is">{places[place]}</Fact>
+    <Fact name="followed">{isFollowed ? "yes" : "no: only what can be told without it is shown"}</Fact>
+    {traceId !== undefined && (
+      <Fact name="trace">
+        <code>{traceId}</code>
+      </Fact>
+    )}
+  </Facts>
+)
+
+const Hops = ({ journey: { hops } }: { readonly journey: Journey }) =>
+  hops.length === 0 ? (
+    <p class="quiet">Nothing is known of its hops.</p>
+  ) : (
+    <ol class="hops">
+      {hops.map((hop, i) => (
+        <Hop key={i} hop={hop} />
+      ))}
+    </ol>
+  )

@@ -1,0 +1,77 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { NodeHttpServer } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { HttpClient, HttpClientRequest, HttpRouter } from "effect/http"
+import * as Page from "./Page.ts"
+
+/** A directory with these files, served; removed with the scope. */
+const serving = Effect.fnUntraced(function* (files: Readonly<Record<string, string>>) {
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-page-"))),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true })),
+  )
+  mkdirSync(join(directory, "assets"))
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
+  yield* Layer.build(HttpRouter.serve(Page.layerAt(directory), { disableLogger: true, disableListenLog: true }))
+})
+
+const page = { "index.html": "<!doctype html><title>Nimbus</title>", "assets/index-a1.js": "export {}" }
+
+describe("Page", () => {
+  it.effect.each(["/", "/chat", "/clients/c1", "/journey/c1/7"])("serves the page at %s", (path) =>
+    Effect.gen(function* () {
+      yield* serving(page)
+      const response = yield* HttpClient.get(path)
+      assert.strictEqual(response.status, 200)
+      assert.strictEqual(response.headers["content-type"], "text/html; charset=utf-8")
+      assert.strictEqual(yield* response.text, page["index.html"])
+    }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
+  )
+
+  it.effect("lets a browser load and reach nothing but this gateway", () =>
+    Effect.gen(function* () {
+      yield* serving(page)
+      const { headers } = yield* HttpClient.get("/")
+      const policy = headers["content-security-policy"] ?? ""
+      assert.include(policy, "default-src 'none'")
+      assert.include(policy, "script-src 'self'")
+      assert.notMatch(policy, /unsafe|https?:|\*/)
+      assert.strictEqual(headers["x-content-type-options"], "nosniff")
+    }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
+  )
+
+  it.effect("answers 304 to who has the page, and lets assets be kept for ever", () =>
+    Effect.gen(function* () {
+      yield* serving(page)
+      const first = yield* HttpClient.get("/")
+      assert.strictEqual(first.headers["cache-control"], "no-cache")
+      const again = yield* HttpClient.execute(
+        HttpClientRequest.get("/").pipe(HttpClientRequest.setHeader("if-none-match", first.headers["etag"] ?? "")),
+      )
+      assert.strictEqual(again.status, 304)
+      assert.strictEqual(yield* again.text, "")
+      const asset = yield* HttpClient.get("/assets/index-a1.js")
+      assert.strictEqual(asset.headers["content-type"], "text/javascript; charset=utf-8")
+      assert.include(asset.headers["cache-control"] ?? "", "immutable")
+    }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
+  )
+
+  it.effect.each(["/assets/other.js", "/assets/..%2findex.html", "/assets/"])("knows no file %s", (path) =>
+    Effect.gen(function* () {
+      yield* serving(page)
+      assert.strictEqual((yield* HttpClient.get(path)).status, 404)
+    }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
+  )
+
+  it.effect("says what to run where the page has not been built", () =>
+    Effect.gen(function* () {
+      yield* serving({})
+      const response = yield* HttpClient.get("/")
+      assert.strictEqual(response.status, 503)
+      assert.include(yield* response.text, "npm run setup")
+    }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
+  )
+})
