@@ -57,6 +57,29 @@ describe("LocalLog", () => {
     }),
   )
 
+  it.effect("of a large buffer nothing is kept but the records that were cut out of it", () =>
+    Effect.gen(function* () {
+      const { log } = yield* open()
+      const read = new TextEncoder().encode(`${"-".repeat(60_000)}first${"-".repeat(60_000)}second`)
+      const values = [read.subarray(60_000, 60_005), read.subarray(-6)]
+      yield* log.publish(
+        "t",
+        0,
+        values.map((value) => ({ key: "k", value })),
+      )
+      const [chunk] = yield* Stream.runCollect(Stream.take(log.tail("t", 0, 0), 1))
+      assert.deepStrictEqual(
+        chunk?.records.map(({ value }) => new TextDecoder().decode(value)),
+        ["first", "second"],
+      )
+      const buffers = new Set(chunk?.records.map(({ value }) => value.buffer))
+      assert.strictEqual(
+        [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0),
+        11,
+      )
+    }),
+  )
+
   it.effect("what waits together for one partition is stored as one block, up to the limits of a chunk", () =>
     Effect.gen(function* () {
       const { log, store } = yield* open({ chunk_records: 10 })

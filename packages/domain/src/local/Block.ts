@@ -24,6 +24,34 @@ export const sizeOf = (record: LogRecord): number => {
   return bytes
 }
 
+/**
+ * The same records, with values that hold no more than twice their bytes in memory. A value that was cut out of a larger
+ * buffer, as what a client sends is out of what its socket read, would keep the whole of it for as long as the log does:
+ * such values move into a buffer of their own, all of a block into one.
+ */
+export const compact = (records: ReadonlyArray<StoredRecord>): ReadonlyArray<StoredRecord> => {
+  let bytes = 0
+  let held_bytes = 0
+  let before: ArrayBufferLike | undefined = undefined
+  for (const { value } of records) {
+    bytes += value.length
+    // What came together stands together. A buffer that is met again is counted again: then values move in vain.
+    if (value.buffer !== before) held_bytes += value.buffer.byteLength
+    before = value.buffer
+  }
+  return held_bytes <= 2 * bytes ? records : moved(records, new Uint8Array(bytes))
+}
+
+const moved = (records: ReadonlyArray<StoredRecord>, into: Uint8Array): ReadonlyArray<StoredRecord> => {
+  let at = 0
+  return records.map((record) => {
+    into.set(record.value, at)
+    const value = into.subarray(at, at + record.value.length)
+    at += value.length
+    return { ...record, value }
+  })
+}
+
 /** The records of consecutive blocks from offset `from` on. A single whole block is given as it is, without a copy. */
 export const recordsOf = (blocks: ReadonlyArray<Block>, from: number): ReadonlyArray<StoredRecord> => {
   const first = blocks[0]

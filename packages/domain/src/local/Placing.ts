@@ -4,7 +4,7 @@
  */
 import type { ChunkLimits } from "../Limits.ts"
 import type { LogRecord, StoredRecord } from "../Records.ts"
-import { sizeOf } from "./Block.ts"
+import { compact, sizeOf } from "./Block.ts"
 import type { Append } from "./LogStore.ts"
 import type { Partition } from "./Partition.ts"
 
@@ -66,5 +66,5 @@ const toAppend = (to: Partition, { bytes, from, next, records }: Building) => ({
   topic: to.topic,
   partition: to.partition,
   to,
-  block: { from, next, bytes, records },
+  block: { from, next, bytes, records: compact(records) },
 })
