@@ -60,9 +60,6 @@ const roleOf = (
   }
 }
 
-/** How long a leaving door waits for the log. */
-const drain_ms = 2_000
-
 const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: GatewayOptions) => {
   const all = { ...gateway.gatewayLimits, ...limits, sweep_after_loss_ms: 1_000 }
   const door = Effect.gen(function* () {
@@ -85,7 +82,7 @@ const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: Gat
       Effect.suspend(() => {
         stop()
         for (const door of doors) door.pause()
-        return Effect.timeoutOption(delivery.idle, drain_ms)
+        return delivery.drained
       }),
     )
   })

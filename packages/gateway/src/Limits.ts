@@ -8,6 +8,7 @@
  * | socket buffer | the session counts as full: nothing is delivered until the socket drains |
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
  * | idle | the connection is closed with IDLE |
+ * | drain | the gateway leaves; clients send again what was not accepted |
  * | close | the socket is destroyed |
  * | barriers again | the others wait for the next tick |
  * | chat: message, messages per second, waiting messages | the message is refused, and its sender told why |
@@ -36,6 +37,8 @@ export interface GatewayLimits {
   readonly events_per_second: number
   /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
   readonly idle_timeout_ms: number
+  /** How long a gateway that leaves waits for the log to take what came in. Beyond: clients send it again. */
+  readonly drain_ms: number
   /** How long a peer has to answer a close, and an HTTP request to end when the gateway leaves. */
   readonly close_ms: number
   /** Events accepted from sockets and not yet in the log, per partition. */
@@ -196,6 +199,7 @@ export const gatewayLimits: GatewayLimits = {
   frame_bytes: 256 * 1024,
   events_per_second: 50_000,
   idle_timeout_ms: 60_000,
+  drain_ms: 2_000,
   close_ms: 2_000,
   intake_bytes: 8 * 1024 * 1024,
   socket_buffer_bytes: 1024 * 1024,

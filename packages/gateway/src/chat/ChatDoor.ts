@@ -44,9 +44,6 @@ import type { Answer, ChatServer, ChatSocket, Refusal } from "./Words.ts"
 /** Where Socket.IO's clients go by themselves. */
 export const path = "/socket.io/"
 
-/** How long a leaving door waits for the log. What has no answer by then may be in the log or not. */
-const drain_ms = 2_000
-
 /** Between two attempts to read a partition. */
 const retry_ms = 250
 
@@ -221,7 +218,8 @@ const make = Effect.gen(function* () {
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       state.isLeaving = true
-      yield* Effect.timeoutOption(answered(members), drain_ms)
+      // What has no answer by then may be in the log or not.
+      yield* Effect.timeoutOption(answered(members), limits.drain_ms)
       for (const { socket } of members.values()) {
         socket.emit("leaving", { code: "GOING_AWAY" })
         // Closed from below: a socket that is disconnected by the server does not come back by itself.

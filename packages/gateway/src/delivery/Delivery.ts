@@ -57,8 +57,11 @@ export class Delivery extends Context.Service<
     ): Effect.Effect<Attached, RegistryUnavailable | LogError | MailboxUnavailable | OffsetsUnavailable>
     /** Connections with a session now. */
     readonly size: () => number
-    /** Done once everything taken from doors is in the log. For a drain. */
-    readonly idle: Effect.Effect<void>
+    /**
+     * For a door that leaves and reads nothing more: done once the log has everything that any door took, or after
+     * `drain_ms`. What was not accepted by then, clients send again.
+     */
+    readonly drained: Effect.Effect<void>
   }
 >()("@nimbus/gateway/Delivery") {
   static readonly layer = Layer.effect(
@@ -232,7 +235,8 @@ const make = Effect.gen(function* () {
       for (const connection of sessions.values()) connection.goAway()
     }),
   )
-  return Delivery.of({ pod, counts, open, openDirect, size: () => sessions.size, idle: shared.intake.idle })
+  const drained = Effect.asVoid(Effect.timeoutOption(shared.intake.idle, limits.drain_ms))
+  return Delivery.of({ pod, counts, open, openDirect, size: () => sessions.size, drained })
 })
 
 /**

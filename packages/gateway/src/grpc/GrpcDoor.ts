@@ -27,9 +27,6 @@ import { answer, trailers, unimplemented } from "./Status.ts"
 
 export const path = `/${NimbusService.typeName}/${NimbusService.method.processEvent.name}`
 
-/** How long a leaving door waits for the log. What was not accepted by then, clients send again. */
-const drain_ms = 2_000
-
 /** How often the answer of a health watch is looked at again. */
 const health_ms = 1_000
 
@@ -107,7 +104,7 @@ export const layer = Layer.effectDiscard(
       Effect.suspend(() => {
         isLeaving = true
         for (const call of calls) call.pause()
-        return Effect.timeoutOption(delivery.idle, drain_ms)
+        return delivery.drained
       }),
     )
     server.onProtocolError(() => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))

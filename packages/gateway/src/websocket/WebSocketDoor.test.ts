@@ -16,19 +16,29 @@ import {
   Seq,
 } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect, Layer, Option, Queue, Schema, Scope, Stream } from "effect"
+import { Effect, Layer, Option, Queue, Ref, Schema, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { type ClientOptions, WebSocket } from "ws"
 import { Gateway } from "../index.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 
-const gateway = (limits: Parameters<typeof Gateway.layerWith>[0]["limits"] = {}) =>
+type Limits = Parameters<typeof Gateway.layerWith>[0]["limits"]
+
+const gatewayOn = <E>(parts: Layer.Layer<Layer.Success<typeof MemoryParts.layer>, E>, limits: Limits = {}) =>
   Gateway.layerWith({
     host: "127.0.0.1",
     port: 0,
     limits: { tick_ms: 20, frame_bytes: 4096, ...limits },
-  }).pipe(Layer.provideMerge(MemoryParts.layer))
+  }).pipe(Layer.provideMerge(parts))
+
+const gateway = (limits: Limits = {}) => gatewayOn(MemoryParts.layer, limits)
+
+/** Takes what is published, and never says that it has it. */
+const stuck = Layer.effect(
+  EventLog,
+  Effect.map(EventLog, (log) => EventLog.of({ ...log, publish: () => Effect.never })),
+)
 
 const Frame = Schema.Record(Schema.String, Schema.Unknown)
 const decodeFrame = Schema.decodeUnknownSync(Schema.fromJsonString(Frame))
@@ -48,13 +58,16 @@ interface Peer {
 const connect = Effect.fnUntraced(function* (
   query: string,
   options: ClientOptions = {},
+  path = "/v1/stream",
 ): Effect.fn.Return<Peer, never, HttpServer.HttpServer | Scope.Scope> {
   const { address } = yield* HttpServer.HttpServer
   const frames = yield* Queue.unbounded<Frame>()
   const closes = yield* Queue.unbounded<{ readonly code: number; readonly reason: string }>()
   const port = "port" in address ? address.port : assert.fail("no port")
   const ws = yield* Effect.acquireRelease(
-    Effect.sync(() => new WebSocket(`ws://127.0.0.1:${port}/v1/stream?${query}`, "nimbus.v1", options)),
+    Effect.sync(
+      () => new WebSocket(`ws://127.0.0.1:${port}${path}?${query}`, path === "/v1/stream" ? "nimbus.v1" : [], options),
+    ),
     (ws) => Effect.sync(() => ws.terminate()),
   )
   const counts = new Map<unknown, number>()
@@ -386,6 +399,22 @@ describe("WebSocketDoor", () => {
       yield* Effect.sync(size).pipe(Effect.repeat({ until: (n) => n === 0 }), Effect.timeout("5 seconds"))
     }),
     { idle_timeout_ms: 200 },
+  )
+
+  it.live("waits for the log once when it goes away, for all of its paths together", () =>
+    Effect.gen(function* () {
+      const left = yield* Ref.make(0)
+      yield* Effect.gen(function* () {
+        for (const path of ["/v1/stream", "/approach3/events", "/approach2/events"]) {
+          const peer = yield* connect(`clientId=${path.slice(1, 10)}`.replace("/", "-"), {}, path)
+          yield* peer.next("welcome")
+        }
+        yield* Ref.set(left, Date.now())
+      }).pipe(Effect.provide(gatewayOn(stuck.pipe(Layer.provideMerge(MemoryParts.layer)), { drain_ms: 1_000 })))
+      const took_ms = Date.now() - (yield* Ref.get(left))
+      assert.isAtLeast(took_ms, 1_000)
+      assert.isBelow(took_ms, 2_500)
+    }),
   )
 
   it.live("tells its clients to come back when it goes away", () =>

@@ -17,7 +17,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { type WebSocket, WebSocketServer } from "ws"
 import { Delivery } from "../delivery/Delivery.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
-import { Limits } from "../Limits.ts"
+import { type GatewayLimits, Limits } from "../Limits.ts"
 import { parseQuery, type Query } from "./Hello.ts"
 import { Socket } from "./Socket.ts"
 import { native, plain, type Wording } from "./Wording.ts"
@@ -34,29 +34,23 @@ const doors: ReadonlyArray<DoorOptions> = [
   { path: "/approach2/events", wording: plain, delivery: "direct" },
 ]
 
-/** How long a leaving door waits for the log. What was not accepted by then, clients send again. */
-const drain_ms = 2_000
-
-const door = Effect.fnUntraced(function* ({ delivery: kind, path, wording }: DoorOptions) {
+const make = Effect.gen(function* () {
   const delivery = yield* Delivery
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
+  /** Of all paths: they leave together. */
   const sockets = new Set<Socket>()
   const run = yield* FiberSet.makeRuntime<never>()
-  const server = new WebSocketServer({
-    noServer: true,
-    maxPayload: limits.frame_bytes,
-    perMessageDeflate: false,
-    clientTracking: false,
-    handleProtocols: (offered) => (wording === native && offered.has(Frames.subprotocol) ? Frames.subprotocol : false),
-  })
 
-  const openSession = kind === "direct" ? delivery.openDirect : delivery.open
-
-  const open = (socket: Socket, query: Query) =>
-    openSession({ clientId: query.clientId, after: query.after ?? start, log: query.log, door: socket }).pipe(
+  const open = (socket: Socket, query: Query, kind: DoorOptions["delivery"]) =>
+    (kind === "direct" ? delivery.openDirect : delivery.open)({
+      clientId: query.clientId,
+      after: query.after ?? start,
+      log: query.log,
+      door: socket,
+    }).pipe(
       Effect.match({
         onSuccess: (attached) => socket.attach(attached),
         onFailure: (error) => {
@@ -66,18 +60,18 @@ const door = Effect.fnUntraced(function* ({ delivery: kind, path, wording }: Doo
       }),
     )
 
-  const greet = (ws: WebSocket, raw: Duplex, url: string): void => {
+  const greet = (ws: WebSocket, raw: Duplex, url: string, { delivery: kind, wording }: DoorOptions): void => {
     const query = parseQuery(url)
-    if (Result.isFailure(query)) return refuse(ws, query.failure)
+    if (Result.isFailure(query)) return refuse(ws, query.failure, wording)
     const { ack, clientId, journey } = query.success
     const options = { ws, raw, wording, clientId, autoAck: ack !== "client", journey: journey === "true" }
     const socket = new Socket({ ...options, limits, counts: delivery.counts, now })
     sockets.add(socket)
     ws.once("close", () => sockets.delete(socket))
-    run(open(socket, query.success))
+    run(open(socket, query.success, kind))
   }
 
-  const refuse = (ws: WebSocket, message: string): void => {
+  const refuse = (ws: WebSocket, message: string, wording: Wording): void => {
     const { code, reason } = closeCodes.badRequest
     delivery.counts.addTo("refused", reason)
     ws.on("error", () => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))
@@ -88,19 +82,31 @@ const door = Effect.fnUntraced(function* ({ delivery: kind, path, wording }: Doo
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       for (const socket of sockets) socket.pause()
-      return Effect.timeoutOption(delivery.idle, drain_ms)
+      return delivery.drained
     }),
   )
-  yield* upgrades.handle(path, (request, raw, head) =>
-    server.handleUpgrade(request, raw, head, (ws) => greet(ws, raw, request.url ?? "/")),
-  )
+  for (const door of doors) {
+    const server = serverOf(door, limits)
+    yield* upgrades.handle(door.path, (request, raw, head) =>
+      server.handleUpgrade(request, raw, head, (ws) => greet(ws, raw, request.url ?? "/", door)),
+    )
+  }
   yield* Effect.sync(() => {
     const now_ms = now()
     for (const socket of sockets) socket.check(now_ms)
   }).pipe(Effect.repeat(Schedule.spaced(limits.idle_timeout_ms / 4)), Effect.forkScoped)
 })
 
-export const layer = Layer.effectDiscard(Effect.forEach(doors, door, { discard: true }))
+export const layer = Layer.effectDiscard(make)
+
+const serverOf = ({ wording }: DoorOptions, limits: GatewayLimits): WebSocketServer =>
+  new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.frame_bytes,
+    perMessageDeflate: false,
+    clientTracking: false,
+    handleProtocols: (offered) => (wording === native && offered.has(Frames.subprotocol) ? Frames.subprotocol : false),
+  })
 
 /** What speaks HTTP to a door is told what the door speaks. */
 const upgradeRequired = HttpServerResponse.text("this is a WebSocket: connect with ws://\n", {
