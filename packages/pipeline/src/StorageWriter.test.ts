@@ -140,6 +140,26 @@ describe("StorageWriter", () => {
     ),
   )
 
+  it.live("leaves a write that does not end when it is told to stop, and makes it again the next time", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { chats, results } = yield* Topics
+        const archive = makeArchive()
+        archive.writing = () => Effect.never
+        yield* append(results, result("a", 0))
+        yield* append(chats, encodeChat({ room: RoomId.make("r1"), data: "hello" }))
+        const writer = yield* startOn(archive)
+        yield* eventually("tried", () => archive.writes >= 2)
+        yield* Effect.timeout(writer.stop, "5 seconds")
+        assert.deepStrictEqual(yield* valuesOf(archive, "a"), [])
+        archive.writing = () => Effect.succeed([])
+        yield* startOn(archive)
+        yield* has(archive, "a", 1)
+        yield* has(archive, "r1", 1, "messages")
+      }),
+    ),
+  )
+
   it.live("reads on from the archive's position, whatever the group has committed", () =>
     onGround()(
       Effect.gen(function* () {

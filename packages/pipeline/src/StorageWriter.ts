@@ -12,6 +12,8 @@
  *    repeat. The position stays at the record with the highest seq, which whoever goes on reads again for its `seen`.
  * 3. A write is tried until the archive has it. Meanwhile one chunk waits and nothing more is read: the log keeps the
  *    rest.
+ * 4. Told to stop, it leaves where it is, which is the same to the archive as a crash: a slow store holds up nobody who
+ *    wants to stop, and what it did not take comes again.
  */
 import { Effect, type Latch, Layer, Metric, Result, Schema } from "effect"
 import {
@@ -42,11 +44,11 @@ import * as Committer from "./internal/Committer.ts"
 import * as Workers from "./internal/Workers.ts"
 
 /** Writes both topics. Refuses an archive that has more than this log. */
-export const layer = Layer.effectDiscard(Effect.suspend(() => run(storageWriterLimits)))
+export const layer = Layer.suspend(() => both(storageWriterLimits))
 
 /** The same with other bounds than the defaults. */
 export const layerWith = (limits: Partial<StorageWriterLimits>) =>
-  Layer.effectDiscard(run({ ...storageWriterLimits, ...limits }))
+  Layer.suspend(() => both({ ...storageWriterLimits, ...limits }))
 
 interface Kind {
   readonly kind: ArchiveKind
@@ -55,23 +57,34 @@ interface Kind {
   readonly makeSort: () => Sort
 }
 
-const kinds: ReadonlyArray<Kind> = [
-  { kind: "results", role: "results-writer", topicOf: ({ results }) => results, makeSort: () => makeSortResults() },
-  { kind: "messages", role: "chats-writer", topicOf: ({ chats }) => chats, makeSort: () => sortMessages },
-]
+const results: Kind = {
+  kind: "results",
+  role: "results-writer",
+  topicOf: ({ results }) => results,
+  makeSort: () => makeSortResults(),
+}
 
-const run = Effect.fnUntraced(function* (limits: StorageWriterLimits) {
-  const topics = yield* Topics
-  for (const { kind, makeSort, role, topicOf } of kinds) {
-    const topic = topicOf(topics)
-    if (!limits.lazy) yield* refuseMismatch(kind, topic)
-    yield* Workers.run({
-      role,
-      topic,
-      limits,
-      worker: (partition, stopping) => write({ kind, role, sort: makeSort() }, partition, stopping, limits),
-    })
-  }
+const messages: Kind = {
+  kind: "messages",
+  role: "chats-writer",
+  topicOf: ({ chats }) => chats,
+  makeSort: () => sortMessages,
+}
+
+/** Each on its own: they stop at once, and not one after the other. */
+const both = (limits: StorageWriterLimits) =>
+  Layer.mergeAll(Layer.effectDiscard(run(results, limits)), Layer.effectDiscard(run(messages, limits)))
+
+const run = Effect.fnUntraced(function* ({ kind, makeSort, role, topicOf }: Kind, limits: StorageWriterLimits) {
+  const topic = topicOf(yield* Topics)
+  if (!limits.lazy) yield* refuseMismatch(kind, topic)
+  yield* Workers.run({
+    role,
+    topic,
+    limits,
+    worker: (partition, stopping) =>
+      Effect.raceFirst(write({ kind, role, sort: makeSort() }, partition, stopping, limits), stopping.await),
+  })
 })
 
 /** What is new at offsets that the archive has already would be taken for a repeat. */
@@ -108,7 +121,6 @@ const write = Effect.fnUntraced(function* (
   const committer = yield* Committer.make(assigned, limits)
   const writing = yield* Behind.make
   if (limits.lazy) yield* somethingNew(assigned, stopping)
-  if (stopping.isOpen()) return
   const position = yield* refuseBeyondEnd(kind, topic, partition)
   const progress = { read: position ?? 0, written: position ?? 0 }
   yield* Effect.forkScoped(tellLag(assigned, progress, limits))
@@ -127,9 +139,7 @@ const write = Effect.fnUntraced(function* (
     progress.read = chunk.next
     yield* writing.run(store(chunk, sort(chunk)))
     yield* Metrics.countIn(role, chunk.records.length)
-    if (chunk.records.length < limits.gather_records) {
-      yield* Effect.raceFirst(Effect.sleep(limits.gather_ms), stopping.await)
-    }
+    if (chunk.records.length < limits.gather_records) yield* Effect.sleep(limits.gather_ms)
     return true
   })
 

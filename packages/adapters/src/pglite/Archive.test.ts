@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Archive, Cursor, Incarnation } from "@nimbus/domain"
-import { archiveSuite } from "@nimbus/domain/testing"
-import { Effect, Layer } from "effect"
+import { archiveSuite, eventually } from "@nimbus/domain/testing"
+import { Effect, Fiber, Layer } from "effect"
 import * as PgliteArchive from "./Archive.ts"
 
 const directory = Effect.acquireRelease(
@@ -37,6 +37,25 @@ describe("PgliteArchive", () => {
         )
         assert.deepStrictEqual(page.records, [{ place: 1, timestamp: 2, value: "3" }])
       }),
+    60_000,
+  )
+
+  it.live(
+    "finishes a write that was given up, and whoever gave it up does not wait for it",
+    () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        assert.isUndefined(yield* archive.position(source))
+        const records = Array.from({ length: 2_000 }, (_, place) => ({ key: "c", place, timestamp: 0, value: "1" }))
+        const writing = yield* Effect.forkChild(archive.write({ source, records, position: 2_000 }), {
+          startImmediately: true,
+        })
+        yield* Effect.timeout(Fiber.interrupt(writing), "1 second")
+        yield* eventually(
+          "written",
+          Effect.map(archive.position(source), (position) => position === 2_000),
+        )
+      }).pipe(Effect.provide(onTemporary)),
     60_000,
   )
 

@@ -3,7 +3,7 @@
  * nobody uses has no database, and its start does not wait for one.
  */
 import { Archive, ArchiveUnavailable, type ArchiveShape } from "@nimbus/domain"
-import { Effect, Exit, Layer, Scope, Semaphore } from "effect"
+import { Effect, Exit, Fiber, Layer, Scope, Semaphore } from "effect"
 import { make as makeArchive } from "../postgres/Archive.ts"
 import { open, type PgliteOptions } from "./Database.ts"
 
@@ -47,7 +47,14 @@ const make = Effect.fnUntraced(function* (directory: string, options: PgliteOpti
   return Archive.of({
     stores: [store],
     position: (source) => Effect.flatMap(archive, (archive) => archive.position(source)),
-    write: (batch) => Effect.flatMap(archive, (archive) => archive.write(batch)),
+    write: (batch) => Effect.flatMap(archive, (archive) => leftToItself(archive.write(batch))),
     page: (question) => Effect.flatMap(archive, (archive) => archive.page(question)),
   })
 })
+
+/**
+ * PostgreSQL cancels a statement for whoever gives it up, by a second connection. Here there is none, and nobody who gives
+ * up may wait for the statement to end: it goes on alone, at the latest until the database is closed.
+ */
+const leftToItself = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(Effect.forkDetach(effect), (fiber) => Fiber.join(fiber))

@@ -30,28 +30,20 @@ export const open = Effect.fn("Pglite.open")(function* (
   directory: string,
   options: PgliteOptions,
 ): Effect.fn.Return<Database, PgliteUnavailable, Scope.Scope> {
-  const worker = yield* Effect.acquireRelease(
-    Effect.promise(() => start(directory, options)).pipe(unavailable(directory)),
-    stop,
-  )
+  const unavailable = Effect.mapError((cause: unknown) => new PgliteUnavailable({ directory, cause }))
+  const worker = yield* Effect.acquireRelease(start(directory, options), stop).pipe(unavailable)
+  // A database that is new takes a while. Whoever gives up meanwhile does not wait for it.
+  yield* opened(worker).pipe(unavailable)
   const sql = yield* PgClient.makeClient({
     stream: () => wire(worker),
     username: "postgres",
     database: "postgres",
     password: Redacted.make(""),
     applicationName: "nimbus",
-  }).pipe(
-    Effect.provide(Reactivity.layer),
-    Effect.mapError((cause) => new PgliteUnavailable({ directory, cause })),
-  )
+  }).pipe(Effect.provide(Reactivity.layer), unavailable)
   const ended = Effect.callback<void>((resume) => void worker.once("exit", () => resume(Effect.void)))
   return { sql, ended }
 })
-
-const unavailable =
-  (directory: string) =>
-  <A>(effect: Effect.Effect<A>) =>
-    Effect.catchDefect(effect, (cause) => Effect.fail(new PgliteUnavailable({ directory, cause })))
 
 const parameters = [
   `shared_buffers=${pgliteLimits.shared_buffers_bytes / 1024}kB`,
@@ -60,16 +52,27 @@ const parameters = [
   `min_wal_size=${pgliteLimits.max_wal_bytes / 1024 ** 2}MB`,
 ]
 
-const start = async (directory: string, options: PgliteOptions): Promise<Worker> => {
-  const worker = new Worker(new URL("./Worker.ts", import.meta.url), {
-    workerData: { directory, parameters, ...options },
+const start = (directory: string, options: PgliteOptions) =>
+  Effect.try({
+    try: () => {
+      const worker = new Worker(new URL("./Worker.ts", import.meta.url), {
+        workerData: { directory, parameters, ...options },
+      })
+      worker.setMaxListeners(0)
+      // It ends with "exit", which is heard; without a listener the process would end.
+      worker.on("error", () => {})
+      return worker
+    },
+    catch: (cause) => cause,
   })
-  await once(worker, "message")
-  worker.setMaxListeners(0)
-  // It ends with "exit", which is heard; without a listener the process would end.
-  worker.on("error", () => {})
-  return worker
-}
+
+/** Its first message says that the database is open. */
+const opened = (worker: Worker): Effect.Effect<void, unknown> =>
+  Effect.callback<void, unknown>((resume) => {
+    worker.once("message", () => resume(Effect.void))
+    worker.once("error", (cause) => resume(Effect.fail(cause)))
+    worker.once("exit", (code) => resume(Effect.fail(new Error(`PGlite has ended with ${code}`))))
+  })
 
 /** Lets PostgreSQL write what it has, but not for long. */
 const stop = (worker: Worker): Effect.Effect<void> =>
