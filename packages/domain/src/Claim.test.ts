@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer, Logger, Ref } from "effect"
+import { TestClock } from "effect/testing"
 import { claimMailboxes } from "./Claim.ts"
+import { LogUnavailable, MailboxUnavailable } from "./Errors.ts"
 import { EventLog } from "./EventLog.ts"
 import * as EventLogMemory from "./EventLogMemory.ts"
 import { clientIdUnsafe, seqUnsafe } from "./Ids.ts"
@@ -50,6 +52,38 @@ describe("claimMailboxes", () => {
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* claim(3, [3, 4, 5]), { outcome: "claimed", puts: 3 })
     }),
+  )
+  it.effect("asks again a log and a store that do not answer, and says so once", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const away = yield* Ref.make(3)
+      const orAway = <A, E, F>(effect: Effect.Effect<A, E>, error: F): Effect.Effect<A, E | F> =>
+        Effect.flatMap(
+          Ref.getAndUpdate(away, (times) => times - 1),
+          (times): Effect.Effect<A, E | F> => (times > 0 ? Effect.fail(error) : effect),
+        )
+      const { log, mailbox } = yield* ground(3, [])
+      const end: typeof log.end = (topic, partition) =>
+        orAway(log.end(topic, partition), new LogUnavailable({ topic, operation: "end", cause: "slow" }))
+      const claim: typeof mailbox.claim = (claim) =>
+        orAway(mailbox.claim(claim), new MailboxUnavailable({ operation: "claim", cause: "slow" }))
+      const claiming = yield* Effect.forkChild(
+        claimMailboxes.pipe(
+          Effect.provideService(EventLog, { ...log, end }),
+          Effect.provideService(Mailbox, { ...mailbox, claim }),
+          Effect.provide(Logger.layer([logger])),
+        ),
+      )
+      for (let second = 0; second < 5; second++) yield* TestClock.adjust("1 second")
+      yield* Fiber.join(claiming)
+      assert.deepStrictEqual(
+        lines.map((line) => line.replace(/:.*|, after.*/, "")),
+        ["claim mailboxes fails", "claim mailboxes works again"],
+      )
+    }).pipe(
+      Effect.provide(EventLogMemory.layerMemory({ partitions: 1 }).pipe(Layer.provideMerge(Topics.layerDefault))),
+    ),
   )
   it.effect("refuses a store with a seq that stays beyond the end", () =>
     Effect.gen(function* () {

@@ -4,15 +4,22 @@
  *
  * Traffic goes on meanwhile: what is appended after the end was read may be in a mailbox before it is compared. So a seq
  * beyond the end counts only if it still is when the end is read again.
+ *
+ * A log or a store that does not answer in time, as when all of a cluster starts at once, is no reason not to start: it
+ * is asked again until it does.
  */
 import { Effect } from "effect"
-import type { LogError, MailboxUnavailable, StoreMismatch } from "./Errors.ts"
+import type { LogError, LogUnavailable, MailboxUnavailable, StoreMismatch } from "./Errors.ts"
 import { EventLog } from "./EventLog.ts"
 import { Mailbox } from "./Mailbox.ts"
+import { untilItPasses } from "./Outages.ts"
 import { Topics } from "./Topics.ts"
 
 /** How often the end is read at most. Beyond: what the store said last stands. */
 const max_tries = 20
+
+/** Before a log or a store that did not answer is asked again. */
+const retry_ms = 1_000
 
 /** Made by every part that uses the mailboxes, when it starts. Twice is the same as once. */
 export const claimMailboxes = Effect.gen(function* () {
@@ -30,7 +37,10 @@ export const claimMailboxes = Effect.gen(function* () {
         ? tryFrom(tries + 1, mismatch.stored)
         : Effect.fail(mismatch),
     )
-  yield* tryFrom(1, undefined)
+  yield* untilItPasses("claim mailboxes", tryFrom(1, undefined), isPassing, () => retry_ms)
 })
 
 type ClaimError = LogError | MailboxUnavailable | StoreMismatch
+
+const isPassing = (error: ClaimError): error is LogUnavailable | MailboxUnavailable =>
+  error._tag === "LogUnavailable" || error._tag === "MailboxUnavailable"

@@ -12,7 +12,7 @@
  *    long: what comes and goes does not flood the log.
  * 3. Names are made of what the code and the installation name, so they are few, and a small entry is kept for each.
  */
-import { Clock, Context, Effect, Predicate, References, Scope } from "effect"
+import { Clock, Context, Effect, Predicate, References, Result, Scope } from "effect"
 import { type OutageLimits, outageLimits } from "./Limits.ts"
 
 /** One who tries something until it works, and perhaps that again and again. */
@@ -61,6 +61,23 @@ export const untilItWorks = <A, E, R>(
       Effect.flatMap(Effect.provideService(trying(what), Scope.Scope, scope), (trying) => again(trying, 0, error)),
     ),
   )
+}
+
+/** The same for failures that pass, as `isPassing` knows. Others fail at once. */
+export const untilItPasses = <A, E, Passing extends E, R>(
+  what: string,
+  effect: Effect.Effect<A, E, R>,
+  isPassing: (error: E) => error is Passing,
+  wait_ms: (failures: number) => number,
+): Effect.Effect<A, Exclude<E, Passing>, R> => {
+  const isOther = (error: E): error is Exclude<E, Passing> => !isPassing(error)
+  return untilItWorks(
+    what,
+    Effect.map(effect, (value) => Result.succeed(value)).pipe(
+      Effect.catchIf(isOther, (error) => Effect.succeed(Result.fail(error))),
+    ),
+    wait_ms,
+  ).pipe(Effect.flatMap((result) => Effect.fromResult(result)))
 }
 
 export const makeOutages = (limits: OutageLimits): Outages => {

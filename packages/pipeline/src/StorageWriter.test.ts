@@ -140,6 +140,22 @@ describe("StorageWriter", () => {
     ),
   )
 
+  it.live("begins once an archive that does not answer at first does", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const archive = makeArchive()
+        let asked = 0
+        const position: ArchiveShape["position"] = (source) =>
+          ++asked <= 3 ? Effect.fail(away) : archive.position(source)
+        yield* append(results, result("a", 0))
+        yield* startOn({ ...archive, position })
+        yield* has(archive, "a", 1)
+        assert.isAbove(asked, 3)
+      }),
+    ),
+  )
+
   it.live("leaves a write that does not end when it is told to stop, and makes it again the next time", () =>
     onGround()(
       Effect.gen(function* () {

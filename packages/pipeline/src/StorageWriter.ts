@@ -22,6 +22,7 @@ import {
   type ArchiveKind,
   type ArchiveRecord,
   type ArchiveSource,
+  type ArchiveUnavailable,
   type AssignedPartition,
   type Chunk,
   chunkLimits,
@@ -30,15 +31,18 @@ import {
   decodeResult,
   EventLog,
   isBarrier,
+  type LogError,
+  type LogUnavailable,
   peekSeq,
   type Role,
   type StoredRecord,
   Topics,
+  untilItPasses,
 } from "@nimbus/domain"
 import { type StorageWriterLimits, storageWriterLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
-import { reportFailure, untilDone } from "./internal/Backoff.ts"
+import { backoff_ms, reportFailure, untilDone } from "./internal/Backoff.ts"
 import * as Behind from "./internal/Behind.ts"
 import * as Committer from "./internal/Committer.ts"
 import * as Workers from "./internal/Workers.ts"
@@ -77,7 +81,7 @@ const both = (limits: StorageWriterLimits) =>
 
 const run = Effect.fnUntraced(function* ({ kind, makeSort, role, topicOf }: Kind, limits: StorageWriterLimits) {
   const topic = topicOf(yield* Topics)
-  if (!limits.lazy) yield* refuseMismatch(kind, topic)
+  if (!limits.lazy) yield* refuseMismatch(kind, topic, limits)
   yield* Workers.run({
     role,
     topic,
@@ -87,11 +91,23 @@ const run = Effect.fnUntraced(function* ({ kind, makeSort, role, topicOf }: Kind
   })
 })
 
-/** What is new at offsets that the archive has already would be taken for a repeat. */
-const refuseMismatch = Effect.fnUntraced(function* (kind: ArchiveKind, topic: string) {
+/**
+ * What is new at offsets that the archive has already would be taken for a repeat. A log or an archive that does not answer
+ * is no such thing: it is asked again until it does.
+ */
+const refuseMismatch = Effect.fnUntraced(function* (kind: ArchiveKind, topic: string, limits: StorageWriterLimits) {
   const log = yield* EventLog
-  for (let partition = 0; partition < log.partitions; partition++) yield* refuseBeyondEnd(kind, topic, partition)
+  for (let partition = 0; partition < log.partitions; partition++) {
+    yield* untilItPasses("compare the archive", refuseBeyondEnd(kind, topic, partition), isPassing, (failures) =>
+      backoff_ms(failures, limits),
+    )
+  }
 })
+
+const isPassing = (
+  error: LogError | ArchiveUnavailable | ArchiveMismatch,
+): error is LogUnavailable | ArchiveUnavailable =>
+  error._tag === "LogUnavailable" || error._tag === "ArchiveUnavailable"
 
 const refuseBeyondEnd = Effect.fnUntraced(function* (kind: ArchiveKind, topic: string, partition: number) {
   const log = yield* EventLog

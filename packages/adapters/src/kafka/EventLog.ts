@@ -23,7 +23,7 @@ import {
   Topics,
   UnknownTopic,
 } from "@nimbus/domain"
-import { Cause, type Config, Deferred, Effect, Layer, type Scope, Stream } from "effect"
+import { Cause, type Config, Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
 import type { Kafka } from "kafkajs"
 import type {
   KafkaPartitionsUnequal,
@@ -83,16 +83,19 @@ const open = Effect.fnUntraced(function* (
     fork(Effect.logDebug(message, details)),
   )
   const { createTopics: create = true, replication } = options
+  const at = `Kafka at ${brokers.join(",")}`
   const incarnation = yield* untilReachable(
-    `Kafka at ${brokers.join(",")}`,
+    at,
     setUpTopics(kafka, { topics, lifeOf, partitions, replication, create, retention }, limits).pipe(
       Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(startError(brokers.join(","), error))),
     ),
     (error) => error._tag === "KafkaUnavailable",
   )
-  const questions = yield* openLink(kafka, topics, limits)
+  // It may be away again, or slow, between one step of the start and the next.
+  const link = untilReachable(at, wholeOrNot(openLink(kafka, topics, limits)), () => true)
+  const questions = yield* link
   const offsets = yield* makeOffsets(questions, limits)
-  const producer = yield* makeProducer(yield* openLink(kafka, topics, limits), limits)
+  const producer = yield* makeProducer(yield* link, limits)
   const log = new KafkaLog(kafka, limits, new Set(topics), partitions, questions, offsets)
   return EventLog.of({
     partitions,
@@ -109,6 +112,16 @@ const open = Effect.fnUntraced(function* (
       log.known(topic, partition, () => offsets.committed(topic, group, partition)),
   })
 })
+
+/** Nothing is left of an attempt that failed. */
+const wholeOrNot = <A, E, R>(attempt: Effect.Effect<A, E, R | Scope.Scope>) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    return yield* attempt.pipe(
+      Effect.provideService(Scope.Scope, scope),
+      Effect.onError(() => Scope.close(scope, Exit.void)),
+    )
+  })
 
 class KafkaLog {
   readonly #kafka: Kafka
