@@ -11,6 +11,7 @@ const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
 export class SimulatedDoor implements Door {
+  readonly name = "simulated"
   private readonly end: End
   private readonly clientId: ClientId
   private readonly limits: GatewayLimits

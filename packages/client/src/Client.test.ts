@@ -507,13 +507,13 @@ describe("Client: connecting", () => {
     }),
   )
 
-  it.effect("comes back after a gateway has left, within the jitter", () =>
+  it.effect.each([closeCodes.goingAway, closeCodes.kicked])("comes back after $reason, within the jitter", ({ code }) =>
     Effect.gen(function* () {
       const { make, network } = yield* makeWorld
       yield* make({ limits: { retry_jitter_ms: 2_000 } })
       const first = yield* network.accept
       yield* first.send(welcome())
-      yield* first.close(closeCodes.goingAway.code)
+      yield* first.close(code)
       yield* TestClock.adjust("2 seconds")
       yield* network.accept
     }),

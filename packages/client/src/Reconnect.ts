@@ -22,11 +22,13 @@ export const verdict = (
 
 /**
  * How long to wait before the next attempt. `attempt` counts from 1 those in a row without a connection that lasted;
- * `random` is in [0, 1). Exponential between the limits, less a random half; after `goingAway` a random part of
- * `retry_jitter_ms`, so that a draining gateway's clients do not all arrive at once.
+ * `random` is in [0, 1). Exponential between the limits, less a random half; one that was sent away waits a random
+ * part of `retry_jitter_ms`, so that a draining gateway's clients do not all arrive at once.
  */
 export const delay_ms = (close: number, attempt: number, random: number, limits: ClientLimits): number => {
   const backoff = Math.min(limits.reconnect_max_ms, limits.reconnect_min_ms * 2 ** Math.min(attempt - 1, 30))
   const jittered = backoff * (1 - random / 2)
-  return close === closeCodes.goingAway.code && attempt === 1 ? random * limits.retry_jitter_ms : jittered
+  return isSentAway(close) && attempt === 1 ? random * limits.retry_jitter_ms : jittered
 }
+
+const isSentAway = (close: number): boolean => close === closeCodes.goingAway.code || close === closeCodes.kicked.code

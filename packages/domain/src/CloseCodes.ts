@@ -11,6 +11,8 @@ export const closeCodes = {
   unavailable: { code: 4002, reason: "UNAVAILABLE", reconnect: true },
   /** Too slow to acknowledge, where replay can't help. */
   tooSlow: { code: 4003, reason: "TOO_SLOW", reconnect: true },
+  /** An operator has closed this connection: come back as after `goingAway`, any gateway will do. */
+  kicked: { code: 4004, reason: "KICKED", reconnect: true },
   /** A newer connection of the same client is there. Coming back would supersede it in turn. */
   superseded: { code: 4500, reason: "SUPERSEDED", reconnect: false },
   /** The request itself is wrong: client id, parameters, path. */

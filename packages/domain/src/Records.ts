@@ -90,7 +90,17 @@ export interface Push extends Item {
 /** A hint: there may be something in the mailbox. */
 export const Mail = Schema.TaggedStruct("Mail", { clientId: ClientId })
 export type Mail = typeof Mail.Type
-export type PodMessage = Push | Mail
+/** What the protocol sends to a gateway. */
+export type Delivering = Push | Mail
+
+/** An operator wants this client's connection closed. To the protocol that is a disconnect like any other. */
+export const Kick = Schema.TaggedStruct("Kick", { clientId: ClientId })
+export type Kick = typeof Kick.Type
+/** An operator wants this gateway to send its clients away and take no new ones. */
+export const Drain = Schema.TaggedStruct("Drain", {})
+export type Drain = typeof Drain.Type
+
+export type PodMessage = Delivering | Kick | Drain
 
 /** The client has everything up to `seq`. Cumulative. */
 export const Ack = Schema.TaggedStruct("Ack", { clientId: ClientId, seq: Cursor })

@@ -34,6 +34,8 @@ export class Registry extends Context.Service<
      * lease that has run out is not looked at, for what is sent to a dead pod is received by nobody.
      */
     pods(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<PodId | undefined>, RegistryUnavailable>
+    /** What is stored of each client, in the order asked; `undefined` for one never seen. A lease is not looked at. */
+    statuses(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<Status | undefined>, RegistryUnavailable>
     /** Takes the lease of a pod, or says that a live pod holds it. */
     lease(pod: PodId, ttl_ms: number): Effect.Effect<void, PodTaken | RegistryUnavailable>
     /** Renews a lease that is ours, also one that has run out or was wiped. */

@@ -56,6 +56,7 @@ export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMem
       write: (presences) =>
         Effect.sync(() => presences.map((said) => Result.isSuccess(move(said.clientId, sweep(said))))),
       pods: (clientIds) => Effect.sync(() => clientIds.map((clientId) => holderOf(statuses.get(clientId)))),
+      statuses: (clientIds) => Effect.sync(() => clientIds.map((clientId) => statuses.get(clientId))),
       lease: (pod, ttl_ms) =>
         withNow((now_ms) => {
           forgetExpired(leases, now_ms)

@@ -4,7 +4,18 @@
  * A door turns its transport's words into these calls and back; it decides nothing about delivery. All calls are
  * synchronous: the core batches, the door writes.
  */
-import type { ClientId, CloseReason, Cursor, Epoch, EventId, Incarnation, Item, Seq, Status } from "@nimbus/domain"
+import {
+  type ClientId,
+  closeCodes,
+  type CloseReason,
+  type Cursor,
+  type Epoch,
+  type EventId,
+  type Incarnation,
+  type Item,
+  type Seq,
+  type Status,
+} from "@nimbus/domain"
 
 /** What the core tells a client, beside results. Each door words it in its own frames. */
 export type Notice =
@@ -22,6 +33,8 @@ export type Notice =
 
 /** One connection, as the core sees it. None of these may throw. */
 export interface Door {
+  /** Which door it is: its path, or `grpc`. */
+  readonly name: string
   /** Writes results, in this order. `false`: the transport is behind; deliver nothing until `Attached.drained`. */
   deliver(items: ReadonlyArray<Item>): boolean
   tell(notice: Notice): void
@@ -53,3 +66,7 @@ export interface Attached {
   /** The connection is gone. */
   closed(): void
 }
+
+/** How a connection is closed that got no session. */
+export const refusalOf = (error: { readonly _tag: string }): CloseReason =>
+  error._tag === "GatewayDraining" ? closeCodes.goingAway : closeCodes.unavailable

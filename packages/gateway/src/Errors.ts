@@ -1,6 +1,11 @@
 /** Every error of this package, one class per cause. Each has a stable `code`, which is its row in `docs/errors.md`. */
 import { Predicate, Schema } from "effect"
 
+/** This gateway takes no new connections: an operator drains it. Passing: come back, to any other. */
+export class GatewayDraining extends Schema.TaggedError<GatewayDraining>()("GatewayDraining", {
+  code: Schema.tag("GATEWAY_DRAINING"),
+}) {}
+
 /** The gRPC port can't be listened on. The gateway does not start. */
 export class GrpcPortUnavailable extends Schema.TaggedError<GrpcPortUnavailable>()("GrpcPortUnavailable", {
   code: Schema.tag("GRPC_PORT_UNAVAILABLE"),

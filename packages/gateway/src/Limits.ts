@@ -63,6 +63,8 @@ export interface GatewayLimits {
   readonly late_steps: number
   /** gRPC: calls open at once on one connection. */
   readonly calls_per_connection: number
+  /** How long a drain takes to send everyone away. */
+  readonly send_away_ms: number
   /** Clients that are sent away are asked to come back within this, each after a random part of it. */
   readonly retry_jitter_ms: number
   readonly session: SessionLimits
@@ -157,6 +159,8 @@ export const adminLimits = {
   scan_clients: 200_000,
   /** Clients that are away, the newest first, of which a list finds out who has mail. */
   mail_clients: 1_000,
+  /** Pods whose lease has run out that are still named, where clients are left behind. */
+  dead_pods: 16,
   /** Rows of a list, where the question names no limit. */
   rows: 100,
   /** Records of a mailbox that are shown, where the question names no limit. */
@@ -177,6 +181,10 @@ export const adminLimits = {
   replay_events: 1_000,
   /** Of the events that were published anew, those that are named. */
   named_events: 20,
+  /** Of those events together. One is always published. */
+  replay_bytes: 8 * 1024 * 1024,
+  /** Of a quarantined record that is shown. */
+  shown_bytes: 64 * 1024,
   /** How long a read of the log may take that should find something at once. */
   read_timeout_ms: 5_000,
   /** Questions to a store at the same time, for one list. */
@@ -212,6 +220,7 @@ export const gatewayLimits: GatewayLimits = {
   barriers_again_per_tick: 500,
   late_steps: 10_000,
   calls_per_connection: 1_024,
+  send_away_ms: 10_000,
   retry_jitter_ms: 2_000,
   session: sessionLimits,
   chat: chatLimits,

@@ -1,15 +1,9 @@
 /**
- * Where records go that cannot be decoded: the quarantine topic, with their bytes as they were and the reason beside
- * them, so that nothing is lost and nothing else stops.
- *
- * | header | |
- * | --- | --- |
- * | `nimbus-quarantine-reason` | what is wrong with it, cut at 512 characters |
- * | `nimbus-quarantine-topic`, `…-partition`, `…-offset` | where it stood |
- * | `nimbus-quarantine-time` | when it was refused, ms since 1970 |
+ * Where records go that cannot be decoded: the quarantine topic, with their bytes as they were and beside them what is
+ * wrong and where they stood (`Quarantined`), so that nothing is lost and nothing else stops.
  */
 import { Clock, Effect, Metric } from "effect"
-import { type ChunkLimits, EventLog, type LogRecord, type StoredRecord, Topics } from "@nimbus/domain"
+import { type ChunkLimits, EventLog, type LogRecord, Quarantined, type StoredRecord, Topics } from "@nimbus/domain"
 import type { ConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { publishUntilAcknowledged } from "./internal/Publish.ts"
@@ -20,15 +14,7 @@ export interface Refused {
   readonly reason: string
 }
 
-export const headers = {
-  reason: "nimbus-quarantine-reason",
-  topic: "nimbus-quarantine-topic",
-  partition: "nimbus-quarantine-partition",
-  offset: "nimbus-quarantine-offset",
-  time: "nimbus-quarantine-time",
-}
-
-const reason_chars = 512
+export const headers = Quarantined.headers
 
 /** Done once the quarantine topic has acknowledged all of them; until then it is tried again. */
 export const quarantine = Effect.fnUntraced(function* (
@@ -56,12 +42,5 @@ const labelled = (
 ): LogRecord => ({
   key: record.key,
   value: record.value,
-  headers: {
-    ...record.headers,
-    [headers.reason]: reason.slice(0, reason_chars),
-    [headers.topic]: from.topic,
-    [headers.partition]: String(from.partition),
-    [headers.offset]: String(record.offset),
-    [headers.time]: String(time),
-  },
+  headers: { ...record.headers, ...Quarantined.encode({ reason, from: { ...from, offset: record.offset }, time }) },
 })

@@ -1,5 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Ack, type AckMessage, ClientId, Cursor, Mail, Nack, type PodMessage, type Push, Seq } from "@nimbus/domain"
+import {
+  Ack,
+  type AckMessage,
+  ClientId,
+  Cursor,
+  Drain,
+  Kick,
+  Mail,
+  Nack,
+  type PodMessage,
+  type Push,
+  Seq,
+} from "@nimbus/domain"
 import { Arbitrary, Effect, Schema } from "effect"
 import { decodeAckFrame, decodePodFrame, encodeFrame } from "./Frames.ts"
 
@@ -13,7 +25,7 @@ const pushes: Arbitrary.Arbitrary<Push> = Arbitrary.map(
   ({ value, ...push }): Push => ({ _tag: "Push", ...push, value: Uint8Array.from(value) }),
 )
 const podMessages: Arbitrary.Arbitrary<ReadonlyArray<PodMessage>> = Arbitrary.map(
-  Arbitrary.all([Arbitrary.array(pushes), Arbitrary.array(Arbitrary.schema(Mail))]),
+  Arbitrary.all([Arbitrary.array(pushes), Arbitrary.array(Arbitrary.schema(Schema.Union([Mail, Kick, Drain])))]),
   ([some, others]) => [...others, ...some, ...others],
 )
 const ackMessages: Arbitrary.Arbitrary<ReadonlyArray<AckMessage>> = Arbitrary.array(

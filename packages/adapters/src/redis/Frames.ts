@@ -7,6 +7,8 @@
  *   Mail     2 u8, client
  *   Ack      3 u8, client, seq f64
  *   Nack     4 u8, client
+ *   Kick     5 u8, client
+ *   Drain    6 u8
  *   client   length u8, the client id, which is ASCII
  * ```
  *
@@ -46,6 +48,8 @@ export const decodePodFrame = (bytes: Uint8Array): ReadonlyArray<PodMessage> | u
   decode(bytes, (reader, kind): PodMessage | undefined => {
     if (kind === KIND.Push) return readPush(reader)
     if (kind === KIND.Mail) return { _tag: "Mail", clientId: reader.client() }
+    if (kind === KIND.Kick) return { _tag: "Kick", clientId: reader.client() }
+    if (kind === KIND.Drain) return { _tag: "Drain" }
     return undefined
   })
 
@@ -60,20 +64,22 @@ export const decodeAckFrame = (bytes: Uint8Array): ReadonlyArray<AckMessage> | u
 const VERSION = 1
 const FRAME_HEAD = 5
 const PUSH_HEAD = 24
-const KIND = { Push: 1, Mail: 2, Ack: 3, Nack: 4 } as const
+const KIND = { Push: 1, Mail: 2, Ack: 3, Nack: 4, Kick: 5, Drain: 6 } as const
 
 const encoder = new TextEncoder()
 const none = new Uint8Array(0)
 
 const sizeOf = (message: Message): number => {
+  if (message._tag === "Drain") return 1
   const head = 2 + message.clientId.length
   if (message._tag === "Push") return head + PUSH_HEAD + message.value.length
   return message._tag === "Ack" ? head + 8 : head
 }
 
 const write = (frame: Buffer, from: number, message: Message, headers: Uint8Array): number => {
-  const { clientId } = message
   frame[from] = KIND[message._tag]
+  if (message._tag === "Drain") return from + 1
+  const { clientId } = message
   frame[from + 1] = clientId.length
   frame.write(clientId, from + 2, "latin1")
   const at = from + 2 + clientId.length

@@ -25,6 +25,7 @@ const spread = Layer.effect(
       connect: (...args) => Effect.suspend(() => next().connect(...args)),
       write: (...args) => Effect.suspend(() => next().write(...args)),
       pods: (...args) => Effect.suspend(() => next().pods(...args)),
+      statuses: (...args) => Effect.suspend(() => next().statuses(...args)),
       lease: (...args) => Effect.suspend(() => next().lease(...args)),
       renew: (...args) => Effect.suspend(() => next().renew(...args)),
       release: (...args) => Effect.suspend(() => next().release(...args)),

@@ -36,6 +36,18 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
     const redis = yield* RedisConnection
     const shelfKey = (shelf: number) => `{${redis.prefix}:${shelf}}:clients`
     const leases = [`{${redis.prefix}}:leases`]
+    /** As it stands in Redis, in the order asked. */
+    const stored = (operation: string, clientIds: ReadonlyArray<ClientId>) =>
+      shelved(
+        clientIds.map((clientId) => ({ clientId })),
+        (clients) => {
+          const ids = clients.map(({ clientId }) => clientId)
+          return (shelf) => redis.command("hmget", [shelfKey(shelf), ...ids], Reply.list)
+        },
+      ).pipe(
+        Effect.map((found) => found.map((status) => Reply.text(status))),
+        Effect.mapError(unavailable(operation)),
+      )
     return Registry.of({
       connect: Effect.fnUntraced(
         function* (clientId, pod, atLeast) {
@@ -53,16 +65,14 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
           Effect.map((held) => held.map((answer) => answer === 1)),
           Effect.mapError(unavailable("write")),
         ),
-      pods: (clientIds) =>
-        shelved(
-          clientIds.map((clientId) => ({ clientId })),
-          (clients) => {
-            const ids = clients.map(({ clientId }) => clientId)
-            return (shelf) => redis.command("hmget", [shelfKey(shelf), ...ids], Reply.list)
-          },
-        ).pipe(
-          Effect.map((stored) => stored.map((status) => holderOf(Reply.text(status)))),
-          Effect.mapError(unavailable("pods")),
+      pods: (clientIds) => Effect.map(stored("pods", clientIds), (found) => found.map((status) => holderOf(status))),
+      statuses: (clientIds) =>
+        Effect.flatMap(stored("statuses", clientIds), (found) =>
+          Effect.forEach(found, (status, i) =>
+            status === undefined
+              ? Effect.undefined
+              : Effect.map(readEntry(clientIds[i]!, status), ([entry]) => entry?.status),
+          ),
         ),
       lease: (pod, ttl_ms) =>
         redis.run(leaseScript, leases, [pod, ttl_ms], Reply.integer).pipe(

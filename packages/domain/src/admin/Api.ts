@@ -79,7 +79,8 @@ class AdminGroup extends HttpApiGroup.make("admin")
     }),
     HttpApiEndpoint.post("replay", "/clients/:clientId/replay", {
       params: client,
-      payload: Schema.Struct({ from: Seq }),
+      /** `upTo`: not this one and none after it. Default: up to the end of the log as it is now. */
+      payload: Schema.Struct({ from: Seq, upTo: Schema.optional(Seq) }),
       success: Republished,
       error: [NotPossible, AdminUnavailable],
     }),

@@ -64,6 +64,7 @@ export const ClientView = Schema.Struct({
 })
 export type ClientView = typeof ClientView.Type
 
+/** A pod whose lease has run out is named while clients are left behind that have not come back. */
 export const PodView = Schema.Struct({ pod: PodId, clients: Count, isLive: Schema.Boolean })
 export type PodView = typeof PodView.Type
 
@@ -111,8 +112,8 @@ export const QuarantinedRow = Schema.Struct({
   offset: Count,
   key: Schema.String,
   reason: Schema.String,
-  /** Where it stood. */
-  from: Schema.Struct({ topic: Schema.String, partition: Count, offset: Count }),
+  /** Where it stood. Absent: somebody else put it here. */
+  from: Schema.optionalKey(Schema.Struct({ topic: Schema.String, partition: Count, offset: Count })),
   time: Time,
   bytes: Count,
 })
@@ -130,8 +131,11 @@ export const Republished = Schema.Struct({
   published: Count,
   /** The first few. */
   events: Schema.Array(Schema.Struct({ oldSeq: Seq, newSeq: Seq, newId: EventId })),
-  /** The bound was reached: go on `from` here. */
-  next: Schema.optionalKey(Seq),
+  /**
+   * The bound was reached: go on `from` here `upTo` there. Beyond are the events that were published anew, which are not
+   * to be published a second time.
+   */
+  next: Schema.optionalKey(Schema.Struct({ from: Seq, upTo: Seq })),
 })
 export type Republished = typeof Republished.Type
 
@@ -146,10 +150,17 @@ export type Kicked = typeof Kicked.Type
 export const Drained = Schema.Struct({ pod: PodId, received: Schema.Boolean })
 export type Drained = typeof Drained.Type
 
-/** One hop of one event. A step that was not sampled or is no longer retained is `missing`, not guessed. */
+/** One hop of one event: see `hopsOf`. */
 export const JourneyHop = Schema.Union([
-  Schema.TaggedStruct("Seen", { step: JourneyStep, since_ms: Schema.Finite }),
-  Schema.TaggedStruct("Missing", { step: StepName }),
+  Schema.TaggedStruct("Seen", {
+    step: JourneyStep,
+    /** Since the first hop that was seen; clocks of machines differ. */
+    since_ms: Schema.Finite,
+    /** How often it was seen again: a worker that started over, or a second delivery. */
+    repeats: Count,
+  }),
+  /** It has happened and was not sampled, or is no longer retained. `or`: this step or that one, which is not known. */
+  Schema.TaggedStruct("Missing", { step: StepName, or: Schema.optionalKey(StepName) }),
 ])
 export type JourneyHop = typeof JourneyHop.Type
 

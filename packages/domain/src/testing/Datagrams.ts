@@ -4,8 +4,10 @@ import { Effect, Stream } from "effect"
 import { ClientId } from "../Ids.ts"
 import { eventually } from "./Eventually.ts"
 
+/** Some are of no client. */
 interface Message {
-  readonly clientId: ClientId
+  readonly _tag: string
+  readonly clientId?: ClientId
 }
 
 export const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
@@ -25,7 +27,7 @@ export const numbered = <A>(n: number, make: (clientId: ClientId) => A): Readonl
 export const wholePublishes = (received: ReadonlyArray<Message>): ReadonlySet<number> => {
   const counts = new Map<number, number>()
   for (const { clientId } of received) {
-    if (!clientId.startsWith("publish:")) continue
+    if (clientId?.startsWith("publish:") !== true) continue
     const n = Number(clientId.slice("publish:".length))
     counts.set(n, (counts.get(n) ?? 0) + 1)
   }
@@ -34,7 +36,7 @@ export const wholePublishes = (received: ReadonlyArray<Message>): ReadonlySet<nu
 }
 
 export const clientsOf = (received: ReadonlyArray<Message>): ReadonlySet<string> =>
-  new Set(received.map((message) => message.clientId))
+  new Set(received.flatMap(({ clientId }) => clientId ?? []))
 
 /** Reads until the test ends; the array grows. */
 export const collect = Effect.fnUntraced(function* <A, E>(batches: Stream.Stream<ReadonlyArray<A>, E>) {

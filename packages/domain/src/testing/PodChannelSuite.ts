@@ -3,10 +3,10 @@
  * look at what it is.
  */
 import { assert, layer } from "@effect/vitest"
-import { Arbitrary, Effect, Exit, type Layer, Option, Random, Scope, Stream } from "effect"
+import { Arbitrary, Effect, Exit, type Layer, Option, Random, Schema, Scope, Stream } from "effect"
 import { ClientId, PodId } from "../Ids.ts"
 import { PodChannel } from "../PodChannel.ts"
-import { encodeResult, Mail, type PodMessage, type Push, Result } from "../Records.ts"
+import { Drain, encodeResult, Kick, Mail, type PodMessage, type Push, Result } from "../Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
 import { eventually } from "./Eventually.ts"
 
@@ -119,8 +119,10 @@ const pushes: Arbitrary.Arbitrary<PodMessage> = Arbitrary.map(
   }),
 )
 
-/** One or more messages of both kinds. */
+const others = Schema.Union([Mail, Kick, Drain])
+
+/** One or more messages of every kind. */
 const messages: Arbitrary.Arbitrary<ReadonlyArray<PodMessage>> = Arbitrary.map(
-  Arbitrary.all([Arbitrary.array(pushes), Arbitrary.array(Arbitrary.schema(Mail), { minLength: 1 })]),
+  Arbitrary.all([Arbitrary.array(pushes), Arbitrary.array(Arbitrary.schema(others), { minLength: 1 })]),
   ([some, others]) => [...some, ...others],
 )

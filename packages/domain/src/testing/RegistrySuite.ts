@@ -133,6 +133,23 @@ export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E
       }),
     )
 
+    it.effect("tells what is stored of each client in the order asked, and nothing of one unknown", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        yield* registry.write([
+          presence(client("a"), 1, pod("p"), "OFFLINE"),
+          presence(client("b"), 2, pod("q"), "LIVE"),
+        ])
+        assert.deepStrictEqual(yield* registry.statuses(["b", "unknown", "a", "b"].map(client)), [
+          { _tag: "LIVE", epoch: epoch(2), pod: pod("q") },
+          undefined,
+          { _tag: "OFFLINE", epoch: epoch(1), pod: pod("p") },
+          { _tag: "LIVE", epoch: epoch(2), pod: pod("q") },
+        ])
+      }),
+    )
+
     it.effect("a lease is refused while a live pod holds it", () =>
       Effect.gen(function* () {
         const registry = yield* Registry

@@ -84,6 +84,7 @@ class Pass {
   private readonly livePods: ReadonlySet<PodId>
   private readonly asked: ClientsAsked
   private readonly limit: number
+  private readonly deadPods: number
   private readonly clients = { OFFLINE: 0, REPLAYING: 0, LIVE: 0 }
   private readonly byPod: Map<PodId, number>
   private readonly newest: Record<Status.StatusName, Newest<Found>>
@@ -93,6 +94,7 @@ class Pass {
     this.byPod = new Map(livePods.map((pod) => [pod, 0]))
     this.asked = asked
     this.limit = limits.scan_clients
+    this.deadPods = limits.dead_pods
     const keep = (count: number) => new Newest<Found>(count, ({ status }) => status.epoch)
     this.newest = { REPLAYING: keep(rows), LIVE: keep(rows), OFFLINE: keep(Math.max(rows, limits.mail_clients)) }
   }
@@ -102,7 +104,7 @@ class Pass {
       if (this.scanned++ >= this.limit) return
       const seen = Status.seenWith(entry.status, this.livePods)
       this.clients[seen]++
-      if (seen !== "OFFLINE") this.byPod.set(entry.status.pod, (this.byPod.get(entry.status.pod) ?? 0) + 1)
+      this.countPod(entry.status)
       if (!this.isAskedFor(entry, seen)) continue
       this.matches++
       this.newest[seen].add({ ...entry, seen })
@@ -115,8 +117,16 @@ class Pass {
   }
 
   get counted(): Omit<Census, "rows" | "rowsMore"> {
-    const pods = [...this.byPod].map(([pod, clients]): PodView => ({ pod, clients, isLive: true }))
+    const pods = [...this.byPod].map(([pod, clients]): PodView => ({ pod, clients, isLive: this.livePods.has(pod) }))
     return { clients: this.clients, clientsMore: this.scanned > this.limit, pods }
+  }
+
+  /** Of a pod that is gone, those that it has left behind: as many such pods as may be. */
+  private countPod({ _tag, pod }: Status.Status): void {
+    const clients = this.byPod.get(pod)
+    if (_tag === "OFFLINE") return
+    if (clients === undefined && this.byPod.size >= this.livePods.size + this.deadPods) return
+    this.byPod.set(pod, (clients ?? 0) + 1)
   }
 
   private isAskedFor({ clientId }: Entry, seen: Status.StatusName): boolean {

@@ -8,7 +8,7 @@
  */
 import { type ClientId, EventLog, type PodId, type Seq } from "@nimbus/domain"
 import {
-  AdminUnavailable,
+  type AdminUnavailable,
   type ClientRow,
   type ClientView,
   type Drained,
@@ -29,13 +29,13 @@ import { Context, Effect, Layer, Option } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { type ClientsAsked, makeCensus } from "./Census.ts"
 import { type AdminLimits, adminLimits } from "../Limits.ts"
+import { makeClientViews } from "./ClientViews.ts"
+import { makeJourneys } from "./Journeys.ts"
+import { makeLogReader } from "./LogReader.ts"
+import { makeOrders } from "./Orders.ts"
+import { makeQuarantineViews, type Place } from "./QuarantineViews.ts"
+import { makeRepublishing } from "./Republishing.ts"
 import { makeTopicViews } from "./TopicViews.ts"
-
-/** A place in the quarantine topic. */
-export interface Place {
-  readonly partition: number
-  readonly offset: number
-}
 
 /** Nobody to ask, or not with this token. The second only where another process is asked. */
 export type AskError = AdminUnavailable | Unauthorized
@@ -51,17 +51,21 @@ export class Operations extends Context.Service<
     client(clientId: ClientId): Effect.Effect<ClientView, AskError>
     mailbox(clientId: ClientId, limit?: number): Effect.Effect<MailboxView, AskError>
     journey(clientId: ClientId, seq: Seq): Effect.Effect<JourneyView, NotFound | AskError>
-    /** Publishes the client's retained events from a seq on anew. */
-    replay(clientId: ClientId, from: Seq): Effect.Effect<Republished, NotPossible | AskError>
+    /** Publishes the client's retained events from a seq on anew; `upTo`: not this one and none after it. */
+    replay(asked: {
+      readonly clientId: ClientId
+      readonly from: Seq
+      readonly upTo?: Seq | undefined
+    }): Effect.Effect<Republished, NotPossible | AskError>
     /** Closes the client's connection, wherever it is. */
     kick(clientId: ClientId): Effect.Effect<Kicked, NotFound | NotPossible | AskError>
     readonly pods: Effect.Effect<ReadonlyArray<PodView>, AskError>
     /** Sends away the clients of a pod, which takes no new ones from then on. */
     drain(pod: PodId): Effect.Effect<Drained, NotFound | NotPossible | AskError>
     readonly topics: Effect.Effect<ReadonlyArray<TopicView>, AskError>
-    readonly quarantine: (
+    quarantine(
       limit?: number,
-    ) => Effect.Effect<{ readonly records: ReadonlyArray<QuarantinedRow>; readonly more: boolean }, AskError>
+    ): Effect.Effect<{ readonly records: ReadonlyArray<QuarantinedRow>; readonly more: boolean }, AskError>
     quarantined(place: Place): Effect.Effect<QuarantinedView, NotFound | AskError>
     /** Publishes a quarantined record's event anew. */
     retry(place: Place): Effect.Effect<Republished, NotFound | NotPossible | AskError>
@@ -80,7 +84,11 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   const delivery = yield* Effect.serviceOption(Delivery)
   const census = yield* makeCensus(limits)
   const topics = yield* makeTopicViews
-  const notYet = Effect.fail(new AdminUnavailable({ message: "not here yet" }))
+  const reader = yield* makeLogReader(limits)
+  const views = yield* makeClientViews(reader, limits)
+  const quarantine = yield* makeQuarantineViews(reader, limits)
+  const republishing = yield* makeRepublishing(reader, limits)
+  const orders = yield* makeOrders
 
   const status = Effect.gen(function* () {
     const [{ clients, clientsMore, pods }, views] = yield* Effect.all([census({}, 0), topics], { concurrency: 2 })
@@ -101,15 +109,15 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
       Effect.map(census(asked, limit), ({ rows, rowsMore }) => ({ clients: rows, more: rowsMore })),
     pods: Effect.map(census({}, 0), ({ pods }) => pods),
     topics,
-    client: () => notYet,
-    mailbox: () => notYet,
-    journey: () => notYet,
-    replay: () => notYet,
-    kick: () => notYet,
-    drain: () => notYet,
-    quarantine: () => notYet,
-    quarantined: () => notYet,
-    retry: () => notYet,
+    client: views.client,
+    mailbox: (clientId, limit = limits.mailbox_records) => views.mailbox(clientId, limit),
+    journey: yield* makeJourneys(reader, limits),
+    replay: ({ clientId, from, upTo }) => republishing.replay(clientId, from, upTo),
+    kick: orders.kick,
+    drain: orders.drain,
+    quarantine: (limit = limits.rows) => quarantine.list(limit),
+    quarantined: quarantine.show,
+    retry: republishing.retry,
   })
 })
 

@@ -48,7 +48,7 @@ export const path = "/socket.io/"
 const retry_ms = 250
 
 const make = Effect.gen(function* () {
-  const { counts } = yield* Delivery
+  const { counts, draining } = yield* Delivery
   const limits = yield* Limits
   const log = yield* EventLog
   const { chats } = yield* Topics
@@ -215,16 +215,25 @@ const make = Effect.gen(function* () {
     return Metric.update(chatSockets, members.size)
   }).pipe(Effect.repeat(Schedule.spaced(limits.chat.offset_every_ms)), Effect.forkScoped)
 
+  const stopTaking = Effect.suspend(() => {
+    state.isLeaving = true
+    // What has no answer by then may be in the log or not.
+    return Effect.timeoutOption(answered(members), limits.drain_ms)
+  })
+  const sendAway = ({ socket }: Member): void => {
+    socket.emit("leaving", { code: "GOING_AWAY" })
+    // Closed from below: a socket that is disconnected by the server does not come back by itself.
+    socket.conn.close()
+  }
+  yield* draining.begun.pipe(
+    Effect.andThen(stopTaking),
+    Effect.andThen(Effect.suspend(() => inSlices([...members.values()], limits, sendAway))),
+    Effect.forkScoped,
+  )
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
-      state.isLeaving = true
-      // What has no answer by then may be in the log or not.
-      yield* Effect.timeoutOption(answered(members), limits.drain_ms)
-      for (const { socket } of members.values()) {
-        socket.emit("leaving", { code: "GOING_AWAY" })
-        // Closed from below: a socket that is disconnected by the server does not come back by itself.
-        socket.conn.close()
-      }
+      yield* stopTaking
+      for (const member of members.values()) sendAway(member)
       yield* Effect.timeoutOption(
         untilTrue(() => io.engine.clientsCount === 0),
         limits.close_ms,
@@ -232,6 +241,20 @@ const make = Effect.gen(function* () {
     }),
   )
 })
+
+/** One after the other, spread over `drain_ms`. */
+const inSlices = <A>(all: ReadonlyArray<A>, { drain_ms }: { readonly drain_ms: number }, each: (one: A) => void) =>
+  Effect.forEach(
+    all,
+    (one) =>
+      Effect.andThen(
+        Effect.sync(() => each(one)),
+        Effect.sleep(drain_ms / all.length),
+      ),
+    {
+      discard: true,
+    },
+  )
 
 /** Done once no message waits for its answer. */
 const answered = (members: ReadonlyMap<string, Member>) =>

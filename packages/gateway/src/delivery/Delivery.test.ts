@@ -20,7 +20,14 @@ import { Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
 import { Delivery } from "./Delivery.ts"
 
-const door: Door = { deliver: () => true, tell: () => {}, close: () => {}, pause: () => {}, resume: () => {} }
+const door: Door = {
+  name: "test",
+  deliver: () => true,
+  tell: () => {},
+  close: () => {},
+  pause: () => {},
+  resume: () => {},
+}
 
 /** A round of the sweep takes 100 × 100 ms; after a loss 200 ms. */
 const limits = { tick_ms: 100, sweep_ms: 600_000, lease_check_ms: 50, sweep_after_loss_ms: 200 }

@@ -12,6 +12,7 @@
 import {
   claimMailboxes,
   type ClientId,
+  type Cursor,
   type Epoch,
   EventLog,
   type LogError,
@@ -31,10 +32,12 @@ import {
 } from "@nimbus/domain"
 import { Clock, Context, Effect, FiberSet, Layer, Schedule, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
+import { GatewayDraining } from "../Errors.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"
 import { Connection, type Shared } from "./Connection.ts"
+import { Draining } from "./Draining.ts"
 import { makeDirect } from "./direct/Direct.ts"
 import { makeIntake } from "./Intake.ts"
 import { makeLateJourney } from "./LateJourney.ts"
@@ -50,13 +53,22 @@ export class Delivery extends Context.Service<
     /** What this gateway counts; doors add what they refuse. */
     readonly counts: Counts
     /** Opens a session. An older one of the same client here is closed as superseded; elsewhere the sweep finds it. */
-    open(hello: Hello): Effect.Effect<Attached, RegistryUnavailable | LogError>
+    open(hello: Hello): Effect.Effect<Attached, RegistryUnavailable | LogError | GatewayDraining>
     /** The same for direct delivery. */
     openDirect(
       hello: Hello,
-    ): Effect.Effect<Attached, RegistryUnavailable | LogError | MailboxUnavailable | OffsetsUnavailable>
+    ): Effect.Effect<
+      Attached,
+      RegistryUnavailable | LogError | MailboxUnavailable | OffsetsUnavailable | GatewayDraining
+    >
     /** Connections with a session now. */
     readonly size: () => number
+    /** Whether this gateway is told to send its clients away, and when. Doors that have no sessions here do it themselves. */
+    readonly draining: Pick<Draining, "isDraining" | "begun">
+    /** What is known of the client's session here. */
+    session(
+      clientId: ClientId,
+    ): { readonly door: string; readonly upTo: Cursor; readonly acknowledged: Cursor } | undefined
     /**
      * For a door that leaves and reads nothing more: done once the log has everything that any door took, or after
      * `drain_ms`. What was not accepted by then, clients send again.
@@ -82,6 +94,7 @@ const make = Effect.gen(function* () {
   const run = yield* FiberSet.makeRuntime<never>()
   const counts = new Counts()
   const sessions = new Map<ClientId, Resident>()
+  const draining = new Draining(limits)
 
   yield* claimMailboxes
   const hurry = makeHurry(() => sessions.size, limits)
@@ -140,9 +153,14 @@ const make = Effect.gen(function* () {
   const receive = (batch: ReadonlyArray<PodMessage>): void => {
     const touched = new Set<Resident>()
     for (const message of batch) {
+      if (message._tag === "Drain") {
+        draining.begin(sessions.size)
+        continue
+      }
       const connection = sessions.get(message.clientId)
       if (connection !== undefined) touched.add(connection)
       if (message._tag === "Mail") connection?.mail()
+      else if (message._tag === "Kick") connection?.kick()
       else if (connection?.push(message) !== true) {
         outbox.nack(partitionOf(message.clientId, log.partitions), message.clientId)
       }
@@ -165,6 +183,7 @@ const make = Effect.gen(function* () {
   const tick = Effect.suspend(() => {
     barriersAgain = 0
     for (const connection of shared.replaying) connection.tick()
+    draining.tick(sessions.values())
     return sweep(hurry.slice())
   })
   yield* survive("tick", tick).pipe(
@@ -197,6 +216,7 @@ const make = Effect.gen(function* () {
 
   const arrive = Effect.fnUntraced(function* (hello: Hello) {
     const { clientId, door } = hello
+    if (draining.isDraining) return yield* new GatewayDraining()
     const after = yield* checkAfter(hello)
     const epoch = yield* connect(clientId)
     // The registry may answer two that came at the same time in the other order: the newer one stays.
@@ -236,7 +256,16 @@ const make = Effect.gen(function* () {
     }),
   )
   const drained = Effect.asVoid(Effect.timeoutOption(shared.intake.idle, limits.drain_ms))
-  return Delivery.of({ pod, counts, open, openDirect, size: () => sessions.size, drained })
+  return Delivery.of({
+    pod,
+    counts,
+    open,
+    openDirect,
+    size: () => sessions.size,
+    draining,
+    session: (clientId) => sessions.get(clientId)?.seenFromOutside,
+    drained,
+  })
 })
 
 /**

@@ -1,4 +1,4 @@
-/** Ready: the log, the registry and the mailboxes answer, and the registry knows this pod's lease. */
+/** Ready: the log, the registry and the mailboxes answer, the registry knows this pod's lease, and nobody drains this gateway. */
 import { EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain"
 import { Effect } from "effect"
 import { Delivery } from "./Delivery.ts"
@@ -7,8 +7,9 @@ import { Delivery } from "./Delivery.ts"
 export const missing = Effect.gen(function* () {
   const log = yield* EventLog
   const { events } = yield* Topics
-  const { pod } = yield* Delivery
+  const { draining, pod } = yield* Delivery
   return yield* notReady({
+    draining: Effect.sync(() => !draining.isDraining),
     log: Effect.as(log.end(events, 0), true),
     mailbox: Effect.as((yield* Mailbox).offset(0), true),
     lease: Effect.map((yield* Registry).livePods, (pods) => pods.includes(pod)),

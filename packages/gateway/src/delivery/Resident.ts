@@ -74,6 +74,11 @@ export abstract class Resident implements Attached, Sender {
     return this.session.acknowledged
   }
 
+  /** For those who look on. */
+  get seenFromOutside() {
+    return { door: this.door.name, upTo: this.upTo, acknowledged: this.acknowledged }
+  }
+
   get presence() {
     const { clientId, epoch, pod, status } = this.session
     return { clientId, epoch, pod, status }
@@ -135,6 +140,11 @@ export abstract class Resident implements Attached, Sender {
   /** This gateway is leaving. */
   goAway(): void {
     this.end(closeCodes.goingAway)
+  }
+
+  /** An operator wants it closed. */
+  kick(): void {
+    this.end(closeCodes.kicked)
   }
 
   unavailable(): void {

@@ -43,6 +43,7 @@ export interface CallOptions {
 }
 
 export class Call implements Door, Asking {
+  readonly name = "grpc"
   private readonly options: CallOptions
   private readonly stream: ServerHttp2Stream
   private readonly reader: FrameReader
@@ -266,6 +267,7 @@ export class Call implements Door, Asking {
 
 const sentences: ReadonlyMap<number, string> = new Map([
   [closeCodes.goingAway.code, "the gateway is leaving, come back after a random delay"],
+  [closeCodes.kicked.code, "an operator has ended this call, come back after a random delay"],
   [closeCodes.unavailable.code, "a part that the gateway needs does not answer"],
   [closeCodes.superseded.code, "a newer call of this client is there"],
 ])

@@ -15,6 +15,7 @@ import { closeCodes, start } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
+import { refusalOf } from "../Door.ts"
 import { Limits } from "../Limits.ts"
 import { Call } from "./Call.ts"
 import { NimbusService } from "./gen/nimbus_pb.js"
@@ -48,7 +49,7 @@ export const layer = Layer.effectDiscard(
           onSuccess: (attached) => call.attach(attached),
           onFailure: (error) => {
             delivery.counts.addTo("failed", error._tag)
-            call.close(closeCodes.unavailable)
+            call.close(refusalOf(error))
           },
         }),
       )

@@ -23,6 +23,7 @@ export const trailers = (code: Code, message: string, retry_ms?: number): Readon
 const statusOf: ReadonlyMap<number, Code> = new Map([
   [closeCodes.goingAway.code, Code.Unavailable],
   [closeCodes.idle.code, Code.Unavailable],
+  [closeCodes.kicked.code, Code.Unavailable],
   [closeCodes.unavailable.code, Code.Unavailable],
   [closeCodes.tooSlow.code, Code.ResourceExhausted],
   [closeCodes.tooBig.code, Code.ResourceExhausted],

@@ -28,6 +28,8 @@ import { Pace } from "../Pace.ts"
 import type { Refusal, Wording } from "./Wording.ts"
 
 export interface SocketOptions {
+  /** Of the door. */
+  readonly name: string
   readonly ws: WebSocket
   /** What `ws` writes to. */
   readonly raw: Duplex
@@ -41,6 +43,7 @@ export interface SocketOptions {
 }
 
 export class Socket implements Door {
+  readonly name: string
   private readonly ws: WebSocket
   private readonly options: SocketOptions
   private readonly pace: Pace
@@ -57,6 +60,7 @@ export class Socket implements Door {
 
   constructor(options: SocketOptions) {
     this.options = options
+    this.name = options.name
     this.ws = options.ws
     this.heard_ms = options.now()
     this.pace = new Pace(options.limits.events_per_second, this.heard_ms)

@@ -16,6 +16,7 @@ import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { type WebSocket, WebSocketServer } from "ws"
 import { Delivery } from "../delivery/Delivery.ts"
+import { refusalOf } from "../Door.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { parseQuery, type Query } from "./Hello.ts"
@@ -55,16 +56,16 @@ const make = Effect.gen(function* () {
         onSuccess: (attached) => socket.attach(attached),
         onFailure: (error) => {
           delivery.counts.addTo("failed", error._tag)
-          socket.close(closeCodes.unavailable)
+          socket.close(refusalOf(error))
         },
       }),
     )
 
-  const greet = (ws: WebSocket, raw: Duplex, url: string, { delivery: kind, wording }: DoorOptions): void => {
+  const greet = (ws: WebSocket, raw: Duplex, url: string, { delivery: kind, path, wording }: DoorOptions): void => {
     const query = parseQuery(url)
     if (Result.isFailure(query)) return refuse(ws, query.failure, wording)
     const { ack, clientId, journey } = query.success
-    const options = { ws, raw, wording, clientId, autoAck: ack !== "client", journey: journey === "true" }
+    const options = { name: path, ws, raw, wording, clientId, autoAck: ack !== "client", journey: journey === "true" }
     const socket = new Socket({ ...options, limits, counts: delivery.counts, now })
     sockets.add(socket)
     ws.once("close", () => sockets.delete(socket))

@@ -180,6 +180,7 @@ export class Registries {
           ),
         ),
       pods: (clientIds) => read("pods", registry.pods(clientIds)),
+      statuses: (clientIds) => read("statuses", registry.statuses(clientIds)),
       lease: (pod, ttl_ms) => call("lease", () => `lease of ${pod}`, registry.lease(pod, ttl_ms)),
       renew: (pod, ttl_ms) => call("renew", undefined, registry.renew(pod, ttl_ms)),
       release: (pod) => call("release", () => `end of ${pod}`, registry.release(pod)),

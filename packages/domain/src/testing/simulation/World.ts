@@ -303,8 +303,18 @@ const claimedStore = (log: Log): MailboxMemory.MailboxMemory => {
   return store
 }
 
-const podWords = (message: PodMessage): string =>
-  message._tag === "Push" ? `push ${message.clientId} ${message.prev}→${message.seq}` : `mail ${message.clientId}`
+const podWords = (message: PodMessage): string => {
+  switch (message._tag) {
+    case "Push":
+      return `push ${message.clientId} ${message.prev}→${message.seq}`
+    case "Mail":
+      return `mail ${message.clientId}`
+    case "Kick":
+      return `kick ${message.clientId}`
+    case "Drain":
+      return "drain"
+  }
+}
 
 const ackWords = (message: AckMessage): string =>
   message._tag === "Ack" ? `ack ${message.clientId}:${message.seq}` : `nack ${message.clientId}`

@@ -1,7 +1,7 @@
 /** A gateway process: a pod id of its own, an inbox, and the connections it holds. */
 import type { ClientId, Cursor, PodId } from "../../Ids.ts"
 import { PodEpochs } from "../../PodEpochs.ts"
-import type { PodMessage } from "../../Records.ts"
+import type { Delivering } from "../../Records.ts"
 import { Session } from "../../Session.ts"
 import type { Channel } from "./Channel.ts"
 import { Connection } from "./Connection.ts"
@@ -10,7 +10,7 @@ import { Socket } from "./Socket.ts"
 
 export class Gateway {
   readonly pod: PodId
-  readonly inbox: Channel<PodMessage>
+  readonly inbox: Channel<Delivering>
   private readonly parts: Parts
   /** How far its clock is ahead of the world's. */
   private readonly skew_ms: number

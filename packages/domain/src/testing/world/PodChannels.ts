@@ -1,14 +1,14 @@
 /** The pods' channels: a publish goes to whoever listens, and says whether anyone does. */
 import type { PodId } from "../../Ids.ts"
-import type { PodMessage, Push } from "../../Records.ts"
+import type { Delivering, Push } from "../../Records.ts"
 import { Channel } from "./Channel.ts"
 
 export class PodChannels {
-  private readonly inboxes = new Map<PodId, { readonly channel: Channel<PodMessage>; isDeaf: boolean }>()
+  private readonly inboxes = new Map<PodId, { readonly channel: Channel<Delivering>; isDeaf: boolean }>()
   private pushes: Array<Push> = []
 
-  open(pod: PodId): Channel<PodMessage> {
-    const channel = new Channel<PodMessage>()
+  open(pod: PodId): Channel<Delivering> {
+    const channel = new Channel<Delivering>()
     this.inboxes.set(pod, { channel, isDeaf: false })
     return channel
   }
@@ -23,7 +23,7 @@ export class PodChannels {
     if (inbox !== undefined) inbox.isDeaf = isDeaf
   }
 
-  publish(pod: PodId, messages: ReadonlyArray<PodMessage>): boolean {
+  publish(pod: PodId, messages: ReadonlyArray<Delivering>): boolean {
     for (const message of messages) if (message._tag === "Push") this.pushes.push(message)
     const inbox = this.inboxes.get(pod)
     if (inbox === undefined || inbox.isDeaf) return false

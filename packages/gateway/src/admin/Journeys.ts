@@ -1,0 +1,191 @@
+/**
+ * The journey of one event, after the fact, put together from where its steps were left:
+ *
+ * | where | found by | what it tells |
+ * | --- | --- | --- |
+ * | events topic | the seq is its offset | what was sent, the steps of its sender, when it was logged |
+ * | results topic | halving: its records come in the order of their seqs | the steps up to its handling |
+ * | mailbox | the seq | that it waits there, and the steps of its way there |
+ * | journey topic | halving by time from the event's own on, then one after the other | the rest |
+ */
+import {
+  type ClientId,
+  Cursor,
+  decodeEvent,
+  EventLog,
+  Groups,
+  type Headers,
+  Journey,
+  Mailbox,
+  partitionOf,
+  peekSeq,
+  type Seq,
+  type StoredRecord,
+  Topics,
+} from "@nimbus/domain"
+import { AdminUnavailable, hopsOf, type JourneyView, NotFound } from "@nimbus/domain/admin"
+import { Effect, Option, Result, Schema } from "effect"
+import type { AdminLimits } from "../Limits.ts"
+import type { LogReader, Range } from "./LogReader.ts"
+
+export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limits: AdminLimits) {
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const mailbox = yield* Mailbox
+  const groups = yield* Groups
+
+  /** The event at this seq; `undefined`: no longer retained. Fails where something else is there, or nothing yet. */
+  const eventAt = Effect.fnUntraced(function* (clientId: ClientId, partition: number, seq: Seq) {
+    const { upTo } = yield* reader.range(topics.events, partition)
+    if (seq >= upTo) return yield* notFound(`the log ends before seq ${seq}`)
+    const record = yield* reader.at(topics.events, partition, seq)
+    if (record === undefined) return undefined
+    const event = decodeEvent(record.value)
+    if (record.key !== clientId) return yield* notFound(`seq ${seq} is of another client`)
+    if (Result.isFailure(event)) return yield* notFound(`seq ${seq} is no event: ${event.failure.reason}`)
+    if (event.success.type === "barrier") return yield* notFound(`seq ${seq} is a barrier, which goes with no event`)
+    const { id, name, type } = event.success
+    return { record, shown: { type, id, name } }
+  })
+
+  const resultOf = Effect.fnUntraced(function* (clientId: ClientId, partition: number, seq: Seq) {
+    const found = yield* reader.find(topics.results, partition, ({ value }) => (peekSeq(value) ?? -1) < seq)
+    return found?.key === clientId && peekSeq(found.value) === seq ? found : undefined
+  })
+
+  const inMailbox = (clientId: ClientId, seq: Seq) =>
+    Effect.map(
+      mailbox.page(clientId, Cursor.make(seq - 1), { results: 1, bytes: 1 }),
+      ({ acked, records: [first] }) => ({ acked, item: first?.seq === seq ? first : undefined }),
+    ).pipe(Effect.mapError(({ code }) => new AdminUnavailable({ message: `the mailbox can't be read: ${code}` })))
+
+  /** All that may hold late steps, or its two ends where that is too much: steps come soon, or as late as the client. */
+  const lateRanges = Effect.fnUntraced(function* (partition: number, from_ms: number | undefined) {
+    const { from, upTo } = yield* reader.range(topics.journey, partition)
+    const first =
+      from_ms === undefined
+        ? undefined
+        : yield* reader.find(topics.journey, partition, ({ timestamp }) => timestamp < from_ms - skew_ms)
+    if (from_ms !== undefined && first === undefined) return []
+    const begin = first?.offset ?? from
+    if (upTo - begin <= limits.journey_scan_records) return [{ from: begin, upTo }]
+    const half = Math.floor(limits.journey_scan_records / 2)
+    return [
+      { from: begin, upTo: begin + half },
+      { from: upTo - half, upTo },
+    ]
+  })
+
+  const lateSteps = Effect.fnUntraced(function* (clientId: ClientId, partition: number, seq: Seq, from_ms?: number) {
+    const found: Array<Journey.JourneyStep> = []
+    const take = (records: ReadonlyArray<StoredRecord>) =>
+      Effect.sync(() => {
+        for (const { key, value } of records) if (key === clientId) found.push(...lateStepsOf(value, seq))
+      })
+    const ranges: ReadonlyArray<Range> = yield* lateRanges(partition, from_ms)
+    yield* Effect.forEach(ranges, (range) => reader.read(topics.journey, partition, range, take), { discard: true })
+    return found
+  })
+
+  /** Where it stands while nothing later is known: not handled yet, or gone on to where it is no longer seen. */
+  const isUnhandled = (partition: number, seq: Seq) =>
+    log.committed(topics.events, groups["event-consumer"], partition).pipe(
+      Effect.map((committed) => (committed ?? 0) <= seq),
+      Effect.mapError(({ code, topic }) => new AdminUnavailable({ message: `${topic}: ${code}` })),
+    )
+
+  return Effect.fn("Journeys.journey")(function* (clientId: ClientId, seq: Seq) {
+    const partition = partitionOf(clientId, log.partitions)
+    const event = yield* eventAt(clientId, partition, seq)
+    const [result, { acked, item }] = yield* Effect.all(
+      [resultOf(clientId, partition, seq), inMailbox(clientId, seq)],
+      { concurrency: 2 },
+    )
+    const kept: ReadonlyArray<Headers | undefined> = [event?.record.headers, result?.headers, item?.headers]
+    const mayBeFollowed = event === undefined || kept.some(Journey.isFollowed)
+    const from_ms = event?.record.timestamp ?? result?.timestamp
+    const late = mayBeFollowed ? yield* lateSteps(clientId, partition, seq, from_ms) : []
+    const steps = [...kept.flatMap((headers) => Journey.steps(headers)), ...late]
+    if (event === undefined && result === undefined && item === undefined && steps.length === 0) {
+      return yield* notFound(`seq ${seq} is no longer retained, and nothing else is known of it`)
+    }
+    const isAcknowledged = acked >= seq || steps.some(({ step }) => step === "acknowledged")
+    const place = isAcknowledged
+      ? "acknowledged"
+      : item !== undefined
+        ? "mailbox"
+        : result !== undefined
+          ? "results"
+          : event !== undefined && (yield* isUnhandled(partition, seq))
+            ? "events"
+            : "unknown"
+    return viewOf({
+      clientId,
+      seq,
+      place,
+      steps,
+      kept,
+      event,
+      incarnation: log.incarnation,
+      topic: topics.events,
+      partition,
+    })
+  })
+})
+
+/** Clocks of the log and of gateways may differ by so much. */
+const skew_ms = 10_000
+
+const notFound = (message: string) => Effect.fail(new NotFound({ message }))
+
+const decodeLate = Schema.decodeOption(Schema.fromJsonString(Journey.LateSteps))
+const decoder = new TextDecoder()
+
+const lateStepsOf = (value: Uint8Array, seq: Seq): ReadonlyArray<Journey.JourneyStep> =>
+  Option.match(decodeLate(decoder.decode(value)), {
+    onNone: () => [],
+    onSome: (late) => (late.seq === seq ? late.steps : []),
+  })
+
+interface Known {
+  readonly clientId: ClientId
+  readonly seq: Seq
+  readonly place: JourneyView["place"]
+  readonly steps: ReadonlyArray<Journey.JourneyStep>
+  readonly kept: ReadonlyArray<Headers | undefined>
+  readonly event: { readonly record: StoredRecord; readonly shown: NonNullable<JourneyView["event"]> } | undefined
+  readonly incarnation: string
+  readonly topic: string
+  readonly partition: number
+}
+
+const viewOf = ({ clientId, event, incarnation, kept, partition, place, seq, steps, topic }: Known): JourneyView => {
+  const isFollowed = steps.length > 0 || kept.some(Journey.isFollowed)
+  const isLogged = steps.some(({ step }) => step === "logged")
+  // The log itself knows when it took the event.
+  const logged = event === undefined || isLogged ? [] : [loggedStep(event.record, incarnation, topic, partition)]
+  const hops = hopsOf([...steps, ...logged], place)
+  const traceId = kept.map(traceIdOf).find((id) => id !== undefined)
+  return {
+    clientId,
+    seq,
+    ...(event === undefined ? {} : { event: event.shown }),
+    isFollowed,
+    ...(traceId === undefined ? {} : { traceId }),
+    place,
+    // Of an event that nobody follows no step was ever to be kept.
+    hops: isFollowed ? hops : hops.filter(({ _tag }) => _tag === "Seen"),
+  }
+}
+
+const loggedStep = (record: StoredRecord, instance: string, topic: string, partition: number): Journey.JourneyStep => ({
+  time: record.timestamp,
+  service: "log",
+  instance,
+  step: "logged",
+  details: { topic, partition: String(partition), offset: String(record.offset) },
+})
+
+/** Of a W3C `traceparent`: version, trace id, span id, flags. */
+const traceIdOf = (headers: Headers | undefined): string | undefined =>
+  /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(headers?.["traceparent"] ?? "")?.[1]
