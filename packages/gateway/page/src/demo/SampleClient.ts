@@ -37,7 +37,7 @@ export interface SampleClient {
 
 const send_every_ms = 1_000
 /** Results that it takes at most: it is slow on purpose, so that a replay lasts long enough to be watched. */
-const results_per_s = 5_000
+const results_per_s = 3_000
 /** Between two attempts to come back, at most: who has mended the cable wants to see something. */
 const reconnect_max_ms = 500
 

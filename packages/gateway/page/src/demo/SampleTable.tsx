@@ -6,7 +6,7 @@ import { clientPath, journeyPath } from "../router.ts"
 import type { SampleClient } from "./SampleClient.ts"
 
 export const SampleTable = ({ samples }: { readonly samples: ReadonlyArray<SampleClient> }) => (
-  <Table label="Sample clients" headings={["client", "status", "#results", "last", ""]}>
+  <Table label="Sample clients" headings={["client", "status", "#results", "last", "cable"]}>
     {samples.map((sample) => (
       <Row key={sample.clientId} sample={sample} />
     ))}

@@ -24,7 +24,7 @@ interface ChartProps {
   readonly format: (value: number) => string
 }
 
-const height_px = 150
+const height_px = 170
 
 export const Chart = ({ format, lines, pulses, title }: ChartProps) => {
   const place = useRef<HTMLDivElement>(null)
@@ -92,8 +92,8 @@ const optionsOf = (
     cursor: { show: false },
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
-      { ...axis, values: (_, ticks) => ticks.map(clock), space: 80 },
-      { ...axis, values: (_, ticks) => ticks.map(format), size: 64, space: 36 },
+      { ...axis, values: (_, ticks) => ticks.map(clock), size: 28, space: 80 },
+      { ...axis, values: (_, ticks) => ticks.map(format), size: 64, space: 30 },
     ],
     series: [
       {},

@@ -7,6 +7,7 @@ import { announce } from "../state/announce.ts"
 import { filter, picture, replays } from "../state/live.ts"
 import { ClientFilter } from "./ClientFilter.tsx"
 import { Panel } from "./Panel.tsx"
+import { PodName } from "./PodName.tsx"
 import { ReplayBar } from "./ReplayBar.tsx"
 import { StatusBadge } from "./StatusBadge.tsx"
 import { Table } from "./Table.tsx"
@@ -24,7 +25,7 @@ export const Clients = () => {
       {rows.length === 0 ? (
         <p class="quiet">{nobody(shown === undefined, search !== "" || status !== undefined)}</p>
       ) : (
-        <Table label="Clients" headings={["client", "status", "mail", "pod"]}>
+        <Table label="List of clients" headings={["client", "status", "mail", "gateway"]}>
           {rows.map((row) => (
             <Row key={row.clientId} row={row} />
           ))}
@@ -58,7 +59,7 @@ const Row = ({ row }: { readonly row: ClientRow }) => {
         )}
       </td>
       <td>
-        <code>{row.pod}</code>
+        <PodName pod={row.pod} />
       </td>
     </tr>
   )

@@ -21,7 +21,7 @@ export const Flow = () => {
       <svg class="flow-drawing" viewBox={layout.viewBox} role="img" aria-labelledby="flow-title flow-words">
         <desc id="flow-words">{inWords(flow)}</desc>
         <defs>
-          <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+          <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="5" markerHeight="5" orient="auto">
             <path d="M0,0 L8,4 L0,8 z" class="arrow" />
           </marker>
         </defs>

@@ -1,4 +1,5 @@
 /** Which gateway tells all this, and what it could not read. */
+import { PodName } from "./PodName.tsx"
 import { picture } from "../state/live.ts"
 
 export const Footer = () => {
@@ -8,7 +9,7 @@ export const Footer = () => {
     <footer class="bottom">
       {shown.pod !== undefined && (
         <span>
-          seen by gateway <code>{shown.pod}</code>
+          seen by gateway <PodName pod={shown.pod} />
         </span>
       )}
       <span>

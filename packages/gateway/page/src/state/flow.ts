@@ -53,7 +53,7 @@ export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Pictur
       events: topic("Events", lag.events),
       results: topic("Results", lag.results),
       dlq: topic("DLQ", lag.dlq),
-      mailboxes: { title: "Mailboxes", note: `${count(clients.OFFLINE)} away`, isBehind: false },
+      mailboxes: { title: "Mailboxes", note: `${many(clients.OFFLINE, "client")} away`, isBehind: false },
     },
     ways: {
       accepted: way("gateway", rates?.events_per_s),

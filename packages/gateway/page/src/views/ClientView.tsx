@@ -9,6 +9,7 @@ import { Answer, useAnswer } from "../parts/Answer.tsx"
 import { Fact, Facts } from "../parts/Facts.tsx"
 import { KickButton } from "../parts/KickButton.tsx"
 import { Panel } from "../parts/Panel.tsx"
+import { PodName } from "../parts/PodName.tsx"
 import { StatusBadge } from "../parts/StatusBadge.tsx"
 import { Table } from "../parts/Table.tsx"
 import { journeyPath } from "../router.ts"
@@ -61,7 +62,7 @@ const Standing = ({ client: { partition, registry, session } }: { readonly clien
     {registry !== undefined && (
       <>
         <Fact name="gateway">
-          <code>{registry.pod}</code>
+          <PodName pod={registry.pod} />
         </Fact>
         <Fact name="epoch">{registry.epoch}</Fact>
       </>

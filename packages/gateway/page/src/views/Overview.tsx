@@ -10,15 +10,17 @@ import { Demo } from "../demo/Demo.tsx"
 export const Overview = () => (
   <>
     <h1 class="hidden">Overview</h1>
+    <Flow />
     <div class="overview">
-      <Flow />
-      <Demo />
-      <Clients />
-      <Charts />
-      <Topics />
-      <div class="stack">
-        <Pods />
+      <div class="stack hands">
+        <Demo />
         <Roles />
+      </div>
+      <div class="stack">
+        <Clients />
+        <Charts />
+        <Topics />
+        <Pods />
       </div>
     </div>
   </>

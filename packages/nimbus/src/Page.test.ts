@@ -1,0 +1,224 @@
+/** The web page of `nimbus start`, in a real Chromium: what a newcomer does by clicks, and what an operator looks for. */
+import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { assert, layer } from "@effect/vitest"
+import { eventually } from "@nimbus/domain/testing"
+import { Context, Effect, Layer, Schema } from "effect"
+import type { Browser, Page } from "playwright-core"
+import { browser } from "./testing/Browser.ts"
+import { freePort, startServer, temporaryDirectory } from "./testing/Processes.ts"
+import { desktop, phone, visit, type VisitOptions } from "./testing/Visitor.ts"
+
+class Stage extends Context.Service<Stage, { readonly browser: Browser; readonly url: string }>()("test/Stage") {
+  static readonly layer = Layer.effect(
+    Stage,
+    Effect.gen(function* () {
+      const port = yield* freePort
+      yield* startServer({ cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" } })
+      return { browser: yield* browser, url: `http://127.0.0.1:${port}` }
+    }),
+  )
+}
+
+const on = (path: string, use: (page: Page) => Promise<void>, options: VisitOptions = desktop) =>
+  Effect.flatMap(Stage, ({ browser, url }) => visit(browser, `${url}${path}`, use, options))
+
+const panel = (page: Page, name: string) => page.getByRole("region", { name, exact: true })
+
+/** Starts sample clients, and gives the id of the first once all are LIVE. */
+const startSamples = async (page: Page, count: number): Promise<string> => {
+  await page.getByLabel("Sample clients", { exact: true }).first().fill(String(count))
+  await page.getByRole("button", { name: "Start", exact: true }).click()
+  const table = page.getByRole("region", { name: "Sample clients" })
+  await table
+    .getByText("LIVE")
+    .nth(count - 1)
+    .waitFor()
+  return table.getByRole("rowheader").first().innerText()
+}
+
+layer(Stage.layer, { excludeTestServices: true, timeout: 60_000 })("the page of nimbus start", (it) => {
+  it.effect(
+    "tells the story by clicks: a client is cut off, its mail piles up, it is back, replays and is LIVE",
+    () =>
+      on("/", async (page) => {
+        const clientId = await startSamples(page, 3)
+        const story = page.locator(".story")
+        const row = panel(page, "Clients").getByRole("row", { name: clientId })
+        await row.getByText("LIVE").waitFor()
+
+        await page.getByRole("button", { name: "Cut it off" }).click()
+        await Promise.all([story.getByText("OFFLINE").waitFor(), row.getByText("OFFLINE").waitFor()])
+        await page.getByRole("button", { name: "Send it 30,000 messages" }).click()
+        await row.getByText(/^30,0\d\d waiting$/).waitFor()
+
+        await page.getByRole("button", { name: "Bring it back" }).click()
+        await Promise.all([
+          story.getByText("REPLAYING").waitFor(),
+          row.getByText("REPLAYING").waitFor(),
+          row.getByRole("progressbar", { name: `Replay of ${clientId}` }).waitFor(),
+          row.getByText(/to go, \d+ s left/).waitFor(),
+        ])
+        await Promise.all([story.getByText("LIVE").waitFor(), row.getByText("LIVE").waitFor()])
+        await story.getByText(/^30,\d\d\d results, 0 missing, 0 repeated$/).waitFor()
+      }),
+    120_000,
+  )
+
+  it.effect("finds a client by a part of its id, and those of one status", () =>
+    on("/", async (page) => {
+      const clientId = await startSamples(page, 2)
+      const clients = panel(page, "Clients")
+      await page.getByRole("button", { name: `Cut off ${clientId}` }).click()
+      await clients.getByRole("searchbox", { name: "Search clients by id" }).fill(clientId.slice(2))
+      await clients.getByRole("row", { name: clientId }).getByText("OFFLINE").waitFor()
+      assert.strictEqual(await clients.getByRole("row").count(), 2)
+      await clients.getByRole("radio", { name: /^LIVE/ }).check()
+      await clients.getByText("No client like that.").waitFor()
+    }),
+  )
+
+  it.effect("kills a consumer of the pipeline, shows where the flow stops, and starts it again", () =>
+    on("/", async (page) => {
+      const clientId = await startSamples(page, 1)
+      const flow = panel(page, "Flow")
+      await page.getByRole("button", { name: "Kill event-consumer" }).click()
+      await flow.locator("tspan").getByText("stopped").waitFor()
+      await page.getByRole("button", { name: "Restart event-consumer" }).click()
+      await flow.locator("tspan").getByText("stopped").waitFor({ state: "detached" })
+      const row = page.getByRole("region", { name: "Sample clients" }).getByRole("row", { name: clientId })
+      const results = async () => Number(await row.getByRole("cell").nth(1).innerText())
+      const before = await results()
+      await until("new results", async () => (await results()) > before)
+      await page.getByText(/, 0 missing, 0 repeated$/).waitFor()
+    }),
+  )
+
+  it.effect("carries what is said in a room from one page to another, and its history to who comes later", () =>
+    Effect.gen(function* () {
+      const { browser, url } = yield* Stage
+      const say = async (page: Page, who: string, text: string) => {
+        await page.getByLabel("Your name").fill(who)
+        await page.getByLabel("Message").fill(text)
+        await page.getByRole("button", { name: "Say" }).click()
+        await page.getByRole("log").getByText(text).waitFor()
+      }
+      yield* visit(browser, `${url}/chat`, async (page) => {
+        await say(page, "Ada", "first")
+        await Effect.runPromise(
+          visit(browser, `${url}/chat`, async (other) => {
+            await other.getByRole("log").getByText("first").waitFor()
+            await say(other, "Ben", "second")
+            await page.getByRole("log").getByText("second").waitFor()
+            assert.match(await page.getByRole("log").innerText(), /Ada[^]*first[^]*Ben[^]*second/)
+          }),
+        )
+        await page.getByLabel("Room", { exact: true }).fill("elsewhere")
+        await page.getByRole("button", { name: "Enter" }).click()
+        await page.getByRole("heading", { name: "Room elsewhere" }).waitFor()
+        await page.getByText("Nothing yet.").waitFor()
+      })
+    }),
+  )
+
+  it.effect.each(["/", "/chat"])("fits a phone at %s: nothing is wider than the screen", (path) =>
+    on(
+      path,
+      async (page) => {
+        if (path === "/") await startSamples(page, 3)
+        else await page.getByRole("log").waitFor()
+        assert.strictEqual(await page.evaluate("document.documentElement.scrollWidth"), 360)
+      },
+      phone,
+    ),
+  )
+
+  it.effect.each([
+    { path: "/", scheme: "light" },
+    { path: "/", scheme: "dark" },
+    { path: "/chat", scheme: "light" },
+    { path: "/chat", scheme: "dark" },
+  ] as const)("has nothing that axe objects to at $path, $scheme", ({ path, scheme }) =>
+    on(
+      path,
+      async (page) => {
+        if (path === "/") await startSamples(page, 2)
+        else await page.getByRole("log").waitFor()
+        assert.deepStrictEqual(await objections(page), [])
+      },
+      { ...desktop, colorScheme: scheme },
+    ),
+  )
+
+  it.effect("is used by keyboard alone", () =>
+    on("/", async (page) => {
+      await page.keyboard.press("Tab")
+      assert.strictEqual(await focused(page), "Skip to content")
+      await page.getByLabel("Sample clients", { exact: true }).focus()
+      await page.keyboard.press("Enter")
+      await page.getByRole("button", { name: "Cut it off" }).focus()
+      await page.keyboard.press("Space")
+      await page.locator(".story").getByText("OFFLINE").waitFor()
+      await page.getByRole("link", { name: "Chat" }).focus()
+      await page.keyboard.press("Enter")
+      await page.getByRole("heading", { name: "Chat", exact: true }).waitFor()
+      assert.strictEqual(await page.evaluate("document.activeElement.id"), "main")
+    }),
+  )
+})
+
+const until = (what: string, isSo: () => Promise<boolean>) => Effect.runPromise(eventually(what, Effect.promise(isSo)))
+
+const focused = (page: Page) => page.evaluate("document.activeElement.textContent")
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
+
+const Found = Schema.Struct({
+  violations: Schema.Array(
+    Schema.Struct({
+      id: Schema.String,
+      nodes: Schema.Array(Schema.Struct({ html: Schema.String, failureSummary: Schema.optional(Schema.String) })),
+    }),
+  ),
+})
+
+/** What axe finds wrong, each with the element. */
+const objections = async (page: Page): Promise<ReadonlyArray<string>> => {
+  await page.evaluate(axe)
+  const found = Schema.decodeUnknownSync(Found)(await page.evaluate("axe.run()"))
+  return found.violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ failureSummary, html }) => `${id}: ${html} ${failureSummary}`),
+  )
+}
+
+layer(
+  Layer.effect(
+    Stage,
+    Effect.gen(function* () {
+      const port = yield* freePort
+      const env = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0", NIMBUS_ADMIN_TOKEN: "a long enough token" }
+      yield* startServer({ cwd: yield* temporaryDirectory, env })
+      return { browser: yield* browser, url: `http://127.0.0.1:${port}` }
+    }),
+  ),
+  { excludeTestServices: true, timeout: 60_000 },
+)("the page of a gateway with an admin token", (it) => {
+  it.effect("asks for it, refuses a wrong one, and keeps the right one for as long as the tab lives", () =>
+    on(
+      "/",
+      async (page) => {
+        const enter = async (token: string) => {
+          await page.getByLabel("Token", { exact: true }).fill(token)
+          await page.getByRole("button", { name: "Go on" }).click()
+        }
+        await enter("a wrong one")
+        await page.getByText("The token was refused.").waitFor()
+        await enter("a long enough token")
+        await panel(page, "Flow").locator("text").getByText("0 connected").waitFor()
+        await page.reload()
+        await panel(page, "Flow").locator("text").getByText("0 connected").waitFor()
+      },
+      { ...desktop, tolerate: /401/ },
+    ),
+  )
+})
