@@ -64,6 +64,9 @@ export const config = Config.map(
   ({ address, ...rest }) => ({ ...address, ...rest }),
 )
 
+/** Who may use the page and the admin API of a process that is all of Nimbus; nobody: it has neither. */
+export const access = Config.map(config, ({ admin, host }) => Authorization.orLoopback(admin, host))
+
 /**
  * From the environment, for a process that is all of Nimbus: where there is no token and nobody else can reach it, the
  * admin API is open to this machine.

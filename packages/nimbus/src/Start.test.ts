@@ -32,7 +32,13 @@ describe("nimbus start", () => {
       assert.isAtLeast(seq, 0)
       assert.deepEqual(item, { id: "e1", name: "sq", data: { number: 7, result: 49 } })
       assert.deepStrictEqual(more, [])
-      for (const part of [`ws://127.0.0.1:${port}/v1/stream`, "./data", `--addr=ws://127.0.0.1:${port}`, "demo"]) {
+      for (const part of [
+        `http://127.0.0.1:${port}/\n`,
+        `ws://127.0.0.1:${port}/v1/stream`,
+        "./data",
+        `--addr=ws://127.0.0.1:${port}`,
+        "demo",
+      ]) {
         assert.include(server.stdout(), part)
       }
       assert.strictEqual(server.stderr(), "")

@@ -1,15 +1,19 @@
 /** `nimbus start`: runs the server until a signal, and says where it is and what to type next. */
-import { GrpcServer, httpConfig } from "@nimbus/gateway"
-import { Console, Effect, Layer } from "effect"
+import { Gateway, GrpcServer, httpConfig } from "@nimbus/gateway"
+import { Console, Effect, Layer, Option } from "effect"
 import * as Settings from "./Settings.ts"
 
 const banner = Effect.gen(function* () {
   const { host, port } = yield* httpConfig
   const at = `${host.includes(":") ? `[${host}]` : host}:${port}`
   const grpc = yield* GrpcServer
+  const page = Option.isSome(yield* Gateway.access)
+    ? `http://${at}/`
+    : "none: set NIMBUS_ADMIN_TOKEN, or listen on 127.0.0.1"
   const addr = at === "127.0.0.1:3000" ? "" : ` --addr=ws://${at}`
   yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* Settings.data}
 
+  Page        ${page}
   WebSocket   ws://${at}/v1/stream?clientId=you
   Chat        http://${at}/socket.io/ (Socket.IO; auth.room names the room)
   gRPC        ${host}:${grpc.port}, service nimbus.NimbusService

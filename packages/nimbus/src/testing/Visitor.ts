@@ -39,8 +39,13 @@ export const visit = (
         [],
       )
     } catch (error) {
-      const shown = await page.getByRole("main").innerText({ timeout: 1_000 }).catch(() => "nothing")
-      throw new Error(`with the console saying ${JSON.stringify(errors)} and the page showing\n${shown}`, { cause: error })
+      const shown = await page
+        .getByRole("main")
+        .innerText({ timeout: 1_000 })
+        .catch(() => "nothing")
+      throw new Error(`with the console saying ${JSON.stringify(errors)} and the page showing\n${shown}`, {
+        cause: error,
+      })
     } finally {
       await context.close()
     }
