@@ -2,7 +2,8 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { replay } from "./Spin.ts"
-import { fileOf, replayMacros, type Trace } from "./Traces.ts"
+import type { Macros } from "./Mixes.ts"
+import { fileOf, type Trace } from "./Traces.ts"
 
 export interface Refusal {
   readonly trace: Trace
@@ -10,15 +11,9 @@ export interface Refusal {
   readonly allowed: number
 }
 
-/** The traces that the specification refuses. All clients of the traces remember their last seq, or none does. */
-export const refusals = async (
-  traces: ReadonlyArray<Trace>,
-  remembers: boolean,
-  macros: Readonly<Record<string, number>> = {},
-): Promise<ReadonlyArray<Refusal>> => {
-  const said = await replay({ ...replayMacros(remembers), ...macros }, (directory) =>
-    writeFileSync(join(directory, "traces.txt"), fileOf(traces)),
-  )
+/** The traces that the specification refuses. */
+export const refusals = async (traces: ReadonlyArray<Trace>, macros: Macros): Promise<ReadonlyArray<Refusal>> => {
+  const said = await replay(macros, (directory) => writeFileSync(join(directory, "traces.txt"), fileOf(traces)))
   const reached = new Map<number, number>()
   for (const [, trace, cursor] of said.matchAll(/^at (\d+) (\d+)$/gm)) {
     reached.set(Number(trace), Math.max(reached.get(Number(trace)) ?? 0, Number(cursor)))

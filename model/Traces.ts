@@ -1,8 +1,11 @@
 /**
- * Runs of the simulated world (packages/domain/src/testing/world: production router, session and stores) in the numbers
- * of spec/replay.pml. Seqs and cursors are one more than in the code, pods and routers are numbered from 1, epochs
+ * Runs of the simulated world (packages/domain/src/testing/world: production router, session and stores) and of the
+ * simulator (packages/domain/src/testing/simulation: the production shells as well) in the numbers of spec/replay.pml. Seqs and cursors are one more than in the code, pods and routers are numbered from 1, epochs
  * count from the world's first millisecond.
  */
+import type { Macros } from "./Mixes.ts"
+import { production } from "../bench/src/simulate/Production.ts"
+import * as Simulation from "../packages/domain/src/testing/simulation/index.ts"
 import * as World from "../packages/domain/src/testing/world/index.ts"
 
 /** An action and its arguments. */
@@ -16,10 +19,10 @@ export interface Trace {
 }
 
 /** So much fits into one replay. A longer trace is cut off: the beginning of a behaviour is one too. */
-export const traceLimits = { seqs: 28, results: 110, dlq: 110, pods: 8, routers: 3, epochs: 240 }
+export const traceLimits = { seqs: 28, results: 110, dlq: 110, pods: 8, routers: 5, epochs: 1_000_000 }
 
 /** The macros of the specification that give room for it. */
-export const replayMacros = (remembers: boolean) => ({
+const replayMacros = {
   EVENTS: 30,
   BARRIERS: 30,
   SEQS: 29,
@@ -33,8 +36,13 @@ export const replayMacros = (remembers: boolean) => ({
   MAILBOX_ROLLBACKS: 250,
   REGISTRY_ROLLBACKS: 250,
   REGISTRY_WIPES: 250,
-  REMEMBERS: remembers ? 1 : 0,
-})
+}
+
+/** For runs of the world: their client remembers its last seq or not. */
+export const worldMacros = (remembers: boolean): Macros => ({ ...replayMacros, REMEMBERS: remembers ? 1 : 0 })
+
+/** For runs of the simulator, whose windows differ from seed to seed, and are its own to check. */
+export const simulatorMacros: Macros = { ...replayMacros, OWN_SOCKET: 0, WINDOW: 99 }
 
 export interface TraceOptions {
   readonly seed: number
@@ -44,18 +52,48 @@ export interface TraceOptions {
 
 /** What happens in the world of a seed, as far as it fits. */
 export const traceOf = (options: TraceOptions): Trace => {
-  const observations: Array<World.Observation> = []
-  World.observed(options, (observation) => observations.push(observation))
-  const steps: Array<Step> = []
-  const words: Array<string> = []
-  const numbers = new Numbers()
-  for (const observation of observations) {
-    const step = stepOf(observation, numbers)
-    if (!numbers.fit) break
-    steps.push(step)
-    words.push(JSON.stringify(observation))
+  const recorder = new Recorder(new Numbers(World.started_ms))
+  World.observed(options, recorder.observe)
+  return { seed: options.seed, ...recorder }
+}
+
+export interface SimulatedTraceOptions {
+  readonly seed: number
+  readonly events: number
+}
+
+/** The same of the simulator, which runs the production shells. */
+export const simulatedTraceOf = ({ events, seed }: SimulatedTraceOptions): Trace => {
+  const recorder = new Recorder(new Numbers(Simulation.start_ms))
+  const faults = Simulation.faultNames.filter((name) => !untold.has(name))
+  const options = { seed, events, faults, isEnough: () => recorder.isFull }
+  Simulation.observed(production, options, recorder.observe)
+  return { seed, ...recorder }
+}
+
+/** A store that goes back to one of many earlier states; the specification has one. The world's runs have it. */
+const untold: ReadonlySet<Simulation.FaultName> = new Set(["mailboxes roll back", "registry rolls back"])
+
+/** Writes down what it is told as long as it fits. */
+class Recorder {
+  readonly steps: Array<Step> = []
+  readonly words: Array<string> = []
+  readonly #numbers: Numbers
+
+  constructor(numbers: Numbers) {
+    this.#numbers = numbers
   }
-  return { seed: options.seed, steps, words }
+
+  get isFull(): boolean {
+    return !this.#numbers.fit
+  }
+
+  readonly observe = (observation: World.Observation): void => {
+    const step = stepOf(observation, this.#numbers)
+    if (this.isFull) return
+    this.steps.push(step)
+    this.words.push(JSON.stringify(observation))
+  }
 }
 
 /** In the format that the replay reads. */
@@ -102,18 +140,22 @@ const actions = {
   BacksUpRegistry: 34,
   RollsRegistryBack: 35,
   WipesRegistry: 36,
+  Opens: 37,
 } as const satisfies Record<World.Observation["_tag"], number>
 
 const statuses = { OFFLINE: 0, REPLAYING: 2, LIVE: 3 } as const
-const epoch_base = 999
-
 /** Numbers for what the world has names for, and whether all so far is within the limits. */
 class Numbers {
   fit = true
   private readonly pods = new Map<string, number>()
   private routers = new Map<string, number>([["router2", 1]])
+  private readonly start_ms: number
   private results = 0
   private dlq = 0
+
+  constructor(start_ms: number) {
+    this.start_ms = start_ms
+  }
 
   seq(seq: number): number {
     return this.within(seq + 1, traceLimits.seqs)
@@ -124,7 +166,7 @@ class Numbers {
   }
 
   epoch(epoch: number): number {
-    return this.within(epoch - epoch_base, traceLimits.epochs)
+    return this.within(epoch - this.start_ms + 1, traceLimits.epochs)
   }
 
   pod(pod: string): number {
@@ -141,9 +183,10 @@ class Numbers {
   newRouter(name: string, alive: ReadonlyArray<string>): number {
     this.routers = new Map([...this.routers].filter(([other]) => alive.includes(other)))
     const taken = new Set(this.routers.values())
-    const free = [1, 2, 3].find((number) => !taken.has(number)) ?? 0
+    let free = this.routers.get(name) ?? 1
+    while (taken.has(free) && this.routers.get(name) !== free) free++
     this.routers.set(name, free)
-    return free
+    return this.within(free, traceLimits.routers)
   }
 
   result(): void {
@@ -178,12 +221,12 @@ const stepOf = (seen: World.Observation, numbers: Numbers): Step => {
     case "Reads":
       return step(numbers.router(seen.worker), numbers.seq(seen.seq), seen.isPushed ? 1 : 0)
     case "TakesShelf":
+    case "Confirmed":
       return step(numbers.router(seen.worker), numbers.set(seen.seqs))
     case "Appends":
-      numbers.shelved(3)
-      return step(numbers.router(seen.worker))
+      numbers.shelved(seen.seqs.length)
+      return step(numbers.router(seen.worker), numbers.set(seen.seqs))
     case "Diverts":
-    case "Confirmed":
     case "ReturnsOwn":
     case "ReturnsCommit":
       return step(numbers.router(seen.worker))
@@ -197,6 +240,10 @@ const stepOf = (seen: World.Observation, numbers: Numbers): Step => {
       return step(numbers.pod(seen.pod), numbers.epoch(seen.epoch), seen.isRefused ? 1 : 0)
     case "Connects":
       return step(numbers.pod(seen.pod), numbers.epoch(seen.clock), numbers.epoch(seen.epoch))
+    case "Opens":
+      return step(numbers.pod(seen.pod), numbers.epoch(seen.epoch))
+    case "GetsPage":
+      return step(numbers.pod(seen.pod), numbers.seq(seen.after))
     case "ReadsPage":
       return step(numbers.pod(seen.pod), numbers.set(seen.seqs), numbers.seq(seen.after))
     case "Delivers":
@@ -205,7 +252,6 @@ const stepOf = (seen: World.Observation, numbers: Numbers): Step => {
       return step(numbers.pod(seen.pod), numbers.seq(seen.seq))
     case "Is":
       return step(numbers.pod(seen.pod), statuses[seen.status])
-    case "GetsPage":
     case "EndsPage":
     case "Closes":
     case "CrashesPod":

@@ -94,6 +94,9 @@
 #ifndef SPLIT_PRODUCE
 #define SPLIT_PRODUCE 0   /* a dlq produce is sent, repeated and acknowledged in steps */
 #endif
+#ifndef OWN_SOCKET
+#define OWN_SOCKET 1      /* the client reads one socket, its latest; else it may go on with what it got from any */
+#endif
 #ifndef RETRIES
 #define RETRIES 0         /* repeats of a dlq produce */
 #endif

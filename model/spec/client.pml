@@ -1,5 +1,13 @@
 /* The client: sends events, reads its socket in order, loses it, comes back. Another one of its partition is away. */
 
+#if OWN_SOCKET
+#define unread() above(session[connected].sent, read)
+#define has_unread() (connected != NOBODY && unread() != 0)
+#else
+#define unread() above(received, shown)
+#define has_unread() (unread() != 0)
+#endif
+
 /* The next result of the socket. That it was shown is remembered; that it was read is acknowledged by and by. */
 inline show_result(seq) {
   exactly_once_in_order(seq);
@@ -31,9 +39,9 @@ end:
        d_step { publish(EVENT); events++; done("client sends seq %d\n", seqs) } }
   :: atomic { may(OTHER_SENDS) && is(1, seqs + 1) && others < OTHERS ->
        d_step { publish(OTHER); others++; done("another client sends seq %d\n", seqs) } }
-  :: atomic { may(SHOWS) && connected != NOBODY && above(session[connected].sent, read) != 0 ->
+  :: atomic { may(SHOWS) && has_unread() ->
        d_step {
-         set = above(session[connected].sent, read);
+         set = unread();
          lowest(set, z);
          if
          :: is(1, z) -> show_result(z); done("client shows seq %d\n", z)

@@ -14,6 +14,8 @@
 #define has_room(p) (session[p].sent == 0)
 #elif WINDOW == 2
 #define has_room(p) ((session[p].sent & (session[p].sent - 1)) == 0)
+#else
+#define has_room(p) true
 #endif
 
 inline end_session(q) {
@@ -51,14 +53,13 @@ inline lose_socket() {
 }
 
 /* An older session of this pod is superseded at once, one elsewhere when its pod asks the registry. */
-inline connect(p) {
+inline connect(p, its_epoch) {
   lose_socket();
   end_session(p);
-  z = session[p].epoch;
-  session[p].epoch = new_epoch(p);
-  an_epoch_is_used_once(p, z);
+  before = session[p].epoch;
+  session[p].epoch = its_epoch;
+  an_epoch_is_used_once(p, before);
   a_newer_epoch_is_higher(p);
-  write_registry(p, session[p].epoch);
   session[p].status = OPENING;
   session[p].since = seqs;
 #if REMEMBERS
@@ -95,6 +96,9 @@ inline deliver(p, seq) {
   trim(seq);
 #endif
   session[p].sent = session[p].sent | bit(seq);
+#if !OWN_SOCKET
+  received = received | bit(seq);
+#endif
   session[p].delivered = seq;
   the_window_holds(p)
 }
@@ -188,6 +192,12 @@ inline publish_barrier(q, to) {
   barriers++
 }
 
+#if OWN_SOCKET
+#define can_hear(p, seq) (connected == p && (seq) <= read)
+#else
+#define can_hear(p, seq) ((seq) <= shown)
+#endif
+
 #ifdef REPLAY
 #define in_turn(p) true
 #define time_passes() clock = arg2
@@ -248,13 +258,25 @@ end:
        d_step {
          if
          :: is(3, new_epoch(p)) ->
-           connect(p);
+#ifdef REPLAY
+           granted[p] = more(arg3, granted[p]);
+           write_registry(p, arg3);
+#else
+           z = new_epoch(p);
+           write_registry(p, z);
+           connect(p, z);
 #if !STALE_PAGES
            open(p, store.acked);
 #endif
-           done2("client connects to pod %d, epoch %d\n", p, session[p].epoch)
+#endif
+           done2("client connects to pod %d, epoch %d\n", p, registry_epoch)
          :: else -> refuse()
          fi } }
+#ifdef REPLAY
+  /* The pod hears of its epoch later than the registry has given it, and of a client's `after` with the first page. */
+  :: atomic { may(OPENS) && is(1, p) && arg2 <= granted[p] ->
+       d_step { connect(p, arg2); done2("pod %d begins epoch %d\n", p, arg2) } }
+#endif
 #if STALE_PAGES
   :: atomic { may(READS_PAGE) && is(1, p) && session[p].status != CLOSED && !session[p].has_page ->
        d_step {
@@ -266,9 +288,12 @@ end:
            done("pod %d reads a page\n", p)
          :: else -> refuse()
          fi } }
-  :: atomic { may(GETS_PAGE) && is(1, p) && session[p].has_page && session[p].status == OPENING ->
-       d_step { open(p, session[p].page_acked); done("pod %d opens the session\n", p) } }
-  :: atomic { may(ENDS_PAGE) && is(1, p) && session[p].has_page ->
+  :: atomic { may(GETS_PAGE) && is(1, p) && session[p].has_page && session[p].status == OPENING && at_most(2, shown) ->
+       d_step {
+         session[p].after = as_told(2, session[p].after);
+         open(p, session[p].page_acked);
+         done("pod %d opens the session\n", p) } }
+  :: atomic { may(ENDS_PAGE) && is(1, p) && (REPLAYED || session[p].has_page) ->
        d_step {
          session[p].has_page = false;
          session[p].page = 0;
@@ -298,7 +323,7 @@ end:
 #ifdef REPLAY
   :: atomic { may(DELIVERS) && is(1, p) && can_push(p, arg2) ->
        d_step { deliver(p, arg2); done2("pod %d delivers seq %d from a push\n", p, arg2) } }
-  :: atomic { may(HEARS_CLIENT) && is(1, p) && is_open(p) && arg2 > session[p].acked && connected == p && arg2 <= read ->
+  :: atomic { may(HEARS_CLIENT) && is(1, p) && is_open(p) && arg2 > session[p].acked && can_hear(p, arg2) ->
        d_step { hear_ack(p, arg2); done2("pod %d hears ack %d\n", p, arg2) } }
   :: atomic { may(PASSES_ON) && arg1 <= passed_on -> d_step { done("an ack is passed on%d\n", 0) } }
   :: atomic { may(IS) && is(1, p) && session[p].status == arg2 -> d_step { done2("pod %d is %d\n", p, arg2) } }

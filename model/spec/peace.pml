@@ -88,7 +88,9 @@ inline client_connects() {
   :: connected == NOBODY ->
     who = (is_alive(1) -> 1 : 2);
     clock++;
-    connect(who);
+    n = new_epoch(who);
+    write_registry(who, n);
+    connect(who, n);
     open(who, store.acked)
   :: else -> skip
   fi

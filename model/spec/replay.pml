@@ -66,6 +66,7 @@ inline choose(to, i, from, last) {
 #define BACKS_UP_REGISTRY 34
 #define ROLLS_REGISTRY_BACK 35
 #define WIPES_REGISTRY 36
+#define OPENS 37
 
 int chosen;      /* which trace */
 int cursor;

@@ -52,9 +52,6 @@ inline forget(r) {
   router[r].prev = 0;
   router[r].inflight = 0;
   router[r].shelf = 0;
-#ifdef REPLAY
-  router[r].late = router[r].late | router[r].produce;
-#endif
   router[r].produce = 0;
   router[r].written = false
 }
@@ -166,20 +163,16 @@ inline start_router(r) {
   router[r].began = committed;
   router[r].expected = committed;
   router[r].position = committed;
-#ifdef REPLAY
-  router[r].late = 0;
-#endif
   owner = r
 }
 
 #ifdef REPLAY
 #define said_so(r, seq) (arg3 == (!is_repeat(r, seq) && kind[seq] == EVENT && router[r].pod != NOBODY && is_expected(r)))
-#define may_append(r) true
-#define is_written(r) router[r].written
-#define is_late(r) (router[r].late != 0)
 #define is_front(r) is_front_of(router[r].shelf, arg2)
 inline take_shelf(r) {
   router[r].produce = arg2;
+  router[r].written = false;
+  router[r].taken = router[r].taken | arg2;
   router[r].shelf = router[r].shelf & ~arg2
 }
 #else
@@ -228,17 +221,19 @@ end:
            done("router %d sends a produce to the dlq\n", r)
          :: else -> refuse()
          fi } }
-  :: atomic { may(APPENDS) && is(1, r) && router[r].produce != 0 && may_append(r) ->
+#ifndef REPLAY
+  :: atomic { router[r].produce != 0 && may_append(r) ->
        d_step {
          append_all(router[r].produce);
          retries = retries + router[r].written;
          router[r].written = true;
-         done("router %d: the dlq takes its produce\n", r) } }
-  :: atomic { may(CONFIRMED) && is(1, r) && router[r].produce != 0 && is_written(r) ->
+         printf("router %d: the dlq takes its produce\n", r) } }
+  :: atomic { router[r].produce != 0 && is_written(r) ->
        d_step {
          router[r].produce = 0;
          router[r].written = false;
-         done("router %d hears that its produce is in the dlq\n", r) } }
+         printf("router %d hears that its produce is in the dlq\n", r) } }
+#endif
 #else
   :: atomic { router[r].shelf != 0 && dlq_end < DLQ ->
 #ifdef NO_RULE_DIVERT_IN_ORDER
@@ -255,14 +250,23 @@ end:
          printf("router %d: the dlq has seq %d\n", r, y) } }
 #endif
 #ifdef REPLAY
-  /* A produce from before the memory was emptied. */
-  :: atomic { may(APPENDS) && is(1, r) && is_late(r) -> d_step { append_all(router[r].late); done("router %d: the dlq takes a late produce\n", r) } }
-  :: atomic { may(CONFIRMED) && is(1, r) && is_late(r) -> d_step { router[r].late = 0; done("router %d hears that it was late\n", r) } }
+  /* Any produce of its own may come late, or again; only for the one under way it matters that it is confirmed. */
+  :: atomic { may(APPENDS) && is(1, r) && (arg2 & ~router[r].taken) == 0 ->
+       d_step {
+         set = arg2;
+         append_all(set);
+         router[r].written = (router[r].written || router[r].produce == arg2);
+         done("router %d: the dlq takes a produce\n", r) } }
+  :: atomic { may(CONFIRMED) && is(1, r) && (router[r].produce != arg2 || router[r].written) ->
+       d_step {
+         router[r].produce = (router[r].produce == arg2 -> 0 : router[r].produce);
+         done("router %d hears that a produce is in the dlq\n", r) } }
   :: atomic { may(HEARS) && is(1, r) && arg2 <= passed_on ->
        d_step { on_ack(r, arg2); done("router %d hears an ack\n", r) } }
   :: atomic { may(COMMITS) && is(1, r) && owner == r ->
        d_step {
-         find_commit(r, RESULTS);
+         /* Told late, it may have moved on meanwhile. */
+         find_commit(r, arg2);
          if
          :: y && is(2, n) -> commit(n); done2("router %d commits %d\n", r, n)
          :: else -> refuse()

@@ -4,8 +4,10 @@
  */
 #ifdef WIDE
 #define SET int
+#define EPOCH int
 #else
 #define SET short
+#define EPOCH byte
 #endif
 #define bit(s) (1 << (s))
 #define up_to(s) ((2 << (s)) - 1)
@@ -19,7 +21,7 @@
 #define OTHER 3
 byte kind[SEQS + 1];
 byte barrier_pod[SEQS + 1];
-byte barrier_epoch[SEQS + 1];
+EPOCH barrier_epoch[SEQS + 1];
 byte seqs;
 byte newest;       /* the last event of the client */
 byte events;
@@ -53,7 +55,7 @@ typedef Memory {
   SET produce;
   bool written;
 #ifdef REPLAY
-  SET late    /* a produce from before the memory was emptied */
+  SET taken   /* all that it ever sent to the dlq */
 #endif
 };
 Memory router[ROUTERS + 1];
@@ -74,11 +76,11 @@ Store store;
 Store backup;
 
 /* The registry, and its backup: the newest session that it knows. */
-byte registry_epoch;
+EPOCH registry_epoch;
 byte registry_pod;
-byte registry_backup_epoch;
+EPOCH registry_backup_epoch;
 byte registry_backup_pod;
-byte clock;
+EPOCH clock;
 
 /* The gateways: a pod has at most one session of the client. What is closed keeps its epoch. */
 #define CLOSED 0
@@ -87,7 +89,7 @@ byte clock;
 #define LIVE 3
 typedef Session {
   byte status;
-  byte epoch;
+  EPOCH epoch;
   byte after;
   byte delivered;
   byte acked;
@@ -100,11 +102,17 @@ typedef Session {
 };
 Session session[PODS + 1];
 SET crashed;
+#ifdef REPLAY
+EPOCH granted[PODS + 1];   /* the highest epoch that the registry gave the pod */
+#endif
 
 /* The client: whose connection it holds, what it has read there, and what it has ever shown. */
 byte connected;
 byte read;
 byte shown;
+#if !OWN_SOCKET
+SET received;      /* what any session has sent to it */
+#endif
 
 /* What the client itself acknowledged: known to nobody, for invariants. */
 byte client_acked;
@@ -139,6 +147,7 @@ hidden byte x;
 hidden byte y;
 hidden byte z;
 hidden int set;
+hidden EPOCH before;
 
 inline lowest(these, seq) {
   seq = 1;

@@ -183,6 +183,7 @@ export class Group {
     this.kernel.after(delay_ms + 1, () => {
       if (ownership.isRevoked) return
       this.trace.say(member.process.name, () => `gets ${this.name}/${partition}`)
+      this.trace.observer?.assigned(member.process.name, this.name, ownership.partition)
       member.give(ownership)
     })
   }

@@ -121,6 +121,7 @@ export class Log {
     partition.records.push(...stored)
     trace.say(by, () => `${topic}/${at} gets ${stored.map(wordsOf).join(" ")}`)
     this.watcher.appended(topic, at, stored)
+    trace.observer?.appended(by, topic, stored)
     const waiting = [...partition.waiting]
     partition.waiting.clear()
     for (const wake of waiting) wake()
@@ -185,6 +186,7 @@ export class Log {
             if (!group.commit(ownership, next)) return revoked()
             line.trace.say(process.name, () => `${topic}/${partition} is committed at ${next}`)
             this.watcher.committed(topic, partition, next)
+            line.trace.observer?.committed(process.name, topic, next)
             return Exit.void
           },
           unavailable(topic, "commit"),

@@ -34,6 +34,8 @@ export interface ProcessOptions {
 }
 
 export class Process {
+  /** Whose code runs at this moment; empty: that of a service. */
+  static running = ""
   readonly name: string
   /** What an effect that runs in here finds in its context besides its services. */
   readonly context: Context.Context<never>
@@ -71,13 +73,13 @@ export class Process {
 
   /** What comes from outside: runs now, when the process wakes up, or never. */
   enter(run: () => void): void {
-    if (this.state === "running") run()
+    if (this.state === "running") this.run(run)
     else if (this.state === "frozen") this.backlog.push(run)
   }
 
   /** Runs its program; `ended` is told how it came to an end by itself or by `stop`. */
   start<E>(program: Effect.Effect<unknown, E>, ended: (exit: Exit.Exit<unknown, E>) => void): void {
-    const fiber = Effect.runForkWith(this.context)(program)
+    const fiber = this.run(() => Effect.runForkWith(this.context)(program))
     this.fiber = fiber
     fiber.addObserver((exit) => {
       if (this.isDead) return
@@ -115,6 +117,16 @@ export class Process {
   onDeath(run: () => void): void {
     if (this.isDead) run()
     else this.whenDead.push(run)
+  }
+
+  private run<A>(run: () => A): A {
+    const before = Process.running
+    Process.running = this.name
+    try {
+      return run()
+    } finally {
+      Process.running = before
+    }
   }
 
   private die(): void {

@@ -3,12 +3,17 @@
  * then one more event for each client, which only its newest session may deliver.
  */
 import { Metric } from "effect"
+import { partitionOf } from "../../Partitioner.ts"
+import { watching } from "../Cores.ts"
 import { Dice } from "../world/Dice.ts"
+import type { Observe } from "../world/Observation.ts"
 import { type Fault, type FaultName, faultNames, faultsEnd_ms, planOf, schedule } from "./Faults.ts"
 import { start_ms } from "./Kernel.ts"
+import { Observer } from "./Observer.ts"
+import { Process } from "./Process.ts"
 import type { Production } from "./Production.ts"
 import { Violation } from "./Violation.ts"
-import { World } from "./World.ts"
+import { topics, World } from "./World.ts"
 
 export interface RunOptions {
   readonly seed: number
@@ -62,6 +67,26 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
   countMetrics(world)
   const { counts, lines } = world.trace
   return { violation, faults: kept, trace: lines, counts, settled_ms, lasted_ms: world.kernel.elapsed_ms }
+}
+
+export interface ObservedOptions {
+  readonly seed: number
+  readonly events: number
+  readonly faults: ReadonlyArray<FaultName>
+  /** Asked at each new moment. */
+  readonly isEnough: () => boolean
+}
+
+/** Plays a run of one client until its faults end, or it is enough, and observes it. Nothing is checked. */
+export const observed = (production: Production, options: ObservedOptions, observe: Observe): void => {
+  const { events, faults, isEnough, seed } = options
+  const world = new World(production, { seed, salt: 0, clients: 1, isTraced: false })
+  const { clientId } = world.clients[0]!.application
+  const observer = new Observer(topics, partitionOf(clientId, world.log.partitions), () => Process.running, observe)
+  world.trace.observer = observer
+  schedule(world, planOf(new Dice(seed * 2_654_435 + 1), faults))
+  work(world, events, new Dice(seed * 40_503 + 3))
+  watching(observer, () => world.kernel.run(start_ms + faultsEnd_ms, isEnough))
 }
 
 const attempt = (world: World, phases: () => void): Violation | undefined => {

@@ -59,6 +59,7 @@ export class Mailboxes {
   }
 
   wipe(): void {
+    this.line.trace.observer?.mailboxesWiped()
     this.store.restore(this.empty)
   }
 
@@ -87,17 +88,32 @@ export class Mailboxes {
           Effect.tap(mailbox.put(partition, put), (outcome) =>
             Effect.sync(() => {
               if (outcome._tag === "Differs") line.trace.count("rule: a put finds another offset")
+              else line.trace.observer?.put(put.records.map(({ seq }) => seq))
             }),
           ),
         ),
       page: (clientId, after, limit) =>
-        call("page", () => `page of ${clientId} after ${after}`, mailbox.page(clientId, after, limit)),
+        Effect.suspend(() => {
+          const read = line.trace.observer?.asksPage(process.name)
+          const page = Effect.tap(mailbox.page(clientId, after, limit), ({ records }) =>
+            Effect.sync(() =>
+              read?.(
+                records.map(({ seq }) => seq),
+                after,
+              ),
+            ),
+          )
+          return call("page", () => `page of ${clientId} after ${after}`, page)
+        }),
       ack: (acks) =>
         call(
           "ack",
           () => `trim ${acks.map(({ clientId, seq }) => `${clientId}:${seq}`).join(" ")}`,
           Effect.suspend(() => {
-            for (const { clientId, seq } of acks) this.watcher.acknowledged(process.name, clientId, seq)
+            for (const { clientId, seq } of acks) {
+              this.watcher.acknowledged(process.name, clientId, seq)
+              line.trace.observer?.trimmed(seq)
+            }
             return mailbox.ack(acks)
           }),
         ),
@@ -136,6 +152,7 @@ export class Registries {
   }
 
   wipe(): void {
+    this.line.trace.observer?.registryWiped()
     this.store.wipe()
   }
 
@@ -168,15 +185,22 @@ export class Registries {
       )
     return {
       connect: (clientId, pod, atLeast) =>
-        call("connect", () => `${clientId} connects at ${pod}`, registry.connect(clientId, pod, atLeast)),
+        call(
+          "connect",
+          () => `${clientId} connects at ${pod}`,
+          Effect.tap(registry.connect(clientId, pod, atLeast), (epoch) =>
+            Effect.sync(() => line.trace.observer?.connected(pod, atLeast, epoch)),
+          ),
+        ),
       write: (presences) =>
         call(
           "write",
           () => presences.map((one) => `${one.clientId} is ${one.status} at ${one.epoch}`).join(", "),
           Effect.tap(registry.write(presences), (held) =>
-            Effect.sync(() =>
-              line.trace.count("rule: a write of an older session is refused", held.filter((is) => !is).length),
-            ),
+            Effect.sync(() => {
+              line.trace.count("rule: a write of an older session is refused", held.filter((is) => !is).length)
+              for (const [i, isHeld] of held.entries()) line.trace.observer?.registered(presences[i]!, !isHeld)
+            }),
           ),
         ),
       pods: (clientIds) => read("pods", registry.pods(clientIds)),

@@ -5,6 +5,7 @@
  * stack traces) goes in, so that the same seed gives the same bytes.
  */
 import type { Kernel } from "./Kernel.ts"
+import type { Observer } from "./Observer.ts"
 
 /** Lines kept. Beyond: the oldest half goes. */
 const max_lines = 200_000
@@ -12,6 +13,8 @@ const max_lines = 200_000
 export class Trace {
   readonly counts = new Map<string, number>()
   readonly isWritten: boolean
+  /** Where the run is held against the specification: told what happens, by whoever sees it. */
+  observer: Observer | undefined = undefined
   private readonly kernel: Kernel
   private kept: Array<string> = []
 

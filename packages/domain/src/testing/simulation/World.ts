@@ -70,7 +70,7 @@ export interface ClientOf {
   readonly machine: Machine
 }
 
-const topics = Context.get(Effect.runSync(Effect.scoped(Layer.build(Topics.layerDefault))), Topics)
+export const topics = Context.get(Effect.runSync(Effect.scoped(Layer.build(Topics.layerDefault))), Topics)
 
 export class World {
   readonly kernel = new Kernel()
@@ -169,7 +169,10 @@ export class World {
 
   private gateway(process: Process): Effect.Effect<never, unknown> {
     const pod = PodId.make(process.name)
-    process.onDeath(() => this.checks.podDied(pod))
+    process.onDeath(() => {
+      this.checks.podDied(pod)
+      this.trace.observer?.podDied(pod)
+    })
     const program = this.production.gateway({
       pod,
       limits: this.limits,
@@ -191,7 +194,10 @@ export class World {
       disk,
       kernel: this.kernel,
       trace: this.trace,
-      onShown: (shown) => this.checks.shown(clientId, shown),
+      onShown: (shown) => {
+        this.checks.shown(clientId, shown)
+        if (shown !== undefined) this.trace.observer?.has(shown.seq)
+      },
     })
     this.checks.add(application)
     const machine = this.machine(clientId, (process) => {

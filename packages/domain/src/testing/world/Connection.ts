@@ -2,7 +2,7 @@
 import type { Cursor, Seq } from "../../Ids.ts"
 import { start } from "../../Ids.ts"
 import type { Page, PageLimit } from "../../Mailbox.ts"
-import { isBarrier, type Item, type Push } from "../../Records.ts"
+import type { Push } from "../../Records.ts"
 import type { Presence } from "../../Registry.ts"
 import type { Output, Session } from "../../Session.ts"
 import type { Did, Parts } from "./Parts.ts"
@@ -20,8 +20,6 @@ export class Connection {
   private fetched: Page | undefined = undefined
   private isClosed = false
   private isStalled = false
-  /** Its first page has come: it knows where it starts. */
-  private isWelcome = false
   private trimmed: Cursor = start
 
   constructor(session: Session, socket: Socket, parts: Parts, leave: (connection: Connection) => void) {
@@ -57,22 +55,14 @@ export class Connection {
     const page = this.fetched
     if (page === undefined) return undefined
     this.fetched = undefined
-    if (!this.isWelcome) this.parts.observe({ _tag: "GetsPage", pod: this.session.pod })
-    this.isWelcome = true
-    const before = this.session.upTo
     this.session.page(page)
-    const barriers = page.records.filter(
-      ({ seq, value }) => isBarrier(value) && seq > before && seq <= this.session.upTo,
-    )
-    this.carryOut(barriers)
-    this.parts.observe({ _tag: "EndsPage", pod: this.session.pod })
+    this.carryOut()
     return `${this.name} gets its page and is ${this.session.status} at ${this.session.upTo}`
   }
 
   pageFails(): Did {
     if (this.fetched === undefined) return undefined
     this.fetched = undefined
-    this.parts.observe({ _tag: "EndsPage", pod: this.session.pod })
     this.session.pageFailed()
     this.carryOut()
     return `${this.name} gets no page`
@@ -93,9 +83,7 @@ export class Connection {
     const ack = this.socket.atGateway()
     if (ack === undefined) return undefined
     this.unacked = this.unacked.filter((seq) => seq > ack)
-    const isNew = ack > this.session.acknowledged
     const isGood = this.session.ack(ack)
-    if (isGood && isNew) this.parts.observe({ _tag: "HearsClient", pod: this.session.pod, seq: ack })
     this.carryOut()
     return `${this.name} hears ack ${ack}${isGood ? "" : ", which it refuses"}`
   }
@@ -166,22 +154,8 @@ export class Connection {
     this.parts.presences.send({ presence, refused: () => this.superseded() })
   }
 
-  /** `barriers`: those that the session has passed meanwhile, which nothing else tells of. */
-  private carryOut(barriers: ReadonlyArray<Item> = []): void {
-    const outputs = this.session.take()
-    this.observeDeliveries(outputs, barriers)
-    for (const output of outputs) if (!this.isClosed) this.carry(output)
-    if (this.isClosed || !this.isWelcome) return
-    this.parts.observe({ _tag: "Is", pod: this.session.pod, status: this.session.status })
-  }
-
-  /** In the order of seqs, which is the order in which they happened. */
-  private observeDeliveries(outputs: ReadonlyArray<Output>, barriers: ReadonlyArray<Item>): void {
-    const { pod } = this.session
-    const delivered = outputs.flatMap((output) => (output._tag === "Deliver" ? output.items : []))
-    for (const item of [...delivered, ...barriers].sort((a, b) => a.seq - b.seq)) {
-      this.parts.observe({ _tag: isBarrier(item.value) ? "PassesBarrier" : "Delivers", pod, seq: item.seq })
-    }
+  private carryOut(): void {
+    for (const output of this.session.take()) if (!this.isClosed) this.carry(output)
   }
 
   private carry(output: Output): void {
@@ -207,7 +181,6 @@ export class Connection {
       case "PublishBarrier":
         return this.parts.barriers.send({ clientId, epoch, pod })
       case "Ack":
-        this.parts.observe({ _tag: "PassesOn", seq: output.seq })
         return this.parts.acks.send({ _tag: "Ack", clientId, seq: output.seq })
       case "Nack":
         return this.parts.acks.send({ _tag: "Nack", clientId })

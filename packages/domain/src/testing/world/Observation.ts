@@ -17,7 +17,7 @@ export type Observation =
   | { readonly _tag: "Reads"; readonly worker: string; readonly seq: Seq; readonly isPushed: boolean }
   | { readonly _tag: "Diverts"; readonly worker: string }
   | { readonly _tag: "TakesShelf"; readonly worker: string; readonly seqs: ReadonlyArray<Seq> }
-  | { readonly _tag: "Appends" | "Confirmed"; readonly worker: string }
+  | { readonly _tag: "Appends" | "Confirmed"; readonly worker: string; readonly seqs: ReadonlyArray<Seq> }
   | { readonly _tag: "Hears"; readonly worker: string; readonly seq: Cursor }
   | { readonly _tag: "Commits"; readonly worker: string; readonly offset: number }
   | { readonly _tag: "TakesOver"; readonly worker: string; readonly workers: ReadonlyArray<string> }
@@ -26,13 +26,16 @@ export type Observation =
   | { readonly _tag: "Puts"; readonly seq: Seq }
   | { readonly _tag: "Trims"; readonly seq: Cursor }
   | { readonly _tag: "BacksUpMailbox" | "RollsMailboxBack" }
-  /** The registry. */
+  /** The registry. `clock`: what the epoch must not be below. */
   | { readonly _tag: "Registers"; readonly pod: PodId; readonly epoch: Epoch; readonly isRefused: boolean }
   | { readonly _tag: "BacksUpRegistry" | "RollsRegistryBack" | "WipesRegistry" }
-  /** A session, by its pod, which has at most one of the client. `clock`: what the epoch must not be below. */
   | { readonly _tag: "Connects"; readonly pod: PodId; readonly clock: Epoch; readonly epoch: Epoch }
+  /** A session, by its pod, which has at most one of the client. */
+  | { readonly _tag: "Opens"; readonly pod: PodId; readonly epoch: Epoch }
   | { readonly _tag: "ReadsPage"; readonly pod: PodId; readonly seqs: ReadonlyArray<Seq>; readonly after: Cursor }
-  | { readonly _tag: "GetsPage" | "EndsPage"; readonly pod: PodId }
+  /** Its first: it was opened with the client's own `after`. */
+  | { readonly _tag: "GetsPage"; readonly pod: PodId; readonly after: Cursor }
+  | { readonly _tag: "EndsPage"; readonly pod: PodId }
   | { readonly _tag: "Delivers" | "PassesBarrier"; readonly pod: PodId; readonly seq: Seq }
   | { readonly _tag: "HearsClient"; readonly pod: PodId; readonly seq: Seq }
   | { readonly _tag: "PassesOn"; readonly seq: Cursor }

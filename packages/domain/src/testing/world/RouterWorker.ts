@@ -1,9 +1,10 @@
 /** The result consumer's shell around the production `Router`: reads, publishes, writes the dlq, hears acks. */
-import { type ClientId, type Seq, seqUnsafe } from "../../Ids.ts"
+import type { ClientId } from "../../Ids.ts"
 import type { AckMessage, StoredRecord } from "../../Records.ts"
 import { clientIdUnsafe } from "../../Ids.ts"
 import { peekSeq } from "../../Records.ts"
 import { Router, type Shelf } from "../../Router.ts"
+import { seqsOf } from "../CoreObserver.ts"
 import type { Did, Parts } from "./Parts.ts"
 
 export class RouterWorker {
@@ -42,19 +43,12 @@ export class RouterWorker {
     this.router.chunk(chunk)
     this.position = chunk.next
     const said: Array<string> = []
-    const pushed = new Set<Seq>()
     for (const [pod, pushes] of this.router.takePushes()) {
       const isReceived = this.parts.pods.publish(pod, pushes)
       for (const { clientId, prev, seq } of pushes) {
-        pushed.add(seq)
         if (!isReceived) this.unreceived.push(clientId)
         said.push(`${clientId} ${prev}→${seq} to ${pod}${isReceived ? "" : ", which nobody received"}`)
       }
-    }
-    for (const { value } of chunk.records) {
-      const seq = peekSeq(value) ?? seqUnsafe(0)
-      // Of repeats within the chunk the first was pushed.
-      this.parts.observe({ _tag: "Reads", worker: this.name, seq, isPushed: pushed.delete(seq) })
     }
     const records = chunk.records.map(({ key, value }) => `${key} ${peekSeq(value)}`).join(", ")
     return `${this.name} reads ${records}${said.length > 0 ? `; pushes ${said.join(", ")}` : ""}`
@@ -63,16 +57,13 @@ export class RouterWorker {
   hearUnreceived(): Did {
     const clients = this.unreceived.splice(0)
     if (clients.length === 0) return undefined
-    this.observingDiverts(() => {
-      for (const clientId of clients) this.router.nack(clientId, "unreceived")
-    })
+    for (const clientId of clients) this.router.nack(clientId, "unreceived")
     return `${this.name} learns that nobody received pushes to ${clients.join(", ")}`
   }
 
   hear(message: AckMessage): void {
-    if (message._tag === "Nack") return this.observingDiverts(() => this.router.nack(message.clientId))
-    this.router.ack(message.clientId, message.seq)
-    this.parts.observe({ _tag: "Hears", worker: this.name, seq: message.seq })
+    if (message._tag === "Nack") this.router.nack(message.clientId)
+    else this.router.ack(message.clientId, message.seq)
   }
 
   /** Begins the next dlq produce. */
@@ -81,8 +72,6 @@ export class RouterWorker {
     const shelf = this.router.takeShelf(max)
     if (shelf === undefined) return undefined
     this.produce = { shelf, isAppended: false }
-    const seqs = shelf.records.map(({ value }) => peekSeq(value) ?? seqUnsafe(0))
-    this.parts.observe({ _tag: "TakesShelf", worker: this.name, seqs })
     return `${this.name} shelves ${shelf.records.map(textOf).join(", ")}`
   }
 
@@ -92,7 +81,7 @@ export class RouterWorker {
     const { records } = this.produce.shelf
     for (const { key, value } of records) this.parts.dlq.append(clientIdUnsafe(key), value)
     this.produce.isAppended = true
-    this.parts.observe({ _tag: "Appends", worker: this.name })
+    this.parts.observe({ _tag: "Appends", worker: this.name, seqs: seqsOf(records) })
     return `${this.name}: the dlq has ${records.map(textOf).join(", ")}`
   }
 
@@ -101,18 +90,11 @@ export class RouterWorker {
     if (this.produce?.isAppended !== true) return undefined
     this.router.shelved(this.produce.shelf)
     this.produce = undefined
-    this.parts.observe({ _tag: "Confirmed", worker: this.name })
     return `${this.name} hears that its shelf is in the dlq`
   }
 
   pass(): void {
-    this.observingDiverts(() => this.router.pass())
-  }
-
-  private observingDiverts(go: () => void): void {
-    const { routes } = this.router.size
-    go()
-    if (this.router.size.routes < routes) this.parts.observe({ _tag: "Diverts", worker: this.name })
+    this.router.pass()
   }
 }
 

@@ -2,6 +2,9 @@
  * A run: a world, one step per number, then peace. The same numbers make the same run, and a run without some of them
  * is a run as well, so that a failure can be shrunk to the steps that matter.
  */
+import type { Router } from "../../Router.ts"
+import { CoreObserver } from "../CoreObserver.ts"
+import { watching } from "../Cores.ts"
 import { act, actionsWith, type FaultName, faultNames } from "./Actions.ts"
 import { Checks, Violation } from "./Checks.ts"
 import { Dice, numbers } from "./Dice.ts"
@@ -93,11 +96,14 @@ export const observed = ({ remembers, seed, steps }: ObservedOptions, observe: O
   const allowed = new Set<FaultName>(faultNames.filter(() => dice.oneIn(2)))
   const actions = actionsWith(allowed, false)
   const world = new World({ limits: tightLimits, clients: [remembers], gateways: 2, observe })
-  for (const choice of choices) {
-    const own = new Dice(choice)
-    if (own.oneIn(calm_every)) calm(world, () => {}, calm_rounds)
-    else act(world, actions, own)
-  }
+  const nameOf = (router: Router) => world.routers.workers.find((worker) => worker.router === router)?.name ?? "gone"
+  watching(new CoreObserver(observe, nameOf), () => {
+    for (const choice of choices) {
+      const own = new Dice(choice)
+      if (own.oneIn(calm_every)) calm(world, () => {}, calm_rounds)
+      else act(world, actions, own)
+    }
+  })
 }
 
 /** Plays a run, telling each thing done; throws a `Violation`. */

@@ -30,6 +30,9 @@ export interface WorldOptions {
 
 const max_zombies = 2
 
+/** When worlds begin, by their own clock. */
+export const started_ms = 1_000
+
 export class World {
   readonly parts: Parts
   readonly clients: ReadonlyArray<Client>
@@ -37,8 +40,8 @@ export class World {
   readonly eventWorkers: Group<EventWorker>
   readonly routers: Group<RouterWorker>
   readonly replays: Group<ReplayWorker>
-  now_ms = 1_000
-  readonly started_ms = this.now_ms
+  now_ms = started_ms
+  readonly started_ms = started_ms
   private names = 0
 
   constructor(options: WorldOptions) {
