@@ -5,9 +5,13 @@ import { assert, layer } from "@effect/vitest"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { Browser, Page } from "playwright-core"
+import { vi } from "vitest"
 import { browser } from "./testing/Browser.ts"
 import { freePort, startServer, temporaryDirectory } from "./testing/Processes.ts"
 import { desktop, phone, visit, type VisitOptions } from "./testing/Visitor.ts"
+
+// On a machine that is busy with other tests a click may take seconds.
+vi.setConfig({ testTimeout: 120_000 })
 
 class Stage extends Context.Service<Stage, { readonly browser: Browser; readonly url: string }>()("test/Stage") {
   static readonly layer = Layer.effect(
@@ -15,10 +19,21 @@ class Stage extends Context.Service<Stage, { readonly browser: Browser; readonly
     Effect.gen(function* () {
       const port = yield* freePort
       yield* startServer({ cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" } })
-      return { browser: yield* browser, url: `http://127.0.0.1:${port}` }
+      const url = `http://127.0.0.1:${port}`
+      yield* firstMessage(url)
+      return { browser: yield* browser, url }
     }),
   )
 }
+
+/** A message for the client `seen`, the first record of its partition, whose seq is 0. */
+const firstMessage = (url: string) =>
+  Effect.promise(async () => {
+    const body = JSON.stringify({ name: "news", data: { number: 1 } })
+    const headers = { "content-type": "application/json" }
+    const response = await fetch(`${url}/v1/clients/seen/messages`, { method: "POST", headers, body })
+    assert.strictEqual(response.status, 200, await response.text())
+  })
 
 const on = (path: string, use: (page: Page) => Promise<void>, options: VisitOptions = desktop) =>
   Effect.flatMap(Stage, ({ browser, url }) => visit(browser, `${url}${path}`, use, options))
@@ -37,32 +52,40 @@ const startSamples = async (page: Page, count: number): Promise<string> => {
   return table.getByRole("rowheader").first().innerText()
 }
 
+/** Every view. */
+const viewPaths = ["/", "/chat", "/clients/seen", "/journey/seen/0"]
+
+/** Waits until a view has all that it shows. */
+const isShown = async (page: Page, path: string) => {
+  if (path === "/") await startSamples(page, 2)
+  else if (path === "/chat") await page.getByRole("log").waitFor()
+  else if (path.startsWith("/clients")) await panel(page, "Mailbox").waitFor()
+  else await panel(page, "Its hops").waitFor()
+}
+
 layer(Stage.layer, { excludeTestServices: true, timeout: 60_000 })("the page of nimbus start", (it) => {
-  it.effect(
-    "tells the story by clicks: a client is cut off, its mail piles up, it is back, replays and is LIVE",
-    () =>
-      on("/", async (page) => {
-        const clientId = await startSamples(page, 3)
-        const story = page.locator(".story")
-        const row = panel(page, "Clients").getByRole("row", { name: clientId })
-        await row.getByText("LIVE").waitFor()
+  it.effect("tells the story by clicks: a client is cut off, its mail piles up, it is back, replays and is LIVE", () =>
+    on("/", async (page) => {
+      const clientId = await startSamples(page, 3)
+      const story = page.locator(".story")
+      const row = panel(page, "Clients").getByRole("row", { name: clientId })
+      await row.getByText("LIVE").waitFor()
 
-        await page.getByRole("button", { name: "Cut it off" }).click()
-        await Promise.all([story.getByText("OFFLINE").waitFor(), row.getByText("OFFLINE").waitFor()])
-        await page.getByRole("button", { name: "Send it 30,000 messages" }).click()
-        await row.getByText(/^30,0\d\d waiting$/).waitFor()
+      await page.getByRole("button", { name: "Cut it off" }).click()
+      await Promise.all([story.getByText("OFFLINE").waitFor(), row.getByText("OFFLINE").waitFor()])
+      await page.getByRole("button", { name: "Send it 30,000 messages" }).click()
+      await row.getByText(/^30,0\d\d waiting$/).waitFor()
 
-        await page.getByRole("button", { name: "Bring it back" }).click()
-        await Promise.all([
-          story.getByText("REPLAYING").waitFor(),
-          row.getByText("REPLAYING").waitFor(),
-          row.getByRole("progressbar", { name: `Replay of ${clientId}` }).waitFor(),
-          row.getByText(/to go, \d+ s left/).waitFor(),
-        ])
-        await Promise.all([story.getByText("LIVE").waitFor(), row.getByText("LIVE").waitFor()])
-        await story.getByText(/^30,\d\d\d results, 0 missing, 0 repeated$/).waitFor()
-      }),
-    120_000,
+      await page.getByRole("button", { name: "Bring it back" }).click()
+      await Promise.all([
+        story.getByText("REPLAYING").waitFor(),
+        row.getByText("REPLAYING").waitFor(),
+        row.getByRole("progressbar", { name: `Replay of ${clientId}` }).waitFor(),
+        row.getByText(/to go, \d+ s left/).waitFor(),
+      ])
+      await Promise.all([story.getByText("LIVE").waitFor(), row.getByText("LIVE").waitFor()])
+      await story.getByText(/^30,\d\d\d results, 0 missing, 0 repeated$/).waitFor()
+    }),
   )
 
   it.effect("finds a client by a part of its id, and those of one status", () =>
@@ -121,33 +144,59 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 60_000 })("the page of 
     }),
   )
 
-  it.effect.each(["/", "/chat"])("fits a phone at %s: nothing is wider than the screen", (path) =>
+  it.effect("shows where a client stands, and the journey of its events hop by hop", () =>
+    on("/", async (page) => {
+      const clientId = await startSamples(page, 1)
+      await page.getByRole("link", { name: `Journey of ${clientId}` }).click()
+      const hops = panel(page, "Its hops")
+      for (const hop of ["Accepted", "Logged", "Handled", "Sent"]) {
+        await hops.getByRole("heading", { name: hop }).waitFor()
+      }
+      assert.match(await hops.innerText(), /Logged[^]*by log[^]*topic nimbus-events-v1[^]*Handled[^]*by event-consumer/)
+      await page.getByRole("heading", { level: 1 }).getByRole("link", { name: clientId }).click()
+      await panel(page, "Where it stands").getByText("LIVE").waitFor()
+      await panel(page, "Mailbox").getByText("acknowledged up to").waitFor()
+      assert.isAbove(await panel(page, "Newest events").getByRole("row").count(), 1)
+      await page.getByRole("button", { name: "Kick" }).click()
+      await page.getByText("Its connection was closed.").waitFor()
+    }),
+  )
+
+  it.effect("says that there is no such record, and that an address names nothing", () =>
+    on(
+      "/journey/nobody/987654321",
+      async (page) => {
+        await page.getByRole("alert").waitFor()
+        await page.goto(new URL("/clients/nobody/more", page.url()).href)
+        await page.goto(new URL("/clients/nobody", page.url()).href)
+        await page.getByText("not known to the registry").waitFor()
+      },
+      { ...desktop, tolerate: /404/ },
+    ),
+  )
+
+  it.effect.each(viewPaths)("fits a phone at %s: nothing is wider than the screen", (path) =>
     on(
       path,
       async (page) => {
-        if (path === "/") await startSamples(page, 3)
-        else await page.getByRole("log").waitFor()
+        await isShown(page, path)
         assert.strictEqual(await page.evaluate("document.documentElement.scrollWidth"), 360)
       },
       phone,
     ),
   )
 
-  it.effect.each([
-    { path: "/", scheme: "light" },
-    { path: "/", scheme: "dark" },
-    { path: "/chat", scheme: "light" },
-    { path: "/chat", scheme: "dark" },
-  ] as const)("has nothing that axe objects to at $path, $scheme", ({ path, scheme }) =>
-    on(
-      path,
-      async (page) => {
-        if (path === "/") await startSamples(page, 2)
-        else await page.getByRole("log").waitFor()
-        assert.deepStrictEqual(await objections(page), [])
-      },
-      { ...desktop, colorScheme: scheme },
-    ),
+  it.effect.each(viewPaths.flatMap((path) => (["light", "dark"] as const).map((scheme) => ({ path, scheme }))))(
+    "has nothing that axe objects to at $path, $scheme",
+    ({ path, scheme }) =>
+      on(
+        path,
+        async (page) => {
+          await isShown(page, path)
+          assert.deepStrictEqual(await objections(page), [])
+        },
+        { ...desktop, colorScheme: scheme },
+      ),
   )
 
   it.effect("is used by keyboard alone", () =>

@@ -3,7 +3,13 @@ import { count } from "../format.ts"
 import { view } from "../router.ts"
 import { link, picture } from "../state/live.ts"
 
-const words = { connecting: "connecting", open: "live", broken: "connection lost, trying again", paused: "paused" }
+const words = {
+  connecting: "connecting",
+  open: "live",
+  broken: "connection lost, trying again",
+  paused: "paused",
+  full: "as many pages watch as may, trying again",
+}
 
 export const Header = () => {
   const { name } = view.value

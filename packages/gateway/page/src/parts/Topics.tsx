@@ -1,17 +1,28 @@
 /** The topics: what they keep, who reads them, and how far behind the readers are. */
 import type { PartitionView, TopicView } from "@nimbus/domain/admin"
 import { count, many } from "../format.ts"
+import { behind } from "../state/flow.ts"
 import { picture } from "../state/live.ts"
 import { Panel } from "./Panel.tsx"
 import { Table } from "./Table.tsx"
 
-export const Topics = () => (
-  <Panel id="topics" title="Topics">
-    {(picture.value?.topics ?? []).map((topic) => (
-      <Topic key={topic.topic} topic={topic} />
-    ))}
-  </Panel>
-)
+export const Topics = () => {
+  const shown = picture.value
+  return (
+    <Panel
+      id="topics"
+      title="Topics"
+      aside={
+        shown !== undefined &&
+        shown.quarantined > 0 && <span class="warning">{many(shown.quarantined, "record")} quarantined</span>
+      }
+    >
+      {(shown?.topics ?? []).map((topic) => (
+        <Topic key={topic.topic} topic={topic} />
+      ))}
+    </Panel>
+  )
+}
 
 const Topic = ({ topic }: { readonly topic: TopicView }) => (
   <details class="topic">
@@ -19,7 +30,7 @@ const Topic = ({ topic }: { readonly topic: TopicView }) => (
       <span class="topic-name">{topic.topic}</span>
       <span>{topic.group === undefined ? "" : `read by ${topic.group}`}</span>
       <span class="number">{count(topic.retained)} kept</span>
-      <span class={topic.lag > 0 ? "number lag" : "number"}>
+      <span class={topic.lag > behind ? "number lag" : "number"}>
         {topic.group === undefined ? "" : `lag ${count(topic.lag)}`}
       </span>
     </summary>

@@ -72,7 +72,7 @@ export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Pictur
 }
 
 /** After a restart the lag of a topic reads at least one: fewer than this is nothing to point at. */
-const behind = 100
+export const behind = 100
 
 const paceOf = (rate: number): Way["pace"] => {
   if (rate < 0.5) return "still"

@@ -33,7 +33,7 @@ const settle_ms = 200
 export const filter = signal<Filter>({ status: undefined, search: "" })
 export const picture = signal<Picture | undefined>(undefined)
 export const replays = signal<Replays>(new Map())
-export const link = signal<"connecting" | "open" | "broken" | "paused">("connecting")
+export const link = signal<"connecting" | "open" | "broken" | "paused" | "full">("connecting")
 
 const ring = new Ring<Pulse>(pulses_kept)
 const pulsesSeen = signal(0)
@@ -79,7 +79,7 @@ const watching = ({ search, status }: Filter) =>
   }).pipe(
     Effect.tapError((error) =>
       Effect.sync(() => {
-        link.value = "broken"
+        link.value = error._tag === "NotPossible" ? "full" : "broken"
         noteRefusal(error)
       }),
     ),

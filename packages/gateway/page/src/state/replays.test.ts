@@ -37,6 +37,14 @@ describe("replays", () => {
     assert.closeTo(left_ms(replay) ?? Number.NaN, 1_333, 1)
   })
 
+  it("keep to what is known while a mailbox is seen unchanged, and not for ever", () => {
+    const falling = [[row("REPLAYING", 1_000)], [row("REPLAYING", 800)]]
+    const same = (times: number) => Array.from({ length: times }, () => [row("REPLAYING", 800)])
+    assert.strictEqual(seen(...falling, ...same(5)).get("c1")?.rate_per_s, 200)
+    assert.strictEqual(seen(...falling, ...same(20)).get("c1")?.rate_per_s, 0)
+    assert.strictEqual(seen(...falling, ...same(1), [row("REPLAYING", 400)]).get("c1")?.rate_per_s, 200)
+  })
+
   it("raise the whole when more mail comes in than is taken", () => {
     const replay = seen([row("REPLAYING", 100)], [row("REPLAYING", 300)]).get("c1")
     assert.isDefined(replay)

@@ -8,6 +8,7 @@
 import type { ClientRow } from "@nimbus/domain/admin"
 
 export interface Replay {
+  /** When `waiting` was seen to change. */
   readonly at: number
   readonly waiting: number
   /** The most that waited. */
@@ -17,6 +18,9 @@ export interface Replay {
 }
 
 export type Replays = ReadonlyMap<string, Replay>
+
+/** A mailbox that has not changed for so long does not empty. */
+const stuck_ms = 10_000
 
 /** Of the newest rate, in the smoothed one. */
 const weight = 0.5
@@ -32,6 +36,8 @@ const next = (before: Replay | undefined, { status, waiting }: ClientRow, at: nu
   if (before === undefined || status === "OFFLINE" || at <= before.at) {
     return { at, waiting, total: Math.max(waiting, before?.total ?? 0), rate_per_s: 0 }
   }
+  // Nothing new is known of it, or it takes a break; after a while it is stuck.
+  if (waiting === before.waiting) return at - before.at < stuck_ms ? before : { ...before, rate_per_s: 0 }
   const rate = Math.max(0, ((before.waiting - waiting) * 1000) / (at - before.at))
   return {
     at,

@@ -108,7 +108,7 @@ const LastEvents = ({ client: { clientId, lastEvents } }: { readonly client: Cli
   lastEvents.length === 0 ? (
     <p class="quiet">None was found in the newest records of its partition.</p>
   ) : (
-    <Table label="Newest events" headings={["seq", "time", "type", "name", "id"]}>
+    <Table label="List of newest events" headings={["seq", "time", "type", "name", "id"]}>
       {lastEvents.map((event) => (
         <tr key={event.seq}>
           <th scope="row">
