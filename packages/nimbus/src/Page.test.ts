@@ -199,6 +199,14 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 60_000 })("the page of 
       ),
   )
 
+  it.effect("is shown where the browser names a language that there is not", () =>
+    on("/healthz", async (page) => {
+      await page.addInitScript("Object.defineProperty(Navigator.prototype, 'language', { get: () => 'en-US@posix' })")
+      await page.goto(new URL("/", page.url()).href)
+      await page.getByRole("heading", { name: "Clients" }).waitFor()
+    }),
+  )
+
   it.effect("is used by keyboard alone", () =>
     on("/", async (page) => {
       await page.keyboard.press("Tab")

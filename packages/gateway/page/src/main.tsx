@@ -1,4 +1,5 @@
 /** Starts the page: what streams in, and what is shown. */
+import "./language.ts"
 import { render } from "preact"
 import { App } from "./App.tsx"
 import { followAddress } from "./router.ts"
