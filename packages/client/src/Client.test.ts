@@ -519,6 +519,25 @@ describe("Client: connecting", () => {
     }),
   )
 
+  it.effect("comes back when it is superseded soon after a connection broke, which may be its own; but only once", () =>
+    Effect.gen(function* () {
+      const { make, network } = yield* makeWorld
+      const client = yield* make()
+      const broken = yield* network.accept
+      yield* broken.send(welcome())
+      yield* broken.close(1006)
+      yield* TestClock.adjust("1 second")
+      const next = yield* network.accept
+      yield* next.send(welcome())
+      yield* next.close(closeCodes.superseded.code)
+      yield* TestClock.adjust("1 second")
+      const last = yield* network.accept
+      yield* last.send(welcome())
+      yield* last.close(closeCodes.superseded.code)
+      assert.strictEqual((yield* Effect.flip(client.failed)).code, "SUPERSEDED")
+    }),
+  )
+
   it.effect.each([
     [closeCodes.superseded.code, "SUPERSEDED"],
     [closeCodes.badRequest.code, "BAD_REQUEST"],

@@ -31,6 +31,8 @@ export interface ClientLimits {
   readonly reconnect_max_ms: number
   /** Attempts in a row without a connection that lasted. Beyond: the client fails with `Unreachable`. Infinity: never. */
   readonly reconnect_attempts: number
+  /** So long after a connection broke a newer one may be that one, of which the gateway learned late: the client comes back once. */
+  readonly superseded_doubt_ms: number
   /** A gateway that is leaving sends everyone away at once: they come back spread over this. */
   readonly retry_jitter_ms: number
   /** What is left to save and to acknowledge on closing gets this long. Beyond: results come again next time. */
@@ -49,6 +51,7 @@ export const clientLimits: ClientLimits = {
   reconnect_min_ms: 100,
   reconnect_max_ms: 5_000,
   reconnect_attempts: Number.POSITIVE_INFINITY,
+  superseded_doubt_ms: 60_000,
   retry_jitter_ms: 2_000,
   close_timeout_ms: 1_000,
 }

@@ -30,17 +30,28 @@ export interface LinkOptions {
 
 type LinkError = BadRequest | Superseded | MessageTooBig | TurnedAway | Unreachable | MemoryUnavailable
 
-/** Runs until the client has to stop. */
+/**
+ * Runs until the client has to stop.
+ *
+ * A newer connection of this client may be one of its own: an attempt that it gave up, or a connection that broke, of which
+ * a busy gateway took notice only after the next had come. So soon after such an end the client comes back once.
+ */
 export const keep = Effect.fnUntraced(function* (options: LinkOptions): Effect.fn.Return<never, LinkError> {
   const { clientId, limits } = options
   let attempt = 0
+  /** When a connection ended last without the gateway's word, unless that was made use of. */
+  let broke_ms = Number.NEGATIVE_INFINITY
   while (true) {
     const since = yield* Clock.currentTimeMillis
     const over = yield* Effect.catchTag(Effect.scoped(connection(options)), "ConnectionClosed", Effect.succeed)
+    const now_ms = yield* Clock.currentTimeMillis
     const error = Reconnect.verdict(clientId, over)
-    if (error !== undefined) return yield* error
+    const isOwn = error?._tag === "Superseded" && now_ms - broke_ms <= limits.superseded_doubt_ms
+    if (error !== undefined && !isOwn) return yield* error
+    if (isOwn) broke_ms = Number.NEGATIVE_INFINITY
+    else if (Reconnect.isBroken(over)) broke_ms = now_ms
     // Only a connection that lasted longer than the longest delay shows that things are well again.
-    const lasted_ms = (yield* Clock.currentTimeMillis) - since
+    const lasted_ms = now_ms - since
     attempt = lasted_ms >= limits.reconnect_max_ms ? 1 : attempt + 1
     if (attempt > limits.reconnect_attempts) {
       return yield* new Unreachable({ attempts: attempt, reason: over.reason })

@@ -20,6 +20,9 @@ export const verdict = (
   }
 }
 
+/** Whether it ended without the gateway's word, which then may still hold it, or even only come to open it. */
+export const isBroken = ({ close }: ConnectionClosed): boolean => close < 4_000
+
 /**
  * How long to wait before the next attempt. `attempt` counts from 1 those in a row without a connection that lasted;
  * `random` is in [0, 1). Exponential between the limits, less a random half; one that was sent away waits a random
