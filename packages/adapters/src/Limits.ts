@@ -179,6 +179,8 @@ export const pgliteLimits = {
   wal_buffers_bytes: 1024 * 1024,
   /** The write-ahead log on disk. Beyond: a checkpoint. */
   max_wal_bytes: 64 * 1024 * 1024,
+  /** How long who reads waits for a page, where it is opened for that too. Beyond: `ArchiveUnavailable`. */
+  page_timeout_ms: 30_000,
   /** How long closing may take. Beyond: it is cut off, as by a crash. */
   close_timeout_ms: 5_000,
 }

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Archive, Cursor, Incarnation } from "@nimbus/domain"
 import { archiveSuite, eventually } from "@nimbus/domain/testing"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, Option } from "effect"
 import * as PgliteArchive from "./Archive.ts"
 
 const directory = Effect.acquireRelease(
@@ -37,6 +37,17 @@ describe("PgliteArchive", () => {
         )
         assert.deepStrictEqual(page.records, [{ place: 1, timestamp: 2, value: "3" }])
       }),
+    60_000,
+  )
+
+  it.live(
+    "goes on opening when whoever asked gives up",
+    () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const impatient = Effect.timeoutOption(archive.position(source), "20 millis")
+        yield* impatient.pipe(Effect.repeat({ until: Option.isSome }), Effect.timeout("30 seconds"))
+      }).pipe(Effect.provide(onTemporary)),
     60_000,
   )
 

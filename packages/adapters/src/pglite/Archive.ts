@@ -3,7 +3,9 @@
  * nobody uses has no database, and its start does not wait for one.
  */
 import { Archive, ArchiveUnavailable, type ArchiveShape } from "@nimbus/domain"
-import { Effect, Exit, Fiber, Layer, Scope, Semaphore } from "effect"
+import { Effect, Exit, Fiber, FiberSet, Layer, Scope } from "effect"
+import type { PgliteUnavailable, PostgresRefused } from "../Errors.ts"
+import { pgliteLimits } from "../Limits.ts"
 import { make as makeArchive } from "../postgres/Archive.ts"
 import { open, type PgliteOptions } from "./Database.ts"
 
@@ -15,41 +17,44 @@ export const layerWith = (directory: string, options: PgliteOptions = { inBackgr
 
 const make = Effect.fnUntraced(function* (directory: string, options: PgliteOptions) {
   const parent = yield* Effect.scope
-  const turn = yield* Semaphore.make(1)
-  let opened: ArchiveShape | undefined
+  const run = yield* FiberSet.makeRuntime<never, ArchiveShape, PgliteUnavailable | PostgresRefused>()
+  let opening: Fiber.Fiber<ArchiveShape, PgliteUnavailable | PostgresRefused> | undefined
 
   /** Opened again after the thread has ended, or an attempt has failed. */
   const openAgain = Effect.gen(function* () {
     const scope = yield* Scope.fork(parent)
+    const forget = Effect.suspend(() => {
+      opening = undefined
+      return Scope.close(scope, Exit.void)
+    })
     const attempt = Effect.gen(function* () {
       const { ended, sql } = yield* open(directory, options)
       const archive = yield* makeArchive(sql, store)
-      const forget = Effect.suspend(() => {
-        opened = undefined
-        return Scope.close(scope, Exit.void)
-      })
       yield* Effect.forkIn(Effect.andThen(ended, forget), parent)
       return archive
     })
-    return yield* Effect.provideService(attempt, Scope.Scope, scope).pipe(
-      Effect.onError(() => Scope.close(scope, Exit.void)),
-    )
+    return yield* Effect.provideService(attempt, Scope.Scope, scope).pipe(Effect.onError(() => forget))
   })
-  const archive = Semaphore.withPermits(
-    turn,
-    1,
-    Effect.suspend(() => {
-      if (opened !== undefined) return Effect.succeed(opened)
-      return Effect.map(openAgain, (archive) => (opened = archive))
-    }),
-  ).pipe(Effect.mapError((cause) => new ArchiveUnavailable({ store, operation: "open", cause })))
+  /** All who ask wait for the same opening. It goes on when they give up: who asks next would begin from the start. */
+  const archive = Effect.suspend(() => Fiber.join((opening ??= run(openAgain)))).pipe(
+    Effect.mapError((cause) => new ArchiveUnavailable({ store, operation: "open", cause })),
+  )
 
   return Archive.of({
     stores: [store],
     position: (source) => Effect.flatMap(archive, (archive) => archive.position(source)),
     write: (batch) => Effect.flatMap(archive, (archive) => leftToItself(archive.write(batch))),
-    page: (question) => Effect.flatMap(archive, (archive) => archive.page(question)),
+    page: (question) =>
+      Effect.flatMap(archive, (archive) => leftToItself(archive.page(question))).pipe(
+        Effect.timeoutOrElse({ duration: pgliteLimits.page_timeout_ms, orElse: () => Effect.fail(tooLate) }),
+      ),
   })
+})
+
+const tooLate = new ArchiveUnavailable({
+  store,
+  operation: "page",
+  cause: new Error(`no answer within ${pgliteLimits.page_timeout_ms} ms`),
 })
 
 /**

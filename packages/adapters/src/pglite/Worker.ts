@@ -1,6 +1,6 @@
 /**
- * PGlite in a thread of its own, where PostgreSQL's work holds up nobody, by default at the lowest priority that the
- * system has for threads. It hears PostgreSQL's wire protocol and answers in it; `"close"` ends it.
+ * PGlite in a thread of its own, where PostgreSQL's work holds up nobody, by default, once it is open, at the lowest
+ * priority that the system has for threads. It hears PostgreSQL's wire protocol and answers in it; `"close"` ends it.
  *
  * ```
  *   "open" ◀── ready          bytes ──▶ messages, one after the other ──▶ PGlite ──▶ bytes
@@ -31,11 +31,13 @@ interface Given {
   readonly inBackground: boolean
 }
 const { directory, inBackground, parameters }: Given = workerData
-if (inBackground) stepBack()
 const database = await PGlite.create({
   dataDir: directory,
   startParams: [...PGlite.defaultStartParams, ...parameters.flatMap((parameter) => ["-c", parameter])],
 })
+
+// Only now: where the processor is busy, at the lowest priority it would never be open.
+if (inBackground) stepBack()
 
 const messages = new Messages()
 let last: Promise<void> = Promise.resolve()
