@@ -3,6 +3,7 @@
  * clients were shown exactly what they should, connections are back to what they were, memory is bounded, and nothing
  * was logged as an error.
  */
+import { localLogLimits } from "@nimbus/domain"
 import { until } from "../../../scripts/services/Tools.ts"
 import { Attack } from "./Attack.ts"
 import { chat } from "./ChatTalk.ts"
@@ -27,8 +28,8 @@ export interface FuzzOptions {
   readonly report?: (line: string) => void
 }
 
-/** What memory may have grown by since a tenth of the run: a quarter, and room for the collector's moods. */
-export const grown = { factor: 1.25, bytes: 64 * 1024 * 1024 }
+/** What memory may have grown by since a tenth of the run: a quarter, and what the log's cache takes when it is full. */
+export const grown = { factor: 1.25, bytes: localLogLimits.tail_cache_bytes }
 
 export interface Report {
   readonly attacks: ReadonlyArray<Attack>
@@ -38,6 +39,8 @@ export interface Report {
   /** At a tenth of the frames. */
   readonly early: Vitals
   readonly after: Vitals
+  /** The longest time that the event loop stood still meanwhile. */
+  readonly delay_ms: number
   /** What should not have happened; empty if all is well. */
   readonly breaches: ReadonlyArray<string>
 }
@@ -65,19 +68,25 @@ const attack = async (server: Server, honest: ReadonlyArray<Honest>, options: Fu
   const { most_ms = Infinity } = options
   const before = await baselineOf(server, honest)
   const began_ms = performance.now()
-  let early: Vitals | undefined
+  let early: Promise<Vitals> | undefined
+  let delay_ms = 0
+  const look = async (): Promise<Vitals> => {
+    // Of a server that has just died: that is told below.
+    const vitals = await server.vitals().catch(() => before)
+    delay_ms = Math.max(delay_ms, vitals.delay_ms)
+    return vitals
+  }
   const onProgress = () => {
     const total = attacks.reduce((sum, { frames }) => sum + frames, 0)
     const isLate = performance.now() - began_ms >= most_ms / 10
-    if (early === undefined && server.isAlive && (isLate || total >= (options.frames * attacks.length) / 10))
-      early = server.vitals()
+    if (isLate || total >= (options.frames * attacks.length) / 10) early ??= look()
   }
   const attacks = options.doors.map(
     (door, i) => new Attack({ door, frames: options.frames, seed: options.seed + i, ports: server.ports, onProgress }),
   )
   const endAll = () => attacks.forEach((attack) => attack.giveUp())
   const watch = setInterval(() => (!server.isAlive || performance.now() - began_ms >= most_ms) && endAll(), 100)
-  const telling = setInterval(() => tell(server, attacks, options), 10_000)
+  const telling = setInterval(async () => tell(await look(), attacks, options), 10_000)
   await Promise.all(attacks.map((attack) => attack.run()))
   clearInterval(watch)
   clearInterval(telling)
@@ -86,8 +95,9 @@ const attack = async (server: Server, honest: ReadonlyArray<Honest>, options: Fu
     took_ms: performance.now() - began_ms,
     honest,
     before,
-    early: early ?? before,
+    early: (await early) ?? before,
     after: before,
+    delay_ms,
   }
   if (!server.isAlive) return { ...report, breaches: [`the process ended. What it printed last:\n${server.printed}`] }
   const harmed = await harmOf(honest)
@@ -104,14 +114,13 @@ const baselineOf = async (server: Server, honest: ReadonlyArray<Honest>): Promis
   const expected = honest.reduce((sum, { connections }) => sum + connections, 0)
   const isCounted = async () => (await server.connections()) === expected
   if (!(await until(isCounted, 10_000))) throw new Error(`not ${expected} honest connections`)
-  return { ...server.vitals(), connections: expected }
+  return { ...(await server.vitals()), connections: expected }
 }
 
-const tell = (server: Server, attacks: ReadonlyArray<Attack>, { report = () => {} }: FuzzOptions): void => {
-  if (!server.isAlive) return
-  const { handles, rss_bytes } = server.vitals()
+const tell = (vitals: Vitals, attacks: ReadonlyArray<Attack>, { report = () => {} }: FuzzOptions): void => {
+  const { delay_ms, handles, rss_bytes } = vitals
   const counts = attacks.map(({ connections, door, frames }) => `${door.name}: ${frames} on ${connections} connections`)
-  report(`${counts.join(", ")}; ${megabytes(rss_bytes)} MB, ${handles} handles`)
+  report(`${counts.join(", ")}; ${megabytes(rss_bytes)} MB, ${handles} handles, stood still ${delay_ms.toFixed(0)} ms`)
 }
 
 const shortOf = (attacks: ReadonlyArray<Attack>, wanted: number): ReadonlyArray<string> =>
@@ -133,11 +142,11 @@ const harmOf = async (honest: ReadonlyArray<Honest>): Promise<ReadonlyArray<stri
 
 /** Waits until the server is as it was, or the time is over; answers what is not. */
 const settle = async (server: Server, before: Baseline, early: Vitals, settle_ms: number) => {
-  let after = server.vitals()
+  let after = await server.vitals()
   let left: ReadonlyArray<string> = []
   const isAsBefore = async () => {
     const connections = await server.connections().catch(() => Number.NaN)
-    after = server.vitals()
+    after = await server.vitals()
     left = [
       connections <= before.connections ? [] : [`${connections} sessions, and ${before.connections} before`],
       after.sockets <= before.sockets ? [] : [`${after.sockets} sockets, and ${before.sockets} before`],

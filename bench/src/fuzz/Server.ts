@@ -8,14 +8,20 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { freePorts, until } from "../../../scripts/services/Tools.ts"
 
+const preload = fileURLToPath(new URL("./preload.ts", import.meta.url))
 const program = fileURLToPath(new URL("../../../packages/nimbus/src/main.ts", import.meta.url))
-const ready_within_ms = 60_000
+const ready_within_ms = 180_000
+const flags = ["--max-semi-space-size=8", "--expose-gc"]
+/** How long the server may take to answer for its vital signs. */
+const answer_ms = 60_000
 /** Of what it printed last, for whoever looks for the cause. */
 const kept_chars = 64 * 1024
 
 export interface Vitals {
-  /** Memory that is the process's own: resident, without files that are mapped into it. */
+  /** Memory that is the process's own, without garbage: resident, without files that are mapped into it. */
   readonly rss_bytes: number
+  /** The longest time that the event loop stood still since the last look. */
+  readonly delay_ms: number
   readonly sockets: number
   /** Descriptors of all kinds. */
   readonly handles: number
@@ -42,9 +48,9 @@ export class Server {
   private constructor(directory: string, storage: string, ports: Server["ports"]) {
     this.ports = ports
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("NIMBUS_"))
-    this.#child = spawn(process.execPath, ["--max-semi-space-size=8", program, "start"], {
+    this.#child = spawn(process.execPath, [...flags, "--import", preload, program, "start"], {
       cwd: directory,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: {
         ...Object.fromEntries(inherited),
         NIMBUS_HTTP_PORT: String(ports.http),
@@ -100,12 +106,17 @@ export class Server {
     return [...gauges].reduce((sum, [, count]) => sum + Number(count), 0)
   }
 
-  vitals(): Vitals {
+  async vitals(): Promise<Vitals> {
+    const answer = once(this.#child, "message", { signal: AbortSignal.timeout(answer_ms) })
+    this.#child.send("vitals")
+    const [told] = await answer
+    const delay_ms = typeof told === "object" && told !== null ? Number(told.longest_delay_ms) : Number.NaN
     const proc = `/proc/${this.#child.pid}`
     const status = readFileSync(`${proc}/status`, "utf8")
     const links = readdirSync(`${proc}/fd`).map((fd) => linkOf(`${proc}/fd/${fd}`))
     return {
       rss_bytes: Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]) * 1024,
+      delay_ms,
       sockets: links.filter((link) => link.startsWith("socket:")).length,
       handles: links.length,
     }

@@ -27,16 +27,26 @@ if (chosen.length === 0 || !Number.isInteger(frames) || frames < 10 || !Number.i
   process.exit(2)
 }
 
-const cells = ({ after, attacks, before, early, honest, took_ms }: Report): ReadonlyArray<ReadonlyArray<string>> =>
+const cells = ({
+  after,
+  attacks,
+  before,
+  delay_ms,
+  early,
+  honest,
+  took_ms,
+}: Report): ReadonlyArray<ReadonlyArray<string>> =>
   attacks.map(({ connections, door, frames, outcomes }) => [
     door.name,
     String(frames),
     String(connections),
     (took_ms / 1000).toFixed(0),
+    ((frames / took_ms) * 1000).toFixed(0),
     String(honest.reduce((sum, { sent }) => sum + sent, 0)),
-    `${megabytes(early.rss_bytes)}, ${megabytes(after.rss_bytes)} (${megabytes(boundOf(early))})`,
+    `${megabytes(before.rss_bytes)}, ${megabytes(early.rss_bytes)}, ${megabytes(after.rss_bytes)} (${megabytes(boundOf(early))})`,
     `${before.sockets}, ${after.sockets}`,
     `${before.handles}, ${after.handles}`,
+    delay_ms.toFixed(0),
     [...outcomes]
       .toSorted(([, a], [, b]) => b - a)
       .map(([outcome, count]) => `${outcome} ${count}`)
@@ -48,10 +58,12 @@ const header = [
   "frames read",
   "connections",
   "s",
+  "frames/s",
   "honest events",
-  "MB at 10 %, after (bound)",
+  "MB before, at 10 %, after (bound)",
   "sockets before, after",
   "handles before, after",
+  "longest stall, ms",
   "outcomes",
 ]
 
