@@ -37,6 +37,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_GRPC_JOURNEY: "perhaps",
   NIMBUS_HTTP_PORT: "70000",
   NIMBUS_IDLE_TIMEOUT: "1 milli",
+  NIMBUS_JOURNEYS_PER_SECOND: "-1",
   NIMBUS_KAFKA_BROKERS: "here",
   NIMBUS_KAFKA_CHATS_TOPIC: "a/b",
   NIMBUS_KAFKA_CREATE_TOPICS: "perhaps",

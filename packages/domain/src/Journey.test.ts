@@ -16,14 +16,17 @@ const notOurs = Schema.Union([
   Schema.String,
 ])
 
+const decodeLate = Schema.decodeEffect(Schema.fromJsonString(Journey.LateSteps))
+
 const accepted: Journey.JourneyStep = { time: 1, service: "gateway", instance: "p1", step: "accepted" }
 
 describe("Journey", () => {
   it.effect.prop("the steps appended to a followed record are read back in order", [Steps], ([[first, ...rest]]) =>
     Effect.sync(() => {
       let headers = Journey.follow(first)
-      for (const step of rest) headers = Journey.append(headers, () => step) ?? {}
+      for (const step of rest) headers = Journey.append(headers, step)
       assert.deepStrictEqual(Journey.steps(headers), JSON.parse(JSON.stringify([first, ...rest])))
+      assert.deepStrictEqual(Journey.append(Journey.follow(first), ...rest), headers)
     }),
   )
 
@@ -31,22 +34,36 @@ describe("Journey", () => {
     Effect.sync(() => {
       const headers = { [Journey.header]: text }
       assert.deepStrictEqual(Journey.steps(headers), [])
-      assert.deepStrictEqual(Journey.steps(Journey.append(headers, () => accepted)), [accepted])
+      assert.deepStrictEqual(Journey.steps(Journey.append(headers, accepted)), [accepted])
     }),
   )
 
-  it("a record that nobody follows stays as it is, and its step is not even made", () => {
-    const unmade = () => assert.fail("a step was made")
+  it.effect.prop("late steps are read back by their schema", [Journey.LateSteps], ([late]) =>
+    Effect.gen(function* () {
+      const read = yield* decodeLate(new TextDecoder().decode(Journey.encodeLateSteps(late)))
+      assert.deepStrictEqual(read, JSON.parse(JSON.stringify(late)))
+    }),
+  )
+
+  it("a clock with fractions of milliseconds does no harm", () => {
+    const headers = Journey.append(Journey.follow({ ...accepted, time: 1.75 }), { ...accepted, time: 2.5 })
+    assert.deepStrictEqual(
+      Journey.steps(headers).map(({ time }) => time),
+      [1, 2],
+    )
+  })
+
+  it("tells a record that nobody follows by its headers", () => {
     const foreign = { traceparent: "00-1-2-00" }
-    assert.isUndefined(Journey.append(undefined, unmade))
-    assert.strictEqual(Journey.append(foreign, unmade), foreign)
+    assert.isFalse(Journey.isFollowed(undefined))
     assert.isFalse(Journey.isFollowed(foreign))
+    assert.isTrue(Journey.isFollowed(Journey.follow(accepted)))
     assert.deepStrictEqual(Journey.steps(foreign), [])
   })
 
   it("leaves the headers of others alone", () => {
-    const headers = Journey.append({ ...Journey.follow(accepted), traceparent: "00-1-2-00" }, () => accepted)
-    assert.strictEqual(headers?.["traceparent"], "00-1-2-00")
+    const headers = Journey.append({ ...Journey.follow(accepted), traceparent: "00-1-2-00" }, accepted)
+    assert.strictEqual(headers["traceparent"], "00-1-2-00")
     assert.strictEqual(Journey.steps(headers).length, 2)
   })
 })

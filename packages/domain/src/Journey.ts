@@ -3,11 +3,14 @@
  *
  * Steps travel beside the data, in the record header `nimbus-journey`, never inside its encoded bytes. An event whose
  * journey nobody follows has no such header and costs nothing. What happens after the last record (pushed, sent,
- * acknowledged) goes in batches to the journey topic, keyed by client.
+ * acknowledged) goes in batches to the journey topic, keyed by client. With `sent` go all steps of the header, so that
+ * the whole journey of a delivered event can be read from the journey topic alone; a step may stand there twice.
  */
 import { Option, Schema } from "effect"
 import { ClientId, Seq } from "./Ids.ts"
 import type { Headers } from "./Records.ts"
+import type { DivertReason } from "./Router.ts"
+import { utf8 } from "./internal/Utf8.ts"
 
 export const StepName = Schema.Literals([
   /** Taken from its sender, for the log. */
@@ -41,19 +44,52 @@ export const JourneyStep = Schema.Struct({
   /** Which process: a pod id, or the consumer's. Of the log which life. */
   instance: Schema.String,
   step: StepName,
+  /** `rule`: why, one of `rules`; and what else is known, such as the record's topic, partition and offset. */
   details: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
 })
 export type JourneyStep = typeof JourneyStep.Type
 
-/** A record of the journey topic: steps of one result that no record header could carry any more. */
+/** Why a step was taken: the rule of the protocol that applied, in the words of docs/protocol.md. */
+export const rules = {
+  accepted: "an event goes into the events topic",
+  logged: "its offset in the events topic is its seq",
+  handled: "an event has one result",
+  passed: "a message passes by the handlers",
+  routed: "has a route",
+  shelved: "has no route",
+  diverted: {
+    barrier: "a barrier diverts",
+    nack: "a nack diverts",
+    unreceived: "a push that nobody received diverts",
+    "ack-timeout": "an ack timeout diverts",
+    "client-full": "in flight of the client is full",
+    "router-full": "routes and in flight are bounded in all",
+  },
+  put: "put by client and seq",
+  pushed: "the pod's channel received it",
+  sentFromPush: "from a push",
+  sentFromMailbox: "from the mailbox",
+  sentFromLog: "from the log",
+  acknowledged: "the client's cumulative ack",
+} as const satisfies Readonly<Record<string, string | Readonly<Record<DivertReason, string>>>>
+
+/** A record of the journey topic: steps of one result that no record header can carry any more, or all of them. */
 export const LateSteps = Schema.Struct({ clientId: ClientId, seq: Seq, steps: Schema.Array(JourneyStep) })
 export type LateSteps = typeof LateSteps.Type
 
+/** The bytes of such a record. */
+export const encodeLateSteps = ({ clientId, seq, steps }: LateSteps): Uint8Array =>
+  utf8(`{"clientId":${JSON.stringify(clientId)},"seq":${seq},"steps":${encodeSteps(steps)}}`)
+
 export const header = "nimbus-journey"
 
-const Steps = Schema.fromJsonString(Schema.Array(JourneyStep))
-const encodeSteps = Schema.encodeSync(Steps)
-const decodeSteps = Schema.decodeOption(Steps)
+const decodeSteps = Schema.decodeOption(Schema.fromJsonString(Schema.Array(JourneyStep)))
+
+/** As the schema reads it. It never fails, whatever a clock may say: a journey never stops a record. */
+const encodeSteps = (steps: ReadonlyArray<JourneyStep>): string =>
+  JSON.stringify(steps, (key, value: unknown) =>
+    key === "time" && typeof value === "number" ? Math.trunc(value) : value,
+  )
 
 /** Whether anyone follows this record. */
 export const isFollowed = (headers: Headers | undefined): headers is Headers =>
@@ -66,6 +102,8 @@ export const follow = (step: JourneyStep): Headers => ({ [header]: encodeSteps([
 export const steps = (headers: Headers | undefined): ReadonlyArray<JourneyStep> =>
   isFollowed(headers) ? Option.getOrElse(decodeSteps(headers[header]!), () => []) : []
 
-/** One step more, on a followed record; the same headers on any other. */
-export const append = (headers: Headers | undefined, step: () => JourneyStep): Headers | undefined =>
-  isFollowed(headers) ? { ...headers, [header]: encodeSteps([...steps(headers), step()]) } : headers
+/** The headers of a followed record with these steps more. */
+export const append = (headers: Headers, ...more: ReadonlyArray<JourneyStep>): Headers => ({
+  ...headers,
+  [header]: encodeSteps([...steps(headers), ...more]),
+})

@@ -12,6 +12,7 @@
  * | registry: entries | the oldest are forgotten: the same as a wipe, of those clients alone |
  * | handlers: at once | the next event waits for a handler to finish |
  * | publisher: batch | the batch is refused |
+ * | journeys per second | further events are not followed, unless somebody asked for it |
  * | outage | further failures are counted, and not told one by one |
  * | JSON: nesting | the frame, message or request is refused |
  */
@@ -141,6 +142,14 @@ export const memoryLogLimits = {
   /** Records kept in each partition of each topic. Beyond: the oldest go. */
   retention_bytes: 64 * 1024 * 1024,
 }
+
+/** Journeys that nobody asked for. */
+export interface JourneyLimits {
+  /** Events that are followed per second, of those that one gateway or `Publisher` takes. 0: none. */
+  readonly journeys_per_second: number
+}
+
+export const journeyLimits: JourneyLimits = { journeys_per_second: 20 }
 
 /** What is told of something that fails again and again. */
 export interface OutageLimits {

@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Random, Result, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { LogUnavailable } from "./Errors.ts"
 import { EventLog } from "./EventLog.ts"
 import { layerMemory } from "./EventLogMemory.ts"
 import { ClientId, EventId } from "./Ids.ts"
+import * as Journey from "./Journey.ts"
 import { chunkLimits } from "./Limits.ts"
 import { partitionOf } from "./Partitioner.ts"
 import { AddressedMessage, type Message, Publisher } from "./Publisher.ts"
@@ -88,6 +90,30 @@ describe("Publisher", () => {
     }).pipe(Effect.provide(log)),
   )
 
+  it.effect("follows what its budget has room for, and more as time passes", () => {
+    const followedOf = (count: number) =>
+      Effect.gen(function* () {
+        const publisher = yield* Publisher
+        const receipts = yield* publisher.sendAll(Array.from({ length: count }, (_, i) => addressed("a", i)))
+        const steps = yield* Effect.forEach(receipts, ({ seq }) =>
+          Effect.map(recordAt(client("a"), seq), ({ headers }) => Journey.steps(headers)),
+        )
+        return steps.filter((steps) => steps.length > 0)
+      })
+    return Effect.gen(function* () {
+      const [first, ...more] = yield* followedOf(5)
+      assert.lengthOf(more, 1)
+      assert.deepInclude(first?.[0], { service: "door", instance: "d1", step: "accepted" })
+      assert.strictEqual(first?.[0]?.details?.["rule"], Journey.rules.accepted)
+      assert.lengthOf(yield* followedOf(5), 0)
+      yield* TestClock.adjust("500 millis")
+      assert.lengthOf(yield* followedOf(5), 1)
+    }).pipe(
+      Effect.provide(Publisher.layerWith({ journeys_per_second: 2, service: "door", instance: "d1" })),
+      Effect.provide(log),
+    )
+  })
+
   it.effect("an empty batch has no receipts", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* (yield* Publisher).sendAll([]), [])
@@ -154,10 +180,13 @@ const endOf = (clientId: ClientId) =>
     return yield* (yield* EventLog).end((yield* Topics).events, partitionOf(clientId, partitions))
   })
 
-const eventAt = Effect.fnUntraced(function* (clientId: ClientId, seq: number) {
+const recordAt = Effect.fnUntraced(function* (clientId: ClientId, seq: number) {
   const log = yield* EventLog
   const chunk = yield* Stream.runHead(log.tail((yield* Topics).events, partitionOf(clientId, partitions), seq))
   const record = Option.getOrThrow(chunk).records[0]!
   assert.deepStrictEqual([record.key, record.offset], [clientId, seq])
-  return Result.getOrThrow(decodeEvent(record.value))
+  return record
 })
+
+const eventAt = (clientId: ClientId, seq: number) =>
+  Effect.map(recordAt(clientId, seq), ({ value }) => Result.getOrThrow(decodeEvent(value)))

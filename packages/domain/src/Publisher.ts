@@ -4,11 +4,13 @@
  * A message enters through the events topic, passes the event consumer unhandled, and is ordered, replayed and
  * acknowledged like the result of an event, under the name that the sender gives it.
  */
-import { Context, Effect, Layer, Random, Result, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Random, Result, Schema } from "effect"
 import { BadBatch, type LogError } from "./Errors.ts"
 import { EventLog } from "./EventLog.ts"
 import { ClientId, EventId, type Seq, seqUnsafe } from "./Ids.ts"
-import { type ChunkLimits, chunkLimits } from "./Limits.ts"
+import * as Journey from "./Journey.ts"
+import { JourneyBudget } from "./JourneyBudget.ts"
+import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from "./Limits.ts"
 import { partitionOf } from "./Partitioner.ts"
 import { encode, EventName, type LogRecord } from "./Records.ts"
 import { Topics } from "./Topics.ts"
@@ -45,25 +47,35 @@ export class Publisher extends Context.Service<
   }
 >()("@nimbus/domain/Publisher") {
   /** A batch has at most `chunk_records` messages and `chunk_bytes` encoded bytes. Beyond: `BadBatch`. */
-  static readonly layerWith = (limits: ChunkLimits): Layer.Layer<Publisher, never, EventLog | Topics> =>
+  static readonly layerWith = (options: Partial<PublisherOptions>): Layer.Layer<Publisher, never, EventLog | Topics> =>
     Layer.effect(
       Publisher,
-      Effect.suspend(() => makePublisher(limits)),
+      Effect.suspend(() => makePublisher({ ...chunkLimits, ...journeyLimits, service: "publisher", ...options })),
     )
 
-  static readonly layer = Publisher.layerWith(chunkLimits)
+  static readonly layer = Publisher.layerWith({})
 }
 
-const makePublisher = Effect.fnUntraced(function* (limits: ChunkLimits) {
+export interface PublisherOptions extends ChunkLimits, JourneyLimits {
+  /** Who it is in the journeys of its messages. Default: `publisher`, and a random instance. */
+  readonly service: string
+  readonly instance: string
+}
+
+type Options = Omit<PublisherOptions, "instance"> & Partial<PublisherOptions>
+
+const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const log = yield* EventLog
   const { events } = yield* Topics
+  const follow = yield* makeFollow(options)
 
   const publishGroup = ({ indices, partition, records }: Group) =>
     Effect.map(log.publish(events, partition, records), (first) => ({ first, indices }))
 
   const sendAll = Effect.fn("Publisher.sendAll")(function* (batch: ReadonlyArray<AddressedMessage>) {
-    const letters = yield* lettersOf(batch, limits)
-    const published = yield* Effect.forEach(groupsOf(letters, log.partitions), publishGroup, {
+    const letters = yield* lettersOf(batch, options)
+    const followed = letters.map(yield* follow)
+    const published = yield* Effect.forEach(groupsOf(followed, log.partitions), publishGroup, {
       concurrency: "unbounded",
     })
     const seqs: Array<Seq> = []
@@ -74,6 +86,20 @@ const makePublisher = Effect.fnUntraced(function* (limits: ChunkLimits) {
   return Publisher.of({
     sendAll,
     send: (clientId, message) => Effect.map(sendAll([{ clientId, ...message }]), (receipts) => receipts[0]!),
+  })
+})
+
+/** Follows what the budget has room for. */
+const makeFollow = Effect.fnUntraced(function* ({ journeys_per_second, instance: named, service }: Options) {
+  const budget = new JourneyBudget(journeys_per_second)
+  const instance = named ?? `publisher-${yield* half}`
+  let passed_ms = yield* Clock.currentTimeMillis
+  return Effect.map(Clock.currentTimeMillis, (now_ms) => {
+    budget.pass(now_ms - passed_ms)
+    passed_ms = now_ms
+    const details = { rule: Journey.rules.accepted, followed: "within the budget" }
+    const headers = Journey.follow({ time: now_ms, service, instance, step: "accepted", details })
+    return (letter: Letter): Letter => (budget.take() ? { ...letter, record: { ...letter.record, headers } } : letter)
   })
 })
 

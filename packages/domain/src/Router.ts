@@ -82,6 +82,8 @@ export class Router {
   private taken: Shelf | undefined = undefined
   private takenIndexes: Array<number> = []
   private unreadable: Array<Unreadable> = []
+  /** Of followed records alone, which have headers. */
+  private readonly reasons = new WeakMap<StoredRecord, DivertReason>()
 
   constructor(limits: RouterLimits) {
     this.limits = limits
@@ -180,6 +182,11 @@ export class Router {
     this.takenIndexes = []
   }
 
+  /** Why this record of a shelf was diverted; `undefined`: its client had no route, or nobody follows it. */
+  reasonOf(record: StoredRecord): DivertReason | undefined {
+    return this.reasons.get(record)
+  }
+
   /** Records to be quarantined, since the last call. */
   takeUnreadable(): ReadonlyArray<Unreadable> {
     const taken = this.unreadable
@@ -267,6 +274,7 @@ export class Router {
     for (let i = route.first; i < route.inflight.length; i++) {
       const { index, record } = route.inflight[i]!
       this.outstanding.diverted(index)
+      if (record.headers !== undefined) this.reasons.set(record, reason)
       this.shelve(record, index)
     }
     this.inflight -= route.inflight.length - route.first

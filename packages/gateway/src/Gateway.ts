@@ -24,6 +24,14 @@ import { Limits } from "./Limits.ts"
 import { Pod } from "./Pod.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
+/** What is sent to clients by HTTP is followed on a budget as large as that of events. */
+const publisher = Layer.unwrap(
+  Effect.gen(function* () {
+    const { journeys_per_second } = yield* Limits
+    return Publisher.layerWith({ journeys_per_second, service: "gateway", instance: (yield* Pod).id })
+  }),
+)
+
 const routes = (admin: Option.Option<Authorization.Access>) =>
   HttpRouter.serve(
     Layer.mergeAll(
@@ -34,7 +42,7 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
       Option.isSome(admin) ? Layer.merge(AdminRoutes.layerWith(admin.value), Page.layer) : Layer.empty,
     ),
     { disableLogger: true, disableListenLog: true },
-  ).pipe(Layer.provide(Publisher.layer))
+  ).pipe(Layer.provide(publisher))
 
 /** Where a gateway listens. */
 export interface Addresses extends HttpFront.HttpOptions {

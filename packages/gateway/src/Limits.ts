@@ -25,10 +25,11 @@
  * | admin: republished | the answer says where to go on |
  * | admin: watchers | the next one is refused, and told why |
  * | admin: watch share | pictures show what was seen last |
+ * | journeys per second | further events are not followed, unless they ask for it |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
-import { type SessionLimits, sessionLimits } from "@nimbus/domain"
+import { journeyLimits, type SessionLimits, sessionLimits } from "@nimbus/domain"
 
 export interface GatewayLimits {
   /** The largest frame a client may send. */
@@ -59,6 +60,8 @@ export interface GatewayLimits {
   readonly lease_check_ms: number
   /** Barriers published again per tick. */
   readonly barriers_again_per_tick: number
+  /** Events that are followed per second beside those that ask for it; and messages by HTTP likewise. 0: none. */
+  readonly journeys_per_second: number
   /** Journey steps that wait for the journey topic. */
   readonly late_steps: number
   /** gRPC: calls open at once on one connection. */
@@ -218,6 +221,7 @@ export const gatewayLimits: GatewayLimits = {
   lease_ms: 15_000,
   lease_check_ms: 1_000,
   barriers_again_per_tick: 500,
+  ...journeyLimits,
   late_steps: 10_000,
   calls_per_connection: 1_024,
   send_away_ms: 10_000,
@@ -248,6 +252,10 @@ const settings = Config.all({
   chat_messages_per_second: positive("NIMBUS_CHAT_MESSAGES_PER_SECOND").pipe(
     Config.withDefault(chatLimits.messages_per_second),
   ),
+  journeys_per_second: Config.schema(
+    Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+    "NIMBUS_JOURNEYS_PER_SECOND",
+  ).pipe(Config.withDefault(gatewayLimits.journeys_per_second)),
   window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
 })
 

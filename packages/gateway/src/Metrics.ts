@@ -17,7 +17,10 @@ const counters = {
   chatSkipped: counter("nimbus_gateway_chat_skipped_total", "Records of the chats topic that can't be decoded"),
   chatCatchUps: counter("nimbus_gateway_chat_catch_ups_total", "Times a socket read the log for what it had missed"),
   chatBehind: counter("nimbus_gateway_chat_behind_total", "Times a live socket was too slow and had to catch up"),
-  stepsDropped: counter("nimbus_gateway_journey_steps_dropped_total", "Journey steps dropped at their bound"),
+  stepsDropped: counter(
+    "nimbus_gateway_journey_steps_dropped_total",
+    "Records of journey steps dropped at their bound",
+  ),
 }
 
 const labelled = {

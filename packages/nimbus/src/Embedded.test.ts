@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Client, isLost, Memory, Transport } from "@nimbus/client"
-import { ClientId, Frames, Handlers, Mailbox, Publisher } from "@nimbus/domain"
+import { ClientId, EventLog, Frames, Handlers, Journey, Mailbox, partitionOf, Publisher, Topics } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { gatewayLimits } from "@nimbus/gateway"
 import { Context, Effect, Fiber, Latch, Layer, Result, Schema, Stream } from "effect"
@@ -55,6 +55,43 @@ const waitingFor = (clientId: string) => Mailbox.use((mailbox) => mailbox.stats(
 
 const notes = (clientId: string, count: number) =>
   Array.from({ length: count }, (_, i) => ({ clientId: ClientId.make(clientId), name: "note", data: i }))
+
+/** What the journey topic has of a client now, oldest first. */
+const lateSteps = (clientId: string) =>
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const { journey } = yield* Topics
+    const partition = partitionOf(clientId, log.partitions)
+    const chunks = log.tail(journey, partition, 0).pipe(Stream.takeUntilEffect(({ next }) => isEnd(partition, next)))
+    if (yield* isEnd(partition, 0)) return []
+    const records = (yield* Stream.runCollect(chunks)).flatMap(({ records }) => records)
+    const decoded = yield* Effect.forEach(records, ({ value }) => decodeSteps(new TextDecoder().decode(value)))
+    return decoded.filter((late) => late.clientId === clientId)
+  })
+
+const decodeSteps = Schema.decodeEffect(Schema.fromJsonString(Journey.LateSteps))
+
+const isEnd = (partition: number, offset: number) =>
+  Effect.gen(function* () {
+    return offset >= (yield* (yield* EventLog).end((yield* Topics).journey, partition))
+  })
+
+/** The steps of the client's `nth` followed event, from the journey topic, once it is acknowledged. */
+const journeyOf = (clientId: string, nth: number) =>
+  Effect.gen(function* () {
+    let steps: ReadonlyArray<Journey.JourneyStep> = []
+    yield* eventually(
+      `journey ${nth} of ${clientId} has ended`,
+      Effect.map(lateSteps(clientId), (late) => {
+        const seq = [...new Set(late.map(({ seq }) => seq))].toSorted((a, b) => a - b)[nth - 1]
+        // The router's own late step may come before or after the gateway's.
+        const ofGateway = ({ step }: Journey.JourneyStep) => step !== "pushed"
+        steps = late.filter((one) => one.seq === seq).flatMap(({ steps }) => steps.filter(ofGateway))
+        return steps.some(({ step }) => step === "acknowledged")
+      }),
+    )
+    return steps
+  })
 
 describe("Embedded", () => {
   it.live("a client is cut off, results pile up, it returns, replays, and is LIVE", () =>
@@ -188,6 +225,62 @@ describe("Embedded", () => {
       assert.strictEqual(journeys[1]!.at(-1), "put")
     }).pipe(on()),
   )
+
+  it.live(
+    "at a low rate the journey topic alone tells the whole journey of every event, and why, live and replayed",
+    () =>
+      Effect.gen(function* () {
+        const cable = Cable.make()
+        const client = yield* connect("c1", cable.transport)
+        yield* Effect.forkScoped(client.run(() => Effect.void))
+        yield* isLive(client)
+        yield* client.send("sq", { number: 1 })
+        const live = yield* journeyOf("c1", 1)
+        assert.deepStrictEqual(
+          live.map(({ details, step }) => [step, details?.["rule"]]),
+          [
+            ["accepted", Journey.rules.accepted],
+            ["logged", Journey.rules.logged],
+            ["handled", Journey.rules.handled],
+            ["routed", Journey.rules.routed],
+            ["sent", Journey.rules.sentFromPush],
+            ["acknowledged", Journey.rules.acknowledged],
+          ],
+        )
+
+        yield* client.send("gated", { number: 2 })
+        yield* cable.cut
+        yield* Gate.use((gate) => gate.open)
+        yield* eventually(
+          "it waits",
+          Effect.map(waitingFor("c1"), ({ results }) => results > 0),
+        )
+        yield* cable.mend
+        const replayed = yield* journeyOf("c1", 2)
+        assert.deepStrictEqual(replayed.map(({ details, step }) => [step, details?.["rule"]]).slice(-3), [
+          ["put", Journey.rules.put],
+          ["sent", Journey.rules.sentFromMailbox],
+          ["acknowledged", Journey.rules.acknowledged],
+        ])
+        const why = replayed.find(({ step }) => step === "shelved" || step === "diverted")?.details?.["rule"]
+        assert.include([Journey.rules.shelved, ...Object.values(Journey.rules.diverted)], why)
+      }).pipe(on()),
+  )
+
+  it.live("of more events than its budget the gateway follows no more than that", () => {
+    const limits = { journeys_per_second: 1 }
+    return Effect.gen(function* () {
+      const client = yield* connect("c1")
+      const shown: Array<number> = []
+      yield* Effect.forkScoped(show(client, shown))
+      yield* sendNumbers(client, 1, 500)
+      yield* hasShown(shown, 500)
+      yield* journeyOf("c1", 1)
+      const followed = new Set((yield* lateSteps("c1")).map(({ seq }) => seq))
+      // One at once, and then one a second; the test lasts some.
+      assert.isBelow(followed.size, 50)
+    }).pipe(on({ host: "127.0.0.1", port: 0, limits }))
+  })
 
   it.live("messages to a client that is away are the first that it gets when it comes", () =>
     Effect.gen(function* () {

@@ -326,9 +326,13 @@ describe("EventConsumer", () => {
         service: "log",
         instance: (yield* EventLog).incarnation,
         step: "logged",
-        details: { topic: events, partition: "0", offset: "0" },
+        details: { rule: Journey.rules.logged, topic: events, partition: "0", offset: "0" },
       })
-      assert.deepInclude(handled, { service: "event-consumer", step: "handled" })
+      assert.deepInclude(handled, {
+        service: "event-consumer",
+        step: "handled",
+        details: { rule: Journey.rules.handled, name: "sq" },
+      })
       assert.deepStrictEqual(more, [])
       assert.isUndefined(other?.headers)
     }).pipe(onGround()),

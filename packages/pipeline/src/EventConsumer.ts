@@ -14,7 +14,7 @@
  *
  * A result is encoded here, once: its bytes go unchanged to the client.
  */
-import { Clock, Effect, type Latch, Layer, Result as Res, Schema } from "effect"
+import { Effect, type Latch, Layer, Result as Res, Schema } from "effect"
 import {
   type AssignedPartition,
   type Chunk,
@@ -24,7 +24,6 @@ import {
   encodeResult,
   EventLog,
   Handlers,
-  Journey,
   type LogRecord,
   type PlacedEvent,
   type Result,
@@ -35,9 +34,9 @@ import {
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
-import { Instance } from "./Instance.ts"
 import * as Behind from "./internal/Behind.ts"
 import * as Committer from "./internal/Committer.ts"
+import * as HandledJourney from "./internal/HandledJourney.ts"
 import { publishUntilAcknowledged } from "./internal/Publish.ts"
 import * as Workers from "./internal/Workers.ts"
 
@@ -73,7 +72,7 @@ const handle = Effect.fnUntraced(function* (
   const log = yield* EventLog
   const topics = yield* Topics
   const handlers = yield* Handlers
-  const journey = yield* makeJourney(topics.events, partition)
+  const journey = yield* HandledJourney.make(role, topics.events, partition)
   const committer = yield* Committer.make(assigned, limits)
   const producing = yield* Behind.make
 
@@ -139,9 +138,9 @@ const decode = (record: StoredRecord) => {
 
 const merge = (
   chunk: Chunk,
-  { outcomes }: Sorted,
+  { events, outcomes }: Sorted,
   results: ReadonlyArray<Result>,
-  journey: HandledJourney,
+  journey: HandledJourney.HandledJourney,
 ): ReadonlyArray<LogRecord> => {
   const records: Array<LogRecord> = []
   let handled = 0
@@ -149,8 +148,11 @@ const merge = (
     const outcome = outcomes[i]!
     if (outcome === "refused") continue
     const record = chunk.records[i]!
-    const value = outcome === "handled" ? encodeResult(results[handled++]!) : outcome
-    records.push({ key: record.key, value, headers: journey(record) })
+    if (outcome === "handled") {
+      const result = results[handled]!
+      const headers = journey.handled(record, events[handled++], result)
+      records.push({ key: record.key, value: encodeResult(result), headers })
+    } else records.push({ key: record.key, value: outcome, headers: journey.handled(record) })
   }
   return records
 }
@@ -165,37 +167,3 @@ const countFailures = (results: ReadonlyArray<Result>): Effect.Effect<void> => {
   if (byCode === undefined) return Effect.void
   return Effect.forEach(byCode, ([code, n]) => Metrics.countHandlerFailure(code, n), { discard: true })
 }
-
-/**
- * The steps `logged` and `handled` on followed records; on any other it is one comparison. Nobody else sees both the
- * record's place and time in the log and the record itself: who publishes a chunk is told but the offset of its first.
- */
-type HandledJourney = (record: StoredRecord) => LogRecord["headers"]
-
-const makeJourney = Effect.fnUntraced(function* (topic: string, partition: number) {
-  const { incarnation } = yield* EventLog
-  const clock = yield* Clock.clockWith(Effect.succeed)
-  const instance = yield* Instance
-  const handled = (): Journey.JourneyStep => ({
-    time: clock.currentTimeMillisUnsafe(),
-    service: role,
-    instance,
-    step: "handled",
-  })
-  const journey: HandledJourney = ({ headers, offset, timestamp }) => {
-    if (!Journey.isFollowed(headers)) return headers
-    const details = { topic, partition: String(partition), offset: String(offset) }
-    const logged: Journey.JourneyStep = {
-      time: timestamp,
-      service: "log",
-      instance: incarnation,
-      step: "logged",
-      details,
-    }
-    return Journey.append(
-      Journey.append(headers, () => logged),
-      handled,
-    )
-  }
-  return journey
-})

@@ -27,7 +27,6 @@ import {
   decodePlacedBarrier,
   EventLog,
   isBarrier,
-  Journey,
   Mailbox,
   type MailboxRecord,
   type MailboxUnavailable,
@@ -43,10 +42,10 @@ import {
 import { type ReplayConsumerLimits, replayConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
-import { Instance } from "./Instance.ts"
 import { reportFailure, untilDone } from "./internal/Backoff.ts"
 import * as Behind from "./internal/Behind.ts"
 import * as Committer from "./internal/Committer.ts"
+import * as PutJourney from "./internal/PutJourney.ts"
 import * as Workers from "./internal/Workers.ts"
 
 const role = "replay-consumer"
@@ -92,7 +91,7 @@ const carry = Effect.fnUntraced(function* (
   const log = yield* EventLog
   const topics = yield* Topics
   const mailbox = yield* Mailbox
-  const journey = yield* makeJourney
+  const journey = yield* PutJourney.make(role, topics.dlq, partition)
   const committer = yield* Committer.make(assigned, limits)
   const telling = yield* Behind.make
   let stored = yield* mailbox.offset(partition)
@@ -163,12 +162,12 @@ interface Sorted {
   readonly refused: ReadonlyArray<Refused>
 }
 
-const sort = (chunk: Chunk, journey: PutJourney): Sorted => {
+const sort = (chunk: Chunk, journey: PutJourney.PutJourney): Sorted => {
   const records: Array<MailboxRecord> = []
   const refused: Array<Refused> = []
   const clients = new Set<ClientId>()
   for (const record of chunk.records) {
-    const { headers, key, timestamp, value } = record
+    const { key, timestamp, value } = record
     const seq = peekSeq(value)
     if (seq === undefined) {
       refused.push({ record, reason: "no seq at the start of the record" })
@@ -181,7 +180,7 @@ const sort = (chunk: Chunk, journey: PutJourney): Sorted => {
     }
     const clientId = clientIdUnsafe(key)
     clients.add(clientId)
-    records.push({ clientId, seq, value, headers: journey(headers), timestamp })
+    records.push({ clientId, seq, value, headers: journey.put(record), timestamp })
   }
   return { records, refused, clients }
 }
@@ -241,18 +240,3 @@ const makePace = (rebuildTo: number, stopping: Latch.Latch, limits: ReplayConsum
         })
     }),
   )
-
-/** The step `put` on followed records; on any other it is one comparison. */
-type PutJourney = (headers: MailboxRecord["headers"]) => MailboxRecord["headers"]
-
-const makeJourney: Effect.Effect<PutJourney> = Effect.gen(function* () {
-  const clock = yield* Clock.clockWith(Effect.succeed)
-  const instance = yield* Instance
-  const step = (): Journey.JourneyStep => ({
-    time: clock.currentTimeMillisUnsafe(),
-    service: role,
-    instance,
-    step: "put",
-  })
-  return (headers) => Journey.append(headers, step)
-})

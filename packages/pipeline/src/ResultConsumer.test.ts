@@ -8,6 +8,7 @@ import {
   Journey,
   PodChannel,
   type PodMessage,
+  type Push,
   Seq,
   Topics,
   routerLimits,
@@ -45,14 +46,19 @@ const soon: Partial<ResultConsumerLimits> = {
 const startWith = (limits: Partial<ResultConsumerLimits> = {}) =>
   start(ResultConsumer.layerWith({ ...soon, ...limits }))
 
-/** What a pod receives from now on: `client seq<prev`. */
+/** The pushes that a pod receives from now on. */
+const receives = Effect.fnUntraced(function* (note: (push: Push) => void) {
+  const batches = yield* (yield* PodChannel).subscribe(pod)
+  const noteIf = (message: PodMessage) => {
+    if (message._tag === "Push") note(message)
+  }
+  yield* Effect.forkScoped(Stream.runForEach(batches, (batch) => Effect.sync(() => batch.forEach(noteIf))))
+})
+
+/** The same as `client seq<prev`. */
 const received = Effect.gen(function* () {
   const pushes: Array<string> = []
-  const batches = yield* (yield* PodChannel).subscribe(pod)
-  const note = (message: PodMessage) => {
-    if (message._tag === "Push") pushes.push(`${message.clientId} ${message.seq}<${message.prev}`)
-  }
-  yield* Effect.forkScoped(Stream.runForEach(batches, (batch) => Effect.sync(() => batch.forEach(note))))
+  yield* receives(({ clientId, prev, seq }) => pushes.push(`${clientId} ${seq}<${prev}`))
   return pushes
 })
 
@@ -403,7 +409,8 @@ describe("ResultConsumer", () => {
   it.live("tells the journey of what is followed: routed and pushed, diverted or shelved", () =>
     Effect.gen(function* () {
       const { dlq, journey, results } = yield* Topics
-      const pushes = yield* received
+      const pushes: Array<Push> = []
+      yield* receives((push) => pushes.push(push))
       yield* startWith()
       const followed = { ...result("a", 1), headers: Journey.follow(accepted) }
       yield* append(results, placedBarrier("a", 0), followed, result("a", 2), {
@@ -414,9 +421,29 @@ describe("ResultConsumer", () => {
       const [late] = yield* hasRecords(journey, 1)
       assert.include(textOf(late), `"clientId":"a","seq":1`)
       assert.include(textOf(late), `"step":"pushed"`)
+      const [, routed] = Journey.steps(pushes[0]?.headers)
+      assert.deepStrictEqual(routed?.details, {
+        rule: Journey.rules.routed,
+        pod: "pod-1",
+        prev: "0",
+        topic: results,
+        partition: "0",
+      })
       yield* tell({ _tag: "Nack", clientId: client("a") })
-      const names = (yield* hasRecords(dlq, 4)).map(({ headers }) => Journey.steps(headers).map(({ step }) => step))
-      assert.deepStrictEqual(names, [[], ["accepted", "shelved"], ["accepted", "diverted"], []])
+      const steps = (yield* hasRecords(dlq, 4)).map(({ headers }) => Journey.steps(headers).slice(1))
+      const [[shelved], [diverted]] = [steps[1]!, steps[2]!]
+      assert.deepStrictEqual(
+        steps.map((steps) => steps.map(({ step }) => step)),
+        [[], ["shelved"], ["diverted"], []],
+      )
+      const at = { topic: results, partition: "0" }
+      assert.deepStrictEqual(shelved?.details, { rule: Journey.rules.shelved, offset: "3", ...at })
+      assert.deepStrictEqual(diverted?.details, {
+        rule: Journey.rules.diverted.nack,
+        reason: "nack",
+        offset: "1",
+        ...at,
+      })
     }).pipe(onGround()),
   )
 })

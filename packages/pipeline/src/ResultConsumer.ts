@@ -18,14 +18,13 @@
  *
  * Stopped, it finishes the dlq writes that wait and commits. What is in flight to clients is repeated by the next owner.
  */
-import { Clock, Effect, Latch, Layer, Metric, type Scope, Stream } from "effect"
+import { Effect, Latch, Layer, Metric, type Scope, Stream } from "effect"
 import {
   AckChannel,
   type AssignedPartition,
   type Chunk,
   type DivertReason,
   EventLog,
-  Journey,
   PodChannel,
   type PodId,
   type Push,
@@ -37,11 +36,10 @@ import {
 import { type ResultConsumerLimits, resultConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine } from "./Quarantine.ts"
-import { Instance } from "./Instance.ts"
 import { reportFailure, untilDone } from "./internal/Backoff.ts"
 import * as Committer from "./internal/Committer.ts"
-import * as LateSteps from "./internal/LateSteps.ts"
 import { publishUntilAcknowledged } from "./internal/Publish.ts"
+import * as RouterJourney from "./internal/RouterJourney.ts"
 import * as Workers from "./internal/Workers.ts"
 
 const role = "result-consumer"
@@ -98,7 +96,7 @@ const route = Effect.fnUntraced(function* (
   const { partition } = assigned
   const log = yield* EventLog
   const topics = yield* Topics
-  const journey = yield* makeJourney(log, topics.journey, partition, limits)
+  const journey = yield* RouterJourney.make(role, router, partition, limits)
   const committer = yield* Committer.make(assigned, limits)
   const acknowledged = Latch.makeUnsafe()
 
@@ -197,17 +195,17 @@ const makeShelving = (
 /** One publish for each pod; several pods at the same time. A pod's publishes keep the order of the log. */
 const publishPushes = Effect.fnUntraced(function* (
   router: Router,
-  journey: RouterJourney,
+  journey: RouterJourney.RouterJourney,
   limits: ResultConsumerLimits,
 ) {
   const byPod = router.takePushes()
   if (byPod.size === 0) return
   const channel = yield* PodChannel
   const publish = ([pod, pushes]: readonly [PodId, ReadonlyArray<Push>]) =>
-    channel.publish(pod, journey.routed(pushes)).pipe(
+    channel.publish(pod, journey.routed(pod, pushes)).pipe(
       Effect.catch((error) => Effect.as(reportFailure("publish to a pod", error), false)),
       Effect.flatMap((received) => {
-        if (received) journey.pushed(pushes)
+        if (received) journey.pushed(pod, pushes)
         else for (const { clientId } of pushes) router.nack(clientId, "unreceived")
         return Metrics.countOut("pod", pushes.length)
       }),
@@ -271,49 +269,3 @@ const divertReasons: ReadonlyArray<DivertReason> = [
   "client-full",
   "router-full",
 ]
-
-/** The steps of followed records; of any other it is one comparison. */
-interface RouterJourney {
-  routed(pushes: ReadonlyArray<Push>): ReadonlyArray<Push>
-  pushed(pushes: ReadonlyArray<Push>): void
-  shelved(shelf: Shelf): Shelf["records"]
-}
-
-const makeJourney = Effect.fnUntraced(function* (
-  log: EventLog["Service"],
-  topic: string,
-  partition: number,
-  limits: ResultConsumerLimits,
-): Effect.fn.Return<RouterJourney, never, Scope.Scope> {
-  const clock = yield* Clock.clockWith(Effect.succeed)
-  const instance = yield* Instance
-  const late = yield* LateSteps.make(log, topic, partition, limits)
-  /** The bytes of records that were pushed: what comes to the shelf of these was diverted. */
-  const onTheirWay = new WeakSet<Uint8Array>()
-  const step = (name: Journey.StepName) => (): Journey.JourneyStep => ({
-    time: clock.currentTimeMillisUnsafe(),
-    service: role,
-    instance,
-    step: name,
-  })
-  const isFollowed = ({ headers }: { readonly headers?: Push["headers"] }) => Journey.isFollowed(headers)
-  return {
-    routed: (pushes) => {
-      if (!pushes.some(isFollowed)) return pushes
-      return pushes.map((push) => {
-        if (isFollowed(push)) onTheirWay.add(push.value)
-        return { ...push, headers: Journey.append(push.headers, step("routed")) }
-      })
-    },
-    pushed: (pushes) => {
-      for (const push of pushes) if (isFollowed(push)) late.offer(push.clientId, push.seq, step("pushed")())
-    },
-    shelved: ({ records }) => {
-      if (!records.some(isFollowed)) return records
-      return records.map((record) => ({
-        ...record,
-        headers: Journey.append(record.headers, step(onTheirWay.has(record.value) ? "diverted" : "shelved")),
-      }))
-    },
-  }
-})

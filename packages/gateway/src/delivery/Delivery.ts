@@ -15,6 +15,7 @@ import {
   type Cursor,
   type Epoch,
   EventLog,
+  JourneyBudget,
   type LogError,
   Mailbox,
   type MailboxUnavailable,
@@ -116,6 +117,7 @@ const make = Effect.gen(function* () {
     outbox,
     presences,
     journey: yield* makeLateJourney(pod, limits.late_steps, counts),
+    journeys: new JourneyBudget(limits.journeys_per_second),
     counts,
     incarnation: log.incarnation,
     now: () => clock.currentTimeMillisUnsafe(),
@@ -180,7 +182,11 @@ const make = Effect.gen(function* () {
   )
 
   const sweep = makeSweep(sessions, presences, mailbox, counts)
+  let ticked_ms = shared.now()
   const tick = Effect.suspend(() => {
+    const before_ms = ticked_ms
+    ticked_ms = shared.now()
+    shared.journeys.pass(ticked_ms - before_ms)
     barriersAgain = 0
     for (const connection of shared.replaying) connection.tick()
     draining.tick(sessions.values())

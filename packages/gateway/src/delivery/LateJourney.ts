@@ -1,8 +1,10 @@
 /**
  * The end of a followed event's journey: `sent` and `acknowledged` happen after its last record, so they go to the
- * journey topic, in batches. Events that nobody follows cost one look at their headers.
+ * journey topic, in batches; with `sent` all steps before it. Events that nobody follows cost one look at their headers.
  */
 import {
+  chunkLimits,
+  chunksOf,
   type ClientId,
   type Cursor,
   EventLog,
@@ -14,7 +16,7 @@ import {
   type Seq,
   Topics,
 } from "@nimbus/domain"
-import { Clock, Effect, Schema, type Scope } from "effect"
+import { Clock, Effect, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 import { makeFlusher } from "./Flusher.ts"
 
@@ -26,8 +28,6 @@ export interface LateJourney {
 }
 
 const collect_ms = 200
-const encode = Schema.encodeSync(Schema.fromJsonString(Journey.LateSteps))
-const utf8 = new TextEncoder()
 
 export const makeLateJourney = (
   pod: PodId,
@@ -41,33 +41,40 @@ export const makeLateJourney = (
     const unacknowledged = new Map<ClientId, Array<Seq>>()
     let waiting: Array<LogRecord> = []
 
+    /** Journeys are for looking at: one that the log does not take is shown as missing. */
+    const publish = ({ chunk, partition }: { readonly partition: number; readonly chunk: ReadonlyArray<LogRecord> }) =>
+      Effect.catch(log.publish(topic, partition, chunk), () =>
+        Effect.sync(() => counts.add("stepsDropped", chunk.length)),
+      )
     const flush = Effect.suspend(() => {
       const batch = waiting
       waiting = []
       const byPartition = Map.groupBy(batch, ({ key }) => partitionOf(key, log.partitions))
-      return Effect.forEach(
-        byPartition,
-        ([partition, records]) =>
-          // Journeys are for looking at: one that the log does not take is shown as missing.
-          Effect.catch(Effect.asVoid(log.publish(topic, partition, records)), () =>
-            Effect.sync(() => counts.add("stepsDropped", records.length)),
-          ),
-        { discard: true },
+      const chunks = [...byPartition].flatMap(([partition, records]) =>
+        chunksOf(records, chunkLimits).map((chunk) => ({ partition, chunk })),
       )
+      return Effect.forEach(chunks, publish, { discard: true })
     })
     const soon = yield* makeFlusher(flush, collect_ms)
 
-    const add = (clientId: ClientId, seq: Seq, step: Journey.StepName): void => {
+    const stepOf = (step: "sent" | "acknowledged", details: Readonly<Record<string, string>>): Journey.JourneyStep => ({
+      time: clock.currentTimeMillisUnsafe(),
+      service: "gateway",
+      instance: pod,
+      step,
+      details,
+    })
+    const add = (clientId: ClientId, seq: Seq, ...steps: ReadonlyArray<Journey.JourneyStep>): void => {
       if (waiting.length >= late_steps) return counts.add("stepsDropped", 1)
-      const steps = [{ time: clock.currentTimeMillisUnsafe(), service: "gateway", instance: pod, step }]
-      waiting.push({ key: clientId, value: utf8.encode(encode({ clientId, seq, steps })) })
+      waiting.push({ key: clientId, value: Journey.encodeLateSteps({ clientId, seq, steps }) })
       soon.wake()
     }
     return {
       sent(clientId, items) {
         for (const { headers, seq } of items) {
           if (!Journey.isFollowed(headers)) continue
-          add(clientId, seq, "sent")
+          const before = Journey.steps(headers)
+          add(clientId, seq, ...before, stepOf("sent", { rule: ruleOf(before.at(-1)) }))
           const seqs = unacknowledged.get(clientId)
           if (seqs === undefined) unacknowledged.set(clientId, [seq])
           else seqs.push(seq)
@@ -77,10 +84,17 @@ export const makeLateJourney = (
         const seqs = unacknowledged.get(clientId)
         if (seqs === undefined) return
         const rest = seqs.filter((seq) => seq > upTo)
-        for (const seq of seqs) if (seq <= upTo) add(clientId, seq, "acknowledged")
+        const details = { rule: Journey.rules.acknowledged, upTo: String(upTo) }
+        for (const seq of seqs) if (seq <= upTo) add(clientId, seq, stepOf("acknowledged", details))
         if (rest.length === 0) unacknowledged.delete(clientId)
         else unacknowledged.set(clientId, rest)
       },
       closed: (clientId) => void unacknowledged.delete(clientId),
     }
   })
+
+/** By which rule a result is delivered: what its record went through last says from where it came. */
+const ruleOf = (last: Journey.JourneyStep | undefined): string => {
+  if (last?.step === "put") return Journey.rules.sentFromMailbox
+  return last?.step === "routed" ? Journey.rules.sentFromPush : Journey.rules.sentFromLog
+}

@@ -11,7 +11,9 @@ import {
   type EventId,
   type EventLog,
   type Item,
+  type Headers,
   Journey,
+  type JourneyBudget,
   type Push,
   type Seq,
   type Session,
@@ -30,6 +32,8 @@ export interface ResidentShared {
   readonly outbox: Outbox
   readonly presences: Presences
   readonly journey: LateJourney
+  /** Which events are followed beside those that ask for it. */
+  readonly journeys: JourneyBudget
   readonly counts: Counts
   readonly incarnation: EventLog["Service"]["incarnation"]
   readonly now: () => number
@@ -86,7 +90,7 @@ export abstract class Resident implements Attached, Sender {
 
   event(id: EventId, value: Uint8Array, follow: boolean): void {
     if (this.isClosed) return
-    const headers = follow ? Journey.follow(this.step("accepted")) : undefined
+    const headers = follow || this.residents.journeys.take() ? this.follow(follow) : undefined
     this.residents.intake.put({ key: this.clientId, value, headers }, { sender: this, id })
   }
 
@@ -192,7 +196,13 @@ export abstract class Resident implements Attached, Sender {
     this.door.close(reason)
   }
 
-  private step(step: Journey.StepName): Journey.JourneyStep {
-    return { time: this.residents.now(), service: "gateway", instance: this.session.pod, step }
+  private follow(isAsked: boolean): Headers {
+    return Journey.follow({
+      time: this.residents.now(),
+      service: "gateway",
+      instance: this.session.pod,
+      step: "accepted",
+      details: { rule: Journey.rules.accepted, followed: isAsked ? "asked for" : "within the budget" },
+    })
   }
 }

@@ -1,0 +1,34 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { chunksOf } from "./ChunksOf.ts"
+
+const sizes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })))
+const limits = { chunk_records: 4, chunk_bytes: 30 }
+
+const records = (sizes: ReadonlyArray<number>) =>
+  sizes.map((size, i) => ({ key: `k${i}`, value: new Uint8Array(size) }))
+const bytesOf = (chunk: ReturnType<typeof records>) => chunk.reduce((sum, { value }) => sum + value.length, 0)
+
+describe("chunksOf", () => {
+  it.effect.prop(
+    "has every record once and in order, and no chunk over the limits but of one record",
+    [sizes],
+    ([sizes]) =>
+      Effect.sync(() => {
+        const all = records(sizes)
+        const chunks = chunksOf(all, limits)
+        assert.deepStrictEqual(chunks.flat(), all)
+        for (const chunk of chunks) {
+          assert.isAtLeast(chunk.length, 1)
+          assert.isAtMost(chunk.length, limits.chunk_records)
+          if (chunk.length > 1) assert.isAtMost(bytesOf([...chunk]), limits.chunk_bytes)
+        }
+      }),
+  )
+
+  it("gives back what fits as it is", () => {
+    const all = records([10, 10, 10])
+    assert.strictEqual(chunksOf(all, limits)[0], all)
+    assert.deepStrictEqual(chunksOf([], limits), [])
+  })
+})
