@@ -15,7 +15,7 @@ const root = join(import.meta.dirname, "..")
 
 const otherCapitals: ReadonlyArray<RegExp> = [
   /^(OFFLINE|REPLAYING|LIVE|UNKNOWN)$/, // statuses of a client
-  /^NIMBUS_/, // settings
+  /^(NIMBUS|OTEL)_/, // settings
   /^(KAFKA_BROKER_URL|POSTGRES_URL|REDIS_URL)$/, // other names of settings
   /^(GET|POST|PUT|DELETE|HEAD|OPTIONS)$/, // HTTP
   /^(HASH|RANGE|PAY_PER_REQUEST|ACTIVE|UPDATING)$/, // what DynamoDB calls keys, billing and states of tables

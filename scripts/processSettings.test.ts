@@ -10,7 +10,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Config, ConfigProvider, Effect, Exit } from "effect"
 import * as Cluster from "../packages/adapters/src/cluster.ts"
-import { Failure, Shutdown } from "../packages/adapters/src/process/index.ts"
+import { Failure, Logs, Shutdown, Telemetry } from "../packages/adapters/src/process/index.ts"
 import { Gateway } from "../packages/gateway/src/index.ts"
 import * as Health from "../packages/pipeline/src/Health.ts"
 import { Pipeline } from "../packages/pipeline/src/index.ts"
@@ -19,8 +19,15 @@ const root = join(import.meta.dirname, "..")
 
 /** What each `main.ts` reads. */
 const settings: Readonly<Record<string, Config.Config<unknown>>> = {
-  gateway: Config.all([Cluster.config, Gateway.config, Shutdown.config]),
-  pipeline: Config.all([Cluster.config, Pipeline.config, Health.config, Shutdown.config]),
+  gateway: Config.all([Cluster.config, Gateway.config, Logs.config, Shutdown.config, Telemetry.config]),
+  pipeline: Config.all([
+    Cluster.config,
+    Pipeline.config,
+    Health.config,
+    Logs.config,
+    Shutdown.config,
+    Telemetry.config,
+  ]),
 }
 const roles = Object.keys(settings)
 
@@ -51,7 +58,10 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_KAFKA_RETENTION_BYTES: "0.5",
   NIMBUS_KAFKA_SASL_MECHANISM: "kerberos",
   NIMBUS_KAFKA_TLS: "maybe",
+  NIMBUS_LOG_FORMAT: "xml",
+  NIMBUS_LOG_LEVEL: "loud",
   NIMBUS_MAILBOX: "disk",
+  NIMBUS_OTLP_URL: "here",
   NIMBUS_PARTITIONS: "1025",
   NIMBUS_PORT: "70000",
   NIMBUS_PIPELINE_HTTP_PORT: "x",

@@ -61,7 +61,7 @@ const roleOf = (
 }
 
 const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: GatewayOptions) => {
-  const all = { ...gateway.gatewayLimits, ...limits, sweep_after_loss_ms: 1_000 }
+  const all = { ...gateway.gatewayLimits, ...limits, sweep_after_loss_ms: 1_000, journeys_per_second: 4 }
   const door = Effect.gen(function* () {
     const delivery = yield* gateway.Delivery
     const run = yield* FiberSet.makeRuntime<never>()

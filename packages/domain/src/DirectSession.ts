@@ -35,7 +35,7 @@ import { type ClientId, type Cursor, type Epoch, type PodId, type Seq, seqUnsafe
 import type { SessionLimits } from "./Limits.ts"
 import type { Page } from "./Mailbox.ts"
 import { decodePlacedBarrier, type Item, isBarrier } from "./Records.ts"
-import type { Output } from "./Session.ts"
+import type { Demotion, Output } from "./Session.ts"
 import type { StatusName } from "./Status.ts"
 import { Window } from "./internal/Window.ts"
 
@@ -65,6 +65,8 @@ export class DirectSession implements Follower {
   readonly pod: PodId
   private readonly limits: SessionLimits
   private told: StatusName = "REPLAYING"
+  private lastDemotion: Demotion = "gap"
+  private deliveredFromMailbox = 0
   private delivered: Cursor
   private acked: Cursor
   /** Undefined: the mailbox is read, not the log. */
@@ -111,6 +113,16 @@ export class DirectSession implements Follower {
 
   get acknowledged(): Cursor {
     return this.acked
+  }
+
+  /** Why it is not LIVE any more, where it was. */
+  get demotion(): Demotion {
+    return this.lastDemotion
+  }
+
+  /** How many results were delivered from the mailbox, in all. */
+  get replayed(): number {
+    return this.deliveredFromMailbox
   }
 
   get position(): number | undefined {
@@ -161,7 +173,7 @@ export class DirectSession implements Follower {
     this.following = false
     this.handover = undefined
     this.more = true
-    this.tellStatus("REPLAYING")
+    this.demote("gap")
     this.goOn()
   }
 
@@ -170,7 +182,7 @@ export class DirectSession implements Follower {
   }
 
   fellBehind(): void {
-    this.tellStatus("REPLAYING")
+    this.demote("behind")
   }
 
   // The mailbox
@@ -267,8 +279,11 @@ export class DirectSession implements Follower {
     for (const item of records) {
       if (item.seq <= this.delivered) continue
       if (isBarrier(item.value)) this.passBarrier(item)
-      else if (this.mayDeliver()) this.deliver(item, undefined)
-      else return false
+      else if (!this.mayDeliver()) return false
+      else {
+        this.deliver(item, undefined)
+        this.deliveredFromMailbox++
+      }
     }
     return true
   }
@@ -322,6 +337,11 @@ export class DirectSession implements Follower {
         bytes: Math.max(1, Math.min(this.limits.page_bytes, room.bytes)),
       },
     })
+  }
+
+  private demote(why: Demotion): void {
+    this.lastDemotion = why
+    this.tellStatus("REPLAYING")
   }
 
   private tellStatus(status: StatusName): void {

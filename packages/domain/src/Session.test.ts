@@ -3,7 +3,7 @@ import { ClientId, Cursor, Epoch, EventId, PodId, Seq, start } from "./Ids.ts"
 import type { SessionLimits } from "./Limits.ts"
 import type { Page } from "./Mailbox.ts"
 import { encodePlacedBarrier, encodeResult, type Item } from "./Records.ts"
-import { type Output, Session } from "./Session.ts"
+import { type Demotion, type Output, Session } from "./Session.ts"
 
 const clientId = ClientId.make("c")
 const epoch = Epoch.make(7)
@@ -289,6 +289,24 @@ describe("Session", () => {
       const behind = given([...waiting, push(1, 2), push(3, 4), page([]), mail, stall, page([barrier(1)])])
       assert.strictEqual(behind.when().session.status, "LIVE")
       behind.when(drain).gives("deliver 2", "REPLAYING", "read 3 after 2")
+    })
+    it.each<{
+      readonly why: Demotion
+      readonly inputs: ReadonlyArray<Input>
+      readonly options: Partial<SessionLimits>
+    }>([
+      { why: "gap", inputs: [push(2, 3)], options: {} },
+      { why: "dropped", inputs: [push(2, 3)], options: { held_results: 0 } },
+      { why: "slow", inputs: [stall, push(1, 2), push(2, 3), push(3, 4)], options: {} },
+      { why: "mail", inputs: [mail, page([result(2)])], options: {} },
+    ])("says why it ended: $why", ({ inputs, options, why }) => {
+      const { session } = given(live, options).when(...inputs)
+      assert.strictEqual(session.status, "REPLAYING")
+      assert.strictEqual(session.demotion, why)
+    })
+    it("counts what it had from the mailbox, without barriers", () => {
+      const { session } = given(live).when(push(1, 2), mail, page([result(2), result(3), barrier(4)]))
+      assert.strictEqual(session.replayed, 1)
     })
   })
 

@@ -55,6 +55,19 @@ export type Output =
   /** Write this session to the registry now: somebody else's barrier came by. */
   | { readonly _tag: "Sweep" }
 
+/** Why a session that was LIVE went back to REPLAYING: for metrics. */
+export type Demotion =
+  /** A push came before one that it follows. */
+  | "gap"
+  /** More was held for a gap than may be: a push was dropped. */
+  | "dropped"
+  /** The same while the window was full or the socket behind. */
+  | "slow"
+  /** There was a record in the mailbox. */
+  | "mail"
+  /** Direct delivery: it is not at the end of the log any more. */
+  | "behind"
+
 export interface SessionOptions {
   readonly clientId: ClientId
   readonly epoch: Epoch
@@ -71,6 +84,8 @@ export class Session {
   private readonly limits: SessionLimits
   private state: Status
   private told: StatusName = "REPLAYING"
+  private lastDemotion: Demotion = "gap"
+  private deliveredFromMailbox = 0
   private opening = true
   private delivered: Cursor
   private acked: Cursor
@@ -115,6 +130,16 @@ export class Session {
   /** The client's cumulative ack. */
   get acknowledged(): Cursor {
     return this.acked
+  }
+
+  /** Why it is not LIVE any more, where it was. */
+  get demotion(): Demotion {
+    return this.lastDemotion
+  }
+
+  /** How many results were delivered from the mailbox, in all. */
+  get replayed(): number {
+    return this.deliveredFromMailbox
   }
 
   /** Results sent and not acknowledged, and pushes held. */
@@ -233,8 +258,9 @@ export class Session {
       if (isBarrier(item.value)) this.passBarrier(item)
       else if (!this.mayDeliver()) return false
       else {
-        this.fallBack()
+        this.fallBack("mail")
         this.deliver(item)
+        this.deliveredFromMailbox++
       }
     }
     return true
@@ -242,7 +268,7 @@ export class Session {
 
   private passBarrier(item: Item): void {
     const placed = Result.getOrThrow(decodePlacedBarrier(item.value))
-    this.fallBack()
+    this.fallBack("mail")
     this.delivered = item.seq
     if (this.isAllAcknowledged) this.acknowledge(item.seq)
     if (placed.barrier.epoch === this.epoch && placed.barrier.pod === this.pod) {
@@ -285,13 +311,13 @@ export class Session {
   private hold(push: Push): void {
     if (!this.held.add(push)) {
       this.emit({ _tag: "Nack" })
-      this.lookForMail()
-    } else if (!this.opening && push.prev > this.held.before(push.seq, this.delivered)) this.lookForMail()
+      this.lookForMail(this.mayDeliver() ? "dropped" : "slow")
+    } else if (!this.opening && push.prev > this.held.before(push.seq, this.delivered)) this.lookForMail("gap")
   }
 
-  private lookForMail(): void {
+  private lookForMail(why: Demotion): void {
     this.more = true
-    this.fallBack()
+    this.fallBack(why)
     this.tellStatus()
     this.readOn()
   }
@@ -309,7 +335,7 @@ export class Session {
 
   /** A gap that was there before the session went LIVE, or that came into view only now. */
   private meetGap(): void {
-    if (this.state._tag === "LIVE") this.lookForMail()
+    if (this.state._tag === "LIVE") this.lookForMail("gap")
   }
 
   private sendBarrier(): void {
@@ -317,8 +343,10 @@ export class Session {
     this.emit({ _tag: "PublishBarrier", again: false })
   }
 
-  private fallBack(): void {
-    if (this.state._tag === "LIVE") this.move(Step.cases.FallBack.make({ epoch: this.epoch, pod: this.pod }))
+  private fallBack(why: Demotion): void {
+    if (this.state._tag !== "LIVE") return
+    this.lastDemotion = why
+    this.move(Step.cases.FallBack.make({ epoch: this.epoch, pod: this.pod }))
   }
 
   private move(step: Step): void {

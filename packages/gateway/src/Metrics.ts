@@ -1,14 +1,20 @@
 /**
- * What a gateway counts: plain numbers, added to by callbacks of the hot path, handed to Effect's metrics once a tick.
+ * What a gateway counts and measures, under the names that Prometheus knows it by: plain numbers, added to by callbacks
+ * of the hot path, handed to Effect's metrics once a tick. docs/metrics.md says what each of them means.
  */
+import { type Demotion, secondsBoundaries } from "@nimbus/domain"
 import { Effect, Metric } from "effect"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
+const gauge = (name: string, description: string) => Metric.gauge(name, { description })
+const seconds = (name: string, description: string) =>
+  Metric.histogram(name, { description, boundaries: secondsBoundaries })
 
 const counters = {
   accepted: counter("nimbus_gateway_events_accepted_total", "Events that the log has taken"),
-  delivered: counter("nimbus_gateway_results_delivered_total", "Results handed to doors"),
+  replayed: counter("nimbus_gateway_results_replayed_total", "Results delivered from mailboxes"),
   nacked: counter("nimbus_gateway_nacks_total", "Pushes that no session here could take"),
+  trims: counter("nimbus_gateway_mailbox_trims_total", "Mailboxes trimmed by what their clients acknowledged"),
   superseded: counter("nimbus_gateway_superseded_total", "Sessions closed because a newer one was there"),
   directReaders: counter("nimbus_gateway_direct_readers_total", "Readers of a partition begun for direct delivery"),
   directPasses: counter("nimbus_gateway_direct_passes_total", "Readings of older results for direct delivery"),
@@ -17,55 +23,94 @@ const counters = {
   chatSkipped: counter("nimbus_gateway_chat_skipped_total", "Records of the chats topic that can't be decoded"),
   chatCatchUps: counter("nimbus_gateway_chat_catch_ups_total", "Times a socket read the log for what it had missed"),
   chatBehind: counter("nimbus_gateway_chat_behind_total", "Times a live socket was too slow and had to catch up"),
+  followed: counter("nimbus_gateway_journeys_total", "Events whose journey is followed"),
   stepsDropped: counter(
     "nimbus_gateway_journey_steps_dropped_total",
     "Records of journey steps dropped at their bound",
   ),
 }
 
+/** Each with the name of its label. Labels' values are ours, so there are few of them. */
 const labelled = {
-  refused: { label: "code", metric: counter("nimbus_gateway_refused_total", "Things clients said that were wrong") },
-  failed: {
-    label: "operation",
-    metric: counter("nimbus_gateway_failures_total", "Calls to the log, a store or a channel that failed"),
-  },
+  delivered: ["door", counter("nimbus_gateway_results_delivered_total", "Results handed to doors")],
+  demoted: ["reason", counter("nimbus_gateway_demotions_total", "Sessions that were LIVE and went back to REPLAYING")],
+  refused: ["code", counter("nimbus_gateway_refused_total", "Things clients said that were wrong")],
+  failed: ["operation", counter("nimbus_gateway_failures_total", "Calls to the log, a store or a channel that failed")],
+} as const
+
+const histograms = {
+  accept: seconds("nimbus_gateway_accept_seconds", "Time from the first event of a batch until the log has the batch"),
+  resultLatency: seconds(
+    "nimbus_gateway_result_latency_seconds",
+    "Time from an event's acceptance until its result is sent, of followed events",
+  ),
+  handover: seconds("nimbus_gateway_handover_seconds", "Time that sessions were REPLAYING before they went LIVE"),
 }
 
-const sessions = Metric.gauge("nimbus_gateway_sessions", { description: "Connections with a session" })
+const sessions = gauge("nimbus_gateway_sessions", "Connections with a session")
 
-export const chatSockets = Metric.gauge("nimbus_gateway_chat_sockets", { description: "Sockets in rooms" })
+export const chatSockets = gauge("nimbus_gateway_chat_sockets", "Sockets in rooms")
 
 type Counter = keyof typeof counters
 type Labelled = keyof typeof labelled
+type Histogram = keyof typeof histograms
+
+/** What the label of `addTo` may be, where its values are known. */
+interface Labels extends Readonly<Record<Labelled, string>> {
+  readonly demoted: Demotion
+}
 
 export class Counts {
-  private counts = new Map<Counter, number>()
-  private byLabel = { refused: new Map<string, number>(), failed: new Map<string, number>() }
+  private readonly counts = new Map<Counter, number>()
+  private readonly byLabel: Readonly<Record<Labelled, Map<string, number>>> = {
+    delivered: new Map(),
+    demoted: new Map(),
+    refused: new Map(),
+    failed: new Map(),
+  }
+  private observed: Array<readonly [Histogram, number]> = []
+  private readonly sessions = new Map<string, number>()
 
   add(counter: Counter, n: number): void {
     this.counts.set(counter, (this.counts.get(counter) ?? 0) + n)
   }
 
-  /** `label`: the code of a refusal, or the operation that failed. Both are ours, so there are few of them. */
-  addTo(counter: Labelled, label: string): void {
+  addTo<C extends Labelled>(counter: C, label: Labels[C], n = 1): void {
     const byLabel = this.byLabel[counter]
-    byLabel.set(label, (byLabel.get(label) ?? 0) + 1)
+    byLabel.set(label, (byLabel.get(label) ?? 0) + n)
+  }
+
+  /** A clock that went back, or that of another machine, may say less than nothing. */
+  observe(histogram: Histogram, elapsed_ms: number): void {
+    this.observed.push([histogram, Math.max(0, elapsed_ms) / 1000])
+  }
+
+  /** A session has come (1) or gone (-1). */
+  session(door: string, n: 1 | -1): void {
+    this.sessions.set(door, (this.sessions.get(door) ?? 0) + n)
   }
 
   /** Hands everything over since the last call. */
-  flush(open_sessions: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const updates = [...this.counts].map(([name, n]) => Metric.update(counters[name], n))
-      for (const name of ["refused", "failed"] as const) {
-        const { label, metric } = labelled[name]
-        for (const [value, n] of this.byLabel[name]) {
-          updates.push(Metric.update(Metric.withAttributes(metric, { [label]: value }), n))
+  flush(): Effect.Effect<void> {
+    return Effect.contextWith((context) =>
+      Effect.sync(() => {
+        for (const [name, n] of this.counts) counters[name].updateUnsafe(n, context)
+        for (const name of labelledNames) {
+          const [label, metric] = labelled[name]
+          for (const [value, n] of this.byLabel[name]) {
+            Metric.withAttributes(metric, { [label]: value }).updateUnsafe(n, context)
+          }
+          this.byLabel[name].clear()
         }
-        this.byLabel[name].clear()
-      }
-      this.counts.clear()
-      updates.push(Metric.update(sessions, open_sessions))
-      return Effect.all(updates, { discard: true })
-    })
+        for (const [name, value] of this.observed) histograms[name].updateUnsafe(value, context)
+        this.counts.clear()
+        this.observed = []
+        for (const [door, n] of this.sessions) {
+          Metric.withAttributes(sessions, { door }).updateUnsafe(n, context)
+        }
+      }),
+    )
   }
 }
+
+const labelledNames = ["delivered", "demoted", "refused", "failed"] as const satisfies ReadonlyArray<Labelled>

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `nimbus` command. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
+import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import * as Storage from "@nimbus/adapters/storage"
 import { command as client } from "@nimbus/client/node"
@@ -39,9 +39,9 @@ const demoServer = Embedded.layerAt({ host: "127.0.0.1", port: 0 }, storesIn(Dem
 const nimbus = Command.make("nimbus").pipe(
   Command.withDescription("Every client sees each of its results exactly once, in order."),
   Command.withSubcommands([
-    Command.make("start", {}, () => start(server.pipe(Layer.provide(Shutdown.layer)))).pipe(
-      Command.withDescription("Run everything in one process, on embedded parts."),
-    ),
+    Command.make("start", {}, () =>
+      start(server.pipe(Layer.provide([Shutdown.layer, Telemetry.layer("nimbus")]))),
+    ).pipe(Command.withDescription("Run everything in one process, on embedded parts.")),
     DemoCommand.command(demoServer),
     client,
     grpcClient,
@@ -50,8 +50,8 @@ const nimbus = Command.make("nimbus").pipe(
 
 nimbus.pipe(
   Command.run({ version: "0.1.0" }),
-  Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Effect.provide(Logs.layer),
+  Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Failure.report,
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
 )

@@ -2,7 +2,7 @@
 import { createServer } from "node:http"
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Cluster from "@nimbus/adapters/cluster"
-import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
+import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
 import { Handlers } from "@nimbus/domain"
 import { Config, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
@@ -20,20 +20,22 @@ const settings = Config.all({
   cluster: Cluster.config,
   roles: Pipeline.config,
   shutdown: Shutdown.config,
+  telemetry: Telemetry.config,
 })
 
 Layer.unwrap(
-  Effect.map(settings, ({ address, cluster, roles, shutdown }) =>
+  Effect.map(settings, ({ address, cluster, roles, shutdown, telemetry }) =>
     Layer.mergeAll(Pipeline.layerOf(roles), http(address)).pipe(
       Layer.provide(Handlers.layer(Handlers.samples)),
       Layer.provide(Cluster.layerWith(cluster)),
       Layer.provide(Shutdown.layerWith(shutdown)),
+      Layer.provide(Telemetry.layerWith("nimbus-pipeline", telemetry)),
     ),
   ),
 ).pipe(
   Layer.launch,
-  Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Effect.provide(Logs.layer),
+  Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Failure.report,
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
 )

@@ -1,4 +1,23 @@
-/** What a process says of its work: each in one line, on stdout, as `name=value`. */
-import { Logger } from "effect"
+/**
+ * What a process says of its work, on stdout: each in one line, as `name=value` or as JSON, down to a level. Lines about
+ * a client are annotated with `clientId`, and with its `epoch` or a `seq` where there is one.
+ */
+import { Config, Effect, Layer, Logger, References } from "effect"
 
-export const layer = Logger.layer([Logger.consoleLogFmt])
+const levels = { debug: "Debug", info: "Info", warn: "Warn", error: "Error", none: "None" } as const
+
+const formats = { logfmt: Logger.consoleLogFmt, json: Logger.consoleJson } as const
+
+export const config = Config.all({
+  format: Config.Literals(["logfmt", "json"], "NIMBUS_LOG_FORMAT").pipe(Config.withDefault("logfmt")),
+  /** Lines below it are not written. */
+  level: Config.Literals(["debug", "info", "warn", "error", "none"], "NIMBUS_LOG_LEVEL").pipe(
+    Config.withDefault("info"),
+  ),
+})
+
+export const layerWith = ({ format, level }: Config.Success<typeof config>) =>
+  Layer.merge(Logger.layer([formats[format]]), Layer.succeed(References.MinimumLogLevel, levels[level]))
+
+/** As `NIMBUS_LOG_FORMAT` and `NIMBUS_LOG_LEVEL` say. */
+export const layer = Layer.unwrap(Effect.map(config, layerWith))

@@ -64,7 +64,7 @@ const step = (name: Journey.StepName, time: number, service = "gateway"): Journe
 
 /** Headers with these steps. */
 const stepped = (first: Journey.JourneyStep, ...more: ReadonlyArray<Journey.JourneyStep>): Headers =>
-  more.reduce<Headers>((headers, next) => Journey.append(headers, () => next) ?? headers, Journey.follow(first))
+  Journey.append(Journey.follow(first), ...more)
 
 const late = (clientId: ClientId, seq: number, ...steps: ReadonlyArray<Journey.JourneyStep>) =>
   utf8.encode(Schema.encodeSync(Schema.fromJsonString(Journey.LateSteps))({ clientId, seq: seqOf(seq), steps }))

@@ -14,7 +14,7 @@ import {
   Topics,
 } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Clock, Effect, Fiber, Latch, Layer } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer, Logger, References } from "effect"
 import type { Door } from "../Door.ts"
 import { Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
@@ -49,6 +49,41 @@ const parts = (registry: Registry["Service"]) =>
 const clients = Array.from({ length: 100 }, (_, i) => ClientId.make(`c${i}`))
 
 describe("Delivery", () => {
+  it.live.each([
+    { level: "Debug" as const, told: ["a session opens", "the session is over"] },
+    { level: "Info" as const, told: [] },
+  ])("tells the life of a session in lines that name it, at $level: $told", ({ level, told }) => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ fiber, message }) => {
+      const { clientId, epoch } = fiber.getRef(References.CurrentLogAnnotations)
+      if (clientId === "c1" && typeof epoch === "number") lines.push(String(message))
+    })
+    return Effect.gen(function* () {
+      const { open } = yield* Delivery
+      const statuses: Array<string> = []
+      const attached = yield* open({
+        clientId: clients[1]!,
+        after: start,
+        log: undefined,
+        door: { ...door, tell: (notice) => notice._tag === "Welcome" && statuses.push(notice.status) },
+      })
+      yield* eventually(
+        "it is welcome",
+        Effect.sync(() => statuses.length === 1),
+      )
+      attached.closed()
+      yield* eventually(
+        "all is told",
+        Effect.sync(() => lines.length >= told.length),
+      )
+      assert.deepStrictEqual(lines, told)
+    }).pipe(
+      Effect.provide(parts(RegistryMemory.makeMemory().registry)),
+      Effect.provide(Logger.layer([logger])),
+      Effect.provideService(References.MinimumLogLevel, level),
+    )
+  })
+
   it.live("tells a registry that was wiped who is here, long before the sweep would", () => {
     const memory = RegistryMemory.makeMemory()
     return Effect.gen(function* () {

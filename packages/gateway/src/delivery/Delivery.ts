@@ -31,7 +31,7 @@ import {
   start,
   Topics,
 } from "@nimbus/domain"
-import { Clock, Context, Effect, FiberSet, Layer, Schedule, Stream } from "effect"
+import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
 import { GatewayDraining } from "../Errors.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
@@ -94,6 +94,7 @@ const make = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
   const counts = new Counts()
+  const isDebug = LogLevel.isLessThanOrEqualTo(yield* References.MinimumLogLevel, "Debug")
   const sessions = new Map<ClientId, Resident>()
   const draining = new Draining(limits)
 
@@ -120,10 +121,13 @@ const make = Effect.gen(function* () {
     journeys: new JourneyBudget(limits.journeys_per_second),
     counts,
     incarnation: log.incarnation,
+    debug: isDebug ? (connection, message) => void run(aboutSession(connection, Effect.logDebug(message))) : () => {},
     now: () => clock.currentTimeMillisUnsafe(),
     replaying: new Set(),
     remove: (connection) => {
-      if (sessions.get(connection.clientId) === connection) sessions.delete(connection.clientId)
+      if (sessions.get(connection.clientId) !== connection) return
+      sessions.delete(connection.clientId)
+      counts.session(connection.doorName, -1)
     },
   }
   const shared: Shared = {
@@ -193,7 +197,7 @@ const make = Effect.gen(function* () {
     return sweep(hurry.slice())
   })
   yield* survive("tick", tick).pipe(
-    Effect.andThen(Effect.suspend(() => counts.flush(sessions.size))),
+    Effect.andThen(Effect.suspend(() => counts.flush())),
     Effect.repeat(Schedule.spaced(limits.tick_ms)),
     Effect.forkScoped,
   )
@@ -240,6 +244,7 @@ const make = Effect.gen(function* () {
     else {
       other?.superseded()
       sessions.set(connection.clientId, connection)
+      counts.session(connection.doorName, 1)
       connection.carryOut()
     }
     return connection
@@ -273,6 +278,9 @@ const make = Effect.gen(function* () {
     drained,
   })
 })
+
+const aboutSession = ({ presence: { clientId, epoch } }: Resident, line: Effect.Effect<void>) =>
+  Effect.annotateLogs(line, { clientId, epoch })
 
 /**
  * How many sessions a tick sweeps: all within `sweep_ms`. After a loss twice all, each time within `sweep_after_loss_ms`:

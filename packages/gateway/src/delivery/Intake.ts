@@ -11,7 +11,7 @@
  * no event may overtake another. Barriers are published again by their sessions.
  */
 import { chunkLimits, type EventId, EventLog, type LogRecord, partitionOf, type Trying, trying } from "@nimbus/domain"
-import { Effect, Latch, type Scope } from "effect"
+import { Clock, Effect, Latch, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 
 /** Told what became of its events. */
@@ -34,6 +34,8 @@ interface Lane<Id extends string> {
   readonly partition: number
   entries: Array<Entry<Id>>
   bytes: number
+  /** Since when the oldest of the entries has waited, about. */
+  since_ms: number
   publishing: boolean
   paused: Set<Sender<Id>>
   readonly work: Latch.Latch
@@ -62,8 +64,11 @@ export const makeIntake = <Id extends string = EventId>({
 }: IntakeOptions): Effect.Effect<Intake<Id>, never, EventLog | Scope.Scope> =>
   Effect.gen(function* () {
     const log = yield* EventLog
+    const clock = yield* Clock.Clock
+    const now = () => clock.currentTimeMillisUnsafe()
     const lanes = Array.from({ length: log.partitions }, (_, partition): Lane<Id> => {
-      return { partition, entries: [], bytes: 0, publishing: false, paused: new Set(), work: Latch.makeUnsafe(false) }
+      const work = Latch.makeUnsafe(false)
+      return { partition, entries: [], bytes: 0, since_ms: 0, publishing: false, paused: new Set(), work }
     })
 
     const publish = (lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>) =>
@@ -78,10 +83,13 @@ export const makeIntake = <Id extends string = EventId>({
         yield* lane.work.await
         // What else this turn of the event loop brings is to come along.
         yield* Effect.yieldNow
+        const { since_ms } = lane
         const batch = takeBatch(lane)
+        lane.since_ms = now()
         yield* publish(lane, batch).pipe(
           Effect.andThen(() => {
             counts.add(counted.accepted, tellAccepted(batch))
+            if (counted.accepted === "accepted") counts.observe("accept", now() - since_ms)
             return outage.worked
           }),
           Effect.catchTag("LogUnavailable", (error) => {
@@ -102,6 +110,7 @@ export const makeIntake = <Id extends string = EventId>({
     return {
       put(record, from) {
         const lane = lanes[partitionOf(record.key, lanes.length)]!
+        if (lane.entries.length === 0) lane.since_ms = now()
         lane.entries.push({ record, from })
         lane.bytes += record.value.length
         lane.work.openUnsafe()

@@ -74,7 +74,10 @@ export const makeLateJourney = (
         for (const { headers, seq } of items) {
           if (!Journey.isFollowed(headers)) continue
           const before = Journey.steps(headers)
-          add(clientId, seq, ...before, stepOf("sent", { rule: ruleOf(before.at(-1)) }))
+          const sent = stepOf("sent", { rule: ruleOf(before.at(-1)) })
+          const [first] = before
+          if (first?.step === "accepted") counts.observe("resultLatency", sent.time - first.time)
+          add(clientId, seq, ...before, sent)
           const seqs = unacknowledged.get(clientId)
           if (seqs === undefined) unacknowledged.set(clientId, [seq])
           else seqs.push(seq)

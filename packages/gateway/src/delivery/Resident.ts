@@ -35,6 +35,8 @@ export interface ResidentShared {
   /** Which events are followed beside those that ask for it. */
   readonly journeys: JourneyBudget
   readonly counts: Counts
+  /** A line of the log about this connection. It costs nothing where such lines are not written. */
+  readonly debug: (connection: Resident, message: string) => void
   readonly incarnation: EventLog["Service"]["incarnation"]
   readonly now: () => number
   /** Those that are not LIVE are told of time. */
@@ -51,11 +53,16 @@ export abstract class Resident implements Attached, Sender {
   protected isClosed = false
   /** The mailbox was trimmed up to here. */
   private trimmed: Cursor = start
+  /** Since when it is not LIVE. */
+  private replaying_ms: number
+  /** Results delivered from the mailbox that were counted. */
+  private replayed = 0
 
   constructor(partition: number, door: Door, shared: ResidentShared) {
     this.partition = partition
     this.door = door
     this.residents = shared
+    this.replaying_ms = shared.now()
     shared.replaying.add(this)
   }
 
@@ -65,6 +72,10 @@ export abstract class Resident implements Attached, Sender {
   abstract push(push: Push): boolean
   /** There may be something in the mailbox. `carryOut` follows. */
   abstract mail(): void
+
+  get doorName(): string {
+    return this.door.name
+  }
 
   get clientId(): ClientId {
     return this.session.clientId
@@ -128,6 +139,7 @@ export abstract class Resident implements Attached, Sender {
     this.isClosed = true
     this.trim()
     this.residents.presences.write({ ...this.presence, status: "OFFLINE" })
+    this.residents.debug(this, "the session is over")
     this.leave()
   }
 
@@ -136,6 +148,7 @@ export abstract class Resident implements Attached, Sender {
     if (this.isClosed) return
     this.isClosed = true
     this.residents.counts.add("superseded", 1)
+    this.residents.debug(this, "superseded by a newer session")
     this.trim()
     this.leave()
     this.door.close(closeCodes.superseded)
@@ -160,25 +173,39 @@ export abstract class Resident implements Attached, Sender {
     const { acknowledged } = this.session
     if (acknowledged <= this.trimmed) return
     this.trimmed = acknowledged
+    this.residents.counts.add("trims", 1)
     this.residents.outbox.trim(this.clientId, acknowledged)
   }
 
   protected deliver(items: ReadonlyArray<Item>): void {
-    this.residents.counts.add("delivered", items.length)
-    this.residents.journey.sent(this.clientId, items)
+    const { counts, journey } = this.residents
+    counts.addTo("delivered", this.door.name, items.length)
+    const { replayed } = this.session
+    if (replayed > this.replayed) counts.add("replayed", replayed - this.replayed)
+    this.replayed = replayed
+    journey.sent(this.clientId, items)
     if (!this.door.deliver(items)) this.session.stall()
   }
 
   protected welcome(after: Cursor): void {
     const { epoch, status } = this.session
+    this.residents.debug(this, "a session opens")
     this.door.tell({ _tag: "Welcome", epoch, status, log: this.residents.incarnation, after })
   }
 
   /** It has turned LIVE, or is so no more. */
   protected statusChanged(): void {
-    const { replaying, presences } = this.residents
-    if (this.session.status === "LIVE") replaying.delete(this)
-    else replaying.add(this)
+    const { counts, debug, now, presences, replaying } = this.residents
+    if (this.session.status === "LIVE") {
+      replaying.delete(this)
+      counts.observe("handover", now() - this.replaying_ms)
+      debug(this, "LIVE")
+    } else {
+      replaying.add(this)
+      counts.addTo("demoted", this.session.demotion)
+      debug(this, `REPLAYING: ${this.session.demotion}`)
+      this.replaying_ms = now()
+    }
     presences.write(this.presence)
     this.door.tell({ _tag: "Status", status: this.session.status })
   }
@@ -197,6 +224,7 @@ export abstract class Resident implements Attached, Sender {
   }
 
   private follow(isAsked: boolean): Headers {
+    this.residents.counts.add("followed", 1)
     return Journey.follow({
       time: this.residents.now(),
       service: "gateway",
