@@ -102,7 +102,7 @@ export class Server {
   /** Sessions and chat sockets that it says it has. */
   async connections(): Promise<number> {
     const { body } = await this.#ask("/metrics")
-    const gauges = body.matchAll(/^nimbus_gateway_(?:sessions|chat_sockets) (\d+)/gm)
+    const gauges = body.matchAll(/^nimbus_gateway_(?:sessions|chat_sockets)\S* (\d+)/gm)
     return [...gauges].reduce((sum, [, count]) => sum + Number(count), 0)
   }
 

@@ -621,7 +621,7 @@ describe("GrpcDoor", () => {
 const deliveredInAll = Effect.gen(function* () {
   const base = yield* HttpServer.addressFormattedWith(Effect.succeed)
   const text = yield* Effect.promise(async () => (await fetch(`${base}/metrics`)).text())
-  return Number(/^nimbus_gateway_results_delivered_total (\d+)/m.exec(text)?.[1] ?? 0)
+  return Number(/^nimbus_gateway_results_delivered_total{door="grpc"} (\d+)/m.exec(text)?.[1] ?? 0)
 })
 
 /** A network between a client and a port, which can be unplugged: nothing goes through any more, nor is anything said. */
