@@ -58,6 +58,13 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     carryOn()
     return Effect.andThen(write(shelf), () => {`,
   ),
+  shelfUnbounded: patch(
+    "pipeline",
+    "while more than `shelf_records` wait for the dlq nothing is read",
+    "ResultConsumer.ts",
+    `if (router.size.shelf > limits.shelf_records) {`,
+    `if (false) {`,
+  ),
   storedOffsetIgnored: patch(
     "pipeline",
     "the dlq is read from the mailboxes' stored offset",

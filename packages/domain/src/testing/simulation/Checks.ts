@@ -10,7 +10,7 @@
  * - *only the client's ack counts*: nobody acknowledges what the client's memory does not hold.
  * - *the commit never skips*: what lies before a commit is where it was to go.
  * - *epochs*: a pod never uses one of its own twice for the same client.
- * - *bounds*: windows, produce requests, one of them under way at a time.
+ * - *bounds*: windows, produce requests, one of them under way at a time; of what cores keep, see `Bounds.ts`.
  *
  * In the end, *it settles*: everyone is LIVE and has everything, and only the newest session of a client delivers.
  */

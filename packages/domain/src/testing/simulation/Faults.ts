@@ -120,6 +120,16 @@ const faults = {
   "consumers freeze": freeze(consumers),
   "gateways freeze": freeze((world) => world.gateways),
   "clients stall": freeze(clients),
+  "clocks differ": (world, dice) => {
+    const process = dice.pick(world.allMachines)?.running
+    if (process === undefined) return
+    process.ahead_ms = dice.pick([-3_600_000, -2_000, 2_000, 3_600_000]) ?? 0
+    world.trace.say(process.name, () => `has a clock that is ${process.ahead_ms} ms ahead`)
+    world.trace.count("fault: a clock is wrong")
+    return () => {
+      process.ahead_ms = 0
+    }
+  },
   "partitions move": (world, dice) => {
     if (dice.pick(world.log.allGroups)?.move() === true) world.trace.count("fault: a partition moves")
   },
@@ -209,6 +219,7 @@ export const faultCounts = [
     `${kind} restarts`,
   ]),
   ...["event-consumer", "result-consumer", "replay-consumer", "gateway", "client"].map((kind) => `${kind} freezes`),
+  "a clock is wrong",
   "a partition moves",
   "a former owner goes on",
   ...["log", "mailboxes", "registry"].flatMap((line) => [

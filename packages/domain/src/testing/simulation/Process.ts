@@ -37,6 +37,8 @@ export class Process {
   /** Whose code runs at this moment; empty: that of a service. */
   static running = ""
   readonly name: string
+  /** Set by a fault: how far its clock is ahead of the true time. Timers follow the monotonic clock. */
+  ahead_ms = 0
   /** What an effect that runs in here finds in its context besides its services. */
   readonly context: Context.Context<never>
   private readonly kernel: Kernel
@@ -138,21 +140,22 @@ export class Process {
 }
 
 /** A clock that only tells the time: that of a service. */
-export const timeOf = (kernel: Kernel): Omit<Clock.Clock, "sleep"> => {
-  const millis = () => Math.floor(kernel.now_ms)
-  const nanos = () => BigInt(Math.round(kernel.now_ms * 1_000)) * 1_000n
+export const timeOf = (kernel: Kernel, ahead_ms: () => number = () => 0): Omit<Clock.Clock, "sleep"> => {
+  const millis = () => Math.floor(kernel.now_ms + ahead_ms())
+  const monotonic = () => BigInt(Math.round(kernel.now_ms * 1_000)) * 1_000n
+  const nanos = () => monotonic() + BigInt(ahead_ms()) * 1_000_000n
   return {
     currentTimeMillisUnsafe: millis,
     currentTimeMillis: Effect.sync(millis),
     currentTimeNanosUnsafe: nanos,
     currentTimeNanos: Effect.sync(nanos),
-    monotonicTimeNanosUnsafe: nanos,
-    monotonicTimeNanos: Effect.sync(nanos),
+    monotonicTimeNanosUnsafe: monotonic,
+    monotonicTimeNanos: Effect.sync(monotonic),
   }
 }
 
 const clockOf = (kernel: Kernel, process: Process): Clock.Clock => ({
-  ...timeOf(kernel),
+  ...timeOf(kernel, () => process.ahead_ms),
   sleep: (duration) => {
     const ms = Duration.toMillis(duration)
     if (ms === Number.POSITIVE_INFINITY) return Effect.never

@@ -7,6 +7,7 @@ import { partitionOf } from "../../Partitioner.ts"
 import { watching } from "../Cores.ts"
 import { Dice } from "../world/Dice.ts"
 import type { Observe } from "../world/Observation.ts"
+import { Bounds } from "./Bounds.ts"
 import { type Fault, type FaultName, faultNames, faultsEnd_ms, planOf, schedule } from "./Faults.ts"
 import { start_ms } from "./Kernel.ts"
 import { Observer } from "./Observer.ts"
@@ -53,17 +54,20 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
   const endFaults = schedule(world, kept)
   work(world, events, new Dice(seed * 40_503 + 3))
   let settled_ms = 0
-  const violation = attempt(world, () => {
-    advance(world, start_ms + faultsEnd_ms)
-    world.trace.say("fault", () => "no more faults")
-    endFaults()
-    settled_ms = settle(world)
-    advance(world, world.kernel.now_ms + supersede_ms)
-    world.checks.onlyTheNewest = true
-    for (const { application } of world.clients) application.want(1)
-    settle(world)
-    world.checks.lists()
-  })
+  const bounds = new Bounds(world.limits, (message) => world.checks.report("bounds", `${Process.running}: ${message}`))
+  const violation = attempt(world, () =>
+    watching(bounds, () => {
+      advance(world, start_ms + faultsEnd_ms)
+      world.trace.say("fault", () => "no more faults")
+      endFaults()
+      settled_ms = settle(world)
+      advance(world, world.kernel.now_ms + supersede_ms)
+      world.checks.onlyTheNewest = true
+      for (const { application } of world.clients) application.want(1)
+      settle(world)
+      world.checks.lists()
+    }),
+  )
   countMetrics(world)
   const { counts, lines } = world.trace
   return { violation, faults: kept, trace: lines, counts, settled_ms, lasted_ms: world.kernel.elapsed_ms }

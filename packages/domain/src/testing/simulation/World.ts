@@ -77,6 +77,7 @@ export class World {
   readonly trace: Trace
   private readonly metrics: (typeof Metric.MetricRegistry)["Service"] = new Map()
   readonly checks: Checks
+  readonly limits: ReturnType<typeof limitsOf>
   readonly log: Log
   readonly mailboxes: Mailboxes
   readonly registry: Registries
@@ -87,7 +88,6 @@ export class World {
   readonly gateways: ReadonlyArray<Machine>
   readonly clients: ReadonlyArray<ClientOf>
   private readonly production: Production
-  private readonly limits: ReturnType<typeof limitsOf>
   private readonly dice: Dice
   private readonly disks: Line
   private readonly offsets = ClientOffsetsMemory.makeMemory().offsets
