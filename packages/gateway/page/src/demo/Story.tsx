@@ -50,7 +50,8 @@ export const Story = ({ sample }: { readonly sample: SampleClient }) => {
         </li>
       </ol>
       <p class="story-account">
-        <b>{count(received)}</b> results, <b>{count(missing)}</b> missing, <b>{count(repeated)}</b> repeated
+        <b>{count(received)}</b> {received === 1 ? "result" : "results"}, <b>{count(missing)}</b> missing,{" "}
+        <b>{count(repeated)}</b> repeated
       </p>
       {fault !== undefined && <p role="alert">{fault}</p>}
     </div>

@@ -1,7 +1,7 @@
-/** One hop of a journey: what, when, by whom, and the rule that applied. */
+/** One hop of a journey: what, when, by whom, and by which rule of docs/protocol.md. */
 import type { JourneyHop } from "@nimbus/domain/admin"
 import { ms, time } from "../format.ts"
-import { rules, titles } from "./hopWords.ts"
+import { titles } from "./hopWords.ts"
 
 export const Hop = ({ hop }: { readonly hop: JourneyHop }) => {
   if (hop._tag === "Missing") {
@@ -12,7 +12,7 @@ export const Hop = ({ hop }: { readonly hop: JourneyHop }) => {
       </li>
     )
   }
-  const { details, instance, service, step, time: at } = hop.step
+  const { details: { rule, ...more } = {}, instance, service, step, time: at } = hop.step
   return (
     <li class="hop">
       <h3>
@@ -21,16 +21,22 @@ export const Hop = ({ hop }: { readonly hop: JourneyHop }) => {
       <p>
         <time dateTime={new Date(at).toISOString()}>{time(at)}</time> by {service} <code>{instance}</code>
       </p>
-      <p class="quiet">{rules[step]}</p>
-      {details !== undefined && (
-        <p class="quiet">
-          {Object.entries(details).map(([name, value]) => (
-            <span key={name} class="detail">
-              {name} <code>{value}</code>
-            </span>
-          ))}
-        </p>
-      )}
+      {rule !== undefined && <p>by the rule: {rule}</p>}
+      <Details details={more} />
     </li>
+  )
+}
+
+const Details = ({ details }: { readonly details: Readonly<Record<string, string>> }) => {
+  const known = Object.entries(details)
+  if (known.length === 0) return null
+  return (
+    <p class="quiet">
+      {known.map(([name, value]) => (
+        <span key={name} class="detail">
+          {name} <code>{value}</code>
+        </span>
+      ))}
+    </p>
   )
 }
