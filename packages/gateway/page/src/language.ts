@@ -1,5 +1,5 @@
 /**
- * Imported before all else. A browser may name a language that `Intl` refuses: Chromium under the locale C says
+ * Run before all else (index.html). A browser may name a language that `Intl` refuses: Chromium under the locale C says
  * `en-US@posix`. The charts' library asks for it as it is loaded, and the page would stay empty.
  */
 try {
@@ -7,5 +7,3 @@ try {
 } catch {
   Object.defineProperty(navigator, "language", { value: "en", configurable: true })
 }
-
-export {}

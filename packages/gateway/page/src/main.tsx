@@ -1,5 +1,4 @@
 /** Starts the page: what streams in, and what is shown. */
-import "./language.ts"
 import { render } from "preact"
 import { App } from "./App.tsx"
 import { followAddress } from "./router.ts"
