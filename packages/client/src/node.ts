@@ -1,3 +1,3 @@
 /** What the client offers on Node alone. */
 export { layerFile } from "./FileMemory.ts"
-export { command } from "./command/ClientCommand.ts"
+export * as Sample from "./command/ClientCommand.ts"

@@ -1,6 +1,8 @@
 /** The doors of Nimbus, and the one delivery core behind them. */
 export * as Gateway from "./Gateway.ts"
 export { ChatAdapter } from "./chat/ChatAdapter.ts"
+export { Operations } from "./admin/Operations.ts"
+export * as AdminAccess from "./admin/Authorization.ts"
 export { Delivery } from "./delivery/Delivery.ts"
 export type { Attached, Door, Hello, Notice } from "./Door.ts"
 export { Pod } from "./Pod.ts"

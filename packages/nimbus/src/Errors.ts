@@ -34,3 +34,13 @@ export class AnswersMissing extends Schema.TaggedError<AnswersMissing>()("Answer
     return `${this.missing} answers are missing`
   }
 }
+
+/** There is no data directory here for a command to look into. */
+export class NoData extends Schema.TaggedError<NoData>()("NoData", {
+  code: Schema.tag("NO_DATA"),
+  directory: Schema.String,
+}) {
+  override get message(): string {
+    return `there is no data in ${this.directory}; set NIMBUS_DATA, or name a server with --url, or a cluster with --cluster`
+  }
+}

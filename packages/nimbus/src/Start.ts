@@ -21,6 +21,7 @@ const banner = Effect.gen(function* () {
 
 Now, in another terminal:
   npm run nimbus -- client --client_id=you --start=1 --end=10${addr}
+  npm run nimbus -- status
   npm run nimbus -- demo
 `)
 })

@@ -13,7 +13,7 @@ import { display } from "./Display.ts"
 import { run } from "./Run.ts"
 import { isComplete, table } from "./Summary.ts"
 
-const flags = {
+export const flags = {
   clientId: Flag.String("client_id").pipe(Flag.withDescription("Who this is: 1 to 128 of A-Za-z0-9._:@-")),
   start: Flag.Int("start").pipe(Flag.withDescription("The first number to square"), Flag.withDefault(1)),
   end: Flag.Int("end").pipe(Flag.withDescription("The last number to square"), Flag.withDefault(10)),
@@ -36,27 +36,37 @@ export const connected = (client: Client.Client, addr: string, within_ms = conne
     Effect.timeoutOrElse({ duration: within_ms, orElse: () => Effect.fail(new NoGateway({ addr, within_ms })) }),
   )
 
-export const command = Command.make(
-  "client",
-  flags,
-  Effect.fn("ClientCommand")(function* ({ addr, clientId, end, memory, start, timeout_sec }) {
-    const summary = yield* Effect.scoped(
-      Effect.gen(function* () {
-        const client = yield* Client.make({ url: addr, clientId })
-        yield* connected(client, addr)
-        const shown = display(process.stdout, process.stderr)
-        return yield* run(client, { start, end, timeout_ms: timeout_sec * 1000 }, shown)
-      }),
-    ).pipe(Effect.provide(Option.match(memory, { onNone: () => layerMemory, onSome: layerFile })))
-    yield* Console.log(table(clientId, summary))
-    if (!isComplete(summary)) return yield* new ResultsWrong(summary)
-  }),
-).pipe(
+interface Asked {
+  readonly addr: string
+  readonly clientId: string
+  readonly start: number
+  readonly end: number
+  readonly timeout_sec: number
+  readonly memory: Option.Option<string>
+}
+
+export const examples = [
+  {
+    command: "nimbus client --client_id=c1 --start=1 --end=10",
+    description: "Ten events to the gateway on this machine",
+  },
+]
+
+/** What the command does, for one that has more to it. */
+export const send = Effect.fn("ClientCommand")(function* ({ addr, clientId, end, memory, start, timeout_sec }: Asked) {
+  const summary = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const client = yield* Client.make({ url: addr, clientId })
+      yield* connected(client, addr)
+      const shown = display(process.stdout, process.stderr)
+      return yield* run(client, { start, end, timeout_ms: timeout_sec * 1000 }, shown)
+    }),
+  ).pipe(Effect.provide(Option.match(memory, { onNone: () => layerMemory, onSome: layerFile })))
+  yield* Console.log(table(clientId, summary))
+  if (!isComplete(summary)) return yield* new ResultsWrong(summary)
+})
+
+export const command = Command.make("client", flags, send).pipe(
   Command.withDescription("Send a range of numbers to be squared, print the results, and count them"),
-  Command.withExamples([
-    {
-      command: "nimbus client --client_id=c1 --start=1 --end=10",
-      description: "Ten events to the gateway on this machine",
-    },
-  ]),
+  Command.withExamples(examples),
 )

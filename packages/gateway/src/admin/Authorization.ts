@@ -16,12 +16,13 @@ export type Access =
 
 const Token = Schema.String.check(Schema.isMinLength(16))
 
-/** `NIMBUS_ADMIN_TOKEN`: at least 16 characters. */
-export const config = Config.option(
-  Config.map(Config.schema(Schema.Redacted(Token), "NIMBUS_ADMIN_TOKEN"), (token): Access => ({
-    _tag: "Token",
-    token,
-  })),
+/** `NIMBUS_ADMIN_TOKEN`: at least 16 characters. For those who ask, too. */
+export const token = Config.option(Config.schema(Schema.RedactedFromValue(Token), "NIMBUS_ADMIN_TOKEN"))
+
+/** Whoever has the token, if there is one. */
+export const config = Config.map(
+  token,
+  Option.map((token): Access => ({ _tag: "Token", token })),
 )
 
 /** Where there is no token: open to this machine if that is all the server listens to, and otherwise closed. */

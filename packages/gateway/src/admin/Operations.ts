@@ -9,6 +9,7 @@
 import { type ClientId, EventLog, type PodId, type Seq } from "@nimbus/domain"
 import {
   type AdminUnavailable,
+  type BadRequest,
   type ClientRow,
   type ClientView,
   type Drained,
@@ -37,8 +38,8 @@ import { makeQuarantineViews, type Place } from "./QuarantineViews.ts"
 import { makeRepublishing } from "./Republishing.ts"
 import { makeTopicViews } from "./TopicViews.ts"
 
-/** Nobody to ask, or not with this token. The second only where another process is asked. */
-export type AskError = AdminUnavailable | Unauthorized
+/** A service that is away; and where another process is asked, what that says of the asking itself. */
+export type AskError = AdminUnavailable | BadRequest | Unauthorized
 
 export class Operations extends Context.Service<
   Operations,

@@ -1,0 +1,39 @@
+/** `nimbus client ada` shows a client; `nimbus client --client_id=ada …` is one. */
+import { Sample } from "@nimbus/client/node"
+import { ClientId } from "@nimbus/domain"
+import type { Operations } from "@nimbus/gateway"
+import { Effect, type Layer, Option } from "effect"
+import { Argument, CliError, Command, Flag } from "effect/cli"
+import { answer, flags } from "./Commands.ts"
+import type * as Where from "./Where.ts"
+import * as Words from "./Words.ts"
+
+export const command = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>) =>
+  Command.make(
+    "client",
+    {
+      ...flags,
+      ...Sample.flags,
+      clientId: Flag.optional(Sample.flags.clientId),
+      id: Argument.String("client-id").pipe(Argument.withSchema(ClientId), Argument.optional),
+    },
+    Effect.fn("ClientCommand")(function* ({ clientId, id, ...asked }) {
+      if (Option.isSome(id)) return yield* answer(at)(asked, ({ client }) => client(id.value), Words.client)
+      if (Option.isNone(clientId)) return yield* neither
+      yield* Sample.send({ ...asked, clientId: clientId.value })
+    }),
+  ).pipe(
+    Command.withDescription(
+      "Show a client by its id; or be one, that sends a range of numbers to be squared and counts the results",
+    ),
+    Command.withExamples([
+      { command: "nimbus client ada", description: "What is known of the client ada" },
+      ...Sample.examples,
+    ]),
+  )
+
+/** As where a flag that must be there is missing. */
+const neither = Effect.suspend(() => {
+  const missing = new CliError.MissingOption({ option: "client_id" })
+  return Effect.fail(new CliError.ShowHelp({ commandPath: ["nimbus", "client"], errors: [missing] }))
+})

@@ -1,0 +1,159 @@
+/** Operators at the command line of the embedded server: while it runs, and when it does not. */
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Topics } from "@nimbus/domain"
+import { ConfigProvider, Effect, Layer } from "effect"
+import { adminStory, Ground, json, partition, seed } from "../testing/adminStory.ts"
+import { embedded, type Env, operator } from "../testing/Operator.ts"
+import { freePort, nimbus, startServer, temporaryDirectory } from "../testing/Processes.ts"
+
+const token = "a token of the tests"
+
+/** Processes start slowly while others do. */
+const patience_ms = 120_000
+
+/** A data directory with the seed in it, and a port. */
+const place = Effect.gen(function* () {
+  const cwd = yield* temporaryDirectory
+  const port = yield* freePort
+  const env: Env = { NIMBUS_DATA: join(cwd, "data"), NIMBUS_HTTP_PORT: `${port}` }
+  const settings = ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
+  yield* seed.pipe(
+    Effect.provide(embedded.pipe(Layer.provideMerge(Topics.layer), Layer.provide(settings)), { local: true }),
+  )
+  return { cwd, port, env }
+})
+
+const ground = Effect.gen(function* () {
+  const { cwd, env, port } = yield* place
+  yield* startServer({ cwd, env })
+  return Ground.of({ port, run: operator(env), byApi: ["--url", `http://127.0.0.1:${port}`] })
+})
+
+adminStory("the commands of operators, on an embedded server", Layer.effect(Ground, ground))
+
+describe("operators' commands", () => {
+  it.live(
+    "read and write the stores themselves where no server runs, and say so",
+    () =>
+      Effect.gen(function* () {
+        const { cwd, env, port } = yield* place
+        const run = operator(env)
+        const note = `no server runs on ${env["NIMBUS_DATA"]}: its stores are read directly`
+
+        const status = yield* run("status", "--json")
+        assert.strictEqual(status.stderr, note)
+        assert.deepStrictEqual(json(status).pods, [])
+        assert.strictEqual(json(status).lag.events, 1)
+        assert.strictEqual(json(status).quarantined, 1)
+        assert.deepStrictEqual(json(yield* run("clients", "--json")).clients, [])
+        assert.deepStrictEqual(json(yield* run("client", "ada", "--json")).lastEvents, [])
+        assert.strictEqual(json(yield* run("mailbox", "ada", "--json")).results, 0)
+        assert.match((yield* run("lag")).stdout, /events +\d+ +0 +- +1 +1\n/)
+        assert.include((yield* run("topics")).stdout, "nimbus-quarantine-v1")
+        assert.include((yield* run("quarantine", "list")).stdout, "an older version could not read it")
+        const at = `${partition(4)}`
+        assert.strictEqual((yield* run("quarantine", "show", at, "1")).code, "NOT_FOUND")
+        const { events } = json(yield* run("quarantine", "retry", at, "0", "--json"))
+        assert.strictEqual(events[0].newSeq, 1)
+        assert.strictEqual(json(yield* run("replay", "ada", "--from", "0", "--json")).events[0].oldSeq, 1)
+        assert.strictEqual(json(yield* run("trace", "ada", "2", "--json")).place, "events")
+        for (const args of [
+          ["kick", "ada"],
+          ["drain", "gw-1"],
+        ]) {
+          assert.strictEqual((yield* run(...args)).code, "NOT_POSSIBLE", args.join(" "))
+        }
+
+        // What was published is handled once a server runs.
+        yield* startServer({ cwd, env })
+        const client = yield* Effect.promise(() =>
+          fetch(`http://127.0.0.1:${port}/v1/admin/clients/ada`).then((answer) => answer.json()),
+        )
+        assert.strictEqual(Object(client).lastEvents.length, 2)
+      }),
+    patience_ms,
+  )
+
+  it.live(
+    "take a server's address that was left behind for what it is",
+    () =>
+      Effect.gen(function* () {
+        const { cwd, env, port } = yield* place
+        const run = operator(env)
+        const server = yield* startServer({ cwd, env })
+        assert.strictEqual((yield* run("status")).stderr, "")
+        yield* server.kill("SIGKILL")
+        yield* server.ended
+        assert.include((yield* run("status")).stderr, "no server runs")
+        // Another server is at that address now.
+        const other = yield* place
+        yield* startServer({ cwd: other.cwd, env: { ...other.env, NIMBUS_HTTP_PORT: `${port}` } })
+        assert.include((yield* run("status")).stderr, "no server runs")
+        writeFileSync(join(env["NIMBUS_DATA"]!, "admin.json"), "{")
+        assert.include((yield* run("status")).stderr, "no server runs")
+      }),
+    patience_ms,
+  )
+
+  it.live(
+    "need the token of a server that has one, which then answers on any address",
+    () =>
+      Effect.gen(function* () {
+        const { cwd, env } = yield* place
+        yield* startServer({ cwd, env: { ...env, NIMBUS_ADMIN_TOKEN: token, NIMBUS_HOST: "0.0.0.0" } })
+        assert.strictEqual((yield* operator(env)("status")).code, "UNAUTHORIZED")
+        const wrong = operator({ ...env, NIMBUS_ADMIN_TOKEN: `${token}!` })
+        assert.strictEqual((yield* wrong("status")).code, "UNAUTHORIZED")
+        const run = operator({ ...env, NIMBUS_ADMIN_TOKEN: token })
+        assert.strictEqual(json(yield* run("status", "--json")).pods.length, 1)
+      }),
+    patience_ms,
+  )
+
+  it.live(
+    "say that a server beyond this machine and without a token can't be asked",
+    () =>
+      Effect.gen(function* () {
+        const { cwd, env, port } = yield* place
+        yield* startServer({ cwd, env: { ...env, NIMBUS_HOST: "0.0.0.0" } })
+        assert.strictEqual((yield* operator(env)("status")).code, "DATA_DIRECTORY_IN_USE")
+        const named = operator({ ...env, NIMBUS_ADMIN_URL: `http://127.0.0.1:${port}` })
+        assert.strictEqual((yield* named("status")).code, "ADMIN_UNAVAILABLE")
+      }),
+    patience_ms,
+  )
+
+  it.live(
+    "say that nobody answers, and that there is no data",
+    () =>
+      Effect.gen(function* () {
+        const cwd = yield* temporaryDirectory
+        const env = { NIMBUS_DATA: join(cwd, "none") }
+        assert.strictEqual((yield* operator(env)("status")).code, "NO_DATA")
+        const away = yield* operator(env)("status", "--url", `http://127.0.0.1:${yield* freePort}`)
+        assert.strictEqual(away.code, "ADMIN_UNAVAILABLE")
+      }),
+    patience_ms,
+  )
+
+  it.live(
+    "are part of nimbus: the answer on stdout, a failure in one line on stderr, and its exit code",
+    () =>
+      Effect.gen(function* () {
+        const { cwd, env } = yield* place
+        const status = yield* nimbus(["status", "--json"], { cwd, env })
+        assert.deepStrictEqual(yield* status.ended, { code: 0, signal: null })
+        assert.strictEqual(Object(JSON.parse(status.stdout())).partitions, 4)
+        const kick = yield* nimbus(["kick", "ada"], { cwd, env })
+        assert.deepStrictEqual(yield* kick.ended, { code: 1, signal: null })
+        assert.strictEqual(kick.stdout(), "")
+        assert.match(kick.stderr(), /\nnimbus: no server runs on this data.* \(NOT_POSSIBLE, see docs\/errors\.md\)\n$/)
+        const neither = yield* nimbus(["client"], { cwd, env })
+        assert.strictEqual((yield* neither.ended).code, 1)
+        assert.include(neither.stderr(), "--client_id")
+      }),
+    patience_ms,
+  )
+})

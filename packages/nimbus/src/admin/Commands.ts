@@ -1,0 +1,131 @@
+/** The commands of operators: each asks `Operations` one thing and prints the answer, for people or for programs. */
+import { ClientId, PodId, Seq, Status } from "@nimbus/domain"
+import { Operations } from "@nimbus/gateway"
+import { Console, Effect, type Layer, Logger, Option, References, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import * as Where from "./Where.ts"
+import * as Words from "./Words.ts"
+
+export const flags = {
+  ...Where.flags,
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print the answer as one line of JSON, for programs"),
+    Flag.withDefault(false),
+  ),
+}
+
+interface Asked extends Where.Asked {
+  readonly json: boolean
+}
+
+type Ask = Operations["Service"]
+
+/** What is told beside the answer goes to stderr: stdout is the answer's. */
+const quietly = Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
+
+/** Asks, and prints. */
+export const answer =
+  <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>) =>
+  <A, E2>(asked: Asked, question: (ask: Ask) => Effect.Effect<A, E2>, words: (answer: A) => string) =>
+    Operations.use(question).pipe(
+      Effect.flatMap((found) => Console.log(asked.json ? JSON.stringify(found) : words(found))),
+      Effect.provide(at(asked)),
+      quietly,
+      Effect.provideService(References.MinimumLogLevel, "Warn"),
+    )
+
+const id = Argument.String("client-id").pipe(Argument.withSchema(ClientId))
+const natural = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const limit = Flag.Int("limit").pipe(
+  Flag.withDescription("How many to show at most, up to 1000"),
+  Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))),
+  Flag.optional,
+)
+const place = {
+  partition: Argument.Int("partition").pipe(Argument.withSchema(natural)),
+  offset: Argument.Int("offset").pipe(Argument.withSchema(natural)),
+}
+
+/** All of them but `client`, which has its name in common with another. */
+export const commands = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>) => {
+  const ask = answer(at)
+  return [
+    Command.make("status", flags, (asked) => ask(asked, ({ status }) => status, Words.status)).pipe(
+      Command.withDescription("Clients by status, lag, pods, quarantine"),
+    ),
+    Command.make(
+      "clients",
+      {
+        ...flags,
+        limit,
+        status: Flag.Literals("status", Status.StatusName.literals).pipe(Flag.optional),
+        search: Flag.String("search").pipe(Flag.withDescription("A part of the client's id"), Flag.optional),
+      },
+      (asked) =>
+        ask(
+          asked,
+          ({ clients }) =>
+            clients({
+              limit: Option.getOrUndefined(asked.limit),
+              status: Option.getOrUndefined(asked.status),
+              search: Option.getOrUndefined(asked.search),
+            }),
+          Words.clients,
+        ),
+    ).pipe(Command.withDescription("Clients: those that replay first, then those that are away with mail")),
+    Command.make("mailbox", { ...flags, id, limit }, (asked) =>
+      ask(asked, ({ mailbox }) => mailbox(asked.id, Option.getOrUndefined(asked.limit)), Words.mailbox),
+    ).pipe(Command.withDescription("What waits for a client")),
+    Command.make("trace", { ...flags, id, seq: Argument.Int("seq").pipe(Argument.withSchema(Seq)) }, (asked) =>
+      ask(asked, ({ journey }) => journey(asked.id, asked.seq), Words.journey),
+    ).pipe(Command.withDescription("The journey of one event: every hop, by whom, and why")),
+    Command.make("quarantine").pipe(
+      Command.withDescription("Records that could not be decoded"),
+      Command.withSubcommands([
+        Command.make("list", { ...flags, limit }, (asked) =>
+          ask(asked, ({ quarantine }) => quarantine(Option.getOrUndefined(asked.limit)), Words.quarantine),
+        ).pipe(Command.withDescription("The newest first")),
+        Command.make("show", { ...flags, ...place }, (asked) =>
+          ask(asked, ({ quarantined }) => quarantined(asked), Words.quarantined),
+        ).pipe(Command.withDescription("One of them, with its text")),
+        Command.make("retry", { ...flags, ...place }, (asked) =>
+          ask(asked, ({ retry }) => retry(asked), Words.republished),
+        ).pipe(Command.withDescription("Publish it as a new event, with a new seq, if it can be decoded by now")),
+      ]),
+    ),
+    Command.make(
+      "replay",
+      {
+        ...flags,
+        id,
+        from: Flag.Int("from").pipe(Flag.withDescription("The first seq"), Flag.withSchema(Seq)),
+        upTo: Flag.Int("up-to").pipe(
+          Flag.withDescription("Not this seq and none after it; default: the end of the log"),
+          Flag.withSchema(Seq),
+          Flag.optional,
+        ),
+      },
+      (asked) =>
+        ask(
+          asked,
+          ({ replay }) => replay({ clientId: asked.id, from: asked.from, upTo: Option.getOrUndefined(asked.upTo) }),
+          Words.republished,
+        ),
+    ).pipe(Command.withDescription("Publish a client's events as new events, with new seqs")),
+    Command.make("kick", { ...flags, id }, (asked) => ask(asked, ({ kick }) => kick(asked.id), Words.kicked)).pipe(
+      Command.withDescription("Close a client's connection"),
+    ),
+    Command.make("drain", { ...flags, pod: Argument.String("pod").pipe(Argument.withSchema(PodId)) }, (asked) =>
+      ask(asked, ({ drain }) => drain(asked.pod), Words.drained),
+    ).pipe(Command.withDescription("Send a gateway's clients away, so that it can be stopped")),
+    Command.make("pods", flags, (asked) => ask(asked, ({ pods }) => pods, Words.pods)).pipe(
+      Command.withDescription("Gateways, and how many clients each has"),
+    ),
+    Command.make("topics", flags, (asked) => ask(asked, ({ topics }) => topics, Words.topics)).pipe(
+      Command.withDescription("Topics, what they retain, and how far their readers are behind"),
+    ),
+    Command.make("lag", flags, (asked) => ask(asked, ({ topics }) => topics, Words.lag)).pipe(
+      Command.withDescription("How far each consumer of the pipeline is behind, by partition"),
+    ),
+  ] as const
+}

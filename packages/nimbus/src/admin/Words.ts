@@ -1,0 +1,206 @@
+/** What `nimbus` prints for people: each answer of the admin API in words and tables. */
+import type {
+  ClientRow,
+  ClientView,
+  Drained,
+  JourneyHop,
+  JourneyView,
+  Kicked,
+  MailboxView,
+  PodView,
+  QuarantinedRow,
+  QuarantinedView,
+  Republished,
+  StatusView,
+  TopicView,
+} from "@nimbus/domain/admin"
+import { list, table } from "./Table.ts"
+
+export const status = (view: StatusView): string => {
+  const { LIVE, OFFLINE, REPLAYING } = view.clients
+  const { dlq, events, results } = view.lag
+  const facts = list([
+    ["log", `${view.incarnation}, ${view.partitions} partitions`],
+    ["clients", `${LIVE} LIVE, ${REPLAYING} REPLAYING, ${OFFLINE} OFFLINE${view.clientsMore ? ", and more" : ""}`],
+    ["lag", `events ${events}, results ${results}, dlq ${dlq}`],
+    ["quarantined", view.quarantined],
+  ])
+  return view.pods.length === 0 ? facts : `${facts}\n\n${pods(view.pods)}`
+}
+
+export const pods = (views: ReadonlyArray<PodView>): string =>
+  table(
+    ["pod", "clients", "lease"],
+    views.map(({ clients, isLive, pod }) => [pod, clients, isLive ? "held" : "run out"]),
+  )
+
+export const clients = ({ clients, more }: { readonly clients: ReadonlyArray<ClientRow>; readonly more: boolean }) =>
+  withMore(
+    table(
+      ["client", "status", "waiting", "pod", "epoch"],
+      clients.map(({ clientId, epoch, pod, status, waiting }) => [clientId, status, waiting, pod, epoch]),
+    ),
+    more,
+  )
+
+export const client = ({ clientId, lastEvents, mailbox, partition, registry, session }: ClientView): string => {
+  const facts = list([
+    ["client", clientId],
+    ["status", registry?.status ?? "unknown to the registry"],
+    ["epoch", registry?.epoch],
+    ["pod", registry?.pod],
+    ["partition", partition],
+    ["waiting", `${mailbox.results} results, ${mailbox.bytes} bytes`],
+    ["acknowledged", seqText(mailbox.acked)],
+    ["removed by limits", mailbox.floor === -1 ? "nothing" : `up to seq ${mailbox.floor}`],
+    ["session", session && `${session.door}, sent up to ${session.upTo}, acknowledged ${session.acknowledged}`],
+  ])
+  const events = table(
+    ["seq", "time", "type", "id", "name"],
+    lastEvents.map(({ id, name, seq, time, type }) => [seq, timeText(time), type, id, name]),
+  )
+  return lastEvents.length === 0 ? facts : `${facts}\n\n${events}`
+}
+
+export const mailbox = ({ acked, bytes, floor, more, records, results }: MailboxView): string => {
+  const facts = list([
+    ["results", results],
+    ["bytes", bytes],
+    ["acknowledged", seqText(acked)],
+    ["removed by limits", floor === -1 ? "nothing" : `up to seq ${floor}`],
+  ])
+  const rows = table(
+    ["seq", "record"],
+    records.map(({ seq, value }) => [seq, oneLine(value)]),
+  )
+  return records.length === 0 ? facts : withMore(`${facts}\n\n${rows}`, more)
+}
+
+export const journey = ({ clientId, event, hops, isFollowed, place, seq, traceId }: JourneyView): string => {
+  const facts = list([
+    ["event", event === undefined ? `seq ${seq}, no longer retained` : `${event.id}, ${event.type} ${event.name}`],
+    ["of", `${clientId}, seq ${seq}`],
+    ["place", placeText[place]],
+    ...(traceId === undefined ? [] : [["trace", traceId] as const]),
+    ...(isFollowed ? [] : [["steps", "nobody follows this event: only what the log itself knows is shown"] as const]),
+  ])
+  return hops.length === 0
+    ? facts
+    : `${facts}\n\n${table(["step", "after ms", "time", "by", "why"], hops.map(hopCells))}`
+}
+
+const placeText: Readonly<Record<JourneyView["place"], string>> = {
+  events: "in the events topic, not yet handled",
+  results: "in the results topic",
+  mailbox: "in the mailbox",
+  acknowledged: "the client has it",
+  unknown: "not known",
+}
+
+const hopCells = (hop: JourneyHop): ReadonlyArray<string | number | undefined> => {
+  if (hop._tag === "Missing") {
+    return [`(${hop.or === undefined ? hop.step : `${hop.step} or ${hop.or}`})`, undefined, undefined, "missing", ""]
+  }
+  const { details = {}, instance, service, step, time } = hop.step
+  const again = hop.repeats === 0 ? "" : ` (and ${hop.repeats} more)`
+  const why = Object.entries(details).map(([name, value]) => `${name}=${value}`)
+  return [`${step}${again}`, Math.round(hop.since_ms), timeText(time), `${service} ${instance}`, why.join(" ")]
+}
+
+export const topics = (views: ReadonlyArray<TopicView>): string =>
+  table(
+    ["topic", "kind", "partitions", "retained", "lag", "group"],
+    views.map(({ group, kind, lag, partitions, retained, topic }) => [
+      topic,
+      kind,
+      partitions.length,
+      retained,
+      group === undefined ? undefined : lag,
+      group,
+    ]),
+  )
+
+/** By partition, of the topics that a consumer of the pipeline reads. */
+export const lag = (views: ReadonlyArray<TopicView>): string =>
+  table(
+    ["kind", "partition", "earliest", "committed", "end", "lag"],
+    views
+      .filter(({ group }) => group !== undefined)
+      .flatMap(({ kind, partitions }) =>
+        partitions.map(({ committed, earliest, end, lag, partition }) => [
+          kind,
+          partition,
+          earliest,
+          committed,
+          end,
+          lag,
+        ]),
+      ),
+  )
+
+export const quarantine = ({
+  more,
+  records,
+}: {
+  readonly records: ReadonlyArray<QuarantinedRow>
+  readonly more: boolean
+}): string =>
+  withMore(
+    table(
+      ["partition", "offset", "time", "client", "from", "bytes", "reason"],
+      records.map(({ bytes, from, key, offset, partition, reason, time }) => [
+        partition,
+        offset,
+        timeText(time),
+        key,
+        from === undefined ? "-" : `${from.topic}/${from.partition}@${from.offset}`,
+        bytes,
+        oneLine(reason),
+      ]),
+    ),
+    more,
+  )
+
+export const quarantined = (view: QuarantinedView): string =>
+  `${list([
+    ["place", `partition ${view.partition}, offset ${view.offset}`],
+    ["from", view.from && `${view.from.topic}, partition ${view.from.partition}, offset ${view.from.offset}`],
+    ["time", timeText(view.time)],
+    ["client", view.key],
+    ["reason", view.reason],
+    ["bytes", view.bytes],
+  ])}\n\n${view.text}`
+
+export const republished = ({ events, next, published }: Republished): string => {
+  if (published === 0) return `nothing to publish${goOn(next)}`
+  const said = `published ${published} anew: new events with new seqs and ids, which clients get as any other. The old seqs would be dropped as repeats.`
+  const rows = table(
+    ["old seq", "new seq", "new id"],
+    events.map(({ newId, newSeq, oldSeq }) => [oldSeq, newSeq, newId]),
+  )
+  return withMore(`${said}\n\n${rows}`, events.length < published) + goOn(next)
+}
+
+const goOn = (next: Republished["next"]): string =>
+  next === undefined ? "" : `\nthere may be more: go on with --from ${next.from} --up-to ${next.upTo}`
+
+export const kicked = ({ clientId, pod, received }: Kicked): string =>
+  received ? `${pod} was told to close the connection of ${clientId}` : `${clientId} is not connected`
+
+export const drained = ({ pod, received }: Drained): string =>
+  received
+    ? `${pod} sends its clients away and takes no new ones; stop it when it has none left`
+    : `${pod} does not listen`
+
+const withMore = (text: string, more: boolean): string => (more ? `${text}\n… and more` : text)
+
+const seqText = (cursor: number): string => (cursor === -1 ? "nothing" : `up to seq ${cursor}`)
+
+const timeText = (time: number): string => new Date(time).toISOString()
+
+const line_chars = 200
+
+const oneLine = (text: string): string => {
+  const line = text.replaceAll(/\s+/g, " ")
+  return line.length > line_chars ? `${line.slice(0, line_chars)}…` : line
+}
