@@ -14,6 +14,7 @@ import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from
 import { partitionOf } from "./Partitioner.ts"
 import { encode, EventName, type LogRecord } from "./Records.ts"
 import { Topics } from "./Topics.ts"
+import * as Trace from "./Trace.ts"
 
 /** What a client is to get. Without an id the publisher makes one. */
 export const Message = Schema.Struct({
@@ -67,17 +68,20 @@ type Options = Omit<PublisherOptions, "instance"> & Partial<PublisherOptions>
 const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const log = yield* EventLog
   const { events } = yield* Topics
+  const trace = yield* Trace.make
   const follow = yield* makeFollow(options)
 
   const publishGroup = ({ indices, partition, records }: Group) =>
     Effect.map(log.publish(events, partition, records), (first) => ({ first, indices }))
 
-  const sendAll = Effect.fn("Publisher.sendAll")(function* (batch: ReadonlyArray<AddressedMessage>) {
+  // A span of its own would stand between the caller's and those of the messages.
+  const sendAll = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMessage>) {
+    const hops = trace.chunk()
     const letters = yield* lettersOf(batch, options)
-    const followed = letters.map(yield* follow)
+    const followed = letters.map(yield* follow(hops))
     const published = yield* Effect.forEach(groupsOf(followed, log.partitions), publishGroup, {
       concurrency: "unbounded",
-    })
+    }).pipe(Effect.onExit((exit) => hops.end(exit)))
     const seqs: Array<Seq> = []
     for (const { first, indices } of published) indices.forEach((index, i) => (seqs[index] = seqUnsafe(first + i)))
     return letters.map(({ id }, index): Receipt => ({ id, seq: seqs[index]! }))
@@ -94,12 +98,18 @@ const makeFollow = Effect.fnUntraced(function* ({ journeys_per_second, instance:
   const budget = new JourneyBudget(journeys_per_second)
   const instance = named ?? `publisher-${yield* half}`
   let passed_ms = yield* Clock.currentTimeMillis
-  return Effect.map(Clock.currentTimeMillis, (now_ms) => {
+  return Effect.fnUntraced(function* (hops: Trace.Hops) {
+    const now_ms = yield* Clock.currentTimeMillis
+    const from = yield* Trace.ofCaller
     budget.pass(now_ms - passed_ms)
     passed_ms = now_ms
     const details = { rule: Journey.rules.accepted, followed: "within the budget" }
-    const headers = Journey.follow({ time: now_ms, service, instance, step: "accepted", details })
-    return (letter: Letter): Letter => (budget.take() ? { ...letter, record: { ...letter.record, headers } } : letter)
+    const step = Journey.follow({ time: now_ms, service, instance, step: "accepted", details })
+    return ({ id, record }: Letter): Letter => {
+      if (!budget.take()) return { id, record }
+      const hop = hops.begin("accept", { clientId: record.key, from, details })
+      return { id, record: { ...record, headers: { ...step, ...(hop ?? from) } } }
+    }
   })
 })
 

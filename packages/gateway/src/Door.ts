@@ -11,6 +11,7 @@ import {
   type Cursor,
   type Epoch,
   type EventId,
+  type Headers,
   type Incarnation,
   type Item,
   type Seq,
@@ -35,6 +36,8 @@ export type Notice =
 export interface Door {
   /** Which door it is: its path, or `grpc`. */
   readonly name: string
+  /** The trace in which the connection was opened, if it was in one: its followed events go on with it. */
+  readonly trace?: Headers | undefined
   /** Writes results, in this order. `false`: the transport is behind; deliver nothing until `Attached.drained`. */
   deliver(items: ReadonlyArray<Item>): boolean
   tell(notice: Notice): void

@@ -30,6 +30,7 @@ import {
   seqUnsafe,
   type StoredRecord,
   Topics,
+  type Trace,
 } from "@nimbus/domain"
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
@@ -76,8 +77,9 @@ const handle = Effect.fnUntraced(function* (
   const committer = yield* Committer.make(assigned, limits)
   const producing = yield* Behind.make
 
-  const produce = (chunk: Chunk, records: ReadonlyArray<LogRecord>) =>
+  const produce = (chunk: Chunk, records: ReadonlyArray<LogRecord>, end: Trace.Hops["end"]) =>
     publishUntilAcknowledged(log, topics.results, partition, records, limits).pipe(
+      Effect.onExit((exit) => end(exit)),
       Effect.andThen(() => {
         committer.offer(chunk.next)
         return Metrics.countOut("results", records.length)
@@ -85,12 +87,13 @@ const handle = Effect.fnUntraced(function* (
     )
 
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
+    const hops = journey.chunk()
     const sorted = sort(chunk)
     yield* quarantine({ topic: topics.events, partition }, sorted.refused, limits)
     const results = yield* handlers.handleChunk(sorted.events)
     yield* countFailures(results)
     yield* Metrics.countIn(role, chunk.records.length)
-    yield* producing.run(produce(chunk, merge(chunk, sorted, results, journey)))
+    yield* producing.run(produce(chunk, merge(chunk, sorted, results, hops), hops.end))
     return true
   })
 
@@ -140,7 +143,7 @@ const merge = (
   chunk: Chunk,
   { events, outcomes }: Sorted,
   results: ReadonlyArray<Result>,
-  journey: HandledJourney.HandledJourney,
+  journey: HandledJourney.HandledChunk,
 ): ReadonlyArray<LogRecord> => {
   const records: Array<LogRecord> = []
   let handled = 0

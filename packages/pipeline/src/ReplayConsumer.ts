@@ -38,6 +38,7 @@ import {
   type Seq,
   seqUnsafe,
   Topics,
+  type Trace,
 } from "@nimbus/domain"
 import { type ReplayConsumerLimits, replayConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
@@ -101,8 +102,9 @@ const carry = Effect.fnUntraced(function* (
   const onChunk = (pace: Pace) => (chunk: Chunk) =>
     Effect.suspend(() => {
       inHand = true
-      const sorted = sort(chunk, journey)
-      return putChunk(pace, chunk, sorted).pipe(
+      const hops = journey.chunk()
+      const sorted = sort(chunk, hops)
+      return putChunk(pace, chunk, sorted, hops.end).pipe(
         // Whoever has the partition next reads on from here and never tells of this chunk. A hint too many does no harm.
         Effect.onInterrupt(() => tellLast(sorted.clients, limits)),
         Effect.ensuring(Effect.sync(() => void (inHand = false))),
@@ -124,12 +126,17 @@ const carry = Effect.fnUntraced(function* (
       if (!inHand && stored === before && now !== before) return yield* goOnFrom(now)
     }
   })
-  const putChunk = Effect.fnUntraced(function* (pace: Pace, chunk: Chunk, { clients, records, refused }: Sorted) {
+  const putChunk = Effect.fnUntraced(function* (
+    pace: Pace,
+    chunk: Chunk,
+    { clients, records, refused }: Sorted,
+    end: Trace.Hops["end"],
+  ) {
     yield* quarantine({ topic: topics.dlq, partition }, refused, { ...limits, chunk: chunkLimits })
     const hole = chunk.from > (stored ?? 0) ? seqUnsafe(yield* log.end(topics.events, partition)) : undefined
     if (hole !== undefined) yield* tellHole(stored, chunk, hole)
     const put = mailbox.put(partition, { expected: stored, next: chunk.next, records, hole })
-    const outcome = yield* untilDone(put, "put", limits)
+    const outcome = yield* untilDone(put, "put", limits).pipe(Effect.onExit((exit) => end(exit)))
     if (!isStored(outcome, chunk)) {
       yield* goOnFrom(outcome.stored)
       return false
@@ -162,7 +169,7 @@ interface Sorted {
   readonly refused: ReadonlyArray<Refused>
 }
 
-const sort = (chunk: Chunk, journey: PutJourney.PutJourney): Sorted => {
+const sort = (chunk: Chunk, journey: PutJourney.PutChunk): Sorted => {
   const records: Array<MailboxRecord> = []
   const refused: Array<Refused> = []
   const clients = new Set<ClientId>()

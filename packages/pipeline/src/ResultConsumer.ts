@@ -107,9 +107,12 @@ const route = Effect.fnUntraced(function* (
     if (shelf > 0) shelving.wake()
     if (inflight <= limits.unhurried_results) acknowledged.openUnsafe()
   }
-  const shelving = makeShelving(router, limits, carryOn, (shelf) =>
-    publishUntilAcknowledged(log, topics.dlq, partition, journey.shelved(shelf), limits),
-  )
+  const shelving = makeShelving(router, limits, carryOn, (shelf) => {
+    const { end, records } = journey.shelved(shelf)
+    return publishUntilAcknowledged(log, topics.dlq, partition, records, limits).pipe(
+      Effect.onExit((exit) => end(exit)),
+    )
+  })
   const refuse = Effect.gen(function* () {
     memory.unreadable = [...memory.unreadable, ...router.takeUnreadable()]
     yield* quarantine({ topic: topics.results, partition }, memory.unreadable, limits)
@@ -201,15 +204,18 @@ const publishPushes = Effect.fnUntraced(function* (
   const byPod = router.takePushes()
   if (byPod.size === 0) return
   const channel = yield* PodChannel
-  const publish = ([pod, pushes]: readonly [PodId, ReadonlyArray<Push>]) =>
-    channel.publish(pod, journey.routed(pod, pushes)).pipe(
+  const publish = ([pod, pushes]: readonly [PodId, ReadonlyArray<Push>]) => {
+    const routed = journey.routed(pod, pushes)
+    return channel.publish(pod, routed.pushes).pipe(
+      Effect.onExit((exit) => routed.end(exit)),
       Effect.catch((error) => Effect.as(reportFailure("publish to a pod", error), false)),
       Effect.flatMap((received) => {
-        if (received) journey.pushed(pod, pushes)
+        if (received) routed.pushed()
         else for (const { clientId } of pushes) router.nack(clientId, "unreceived")
         return Metrics.countOut("pod", pushes.length)
       }),
     )
+  }
   yield* Effect.forEach(byPod, publish, { concurrency: limits.pods_at_once, discard: true })
 })
 

@@ -30,6 +30,7 @@ import {
   Session,
   start,
   Topics,
+  Trace,
 } from "@nimbus/domain"
 import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
@@ -118,6 +119,7 @@ const make = Effect.gen(function* () {
     outbox,
     presences,
     journey: yield* makeLateJourney(pod, limits.late_steps, counts),
+    trace: yield* Trace.make,
     journeys: new JourneyBudget(limits.journeys_per_second),
     counts,
     incarnation: log.incarnation,

@@ -10,8 +10,17 @@
  * (docs/protocol.md, *Resent events*), so its connection is closed, and what else of it waited here goes with it, for
  * no event may overtake another. Barriers are published again by their sessions.
  */
-import { chunkLimits, type EventId, EventLog, type LogRecord, partitionOf, type Trying, trying } from "@nimbus/domain"
-import { Clock, Effect, Latch, type Scope } from "effect"
+import {
+  chunkLimits,
+  type EventId,
+  EventLog,
+  type LogRecord,
+  partitionOf,
+  type Trace,
+  type Trying,
+  trying,
+} from "@nimbus/domain"
+import { Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 
 /** Told what became of its events. */
@@ -27,7 +36,14 @@ export interface Sender<Id extends string = EventId> {
 interface Entry<Id extends string> {
   readonly record: LogRecord
   /** Who is told, and about which record; nobody for a barrier. */
-  readonly from: { readonly sender: Sender<Id>; readonly id: Id } | undefined
+  readonly from: From<Id> | undefined
+}
+
+interface From<Id extends string> {
+  readonly sender: Sender<Id>
+  readonly id: Id
+  /** Of a followed event: until the log has it. */
+  readonly hop?: Trace.Hop | undefined
 }
 
 interface Lane<Id extends string> {
@@ -43,7 +59,7 @@ interface Lane<Id extends string> {
 
 export interface Intake<Id extends string = EventId> {
   /** Takes a record for the log. A sender whose lane is full is paused, and resumed when there is room. */
-  put(record: LogRecord, from?: { readonly sender: Sender<Id>; readonly id: Id }): void
+  put(record: LogRecord, from?: From<Id>): void
   /** Done once the log has everything that was put. */
   readonly idle: Effect.Effect<void>
 }
@@ -161,7 +177,8 @@ const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>): numbe
   let events = 0
   for (const { from } of batch) {
     if (from === undefined) continue
-    const { id, sender } = from
+    const { hop, id, sender } = from
+    hop?.end()
     const ids = bySender.get(sender)
     if (ids === undefined) bySender.set(sender, [id])
     else ids.push(id)
@@ -171,8 +188,13 @@ const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>): numbe
   return events
 }
 
+const notAccepted = Exit.fail("the log does not answer")
+
 const giveUp = <Id extends string>(lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>): void => {
   const senders = new Set(batch.flatMap(({ from }) => (from === undefined ? [] : [from.sender])))
+  for (const { from } of [...batch, ...lane.entries]) {
+    if (from !== undefined && senders.has(from.sender)) from.hop?.end(notAccepted)
+  }
   lane.entries = lane.entries.filter(({ from }) => from === undefined || !senders.has(from.sender))
   lane.bytes = lane.entries.reduce((sum, { record }) => sum + record.value.length, 0)
   for (const sender of senders) sender.unavailable()

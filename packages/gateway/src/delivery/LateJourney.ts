@@ -15,8 +15,9 @@ import {
   type PodId,
   type Seq,
   Topics,
+  Trace,
 } from "@nimbus/domain"
-import { Clock, Effect, type Scope } from "effect"
+import { Clock, Effect, Exit, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 import { makeFlusher } from "./Flusher.ts"
 
@@ -29,6 +30,12 @@ export interface LateJourney {
 
 const collect_ms = 200
 
+/** A followed result that awaits its ack. */
+interface Sent {
+  readonly seq: Seq
+  readonly hop: Trace.Hop | undefined
+}
+
 export const makeLateJourney = (
   pod: PodId,
   late_steps: number,
@@ -38,7 +45,8 @@ export const makeLateJourney = (
     const log = yield* EventLog
     const topic = (yield* Topics).journey
     const clock = yield* Clock.Clock
-    const unacknowledged = new Map<ClientId, Array<Seq>>()
+    const trace = yield* Trace.make
+    const unacknowledged = new Map<ClientId, Array<Sent>>()
     let waiting: Array<LogRecord> = []
 
     /** Journeys are for looking at: one that the log does not take is shown as missing. */
@@ -78,21 +86,33 @@ export const makeLateJourney = (
           const [first] = before
           if (first?.step === "accepted") counts.observe("resultLatency", sent.time - first.time)
           add(clientId, seq, ...before, sent)
-          const seqs = unacknowledged.get(clientId)
-          if (seqs === undefined) unacknowledged.set(clientId, [seq])
-          else seqs.push(seq)
+          const hop = trace.begin("deliver", {
+            clientId,
+            from: headers,
+            details: { ...sent.details, seq: String(seq) },
+          })
+          const results = unacknowledged.get(clientId)
+          if (results === undefined) unacknowledged.set(clientId, [{ seq, hop }])
+          else results.push({ seq, hop })
         }
       },
       acknowledged(clientId, upTo) {
-        const seqs = unacknowledged.get(clientId)
-        if (seqs === undefined) return
-        const rest = seqs.filter((seq) => seq > upTo)
+        const results = unacknowledged.get(clientId)
+        if (results === undefined) return
+        const rest = results.filter(({ seq }) => seq > upTo)
         const details = { rule: Journey.rules.acknowledged, upTo: String(upTo) }
-        for (const seq of seqs) if (seq <= upTo) add(clientId, seq, stepOf("acknowledged", details))
+        for (const { hop, seq } of results) {
+          if (seq > upTo) continue
+          hop?.end()
+          add(clientId, seq, stepOf("acknowledged", details))
+        }
         if (rest.length === 0) unacknowledged.delete(clientId)
         else unacknowledged.set(clientId, rest)
       },
-      closed: (clientId) => void unacknowledged.delete(clientId),
+      closed: (clientId) => {
+        for (const { hop } of unacknowledged.get(clientId) ?? []) hop?.end(Exit.interrupt())
+        unacknowledged.delete(clientId)
+      },
     }
   })
 

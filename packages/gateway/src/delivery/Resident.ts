@@ -18,6 +18,7 @@ import {
   type Seq,
   type Session,
   start,
+  type Trace,
 } from "@nimbus/domain"
 import type { Attached, Door } from "../Door.ts"
 import type { Counts } from "../Metrics.ts"
@@ -34,6 +35,7 @@ export interface ResidentShared {
   readonly journey: LateJourney
   /** Which events are followed beside those that ask for it. */
   readonly journeys: JourneyBudget
+  readonly trace: Trace.Trace
   readonly counts: Counts
   /** A line of the log about this connection. It costs nothing where such lines are not written. */
   readonly debug: (connection: Resident, message: string) => void
@@ -44,6 +46,13 @@ export interface ResidentShared {
   /** Removes the connection, if it is still its client's. */
   readonly remove: (connection: Resident) => void
 }
+
+/** What is begun with an event. */
+interface Followed {
+  readonly headers: Headers | undefined
+  readonly hop: Trace.Hop | undefined
+}
+const unfollowed: Followed = { headers: undefined, hop: undefined }
 
 export abstract class Resident implements Attached, Sender {
   abstract readonly session: Session | DirectSession
@@ -101,8 +110,9 @@ export abstract class Resident implements Attached, Sender {
 
   event(id: EventId, value: Uint8Array, follow: boolean): void {
     if (this.isClosed) return
-    const headers = follow || this.residents.journeys.take() ? this.follow(follow) : undefined
-    this.residents.intake.put({ key: this.clientId, value, headers }, { sender: this, id })
+    const isFollowed = follow || this.residents.journeys.take()
+    const { headers, hop } = isFollowed ? this.follow(follow) : unfollowed
+    this.residents.intake.put({ key: this.clientId, value, headers }, { sender: this, id, hop })
   }
 
   ack(seq: Seq | Cursor): boolean {
@@ -223,14 +233,14 @@ export abstract class Resident implements Attached, Sender {
     this.door.close(reason)
   }
 
-  private follow(isAsked: boolean): Headers {
-    this.residents.counts.add("followed", 1)
-    return Journey.follow({
-      time: this.residents.now(),
-      service: "gateway",
-      instance: this.session.pod,
-      step: "accepted",
-      details: { rule: Journey.rules.accepted, followed: isAsked ? "asked for" : "within the budget" },
-    })
+  private follow(isAsked: boolean): Followed {
+    const { counts, now, trace } = this.residents
+    counts.add("followed", 1)
+    const { pod } = this.session
+    const details = { rule: Journey.rules.accepted, followed: isAsked ? "asked for" : "within the budget" }
+    const from = this.door.trace
+    const hop = trace.begin("accept", { clientId: this.clientId, from, details })
+    const step = { time: now(), service: "gateway", instance: pod, step: "accepted", details } as const
+    return { headers: { ...Journey.follow(step), ...(hop?.headers ?? from) }, hop }
   }
 }

@@ -17,6 +17,7 @@ import {
   type Cursor,
   Cursor as CursorSchema,
   type EventId,
+  type Headers,
   type Item,
   start,
 } from "@nimbus/domain"
@@ -34,6 +35,7 @@ import { okTrailers, trailersOf, unimplemented } from "./Status.ts"
 export interface CallOptions {
   readonly response: Http2ServerResponse
   readonly peer: Peer
+  readonly trace: Headers | undefined
   readonly acksByClient: boolean
   readonly journey: boolean
   readonly notices: boolean
@@ -44,6 +46,7 @@ export interface CallOptions {
 
 export class Call implements Door, Asking {
   readonly name = "grpc"
+  readonly trace: Headers | undefined
   private readonly options: CallOptions
   private readonly stream: ServerHttp2Stream
   private readonly reader: FrameReader
@@ -68,6 +71,7 @@ export class Call implements Door, Asking {
   constructor(options: CallOptions) {
     const { limits, response } = options
     this.options = options
+    this.trace = options.trace
     this.stream = response.stream
     this.acksByClient = options.acksByClient
     this.reader = new FrameReader(limits.frame_bytes)

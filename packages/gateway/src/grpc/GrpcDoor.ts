@@ -11,7 +11,7 @@
 import { type Http2ServerRequest, Http2ServerResponse } from "node:http2"
 import { Code } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
-import { closeCodes, start } from "@nimbus/domain"
+import { closeCodes, start, Trace } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
@@ -70,6 +70,7 @@ export const layer = Layer.effectDiscard(
         acksByClient: ack === "client",
         journey: isFollowed,
         notices: notices === "true",
+        trace: Trace.headersFrom(request.headers[Trace.header]),
       }
       const call = new Call({ ...options, limits, counts: delivery.counts, now })
       calls.add(call)

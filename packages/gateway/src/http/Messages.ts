@@ -12,8 +12,8 @@ import {
   Publisher,
   Seq,
 } from "@nimbus/domain"
-import { Effect, Schema } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Effect, Option, Schema } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse, HttpTraceContext } from "effect/http"
 import { Delivery } from "../delivery/Delivery.ts"
 
 const Params = Schema.Struct({ clientId: ClientId })
@@ -34,12 +34,15 @@ const refuse = Effect.fnUntraced(function* (status: number, code: string, messag
 
 const send = Effect.gen(function* () {
   const { clientId } = yield* HttpRouter.schemaPathParams(Params)
-  const json = yield* (yield* HttpServerRequest.HttpServerRequest).json
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const json = yield* request.json
   if (isNestedTooDeeply(json)) return yield* refuse(400, "BAD_REQUEST", nestingMessage)
   const body = yield* decode(json)
   const messages = "name" in body ? [body] : body
   const batch = messages.map((message) => AddressedMessage.make({ clientId, ...message }))
-  return yield* respond({ receipts: yield* (yield* Publisher).sendAll(batch) })
+  const sent = (yield* Publisher).sendAll(batch)
+  const caller = HttpTraceContext.w3c(request.headers)
+  return yield* respond({ receipts: yield* Option.isSome(caller) ? Effect.withParentSpan(sent, caller.value) : sent })
 })
 
 export const layer = HttpRouter.add(

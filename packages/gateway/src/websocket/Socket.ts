@@ -15,6 +15,7 @@ import {
   type Cursor,
   EventId,
   type Frames,
+  type Headers,
   type Item,
   type Seq,
   start,
@@ -30,6 +31,7 @@ import type { Refusal, Wording } from "./Wording.ts"
 export interface SocketOptions {
   /** Of the door. */
   readonly name: string
+  readonly trace: Headers | undefined
   readonly ws: WebSocket
   /** What `ws` writes to. */
   readonly raw: Duplex
@@ -44,6 +46,7 @@ export interface SocketOptions {
 
 export class Socket implements Door {
   readonly name: string
+  readonly trace: Headers | undefined
   private readonly ws: WebSocket
   private readonly options: SocketOptions
   private readonly pace: Pace
@@ -61,6 +64,7 @@ export class Socket implements Door {
   constructor(options: SocketOptions) {
     this.options = options
     this.name = options.name
+    this.trace = options.trace
     this.ws = options.ws
     this.heard_ms = options.now()
     this.pace = new Pace(options.limits.events_per_second, this.heard_ms)

@@ -10,8 +10,9 @@
  * Going away: they stop taking connections, read nothing more, wait until the log has what they took (bounded), and
  * then the delivery core closes every session with GOING_AWAY. A request without an upgrade is answered 426.
  */
+import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { closeCodes, Frames, start } from "@nimbus/domain"
+import { closeCodes, Frames, start, Trace } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { type WebSocket, WebSocketServer } from "ws"
@@ -61,11 +62,26 @@ const make = Effect.gen(function* () {
       }),
     )
 
-  const greet = (ws: WebSocket, raw: Duplex, url: string, { delivery: kind, path, wording }: DoorOptions): void => {
-    const query = parseQuery(url)
+  const greet = (
+    ws: WebSocket,
+    raw: Duplex,
+    request: IncomingMessage,
+    { delivery: kind, path, wording }: DoorOptions,
+  ): void => {
+    const query = parseQuery(request.url ?? "/")
     if (Result.isFailure(query)) return refuse(ws, query.failure, wording)
     const { ack, clientId, journey } = query.success
-    const options = { name: path, ws, raw, wording, clientId, autoAck: ack !== "client", journey: journey === "true" }
+    const trace = Trace.headersFrom(request.headers[Trace.header])
+    const options = {
+      name: path,
+      trace,
+      ws,
+      raw,
+      wording,
+      clientId,
+      autoAck: ack !== "client",
+      journey: journey === "true",
+    }
     const socket = new Socket({ ...options, limits, counts: delivery.counts, now })
     sockets.add(socket)
     ws.once("close", () => sockets.delete(socket))
@@ -89,7 +105,7 @@ const make = Effect.gen(function* () {
   for (const door of doors) {
     const server = serverOf(door, limits)
     yield* upgrades.handle(door.path, (request, raw, head) =>
-      server.handleUpgrade(request, raw, head, (ws) => greet(ws, raw, request.url ?? "/", door)),
+      server.handleUpgrade(request, raw, head, (ws) => greet(ws, raw, request, door)),
     )
   }
   yield* Effect.sync(() => {

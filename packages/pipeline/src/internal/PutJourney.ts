@@ -1,25 +1,36 @@
-/** The step `put` on followed records; on any other it is one comparison. */
+/** The step `put` on followed records, and the hop of their traces; on any other it is one comparison. */
 import { Clock, Effect } from "effect"
-import { type Headers, Journey, type StoredRecord } from "@nimbus/domain"
+import { type Headers, Journey, type StoredRecord, Trace } from "@nimbus/domain"
 import { Instance } from "../Instance.ts"
 
 export interface PutJourney {
+  /** A chunk is being put from now on. */
+  chunk(): PutChunk
+}
+
+export interface PutChunk extends Pick<Trace.Hops, "end"> {
   put(record: StoredRecord): Headers | undefined
 }
 
 export const make = Effect.fnUntraced(function* (service: string, topic: string, partition: number) {
   const clock = yield* Clock.clockWith(Effect.succeed)
   const instance = yield* Instance
-  const step = ({ offset }: StoredRecord): Journey.JourneyStep => ({
-    time: clock.currentTimeMillisUnsafe(),
-    service,
-    instance,
-    step: "put",
-    details: { rule: Journey.rules.put, topic, partition: String(partition), offset: String(offset) },
-  })
+  const trace = yield* Trace.make
+
   const journey: PutJourney = {
-    put: (record) =>
-      Journey.isFollowed(record.headers) ? Journey.append(record.headers, step(record)) : record.headers,
+    chunk: () => {
+      const hops = trace.chunk()
+      return {
+        end: hops.end,
+        put: ({ headers: from, key: clientId, offset }) => {
+          if (!Journey.isFollowed(from)) return from
+          const details = { rule: Journey.rules.put, topic, partition: String(partition), offset: String(offset) }
+          const time = clock.currentTimeMillisUnsafe()
+          const headers = Journey.append(from, { time, service, instance, step: "put", details })
+          return { ...headers, ...hops.begin("put", { clientId, from, details }) }
+        },
+      }
+    },
   }
   return journey
 })

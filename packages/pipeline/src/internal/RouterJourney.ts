@@ -1,4 +1,7 @@
-/** The steps of followed records at a router, each with its reason; of any other it is one comparison. */
+/**
+ * The steps of followed records at a router, each with its reason, and the hops of their traces; of any other it is one
+ * comparison.
+ */
 import { Clock, Effect, type Scope } from "effect"
 import {
   EventLog,
@@ -10,18 +13,27 @@ import {
   type Shelf,
   type StoredRecord,
   Topics,
+  Trace,
 } from "@nimbus/domain"
-import type { ResultConsumerLimits } from "../Limits.ts"
 import { Instance } from "../Instance.ts"
+import type { ResultConsumerLimits } from "../Limits.ts"
 import * as LateSteps from "./LateSteps.ts"
 
 export interface RouterJourney {
   /** Pushes on their way to a pod. */
-  routed(pod: PodId, pushes: ReadonlyArray<Push>): ReadonlyArray<Push>
-  /** The pod's channel has them. */
-  pushed(pod: PodId, pushes: ReadonlyArray<Push>): void
+  routed(pod: PodId, pushes: ReadonlyArray<Push>): Routed
   /** Records on their way to the dlq: diverted, or never routed. */
-  shelved(shelf: Shelf): Shelf["records"]
+  shelved(shelf: Shelf): Shelved
+}
+
+export interface Routed extends Pick<Trace.Hops, "end"> {
+  readonly pushes: ReadonlyArray<Push>
+  /** The pod's channel has them. */
+  pushed(): void
+}
+
+export interface Shelved extends Pick<Trace.Hops, "end"> {
+  readonly records: Shelf["records"]
 }
 
 const isFollowed = ({ headers }: { readonly headers?: Headers | undefined }): boolean => Journey.isFollowed(headers)
@@ -35,6 +47,7 @@ export const make = Effect.fnUntraced(function* (
   const { journey, results } = yield* Topics
   const clock = yield* Clock.clockWith(Effect.succeed)
   const instance = yield* Instance
+  const trace = yield* Trace.make
   const late = yield* LateSteps.make(yield* EventLog, journey, partition, limits)
 
   const step = (name: Journey.StepName, details: Readonly<Record<string, string>>): Journey.JourneyStep => ({
@@ -44,32 +57,46 @@ export const make = Effect.fnUntraced(function* (
     step: name,
     details: { ...details, topic: results, partition: String(partition) },
   })
-  const shelve = (record: StoredRecord): StoredRecord => {
-    const { headers } = record
-    if (!Journey.isFollowed(headers)) return record
+  const route = (hops: Trace.Hops, pod: PodId, push: Push): Push => {
+    const { clientId, headers: from, prev } = push
+    if (!Journey.isFollowed(from)) return push
+    const next = step("routed", { rule: Journey.rules.routed, pod, prev: String(prev) })
+    const hop = hops.begin("route", { clientId, from, details: next.details })
+    return { ...push, headers: { ...Journey.append(from, next), ...hop } }
+  }
+  const shelve = (hops: Trace.Hops, record: StoredRecord): StoredRecord => {
+    const { headers: from, key: clientId } = record
+    if (!Journey.isFollowed(from)) return record
     const reason = router.reasonOf(record)
     const offset = String(record.offset)
     const next =
       reason === undefined
         ? step("shelved", { rule: Journey.rules.shelved, offset })
         : step("diverted", { rule: Journey.rules.diverted[reason], reason, offset })
-    return { ...record, headers: Journey.append(headers, next) }
+    const hop = hops.begin(reason === undefined ? "shelve" : "divert", { clientId, from, details: next.details })
+    return { ...record, headers: { ...Journey.append(from, next), ...hop } }
   }
   return {
     routed: (pod, pushes) => {
-      if (!pushes.some(isFollowed)) return pushes
-      return pushes.map((push) => {
-        const { headers } = push
-        if (!Journey.isFollowed(headers)) return push
-        const next = step("routed", { rule: Journey.rules.routed, pod, prev: String(push.prev) })
-        return { ...push, headers: Journey.append(headers, next) }
-      })
-    },
-    pushed: (pod, pushes) => {
-      for (const push of pushes) {
-        if (isFollowed(push)) late.offer(push.clientId, push.seq, step("pushed", { rule: Journey.rules.pushed, pod }))
+      if (!pushes.some(isFollowed)) return { pushes, pushed: () => {}, end: nothing }
+      const hops = trace.chunk()
+      return {
+        pushes: pushes.map((push) => route(hops, pod, push)),
+        pushed: () => {
+          for (const push of pushes) {
+            if (isFollowed(push))
+              late.offer(push.clientId, push.seq, step("pushed", { rule: Journey.rules.pushed, pod }))
+          }
+        },
+        end: hops.end,
       }
     },
-    shelved: ({ records }) => (records.some(isFollowed) ? records.map(shelve) : records),
+    shelved: ({ records }) => {
+      if (!records.some(isFollowed)) return { records, end: nothing }
+      const hops = trace.chunk()
+      return { records: records.map((record) => shelve(hops, record)), end: hops.end }
+    },
   }
 })
+
+const nothing = () => Effect.void
