@@ -18,6 +18,12 @@ class DoorServer extends Server {
   readonly doors = new Map<string, UpgradeHandler>()
   readonly requests = new Map<string, RequestHandler>()
 
+  constructor() {
+    // Elsewhere it is a request like any other. Taken off HTTP while another one's answer is on the way, it would get
+    // none, and its socket would stay for ever.
+    super({ shouldUpgradeCallback: (request) => this.doors.has(pathOf(request)) })
+  }
+
   override emit(event: string, ...args: Array<unknown>): boolean {
     const [request, socket, head] = args
     if (
@@ -27,10 +33,9 @@ class DoorServer extends Server {
       Buffer.isBuffer(head)
     ) {
       const door = this.doors.get(pathOf(request))
-      if (door !== undefined) {
-        door(request, socket, head)
-        return true
-      }
+      if (door === undefined) socket.destroy()
+      else door(request, socket, head)
+      return true
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
       const door = this.requests.get(pathOf(request))
