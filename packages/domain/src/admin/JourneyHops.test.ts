@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { type JourneyStep, StepName } from "../Journey.ts"
+import { type JourneyStep, rules, StepName } from "../Journey.ts"
 import { hopsOf } from "./JourneyHops.ts"
 import { JourneyView } from "./Views.ts"
 
@@ -81,6 +81,14 @@ describe("hopsOf", () => {
       words(seen("accepted", "logged", "handled", "routed", "put", "sent")),
       "accepted logged handled routed ?shelved/diverted put sent",
     )
+  })
+
+  it("takes the way from the rule by which it was sent, where nothing else is left of it", () => {
+    const sentBy = (rule: string) =>
+      words([...seen("accepted", "logged", "handled"), { ...step("sent", 9), details: { rule } }])
+    assert.strictEqual(sentBy(rules.sentFromPush), "accepted logged handled ?routed ?pushed sent")
+    assert.strictEqual(sentBy(rules.sentFromMailbox), "accepted logged handled ?shelved/diverted ?put sent")
+    assert.strictEqual(sentBy(rules.sentFromLog), "accepted logged handled sent")
   })
 
   it("counts what came again, and shows the first of it with its time since the first hop", () => {

@@ -3,7 +3,8 @@
  *
  * ```
  *   accepted ─▶ logged ─▶ handled ─┬▶ routed ─▶ pushed ────────────────┬▶ sent ─▶ acknowledged
- *                                  └▶ shelved, or diverted ─▶ put ─────┘
+ *                                  ├▶ shelved, or diverted ─▶ put ─────┤
+ *                                  └▶ (direct delivery) ───────────────┘
  * ```
  *
  * 1. Every step that was found is one hop. Found more often, it is the first of them, and says how often it came again.
@@ -11,7 +12,7 @@
  *    thing known is not told of at all: it may not have happened yet.
  * 3. Which way an event took is never guessed: where both are possible, the hop names both.
  */
-import type { JourneyStep, StepName } from "../Journey.ts"
+import { type JourneyStep, rules, type StepName } from "../Journey.ts"
 import type { JourneyHop, JourneyView } from "./Views.ts"
 
 /** Steps as they were found, in any order, any of them more than once; and what else is known of the record's place. */
@@ -20,7 +21,7 @@ export const hopsOf = (found: ReadonlyArray<JourneyStep>, place: JourneyView["pl
   const origin_ms = order.flatMap((step) => seen.get(step)?.step.time ?? [])[0] ?? 0
   const steps = order.filter((step) => seen.has(step))
   const last = Math.max(reached[place], ...steps.map(rankOf))
-  return expected(new Set(steps), place).flatMap(({ or, step }): ReadonlyArray<JourneyHop> => {
+  return expected(new Set(steps), sentBy(found), place).flatMap(({ or, step }): ReadonlyArray<JourneyHop> => {
     const there = seen.get(step)
     if (there !== undefined) {
       return [{ _tag: "Seen", step: there.step, since_ms: there.step.time - origin_ms, repeats: there.repeats }]
@@ -61,29 +62,41 @@ interface Expected {
 }
 
 /** What was seen, and what must be before something later on the same way. */
-const expected = (seen: ReadonlySet<StepName>, place: JourneyView["place"]): ReadonlyArray<Expected> => [
+const expected = (
+  seen: ReadonlySet<StepName>,
+  sent: ReadonlySet<string>,
+  place: JourneyView["place"],
+): ReadonlyArray<Expected> => [
   { step: "accepted" },
   { step: "logged" },
   { step: "handled" },
-  ...way(seen, place),
+  ...way(seen, sent, place),
   { step: "sent" },
   { step: "acknowledged" },
 ]
 
-const way = (seen: ReadonlySet<StepName>, place: JourneyView["place"]): ReadonlyArray<Expected> => {
+/** By which rules it was sent: that tells the way that it took there. */
+const sentBy = (found: ReadonlyArray<JourneyStep>): ReadonlySet<string> =>
+  new Set(found.flatMap(({ details, step }) => (step === "sent" ? (details?.["rule"] ?? []) : [])))
+
+const way = (
+  seen: ReadonlySet<StepName>,
+  sent: ReadonlySet<string>,
+  place: JourneyView["place"],
+): ReadonlyArray<Expected> => {
   const only = (...steps: ReadonlyArray<StepName>): ReadonlyArray<Expected> =>
     steps.filter((step) => seen.has(step)).map((step) => ({ step }))
-  const isReplayed = seen.has("diverted") || seen.has("shelved") || seen.has("put") || place === "mailbox"
-  if (isReplayed) {
-    const why: ReadonlyArray<Expected> =
-      seen.has("diverted") || seen.has("shelved") ? only("diverted", "shelved") : [{ step: "shelved", or: "diverted" }]
+  const isShelved = seen.has("diverted") || seen.has("shelved")
+  if (isShelved || seen.has("put") || sent.has(rules.sentFromMailbox) || place === "mailbox") {
+    const why = isShelved ? only("diverted", "shelved") : [{ step: "shelved", or: "diverted" } as const]
     // Only what was routed can be diverted.
     const before = seen.has("diverted") || seen.has("pushed") ? [{ step: "routed" } as const] : only("routed")
     return [...before, ...only("pushed"), ...why, { step: "put" }]
   }
-  if (seen.has("pushed")) return [{ step: "routed" }, { step: "pushed" }]
+  if (seen.has("pushed") || sent.has(rules.sentFromPush)) return [{ step: "routed" }, { step: "pushed" }]
   if (seen.has("routed")) return [{ step: "routed" }, { step: "pushed", or: "diverted" }]
-  return [{ step: "routed", or: "shelved" }]
+  // Direct delivery reads the results topic itself.
+  return sent.has(rules.sentFromLog) ? [] : [{ step: "routed", or: "shelved" }]
 }
 
 interface Merged {

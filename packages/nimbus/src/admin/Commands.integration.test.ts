@@ -1,0 +1,88 @@
+/** Operators at the command line of a cluster: on Kafka and Redis themselves, and by a gateway's admin API. */
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Layer } from "effect"
+import { inject } from "vitest"
+import { adminStory, Ground, json, seed } from "../testing/adminStory.ts"
+import { cluster, type Env, operator } from "../testing/Operator.ts"
+import { freePort, startMember, temporaryDirectory } from "../testing/Processes.ts"
+
+const { kafka, redis } = inject("services")
+
+const token = "a token of the tests"
+
+/** A cluster of its own on the services, with the seed in it, and nobody there yet. */
+const settled = Effect.gen(function* () {
+  const name = `admin-${Math.random().toString(36).slice(2, 8)}`
+  const topic = (of: string) => `${name}-${of}`
+  const env: Env = {
+    NIMBUS_KAFKA_BROKERS: kafka?.brokers ?? "",
+    NIMBUS_REDIS_ADDRESS: redis?.address ?? "",
+    NIMBUS_REDIS_PREFIX: name,
+    NIMBUS_PARTITIONS: "3",
+    NIMBUS_KAFKA_EVENTS_TOPIC: topic("events"),
+    NIMBUS_KAFKA_RESULTS_TOPIC: topic("results"),
+    NIMBUS_KAFKA_DLQ_TOPIC: topic("dlq"),
+    NIMBUS_KAFKA_QUARANTINE_TOPIC: topic("quarantine"),
+    NIMBUS_KAFKA_JOURNEY_TOPIC: topic("journey"),
+    NIMBUS_KAFKA_CHATS_TOPIC: topic("chats"),
+  }
+  const settings = ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
+  yield* seed.pipe(Effect.provide(cluster.pipe(Layer.provide(settings)), { local: true }))
+  return { cwd: yield* temporaryDirectory, env }
+})
+
+const onCluster =
+  (env: Env) =>
+  (...args: ReadonlyArray<string>) =>
+    operator(env)(...args, "--cluster")
+
+const ground = Effect.gen(function* () {
+  const { cwd, env } = yield* settled
+  const port = yield* freePort
+  yield* startMember("gateway", port, { cwd, env: { ...env, NIMBUS_ADMIN_TOKEN: token } })
+  yield* startMember("pipeline", yield* freePort, { cwd, env })
+  const byApi = operator({ NIMBUS_ADMIN_TOKEN: token, NIMBUS_ADMIN_URL: `http://127.0.0.1:${port}` })
+  // A flag is what tells the story's commands from those that are to go by the API.
+  const run = (...args: ReadonlyArray<string>) =>
+    args.includes("--by-api") ? byApi(...args.filter((arg) => arg !== "--by-api")) : onCluster(env)(...args)
+  return Ground.of({ port, run, byApi: ["--by-api"] })
+})
+
+describe.skipIf(kafka === undefined || redis === undefined)("on Kafka and Redis", () => {
+  adminStory("the commands of operators, on a cluster", Layer.effect(Ground, ground))
+
+  it.live(
+    "see a cluster of which no gateway runs, where nobody can be kicked and no pod drained",
+    () =>
+      Effect.gen(function* () {
+        const { env } = yield* settled
+        const run = onCluster(env)
+        const status = json(yield* run("status", "--json"))
+        assert.deepStrictEqual(status.pods, [])
+        assert.deepStrictEqual([status.partitions, status.lag.events, status.quarantined], [3, 1, 1])
+        assert.strictEqual((yield* run("kick", "ada")).code, "NOT_FOUND")
+        assert.strictEqual((yield* run("drain", "gw-1")).code, "NOT_FOUND")
+        assert.strictEqual(json(yield* run("replay", "ada", "--from", "0", "--json")).published, 0)
+      }).pipe(Effect.scoped),
+    120_000,
+  )
+
+  it.live(
+    "get nothing by the admin API without its token, and a gateway without one has no such API",
+    () =>
+      Effect.gen(function* () {
+        const { cwd, env } = yield* settled
+        const [port, other] = [yield* freePort, yield* freePort]
+        yield* startMember("gateway", port, { cwd, env: { ...env, NIMBUS_ADMIN_TOKEN: token } })
+        yield* startMember("gateway", other, { cwd, env })
+        const url = `http://127.0.0.1:${port}`
+        assert.strictEqual((yield* operator({})("status", "--url", url)).code, "UNAUTHORIZED")
+        const wrong = operator({ NIMBUS_ADMIN_TOKEN: `${token}.` })
+        assert.strictEqual((yield* wrong("kick", "ada", "--url", url)).code, "UNAUTHORIZED")
+        const right = operator({ NIMBUS_ADMIN_TOKEN: token })
+        assert.strictEqual(json(yield* right("status", "--url", url, "--json")).pods.length, 2)
+        assert.strictEqual((yield* right("status", "--url", `http://127.0.0.1:${other}`)).code, "ADMIN_UNAVAILABLE")
+      }).pipe(Effect.scoped),
+    120_000,
+  )
+})
