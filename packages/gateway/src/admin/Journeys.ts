@@ -22,6 +22,7 @@ import {
   type Seq,
   type StoredRecord,
   Topics,
+  Trace,
 } from "@nimbus/domain"
 import { AdminUnavailable, hopsOf, type JourneyView, NotFound } from "@nimbus/domain/admin"
 import { Effect, Option, Result, Schema } from "effect"
@@ -188,4 +189,4 @@ const loggedStep = (record: StoredRecord, instance: string, topic: string, parti
 
 /** Of a W3C `traceparent`: version, trace id, span id, flags. */
 const traceIdOf = (headers: Headers | undefined): string | undefined =>
-  /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(headers?.["traceparent"] ?? "")?.[1]
+  /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(headers?.[Trace.header] ?? "")?.[1]

@@ -55,6 +55,7 @@ const tell = Effect.fnUntraced(function* (ground: Ground["Service"]) {
   yield* square(ada, [2, 3, 4])
   yield* looksAround(ground)
   yield* follows(ground, ada)
+  yield* followsOneThatWaited(ground)
   yield* findsMail(ground)
   yield* empties(ground, ada)
   yield* replays(ground, ada)
@@ -142,6 +143,46 @@ const follows = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: Ra
   assert.match(words, /\naccepted +0 .* gateway gw-/)
   assert.match(words, /\nhandled .* event-consumer /)
   assert.strictEqual((yield* run("trace", "ada", "99999")).code, "NOT_FOUND")
+})
+
+/** A client that has acknowledged nothing when it goes finds everything in its mailbox. */
+const followsOneThatWaited = Effect.fnUntraced(function* ({ port, run }: Ground["Service"]) {
+  const query = "clientId=carol&ack=client&journey=true"
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const carol = yield* connect(port, query)
+      for (const number of [7, 8]) carol.send({ type: "event", id: `e${number}`, name: "sq", data: { number } })
+      yield* eventually(
+        "both are accepted",
+        Effect.sync(() => carol.frames.flatMap((frame) => (frame.type === "accepted" ? frame.ids : [])).length === 2),
+        30_000,
+      )
+    }),
+  )
+  yield* eventually(
+    "both wait",
+    Effect.map(run("mailbox", "carol", "--json"), (said) => json(said).results >= 2),
+    30_000,
+  )
+  const again = yield* connect(port, query)
+  yield* has(again, 2)
+  const trace = Effect.map(run("trace", "carol", seqOf(again, "e7"), "--json"), json)
+  yield* eventually(
+    "its journey is written",
+    Effect.map(trace, ({ hops }) => hops.at(-1)?.step?.step === "acknowledged"),
+    30_000,
+  )
+  const { hops } = yield* trace
+  const names: ReadonlyArray<string> = hops.map((hop: { step: { step: string } | string }) =>
+    typeof hop.step === "string" ? `missing ${hop.step}` : hop.step.step,
+  )
+  // A record that is diverted goes on as it came to the router, without the step that it was routed by.
+  const missing = names.filter((name) => name.startsWith("missing"))
+  assert.deepStrictEqual(missing, names.includes("diverted") ? missing.filter((name) => name === "missing routed") : [])
+  assert.isTrue(names.includes("shelved") || names.includes("diverted"), names.join(" "))
+  assert.include(names, "put")
+  const put = hops.find((hop: { step: { step: string } }) => hop.step.step === "put")
+  assert.strictEqual(put.step.details.rule, "put by client and seq")
 })
 
 const post = (port: number, clientId: string, messages: ReadonlyArray<object>) =>
