@@ -18,7 +18,7 @@ Every queue, buffer, retry and wait of Nimbus has a bound. This page is written 
 `
 
 export const boundsPage = async (): Promise<string> => {
-  const paths = globSync("packages/*/src/Limits.ts", { cwd: root })
+  const paths = globSync("packages/{*,gateway/page}/src/Limits.ts", { cwd: root })
   const sections = await Promise.all(paths.sort().map(section))
   return [head, ...sections].join("\n")
 }
@@ -30,7 +30,7 @@ const section = async (path: string): Promise<string> => {
     .filter((name) => name.endsWith("Limits") && typeof exported[name] === "object")
     .sort()
   return [
-    `## [${path.split("/")[1]}](../${path})\n`,
+    `## [${path.split("/").slice(1, -2).join("/")}](../${path})\n`,
     ...objects.map((name) => `### ${name}\n\n${table(source, name, numbersOf(exported[name]))}`),
   ].join("\n")
 }

@@ -4,28 +4,27 @@
  *
  * A page is its stream of pictures, read as fast as it comes: what a browser draws of it costs the machine of whoever
  * looks. Beside results per second it counts the server's processor time per result, which other work on this machine
- * hardly touches. `--blocks 10`, `--clients 10000`.
+ * hardly touches. `--blocks 40`, `--clients 10000`.
  */
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { connect, type LoadClient, quantile, sleep } from "./Load.ts"
 import { startNimbus } from "./Processes.ts"
 
 const options = parseArgs({
-  options: { blocks: { type: "string", default: "10" }, clients: { type: "string", default: "10000" } },
+  options: { blocks: { type: "string", default: "40" }, clients: { type: "string", default: "10000" } },
 }).values
 const [blocks, idleClients] = [Number(options.blocks), Number(options.clients)]
 
 const port = 3900
+const idleBlocks = 10
 const busyClients = 20
 const underWay = 64
 const at_once = 50
 const warm_up_ms = 5_000
-const settle_ms = 1_000
-const window_ms = 4_000
+const settle_ms = 500
+const window_ms = 2_000
 const resamples = 10_000
-/** Of the kernel's clock, in which it tells what processor time a process took. */
-const ticks_per_s = 100
 
 interface Window {
   readonly results_per_s: number
@@ -57,9 +56,22 @@ const watch = async (until: AbortSignal): Promise<Watching> => {
   return { bytes, pictures, ms: performance.now() - from }
 }
 
+const watched: Array<Watching> = []
+const whileWatched = async (f: () => Promise<void>): Promise<void> => {
+  const over = new AbortController()
+  const watching = watch(over.signal)
+  await f()
+  over.abort()
+  watched.push(await watching)
+}
+
+/** The processor time that all threads of the server have had so far. */
 const cpu_us = (): number => {
-  const fields = readFileSync(`/proc/${nimbus.pid}/stat`, "utf8").split(") ")[1]!.split(" ")
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticks_per_s
+  const tasks = `/proc/${nimbus.pid}/task`
+  const times_ns = readdirSync(tasks).map((task) =>
+    Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[0]),
+  )
+  return times_ns.reduce((sum, time_ns) => sum + time_ns, 0) / 1000
 }
 
 const measure = async (busy: ReadonlyArray<LoadClient>): Promise<Window> => {
@@ -99,8 +111,22 @@ for (let i = 0; i < idleClients; i += at_once) {
     ),
   )
 }
-const alone = await watch(AbortSignal.timeout(10_000))
-console.error(`nobody busy: ${Math.round((alone.bytes * 1000) / alone.ms)} bytes/s, ${alone.pictures} pictures in 10 s`)
+
+/** The processor time that an otherwise idle server takes, in ms per second. */
+const idle = async (): Promise<number> => {
+  await sleep(settle_ms)
+  const [cpu, from] = [cpu_us(), performance.now()]
+  await sleep(window_ms)
+  return (cpu_us() - cpu) / (performance.now() - from)
+}
+const [idleWithout, idleWith] = [new Array<number>(), new Array<number>()]
+for (let block = 0; block < idleBlocks; block++) {
+  idleWithout.push(await idle())
+  await whileWatched(async () => void idleWith.push(await idle(), await idle()))
+  idleWithout.push(await idle())
+}
+const difference = medianOf(idleWith.map((ms, i) => ms - idleWithout[i]!))
+console.error(`idle: ${quantile(idleWithout, 0.5)} ms/s without, ${quantile(idleWith, 0.5)} ms/s with`)
 
 const busy = await Promise.all(
   Array.from({ length: busyClients }, (_, i) => connect({ server: nimbus.server, clientId: `busy-${i}`, underWay })),
@@ -108,14 +134,10 @@ const busy = await Promise.all(
 await sleep(warm_up_ms)
 
 const [throughput, cpu] = [new Array<number>(), new Array<number>()]
-const watched: Array<Watching> = []
 for (let block = 0; block < blocks; block++) {
   const without = [await measure(busy)]
-  const over = new AbortController()
-  const watching = watch(over.signal)
-  const open = [await measure(busy), await measure(busy)]
-  over.abort()
-  watched.push(await watching)
+  const open: Array<Window> = []
+  await whileWatched(async () => void open.push(await measure(busy), await measure(busy)))
   without.push(await measure(busy))
   const mean = (windows: ReadonlyArray<Window>, of: keyof Window) =>
     windows.reduce((sum, window) => sum + window[of], 0) / windows.length
@@ -130,6 +152,10 @@ const total = (of: keyof Watching) => watched.reduce((sum, watching) => sum + wa
 console.log(`clients connected                  ${idleClients + busyClients}`)
 console.log(`stream of pictures                 ${Math.round((total("bytes") * 1000) / total("ms"))} bytes/s`)
 console.log(`one picture                        ${Math.round(total("bytes") / total("pictures"))} bytes`)
+console.log(
+  `an idle server, with a page        ${difference.median.toFixed(1)} ms of processor time per second more ` +
+    `(95 %: ${difference.low.toFixed(1)} to ${difference.high.toFixed(1)})`,
+)
 console.log(`results/s, with a page / without   ${told(throughput)}`)
 console.log(`processor time per result          ${told(cpu)}`)
 await nimbus.stop()

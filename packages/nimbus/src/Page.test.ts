@@ -1,9 +1,9 @@
 /** The web page of `nimbus start`, in a real Chromium: what a newcomer does by clicks, and what an operator looks for. */
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import { assert, layer } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
 import { eventually } from "@nimbus/domain/testing"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema, Scope } from "effect"
 import type { Browser, Page } from "playwright-core"
 import { vi } from "vitest"
 import { browser } from "./testing/Browser.ts"
@@ -247,6 +247,35 @@ const objections = async (page: Page): Promise<ReadonlyArray<string>> => {
     nodes.map(({ failureSummary, html }) => `${id}: ${html} ${failureSummary}`),
   )
 }
+
+describe("the page", () => {
+  it.live("says that the connection is lost, and goes on once the gateway is back", () =>
+    Effect.gen(function* () {
+      const port = yield* freePort
+      const place = { cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" } }
+      const server = yield* startServer(place)
+      const scope = yield* Effect.scope
+      const restart = server
+        .kill("SIGKILL")
+        .pipe(
+          Effect.andThen(server.ended),
+          Effect.andThen(Effect.provideService(startServer(place), Scope.Scope, scope)),
+        )
+      const watching = async (page: Page) => {
+        const link = page.getByRole("banner").getByRole("status")
+        await link.getByText("live", { exact: true }).waitFor()
+        const clientId = await startSamples(page, 1)
+        const restarted = Effect.runPromise(restart)
+        await link.getByText("connection lost, trying again").waitFor()
+        await restarted
+        await link.getByText("live", { exact: true }).waitFor()
+        await panel(page, "Clients").getByRole("row", { name: clientId }).getByText("LIVE").waitFor()
+        await page.getByText(/, 0 missing, 0 repeated$/).waitFor()
+      }
+      yield* visit(yield* browser, `http://127.0.0.1:${port}`, watching, { ...desktop, tolerate: /ERR_/ })
+    }),
+  )
+})
 
 layer(
   Layer.effect(

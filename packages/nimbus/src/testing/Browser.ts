@@ -7,17 +7,18 @@
  */
 import { execFile, spawn } from "node:child_process"
 import { createReadStream, createWriteStream, existsSync } from "node:fs"
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { pipeline } from "node:stream/promises"
 import { createBrotliDecompress } from "node:zlib"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { type Browser, chromium } from "playwright-core"
 
 const entry = createRequire(import.meta.url).resolve("@sparticuz/chromium")
 const carried = join(dirname(dirname(entry)), "bin")
+const decodeManifest = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))
 /** Its sandbox does not work for root, which CI is. */
 const flags = ["--no-sandbox", "--headless=shell", "--font-render-hinting=none", "--disable-dev-shm-usage"]
 
@@ -35,7 +36,7 @@ export const browser = Effect.acquireRelease(
 
 /** Where it is unpacked; done by a rename, so that whoever finds it there finds all of it. */
 const unpacked = async (): Promise<string> => {
-  const { version } = createRequire(import.meta.url)(join(dirname(carried), "package.json")) as { version: string }
+  const { version } = decodeManifest(await readFile(join(dirname(carried), "package.json"), "utf8"))
   const home = join(tmpdir(), `nimbus-chromium-${version}-${process.getuid?.() ?? 0}`)
   if (existsSync(home)) return home
   const stage = await mkdtemp(`${home}-`)

@@ -6,6 +6,7 @@
  */
 import { signal } from "@preact/signals"
 import { io } from "socket.io-client"
+import { pageLimits } from "../Limits.ts"
 import { Ring } from "../state/Ring.ts"
 
 export interface Said {
@@ -23,16 +24,12 @@ export interface Room {
   leave(): void
 }
 
-/** Messages shown: older ones are forgotten by the page, not by the room. */
-const said_kept = 200
-const answer_timeout_ms = 10_000
-
 export const said = signal<ReadonlyArray<Said>>([])
 export const standing = signal<"away" | "catching up" | "live">("away")
 /** What the gateway had to say of lost messages and refusals. */
 export const notice = signal("")
 
-const ring = new Ring<Said>(said_kept)
+const ring = new Ring<Said>(pageLimits.said)
 let keys = 0
 
 export const enter = (name: string): Room => {
@@ -51,7 +48,7 @@ export const enter = (name: string): Room => {
   return {
     name,
     say: async (who, text) => {
-      const answer: unknown = await socket.timeout(answer_timeout_ms).emitWithAck("message", { who, text })
+      const answer: unknown = await socket.timeout(pageLimits.answer_timeout_ms).emitWithAck("message", { who, text })
       const error = fieldOf(answer, "error")
       if (error !== undefined) throw new Error(textOf(fieldOf(error, "message")))
       note({ data: { who, text }, time: Date.now() }, true)

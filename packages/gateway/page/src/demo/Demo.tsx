@@ -1,14 +1,15 @@
 /** The corner to try it all: sample clients, and a story to tell with the first of them. */
 import { useState } from "preact/hooks"
+import { pageLimits } from "../Limits.ts"
 import { many } from "../format.ts"
 import { Panel } from "../parts/Panel.tsx"
-import { isStarting, samples, samples_max, startSamples, stopSamples } from "./samples.ts"
+import { isStarting, samples, startSamples, stopSamples } from "./samples.ts"
 import { SampleTable } from "./SampleTable.tsx"
 import { Story } from "./Story.tsx"
 
 export const Demo = () => {
   const [count, setCount] = useState(5)
-  const room = samples_max - samples.value.length
+  const room = pageLimits.samples - samples.value.length
   const first = samples.value[0]
   return (
     <Panel id="demo" title="Try it">

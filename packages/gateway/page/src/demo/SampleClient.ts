@@ -6,6 +6,7 @@
 import { connect } from "@nimbus/client"
 import { type ReadonlySignal, signal } from "@preact/signals"
 import type { Frames, Status } from "@nimbus/domain"
+import { pageLimits } from "../Limits.ts"
 import { Account } from "./Account.ts"
 import { makeCable } from "./Cable.ts"
 import { makePace } from "./pace.ts"
@@ -35,12 +36,6 @@ export interface SampleClient {
   stop(): Promise<void>
 }
 
-const send_every_ms = 1_000
-/** Results that it takes at most: it is slow on purpose, so that a replay lasts long enough to be watched. */
-const results_per_s = 3_000
-/** Between two attempts to come back, at most: who has mended the cable wants to see something. */
-const reconnect_max_ms = 500
-
 const unused: SampleView = {
   status: "OFFLINE",
   isCut: false,
@@ -60,14 +55,14 @@ export const startSample = async (
   const change = (part: Partial<SampleView>) => (view.value = { ...view.value, ...part })
   const account = new Account()
   const cable = makeCable()
-  const pace = makePace(results_per_s)
+  const pace = makePace(pageLimits.sample_results_per_s)
   let lastSeq: number | undefined
   const client = await connect({
     url: location.origin,
     clientId,
     journey: true,
     WebSocket: cable.WebSocket,
-    limits: { reconnect_max_ms },
+    limits: { reconnect_max_ms: pageLimits.sample_reconnect_max_ms },
     onStatus: (status) => {
       change({ status })
       onStatus(status)
@@ -91,7 +86,7 @@ export const startSample = async (
       (error: unknown) => change({ fault: String(error) }),
     )
   }
-  const timer = setInterval(send, send_every_ms)
+  const timer = setInterval(send, pageLimits.sample_every_ms)
   send()
 
   let messages = 0

@@ -1,5 +1,6 @@
 /** The story of one client in three steps: cut off, mail piles up, back again. What happened is told beneath. */
 import { useState } from "preact/hooks"
+import { pageLimits } from "../Limits.ts"
 import { count } from "../format.ts"
 import { ReplayBar } from "../parts/ReplayBar.tsx"
 import { StatusBadge } from "../parts/StatusBadge.tsx"
@@ -8,8 +9,7 @@ import { replays } from "../state/live.ts"
 import { postMail } from "./mail.ts"
 import type { SampleClient } from "./SampleClient.ts"
 
-/** More than the gateway's window, so that the replay outlasts what a gateway may send unacknowledged. */
-const mail_messages = 30_000
+const { mail_messages } = pageLimits
 
 export const Story = ({ sample }: { readonly sample: SampleClient }) => {
   const [posted, setPosted] = useState<number>()

@@ -1,6 +1,5 @@
 /** Messages for a client, posted as any service would: `POST /v1/clients/:id/messages`, a batch at a time. */
-
-const batch_messages = 3_000
+import { pageLimits } from "../Limits.ts"
 
 /** Done once the log has them; says after each batch how many it has. */
 export const postMail = async (
@@ -9,8 +8,8 @@ export const postMail = async (
   count: number,
   onPosted: (posted: number) => void,
 ): Promise<void> => {
-  for (let posted = 0; posted < count; posted += batch_messages) {
-    const size = Math.min(batch_messages, count - posted)
+  for (let posted = 0; posted < count; posted += pageLimits.mail_batch_messages) {
+    const size = Math.min(pageLimits.mail_batch_messages, count - posted)
     const messages = Array.from({ length: size }, (_, i) => ({ name: "news", data: { number: first + posted + i } }))
     const response = await fetch(`/v1/clients/${encodeURIComponent(clientId)}/messages`, {
       method: "POST",

@@ -1,11 +1,8 @@
 /** The sample clients of this page: bounded, and gone with it. */
 import { signal } from "@preact/signals"
+import { pageLimits } from "../Limits.ts"
 import { announce } from "../state/announce.ts"
 import { type SampleClient, startSample } from "./SampleClient.ts"
-
-/** At once, in one page. Beyond: none is started. */
-export const samples_max = 50
-const refresh_every_ms = 250
 
 export const samples = signal<ReadonlyArray<SampleClient>>([])
 export const isStarting = signal(false)
@@ -18,7 +15,7 @@ let timer: ReturnType<typeof setInterval> | undefined
 export const startSamples = async (count: number): Promise<void> => {
   isStarting.value = true
   try {
-    for (let n = Math.min(count, samples_max - samples.value.length); n > 0; n--) {
+    for (let n = Math.min(count, pageLimits.samples - samples.value.length); n > 0; n--) {
       const clientId = `demo-${family}-${++started}`
       const isFirst = samples.value.length === 0
       // One of many is enough to be told of, and it is the one that the story is about.
@@ -30,7 +27,7 @@ export const startSamples = async (count: number): Promise<void> => {
   } finally {
     isStarting.value = false
   }
-  timer ??= setInterval(() => samples.value.forEach((sample) => sample.refresh()), refresh_every_ms)
+  timer ??= setInterval(() => samples.value.forEach((sample) => sample.refresh()), pageLimits.sample_refresh_ms)
 }
 
 export const stopSamples = async (): Promise<void> => {

@@ -15,6 +15,7 @@ import type { Picture, Pulse } from "@nimbus/domain/admin"
 import { Data, Effect, Fiber, Schedule, Stream } from "effect"
 import { Admin, noteRefusal, runtime } from "../api/Admin.ts"
 import { isTokenNeeded, token } from "../api/token.ts"
+import { pageLimits } from "../Limits.ts"
 import { observe, type Replays } from "./replays.ts"
 import { Ring } from "./Ring.ts"
 
@@ -23,19 +24,12 @@ export interface Filter {
   readonly search: string
 }
 
-/** Pulses kept for the charts: five minutes of them. */
-const pulses_kept = 300
-/** No picture for this long: the connection counts as broken. */
-const silence_ms = 5_000
-/** Typing goes on for this long before a new stream is opened. */
-const settle_ms = 200
-
 export const filter = signal<Filter>({ status: undefined, search: "" })
 export const picture = signal<Picture | undefined>(undefined)
 export const replays = signal<Replays>(new Map())
 export const link = signal<"connecting" | "open" | "broken" | "paused" | "full">("connecting")
 
-const ring = new Ring<Pulse>(pulses_kept)
+const ring = new Ring<Pulse>(pageLimits.pulses)
 const pulsesSeen = signal(0)
 /** Oldest first. */
 export const pulses = computed(() => {
@@ -67,14 +61,16 @@ export const watch = (): void => {
 const watching = ({ search, status }: Filter) =>
   Effect.gen(function* () {
     const admin = yield* Admin
-    if (search !== "") yield* Effect.sleep(settle_ms)
+    if (search !== "") yield* Effect.sleep(pageLimits.settle_ms)
     const history = yield* admin.history()
     const pictures = yield* admin.pictures({
       query: { ...(status === undefined ? {} : { status }), ...(search === "" ? {} : { search }) },
     })
     ring.clear()
     for (const pulse of history) ring.push(pulse)
-    yield* Stream.runForEach(Stream.timeout(pictures, silence_ms), (picture) => Effect.sync(() => show(picture)))
+    yield* Stream.runForEach(Stream.timeout(pictures, pageLimits.silence_ms), (picture) =>
+      Effect.sync(() => show(picture)),
+    )
     return yield* new StreamEnded()
   }).pipe(
     Effect.tapError((error) =>
@@ -87,7 +83,9 @@ const watching = ({ search, status }: Filter) =>
     Effect.ignore,
   )
 
-const pauses = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("5 seconds")]).pipe(Schedule.jittered)
+const pauses = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced(pageLimits.retry_max_ms)]).pipe(
+  Schedule.jittered,
+)
 
 const show = (next: Picture): void => {
   link.value = "open"

@@ -6,6 +6,7 @@
  * picture are remembered, so this is no larger than a picture.
  */
 import type { ClientRow } from "@nimbus/domain/admin"
+import { pageLimits } from "../Limits.ts"
 
 export interface Replay {
   /** When `waiting` was seen to change. */
@@ -18,9 +19,6 @@ export interface Replay {
 }
 
 export type Replays = ReadonlyMap<string, Replay>
-
-/** A mailbox that has not changed for so long does not empty. */
-const stuck_ms = 10_000
 
 /** Of the newest rate, in the smoothed one. */
 const weight = 0.5
@@ -37,7 +35,7 @@ const next = (before: Replay | undefined, { status, waiting }: ClientRow, at: nu
     return { at, waiting, total: Math.max(waiting, before?.total ?? 0), rate_per_s: 0 }
   }
   // Nothing new is known of it, or it takes a break; after a while it is stuck.
-  if (waiting === before.waiting) return at - before.at < stuck_ms ? before : { ...before, rate_per_s: 0 }
+  if (waiting === before.waiting) return at - before.at < pageLimits.stuck_ms ? before : { ...before, rate_per_s: 0 }
   const rate = Math.max(0, ((before.waiting - waiting) * 1000) / (at - before.at))
   return {
     at,

@@ -4,6 +4,7 @@ import type { ClientView as Client, MailboxView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 import { useState } from "preact/hooks"
 import type { Admin } from "../api/Admin.ts"
+import { pageLimits } from "../Limits.ts"
 import { bytes, count, time } from "../format.ts"
 import { Answer, useAnswer } from "../parts/Answer.tsx"
 import { Fact, Facts } from "../parts/Facts.tsx"
@@ -14,13 +15,11 @@ import { StatusBadge } from "../parts/StatusBadge.tsx"
 import { Table } from "../parts/Table.tsx"
 import { journeyPath } from "../router.ts"
 
-const mailbox_records = 20
-
 export const ClientView = ({ clientId }: { readonly clientId: ClientId }) => {
   const [asked, setAsked] = useState(0)
   const params = { clientId }
   const question = (admin: Admin["Service"]) =>
-    Effect.all([admin.client({ params }), admin.mailbox({ params, query: { limit: mailbox_records } })], {
+    Effect.all([admin.client({ params }), admin.mailbox({ params, query: { limit: pageLimits.mailbox_records } })], {
       concurrency: 2,
     })
   const answer = useAnswer(question, asked)

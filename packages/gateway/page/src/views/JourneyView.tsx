@@ -2,16 +2,13 @@
 import type { ClientId, Seq } from "@nimbus/domain"
 import type { JourneyView as Journey } from "@nimbus/domain/admin"
 import { useEffect, useState } from "preact/hooks"
+import { pageLimits } from "../Limits.ts"
 import { count } from "../format.ts"
 import { Answer, useAnswer } from "../parts/Answer.tsx"
 import { Fact, Facts } from "../parts/Facts.tsx"
 import { Hop } from "../parts/Hop.tsx"
 import { Panel } from "../parts/Panel.tsx"
 import { clientPath } from "../router.ts"
-
-/** A journey that is not at its end is looked at again, so many times. */
-const looks = 30
-const look_every_ms = 1_000
 
 interface JourneyViewProps {
   readonly clientId: ClientId
@@ -24,8 +21,8 @@ export const JourneyView = ({ clientId, seq }: JourneyViewProps) => {
   const answer = useAnswer((admin) => admin.journey({ params }), asked)
   const isUnderWay = answer?._tag === "Success" && answer.success.place !== "acknowledged"
   useEffect(() => {
-    if (!isUnderWay || asked === looks) return
-    const timer = setTimeout(() => setAsked(asked + 1), look_every_ms)
+    if (!isUnderWay || asked === pageLimits.journey_looks) return
+    const timer = setTimeout(() => setAsked(asked + 1), pageLimits.journey_every_ms)
     return () => clearTimeout(timer)
   }, [answer])
   return (

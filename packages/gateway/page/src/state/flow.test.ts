@@ -1,0 +1,65 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Incarnation } from "@nimbus/domain"
+import type { Picture } from "@nimbus/domain/admin"
+import { flowOf, inWords } from "./flow.ts"
+
+const quiet: Picture = {
+  incarnation: Incarnation.make("i"),
+  partitions: 1,
+  clients: { OFFLINE: 2, REPLAYING: 1, LIVE: 3 },
+  clientsMore: false,
+  pods: [],
+  lag: { events: 0, results: 1, dlq: 0 },
+  quarantined: 0,
+  pulse: {
+    at: 0,
+    accepted_per_s: 0,
+    delivered_per_s: 0,
+    topics: { events_per_s: 120, results_per_s: 100, dlq_per_s: 40 },
+  },
+  topics: [],
+  roles: [{ role: "event-consumer", isRunning: true }],
+  rows: [],
+  rowsMore: false,
+  stale: [],
+}
+
+describe("flow", () => {
+  it("tells what each way carries: what is not shelved goes to clients that are LIVE", () => {
+    const { places, ways } = flowOf(quiet)
+    assert.strictEqual(places.doors.note, "4 connected")
+    assert.deepStrictEqual(
+      [ways.accepted.note, ways.handled.note, ways.pushed.note, ways.shelved.note, ways.put.note, ways.replayed.note],
+      ["120/s", "100/s", "60/s", "40/s", "40/s", "1 client"],
+    )
+    assert.deepStrictEqual([ways.accepted.pace, ways.shelved.pace, ways.replayed.pace], ["brisk", "slow", "brisk"])
+  })
+
+  it("shows every way stopped whose consumer is, and no other", () => {
+    const stopped = (role: string) => {
+      const { ways } = flowOf({ ...quiet, roles: [{ role, isRunning: false }] })
+      return Object.entries(ways).flatMap(([name, way]) => (way.isStopped ? [name] : []))
+    }
+    assert.deepStrictEqual(stopped("event-consumer"), ["handled"])
+    assert.deepStrictEqual(stopped("result-consumer").sort(), ["pushed", "shelved"])
+    assert.deepStrictEqual(stopped("replay-consumer"), ["put"])
+    assert.deepStrictEqual(stopped("storage-writer"), [])
+  })
+
+  it("points at a place where records wait, and not at the one that a restart leaves", () => {
+    assert.isFalse(flowOf(quiet).places.results.isBehind)
+    assert.isTrue(flowOf({ ...quiet, lag: { events: 0, results: 5_000, dlq: 0 } }).places.results.isBehind)
+  })
+
+  it("claims nothing of rates before they are known", () => {
+    const { topics: _, ...pulse } = quiet.pulse
+    const { ways } = flowOf({ ...quiet, pulse })
+    assert.deepStrictEqual([ways.accepted.note, ways.pushed.note, ways.put.pace], ["–", "–", "still"])
+  })
+
+  it("says the same in words", () => {
+    const words = inWords(flowOf({ ...quiet, roles: [{ role: "event-consumer", isRunning: false }] }))
+    assert.include(words, "Mailboxes: 2 clients away.")
+    assert.include(words, "handled, event consumer: stopped.")
+  })
+})
