@@ -3,8 +3,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { HttpClient, HttpClientRequest, HttpRouter } from "effect/http"
+import { Effect, Layer, Option, Redacted } from "effect"
+import { HttpClient, HttpClientRequest, HttpRouter, HttpServer } from "effect/http"
+import { Gateway } from "../index.ts"
+import * as MemoryParts from "../testing/MemoryParts.ts"
+import type { Access } from "./Authorization.ts"
 import * as Page from "./Page.ts"
 
 /** A directory with these files, served; removed with the scope. */
@@ -73,5 +76,22 @@ describe("Page", () => {
       assert.strictEqual(response.status, 503)
       assert.include(yield* response.text, "npm run setup")
     }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
+  )
+
+  it.live.each([
+    { admin: Option.none<Access>(), there: false },
+    { admin: Option.some<Access>({ _tag: "Loopback" }), there: true },
+    { admin: Option.some<Access>({ _tag: "Token", token: Redacted.make("0123456789abcdef") }), there: true },
+  ])("is there where there is an admin API, and without asking for its token: $there", ({ admin, there }) =>
+    Effect.gen(function* () {
+      const gateway = yield* Layer.build(
+        Gateway.layerWith({ host: "127.0.0.1", port: 0, admin }).pipe(Layer.provideMerge(MemoryParts.layer)),
+      )
+      const status = yield* HttpServer.addressFormattedWith((address) =>
+        Effect.promise(() => fetch(address).then(async (response) => (await response.text(), response.status))),
+      ).pipe(Effect.provide(gateway))
+      // 503: this clone's page has not been built, which the page says.
+      assert.include(there ? [200, 503] : [404], status)
+    }),
   )
 })
