@@ -1,5 +1,5 @@
 /** Many seeds, on several threads, one run at a time each. */
-import { Worker } from "node:worker_threads"
+import { Worker, type WorkerOptions } from "node:worker_threads"
 import type { RunOptions } from "@nimbus/domain/testing/simulation"
 import type { Answer } from "./Worker.ts"
 
@@ -7,18 +7,20 @@ export interface RangeOptions {
   /** The seeds, one after the other; may be endless. */
   readonly runs: Iterator<RunOptions>
   readonly threads: number
+  /** How its threads are started. */
+  readonly worker?: WorkerOptions
   /** Called for each run; `false` stops the range. */
   readonly onAnswer: (answer: Answer) => boolean
 }
 
 /** Done when all runs are, or `onAnswer` has stopped it. */
-export const runRange = async ({ onAnswer, runs, threads }: RangeOptions): Promise<void> => {
-  await Promise.all(Array.from({ length: threads }, () => thread(runs, onAnswer)))
+export const runRange = async ({ threads, ...options }: RangeOptions): Promise<void> => {
+  await Promise.all(Array.from({ length: threads }, () => thread(options)))
 }
 
-const thread = (runs: Iterator<RunOptions>, onAnswer: RangeOptions["onAnswer"]): Promise<void> => {
+const thread = ({ onAnswer, runs, worker: how }: Omit<RangeOptions, "threads">): Promise<void> => {
   const { promise, reject, resolve } = Promise.withResolvers<void>()
-  const worker = new Worker(new URL("./Worker.ts", import.meta.url))
+  const worker = new Worker(new URL("./Worker.ts", import.meta.url), how)
   const goOn = (): void => {
     const next = runs.next()
     if (next.done === true) resolve()

@@ -5,6 +5,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { World } from "@nimbus/domain/testing"
+import type { FaultName } from "@nimbus/domain/testing/simulation"
 
 /** Takes a rule out of one source file, where `find` stands exactly once. */
 export interface Patch {
@@ -13,6 +14,8 @@ export interface Patch {
   readonly file: string
   readonly find: string
   readonly replace: string
+  /** Where it takes the simulator several of few kinds of faults at once: those. Default: all. */
+  readonly faults?: ReadonlyArray<FaultName>
 }
 
 /** The world of `testing/world`, as it is or with a rule taken out of what it is made of. */

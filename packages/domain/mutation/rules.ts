@@ -41,12 +41,15 @@ export const rules = {
     `    if (this.isAllAcknowledged)`,
   ),
   seen: patch("seen", "Router.ts", `if (seq <= this.seen) {`, `if (false) {`),
-  commitOneShort: patch(
-    "commit one short",
-    "internal/Outstanding.ts",
-    `this.commit = this.marks[first]!.offset ?? this.commit`,
-    `this.commit = this.marks[first]!.offset === undefined ? this.commit : this.marks[first]!.offset + 1`,
-  ),
+  commitOneShort: {
+    ...patch(
+      "commit one short",
+      "internal/Outstanding.ts",
+      `this.commit = this.marks[first]!.offset ?? this.commit`,
+      `this.commit = this.marks[first]!.offset === undefined ? this.commit : this.marks[first]!.offset + 1`,
+    ),
+    faults: ["result consumers crash", "event consumers crash", "publishes late", "partitions move"],
+  },
   putsInOrder: patch(
     "puts in order",
     "testing/world/ReplayWorker.ts",
@@ -60,11 +63,14 @@ export const rules = {
     }
 `,
   ),
-  offsetStored: patch(
-    "offset stored with the mailboxes",
-    "MailboxMemory.ts",
-    `if (partition.offset !== chunk.expected) return { _tag: "Differs", stored: partition.offset }`,
-  ),
+  offsetStored: {
+    ...patch(
+      "offset stored with the mailboxes",
+      "MailboxMemory.ts",
+      `if (partition.offset !== chunk.expected) return { _tag: "Differs", stored: partition.offset }`,
+    ),
+    faults: ["mailboxes roll back", "mailboxes wiped"],
+  },
   ownReadPosition: patch(
     "memory kept only with the own read position",
     "Router.ts",
@@ -127,3 +133,7 @@ export const rules = {
 } as const satisfies Record<string, Patch>
 
 export type RuleName = keyof typeof rules
+
+const isRuleName = (name: string): name is RuleName => Object.hasOwn(rules, name)
+
+export const ruleNames: ReadonlyArray<RuleName> = Object.keys(rules).filter(isRuleName)

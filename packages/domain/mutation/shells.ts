@@ -2,13 +2,10 @@
  * Bugs for the shells around the rules: what a consumer, a gateway or a client could do wrong though its core decides
  * right. Some of them were there once. The simulator finds each: see bench/src/simulate.
  */
-import type { FaultName } from "@nimbus/domain/testing/simulation"
 import type { Patch } from "./Mutant.ts"
 
 export interface ShellPatch extends Patch {
   readonly package: "pipeline" | "gateway" | "client"
-  /** Where it takes several of few kinds of faults at once: those. Default: all. */
-  readonly faults?: ReadonlyArray<FaultName>
 }
 
 const patch = (of: ShellPatch["package"], rule: string, file: string, find: string, replace = ""): ShellPatch => ({
