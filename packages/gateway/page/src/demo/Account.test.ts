@@ -19,6 +19,15 @@ describe("Account", () => {
     assert.deepStrictEqual(noted(2), { received: 1, repeated: 0, missing: 1 })
   })
 
+  it("counts what has no number, and misses nothing for it", () => {
+    const account = new Account()
+    account.note("sq", 1)
+    account.note("sq", undefined)
+    account.note("hello", 7)
+    account.note("sq", 2)
+    assert.deepStrictEqual([account.missing, account.repeated, account.received], [0, 0, 4])
+  })
+
   it("counts each name by itself", () => {
     const account = new Account()
     account.note("sq", 1)

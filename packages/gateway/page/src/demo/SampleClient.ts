@@ -118,8 +118,8 @@ export const startSample = async (
   }
 }
 
-/** What stands in the data of every event and message of the page. */
-const numberOf = ({ data }: Frames.ResultItem): number =>
+/** It stands in the data of every event and message of the page. */
+const numberOf = ({ data }: Frames.ResultItem): number | undefined =>
   typeof data === "object" && data !== null && "number" in data && typeof data["number"] === "number"
     ? data["number"]
-    : Number.NaN
+    : undefined

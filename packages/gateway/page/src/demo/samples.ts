@@ -14,6 +14,7 @@ let timer: ReturnType<typeof setInterval> | undefined
 
 export const startSamples = async (count: number): Promise<void> => {
   isStarting.value = true
+  timer ??= setInterval(() => samples.value.forEach((sample) => sample.refresh()), pageLimits.sample_refresh_ms)
   try {
     for (let n = Math.min(count, pageLimits.samples - samples.value.length); n > 0; n--) {
       const clientId = `demo-${family}-${++started}`
@@ -27,7 +28,6 @@ export const startSamples = async (count: number): Promise<void> => {
   } finally {
     isStarting.value = false
   }
-  timer ??= setInterval(() => samples.value.forEach((sample) => sample.refresh()), pageLimits.sample_refresh_ms)
 }
 
 export const stopSamples = async (): Promise<void> => {
