@@ -50,5 +50,11 @@ export type Incarnation = typeof Incarnation.Type
 /** Brands a number already known to be a non-negative safe integer: a log offset, or digits just parsed. */
 export const seqUnsafe = (n: number): Seq => n as Seq
 
+/** Brands digits just parsed from what only registries write. */
+export const epochUnsafe = (n: number): Epoch => n as Epoch
+
+/** Brands a name that was just seen to be spelled as a pod's is. */
+export const podIdUnsafe = (name: string): PodId => name as PodId
+
 /** Brands a record key of a topic that only our own consumers write: it was a `ClientId` when it came in by a door. */
 export const clientIdUnsafe = (key: string): ClientId => key as ClientId

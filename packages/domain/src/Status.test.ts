@@ -166,6 +166,19 @@ describe("Status", () => {
       { arbitrary: { runs: 500 } },
     )
 
+    const bySchema = Schema.decodeResult(Schema.fromJsonString(Status.Status), { onExcessProperty: "error" })
+
+    it.effect.prop(
+      "is recognised by hand as by the schema, damaged or not",
+      [Status.Status, Schema.Array(Damage)],
+      ([status, damages]) =>
+        Effect.sync(() => {
+          const text = damages.reduce(damaged, Status.encode(status))
+          assert.deepStrictEqual(Result.getSuccess(Status.decode(text)), Result.getSuccess(bySchema(text)))
+        }),
+      { arbitrary: { runs: 500 } },
+    )
+
     it.effect.prop("is not any text", [Schema.String], ([text]) =>
       Effect.sync(() => assert.isTrue(Result.isFailure(Status.decode(text)))),
     )
@@ -177,6 +190,7 @@ describe("Status", () => {
       ["half an epoch", `{"_tag":"LIVE","epoch":1.5,"pod":"p"}`],
       ["an epoch in quotes", `{"_tag":"LIVE","epoch":"1","pod":"p"}`],
       ["an epoch that is no safe integer", `{"_tag":"LIVE","epoch":9007199254740993,"pod":"p"}`],
+      ["an epoch that begins with 0", `{"_tag":"LIVE","epoch":01,"pod":"p"}`],
       ["no pod", `{"_tag":"LIVE","epoch":1,"pod":""}`],
       ["more than there should be", `{"_tag":"LIVE","epoch":1,"pod":"p","also":1}`],
       ["null", "null"],

@@ -24,7 +24,7 @@
  */
 import { Result, Schema } from "effect"
 import { CorruptRecord, IllegalTransition } from "./Errors.ts"
-import { Epoch, PodId } from "./Ids.ts"
+import { Epoch, epochUnsafe, PodId, podIdUnsafe } from "./Ids.ts"
 
 export const StatusName = Schema.Literals(["OFFLINE", "REPLAYING", "LIVE"])
 export type StatusName = typeof StatusName.Type
@@ -111,6 +111,18 @@ const encodeStored = Schema.encodeSync(stored)
 /** The stored form: one line of JSON. */
 export const encode = (status: Status): string => encodeStored(status)
 
-/** Reads the stored form. Anything else than what `encode` writes is a `CorruptRecord`, never a guess. */
-export const decode = (text: string): Result.Result<Status, CorruptRecord> =>
-  Result.mapError(decodeStored(text), (error) => new CorruptRecord({ reason: error.message }))
+/** What `encode` writes, but for the longest epochs. */
+const usual = /^\{"_tag":"(?:(OFFLINE)|(REPLAYING)|LIVE)","epoch":(0|[1-9]\d{0,14}),"pod":"([A-Za-z0-9._:-]{1,128})"\}$/
+
+/**
+ * Reads the stored form. Anything else than what `encode` writes is a `CorruptRecord`, never a guess. What is usual is
+ * recognised by hand, as the schema would (a property holds the two together): registries are read as a whole.
+ */
+export const decode = (text: string): Result.Result<Status, CorruptRecord> => {
+  const [, offline, replaying, epoch, pod] = usual.exec(text) ?? []
+  if (epoch === undefined || pod === undefined) {
+    return Result.mapError(decodeStored(text), (error) => new CorruptRecord({ reason: error.message }))
+  }
+  const _tag = offline !== undefined ? "OFFLINE" : replaying !== undefined ? "REPLAYING" : "LIVE"
+  return Result.succeed({ _tag, epoch: epochUnsafe(Number(epoch)), pod: podIdUnsafe(pod) })
+}

@@ -14,6 +14,7 @@
  */
 import {
   ClientId,
+  type Entry,
   Epoch,
   IllegalTransition,
   murmur2,
@@ -67,13 +68,13 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
         ),
       pods: (clientIds) => Effect.map(stored("pods", clientIds), (found) => found.map((status) => holderOf(status))),
       statuses: (clientIds) =>
-        Effect.flatMap(stored("statuses", clientIds), (found) =>
-          Effect.forEach(found, (status, i) =>
-            status === undefined
-              ? Effect.undefined
-              : Effect.map(readEntry(clientIds[i]!, status), ([entry]) => entry?.status),
-          ),
-        ),
+        Effect.flatMap(stored("statuses", clientIds), (found) => {
+          const words = found.flatMap((status, i) => (status === undefined ? [] : [clientIds[i]!, status]))
+          return Effect.map(readEntries(words), (entries) => {
+            const byClient = new Map(entries.map(({ clientId, status }) => [clientId, status]))
+            return clientIds.map((clientId) => byClient.get(clientId))
+          })
+        }),
       lease: (pod, ttl_ms) =>
         redis.run(leaseScript, leases, [pod, ttl_ms], Reply.integer).pipe(
           Effect.mapError(unavailable("lease")),
@@ -148,25 +149,26 @@ const scan = (redis: RedisConnection["Service"], key: string) =>
       })
       .pipe(
         Effect.flatMap(({ next, words }) =>
-          Effect.map(
-            Effect.forEach(pairs(words), ([clientId, status]) => readEntry(clientId, status)),
-            (found) => [found.flat(), next === "0" ? Option.none() : Option.some(next)] as const,
-          ),
+          Effect.map(readEntries(words), (found) => [found, next === "0" ? Option.none() : Option.some(next)] as const),
         ),
       ),
   )
 
-const pairs = (words: ReadonlyArray<string>): ReadonlyArray<readonly [string, string]> =>
-  Array.from({ length: words.length / 2 }, (_, i) => [words[2 * i] ?? "", words[2 * i + 1] ?? ""] as const)
+const isClientId = Schema.is(ClientId)
 
-const decodeClientId = Schema.decodeResult(ClientId)
-
-const readEntry = (id: string, stored: string) => {
-  const clientId = decodeClientId(id)
-  const status = Status.decode(stored)
-  return Result.isSuccess(clientId) && Result.isSuccess(status)
-    ? Effect.succeed([{ clientId: clientId.success, status: status.success }])
-    : Effect.as(Effect.logWarning("an entry of the registry can't be read and counts as lost", { id, stored }), [])
+/** Client and status by turns, as Redis has them. */
+const readEntries = (words: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Entry>> => {
+  const entries: Array<Entry> = []
+  const lost: Array<readonly [id: string, stored: string]> = []
+  for (let i = 0; i + 1 < words.length; i += 2) {
+    const [id = "", stored = ""] = [words[i], words[i + 1]]
+    const status = Status.decode(stored)
+    if (isClientId(id) && Result.isSuccess(status)) entries.push({ clientId: id, status: status.success })
+    else lost.push([id, stored])
+  }
+  const tell = ([id, stored]: (typeof lost)[number]) =>
+    Effect.logWarning("an entry of the registry can't be read and counts as lost", { id, stored })
+  return Effect.as(Effect.forEach(lost, tell, { discard: true }), entries)
 }
 
 /** Numbers go by `%.0f`: Lua would round an epoch to 14 digits. */
