@@ -1,0 +1,34 @@
+/** To compare two things in turn on a machine that does other work too: ABBA, ratios, and how sure they are. */
+import { readFileSync } from "node:fs"
+import { quantile } from "./Load.ts"
+
+const resamples = 10_000
+/** Of the kernel's clock, in which it tells what processor time a process took. */
+const ticks_per_s = 100
+
+/** The processor time that a process has used. Other work on the machine hardly touches it. */
+export const cpu_us = (pid: number | undefined): number => {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")
+  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticks_per_s
+}
+
+/** The median, and where it lies with a likelihood of 95 %, by drawing the sample anew. */
+export const medianOf = (sample: ReadonlyArray<number>) => {
+  const draw = () =>
+    quantile(
+      Array.from(sample, () => sample[Math.floor(Math.random() * sample.length)]!),
+      0.5,
+    )
+  const medians = Array.from({ length: resamples }, draw)
+  return { median: quantile(sample, 0.5), low: quantile(medians, 0.025), high: quantile(medians, 0.975) }
+}
+
+export const percent = (ratio: number): string => `${((ratio - 1) * 100).toFixed(2)} %`
+
+/** Ratios as a percentage more or less. */
+export const told = (sample: ReadonlyArray<number>): string => {
+  const { high, low, median } = medianOf(sample)
+  return `${percent(median)} (95 %: ${percent(low)} to ${percent(high)})`
+}
+
+export const mean = (sample: ReadonlyArray<number>): number => sample.reduce((sum, one) => sum + one, 0) / sample.length
