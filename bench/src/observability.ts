@@ -4,7 +4,7 @@
  * alike). A receiver in this process takes the traces.
  *
  * Beside results per second it counts the server's processor time per result, which other work on this machine hardly
- * touches. `--blocks 10`; `--all`: every event asks for its journey, which is what it costs at most.
+ * touches. `--blocks 16`; `--all`: every event asks for its journey, which is what it costs at most.
  */
 import { createServer } from "node:http"
 import { parseArgs } from "node:util"
@@ -13,15 +13,15 @@ import { type Running, startNimbus } from "./Processes.ts"
 import { cpu_us, mean, percent, told } from "./Turns.ts"
 
 const options = parseArgs({
-  options: { blocks: { type: "string", default: "10" }, all: { type: "boolean", default: false } },
+  options: { blocks: { type: "string", default: "16" }, all: { type: "boolean", default: false } },
 }).values
 const blocks = Number(options.blocks)
 
 const busyClients = 20
 const underWay = 64
-const warm_up_ms = 5_000
+const warm_up_ms = 10_000
 const settle_ms = 1_000
-const window_ms = 4_000
+const window_ms = 3_000
 
 interface Window {
   readonly results_per_s: number

@@ -5,17 +5,12 @@
  * is dropped and counted.
  */
 import { Effect, Metric, Queue, type Scope } from "effect"
-import {
-  type ChunkLimits,
-  chunksOf,
-  type ClientId,
-  type EventLog,
-  Journey,
-  type LogRecord,
-  type Seq,
-} from "@nimbus/domain"
+import { chunksOf, type ClientId, type EventLog, Journey, type LogRecord, type Seq } from "@nimbus/domain"
+import type { ResultConsumerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import { reportFailure } from "./Backoff.ts"
+
+const collect_ms = 200
 
 export interface LateSteps {
   offer(clientId: ClientId, seq: Seq, step: Journey.JourneyStep): void
@@ -25,7 +20,7 @@ export const make = Effect.fnUntraced(function* (
   log: EventLog["Service"],
   topic: string,
   partition: number,
-  limits: { readonly late_steps: number; readonly chunk: ChunkLimits },
+  limits: Pick<ResultConsumerLimits, "late_steps" | "chunk" | "commit_timeout_ms">,
 ): Effect.fn.Return<LateSteps, never, Scope.Scope> {
   const queue = yield* Queue.dropping<LogRecord>(limits.late_steps)
   let dropped = 0
@@ -35,12 +30,15 @@ export const make = Effect.fnUntraced(function* (
       Effect.catch((error) => Effect.andThen(reportFailure("publish journey", error), lost(records.length))),
     )
   const write = Effect.gen(function* () {
-    const records = yield* Queue.takeBetween(queue, 1, limits.chunk.chunk_records)
+    const records = yield* Queue.clear(queue)
     yield* Effect.forEach(chunksOf(records, limits.chunk), publish, { discard: true })
     yield* lost(dropped)
     dropped = 0
   })
-  yield* Effect.forkScoped(Effect.forever(write))
+  // What else comes soon goes along: a write for each chunk that has a followed record costs more than its steps.
+  const soon = Effect.andThen(Queue.peek(queue), Effect.sleep(collect_ms))
+  yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(write), limits.commit_timeout_ms))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(soon, write)))
   return {
     offer: (clientId, seq, step) => {
       const value = Journey.encodeLateSteps({ clientId, seq, steps: [step] })
