@@ -96,6 +96,7 @@ layer(gateway(Option.some({ _tag: "Loopback" })), { excludeTestServices: true })
       { host: "localhost:3000", origin: "http://evil.example" },
       { host: "localhost:3000", origin: "http://localhost:3001" },
       { host: "localhost:3000", origin: "null" },
+      { host: "localhost:3000", "x-forwarded-for": "203.0.113.7" },
     ])("refuses %o with 401 and UNAUTHORIZED", (headers) =>
       Effect.gen(function* () {
         const refused = yield* ask("/clients/c1/kick", { method: "POST", headers })

@@ -48,7 +48,12 @@ const tokenFault = (token: Redacted.Redacted, credential: Redacted.Redacted): st
 
 const digest = (secret: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(secret)).digest()
 
-const placeFault = ({ host, origin }: Readonly<Record<string, string | undefined>>): string | undefined => {
+/** A proxy on this machine brings requests from elsewhere, by whatever name it likes. */
+const byProxy = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"]
+
+const placeFault = (headers: Readonly<Record<string, string | undefined>>): string | undefined => {
+  const { host, origin } = headers
+  if (byProxy.some((name) => headers[name] !== undefined)) return "behind a proxy NIMBUS_ADMIN_TOKEN must be set"
   if (host === undefined || !isLoopback(hostname(`http://${host}`))) {
     return "without NIMBUS_ADMIN_TOKEN only this machine may ask, by a loopback name"
   }

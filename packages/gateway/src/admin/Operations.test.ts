@@ -13,13 +13,15 @@ import {
   partitionOf,
   Quarantined,
   Registry,
+  RegistryUnavailable,
   Seq,
   type Status,
   Topics,
 } from "@nimbus/domain"
 import type { Republished } from "@nimbus/domain/admin"
-import { Effect, Layer, Result, Schema } from "effect"
+import { Effect, Fiber, Layer, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { adminLimits } from "../Limits.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import { Operations } from "./Operations.ts"
 
@@ -516,6 +518,59 @@ describe("Operations: quarantine", () => {
       const { end } = yield* logged(ada)
       assert.strictEqual(end, 0)
     }).pipe(on()),
+  )
+})
+
+describe("Operations: what is away", () => {
+  /** On services of which some are not as they should be. */
+  const onBroken =
+    <S>(broken: Layer.Layer<S, never, Layer.Success<typeof MemoryParts.layer>>) =>
+    <A, E, R>(test: Effect.Effect<A, E, R>) =>
+      Effect.provide(test, Operations.layer.pipe(Layer.provideMerge(broken), Layer.provideMerge(MemoryParts.layer)), {
+        local: true,
+      })
+
+  it.effect("is told as ADMIN_UNAVAILABLE, with the code of what is away", () =>
+    Effect.gen(function* () {
+      const { clients, kick, status } = yield* Operations
+      for (const asked of [clients({}), status, kick(ada)]) {
+        const error = yield* failure<unknown, unknown, never>(asked)
+        assert.strictEqual(codeOf(error), "ADMIN_UNAVAILABLE")
+        assert.include(Object(Object(error).value).message, "REGISTRY_UNAVAILABLE")
+      }
+    }).pipe(
+      onBroken(
+        Layer.effect(
+          Registry,
+          Effect.map(Registry, (registry) => {
+            const away = new RegistryUnavailable({ operation: "test", cause: "told to fail" })
+            return {
+              ...registry,
+              livePods: Effect.fail(away),
+              entries: Stream.fail(away),
+              statuses: () => Effect.fail(away),
+            }
+          }),
+        ),
+      ),
+    ),
+  )
+
+  it.effect("is not waited for longer than the bound of a read", () =>
+    Effect.gen(function* () {
+      const ops = yield* Operations
+      yield* publish("events", ada, [event("e0")])
+      const asked = yield* Effect.forkChild(failure(ops.replay({ clientId: ada, from: seqOf(0) })))
+      yield* TestClock.adjust(adminLimits.read_timeout_ms)
+      assert.strictEqual(codeOf(yield* Fiber.join(asked)), "ADMIN_UNAVAILABLE")
+    }).pipe(
+      onBroken(
+        Layer.effect(
+          EventLog,
+          Effect.map(EventLog, (log) => ({ ...log, tail: () => Stream.never })),
+        ),
+      ),
+    ),
   )
 })
 
