@@ -19,7 +19,7 @@ export interface Trace {
 }
 
 /** So much fits into one replay. A longer trace is cut off: the beginning of a behaviour is one too. */
-export const traceLimits = { seqs: 28, results: 110, dlq: 110, pods: 8, routers: 5, epochs: 1_000_000 }
+export const traceLimits = { seqs: 28, results: 110, dlq: 110, pods: 8, routers: 5, epochs: 1_000_000_000 }
 
 /** The macros of the specification that give room for it. */
 const replayMacros = {
