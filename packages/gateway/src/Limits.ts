@@ -179,7 +179,7 @@ export const adminLimits = {
   /** Records of the quarantine topic, over all partitions, that one list looks at. */
   quarantine_scan_records: 10_000,
   /** Records of the events topic that one replay looks through. */
-  replay_scan_records: 100_000,
+  replay_scan_records: 50_000,
   /** Events that one replay publishes. */
   replay_events: 1_000,
   /** Of the events that were published anew, those that are named. */
@@ -188,8 +188,8 @@ export const adminLimits = {
   replay_bytes: 8 * 1024 * 1024,
   /** Of a quarantined record that is shown. */
   shown_bytes: 64 * 1024,
-  /** How long a read of the log may take that should find something at once. */
-  read_timeout_ms: 5_000,
+  /** How long one read of the log may take, whatever it looks through. Beyond: `ADMIN_UNAVAILABLE`. */
+  read_timeout_ms: 15_000,
   /** Questions to a store at the same time, for one list. */
   at_once: 16,
   /** Between two pictures of the live page. */
