@@ -55,13 +55,16 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     carryOn()
     return Effect.andThen(write(shelf), () => {`,
   ),
-  shelfUnbounded: patch(
-    "pipeline",
-    "while more than `shelf_records` wait for the dlq nothing is read",
-    "ResultConsumer.ts",
-    `if (router.size.shelf > limits.shelf_records) {`,
-    `if (false) {`,
-  ),
+  shelfUnbounded: {
+    ...patch(
+      "pipeline",
+      "while more than `shelf_records` wait for the dlq nothing is read",
+      "ResultConsumer.ts",
+      `if (router.size.shelf > limits.shelf_records) {`,
+      `if (false) {`,
+    ),
+    faults: ["log away", "log slow"],
+  },
   storedOffsetIgnored: patch(
     "pipeline",
     "the dlq is read from the mailboxes' stored offset",
@@ -94,13 +97,16 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     `untilDone(log.publish(topic, partition, part), \`publish \${topic}\`, limits)`,
     `untilDone(Effect.catch(log.publish(topic, partition, part), () => Effect.succeed(0)), topic, limits)`,
   ),
-  publishOutlivesItsWorker: patch(
-    "pipeline",
-    "one publish is under way for each partition",
-    "internal/Behind.ts",
-    `Effect.forkIn(effect, scope, { startImmediately: true })`,
-    `Effect.forkChild(effect, { startImmediately: true })`,
-  ),
+  publishOutlivesItsWorker: {
+    ...patch(
+      "pipeline",
+      "one publish is under way for each partition",
+      "internal/Behind.ts",
+      `Effect.forkIn(effect, scope, { startImmediately: true })`,
+      `Effect.forkChild(effect, { startImmediately: true })`,
+    ),
+    faults: ["log flaky"],
+  },
   writtenBeforeSaved: patch(
     "client",
     "nothing leaves that the memory does not hold",
