@@ -1,15 +1,16 @@
 /** To compare two things in turn on a machine that does other work too: ABBA, ratios, and how sure they are. */
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { quantile } from "./Load.ts"
 
 const resamples = 10_000
-/** Of the kernel's clock, in which it tells what processor time a process took. */
-const ticks_per_s = 100
 
-/** The processor time that a process has used. Other work on the machine hardly touches it. */
+/** The processor time that all threads of a process have had so far. Other work on the machine hardly touches it. */
 export const cpu_us = (pid: number | undefined): number => {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticks_per_s
+  const tasks = `/proc/${pid}/task`
+  const times_ns = readdirSync(tasks).map((task) =>
+    Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[0]),
+  )
+  return times_ns.reduce((sum, time_ns) => sum + time_ns, 0) / 1000
 }
 
 /** The median, and where it lies with a likelihood of 95 %, by drawing the sample anew. */

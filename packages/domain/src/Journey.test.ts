@@ -38,6 +38,17 @@ describe("Journey", () => {
     }),
   )
 
+  it.effect.prop(
+    "takes a step for one where the schema does, and no other",
+    [Journey.JourneyStep, Schema.Literals(["time", "service", "instance", "step", "details", "x"]), Schema.Json],
+    ([step, key, value]) =>
+      Effect.sync(() => {
+        const text = JSON.stringify({ ...step, [key]: value })
+        const isOurs = Schema.is(Journey.JourneyStep)(JSON.parse(text))
+        assert.strictEqual(Journey.steps({ [Journey.header]: `[${text}]` }).length, isOurs ? 1 : 0)
+      }),
+  )
+
   it.effect.prop("late steps are read back by their schema", [Journey.LateSteps], ([late]) =>
     Effect.gen(function* () {
       const read = yield* decodeLate(new TextDecoder().decode(Journey.encodeLateSteps(late)))

@@ -43,7 +43,7 @@ const traces = (service: string, { headers, serviceName = service, url }: Settin
   return OtlpTracer.layer({
     url: `${url.replace(/\/+$/, "")}/v1/traces`,
     headers,
-    exportInterval: "1 second",
+    exportInterval: "2 seconds",
     resource: { serviceName, attributes: { "service.instance.id": crypto.randomUUID() } },
   }).pipe(
     Layer.provide([OtlpSerialization.layerJson, FetchHttpClient.layer]),
