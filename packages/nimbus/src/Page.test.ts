@@ -297,6 +297,8 @@ layer(
           await page.getByLabel("Token", { exact: true }).fill(token)
           await page.getByRole("button", { name: "Go on" }).click()
         }
+        await page.getByRole("heading", { name: "This gateway asks for its admin token" }).waitFor()
+        assert.deepStrictEqual(await objections(page), [])
         await enter("a wrong one")
         await page.getByText("The token was refused.").waitFor()
         await enter("a long enough token")
