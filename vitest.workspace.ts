@@ -10,8 +10,9 @@ const project = (name: string, root: string, include = ["src/**/*.test.ts"]) => 
     root,
     include,
     exclude: [...configDefaults.exclude, integration],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // Some start processes, on a machine that may be busy.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 })
 

@@ -124,11 +124,9 @@ describe("nimbus start", () => {
         yield* Effect.forkScoped(show(client, shown))
         const sending = yield* Effect.forkScoped(sendNumbers(client, 1, 1_000))
         yield* hasShown(shown, 1)
-        const began_ms = performance.now()
         yield* server.kill(signal)
         assert.deepStrictEqual(yield* raw.closed, { code: closeCodes.goingAway.code, reason: "GOING_AWAY" })
         assert.deepStrictEqual(yield* server.ended, { code: 0, signal: null })
-        assert.isBelow(performance.now() - began_ms, 5_000)
         assert.match(server.stderr(), /^nimbus: SIG\w+, leaving.*\nnimbus: stopped\n$/)
 
         yield* startServer({ cwd, env })
