@@ -28,8 +28,11 @@ export interface FuzzOptions {
   readonly report?: (line: string) => void
 }
 
-/** What memory may have grown by since a tenth of the run: a quarter, and what the log's cache takes when it is full. */
-export const grown = { factor: 1.25, bytes: localLogLimits.tail_cache_bytes }
+/**
+ * What memory may have grown by since a tenth of the run: a quarter, and what the log's cache takes when it is full. Values
+ * may hold twice the bytes that it counts, and small records are more object than value.
+ */
+export const grown = { factor: 1.25, bytes: 3 * localLogLimits.tail_cache_bytes }
 
 export interface Report {
   readonly attacks: ReadonlyArray<Attack>
