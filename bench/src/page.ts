@@ -6,10 +6,10 @@
  * looks. Beside results per second it counts the server's processor time per result, which other work on this machine
  * hardly touches. `--blocks 40`, `--clients 10000`.
  */
-import { readdirSync, readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { connect, type LoadClient, quantile, sleep } from "./Load.ts"
 import { startNimbus } from "./Processes.ts"
+import { cpu_us, mean, medianOf, percent, told } from "./Turns.ts"
 
 const options = parseArgs({
   options: { blocks: { type: "string", default: "40" }, clients: { type: "string", default: "10000" } },
@@ -24,7 +24,6 @@ const at_once = 50
 const warm_up_ms = 5_000
 const settle_ms = 500
 const window_ms = 2_000
-const resamples = 10_000
 
 interface Window {
   readonly results_per_s: number
@@ -65,42 +64,16 @@ const whileWatched = async (f: () => Promise<void>): Promise<void> => {
   watched.push(await watching)
 }
 
-/** The processor time that all threads of the server have had so far. */
-const cpu_us = (): number => {
-  const tasks = `/proc/${nimbus.pid}/task`
-  const times_ns = readdirSync(tasks).map((task) =>
-    Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[0]),
-  )
-  return times_ns.reduce((sum, time_ns) => sum + time_ns, 0) / 1000
-}
-
 const measure = async (busy: ReadonlyArray<LoadClient>): Promise<Window> => {
   const count = () => busy.reduce((sum, { received }) => sum + received, 0)
   await sleep(settle_ms)
-  const [results, cpu, from] = [count(), cpu_us(), performance.now()]
+  const [results, cpu, from] = [count(), cpu_us(nimbus.pid), performance.now()]
   await sleep(window_ms)
   const took = count() - results
   return {
     results_per_s: (took * 1000) / (performance.now() - from),
-    cpu_us_per_result: (cpu_us() - cpu) / took,
+    cpu_us_per_result: (cpu_us(nimbus.pid) - cpu) / took,
   }
-}
-
-/** The median, and where it lies with a likelihood of 95 %, by drawing the sample anew. */
-const medianOf = (sample: ReadonlyArray<number>) => {
-  const draw = () =>
-    quantile(
-      Array.from(sample, () => sample[Math.floor(Math.random() * sample.length)]!),
-      0.5,
-    )
-  const medians = Array.from({ length: resamples }, draw)
-  return { median: quantile(sample, 0.5), low: quantile(medians, 0.025), high: quantile(medians, 0.975) }
-}
-
-const percent = (ratio: number) => `${((ratio - 1) * 100).toFixed(2)} %`
-const told = (sample: ReadonlyArray<number>) => {
-  const { high, low, median } = medianOf(sample)
-  return `${percent(median)} (95 %: ${percent(low)} to ${percent(high)})`
 }
 
 console.error(`connecting ${idleClients} clients …`)
@@ -115,9 +88,9 @@ for (let i = 0; i < idleClients; i += at_once) {
 /** The processor time that an otherwise idle server takes, in ms per second. */
 const idle = async (): Promise<number> => {
   await sleep(settle_ms)
-  const [cpu, from] = [cpu_us(), performance.now()]
+  const [cpu, from] = [cpu_us(nimbus.pid), performance.now()]
   await sleep(window_ms)
-  return (cpu_us() - cpu) / (performance.now() - from)
+  return (cpu_us(nimbus.pid) - cpu) / (performance.now() - from)
 }
 const [idleWithout, idleWith] = [new Array<number>(), new Array<number>()]
 for (let block = 0; block < idleBlocks; block++) {
@@ -139,13 +112,12 @@ for (let block = 0; block < blocks; block++) {
   const open: Array<Window> = []
   await whileWatched(async () => void open.push(await measure(busy), await measure(busy)))
   without.push(await measure(busy))
-  const mean = (windows: ReadonlyArray<Window>, of: keyof Window) =>
-    windows.reduce((sum, window) => sum + window[of], 0) / windows.length
-  throughput.push(mean(open, "results_per_s") / mean(without, "results_per_s"))
-  cpu.push(mean(open, "cpu_us_per_result") / mean(without, "cpu_us_per_result"))
+  const of = (windows: ReadonlyArray<Window>, name: keyof Window) => mean(windows.map((window) => window[name]))
+  throughput.push(of(open, "results_per_s") / of(without, "results_per_s"))
+  cpu.push(of(open, "cpu_us_per_result") / of(without, "cpu_us_per_result"))
   console.error(
-    `block ${block + 1}: ${Math.round(mean(without, "results_per_s"))}/s without, ` +
-      `${Math.round(mean(open, "results_per_s"))}/s with; processor time ${percent(cpu.at(-1)!)}`,
+    `block ${block + 1}: ${Math.round(of(without, "results_per_s"))}/s without, ` +
+      `${Math.round(of(open, "results_per_s"))}/s with; processor time ${percent(cpu.at(-1)!)}`,
   )
 }
 const total = (of: keyof Watching) => watched.reduce((sum, watching) => sum + watching[of], 0)
