@@ -16,7 +16,7 @@
  * LMDB's overlapping sync is off: it answers before the flush, and its extra bookkeeping won nothing measurable. So is its
  * batching by turns of the event loop, which this queue does already: of a commit that fails, as on a full disk, it rejects
  * a promise that nobody holds, and that would end the process. What it costs to be without is less than could be measured on
- * a busy machine: 100 clients, off and on in turn, 16,171, 11,687, 20,419 and 12,644 results a second.
+ * a busy machine: 100 clients, results a second, off 16,171, on 11,687, on 20,419, off 12,644.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import { join, resolve } from "node:path"
