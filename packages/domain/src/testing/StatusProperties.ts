@@ -124,7 +124,7 @@ export const mutants: Record<string, Mutant> = {
 }
 
 /** Walks any steps from any status; the property must hold of every move, and no move may throw. */
-export const check = (property: Holds, machine: Transition) =>
+export const check = (property: Holds, machine: Transition, runs = 500) =>
   Arbitrary.checkEffect(
     walks,
     ({ from, steps }) => {
@@ -136,7 +136,7 @@ export const check = (property: Holds, machine: Transition) =>
       }
       return true
     },
-    { runs: 500 },
+    { runs },
   )
 
 const attempt = (machine: Transition, from: Status | undefined, step: Step) => {
