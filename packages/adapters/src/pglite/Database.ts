@@ -5,7 +5,6 @@
  * What it has acknowledged outlives the process, also a killed one. It does not wait for the disk: a power failure may
  * leave it broken, which costs the archive and nothing else.
  */
-import { once } from "node:events"
 import { Duplex } from "node:stream"
 import { Worker } from "node:worker_threads"
 import { PgClient } from "@effect/sql-pg"
@@ -78,7 +77,8 @@ const opened = (worker: Worker): Effect.Effect<void, unknown> =>
 const stop = (worker: Worker): Effect.Effect<void> =>
   Effect.promise(async () => {
     if (worker.threadId === -1) return
-    const gone = once(worker, "exit")
+    // However it ends: `once` of node:events would fail with an error that ends it.
+    const gone = new Promise((resolve) => worker.once("exit", resolve))
     worker.postMessage("close", [])
     const timer = setTimeout(() => void worker.terminate(), pgliteLimits.close_timeout_ms)
     await gone
