@@ -19,3 +19,13 @@ export class Groups extends Context.Reference<Readonly<Record<Role, string>>>("@
     "chats-writer": "nimbus-chats-writer",
   }),
 }) {}
+
+/**
+ * How many retained records of a partition a group has not committed. A group that never committed is behind by all that
+ * is retained.
+ */
+export const lagOf = (partition: {
+  readonly earliest: number
+  readonly end: number
+  readonly committed: number | undefined
+}): number => Math.max(0, partition.end - Math.max(partition.committed ?? partition.earliest, partition.earliest))

@@ -6,7 +6,7 @@
  * done with, not the one after. What can't be read keeps its last value, and is counted as a failure.
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
-import { EventLog, Groups, Registry, Status, Topics, trying } from "@nimbus/domain"
+import { EventLog, lagOf, Groups, Registry, Status, Topics, trying } from "@nimbus/domain"
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -89,22 +89,22 @@ const measureLag = Effect.gen(function* () {
   const topics = yield* Topics
   const groups = yield* Groups
   const lag = {
-    events: yield* lagOf(topics.events, groups["event-consumer"]),
-    results: yield* lagOf(topics.results, groups["result-consumer"]),
-    dlq: yield* lagOf(topics.dlq, groups["replay-consumer"]),
+    events: yield* lagOfAll(topics.events, groups["event-consumer"]),
+    results: yield* lagOfAll(topics.results, groups["result-consumer"]),
+    dlq: yield* lagOfAll(topics.dlq, groups["replay-consumer"]),
   }
   for (const name of ["events", "results", "dlq"] as const) yield* Metrics.setLag(name, lag[name])
   return lag
 })
 
-/** Over all partitions. A group that never committed is behind by all that is retained. */
-const lagOf = Effect.fnUntraced(function* (topic: string, group: string) {
+/** Over all partitions. */
+const lagOfAll = Effect.fnUntraced(function* (topic: string, group: string) {
   const log = yield* EventLog
   const ofPartition = (partition: number) =>
     Effect.gen(function* () {
       const earliest = yield* log.earliest(topic, partition)
-      const committed = (yield* log.committed(topic, group, partition)) ?? earliest
-      return Math.max(0, (yield* log.end(topic, partition)) - Math.max(committed, earliest))
+      const committed = yield* log.committed(topic, group, partition)
+      return lagOf({ earliest, committed, end: yield* log.end(topic, partition) })
     })
   const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
   const lags = yield* Effect.forEach(partitions, ofPartition, { concurrency: 8 })

@@ -1,5 +1,5 @@
 /** The topics, their partitions, and how far the pipeline's consumers are behind. */
-import { EventLog, Groups, Topics } from "@nimbus/domain"
+import { EventLog, Groups, lagOf, Topics } from "@nimbus/domain"
 import { AdminUnavailable, type PartitionView, type TopicView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 
@@ -30,7 +30,7 @@ export const makeTopicViews = Effect.gen(function* () {
         earliest,
         end,
         ...(committed === undefined ? {} : { committed }),
-        lag: group === undefined ? 0 : Math.max(0, end - Math.max(committed ?? earliest, earliest)),
+        lag: group === undefined ? 0 : lagOf({ earliest, end, committed }),
       }),
     )
 
