@@ -8,6 +8,9 @@ export interface VisitOptions extends BrowserContextOptions {
   readonly tolerate?: RegExp
 }
 
+/** What Chromium says of a connection that the page gives up while it is still being made, as it may at any time. */
+const givenUp = /WebSocket is closed before the connection is established/
+
 /** Long enough for a machine that is busy with other tests. */
 const patience_ms = 45_000
 
@@ -28,7 +31,8 @@ export const visit = (
     const page = await context.newPage()
     const errors: Array<string> = []
     page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") errors.push(message.text())
+      const isComplaint = message.type() === "error" || message.type() === "warning"
+      if (isComplaint && !givenUp.test(message.text())) errors.push(message.text())
     })
     page.on("pageerror", (error) => errors.push(String(error)))
     try {
