@@ -17,7 +17,7 @@ export class SimulatedDoor implements Door {
   private readonly limits: GatewayLimits
   private readonly watcher: SessionWatcher
   private attached: Attached | undefined = undefined
-  private isGone = false
+  isGone = false
   private isBehind = false
   /** Nothing is read before the session is open. */
   private pauses = 1

@@ -3,7 +3,7 @@
  * core behind a simulated door, and the SDK's client on a simulated socket with a memory that survives.
  */
 import * as ClientCode from "@nimbus/client"
-import { type ClientId, closeCodes } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain"
 import {
   abnormal,
   type Client,
@@ -73,7 +73,7 @@ const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: Gat
       run(
         Effect.match(delivery.open({ ...hello, door }), {
           onSuccess: (attached) => door.attach(attached),
-          onFailure: () => door.close(closeCodes.unavailable),
+          onFailure: (error) => door.close(gateway.refusalOf(error)),
         }).pipe(Effect.tapCause((cause) => Effect.logError("a session could not be opened", cause))),
       )
     }

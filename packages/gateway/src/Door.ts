@@ -38,6 +38,8 @@ export interface Door {
   readonly name: string
   /** The trace in which the connection was opened, if it was in one: its followed events go on with it. */
   readonly trace?: Headers | undefined
+  /** The transport has closed, or is closing: nothing reaches the client any more. */
+  readonly isGone: boolean
   /** Writes results, in this order. `false`: the transport is behind; deliver nothing until `Attached.drained`. */
   deliver(items: ReadonlyArray<Item>): boolean
   tell(notice: Notice): void
@@ -71,5 +73,7 @@ export interface Attached {
 }
 
 /** How a connection is closed that got no session. */
-export const refusalOf = (error: { readonly _tag: string }): CloseReason =>
-  error._tag === "GatewayDraining" ? closeCodes.goingAway : closeCodes.unavailable
+export const refusalOf = (error: { readonly _tag: string }): CloseReason => {
+  if (error._tag === "GatewayDraining") return closeCodes.goingAway
+  return error._tag === "OpeningSuperseded" ? closeCodes.superseded : closeCodes.unavailable
+}

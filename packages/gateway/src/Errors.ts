@@ -6,6 +6,16 @@ export class GatewayDraining extends Schema.TaggedError<GatewayDraining>()("Gate
   code: Schema.tag("GATEWAY_DRAINING"),
 }) {}
 
+/** The connection has gone before its session was opened. Nothing is to be done. */
+export class ConnectionGone extends Schema.TaggedError<ConnectionGone>()("ConnectionGone", {
+  code: Schema.tag("CONNECTION_GONE"),
+}) {}
+
+/** A newer connection of the client came while this one waited for its turn. The newer one has it. */
+export class OpeningSuperseded extends Schema.TaggedError<OpeningSuperseded>()("OpeningSuperseded", {
+  code: Schema.tag("OPENING_SUPERSEDED"),
+}) {}
+
 /** The gRPC port can't be listened on. The gateway does not start. */
 export class GrpcPortUnavailable extends Schema.TaggedError<GrpcPortUnavailable>()("GrpcPortUnavailable", {
   code: Schema.tag("GRPC_PORT_UNAVAILABLE"),

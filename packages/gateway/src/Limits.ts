@@ -10,6 +10,7 @@
  * | idle | the connection is closed with IDLE |
  * | drain | the gateway leaves; clients send again what was not accepted |
  * | close | the socket is destroyed |
+ * | openings in a row | the next one waits for its turn; of those that wait the newest gets it |
  * | barriers again | the others wait for the next tick |
  * | chat: message, messages per second, waiting messages | the message is refused, and its sender told why |
  * | chat: history, scan | older messages are not given to a socket without an offset |
@@ -58,6 +59,10 @@ export interface GatewayLimits {
   readonly lease_ms: number
   /** How often the lease is looked at and renewed: so soon a registry that was wiped is noticed. */
   readonly lease_check_ms: number
+  /** Sessions that one client may open at this gateway at once. */
+  readonly openings_in_a_row: number
+  /** Between two sessions of a client after that. */
+  readonly opening_every_ms: number
   /** Barriers published again per tick. */
   readonly barriers_again_per_tick: number
   /** Events that are followed per second beside those that ask for it; and messages by HTTP likewise. 0: none. */
@@ -220,6 +225,8 @@ export const gatewayLimits: GatewayLimits = {
   trim_ms: 50,
   lease_ms: 15_000,
   lease_check_ms: 1_000,
+  openings_in_a_row: 10,
+  opening_every_ms: 500,
   barriers_again_per_tick: 500,
   ...journeyLimits,
   late_steps: 10_000,

@@ -16,12 +16,13 @@ import {
 import { eventually } from "@nimbus/domain/testing"
 import { Clock, Effect, Fiber, Latch, Layer, Logger, References } from "effect"
 import type { Door } from "../Door.ts"
-import { Limits } from "../Limits.ts"
+import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
 import { Delivery } from "./Delivery.ts"
 
 const door: Door = {
   name: "test",
+  isGone: false,
   deliver: () => true,
   tell: () => {},
   close: () => {},
@@ -31,7 +32,7 @@ const door: Door = {
 
 /** A round of the sweep takes 100 × 100 ms; after a loss 200 ms. */
 const limits = { tick_ms: 100, sweep_ms: 600_000, lease_check_ms: 50, sweep_after_loss_ms: 200 }
-const parts = (registry: Registry["Service"]) =>
+const parts = (registry: Registry["Service"], more: Partial<GatewayLimits> = {}) =>
   Delivery.layer.pipe(
     Layer.provide([
       EventLogMemory.layerMemory({ partitions: 3 }),
@@ -40,7 +41,7 @@ const parts = (registry: Registry["Service"]) =>
       AckChannelMemory.layerMemory(),
       ClientOffsetsMemory.layerMemory(),
       Layer.succeed(Registry, registry),
-      Limits.layerWith(limits),
+      Limits.layerWith({ ...limits, ...more }),
       Pod.layer,
     ]),
     Layer.provide(Topics.layerDefault),
@@ -121,6 +122,27 @@ describe("Delivery", () => {
       assert.deepStrictEqual(closed, ["older SUPERSEDED"])
       assert.strictEqual(size(), 1)
     }).pipe(Effect.provide(parts({ ...registry, connect })))
+  })
+
+  it.live("lets a client that opens session after session wait, and keeps the one that is there", () => {
+    const memory = RegistryMemory.makeMemory()
+    const closed: Array<string> = []
+    const named = (name: string): Door => ({ ...door, close: ({ reason }) => void closed.push(`${name} ${reason}`) })
+    return Effect.gen(function* () {
+      const { open, session } = yield* Delivery
+      const hello = { clientId: clients[0]!, after: start, log: undefined }
+      for (const name of ["first", "second"]) yield* open({ ...hello, door: named(name) })
+      const third = yield* Effect.forkChild(Effect.flip(open({ ...hello, door: named("third") })), {
+        startImmediately: true,
+      })
+      const gone = yield* Effect.forkChild(Effect.flip(open({ ...hello, door: { ...door, isGone: true } })), {
+        startImmediately: true,
+      })
+      assert.strictEqual((yield* Fiber.join(third))._tag, "OpeningSuperseded")
+      assert.strictEqual((yield* Fiber.join(gone))._tag, "ConnectionGone")
+      assert.deepStrictEqual(closed, ["first SUPERSEDED"])
+      assert.isDefined(session(clients[0]!))
+    }).pipe(Effect.provide(parts(memory.registry, { openings_in_a_row: 2, opening_every_ms: 200 })))
   })
 
   it.live("never uses one of its epochs twice, also where the registry rolls back between two connects", () => {

@@ -34,7 +34,7 @@ import {
 } from "@nimbus/domain"
 import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
-import { GatewayDraining } from "../Errors.ts"
+import { ConnectionGone, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"
@@ -43,10 +43,13 @@ import { Draining } from "./Draining.ts"
 import { makeDirect } from "./direct/Direct.ts"
 import { makeIntake } from "./Intake.ts"
 import { makeLateJourney } from "./LateJourney.ts"
+import { makeOpenings } from "./Openings.ts"
 import { makeOutbox } from "./Outbox.ts"
 import { keepLease, makePresences } from "./Presences.ts"
 import type { Resident, ResidentShared } from "./Resident.ts"
 import { makeSweep } from "./Sweep.ts"
+
+export type NotOpened = RegistryUnavailable | LogError | GatewayDraining | OpeningSuperseded | ConnectionGone
 
 export class Delivery extends Context.Service<
   Delivery,
@@ -54,15 +57,13 @@ export class Delivery extends Context.Service<
     readonly pod: PodId
     /** What this gateway counts; doors add what they refuse. */
     readonly counts: Counts
-    /** Opens a session. An older one of the same client here is closed as superseded; elsewhere the sweep finds it. */
-    open(hello: Hello): Effect.Effect<Attached, RegistryUnavailable | LogError | GatewayDraining>
+    /**
+     * Opens a session, once it is the client's turn. An older one of the same client here is closed as superseded;
+     * elsewhere the sweep finds it. What fails is counted.
+     */
+    open(hello: Hello): Effect.Effect<Attached, NotOpened>
     /** The same for direct delivery. */
-    openDirect(
-      hello: Hello,
-    ): Effect.Effect<
-      Attached,
-      RegistryUnavailable | LogError | MailboxUnavailable | OffsetsUnavailable | GatewayDraining
-    >
+    openDirect(hello: Hello): Effect.Effect<Attached, NotOpened | MailboxUnavailable | OffsetsUnavailable>
     /** Connections with a session now. */
     readonly size: () => number
     /** Whether this gateway is told to send its clients away, and when. Doors that have no sessions here do it themselves. */
@@ -204,6 +205,7 @@ const make = Effect.gen(function* () {
     Effect.forkScoped,
   )
 
+  const turn = makeOpenings(limits, shared.now)
   const epochs = new PodEpochs()
   /** Asks again as long as others that connected meanwhile make the answer one that this pod may have used. */
   const connect = (clientId: ClientId): Effect.Effect<Epoch, RegistryUnavailable> =>
@@ -228,7 +230,9 @@ const make = Effect.gen(function* () {
 
   const arrive = Effect.fnUntraced(function* (hello: Hello) {
     const { clientId, door } = hello
+    yield* turn(clientId)
     if (draining.isDraining) return yield* new GatewayDraining()
+    if (door.isGone) return yield* new ConnectionGone()
     const after = yield* checkAfter(hello)
     const epoch = yield* connect(clientId)
     // The registry may answer two that came at the same time in the other order: the newer one stays.
@@ -252,16 +256,23 @@ const make = Effect.gen(function* () {
     return connection
   }
 
+  const notOpened = ({ _tag }: { readonly _tag: string }) =>
+    Effect.sync(() => {
+      if (_tag === "OpeningSuperseded") counts.add("superseded", 1)
+      // Whoever has gone by itself is no failure.
+      else if (_tag !== "ConnectionGone") counts.addTo("failed", _tag)
+    })
+
   const open = Effect.fnUntraced(function* (hello: Hello) {
     const arrival = yield* arrive(hello)
     const session = new Session({ ...arrival, limits: limits.session })
     const partition = partitionOf(arrival.clientId, log.partitions)
     return settle(new Connection(session, partition, arrival.door, shared))
-  })
+  }, Effect.tapError(notOpened))
 
   const openDirect = Effect.fnUntraced(function* (hello: Hello) {
     return settle(yield* direct.open(yield* arrive(hello)))
-  })
+  }, Effect.tapError(notOpened))
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {

@@ -138,7 +138,7 @@ export class Call implements Door, Asking {
     this.end(this.trailersOf(code, message))
   }
 
-  private get isGone(): boolean {
+  get isGone(): boolean {
     return this.hasEnded || this.stream.destroyed
   }
 

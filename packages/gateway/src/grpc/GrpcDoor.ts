@@ -47,10 +47,7 @@ export const layer = Layer.effectDiscard(
       delivery.open({ clientId: client_id, after, log, door: call }).pipe(
         Effect.match({
           onSuccess: (attached) => call.attach(attached),
-          onFailure: (error) => {
-            delivery.counts.addTo("failed", error._tag)
-            call.close(refusalOf(error))
-          },
+          onFailure: (error) => call.close(refusalOf(error)),
         }),
       )
 

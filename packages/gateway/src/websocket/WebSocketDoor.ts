@@ -55,10 +55,7 @@ const make = Effect.gen(function* () {
     }).pipe(
       Effect.match({
         onSuccess: (attached) => socket.attach(attached),
-        onFailure: (error) => {
-          delivery.counts.addTo("failed", error._tag)
-          socket.close(refusalOf(error))
-        },
+        onFailure: (error) => socket.close(refusalOf(error)),
       }),
     )
 
