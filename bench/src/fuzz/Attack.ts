@@ -28,7 +28,10 @@ const close_ms = 200
 /** Without a frame counted for this long, the attack is given up. */
 const stalled_ms = 60_000
 
-/** Clients that the hostile connections say they are; few, so that what is kept for each can't hide a leak. */
+/**
+ * Clients that the hostile connections say they are; few, so that what is kept for each can't hide a leak. Most are of
+ * one connection at a time: those of two supersede each other, and come nowhere.
+ */
 const hostile_clients = 32
 
 export class Attack {
@@ -61,7 +64,7 @@ export class Attack {
         for (const socket of this.#sockets) socket.destroy()
         resolve()
       }
-      for (let n = this.#options.connections ?? 16; n > 0; n--) this.#connect()
+      for (let slot = this.#options.connections ?? 16; slot > 0; slot--) this.#connect(slot)
     })
   }
 
@@ -80,14 +83,14 @@ export class Attack {
     if (this.frames >= this.#options.frames && !this.isOver) this.#finish()
   }
 
-  #connect(): void {
+  #connect(slot: number): void {
     if (this.isOver) return
     this.connections++
     const seed = this.#dice.below(2 ** 31)
     const dice = new Dice(seed)
     const talk = this.door.talk({
       dice,
-      client: `h${dice.below(hostile_clients)}`,
+      client: `h${dice.below(20) === 0 ? dice.below(hostile_clients) : 2 * slot - dice.below(2)}`,
       tell: (outcome) => this.tell(outcome),
     })
     const socket = connect({ host: "127.0.0.1", port: this.#options.ports[this.door.port], noDelay: true })
@@ -96,7 +99,7 @@ export class Attack {
     socket.once("close", () => {
       this.#sockets.delete(socket)
       // A port that refuses must not make a busy loop.
-      setTimeout(() => this.#connect(), socket.bytesRead === 0 ? 10 : 0)
+      setTimeout(() => this.#connect(slot), socket.bytesRead === 0 ? 10 : 0)
     })
   }
 }

@@ -1,6 +1,10 @@
 /**
  * Hostile gRPC: HTTP/2 written by hand. Messages that are wrong as values, wrong as protobuf, wrong in their length
  * prefix, calls with wrong metadata, and frames that break HTTP/2 itself.
+ *
+ * The fence is a message without an event's name, whose refusal has its id: it shows that the gateway has read all of
+ * the call up to there, not just the transport below. What may end the call comes behind the fence and is not counted,
+ * though most of it is answered; the next round then begins with a new call.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { EventRequestSchema, EventResponseSchema } from "@nimbus/gateway/proto"
@@ -11,21 +15,40 @@ import { type HostileDoor, type Round, Splitter, type Talk, type TalkOptions } f
 export const grpc: HostileDoor = {
   name: "grpc",
   port: "grpc",
-  // HTTP/2's first window is 64 KiB for each connection, and nothing here asks for more.
-  rounds: 6,
+  rounds: 40,
   talk: (about) => new GrpcTalk(about),
 }
 
-const messages_per_round = 32
+const messages_per_round = 64
+/** HTTP/2's first window, of a connection and of each stream. It is given back when half of it is used. */
+const window_bytes = 65_535
+/** Then, and a message more, is less than half of it. */
+const round_bytes = 24_000
+
+const data = 0
+const headers = 1
+const reset = 3
+const ping = 6
+const goAway = 7
+const windowUpdate = 8
+const endStream = 1
 
 class GrpcTalk implements Talk {
-  readonly isClosing = false
+  isClosing = false
   readonly #about: TalkOptions
   #stream = -1
+  /** The last one said, and heard. */
   #fence = 0
-  /** Bytes of DATA so far. */
-  #sent = 0
+  #heard = 0
+  #isCallOpen = false
+  /** Whether the call of this round may be refused: what it is opened with is hostile. */
+  #mayBeRefused = false
+  /** What the server takes: on the connection, and on the stream. */
+  #window = window_bytes
+  #streamWindow = window_bytes
   readonly #splitter = new Splitter((bytes, at) => (bytes.length - at < 9 ? undefined : 9 + bytes.readUIntBE(at, 3)))
+  /** Of the call. */
+  #answers = messages()
 
   constructor(about: TalkOptions) {
     this.#about = about
@@ -33,7 +56,7 @@ class GrpcTalk implements Talk {
 
   opening(): Round {
     const { dice } = this.#about
-    const valid = Buffer.concat([preface, settings, window, this.#ping()])
+    const valid = Buffer.concat([preface, settings, window, http2(ping, 0, 0, Buffer.alloc(8))])
     if (dice.below(50) > 0) return { bytes: valid, frames: 0, isLast: false }
     return {
       bytes: dice.pick([mutateBytes(valid, dice), Buffer.from("GET / HTTP/1.1\r\n\r\n"), settings]),
@@ -44,88 +67,123 @@ class GrpcTalk implements Talk {
 
   round(): Round {
     const { dice } = this.#about
-    const parts: Array<Buffer> = [this.#call(false)]
-    for (let frames = 1; frames <= messages_per_round; frames++) {
-      if (dice.below(800) === 0) {
+    const room = this.#isCallOpen ? Math.min(this.#window, this.#streamWindow) : this.#window
+    // Not given back: whoever says more breaks the connection.
+    if (room < window_bytes / 2) return { bytes: Buffer.alloc(0), frames: 0, isLast: true }
+    this.#fence++
+    if (this.#isCallOpen) return this.#messages([])
+    this.#mayBeRefused = dice.below(8) === 0
+    const call = this.#call()
+    return this.#mayBeRefused
+      ? { bytes: Buffer.concat([...call, this.#data(fence(this.#fence))]), frames: 1, isLast: false }
+      : this.#messages(call)
+  }
+
+  #messages(parts: Array<Buffer>): Round {
+    const { dice } = this.#about
+    let frames = 0
+    for (let bytes = 0; frames < messages_per_round && bytes < round_bytes; frames++) {
+      if (dice.below(1_600) === 0) {
         parts.push(dice.pick(brokenFrames)(this.#stream, dice))
-        return { bytes: Buffer.concat(parts), frames, isLast: true }
+        return { bytes: Buffer.concat(parts), frames: frames + 1, isLast: true }
       }
-      const message = this.#message()
-      this.#sent += message.bytes.length
-      // As much as the window lets through; what is beyond breaks the connection.
-      if (this.#sent > 60_000)
-        return { bytes: Buffer.concat([...parts, this.#ping()]), frames: frames - 1, isLast: frames === 1 }
-      // What ends its call gets a call of its own.
-      if (message.ends) parts.push(this.#call(dice.below(4) === 0))
-      parts.push(http2(0, message.ends && dice.below(2) === 0 ? 1 : 0, this.#stream, message.bytes))
-      if (message.ends) parts.push(this.#call(false))
+      const message = prefixed(oddRequest(dice))
+      bytes += message.length
+      parts.push(this.#data(message))
     }
-    return { bytes: Buffer.concat([...parts, this.#ping()]), frames: messages_per_round, isLast: false }
+    parts.push(this.#data(fence(this.#fence)))
+    if (dice.below(3) === 0) {
+      parts.push(this.#data(ending(dice), dice.below(2) * endStream))
+      this.#isCallOpen = false
+    }
+    return { bytes: Buffer.concat(parts), frames, isLast: false }
   }
 
   hear(chunk: Buffer): boolean {
-    const { tell } = this.#about
     let isAnswered = false
-    for (const bytes of this.#splitter.take(chunk)) {
-      const [type, flags] = [bytes[3], bytes[4] ?? 0]
-      if (type === 6 && flags === 1) isAnswered ||= bytes.readUInt32BE(13) === this.#fence
-      else if (type === 7) tell(`GOAWAY ${bytes.readUInt32BE(13)}`)
-      else if (type === 3) tell(`RST_STREAM ${bytes.readUInt32BE(9)}`)
-      else if (type === 1 && (flags & 1) === 1) tell("call ended with a status")
-      else if (type === 0) this.#hearMessages(bytes.subarray(9))
-    }
+    for (const bytes of this.#splitter.take(chunk)) isAnswered = this.#hearFrame(bytes) || isAnswered
     return isAnswered
   }
 
-  /** A batch is written at once, so DATA holds whole messages or is passed over: this counts, and checks nothing. */
-  #hearMessages(data: Buffer): void {
-    for (let at = 0; at + 5 <= data.length;) {
-      const end = at + 5 + data.readUInt32BE(at + 1)
-      if (end > data.length) return
-      try {
-        const { error, seq } = fromBinary(EventResponseSchema, data.subarray(at + 5, end))
-        if (seq !== undefined) this.#about.tell("results")
-        else if (error !== undefined) this.#about.tell(`told ${error.code}`)
-      } catch {
-        return
-      }
-      at = end
+  /** Whether it answers the round. */
+  #hearFrame(bytes: Buffer): boolean {
+    const { tell } = this.#about
+    const [type, flags, stream] = [bytes[3], bytes[4] ?? 0, bytes.readUInt32BE(5)]
+    if (type === ping && flags === 1) return this.#fence === 0
+    if (type === windowUpdate) this.#hearWindow(stream, bytes.readUInt32BE(9))
+    if (type === goAway) tell(`GOAWAY ${bytes.readUInt32BE(13)}`)
+    if (type === reset) tell(`RST_STREAM ${bytes.readUInt32BE(9)}`)
+    const isAnswered = type === data && stream === this.#stream && this.#hearMessages(bytes.subarray(9))
+    const isEnd = type === reset || ((type === data || type === headers) && (flags & endStream) === endStream)
+    return (isEnd && this.#hearEnd(stream)) || isAnswered
+  }
+
+  #hearWindow(stream: number, bytes: number): void {
+    if (stream === 0) this.#window += bytes
+    else if (stream === this.#stream) this.#streamWindow += bytes
+  }
+
+  /** Before its fence that is an answer only to a call which was opened in a hostile way. */
+  #hearEnd(stream: number): boolean {
+    const isTooSoon = stream === this.#stream && this.#heard !== this.#fence
+    this.#about.tell(isTooSoon && !this.#mayBeRefused ? "call ended before its fence" : "call ended")
+    if (stream === this.#stream) this.#isCallOpen = false
+    this.isClosing ||= isTooSoon && !this.#mayBeRefused
+    return isTooSoon
+  }
+
+  /** Whether the fence is among them. */
+  #hearMessages(data: Buffer): boolean {
+    let isAnswered = false
+    for (const message of this.#answers.take(data)) {
+      const { error, eventId, seq } = fromBinary(EventResponseSchema, message.subarray(5))
+      if (eventId === fenceId(this.#fence)) isAnswered = true
+      else if (seq !== undefined) this.#about.tell("results")
+      else if (error !== undefined) this.#about.tell(`told ${error.code}`)
     }
+    if (isAnswered) this.#heard = this.#fence
+    return isAnswered
   }
 
-  #ping(): Buffer {
-    const payload = Buffer.alloc(8)
-    payload.writeUInt32BE(++this.#fence, 4)
-    return http2(6, 0, 0, payload)
+  #data(message: Buffer, flags = 0): Buffer {
+    this.#window -= message.length
+    this.#streamWindow -= message.length
+    return http2(data, flags, this.#stream, message)
   }
 
-  #call(isHostile: boolean): Buffer {
+  /** The one before is given up, if the server has not ended it. */
+  #call(): Array<Buffer> {
     const { client, dice } = this.#about
+    const before = this.#stream === -1 ? [] : [http2(reset, 0, this.#stream, Buffer.from("00000008", "hex"))]
     this.#stream += 2
-    const headers = isHostile ? mutateHeaders(headersOf(client), dice) : headersOf(client)
-    return http2(1, 4, this.#stream, hpack(headers))
-  }
-
-  #message(): { readonly bytes: Buffer; readonly ends: boolean } {
-    const { dice } = this.#about
-    const kind = dice.below(100)
-    if (kind < 75) return { bytes: prefixed(oddRequest(dice)), ends: false }
-    const valid = Buffer.from(
-      toBinary(
-        EventRequestSchema,
-        create(EventRequestSchema, { eventName: "sq", number: 7, eventId: "e1", dataJson: '{"number":1}' }),
-      ),
-    )
-    if (kind < 90) return { bytes: prefixed(mutateBytes(valid, dice)), ends: true }
-    if (kind < 94)
-      return { bytes: prefixed(Buffer.from(Array.from({ length: dice.below(64) }, () => dice.below(256)))), ends: true }
-    const wrong = prefixed(valid)
-    if (kind < 98)
-      wrong.writeUInt32BE(dice.pick([0, 1, valid.length - 1, valid.length + 1, 262_145, 0x7fffffff, 0xffffffff]), 1)
-    else wrong[0] = dice.pick([1, 2, 255])
-    return { bytes: wrong, ends: true }
+    this.#streamWindow = window_bytes
+    this.#isCallOpen = true
+    this.#answers = messages()
+    const valid = headersOf(client)
+    return [...before, http2(headers, 4, this.#stream, hpack(this.#mayBeRefused ? mutateHeaders(valid, dice) : valid))]
   }
 }
+
+/** What ends its call, or leaves it in the middle of a message. */
+const ending = (dice: Dice): Buffer => {
+  const request = { eventName: "sq", number: 7, eventId: "e1", dataJson: '{"number":1}' }
+  const valid = Buffer.from(toBinary(EventRequestSchema, create(EventRequestSchema, request)))
+  const kind = dice.below(25)
+  if (kind < 15) return prefixed(mutateBytes(valid, dice))
+  if (kind < 19) return prefixed(Buffer.from(Array.from({ length: dice.below(64) }, () => dice.below(256))))
+  const wrong = prefixed(valid)
+  if (kind < 23)
+    wrong.writeUInt32BE(dice.pick([0, 1, valid.length - 1, valid.length + 1, 262_145, 0x7fffffff, 0xffffffff]), 1)
+  else wrong[0] = dice.pick([1, 2, 255])
+  return wrong
+}
+
+const messages = () => new Splitter((bytes, at) => (bytes.length - at < 5 ? undefined : 5 + bytes.readUInt32BE(at + 1)))
+
+const fenceId = (n: number): string => `fence ${n}`
+
+const fence = (n: number): Buffer =>
+  prefixed(Buffer.from(toBinary(EventRequestSchema, create(EventRequestSchema, { eventId: fenceId(n) }))))
 
 /** Well-formed protobuf whose values are not what is expected. */
 const oddRequest = (dice: Dice): Buffer => {

@@ -15,7 +15,7 @@ const counters = {
   replayed: counter("nimbus_gateway_results_replayed_total", "Results delivered from mailboxes"),
   nacked: counter("nimbus_gateway_nacks_total", "Pushes that no session here could take"),
   trims: counter("nimbus_gateway_mailbox_trims_total", "Mailboxes trimmed by what their clients acknowledged"),
-  superseded: counter("nimbus_gateway_superseded_total", "Sessions closed, or not opened, because a newer one was there"),
+  superseded: counter("nimbus_gateway_superseded_total", "Sessions closed, or never opened, as a newer one was there"),
   directReaders: counter("nimbus_gateway_direct_readers_total", "Readers of a partition begun for direct delivery"),
   directPasses: counter("nimbus_gateway_direct_passes_total", "Readings of older results for direct delivery"),
   barriersAgain: counter("nimbus_gateway_barriers_again_total", "Barriers that did not come back in time"),
