@@ -33,3 +33,41 @@ export class Pace {
     this.last_ms = now_ms
   }
 }
+
+/** Whatever is read, as far as pauses go. */
+interface Reading {
+  pause(): void
+  resume(): void
+}
+
+/** Keeps the reading of a connection to a pace: pauses it where its sender is too fast. */
+export class Throttle {
+  private readonly pace: Pace
+  private readonly reading: Reading
+  private readonly now: () => number
+  private isPausing = false
+
+  constructor(per_second: number, reading: Reading, now: () => number) {
+    this.pace = new Pace(per_second, now())
+    this.reading = reading
+    this.now = now
+  }
+
+  /** Something came. What was read already still does; it is on credit, and waited for as well. */
+  take(now_ms: number): void {
+    const wait_ms = this.pace.take(now_ms)
+    if (wait_ms > 0 && !this.isPausing) this.slowDown(wait_ms)
+  }
+
+  private slowDown(wait_ms: number): void {
+    this.isPausing = true
+    this.reading.pause()
+    const goOn = (): void => {
+      const owed_ms = this.pace.owed_ms(this.now())
+      if (owed_ms > 0) return void setTimeout(goOn, owed_ms)
+      this.isPausing = false
+      this.reading.resume()
+    }
+    setTimeout(goOn, wait_ms)
+  }
+}

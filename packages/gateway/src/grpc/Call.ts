@@ -25,7 +25,7 @@ import { Result } from "effect"
 import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Pace } from "../Pace.ts"
+import { Throttle } from "../Pace.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
 import type { Asking, Peer } from "./Peer.ts"
 import { type EventRequest, eventOf, isAckOnly, parseRequest } from "./Requests.ts"
@@ -50,12 +50,11 @@ export class Call implements Door, Asking {
   private readonly options: CallOptions
   private readonly stream: ServerHttp2Stream
   private readonly reader: FrameReader
-  private readonly pace: Pace
+  private readonly throttle: Throttle
   private attached: Attached | undefined = undefined
   private acksByClient: boolean
   /** Reasons not to read: the log is behind, or the sender too fast. */
   private pauses = 0
-  private isTooFast = false
   private isBehind = false
   /** Handed to the stream, and of that written to the socket. */
   private handed: Cursor = start
@@ -75,7 +74,7 @@ export class Call implements Door, Asking {
     this.stream = response.stream
     this.acksByClient = options.acksByClient
     this.reader = new FrameReader(limits.frame_bytes)
-    this.pace = new Pace(limits.events_per_second, options.now())
+    this.throttle = new Throttle(limits.events_per_second, this, options.now)
     this.stream.on("data", (chunk: Buffer) => this.receive(chunk))
     this.stream.on("end", () => this.halfClosed())
     this.stream.on("close", () => this.closed())
@@ -152,8 +151,7 @@ export class Call implements Door, Asking {
 
   /** Answers whether the stream is to be read on. */
   private take(message: Uint8Array, now_ms: number): boolean {
-    const wait_ms = this.pace.take(now_ms)
-    if (wait_ms > 0 && !this.isTooFast) this.slowDown(wait_ms)
+    this.throttle.take(now_ms)
     const request = parseRequest(message)
     if (Result.isFailure(request)) this.refuse(closeCodes.badRequest, request.failure)
     else {
@@ -253,19 +251,6 @@ export class Call implements Door, Asking {
 
   private trailersOf(reason: CloseReason, message: string): Readonly<Record<string, string>> {
     return trailersOf(reason, message, Math.floor(Math.random() * this.options.limits.retry_jitter_ms))
-  }
-
-  /** What was read already still comes; it is on credit, and waited for as well. */
-  private slowDown(wait_ms: number): void {
-    this.isTooFast = true
-    this.pause()
-    const goOn = (): void => {
-      const owed_ms = this.pace.owed_ms(this.options.now())
-      if (owed_ms > 0) return void setTimeout(goOn, owed_ms)
-      this.isTooFast = false
-      this.resume()
-    }
-    setTimeout(goOn, wait_ms)
   }
 }
 

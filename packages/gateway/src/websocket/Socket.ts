@@ -25,7 +25,7 @@ import type { WebSocket } from "ws"
 import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Pace } from "../Pace.ts"
+import { Throttle } from "../Pace.ts"
 import type { Refusal, Wording } from "./Wording.ts"
 
 export interface SocketOptions {
@@ -49,12 +49,11 @@ export class Socket implements Door {
   readonly trace: Headers | undefined
   private readonly ws: WebSocket
   private readonly options: SocketOptions
-  private readonly pace: Pace
+  private readonly throttle: Throttle
   private attached: Attached | undefined = undefined
   /** Reasons not to read: the log is behind, or the sender too fast. */
   private pauses = 0
   private isBehind = false
-  private isTooFast = false
   /** Everything up to here was written to the socket. */
   private handed: Cursor = start
   /** `ack=auto`: what the ping under way acknowledges. */
@@ -67,7 +66,7 @@ export class Socket implements Door {
     this.trace = options.trace
     this.ws = options.ws
     this.heard_ms = options.now()
-    this.pace = new Pace(options.limits.events_per_second, this.heard_ms)
+    this.throttle = new Throttle(options.limits.events_per_second, this, options.now)
     this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
     this.ws.on("pong", (payload) => this.pong(payload))
     this.ws.on("ping", () => void (this.heard_ms = options.now()))
@@ -143,8 +142,7 @@ export class Socket implements Door {
   private receive(data: Buffer, isBinary: boolean): void {
     const now_ms = this.options.now()
     this.heard_ms = now_ms
-    const wait_ms = this.pace.take(now_ms)
-    if (wait_ms > 0 && !this.isTooFast) this.slowDown(wait_ms)
+    this.throttle.take(now_ms)
     if (isBinary) return this.tellError("BAD_FRAME", "frames are text")
     const frame = this.options.wording.parse(data.toString())
     if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
@@ -209,19 +207,6 @@ export class Socket implements Door {
     this.pinged = undefined
     this.attached?.ack(seq)
     this.askForPong()
-  }
-
-  /** What was read already still comes; it is on credit, and waited for as well. */
-  private slowDown(wait_ms: number): void {
-    this.isTooFast = true
-    this.pause()
-    const goOn = (): void => {
-      const owed_ms = this.pace.owed_ms(this.options.now())
-      if (owed_ms > 0) return void setTimeout(goOn, owed_ms)
-      this.isTooFast = false
-      this.resume()
-    }
-    setTimeout(goOn, wait_ms)
   }
 
   private giveUp(): void {
