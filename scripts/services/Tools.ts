@@ -42,6 +42,9 @@ export const run = (command: string, args: ReadonlyArray<string>, options: RunOp
     })
   })
 
+/** For apt-get: downloads again what a network lost, and waits for another apt that is at work. */
+export const aptPatience = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"]
+
 export interface User {
   readonly uid: number
   readonly gid: number
@@ -58,27 +61,32 @@ export const unprivileged = (): User | undefined => {
   return { uid: Number(uid), gid: Number(gid) }
 }
 
-/** Ports of 127.0.0.1 that were free a moment ago, all different. */
+/**
+ * Ports that nobody listens on, all different. They lie below those that a system hands out by itself, so nobody gets one
+ * by chance between now and when it is listened on.
+ */
 export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer()
-          server.once("error", reject)
-          server.listen(0, "127.0.0.1", () => resolve(server))
-        }),
-    ),
-  )
-  const ports = servers.map((server) => {
-    const address = server.address()
-    if (address === null || typeof address === "string") throw new Error("a listening socket has no port")
-    return address.port
-  })
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
+  const found: Array<number> = []
+  for (let tried = 0; found.length < count; tried++) {
+    if (tried === port_count) throw new Error("no port is free")
+    const port = first_port + (next_port++ % port_count)
+    if (await isFree(port)) found.push(port)
+  }
+  return found
 }
+
+const first_port = 10_000
+const port_count = 22_000
+/** Begins anywhere, so that processes that look at once look elsewhere; none is found twice. */
+let next_port = Math.floor(Math.random() * port_count)
+
+/** On any address of this machine. */
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once("error", () => resolve(false))
+    server.listen(port, () => server.close(() => resolve(true)))
+  })
 
 /** One of those ports. */
 export const at = (ports: ReadonlyArray<number>, index: number): number => {
@@ -88,7 +96,7 @@ export const at = (ports: ReadonlyArray<number>, index: number): number => {
 }
 
 /** Asks one question over TCP; answers the first bytes that come back, or nothing within `timeout_ms`. */
-export const ask = (port: number, question: Uint8Array, timeout_ms = 1_000): Promise<Buffer | undefined> =>
+export const ask = (port: number, question: Uint8Array, timeout_ms = 5_000): Promise<Buffer | undefined> =>
   new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => socket.write(question))
     const end = (answer: Buffer | undefined) => {

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path"
 import * as Kafka from "./Kafka.ts"
 import { type ServiceName, serviceNames } from "./Service.ts"
 import { missing } from "./Services.ts"
-import { findProgram, report, run } from "./Tools.ts"
+import { aptPatience, findProgram, report, run } from "./Tools.ts"
 
 const apt_timeout_ms = 5 * 60_000
 const maven_timeout_ms = 5 * 60_000
@@ -40,8 +40,8 @@ const installPackages = async (names: ReadonlyArray<ServiceName>): Promise<void>
   report(`installing ${wanted.join(", ")}`)
   // RUNLEVEL: the packages would start their services at once, on their usual ports.
   const options = { timeout_ms: apt_timeout_ms, env: { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" } }
-  await run("apt-get", ["update", "-q"], options)
-  await run("apt-get", ["install", "-q", "-y", "--no-install-recommends", ...wanted], options)
+  await run("apt-get", [...aptPatience, "update", "-q"], options)
+  await run("apt-get", [...aptPatience, "install", "-q", "-y", "--no-install-recommends", ...wanted], options)
 }
 
 /** Into a directory beside, and then by its name in one step: nobody sees half of them. */
