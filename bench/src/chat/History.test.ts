@@ -72,7 +72,7 @@ it.live(
         yield* eventually(
           "it is live",
           Effect.sync(() => others.includes("live")),
-          20_000,
+          60_000,
         )
         const data = heard.map((message) => JSON.stringify({ data: Object(message).data }))
         assert.deepStrictEqual(data, messages.slice(1))

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Frames } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
 import { Deferred, Effect, Queue } from "effect"
 import { connect, type Connected, type ConnectOptions } from "./Connect.ts"
 import { GatewayModel } from "./testing/GatewayModel.ts"
@@ -24,9 +25,10 @@ const connectedTo = Effect.fnUntraced(function* (gateway: GatewayModel, options:
 })
 
 const until = (client: Connected, condition: (client: Connected) => boolean) =>
-  Effect.gen(function* () {
-    while (!condition(client)) yield* Effect.sleep("1 millis")
-  }).pipe(Effect.timeout("5 seconds"))
+  eventually(
+    "the client is so far",
+    Effect.sync(() => condition(client)),
+  )
 
 describe("connect", () => {
   it.live("sends, and calls back with each result, in order", () =>

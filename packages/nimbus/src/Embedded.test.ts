@@ -131,7 +131,9 @@ describe("Embedded", () => {
       yield* sendNumbers(client, 1_001, 1_100)
       yield* hasShown(shown!, 1_100)
       assert.deepStrictEqual(shown, oneTo(1_100))
-      assert.deepStrictEqual(statuses.slice(-4), ["LIVE", "OFFLINE", "REPLAYING", "LIVE"])
+      // It may fall behind once more, as any client may; but it was away once, and replayed before it was LIVE again.
+      const away = statuses.lastIndexOf("OFFLINE")
+      assert.deepStrictEqual(statuses.slice(away - 1, away + 3), ["LIVE", "OFFLINE", "REPLAYING", "LIVE"])
       yield* eventually(
         "the mailbox is empty once all is acknowledged",
         Effect.map(waitingFor("c1"), ({ results }) => results === 0),

@@ -63,7 +63,7 @@ const isShown = async (page: Page, path: string) => {
   else await panel(page, "Its hops").waitFor()
 }
 
-layer(Stage.layer, { excludeTestServices: true, timeout: 60_000 })("the page of nimbus start", (it) => {
+layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of nimbus start", (it) => {
   it.effect("tells the story by clicks: a client is cut off, its mail piles up, it is back, replays and is LIVE", () =>
     on("/", async (page) => {
       const clientId = await startSamples(page, 3)
@@ -248,6 +248,9 @@ const objections = async (page: Page): Promise<ReadonlyArray<string>> => {
   )
 }
 
+/** What Chromium says of a gateway that is not there, goes just now, or listens and does not serve yet. */
+const gatewayAway = /ERR_|Connection closed before receiving a handshake response|\b503\b/
+
 describe("the page", () => {
   it.live("says that the connection is lost, and goes on once the gateway is back", () =>
     Effect.gen(function* () {
@@ -272,7 +275,7 @@ describe("the page", () => {
         await panel(page, "Clients").getByRole("row", { name: clientId }).getByText("LIVE").waitFor()
         await page.getByText(/, 0 missing, 0 repeated$/).waitFor()
       }
-      yield* visit(yield* browser, `http://127.0.0.1:${port}`, watching, { ...desktop, tolerate: /ERR_/ })
+      yield* visit(yield* browser, `http://127.0.0.1:${port}`, watching, { ...desktop, tolerate: gatewayAway })
     }),
   )
 })
@@ -287,7 +290,7 @@ layer(
       return { browser: yield* browser, url: `http://127.0.0.1:${port}` }
     }),
   ),
-  { excludeTestServices: true, timeout: 60_000 },
+  { excludeTestServices: true, timeout: 120_000 },
 )("the page of a gateway with an admin token", (it) => {
   it.effect("asks for it, refuses a wrong one, and keeps the right one for as long as the tab lives", () =>
     on(

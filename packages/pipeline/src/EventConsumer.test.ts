@@ -43,7 +43,8 @@ const slow = Handlers.make("slow", {
   output: Schema.Json,
   handler: (data) => Effect.as(Effect.sleep(10), data),
 })
-const handlers = Handlers.layer([...Handlers.samples, broken, buggy, hanging, slow], {
+const handlers = Handlers.layer([...Handlers.samples, broken, buggy, slow])
+const impatient = Handlers.layer([...Handlers.samples, broken, buggy, hanging], {
   ...handlerLimits,
   handler_timeout_ms: 50,
 })
@@ -101,7 +102,7 @@ describe("EventConsumer", () => {
   it.live("answers what can't be handled with an error, in order, and goes on", () =>
     Effect.gen(function* () {
       const { events } = yield* Topics
-      yield* startWith()
+      yield* startWith({}, impatient)
       yield* append(
         events,
         event("a", "e1", "nobody", {}),
@@ -342,16 +343,23 @@ describe("EventConsumer", () => {
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics
       const log = yield* EventLog
-      yield* startWith()
-      yield* log.publish(events, 1, [event("b", "e1", "slow", 1)])
+      const open = yield* Deferred.make<void>()
+      const waits = Handlers.make("waits", {
+        input: Schema.Json,
+        output: Schema.Json,
+        handler: (data) => Effect.as(Deferred.await(open), data),
+      })
+      yield* startWith({}, Handlers.layer([...Handlers.samples, waits]))
+      yield* log.publish(events, 1, [event("b", "e1", "waits", 1)])
       yield* log.publish(events, 0, [square("a", "e2", 2)])
       yield* eventually(
         "the quick one is there",
         Effect.map(log.end(topic, 0), (end) => end === 1),
       )
       assert.strictEqual(yield* log.end(topic, 1), 0)
+      yield* Deferred.succeed(open, undefined)
       yield* eventually(
-        "the slow one is there",
+        "the one that waited is there",
         Effect.map(log.end(topic, 1), (end) => end === 1),
       )
     }).pipe(onGround({ partitions: 2 })),

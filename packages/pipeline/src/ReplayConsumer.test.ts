@@ -91,7 +91,7 @@ describe("ReplayConsumer", () => {
     Effect.gen(function* () {
       const { dlq } = yield* Topics
       const clients = yield* mail
-      yield* (yield* Registry).lease(pod, 10_000)
+      yield* (yield* Registry).lease(pod, 600_000)
       yield* (yield* Registry).connect(client("a"), pod, Epoch.make(1))
       yield* append(dlq, result("a", 0), result("b", 1), result("a", 2))
       yield* startWith()
@@ -251,14 +251,18 @@ describe("ReplayConsumer", () => {
         "the dlq has lost something that was never put",
         Effect.map(log.earliest(dlq, 0), (earliest) => earliest > 1),
       )
-      const earliest = yield* log.earliest(dlq, 0)
       yield* startWith()
       yield* putTo(37)
       const { hole, records } = yield* pageOf("a")
       assert.strictEqual(hole, yield* log.end(events, 0))
+      const [before, ...kept] = records.map(({ seq }) => Number(seq))
+      assert.strictEqual(before, 3)
+      // Retention may have gone on meanwhile: what is there is the end of the dlq, whole.
+      assert.isBelow(kept.length, 36)
+      assert.isNotEmpty(kept)
       assert.deepStrictEqual(
-        records.map(({ seq }) => Number(seq)),
-        [3, ...Array.from({ length: 37 - earliest }, (_, i) => earliest + 3 + i)],
+        kept,
+        kept.map((_, i) => 40 - kept.length + i),
       )
     }).pipe(onGround({ retention: { retention_bytes: 1_000 }, limits: { retention_every_ms: 1 } })),
   )

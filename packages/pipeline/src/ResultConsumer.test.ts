@@ -138,7 +138,7 @@ describe("ResultConsumer", () => {
     Effect.gen(function* () {
       const { results } = yield* Topics
       const pushes = yield* received
-      yield* startWith({ router: { ...routerLimits, ack_timeout_ticks: 10 } })
+      yield* startWith({ router: { ...routerLimits, ack_timeout_ticks: 40 } })
       yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 2))
       yield* eventually("two pushes", () => pushes.length === 2)
       yield* tell(ack("a", 1))
@@ -392,7 +392,7 @@ describe("ResultConsumer", () => {
       const role = yield* startWith({ shutdown_timeout_ms: 30 })
       yield* append(results, result("a", 0))
       yield* Deferred.await(begun)
-      yield* role.stop.pipe(Effect.timeout("2 seconds"))
+      yield* role.stop.pipe(Effect.timeout("30 seconds"))
       assert.lengthOf(yield* contents(dlq), 0)
     }).pipe(onGround()),
   )

@@ -166,7 +166,7 @@ describe("StorageWriter", () => {
         yield* append(chats, encodeChat({ room: RoomId.make("r1"), data: "hello" }))
         const writer = yield* startOn(archive)
         yield* eventually("tried", () => archive.writes >= 2)
-        yield* Effect.timeout(writer.stop, "5 seconds")
+        yield* Effect.timeout(writer.stop, "30 seconds")
         assert.deepStrictEqual(yield* valuesOf(archive, "a"), [])
         archive.writing = () => Effect.succeed([])
         yield* startOn(archive)

@@ -25,7 +25,7 @@ const serveGateway = (gateway: GatewayModel, dropEvery = Number.POSITIVE_INFINIT
   })
 }
 
-const runAgainst = (gateway: GatewayModel, end: number, dropEvery?: number, timeout_ms = 10_000) =>
+const runAgainst = (gateway: GatewayModel, end: number, dropEvery?: number, timeout_ms = 60_000) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
     const { address } = yield* serveGateway(gateway, dropEvery)
@@ -83,7 +83,7 @@ describe("ClientCommand", () => {
   it.live("counts as missing what does not come in time", () =>
     Effect.gen(function* () {
       const gateway = new GatewayModel(0)
-      const { summary } = yield* runAgainst(gateway, 3, undefined, 100)
+      const { summary } = yield* runAgainst(gateway, 3, undefined, 3_000)
       assert.isFalse(isComplete(summary))
       assert.deepInclude(summary, { accepted: 3, received: 0, missing: 3 })
     }),

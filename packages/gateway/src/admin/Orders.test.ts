@@ -85,7 +85,10 @@ describe("a kick", () => {
         assert.strictEqual(code, 14)
         assert.match(message, /^KICKED: /)
         assert.isDefined(trailers["grpc-retry-pushback-ms"])
-        assert.strictEqual(size(), 1)
+        yield* eventually(
+          "one is left",
+          Effect.sync(() => size() === 1),
+        )
 
         yield* welcome("/v1/stream?clientId=native")
         assert.strictEqual(size(), 2)

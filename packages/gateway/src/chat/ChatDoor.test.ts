@@ -15,6 +15,9 @@ const domain = (options: Parameters<typeof MemoryParts.layerWith>[0] = {}) =>
 const onLog = <A, E>(test: Effect.Effect<A, E, Layer.Success<ReturnType<typeof domain>> | Scope.Scope>) =>
   test.pipe(Effect.scoped, Effect.provide(domain()))
 
+/** For an answer; it only ends what would never come. */
+const patience_ms = 30_000
+
 const chat = { ...chatLimits, messages_per_second: 100_000 }
 
 /** A gateway on the log of the test; its address, and how to stop it before the test ends. */
@@ -66,7 +69,7 @@ const join = Effect.fnUntraced(function* (url: string, auth: Auth, options: Para
 })
 
 const send = (client: Client, ...args: ReadonlyArray<unknown>) =>
-  Effect.promise((): Promise<unknown> => client.socket.timeout(5_000).emitWithAck("message", ...args))
+  Effect.promise((): Promise<unknown> => client.socket.timeout(patience_ms).emitWithAck("message", ...args))
 
 const has = (client: Client, expected: ReadonlyArray<unknown>) =>
   Effect.andThen(
@@ -255,13 +258,17 @@ describe("the chat door", () => {
     Effect.gen(function* () {
       const { url } = yield* startGateway({ chat: { ...chat, messages_per_second: 5 } })
       const [a, b] = yield* Effect.all([join(url, { room: "r" }), join(url, { room: "r" })])
-      for (let n = 0; n < 6; n++) a.socket.emit("message", n)
+      const count = 30
+      for (let n = 0; n < count; n++) a.socket.emit("message", n)
+      const refusals = () => a.others.flatMap(([name, refusal]) => (name === "refused" ? [refusal] : []))
       yield* eventually(
-        "it is refused",
-        Effect.sync(() => a.others.some(([name]) => name === "refused")),
+        "each is refused or handed on",
+        Effect.sync(() => refusals().length + b.messages.length === count),
       )
-      yield* has(b, [0, 1, 2, 3, 4])
-      assert.propertyVal(a.others.find(([name]) => name === "refused")?.[1], "code", "RATE_LIMITED")
+      assert.deepStrictEqual(b.data().slice(0, 5), [0, 1, 2, 3, 4])
+      for (const refusal of refusals()) assert.propertyVal(refusal, "code", "RATE_LIMITED")
+      // More than five only as far as reading them took a while, in which some became free again.
+      assert.isNotEmpty(refusals())
     }).pipe(onLog),
   )
 
@@ -325,7 +332,7 @@ describe("the chat door", () => {
       const a = yield* join(first.url, { room: "r" })
       const b = yield* join(second.url, { room: "r" })
       const closed = new Promise<string>((resolve) => a.socket.once("disconnect", resolve))
-      const answers = Array.from({ length: 500 }, (_, n) => a.socket.timeout(5_000).emitWithAck("message", n))
+      const answers = Array.from({ length: 500 }, (_, n) => a.socket.timeout(patience_ms).emitWithAck("message", n))
       yield* eventually(
         "some are taken",
         Effect.sync(() => b.messages.length > 0),
@@ -356,7 +363,6 @@ describe("the chat door", () => {
       yield* eventually(
         "the other has all",
         Effect.sync(() => other.messages.length === 1_000),
-        10_000,
       )
       const metrics = Effect.promise(async () => (await fetch(`${url}/metrics`)).text())
       yield* eventually(

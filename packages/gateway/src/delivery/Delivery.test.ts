@@ -95,7 +95,7 @@ describe("Delivery", () => {
       yield* eventually(
         "the registry knows all again",
         Effect.map(memory.registry.pods(clients), (pods) => pods.every((known) => known === pod)),
-        3_000,
+        8_000,
       )
     }).pipe(Effect.provide(parts(memory.registry)))
   })

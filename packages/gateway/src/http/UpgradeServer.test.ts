@@ -38,7 +38,7 @@ layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("Upgra
   it.effect("answers an upgrade where there is no door as a request, also behind one that is not answered yet", () =>
     HttpServer.addressFormattedWith((address) => {
       const both = request("/slow") + request("/fast", "Upgrade: h2c\r\nConnection: Upgrade\r\n")
-      return Effect.timeout(answered(Number(new URL(address).port), both, 2), "5 seconds")
+      return Effect.timeout(answered(Number(new URL(address).port), both, 2), "30 seconds")
     }),
   )
 })

@@ -73,7 +73,7 @@ const open = ({ headers, metadata, onResponse, path, port }: GrpcOptions): GrpcC
   stream.on("error", () => {})
   const responses: Array<EventResponse> = []
   const ended = endOf(stream)
-  const has = (what: string, condition: () => boolean) => eventually(what, Effect.sync(condition), 10_000)
+  const has = (what: string, condition: () => boolean) => eventually(what, Effect.sync(condition))
   const client: GrpcClient = {
     session,
     stream,

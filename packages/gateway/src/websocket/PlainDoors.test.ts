@@ -157,7 +157,7 @@ for (const path of paths) {
             resume(Effect.succeed(response.statusCode))
           })
           socket.on("error", () => {})
-        }).pipe(Effect.timeout("3 seconds"))
+        })
         assert.strictEqual(status, 404)
       }),
     )

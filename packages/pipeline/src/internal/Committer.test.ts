@@ -93,7 +93,7 @@ describe("Committer", () => {
       const hanging = yield* Scope.make()
       const another = yield* Committer.make(assigned, slow).pipe(Scope.provide(hanging))
       another.offer(3)
-      yield* Scope.close(hanging, Exit.void).pipe(Effect.timeout("2 seconds"))
+      yield* Scope.close(hanging, Exit.void).pipe(Effect.timeout("30 seconds"))
       assert.deepStrictEqual(commits, [1, 2])
     }),
   )

@@ -2,21 +2,7 @@
  * What the roles stand on in tests: every service in memory with one partition, a log that can be told to fail, to wait
  * or to hand out partitions by hand, and the few questions that tests ask.
  */
-import {
-  Context,
-  Data,
-  Deferred,
-  Effect,
-  Exit,
-  Layer,
-  Logger,
-  Metric,
-  Queue,
-  Result as Res,
-  Schedule,
-  Scope,
-  Stream,
-} from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Logger, Metric, Queue, Result as Res, Scope, Stream } from "effect"
 import {
   AckChannelMemory,
   type AssignedPartition,
@@ -47,6 +33,7 @@ import {
   type StoredRecord,
   Topics,
 } from "@nimbus/domain"
+import { eventually as waitFor } from "@nimbus/domain/testing"
 
 /** What a test does to the log; by default nothing. */
 export class Hooks extends Context.Service<
@@ -184,18 +171,11 @@ export const assign = Effect.fnUntraced(function* (topic: string, committed: num
   return byHand
 })
 
-/** The condition did not come true in time. */
-class NeverHappened extends Data.TaggedError("NeverHappened")<{ readonly what: string }> {}
-
 /** Looks every few ms until it holds. */
 export const eventually = <E = never, R = never>(
   what: string,
   condition: Effect.Effect<boolean, E, R> | (() => boolean),
-) =>
-  (Effect.isEffect(condition) ? condition : Effect.sync(condition)).pipe(
-    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("2 millis") }),
-    Effect.timeoutOrElse({ duration: 5_000, orElse: () => Effect.fail(new NeverHappened({ what })) }),
-  )
+) => waitFor(what, Effect.isEffect(condition) ? condition : Effect.sync(condition))
 
 /** Lets everything run that can without the clock. */
 export const settle = Effect.yieldNow.pipe(Effect.repeat({ times: 200 }))
