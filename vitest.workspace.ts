@@ -3,6 +3,9 @@ import { configDefaults, defineConfig } from "vitest/config"
 /** What runs against real services: see scripts/services. */
 const integration = "**/*.integration.test.ts"
 
+/** They only end what hangs: some tests start processes, on a machine that may be several times slower than usual. */
+const limits = { testTimeout: 120_000, hookTimeout: 120_000 }
+
 // Vitest has no workspace files any more: this is the configuration, one project per package.
 const project = (name: string, root: string, include = ["src/**/*.test.ts"]) => ({
   test: {
@@ -10,9 +13,7 @@ const project = (name: string, root: string, include = ["src/**/*.test.ts"]) => 
     root,
     include,
     exclude: [...configDefaults.exclude, integration],
-    // Some start processes, on a machine that may be busy.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    ...limits,
   },
 })
 
@@ -38,8 +39,7 @@ export default defineConfig({
           // After all others, one file at a time: they share the services, and the processors with them.
           sequence: { groupOrder: 1 },
           fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...limits,
         },
       },
     ],

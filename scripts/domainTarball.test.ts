@@ -51,10 +51,10 @@ const tsconfig = {
   files: ["main.ts"],
 }
 
-/** Runs a command to its end, at most a minute; answers what it printed, or fails with it. */
+/** Runs a command to its end, at most two minutes; answers what it printed, or fails with it. */
 const run = (cwd: string, command: string, ...args: ReadonlyArray<string>): Promise<string> =>
   new Promise((resolve, reject) => {
-    execFile(command, args, { cwd, timeout: 60_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+    execFile(command, args, { cwd, timeout: 120_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
       if (error === null) return resolve(stdout)
       reject(
         new Error(`${command} ${args.join(" ")}: ${error.message}\n${stdout.slice(-4000)}\n${stderr.slice(-4000)}`),
@@ -77,7 +77,7 @@ describe("the tarball of @nimbus/domain", () => {
     await writeFile(join(project, "tsconfig.json"), JSON.stringify(tsconfig))
     await writeFile(join(project, "main.ts"), program)
     await pnpm("--dir", project, "install", "--prefer-offline")
-  }, 180_000)
+  }, 300_000)
 
   afterAll(() => rm(project, { recursive: true, force: true }))
 
@@ -102,7 +102,7 @@ describe("the tarball of @nimbus/domain", () => {
       frame: { type: "ack", seq: 7 },
       status: { _tag: "REPLAYING", epoch: 5, pod: "p1" },
     })
-  }, 120_000)
+  }, 180_000)
 
   it("does not type-check a program that uses it wrongly", async () => {
     await writeFile(join(project, "wrong.ts"), program.replace(`ClientId.make("c1")`, `"c1"`))
@@ -111,5 +111,5 @@ describe("the tarball of @nimbus/domain", () => {
       () => assert.fail("a string is no ClientId"),
       (error: Error) => assert.include(error.message, "wrong.ts"),
     )
-  }, 120_000)
+  }, 180_000)
 })

@@ -188,10 +188,15 @@ const oxlint = (cwd: string, config: string): Promise<typeof Report.Type> =>
       "bench",
       "examples",
     ]
-    execFile(process.execPath, args, { cwd, maxBuffer: 16 * 1024 * 1024, timeout: 60_000 }, (error, stdout, stderr) => {
-      if (error !== null && error.code !== 1) return reject(new Error(`oxlint: ${stdout.slice(0, 1000)} ${stderr}`))
-      resolve(Schema.decodeUnknownSync(Report)(stdout))
-    })
+    execFile(
+      process.execPath,
+      args,
+      { cwd, maxBuffer: 16 * 1024 * 1024, timeout: 120_000 },
+      (error, stdout, stderr) => {
+        if (error !== null && error.code !== 1) return reject(new Error(`oxlint: ${stdout.slice(0, 1000)} ${stderr}`))
+        resolve(Schema.decodeUnknownSync(Report)(stdout))
+      },
+    )
   })
 
 describe("the import rules", () => {
@@ -215,7 +220,7 @@ describe("the import rules", () => {
         said.set(filename, [...saidOf(filename), `${message} ${help ?? ""}`])
       }
     }
-  }, 60_000)
+  }, 240_000)
 
   afterAll(() => rm(tree, { recursive: true, force: true }))
 

@@ -174,7 +174,7 @@ const start = async (role: string, env: Readonly<Record<string, string>>) => {
       NIMBUS_REDIS_ADDRESS: "127.0.0.1:1",
       ...env,
     },
-    timeout: 15_000,
+    timeout: 60_000,
     killSignal: "SIGKILL",
   })
   let text = ""

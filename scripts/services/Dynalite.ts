@@ -44,7 +44,7 @@ export const startDynalite = async (directory?: string): Promise<Dynalite> => {
 
 /** Any answer will do: a request without a signature is refused. */
 const answers = async (child: ChildProcess, endpoint: string): Promise<void> => {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 60_000
   for (;;) {
     if (child.exitCode !== null) throw new Error(`dynalite ended with ${child.exitCode}`)
     const answered = await fetch(endpoint).then(

@@ -21,7 +21,7 @@ export interface RedisCluster {
 }
 
 const slots = 16_384
-const join_timeout_ms = 20_000
+const join_timeout_ms = 60_000
 
 /** Starts the nodes, and waits until each of them knows the whole cluster. */
 export const startRedisCluster = async (masters: number): Promise<RedisCluster> => {

@@ -31,7 +31,8 @@ export interface Plan {
   isReady(): Promise<boolean>
 }
 
-const start_timeout_ms = 60_000
+/** It only ends what would never come: brokers start slowly on a machine that is busy. */
+const start_timeout_ms = 180_000
 const stop_timeout_ms = 20_000
 
 export class Service {

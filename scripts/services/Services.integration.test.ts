@@ -86,8 +86,8 @@ describe.skipIf(redis === undefined || postgres === undefined)("main.ts", () => 
     main.kill("SIGKILL")
     // PostgreSQL's own children see by themselves that it is gone.
     const question = Buffer.from("PING\r\n")
-    for (const port of ports) assert.isTrue(await until(async () => !(await ask(port, question)), 10_000))
-    assert.isTrue(await until(() => readdirSync(directory).length === 0, 10_000))
+    for (const port of ports) assert.isTrue(await until(async () => !(await ask(port, question)), 60_000))
+    assert.isTrue(await until(() => readdirSync(directory).length === 0, 60_000))
   })
 
   it("ends as its command did", async () => {

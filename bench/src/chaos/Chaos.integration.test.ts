@@ -36,7 +36,7 @@ describe.skipIf(kafka === undefined || redis === undefined)("chaos", () => {
     for (const fault of ["gateway killed", "pipeline killed", "Redis restarted", "Kafka stopped", "clients moved"]) {
       assert.include(text, `\n| ${fault}`)
     }
-  }, 180_000)
+  }, 400_000)
 
   // It mounts a disk of its own.
   it.skipIf(process.getuid?.() !== 0)(
@@ -46,7 +46,7 @@ describe.skipIf(kafka === undefined || redis === undefined)("chaos", () => {
       assert.match(text, /: 0 lost, 0 repeated, 0 out of order, 0 foreign; 20 LIVE/)
       assert.include(text, "\n| disk full")
     },
-    180_000,
+    400_000,
   )
 
   it("has each of its faults named in docs/reliability.md", () => {

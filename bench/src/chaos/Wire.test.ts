@@ -4,6 +4,9 @@ import { afterEach, assert, describe, it } from "@effect/vitest"
 import { until } from "../../../scripts/services/Tools.ts"
 import { Wire } from "./Wire.ts"
 
+/** It only ends what would never come. */
+const patience_ms = 30_000
+
 describe("a wire", () => {
   const ends: Array<() => unknown> = []
   afterEach(async () => {
@@ -33,12 +36,12 @@ describe("a wire", () => {
     client.on("data", (data) => (heard += String(data)))
     return { client, heard: () => heard }
   }
-  const isClosed = (client: Socket) => until(() => client.closed, 5_000)
+  const isClosed = (client: Socket) => until(() => client.closed, patience_ms)
 
   it("passes on what is said, both ways", async () => {
     const { client, heard } = await lay()
     client.write("ab")
-    assert.isTrue(await until(() => heard() === "abab", 5_000))
+    assert.isTrue(await until(() => heard() === "abab", patience_ms))
   })
 
   it("cuts those who are there, and those who come, until it is mended", async () => {
@@ -50,19 +53,19 @@ describe("a wire", () => {
     wire.mend()
     const { client: next, heard } = open(wire)
     next.write("c")
-    assert.isTrue(await until(() => heard() === "cc", 5_000))
+    assert.isTrue(await until(() => heard() === "cc", patience_ms))
   })
 
   it("holds back what is said while it is silent, and loses nothing of it", async () => {
     const { client, heard, wire } = await lay()
     client.write("a")
-    assert.isTrue(await until(() => heard() === "aa", 5_000))
+    assert.isTrue(await until(() => heard() === "aa", patience_ms))
     wire.change({ delay_ms: Number.POSITIVE_INFINITY })
     const said = "x".repeat(3_000_000)
     client.write(said)
     assert.isFalse(await until(() => heard().length > 2, 200))
     wire.change({})
-    assert.isTrue(await until(() => heard().length === 2 + 2 * said.length, 10_000))
+    assert.isTrue(await until(() => heard().length === 2 + 2 * said.length, patience_ms))
   })
 
   it("delays each way", async () => {
@@ -70,7 +73,7 @@ describe("a wire", () => {
     wire.change({ delay_ms: 60 })
     const began = performance.now()
     client.write("a")
-    assert.isTrue(await until(() => heard() === "aa", 5_000))
+    assert.isTrue(await until(() => heard() === "aa", patience_ms))
     assert.isAtLeast(performance.now() - began, 119)
   })
 
@@ -79,7 +82,7 @@ describe("a wire", () => {
     wire.change({ bytes_per_sec: 20_000 })
     const began = performance.now()
     client.write("x".repeat(4_000))
-    assert.isTrue(await until(() => heard().length === 8_000, 5_000))
+    assert.isTrue(await until(() => heard().length === 8_000, patience_ms))
     assert.isAtLeast(performance.now() - began, 300)
   })
 })

@@ -116,7 +116,7 @@ const attack = async (server: Server, honest: ReadonlyArray<Honest>, options: Fu
 const baselineOf = async (server: Server, honest: ReadonlyArray<Honest>): Promise<Baseline> => {
   const expected = honest.reduce((sum, { connections }) => sum + connections, 0)
   const isCounted = async () => (await server.connections()) === expected
-  if (!(await until(isCounted, 10_000))) throw new Error(`not ${expected} honest connections`)
+  if (!(await until(isCounted, 60_000))) throw new Error(`not ${expected} honest connections`)
   return { ...(await server.vitals()), connections: expected }
 }
 

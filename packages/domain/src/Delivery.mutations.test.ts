@@ -37,7 +37,7 @@ describe("a failure", () => {
 
 describe("without the rule", () => {
   for (const patch of Object.values<Patch>(rules)) {
-    it(`"${patch.rule}" a world fails`, { timeout: 60_000 }, async ({ annotate }) => {
+    it(`"${patch.rule}" a world fails`, { timeout: 180_000 }, async ({ annotate }) => {
       const found = firstFailure(await load(patch))
       if (found === undefined) return assert.fail(`${max_seeds} seeds did not miss it`)
       assert.strictEqual(World.run(found.options), undefined, "the same world fails with the rule in place")

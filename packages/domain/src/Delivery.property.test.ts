@@ -22,9 +22,9 @@ const holdForSeeds = (withLosses: boolean): void => {
 }
 
 describe("Delivery", () => {
-  it("gives each client its results exactly once, in order, whatever dies", () => holdForSeeds(false), 60_000)
+  it("gives each client its results exactly once, in order, whatever dies", () => holdForSeeds(false), 180_000)
 
-  it("tells of every result that retention or limits removed, and gives the others", () => holdForSeeds(true), 60_000)
+  it("tells of every result that retention or limits removed, and gives the others", () => holdForSeeds(true), 180_000)
 
   it.prop(
     "holds for any list of steps, with or without losses",
@@ -37,7 +37,7 @@ describe("Delivery", () => {
       const failure = World.run(options)
       if (failure !== undefined) assert.fail(World.account(failure))
     },
-    { timeout: 60_000, arbitrary: { runs: lists, size: 2 * steps } },
+    { timeout: 180_000, arbitrary: { runs: lists, size: 2 * steps } },
   )
 
   it("meets LIVE clients, pushes, replays, repeats and every fault on the way", () => {

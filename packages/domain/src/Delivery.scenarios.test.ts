@@ -408,7 +408,7 @@ describe("What broke earlier drafts", () => {
     describe(`${i + 1}. ${words}`, () => {
       it("holds", () => script(new Stage(Real, held_results)))
 
-      it(`fails without the rule "${rules[rule].rule}"`, { timeout: 30_000 }, async () => {
+      it(`fails without the rule "${rules[rule].rule}"`, { timeout: 180_000 }, async () => {
         const violation = violationOf(await load(rules[rule]), scenario)
         assert.strictEqual(violation?.rule, violates)
         assert.include(violation?.message, telling)

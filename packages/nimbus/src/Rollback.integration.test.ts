@@ -95,7 +95,7 @@ describe.skipIf(inject("services").redis === undefined)("mailboxes on a Redis th
             yield* Effect.repeat(readAll, { times: 3 })
             yield* fault
             yield* publish(sent, 10)
-            yield* eventually("all is read", Effect.andThen(readAll, caughtUp), 15_000)
+            yield* eventually("all is read", Effect.andThen(readAll, caughtUp), 60_000)
           }
           for (const { clientId, seen } of readers) assert.deepStrictEqual(seen, sent.get(clientId), clientId)
         }).pipe(Effect.provide(layerOn(redis)))

@@ -43,7 +43,7 @@ describe.skipIf(kafka === undefined || redis === undefined)("on Kafka and Redis"
         eventually(
           `${count} spans of ${clientId}`,
           Effect.sync(() => ofClient(clientId).length === count),
-          20_000,
+          60_000,
         )
       const connect = Effect.fnUntraced(function* (clientId: string, count: number) {
         const client = yield* Client.make({ url: `ws://127.0.0.1:${http}`, clientId })

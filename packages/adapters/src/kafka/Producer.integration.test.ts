@@ -119,7 +119,7 @@ describe.skipIf(kafka === undefined)("Producer on Kafka", () => {
 
   it.live("does not let Kafka take a batch for the repeat of one that was given up", () =>
     Effect.gen(function* () {
-      yield* withProxy("given-up", { delivery_timeout_ms: 300 }, (log, proxy, topic) =>
+      yield* withProxy("given-up", { delivery_timeout_ms: 2_000 }, (log, proxy, topic) =>
         Effect.gen(function* () {
           yield* log.publish(topic, 0, [record("first")])
           // It is written, but nobody hears of that until it is given up.

@@ -26,7 +26,7 @@ const withLog = <A, E>(
   )
 
 const refused = (options: Partial<EventLogKafkaOptions>) =>
-  Effect.flip(withLog(options, () => Effect.void)).pipe(Effect.timeout("10 seconds"))
+  Effect.flip(withLog(options, () => Effect.void)).pipe(Effect.timeout("60 seconds"))
 
 const trusted = trusting(kafka?.certificate ?? "")
 
@@ -106,6 +106,6 @@ describe.skipIf(kafka === undefined)("a Kafka that wants a login", () => {
           while (lines.length < 1) yield* Effect.sleep(5)
           assert.match(lines[0] ?? "", /^waiting for Kafka at [^\n]*do NIMBUS_KAFKA_TLS and _SASL_ fit this port/)
         }).pipe(Effect.scoped),
-    ).pipe(Effect.timeout("20 seconds")),
+    ).pipe(Effect.timeout("100 seconds")),
   )
 })

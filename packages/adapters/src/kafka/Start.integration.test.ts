@@ -88,6 +88,6 @@ describe.skipIf(kafka === undefined)("the start on Kafka", () => {
       for (const line of lines) assert.include(line, `waiting for Kafka at ${brokers[0]}`)
       proxy.open()
       assert.strictEqual((yield* Fiber.join(opening)).partitions, 4)
-    }).pipe(Effect.scoped, Effect.timeout("20 seconds")),
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")),
   )
 })

@@ -123,7 +123,7 @@ describe("Mailbox on LMDB after kill -9", () => {
           )
         }
       }),
-    60_000,
+    180_000,
   )
 
   const clients = Array.from({ length: 7 }, (_, i) => ClientId.make(`c${i}`))

@@ -126,7 +126,6 @@ describe("LmdbStore", () => {
       yield* eventually(
         "the child holds the directory",
         Effect.sync(() => child.lines().includes("held")),
-        10_000,
       )
       const failure = yield* Effect.flip(withStore(directory, () => Effect.void))
       assert.strictEqual(failure._tag, "DataDirectoryInUse")

@@ -37,7 +37,7 @@ describe("PgliteArchive", () => {
         )
         assert.deepStrictEqual(page.records, [{ place: 1, timestamp: 2, value: "3" }])
       }),
-    60_000,
+    120_000,
   )
 
   it.live(
@@ -46,9 +46,9 @@ describe("PgliteArchive", () => {
       Effect.gen(function* () {
         const archive = yield* Archive
         const impatient = Effect.timeoutOption(archive.position(source), "20 millis")
-        yield* impatient.pipe(Effect.repeat({ until: Option.isSome }), Effect.timeout("30 seconds"))
+        yield* impatient.pipe(Effect.repeat({ until: Option.isSome }), Effect.timeout("100 seconds"))
       }).pipe(Effect.provide(onTemporary)),
-    60_000,
+    120_000,
   )
 
   it.live(
@@ -67,7 +67,7 @@ describe("PgliteArchive", () => {
           Effect.map(archive.position(source), (position) => position === 2_000),
         )
       }).pipe(Effect.provide(onTemporary)),
-    60_000,
+    120_000,
   )
 
   it.live("says what is wrong where it can't be opened, and tries again the next time", () =>

@@ -34,7 +34,7 @@ describe.skipIf(redis === undefined)("channels in Redis", () => {
         return yield* (yield* processOf(channel)).subscribe(pod)
       })
       const receives = (batches: Stream.Stream<ReadonlyArray<PodMessage>, unknown>) =>
-        Effect.map(Stream.runHead(batches), Option.getOrThrow).pipe(Effect.timeout("5 seconds"))
+        Effect.map(Stream.runHead(batches), Option.getOrThrow).pipe(Effect.timeout("30 seconds"))
 
       it.effect("is found by every process that publishes to the pod", () =>
         Effect.gen(function* () {
@@ -89,9 +89,9 @@ describe.skipIf(redis === undefined)("channels in Redis", () => {
             yield* wipe
             const publisher = yield* processOf()
             assert.isFalse(yield* publisher.publish(pod, mail))
-            yield* eventually("a publish is received", publisher.publish(pod, mail), 15_000)
+            yield* eventually("a publish is received", publisher.publish(pod, mail), 60_000)
           }),
-        30_000,
+        120_000,
       )
     },
   )

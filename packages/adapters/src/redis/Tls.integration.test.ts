@@ -85,7 +85,7 @@ describe.skipIf(redis === undefined)("Redis by TLS", () => {
       const { byTls, files } = yield* secured
       const fails = Effect.fnUntraced(function* (host: string, port: number, reason: RegExp) {
         const attempt = connected({ NIMBUS_REDIS_ADDRESS: `rediss://:secret@${host}:${port}` })
-        const error = yield* Effect.flip(attempt).pipe(Effect.timeout("5 seconds"))
+        const error = yield* Effect.flip(attempt).pipe(Effect.timeout("30 seconds"))
         assert.propertyVal(error, "code", "REDIS_TLS_FAILED")
         assert.match(error.message, /^no TLS with Redis at [\w.]+:\d+: [^\n]+$/)
         assert.match(error.message, reason)

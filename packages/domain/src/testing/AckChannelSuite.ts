@@ -55,7 +55,7 @@ export const ackChannelSuite = <E>(name: string, channel: Layer.Layer<AckChannel
         const batches = yield* Scope.provide(channel.subscribe(partition), scope)
         const other = yield* subscribe(partition)
         yield* Scope.close(scope, Exit.void)
-        yield* Stream.runDrain(batches).pipe(Effect.timeout("5 seconds"))
+        yield* Stream.runDrain(batches).pipe(Effect.timeout("30 seconds"))
         yield* publishUntil(channel.publish(partition, [nack("a")]), () => other.length > 0)
       }),
     )

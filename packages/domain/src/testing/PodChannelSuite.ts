@@ -36,7 +36,7 @@ export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel
         const pod = yield* freshPod
         const batches = yield* channel.subscribe(pod)
         yield* eventually("a publish answers true", channel.publish(pod, [mail("early")]))
-        const first = yield* Stream.runHead(batches).pipe(Effect.timeout("5 seconds"))
+        const first = yield* Stream.runHead(batches).pipe(Effect.timeout("30 seconds"))
         assert.deepStrictEqual(Option.getOrThrow(first)[0], mail("early"))
       }),
     )
@@ -61,7 +61,7 @@ export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel
         const scope = yield* Scope.make()
         const batches = yield* Scope.provide(channel.subscribe(pod), scope)
         yield* Scope.close(scope, Exit.void)
-        yield* Stream.runDrain(batches).pipe(Effect.timeout("5 seconds"))
+        yield* Stream.runDrain(batches).pipe(Effect.timeout("30 seconds"))
         const gone = Effect.map(channel.publish(pod, [mail("late")]), (received) => !received)
         yield* eventually("a publish answers false", gone)
       }),

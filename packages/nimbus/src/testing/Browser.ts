@@ -22,6 +22,9 @@ const decodeManifest = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Str
 /** Its sandbox does not work for root, which CI is. */
 const flags = ["--no-sandbox", "--headless=shell", "--font-render-hinting=none", "--disable-dev-shm-usage"]
 
+/** It only ends what would never come, on a machine that may be busy. */
+const launch_timeout_ms = 100_000
+
 /** A browser, closed with the scope. */
 export const browser = Effect.acquireRelease(
   Effect.promise(async (): Promise<Browser> => {
@@ -29,7 +32,7 @@ export const browser = Effect.acquireRelease(
     const executablePath = join(home, "chromium")
     const fonts = { ...process.env, FONTCONFIG_FILE: join(home, "fonts.conf") }
     const env = (await starts(executablePath, fonts)) ? fonts : { ...fonts, LD_LIBRARY_PATH: join(home, "lib") }
-    return chromium.launch({ executablePath, args: flags, env })
+    return chromium.launch({ executablePath, args: flags, env, timeout: launch_timeout_ms })
   }),
   (browser) => Effect.promise(() => browser.close()),
 )

@@ -1,29 +1,20 @@
 /** For the tests of the command as its users have it: processes of their own, in directories of their own. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { eventually, type NeverHappened } from "@nimbus/domain/testing"
 import { Effect, type Scope } from "effect"
+import { at, freePorts } from "../../../../scripts/services/Tools.ts"
 
 export const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-"))),
   (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true })),
 )
 
-/** A port that nobody listens on now. */
-export const freePort = Effect.promise(async () => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  if (address === null || typeof address === "string") throw new Error("no port")
-  server.close()
-  await once(server, "close")
-  return address.port
-})
+/** A port that nobody listens on. */
+export const freePort = Effect.promise(async () => at(await freePorts(1), 0))
 
 export interface Ended {
   readonly code: number | null
@@ -51,6 +42,9 @@ const programs = {
   gateway: fileURLToPath(new URL("../../../gateway/src/main.ts", import.meta.url)),
   pipeline: fileURLToPath(new URL("../../../pipeline/src/main.ts", import.meta.url)),
 }
+
+/** For a process to start on a machine that is busy with others. */
+const patience_ms = 60_000
 
 /** Children that live: a worker that ends by itself takes them along. */
 const children = new Set<ChildProcess>()
@@ -92,7 +86,7 @@ const run = (
           eventually(
             `${args.join(" ")} prints ${JSON.stringify(text)}`,
             Effect.sync(() => printed.stdout.includes(text)),
-            15_000,
+            patience_ms,
           ),
         ended: Effect.promise(() => ended),
         kill: (signal: NodeJS.Signals) => Effect.sync(() => void child.kill(signal)),
@@ -122,7 +116,7 @@ export const startMember = Effect.fnUntraced(function* (
       () => false,
     ),
   )
-  yield* eventually(`the ${program} at ${port} is ready`, isReady, 30_000)
+  yield* eventually(`the ${program} at ${port} is ready`, isReady, patience_ms)
   return member
 })
 

@@ -74,7 +74,7 @@ const has = Effect.fnUntraced(function* (client: RawClient, count: number) {
   yield* eventually(
     `${count} results`,
     Effect.sync(() => client.results().length >= count),
-    30_000,
+    60_000,
   )
   client.send({ type: "ack", seq: client.results().at(-1)?.seq })
 })
@@ -83,7 +83,7 @@ const looksAround = Effect.fnUntraced(function* ({ byApi, run }: Ground["Service
   yield* eventually(
     "the registry knows that ada is LIVE",
     Effect.map(run("status", "--json"), (said) => json(said).clients.LIVE === 1),
-    30_000,
+    60_000,
   )
   const status = json(yield* run("status", "--json"))
   assert.strictEqual(status.pods.length, 1)
@@ -129,7 +129,7 @@ const follows = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: Ra
   yield* eventually(
     "its journey is written",
     Effect.map(trace, ({ hops }) => hops.at(-1)?.step?.step === "acknowledged"),
-    30_000,
+    60_000,
   )
   const { event, hops, isFollowed, place } = yield* trace
   assert.deepStrictEqual(event, { type: "event", id: "e3", name: "sq" })
@@ -155,14 +155,14 @@ const followsOneThatWaited = Effect.fnUntraced(function* ({ port, run }: Ground[
       yield* eventually(
         "both are accepted",
         Effect.sync(() => carol.frames.flatMap((frame) => (frame.type === "accepted" ? frame.ids : [])).length === 2),
-        30_000,
+        60_000,
       )
     }),
   )
   yield* eventually(
     "both wait",
     Effect.map(run("mailbox", "carol", "--json"), (said) => json(said).results >= 2),
-    30_000,
+    60_000,
   )
   const again = yield* connect(port, query)
   yield* has(again, 2)
@@ -170,7 +170,7 @@ const followsOneThatWaited = Effect.fnUntraced(function* ({ port, run }: Ground[
   yield* eventually(
     "its journey is written",
     Effect.map(trace, ({ hops }) => hops.at(-1)?.step?.step === "acknowledged"),
-    30_000,
+    60_000,
   )
   const { hops } = yield* trace
   const names: ReadonlyArray<string> = hops.map((hop: { step: { step: string } | string }) =>
@@ -210,7 +210,7 @@ const findsMail = Effect.fnUntraced(function* ({ port, run }: Ground["Service"])
       const [bob] = json(said).clients
       return bob?.clientId === "bob" && bob.waiting >= 2
     }),
-    30_000,
+    60_000,
   )
   const { records } = json(yield* run("mailbox", "bob", "--json"))
   const notes = records.flatMap(({ value }: { value: string }) => JSON.parse(value).data ?? [])
@@ -225,7 +225,7 @@ const empties = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: Ra
   yield* eventually(
     "the broken record is quarantined",
     Effect.map(listed, (records) => records.length === 2),
-    30_000,
+    60_000,
   )
   const records: ReadonlyArray<{ partition: number; offset: number; reason: string }> = yield* listed
   const [broken, mended] = records.map(({ offset, partition }) => [`${partition}`, `${offset}`] as const)
