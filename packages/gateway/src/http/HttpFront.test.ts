@@ -32,7 +32,9 @@ describe("HttpFront", () => {
       const services = yield* Layer.buildWithScope(front, scope)
       const address = yield* Effect.provideContext(HttpServer.addressFormattedWith(Effect.succeed), services)
       const socket = yield* open(address, text)
-      const closed = once(socket.resume(), "close")
+      // Ended or reset: it is closed.
+      socket.on("error", () => {})
+      const closed = new Promise((resolve) => socket.resume().once("close", resolve))
       yield* Scope.close(scope, Exit.void)
       yield* Effect.promise(() => closed)
       assert.isTrue(socket.destroyed)
