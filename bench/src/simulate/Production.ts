@@ -50,8 +50,9 @@ const roleOf = (
     case "event-consumer":
       return pipeline.EventConsumer.layerWith({ ...consumer_ms, chunk })
     case "result-consumer": {
-      const { router, shelf_records, unhurried_results } = limits
-      return pipeline.ResultConsumer.layerWith({ ...consumer_ms, chunk, router, shelf_records, unhurried_results })
+      const { late_steps, outstanding_records, router, shelf_records, unhurried_results } = limits
+      const bounds = { router, shelf_records, outstanding_records, unhurried_results, late_steps }
+      return pipeline.ResultConsumer.layerWith({ ...consumer_ms, ...bounds, chunk })
     }
     case "replay-consumer":
       return pipeline.ReplayConsumer.layerWith({ ...consumer_ms, rebuild_records_per_second: 200 })
@@ -96,15 +97,15 @@ const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: Gat
   )
 }
 
-const limits = { connect_timeout_ms: 3_000, heartbeat_ms: 3_000, reconnect_max_ms: 1_000, retry_jitter_ms: 500 }
+const client_ms = { connect_timeout_ms: 3_000, heartbeat_ms: 3_000, reconnect_max_ms: 1_000, retry_jitter_ms: 500 }
 
 const clientOf = (client: Code["client"]): Client => {
   const memory = makeMemory(client)
   return {
     disk: memory,
-    live: ({ application, clientId, dial, save, url }) =>
+    live: ({ application, clientId, dial, limits, save, url }) =>
       Effect.gen(function* () {
-        const sdk = yield* client.Client.make({ url, clientId, limits })
+        const sdk = yield* client.Client.make({ url, clientId, limits: { ...client_ms, ...limits.client } })
         const sending = Effect.gen(function* () {
           while (true) {
             const events = yield* application.next

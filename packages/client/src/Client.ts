@@ -14,7 +14,7 @@
  * A result is acknowledged after the consumer's own step, never before. A consumer that is slow acknowledges late, and
  * the gateway's window then stops sending; the inbox holds no more than that (`Core.ts`, invariant 4).
  */
-import { ClientId, EventId, EventName, Frames, type Status } from "@nimbus/domain"
+import { ClientId, EventId, EventName, Frames, showSize, type Status } from "@nimbus/domain"
 import { Cause, Deferred, Effect, PubSub, Random, Result, Schema, type Scope, Stream } from "effect"
 import * as Core from "./Core.ts"
 import {
@@ -122,6 +122,11 @@ export const make = Effect.fn("Client.make")(function* (
   }
   const inbox = yield* Inbox.make(limits, tell)
   const senders = yield* Senders.make(core, tell)
+  yield* showSize("client", {
+    get size() {
+      return { ...Core.sizeOf(core), ...inbox.size, ...outbox.size, ...senders.size }
+    },
+  })
   const status = yield* makeStatus
   const failed = yield* Deferred.make<never, ClientError>()
   const end = (cause: Cause.Cause<ClientError>): Effect.Effect<void> => {

@@ -169,6 +169,14 @@ export const resume = (state: State): { readonly log: Incarnation; readonly afte
   return log === undefined ? undefined : { log, after: last }
 }
 
+/** Events not accepted, those among them that may have been written, doubtful ids, and deliveries not done. */
+export const sizeOf = ({ ledger: { doubtful, unaccepted }, waiting, written }: State) => ({
+  unaccepted: unaccepted.size,
+  written: written.size,
+  doubtful: doubtful.size,
+  deliveries: waiting,
+})
+
 export const step = (state: State, input: Input): ReadonlyArray<Output> => {
   const out: Array<Output> = []
   switch (input._tag) {

@@ -21,6 +21,8 @@ export interface Inbox {
   /** Drops what is here: it was not acknowledged and comes again in the next life. */
   readonly clear: Effect.Effect<void>
   readonly results: Stream.Stream<Delivery, ClientError>
+  /** Batches that are not done. */
+  readonly size: { readonly batches: number }
   run<E, R>(step: (delivery: Delivery) => Effect.Effect<unknown, E, R>): Effect.Effect<never, E | ClientError, R>
 }
 
@@ -60,6 +62,9 @@ export const make = Effect.fnUntraced(function* (limits: ClientLimits, done: (do
     end: (cause) => Queue.failCauseUnsafe(queue, cause),
     clear: Effect.ignore(Queue.clear(queue)),
     results: streamOf(consumer, next, progress),
+    get size() {
+      return { batches: Queue.sizeUnsafe(queue) + (current === undefined ? 0 : 1) }
+    },
     run: (step) =>
       consumer.withPermit(
         untilInterrupted((goesOn) =>

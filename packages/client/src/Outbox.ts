@@ -14,6 +14,8 @@ import type { Change, ClientMemory, Outgoing } from "./Memory.ts"
 import type { Connection } from "./Transport.ts"
 
 export interface Outbox {
+  /** Changes to be saved, and events to be written. */
+  readonly size: { readonly changes: number; readonly frames: number }
   remember(change: Change): void
   write(events: ReadonlyArray<Outgoing>): void
   ack(seq: Cursor): void
@@ -34,12 +36,15 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
   let changes: Array<Change> = []
   let frames: Array<string> = []
   let ack: Cursor | undefined
+  let asks = false
   let connection: Connection | undefined
 
   const takeFrames = (): ReadonlyArray<string> => {
     const taken = frames
+    if (asks) taken.push(`{"type":"ping"}`)
     if (ack !== undefined) taken.push(`{"type":"ack","seq":${ack}}`)
     frames = []
+    asks = false
     ack = undefined
     return taken
   }
@@ -55,6 +60,9 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
     ),
   )
   return {
+    get size() {
+      return { changes: changes.length, frames: frames.length }
+    },
     remember: (change) => {
       if (change._tag === "Reached" && changes.at(-1)?._tag === "Reached") changes.pop()
       changes.push(change)
@@ -69,7 +77,7 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
       waiting.openUnsafe()
     },
     ping: () => {
-      frames.push(`{"type":"ping"}`)
+      asks = true
       waiting.openUnsafe()
     },
     connect: (to) => {

@@ -28,6 +28,8 @@ export interface Senders {
   delivered(items: ReadonlyArray<Delivery>): void
   /** Gives back the permits of events that are settled: after each change of the core. */
   readonly release: Effect.Effect<void>
+  /** Events that somebody waits for to be accepted, and to be answered. */
+  readonly size: { readonly settling: number; readonly answers: number }
   /** Nobody waits any longer. */
   end(cause: Cause.Cause<ClientError>): Effect.Effect<void>
 }
@@ -114,6 +116,9 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
     refused: (id, refusal) => settle(id, new EventRefused({ id, refusal })),
     delivered,
     release,
+    get size() {
+      return { settling: waiters.size, answers: answers.size }
+    },
     end: (cause) =>
       Effect.suspend(() => {
         ended ??= cause

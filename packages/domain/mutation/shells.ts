@@ -45,6 +45,28 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     ),
     faults: ["intruders", "registry slow", "mailboxes slow"],
   },
+  intakeUnbounded: patch(
+    "gateway",
+    "while `intake_bytes` wait for the log, sockets are not read",
+    "delivery/Intake.ts",
+    `      sender.pause()
+`,
+  ),
+  trimsUnbounded: patch(
+    "gateway",
+    "of the trims of a client the latest alone waits",
+    "delivery/Outbox.ts",
+    `trims.set(clientId, seq)`,
+    `trims.set((clientId + seq) as ClientId, seq)`,
+  ),
+  closedStillReplaying: patch(
+    "gateway",
+    "a session that is over is told of time no more",
+    "delivery/Resident.ts",
+    `    this.residents.replaying.delete(this)
+    this.residents.intake`,
+    `    this.residents.intake`,
+  ),
   shelvedBeforeAcknowledged: patch(
     "pipeline",
     "a record is done when its dlq write is acknowledged",
@@ -65,6 +87,20 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     ),
     faults: ["log away", "log slow"],
   },
+  outstandingUnbounded: patch(
+    "pipeline",
+    "while more than `outstanding_records` are not done nothing is read",
+    "ResultConsumer.ts",
+    `if (router.size.outstanding > limits.outstanding_records) {`,
+    `if (false) {`,
+  ),
+  lateStepsUnbounded: patch(
+    "pipeline",
+    "of journey steps no more than `late_steps` wait",
+    "internal/LateSteps.ts",
+    `Queue.dropping<LogRecord>(limits.late_steps)`,
+    `Queue.unbounded<LogRecord>()`,
+  ),
   storedOffsetIgnored: patch(
     "pipeline",
     "the dlq is read from the mailboxes' stored offset",
@@ -113,6 +149,13 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "Outbox.ts",
     `Effect.andThen(memory.save(clientId, taken), restore(written))`,
     `Effect.andThen(restore(written), memory.save(clientId, taken))`,
+  ),
+  settledStaysWritten: patch(
+    "client",
+    "what is accepted is forgotten",
+    "Core.ts",
+    `  for (const id of ids) state.written.delete(id)
+`,
   ),
   doubtBeforeSent: patch(
     "client",

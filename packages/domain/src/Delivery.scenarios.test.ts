@@ -197,7 +197,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       stage.did(world.replaceRouter())
       stage.send()
       stage.did(world.routers.owner.read(9))
-      assert.deepStrictEqual(world.routers.owner.router.size, { routes: 0, inflight: 0, shelf: 2 })
+      assert.deepStrictEqual(world.routers.owner.router.size, { routes: 0, inflight: 0, shelf: 2, outstanding: 2 })
       assert.strictEqual(near.inbox.size, 0)
       stage.end()
     },

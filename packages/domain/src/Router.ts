@@ -105,9 +105,13 @@ export class Router {
     return this.expected
   }
 
-  /** Clients with a route, results in flight, and records that wait for the dlq. */
-  get size(): { readonly routes: number; readonly inflight: number; readonly shelf: number } {
-    return { routes: this.routes.size, inflight: this.inflight, shelf: this.waiting.length + this.takenIndexes.length }
+  /**
+   * Clients with a route, results in flight, records that wait for the dlq, and `outstanding`: all from the first that is
+   * not done to the last that was read, which the commit waits for.
+   */
+  get size(): Readonly<Record<"routes" | "inflight" | "shelf" | "outstanding", number>> {
+    const shelf = this.waiting.length + this.takenIndexes.length
+    return { routes: this.routes.size, inflight: this.inflight, shelf, outstanding: this.outstanding.size }
   }
 
   /** The next chunk of the results topic. */

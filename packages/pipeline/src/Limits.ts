@@ -5,6 +5,7 @@
  * | --- | --- |
  * | chunk | a produce request is split |
  * | result consumer: shelf | the results topic is not read on until the dlq has taken some |
+ * | result consumer: outstanding | the same, until the oldest record that is not done is in the dlq or acknowledged |
  * | result consumer: unhurried | each chunk waits a little for acks |
  * | result consumer: ack timeout | the client is diverted to its mailbox |
  * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic goes on beside it |
@@ -58,6 +59,11 @@ export interface ResultConsumerLimits extends ConsumerLimits {
   readonly acks_wait_ms: number
   /** Pods that are published to at the same time, per partition. */
   readonly pods_at_once: number
+  /**
+   * Records of a partition that were read since the first that is not done: so many the next owner repeats at most, and
+   * so many are kept count of. Beyond: nothing more is read.
+   */
+  readonly outstanding_records: number
   /** Journey steps that wait for the journey topic. Beyond: dropped. */
   readonly late_steps: number
 }
@@ -68,6 +74,7 @@ export const resultConsumerLimits: ResultConsumerLimits = {
   router: routerLimits,
   tick_ms: 250,
   shelf_records: 65_536,
+  outstanding_records: 1_048_576,
   unhurried_results: 8_192,
   acks_wait_ms: 10,
   pods_at_once: 16,

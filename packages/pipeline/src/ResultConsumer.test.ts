@@ -219,6 +219,36 @@ describe("ResultConsumer", () => {
     }).pipe(onGround({ limits: { chunk_records: 10 } })),
   )
 
+  it.live("reads no further than its bound beyond a record that the dlq does not take, whoever acknowledges", () =>
+    Effect.gen(function* () {
+      const { dlq, results } = yield* Topics
+      const hooks = yield* Hooks
+      const taken = yield* Deferred.make<void>()
+      hooks.publishing = (topic) => (topic === dlq ? Deferred.await(taken) : Effect.void)
+      const acks = yield* AckChannel
+      let pushed = 0
+      const pods = yield* (yield* PodChannel).subscribe(pod)
+      const acknowledge = (batch: ReadonlyArray<PodMessage>) => {
+        const pushes = batch.filter((message) => message._tag === "Push")
+        pushed += pushes.length
+        return acks.publish(
+          0,
+          pushes.map(({ clientId, seq }) => ack(clientId, seq)),
+        )
+      }
+      yield* Effect.forkScoped(Stream.runForEach(pods, acknowledge))
+      yield* append(results, placedBarrier("a", 0))
+      for (let seq = 1; seq < 100; seq++) yield* append(results, result("a", seq))
+      yield* startWith({ outstanding_records: 20 })
+      yield* eventually("more than the bound is pushed", () => pushed > 20)
+      yield* settle
+      assert.isAtMost(pushed, 30)
+      yield* Deferred.succeed(taken, undefined)
+      yield* eventually("the rest", () => pushed === 99)
+      yield* committedIs(99)
+    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+  )
+
   it.live("does not flood a gateway: with much in flight a chunk waits for acks", () =>
     Effect.gen(function* () {
       const { dlq, results } = yield* Topics

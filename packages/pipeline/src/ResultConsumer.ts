@@ -10,7 +10,8 @@
  *
  * What it sees to, beside carrying out what the router says:
  * - a push that nobody received, or that could not be sent, diverts its client;
- * - while more than `shelf_records` wait for the dlq nothing is read;
+ * - while more than `shelf_records` wait for the dlq nothing is read, nor while more than `outstanding_records` were read
+ *   since the first that is not done, as when one dlq write hangs and all other clients acknowledge;
  * - while much is in flight to clients a chunk waits for acks, but only so long: one client that does not acknowledge
  *   never holds up another, and what is in flight beyond all measure the router diverts;
  * - the memory of a partition outlives its assignment, and is used again only with its own read position
@@ -99,13 +100,15 @@ const route = Effect.fnUntraced(function* (
   const journey = yield* RouterJourney.make(role, router, partition, limits)
   const committer = yield* Committer.make(assigned, limits)
   const acknowledged = Latch.makeUnsafe()
+  const caughtUp = Latch.makeUnsafe()
 
   /** After every input, in the same turn. */
   const carryOn = (): void => {
-    const { inflight, shelf } = router.size
+    const { inflight, outstanding, shelf } = router.size
     committer.offer(router.takeCommit())
     if (shelf > 0) shelving.wake()
     if (inflight <= limits.unhurried_results) acknowledged.openUnsafe()
+    if (outstanding <= limits.outstanding_records) caughtUp.openUnsafe()
   }
   const shelving = makeShelving(router, limits, carryOn, (shelf) => {
     const { end, records } = journey.shelved(shelf)
@@ -127,6 +130,10 @@ const route = Effect.fnUntraced(function* (
     }
     if (router.size.shelf > limits.shelf_records) {
       yield* Effect.raceFirst(shelving.atMost(limits.shelf_records), stopping.await)
+    }
+    if (router.size.outstanding > limits.outstanding_records) {
+      caughtUp.closeUnsafe()
+      yield* Effect.raceFirst(caughtUp.await, stopping.await)
     }
   })
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {

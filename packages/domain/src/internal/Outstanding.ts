@@ -23,6 +23,11 @@ export class Outstanding {
   private first = 0
   private commit: number | undefined = undefined
 
+  /** From the first that is not done on. Of those before it at most as many are kept, or 4,096. */
+  get size(): number {
+    return this.marks.length - this.first
+  }
+
   /** A record that was pushed. */
   pushed(offset: number, pushedTo: ClientId, tick: number): number {
     return this.add({ offset, pushedTo, tick, done: false })

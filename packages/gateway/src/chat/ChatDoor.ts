@@ -136,11 +136,13 @@ const make = Effect.gen(function* () {
       },
     })
     members.set(socket.id, member)
+    intake.join(room, member)
     const quota = new Quota(limits.chat.messages_per_second, clock.currentTimeMillisUnsafe())
     socket.on("message", (...args) => takeMessage(member, quota, args))
     socket.on("broadcast", (...args) => takeBroadcast(member, quota, args))
     socket.on("disconnect", () => {
       members.delete(socket.id)
+      intake.leave(room, member)
       laneOf(member).leave(member, "gone")
       member.room_left.openUnsafe()
     })

@@ -73,6 +73,6 @@ export class Connection extends Resident {
     if (again && !this.shared.mayRepeatBarrier()) return
     if (again) this.shared.counts.add("barriersAgain", 1)
     const { epoch, pod } = this.session
-    this.shared.intake.put({ key: this.clientId, value: encode({ type: "barrier", epoch, pod }) })
+    this.shared.intake.putBarrier({ key: this.clientId, value: encode({ type: "barrier", epoch, pod }) })
   }
 }

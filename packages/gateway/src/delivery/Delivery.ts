@@ -28,6 +28,7 @@ import {
   Registry,
   type RegistryUnavailable,
   Session,
+  showSize,
   start,
   Topics,
   Trace,
@@ -149,6 +150,11 @@ const make = Effect.gen(function* () {
     },
   }
 
+  yield* showSize("delivery", {
+    get size() {
+      return { sessions: sessions.size, replaying: shared.replaying.size }
+    },
+  })
   const direct = yield* makeDirect(limits, residents)
 
   /** A bug met in one batch or tick is logged and counted; the sessions of all others must not stand still for it. */
@@ -251,6 +257,7 @@ const make = Effect.gen(function* () {
       other?.superseded()
       sessions.set(connection.clientId, connection)
       counts.session(connection.doorName, 1)
+      shared.intake.join(connection.clientId, connection)
       connection.carryOut()
     }
     return connection

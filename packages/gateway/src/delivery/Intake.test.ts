@@ -5,6 +5,7 @@ import { Counts } from "../Metrics.ts"
 import { makeIntake, type Sender } from "./Intake.ts"
 
 const utf8 = new TextEncoder()
+const text = new TextDecoder()
 
 const record = (key: string, text = "x") => ({ key, value: utf8.encode(text) })
 
@@ -25,12 +26,14 @@ const gated = Effect.gen(function* () {
   const log = yield* EventLog
   const asked: Array<{
     readonly keys: ReadonlyArray<string>
+    readonly texts: ReadonlyArray<string>
     readonly answer: Deferred.Deferred<void, LogUnavailable>
   }> = []
   const publish: typeof log.publish = (topic, partition, records) =>
     Effect.gen(function* () {
       const answer = yield* Deferred.make<void, LogUnavailable>()
-      asked.push({ keys: records.map(({ key }) => key), answer })
+      const texts = records.map(({ value }) => text.decode(value))
+      asked.push({ keys: records.map(({ key }) => key), texts, answer })
       yield* Deferred.await(answer)
       return yield* log.publish(topic, partition, records)
     })
@@ -97,7 +100,7 @@ describe("Intake", () => {
         const first = yield* next
         intake.put(record("a"), a.of("a2"))
         intake.put(record("b"), b.of("b1"))
-        intake.put(record("barrier"))
+        intake.putBarrier(record("barrier"))
         yield* Deferred.fail(first.answer, away)
         const second = yield* next
         assert.deepStrictEqual(second.keys, ["b", "barrier"])
@@ -121,6 +124,45 @@ describe("Intake", () => {
       yield* Deferred.succeed(second.answer, undefined)
       yield* intake.idle
       assert.deepStrictEqual(a.told, ["pause", "accepted a1", "accepted a2 a3", "resume"])
+    }).pipe(Effect.provide(log)),
+  )
+
+  it.effect("pauses whoever joins while its partition is full, and does not resume who has left", () =>
+    Effect.gen(function* () {
+      const { intake, next } = yield* setUp(4)
+      const [a, b, c, d] = [sender(), sender(), sender(), sender()]
+      intake.put(record("a", "123"), a.of("a1"))
+      const first = yield* next
+      intake.put(record("a", "12345"), a.of("a2"))
+      intake.join("b", b.of("b1").sender)
+      intake.join("c", c.of("c1").sender)
+      intake.leave("b", b.of("b1").sender)
+      yield* Deferred.succeed(first.answer, undefined)
+      const second = yield* next
+      intake.join("d", d.of("d1").sender)
+      yield* Deferred.succeed(second.answer, undefined)
+      yield* intake.idle
+      assert.deepStrictEqual(a.told, ["pause", "accepted a1", "accepted a2", "resume"])
+      assert.deepStrictEqual([b.told, c.told, d.told], [["pause"], ["pause", "resume"], []])
+    }).pipe(Effect.provide(log)),
+  )
+
+  it.effect("keeps one barrier of a client, the latest, however long the log takes", () =>
+    Effect.gen(function* () {
+      const { intake, next } = yield* setUp()
+      intake.putBarrier(record("a", "under way"))
+      const first = yield* next
+      for (let n = 0; n < 1000; n++) {
+        intake.putBarrier(record("a", `a${n}`))
+        intake.putBarrier(record("b", `b${n}`))
+      }
+      yield* Deferred.succeed(first.answer, undefined)
+      const second = yield* next
+      intake.putBarrier(record("a", "one more"))
+      yield* Deferred.succeed(second.answer, undefined)
+      const third = yield* next
+      const texts = [first, second, third].map((publish) => publish.texts)
+      assert.deepStrictEqual(texts, [["under way"], ["a999", "b999"], ["one more"]])
     }).pipe(Effect.provide(log)),
   )
 })

@@ -4,7 +4,7 @@
  *
  * One publish per partition is under way at a time, so a client's events reach the log in the order in which it sent
  * them; what arrives meanwhile makes up the next batch. While `intake_bytes` of a partition wait, its sockets are not
- * read.
+ * read: beyond the bound each that was open before has one event, and each client one barrier, the latest.
  *
  * A publish that fails may have been made. Only the client can send its events again and know that they may come twice
  * (docs/protocol.md, *Resent events*), so its connection is closed, and what else of it waited here goes with it, for
@@ -16,6 +16,7 @@ import {
   EventLog,
   type LogRecord,
   partitionOf,
+  showSize,
   type Trace,
   type Trying,
   trying,
@@ -34,7 +35,7 @@ export interface Sender<Id extends string = EventId> {
 }
 
 interface Entry<Id extends string> {
-  readonly record: LogRecord
+  record: LogRecord
   /** Who is told, and about which record; nobody for a barrier. */
   readonly from: From<Id> | undefined
 }
@@ -49,6 +50,8 @@ interface From<Id extends string> {
 interface Lane<Id extends string> {
   readonly partition: number
   entries: Array<Entry<Id>>
+  /** Of those entries the barriers, by client. */
+  readonly barriers: Map<string, Entry<Id>>
   bytes: number
   /** Since when the oldest of the entries has waited, about. */
   since_ms: number
@@ -59,7 +62,13 @@ interface Lane<Id extends string> {
 
 export interface Intake<Id extends string = EventId> {
   /** Takes a record for the log. A sender whose lane is full is paused, and resumed when there is room. */
-  put(record: LogRecord, from?: From<Id>): void
+  put(record: LogRecord, from: From<Id>): void
+  /** Takes a barrier for the log, instead of one of the same client that still waits here. */
+  putBarrier(record: LogRecord): void
+  /** A sender of records with this key is there: paused at once where its lane is full. */
+  join(key: string, sender: Sender<Id>): void
+  /** It is gone, and is not to be resumed. */
+  leave(key: string, sender: Sender<Id>): void
   /** Done once the log has everything that was put. */
   readonly idle: Effect.Effect<void>
 }
@@ -84,8 +93,24 @@ export const makeIntake = <Id extends string = EventId>({
     const now = () => clock.currentTimeMillisUnsafe()
     const lanes = Array.from({ length: log.partitions }, (_, partition): Lane<Id> => {
       const work = Latch.makeUnsafe(false)
-      return { partition, entries: [], bytes: 0, since_ms: 0, publishing: false, paused: new Set(), work }
+      const empty = { entries: [], barriers: new Map(), bytes: 0, since_ms: 0 }
+      return { partition, ...empty, publishing: false, paused: new Set(), work }
     })
+
+    const laneOf = (key: string): Lane<Id> => lanes[partitionOf(key, lanes.length)]!
+
+    const add = (lane: Lane<Id>, entry: Entry<Id>): void => {
+      if (lane.entries.length === 0) lane.since_ms = now()
+      lane.entries.push(entry)
+      lane.bytes += entry.record.value.length
+      lane.work.openUnsafe()
+    }
+
+    const pauseIfFull = (lane: Lane<Id>, sender: Sender<Id>): void => {
+      if (lane.bytes <= intake_bytes || lane.paused.has(sender)) return
+      lane.paused.add(sender)
+      sender.pause()
+    }
 
     const publish = (lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>) =>
       log.publish(
@@ -119,22 +144,35 @@ export const makeIntake = <Id extends string = EventId>({
 
     // An unknown topic is a fault of the set-up, found at the first event: a defect that ends the gateway.
     for (const lane of lanes) {
+      yield* showSize("intake", {
+        get size() {
+          return sizeOf(lane)
+        },
+      })
       const outage = yield* trying(`publish ${counted.failed}`)
       yield* Effect.forkScoped(Effect.orDie(Effect.forever(turn(lane, outage))))
     }
 
     return {
       put(record, from) {
-        const lane = lanes[partitionOf(record.key, lanes.length)]!
-        if (lane.entries.length === 0) lane.since_ms = now()
-        lane.entries.push({ record, from })
-        lane.bytes += record.value.length
-        lane.work.openUnsafe()
-        if (lane.bytes > intake_bytes && from !== undefined && !lane.paused.has(from.sender)) {
-          lane.paused.add(from.sender)
-          from.sender.pause()
-        }
+        const lane = laneOf(record.key)
+        add(lane, { record, from })
+        pauseIfFull(lane, from.sender)
       },
+      putBarrier(record) {
+        const lane = laneOf(record.key)
+        const waiting = lane.barriers.get(record.key)
+        if (waiting !== undefined) {
+          lane.bytes += record.value.length - waiting.record.value.length
+          waiting.record = record
+          return
+        }
+        const entry: Entry<Id> = { record, from: undefined }
+        lane.barriers.set(record.key, entry)
+        add(lane, entry)
+      },
+      join: (key, sender) => pauseIfFull(laneOf(key), sender),
+      leave: (key, sender) => void laneOf(key).paused.delete(sender),
       idle: Effect.suspend(() =>
         lanes.every((lane) => lane.entries.length === 0 && !lane.publishing)
           ? Effect.succeed(true)
@@ -143,17 +181,23 @@ export const makeIntake = <Id extends string = EventId>({
     }
   })
 
+/** What waits, from how many, how many barriers are among it, and how many senders wait for room. */
+const sizeOf = <Id extends string>({ bytes, entries, paused }: Lane<Id>) => {
+  const senders = new Set(entries.flatMap(({ from }) => (from === undefined ? [] : [from.sender])))
+  const barriers = entries.filter(({ from }) => from === undefined).length
+  return { bytes, senders: senders.size, barriers, paused: paused.size }
+}
+
 /** At most one chunk, but one record at least; a larger backlog goes in several. */
 const takeBatch = <Id extends string>(lane: Lane<Id>): ReadonlyArray<Entry<Id>> => {
   const all = lane.entries
   let bytes = 0
   let count = 0
   while (count < all.length && count < chunkLimits.chunk_records) {
-    bytes += all[count]!.record.value.length
-    if (count > 0 && bytes > chunkLimits.chunk_bytes) {
-      bytes -= all[count]!.record.value.length
-      break
-    }
+    const { from, record } = all[count]!
+    if (count > 0 && bytes + record.value.length > chunkLimits.chunk_bytes) break
+    bytes += record.value.length
+    if (from === undefined) lane.barriers.delete(record.key)
     count++
   }
   lane.entries = count === all.length ? [] : all.slice(count)

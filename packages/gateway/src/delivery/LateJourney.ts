@@ -14,6 +14,7 @@ import {
   partitionOf,
   type PodId,
   type Seq,
+  showSize,
   Topics,
   Trace,
 } from "@nimbus/domain"
@@ -64,6 +65,13 @@ export const makeLateJourney = (
       return Effect.forEach(chunks, publish, { discard: true })
     })
     const soon = yield* makeFlusher(flush, collect_ms)
+    yield* showSize("late journey", {
+      get size() {
+        let unacknowledgedResults = 0
+        for (const results of unacknowledged.values()) unacknowledgedResults += results.length
+        return { steps: waiting.length, unacknowledged: unacknowledgedResults }
+      },
+    })
 
     const stepOf = (step: "sent" | "acknowledged", details: Readonly<Record<string, string>>): Journey.JourneyStep => ({
       time: clock.currentTimeMillisUnsafe(),

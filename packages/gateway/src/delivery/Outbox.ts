@@ -2,7 +2,7 @@
  * The way back: acks and nacks to the routers, and trims to the mailboxes. Each is kept once per client, the latest
  * only, for acks are cumulative; so what waits here is bounded by the number of sessions.
  */
-import { AckChannel, type AckMessage, type ClientId, type Cursor, Mailbox } from "@nimbus/domain"
+import { AckChannel, type AckMessage, type ClientId, type Cursor, Mailbox, showSize } from "@nimbus/domain"
 import { Effect, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 import { makeFlusher } from "./Flusher.ts"
@@ -48,6 +48,16 @@ export const makeOutbox = (
       const batch = Array.from(trims, ([clientId, seq]) => ({ clientId, seq }))
       trims = new Map()
       return Effect.catch(mailbox.ack(batch), tolerate("trim mailboxes"))
+    })
+    yield* showSize("outbox", {
+      get size() {
+        let [acks, nacks] = [0, 0]
+        for (const batch of waiting.values()) {
+          acks += batch.acks.size
+          nacks += batch.nacks.size
+        }
+        return { acks, nacks, trims: trims.size }
+      },
     })
     const acksSoon = yield* makeFlusher(sendAcks)
     const trimsSoon = yield* makeFlusher(sendTrims, trim_ms)

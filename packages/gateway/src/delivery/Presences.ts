@@ -2,7 +2,7 @@
  * What this gateway says to the registry: the lease of its pod, and who is here in which status. Only gateways write
  * it; a write that is refused means that a newer session is somewhere else.
  */
-import { type ClientId, type Epoch, type PodId, type Presence, Registry } from "@nimbus/domain"
+import { type ClientId, type Epoch, type PodId, type Presence, Registry, showSize } from "@nimbus/domain"
 import { Effect, Schedule, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 import type { GatewayLimits } from "../Limits.ts"
@@ -57,6 +57,11 @@ export const makePresences = (
         onSuccess: (held) =>
           Effect.sync(() => batch.forEach(({ clientId, epoch }, i) => held[i] || superseded(clientId, epoch))),
       })
+    })
+    yield* showSize("presences", {
+      get size() {
+        return { clients: waiting.size }
+      },
     })
     const soon = yield* makeFlusher(flush)
     return {

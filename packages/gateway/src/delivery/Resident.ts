@@ -222,6 +222,7 @@ export abstract class Resident implements Attached, Sender {
 
   protected leave(): void {
     this.residents.replaying.delete(this)
+    this.residents.intake.leave(this.clientId, this)
     this.residents.journey.closed(this.clientId)
     this.residents.remove(this)
   }

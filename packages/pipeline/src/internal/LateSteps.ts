@@ -5,7 +5,7 @@
  * is dropped and counted.
  */
 import { Effect, Metric, Queue, type Scope } from "effect"
-import { chunksOf, type ClientId, type EventLog, Journey, type LogRecord, type Seq } from "@nimbus/domain"
+import { chunksOf, type ClientId, type EventLog, Journey, type LogRecord, type Seq, showSize } from "@nimbus/domain"
 import type { ResultConsumerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import { reportFailure } from "./Backoff.ts"
@@ -23,6 +23,11 @@ export const make = Effect.fnUntraced(function* (
   limits: Pick<ResultConsumerLimits, "late_steps" | "chunk" | "commit_timeout_ms">,
 ): Effect.fn.Return<LateSteps, never, Scope.Scope> {
   const queue = yield* Queue.dropping<LogRecord>(limits.late_steps)
+  yield* showSize("late steps", {
+    get size() {
+      return { steps: Queue.sizeUnsafe(queue) }
+    },
+  })
   let dropped = 0
   const publish = (records: ReadonlyArray<LogRecord>) =>
     log.publish(topic, partition, records).pipe(

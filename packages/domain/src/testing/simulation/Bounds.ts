@@ -1,30 +1,48 @@
 /**
- * Whether what routers and sessions keep in memory stays under its bounds, looked at after every call of theirs.
+ * Whether what is kept in memory stays under its bounds: that of routers and sessions is looked at after every call of
+ * theirs, that of all other parts (`Sizes.ts`) after every turn of their process. A part, or a thing that it keeps, of
+ * which no bound is stated here breaks the rule as well.
  *
  * Of a router: routes; what is in flight, to each client and in all; and what waits for the dlq. Nothing is read while
  * more than `shelf_records` wait, so that what waits and what is in flight, which may have to wait as well, is at most
- * that much, what may be in flight, and one chunk.
+ * that much, what may be in flight, and one chunk; nor while more than `outstanding_records` were read since the first
+ * that is not done.
+ *
+ * Of a gateway: sessions, and one ack, nack, trim or registry write for each client; the intake of a partition, beyond
+ * whose bound each sender puts one event before it is paused, and each session one barrier.
+ *
+ * Of a client: what its windows let in. While a save takes its time nothing is written, so that changes are those that
+ * two windows of events and one of results make.
  */
 import type { Router } from "../../Router.ts"
 import type { Session } from "../../Session.ts"
+import type { Sized } from "../../Sizes.ts"
 import type { CoreWatcher } from "../Cores.ts"
 import type { SimulatedLimits } from "./Production.ts"
+
+type Size = Sized["size"]
+
+/** More than any event or barrier of a run has. */
+const record_bytes = 80
 
 export class Bounds implements CoreWatcher {
   private readonly limits: SimulatedLimits
   private readonly report: (message: string) => void
+  private readonly ofParts: Readonly<Record<string, (size: Size) => Size>>
 
-  constructor(limits: SimulatedLimits, report: (message: string) => void) {
+  constructor(limits: SimulatedLimits, clients: number, report: (message: string) => void) {
     this.limits = limits
     this.report = report
+    this.ofParts = { ...ofGateway(limits, clients), ...ofPipeline(limits), ...ofClient(limits) }
   }
 
   router(router: Router): void {
-    const { chunk_records, router: most, shelf_records } = this.limits
-    const { inflight, routes, shelf } = router.size
+    const { chunk_records, outstanding_records, router: most, shelf_records } = this.limits
+    const { inflight, outstanding, routes, shelf } = router.size
     this.check("routes", routes, most.routes)
     this.check("in flight", inflight, most.inflight_results)
     this.check("for the dlq", shelf + inflight, shelf_records + most.inflight_results + chunk_records)
+    this.check("outstanding", outstanding, outstanding_records + chunk_records)
     for (const route of router["routes"].values()) {
       this.check("in flight to one", route.inflight.length - route.first, most.inflight_results_per_client)
     }
@@ -36,7 +54,46 @@ export class Bounds implements CoreWatcher {
     this.check(`window of ${session.clientId}`, window, this.limits.session.window_results)
   }
 
-  private check(what: string, size: number, bound: number): void {
-    if (size > bound) this.report(`${what}: ${size} of ${bound}`)
+  part(part: string, { size }: Sized): void {
+    const most = this.ofParts[part]?.(size)
+    for (const what in size) this.check(`${part}: ${what}`, size[what]!, most?.[what])
   }
+
+  private check(what: string, size: number, bound: number | undefined): void {
+    if (bound === undefined || size > bound) this.report(`${what}: ${size} of ${bound}`)
+  }
+}
+
+const ofGateway = ({ intake_bytes, late_steps, session }: SimulatedLimits, clients: number) => ({
+  delivery: () => ({ sessions: clients, replaying: clients }),
+  intake: ({ barriers = 0, senders = 0 }: Size) => ({
+    bytes: intake_bytes + (senders + barriers) * record_bytes,
+    senders: clients,
+    barriers: clients,
+    paused: clients,
+  }),
+  outbox: () => ({ acks: clients, nacks: clients, trims: clients }),
+  presences: () => ({ clients }),
+  "late journey": () => ({ steps: late_steps, unacknowledged: clients * session.window_results }),
+})
+
+const ofPipeline = ({ late_steps }: SimulatedLimits) => ({
+  "late steps": () => ({ steps: late_steps }),
+})
+
+const ofClient = ({ client, session }: SimulatedLimits) => {
+  const events = client.window_events
+  const deliveries = session.window_results + client.waiting_notices
+  const bounds = {
+    unaccepted: events,
+    written: events,
+    settling: events,
+    answers: 0,
+    doubtful: client.doubtful_ids,
+    deliveries,
+    batches: deliveries,
+    changes: 7 * events + 3 * deliveries + 3,
+    frames: events + deliveries + 1,
+  }
+  return { client: () => bounds }
 }

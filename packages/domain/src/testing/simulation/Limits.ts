@@ -13,10 +13,13 @@ const loose: SimulatedLimits = {
   router: routerLimits,
   chunk_records: 64,
   shelf_records: 1_024,
+  outstanding_records: 4_096,
   unhurried_results: 128,
   intake_bytes: 65_536,
   socket_buffer_bytes: 65_536,
   barriers_again_per_tick: 50,
+  late_steps: 4_096,
+  client: { window_events: 1_024, waiting_notices: 64, doubtful_ids: 16_384 },
 }
 
 const tightened = (dice: Dice): SimulatedLimits => ({
@@ -40,4 +43,7 @@ const tightened = (dice: Dice): SimulatedLimits => ({
   intake_bytes: 40 * dice.upTo(10),
   socket_buffer_bytes: 50 * dice.upTo(10),
   barriers_again_per_tick: dice.upTo(3),
+  outstanding_records: dice.upTo(6),
+  late_steps: dice.upTo(8),
+  client: { window_events: dice.upTo(8), waiting_notices: 1, doubtful_ids: 16_384 },
 })

@@ -19,6 +19,7 @@ import {
   Random,
   Scheduler,
 } from "effect"
+import { type Sized, Sizes } from "../../Sizes.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Trace } from "./Trace.ts"
@@ -31,6 +32,8 @@ export interface ProcessOptions {
   readonly metrics: (typeof Metric.MetricRegistry)["Service"]
   /** Told of each defect that the process logs: it has met a bug, and goes on. */
   readonly onDefect: (defect: string) => void
+  /** Told after each turn of it what it keeps in memory. */
+  readonly onTurn: (part: string, sized: Sized) => void
 }
 
 export class Process {
@@ -47,9 +50,12 @@ export class Process {
   private backlog: Array<() => void> = []
   private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   private readonly whenDead: Array<() => void> = []
+  private readonly onTurn: ProcessOptions["onTurn"]
+  private readonly sizes = new Set<readonly [part: string, sized: Sized]>()
 
-  constructor({ dice, kernel, metrics, name, onDefect, trace }: ProcessOptions) {
+  constructor({ dice, kernel, metrics, name, onDefect, onTurn, trace }: ProcessOptions) {
     this.name = name
+    this.onTurn = onTurn
     this.kernel = kernel
     this.trace = trace
     this.context = Context.empty().pipe(
@@ -57,6 +63,7 @@ export class Process {
       Context.add(Scheduler.Scheduler, schedulerOf(kernel, this)),
       Context.add(Random.Random, randomOf(dice)),
       Context.add(Metric.MetricRegistry, metrics),
+      Context.add(Sizes, { add: (part, sized) => this.keeps(part, sized) }),
       Context.add(Logger.CurrentLoggers, new Set([loggerOf(trace, name, onDefect)])),
     )
   }
@@ -125,15 +132,24 @@ export class Process {
     const before = Process.running
     Process.running = this.name
     try {
-      return run()
+      const answer = run()
+      for (const [part, sized] of this.sizes) this.onTurn(part, sized)
+      return answer
     } finally {
       Process.running = before
     }
   }
 
+  private keeps(part: string, sized: Sized): () => void {
+    const entry = [part, sized] as const
+    this.sizes.add(entry)
+    return () => void this.sizes.delete(entry)
+  }
+
   private die(): void {
     this.state = "dead"
     this.backlog = []
+    this.sizes.clear()
     this.fiber = undefined
     for (const run of this.whenDead.splice(0)) run()
   }

@@ -27,12 +27,19 @@ export interface SimulatedLimits {
   /** Of one produce request of the pipeline, in records. */
   readonly chunk_records: number
   readonly shelf_records: number
+  readonly outstanding_records: number
   readonly unhurried_results: number
   readonly intake_bytes: number
   readonly socket_buffer_bytes: number
   readonly sweep_ms: number
   readonly lease_ms: number
   readonly barriers_again_per_tick: number
+  readonly late_steps: number
+  readonly client: {
+    readonly window_events: number
+    readonly waiting_notices: number
+    readonly doubtful_ids: number
+  }
 }
 
 export interface Production {
@@ -81,6 +88,7 @@ export interface Disk {
 
 export interface ClientOptions {
   readonly clientId: ClientId
+  readonly limits: SimulatedLimits
   readonly url: string
   /** Changes the disk, in a little while. */
   readonly save: (change: () => void) => Effect.Effect<void>

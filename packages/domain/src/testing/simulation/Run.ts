@@ -7,7 +7,6 @@ import { partitionOf } from "../../Partitioner.ts"
 import { watching } from "../Cores.ts"
 import { Dice } from "../world/Dice.ts"
 import type { Observe } from "../world/Observation.ts"
-import { Bounds } from "./Bounds.ts"
 import { type Fault, type FaultName, faultNames, faultsEnd_ms, planOf, schedule } from "./Faults.ts"
 import { start_ms } from "./Kernel.ts"
 import { Observer } from "./Observer.ts"
@@ -54,9 +53,8 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
   const endFaults = schedule(world, kept)
   work(world, events, new Dice(seed * 40_503 + 3))
   let settled_ms = 0
-  const bounds = new Bounds(world.limits, (message) => world.checks.report("bounds", `${Process.running}: ${message}`))
   const violation = attempt(world, () =>
-    watching(bounds, () => {
+    watching(world.bounds, () => {
       advance(world, start_ms + faultsEnd_ms)
       world.trace.say("fault", () => "no more faults")
       endFaults()

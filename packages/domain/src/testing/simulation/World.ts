@@ -28,6 +28,7 @@ import * as RegistryMemory from "../../RegistryMemory.ts"
 import { Topics } from "../../Topics.ts"
 import { Dice } from "../world/Dice.ts"
 import { Application } from "./Application.ts"
+import { Bounds } from "./Bounds.ts"
 import { ackChannelOf, Channel, podChannelOf } from "./Channels.ts"
 import { Checks } from "./Checks.ts"
 import { Demand } from "./Demand.ts"
@@ -37,7 +38,7 @@ import { limitsOf } from "./Limits.ts"
 import { Log } from "./Log.ts"
 import { Machine } from "./Machine.ts"
 import { Network } from "./Network.ts"
-import { Process } from "./Process.ts"
+import { Process, type ProcessOptions } from "./Process.ts"
 import { type Production, type Role, roles, type Services } from "./Production.ts"
 import { Mailboxes, Registries } from "./Stores.ts"
 import { Trace } from "./Trace.ts"
@@ -77,6 +78,7 @@ export class World {
   readonly trace: Trace
   private readonly metrics: (typeof Metric.MetricRegistry)["Service"] = new Map()
   readonly checks: Checks
+  readonly bounds: Bounds
   readonly limits: ReturnType<typeof limitsOf>
   readonly log: Log
   readonly mailboxes: Mailboxes
@@ -101,6 +103,9 @@ export class World {
     this.trace = new Trace(this.kernel, options.isTraced)
     this.limits = limitsOf(new Dice(options.seed * 31 + 5))
     this.checks = new Checks(topics, this.limits, this.trace)
+    this.bounds = new Bounds(this.limits, options.clients, (message) =>
+      this.checks.report("bounds", `${Process.running}: ${message}`),
+    )
     const line = (name: string) => new Line(name, this.kernel, this.trace, this.fork())
     this.log = new Log(line("log"), partitions, this.limits.chunk_records, this.checks)
     this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log), this.checks)
@@ -214,6 +219,7 @@ export class World {
         )
       const program = live({
         clientId,
+        limits: this.limits,
         url,
         save,
         dial: (to, answer) => this.network.dial(process, to, answer),
@@ -287,9 +293,10 @@ export class World {
 
   private readonly onDefect = (defect: string): void => this.checks.report("nothing dies of a bug", defect)
 
-  private processOptions(name: string) {
-    const { kernel, metrics, onDefect, trace } = this
-    return { name, kernel, trace, metrics, onDefect, dice: this.fork() }
+  private processOptions(name: string): ProcessOptions {
+    const { bounds, kernel, metrics, onDefect, trace } = this
+    const onTurn: ProcessOptions["onTurn"] = (part, sized) => bounds.part(part, sized)
+    return { name, kernel, trace, metrics, onDefect, onTurn, dice: this.fork() }
   }
 
   private fork(): Dice {

@@ -1,0 +1,29 @@
+/**
+ * How much the parts of a process keep in memory: whoever has a queue, a buffer or a map that grows lets others look at
+ * its size, to hold it against its bound. The simulator looks after every turn; by default nobody does.
+ */
+import { Context, Effect, type Scope } from "effect"
+
+/** Something with a size: how much of each thing it keeps. Only to be looked at, and cheap. */
+export interface Sized {
+  readonly size: Readonly<Record<string, number>>
+}
+
+export interface Sizes {
+  /** There is such a part now. Answers what to call once there is not. */
+  add(part: string, sized: Sized): () => void
+}
+
+/** Those of the process. */
+export const Sizes = Context.Reference<Sizes>("@nimbus/domain/Sizes", {
+  defaultValue: () => ({ add: () => () => {} }),
+})
+
+/** Shows the size of a part as long as the scope lives. */
+export const showSize = (part: string, sized: Sized): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.flatMap(Sizes, (sizes) =>
+    Effect.acquireRelease(
+      Effect.sync(() => sizes.add(part, sized)),
+      (remove) => Effect.sync(remove),
+    ),
+  ).pipe(Effect.asVoid)
