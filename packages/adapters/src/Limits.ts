@@ -128,8 +128,6 @@ export const redisBroadcastLimits = {
   stream_entries: 10_000,
   /** How long a read waits within Redis for the next. */
   block_ms: 2_000,
-  /** Between two marks in the stream, which keep readers from beginning at "now" again. */
-  mark_every_ms: 5_000,
 }
 
 /** The mailboxes in Redis. */

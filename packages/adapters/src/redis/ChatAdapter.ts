@@ -4,8 +4,9 @@
  *
  * What is done about the adapter (0.3.1), which has no say in these:
  *
- * 1. It begins to read at "now", again and again until the first entry came, and what comes in between two such reads is
- *    lost. A mark that nobody takes for a broadcast goes into the stream now and then: from then on it reads by id.
+ * 1. It begins to read at "now", once its reader is connected and then again and again until the first entry came, and
+ *    what comes before and in between is lost. So a mark that nobody takes for a broadcast goes into the stream when the
+ *    adapter is made, and the reader is made to begin there.
  * 2. It tries again at once and for ever where a read fails. So the reader's commands don't fail: they wait until Redis
  *    is back, and are given up only when the adapter is closed.
  * 3. It leaves its reader open for a block's time. The scope closes it at once.
@@ -13,7 +14,7 @@
  * While Redis is away a broadcast reaches the sockets of its own gateway alone.
  */
 import { createAdapter } from "@socket.io/redis-streams-adapter"
-import { Effect, Redacted, Schedule, type Scope } from "effect"
+import { Effect, Redacted, type Scope } from "effect"
 import { Cluster, Redis, type RedisOptions } from "ioredis"
 import type { RedisUnavailable } from "../Errors.ts"
 import { type RedisLimits, redisBroadcastLimits, redisLimits } from "../Limits.ts"
@@ -56,19 +57,19 @@ export const make = Effect.fn("RedisChatAdapter.make")(function* (
     autoResendUnfulfilledCommands: true,
     socketTimeout: redisBroadcastLimits.block_ms + limits.reply_timeout_ms,
   }
-  // Invariant 2: the adapter reads and listens on duplicates.
-  Object.assign(writer, { duplicate: () => open(reader) })
-
   const streamName = `${redis.prefix}:broadcasts`
-  const { block_ms, mark_every_ms, stream_entries } = redisBroadcastLimits
-  yield* redis
-    .command("xadd", [streamName, "maxlen", "~", `${stream_entries}`, "*", "mark", ""], () => {})
-    .pipe(
-      // The connection itself tells that it is away.
-      Effect.ignore,
-      Effect.repeat(Schedule.spaced(mark_every_ms)),
-      Effect.forkScoped,
-    )
+  const { block_ms, stream_entries } = redisBroadcastLimits
+  const mark = ["maxlen", "~", `${stream_entries}`, "*", "mark", ""]
+  const begin = yield* redis.command("xadd", [streamName, ...mark], Reply.text)
+  // Invariants 1 and 2: the adapter reads and listens on duplicates.
+  const duplicate = () => {
+    const client = open(reader)
+    const xread = (...args: ReadonlyArray<string | number>) =>
+      client.call("xread", ...args.map((arg) => (arg === "$" && begin !== undefined ? begin : arg)))
+    return Object.assign(client, { xread })
+  }
+  Object.assign(writer, { duplicate })
+
   let adapter: ChatAdapterFactory | undefined
   // Socket.IO calls it with `new`.
   return function (namespace: unknown) {
