@@ -5,6 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Archive, Cursor, Incarnation } from "@nimbus/domain"
 import { archiveSuite, eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber, Layer, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { pgliteLimits } from "../Limits.ts"
 import * as PgliteArchive from "./Archive.ts"
 
 const directory = Effect.acquireRelease(
@@ -49,6 +51,21 @@ describe("PgliteArchive", () => {
         yield* impatient.pipe(Effect.repeat({ until: Option.isSome }), Effect.timeout("100 seconds"))
       }).pipe(Effect.provide(onTemporary)),
     120_000,
+  )
+
+  it.effect(
+    "answers who reads within page_timeout_ms, whether it has opened or not",
+    () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const asking = yield* Effect.forkChild(Effect.flip(archive.page(question)), { startImmediately: true })
+        yield* TestClock.adjust(pgliteLimits.page_timeout_ms - 1)
+        assert.isUndefined(asking.pollUnsafe())
+        yield* TestClock.adjust(1)
+        const { code, operation } = yield* Fiber.join(asking)
+        assert.deepStrictEqual({ code, operation }, { code: "ARCHIVE_UNAVAILABLE", operation: "page" })
+      }).pipe(Effect.provide(onTemporary)),
+    60_000,
   )
 
   it.live(
