@@ -5,6 +5,7 @@
 import { describe } from "@effect/vitest"
 import { Effect, Layer, Scope } from "effect"
 import { inject } from "vitest"
+import { clusterOfItsOwn } from "./testing/Cluster.ts"
 import { doorStory, Ground } from "./testing/doorStory.ts"
 import { freePort, startMember, temporaryDirectory } from "./testing/Processes.ts"
 
@@ -13,20 +14,7 @@ const { kafka, redis } = inject("services")
 const ground = Effect.gen(function* () {
   const scope = yield* Effect.scope
   const cwd = yield* temporaryDirectory
-  const name = `doors-${Math.random().toString(36).slice(2, 8)}`
-  const topic = (of: string) => `${name}-${of}`
-  const env = {
-    NIMBUS_KAFKA_BROKERS: kafka?.brokers ?? "",
-    NIMBUS_REDIS_ADDRESS: redis?.address ?? "",
-    NIMBUS_REDIS_PREFIX: name,
-    NIMBUS_PARTITIONS: "3",
-    NIMBUS_KAFKA_EVENTS_TOPIC: topic("events"),
-    NIMBUS_KAFKA_RESULTS_TOPIC: topic("results"),
-    NIMBUS_KAFKA_DLQ_TOPIC: topic("dlq"),
-    NIMBUS_KAFKA_QUARANTINE_TOPIC: topic("quarantine"),
-    NIMBUS_KAFKA_JOURNEY_TOPIC: topic("journey"),
-    NIMBUS_KAFKA_CHATS_TOPIC: topic("chats"),
-  }
+  const env = clusterOfItsOwn("doors")
   const start = (program: "gateway" | "pipeline", port: number, grpc = 0) =>
     Effect.provideService(
       startMember(program, port, { cwd, env: { ...env, NIMBUS_PORT: `${grpc}` } }),

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { inject } from "vitest"
+import { clusterOfItsOwn } from "../testing/Cluster.ts"
 import { adminStory, Ground, json, seed } from "../testing/adminStory.ts"
 import { cluster, type Env, operator } from "../testing/Operator.ts"
 import { freePort, startMember, temporaryDirectory } from "../testing/Processes.ts"
@@ -12,20 +13,7 @@ const token = "a token of the tests"
 
 /** A cluster of its own on the services, with the seed in it, and nobody there yet. */
 const settled = Effect.gen(function* () {
-  const name = `admin-${Math.random().toString(36).slice(2, 8)}`
-  const topic = (of: string) => `${name}-${of}`
-  const env: Env = {
-    NIMBUS_KAFKA_BROKERS: kafka?.brokers ?? "",
-    NIMBUS_REDIS_ADDRESS: redis?.address ?? "",
-    NIMBUS_REDIS_PREFIX: name,
-    NIMBUS_PARTITIONS: "3",
-    NIMBUS_KAFKA_EVENTS_TOPIC: topic("events"),
-    NIMBUS_KAFKA_RESULTS_TOPIC: topic("results"),
-    NIMBUS_KAFKA_DLQ_TOPIC: topic("dlq"),
-    NIMBUS_KAFKA_QUARANTINE_TOPIC: topic("quarantine"),
-    NIMBUS_KAFKA_JOURNEY_TOPIC: topic("journey"),
-    NIMBUS_KAFKA_CHATS_TOPIC: topic("chats"),
-  }
+  const env: Env = clusterOfItsOwn("admin")
   const settings = ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
   yield* seed.pipe(Effect.provide(cluster.pipe(Layer.provide(settings)), { local: true }))
   return { cwd: yield* temporaryDirectory, env }
