@@ -3,7 +3,6 @@ import { toBinary } from "@bufbuild/protobuf"
 import { encodeResult, EventId, Seq } from "@nimbus/domain"
 import { Arbitrary, Effect, Schema } from "effect"
 import { FrameReader } from "./Frames.ts"
-import { FrameWriter } from "./FrameWriter.ts"
 import { EventResponseSchema } from "./gen/nimbus_pb.js"
 import { encodeResults, recordIn, resultOf } from "./Responses.ts"
 
@@ -15,18 +14,17 @@ interface Given {
   readonly seq: number
   readonly id: string
   readonly name: string
-  readonly number: number
-  readonly result: number
+  readonly data: Schema.Json
 }
 
-const itemOf = ({ id, name, number, result, seq }: Given) => ({
+const itemOf = ({ data, id, name, seq }: Given) => ({
   seq: Seq.make(seq),
-  value: encodeResult({ seq: Seq.make(seq), id: EventId.make(id), name, data: { number, result } }),
+  value: encodeResult({ seq: Seq.make(seq), id: EventId.make(id), name, data }),
 })
 
 /** The messages on a stream that is cut into chunks of this size. */
 const messagesIn = (bytes: Buffer, chunk_bytes: number): ReadonlyArray<string> => {
-  const reader = new FrameReader(100_000)
+  const reader = new FrameReader(1_000_000)
   const messages: Array<string> = []
   for (let at = 0; at < bytes.length; at += chunk_bytes) {
     const fault = reader.read(bytes.subarray(at, at + chunk_bytes), (message) => {
@@ -55,7 +53,10 @@ const assertSame = (given: ReadonlyArray<Given>, chunk_bytes: number): void => {
 }
 
 describe("Responses", () => {
-  const Given = Schema.Struct({ seq: Seq, id: Text, name: Text, number: Int32, result: Int32 })
+  const Pair = Schema.Struct({ number: Int32, result: Int32 })
+  const Odd = Schema.Struct({ number: Schema.Number.check(Schema.isFinite()), text: Schema.String })
+  const Data = Schema.Union([Pair, Odd, Schema.Json])
+  const Given = Schema.Struct({ seq: Seq, id: Text, name: Text, data: Data })
 
   it.effect.prop(
     "writes results by hand as the generated code does, and reads them again from chunks of any size",
@@ -73,18 +74,19 @@ describe("Responses", () => {
         seq: [0, 127, 2 ** 31, 2 ** 35 + 1, Number.MAX_SAFE_INTEGER][i % 5]!,
         id: i === 0 ? "e" : "é".repeat(i),
         name: "x".repeat(128),
-        number,
-        result,
+        data: { number, result },
       })),
     )
     assertSame(given, 7)
   })
 
-  it("takes the usual result by hand, and leaves what is not ASCII to the generated code", () => {
-    const usual = { seq: 1, id: "e1", name: "sq", number: 1, result: 1 }
-    assert.isTrue(new FrameWriter().usual(usual))
-    const writer = new FrameWriter()
-    assert.isFalse(writer.usual({ ...usual, id: "é" }))
-    assert.strictEqual(writer.finish().length, 0)
+  it("does so for texts of any length, in any script", () => {
+    const texts = ["", "x", "é", "漢", "\u{1f600}", "\ud800"].flatMap((text) =>
+      [1, 31, 32, 33, 127, 128, 20_000].map((times) => text.repeat(times)),
+    )
+    assertSame(
+      texts.map((text, i) => ({ seq: i, id: `e${i}`, name: text.slice(0, 128) || "n", data: [text, { number: 1 }] })),
+      4_096,
+    )
   })
 })

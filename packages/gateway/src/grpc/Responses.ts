@@ -46,27 +46,19 @@ export const encodeResults = (
     const record = recordIn(item.value)
     if (record !== undefined) saw(record.id)
     if (withJourney && Journey.isFollowed(item.headers)) writer.message(toBytes(resultOf(item, record, true)))
-    else if (!writeUsual(writer, item.seq, record)) writer.message(toBytes(resultOf(item, record, false)))
+    else if (!writePlain(writer, item.seq, record)) writer.message(toBytes(resultOf(item, record, false)))
   }
   return writer.finish()
 }
 
 /** Whether the record was one that can be written by hand. */
-const writeUsual = (writer: FrameWriter, seq: Seq, record: ResultRecord | undefined): boolean => {
-  if (record === undefined || "error" in record || !isPair(record.data)) return false
-  const { number, result } = record.data
-  return writer.usual({ seq, id: record.id, name: record.name, number, result })
+const writePlain = (writer: FrameWriter, seq: Seq, record: ResultRecord | undefined): boolean => {
+  if (record === undefined || "error" in record) return false
+  const { dataJson, failure, number, result } = wordsOf(record.data)
+  if (failure !== undefined) return false
+  writer.result({ seq, id: record.id, name: record.name, number, result, dataJson })
+  return true
 }
-
-/** The data of `sq`: these two numbers, and nothing else. */
-const isPair = (data: unknown): data is { readonly number: number; readonly result: number } =>
-  typeof data === "object" &&
-  data !== null &&
-  "number" in data &&
-  "result" in data &&
-  isInt32(data.number) &&
-  isInt32(data.result) &&
-  Object.keys(data).length === 2
 
 export const refusalOf = ({ eventId, eventName, number }: About, error: Failure): EventResponse => {
   const refusal = response()
@@ -137,22 +129,38 @@ export const resultOf = (
   result.eventName = record.name
   result.eventId = record.id
   if ("error" in record) failed(result, record.error)
-  else fill(result, record.data)
+  else fill(result, wordsOf(record.data))
   return result
 }
 
-const fill = (result: EventResponse, data: unknown): void => {
-  let isWhole = true
+const fill = (told: EventResponse, { dataJson, failure, number, result }: Words): void => {
+  told.number = number
+  told.result = result
+  if (dataJson !== undefined) told.dataJson = dataJson
+  if (failure !== undefined) failed(told, failure)
+}
+
+/** Data in the words of the contract. */
+interface Words {
+  number: number
+  result: number
+  dataJson: string | undefined
+  failure: Failure | undefined
+}
+
+const wordsOf = (data: unknown): Words => {
+  const words: Words = { number: 0, result: 0, dataJson: undefined, failure: undefined }
+  let isWhole = typeof data === "object" && data !== null && !Array.isArray(data)
   for (const [key, value] of typeof data === "object" && data !== null ? Object.entries(data) : []) {
     if (key !== "number" && key !== "result") isWhole = false
-    else if (isInt32(value)) result[key] = value
+    else if (isInt32(value)) words[key] = value
     else {
       isWhole = false
-      if (typeof value === "number") failed(result, notInt32(key, value))
+      if (typeof value === "number") words.failure = notInt32(key, value)
     }
   }
-  const isObject = typeof data === "object" && data !== null && !Array.isArray(data)
-  if (!isWhole || !isObject) result.dataJson = JSON.stringify(data)
+  if (!isWhole) words.dataJson = JSON.stringify(data)
+  return words
 }
 
 const isInt32 = (n: unknown): n is number => typeof n === "number" && (n | 0) === n
