@@ -10,6 +10,7 @@
  * | idle | the connection is closed with IDLE |
  * | drain | the gateway leaves; clients send again what was not accepted |
  * | close | the socket is destroyed |
+ * | read turn | whatever else this process has to do comes first, then the next page |
  * | openings in a row | the next one waits for its turn; of those that wait the newest gets it |
  * | barriers again | the others wait for the next tick |
  * | chat: message, messages per second, waiting messages | the message is refused, and its sender told why |
@@ -59,6 +60,8 @@ export interface GatewayLimits {
   readonly lease_ms: number
   /** How often the lease is looked at and renewed: so soon a registry that was wiped is noticed. */
   readonly lease_check_ms: number
+  /** How long pages of mailboxes are read and handed over in one go, before others get their turn. */
+  readonly read_turn_ms: number
   /** Sessions that one client may open at this gateway at once. */
   readonly openings_in_a_row: number
   /** Between two sessions of a client after that. */
@@ -225,8 +228,9 @@ export const gatewayLimits: GatewayLimits = {
   trim_ms: 50,
   lease_ms: 15_000,
   lease_check_ms: 1_000,
+  read_turn_ms: 10,
   openings_in_a_row: 10,
-  opening_every_ms: 500,
+  opening_every_ms: 1_000,
   barriers_again_per_tick: 500,
   ...journeyLimits,
   late_steps: 10_000,

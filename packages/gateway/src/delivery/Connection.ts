@@ -6,9 +6,15 @@ import { type Cursor, encode, type Output, type PageLimit, type Push, type Sessi
 import type { Door } from "../Door.ts"
 import { Resident, type ResidentShared } from "./Resident.ts"
 
+export interface Read {
+  readonly connection: Connection
+  readonly after: Cursor
+  readonly limit: PageLimit
+}
+
 export interface Shared extends ResidentShared {
-  /** Reads a page, then calls `Connection.page` or `pageFailed`. */
-  readonly read: (connection: Connection, after: Cursor, limit: PageLimit) => void
+  /** Reads a page in its turn, and gives it to the session. */
+  readonly read: (read: Read) => void
   /** Whether a barrier may be published again in this tick. */
   readonly mayRepeatBarrier: () => boolean
 }
@@ -32,20 +38,18 @@ export class Connection extends Resident {
     this.session.mail()
   }
 
-  /** It reads the mailbox last, for a page may come at once and must find everything before it delivered. */
   carryOut(): void {
-    let read: (Output & { readonly _tag: "Read" }) | undefined
     for (const output of this.session.take()) {
       if (this.isClosed) return
-      if (output._tag === "Read") read = output
-      else this.carry(output)
+      this.carry(output)
     }
-    if (read !== undefined && !this.isClosed) this.shared.read(this, read.after, read.limit)
   }
 
-  private carry(output: Exclude<Output, { readonly _tag: "Read" }>): void {
+  private carry(output: Output): void {
     const { shared } = this
     switch (output._tag) {
+      case "Read":
+        return shared.read({ connection: this, after: output.after, limit: output.limit })
       case "Deliver":
         return this.deliver(output.items)
       case "Ack":

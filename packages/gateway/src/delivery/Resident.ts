@@ -59,7 +59,7 @@ export abstract class Resident implements Attached, Sender {
   readonly partition: number
   protected readonly door: Door
   private readonly residents: ResidentShared
-  protected isClosed = false
+  isClosed = false
   /** The mailbox was trimmed up to here. */
   private trimmed: Cursor = start
   /** Since when it is not LIVE. */

@@ -1,0 +1,36 @@
+/**
+ * Reads of mailboxes, in turns. A page from a store in this process, and what a door makes of it, is work of this thread:
+ * clients with much to come would keep it from all others. So after `read_turn_ms` of it the event loop goes round once.
+ * What waits is bounded: a session has one read under way.
+ */
+import { Effect, type Scope } from "effect"
+import { makeFlusher } from "./Flusher.ts"
+
+interface Waiting {
+  readonly connection: { readonly isClosed: boolean }
+}
+
+/** `begin` reads a page, and hands it over at once if the store is in this process. */
+export const makeReads = <Read extends Waiting>(
+  { read_turn_ms }: { readonly read_turn_ms: number },
+  now: () => number,
+  begin: (read: Read) => void,
+): Effect.Effect<(read: Read) => void, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    let waiting: Array<Read> = []
+    const turn = Effect.sync(() => {
+      const until_ms = now() + read_turn_ms
+      let taken = 0
+      while (taken < waiting.length && now() < until_ms) {
+        const read = waiting[taken++]!
+        if (!read.connection.isClosed) begin(read)
+      }
+      waiting = waiting.slice(taken)
+      if (waiting.length > 0) soon.wake()
+    })
+    const soon = yield* makeFlusher(turn)
+    return (read) => {
+      waiting.push(read)
+      soon.wake()
+    }
+  })
