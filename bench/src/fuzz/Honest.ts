@@ -132,15 +132,17 @@ const grpc: Open = async ({ grpc: port }, shown, broken) => {
     clientId: "honest-grpc",
     underWay: 0,
     onMessage: (message) => {
-      const { error, number, seq } = fromBinary(EventResponseSchema, message)
+      const { error, eventId, seq } = fromBinary(EventResponseSchema, message)
       if (error !== undefined) broken(error.code)
-      else if (seq !== undefined) shown(number)
+      else if (seq !== undefined) shown(Number(eventId))
     },
   })
   client.stream.once("close", () => broken("the call ended"))
   return {
     send: (number) => {
-      const message = toBinary(EventRequestSchema, create(EventRequestSchema, { eventName: "sq", number }))
+      // In the id, for the square of a large number is no int32.
+      const request = create(EventRequestSchema, { eventName: "sq", number: 7, eventId: String(number) })
+      const message = toBinary(EventRequestSchema, request)
       const bytes = Buffer.alloc(5 + message.length)
       bytes.writeUInt32BE(message.length, 1)
       bytes.set(message, 5)
