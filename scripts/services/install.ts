@@ -11,7 +11,7 @@ import { type ServiceName, serviceNames } from "./Service.ts"
 import { missing } from "./Services.ts"
 import { aptPatience, findProgram, report, run } from "./Tools.ts"
 
-const apt_timeout_ms = 5 * 60_000
+const apt_timeout_ms = 10 * 60_000
 const maven_timeout_ms = 5 * 60_000
 
 /** By program: the Debian package that has it. */
