@@ -166,6 +166,8 @@ const connectAndFallSilent = Effect.fnUntraced(function* (port: number) {
     "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
   ]
+  // The server's end may reset it.
+  socket.on("error", () => {})
   socket.write(`${request.join("\r\n")}\r\n\r\n`)
   let heard = ""
   socket.on("data", (data) => (heard += data.toString("latin1")))

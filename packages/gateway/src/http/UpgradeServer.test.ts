@@ -19,6 +19,8 @@ const answered = (port: number, bytes: string, answers: number) =>
       text += data.toString("latin1")
       if (text.match(/HTTP\/1\.1 200 /g)?.length === answers) socket.end()
     })
+    // What an error comes to shows in the close.
+    socket.on("error", () => {})
     socket.once("close", () => resume(Effect.void))
     return Effect.sync(() => socket.destroy())
   })

@@ -70,6 +70,8 @@ const connect = Effect.fnUntraced(function* (
     (ws) => Effect.sync(() => ws.terminate()),
   )
   const counts = new Map<unknown, number>()
+  // What an error comes to shows in the close.
+  ws.on("error", () => {})
   ws.on("message", (data) => {
     const frame = decodeFrame(String(data))
     counts.set(frame["type"], (counts.get(frame["type"]) ?? 0) + 1)

@@ -20,6 +20,8 @@ export const connect = Effect.fnUntraced(function* (port: number, query: string)
     (socket) => Effect.sync(() => socket.terminate()),
   )
   const frames: Array<Frames.ServerFrame> = []
+  // What an error comes to shows in the close.
+  socket.on("error", () => {})
   socket.on("message", (data: Buffer) => frames.push(Result.getOrThrow(Frames.parseServerFrame(data.toString()))))
   const closed = new Promise<{ readonly code: number; readonly reason: string }>((resolve) =>
     socket.once("close", (code, reason) => resolve({ code, reason: reason.toString() })),
