@@ -22,13 +22,16 @@ describe.skipIf(redis === undefined)("the chat's adapter", () => {
       const make = yield* ChatAdapter.make(settings)
       yield* broadcast("early")
       const heard: Array<string> = []
-      yield* Effect.acquireRelease(
+      const adapter = yield* Effect.acquireRelease(
         Effect.sync(() => {
           const adapter = make({ name: "/", server: { encoder: {} } })
           return Object.assign(adapter, { onRawMessage: ({ data }: { readonly data: string }) => heard.push(data) })
         }),
         (adapter) => Effect.sync(() => void adapter.close()),
       )
+      // It is there for others too.
+      const own = { packet: "own", opts: { rooms: [], except: [], flags: {} } }
+      yield* Effect.promise(async () => adapter.doPublish({ uid: "u", nsp: "/", type: 3, data: own }))
       const hears = (...expected: ReadonlyArray<string>) =>
         Effect.andThen(
           eventually(
@@ -37,9 +40,9 @@ describe.skipIf(redis === undefined)("the chat's adapter", () => {
           ),
           Effect.sync(() => assert.deepStrictEqual(heard, expected)),
         )
-      yield* hears("early")
+      yield* hears("early", JSON.stringify(own))
       yield* broadcast("later")
-      yield* hears("early", "later")
+      yield* hears("early", JSON.stringify(own), "later")
     }).pipe(Effect.provide(RedisConnection.layerWith(settings))),
   )
 })

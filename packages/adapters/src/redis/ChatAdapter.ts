@@ -9,7 +9,9 @@
  *    adapter is made, and the reader is made to begin there.
  * 2. It tries again at once and for ever where a read fails. So the reader's commands don't fail: they wait until Redis
  *    is back, and are given up only when the adapter is closed.
- * 3. It leaves its reader open for a block's time. The scope closes it at once.
+ * 3. What it writes while its writer is not connected is lost to the others. So the writer is connected when the adapter
+ *    is made.
+ * 4. It leaves its reader open for a block's time. The scope closes it at once.
  *
  * While Redis is away a broadcast reaches the sockets of its own gateway alone.
  */
@@ -69,6 +71,7 @@ export const make = Effect.fn("RedisChatAdapter.make")(function* (
     return Object.assign(client, { xread })
   }
   Object.assign(writer, { duplicate })
+  yield* isReady(writer)
 
   let adapter: ChatAdapterFactory | undefined
   // Socket.IO calls it with `new`.
@@ -84,6 +87,13 @@ export const make = Effect.fn("RedisChatAdapter.make")(function* (
     return adapter(namespace)
   }
 })
+
+/** Done once it is connected; with a Redis that is away, once that is back. */
+const isReady = (client: Redis | Cluster): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (client.status === "ready") return resume(Effect.void)
+    client.once("ready", () => resume(Effect.void))
+  })
 
 /** What the two kinds of connection differ in. */
 type Manner = Pick<RedisOptions, "maxRetriesPerRequest"> & {
