@@ -90,6 +90,22 @@ describe("GrpcDoor", () => {
   )
 
   scenario(
+    "carries the trace with which a client calls on into the log, and nothing that is none",
+    Effect.gen(function* () {
+      const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      const traced = yield* call({ client_id: "c1" }, { headers: { traceparent } })
+      const untraced = yield* call({ client_id: "c2" }, { headers: { traceparent: "nonsense" } })
+      traced.square(7)
+      untraced.square(7)
+      const [event] = yield* MemoryParts.followed("c1", 1)
+      const [other] = yield* MemoryParts.followed("c2", 1)
+      assert.strictEqual(event?.headers?.["traceparent"], traceparent)
+      assert.isDefined(other?.headers)
+      assert.notProperty(other?.headers, "traceparent")
+    }),
+  )
+
+  scenario(
     "tells an old client nothing but its results",
     Effect.gen(function* () {
       const client = yield* call({ client_id: "c1" })

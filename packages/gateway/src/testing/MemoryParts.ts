@@ -12,6 +12,7 @@ import {
   EventLogMemory,
   type Failure,
   type Headers,
+  Journey,
   Mailbox,
   MailboxMemory,
   partitionOf,
@@ -72,6 +73,17 @@ export const logged = Effect.fnUntraced(function* (id: string, count: number) {
   return yield* (yield* EventLog).tail(events, partitionOf(id, partitions), "earliest").pipe(
     Stream.flatMap(({ records }) => Stream.fromIterable(records)),
     Stream.filter(({ key }) => key === id),
+    Stream.take(count),
+    Stream.runCollect,
+  )
+})
+
+/** The first `count` of its records whose journey is followed: no barriers. */
+export const followed = Effect.fnUntraced(function* (id: string, count: number) {
+  const { events } = yield* Topics
+  return yield* (yield* EventLog).tail(events, partitionOf(id, partitions), "earliest").pipe(
+    Stream.flatMap(({ records }) => Stream.fromIterable(records)),
+    Stream.filter(({ headers, key }) => key === id && Journey.isFollowed(headers)),
     Stream.take(count),
     Stream.runCollect,
   )

@@ -147,6 +147,21 @@ describe("WebSocketDoor", () => {
   )
 
   scenario(
+    "carries the trace with which a client connects on into the log, and nothing that is none",
+    Effect.gen(function* () {
+      const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      const traced = yield* connect("clientId=c1", { headers: { traceparent } })
+      const untraced = yield* connect("clientId=c2", { headers: { traceparent: "nonsense" } })
+      for (const peer of [traced, untraced]) peer.say({ type: "event", id: "e1", name: "sq", data: { number: 7 } })
+      const [event] = yield* MemoryParts.followed("c1", 1)
+      const [other] = yield* MemoryParts.followed("c2", 1)
+      assert.strictEqual(event?.headers?.["traceparent"], traceparent)
+      assert.isDefined(other?.headers)
+      assert.notProperty(other?.headers, "traceparent")
+    }),
+  )
+
+  scenario(
     "goes LIVE when the own barrier comes out of the mailbox, after everything before it",
     Effect.gen(function* () {
       yield* put("c1", [result(1), result(2)])
