@@ -3,6 +3,8 @@ import { execFile } from "node:child_process"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
+import { run } from "@nimbus/domain/testing/simulation"
+import { production } from "./Production.ts"
 
 const main = join(import.meta.dirname, "main.ts")
 
@@ -19,6 +21,13 @@ describe("npm run simulate", () => {
     assert.include(one.stdout, "no more faults")
     assert.isAbove(one.stdout.length, 20_000)
     assert.strictEqual(one.stdout, other.stdout)
+  })
+
+  it("gives the same trace whatever ran before in the same process", { timeout }, () => {
+    const options = { seed: 7, clients: 5, events: 60, salt: 0 }
+    const [first, second] = [run(production, options, true), run(production, options, true)]
+    assert.isAbove(first.trace.length, 200)
+    assert.deepStrictEqual(second.trace, first.trace)
   })
 
   it(

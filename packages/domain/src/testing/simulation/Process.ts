@@ -19,6 +19,8 @@ import {
   Random,
   Scheduler,
 } from "effect"
+import { outageLimits } from "../../Limits.ts"
+import { makeOutages, Outages } from "../../Outages.ts"
 import { type Sized, Sizes } from "../../Sizes.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { Kernel } from "./Kernel.ts"
@@ -63,6 +65,7 @@ export class Process {
       Context.add(Scheduler.Scheduler, schedulerOf(kernel, this)),
       Context.add(Random.Random, randomOf(dice)),
       Context.add(Metric.MetricRegistry, metrics),
+      Context.add(Outages, makeOutages(outageLimits)),
       Context.add(Sizes, { add: (part, sized) => this.keeps(part, sized) }),
       Context.add(Logger.CurrentLoggers, new Set([loggerOf(trace, name, onDefect)])),
     )
