@@ -4,17 +4,22 @@ import {
   ClientOffsetsMemory,
   ClientId,
   Epoch,
+  EventLog,
   EventLogMemory,
+  Journey,
   MailboxMemory,
+  partitionOf,
+  PodChannel,
   PodChannelMemory,
   PodId,
   Registry,
   RegistryMemory,
+  Seq,
   start,
   Topics,
 } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Clock, Effect, Fiber, Latch, Layer, Logger, References } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer, Logger, References, Stream } from "effect"
 import type { Door } from "../Door.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
@@ -34,17 +39,19 @@ const door: Door = {
 const limits = { tick_ms: 100, sweep_ms: 600_000, lease_check_ms: 50, sweep_after_loss_ms: 200 }
 const parts = (registry: Registry["Service"], more: Partial<GatewayLimits> = {}) =>
   Delivery.layer.pipe(
-    Layer.provide([
-      EventLogMemory.layerMemory({ partitions: 3 }),
-      MailboxMemory.layerMemory(),
-      PodChannelMemory.layerMemory(),
-      AckChannelMemory.layerMemory(),
-      ClientOffsetsMemory.layerMemory(),
-      Layer.succeed(Registry, registry),
-      Limits.layerWith({ ...limits, ...more }),
-      Pod.layer,
-    ]),
-    Layer.provide(Topics.layerDefault),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        EventLogMemory.layerMemory({ partitions: 3 }),
+        MailboxMemory.layerMemory(),
+        PodChannelMemory.layerMemory(),
+        AckChannelMemory.layerMemory(),
+        ClientOffsetsMemory.layerMemory(),
+        Layer.succeed(Registry, registry),
+        Limits.layerWith({ ...limits, ...more }),
+        Pod.layer,
+      ),
+    ),
+    Layer.provideMerge(Topics.layerDefault),
   )
 
 const clients = Array.from({ length: 100 }, (_, i) => ClientId.make(`c${i}`))
@@ -143,6 +150,51 @@ describe("Delivery", () => {
       assert.deepStrictEqual(closed, ["first SUPERSEDED"])
       assert.isDefined(session(clients[0]!))
     }).pipe(Effect.provide(parts(memory.registry, { openings_in_a_row: 2, opening_every_ms: 200 })))
+  })
+
+  it.live("follows a result to its ack, also where an older session of the client loses meanwhile", () => {
+    const { registry } = RegistryMemory.makeMemory()
+    const late = Latch.makeUnsafe()
+    let connects = 0
+    const connect: typeof registry.connect = (...asked) =>
+      Effect.tap(registry.connect(...asked), () => (connects++ === 0 ? late.await : Effect.void))
+    const clientId = clients[0]!
+    const seq = Seq.make(5)
+    return Effect.gen(function* () {
+      const { open, pod } = yield* Delivery
+      const log = yield* EventLog
+      const { events, journey } = yield* Topics
+      const partition = partitionOf(clientId, log.partitions)
+      yield* log.publish(events, partition, [{ key: clientId, value: new Uint8Array(1) }])
+      // What the client says it has, the first push goes on from.
+      const prev = Seq.make(0)
+      const hello = { clientId, after: prev, log: undefined }
+      const older = yield* Effect.forkChild(open({ ...hello, door }), { startImmediately: true })
+      yield* eventually(
+        "the older has asked",
+        Effect.sync(() => connects === 1),
+      )
+      let delivered = 0
+      const deliver: Door["deliver"] = (items) => (delivered += items.length) > 0
+      const newer = yield* open({ ...hello, door: { ...door, deliver } })
+      const headers = Journey.follow({ time: 0, service: "gateway", instance: pod, step: "accepted", details: {} })
+      const push = { _tag: "Push", clientId, seq, prev, value: new Uint8Array(1), headers } as const
+      yield* (yield* PodChannel).publish(pod, [push])
+      yield* eventually(
+        "it is delivered",
+        Effect.sync(() => delivered === 1),
+      )
+      yield* late.open
+      yield* Fiber.join(older)
+      newer.ack(seq)
+      const steps = yield* log.tail(journey, partition, "earliest").pipe(
+        Stream.flatMap(({ records }) => Stream.fromIterable(records)),
+        Stream.take(2),
+        Stream.map(({ value }) => new TextDecoder().decode(value)),
+        Stream.runCollect,
+      )
+      assert.match(steps[1] ?? "", /"acknowledged"/)
+    }).pipe(Effect.timeout("30 seconds"), Effect.provide(parts({ ...registry, connect })))
   })
 
   it.live("never uses one of its epochs twice, also where the registry rolls back between two connects", () => {

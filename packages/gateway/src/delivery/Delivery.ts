@@ -133,6 +133,7 @@ const make = Effect.gen(function* () {
       if (sessions.get(connection.clientId) !== connection) return
       sessions.delete(connection.clientId)
       counts.session(connection.doorName, -1)
+      residents.journey.closed(connection.clientId)
     },
   }
   const shared: Shared = {

@@ -223,7 +223,6 @@ export abstract class Resident implements Attached, Sender {
   protected leave(): void {
     this.residents.replaying.delete(this)
     this.residents.intake.leave(this.clientId, this)
-    this.residents.journey.closed(this.clientId)
     this.residents.remove(this)
   }
 
