@@ -98,7 +98,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
       await page.getByRole("button", { name: `Cut off ${clientId}` }).click()
       await clients.getByRole("searchbox", { name: "Search clients by id" }).fill(clientId.slice(2))
       await clients.getByRole("row", { name: clientId }).getByText("OFFLINE").waitFor()
-      assert.strictEqual(await clients.getByRole("row").count(), 2)
+      await until("no other is listed", async () => (await clients.getByRole("row").count()) === 2)
       await clients.getByRole("radio", { name: /^LIVE/ }).check()
       await clients.getByText("No client like that.").waitFor()
     }),
@@ -155,11 +155,13 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
       for (const hop of ["Accepted", "Logged", "Handled", "Sent"]) {
         await hops.getByRole("heading", { name: hop }).waitFor()
       }
-      assert.match(await hops.innerText(), /Logged[^]*by log[^]*topic nimbus-events-v1[^]*Handled[^]*by event-consumer/)
+      const told = /Logged[^]*by log[^]*topic nimbus-events-v1[^]*Handled[^]*by event-consumer/
+      await until("who did what is told", async () => told.test(await hops.innerText()))
       await page.getByRole("heading", { level: 1 }).getByRole("link", { name: clientId }).click()
       await panel(page, "Where it stands").getByText("LIVE").waitFor()
       await panel(page, "Mailbox").getByText("acknowledged up to").waitFor()
-      assert.isAbove(await panel(page, "Newest events").getByRole("row").count(), 1)
+      const newest = panel(page, "Newest events").getByRole("row")
+      await until("its newest events are listed", async () => (await newest.count()) > 1)
       await page.getByRole("button", { name: "Kick" }).click()
       await page.getByText("Its connection was closed.").waitFor()
     }),
@@ -212,6 +214,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
 
   it.effect("is used by keyboard alone", () =>
     on("/", async (page) => {
+      await page.getByRole("link", { name: "Chat" }).waitFor()
       await page.keyboard.press("Tab")
       assert.strictEqual(await focused(page), "Skip to content")
       await page.getByLabel("Sample clients", { exact: true }).focus()
@@ -222,7 +225,8 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
       await page.getByRole("link", { name: "Chat" }).focus()
       await page.keyboard.press("Enter")
       await page.getByRole("heading", { name: "Chat", exact: true }).waitFor()
-      assert.strictEqual(await page.evaluate("document.activeElement.id"), "main")
+      // The view takes the focus once it has been drawn.
+      await page.locator("main:focus").waitFor()
     }),
   )
 })
