@@ -70,6 +70,19 @@ describe("an opening", () => {
     }),
   )
 
+  it.effect("waits no longer than its turn takes, if the clock goes back meanwhile", () =>
+    Effect.gen(function* () {
+      let now_ms = 3_600_000
+      const turn = makeOpenings(limits, () => now_ms)
+      for (let i = 0; i < 3; i++) yield* turn(client)
+      yield* Effect.forkChild(Effect.flip(turn(client)), { startImmediately: true })
+      now_ms = 0
+      const newer = yield* Effect.forkChild(turn(client), { startImmediately: true })
+      yield* TestClock.adjust(limits.opening_every_ms)
+      assert.isDefined(newer.pollUnsafe())
+    }),
+  )
+
   it.effect("gives its turn to a newer one of its client, and is superseded", () =>
     Effect.gen(function* () {
       const turn = yield* opening

@@ -27,7 +27,8 @@ export const makeOpenings = (limits: OpeningLimits, now: () => number) => {
     const mine: Waiting = { at_ms, superseded: Deferred.makeUnsafe() }
     waiting.set(clientId, mine)
     return Deferred.await(mine.superseded).pipe(
-      Effect.timeoutOption(Math.max(0, at_ms - now())),
+      // No turn is further away: what seems so was planned under a clock that has gone back since.
+      Effect.timeoutOption(Math.min(limits.opening_every_ms, Math.max(0, at_ms - now()))),
       Effect.ensuring(Effect.sync(() => waiting.get(clientId) === mine && waiting.delete(clientId))),
       Effect.asVoid,
     )
