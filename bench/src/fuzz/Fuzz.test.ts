@@ -6,13 +6,14 @@ import { doors, fuzz } from "./Fuzz.ts"
 /** HTTP has the archive below it, whose start alone takes longer than this. */
 const socketDoors = doors.filter(({ name }) => name !== "http")
 
-const frames = 500
+/** Enough that each door is met in all of its ways, whatever the dice say. */
+const frames = 2_000
 
 describe("hostile frames", () => {
   it("harm neither the server nor honest clients, on any door of sockets", { timeout: 180_000 }, async () => {
     const { attacks, breaches } = await fuzz({ doors: socketDoors, frames, seed: 1 })
     assert.deepStrictEqual(breaches, [])
-    for (const { door, outcomes } of attacks) assert.isAtLeast(outcomes.size, 2, `${door.name} answers in several ways`)
+    for (const { door, outcomes } of attacks) assert.isAbove(outcomes.size, 3, `${door.name} answers in several ways`)
   })
 
   // The chat says hello until it is answered, always the same.

@@ -56,6 +56,19 @@ const parts = (registry: Registry["Service"], more: Partial<GatewayLimits> = {})
 
 const clients = Array.from({ length: 100 }, (_, i) => ClientId.make(`c${i}`))
 
+/** A registry whose first connect is written at once, and answered when `late` is opened. */
+const firstLate = (registry: Registry["Service"]) => {
+  const late = Latch.makeUnsafe()
+  let connects = 0
+  const connect: typeof registry.connect = (...asked) =>
+    Effect.tap(registry.connect(...asked), () => (connects++ === 0 ? late.await : Effect.void))
+  const firstAsked = eventually(
+    "the first has asked",
+    Effect.sync(() => connects === 1),
+  )
+  return { late, slow: { ...registry, connect }, firstAsked, connects: () => connects }
+}
+
 describe("Delivery", () => {
   it.live.each([
     { level: "Debug" as const, told: ["a session opens", "the session is over"] },
@@ -109,26 +122,20 @@ describe("Delivery", () => {
 
   it.live("keeps the newer of two sessions that the registry answers in the other order", () => {
     const { registry } = RegistryMemory.makeMemory()
-    const late = Latch.makeUnsafe()
-    let connects = 0
-    const connect: typeof registry.connect = (...asked) =>
-      Effect.tap(registry.connect(...asked), () => (connects++ === 0 ? late.await : Effect.void))
+    const { firstAsked, late, slow } = firstLate(registry)
     const closed: Array<string> = []
     const named = (name: string): Door => ({ ...door, close: ({ reason }) => void closed.push(`${name} ${reason}`) })
     return Effect.gen(function* () {
       const { open, size } = yield* Delivery
       const hello = { clientId: clients[0]!, after: start, log: undefined }
       const older = yield* Effect.forkChild(open({ ...hello, door: named("older") }), { startImmediately: true })
-      yield* eventually(
-        "the older has asked",
-        Effect.sync(() => connects === 1),
-      )
+      yield* firstAsked
       yield* open({ ...hello, door: named("newer") })
       yield* late.open
       yield* Fiber.join(older)
       assert.deepStrictEqual(closed, ["older SUPERSEDED"])
       assert.strictEqual(size(), 1)
-    }).pipe(Effect.provide(parts({ ...registry, connect })))
+    }).pipe(Effect.provide(parts(slow)))
   })
 
   it.live("lets a client that opens session after session wait, and keeps the one that is there", () => {
@@ -154,10 +161,7 @@ describe("Delivery", () => {
 
   it.live("follows a result to its ack, also where an older session of the client loses meanwhile", () => {
     const { registry } = RegistryMemory.makeMemory()
-    const late = Latch.makeUnsafe()
-    let connects = 0
-    const connect: typeof registry.connect = (...asked) =>
-      Effect.tap(registry.connect(...asked), () => (connects++ === 0 ? late.await : Effect.void))
+    const { firstAsked, late, slow } = firstLate(registry)
     const clientId = clients[0]!
     const seq = Seq.make(5)
     return Effect.gen(function* () {
@@ -170,10 +174,7 @@ describe("Delivery", () => {
       const prev = Seq.make(0)
       const hello = { clientId, after: prev, log: undefined }
       const older = yield* Effect.forkChild(open({ ...hello, door }), { startImmediately: true })
-      yield* eventually(
-        "the older has asked",
-        Effect.sync(() => connects === 1),
-      )
+      yield* firstAsked
       let delivered = 0
       const deliver: Door["deliver"] = (items) => (delivered += items.length) > 0
       const newer = yield* open({ ...hello, door: { ...door, deliver } })
@@ -194,16 +195,13 @@ describe("Delivery", () => {
         Stream.runCollect,
       )
       assert.match(steps[1] ?? "", /"acknowledged"/)
-    }).pipe(Effect.timeout("30 seconds"), Effect.provide(parts({ ...registry, connect })))
+    }).pipe(Effect.timeout("30 seconds"), Effect.provide(parts(slow)))
   })
 
   it.live("never uses one of its epochs twice, also where the registry rolls back between two connects", () => {
     const { registry, restore, snapshot } = RegistryMemory.makeMemory()
     const clientId = clients[0]!
-    const late = Latch.makeUnsafe()
-    let connects = 0
-    const connect: typeof registry.connect = (...asked) =>
-      Effect.tap(registry.connect(...asked), () => (connects++ === 0 ? late.await : Effect.void))
+    const { connects, firstAsked, late, slow } = firstLate(registry)
     const epochs: Array<number> = []
     const told: Door = { ...door, tell: (notice) => notice._tag === "Welcome" && epochs.push(notice.epoch) }
     return Effect.gen(function* () {
@@ -214,10 +212,7 @@ describe("Delivery", () => {
       yield* registry.connect(clientId, PodId.make("ahead"), ahead)
       const before = snapshot()
       const first = yield* Effect.forkChild(open(hello), { startImmediately: true })
-      yield* eventually(
-        "the first has asked",
-        Effect.sync(() => connects === 1),
-      )
+      yield* firstAsked
       restore(before)
       const second = yield* Effect.forkChild(open(hello), { startImmediately: true })
       yield* eventually(
@@ -231,8 +226,8 @@ describe("Delivery", () => {
         "the first is open",
         Effect.sync(() => epochs.length === 2),
       )
-      assert.strictEqual(connects, 3)
+      assert.strictEqual(connects(), 3)
       assert.deepStrictEqual(epochs, [ahead + 1, ahead + 2])
-    }).pipe(Effect.provide(parts({ ...registry, connect })))
+    }).pipe(Effect.provide(parts(slow)))
   })
 })

@@ -265,7 +265,7 @@ const make = Effect.gen(function* () {
     return connection
   }
 
-  const notOpened = ({ _tag }: { readonly _tag: string }) =>
+  const notOpened = ({ _tag }: NotOpened | MailboxUnavailable | OffsetsUnavailable) =>
     Effect.sync(() => {
       if (_tag === "OpeningSuperseded") counts.add("superseded", 1)
       // Whoever has gone by itself is no failure.

@@ -20,6 +20,7 @@ import {
   PodChannelMemory,
   RegistryMemory,
   Seq,
+  type StoredRecord,
   Topics,
 } from "@nimbus/domain"
 import { Effect, Layer, type Schema, Stream } from "effect"
@@ -67,27 +68,21 @@ export const put = Effect.fnUntraced(function* (id: string, records: ReadonlyArr
   yield* (yield* PodChannel).publish(pod, [{ _tag: "Mail", clientId }])
 })
 
-/** The first records of a client in the events topic, barriers included. */
-export const logged = Effect.fnUntraced(function* (id: string, count: number) {
+const first = Effect.fnUntraced(function* (id: string, count: number, isMeant: (record: StoredRecord) => boolean) {
   const { events } = yield* Topics
   return yield* (yield* EventLog).tail(events, partitionOf(id, partitions), "earliest").pipe(
     Stream.flatMap(({ records }) => Stream.fromIterable(records)),
-    Stream.filter(({ key }) => key === id),
+    Stream.filter((record) => record.key === id && isMeant(record)),
     Stream.take(count),
     Stream.runCollect,
   )
 })
 
+/** The first records of a client in the events topic, barriers included. */
+export const logged = (id: string, count: number) => first(id, count, () => true)
+
 /** The first `count` of its records whose journey is followed: no barriers. */
-export const followed = Effect.fnUntraced(function* (id: string, count: number) {
-  const { events } = yield* Topics
-  return yield* (yield* EventLog).tail(events, partitionOf(id, partitions), "earliest").pipe(
-    Stream.flatMap(({ records }) => Stream.fromIterable(records)),
-    Stream.filter(({ headers, key }) => key === id && Journey.isFollowed(headers)),
-    Stream.take(count),
-    Stream.runCollect,
-  )
-})
+export const followed = (id: string, count: number) => first(id, count, ({ headers }) => Journey.isFollowed(headers))
 
 /** Up to where a client has acknowledged. */
 export const acked = (id: string) =>
