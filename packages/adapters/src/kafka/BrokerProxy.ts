@@ -10,10 +10,23 @@ import { Effect, type Scope } from "effect"
 import type { ISocketFactory } from "kafkajs"
 
 /** The numbers of Kafka's requests. */
-export const apis = { produce: 0, fetch: 1, listOffsets: 2, offsetCommit: 8, joinGroup: 11, heartbeat: 12 } as const
+export const apis = {
+  produce: 0,
+  fetch: 1,
+  listOffsets: 2,
+  metadata: 3,
+  offsetCommit: 8,
+  joinGroup: 11,
+  heartbeat: 12,
+  saslHandshake: 17,
+  saslAuthenticate: 36,
+} as const
 
-/** What is done with a request or an answer: it goes on, or the connection is cut before it does. */
-export type Deed = "pass" | "cut"
+/**
+ * What is done with a request or an answer: it goes on; the connection is cut before it does, or halfway through it; or
+ * from now on nothing goes on in either direction, and nobody is told, as where a firewall has forgotten a connection.
+ */
+export type Deed = "pass" | "cut" | "halve" | "silence"
 
 /** Until the scope closes. */
 export const makeBrokerProxy = (broker: string): Effect.Effect<BrokerProxy, never, Scope.Scope> =>
@@ -28,16 +41,19 @@ export class BrokerProxy {
   onAnswer: (api: number, answer: Buffer) => Deed = () => "pass"
   readonly #requests = new Map<number, number>()
   readonly #sockets = new Set<Socket>()
-  readonly #host: string
-  readonly #port: number
+  readonly #brokerHost: string
+  readonly #brokerPort: number
   readonly #server: Server
+  readonly #port: number
   #isOpen = true
 
   constructor(broker: string, server: Server) {
     const [host = "", port = ""] = broker.split(":")
-    this.#host = host
-    this.#port = Number(port)
+    this.#brokerHost = host
+    this.#brokerPort = Number(port)
     this.#server = server
+    const address = server.address()
+    this.#port = address === null || typeof address === "string" ? 0 : address.port
     server.on("connection", (socket) => this.#accept(socket))
   }
 
@@ -46,11 +62,8 @@ export class BrokerProxy {
     return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(new BrokerProxy(broker, server))))
   }
 
-  readonly socketFactory: ISocketFactory = ({ onConnect }) => {
-    const address = this.#server.address()
-    const port = address === null || typeof address === "string" ? 0 : address.port
-    return connect({ host: "127.0.0.1", port, noDelay: true }, onConnect)
-  }
+  readonly socketFactory: ISocketFactory = ({ onConnect }) =>
+    connect({ host: "127.0.0.1", port: this.#port, noDelay: true }, onConnect)
 
   /** Requests seen so far. */
   count(api: number): number {
@@ -71,6 +84,17 @@ export class BrokerProxy {
     this.#isOpen = true
   }
 
+  /** Cuts all connections; new ones are refused by the machine, as where nobody listens, until `accept`. */
+  refuse(): Promise<unknown> {
+    for (const socket of this.#sockets) socket.destroy()
+    return new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  /** At the same port. */
+  accept(): Promise<unknown> {
+    return new Promise<void>((resolve) => this.#server.listen(this.#port, "127.0.0.1", resolve))
+  }
+
   end(): Promise<unknown> {
     this.close()
     return new Promise((resolve) => this.#server.close(resolve))
@@ -78,7 +102,7 @@ export class BrokerProxy {
 
   #accept(near: Socket): void {
     if (!this.#isOpen) return void near.destroy()
-    const far = connect({ host: this.#host, port: this.#port, noDelay: true })
+    const far = connect({ host: this.#brokerHost, port: this.#brokerPort, noDelay: true })
     const cut = () => {
       this.#sockets.delete(near)
       near.destroy()
@@ -90,17 +114,23 @@ export class BrokerProxy {
       socket.on("close", cut)
     }
     const apisUnderWay = new Map<number, number>()
+    let isSilent = false
+    const carryOut = (deed: Deed, frame: Buffer, to: Socket) => {
+      if (isSilent) return
+      if (deed === "pass") to.write(frame)
+      else if (deed === "silence") isSilent = true
+      else if (deed === "halve") to.write(frame.subarray(0, frame.length >> 1), cut)
+      else cut()
+    }
     forEachFrame(near, (frame) => {
       const api = frame.readInt16BE(4)
       apisUnderWay.set(frame.readInt32BE(8), api)
       this.#requests.set(api, this.count(api) + 1)
-      if (this.onRequest(api) === "cut") cut()
-      else far.write(frame)
+      carryOut(this.onRequest(api), frame, far)
     })
     forEachFrame(far, (frame) => {
       const api = apisUnderWay.get(frame.readInt32BE(4)) ?? -1
-      if (this.onAnswer(api, frame.subarray(4)) === "cut") cut()
-      else near.write(frame)
+      carryOut(this.onAnswer(api, frame.subarray(4)), frame, near)
     })
   }
 }

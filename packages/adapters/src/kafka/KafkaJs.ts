@@ -22,6 +22,7 @@ import { Effect, Predicate } from "effect"
 import { type Broker, type Cluster, type ISocketFactory, Kafka, logLevel, type SASLOptions } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
+import { mendConnections } from "./Connections.ts"
 import { quietIdleQueues } from "./IdleQueues.ts"
 import type { Request } from "./Requests.ts"
 
@@ -40,6 +41,7 @@ export interface KafkaOptions {
 export type LogLine = (message: string, details: Readonly<Record<string, unknown>>) => void
 
 export const makeKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLine): Kafka => {
+  mendConnections()
   quietIdleQueues()
   return new Kafka({
     brokers: [...options.brokers],
@@ -70,8 +72,6 @@ const sockets: ISocketFactory = ({ host, onConnect, port, ssl }) => {
   const socket = ssl ? connectTls({ host, port, ...name }, onConnect) : connectTcp({ host, port }, onConnect)
   socket.setNoDelay(true)
   socket.setKeepAlive(true, 60_000)
-  // kafkajs does so again and again with one that it has lost, and Node would note each for when it is connected.
-  socket.once("close", () => (socket.unref = () => socket))
   return socket
 }
 
@@ -176,30 +176,24 @@ export const send = async <A>(broker: Broker, request: Request<A>, patience_ms: 
   if (!isSender(broker)) throw new Error("this kafkajs has no connection pool")
   const { apiKey, apiName, apiVersion } = request
   let answer: A | undefined
-  try {
-    await broker.connectionPool.send({
-      request: {
-        apiKey,
-        apiVersion,
-        apiName,
-        encode: async () => {
-          const buffer = request.body()
-          return { buf: buffer, buffer }
-        },
+  await broker.connectionPool.send({
+    request: {
+      apiKey,
+      apiVersion,
+      apiName,
+      encode: async () => {
+        const buffer = request.body()
+        return { buf: buffer, buffer }
       },
-      response: {
-        decode: async (bytes) => bytes,
-        parse: async (bytes) => {
-          answer = request.read(bytes)
-        },
+    },
+    response: {
+      decode: async (bytes) => bytes,
+      parse: async (bytes) => {
+        answer = request.read(bytes)
       },
-      requestTimeout: patience_ms,
-    })
-  } catch (error) {
-    // As kafkajs does with its own: the broker is connected to again by the next request.
-    if (error instanceof Error && error.name === "KafkaJSConnectionClosedError") await broker.disconnect()
-    throw error
-  }
+    },
+    requestTimeout: patience_ms,
+  })
   if (answer === undefined) throw new Error(`kafkajs did not wait for the answer to ${apiName}`)
   return answer
 }

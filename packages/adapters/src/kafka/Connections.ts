@@ -1,0 +1,90 @@
+/**
+ * Has kafkajs's connections end when they end, and be made anew from nothing. As they are, one that breaks at the wrong
+ * moment is of no use ever again, and who waits for it waits for ever:
+ *
+ * | kafkajs 2.2 | here |
+ * | --- | --- |
+ * | The half of an answer that came before a connection broke is the beginning of the next connection's first answer. No request is answered then: they are told apart by their lengths. | What was read is forgotten with the connection. |
+ * | A request that is not answered in time leaves the connection as it was. A firewall that has forgotten it never answers. | It ends, as in Kafka's own client. |
+ * | Who ends one waits for the answers to its requests, and stops the clock that would have given them up. | They fail at once. |
+ * | What ends is closed for writing alone: its last words come while the next one is in use. | It is destroyed. |
+ * | Two requests at the same time make two connections, of which one is forgotten. | They wait for the same one. |
+ */
+import { createRequire } from "node:module"
+import { Predicate } from "effect"
+import { KafkaJSConnectionError } from "kafkajs"
+
+interface Connection {
+  readonly host: string
+  readonly port: number
+  readonly requestQueue: { rejectAll(error: Error): void; destroy(): void }
+  readonly socket?: { destroy(error?: Error): unknown }
+  authenticatedAt: unknown
+  connectionStatus: string
+  chunks: Array<Buffer>
+  bytesBuffered: number
+  bytesNeeded: number
+  connect(): Promise<boolean>
+  disconnect(): Promise<boolean>
+  send(request: unknown): Promise<unknown>
+}
+
+/** Twice is the same as once. */
+export const mendConnections = (): void => {
+  if (isMended) return
+  const module: unknown = createRequire(import.meta.url)("kafkajs/src/network/connection.js")
+  if (!Predicate.hasProperty(module, "prototype") || !isPrototype(module.prototype)) {
+    throw new Error("this kafkajs has no connection")
+  }
+  mend(module.prototype)
+  isMended = true
+}
+
+let isMended = false
+
+const mend = (prototype: Connection): void => {
+  const { connect, send } = prototype
+
+  prototype.connect = function (this: Connection) {
+    const connected = connecting.get(this) ?? connect.call(this).finally(() => connecting.delete(this))
+    connecting.set(this, connected)
+    return connected
+  }
+
+  prototype.disconnect = async function (this: Connection) {
+    end(this)
+    return true
+  }
+
+  prototype.send = async function (this: Connection, request: unknown) {
+    const { socket } = this
+    try {
+      return await send.call(this, request)
+    } catch (error) {
+      if (error instanceof Error && error.name === "KafkaJSRequestTimeoutError") socket?.destroy(error)
+      throw error
+    }
+  }
+}
+
+/** Those that are being made. */
+const connecting = new WeakMap<Connection, Promise<boolean>>()
+
+const end = (connection: Connection): void => {
+  const closed = new KafkaJSConnectionError("Closed connection", { broker: `${connection.host}:${connection.port}` })
+  connection.connectionStatus = "disconnected"
+  connection.authenticatedAt = null
+  // Without an error, who waits for it to be made would do so for all of the time that this may take.
+  connection.socket?.destroy(connecting.has(connection) ? closed : undefined)
+  connection.chunks = []
+  connection.bytesBuffered = 0
+  connection.bytesNeeded = length_bytes
+  connection.requestQueue.rejectAll(closed)
+  connection.requestQueue.destroy()
+}
+
+/** Of an answer's length, which stands before it. */
+const length_bytes = 4
+
+const isPrototype = (u: unknown): u is Connection =>
+  ["connect", "disconnect", "send"].every((name) => Predicate.hasProperty(u, name) && typeof u[name] === "function")
