@@ -12,11 +12,8 @@
  */
 import { createRequire } from "node:module"
 import { Predicate } from "effect"
-import { KafkaJSConnectionError } from "kafkajs"
 
 interface Connection {
-  readonly host: string
-  readonly port: number
   readonly requestQueue: { rejectAll(error: Error): void; destroy(): void }
   readonly socket?: { destroy(error?: Error): unknown }
   authenticatedAt: unknown
@@ -71,7 +68,7 @@ const mend = (prototype: Connection): void => {
 const connecting = new WeakMap<Connection, Promise<boolean>>()
 
 const end = (connection: Connection): void => {
-  const closed = new KafkaJSConnectionError("Closed connection", { broker: `${connection.host}:${connection.port}` })
+  const closed = new ConnectionClosed()
   connection.connectionStatus = "disconnected"
   connection.authenticatedAt = null
   // Without an error, who waits for it to be made would do so for all of the time that this may take.
@@ -81,6 +78,13 @@ const end = (connection: Connection): void => {
   connection.bytesNeeded = length_bytes
   connection.requestQueue.rejectAll(closed)
   connection.requestQueue.destroy()
+}
+
+/** kafkajs goes by these two, and exports its own only for its types. */
+class ConnectionClosed extends Error {
+  override readonly name = "KafkaJSConnectionError"
+  override readonly message = "Closed connection"
+  readonly retriable = true
 }
 
 /** Of an answer's length, which stands before it. */
