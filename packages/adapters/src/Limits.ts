@@ -222,7 +222,7 @@ export interface KafkaLimits extends ChunkLimits {
   readonly message_bytes: number
   /** Until a new connection must be there, and have been let in. */
   readonly connect_timeout_ms: number
-  /** How long a broker may take to answer what it can answer at once. */
+  /** How long a broker may take to answer what it can answer at once. Beyond, as with the next two: another connection. */
   readonly answer_timeout_ms: number
   /** The same for records that are written, with all replicas, and for topics that are created. */
   readonly request_timeout_ms: number
