@@ -73,6 +73,30 @@ describe.skipIf(kafka === undefined)("the start on Kafka", () => {
     }),
   )
 
+  it.live("goes on wherever a connection ends or falls silent meanwhile", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const proxy = yield* makeBrokerProxy(brokers[0] ?? "")
+      for (const deed of ["cut", "halve", "silence"] as const) {
+        let answers = 0
+        for (let disturbed = 1; answers >= disturbed - 1; disturbed++) {
+          answers = 0
+          proxy.onAnswer = () => (++answers === disturbed ? deed : "pass")
+          const limits = { answer_timeout_ms: 500, request_timeout_ms: 500 }
+          const opening = open({ topics: [topic("shaken")], socketFactory: proxy.socketFactory, limits })
+          const log = yield* Effect.provide(opening, Logger.layer([logger]))
+          assert.strictEqual(log.partitions, 4)
+        }
+        assert.isAbove(answers, 10)
+      }
+      const reasons = lines.filter((line) => line.startsWith("waiting for Kafka"))
+      assert.isNotEmpty(reasons)
+      for (const reason of reasons)
+        assert.match(reason, /: (Closed connection|Request \w+\([^)]*\) timed out|no broker )/)
+    }).pipe(Effect.scoped),
+  )
+
   it.live("waits for Kafka, and says for what", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto"
 import { Incarnation, type LocalLog } from "@nimbus/domain"
 import { Effect } from "effect"
 import type { Admin, Kafka } from "kafkajs"
-import { type KafkaUnavailable, KafkaPartitionsUnequal, KafkaTopicMissing } from "../Errors.ts"
+import { KafkaPartitionsUnequal, KafkaTopicMissing, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { call } from "./KafkaJs.ts"
 
@@ -52,9 +52,17 @@ export const setUpTopics = (
         // Another process may have been first.
         yield* check(admin, options)
       }
-      const { clusterId } = yield* call(() => admin.describeCluster())
+      const { clusterId } = yield* ask(() => admin.describeCluster())
       return incarnationOf(clusterId, options.lifeOf)
     }),
+  )
+
+/** kafkajs's admin fails on reading an answer also where no broker gave one. */
+const ask = <A>(f: () => Promise<A>): Effect.Effect<A, KafkaUnavailable> =>
+  Effect.mapError(call(f), (error) =>
+    error.cause instanceof TypeError
+      ? new KafkaUnavailable({ cause: new Error("no broker answers", { cause: error.cause }) })
+      : error,
   )
 
 /** Those that are missing. */
@@ -62,10 +70,10 @@ const check = Effect.fnUntraced(function* (
   admin: Admin,
   { partitions, topics }: TopicOptions,
 ): Effect.fn.Return<ReadonlyArray<string>, KafkaUnavailable | KafkaPartitionsUnequal> {
-  const there = new Set(yield* call(() => admin.listTopics()))
+  const there = new Set(yield* ask(() => admin.listTopics()))
   const present = topics.filter((topic) => there.has(topic))
   if (present.length === 0) return topics
-  const described = yield* call(() => admin.fetchTopicMetadata({ topics: present }))
+  const described = yield* ask(() => admin.fetchTopicMetadata({ topics: present }))
   for (const topic of described.topics) {
     const found = topic.partitions.length
     if (found !== partitions)
