@@ -137,7 +137,11 @@ export default defineConfig({
       only([...testing, ...dynamodb, "dynalite"], adapterOnly),
     ),
     refuse("packages/adapters/src/pglite/**/*.test.ts", only([...testing, ...pglite, ...postgres], adapterOnly)),
-    refuse("packages/adapters/src/kafka/**/*.test.ts", otherAdapter, only([...testing, ...kafka], adapterOnly)),
+    refuse(
+      ["packages/adapters/src/kafka/testing/**", "packages/adapters/src/kafka/**/*.test.ts"],
+      otherAdapter,
+      only([...testing, ...kafka], adapterOnly),
+    ),
     refuse("packages/adapters/src/redis/**/*.test.ts", otherAdapter, only([...testing, ...redis], adapterOnly)),
     refuse("packages/adapters/src/postgres/**/*.test.ts", otherAdapter, only([...testing, ...postgres], adapterOnly)),
 

@@ -117,6 +117,8 @@ const cases: ReadonlyArray<Case> = [
   allowed("packages/adapters/src/lmdb/x.ts", "@nimbus/domain"),
   allowed("packages/adapters/src/lmdb/x.ts", "../Errors.ts"),
   allowed("packages/adapters/src/lmdb/x.test.ts", "@nimbus/domain/testing"),
+  allowed("packages/adapters/src/kafka/testing/x.ts", "@nimbus/domain/testing"),
+  refused("packages/adapters/src/kafka/x.ts", "./testing/x.ts", suites),
   allowed("packages/adapters/src/lmdb/x.test.ts", "lmdb"),
   refused("packages/adapters/src/lmdb/x.ts", "ioredis", adapterOnly),
   allowed("packages/adapters/src/kafka/x.ts", "kafkajs"),

@@ -1,11 +1,12 @@
 /** Connections that end or fall silent at the worst moment, of each kind of request. */
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, type LogRecord, Topics } from "@nimbus/domain"
+import { EventLog, Topics } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect, Layer, Schedule, Stream } from "effect"
+import { Effect, Layer } from "effect"
 import { inject } from "vitest"
-import { apis, type BrokerProxy, type Deed, makeBrokerProxy } from "./BrokerProxy.ts"
+import { apis, type BrokerProxy, type Deed, makeBrokerProxy } from "./testing/BrokerProxy.ts"
 import { type EventLogKafkaOptions, layerWith } from "./EventLog.ts"
+import { startUse } from "./testing/Use.ts"
 
 const { kafka } = inject("services")
 const run = Math.random().toString(36).slice(2, 8)
@@ -31,59 +32,6 @@ const openLog = (proxy: BrokerProxy, topic: string, options?: Partial<EventLogKa
       ...options,
     }).pipe(Layer.provide(Topics.layerDefault), Layer.fresh),
   ).pipe(Effect.flatMap((context) => EventLog.pipe(Effect.provide(context))))
-
-/** How far publishing, reading, and committing have come, which go on for as long as the scope lives. */
-const startUse = Effect.fnUntraced(function* (log: EventLog["Service"], topic: string) {
-  const progress = { published: 0, tailed: 0, committed: 0, asked: 0 }
-  const record = (n: number): LogRecord => ({ key: "k", value: new TextEncoder().encode(String(n).padStart(100, "0")) })
-  const publish = Effect.suspend(() => log.publish(topic, 0, [record(progress.published)]))
-  yield* Effect.forkScoped(
-    Effect.forever(
-      Effect.andThen(
-        Effect.tap(publish, () => Effect.sync(() => progress.published++)),
-        Effect.sleep(1),
-      ),
-    ),
-  )
-  yield* Effect.forkScoped(
-    Stream.runForEach(log.tail(topic, 0, "earliest"), ({ records }) =>
-      Effect.sync(() => {
-        for (const { value } of records) {
-          assert.strictEqual(Number(new TextDecoder().decode(value)), progress.tailed)
-          progress.tailed++
-        }
-      }),
-    ),
-  )
-  yield* Effect.forkScoped(
-    Stream.runForEach(log.subscribe(topic, "g"), (assigned) =>
-      assigned.read("committed").pipe(
-        Stream.runForEach(({ next }) =>
-          Effect.tap(assigned.commit(next), () => Effect.sync(() => (progress.committed = next))),
-        ),
-        Effect.catchTag("PartitionRevoked", () => Effect.void),
-        Effect.retry(Schedule.spaced(20)),
-        Effect.forkScoped,
-      ),
-    ),
-  )
-  const ask = Effect.tap(log.end(topic, 0), () => Effect.sync(() => progress.asked++))
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(ask), Effect.sleep(10))))
-  const goesOn = Effect.suspend(() => {
-    const { asked, committed, published, tailed } = progress
-    return eventually(
-      "publishing, reading, committing and asking go on",
-      Effect.sync(
-        () =>
-          progress.published > published + 20 &&
-          progress.tailed > tailed + 20 &&
-          progress.committed > committed + 20 &&
-          progress.asked > asked,
-      ),
-    )
-  })
-  return { goesOn }
-})
 
 /** Does it to the next answer to each of these requests, one after the other. */
 const disturb = (proxy: BrokerProxy, deed: Deed, ...requests: ReadonlyArray<number>) => {
@@ -111,7 +59,7 @@ describe.skipIf(kafka === undefined)("Connections to Kafka", () => {
       Effect.gen(function* () {
         const proxy = yield* makeBrokerProxy(kafka?.brokers ?? "")
         const topic = `${run}-connections-${api}`
-        const { goesOn } = yield* startUse(yield* openLog(proxy, topic), topic)
+        const { finish, goesOn } = yield* startUse(yield* openLog(proxy, topic), topic)
         yield* goesOn
         const { connections } = proxy
         for (const deed of ["halve", "silence"] as const) {
@@ -125,6 +73,7 @@ describe.skipIf(kafka === undefined)("Connections to Kafka", () => {
           "there are no more connections than before",
           Effect.sync(() => proxy.connections <= connections),
         )
+        yield* finish
       }).pipe(Effect.scoped),
     )
   }
@@ -134,7 +83,7 @@ describe.skipIf(kafka === undefined)("Connections to Kafka", () => {
       const proxy = yield* makeBrokerProxy(kafka?.brokers ?? "")
       const topic = `${run}-connections-refused`
       const log = yield* openLog(proxy, topic)
-      const { goesOn } = yield* startUse(log, topic)
+      const { finish, goesOn } = yield* startUse(log, topic)
       yield* goesOn
       for (let round = 0; round < 5; round++) {
         yield* Effect.promise(() => proxy.refuse())
@@ -142,6 +91,7 @@ describe.skipIf(kafka === undefined)("Connections to Kafka", () => {
         yield* Effect.promise(() => proxy.accept())
         yield* goesOn
       }
+      yield* finish
     }).pipe(Effect.scoped),
   )
 
@@ -150,7 +100,7 @@ describe.skipIf(kafka === undefined)("Connections to Kafka", () => {
       const proxy = yield* makeBrokerProxy(kafka?.sasl_brokers ?? "")
       const topic = `${run}-connections-login`
       const sasl = { mechanism: "scram-sha-256", username: "nimbus", password: "secret" } as const
-      const { goesOn } = yield* startUse(yield* openLog(proxy, topic, { sasl }), topic)
+      const { finish, goesOn } = yield* startUse(yield* openLog(proxy, topic, { sasl }), topic)
       yield* goesOn
       for (const login of [apis.saslHandshake, apis.saslAuthenticate]) {
         for (const deed of ["cut", "halve", "silence"] as const) {
@@ -161,6 +111,7 @@ describe.skipIf(kafka === undefined)("Connections to Kafka", () => {
           yield* goesOn
         }
       }
+      yield* finish
     }).pipe(Effect.scoped),
   )
 })

@@ -5,7 +5,7 @@ import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { Kafka, logLevel } from "kafkajs"
 import { inject } from "vitest"
 import type { KafkaLimits } from "../Limits.ts"
-import { apis, type BrokerProxy, makeBrokerProxy } from "./BrokerProxy.ts"
+import { apis, type BrokerProxy, makeBrokerProxy } from "./testing/BrokerProxy.ts"
 import { layerWith } from "./EventLog.ts"
 
 const { kafka } = inject("services")

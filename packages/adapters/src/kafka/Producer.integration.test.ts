@@ -4,7 +4,7 @@ import { eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { inject } from "vitest"
 import type { KafkaLimits } from "../Limits.ts"
-import { apis, type BrokerProxy, makeBrokerProxy } from "./BrokerProxy.ts"
+import { apis, type BrokerProxy, makeBrokerProxy } from "./testing/BrokerProxy.ts"
 import { layerWith } from "./EventLog.ts"
 import { codes } from "./Failures.ts"
 

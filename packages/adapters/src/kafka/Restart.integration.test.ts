@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, type LogRecord, Topics } from "@nimbus/domain"
-import { eventually } from "@nimbus/domain/testing"
-import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { EventLog, Topics } from "@nimbus/domain"
+import { Effect, Layer } from "effect"
 import { inject } from "vitest"
 import { layerWith } from "./EventLog.ts"
+import { startUse } from "./testing/Use.ts"
 
 const { kafka } = inject("services")
 const services = fileURLToPath(new URL("../../../../scripts/services/main.ts", import.meta.url))
@@ -38,8 +38,6 @@ const end = (child: ChildProcess): Promise<unknown> => {
   return ended
 }
 
-const record = (n: number): LogRecord => ({ key: "k", value: new TextEncoder().encode(String(n)) })
-
 describe.skipIf(kafka === undefined)("a broker that goes away and comes back", () => {
   it.live(
     "costs no record and repeats none: publishing, reading and committing go on by themselves",
@@ -58,58 +56,15 @@ describe.skipIf(kafka === undefined)("a broker that goes away and comes back", (
           (context) => EventLog.pipe(Effect.provide(context)),
         ).pipe(Effect.flatten)
 
-        let published = 0
-        let isDone = false
-        const publishing = yield* Effect.forkScoped(
-          Effect.whileLoop({
-            while: () => !isDone,
-            body: () => Effect.andThen(log.publish("t", 0, [record(published)]), Effect.sleep(1)),
-            step: () => void published++,
-          }),
-        )
-        const tailed: Array<string> = []
-        yield* Stream.runForEach(log.tail("t", 0, "earliest"), (chunk) =>
-          Effect.sync(() => {
-            for (const { value } of chunk.records) tailed.push(new TextDecoder().decode(value))
-          }),
-        ).pipe(Effect.forkScoped)
-        let committed = 0
-        yield* Stream.runForEach(log.subscribe("t", "g"), (assigned) =>
-          assigned.read("committed").pipe(
-            Stream.runForEach(({ next }) =>
-              Effect.tap(assigned.commit(next), () => Effect.sync(() => (committed = next))),
-            ),
-            // Revoked: its next assignment goes on. Or Kafka is away, or not quite there: another read goes on.
-            Effect.catchTag("PartitionRevoked", () => Effect.void),
-            Effect.retry(Schedule.spaced(100)),
-            Effect.forkScoped,
-          ),
-        ).pipe(Effect.forkScoped)
-        const goesOn = (after: number) =>
-          eventually(
-            "publishing, reading and committing go on",
-            Effect.sync(() => published > after && tailed.length > after && committed > after),
-            60_000,
-          )
-
-        yield* goesOn(100)
+        const { finish, goesOn } = yield* startUse(log, "t")
+        yield* goesOn
         for (const step of ["kill", "stop"] as const) {
           yield* broker.tell(step)
           assert.strictEqual((yield* Effect.flip(log.end("t", 0)))._tag, "LogUnavailable")
           yield* broker.tell("start")
-          yield* goesOn(published + 100)
+          yield* goesOn
         }
-        isDone = true
-        yield* Fiber.join(publishing)
-        yield* eventually(
-          "everything is read",
-          Effect.sync(() => tailed.length >= published),
-        )
-        assert.deepStrictEqual(
-          tailed,
-          Array.from({ length: published }, (_, n) => String(n)),
-        )
-        assert.strictEqual(yield* log.end("t", 0), published)
+        yield* finish
       }).pipe(Effect.scoped),
     300_000,
   )

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { EventLog, Topics } from "@nimbus/domain"
 import { Effect, Fiber, Layer, Logger } from "effect"
 import { inject } from "vitest"
-import { makeBrokerProxy } from "./BrokerProxy.ts"
+import { makeBrokerProxy } from "./testing/BrokerProxy.ts"
 import { type EventLogKafkaOptions, layerWith } from "./EventLog.ts"
 
 const { kafka } = inject("services")

@@ -1,5 +1,5 @@
 /**
- * For the tests: stands between us and the broker, counts each request, and can lose or falsify what is said.
+ * Stands between us and the broker, counts each request, and can lose or falsify what is said.
  *
  *     kafkajs ─▶ socketFactory ─▶ proxy ─▶ broker
  *
