@@ -10,8 +10,7 @@
  * | What ends is closed for writing alone: its last words come while the next one is in use. | It is destroyed. |
  * | Two requests at the same time make two connections, of which one is forgotten. | They wait for the same one. |
  */
-import { createRequire } from "node:module"
-import { Predicate } from "effect"
+import { mend } from "./Mend.ts"
 
 interface Connection {
   readonly requestQueue: { rejectAll(error: Error): void; destroy(): void }
@@ -27,19 +26,9 @@ interface Connection {
 }
 
 /** Twice is the same as once. */
-export const mendConnections = (): void => {
-  if (isMended) return
-  const module: unknown = createRequire(import.meta.url)("kafkajs/src/network/connection.js")
-  if (!Predicate.hasProperty(module, "prototype") || !isPrototype(module.prototype)) {
-    throw new Error("this kafkajs has no connection")
-  }
-  mend(module.prototype)
-  isMended = true
-}
+export const mendConnections = (): void => mend("network/connection.js", ["connect", "disconnect", "send"], change)
 
-let isMended = false
-
-const mend = (prototype: Connection): void => {
+const change = (prototype: Connection): void => {
   const { connect, send } = prototype
 
   prototype.connect = function (this: Connection) {
@@ -89,6 +78,3 @@ class ConnectionClosed extends Error {
 
 /** Of an answer's length, which stands before it. */
 const length_bytes = 4
-
-const isPrototype = (u: unknown): u is Connection =>
-  ["connect", "disconnect", "send"].every((name) => Predicate.hasProperty(u, name) && typeof u[name] === "function")

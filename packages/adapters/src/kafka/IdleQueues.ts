@@ -3,8 +3,7 @@
  * throttling also where there is none, with a negative time, for which Node prints a warning. With this the timer is
  * set only while something waits.
  */
-import { createRequire } from "node:module"
-import { Predicate } from "effect"
+import { mend } from "./Mend.ts"
 
 interface RequestQueue {
   readonly pending: ReadonlyArray<unknown>
@@ -12,17 +11,8 @@ interface RequestQueue {
 }
 
 /** Twice is the same as once. */
-export const quietIdleQueues = (): void => {
-  if (isQuiet) return
-  const module: unknown = createRequire(import.meta.url)("kafkajs/src/network/requestQueue/index.js")
-  if (!Predicate.hasProperty(module, "prototype") || !isPrototype(module.prototype)) {
-    throw new Error("this kafkajs has no request queue")
-  }
-  quiet(module.prototype)
-  isQuiet = true
-}
-
-let isQuiet = false
+export const quietIdleQueues = (): void =>
+  mend("network/requestQueue/index.js", ["scheduleCheckPendingRequests"], quiet)
 
 const quiet = (prototype: RequestQueue): void => {
   const schedule = prototype.scheduleCheckPendingRequests
@@ -30,6 +20,3 @@ const quiet = (prototype: RequestQueue): void => {
     if (this.pending.length > 0) schedule.call(this)
   }
 }
-
-const isPrototype = (u: unknown): u is RequestQueue =>
-  Predicate.hasProperty(u, "scheduleCheckPendingRequests") && typeof u.scheduleCheckPendingRequests === "function"
