@@ -117,10 +117,11 @@ export class BrokerProxy {
     let isSilent = false
     const carryOut = (deed: Deed, frame: Buffer, to: Socket) => {
       if (isSilent) return
+      // Nothing follows a half, not even until the connection is cut: TCP has no holes.
+      isSilent = deed !== "pass"
       if (deed === "pass") to.write(frame)
-      else if (deed === "silence") isSilent = true
       else if (deed === "halve") to.write(frame.subarray(0, frame.length >> 1), cut)
-      else cut()
+      else if (deed === "cut") cut()
     }
     forEachFrame(near, (frame) => {
       const api = frame.readInt16BE(4)

@@ -50,9 +50,9 @@ export const startUse = Effect.fnUntraced(function* (
       "publishing, reading, committing and asking go on",
       Effect.sync(
         () =>
-          published > before.published + 50 &&
-          tailed.length > before.tailed + 50 &&
-          committed > before.committed + 50 &&
+          published > before.published + 100 &&
+          tailed.length > before.tailed + 100 &&
+          committed > before.committed + 100 &&
           asked > before.asked,
       ),
       60_000,
