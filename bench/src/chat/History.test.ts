@@ -67,14 +67,14 @@ it.live(
         const socket = yield* connect(url, { room, offset: 0 })
         const heard: Array<unknown> = []
         const others: Array<string> = []
-        socket.on("message", (message: unknown) => heard.push(message))
+        socket.on("message", (data: unknown) => heard.push(data))
         socket.onAny((name: string) => others.push(name))
         yield* eventually(
           "it is live",
           Effect.sync(() => others.includes("live")),
           60_000,
         )
-        const data = heard.map((message) => JSON.stringify({ data: Object(message).data }))
+        const data = heard.map((data) => JSON.stringify({ data }))
         assert.deepStrictEqual(data, messages.slice(1))
         assert.notInclude(others, "lost")
       }).pipe(Effect.scoped, Effect.provide(server, { local: true }))

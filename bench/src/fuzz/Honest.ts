@@ -168,9 +168,7 @@ const chat: Open = async ({ http }, shown, broken) => {
     socket.on("live", () => live++)
     socket.on("disconnect", broken)
   }
-  hears.on("message", (message: unknown) => {
-    if (typeof message === "object" && message !== null && "data" in message) shown(message.data)
-  })
+  hears.on("message", shown)
   if (!(await until(() => live === 2, patience_ms))) throw new Error("the chat is not live")
   return {
     send: async (number) => {

@@ -48,15 +48,17 @@ const connect = (url: string, auth: Auth, options: Parameters<typeof io>[1] = {}
       const others: Client["others"] = []
       socket.onAny((name: string, ...args: ReadonlyArray<unknown>) => {
         if (name !== "message") return void others.push([name, ...args])
-        const [message, offset] = args
-        if (isMessage(message) && typeof offset === "string") messages.push({ ...message, offset })
+        const [data, info, offset] = args
+        assert(isInfo(info) && typeof offset === "string" && args.length === 3, JSON.stringify(args))
+        messages.push({ ...info, data, offset })
       })
       return { socket, messages, others, data: () => messages.map(({ data }) => data) }
     }),
     ({ socket }) => Effect.sync(() => void socket.disconnect()),
   )
 
-const isMessage = (u: unknown): u is { readonly data: unknown } => typeof u === "object" && u !== null && "data" in u
+const isInfo = (u: unknown): u is Omit<Received, "data" | "offset"> =>
+  typeof u === "object" && u !== null && "time" in u && typeof u.time === "number"
 
 /** Live in its room. */
 const join = Effect.fnUntraced(function* (url: string, auth: Auth, options: Parameters<typeof io>[1] = {}) {
@@ -112,6 +114,16 @@ describe("the chat door", () => {
       assert.deepStrictEqual([a.data(), c.data()], [[], []])
       const log = yield* EventLog
       assert.strictEqual(yield* log.end("chats", partitionOf("r", 2)), 1)
+    }).pipe(onLog),
+  )
+
+  it.live("gives what was emitted as the first argument, whatever JSON it is", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const [a, b] = yield* Effect.all([join(url, { room: "r" }), join(url, { room: "r" })])
+      const all = [null, false, 0, "", "text", [], [1, [2]], {}, { data: { data: 1 } }, { id: "m", sender: "s" }]
+      for (const data of all) yield* send(a, data)
+      yield* has(b, all)
     }).pipe(onLog),
   )
 

@@ -20,6 +20,7 @@ import {
   EventLog,
   partitionOf,
   type RoomId,
+  type StoredRecord,
   tellFailure,
   Topics,
 } from "@nimbus/domain"
@@ -36,7 +37,7 @@ import { corsOf, Origins } from "./Cors.ts"
 import { type Hello, helloOf } from "./Hello.ts"
 import { answerOf, incomingOf } from "./Incoming.ts"
 import { Lane, liveRoom } from "./Lane.ts"
-import { Member, worded } from "./Member.ts"
+import { infoOf, Member } from "./Member.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Quota } from "./Quota.ts"
 import type { Answer, ChatServer, ChatSocket, Refusal } from "./Words.ts"
@@ -65,15 +66,11 @@ const make = Effect.gen(function* () {
   const members = new Map<string, Member>()
   const state = { isLeaving: false }
 
-  const send = (
-    room: RoomId,
-    message: ChatMessage,
-    record: Parameters<typeof worded>[1],
-    sender: Member | undefined,
-  ) => {
+  const send = (room: RoomId, message: ChatMessage, record: StoredRecord, sender: Member | undefined) => {
     const live = io.local.to(liveRoom(room))
     const offset = positionAt(markOf(log.incarnation, room), record.offset)
-    ;(sender === undefined ? live : live.except(sender.socket.id)).emit("message", worded(message, record), offset)
+    const others = sender === undefined ? live : live.except(sender.socket.id)
+    others.emit("message", message.data, infoOf(message, record), offset)
   }
   const ends = yield* Effect.forEach(Array.from({ length: log.partitions }).keys(), (partition) =>
     log.end(chats, partition).pipe(Effect.retry(Schedule.spaced(retry_ms))),

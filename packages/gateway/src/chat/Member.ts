@@ -10,7 +10,7 @@ import type { Sender } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { positionAt } from "./Position.ts"
-import type { Answer, ChatSocket, Refusal, RoomMessage } from "./Words.ts"
+import type { Answer, ChatSocket, MessageInfo, Refusal } from "./Words.ts"
 
 /** `behind`: it reads what it missed. `ahead`: it waits for the partition's reader to come to where it is. */
 export type State = "behind" | "ahead" | "live" | "gone"
@@ -73,7 +73,8 @@ export class Member implements Sender<ChatMessageId> {
     const message = decodeChat(record)
     if (Result.isFailure(message)) return this.#counts.add("chatSkipped", 1)
     if (message.success.sender === this.socket.id) return this.acknowledge(message.success, record.offset)
-    this.socket.emit("message", worded(message.success, record), positionAt(this.mark, record.offset))
+    const { data } = message.success
+    this.socket.emit("message", data, infoOf(message.success, record), positionAt(this.mark, record.offset))
     this.#told = record.offset
   }
 
@@ -160,10 +161,9 @@ export class Member implements Sender<ChatMessageId> {
 
 const unavailable = "the log may not have the message; if it does, it comes back with your next connection"
 
-/** As clients get it. */
-export const worded = ({ data, id, sender }: ChatMessage, { timestamp }: StoredRecord): RoomMessage => ({
+/** What clients get beside the data. */
+export const infoOf = ({ id, sender }: ChatMessage, { timestamp }: StoredRecord): MessageInfo => ({
   ...(id !== undefined && { id }),
   ...(sender !== undefined && { sender }),
-  data,
   time: timestamp,
 })

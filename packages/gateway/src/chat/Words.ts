@@ -8,12 +8,11 @@ export interface FromClient {
   broadcast: (...args: ReadonlyArray<unknown>) => void
 }
 
-/** A message of the room. Without `id` and `sender`: another service produced it so. */
-export interface RoomMessage {
+/** What stands beside the data of a message. Without `id` and `sender`: another service produced it so. */
+export interface MessageInfo {
   readonly id?: string
   /** The id of the socket that sent it. */
   readonly sender?: string
-  readonly data: Json
   /** When the log took it, in ms since 1970. */
   readonly time: number
 }
@@ -30,7 +29,8 @@ export type Answer = { readonly id?: string; readonly offset?: string } | { read
 
 /** Only an offset may be text in the last place: clients of Socket.IO remember that as `auth.offset`. */
 export interface ToClient {
-  message: (message: RoomMessage, offset: string) => void
+  /** `data` is what the sender emitted, so that whoever knows nothing of the rest gets what they would without us. */
+  message: (data: Json, info: MessageInfo, offset: string) => void
   broadcast: (broadcast: { readonly sender: string; readonly data: Json }) => void
   /** The socket has everything of its room up to here, and gets the rest as it comes. No offset: there is nothing yet. */
   live: (room: { readonly room: string }, offset?: string) => void

@@ -42,7 +42,7 @@ export const enter = (name: string): Room => {
   socket.on("disconnect", () => (standing.value = "away"))
   socket.on("connect_error", (error) => (notice.value = error.message))
   socket.on("live", () => (standing.value = "live"))
-  socket.on("message", (message: unknown) => note(message, false))
+  socket.on("message", (data: unknown, info: unknown) => note(data, fieldOf(info, "time"), false))
   socket.on("lost", () => (notice.value = "Some messages of this room are gone for good."))
   socket.on("refused", (refusal: unknown) => (notice.value = textOf(fieldOf(refusal, "message"))))
   return {
@@ -51,16 +51,15 @@ export const enter = (name: string): Room => {
       const answer: unknown = await socket.timeout(pageLimits.answer_timeout_ms).emitWithAck("message", { who, text })
       const error = fieldOf(answer, "error")
       if (error !== undefined) throw new Error(textOf(fieldOf(error, "message")))
-      note({ data: { who, text }, time: Date.now() }, true)
+      note({ who, text }, Date.now(), true)
     },
     leave: () => void socket.disconnect(),
   }
 }
 
 /** Any service may write into a room: what is not in this page's own words is shown as JSON. */
-const note = (message: unknown, isMine: boolean): void => {
-  const data = fieldOf(message, "data")
-  const [who, text, at] = [fieldOf(data, "who"), fieldOf(data, "text"), fieldOf(message, "time")]
+const note = (data: unknown, at: unknown, isMine: boolean): void => {
+  const [who, text] = [fieldOf(data, "who"), fieldOf(data, "text")]
   ring.push({
     key: ++keys,
     who: typeof who === "string" && who !== "" ? who : "somebody",
