@@ -14,6 +14,7 @@
  * | openings in a row | the next one waits for its turn; of those that wait the newest gets it |
  * | barriers again | the others wait for the next tick |
  * | chat: message, messages per second, waiting messages | the message is refused, and its sender told why |
+ * | chat: frame | the connection is closed |
  * | chat: history, scan | older messages are not given to a socket without an offset |
  * | chat: catch-ups | the next socket waits for its turn |
  * | chat: recent | older records are read from the log |
@@ -128,6 +129,8 @@ export const queryLimits = {
 export interface ChatLimits {
   /** The JSON of one message. */
   readonly message_bytes: number
+  /** What a socket may send at once, and four times `message_bytes` if that is more. Beyond: its connection is closed. */
+  readonly frame_bytes: number
   /** Messages and broadcasts of one socket, averaged over a second. */
   readonly messages_per_second: number
   /** Messages of one socket that were taken and not yet acknowledged. */
@@ -152,6 +155,7 @@ export interface ChatLimits {
 
 export const chatLimits: ChatLimits = {
   message_bytes: 64 * 1024,
+  frame_bytes: 4 * 1024 * 1024,
   messages_per_second: 100,
   waiting_messages: 256,
   history_messages: 50,

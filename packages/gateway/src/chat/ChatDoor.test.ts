@@ -286,14 +286,50 @@ describe("the chat door", () => {
 
   it.live("a frame beyond the bound closes the connection, and a wrong namespace is Socket.IO's own error", () =>
     Effect.gen(function* () {
-      const { url } = yield* startGateway({ frame_bytes: 2_000 })
+      const bounds = { message_bytes: 1_000, frame_bytes: 2_000 }
+      const { url } = yield* startGateway({ chat: { ...chat, ...bounds } })
       const a = yield* join(url, { room: "r" }, { reconnection: false })
-      a.socket.emit("message", "x".repeat(3_000))
+      assert.nestedPropertyVal(yield* send(a, "x".repeat(3_500)), "error.code", "MESSAGE_TOO_BIG")
+      assert.isTrue(a.socket.connected)
+      a.socket.emit("message", "x".repeat(5_000))
       yield* eventually(
         "it is closed",
         Effect.sync(() => !a.socket.connected),
       )
       assert.strictEqual((yield* connectError(`${url}/nowhere`, { room: "r" })).message, "Invalid namespace")
+    }).pipe(onLog),
+  )
+
+  it.live("refuses an event that it does not know to whoever asks for an answer, and the socket goes on", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const a = yield* join(url, { room: "r" })
+      a.socket.emit("nothing", "x")
+      for (const [name, ...args] of [["nothing"], ["nothing", "x"], ["error", "x"], ["__proto__"]] as const) {
+        const answer = yield* Effect.promise((): Promise<unknown> =>
+          a.socket.timeout(patience_ms).emitWithAck(name, ...args),
+        )
+        assert.nestedPropertyVal(answer, "error.code", "UNKNOWN_EVENT")
+      }
+      assert.property(yield* send(a, "fine"), "offset")
+      assert.isUndefined(a.others.find(([name]) => name === "refused"))
+    }).pipe(onLog),
+  )
+
+  it.live("has Socket.IO's own client for pages to load", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const get = (file: string) => Effect.promise(() => fetch(`${url}/socket.io/${file}`))
+      for (const name of ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"]) {
+        const [source, map] = [yield* get(name), yield* get(`${name}.map`)]
+        assert.deepStrictEqual(
+          [source.status, source.headers.get("content-type"), source.headers.get("content-encoding")],
+          [200, "application/javascript; charset=utf-8", null],
+        )
+        assert.include(yield* Effect.promise(() => source.text()), "Socket.IO")
+        assert.deepStrictEqual([map.status, map.headers.get("content-type")], [200, "application/json; charset=utf-8"])
+      }
+      assert.strictEqual((yield* get("package.json")).status, 404)
     }).pipe(onLog),
   )
 

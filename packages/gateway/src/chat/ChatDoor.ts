@@ -40,13 +40,20 @@ import { Lane, liveRoom } from "./Lane.ts"
 import { infoOf, Member } from "./Member.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Quota } from "./Quota.ts"
-import type { Answer, ChatServer, ChatSocket, Refusal } from "./Words.ts"
+import type { Answer, ChatServer, ChatSocket, FromClient, Refusal } from "./Words.ts"
 
 /** Where Socket.IO's clients go by themselves. */
 export const path = "/socket.io/"
 
+/** What a page loads from beside it: Socket.IO's own client, in the version of this server. */
+const clientFiles = ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"].flatMap(
+  (name) => [name, `${name}.map`],
+)
+
 /** Between two attempts to read a partition. */
 const retry_ms = 250
+
+const knownEvents: ReadonlySet<string> = new Set(["message", "broadcast"] satisfies ReadonlyArray<keyof FromClient>)
 
 const make = Effect.gen(function* () {
   const { counts, draining } = yield* Delivery
@@ -137,6 +144,9 @@ const make = Effect.gen(function* () {
     const quota = new Quota(limits.chat.messages_per_second, clock.currentTimeMillisUnsafe())
     socket.on("message", (...args) => takeMessage(member, quota, args))
     socket.on("broadcast", (...args) => takeBroadcast(member, quota, args))
+    socket.onAny((name: string, ...args: ReadonlyArray<unknown>) => {
+      if (!knownEvents.has(name)) refuseUnknown(quota, answerOf(args))
+    })
     socket.on("disconnect", () => {
       members.delete(socket.id)
       intake.leave(room, member)
@@ -166,6 +176,13 @@ const make = Effect.gen(function* () {
     if (answer === undefined) return member.refuse(refusal)
     counts.addTo("refused", refusal.code)
     answer({ error: refusal })
+  }
+
+  /** Only who waits for an answer is told: whatever else a program emits, nobody has asked about it. */
+  const refuseUnknown = (quota: Quota, answer: ((answer: Answer) => void) | undefined): void => {
+    const error = mayNot(quota) ?? { code: "UNKNOWN_EVENT", message: "the chat has no event of this name" }
+    counts.addTo("refused", error.code)
+    answer?.({ error })
   }
 
   const takeMessage = (member: Member, quota: Quota, args: ReadonlyArray<unknown>): void => {
@@ -282,8 +299,8 @@ const server = Effect.gen(function* () {
     Effect.sync(
       () =>
         new Server(behind, {
-          serveClient: false,
-          maxHttpBufferSize: limits.frame_bytes,
+          // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
+          maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
           ...cors,
           ...(adapter !== undefined && { adapter }),
         }),
@@ -296,6 +313,13 @@ const server = Effect.gen(function* () {
     behind.emit("upgrade", request, socket, head)
   })
   yield* upgrades.handleRequests(path, (...request) => void behind.emit("request", ...request))
+  for (const file of clientFiles) {
+    yield* upgrades.handleRequests(path + file, (request, response) => {
+      // Socket.IO compresses them anew for each request, which is more than a stranger may make us do.
+      delete request.headers["accept-encoding"]
+      behind.emit("request", request, response)
+    })
+  }
   return io
 })
 
