@@ -1,24 +1,70 @@
-/** The consumers of the pipeline by name, and the consumer groups that they form: for the pipeline, and for lag seen from outside. */
-import { Context } from "effect"
+/**
+ * The consumers of the pipeline by name, and the consumer groups that they form: for the pipeline, and for lag seen from
+ * outside.
+ *
+ * A group belongs to one installation. Installations that share a Kafka have topics of their own, and a group whose
+ * members read different topics gives each of them a part of the partitions alone. So where the topics are not the
+ * default ones, a group's name ends with a hash of theirs, which is the same for all processes of the installation.
+ */
+import { Effect } from "effect"
+import type { LogError } from "./Errors.ts"
+import type { EventLog } from "./EventLog.ts"
+import { murmur2 } from "./Partitioner.ts"
+import { Topics } from "./Topics.ts"
 
 export type Role = "event-consumer" | "result-consumer" | "replay-consumer" | "results-writer" | "chats-writer"
 
-/**
- * Of the result consumers. What lies below its commit in the results topic is acknowledged or in the dlq topic: from
- * there direct delivery takes over from a mailbox.
- */
-export const resultConsumerGroup = "nimbus-result-consumer"
+type Names = Topics["Service"]
 
-/** The consumer group of each role. Its commits are what lag is measured against. */
-export class Groups extends Context.Reference<Readonly<Record<Role, string>>>("@nimbus/domain/Groups", {
-  defaultValue: () => ({
-    "event-consumer": "nimbus-event-consumer",
-    "result-consumer": resultConsumerGroup,
-    "replay-consumer": "nimbus-replay-consumer",
-    "results-writer": "nimbus-results-writer",
-    "chats-writer": "nimbus-chats-writer",
-  }),
-}) {}
+const consumes: Readonly<Record<Role, keyof Names>> = {
+  "event-consumer": "events",
+  "result-consumer": "results",
+  "replay-consumer": "dlq",
+  "results-writer": "results",
+  "chats-writer": "chats",
+}
+
+/** The topic that a role consumes. */
+export const topicOf = (role: Role, topics: Names): string => topics[consumes[role]]
+
+/** The consumer group of a role. Its commits are what lag is measured against. */
+export const groupOf = (role: Role, topics: Names): string => {
+  const names = namesOf(role, topics)
+  return names === namesOf(role, Topics.defaults) ? sharedGroupOf(role) : `${sharedGroupOf(role)}-${hashOf(names)}`
+}
+
+/** What the group of a role was called before groups belonged to an installation, and is with the default topics. */
+export const sharedGroupOf = (role: Role): string => `nimbus-${role}`
+
+/**
+ * What a role has committed of its topic. A log keeps commits by group and topic: until the group has one of its own, the
+ * one that was made under the shared name is of this installation too.
+ */
+export const committedBy = (
+  log: Pick<EventLog["Service"], "committed">,
+  role: Role,
+  topics: Names,
+  partition: number,
+): Effect.Effect<number | undefined, LogError> => {
+  const topic = topicOf(role, topics)
+  const [group, shared] = [groupOf(role, topics), sharedGroupOf(role)]
+  const committed = log.committed(topic, group, partition)
+  return group === shared
+    ? committed
+    : Effect.flatMap(committed, (found) =>
+        found === undefined ? log.committed(topic, shared, partition) : Effect.succeed(found),
+      )
+}
+
+/** The topics that seqs travel through make an installation; chats may be shared, and are read by each for itself. */
+const namesOf = (role: Role, topics: Names): string =>
+  [topics.events, topics.results, topics.dlq, topicOf(role, topics)].join("\n")
+
+const encoder = new TextEncoder()
+
+/** 64 bits: two hashes that have nothing to do with each other. */
+const hashOf = (text: string): string =>
+  [text, `${text}\n`].map((salted) => (murmur2(encoder.encode(salted)) >>> 0).toString(16).padStart(8, "0")).join("")
 
 /**
  * How many retained records of a partition a group has not committed. A group that never committed is behind by all that

@@ -6,7 +6,7 @@
  * done with, not the one after. What can't be read keeps its last value, and is counted as a failure.
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
-import { EventLog, lagOf, Groups, Registry, Status, Topics, trying } from "@nimbus/domain"
+import { committedBy, EventLog, lagOf, Registry, type Role, Status, topicOf, Topics, trying } from "@nimbus/domain"
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -86,24 +86,24 @@ const countClients = Effect.gen(function* () {
 })
 
 const measureLag = Effect.gen(function* () {
-  const topics = yield* Topics
-  const groups = yield* Groups
   const lag = {
-    events: yield* lagOfAll(topics.events, groups["event-consumer"]),
-    results: yield* lagOfAll(topics.results, groups["result-consumer"]),
-    dlq: yield* lagOfAll(topics.dlq, groups["replay-consumer"]),
+    events: yield* lagOfAll("event-consumer"),
+    results: yield* lagOfAll("result-consumer"),
+    dlq: yield* lagOfAll("replay-consumer"),
   }
   for (const name of ["events", "results", "dlq"] as const) yield* Metrics.setLag(name, lag[name])
   return lag
 })
 
 /** Over all partitions. */
-const lagOfAll = Effect.fnUntraced(function* (topic: string, group: string) {
+const lagOfAll = Effect.fnUntraced(function* (role: Role) {
   const log = yield* EventLog
+  const topics = yield* Topics
+  const topic = topicOf(role, topics)
   const ofPartition = (partition: number) =>
     Effect.gen(function* () {
       const earliest = yield* log.earliest(topic, partition)
-      const committed = yield* log.committed(topic, group, partition)
+      const committed = yield* committedBy(log, role, topics, partition)
       return lagOf({ earliest, committed, end: yield* log.end(topic, partition) })
     })
   const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type AssignedPartition, type Chunk, EventLog, type LogRecord, Topics } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Scope, Stream } from "effect"
 import { Kafka, logLevel } from "kafkajs"
 import { inject } from "vitest"
 import type { KafkaLimits } from "../Limits.ts"
@@ -32,10 +32,10 @@ const records = (count: number, name = ""): ReadonlyArray<LogRecord> =>
   Array.from({ length: count }, (_, i) => ({ key: "k", value: new TextEncoder().encode(`${name}${i}`) }))
 
 /** Everything that was ever assigned, the latest of each partition last. */
-const join = Effect.fnUntraced(function* (log: EventLog["Service"], topic: string) {
+const join = Effect.fnUntraced(function* (log: EventLog["Service"], topic: string, group = "g") {
   const assigned: Array<AssignedPartition> = []
   const revoked = new Set<AssignedPartition>()
-  yield* Stream.runForEach(log.subscribe(`${run}-${topic}`, "g"), (partition) =>
+  yield* Stream.runForEach(log.subscribe(`${run}-${topic}`, group), (partition) =>
     Effect.gen(function* () {
       assigned.push(partition)
       yield* Effect.forkScoped(Effect.map(partition.revoked, () => revoked.add(partition)))
@@ -136,6 +136,20 @@ describe.skipIf(kafka === undefined)("Consumers on Kafka", () => {
       for (const assigned of kept) yield* assigned.commit(0)
     }).pipe(Effect.scoped),
   )
+
+  it.live("a member that reads another topic takes no partition of ours, and we say that it is there", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => void lines.push(String(message)))
+    return Effect.gen(function* () {
+      const group = `${run}-shared`
+      const ours = yield* join(yield* open("ours"), "ours", group)
+      yield* when("all are ours", () => ours.owned().length === partitions)
+      const stranger = yield* join(yield* open("strange"), "strange", group)
+      yield* when("it is told", () => lines.some((line) => line.includes(`members that read ${run}-strange`)))
+      yield* when("all are ours again", () => ours.owned().length === partitions)
+      assert.deepStrictEqual(stranger.assigned, [])
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([logger])))
+  })
 
   it.live("a member that the group no longer hears knows that it has lost its partitions, and joins again", () =>
     Effect.gen(function* () {

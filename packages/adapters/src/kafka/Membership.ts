@@ -24,7 +24,15 @@ import { backoff_ms } from "./Backoff.ts"
 import { codeOf, codes, isRefusal } from "./Failures.ts"
 import { call, type GroupBroker, groupBroker } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
-import { assign, decodeAssignment, decodeClaim, encodeAssignment, encodeClaim, protocolName } from "./StickyAssigner.ts"
+import {
+  assign,
+  decodeAssignment,
+  decodeClaim,
+  encodeAssignment,
+  encodeClaim,
+  type MemberClaim,
+  protocolName,
+} from "./StickyAssigner.ts"
 
 export interface Membership {
   /** The partitions assigned since the last call that are still ours; waits until there is one. */
@@ -242,16 +250,27 @@ class Member implements Membership {
       return joining
     })
     const { generationId: id, memberId } = joined
-    const groupAssignment = joined.leaderId === memberId ? this.#assign(joined.members) : []
+    const claims = joined.members.map((member) => decodeClaim(member.memberId, member.memberMetadata))
+    const groupAssignment = joined.leaderId === memberId ? this.#assign(claims) : []
     const synced = yield* call(() => coordinator.syncGroup({ groupId, generationId: id, memberId, groupAssignment }))
-    return { id, memberId, coordinator, partitions: decodeAssignment(topic, synced.memberAssignment) }
+    const { others, partitions } = decodeAssignment(topic, synced.memberAssignment)
+    yield* this.#tellStrangers([...others, ...claims.flatMap(({ topics }) => topics)])
+    return { id, memberId, coordinator, partitions }
   })
 
+  /** Of two installations that have one group by mistake, one gets nothing to read. */
+  #tellStrangers(topics: ReadonlyArray<string>): Effect.Effect<void> {
+    const { group, topic } = this.#options
+    const others = [...new Set(topics)].filter((other) => other !== topic)
+    return others.length === 0
+      ? Effect.void
+      : Effect.logWarning(`${group} is to read ${topic} alone, and has members that read ${others.join(", ")}`)
+  }
+
   /** As the group's leader. */
-  #assign(members: ReadonlyArray<{ readonly memberId: string; readonly memberMetadata: Buffer }>) {
+  #assign(claims: ReadonlyArray<MemberClaim>) {
     const { partitions, topic } = this.#options
-    const claims = members.map(({ memberId, memberMetadata }) => ({ memberId, had: decodeClaim(memberMetadata) }))
-    return Array.from(assign(claims, partitions), ([memberId, share]) => ({
+    return Array.from(assign(claims, topic, partitions), ([memberId, share]) => ({
       memberId,
       memberAssignment: encodeAssignment(topic, share),
     }))

@@ -10,10 +10,10 @@
  */
 import {
   type ClientId,
+  committedBy,
   Cursor,
   decodeEvent,
   EventLog,
-  Groups,
   type Headers,
   Journey,
   Mailbox,
@@ -33,7 +33,6 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
   const log = yield* EventLog
   const topics = yield* Topics
   const mailbox = yield* Mailbox
-  const groups = yield* Groups
 
   /** The event at this seq; `undefined`: no longer retained. Fails where something else is there, or nothing yet. */
   const eventAt = Effect.fnUntraced(function* (clientId: ClientId, partition: number, seq: Seq) {
@@ -90,7 +89,7 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
 
   /** Where it stands while nothing later is known: not handled yet, or gone on to where it is no longer seen. */
   const isUnhandled = (partition: number, seq: Seq) =>
-    log.committed(topics.events, groups["event-consumer"], partition).pipe(
+    committedBy(log, "event-consumer", topics, partition).pipe(
       Effect.map((committed) => (committed ?? 0) <= seq),
       Effect.mapError(({ code, topic }) => new AdminUnavailable({ message: `${topic}: ${code}` })),
     )

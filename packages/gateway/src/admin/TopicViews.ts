@@ -1,5 +1,5 @@
 /** The topics, their partitions, and how far the pipeline's consumers are behind. */
-import { EventLog, Groups, lagOf, Topics } from "@nimbus/domain"
+import { committedBy, EventLog, groupOf, lagOf, type Role, Topics } from "@nimbus/domain"
 import { AdminUnavailable, type PartitionView, type TopicView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 
@@ -7,21 +7,20 @@ import { Effect } from "effect"
 export const makeTopicViews = Effect.gen(function* () {
   const log = yield* EventLog
   const topics = yield* Topics
-  const groups = yield* Groups
   const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
-  const readers: Partial<Record<TopicView["kind"], string>> = {
-    events: groups["event-consumer"],
-    results: groups["result-consumer"],
-    dlq: groups["replay-consumer"],
+  const readers: Partial<Record<TopicView["kind"], Role>> = {
+    events: "event-consumer",
+    results: "result-consumer",
+    dlq: "replay-consumer",
   }
 
-  const ofPartition = (topic: string, group: string | undefined) => (partition: number) =>
+  const ofPartition = (topic: string, role: Role | undefined) => (partition: number) =>
     Effect.map(
       Effect.all(
         [
           log.earliest(topic, partition),
           log.end(topic, partition),
-          group === undefined ? Effect.undefined : log.committed(topic, group, partition),
+          role === undefined ? Effect.undefined : committedBy(log, role, topics, partition),
         ],
         { concurrency: "unbounded" },
       ),
@@ -30,19 +29,19 @@ export const makeTopicViews = Effect.gen(function* () {
         earliest,
         end,
         ...(committed === undefined ? {} : { committed }),
-        lag: group === undefined ? 0 : lagOf({ earliest, end, committed }),
+        lag: role === undefined ? 0 : lagOf({ earliest, end, committed }),
       }),
     )
 
   const ofTopic = (kind: TopicView["kind"]) => {
     const topic = topics[kind]
-    const group = readers[kind]
+    const role = readers[kind]
     return Effect.map(
-      Effect.forEach(partitions, ofPartition(topic, group), { concurrency: "unbounded" }),
+      Effect.forEach(partitions, ofPartition(topic, role), { concurrency: "unbounded" }),
       (views): TopicView => ({
         topic,
         kind,
-        ...(group === undefined ? {} : { group }),
+        ...(role === undefined ? {} : { group: groupOf(role, topics) }),
         retained: sum(views, ({ earliest, end }) => end - earliest),
         lag: sum(views, ({ lag }) => lag),
         partitions: views,

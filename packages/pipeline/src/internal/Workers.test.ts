@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger } from "effect"
-import { PartitionRevoked, Topics } from "@nimbus/domain"
-import { assign, eventually, onGround, settle } from "../testing/Ground.ts"
+import { Effect, Logger, Stream } from "effect"
+import { EventLog, EventLogMemory, groupOf, PartitionRevoked, sharedGroupOf, Topics } from "@nimbus/domain"
+import { append, assign, eventually, onGround, raw, settle, textOf } from "../testing/Ground.ts"
 import { quickLimits } from "../testing/Limits.ts"
 import * as Workers from "./Workers.ts"
 
@@ -50,6 +50,44 @@ describe("Workers", () => {
       yield* eventually("a third start", () => begun === 3)
       assert.deepStrictEqual(lines, [])
     }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))])), onGround())
+  })
+
+  it.live("a group of topics of one's own goes on where it was when installations shared the name", () => {
+    const topics = { ...Topics.defaults, events: "our-events" }
+    const committed = (next: number) =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const shared = log.subscribe(topics.events, sharedGroupOf("event-consumer"))
+        yield* Stream.runForEach(Stream.take(shared, 1), (assigned) => assigned.commit(next))
+      })
+    return Effect.gen(function* () {
+      yield* append(topics.events, ...["a", "b", "c"].map((value) => raw("k", value)))
+      yield* committed(2)
+      const read: Array<string> = []
+      yield* Workers.run({
+        role: "event-consumer",
+        topic: topics.events,
+        limits: quickLimits,
+        worker: (assigned, stopping) =>
+          Workers.forEachChunk(assigned.read("committed"), stopping, ({ next, records }) => {
+            read.push(...records.map(textOf))
+            return Effect.as(assigned.commit(next), true)
+          }),
+      })
+      yield* eventually("it is read", () => read.length > 0)
+      assert.deepStrictEqual(read, ["c"])
+      // From then on its own commit counts.
+      yield* committed(0)
+      const log = yield* EventLog
+      yield* eventually(
+        "its own commit",
+        Effect.map(log.committed(topics.events, groupOf("event-consumer", topics), 0), (next) => next === 3),
+      )
+    }).pipe(
+      Effect.provideService(Topics, topics),
+      Effect.provide(EventLogMemory.layerMemoryWith({ topics: [topics.events], partitions: 1 })),
+      onGround(),
+    )
   })
 
   it.live("a worker that dies of a bug is started again", () =>

@@ -11,7 +11,16 @@
  * to stop, finish what they have in hand, and only then the group is left; a scope closed with a defect interrupts them.
  */
 import { Cause, Effect, Exit, FiberMap, Latch, Predicate, Pull, type Scope, Stream } from "effect"
-import { type AssignedPartition, type Chunk, EventLog, Groups, type Role, trying } from "@nimbus/domain"
+import {
+  type AssignedPartition,
+  type Chunk,
+  committedBy,
+  EventLog,
+  groupOf,
+  type Role,
+  Topics,
+  trying,
+} from "@nimbus/domain"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countRestart } from "../Metrics.ts"
 import { backoff_ms } from "./Backoff.ts"
@@ -30,10 +39,11 @@ export interface Workers<E, R> {
 /** Joins the role's group and keeps a worker on each partition, until the scope closes. */
 export const run = Effect.fnUntraced(function* <E, R>(
   options: Workers<E, R>,
-): Effect.fn.Return<void, never, EventLog | Scope.Scope | Exclude<R, Scope.Scope>> {
+): Effect.fn.Return<void, never, EventLog | Topics | Scope.Scope | Exclude<R, Scope.Scope>> {
   const { limits, role, topic } = options
   const log = yield* EventLog
-  const group = (yield* Groups)[role]
+  const topics = yield* Topics
+  const group = groupOf(role, topics)
   const stopping = Latch.makeUnsafe()
   const workers = yield* FiberMap.make<number, void, never>()
 
@@ -41,7 +51,8 @@ export const run = Effect.fnUntraced(function* <E, R>(
     Effect.gen(function* () {
       yield* FiberMap.remove(workers, partition.partition)
       if (stopping.isOpen()) return
-      const worker = again(options.worker(partition, stopping), role, limits, stopping).pipe(
+      const work = Effect.andThen(takeOver(partition, role, topics), options.worker(partition, stopping))
+      const worker = again(work, role, limits, stopping).pipe(
         Effect.raceFirst(partition.revoked),
         Effect.annotateLogs({ partition: partition.partition }),
       )
@@ -54,6 +65,13 @@ export const run = Effect.fnUntraced(function* <E, R>(
     Effect.forkScoped({ startImmediately: true }),
   )
   yield* Effect.addFinalizer((exit) => (Exit.hasDies(exit) ? stopping.open : stop(role, workers, stopping, limits)))
+})
+
+/** A group that has committed nothing yet goes on where it was under the name that installations once shared. */
+const takeOver = Effect.fnUntraced(function* (assigned: AssignedPartition, role: Role, topics: Topics["Service"]) {
+  if ((yield* assigned.committed) !== undefined) return
+  const next = yield* committedBy(yield* EventLog, role, topics, assigned.partition)
+  if (next !== undefined) yield* assigned.commit(next)
 })
 
 /** Reads until `f` answers `false`, the partition is revoked, or `stopping` opens while nothing is in hand. */

@@ -14,15 +14,7 @@
  * - `settle`: the commit of the result consumers says up to where a result is acknowledged or in the dlq; once the
  *   mailboxes have the dlq up to its end, they have all of that.
  */
-import {
-  EventLog,
-  Feed,
-  type LogError,
-  Mailbox,
-  type MailboxUnavailable,
-  resultConsumerGroup,
-  Topics,
-} from "@nimbus/domain"
+import { committedBy, EventLog, Feed, type LogError, Mailbox, type MailboxUnavailable, Topics } from "@nimbus/domain"
 import { Effect, type Fiber, FiberSet, Latch, Pull, Schedule, type Scope, Semaphore, Stream } from "effect"
 import type { DirectLimits } from "../../Limits.ts"
 import type { Counts } from "../../Metrics.ts"
@@ -121,7 +113,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
   const settled = ({ partition }: Lane) =>
     Effect.gen(function* () {
       const earliest = yield* log.earliest(topics.results, partition)
-      const committed = yield* log.committed(topics.results, resultConsumerGroup, partition)
+      const committed = yield* committedBy(log, "result-consumer", topics, partition)
       const dlq = yield* log.end(topics.dlq, partition)
       yield* Effect.repeat(mailbox.offset(partition), {
         until: (offset) => (offset ?? 0) >= dlq,

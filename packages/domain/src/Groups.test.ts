@@ -1,0 +1,54 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { committedBy, groupOf, type Role } from "./Groups.ts"
+import { Topics } from "./Topics.ts"
+
+const { defaults } = Topics
+const other = { ...defaults, events: "kia-events", results: "kia-results", dlq: "kia-dlq" }
+const roles: ReadonlyArray<Role> = [
+  "event-consumer",
+  "result-consumer",
+  "replay-consumer",
+  "results-writer",
+  "chats-writer",
+]
+
+describe("groupOf", () => {
+  it("with the default topics is the name that it always had", () => {
+    for (const role of roles) assert.strictEqual(groupOf(role, defaults), `nimbus-${role}`)
+  })
+
+  it("with topics of one's own is another, and the same for all processes", () => {
+    assert.strictEqual(groupOf("event-consumer", other), "nimbus-event-consumer-491854ddd8b93e44")
+    const another = { ...other, dlq: "kib-dlq" }
+    for (const role of roles) {
+      assert.notStrictEqual(groupOf(role, other), groupOf(role, defaults))
+      assert.notStrictEqual(groupOf(role, other), groupOf(role, another))
+    }
+  })
+
+  it("is another for those who read chats that two installations share, and no other for the rest", () => {
+    assert.notStrictEqual(groupOf("chats-writer", other), groupOf("chats-writer", defaults))
+    const chats = { ...defaults, chats: "kia-chats" }
+    assert.notStrictEqual(groupOf("chats-writer", chats), groupOf("chats-writer", defaults))
+    assert.strictEqual(groupOf("event-consumer", chats), groupOf("event-consumer", defaults))
+  })
+})
+
+describe("committedBy", () => {
+  const logWith = (commits: Readonly<Record<string, number>>) => ({
+    committed: (topic: string, group: string) => Effect.succeed(commits[`${group} ${topic}`]),
+  })
+  const before = "nimbus-event-consumer kia-events"
+  const now = `${groupOf("event-consumer", other)} kia-events`
+
+  it.effect("is what was committed under the shared name, until there is a commit under one's own", () =>
+    Effect.gen(function* () {
+      const at = (commits: Readonly<Record<string, number>>) =>
+        committedBy(logWith(commits), "event-consumer", other, 0)
+      assert.strictEqual(yield* at({ [before]: 7 }), 7)
+      assert.strictEqual(yield* at({ [before]: 7, [now]: 3 }), 3)
+      assert.isUndefined(yield* at({ "nimbus-event-consumer nimbus-events-v1": 7 }))
+    }),
+  )
+})
