@@ -2,6 +2,7 @@
 export * from "./Ids.ts"
 export * from "./Errors.ts"
 export * from "./Limits.ts"
+export * from "./Digits.ts"
 export * from "./Nesting.ts"
 export * from "./Records.ts"
 export * from "./Chat.ts"

@@ -226,7 +226,7 @@ describe("the chat door", () => {
     }).pipe(onLog),
   )
 
-  it.live("ignores an offset of another room or beyond the end, and says so", () =>
+  it.live("ignores an offset of another room, beyond the end or of another spelling, and says so", () =>
     Effect.gen(function* () {
       const { url } = yield* startGateway()
       const a = yield* join(url, { room: "r" })
@@ -234,13 +234,16 @@ describe("the chat door", () => {
       yield* has(a, [1])
       const other = yield* join(url, { room: "s", offset: a.messages[0]?.offset })
       const beyond = yield* join(url, { room: "r", offset: 1_000 })
+      const unknown = yield* join(url, { room: "r", offset: "0x0" })
       yield* has(beyond, [1])
+      yield* has(unknown, [1])
       const codes = (client: Client) =>
         client.others.flatMap(([name, refusal]) => (name === "refused" ? [refusal] : []))
       yield* eventually(
-        "both are told",
-        Effect.sync(() => codes(other).length + codes(beyond).length === 2),
+        "all are told",
+        Effect.sync(() => [other, beyond, unknown].every((client) => codes(client).length === 1)),
       )
+      assert.propertyVal(codes(unknown)[0], "code", "BAD_REQUEST")
       assert.propertyVal(codes(other)[0], "code", "AFTER_OTHER_LOG")
       assert.propertyVal(codes(beyond)[0], "code", "AFTER_BEYOND_END")
     }).pipe(onLog),

@@ -121,6 +121,9 @@ const make = Effect.gen(function* () {
     if (offset === "other") {
       member.refuse({ code: "AFTER_OTHER_LOG", message: "the offset belongs to another room or log and is ignored" })
     }
+    if (offset === "unknown") {
+      member.refuse({ code: "BAD_REQUEST", message: "the offset is none that was given here, and is ignored" })
+    }
     member.wantsNewest = true
     member.next = lane.end
   })

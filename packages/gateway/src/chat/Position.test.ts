@@ -22,10 +22,17 @@ describe("Position", () => {
     assert.strictEqual(offsetOf(mark, positionAt(markOf(log, RoomId.make("s")), 7)), "other")
   })
 
+  it.each([undefined, null])("%s is no place that was given", (given) => {
+    assert.isUndefined(offsetOf(mark, given))
+  })
+
   it.each([
-    undefined,
-    null,
     "",
+    " ",
+    " 1",
+    "01",
+    "0x10",
+    `${mark}:+1`,
     "x",
     -1,
     1.5,
@@ -38,5 +45,7 @@ describe("Position", () => {
     {},
     "1e3",
     "9".repeat(16),
-  ])("%s is no place", (given) => assert.strictEqual(offsetOf(mark, given), undefined))
+    true,
+    1e300,
+  ])("%j is no place", (given) => assert.strictEqual(offsetOf(mark, given), "unknown"))
 })

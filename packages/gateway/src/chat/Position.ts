@@ -9,7 +9,7 @@
  * this room and log. Places are passed as the last argument of events, where Socket.IO's own clients remember them and
  * give them back as `auth.offset`.
  */
-import { type Incarnation, murmur2, type RoomId } from "@nimbus/domain"
+import { type Incarnation, murmur2, naturalOf, type RoomId } from "@nimbus/domain"
 
 /** What the places of a room begin with. */
 export const markOf = (incarnation: Incarnation, room: RoomId): string =>
@@ -18,12 +18,18 @@ export const markOf = (incarnation: Incarnation, room: RoomId): string =>
 /** `offset`: of the last record that is handed over. */
 export const positionAt = (mark: string, offset: number): string => `${mark}:${offset}`
 
-/** The offset that a client gave back; `"other"`: one of another room or log; `undefined`: none that we know. */
-export const offsetOf = (mark: string, given: unknown): number | "other" | undefined => {
-  if (typeof given === "number") return Number.isSafeInteger(given) && given >= 0 ? given : undefined
-  const [, itsMark, offset] = (typeof given === "string" ? /^(?:([0-9a-z]{1,7}):)?(\d{1,15})$/.exec(given) : null) ?? []
-  if (offset === undefined) return undefined
-  return itsMark === undefined || itsMark === mark ? Number(offset) : "other"
+/**
+ * The offset that a client gave back; `"other"`: one of another room or log; `"unknown"`: nothing that was ever given
+ * here; `undefined`: it gave none.
+ */
+export const offsetOf = (mark: string, given: unknown): number | "other" | "unknown" | undefined => {
+  if (given === undefined || given === null) return undefined
+  const [, itsMark, digits] = /^(?:([0-9a-z]{1,7}):)?(\d+)$/.exec(textOf(given)) ?? []
+  const offset = naturalOf(digits ?? "")
+  if (offset === undefined) return "unknown"
+  return itsMark === undefined || itsMark === mark ? offset : "other"
 }
+
+const textOf = (given: unknown): string => (typeof given === "string" || typeof given === "number" ? String(given) : "")
 
 const encoder = new TextEncoder()

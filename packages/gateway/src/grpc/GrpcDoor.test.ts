@@ -11,7 +11,7 @@ import { Effect, Layer, type Schema, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { Delivery } from "../delivery/Delivery.ts"
 import { Gateway } from "../index.ts"
-import { connect, frame, type GrpcClient } from "../testing/GrpcClient.ts"
+import { connect, frame, type GrpcClient, type GrpcOptions } from "../testing/GrpcClient.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "./gen/grpc/health/v1/health_pb.js"
 import { ServerReflection, ServerReflectionRequestSchema } from "./gen/grpc/reflection/v1/reflection_pb.js"
@@ -34,7 +34,7 @@ const scenario = (name: string, test: Effect.Effect<void, unknown, Parts | Scope
   it.live(name, () => test.pipe(Effect.scoped, Effect.provide(gateway(limits))))
 
 const call = Effect.fnUntraced(function* (
-  metadata: Readonly<Record<string, string>>,
+  metadata: GrpcOptions["metadata"],
   more: { readonly path?: string; readonly headers?: Readonly<Record<string, string>> } = {},
 ) {
   const { port } = yield* GrpcServer
@@ -330,14 +330,19 @@ describe("GrpcDoor", () => {
   })
 
   describe("bad input", () => {
-    for (const [what, metadata] of [
+    const bad: ReadonlyArray<readonly [what: string, metadata: GrpcOptions["metadata"]]> = [
       ["no client id", {}],
       ["an illegal client id", { client_id: "a b" }],
       ["a client id that is too long", { client_id: "x".repeat(129) }],
       ["an `after` that is no number", { client_id: "c1", after: "x" }],
       ["an `after` below -1", { client_id: "c1", after: "-2" }],
+      ...["", "0x10", "1e3", "+1", "01", "9007199254740992"].map(
+        (after) => [`${JSON.stringify(after)} as \`after\``, { client_id: "c1", after }] as const,
+      ),
+      ["two of `after`", { client_id: "c1", after: ["1", "2"] }],
       ["an unknown way to acknowledge", { client_id: "c1", ack: "never" }],
-    ] as const) {
+    ]
+    for (const [what, metadata] of bad) {
       scenario(
         `ends a call with ${what} with INVALID_ARGUMENT, and says what is wrong`,
         Effect.gen(function* () {

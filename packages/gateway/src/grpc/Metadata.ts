@@ -1,6 +1,6 @@
 /** What a client asks for in the metadata of its call, checked by schema, so that a mistake gets a clear answer. */
 import type { IncomingHttpHeaders } from "node:http2"
-import { ClientId, Cursor, Incarnation } from "@nimbus/domain"
+import { ClientId, Cursor, fromDigits, Incarnation } from "@nimbus/domain"
 import { Result, Schema } from "effect"
 
 const Flag = Schema.Literals(["true", "false"])
@@ -8,7 +8,7 @@ const Flag = Schema.Literals(["true", "false"])
 const Metadata = Schema.Struct({
   client_id: ClientId,
   /** The last seq the client has; -1 or absent: none. */
-  after: Schema.optionalKey(Schema.FiniteFromString.pipe(Schema.decodeTo(Cursor))),
+  after: Schema.optionalKey(fromDigits(Cursor)),
   /** The incarnation of the log that `after` belongs to, from an earlier `welcome`. */
   log: Schema.optionalKey(Incarnation),
   /** `client`: only the client's word counts. `auto`: until its first ack, what its transport says counts. */

@@ -113,6 +113,11 @@ layer(gateway.pipe(Layer.provide(archive)), { excludeTestServices: true })("quer
     "/v1/clients/a%20b/results",
     "/v1/clients/c1/results?after=x",
     "/v1/clients/c1/results?after=-2",
+    ...["", "%20", "0x10", "1e2", "%2B1", "%201", "01"].flatMap((number) => [
+      `/v1/clients/c1/results?after=${number}`,
+      `/v1/clients/c1/results?limit=${number}`,
+    ]),
+    "/v1/clients/c1/results?after=1&after=1",
     "/v1/clients/c1/results?limit=0",
     "/v1/clients/c1/results?limit=1001",
     "/v1/clients/c1/results?limit=1.5",

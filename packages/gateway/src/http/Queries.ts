@@ -18,6 +18,7 @@ import {
   Cursor,
   decodeChat,
   EventLog,
+  fromDigits,
   Incarnation,
   RoomId,
   start,
@@ -40,8 +41,8 @@ const refuse = Effect.fnUntraced(function* (status: number, code: string, messag
 const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: queryLimits.page_records }))
 
 const Search = Schema.Struct({
-  after: Schema.optionalKey(Schema.NumberFromString.pipe(Schema.decodeTo(Cursor))),
-  limit: Schema.optionalKey(Schema.NumberFromString.pipe(Schema.decodeTo(Limit))),
+  after: Schema.optionalKey(fromDigits(Cursor)),
+  limit: Schema.optionalKey(fromDigits(Limit)),
   incarnation: Schema.optionalKey(Incarnation),
 })
 

@@ -45,7 +45,7 @@ export interface GrpcClient {
 export interface GrpcOptions {
   readonly port: number
   /** `client_id` among it. */
-  readonly metadata: Readonly<Record<string, string>>
+  readonly metadata: Readonly<Record<string, string | Array<string>>>
   readonly path?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly onResponse?: (response: EventResponse, client: GrpcClient) => void

@@ -1,11 +1,11 @@
 /** What a client asks for in the URL of `/v1/stream`, checked by schema, so that a mistake gets a clear answer. */
-import { ClientId, Cursor, Incarnation } from "@nimbus/domain"
+import { ClientId, Cursor, fromDigits, Incarnation } from "@nimbus/domain"
 import { Result, Schema } from "effect"
 
 const Query = Schema.Struct({
   clientId: ClientId,
   /** The last seq the client has; -1 or absent: none. */
-  after: Schema.optionalKey(Schema.FiniteFromString.pipe(Schema.decodeTo(Cursor))),
+  after: Schema.optionalKey(fromDigits(Cursor)),
   /** The incarnation of the log that `after` belongs to, from an earlier `welcome`. */
   log: Schema.optionalKey(Incarnation),
   /** `client`: only the client's word counts. `auto`: a result counts as acknowledged with the pong to a later ping. */
@@ -16,9 +16,15 @@ const Query = Schema.Struct({
 export type Query = typeof Query.Type
 
 const decode = Schema.decodeUnknownResult(Query)
+const names = Object.keys(Query.fields)
 
-/** Reads the query of a request's URL; the failure is a sentence for the client. */
+/**
+ * Reads the query of a request's URL; the failure is a sentence for the client. Parameters that this version does not
+ * know are passed over: a newer client, or a proxy, may bring some. One that it knows stands there once.
+ */
 export const parseQuery = (url: string): Result.Result<Query, string> => {
   const { searchParams } = new URL(url, "ws://gateway")
+  const repeated = names.find((name) => searchParams.getAll(name).length > 1)
+  if (repeated !== undefined) return Result.fail(`${repeated} is given more than once`)
   return Result.mapError(decode(Object.fromEntries(searchParams)), (error) => error.message)
 }

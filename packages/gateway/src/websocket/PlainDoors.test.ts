@@ -72,6 +72,16 @@ for (const path of paths) {
     )
 
     scenario(
+      "refuses an `after` that is not digits, and closes with 4501",
+      Effect.gen(function* () {
+        for (const after of ["", "%20", "0x10", "1e3"]) {
+          const client = yield* open(`${path}?clientId=c1&after=${after}`)
+          assert.strictEqual((yield* client.first("reject"))["code"], "BAD_REQUEST")
+        }
+      }),
+    )
+
+    scenario(
       "takes a name and an id from a client that has them",
       Effect.gen(function* () {
         const client = yield* open(`${path}?clientId=c1`)

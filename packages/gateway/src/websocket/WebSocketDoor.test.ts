@@ -316,6 +316,11 @@ describe("WebSocketDoor", () => {
       ["a client id that is too long", `clientId=${"x".repeat(129)}`],
       ["an `after` that is no number", "clientId=c1&after=x"],
       ["an `after` below -1", "clientId=c1&after=-2"],
+      ...["", "%20", "0x10", "1e3", "%2B1", "+1", "%201", "01", "9007199254740992"].map(
+        (after) => [`after=${after}`, `clientId=c1&after=${after}`] as const,
+      ),
+      ["two of `after`", "clientId=c1&after=1&after=1"],
+      ["two client ids", "clientId=c1&clientId=c2"],
       ["an unknown way to acknowledge", "clientId=c1&ack=never"],
     ] as const) {
       scenario(
