@@ -11,11 +11,15 @@ const roles: ReadonlyArray<Role> = [
   "replay-consumer",
   "results-writer",
   "chats-writer",
+  "messages-writer",
 ]
 
 describe("groupOf", () => {
   it("with the default topics is the name that it always had", () => {
     for (const role of roles) assert.strictEqual(groupOf(role, defaults), `nimbus-${role}`)
+    const open = { ...defaults, messages: Topics.openDefault }
+    assert.strictEqual(groupOf("messages-writer", open), "nimbus-messages-writer")
+    assert.notStrictEqual(groupOf("messages-writer", { ...open, messages: "kia" }), "nimbus-messages-writer")
   })
 
   it("with topics of one's own is another, and the same for all processes", () => {

@@ -12,7 +12,13 @@ import type { EventLog } from "./EventLog.ts"
 import { murmur2 } from "./Partitioner.ts"
 import { Topics } from "./Topics.ts"
 
-export type Role = "event-consumer" | "result-consumer" | "replay-consumer" | "results-writer" | "chats-writer"
+export type Role =
+  | "event-consumer"
+  | "result-consumer"
+  | "replay-consumer"
+  | "results-writer"
+  | "chats-writer"
+  | "messages-writer"
 
 type Names = Topics["Service"]
 
@@ -22,10 +28,11 @@ const consumes: Readonly<Record<Role, keyof Names>> = {
   "replay-consumer": "dlq",
   "results-writer": "results",
   "chats-writer": "chats",
+  "messages-writer": "messages",
 }
 
-/** The topic that a role consumes. */
-export const topicOf = (role: Role, topics: Names): string => topics[consumes[role]]
+/** The topic that a role consumes; of one that there is not here, its default name. */
+export const topicOf = (role: Role, topics: Names): string => topics[consumes[role]] ?? Topics.openDefault
 
 /** The consumer group of a role. Its commits are what lag is measured against. */
 export const groupOf = (role: Role, topics: Names): string => {

@@ -15,21 +15,38 @@ const defaults = {
   chats: "chats",
 }
 
+/** Of the open chat, as scalable-websockets calls it. */
+const openDefault = "MESSAGES"
+
 const topic = (setting: string, name: string) => Config.schema(Name, setting).pipe(Config.withDefault(name))
 
-const topics = Config.all({
+const named = Config.all({
   events: topic("NIMBUS_KAFKA_EVENTS_TOPIC", defaults.events),
   results: topic("NIMBUS_KAFKA_RESULTS_TOPIC", defaults.results),
   dlq: topic("NIMBUS_KAFKA_DLQ_TOPIC", defaults.dlq),
   quarantine: topic("NIMBUS_KAFKA_QUARANTINE_TOPIC", defaults.quarantine),
   journey: topic("NIMBUS_KAFKA_JOURNEY_TOPIC", defaults.journey),
   chats: topic("NIMBUS_KAFKA_CHATS_TOPIC", defaults.chats),
+  messages: topic("NIMBUS_KAFKA_MESSAGES_TOPIC", openDefault),
+  isOpen: Config.Boolean("NIMBUS_CHAT_OPEN").pipe(Config.withDefault(false)),
 })
 
-export class Topics extends Context.Service<Topics, Config.Success<typeof topics>>()("@nimbus/domain/Topics") {
+type Named = Omit<Config.Success<typeof named>, "isOpen" | "messages"> & {
+  /** Of the open chat. Absent where there is none: who does not use it needs no such topic. */
+  readonly messages?: string
+}
+
+const topics = Config.map(named, ({ isOpen, messages, ...others }): Named =>
+  isOpen ? { ...others, messages } : others,
+)
+
+export class Topics extends Context.Service<Topics, Named>()("@nimbus/domain/Topics") {
   static readonly config = topics
   static readonly layer = Layer.effect(Topics, topics)
-  static readonly defaults = defaults
+  static readonly defaults: Named = defaults
+  static readonly openDefault = openDefault
   /** The defaults, whatever the environment says. */
   static readonly layerDefault = Layer.succeed(Topics, defaults)
+  /** The same with an open chat. */
+  static readonly layerOpen = Layer.succeed(Topics, { ...defaults, messages: openDefault })
 }

@@ -8,6 +8,9 @@ import {
   ArchiveUnavailable,
   encodeChat,
   EventLog,
+  type Incarnation,
+  openLife,
+  openRoom,
   RoomId,
   start as beginning,
   Topics,
@@ -53,8 +56,13 @@ const makeArchive = () => {
 const startOn = (archive: ArchiveShape, limits: Partial<StorageWriterLimits> = {}) =>
   start(StorageWriter.layerWith({ ...quick, ...limits }).pipe(Layer.provide(Layer.succeed(Archive, archive))))
 
-const valuesOf = Effect.fnUntraced(function* (archive: ArchiveShape, key: string, kind: ArchiveKind = "results") {
-  const { incarnation } = yield* EventLog
+const valuesOf = Effect.fnUntraced(function* (
+  archive: ArchiveShape,
+  key: string,
+  kind: ArchiveKind = "results",
+  life?: Incarnation,
+) {
+  const incarnation = life ?? (yield* EventLog).incarnation
   const limit = { results: 10_000, bytes: 10_000_000 }
   const page = yield* archive.page({ incarnation, kind, key, after: beginning, limit })
   return page.records.map(({ value }) => value)
@@ -96,6 +104,26 @@ describe("StorageWriter", () => {
         yield* has(archive, "r2", 1, "messages")
         assert.deepStrictEqual(yield* valuesOf(archive, "r1", "messages"), textsOf(hello))
         assert.deepStrictEqual(yield* valuesOf(archive, "r2", "messages"), [`{"temperature":21.5}`])
+      }),
+    ),
+  )
+
+  it.live("archives the open chat apart from the rooms, whose offsets are the same numbers", () =>
+    onGround(
+      {},
+      Topics.layerOpen,
+    )(
+      Effect.gen(function* () {
+        const { chats, messages = assert.fail("no topic") } = yield* Topics
+        const { incarnation } = yield* EventLog
+        const archive = makeArchive()
+        yield* append(chats, raw(openRoom, `"in a room of the same name"`))
+        yield* append(messages, raw(openRoom, `"hello"`), raw(openRoom, `{"text":"hi"}`))
+        yield* startOn(archive)
+        yield* has(archive, openRoom, 1, "messages")
+        assert.deepStrictEqual(yield* valuesOf(archive, openRoom, "messages"), [`"in a room of the same name"`])
+        const open = yield* valuesOf(archive, openRoom, "messages", openLife(incarnation))
+        assert.deepStrictEqual(open, [`"hello"`, `{"text":"hi"}`])
       }),
     ),
   )

@@ -4,6 +4,7 @@
  * ```
  *   results topic ─ chunk ─▶ sort ─ records ─▶ Archive: rows and position, in every store ─▶ commit, for lag
  *   chats topic   ─ chunk ─▶   └─ what can't be read, or a store can't hold ─▶ quarantine
+ *   and that of the open chat, where there is one
  * ```
  *
  * 1. The archive's position says where to read, never the group's commit, which only tells lag. So a store that is new,
@@ -30,9 +31,11 @@ import {
   decodeChat,
   decodeResult,
   EventLog,
+  type Incarnation,
   isBarrier,
   type LogError,
   type LogUnavailable,
+  openLife,
   peekSeq,
   type Role,
   type StoredRecord,
@@ -47,17 +50,20 @@ import * as Behind from "./internal/Behind.ts"
 import * as Committer from "./internal/Committer.ts"
 import * as Workers from "./internal/Workers.ts"
 
-/** Writes both topics. Refuses an archive that has more than this log. */
-export const layer = Layer.suspend(() => both(storageWriterLimits))
+/** Writes all of these topics. Refuses an archive that has more than this log. */
+export const layer = Layer.suspend(() => all(storageWriterLimits))
 
 /** The same with other bounds than the defaults. */
 export const layerWith = (limits: Partial<StorageWriterLimits>) =>
-  Layer.suspend(() => both({ ...storageWriterLimits, ...limits }))
+  Layer.suspend(() => all({ ...storageWriterLimits, ...limits }))
 
 interface Kind {
   readonly kind: ArchiveKind
   readonly role: Role
-  readonly topicOf: (topics: Topics["Service"]) => string
+  /** `undefined`: this installation has no such topic. */
+  readonly topicOf: (topics: Topics["Service"]) => string | undefined
+  /** As the archive has it. */
+  readonly lifeOf: (incarnation: Incarnation) => Incarnation
   readonly makeSort: () => Sort
 }
 
@@ -65,6 +71,7 @@ const results: Kind = {
   kind: "results",
   role: "results-writer",
   topicOf: ({ results }) => results,
+  lifeOf: (incarnation) => incarnation,
   makeSort: () => makeSortResults(),
 }
 
@@ -72,22 +79,41 @@ const messages: Kind = {
   kind: "messages",
   role: "chats-writer",
   topicOf: ({ chats }) => chats,
+  lifeOf: (incarnation) => incarnation,
+  makeSort: () => sortMessages,
+}
+
+const openMessages: Kind = {
+  kind: "messages",
+  role: "messages-writer",
+  topicOf: ({ messages }) => messages,
+  lifeOf: openLife,
   makeSort: () => sortMessages,
 }
 
 /** Each on its own: they stop at once, and not one after the other. */
-const both = (limits: StorageWriterLimits) =>
-  Layer.mergeAll(Layer.effectDiscard(run(results, limits)), Layer.effectDiscard(run(messages, limits)))
+const all = (limits: StorageWriterLimits) =>
+  Layer.mergeAll(
+    Layer.effectDiscard(run(results, limits)),
+    Layer.effectDiscard(run(messages, limits)),
+    Layer.effectDiscard(run(openMessages, limits)),
+  )
 
-const run = Effect.fnUntraced(function* ({ kind, makeSort, role, topicOf }: Kind, limits: StorageWriterLimits) {
+const run = Effect.fnUntraced(function* ({ kind, lifeOf, makeSort, role, topicOf }: Kind, limits: StorageWriterLimits) {
   const topic = topicOf(yield* Topics)
-  if (!limits.lazy) yield* refuseMismatch(kind, topic, limits)
+  if (topic === undefined) return
+  const life = lifeOf((yield* EventLog).incarnation)
+  const source = (partition: number): ArchiveSource => ({ incarnation: life, kind, partition })
+  if (!limits.lazy) yield* refuseMismatch(source, topic, limits)
   yield* Workers.run({
     role,
     topic,
     limits,
-    worker: (partition, stopping) =>
-      Effect.raceFirst(write({ kind, role, sort: makeSort() }, partition, stopping, limits), stopping.await),
+    worker: (assigned, stopping) =>
+      Effect.raceFirst(
+        write({ source: source(assigned.partition), role, sort: makeSort() }, assigned, stopping, limits),
+        stopping.await,
+      ),
   })
 })
 
@@ -95,10 +121,14 @@ const run = Effect.fnUntraced(function* ({ kind, makeSort, role, topicOf }: Kind
  * What is new at offsets that the archive has already would be taken for a repeat. A log or an archive that does not answer
  * is no such thing: it is asked again until it does.
  */
-const refuseMismatch = Effect.fnUntraced(function* (kind: ArchiveKind, topic: string, limits: StorageWriterLimits) {
+const refuseMismatch = Effect.fnUntraced(function* (
+  source: (partition: number) => ArchiveSource,
+  topic: string,
+  limits: StorageWriterLimits,
+) {
   const log = yield* EventLog
   for (let partition = 0; partition < log.partitions; partition++) {
-    yield* untilItPasses("compare the archive", refuseBeyondEnd(kind, topic, partition), isPassing, (failures) =>
+    yield* untilItPasses("compare the archive", refuseBeyondEnd(source(partition), topic), isPassing, (failures) =>
       backoff_ms(failures, limits),
     )
   }
@@ -109,35 +139,33 @@ const isPassing = (
 ): error is LogUnavailable | ArchiveUnavailable =>
   error._tag === "LogUnavailable" || error._tag === "ArchiveUnavailable"
 
-const refuseBeyondEnd = Effect.fnUntraced(function* (kind: ArchiveKind, topic: string, partition: number) {
-  const log = yield* EventLog
-  const archive = yield* Archive
-  const stored = yield* archive.position({ incarnation: log.incarnation, kind, partition })
-  const end = yield* log.end(topic, partition)
+const refuseBeyondEnd = Effect.fnUntraced(function* (source: ArchiveSource, topic: string) {
+  const { partition } = source
+  const stored = yield* (yield* Archive).position(source)
+  const end = yield* (yield* EventLog).end(topic, partition)
   if (stored !== undefined && stored > end) return yield* new ArchiveMismatch({ topic, partition, stored, end })
   return stored
 })
 
 interface Work {
-  readonly kind: ArchiveKind
+  readonly source: ArchiveSource
   readonly role: Role
   readonly sort: Sort
 }
 
 /** One partition, from the archive's position on: a chunk is sorted while the one before is written. */
 const write = Effect.fnUntraced(function* (
-  { kind, role, sort }: Work,
+  { role, sort, source }: Work,
   assigned: AssignedPartition,
   stopping: Latch.Latch,
   limits: StorageWriterLimits,
 ) {
   const { partition, topic } = assigned
   const archive = yield* Archive
-  const source: ArchiveSource = { incarnation: (yield* EventLog).incarnation, kind, partition }
   const committer = yield* Committer.make(assigned, limits)
   const writing = yield* Behind.make
   if (limits.lazy) yield* somethingNew(assigned, stopping)
-  const position = yield* refuseBeyondEnd(kind, topic, partition)
+  const position = yield* refuseBeyondEnd(source, topic)
   const progress = { read: position ?? 0, written: position ?? 0 }
   yield* Effect.forkScoped(tellLag(assigned, progress, limits))
 

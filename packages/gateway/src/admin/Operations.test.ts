@@ -37,7 +37,7 @@ const pod = PodId.make("p1")
 const seqOf = (n: number) => Seq.make(n)
 const utf8 = new TextEncoder()
 
-type TopicName = keyof Topics["Service"]
+type TopicName = Exclude<keyof Topics["Service"], "messages">
 
 const publish = Effect.fnUntraced(function* (
   topic: TopicName,

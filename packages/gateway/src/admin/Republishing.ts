@@ -94,7 +94,7 @@ export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, 
       place.partition < log.partitions ? yield* reader.at(topics.quarantine, place.partition, place.offset) : undefined
     if (record === undefined) return yield* new NotFound({ message: "nothing is quarantined there" })
     const label = Quarantined.decode(record.headers)
-    if (label === undefined || label.from.topic === topics.chats) {
+    if (label === undefined || [topics.chats, topics.messages].includes(label.from.topic)) {
       return yield* notPossible("only what was to become a client's result can be published anew")
     }
     if (!isClientId(record.key)) return yield* notPossible("its key is no client id")

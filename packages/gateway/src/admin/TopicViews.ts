@@ -33,8 +33,7 @@ export const makeTopicViews = Effect.gen(function* () {
       }),
     )
 
-  const ofTopic = (kind: TopicView["kind"]) => {
-    const topic = topics[kind]
+  const ofTopic = ([kind, topic]: readonly [TopicView["kind"], string]) => {
     const role = readers[kind]
     return Effect.map(
       Effect.forEach(partitions, ofPartition(topic, role), { concurrency: "unbounded" }),
@@ -49,13 +48,17 @@ export const makeTopicViews = Effect.gen(function* () {
     )
   }
 
-  return Effect.forEach(kinds, ofTopic, { concurrency: "unbounded" }).pipe(
+  const there = kinds.flatMap((kind) => {
+    const topic = topics[kind]
+    return topic === undefined ? [] : [[kind, topic] as const]
+  })
+  return Effect.forEach(there, ofTopic, { concurrency: "unbounded" }).pipe(
     Effect.mapError(({ code, topic }) => new AdminUnavailable({ message: `${topic} can't be looked at: ${code}` })),
     Effect.withSpan("TopicViews"),
   )
 })
 
-const kinds = ["events", "results", "dlq", "quarantine", "journey", "chats"] as const
+const kinds = ["events", "results", "dlq", "quarantine", "journey", "chats", "messages"] as const
 
 const sum = (views: ReadonlyArray<PartitionView>, of: (view: PartitionView) => number): number =>
   views.reduce((total, view) => total + of(view), 0)

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Archive, ArchiveMemory, ArchiveUnavailable, Incarnation } from "@nimbus/domain"
+import { Archive, ArchiveMemory, ArchiveUnavailable, Incarnation, openLife, openRoom } from "@nimbus/domain"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, HttpClient, HttpServer } from "effect/http"
 import { Gateway } from "../index.ts"
@@ -45,6 +45,8 @@ const archive = Layer.effect(
       [5, { temperature: 21.5 }],
     ] as const
     yield* archive.write({ source: messages, records: rows("r1", said), position: 0 })
+    const open = { ...messages, incarnation: openLife(incarnation) }
+    yield* archive.write({ source: open, records: rows(openRoom, [[3, "to all"]]), position: 0 })
     return archive
   }),
 )
@@ -109,6 +111,14 @@ layer(gateway.pipe(Layer.provide(archive)), { excludeTestServices: true })("quer
       }),
   )
 
+  it.effect("GET /v1/open/messages gives those of the open chat", () =>
+    Effect.gen(function* () {
+      const { json } = yield* get("/v1/open/messages")
+      const message = { offset: 3, timestamp: 1_790_000_000_000, room: openRoom, data: "to all" }
+      assert.deepStrictEqual(json, { incarnation: openLife(incarnation), messages: [message], next: null })
+    }),
+  )
+
   for (const path of [
     "/v1/clients/a%20b/results",
     "/v1/clients/c1/results?after=x",
@@ -151,10 +161,12 @@ layer(gateway.pipe(Layer.provide(away)), { excludeTestServices: true })("an arch
 })
 
 layer(gateway, { excludeTestServices: true })("no archive", (it) => {
-  it.effect.each(["/v1/clients/c1/results", "/v1/rooms/r1/messages"])("is told with 404 on %s", (path) =>
-    Effect.gen(function* () {
-      const { json, status } = yield* get(path)
-      assert.deepStrictEqual([status, Object(json).code], [404, "NO_ARCHIVE"])
-    }),
+  it.effect.each(["/v1/clients/c1/results", "/v1/rooms/r1/messages", "/v1/open/messages"])(
+    "is told with 404 on %s",
+    (path) =>
+      Effect.gen(function* () {
+        const { json, status } = yield* get(path)
+        assert.deepStrictEqual([status, Object(json).code], [404, "NO_ARCHIVE"])
+      }),
   )
 })

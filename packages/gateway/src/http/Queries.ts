@@ -5,6 +5,7 @@
  * GET /v1/clients/:clientId/results?after=&limit=&incarnation=  {"incarnation":…,"results":[{"seq":…},…],"next":12}
  * GET /v1/rooms/:room/messages?after=&limit=&incarnation=       {"incarnation":…,"messages":[{"offset":…},…],"next":null}
  * ```
+ * GET /v1/open/messages?after=&limit=&incarnation=              the same, of the open chat
  *
  * `next` is the `after` of the page that follows, null where nothing follows yet. Without an archive both answer 404.
  * They are open to whoever reaches the port, as everything here is: see docs/configuration.md, `NIMBUS_HOST`.
@@ -20,6 +21,8 @@ import {
   EventLog,
   fromDigits,
   Incarnation,
+  openLife,
+  openRoom,
   RoomId,
   start,
 } from "@nimbus/domain"
@@ -55,10 +58,12 @@ const respondPage = (incarnation: Incarnation, name: string, items: ReadonlyArra
   )
 }
 
-const ask = Effect.fnUntraced(function* (archive: ArchiveShape, kind: ArchiveKind, key: string) {
+const itself = (incarnation: Incarnation) => incarnation
+
+const ask = Effect.fnUntraced(function* (archive: ArchiveShape, kind: ArchiveKind, key: string, lifeOf = itself) {
   const { page_bytes, page_default_records } = queryLimits
   const search = yield* HttpServerRequest.schemaSearchParams(Search)
-  const incarnation = search.incarnation ?? (yield* EventLog).incarnation
+  const incarnation = search.incarnation ?? lifeOf((yield* EventLog).incarnation)
   const limit = { results: search.limit ?? page_default_records, bytes: page_bytes }
   return { incarnation, page: yield* archive.page({ incarnation, kind, key, after: search.after ?? start, limit }) }
 })
@@ -79,14 +84,23 @@ const encoder = new TextEncoder()
 const messages = Effect.fnUntraced(function* (archive: ArchiveShape) {
   const { room } = yield* HttpRouter.schemaPathParams(Schema.Struct({ room: RoomId }))
   const { incarnation, page } = yield* ask(archive, "messages", room)
+  return respondMessages(room, incarnation, page)
+})
+
+const openMessages = Effect.fnUntraced(function* (archive: ArchiveShape) {
+  const { incarnation, page } = yield* ask(archive, "messages", openRoom, openLife)
+  return respondMessages(openRoom, incarnation, page)
+})
+
+const respondMessages = (room: RoomId, incarnation: Incarnation, page: ArchivePage) => {
   const items = page.records.flatMap(({ place, timestamp, value }) => {
     const message = decodeChat({ key: room, value: encoder.encode(value) })
     return Result.isFailure(message) ? [] : [JSON.stringify({ offset: place, timestamp, ...message.success })]
   })
   return respondPage(incarnation, "messages", items, page)
-})
+}
 
-type Query = typeof results | typeof messages
+type Query = typeof results | typeof messages | typeof openMessages
 
 /** Asked of the archive of this process, if there is one. */
 const route = (path: `/${string}`, archive: Option.Option<ArchiveShape>, query: Query) =>
@@ -108,6 +122,7 @@ export const layer = Layer.unwrap(
     Layer.mergeAll(
       route("/v1/clients/:clientId/results", archive, results),
       route("/v1/rooms/:room/messages", archive, messages),
+      route("/v1/open/messages", archive, openMessages),
     ),
   ),
 )

@@ -99,20 +99,24 @@ const mailboxes = Layer.effect(
 )
 
 /** All services, with one partition. */
-const ground = (options: EventLogMemory.EventLogMemoryOptions = {}) =>
+const ground = (options: EventLogMemory.EventLogMemoryOptions = {}, topics = Topics.layerDefault) =>
   Layer.mergeAll(
     hooked.pipe(Layer.provide(EventLogMemory.layerMemory({ partitions: 1, ...options }))),
     mailboxes,
     RegistryMemory.layerMemory(),
     PodChannelMemory.layerMemory(),
     AckChannelMemory.layerMemory(),
-  ).pipe(Layer.provideMerge(Layer.mergeAll(hooks, Topics.layerDefault, Logger.layer([]))))
+  ).pipe(Layer.provideMerge(Layer.mergeAll(hooks, topics, Logger.layer([]))))
 
 /** Runs a test on a ground of its own. What the test started ends before the ground does. */
 export const onGround =
-  (options?: EventLogMemory.EventLogMemoryOptions) =>
+  (options?: EventLogMemory.EventLogMemoryOptions, topics?: Layer.Layer<Topics>) =>
   <A, E, R>(test: Effect.Effect<A, E, R>) =>
-    test.pipe(Effect.scoped, Effect.provide(ground(options)), Effect.provideService(Metric.MetricRegistry, new Map()))
+    test.pipe(
+      Effect.scoped,
+      Effect.provide(ground(options, topics)),
+      Effect.provideService(Metric.MetricRegistry, new Map()),
+    )
 
 /** The counters of this test's ground now, as `name label`. */
 export const counts = Effect.map(Metric.snapshot, (all) => {
