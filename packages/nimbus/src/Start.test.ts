@@ -94,14 +94,16 @@ describe("nimbus start", () => {
     }),
   )
 
-  it.live("reads .env where it is started, and the environment wins over it", () =>
+  it.live("reads .env.local and .env where it is started, and each wins over the next, the environment over both", () =>
     Effect.gen(function* () {
       const { cwd, env, port } = yield* place
-      writeFileSync(join(cwd, ".env"), `# ours\nNIMBUS_HTTP_PORT=1\nNIMBUS_DATA="elsewhere"\n`)
+      writeFileSync(join(cwd, ".env"), `# ours\nNIMBUS_HTTP_PORT=1\nNIMBUS_DATA="elsewhere"\nNIMBUS_PARTITIONS=many\n`)
+      writeFileSync(join(cwd, ".env.local"), "NIMBUS_HTTP_PORT=2\nNIMBUS_PARTITIONS=8\n")
       const server = yield* startServer({ cwd, env })
       assert.include(server.stdout(), `ws://127.0.0.1:${port}/`)
       assert.include(server.stdout(), "its data is in elsewhere")
       writeFileSync(join(cwd, ".env"), "NIMBUS_PARTITIONS=many\n")
+      writeFileSync(join(cwd, ".env.local"), "")
       const failed = yield* nimbus(["start"], { cwd, env })
       assert.strictEqual((yield* failed.ended).code, 1)
       assertLine(failed.stderr(), "nimbus: NIMBUS_PARTITIONS: expected a number")
