@@ -22,10 +22,16 @@ RUN node packages/gateway/page/build.ts
 
 FROM node:24.21.0-slim
 WORKDIR /nimbus
-ENV NODE_ENV=production
+# A container has a network of its own: which of its ports are open to whom is decided where it is run.
+ENV NODE_ENV=production NIMBUS_HOST=0.0.0.0 NIMBUS_DATA=/var/lib/nimbus
 COPY --from=install /nimbus ./
 COPY packages packages
 COPY --from=page /nimbus/packages/gateway/page/dist packages/gateway/page/dist
+# The only directory that the user below may write. A volume that is mounted there for the first time belongs to it too.
+RUN install -d -o node -g node -m 700 /var/lib/nimbus
+VOLUME /var/lib/nimbus
 USER node
 EXPOSE 3000 50051
-CMD ["node", "packages/nimbus/src/main.ts", "start"]
+# Alive, whatever Nimbus waits for: an orchestrator may end what is not healthy.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.NIMBUS_HTTP_PORT ?? 3000}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "--max-semi-space-size=8", "packages/nimbus/src/main.ts", "start"]

@@ -72,7 +72,7 @@ describe("the tarball of @nimbus/domain", () => {
     project = await mkdtemp(join(tmpdir(), "nimbus-tarball-"))
     await pnpm("--dir", join(root, "packages/domain"), "pack", "--pack-destination", project)
     const tarball = (await readdir(project)).find((name) => name.endsWith(".tgz"))
-    const dependencies = { "@nimbus/domain": `file:./${tarball}`, effect: manifest.devDependencies.effect }
+    const dependencies = { "@nimbus/domain": `file:./${tarball}`, effect: manifest.dependencies.effect }
     await writeFile(join(project, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }))
     await writeFile(join(project, "tsconfig.json"), JSON.stringify(tsconfig))
     await writeFile(join(project, "main.ts"), program)

@@ -1,0 +1,118 @@
+/** The image, which the Dockerfile describes, without a container engine: its files, laid in a directory, and run. */
+import { spawn, spawnSync } from "node:child_process"
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { eventually } from "../packages/domain/src/testing/Eventually.ts"
+import { Effect } from "effect"
+import * as Image from "./Image.ts"
+import { freePorts } from "./services/Tools.ts"
+
+/** A user without rights: where the tests run as root, the image's user owns as little as `node` does there. */
+const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined
+
+const position = (instruction: string, text: string): number =>
+  Image.steps.findIndex(
+    (step) => step.stage === Image.image && step.instruction === instruction && step.rest.includes(text),
+  )
+
+describe("the Dockerfile", () => {
+  it("copies the manifest of every package before it installs", () => {
+    const packages = readdirSync(join(import.meta.dirname, "../packages")).map((name) => `packages/${name}/`)
+    const copied = Image.steps.filter((step) => step.stage === "install" && step.instruction === "COPY")
+    for (const directory of [...packages, "packages/gateway/page/"]) {
+      assert.include(
+        copied.map((step) => step.rest),
+        `${directory}package.json ${directory}`,
+      )
+    }
+  })
+
+  it("gives the data directory to the user that it runs as, before it runs as that user", () => {
+    const { NIMBUS_DATA = "unset" } = Image.environment
+    const made = position("RUN", `install -d -o node -g node -m 700 ${NIMBUS_DATA}`)
+    assert.isAtLeast(made, 0)
+    assert.isAbove(position("VOLUME", NIMBUS_DATA), made)
+    assert.isAbove(position("USER", "node"), made)
+  })
+
+  it.each([
+    ["packages/domain/src/Ids.ts", true],
+    ["package.json", true],
+    [".env", false],
+    ["packages/gateway/.env", false],
+    ["packages/gateway/.env.local", false],
+    ["packages/nimbus/data/data.mdb", false],
+    ["packages/domain/src/Router.test.ts", false],
+    ["docs/README.md", false],
+  ])("takes %s along: %s", (path, taken) => {
+    assert.strictEqual(Image.inContext(path), taken)
+  })
+})
+
+describe("the image", () => {
+  let directory: string
+
+  /** An absolute path of the image. */
+  const inside = (path: string) => join(directory, path)
+  const data = Image.environment["NIMBUS_DATA"]
+
+  /** Runs the image's default command as its user, who may write nothing but its data directory. */
+  const start = (env: Readonly<Record<string, string>>) => {
+    const [, ...args] = Image.listOf("CMD")
+    const child = spawn(inside("node"), args, {
+      cwd: inside("nimbus"),
+      env: { PATH: process.env["PATH"], ...Image.environment, ...(data && { NIMBUS_DATA: inside(data) }), ...env },
+      ...nobody,
+    })
+    const printed = { text: "" }
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => (printed.text += text))
+    }
+    return { child, printed }
+  }
+
+  /** The exit code of the image's health check. */
+  const healthOf = (port: number | string) => {
+    const [, ...args] = Image.listOf("HEALTHCHECK")
+    return spawnSync(process.execPath, args, { env: { NIMBUS_HTTP_PORT: `${port}` } }).status
+  }
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "nimbus-image-"))
+    mkdirSync(inside("var/lib/nimbus"), { recursive: true })
+    if (nobody !== undefined) chownSync(inside("var/lib/nimbus"), nobody.uid, nobody.gid)
+    copyFileSync(process.execPath, inside("node"))
+    await Image.build(Image.image, inside("nimbus"))
+    chmodSync(inside("nimbus"), 0o555)
+    chmodSync(directory, 0o755)
+  })
+
+  afterAll(() => {
+    chmodSync(inside("nimbus"), 0o755)
+    rmSync(directory, { recursive: true, force: true })
+  })
+
+  it.live("serves all addresses by its default command, as a user who may write the data directory alone", () =>
+    Effect.gen(function* () {
+      const [port = 0] = yield* Effect.promise(() => freePorts(1))
+      assert.strictEqual(healthOf(port), 1)
+      const env = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" }
+      const { child, printed } = yield* Effect.acquireRelease(
+        Effect.sync(() => start(env)),
+        ({ child }) => Effect.sync(() => child.kill("SIGKILL")),
+      )
+      yield* eventually(
+        "it serves, or ends",
+        Effect.sync(() => printed.text.includes("Nimbus is running") || child.exitCode !== null),
+        60_000,
+      )
+      assert.include(printed.text, `ws://0.0.0.0:${port}/`)
+      assert.strictEqual(healthOf(port), 0)
+      assert.isNotEmpty(readdirSync(inside("var/lib/nimbus")))
+      const page = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/readyz`))
+      assert.strictEqual(page.status, 200)
+    }),
+  )
+})
