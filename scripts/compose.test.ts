@@ -1,7 +1,11 @@
-/** Checks docker-compose.yml where no container engine is: its schema, its start commands, and its settings. */
+/**
+ * Checks docker-compose.yml where no container engine is: its schema, what each command starts, its health checks, its
+ * start commands and its settings.
+ */
 import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { parseEnv } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { parse } from "yaml"
@@ -16,9 +20,10 @@ const Compose = Schema.Struct({
       profiles: Schema.Array(Schema.String),
       build: Schema.optionalKey(Schema.String),
       command: Schema.optionalKey(Schema.Array(Schema.String)),
-      environment: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+      environment: Schema.optionalKey(Schema.Record(Schema.String, Schema.NullOr(Schema.String))),
       ports: Schema.optionalKey(Schema.Array(Schema.String)),
-      healthcheck: Schema.optionalKey(Schema.Unknown),
+      depends_on: Schema.optionalKey(Schema.Record(Schema.String, Schema.Struct({ condition: Schema.String }))),
+      healthcheck: Schema.optionalKey(Schema.Struct({ test: Schema.NonEmptyArray(Schema.String) })),
     }),
   ),
 })
@@ -28,7 +33,46 @@ const Package = Schema.fromJsonString(Schema.Struct({ scripts: Schema.Struct({ s
 const startOf = (name: string) =>
   Schema.decodeUnknownSync(Package)(textOf(`packages/${name}/package.json`)).scripts.start
 
+/**
+ * The services that `docker compose [--profile …] up` starts in a fresh clone, by Compose's rules: the profiles are those
+ * of the command line or, without any, of `COMPOSE_PROFILES`, which it reads from `.env`; a service starts if one of its
+ * profiles is among them.
+ */
+const startedBy = (...profiles: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const { COMPOSE_PROFILES = "" } = parseEnv(textOf(".env"))
+  const active = profiles.length > 0 ? profiles : COMPOSE_PROFILES.split(",")
+  const starts = Object.entries(services).filter(([, service]) => service.profiles.some((one) => active.includes(one)))
+  return starts.map(([name]) => name).toSorted()
+}
+
+const needed = ["kafka", "postgres", "redis"]
+const consoles = ["dynamodb-admin", "kafka-ui", "redis-insight"]
+
 describe("docker-compose.yml", () => {
+  it.each([
+    { profiles: [], starts: ["gateway", "pipeline", ...needed] },
+    { profiles: ["dev"], starts: ["dynamodb-local", ...consoles, ...needed] },
+    { profiles: ["all"], starts: ["gateway", "pipeline", "dynamodb-local", ...consoles, ...needed] },
+    { profiles: ["gateway"], starts: ["gateway", ...needed] },
+    { profiles: ["pipeline"], starts: ["pipeline", ...needed] },
+  ])("starts for the profiles $profiles: $starts", ({ profiles, starts }) => {
+    assert.deepStrictEqual(startedBy(...profiles), starts.toSorted())
+    // Compose refuses to start a service without what it depends on.
+    for (const name of starts) assert.includeMembers(starts, Object.keys(services[name]?.depends_on ?? {}))
+  })
+
+  it("has its default profiles in a file that is committed, and that has nothing else", () => {
+    execFileSync("git", ["ls-files", "--error-unmatch", ".env"], { cwd: root })
+    assert.deepStrictEqual(Object.keys(parseEnv(textOf(".env"))), ["COMPOSE_PROFILES"])
+  })
+
+  for (const [name, { healthcheck }] of Object.entries(services)) {
+    it(`asks ${name} for its health`, () => {
+      assert.include(["CMD", "CMD-SHELL"], healthcheck?.test[0])
+      assert.isAbove(healthcheck?.test.length ?? 0, 1)
+    })
+  }
+
   it("fits the schema of Compose and passes its linter", () => {
     execFileSync(join(root, "node_modules/.bin/dclint"), ["docker-compose.yml"], { cwd: root })
   })
