@@ -35,8 +35,10 @@ const roles = Object.keys(settings)
 const wrong: Readonly<Record<string, string>> = {
   NIMBUS_ADMIN_TOKEN: "too short",
   NIMBUS_CHAT_MESSAGES_PER_SECOND: "0",
+  NIMBUS_CHAT_LISTEN_EVENT: "offset",
   NIMBUS_CHAT_MESSAGE_BYTES: "1.5",
   NIMBUS_CHAT_OPEN: "perhaps",
+  NIMBUS_CHAT_SEND_EVENT: "disconnect",
   NIMBUS_CORS_ORIGINS: "here",
   NIMBUS_DYNAMODB_ENDPOINT: "here",
   NIMBUS_DYNAMODB_PREFIX: "a b",

@@ -13,6 +13,7 @@ import * as Authorization from "./admin/Authorization.ts"
 import * as Page from "./admin/Page.ts"
 import * as ChatDoor from "./chat/ChatDoor.ts"
 import * as Cors from "./chat/Cors.ts"
+import * as OpenEvents from "./chat/OpenEvents.ts"
 import { Delivery } from "./delivery/Delivery.ts"
 import * as GrpcDoor from "./grpc/GrpcDoor.ts"
 import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
@@ -67,6 +68,7 @@ export const config = Config.map(
     grpc: grpcConfig,
     limits: Limits.config,
     corsOrigins: Cors.config,
+    openEvents: OpenEvents.config,
     admin: Authorization.config,
   }),
   ({ address, ...rest }) => ({ ...address, ...rest }),
@@ -103,10 +105,15 @@ export const layerWith = ({
   admin = Option.none(),
   corsOrigins,
   limits = {},
+  openEvents,
   ...addresses
 }: Addresses & {
   readonly limits?: Parameters<typeof Limits.layerWith>[0]
   readonly corsOrigins?: ReadonlyArray<string> | undefined
+  readonly openEvents?: Parameters<typeof OpenEvents.layerWith>[0]
   /** Who may use the admin API. Default: nobody, there is none. */
   readonly admin?: Option.Option<Authorization.Access>
-}) => onFront(addresses, admin).pipe(Layer.provide([Limits.layerWith(limits), Cors.layerWith(corsOrigins)]))
+}) =>
+  onFront(addresses, admin).pipe(
+    Layer.provide([Limits.layerWith(limits), Cors.layerWith(corsOrigins), OpenEvents.layerWith(openEvents)]),
+  )

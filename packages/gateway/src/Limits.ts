@@ -18,6 +18,7 @@
  * | chat: history, scan | older messages are not given to a socket without an offset |
  * | chat: catch-ups | the next socket waits for its turn |
  * | chat: recent | older records are read from the log |
+ * | chat: tell | sockets of the open chat are told their place |
  * | chat: socket cut | the socket is cut off, and comes back with its offset |
  * | direct: recent | older results are read from the log again, for all who need them at once |
  * | direct: passes, pages | the next one waits for its turn |
@@ -147,6 +148,8 @@ export interface ChatLimits {
   readonly archive_after_records: number
   /** Records handed over, or looked through, before others get their turn. */
   readonly turn_records: number
+  /** Messages of the open chat after which sockets are told their place: so many may come again. */
+  readonly tell_records: number
   /** Bytes that wait for one socket, broadcasts included. */
   readonly socket_cut_bytes: number
   /** How often a socket is told its offset, where no message has. */
@@ -164,6 +167,7 @@ export const chatLimits: ChatLimits = {
   recent_bytes: 4 * 1024 * 1024,
   archive_after_records: 100_000,
   turn_records: 256,
+  tell_records: 16,
   socket_cut_bytes: 4 * 1024 * 1024,
   offset_every_ms: 1_000,
 }

@@ -9,7 +9,7 @@
  *
  * A few at a time read the log or the archive. Who can't take more gives up its place until it can.
  */
-import { EventLog, Topics } from "@nimbus/domain"
+import { EventLog } from "@nimbus/domain"
 import { Effect, Semaphore, Stream } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -18,17 +18,16 @@ import type { Lane } from "./Lane.ts"
 import type { Member } from "./Member.ts"
 
 /** Done once the socket is live, or gone. */
-export type CatchUp = (member: Member, lane: Lane) => Effect.Effect<void>
+export type CatchUp = (member: Member) => Effect.Effect<void>
 
 export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, counts: Counts) {
   const log = yield* EventLog
-  const { chats } = yield* Topics
   const page_bytes = limits.socket_buffer_bytes
   const history = yield* makeChatHistory({ results: limits.chat.turn_records, bytes: page_bytes })
   const turns = yield* Semaphore.make(limits.chat.catch_ups)
 
   const readLog = (member: Member, lane: Lane) =>
-    log.tail(chats, member.partition, member.next).pipe(
+    log.tail(lane.topic, lane.partition, member.next).pipe(
       Stream.takeUntil((chunk) => {
         if (chunk.from > member.next) skip(member, chunk.from)
         for (const record of chunk.records) {
@@ -45,7 +44,7 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
 
   /** Whether the archive had anything to say. */
   const readArchive = Effect.fnUntraced(function* (member: Member) {
-    const page = yield* history(member.room, member.partition, member.next)
+    const page = yield* history(member.hall.life, member.room, member.lane.partition, member.next)
     if (page.next <= member.next) return false
     for (const record of page.records) {
       if (member.isFull || member.state === "gone") return true
@@ -58,7 +57,7 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
 
   const read = Effect.fnUntraced(function* (member: Member, lane: Lane) {
     counts.add("chatCatchUps", 1)
-    const earliest = yield* log.earliest(chats, member.partition)
+    const earliest = yield* log.earliest(lane.topic, lane.partition)
     if (member.next < earliest) {
       // What the log has no more, the archive has or nobody: it is waited for.
       if (yield* readArchive(member)) return
@@ -87,8 +86,9 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
     )
   }
 
-  return ((member, lane) =>
+  return ((member) =>
     Effect.suspend(() => {
+      const { lane } = member
       if (member.state === "gone") return Effect.succeed(true)
       if (member.next < lane.position || member.isFull) return Effect.as(step(member, lane), false)
       lane.join(member)

@@ -5,6 +5,7 @@
  *   socket ── message ──▶ Intake ──▶ chats topic ──▶ Lane, one reader per partition ──▶ the room's sockets here
  *                                         ▲                                         └─▶ the sender: its answer
  *                          other gateways and services
+ *   socket in no room ── event:message ──▶ the same with a topic of its own ──▶ all sockets in no room, itself too
  *   socket ── broadcast ──▶ Socket.IO's adapter ──▶ every socket of every gateway
  * ```
  *
@@ -14,33 +15,34 @@
 import { Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
 import {
-  type ChatMessage,
   ChatMessageId,
   encodeChat,
   EventLog,
+  openLife,
+  openRoom,
   partitionOf,
   type RoomId,
-  type StoredRecord,
-  tellFailure,
   Topics,
 } from "@nimbus/domain"
-import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule, Stream } from "effect"
+import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect"
 import { Server } from "socket.io"
 import { Delivery } from "../delivery/Delivery.ts"
-import { makeIntake } from "../delivery/Intake.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
 import { chatSockets } from "../Metrics.ts"
 import { makeCatchUp } from "./CatchUp.ts"
 import { ChatAdapter } from "./ChatAdapter.ts"
 import { corsOf, Origins } from "./Cors.ts"
+import { type Hall, type HallOptions, makeHall, retry_ms } from "./Hall.ts"
 import { type Hello, helloOf } from "./Hello.ts"
 import { answerOf, incomingOf } from "./Incoming.ts"
-import { Lane, liveRoom } from "./Lane.ts"
-import { infoOf, Member } from "./Member.ts"
+import { liveRoom } from "./Lane.ts"
+import { infoOf, Member, type MemberOptions } from "./Member.ts"
+import { OpenEvents } from "./OpenEvents.ts"
+import { isPlace, openOffsetOf } from "./OpenPosition.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Quota } from "./Quota.ts"
-import type { Answer, ChatServer, ChatSocket, FromClient, Refusal } from "./Words.ts"
+import type { Answer, ChatServer, ChatSocket, Refusal } from "./Words.ts"
 
 /** Where Socket.IO's clients go by themselves. */
 export const path = "/socket.io/"
@@ -50,70 +52,60 @@ const clientFiles = ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js",
   (name) => [name, `${name}.map`],
 )
 
-/** Between two attempts to read a partition. */
-const retry_ms = 250
-
-const knownEvents: ReadonlySet<string> = new Set(["message", "broadcast"] satisfies ReadonlyArray<keyof FromClient>)
-
 const make = Effect.gen(function* () {
   const { counts, draining } = yield* Delivery
   const limits = yield* Limits
   const log = yield* EventLog
-  const { chats } = yield* Topics
+  const { chats, messages } = yield* Topics
+  const events = yield* OpenEvents
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
   const io = yield* server
   const catchUp = yield* makeCatchUp(limits, counts)
-  const intake = yield* makeIntake<ChatMessageId>({
-    topic: chats,
-    intake_bytes: limits.intake_bytes,
-    counts,
-    counted: { accepted: "chatMessages", failed: "chat messages" },
-  })
   const members = new Map<string, Member>()
   const state = { isLeaving: false }
 
-  const send = (room: RoomId, message: ChatMessage, record: StoredRecord, sender: Member | undefined) => {
-    const live = io.local.to(liveRoom(room))
-    const offset = positionAt(markOf(log.incarnation, room), record.offset)
-    const others = sender === undefined ? live : live.except(sender.socket.id)
-    others.emit("message", message.data, infoOf(message, record), offset)
+  const placeOf = (hall: Hall, room: RoomId, offset: number) => positionAt(markOf(hall.life, room), offset)
+  const send: HallOptions["send"] = (hall, room, message, record, except) => {
+    const live = io.local.to(liveRoom({ isOpen: hall.isOpen, room }))
+    if (hall.isOpen) return void live.emit(events.listen, message.data)
+    const others = except === undefined ? live : live.except(except.socket.id)
+    others.emit("message", message.data, infoOf(message, record), placeOf(hall, room, record.offset))
   }
-  const ends = yield* Effect.forEach(Array.from({ length: log.partitions }).keys(), (partition) =>
-    log.end(chats, partition).pipe(Effect.retry(Schedule.spaced(retry_ms))),
-  )
-  const lanes = ends.map(
-    (end, partition) =>
-      new Lane({
-        partition,
-        end,
-        limits,
-        counts,
-        send,
-        memberOf: (id) => members.get(id),
-        catchUp: (member) => bringUp(member),
-      }),
-  )
-  const laneOf = (member: Member): Lane => lanes[member.partition]!
-  const bringUp = (member: Member): void => void run(catchUp(member, laneOf(member)))
-
-  const readLane = (lane: Lane) =>
-    Effect.suspend(() => Stream.runForEach(log.tail(chats, lane.partition, lane.position), lane.take)).pipe(
-      Effect.catchTag("LogUnavailable", (error) => {
-        counts.addTo("failed", "read chat messages")
-        return Effect.andThen(tellFailure("read chat messages", error), Effect.sleep(retry_ms))
-      }),
-      Effect.forever,
-      Effect.orDie,
-    )
-  for (const lane of lanes) yield* Effect.forkScoped(readLane(lane))
+  const say: MemberOptions["say"] = ({ hall, room, socket }, message, record) => {
+    if (hall.isOpen) return void socket.emit(events.listen, message.data)
+    socket.emit("message", message.data, infoOf(message, record), placeOf(hall, room, record.offset))
+  }
+  const tell: HallOptions["tell"] = (hall, room, offset) =>
+    void io.local.to(liveRoom({ isOpen: hall.isOpen, room })).emit("offset", placeOf(hall, room, offset))
+  const bringUp = (member: Member): void => void run(catchUp(member))
+  const memberOf = (id: string) => members.get(id)
+  const shared = { limits, counts, send, tell, memberOf, catchUp: bringUp }
+  const rooms = yield* makeHall({
+    ...shared,
+    topic: chats,
+    life: log.incarnation,
+    isOpen: false,
+    partitions: Array.from({ length: log.partitions }, (_, partition) => partition),
+  })
+  const open =
+    messages === undefined
+      ? undefined
+      : yield* makeHall({
+          ...shared,
+          topic: messages,
+          life: openLife(log.incarnation),
+          isOpen: true,
+          partitions: [partitionOf(openRoom, log.partitions)],
+        })
+  const lanes = [...rooms.lanes, ...(open?.lanes ?? [])]
 
   /** Where a socket goes on: at its offset if that is one of this room and log, otherwise with the newest messages. */
   const place = Effect.fnUntraced(function* (member: Member, given: unknown) {
-    const lane = laneOf(member)
-    const offset = offsetOf(member.mark, given)
+    const { isOpen, lane, mark } = member
+    const offset = isOpen ? openOffsetOf(mark, given, (text) => lane.find(text)) : offsetOf(mark, given)
     if (typeof offset === "number") {
-      const end = offset < lane.end ? lane.end : yield* log.end(chats, member.partition)
+      const end = offset < lane.end ? lane.end : yield* log.end(lane.topic, lane.partition)
       member.next = offset + 1
       if (member.next <= end) return
       member.refuse({ code: "AFTER_BEYOND_END", message: "the offset is beyond the log's end and is ignored" })
@@ -124,43 +116,38 @@ const make = Effect.gen(function* () {
     if (offset === "unknown") {
       member.refuse({ code: "BAD_REQUEST", message: "the offset is none that was given here, and is ignored" })
     }
-    member.wantsNewest = true
+    member.wantsNewest = !isOpen
     member.next = lane.end
   })
 
-  const welcome = (socket: ChatSocket, { offset, room }: Hello): void => {
-    const member = new Member({
-      socket,
-      room,
-      partition: partitionOf(room, log.partitions),
-      mark: markOf(log.incarnation, room),
-      limits,
-      counts,
-      onFull: (member) => {
-        counts.add("chatBehind", 1)
-        laneOf(member).leave(member, "behind")
-        bringUp(member)
-      },
-    })
+  const onFull = (member: Member): void => {
+    counts.add("chatBehind", 1)
+    member.lane.leave(member, "behind")
+    bringUp(member)
+  }
+
+  const welcome = (socket: ChatSocket, hall: Hall, { offset, room }: Hello): void => {
+    const member = new Member({ socket, hall, room, mark: markOf(hall.life, room), limits, counts, say, onFull })
     members.set(socket.id, member)
-    intake.join(room, member)
+    hall.intake.join(room, member)
     const quota = new Quota(limits.chat.messages_per_second, clock.currentTimeMillisUnsafe())
-    socket.on("message", (...args) => takeMessage(member, quota, args))
+    const sending = hall.isOpen ? events.send : "message"
+    socket.on(sending, (...args) => takeMessage(member, quota, args))
     socket.on("broadcast", (...args) => takeBroadcast(member, quota, args))
     socket.onAny((name: string, ...args: ReadonlyArray<unknown>) => {
-      if (!knownEvents.has(name)) refuseUnknown(quota, answerOf(args))
+      if (name !== sending && name !== "broadcast") refuseUnknown(quota, answerOf(args))
     })
     socket.on("disconnect", () => {
       members.delete(socket.id)
-      intake.leave(room, member)
-      laneOf(member).leave(member, "gone")
+      hall.intake.leave(room, member)
+      member.lane.leave(member, "gone")
       member.room_left.openUnsafe()
     })
     run(
       place(member, offset).pipe(
         Effect.retry({ while: ({ _tag }) => _tag === "LogUnavailable", schedule: Schedule.spaced(retry_ms) }),
         Effect.orDie,
-        Effect.andThen(Effect.suspend(() => catchUp(member, laneOf(member)))),
+        Effect.andThen(Effect.suspend(() => catchUp(member))),
       ),
     )
   }
@@ -195,6 +182,9 @@ const make = Effect.gen(function* () {
     const incoming = incomingOf(args, limits.chat.message_bytes)
     if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
     const { data, id = ChatMessageId.make(crypto.randomUUID()) } = incoming.success
+    if (member.isOpen && isPlace(member.mark, data)) {
+      return refuse(member, answer, { code: "BAD_MESSAGE", message: "the text is that of a place of this chat" })
+    }
     if (member.isWaitingFor(id)) {
       return refuse(member, answer, { code: "BAD_MESSAGE", message: "a message with this id is under way", id })
     }
@@ -202,7 +192,10 @@ const make = Effect.gen(function* () {
       if ("error" in told) refuse(member, answer, told.error)
       else answer?.(told)
     })
-    intake.put(encodeChat({ room: member.room, id, sender: member.socket.id, data }), { sender: member, id })
+    member.hall.intake.put(encodeChat({ room: member.room, id, sender: member.socket.id, data }), {
+      sender: member,
+      id,
+    })
   }
 
   const takeBroadcast = (member: Member, quota: Quota, args: ReadonlyArray<unknown>): void => {
@@ -216,7 +209,7 @@ const make = Effect.gen(function* () {
   }
 
   io.use((socket, next) => {
-    const hello = helloOf(socket.handshake)
+    const hello = helloOf(socket.handshake, open !== undefined)
     if (hello === undefined || state.isLeaving) {
       counts.addTo("refused", hello === undefined ? "INVALID_ROOM_ID" : "GOING_AWAY")
       return next(new Error(hello === undefined ? "Invalid room id" : "GOING_AWAY"))
@@ -226,8 +219,10 @@ const make = Effect.gen(function* () {
     next()
   })
   io.on("connection", (socket) => {
-    const hello = helloOf(socket.handshake)
-    if (hello !== undefined) welcome(socket, hello)
+    const hello = helloOf(socket.handshake, open !== undefined)
+    if (hello === undefined) return
+    const hall = hello.isOpen ? open : rooms
+    if (hall !== undefined) welcome(socket, hall, hello)
   })
   yield* Effect.suspend(() => {
     for (const lane of lanes) lane.tellOffsets()

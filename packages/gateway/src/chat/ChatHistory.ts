@@ -2,7 +2,14 @@
  * Messages of a room from the archive, if there is one: what the log has no more, or has among too many others. Without
  * one a socket that comes back too late is told what it lost.
  */
-import { Archive, type ArchiveUnavailable, Cursor, EventLog, type RoomId, type StoredRecord } from "@nimbus/domain"
+import {
+  Archive,
+  type ArchiveUnavailable,
+  Cursor,
+  type Incarnation,
+  type RoomId,
+  type StoredRecord,
+} from "@nimbus/domain"
 import { Effect, Option } from "effect"
 
 export interface HistoryPage {
@@ -14,6 +21,7 @@ export interface HistoryPage {
 
 /** One page from an offset on. Where the archive has nothing for certain, `next` is `from`. */
 export type ChatHistory = (
+  life: Incarnation,
   room: RoomId,
   partition: number,
   from: number,
@@ -24,11 +32,10 @@ export const makeChatHistory = Effect.fnUntraced(function* (limit: {
   readonly results: number
   readonly bytes: number
 }) {
-  const { incarnation } = yield* EventLog
   const archive = yield* Effect.serviceOption(Archive)
   if (Option.isNone(archive)) return nothing
   const { page: ask, position } = archive.value
-  const page: ChatHistory = Effect.fnUntraced(function* (room, partition, from) {
+  const page: ChatHistory = Effect.fnUntraced(function* (incarnation, room, partition, from) {
     // Above its position the archive may have some messages and not others.
     const upTo = yield* position({ incarnation, kind: "messages", partition })
     if (upTo === undefined || upTo <= from) return { records: [], next: from }
@@ -50,6 +57,6 @@ export const makeChatHistory = Effect.fnUntraced(function* (limit: {
   return page
 })
 
-const nothing: ChatHistory = (_room, _partition, from) => Effect.succeed({ records: [], next: from })
+const nothing: ChatHistory = (_life, _room, _partition, from) => Effect.succeed({ records: [], next: from })
 
 const encoder = new TextEncoder()

@@ -1,5 +1,5 @@
 /**
- * One partition of the chats topic as this gateway reads it, once for all of its sockets.
+ * One partition of a topic of the chat as this gateway reads it, once for all of its sockets.
  *
  * ```
  *          recent: kept in memory          position
@@ -12,9 +12,10 @@
  *    passes it, so a socket that becomes live at `position` misses nothing and gets nothing twice.
  * 2. A socket that can't take more stops being live, and reads on later from where it was.
  * 3. A socket that was elsewhere first may be ahead; it becomes live when `position` comes to it.
- * 4. The sender of a message gets its answer instead of the message, in the same turn.
+ * 4. The sender of a message gets its answer instead of the message, in the same turn; in the open chat, both.
+ * 5. Messages of the open chat don't tell their place. It follows them, before the lane waits for more.
  */
-import { type Chunk, type ChatMessage, decodeChat, type RoomId, type StoredRecord } from "@nimbus/domain"
+import { type Chunk, type ChatMessage, decodeChat, RoomId, type StoredRecord } from "@nimbus/domain"
 import { Effect, Result } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -28,13 +29,17 @@ interface LiveRoom {
 }
 
 export interface LaneOptions {
+  readonly topic: string
+  readonly isOpen: boolean
   readonly partition: number
   /** The end of the partition when the gateway came. */
   readonly end: number
   readonly limits: GatewayLimits
   readonly counts: Counts
-  /** Sends a message to the live sockets of a room, but not to its sender. */
-  readonly send: (room: RoomId, message: ChatMessage, record: StoredRecord, sender: Member | undefined) => void
+  /** Sends a message to the live sockets of a room, but not to this one. */
+  readonly send: (room: RoomId, message: ChatMessage, record: StoredRecord, except?: Member) => void
+  /** Tells them that they have everything up to this offset. */
+  readonly tell: (room: RoomId, offset: number) => void
   /** The socket with this id here. */
   readonly memberOf: (id: string) => Member | undefined
   /** Has a socket read what it misses, until it is live. */
@@ -43,6 +48,7 @@ export interface LaneOptions {
 
 export class Lane {
   readonly partition: number
+  readonly topic: string
   /** Records below this were handed over. */
   position: number
   readonly #options: LaneOptions
@@ -50,10 +56,13 @@ export class Lane {
   readonly #ahead = new Set<Member>()
   #recent: Array<Chunk & { readonly bytes: number }> = []
   #recent_bytes = 0
+  /** Messages of the open chat whose place was not told yet. */
+  #untold = 0
 
   constructor(options: LaneOptions) {
     this.#options = options
     this.partition = options.partition
+    this.topic = options.topic
     // What came just before is read too, for sockets that come back, or come for the first time.
     this.position = Math.max(0, options.end - options.limits.chat.scan_records)
   }
@@ -78,9 +87,11 @@ export class Lane {
       this.#admit(record.offset)
       this.position = record.offset + 1
       this.#hand(record)
+      if (this.#untold >= this.#options.limits.chat.tell_records) this.#tell()
       if (++turn % this.#options.limits.chat.turn_records === 0) yield* Effect.yieldNow
     }
     this.position = Math.max(this.position, chunk.next)
+    this.#tell()
     this.#admit(this.position)
   })
 
@@ -97,7 +108,7 @@ export class Lane {
     const room = this.#rooms.get(member.room) ?? { members: new Set(), given: -1 }
     room.members.add(member)
     this.#rooms.set(member.room, room)
-    void member.socket.join(liveRoom(member.room))
+    void member.socket.join(liveRoom(member))
     member.tellLive(this.position - 1)
   }
 
@@ -106,7 +117,7 @@ export class Lane {
     if (member.state === "live") member.next = this.position
     member.state = state
     this.#ahead.delete(member)
-    void member.socket.leave(liveRoom(member.room))
+    void member.socket.leave(liveRoom(member))
     const room = this.#rooms.get(member.room)
     room?.members.delete(member)
     if (room?.members.size === 0) this.#rooms.delete(member.room)
@@ -127,6 +138,20 @@ export class Lane {
     }
   }
 
+  /** The first message in memory that is this text. */
+  find(text: string): number | undefined {
+    const json = Buffer.from(JSON.stringify(text))
+    for (const { records } of this.#recent) {
+      for (const record of records) {
+        const { buffer, byteLength, byteOffset } = record.value
+        if (record.offset >= this.position || !Buffer.from(buffer, byteOffset, byteLength).includes(json)) continue
+        const decoded = decodeChat(record)
+        if (Result.isSuccess(decoded) && decoded.success.data === text) return record.offset
+      }
+    }
+    return undefined
+  }
+
   /** Tells live sockets how far they are. */
   tellOffsets(): void {
     for (const { given, members } of this.#rooms.values()) {
@@ -142,9 +167,21 @@ export class Lane {
     const message = decoded.success
     const itself = message.sender === undefined ? undefined : this.#options.memberOf(message.sender)
     const sender = itself !== undefined && room.members.has(itself) ? itself : undefined
-    this.#options.send(message.room, message, record, sender)
-    if (sender === undefined) room.given = record.offset
-    else sender.acknowledge(message, record.offset)
+    this.#options.send(message.room, message, record, this.#options.isOpen ? undefined : sender)
+    if (this.#options.isOpen) this.#untold++
+    else if (sender === undefined) room.given = record.offset
+    sender?.acknowledge(message, record.offset)
+  }
+
+  /** Of the open chat. */
+  #tell(): void {
+    if (this.#untold === 0) return
+    this.#untold = 0
+    const offset = this.position - 1
+    for (const [room, live] of this.#rooms) {
+      this.#options.tell(RoomId.make(room), offset)
+      live.given = offset
+    }
   }
 
   /** Those who wait for `position` to come to this offset are live from here. */
@@ -199,5 +236,6 @@ export class Lane {
 /** What a record takes up beside its value, about. */
 const record_bytes = 128
 
-/** The sockets of a room that are live, as a room of Socket.IO. No id of a socket looks like it. */
-export const liveRoom = (room: string): string => `live:${room}`
+/** The live sockets of a room, or of the open chat, as a room of Socket.IO. No id of a socket looks like it. */
+export const liveRoom = ({ isOpen, room }: { readonly isOpen: boolean; readonly room: string }): string =>
+  isOpen ? "open:live" : `live:${room}`

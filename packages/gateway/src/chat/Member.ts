@@ -9,6 +9,8 @@ import { Latch, Result } from "effect"
 import type { Sender } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
+import type { Hall } from "./Hall.ts"
+import type { Lane } from "./Lane.ts"
 import { positionAt } from "./Position.ts"
 import type { Answer, ChatSocket, MessageInfo, Refusal } from "./Words.ts"
 
@@ -17,20 +19,23 @@ export type State = "behind" | "ahead" | "live" | "gone"
 
 export interface MemberOptions {
   readonly socket: ChatSocket
+  readonly hall: Hall
   readonly room: RoomId
-  readonly partition: number
   /** What its offsets begin with. */
   readonly mark: string
   readonly limits: Pick<GatewayLimits, "socket_buffer_bytes" | "chat">
   readonly counts: Counts
+  /** How it is given a message that it alone is to get. */
+  readonly say: (member: Member, message: ChatMessage, record: StoredRecord) => void
   /** Called when so much waits for it that it can't stay live. */
   readonly onFull: (member: Member) => void
 }
 
 export class Member implements Sender<ChatMessageId> {
   readonly socket: ChatSocket
+  readonly hall: Hall
   readonly room: RoomId
-  readonly partition: number
+  readonly lane: Lane
   readonly mark: string
   state: State = "behind"
   /** While it is not live: everything of the room below this was handed over. */
@@ -43,21 +48,30 @@ export class Member implements Sender<ChatMessageId> {
   readonly room_left = Latch.makeUnsafe(true)
   readonly #limits: MemberOptions["limits"]
   readonly #counts: Counts
-  readonly #onFull: (member: Member) => void
+  readonly #say: MemberOptions["say"]
+  readonly #onFull: MemberOptions["onFull"]
   readonly #waiting = new Map<ChatMessageId, (answer: Answer) => void>()
   #buffered_bytes = 0
   /** The last offset that it was told in so many words. */
   #told = -1
+  /** Messages of the open chat that it alone was given since it was told its place. */
+  #untold = 0
 
-  constructor({ counts, limits, mark, onFull, partition, room, socket }: MemberOptions) {
+  constructor({ counts, hall, limits, mark, onFull, room, say, socket }: MemberOptions) {
     this.socket = socket
+    this.hall = hall
     this.room = room
-    this.partition = partition
+    this.lane = hall.laneOf(room)
     this.mark = mark
+    this.#say = say
     this.#limits = limits
     this.#counts = counts
     this.#onFull = onFull
     this.#watchTransport()
+  }
+
+  get isOpen(): boolean {
+    return this.hall.isOpen
   }
 
   get isFull(): boolean {
@@ -72,10 +86,12 @@ export class Member implements Sender<ChatMessageId> {
   give(record: StoredRecord): void {
     const message = decodeChat(record)
     if (Result.isFailure(message)) return this.#counts.add("chatSkipped", 1)
-    if (message.success.sender === this.socket.id) return this.acknowledge(message.success, record.offset)
-    const { data } = message.success
-    this.socket.emit("message", data, infoOf(message.success, record), positionAt(this.mark, record.offset))
-    this.#told = record.offset
+    const isItsOwn = message.success.sender === this.socket.id
+    if (isItsOwn && !this.isOpen) return this.acknowledge(message.success, record.offset)
+    this.#say(this, message.success, record)
+    if (isItsOwn) this.acknowledge(message.success, record.offset)
+    if (!this.isOpen) this.#told = record.offset
+    else if (++this.#untold >= this.#limits.chat.tell_records) this.tellOffset(record.offset, -1)
   }
 
   /** Whether its id is under way already. */
@@ -119,15 +135,18 @@ export class Member implements Sender<ChatMessageId> {
 
   /** Tells that it is live, having everything up to this offset; -1: there is nothing. */
   tellLive(offset: number): void {
-    if (offset < 0) return void this.socket.emit("live", { room: this.room })
+    const room = this.isOpen ? {} : { room: this.room }
+    if (offset < 0) return void this.socket.emit("live", room)
     this.#told = Math.max(this.#told, offset)
-    this.socket.emit("live", { room: this.room }, positionAt(this.mark, offset))
+    this.#untold = 0
+    this.socket.emit("live", room, positionAt(this.mark, offset))
   }
 
   /** Tells how far it is, if it can't know from messages. `given`: the last that all of the room were given. */
   tellOffset(offset: number, given: number): void {
     if (offset < 0 || offset <= Math.max(this.#told, given)) return
     this.#told = offset
+    this.#untold = 0
     this.socket.emit("offset", positionAt(this.mark, offset))
   }
 

@@ -1,11 +1,13 @@
 /** What sockets and the gateway say to each other: Socket.IO's events with their arguments. See docs/chat.md. */
 import type { Json } from "effect/Schema"
 import type { DefaultEventsMap, Namespace, Server, Socket } from "socket.io"
+import type { ListenEvent, SendEvent } from "./OpenEvents.ts"
 
 /** Arguments come from outside: they may be anything. */
 export interface FromClient {
   message: (...args: ReadonlyArray<unknown>) => void
   broadcast: (...args: ReadonlyArray<unknown>) => void
+  [send: SendEvent]: (...args: ReadonlyArray<unknown>) => void
 }
 
 /** What stands beside the data of a message. Without `id` and `sender`: another service produced it so. */
@@ -32,8 +34,10 @@ export interface ToClient {
   /** `data` is what the sender emitted, so that whoever knows nothing of the rest gets what they would without us. */
   message: (data: Json, info: MessageInfo, offset: string) => void
   broadcast: (broadcast: { readonly sender: string; readonly data: Json }) => void
+  /** A message of the open chat, which is text in the last place where its sender emitted text: see `OpenPosition.ts`. */
+  [listen: ListenEvent]: (data: Json) => void
   /** The socket has everything of its room up to here, and gets the rest as it comes. No offset: there is nothing yet. */
-  live: (room: { readonly room: string }, offset?: string) => void
+  live: (room: { readonly room?: string }, offset?: string) => void
   /** The same, where its own messages or those of other rooms have moved it. */
   offset: (offset: string) => void
   /** Messages between these offsets, both included, are gone for good. */

@@ -29,7 +29,7 @@ import { Delivery } from "../delivery/Delivery.ts"
 const partitions = 3
 
 /** With a log of other options than those of `layer`, which `put` and `logged` are for. */
-export const layerWith = (log: EventLogMemory.EventLogMemoryOptions) =>
+export const layerWith = (log: EventLogMemory.EventLogMemoryOptions, topics = Topics.layerDefault) =>
   Layer.mergeAll(
     EventLogMemory.layerMemory(log),
     MailboxMemory.layerMemory(),
@@ -37,7 +37,7 @@ export const layerWith = (log: EventLogMemory.EventLogMemoryOptions) =>
     PodChannelMemory.layerMemory(),
     AckChannelMemory.layerMemory(),
     ClientOffsetsMemory.layerMemory(),
-  ).pipe(Layer.provideMerge(Topics.layerDefault))
+  ).pipe(Layer.provideMerge(topics))
 
 export const layer = layerWith({ partitions })
 

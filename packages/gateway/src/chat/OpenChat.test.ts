@@ -1,0 +1,190 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventLog, openRoom, partitionOf, Topics } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { HttpServer } from "effect/http"
+import { io, type Socket } from "socket.io-client"
+import * as Gateway from "../Gateway.ts"
+import { chatLimits } from "../Limits.ts"
+import * as MemoryParts from "../testing/MemoryParts.ts"
+import { ListenEvent, SendEvent } from "./OpenEvents.ts"
+
+const chat = { ...chatLimits, messages_per_second: 100_000 }
+const patience_ms = 30_000
+
+const on =
+  (topics: Layer.Layer<Topics>) =>
+  <A, E>(test: Effect.Effect<A, E, Layer.Success<typeof MemoryParts.layer> | Scope.Scope>) =>
+    test.pipe(Effect.scoped, Effect.provide(MemoryParts.layerWith({ partitions: 2 }, topics)))
+const onOpen = on(Topics.layerOpen)
+
+type Options = Omit<Parameters<typeof Gateway.layerWith>[0], "host" | "port">
+
+const startGateway = Effect.fnUntraced(function* (options: Options = {}) {
+  const gateway = Gateway.layerWith({ host: "127.0.0.1", port: 0, limits: { close_ms: 200, chat }, ...options })
+  const { address } = Context.get(yield* Layer.build(Layer.fresh(gateway)), HttpServer.HttpServer)
+  return "port" in address ? `http://127.0.0.1:${address.port}` : assert.fail("no port")
+})
+
+interface Client {
+  readonly socket: Socket
+  /** All arguments of each `event:listen`. */
+  readonly heard: Array<ReadonlyArray<unknown>>
+  readonly others: Array<readonly [name: string, ...args: ReadonlyArray<unknown>]>
+}
+
+const connect = (url: string, options: Parameters<typeof io>[1] = {}, listen = "event:listen") =>
+  Effect.acquireRelease(
+    Effect.sync((): Client => {
+      const socket = io(url, { forceNew: true, reconnectionDelay: 20, ...options })
+      const client: Client = { socket, heard: [], others: [] }
+      socket.on(listen, (...args) => void client.heard.push(args))
+      socket.onAny((name: string, ...args) => void client.others.push([name, ...args]))
+      return client
+    }),
+    ({ socket }) => Effect.sync(() => void socket.disconnect()),
+  )
+
+const until = (what: string, isSo: () => boolean) => eventually(what, Effect.sync(isSo))
+const isLive = ({ others }: Client) => others.some(([name]) => name === "live")
+
+const join = Effect.fnUntraced(function* (...args: Parameters<typeof connect>) {
+  const client = yield* connect(...args)
+  yield* until("it is live", () => isLive(client))
+  return client
+})
+
+const hears = (client: Client, expected: ReadonlyArray<unknown>) =>
+  Effect.andThen(
+    until(`it hears ${expected.length}`, () => client.heard.length >= expected.length),
+    Effect.sync(() =>
+      assert.deepStrictEqual(
+        client.heard,
+        expected.map((data) => [data]),
+      ),
+    ),
+  )
+
+const ask = ({ socket }: Client, name: string, ...args: ReadonlyArray<unknown>) =>
+  Effect.promise((): Promise<unknown> => socket.timeout(patience_ms).emitWithAck(name, ...args))
+
+/** What another service writes into the topic. */
+const produce = Effect.fnUntraced(function* (...values: ReadonlyArray<unknown>) {
+  const log = yield* EventLog
+  const { messages = assert.fail("no topic") } = yield* Topics
+  const records = values.map((value) => ({ key: openRoom, value: new TextEncoder().encode(JSON.stringify(value)) }))
+  return yield* log.publish(messages, partitionOf(openRoom, log.partitions), records)
+})
+
+const refusals = ({ others }: Client) => others.flatMap(([name, refusal]) => (name === "refused" ? [refusal] : []))
+
+describe("the open chat", () => {
+  it.live("gives every socket of every gateway, the sender too, what was emitted: one argument, in one order", () =>
+    Effect.gen(function* () {
+      const urls = [yield* startGateway(), yield* startGateway()]
+      const clients = yield* Effect.all([
+        join(urls[0]!),
+        join(urls[0]!, { transports: ["polling"] }),
+        join(urls[1]!),
+        join(urls[1]!, { transports: ["websocket"], auth: {} }),
+      ])
+      const said = ["hello", "", "7", "mark:7", 7, { message: "hi" }, [1, [2]], null, true, "Küche 🍳"]
+      for (const [n, data] of said.entries()) {
+        const answer = yield* ask(clients[n % clients.length]!, "event:message", data)
+        assert.hasAllKeys(answer, ["id", "offset"])
+      }
+      for (const client of clients) yield* hears(client, said)
+    }).pipe(onOpen),
+  )
+
+  it.live("gives a socket no history on its first connection, and all that it missed when it comes back", () =>
+    Effect.gen(function* () {
+      const url = yield* startGateway()
+      yield* produce("before")
+      const [a, b] = yield* Effect.all([join(url), join(url)])
+      a.socket.emit("event:message", "one")
+      yield* hears(a, ["one"])
+      yield* until("it knows its place", () => a.others.at(-1)?.[0] === "offset")
+      a.socket.io.engine.close()
+      yield* until("it is gone", () => !a.socket.connected)
+      yield* ask(b, "event:message", "two")
+      yield* ask(b, "event:message", { three: 3 })
+      yield* until("it is back", () => a.socket.connected)
+      yield* ask(b, "event:message", "four")
+      yield* hears(a, ["one", "two", { three: 3 }, "four"])
+      assert.isTrue(a.socket.recovered)
+    }).pipe(onOpen),
+  )
+
+  it.live("goes on behind the message that came last, where the connection broke before its place came", () =>
+    Effect.gen(function* () {
+      const url = yield* startGateway()
+      yield* produce("zero", "one", "7", "two")
+      const witness = yield* join(url)
+      yield* ask(witness, "event:message", "three")
+      yield* hears(yield* join(url, { auth: { offset: "one" } }), ["7", "two", "three"])
+      yield* hears(yield* join(url, { auth: { offset: "7" } }), ["two", "three"])
+      const none = yield* join(url, { auth: { offset: "nobody has said so" } })
+      yield* until("it is told", () => refusals(none).length > 0)
+      assert.propertyVal(refusals(none)[0], "code", "BAD_REQUEST")
+      assert.isEmpty(none.heard)
+    }).pipe(onOpen),
+  )
+
+  it.live("gives what was missed from the log too, telling the place on the way", () =>
+    Effect.gen(function* () {
+      const all = Array.from({ length: 200 }, (_, n) => `${n}`)
+      const url = yield* startGateway({
+        limits: { close_ms: 200, chat: { ...chat, recent_bytes: 1, tell_records: 5 } },
+      })
+      yield* produce(...all)
+      const late = yield* join(url, { auth: { offset: 0 } })
+      yield* hears(late, all.slice(1))
+      let heard = 0
+      for (const [name] of late.others) {
+        if (name === "event:listen") assert.isAtMost(++heard, 5)
+        if (name === "offset") heard = 0
+      }
+    }).pipe(onOpen),
+  )
+
+  it.live("refuses text that would be taken for a place, and what is not its own", () =>
+    Effect.gen(function* () {
+      const url = yield* startGateway()
+      const [a, inRoom] = yield* Effect.all([join(url), join(url, { auth: { room: "open" } })])
+      yield* ask(a, "event:message", "one")
+      const place = a.others.findLast(([name]) => name === "offset")?.[1]
+      assert.isString(place)
+      assert.nestedPropertyVal(yield* ask(a, "event:message", place), "error.code", "BAD_MESSAGE")
+      assert.nestedPropertyVal(yield* ask(a, "message", "x"), "error.code", "UNKNOWN_EVENT")
+      assert.nestedPropertyVal(yield* ask(inRoom, "event:message", "x"), "error.code", "UNKNOWN_EVENT")
+      assert.property(yield* ask(inRoom, "message", "in the room"), "offset")
+      yield* ask(a, "event:message", "two")
+      yield* hears(a, ["one", "two"])
+      assert.isEmpty(inRoom.heard)
+    }).pipe(onOpen),
+  )
+
+  it.live("has its events by the names of the settings", () =>
+    Effect.gen(function* () {
+      const openEvents = { send: SendEvent.make("message"), listen: ListenEvent.make("message") }
+      const url = yield* startGateway({ openEvents })
+      const a = yield* join(url, {}, "message")
+      yield* ask(a, "message", "one")
+      yield* hears(a, ["one"])
+    }).pipe(onOpen),
+  )
+
+  it.live.each([{ topics: Topics.layerDefault }, { topics: Topics.layerOpen, room: "" }])(
+    "is closed to sockets without a room where there is none, and to those that name an impossible one",
+    ({ room, topics }) =>
+      Effect.gen(function* () {
+        const url = yield* startGateway()
+        const { socket } = yield* connect(url, { auth: { room }, reconnection: false })
+        const error = yield* Effect.promise(
+          () => new Promise<Error>((resolve) => socket.once("connect_error", resolve)),
+        )
+        assert.strictEqual(error.message, "Invalid room id")
+      }).pipe(on(topics)),
+  )
+})
