@@ -18,7 +18,7 @@ import type { Lane } from "./Lane.ts"
 import type { Member } from "./Member.ts"
 
 /** Done once the socket is live, or gone. */
-export type CatchUp = (member: Member) => Effect.Effect<void>
+export type CatchUp = (member: Member, lane: Lane) => Effect.Effect<void>
 
 export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, counts: Counts) {
   const log = yield* EventLog
@@ -44,7 +44,7 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
 
   /** Whether the archive had anything to say. */
   const readArchive = Effect.fnUntraced(function* (member: Member) {
-    const page = yield* history(member.hall.life, member.room, member.lane.partition, member.next)
+    const page = yield* history(member.conversation, member.next)
     if (page.next <= member.next) return false
     for (const record of page.records) {
       if (member.isFull || member.state === "gone") return true
@@ -86,9 +86,8 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
     )
   }
 
-  return ((member) =>
+  return ((member, lane) =>
     Effect.suspend(() => {
-      const { lane } = member
       if (member.state === "gone") return Effect.succeed(true)
       if (member.next < lane.position || member.isFull) return Effect.as(step(member, lane), false)
       lane.join(member)

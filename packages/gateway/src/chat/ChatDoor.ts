@@ -18,6 +18,7 @@ import {
   ChatMessageId,
   encodeChat,
   EventLog,
+  type Incarnation,
   openLife,
   openRoom,
   partitionOf,
@@ -36,7 +37,7 @@ import { corsOf, Origins } from "./Cors.ts"
 import { type Hall, type HallOptions, makeHall, retry_ms } from "./Hall.ts"
 import { type Hello, helloOf } from "./Hello.ts"
 import { answerOf, incomingOf } from "./Incoming.ts"
-import { liveRoom } from "./Lane.ts"
+import { type Lane, liveRoom } from "./Lane.ts"
 import { infoOf, Member, type MemberOptions } from "./Member.ts"
 import { OpenEvents } from "./OpenEvents.ts"
 import { isPlace, openOffsetOf } from "./OpenPosition.ts"
@@ -65,20 +66,20 @@ const make = Effect.gen(function* () {
   const members = new Map<string, Member>()
   const state = { isLeaving: false }
 
-  const placeOf = (hall: Hall, room: RoomId, offset: number) => positionAt(markOf(hall.life, room), offset)
+  const placeOf = (life: Incarnation, room: RoomId, offset: number) => positionAt(markOf(life, room), offset)
   const send: HallOptions["send"] = (hall, room, message, record, except) => {
     const live = io.local.to(liveRoom({ isOpen: hall.isOpen, room }))
     if (hall.isOpen) return void live.emit(events.listen, message.data)
     const others = except === undefined ? live : live.except(except.socket.id)
-    others.emit("message", message.data, infoOf(message, record), placeOf(hall, room, record.offset))
+    others.emit("message", message.data, infoOf(message, record), placeOf(hall.life, room, record.offset))
   }
-  const say: MemberOptions["say"] = ({ hall, room, socket }, message, record) => {
-    if (hall.isOpen) return void socket.emit(events.listen, message.data)
-    socket.emit("message", message.data, infoOf(message, record), placeOf(hall, room, record.offset))
+  const say: MemberOptions["say"] = ({ isOpen, mark, socket }, message, record) => {
+    if (isOpen) return void socket.emit(events.listen, message.data)
+    socket.emit("message", message.data, infoOf(message, record), positionAt(mark, record.offset))
   }
   const tell: HallOptions["tell"] = (hall, room, offset) =>
-    void io.local.to(liveRoom({ isOpen: hall.isOpen, room })).emit("offset", placeOf(hall, room, offset))
-  const bringUp = (member: Member): void => void run(catchUp(member))
+    void io.local.to(liveRoom({ isOpen: hall.isOpen, room })).emit("offset", placeOf(hall.life, room, offset))
+  const bringUp = (member: Member): void => void run(catchUp(member, laneOf(member)))
   const memberOf = (id: string) => members.get(id)
   const shared = { limits, counts, send, tell, memberOf, catchUp: bringUp }
   const rooms = yield* makeHall({
@@ -99,10 +100,13 @@ const make = Effect.gen(function* () {
           partitions: [partitionOf(openRoom, log.partitions)],
         })
   const lanes = [...rooms.lanes, ...(open?.lanes ?? [])]
+  const hallOf = ({ isOpen }: { readonly isOpen: boolean }): Hall => (isOpen && open !== undefined ? open : rooms)
+  const laneOf = (member: Member): Lane => hallOf(member).laneOf(member.conversation)
 
   /** Where a socket goes on: at its offset if that is one of this room and log, otherwise with the newest messages. */
   const place = Effect.fnUntraced(function* (member: Member, given: unknown) {
-    const { isOpen, lane, mark } = member
+    const { isOpen, mark } = member
+    const lane = laneOf(member)
     const offset = isOpen ? openOffsetOf(mark, given, (text) => lane.find(text)) : offsetOf(mark, given)
     if (typeof offset === "number") {
       const end = offset < lane.end ? lane.end : yield* log.end(lane.topic, lane.partition)
@@ -122,12 +126,14 @@ const make = Effect.gen(function* () {
 
   const onFull = (member: Member): void => {
     counts.add("chatBehind", 1)
-    member.lane.leave(member, "behind")
+    laneOf(member).leave(member, "behind")
     bringUp(member)
   }
 
-  const welcome = (socket: ChatSocket, hall: Hall, { offset, room }: Hello): void => {
-    const member = new Member({ socket, hall, room, mark: markOf(hall.life, room), limits, counts, say, onFull })
+  const welcome = (socket: ChatSocket, hello: Hello): void => {
+    const hall = hallOf(hello)
+    const { offset, room } = hello
+    const member = new Member({ socket, conversation: hall.conversation(room), limits, counts, say, onFull })
     members.set(socket.id, member)
     hall.intake.join(room, member)
     const quota = new Quota(limits.chat.messages_per_second, clock.currentTimeMillisUnsafe())
@@ -140,14 +146,14 @@ const make = Effect.gen(function* () {
     socket.on("disconnect", () => {
       members.delete(socket.id)
       hall.intake.leave(room, member)
-      member.lane.leave(member, "gone")
+      laneOf(member).leave(member, "gone")
       member.room_left.openUnsafe()
     })
     run(
       place(member, offset).pipe(
         Effect.retry({ while: ({ _tag }) => _tag === "LogUnavailable", schedule: Schedule.spaced(retry_ms) }),
         Effect.orDie,
-        Effect.andThen(Effect.suspend(() => catchUp(member))),
+        Effect.andThen(Effect.suspend(() => catchUp(member, laneOf(member)))),
       ),
     )
   }
@@ -192,7 +198,7 @@ const make = Effect.gen(function* () {
       if ("error" in told) refuse(member, answer, told.error)
       else answer?.(told)
     })
-    member.hall.intake.put(encodeChat({ room: member.room, id, sender: member.socket.id, data }), {
+    hallOf(member).intake.put(encodeChat({ room: member.room, id, sender: member.socket.id, data }), {
       sender: member,
       id,
     })
@@ -220,9 +226,7 @@ const make = Effect.gen(function* () {
   })
   io.on("connection", (socket) => {
     const hello = helloOf(socket.handshake, open !== undefined)
-    if (hello === undefined) return
-    const hall = hello.isOpen ? open : rooms
-    if (hall !== undefined) welcome(socket, hall, hello)
+    if (hello !== undefined) welcome(socket, hello)
   })
   yield* Effect.suspend(() => {
     for (const lane of lanes) lane.tellOffsets()

@@ -2,15 +2,9 @@
  * Messages of a room from the archive, if there is one: what the log has no more, or has among too many others. Without
  * one a socket that comes back too late is told what it lost.
  */
-import {
-  Archive,
-  type ArchiveUnavailable,
-  Cursor,
-  type Incarnation,
-  type RoomId,
-  type StoredRecord,
-} from "@nimbus/domain"
+import { Archive, type ArchiveUnavailable, Cursor, type StoredRecord } from "@nimbus/domain"
 import { Effect, Option } from "effect"
+import type { Conversation } from "./Conversation.ts"
 
 export interface HistoryPage {
   /** In order of offset, keyed by the room. */
@@ -20,12 +14,7 @@ export interface HistoryPage {
 }
 
 /** One page from an offset on. Where the archive has nothing for certain, `next` is `from`. */
-export type ChatHistory = (
-  life: Incarnation,
-  room: RoomId,
-  partition: number,
-  from: number,
-) => Effect.Effect<HistoryPage, ArchiveUnavailable>
+export type ChatHistory = (conversation: Conversation, from: number) => Effect.Effect<HistoryPage, ArchiveUnavailable>
 
 /** `results`, `bytes`: the most that one page gives. */
 export const makeChatHistory = Effect.fnUntraced(function* (limit: {
@@ -35,7 +24,7 @@ export const makeChatHistory = Effect.fnUntraced(function* (limit: {
   const archive = yield* Effect.serviceOption(Archive)
   if (Option.isNone(archive)) return nothing
   const { page: ask, position } = archive.value
-  const page: ChatHistory = Effect.fnUntraced(function* (incarnation, room, partition, from) {
+  const page: ChatHistory = Effect.fnUntraced(function* ({ life: incarnation, partition, room }, from) {
     // Above its position the archive may have some messages and not others.
     const upTo = yield* position({ incarnation, kind: "messages", partition })
     if (upTo === undefined || upTo <= from) return { records: [], next: from }
@@ -57,6 +46,6 @@ export const makeChatHistory = Effect.fnUntraced(function* (limit: {
   return page
 })
 
-const nothing: ChatHistory = (_life, _room, _partition, from) => Effect.succeed({ records: [], next: from })
+const nothing: ChatHistory = (_conversation, from) => Effect.succeed({ records: [], next: from })
 
 const encoder = new TextEncoder()

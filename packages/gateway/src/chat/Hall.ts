@@ -20,8 +20,10 @@ import { Effect, Schedule, Stream } from "effect"
 import { type Intake, makeIntake } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
+import type { Conversation } from "./Conversation.ts"
 import { Lane } from "./Lane.ts"
 import type { Member } from "./Member.ts"
+import { markOf } from "./Position.ts"
 
 export interface Hall {
   readonly topic: string
@@ -30,7 +32,8 @@ export interface Hall {
   readonly isOpen: boolean
   readonly intake: Intake<ChatMessageId>
   readonly lanes: ReadonlyArray<Lane>
-  readonly laneOf: (room: RoomId) => Lane
+  readonly laneOf: (conversation: Conversation) => Lane
+  readonly conversation: (room: RoomId) => Conversation
 }
 
 export interface HallOptions extends Pick<Hall, "topic" | "life" | "isOpen"> {
@@ -81,7 +84,14 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
     isOpen,
     intake,
     lanes,
-    laneOf: (room) => byPartition.get(partitionOf(room, log.partitions))!,
+    laneOf: ({ partition }) => byPartition.get(partition)!,
+    conversation: (room) => ({
+      life,
+      isOpen,
+      room,
+      partition: partitionOf(room, log.partitions),
+      mark: markOf(life, room),
+    }),
   }
 
   const readLane = (lane: Lane) =>

@@ -9,8 +9,7 @@ import { Latch, Result } from "effect"
 import type { Sender } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import type { Hall } from "./Hall.ts"
-import type { Lane } from "./Lane.ts"
+import type { Conversation } from "./Conversation.ts"
 import { positionAt } from "./Position.ts"
 import type { Answer, ChatSocket, MessageInfo, Refusal } from "./Words.ts"
 
@@ -19,10 +18,7 @@ export type State = "behind" | "ahead" | "live" | "gone"
 
 export interface MemberOptions {
   readonly socket: ChatSocket
-  readonly hall: Hall
-  readonly room: RoomId
-  /** What its offsets begin with. */
-  readonly mark: string
+  readonly conversation: Conversation
   readonly limits: Pick<GatewayLimits, "socket_buffer_bytes" | "chat">
   readonly counts: Counts
   /** How it is given a message that it alone is to get. */
@@ -33,10 +29,7 @@ export interface MemberOptions {
 
 export class Member implements Sender<ChatMessageId> {
   readonly socket: ChatSocket
-  readonly hall: Hall
-  readonly room: RoomId
-  readonly lane: Lane
-  readonly mark: string
+  readonly conversation: Conversation
   state: State = "behind"
   /** While it is not live: everything of the room below this was handed over. */
   next = 0
@@ -57,12 +50,9 @@ export class Member implements Sender<ChatMessageId> {
   /** Messages of the open chat that it alone was given since it was told its place. */
   #untold = 0
 
-  constructor({ counts, hall, limits, mark, onFull, room, say, socket }: MemberOptions) {
+  constructor({ conversation, counts, limits, onFull, say, socket }: MemberOptions) {
     this.socket = socket
-    this.hall = hall
-    this.room = room
-    this.lane = hall.laneOf(room)
-    this.mark = mark
+    this.conversation = conversation
     this.#say = say
     this.#limits = limits
     this.#counts = counts
@@ -71,7 +61,15 @@ export class Member implements Sender<ChatMessageId> {
   }
 
   get isOpen(): boolean {
-    return this.hall.isOpen
+    return this.conversation.isOpen
+  }
+
+  get room(): RoomId {
+    return this.conversation.room
+  }
+
+  get mark(): string {
+    return this.conversation.mark
   }
 
   get isFull(): boolean {
