@@ -17,7 +17,8 @@ const otherCapitals: ReadonlyArray<RegExp> = [
   /^(OFFLINE|REPLAYING|LIVE|UNKNOWN)$/, // statuses of a client
   /^(NIMBUS|OTEL)_/, // settings
   /^(KAFKA_BROKER_URL|POSTGRES_URL|REDIS_URL)$/, // other names of settings
-  /^(GET|POST|PUT|DELETE|HEAD|OPTIONS)$/, // HTTP
+  /^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$/, // HTTP
+  /^ERR_/, // what Node calls its errors
   /^(HASH|RANGE|PAY_PER_REQUEST|ACTIVE|UPDATING)$/, // what DynamoDB calls keys, billing and states of tables
 ]
 

@@ -45,6 +45,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_EVENTS_PER_SECOND: "many",
   NIMBUS_FRAME_BYTES: "-1",
   NIMBUS_GRPC_JOURNEY: "perhaps",
+  NIMBUS_HTTP_KEEPALIVE: "10 millis",
   NIMBUS_HTTP_PORT: "70000",
   NIMBUS_IDLE_TIMEOUT: "1 milli",
   NIMBUS_JOURNEYS_PER_SECOND: "-1",

@@ -16,6 +16,16 @@ export class OpeningSuperseded extends Schema.TaggedError<OpeningSuperseded>()("
   code: Schema.tag("OPENING_SUPERSEDED"),
 }) {}
 
+/** The body of a request is not UTF-8, or not JSON that can be taken. Permanent: correct it. */
+export class BodyInvalid extends Schema.TaggedError<BodyInvalid>()("BodyInvalid", {
+  code: Schema.tag("BAD_REQUEST"),
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
 /** The gRPC port can't be listened on. The gateway does not start. */
 export class GrpcPortUnavailable extends Schema.TaggedError<GrpcPortUnavailable>()("GrpcPortUnavailable", {
   code: Schema.tag("GRPC_PORT_UNAVAILABLE"),

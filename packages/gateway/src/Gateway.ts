@@ -17,6 +17,7 @@ import * as OpenEvents from "./chat/OpenEvents.ts"
 import { Delivery } from "./delivery/Delivery.ts"
 import * as GrpcDoor from "./grpc/GrpcDoor.ts"
 import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
+import * as Fallback from "./http/Fallback.ts"
 import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
 import * as Messages from "./http/Messages.ts"
@@ -41,7 +42,7 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
       Queries.layer,
       WebSocketDoor.routes,
       Option.isSome(admin) ? Layer.merge(AdminRoutes.layerWith(admin.value), Page.layer) : Layer.empty,
-    ),
+    ).pipe(Layer.provide(Fallback.layer)),
     { disableLogger: true, disableListenLog: true },
   ).pipe(Layer.provide(publisher))
 

@@ -8,6 +8,9 @@
  * | socket buffer | the session counts as full: nothing is delivered until the socket drains |
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
  * | idle | the connection is closed with IDLE |
+ * | body | 413, and the connection is closed |
+ * | request | 408, and the connection is closed |
+ * | keep-alive | the connection is closed, on which nothing was asked |
  * | drain | the gateway leaves; clients send again what was not accepted |
  * | close | the socket is destroyed |
  * | read turn | whatever else this process has to do comes first, then the next page |
@@ -42,6 +45,12 @@ export interface GatewayLimits {
   readonly events_per_second: number
   /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
   readonly idle_timeout_ms: number
+  /** HTTP: the body of a request. */
+  readonly body_bytes: number
+  /** HTTP: how long a request may take to come in, with its body. Looked at once a second. */
+  readonly request_ms: number
+  /** HTTP: how long a connection stays open on which nothing is asked. */
+  readonly keep_alive_ms: number
   /** How long a gateway that leaves waits for the log to take what came in. Beyond: clients send it again. */
   readonly drain_ms: number
   /** How long a peer has to answer a close, and an HTTP request to end when the gateway leaves. */
@@ -226,6 +235,9 @@ export const gatewayLimits: GatewayLimits = {
   frame_bytes: 256 * 1024,
   events_per_second: 50_000,
   idle_timeout_ms: 60_000,
+  body_bytes: 2 * 1024 * 1024,
+  request_ms: 30_000,
+  keep_alive_ms: 65_000,
   drain_ms: 2_000,
   close_ms: 2_000,
   intake_bytes: 8 * 1024 * 1024,
@@ -267,6 +279,9 @@ const settings = Config.all({
   idle_timeout: Config.schema(timeout, "NIMBUS_IDLE_TIMEOUT").pipe(
     Config.withDefault(Duration.millis(gatewayLimits.idle_timeout_ms)),
   ),
+  keep_alive: Config.schema(timeout, "NIMBUS_HTTP_KEEPALIVE").pipe(
+    Config.withDefault(Duration.millis(gatewayLimits.keep_alive_ms)),
+  ),
   chat_message_bytes: positive("NIMBUS_CHAT_MESSAGE_BYTES").pipe(Config.withDefault(chatLimits.message_bytes)),
   chat_messages_per_second: positive("NIMBUS_CHAT_MESSAGES_PER_SECOND").pipe(
     Config.withDefault(chatLimits.messages_per_second),
@@ -283,11 +298,12 @@ export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/ga
   /** From the environment, where operators have something to choose. */
   static readonly config: Config.Config<GatewayLimits> = Config.map(
     settings,
-    ({ chat_message_bytes, chat_messages_per_second, idle_timeout, window_results, ...rest }) => ({
+    ({ chat_message_bytes, chat_messages_per_second, idle_timeout, keep_alive, window_results, ...rest }) => ({
       ...gatewayLimits,
       ...rest,
       chat: { ...chatLimits, message_bytes: chat_message_bytes, messages_per_second: chat_messages_per_second },
       idle_timeout_ms: Math.round(Duration.toMillis(idle_timeout)),
+      keep_alive_ms: Math.round(Duration.toMillis(keep_alive)),
       session: { ...sessionLimits, window_results },
     }),
   )

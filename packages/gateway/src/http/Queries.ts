@@ -28,18 +28,8 @@ import {
 } from "@nimbus/domain"
 import { Effect, Layer, Option, Result, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { Delivery } from "../delivery/Delivery.ts"
 import { queryLimits } from "../Limits.ts"
-
-const Problem = Schema.Struct({ code: Schema.String, message: Schema.String })
-const respondProblem = HttpServerResponse.schemaJson(Problem)
-
-/** What is wrong is told to whoever asks, with the code of its row in docs/errors.md. */
-const refuse = Effect.fnUntraced(function* (status: number, code: string, message: string) {
-  const { counts } = yield* Delivery
-  counts.addTo("refused", code)
-  return yield* respondProblem({ code, message }, { status })
-})
+import { refuse } from "./Refusal.ts"
 
 const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: queryLimits.page_records }))
 

@@ -3,29 +3,49 @@
  * on to the HTTP application. (An application of Effect upgrades too, but with a fiber per connection and a writer
  * that knows no backpressure.)
  *
+ * A target in absolute form (`GET http://host/path HTTP/1.1`) is served as the path in it.
+ *
+ * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection. One
+ * on which nothing is asked is closed after `keep_alive_ms`.
+ *
  * The port is open before the application is there, and until after it has gone: in between a request is answered 503,
  * for Node itself would leave it without an answer.
  */
 import { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
 import { Context, Effect, Layer, type Scope } from "effect"
+import { type GatewayLimits, Limits } from "../Limits.ts"
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
+/** Told of a request that ended within HTTP itself: it was too slow, or no HTTP. */
+export type BrokenHandler = (isTimeout: boolean) => void
+
+/** How often the server looks for requests that are too slow. */
+const check_ms = 1_000
+
 class DoorServer extends Server {
   readonly doors = new Map<string, UpgradeHandler>()
   readonly requests = new Map<string, RequestHandler>()
+  readonly broken = new Set<BrokenHandler>()
 
-  constructor() {
-    // Elsewhere it is a request like any other. Taken off HTTP while another one's answer is on the way, it would get
-    // none, and its socket would stay for ever.
-    super({ shouldUpgradeCallback: (request) => this.doors.has(pathOf(request)) })
+  constructor({ keep_alive_ms, request_ms }: GatewayLimits) {
+    super({
+      requestTimeout: request_ms,
+      keepAliveTimeout: keep_alive_ms,
+      connectionsCheckingInterval: Math.min(check_ms, request_ms),
+      // Elsewhere it is a request like any other. Taken off HTTP while another one's answer is on the way, it would get
+      // none, and its socket would stay for ever.
+      shouldUpgradeCallback: (request) => isWebSocket(request) && this.doors.has(pathOf(request)),
+    })
   }
 
   override emit(event: string, ...args: Array<unknown>): boolean {
     const [request, socket, head] = args
+    if (event === "clientError") this.tellBroken(request)
+    if (event === "request" && request instanceof IncomingMessage) toOriginForm(request)
     if (
       event === "upgrade" &&
       request instanceof IncomingMessage &&
@@ -50,6 +70,13 @@ class DoorServer extends Server {
     }
     return super.emit(event, ...args)
   }
+
+  /** A peer that has just gone away is no fault of what it sent. */
+  private tellBroken(error: unknown): void {
+    const code = error instanceof Error && "code" in error ? String(error.code) : ""
+    const isTimeout = code === "ERR_HTTP_REQUEST_TIMEOUT"
+    if (isTimeout || code.startsWith("HPE_")) for (const tell of this.broken) tell(isTimeout)
+  }
 }
 
 export class UpgradeServer extends Context.Service<
@@ -60,27 +87,49 @@ export class UpgradeServer extends Context.Service<
     handle(path: string, handler: UpgradeHandler): Effect.Effect<void, never, Scope.Scope>
     /** The same with its other requests. */
     handleRequests(path: string, handler: RequestHandler): Effect.Effect<void, never, Scope.Scope>
+    onBroken(handler: BrokenHandler): Effect.Effect<void, never, Scope.Scope>
   }
 >()("@nimbus/gateway/UpgradeServer") {
-  static readonly layer = Layer.sync(UpgradeServer, () => {
-    const server = new DoorServer()
-    return {
-      server,
-      handle: (path, handler) =>
-        Effect.acquireRelease(
-          Effect.sync(() => server.doors.set(path, handler)),
-          () => Effect.sync(() => server.doors.delete(path)),
-        ),
-      handleRequests: (path, handler) =>
-        Effect.acquireRelease(
-          Effect.sync(() => server.requests.set(path, handler)),
-          () => Effect.sync(() => server.requests.delete(path)),
-        ),
-    }
-  })
+  static readonly layer = Layer.effect(
+    UpgradeServer,
+    Effect.map(Limits, (limits) => {
+      const server = new DoorServer(limits)
+      return {
+        server,
+        handle: (path, handler) =>
+          Effect.acquireRelease(
+            Effect.sync(() => server.doors.set(path, handler)),
+            () => Effect.sync(() => server.doors.delete(path)),
+          ),
+        handleRequests: (path, handler) =>
+          Effect.acquireRelease(
+            Effect.sync(() => server.requests.set(path, handler)),
+            () => Effect.sync(() => server.requests.delete(path)),
+          ),
+        onBroken: (handler) =>
+          Effect.acquireRelease(
+            Effect.sync(() => server.broken.add(handler)),
+            () => Effect.sync(() => server.broken.delete(handler)),
+          ),
+      }
+    }),
+  )
+}
+
+/** Anything else that upgrades, or a WebSocket by another method, is answered as a request. */
+const isWebSocket = ({ headers, method }: IncomingMessage): boolean =>
+  method === "GET" && headers.upgrade?.toLowerCase() === "websocket"
+
+/** RFC 9112, 3.2.2: the host of the target goes before that of the header. */
+const toOriginForm = (request: IncomingMessage): void => {
+  const [, host, target] = /^(?:http|ws)s?:\/\/(?:[^/?#]*@)?([^/?#]*)(.*)$/is.exec(request.url ?? "") ?? []
+  if (host === undefined || target === undefined) return
+  request.url = target.startsWith("/") ? target : `/${target}`
+  request.headers.host = host
 }
 
 const pathOf = (request: IncomingMessage): string => {
+  toOriginForm(request)
   const url = request.url ?? "/"
   const query = url.indexOf("?")
   return query === -1 ? url : url.slice(0, query)

@@ -144,7 +144,7 @@ for (const path of paths) {
         const client = yield* open(`${path}?clientId=c1`)
         yield* client.first("welcome")
         client.event("x".repeat(5_000))
-        assert.strictEqual((yield* client.closed).code, 1009)
+        assert.deepStrictEqual(yield* client.closed, { code: 1009, reason: "MESSAGE_TOO_BIG" })
       }),
     )
 

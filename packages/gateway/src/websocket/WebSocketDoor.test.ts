@@ -351,7 +351,7 @@ describe("WebSocketDoor", () => {
         const peer = yield* connect("clientId=c1")
         yield* peer.next("welcome")
         peer.say({ type: "event", id: "big", name: "sq", data: "x".repeat(5000) })
-        assert.strictEqual((yield* peer.closed).code, 1009)
+        assert.deepStrictEqual(yield* peer.closed, { code: 1009, reason: "MESSAGE_TOO_BIG" })
       }),
     )
 

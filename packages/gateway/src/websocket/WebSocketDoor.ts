@@ -14,10 +14,11 @@ import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { closeCodes, Frames, start, Trace } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
-import { type WebSocket, WebSocketServer } from "ws"
+import { HttpRouter, HttpServerRequest } from "effect/http"
+import { WebSocket, WebSocketServer } from "ws"
 import { Delivery } from "../delivery/Delivery.ts"
 import { refusalOf } from "../Door.ts"
+import { pathOf, refuse, refuseNowhere } from "../http/Refusal.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { parseQuery, type Query } from "./Hello.ts"
@@ -66,7 +67,7 @@ const make = Effect.gen(function* () {
     { delivery: kind, path, wording }: DoorOptions,
   ): void => {
     const query = parseQuery(request.url ?? "/")
-    if (Result.isFailure(query)) return refuse(ws, query.failure, wording)
+    if (Result.isFailure(query)) return turnAway(ws, query.failure, wording)
     const { ack, clientId, journey } = query.success
     const trace = Trace.headersFrom(request.headers[Trace.header])
     const options = {
@@ -85,7 +86,7 @@ const make = Effect.gen(function* () {
     run(open(socket, query.success, kind))
   }
 
-  const refuse = (ws: WebSocket, message: string, wording: Wording): void => {
+  const turnAway = (ws: WebSocket, message: string, wording: Wording): void => {
     const { code, reason } = closeCodes.badRequest
     delivery.counts.addTo("refused", reason)
     ws.on("error", () => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))
@@ -113,22 +114,35 @@ const make = Effect.gen(function* () {
 
 export const layer = Layer.effectDiscard(make)
 
+/** `ws` closes a socket by itself that sends too much, and gives the code alone. */
+class ReasonedWebSocket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason ?? (code === closeCodes.tooBig.code ? closeCodes.tooBig.reason : undefined))
+  }
+}
+
 const serverOf = ({ wording }: DoorOptions, limits: GatewayLimits): WebSocketServer =>
   new WebSocketServer({
     noServer: true,
     maxPayload: limits.frame_bytes,
     perMessageDeflate: false,
     clientTracking: false,
+    WebSocket: ReasonedWebSocket,
     handleProtocols: (offered) => (wording === native && offered.has(Frames.subprotocol) ? Frames.subprotocol : false),
   })
 
-/** What speaks HTTP to a door is told what the door speaks. */
-const upgradeRequired = HttpServerResponse.text("this is a WebSocket: connect with ws://\n", {
-  status: 426,
-  headers: { connection: "upgrade", upgrade: "websocket" },
-})
+/** What speaks HTTP to a door is told what the door speaks. The router passes over slashes that a door does not. */
+const answerAt = (path: string) =>
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
+    pathOf(url) === path
+      ? refuse(426, "UPGRADE_REQUIRED", "this is a WebSocket: connect with ws://", {
+          connection: "upgrade",
+          upgrade: "websocket",
+        })
+      : refuseNowhere(url),
+  )
 
 export const routes = Layer.mergeAll(
   Layer.empty,
-  ...doors.map(({ path }) => HttpRouter.add("GET", path, upgradeRequired)),
+  ...doors.map(({ path }) => HttpRouter.add("GET", path, answerAt(path))),
 )

@@ -1,0 +1,33 @@
+/**
+ * The JSON of a request's body. How large it may be, and how slow, `Fallback` and the server see to; here its bytes must
+ * be UTF-8 and its text JSON. A decoder that puts a replacement for what is no UTF-8 would change what somebody sent.
+ */
+import { isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
+import { Effect, Result } from "effect"
+import { HttpServerRequest } from "effect/http"
+import { BodyInvalid } from "../Errors.ts"
+
+export const json = Effect.gen(function* () {
+  const { arrayBuffer } = yield* HttpServerRequest.HttpServerRequest
+  return yield* Effect.fromResult(parse(yield* arrayBuffer))
+})
+
+const decoder = new TextDecoder("utf-8", { fatal: true })
+
+const parse = (bytes: ArrayBuffer): Result.Result<unknown, BodyInvalid> => {
+  let text: string
+  try {
+    text = decoder.decode(bytes)
+  } catch {
+    return invalid("the body is not UTF-8")
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    return invalid(`the body is not JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return isNestedTooDeeply(value, text.length) ? invalid(nestingMessage) : Result.succeed(value)
+}
+
+const invalid = (reason: string) => Result.fail(new BodyInvalid({ reason }))
