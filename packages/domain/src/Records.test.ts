@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
-import { Seq } from "./Ids.ts"
+import { EventId, Seq } from "./Ids.ts"
 import {
   Barrier,
   decodeEvent,
   decodePlacedBarrier,
   decodeResult,
   encode,
+  encodeAcceptedEvent,
+  encodeCompleted,
   encodePlacedBarrier,
   encodeResult,
   EventRecord,
@@ -17,6 +19,7 @@ import {
 } from "./Records.ts"
 
 const encoder = new TextEncoder()
+const decoder = new TextDecoder()
 const bytes = (u: unknown): Uint8Array => encoder.encode(JSON.stringify(u))
 const bySchema = Schema.decodeUnknownResult(EventRecord)
 
@@ -26,6 +29,18 @@ const text = Schema.String.check(Schema.isMaxLength(3))
 /** Shortest, longest, and one beyond either. */
 const edges = Schema.Literals(["", "x", "x".repeat(128), "x".repeat(129)])
 
+/** Moments as they are to be written, and nearly. */
+const moments = Schema.Literals(["2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00Z", "now", ""])
+
+/** What an event or a result has of NimbusWS's words, nearly. */
+const NearlyAccepted = either(
+  Schema.Struct({ created_at: moments, without_data: Schema.optionalKey(Schema.Boolean) }),
+  Schema.Struct({ created_at: moments, completed_at: moments, data: Schema.optionalKey(Schema.Json) }),
+  Schema.Struct({ created_at: moments, completed_at: moments, data: Schema.Json, more: Schema.Int }),
+  text,
+  Schema.Null,
+)
+
 /** Things that are nearly an event, in each way in which one can be wrong. */
 const Nearly = Schema.Struct({
   type: Schema.optionalKey(either(Schema.Literals(["event", "message", "barrier"]), text)),
@@ -34,6 +49,7 @@ const Nearly = Schema.Struct({
   data: Schema.optionalKey(Schema.Json),
   epoch: Schema.optionalKey(Schema.Int),
   more: Schema.optionalKey(Schema.Int),
+  accepted: Schema.optionalKey(NearlyAccepted),
 })
 /** The right keys, with ids and names at their edges. */
 const AtTheEdge = Schema.Struct({
@@ -41,6 +57,7 @@ const AtTheEdge = Schema.Struct({
   id: edges,
   name: edges,
   data: Schema.Json,
+  accepted: Schema.optionalKey(NearlyAccepted),
 })
 
 /** Things that are nearly a result. */
@@ -50,12 +67,14 @@ const NearlyResult = Schema.Struct({
   name: Schema.optionalKey(edges),
   data: Schema.optionalKey(Schema.Json),
   error: Schema.optionalKey(either(Schema.Struct({ code: text, message: text }), text)),
+  accepted: Schema.optionalKey(NearlyAccepted),
 })
 const ResultAtTheEdge = Schema.Struct({
   seq: Schema.Literals([-1, 0, 7, 2 ** 53 - 1]),
   id: edges,
   name: edges,
   data: Schema.Json,
+  accepted: Schema.optionalKey(NearlyAccepted),
 })
 const resultBySchema = Schema.decodeUnknownResult(ResultRecord)
 
@@ -129,11 +148,55 @@ describe("Records", () => {
 
   it.effect.prop("a result is read back with its data or its error, and null for no data", [ResultRecord], ([result]) =>
     Effect.sync(() => {
-      const { data = null, error, id, name, seq } = result
-      const expected = error === undefined ? { seq, id, name, data } : { seq, id, name, error }
+      const { accepted, data = null, error, id, name, seq } = result
+      const expected = {
+        ...(error === undefined ? { seq, id, name, data } : { seq, id, name, error }),
+        ...(accepted === undefined ? {} : { accepted }),
+      }
       assert.deepStrictEqual(Result.getOrThrow(decodeResult(encodeResult(result))), asJson(expected))
     }),
   )
+
+  describe("of an event that its client is told about with its result", () => {
+    const [created_at, completed_at] = ["2026-01-01T00:00:00.000Z", "2026-01-01T00:00:03.000Z"]
+    const [id, name, seq] = [EventId.make("é1"), "event", Seq.make(12)]
+
+    it.each([
+      ["a large integer", `{"n": 12345678901234567890}`, { n: Number("12345678901234567890") }],
+      ["null", "null", null],
+      ["text", `"\\ud800"`, "\ud800"],
+    ])("%s is kept as the client wrote it, and handlers see it", (_, written, data) => {
+      const value = encodeAcceptedEvent({ id, name }, created_at, written)
+      const event = Result.getOrThrow(decodeEvent(value))
+      assert.deepStrictEqual(event, { type: "event", id, name, data, accepted: { created_at } })
+      const completed = encodeCompleted({ seq, id, name, data: 1 }, { created_at }, completed_at, value)
+      assert.strictEqual(peekSeq(completed), seq)
+      assert.include(decoder.decode(completed), `"data":${written}}`)
+      const accepted = { created_at, completed_at, data }
+      assert.deepStrictEqual(Result.getOrThrow(decodeResult(completed)), { seq, id, name, data: 1, accepted })
+    })
+
+    it("no data is none to the client, and null to handlers", () => {
+      const value = encodeAcceptedEvent({ id, name }, created_at, undefined)
+      const acceptance = { created_at, without_data: true } as const
+      const event = Result.getOrThrow(decodeEvent(value))
+      assert.deepStrictEqual(event, { type: "event", id, name, data: null, accepted: acceptance })
+      const error = { code: "HANDLER_FAILED", message: "no" }
+      const completed = encodeCompleted({ seq, id, name, error }, acceptance, completed_at, value)
+      const accepted = { created_at, completed_at }
+      assert.deepStrictEqual(Result.getOrThrow(decodeResult(completed)), { seq, id, name, error, accepted })
+    })
+
+    it.each([["2026"], [{}], [{ created_at: 7 }], [{ created_at: "yesterday" }], [null]])(
+      "what a client of another transport has under the same name, as %j, is passed over",
+      (accepted) => {
+        const event = { type: "event", id, name, data: 1 }
+        assert.deepStrictEqual<unknown>(Result.getOrThrow(decodeEvent(bytes({ ...event, accepted }))), event)
+        const result = { seq, id, name, data: 1 }
+        assert.deepStrictEqual<unknown>(Result.getOrThrow(decodeResult(bytes({ ...result, accepted }))), result)
+      },
+    )
+  })
 
   it.effect.prop("a barrier on its way is read back as what was written", [Seq, Barrier], ([seq, { epoch, pod }]) =>
     Effect.sync(() => {

@@ -5,20 +5,27 @@
  *
  * ```
  * events topic        {"type":"event","id":"e1","name":"sq","data":{"number":7}}       Event
+ *                     {…,"data":…,"accepted":{"created_at":"2026-01-01T00:00:00.000Z"}} Event, whose client is told when
  *                     {"type":"message","id":"m1","name":"news","data":…}              Event, from a Publisher
  *                     {"type":"barrier","epoch":1790000000000,"pod":"p1"}              Barrier
  * results, dlq topics {"seq":12,"id":"e1","name":"sq","data":{"number":7,"result":49}} Result
  * and mailboxes       {"seq":12,"id":"e1","name":"sq","error":{"code":…,"message":…}}  Result of a failure
+ *                     {…,"accepted":{"created_at":…,"completed_at":…,"data":…}}        Result of such an event
  *                     {"seq":12,"barrier":{"epoch":1790000000000,"pod":"p1"}}          Barrier, on its way
  * ```
+ *
+ * A client of NimbusWS is told the event that it sent with its result (docs/approaches.md). So what was accepted, and
+ * when, travels in the records themselves, for headers are not kept everywhere. `accepted` in another form than these is
+ * passed over: clients of other transports may have a key of that name for themselves.
  *
  * A result's bytes are the very item that the client gets in a `results` frame. Its seq stands first, in this one
  * spelling, so that routers and mailboxes read it (`peek`) without parsing the rest.
  */
-import { Predicate, Result as Res, Schema } from "effect"
+import { Effect, Predicate, Result as Res, Schema } from "effect"
 import { CorruptRecord } from "./Errors.ts"
 import { ClientId, Cursor, Epoch, EventId, PodId, Seq, seqUnsafe } from "./Ids.ts"
 import { utf8 } from "./internal/Utf8.ts"
+import { membersOf } from "./JsonMembers.ts"
 
 /** Beside a record's bytes, never inside them: the event's journey. */
 export type Headers = Readonly<Record<string, string>>
@@ -46,12 +53,36 @@ export interface Item {
 /** The name of an event's handler, or of a message: 1 to 128 characters. */
 export const EventName = Schema.String.check(Schema.isBetweenLength(1, 128))
 
+/** A moment as `Date.toISOString` writes it. */
+const Timestamp = Schema.String.check(Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/))
+
+/** When a gateway took an event, for its client to be told with the result too. */
+export const Acceptance = Schema.Struct({
+  created_at: Timestamp,
+  /** The client sent no data, which handlers see as null. */
+  without_data: Schema.optionalKey(Schema.Literal(true)),
+})
+export type Acceptance = typeof Acceptance.Type
+
+/** An event that has come to its result: when it was taken and when it was handled, and the data, if it had any. */
+export const Completion = Schema.Struct({
+  created_at: Timestamp,
+  completed_at: Timestamp,
+  data: Schema.optionalKey(Schema.Json),
+})
+export type Completion = typeof Completion.Type
+
+/** What is not as the schema has it counts as not there. */
+const orAbsent = <A, I>(schema: Schema.Codec<A, I>) =>
+  Schema.optionalKey(schema.pipe(Schema.catchDecoding(() => Effect.succeedNone)))
+
 /** What a client sent (`event`), or another service (`message`, which no handler sees). */
 export const Event = Schema.Struct({
   type: Schema.Literals(["event", "message"]),
   id: EventId,
   name: EventName,
   data: Schema.Json,
+  accepted: orAbsent(Acceptance),
 })
 export type Event = typeof Event.Type
 
@@ -72,6 +103,7 @@ export const Result = Schema.Struct({
   name: EventName,
   data: Schema.optionalKey(Schema.Json),
   error: Schema.optionalKey(Failure),
+  accepted: orAbsent(Completion),
 })
 export type Result = typeof Result.Type
 
@@ -115,12 +147,43 @@ const decoder = new TextDecoder("utf-8", { fatal: true })
 export const encode = (record: EventRecord | Result | PlacedBarrier): Uint8Array => utf8(JSON.stringify(record))
 
 /** A result's bytes: `seq` first, whatever order the caller's fields have. */
-export const encodeResult = (result: Result): Uint8Array =>
-  utf8(
-    result.error === undefined
-      ? `{"seq":${result.seq},"id":${JSON.stringify(result.id)},"name":${JSON.stringify(result.name)},"data":${JSON.stringify(result.data ?? null)}}`
-      : `{"seq":${result.seq},"id":${JSON.stringify(result.id)},"name":${JSON.stringify(result.name)},"error":${JSON.stringify(result.error)}}`,
+export const encodeResult = (result: Result): Uint8Array => utf8(`${head(result)}${accepted(result)}}`)
+
+const head = ({ data, error, id, name, seq }: Result): string =>
+  error === undefined
+    ? `{"seq":${seq},"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"data":${JSON.stringify(data ?? null)}`
+    : `{"seq":${seq},"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"error":${JSON.stringify(error)}`
+
+const accepted = (result: Result): string =>
+  result.accepted === undefined ? "" : `,"accepted":${JSON.stringify(result.accepted)}`
+
+/** An event that a client is told about with its result. `data` is the client's own JSON, if it sent any. */
+export const encodeAcceptedEvent = (
+  { id, name }: { readonly id: EventId; readonly name: string },
+  created_at: string,
+  data: string | undefined,
+): Uint8Array => {
+  const acceptance: Acceptance = data === undefined ? { created_at, without_data: true } : { created_at }
+  return utf8(
+    `{"type":"event","id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"data":${data ?? "null"},` +
+      `"accepted":${JSON.stringify(acceptance)}}`,
   )
+}
+
+/**
+ * The bytes of the result of such an event. What the client sent is taken out of the event's own bytes, as it is
+ * written there: parsed and written again, a large integer would be another one.
+ */
+export const encodeCompleted = (
+  result: Result,
+  { created_at, without_data }: Acceptance,
+  completed_at: string,
+  event: Uint8Array,
+): Uint8Array => {
+  const times = `"created_at":"${created_at}","completed_at":"${completed_at}"`
+  const data = without_data === true ? "" : `,"data":${membersOf(decoder.decode(event)).get("data") ?? "null"}`
+  return utf8(`${head(result)},"accepted":{${times}${data}}}`)
+}
 
 /** A barrier as it leaves the event consumer. */
 export const encodePlacedBarrier = (seq: Seq, barrier: { readonly epoch: Epoch; readonly pod: PodId }): Uint8Array =>
@@ -161,7 +224,22 @@ const isUsualEvent = (u: unknown): u is Event =>
   "name" in u &&
   isShortString(u.name) &&
   "data" in u &&
-  Object.keys(u).length === 4
+  Object.keys(u).length === ("accepted" in u ? (isUsualAcceptance(u.accepted) ? 5 : -1) : 4)
+
+const isUsualAcceptance = (u: unknown): boolean =>
+  typeof u === "object" && u !== null && "created_at" in u && isTimestamp(u.created_at) && Object.keys(u).length === 1
+
+const isUsualCompletion = (u: unknown): boolean =>
+  typeof u === "object" &&
+  u !== null &&
+  "created_at" in u &&
+  isTimestamp(u.created_at) &&
+  "completed_at" in u &&
+  isTimestamp(u.completed_at) &&
+  "data" in u &&
+  Object.keys(u).length === 3
+
+const isTimestamp = Schema.is(Timestamp)
 
 const isShortString = (u: unknown): boolean => typeof u === "string" && u.length >= 1 && u.length <= 128
 
@@ -176,7 +254,7 @@ const isUsualResult = (u: unknown): u is Result =>
   "name" in u &&
   isShortString(u.name) &&
   "data" in u &&
-  Object.keys(u).length === 4
+  Object.keys(u).length === ("accepted" in u ? (isUsualCompletion(u.accepted) ? 5 : -1) : 4)
 
 /** Decodes a record of the events topic: an event, a message or a barrier. */
 export const decodeEvent = decodeWith<EventRecord, typeof EventRecord.Encoded>(EventRecord, isUsualEvent)

@@ -68,6 +68,26 @@ const committedIs = (next: number) =>
   )
 
 describe("EventConsumer", () => {
+  it.live("tells with a result when its event was accepted and handled, and what it was, of events that say when", () =>
+    Effect.gen(function* () {
+      const { events, results: topic } = yield* Topics
+      yield* startWith()
+      const created_at = "2026-01-01T00:00:00.000Z"
+      const said = `{"type":"event","id":"e1","name":"slow","data":{"n": 12345678901234567890}`
+      const from_ms = Date.now()
+      yield* append(events, raw("a", `${said},"accepted":{"created_at":"${created_at}"}}`), raw("a", `${said}}`))
+      const [told, untold] = (yield* hasRecords(topic, 2)).map(textOf)
+      const answer = `"id":"e1","name":"slow","data":{"n":12345678901234567000}`
+      assert.strictEqual(untold, `{"seq":1,${answer}}`)
+      const times = `"created_at":"${created_at}","completed_at":"([^"]+)"`
+      const pattern = `^{"seq":0,${answer},"accepted":{${times},"data":{"n": 12345678901234567890}}}$`
+      const completed_at = new RegExp(pattern).exec(told ?? "")?.[1] ?? assert.fail(told)
+      // The handler takes 10 ms of each event, one after the other.
+      assert.isAtLeast(Date.parse(completed_at), from_ms + 20)
+      assert.strictEqual(new Date(completed_at).toISOString(), completed_at)
+    }).pipe(onGround()),
+  )
+
   it.live("answers events in their order, with the offset of each as its seq", () =>
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics

@@ -12,14 +12,16 @@
  * next chunk is handled, never more than one. The commit follows the acknowledged produce. So a crash repeats at most
  * two chunks' work, which is harmless: handlers know an event by its id, everyone further on by its seq.
  *
- * A result is encoded here, once: its bytes go unchanged to the client.
+ * A result is encoded here, once: its bytes go unchanged to the client. What a client of NimbusWS is told of its event
+ * with the result goes with it: the event's data, when it was accepted, and when the handlers of its chunk were done.
  */
-import { Effect, type Latch, Layer, Result as Res, Schema } from "effect"
+import { Clock, Effect, type Latch, Layer, Result as Res, Schema } from "effect"
 import {
   type AssignedPartition,
   type Chunk,
   ClientId,
   decodeEvent,
+  encodeCompleted,
   encodePlacedBarrier,
   encodeResult,
   EventLog,
@@ -91,9 +93,10 @@ const handle = Effect.fnUntraced(function* (
     const sorted = sort(chunk)
     yield* quarantine({ topic: topics.events, partition }, sorted.refused, limits)
     const results = yield* handlers.handleChunk(sorted.events)
+    const completed_ms = yield* Clock.currentTimeMillis
     yield* countFailures(results)
     yield* Metrics.countIn(role, chunk.records.length)
-    yield* producing.run(produce(chunk, merge(chunk, sorted, results, hops), hops.end))
+    yield* producing.run(produce(chunk, merge(chunk, sorted, { results, completed_ms }, hops), hops.end))
     return true
   })
 
@@ -139,13 +142,20 @@ const decode = (record: StoredRecord) => {
   return Res.isSuccess(event) ? { clientId: key, event: event.success } : event.failure.reason
 }
 
+/** What the handlers said, and when they were done. */
+interface Handled {
+  readonly results: ReadonlyArray<Result>
+  readonly completed_ms: number
+}
+
 const merge = (
   chunk: Chunk,
   { events, outcomes }: Sorted,
-  results: ReadonlyArray<Result>,
+  { completed_ms, results }: Handled,
   journey: HandledJourney.HandledChunk,
 ): ReadonlyArray<LogRecord> => {
   const records: Array<LogRecord> = []
+  const completed_at = new Date(completed_ms).toISOString()
   let handled = 0
   for (let i = 0; i < outcomes.length; i++) {
     const outcome = outcomes[i]!
@@ -153,8 +163,12 @@ const merge = (
     const record = chunk.records[i]!
     if (outcome === "handled") {
       const result = results[handled]!
-      const headers = journey.handled(record, events[handled++], result)
-      records.push({ key: record.key, value: encodeResult(result), headers })
+      const placed = events[handled++]
+      const headers = journey.handled(record, placed, result)
+      const accepted = placed?.event.accepted
+      const value =
+        accepted === undefined ? encodeResult(result) : encodeCompleted(result, accepted, completed_at, record.value)
+      records.push({ key: record.key, value, headers })
     } else records.push({ key: record.key, value: outcome, headers: journey.handled(record) })
   }
   return records
