@@ -1,6 +1,6 @@
 /** Shows that no page points to a file or a heading that is not there. */
 import { existsSync, globSync, readFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 
 const root = join(import.meta.dirname, "..")
@@ -26,6 +26,15 @@ const isThere = (page: string, link: string): boolean => {
   if (!existsSync(target)) return false
   return anchor === undefined || anchorsOf(readFileSync(target, "utf8")).includes(anchor)
 }
+
+describe("docs/architecture.md", () => {
+  it("names every folder of the adapters", () => {
+    const rows = readFileSync(join(root, "docs/architecture.md"), "utf8")
+    const [row = ""] = rows.match(/^\| `packages\/adapters` \|.*$/m) ?? []
+    for (const folder of globSync("packages/adapters/src/*/", { cwd: root }))
+      assert.include(row, `\`${basename(folder)}\``)
+  })
+})
 
 describe("the pages", () => {
   it.each(pages)("%s points to what is there", (page) => {
