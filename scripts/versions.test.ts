@@ -9,7 +9,7 @@ const found = (path: string, pattern: RegExp): ReadonlyArray<string> =>
 
 describe("versions", () => {
   it("runs the same Node in the image as on a machine", () => {
-    const [pinned, ...more] = found("package.json", /"node": "(\d[\d.]*)"/g)
+    const [pinned = "", ...more] = found("package.json", /"node": "(\d[\d.]*)"/g)
     assert.deepStrictEqual(more, [])
     assert.deepStrictEqual(found("pnpm-workspace.yaml", /^nodeVersion: (.*)$/gm), [pinned])
     assert.deepStrictEqual([...new Set(found("Dockerfile", /^FROM node:([\d.]+)/gm))], [pinned])

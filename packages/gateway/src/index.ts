@@ -1,8 +1,8 @@
 /** The doors of Nimbus, and the one delivery core behind them. */
 export * as Gateway from "./Gateway.ts"
 export { ChatAdapter } from "./chat/ChatAdapter.ts"
-export { Operations } from "./admin/Operations.ts"
-export * as AdminAccess from "./admin/Authorization.ts"
+export * as ServiceOperations from "./admin/ServiceOperations.ts"
+export * from "./admin/index.ts"
 export { Delivery } from "./delivery/Delivery.ts"
 export { type Attached, type Door, type Hello, type Notice, refusalOf } from "./Door.ts"
 export { Pod } from "./Pod.ts"

@@ -1,4 +1,6 @@
-/** The admin API as data: its shapes, its errors and its endpoints. */
+/** The admin API as data: its shapes, its errors and its endpoints; and the ids that it is asked by. */
+export { ClientId, PodId, Seq } from "../Ids.ts"
+export { StatusName } from "../Status.ts"
 export * from "./Api.ts"
 export * from "./Errors.ts"
 export * from "./JourneyHops.ts"

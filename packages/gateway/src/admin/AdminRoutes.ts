@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import * as Authorization from "./Authorization.ts"
 import { Operations } from "./Operations.ts"
+import * as ServiceOperations from "./ServiceOperations.ts"
 import { Pictures } from "./Pictures.ts"
 
 const handlers = HttpApiBuilder.group(
@@ -44,5 +45,5 @@ const requests = HttpApiMiddleware.layerSchemaErrorTransform(AdminRequests, ({ c
 export const layerWith = (access: Authorization.Access) =>
   HttpApiBuilder.layer(AdminApi).pipe(
     Layer.provide(handlers),
-    Layer.provide([Operations.layer, Pictures.layer, Authorization.layerWith(access), requests]),
+    Layer.provide([ServiceOperations.layer, Pictures.layer, Authorization.layerWith(access), requests]),
   )

@@ -13,8 +13,9 @@ import { Gateway } from "../index.ts"
 import { connect as connectGrpc } from "../testing/GrpcClient.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import { Operations } from "./Operations.ts"
+import * as ServiceOperations from "./ServiceOperations.ts"
 
-const gateway = Operations.layer.pipe(
+const gateway = ServiceOperations.layer.pipe(
   Layer.provideMerge(Gateway.layerWith({ host: "127.0.0.1", port: 0, limits: { tick_ms: 10, send_away_ms: 200 } })),
   Layer.provideMerge(MemoryParts.layer),
 )

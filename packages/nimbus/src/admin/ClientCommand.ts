@@ -1,7 +1,7 @@
 /** `nimbus client ada` shows a client; `nimbus client --client_id=ada …` is one. */
-import { Sample } from "@nimbus/client/node"
-import { ClientId } from "@nimbus/domain"
-import type { Operations } from "@nimbus/gateway"
+import * as Sample from "@nimbus/client/flags"
+import { ClientId } from "@nimbus/domain/admin"
+import type { Operations } from "@nimbus/gateway/admin"
 import { Effect, type Layer, Option } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import { answer, flags } from "./Commands.ts"
@@ -20,6 +20,7 @@ export const command = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations
     Effect.fn("ClientCommand")(function* ({ clientId, id, ...asked }) {
       if (Option.isSome(id)) return yield* answer(at)(asked, ({ client }) => client(id.value), Words.client)
       if (Option.isNone(clientId)) return yield* neither
+      const { Sample } = yield* Effect.promise(() => import("@nimbus/client/node"))
       yield* Sample.send({ ...asked, clientId: clientId.value })
     }),
   ).pipe(

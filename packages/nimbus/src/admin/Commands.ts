@@ -1,6 +1,6 @@
 /** The commands of operators: each asks `Operations` one thing and prints the answer, for people or for programs. */
-import { ClientId, PodId, Seq, Status } from "@nimbus/domain"
-import { Operations } from "@nimbus/gateway"
+import { ClientId, PodId, Seq, StatusName } from "@nimbus/domain/admin"
+import { Operations } from "@nimbus/gateway/admin"
 import { Console, Effect, type Layer, Logger, Option, References, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Where from "./Where.ts"
@@ -58,7 +58,7 @@ export const commands = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operation
       {
         ...flags,
         limit,
-        status: Flag.Literals("status", Status.StatusName.literals).pipe(Flag.optional),
+        status: Flag.Literals("status", StatusName.literals).pipe(Flag.optional),
         search: Flag.String("search").pipe(Flag.withDescription("A part of the client's id"), Flag.optional),
       },
       (asked) =>

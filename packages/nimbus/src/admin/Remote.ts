@@ -1,6 +1,6 @@
 /** `Operations` of another process, by its admin API. */
 import { AdminApi, AdminAuthorization, AdminUnavailable } from "@nimbus/domain/admin"
-import { Operations } from "@nimbus/gateway"
+import { Operations } from "@nimbus/gateway/admin"
 import { Effect, Layer, Option, type Redacted, Schema } from "effect"
 import { FetchHttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"

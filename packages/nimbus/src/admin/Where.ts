@@ -8,20 +8,8 @@
  * | nothing, and a server runs on the data directory | that server |
  * | nothing, and none does | the stores in the directory, which are this process's own meanwhile |
  */
-import {
-  claimMailboxes,
-  type EventLog,
-  type Mailbox,
-  PodChannelMemory,
-  RegistryMemory,
-  Topics,
-  type PodChannel,
-  type Registry,
-  type StoreMismatch,
-  type UnknownTopic,
-} from "@nimbus/domain"
-import { NotPossible } from "@nimbus/domain/admin"
-import { AdminAccess, Operations } from "@nimbus/gateway"
+import type { EventLog, Mailbox, PodChannel, Registry, StoreMismatch, Topics, UnknownTopic } from "@nimbus/domain"
+import { AdminAccess, Operations } from "@nimbus/gateway/admin"
 import { type Config, Console, Effect, FileSystem, Layer, Option, type PlatformError } from "effect"
 import { Flag } from "effect/cli"
 import { NoData } from "../Errors.ts"
@@ -65,35 +53,18 @@ export const operations =
         const token = yield* AdminAccess.token
         const server = Option.isSome(url) ? url : yield* Settings.adminUrl
         if (Option.isSome(server)) return Remote.layerWith({ url: server.value, token })
-        if (cluster) return Layer.provide(direct, stores.cluster)
+        if (cluster) return Layer.provide((yield* direct).layer, stores.cluster)
         const directory = yield* Settings.data
         const running = yield* serverOf(directory, token)
         if (Option.isSome(running)) return Remote.layerWith({ url: running.value, token })
         if (!(yield* (yield* FileSystem.FileSystem).exists(directory))) return yield* new NoData({ directory })
         yield* Console.error(`no server runs on ${directory}: its stores are read directly`)
-        return closed(stores.embedded)
+        return (yield* direct).closed(stores.embedded)
       }),
     )
 
-/** On the stores themselves, which are bound to their log first, as every process does it. */
-const direct = Layer.effectDiscard(claimMailboxes).pipe(Layer.provideMerge(Operations.layer))
-
-/** The stores of a server that does not run: nobody is connected to it. */
-const closed = <E>(stores: Layer.Layer<EventLog | Mailbox, E, Topics>) =>
-  Layer.effect(
-    Operations,
-    Effect.map(Operations, (operations) => ({
-      ...operations,
-      kick: () => Effect.fail(notRunning),
-      drain: () => Effect.fail(notRunning),
-    })),
-  ).pipe(
-    Layer.provide(direct),
-    Layer.provide(Layer.mergeAll(stores, RegistryMemory.layerMemory(), PodChannelMemory.layerMemory())),
-    Layer.provide(Topics.layer),
-  )
-
-const notRunning = new NotPossible({ message: "no server runs on this data, so nobody is connected" })
+/** Loaded where no server answers: it is most of a gateway. */
+const direct = Effect.promise(() => import("./Direct.ts"))
 
 /** The server that the directory names, if it is still that one. One that refuses to answer is there. */
 const serverOf = Effect.fnUntraced(function* (directory: string, token: Remote.Server["token"]) {

@@ -10,9 +10,7 @@ import type { EventLog, Mailbox } from "@nimbus/domain"
 import { Config, Console, Effect, type Layer, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { FetchHttpClient, type HttpServer } from "effect/http"
-import * as Embedded from "../Embedded.ts"
 import * as Settings from "../Settings.ts"
-import { tell } from "./Story.ts"
 
 const directory = Config.map(Settings.data, (data) => join(data, "demo"))
 
@@ -35,7 +33,8 @@ export const command = <E, R>(server: Layer.Layer<EventLog | Mailbox | HttpServe
     Effect.fn("DemoCommand")(function* ({ events }) {
       const at = yield* directory
       yield* Effect.gen(function* () {
-        const url = yield* Embedded.url
+        const { tell } = yield* Effect.promise(() => import("./Story.ts"))
+        const url = yield* (yield* Effect.promise(() => import("../Embedded.ts"))).url
         yield* Console.log(`A server of the demo's own is at ${url}; what is kept is in ${at}`)
         yield* tell({ events, directory: join(at, "clients"), url })
       }).pipe(Effect.provide([server, FetchHttpClient.layer]))

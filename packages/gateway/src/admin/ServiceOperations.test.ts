@@ -24,12 +24,15 @@ import { TestClock } from "effect/testing"
 import { adminLimits } from "../Limits.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import { Operations } from "./Operations.ts"
+import * as ServiceOperations from "./ServiceOperations.ts"
 
 /** Without a gateway, as in a process of its own. */
 const on =
-  (limits: Parameters<typeof Operations.layerWith>[0] = {}) =>
+  (limits: Parameters<typeof ServiceOperations.layerWith>[0] = {}) =>
   <A, E, R>(test: Effect.Effect<A, E, R>) =>
-    Effect.provide(test, Operations.layerWith(limits).pipe(Layer.provideMerge(MemoryParts.layer)), { local: true })
+    Effect.provide(test, ServiceOperations.layerWith(limits).pipe(Layer.provideMerge(MemoryParts.layer)), {
+      local: true,
+    })
 
 const ada = ClientId.make("ada")
 const bob = ClientId.make("bob")
@@ -526,9 +529,13 @@ describe("Operations: what is away", () => {
   const onBroken =
     <S>(broken: Layer.Layer<S, never, Layer.Success<typeof MemoryParts.layer>>) =>
     <A, E, R>(test: Effect.Effect<A, E, R>) =>
-      Effect.provide(test, Operations.layer.pipe(Layer.provideMerge(broken), Layer.provideMerge(MemoryParts.layer)), {
-        local: true,
-      })
+      Effect.provide(
+        test,
+        ServiceOperations.layer.pipe(Layer.provideMerge(broken), Layer.provideMerge(MemoryParts.layer)),
+        {
+          local: true,
+        },
+      )
 
   it.effect("is told as ADMIN_UNAVAILABLE, with the code of what is away", () =>
     Effect.gen(function* () {

@@ -1,0 +1,34 @@
+/** What the sample client is asked by, apart from what it does: a command that has it among others loads only this. */
+import { type Option } from "effect"
+import { Flag } from "effect/cli"
+
+export const flags = {
+  clientId: Flag.String("client_id").pipe(Flag.withDescription("Who this is: 1 to 128 of A-Za-z0-9._:@-")),
+  start: Flag.Int("start").pipe(Flag.withDescription("The first number to square"), Flag.withDefault(1)),
+  end: Flag.Int("end").pipe(Flag.withDescription("The last number to square"), Flag.withDefault(10)),
+  addr: Flag.String("addr").pipe(Flag.withDescription("Where the gateway is"), Flag.withDefault("ws://127.0.0.1:3000")),
+  timeout_sec: Flag.Int("timeout_sec").pipe(
+    Flag.withDescription("How long the whole run may take, in seconds"),
+    Flag.withDefault(60),
+  ),
+  memory: Flag.Directory("memory").pipe(
+    Flag.withDescription("A directory to remember in across runs; without it each run begins anew"),
+    Flag.optional,
+  ),
+}
+
+export interface Asked {
+  readonly addr: string
+  readonly clientId: string
+  readonly start: number
+  readonly end: number
+  readonly timeout_sec: number
+  readonly memory: Option.Option<string>
+}
+
+export const examples = [
+  {
+    command: "nimbus client --client_id=c1 --start=1 --end=10",
+    description: "Ten events to the gateway on this machine",
+  },
+]
