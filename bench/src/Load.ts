@@ -19,8 +19,8 @@ export interface LoadClient {
   readonly lastSeq: number
   /** Send-to-result times in ms, if asked for. */
   readonly latencies_ms: Array<number>
-  /** Sends one event now. */
-  send(): void
+  /** Sends one event now. `due`: from when its time counts, as `performance.now()`; by default from now. */
+  send(due?: number): void
   /** Reads nothing for that long. */
   pause(ms: number): void
   close(): void
@@ -33,13 +33,17 @@ export interface LoadOptions {
   /** Events under way; 0: `send` alone sends. */
   readonly underWay: number
   readonly isTimed?: boolean
+  /** The name of the events; by default `sq`. */
+  readonly name?: string
+  /** Events carry numbers in a row, which begin after this one. */
+  readonly first?: number
   readonly onResults?: (count: number, client: LoadClient) => void
 }
 
 /** Connects; done when the client is LIVE (or, on an echo server, open). */
 export const connect = (options: LoadOptions): Promise<LoadClient> =>
   new Promise((resolve, reject) => {
-    const { clientId, isTimed = false, onResults, server, underWay } = options
+    const { clientId, first = 0, isTimed = false, name = "sq", onResults, server, underWay } = options
     const ws = new WebSocket(server.url(clientId), { perMessageDeflate: false, skipUTF8Validation: true })
     const sentAt = new Map<string, number>()
     let nextId = 0
@@ -48,10 +52,10 @@ export const connect = (options: LoadOptions): Promise<LoadClient> =>
       outOfOrder: 0,
       lastSeq: -1,
       latencies_ms: new Array<number>(),
-      send() {
+      send(due = performance.now()) {
         const id = `${nextId++}`
-        if (isTimed) sentAt.set(id, performance.now())
-        ws.send(`{"type":"event","id":"${id}","name":"sq","data":{"number":${nextId % 1000}}}`)
+        if (isTimed) sentAt.set(id, due)
+        ws.send(`{"type":"event","id":"${id}","name":"${name}","data":{"number":${(first + nextId) % 1000}}}`)
       },
       pause(ms: number) {
         ws.pause()
@@ -65,7 +69,9 @@ export const connect = (options: LoadOptions): Promise<LoadClient> =>
       if (isTimed) {
         const now = performance.now()
         for (const id of ids) {
-          client.latencies_ms.push(now - (sentAt.get(id) ?? now))
+          const due = sentAt.get(id)
+          if (due === undefined) return reject(new Error(`${clientId} got an answer to ${id}, which it did not send`))
+          client.latencies_ms.push(now - due)
           sentAt.delete(id)
         }
       }

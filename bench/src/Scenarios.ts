@@ -1,60 +1,105 @@
-/** What is measured. Each takes a running server and answers its figures. */
+/**
+ * What is measured. Each takes a running server and returns what it measured, once; whoever calls it does so three times.
+ * Clients have ids of their own each time: a client that comes again soon is made to wait, and its mailbox may hold what
+ * the last time left.
+ */
 import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
-import { type LoadClient, connect, quantile, type Server, sleep } from "./Load.ts"
+import { type LoadClient, type LoadOptions, connect, quantile, type Server, sleep } from "./Load.ts"
 import type { Cluster, Running } from "./Processes.ts"
 import { partitionOf } from "@nimbus/domain"
 
 const warm_up_ms = 2_000
 const measure_ms = 5_000
-const uncounted = 1_000
+/** What waits for its answer when a measurement ends may take this long, and is counted. */
+const patience_ms = 60_000
+const connects_at_once = 50
+
+let runs = 0
+/** A prefix for client ids that no other measurement has. */
+const fresh = (what: string): string => `${what}-${runs++}`
+
+const connectAll = async (
+  count: number,
+  one: (i: number) => Promise<LoadClient>,
+): Promise<ReadonlyArray<LoadClient>> => {
+  const all: Array<LoadClient> = []
+  while (all.length < count) {
+    const batch = Math.min(connects_at_once, count - all.length)
+    all.push(...(await Promise.all(Array.from({ length: batch }, (_, i) => one(all.length + i)))))
+  }
+  return all
+}
 
 /** Results per second with `clients` clients, each with `underWay` events on their way. */
-export const live = async (server: Server, clients: number, underWay: number): Promise<number> => {
-  const all = await Promise.all(
-    Array.from({ length: clients }, (_, i) => connect({ server, clientId: `live-${clients}-${i}`, underWay })),
+export const live = async (
+  server: Server,
+  clients: number,
+  underWay: number,
+  options: Pick<LoadOptions, "name"> & { readonly measure_ms?: number } = {},
+): Promise<number> => {
+  const run = fresh("live")
+  const all = await connectAll(clients, (i) =>
+    connect({ server, clientId: `${run}-${i}`, underWay, first: i * spread, ...options }),
   )
   await sleep(warm_up_ms)
   const count = () => all.reduce((sum, { received }) => sum + received, 0)
   const [before, from] = [count(), performance.now()]
-  await sleep(measure_ms)
+  await sleep(options.measure_ms ?? measure_ms)
   const rate = ((count() - before) / (performance.now() - from)) * 1000
   expectOrder(all)
   for (const client of all) client.terminate()
   return rate
 }
 
-/** End-to-end times at a modest, even load over ten clients: [p50, p99] in ms. */
+/** Clients that send numbers in a row begin this far from each other. */
+const spread = 37
+
+/**
+ * End-to-end times at an even load over ten clients: [p50, p99] in ms. A time counts from when the event was due, so that a
+ * sender that is held up does not hide what it waited for; and every event is waited for.
+ */
 export const latency = async (server: Server, per_second: number): Promise<readonly [number, number]> => {
-  const clients = await Promise.all(
-    Array.from({ length: 10 }, (_, i) =>
-      connect({ server, clientId: `latency-${per_second}-${i}`, underWay: 0, isTimed: true }),
-    ),
-  )
+  const run = fresh("latency")
+  const clients = await connectAll(10, (i) => connect({ server, clientId: `${run}-${i}`, underWay: 0, isTimed: true }))
   const from = performance.now()
   let sent = 0
   while (performance.now() - from < measure_ms + warm_up_ms) {
     const due = ((performance.now() - from) * per_second) / 1000
-    while (sent < due) clients[sent++ % clients.length]!.send()
+    while (sent < due) {
+      clients[sent % clients.length]!.send(from + (sent * 1000) / per_second)
+      sent++
+    }
     await sleep(1)
   }
-  await sleep(200)
+  const answered = () => clients.reduce((sum, { received }) => sum + received, 0)
+  await untilTrue(`all of ${sent} events are answered`, () => answered() === sent)
+  expectOrder(clients)
   // The first seconds are warm-up.
-  const times = clients.flatMap(({ latencies_ms }) => latencies_ms.slice(latencies_ms.length / 3))
+  const share = warm_up_ms / (warm_up_ms + measure_ms)
+  const times = clients.flatMap(({ latencies_ms }) => latencies_ms.slice(latencies_ms.length * share))
   for (const client of clients) client.terminate()
   return [quantile(times, 0.5), quantile(times, 0.99)]
 }
 
-/** Results per second of one client that finds `backlog` results waiting; the median of three such clients. */
-export const replay = async ({ base, server }: Running, backlog: number, partitions: number): Promise<number> => {
-  const rates: Array<number> = []
-  for (let run = 0; run < 3; run++) {
-    const clientId = `replay-${run}`
-    await fill(base, clientId, backlog)
-    await pipelineIsEmpty(server, clientId, partitions)
-    rates.push(await drain(server, clientId, backlog))
+const untilTrue = async (what: string, isTrue: () => boolean): Promise<void> => {
+  const from = performance.now()
+  while (!isTrue()) {
+    if (performance.now() - from > patience_ms) throw new Error(`waited ${patience_ms} ms until ${what}`)
+    await sleep(5)
   }
-  return quantile(rates, 0.5)
+}
+
+/** Results per second of one client that finds `backlog` results waiting. */
+export const replay = async (
+  { base, server }: Pick<Running, "base" | "server">,
+  backlog: number,
+  partitions: number,
+): Promise<number> => {
+  const clientId = fresh("replay")
+  await fill(base, clientId, backlog)
+  await pipelineIsEmpty(server, clientId, partitions)
+  return drain(server, clientId, backlog)
 }
 
 /** Messages to a client, in batches. */
@@ -109,40 +154,58 @@ const drain = (server: Server, clientId: string, backlog: number): Promise<numbe
 
 /** From the first byte of the handshake to LIVE, nothing waiting, one after the other: [p50, p99] in ms. */
 export const connectToLive = async (server: Server, times: number): Promise<readonly [number, number]> => {
+  const run = fresh("connect")
   const times_ms: Array<number> = []
   for (let i = 0; i < times; i++) {
     const from = performance.now()
-    const client = await connect({ server, clientId: `connect-${i}`, underWay: 0 })
+    const client = await connect({ server, clientId: `${run}-${i}`, underWay: 0 })
     times_ms.push(performance.now() - from)
     client.terminate()
   }
   return [quantile(times_ms, 0.5), quantile(times_ms, 0.99)]
 }
 
-/** The same for one client to whom messages never end: 100 a second, for as long as it is measured. */
+/** Messages for a client before it comes, and how long they come for. */
+const traffic_before_ms = 300
+const traffic_every_ms = 10
+
+/**
+ * The same for a client to whom messages never end: 100 a second, from before it comes until it is LIVE. Each time it is
+ * another client: one that came again within a second would be made to wait for its turn, and that is no latency.
+ */
 export const connectUnderTraffic = async (
-  { base, server }: Running,
+  { base, server }: Pick<Running, "base" | "server">,
   times: number,
 ): Promise<readonly [number, number]> => {
-  const clientId = "busy"
+  const run = fresh("busy")
   const times_ms: Array<number> = []
-  const over = new AbortController()
-  const traffic = (async () => {
-    while (!over.signal.aborted) {
-      await post(base, clientId, [{ name: "traffic", data: null }])
-      await sleep(10)
-    }
-  })()
-  await sleep(warm_up_ms)
   for (let i = 0; i < times; i++) {
+    const clientId = `${run}-${i}`
+    const traffic = sendEndlessly(base, clientId)
+    await sleep(traffic_before_ms)
     const from = performance.now()
     const client = await connect({ server, clientId, underWay: 0 })
     times_ms.push(performance.now() - from)
+    await traffic.stop()
     client.terminate()
   }
-  over.abort()
-  await traffic
   return [quantile(times_ms, 0.5), quantile(times_ms, 0.99)]
+}
+
+const sendEndlessly = (base: string, clientId: string) => {
+  const over = new AbortController()
+  const sending = (async () => {
+    while (!over.signal.aborted) {
+      await post(base, clientId, [{ name: "traffic", data: null }])
+      await sleep(traffic_every_ms)
+    }
+  })()
+  return {
+    stop: () => {
+      over.abort()
+      return sending
+    },
+  }
 }
 
 export interface BesideReplay {
@@ -204,51 +267,43 @@ const timesDuring = async (client: LoadClient, during: Promise<void>): Promise<r
   return [quantile(client.latencies_ms, 0.5), quantile(client.latencies_ms, 0.99)]
 }
 
-/** Results per second from the results topic, where they wait, to live clients; the median of three times. */
+/** Results per second from the results topic, where they wait, to live clients. */
 export const resultsLeg = async (cluster: Cluster, clients: number, results: number): Promise<number> => {
-  const ids = Array.from({ length: clients }, (_, i) => `leg-${i}`)
-  const rates: Array<number> = []
+  const run = fresh("leg")
+  const ids = Array.from({ length: clients }, (_, i) => `${run}-${i}`)
   const all = await Promise.all(ids.map((clientId) => connect({ server: cluster.server, clientId, underWay: 0 })))
   const count = () => all.reduce((sum, { received }) => sum + received, 0)
-  for (let run = 0; run < 3; run++) {
-    const before = count()
-    await cluster.whilePaused(async () => {
-      // Less than the window of a client each.
-      for (const id of ids) await fill(cluster.base, id, results / clients)
-      await sleep(1_000)
-    })
-    if (count() > before) throw new Error("results came through while the pipeline was paused")
-    const from = performance.now()
-    while (count() - before < results) await sleep(5)
-    rates.push((results / (performance.now() - from)) * 1000)
-  }
+  await cluster.whilePaused(async () => {
+    // Less than the window of a client each.
+    for (const id of ids) await fill(cluster.base, id, results / clients)
+    await sleep(1_000)
+  })
+  if (count() > 0) throw new Error("results came through while the pipeline was paused")
+  const from = performance.now()
+  await untilTrue(`${results} results are here`, () => count() >= results)
+  const rate = (results / (performance.now() - from)) * 1000
   expectOrder(all)
   for (const client of all) client.terminate()
-  return quantile(rates, 0.5)
+  return rate
 }
 
-/** Resident bytes per connection that says nothing. */
+/**
+ * Resident bytes for each connection that says nothing, of a server that has just started and had none: all that it has
+ * grown by. What it needs once, as compiled code, is in it, so it is an upper bound; and the more connections, the closer.
+ * A difference between two states of a server that has worked already may be anything, for the collector runs when it will.
+ */
 export const idleMemory = async ({ rss, server }: Running, connections: number): Promise<number> => {
-  const open = async (from: number, to: number) => {
-    const all: Array<LoadClient> = []
-    for (let i = from; i < to; i += 50) {
-      const batch = Array.from({ length: Math.min(50, to - i) }, (_, j) =>
-        connect({ server, clientId: `idle-${i + j}`, underWay: 0 }),
-      )
-      all.push(...(await Promise.all(batch)))
-    }
-    return all
-  }
-  // First some that are not counted, so that what a server has once (code, the young generation) is there already.
-  const first = await open(0, uncounted)
-  await sleep(1_000)
+  const run = fresh("idle")
   const before = rss()
-  const rest = await open(uncounted, uncounted + connections)
-  await sleep(2_000)
-  const each = (rss() - before) / connections
-  for (const client of [...first, ...rest]) client.terminate()
-  return each
+  const all = await connectAll(connections, (i) => connect({ server, clientId: `${run}-${i}`, underWay: 0 }))
+  await sleep(settle_ms)
+  const grown = rss() - before
+  for (const client of all) client.terminate()
+  if (grown <= 0) throw new Error(`${connections} connections cannot make a server smaller: ${grown} bytes`)
+  return grown / connections
 }
+
+const settle_ms = 2_000
 
 const expectOrder = (clients: ReadonlyArray<LoadClient>): void => {
   const wrong = clients.reduce((sum, { outOfOrder }) => sum + outOfOrder, 0)

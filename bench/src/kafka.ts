@@ -1,9 +1,9 @@
 /**
  * `npm run bench:kafka`: a gateway and a pipeline on real Kafka and Redis, beside raw kafkajs on the same broker, in one
- * run on this machine, with all processes and the load generator on it. Absolute figures are this machine's; the ratios
- * are what to compare. Scenarios can be named: `npm run bench:kafka -- live replay`.
+ * run on this machine, with all processes and the load generator on it. Each figure is the median of three with its range.
+ * Absolute figures are this machine's; the ratios are what to compare. Scenarios can be named: `npm run bench:kafka -- live replay`.
  */
-import { loadavg } from "node:os"
+import { type Figure, inTurn, milliseconds, perSecond, ratioOf, tellLoad, type Unit, worded } from "./Figures.ts"
 import { startServices } from "../../scripts/services/Services.ts"
 import { type Cluster, startCluster } from "./Processes.ts"
 import { openRawKafka, type RawKafka } from "./Raw.ts"
@@ -12,52 +12,62 @@ import { besideReplay, connectToLive, connectUnderTraffic, latency, live, replay
 const partitions = Number(process.env["NIMBUS_PARTITIONS"] ?? 4)
 const backlog = 100_000
 const raw_records = 400_000
-const rows: Array<{
-  readonly what: string
-  readonly nimbus: string
-  readonly kafkajs: string
-  readonly ratio: string
-}> = []
+const rows: Array<Readonly<Record<string, string>>> = []
 
-const rate = (n: number) => `${Math.round(n).toLocaleString("en")}/s`
-const ms = ([p50, p99]: readonly [number, number]) => `${p50.toFixed(2)} / ${p99.toFixed(2)} ms`
-
-const row = (what: string, nimbus: string, kafkajs = "", ratio = Number.NaN) => {
-  rows.push({ what, nimbus, kafkajs, ratio: Number.isNaN(ratio) ? "" : ratio.toFixed(3) })
-  console.error(`${what}: ${nimbus}${kafkajs === "" ? "" : ` (raw kafkajs ${kafkajs})`}`)
+const row = (what: string, unit: Unit, [nimbus = [], kafkajs = []]: ReadonlyArray<ReadonlyArray<Figure>>) => {
+  const told = {
+    what,
+    nimbus: worded(nimbus, unit),
+    kafkajs: worded(kafkajs, unit),
+    ratio: ratioOf(nimbus, kafkajs),
+  }
+  rows.push(told)
+  console.error(JSON.stringify(told))
 }
 
-const rateRow = async (what: string, ours: number, raw: RawKafka) => {
-  const theirs = await raw.throughput(raw_records)
-  row(what, rate(ours), rate(theirs), ours / theirs)
-}
+/** Beside kafkajs alone. */
+const rateRow = async (what: string, ours: () => Promise<number>, raw: RawKafka) =>
+  row(what, perSecond, await inTurn([async () => [await ours()], async () => [await raw.throughput(raw_records)]]))
+
+const timesRow = async (what: string, ...measures: Parameters<typeof inTurn>[0]) =>
+  row(what, milliseconds, await inTurn(measures))
 
 const scenarios: Readonly<Record<string, (cluster: Cluster, raw: RawKafka) => Promise<void>>> = {
-  live: async (cluster, raw) =>
-    rateRow("live results, whole loop, 100 clients", await live(cluster.server, 100, 64), raw),
-  latency: async (cluster, raw) => {
-    const [ours, theirs] = [await latency(cluster.server, 200), await raw.latency(200)]
-    row("end to end at 200 events/s, p50 / p99", ms(ours), ms(theirs), ours[0] / theirs[0])
-  },
+  live: (cluster, raw) => rateRow("live results, whole loop, 100 clients", () => live(cluster.server, 100, 64), raw),
+  latency: (cluster, raw) =>
+    timesRow(
+      "end to end at 200 events/s, p50 / p99",
+      () => latency(cluster.server, 200),
+      () => raw.latency(200),
+    ),
   connect: async (cluster) => {
-    row("connect to LIVE, p50 / p99 of 300", ms(await connectToLive(cluster.server, 300)))
-    row("connect to LIVE under traffic to that client, p50 / p99 of 100", ms(await connectUnderTraffic(cluster, 100)))
+    await timesRow("connect to LIVE, p50 / p99 of 300", () => connectToLive(cluster.server, 300))
+    await timesRow("connect to LIVE under traffic of 100/s to that client, p50 / p99 of 50", () =>
+      connectUnderTraffic(cluster, 50),
+    )
   },
   beside: async (cluster) => {
-    const { alone, busy, flatOut, paced } = await besideReplay(cluster, backlog, partitions)
-    row("live client at 200 events/s, its partition quiet, p50 / p99", ms(alone))
-    row("the same while another's 100,000 results replay there at 20,000/s, p50 / p99", ms(paced))
-    row("the same while they replay as fast as they can, p50 / p99", ms(flatOut))
-    row("the same with no replay, but a thread that never rests on every core, p50 / p99", ms(busy))
+    const [figures = []] = await inTurn([
+      async () => {
+        const { alone, busy, flatOut, paced } = await besideReplay(cluster, backlog, partitions)
+        return [alone, paced, flatOut, busy].flat()
+      },
+    ])
+    const what = [
+      "live client at 200 events/s, its partition quiet, p50 / p99",
+      "the same while another's 100,000 results replay there at 20,000/s, p50 / p99",
+      "the same while they replay as fast as they can, p50 / p99",
+      "the same with no replay, but a thread that never rests on every core, p50 / p99",
+    ]
+    for (const [i, one] of what.entries()) row(one, milliseconds, [figures.slice(2 * i, 2 * i + 2)])
   },
-  replay: async (cluster, raw) =>
+  replay: (cluster, raw) =>
     rateRow(
       `replay to one client, backlog of 100,000, from ${cluster.mailbox}`,
-      await replay(cluster, backlog, partitions),
+      () => replay(cluster, backlog, partitions),
       raw,
     ),
-  leg: async (cluster, raw) =>
-    rateRow("results topic to 100 live clients", await resultsLeg(cluster, 100, 3 * backlog), raw),
+  leg: (cluster, raw) => rateRow("results topic to 100 live clients", () => resultsLeg(cluster, 100, 3 * backlog), raw),
 }
 
 /** On services of their own, which know nothing of other measurements. */
@@ -84,12 +94,9 @@ if (unknown.length > 0)
   throw new Error(`no scenario ${unknown.join(", ")}: there are ${Object.keys(scenarios).join(", ")}, postgres`)
 const wanted = named.length === 0 ? [...Object.keys(scenarios), "postgres"] : named
 
-console.error(
-  `load average before: ${loadavg()
-    .map((n) => n.toFixed(2))
-    .join(" ")}`,
-)
+tellLoad("before")
 const onRedis = wanted.filter((name) => name !== "postgres")
 if (onRedis.length > 0) await measure("redis", onRedis)
 if (wanted.includes("postgres")) await measure("postgres", ["replay"])
+tellLoad("after")
 console.table(rows)

@@ -9,7 +9,7 @@
 import { createServer } from "node:http"
 import { parseArgs } from "node:util"
 import { connect, type Server, sleep } from "./Load.ts"
-import { type Running, startNimbus } from "./Processes.ts"
+import { type Running, startNimbus, unlimited } from "./Processes.ts"
 import { cpu_us, mean, percent, told } from "./Turns.ts"
 
 const options = parseArgs({
@@ -64,8 +64,8 @@ const measure = async ({ pid, server }: Running, of: Server = server, settle = s
 }
 
 const receiver = await startReceiver(3912)
-const off = await startNimbus(3910, { NIMBUS_JOURNEYS_PER_SECOND: "0" })
-const on = await startNimbus(3911, { NIMBUS_OTLP_URL: receiver.url })
+const off = await startNimbus(3910, { NIMBUS_JOURNEYS_PER_SECOND: "0", NIMBUS_EVENTS_PER_SECOND: unlimited })
+const on = await startNimbus(3911, { NIMBUS_OTLP_URL: receiver.url, NIMBUS_EVENTS_PER_SECOND: unlimited })
 const followed: Server = options.all
   ? { ...on.server, url: (clientId) => `${on.server.url(clientId)}&journey=true` }
   : on.server

@@ -8,7 +8,7 @@
  */
 import { parseArgs } from "node:util"
 import { connect, type LoadClient, quantile, sleep } from "./Load.ts"
-import { startNimbus } from "./Processes.ts"
+import { startNimbus, unlimited } from "./Processes.ts"
 import { cpu_us, mean, medianOf, percent, told } from "./Turns.ts"
 
 const options = parseArgs({
@@ -36,7 +36,7 @@ interface Watching {
   readonly ms: number
 }
 
-const nimbus = await startNimbus(port)
+const nimbus = await startNimbus(port, { NIMBUS_EVENTS_PER_SECOND: unlimited })
 
 /** Reads pictures until `stop`. */
 const watch = async (until: AbortSignal): Promise<Watching> => {

@@ -5,8 +5,9 @@
  * All clients are as cheap as they can be, and the same for a door and its echo servers. A gRPC client acknowledges
  * nothing itself: the gateway's PINGs do; a WebSocket client acknowledges each frame.
  */
-import { quantile, sleep } from "../Load.ts"
-import { type Running, startEcho, startNimbus } from "../Processes.ts"
+import { inTurn, perSecond, worded } from "../Figures.ts"
+import { sleep } from "../Load.ts"
+import { type Running, startEcho, startNimbus, unlimited } from "../Processes.ts"
 import { fill, live, pipelineIsEmpty, replay } from "../Scenarios.ts"
 import { connectGrpc } from "./GrpcLoad.ts"
 import { libraries, stalled, startGrpcEcho } from "./Libraries.ts"
@@ -17,11 +18,14 @@ const partitions = 4
 const backlog = 100_000
 const warm_up_ms = 2_000
 const measure_ms = 4_000
+/** Each measurement has clients of its own. */
+let runs = 0
 
 /** Messages per second that come back to `clients` clients, each with `underWay` events on their way. */
 const liveGrpc = async (port: number, clients: number, underWay: number): Promise<number> => {
+  const run = `live-grpc-${runs++}`
   const all = await Promise.all(
-    Array.from({ length: clients }, (_, i) => connectGrpc({ port, clientId: `live-${clients}-${i}`, underWay })),
+    Array.from({ length: clients }, (_, i) => connectGrpc({ port, clientId: `${run}-${i}`, underWay })),
   )
   await sleep(warm_up_ms)
   const count = () => all.reduce((sum, { received }) => sum + received, 0)
@@ -32,26 +36,27 @@ const liveGrpc = async (port: number, clients: number, underWay: number): Promis
   return rate
 }
 
-/** Results per second of one client that finds a backlog; the median of three such clients. */
+/** Results per second of one client that finds a backlog. */
 const replayGrpc = async ({ base, server }: Running): Promise<number> => {
-  const rates: Array<number> = []
-  for (let run = 0; run < 3; run++) {
-    const clientId = `replay-grpc-${run}`
-    await fill(base, clientId, backlog)
-    await pipelineIsEmpty(server, clientId, partitions)
-    const from = performance.now()
-    const client = await connectGrpc({ port: grpcPort, clientId, underWay: 0 })
-    while (client.received < backlog) await sleep(1)
-    rates.push((backlog / (performance.now() - from)) * 1000)
-    client.close()
-  }
-  return quantile(rates, 0.5)
+  const clientId = `replay-grpc-${runs++}`
+  await fill(base, clientId, backlog)
+  await pipelineIsEmpty(server, clientId, partitions)
+  const from = performance.now()
+  const client = await connectGrpc({ port: grpcPort, clientId, underWay: 0 })
+  while (client.received < backlog) await sleep(1)
+  const rate = (backlog / (performance.now() - from)) * 1000
+  client.close()
+  return rate
 }
 
 const rows: Array<Readonly<Record<string, string>>> = []
 const rate = (n: number) => `${Math.round(n).toLocaleString("en")}/s`
-const row = (what: string, figures: Readonly<Record<string, number>>) => {
-  rows.push({ what, ...Object.fromEntries(Object.entries(figures).map(([name, n]) => [name, rate(n)])) })
+
+/** Measures all of them in turn. */
+const row = async (what: string, measures: Readonly<Record<string, () => Promise<number>>>) => {
+  const figures = await inTurn(Object.values(measures).map((measure) => async () => [await measure()]))
+  const told = Object.keys(measures).map((name, i) => [name, worded(figures[i] ?? [], perSecond)])
+  rows.push({ what, ...Object.fromEntries(told) })
   console.error(JSON.stringify(rows.at(-1)))
 }
 
@@ -62,23 +67,24 @@ const doors = async (): Promise<void> => {
     NIMBUS_PORT: `${grpcPort}`,
     NIMBUS_PARTITIONS: `${partitions}`,
     NIMBUS_STORAGE: "none",
+    NIMBUS_EVENTS_PER_SECOND: unlimited,
   })
 
   for (const [clients, underWay] of [
     [1, 512],
     [100, 64],
   ] as const) {
-    row(`live, ${clients} client${clients === 1 ? "" : "s"}`, {
-      "gRPC door": await liveGrpc(grpcPort, clients, underWay),
-      "WebSocket door": await live(nimbus.server, clients, underWay),
-      "echo on Node's http2": await liveGrpc(echoes.http2.port, clients, underWay),
-      "echo on Connect": await liveGrpc(echoes.connect.port, clients, underWay),
-      "echo on ws": await live(wsEcho.server, clients, underWay),
+    await row(`live, ${clients} client${clients === 1 ? "" : "s"}`, {
+      "gRPC door": () => liveGrpc(grpcPort, clients, underWay),
+      "WebSocket door": () => live(nimbus.server, clients, underWay),
+      "echo on Node's http2": () => liveGrpc(echoes.http2.port, clients, underWay),
+      "echo on Connect": () => liveGrpc(echoes.connect.port, clients, underWay),
+      "echo on ws": () => live(wsEcho.server, clients, underWay),
     })
   }
-  row(`replay of ${backlog.toLocaleString("en")}`, {
-    "gRPC door": await replayGrpc(nimbus),
-    "WebSocket door": await replay(nimbus, backlog, partitions),
+  await row(`replay of ${backlog.toLocaleString("en")}`, {
+    "gRPC door": () => replayGrpc(nimbus),
+    "WebSocket door": () => replay(nimbus, backlog, partitions),
   })
   await Promise.all([nimbus.stop(), wsEcho.stop(), echoes.connect.stop(), echoes.http2.stop()])
   console.table(rows)
