@@ -1,71 +1,130 @@
 /**
- * The records of the chats topic, and their wire format.
+ * The records of the chats topic, and their wire format. Their place in the log, (topic, partition, offset), is what
+ * identifies them.
  *
- * A record's key is its room, which is the authority on where it belongs; its place in the log, (topic, partition,
- * offset), is what identifies it. Its value is JSON that is encoded once:
+ * | from | key | headers | value |
+ * | --- | --- | --- | --- |
+ * | a gateway | the room | `nimbus-chat: bare`, `nimbus-chat-id`, `nimbus-chat-sender` | the data, as JSON |
+ * | a gateway of before | the room | none of these | `{"id":"m1","sender":"WJ7Zq…","data":"hello"}` |
+ * | anybody else | the room, or none | anything | any JSON: the data. Without a key its `room` or `group_id` names the room |
  *
- * ```
- * {"id":"m1","sender":"WJ7Zq…","data":"hello"}      from a gateway: the message's id, the socket that sent it
- * {"temperature":21.5}                              from another service: any JSON at all is the data
- * ```
- *
- * A value is read in the first way if it has `data` and nothing but these fields, `id` and `sender` being optional.
+ * 1. A value with `id`, `sender` and `data`, and nothing else, is one of before, unless a header marks it as bare.
+ * 2. A key that is there and can be no room is not replaced by what the value says: the message is in no room.
+ * 3. A record without a value (a tombstone) says nothing.
  */
 import { Result, Schema } from "effect"
+import type { Json } from "effect/Schema"
 import { CorruptRecord } from "./Errors.ts"
+import { RoomId, roomNamed, textUpTo } from "./Ids.ts"
 import { utf8 } from "./internal/Utf8.ts"
+import { isNestedTooDeeply, nestingMessage } from "./Nesting.ts"
 import type { LogRecord } from "./Records.ts"
 
-/** A room: 1 to 128 characters of `A-Za-z0-9._:@-`. It is the key of every record of that room. */
-export const RoomId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:@-]{1,128}$/)).pipe(Schema.brand("RoomId"))
-export type RoomId = typeof RoomId.Type
-
 /** Names a message; chosen by its sender, or by the gateway: 1 to 128 characters. Not unique if a sender repeats itself. */
-export const ChatMessageId = Schema.String.check(Schema.isBetweenLength(1, 128)).pipe(Schema.brand("ChatMessageId"))
+export const ChatMessageId = textUpTo(128).pipe(Schema.brand("ChatMessageId"))
 export type ChatMessageId = typeof ChatMessageId.Type
 
 /** The socket that a message came from, or whatever else its producer calls itself: 1 to 128 characters. */
-export const ChatSender = Schema.String.check(Schema.isBetweenLength(1, 128))
+export const ChatSender = textUpTo(128)
 
-/** What a record's value says. */
-const Value = Schema.Struct({
+/** A message. Without `id` and `sender`: another service produced it so. Without `room`: it is in none. */
+export const ChatMessage = Schema.Struct({
+  room: Schema.optionalKey(RoomId),
   id: Schema.optionalKey(ChatMessageId),
   sender: Schema.optionalKey(ChatSender),
   data: Schema.Json,
 })
-
-/** A message of a room. Without `id` and `sender`: another service produced it so. */
-export const ChatMessage = Schema.Struct({ room: RoomId, ...Value.fields })
 export type ChatMessage = typeof ChatMessage.Type
 
+/** A message of a room. */
+export const RoomMessage = Schema.Struct({ ...ChatMessage.fields, room: RoomId })
+export type RoomMessage = typeof RoomMessage.Type
+
+/** Beside a value that is the data and nothing else. */
+export const chatHeaders = { format: "nimbus-chat", id: "nimbus-chat-id", sender: "nimbus-chat-sender" } as const
+const bare = "bare"
+
 /** The record of a message. */
-export const encodeChat = ({ room, ...value }: ChatMessage): LogRecord => ({
+export const encodeChat = ({ data, id, room, sender }: RoomMessage): LogRecord => ({
   key: room,
-  value: utf8(JSON.stringify(value)),
+  value: utf8(JSON.stringify(data)),
+  headers: {
+    [chatHeaders.format]: bare,
+    ...(id !== undefined && { [chatHeaders.id]: id }),
+    ...(sender !== undefined && { [chatHeaders.sender]: sender }),
+  },
 })
 
-/** Reads a record of the chats topic. `CorruptRecord`: its key is no room, or its value no JSON. */
-export const decodeChat = ({ key, value }: LogRecord): Result.Result<ChatMessage, CorruptRecord> => {
-  if (!isRoomId(key)) return corrupt(`its key is no room id: ${JSON.stringify(key.slice(0, 128))}`)
-  let json: unknown
-  try {
-    json = JSON.parse(decoder.decode(value))
-  } catch (error) {
-    return corrupt(error instanceof Error ? error.message : String(error))
-  }
-  if (isOurs(json)) return Result.succeed({ room: key, ...json })
-  return isJson(json) ? Result.succeed({ room: key, data: json }) : corrupt("a number is beyond all bounds")
+/** Whether a record says nothing at all. */
+export const isTombstone = ({ value }: LogRecord): boolean => value.length === 0
+
+/** Reads a record of the chats topic. `CorruptRecord`: its value is no JSON that can be handed on. */
+export const decodeChat = (record: LogRecord): Result.Result<ChatMessage, CorruptRecord> =>
+  Result.map(readChat(record), ({ message }) => message)
+
+export interface ReadChat {
+  readonly message: ChatMessage
+  /** The value, as text. */
+  readonly text: string
+  /** The value is the data and nothing else. */
+  readonly isBare: boolean
 }
 
-export const isRoomId = Schema.is(RoomId)
+/** The same, with the value as it was. */
+export const readChat = ({ headers, key, value }: LogRecord): Result.Result<ReadChat, CorruptRecord> => {
+  const text = textOf(value)
+  if (Result.isFailure(text)) return Result.fail(text.failure)
+  const json = parsed(text.success)
+  if (Result.isFailure(json)) return Result.fail(json.failure)
+  const isMarked = headers?.[chatHeaders.format] === bare
+  const wrapped = isMarked ? undefined : wrappedIn(json.success)
+  const names = isMarked ? namesIn(headers[chatHeaders.id], headers[chatHeaders.sender]) : wrapped?.names
+  const data = checked(wrapped === undefined ? json.success : wrapped.data, text.success)
+  if (Result.isFailure(data)) return Result.fail(data.failure)
+  const room = key === "" ? roomIn(json.success) : roomNamed(key)
+  const message = { ...(room !== undefined && { room }), ...names, data: data.success }
+  return Result.succeed({ message, text: text.success, isBare: wrapped === undefined })
+}
 
+/**
+ * What is in a value with `id`, `sender` and `data` and nothing else. `undefined`: it is not such a value. `nullable`: so is
+ * one whose id or sender is null.
+ */
+export const wrappedIn = (json: unknown, nullable = false) => {
+  if (typeof json !== "object" || json === null || Object.keys(json).length !== 3) return undefined
+  if (!("id" in json && "sender" in json && "data" in json)) return undefined
+  const { data, id, sender } = json
+  if (!isId(id) && !(nullable && id === null)) return undefined
+  if (!isSender(sender) && !(nullable && sender === null)) return undefined
+  return { names: namesIn(id, sender), data }
+}
+
+/** What is no id or no sender that we would have written is left out. */
+const namesIn = (id: unknown, sender: unknown) => ({ ...(isId(id) && { id }), ...(isSender(sender) && { sender }) })
+
+/** `json`: what `JSON.parse` gave of the text. */
+export const checked = (json: unknown, { length }: string): Result.Result<Json, CorruptRecord> => {
+  if (isNestedTooDeeply(json, length)) return corrupt(nestingMessage)
+  return isJson(json) ? Result.succeed(json) : corrupt("a number is beyond all bounds")
+}
+
+export const parsed = (text: string): Result.Result<unknown, CorruptRecord> =>
+  Result.try({ try: (): unknown => JSON.parse(text), catch: toCorrupt })
+
+const textOf = (value: Uint8Array) => Result.try({ try: () => decoder.decode(value), catch: toCorrupt })
+
+const roomIn = (json: unknown): RoomId | undefined =>
+  roomNamed(fieldOf(json, "room")) ?? roomNamed(fieldOf(json, "group_id"))
+
+const fieldOf = (json: unknown, name: string): unknown =>
+  typeof json === "object" && json !== null ? Object.getOwnPropertyDescriptor(json, name)?.value : undefined
+
+const isId = Schema.is(ChatMessageId)
+const isSender = Schema.is(ChatSender)
 const isJson = Schema.is(Schema.Json)
-const isValue = Schema.is(Value)
-const fields = new Set(Object.keys(Value.fields))
-
-const isOurs = (json: unknown): json is typeof Value.Type =>
-  isValue(json) && Object.keys(json).every((key) => fields.has(key))
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
+const toCorrupt = (error: unknown) =>
+  new CorruptRecord({ reason: error instanceof Error ? error.message : String(error) })
 const corrupt = (reason: string) => Result.fail(new CorruptRecord({ reason }))

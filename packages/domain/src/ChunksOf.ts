@@ -1,6 +1,6 @@
 /** Records in parts of which none is larger than one request to the log may be. */
 import type { ChunkLimits } from "./Limits.ts"
-import type { LogRecord } from "./Records.ts"
+import { type LogRecord, recordBytes } from "./Records.ts"
 
 /** In their order. A record that is too large by itself goes alone; what fits as a whole is given back as it is. */
 export const chunksOf = <R extends LogRecord>(
@@ -11,7 +11,7 @@ export const chunksOf = <R extends LogRecord>(
   let begin = 0
   let bytes = 0
   for (let i = 0; i < records.length; i++) {
-    const size = records[i]!.value.length
+    const size = recordBytes(records[i]!)
     if (i > begin && (i - begin >= chunk_records || bytes + size > chunk_bytes)) {
       chunks.push(records.slice(begin, i))
       begin = i

@@ -1,5 +1,14 @@
 /**
- * The names of things: who, which connection, where in the log.
+ * The names of things: who, which connection, which room, where in the log.
+ *
+ * | name | is | in keys of records, headers, frames | in keys of stores, in URLs |
+ * | --- | --- | --- | --- |
+ * | client, pod | 1 to 128 of some plain characters | as it is | as it is |
+ * | room | 1 to 256 of any characters | as it is | as `escapeName` has it |
+ * | id of an event or message, sender | 1 to 128 of any characters | as it is | never there |
+ *
+ * Characters are counted as UTF-16 code units, as JavaScript does. What comes from outside and is put where there is only
+ * UTF-8 must be well-formed: half of a surrogate pair has no bytes there, and would come back as another name.
  *
  * Every id is branded, so that a pod is never taken for a client nor an offset for an epoch. The hot paths
  * make `Seq`s from digits they have checked themselves; everything else goes through the schemas.
@@ -11,6 +20,34 @@ export const ClientId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:@-]{
   Schema.brand("ClientId"),
 )
 export type ClientId = typeof ClientId.Type
+
+/** Text that UTF-8 can carry, of 1 to `most` UTF-16 code units. */
+export const textUpTo = (most: number) =>
+  Schema.String.check(
+    Schema.isBetweenLength(1, most),
+    Schema.makeFilter((text) => text.isWellFormed() || "must not have half of a surrogate pair in it"),
+  )
+
+/** A room of the chat: any well-formed text of 1 to 256 characters. As it is, it is the key of every record of that room. */
+export const RoomId = textUpTo(256).pipe(Schema.brand("RoomId"))
+export type RoomId = typeof RoomId.Type
+export const isRoomId = Schema.is(RoomId)
+
+/** The room that a client or a record names: text, or a number by its decimal spelling. `undefined`: it names none. */
+export const roomNamed = (by: unknown): RoomId | undefined => {
+  const name = typeof by === "number" && Number.isFinite(by) ? String(by) : by
+  return isRoomId(name) ? name : undefined
+}
+
+/**
+ * A name as it stands in keys of stores and in URLs: every character up to U+009F but `A-Za-z0-9-_.~!'()*:@` as `%` and
+ * two hexadecimal digits for each of its bytes. So there is no NUL, slash, `#` or space in it, other names than these are
+ * what they were, and `decodeURIComponent` gives the name back. Of 256 characters at most 1,536 bytes.
+ */
+export const escapeName = (name: string): string => name.replaceAll(toEscape, encodeURIComponent)
+
+// oxlint-disable-next-line no-control-regex -- They are what has to be escaped.
+const toEscape = /(?![A-Za-z0-9._:@-])[\u0000-\u009f]/g
 
 const nonNegative = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 

@@ -2,8 +2,7 @@
  * The open chat: one conversation of all sockets that are in no room, in a topic of its own. It is one room of that topic, so
  * all its messages are in one partition, and in one order for everyone.
  */
-import { RoomId } from "./Chat.ts"
-import { Incarnation } from "./Ids.ts"
+import { Incarnation, RoomId } from "./Ids.ts"
 
 /** The key of its records. */
 export const openRoom: RoomId = RoomId.make("open")

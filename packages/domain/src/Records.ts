@@ -30,11 +30,21 @@ import { membersOf } from "./JsonMembers.ts"
 /** Beside a record's bytes, never inside them: the event's journey. */
 export type Headers = Readonly<Record<string, string>>
 
-/** A record to be written. `value` must not be changed after it was handed over. */
+/**
+ * A record to be written. `value` must not be changed after it was handed over. In topics that others write into, a record
+ * without key or value has an empty one, and bytes of a key or header that are no UTF-8 are replaced by U+FFFD.
+ */
 export interface LogRecord {
   readonly key: string
   readonly value: Uint8Array
   readonly headers?: Headers | undefined
+}
+
+/** What a record counts for, against limits in bytes: all of it, for others may put as much beside a value as into it. */
+export const recordBytes = ({ headers, key, value }: LogRecord): number => {
+  let bytes = key.length + value.length
+  if (headers !== undefined) for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0)
+  return bytes
 }
 
 /** A record as the log holds it. `timestamp` is the log's, in ms since 1970. */

@@ -22,7 +22,7 @@ import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
 import * as Messages from "./http/Messages.ts"
 import * as Queries from "./http/Queries.ts"
-import { Limits } from "./Limits.ts"
+import { Limits, queryLimits } from "./Limits.ts"
 import { Pod } from "./Pod.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
@@ -43,7 +43,8 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
       WebSocketDoor.routes,
       Option.isSome(admin) ? Layer.merge(AdminRoutes.layerWith(admin.value), Page.layer) : Layer.empty,
     ).pipe(Layer.provide(Fallback.layer)),
-    { disableLogger: true, disableListenLog: true },
+    // The router's own bound is below the longest names that clients and rooms may have.
+    { disableLogger: true, disableListenLog: true, routerConfig: { maxParamLength: queryLimits.name_chars } },
   ).pipe(Layer.provide(publisher))
 
 /** Where a gateway listens. */

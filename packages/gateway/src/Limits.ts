@@ -127,6 +127,8 @@ export const directLimits: DirectLimits = {
 
 /** Pages of the archive over HTTP. */
 export const queryLimits = {
+  /** Of a name in the path of a URL, once it is decoded. Beyond: 404. */
+  name_chars: 1_024,
   /** The most records that may be asked for. Beyond: `BAD_REQUEST`. */
   page_records: 1_000,
   /** Where the question says nothing. */

@@ -28,17 +28,19 @@ import {
   type Chunk,
   chunkLimits,
   ClientId,
-  decodeChat,
   decodeResult,
   EventLog,
   type Incarnation,
   isBarrier,
+  isTombstone,
   type LogError,
   type LogUnavailable,
   openLife,
+  type PartitionAmong,
   peekSeq,
   type Role,
   type StoredRecord,
+  toArchived,
   Topics,
   untilItPasses,
 } from "@nimbus/domain"
@@ -64,7 +66,7 @@ interface Kind {
   readonly topicOf: (topics: Topics["Service"]) => string | undefined
   /** As the archive has it. */
   readonly lifeOf: (incarnation: Incarnation) => Incarnation
-  readonly makeSort: () => Sort
+  readonly makeSort: (at: PartitionAmong) => Sort
 }
 
 const results: Kind = {
@@ -80,7 +82,7 @@ const messages: Kind = {
   role: "chats-writer",
   topicOf: ({ chats }) => chats,
   lifeOf: (incarnation) => incarnation,
-  makeSort: () => sortMessages,
+  makeSort: (at) => makeSortMessages(at),
 }
 
 const openMessages: Kind = {
@@ -88,7 +90,7 @@ const openMessages: Kind = {
   role: "messages-writer",
   topicOf: ({ messages }) => messages,
   lifeOf: openLife,
-  makeSort: () => sortMessages,
+  makeSort: (at) => makeSortMessages(at),
 }
 
 /** Each on its own: they stop at once, and not one after the other. */
@@ -102,18 +104,19 @@ const all = (limits: StorageWriterLimits) =>
 const run = Effect.fnUntraced(function* ({ kind, lifeOf, makeSort, role, topicOf }: Kind, limits: StorageWriterLimits) {
   const topic = topicOf(yield* Topics)
   if (topic === undefined) return
-  const life = lifeOf((yield* EventLog).incarnation)
+  const { incarnation, partitions } = yield* EventLog
+  const life = lifeOf(incarnation)
   const source = (partition: number): ArchiveSource => ({ incarnation: life, kind, partition })
   if (!limits.lazy) yield* refuseMismatch(source, topic, limits)
   yield* Workers.run({
     role,
     topic,
     limits,
-    worker: (assigned, stopping) =>
-      Effect.raceFirst(
-        write({ source: source(assigned.partition), role, sort: makeSort() }, assigned, stopping, limits),
-        stopping.await,
-      ),
+    worker: (assigned, stopping) => {
+      const { partition } = assigned
+      const work = { source: source(partition), role, sort: makeSort({ partition, partitions }) }
+      return Effect.raceFirst(write(work, assigned, stopping, limits), stopping.await)
+    },
   })
 })
 
@@ -231,33 +234,34 @@ const makeSortResults = (): Sort => {
       seen = seq
       seenAt = record.offset
       if (isBarrier(record.value)) continue
-      keep(sorted, record, seq, check(record, seq))
+      const wrong = check(record, seq)
+      if (wrong !== undefined) sorted.refused.push({ record, reason: wrong })
+      else keep(sorted, record, { key: record.key, place: seq, value: text.decode(record.value) })
     }
     return { ...sorted, resume: seenAt ?? chunk.from }
   }
 }
 
-const sortMessages: Sort = (chunk) => {
-  const sorted = { records: Array<ArchiveRecord>(), stored: Array<StoredRecord>(), refused: Array<Refused>() }
-  for (const record of chunk.records) {
-    const message = decodeChat(record)
-    keep(sorted, record, record.offset, Result.isFailure(message) ? message.failure.reason : undefined)
+/** What has nothing in it is nothing to keep. */
+const makeSortMessages =
+  (at: PartitionAmong): Sort =>
+  (chunk) => {
+    const sorted = { records: Array<ArchiveRecord>(), stored: Array<StoredRecord>(), refused: Array<Refused>() }
+    for (const record of chunk.records) {
+      if (isTombstone(record)) continue
+      const archived = toArchived(record, at)
+      if (Result.isFailure(archived)) sorted.refused.push({ record, reason: archived.failure.reason })
+      else keep(sorted, record, { ...archived.success, place: record.offset })
+    }
+    return { ...sorted, resume: chunk.next }
   }
-  return { ...sorted, resume: chunk.next }
-}
 
 const keep = (
-  sorted: { records: Array<ArchiveRecord>; stored: Array<StoredRecord>; refused: Array<Refused> },
+  sorted: { readonly records: Array<ArchiveRecord>; readonly stored: Array<StoredRecord> },
   record: StoredRecord,
-  place: number,
-  wrong: string | undefined,
+  row: Omit<ArchiveRecord, "timestamp">,
 ): void => {
-  if (wrong !== undefined) {
-    sorted.refused.push({ record, reason: wrong })
-    return
-  }
-  const { key, timestamp, value } = record
-  sorted.records.push({ key, place, timestamp, value: text.decode(value) })
+  sorted.records.push({ ...row, timestamp: record.timestamp })
   sorted.stored.push(record)
 }
 

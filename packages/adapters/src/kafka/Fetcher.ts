@@ -14,7 +14,7 @@
  *    position beyond the end fails the read: the log is not the one that the position is from.
  * 4. While Kafka is away readers wait, and go on where they were. Nobody is given an error for that.
  */
-import { type Chunk, LogUnavailable, tellFailure, trying, type Trying } from "@nimbus/domain"
+import { type Chunk, LogUnavailable, recordBytes, tellFailure, trying, type Trying } from "@nimbus/domain"
 import { type Cause, Effect, FiberSet, type Scope } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
@@ -88,7 +88,7 @@ export class Reader {
   offer(chunks: ReadonlyArray<Chunk>): void {
     for (const chunk of chunks) {
       let bytes = 0
-      for (const { value } of chunk.records) bytes += value.length + record_bytes
+      for (const record of chunk.records) bytes += recordBytes(record) + record_bytes
       this.#chunks.push({ chunk, bytes })
       this.#bytes += bytes
       this.next = chunk.next
@@ -109,7 +109,7 @@ export class Reader {
   }
 }
 
-/** What a record takes up beside its value, about. */
+/** What a record takes up beside what is in it, about. */
 const record_bytes = 64
 
 export class Fetcher {

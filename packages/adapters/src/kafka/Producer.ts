@@ -17,7 +17,7 @@
  *    Kafka takes a number that it has seen for a repeat, and would drop a later batch in its place.
  * 4. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each by its own time.
  */
-import { LogUnavailable, type LogRecord, trying, type Trying } from "@nimbus/domain"
+import { LogUnavailable, type LogRecord, recordBytes, trying, type Trying } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
@@ -26,7 +26,6 @@ import { backoff_ms } from "./Backoff.ts"
 import { codeOf, codes, isRefusal, PartitionError } from "./Failures.ts"
 import { call, producerBroker, send } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
-import { sizeOf } from "./RecordBatch.ts"
 import { produce, type Written } from "./Requests.ts"
 
 export interface Producer {
@@ -125,7 +124,7 @@ class Writer {
   publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, LogUnavailable> {
     return Effect.callback<number, LogUnavailable>((resume) => {
       let bytes = 0
-      for (const record of records) bytes += sizeOf(record)
+      for (const record of records) bytes += recordBytes(record)
       const refusal = this.#refusal(bytes)
       if (refusal !== undefined) return resume(unavailable(topic, new Error(refusal)))
       const lane = this.#lane(topic, partition)

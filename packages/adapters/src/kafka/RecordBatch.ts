@@ -13,7 +13,14 @@
  * that everything takes. Bytes that were read are not copied: a record that is kept keeps the response it came in.
  */
 import { gunzipSync } from "node:zlib"
-import type { Chunk, ChunkLimits, Headers, LogRecord, StoredRecord } from "@nimbus/domain"
+import {
+  type Chunk,
+  type ChunkLimits,
+  type Headers,
+  type LogRecord,
+  recordBytes,
+  type StoredRecord,
+} from "@nimbus/domain"
 import { crc32c } from "./Crc32c.ts"
 
 /** Whose batch it is, and which: for Kafka to know it again. */
@@ -22,13 +29,6 @@ export interface BatchId {
   readonly producerEpoch: number
   /** Of the first record. */
   readonly sequence: number
-}
-
-/** What a record counts for, against limits in bytes. */
-export const sizeOf = ({ headers, key, value }: LogRecord): number => {
-  let bytes = key.length + value.length
-  if (headers !== undefined) for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0)
-  return bytes
 }
 
 /** The most that a batch of these may take up. */
@@ -85,7 +85,7 @@ export const readChunks = (
   let records: Array<StoredRecord> = []
   let bytes = 0
   const take = (record: StoredRecord) => {
-    const size = sizeOf(record)
+    const size = recordBytes(record)
     if (records.length > 0 && (records.length >= limits.chunk_records || bytes + size > limits.chunk_bytes)) {
       chunks.push({ partition, from, next: record.offset, records })
       from = record.offset
@@ -140,13 +140,18 @@ const readBatch = (
         value: input.bytes() ?? none,
         headers: input.headers(),
         offset,
-        timestamp: isAppendTime ? maxTimestamp : timestamp,
+        timestamp: toTime(isAppendTime ? maxTimestamp : timestamp),
       })
     }
     input.at = end
   }
 }
 
+/** A producer may say any time, or none (-1): the nearest that there is. */
+const toTime = (timestamp: number): number => Math.min(Math.max(timestamp, 0), lastTime_ms)
+
+/** The last that a `Date` can have. */
+const lastTime_ms = 8.64e15
 const isLogAppendTime = 0x08
 const isControl = 0x20
 const none = Buffer.alloc(0)

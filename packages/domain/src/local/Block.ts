@@ -3,25 +3,16 @@
  * in size, so that a read is some whole blocks.
  */
 import type { ChunkLimits } from "../Limits.ts"
-import type { LogRecord, StoredRecord } from "../Records.ts"
+import type { StoredRecord } from "../Records.ts"
 import type { Fifo } from "./Fifo.ts"
 
 /** Records at the offsets `[from, next)`, without a hole, at least one. */
 export interface Block {
   readonly from: number
   readonly next: number
-  /** The sum of `sizeOf`. */
+  /** The sum of `recordBytes`. */
   readonly bytes: number
   readonly records: ReadonlyArray<StoredRecord>
-}
-
-/** What a record counts for, against limits in bytes. */
-export const sizeOf = (record: LogRecord): number => {
-  let bytes = record.key.length + record.value.length
-  if (record.headers !== undefined) {
-    for (const name in record.headers) bytes += name.length + (record.headers[name]?.length ?? 0)
-  }
-  return bytes
 }
 
 /**

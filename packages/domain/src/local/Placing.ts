@@ -4,7 +4,8 @@
  */
 import type { ChunkLimits } from "../Limits.ts"
 import type { LogRecord, StoredRecord } from "../Records.ts"
-import { compact, sizeOf } from "./Block.ts"
+import { recordBytes } from "../Records.ts"
+import { compact } from "./Block.ts"
 import type { Append } from "./LogStore.ts"
 import type { Partition } from "./Partition.ts"
 
@@ -31,7 +32,7 @@ export const place = <P extends Publish>(publishes: ReadonlyArray<P>, limits: Ch
     let block = building.get(partition) ?? begin(partition.end)
     placed.push({ publish, from: block.next })
     for (const record of publish.records) {
-      const bytes = sizeOf(record)
+      const bytes = recordBytes(record)
       if (isFull(block, bytes, limits)) {
         appends.push(toAppend(partition, block))
         block = begin(block.next)

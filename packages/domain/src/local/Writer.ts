@@ -17,7 +17,7 @@ import type { LogUnavailable } from "../Errors.ts"
 import type { LocalLogLimits } from "../Limits.ts"
 import { tellFailure } from "../Outages.ts"
 import type { LogRecord } from "../Records.ts"
-import { sizeOf } from "./Block.ts"
+import { recordBytes } from "../Records.ts"
 import { Fifo } from "./Fifo.ts"
 import type { GroupCommit, LogStore } from "./LogStore.ts"
 import { closed, type Partition, unavailable } from "./Partition.ts"
@@ -59,7 +59,7 @@ export class Writer<E> {
     return Effect.clockWith((clock) =>
       Effect.callback<number, LogUnavailable>((resume) => {
         let bytes = 0
-        for (const record of records) bytes += sizeOf(record)
+        for (const record of records) bytes += recordBytes(record)
         const refusal = this.#refusal(partition, bytes)
         if (refusal !== undefined) return resume(Effect.fail(refusal))
         this.#queue.push({ partition, records, bytes, timestamp: clock.currentTimeMillisUnsafe(), resume })

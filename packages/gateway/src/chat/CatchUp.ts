@@ -9,7 +9,7 @@
  *
  * A few at a time read the log or the archive. Who can't take more gives up its place until it can.
  */
-import { EventLog } from "@nimbus/domain"
+import { decodeChat, EventLog } from "@nimbus/domain"
 import { Effect, Semaphore, Stream } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -33,7 +33,7 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
         for (const record of chunk.records) {
           if (record.offset < member.next) continue
           if (member.isFull || member.state === "gone") return true
-          if (record.key === member.room) member.give(record)
+          if (record.key === member.room) member.give(decodeChat(record), record)
           member.next = record.offset + 1
         }
         member.next = Math.max(member.next, chunk.next)
@@ -46,10 +46,10 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
   const readArchive = Effect.fnUntraced(function* (member: Member) {
     const page = yield* history(member.conversation, member.next)
     if (page.next <= member.next) return false
-    for (const record of page.records) {
+    for (const { at, message } of page.messages) {
       if (member.isFull || member.state === "gone") return true
-      member.give(record)
-      member.next = record.offset + 1
+      member.give(message, at)
+      member.next = at.offset + 1
     }
     member.next = page.next
     return true

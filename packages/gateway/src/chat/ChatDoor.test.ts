@@ -117,6 +117,34 @@ describe("the chat door", () => {
     }).pipe(onLog),
   )
 
+  it.live.each(["Küche", "a b", "a/b", "😀", "\0\n", "__proto__", "constructor", "live:r", "x".repeat(256)])(
+    "%j is a room like any other",
+    (room) =>
+      Effect.gen(function* () {
+        const { url } = yield* startGateway()
+        const [a, b, other] = yield* Effect.all([
+          join(url, { room }),
+          join(url, { room }),
+          join(url, { room: `${[...room].slice(1).join("")}.` }),
+        ])
+        yield* send(a, "one")
+        yield* produce(room, `"two"`)
+        yield* has(b, ["one", "two"])
+        const back = yield* join(url, { room, offset: b.messages[0]?.offset })
+        yield* has(back, ["two"])
+        assert.deepStrictEqual(other.data(), [])
+      }).pipe(onLog),
+  )
+
+  it.live("a number is the room of its decimal spelling", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const [a, b] = yield* Effect.all([join(url, { room: 7 }), join(url, { room: "7" })])
+      yield* send(a, "one")
+      yield* has(b, ["one"])
+    }).pipe(onLog),
+  )
+
   it.live("gives what was emitted as the first argument, whatever JSON it is", () =>
     Effect.gen(function* () {
       const { url } = yield* startGateway()
@@ -139,19 +167,13 @@ describe("the chat door", () => {
     }).pipe(onLog),
   )
 
-  it.live.each([
-    {},
-    { room: "" },
-    { room: "a b" },
-    { room: "x".repeat(129) },
-    { room: 7 },
-    { room: ["r"] },
-    { room: null },
-  ])("refuses %j with Invalid room id", (auth) =>
-    Effect.gen(function* () {
-      const { url } = yield* startGateway()
-      assert.strictEqual((yield* connectError(url, auth)).message, "Invalid room id")
-    }).pipe(onLog),
+  it.live.each([{}, { room: "" }, { room: "x".repeat(257) }, { room: "\ud800" }, { room: ["r"] }, { room: null }])(
+    "refuses %j with Invalid room id",
+    (auth) =>
+      Effect.gen(function* () {
+        const { url } = yield* startGateway()
+        assert.strictEqual((yield* connectError(url, auth)).message, "Invalid room id")
+      }).pipe(onLog),
   )
 
   it.live("re-broadcasts what other services produce, and passes over what can't be decoded", () =>

@@ -73,9 +73,9 @@ const make = Effect.gen(function* () {
     const others = except === undefined ? live : live.except(except.socket.id)
     others.emit("message", message.data, infoOf(message, record), placeOf(hall.life, room, record.offset))
   }
-  const say: MemberOptions["say"] = ({ isOpen, mark, socket }, message, record) => {
+  const say: MemberOptions["say"] = ({ isOpen, mark, socket }, message, at) => {
     if (isOpen) return void socket.emit(events.listen, message.data)
-    socket.emit("message", message.data, infoOf(message, record), positionAt(mark, record.offset))
+    socket.emit("message", message.data, infoOf(message, at), positionAt(mark, at.offset))
   }
   const tell: HallOptions["tell"] = (hall, room, offset) =>
     void io.local.to(liveRoom({ isOpen: hall.isOpen, room })).emit("offset", placeOf(hall.life, room, offset))

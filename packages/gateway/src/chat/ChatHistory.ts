@@ -2,14 +2,28 @@
  * Messages of a room from the archive, if there is one: what the log has no more, or has among too many others. Without
  * one a socket that comes back too late is told what it lost.
  */
-import { Archive, type ArchiveUnavailable, Cursor, type StoredRecord } from "@nimbus/domain"
-import { Effect, Option } from "effect"
+import {
+  Archive,
+  archiveKeyOf,
+  type ArchiveUnavailable,
+  type ChatMessage,
+  type CorruptRecord,
+  Cursor,
+  fromArchived,
+  type StoredRecord,
+} from "@nimbus/domain"
+import { Effect, Option, type Result } from "effect"
 import type { Conversation } from "./Conversation.ts"
 
+export interface OldMessage {
+  readonly message: Result.Result<ChatMessage, CorruptRecord>
+  readonly at: Pick<StoredRecord, "offset" | "timestamp">
+}
+
 export interface HistoryPage {
-  /** In order of offset, keyed by the room. */
-  readonly records: ReadonlyArray<StoredRecord>
-  /** What is not in `records` is not in the room, from the offset that was asked for up to before this one. */
+  /** In order of offset. */
+  readonly messages: ReadonlyArray<OldMessage>
+  /** What is not in `messages` is not in the room, from the offset that was asked for up to before this one. */
   readonly next: number
 }
 
@@ -27,18 +41,16 @@ export const makeChatHistory = Effect.fnUntraced(function* (limit: {
   const page: ChatHistory = Effect.fnUntraced(function* ({ life: incarnation, partition, room }, from) {
     // Above its position the archive may have some messages and not others.
     const upTo = yield* position({ incarnation, kind: "messages", partition })
-    if (upTo === undefined || upTo <= from) return { records: [], next: from }
+    if (upTo === undefined || upTo <= from) return { messages: [], next: from }
     const after = Cursor.make(from - 1)
-    const { more, records } = yield* ask({ incarnation, kind: "messages", key: room, after, limit })
+    const { more, records } = yield* ask({ incarnation, kind: "messages", key: archiveKeyOf(room), after, limit })
     const last = records.at(-1)
     return {
-      records: records
+      messages: records
         .filter(({ place }) => place < upTo)
         .map(({ place, timestamp, value }) => ({
-          key: room,
-          value: encoder.encode(value),
-          offset: place,
-          timestamp,
+          message: fromArchived(room, value),
+          at: { offset: place, timestamp },
         })),
       next: more && last !== undefined ? Math.min(last.place + 1, upTo) : upTo,
     }
@@ -46,6 +58,4 @@ export const makeChatHistory = Effect.fnUntraced(function* (limit: {
   return page
 })
 
-const nothing: ChatHistory = (_conversation, from) => Effect.succeed({ records: [], next: from })
-
-const encoder = new TextEncoder()
+const nothing: ChatHistory = (_conversation, from) => Effect.succeed({ messages: [], next: from })

@@ -1,5 +1,5 @@
 /** What a socket says when it connects: its room, and how far it is. */
-import { isRoomId, openRoom, type RoomId } from "@nimbus/domain"
+import { openRoom, type RoomId, roomNamed } from "@nimbus/domain"
 
 interface Handshake {
   readonly auth: Readonly<Record<string, unknown>>
@@ -16,12 +16,28 @@ export interface Hello {
   readonly pid: string | undefined
 }
 
-/** `undefined`: it names a room that there can't be, or none where `mayBeOpen` does not let it in. */
+/**
+ * `undefined`: it names a room that there can't be, or none where `mayBeOpen` does not let it in. The header counts where
+ * `auth` has nothing, or something empty.
+ */
 export const helloOf = ({ auth, headers }: Handshake, mayBeOpen: boolean): Hello | undefined => {
-  const named = auth["room"] ?? headers["room"]
+  const { room: asked } = auth
+  const named = asked || textOf(headers["room"]) || asked
   const isOpen = named === undefined && mayBeOpen
-  const room = isOpen ? openRoom : named
-  if (!isRoomId(room)) return undefined
+  const room = isOpen ? openRoom : roomNamed(named)
+  if (room === undefined) return undefined
   const { offset, pid } = auth
   return { room, isOpen, offset, pid: typeof pid === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(pid) ? pid : undefined }
 }
+
+/** Node reads a header's bytes as Latin-1; a client that has more than that to say has sent UTF-8. */
+const textOf = (header: unknown): unknown => {
+  if (typeof header !== "string") return header
+  try {
+    return utf8.decode(Buffer.from(header, "latin1"))
+  } catch {
+    return header
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })

@@ -15,7 +15,7 @@
  * 4. The sender of a message gets its answer instead of the message, in the same turn; in the open chat, both.
  * 5. Messages of the open chat don't tell their place. It follows them, before the lane waits for more.
  */
-import { type Chunk, type ChatMessage, decodeChat, RoomId, type StoredRecord } from "@nimbus/domain"
+import { type ChatMessage, type Chunk, decodeChat, recordBytes, type RoomId, type StoredRecord } from "@nimbus/domain"
 import { Effect, Result } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -23,6 +23,7 @@ import type { Member } from "./Member.ts"
 
 /** The live sockets of a room. */
 interface LiveRoom {
+  readonly name: RoomId
   readonly members: Set<Member>
   /** The offset of the last record that all of them were given. */
   given: number
@@ -105,7 +106,7 @@ export class Lane {
     }
     if (member.wantsNewest) this.#giveNewest(member)
     member.state = "live"
-    const room = this.#rooms.get(member.room) ?? { members: new Set(), given: -1 }
+    const room = this.#rooms.get(member.room) ?? { name: member.room, members: new Set(), given: -1 }
     room.members.add(member)
     this.#rooms.set(member.room, room)
     void member.socket.join(liveRoom(member))
@@ -131,7 +132,7 @@ export class Lane {
       for (const record of records) {
         if (record.offset < member.next) continue
         if (record.offset >= this.position || member.isFull || turn-- === 0) return
-        if (record.key === member.room) member.give(record)
+        if (record.key === member.room) member.give(decodeChat(record), record)
         member.next = record.offset + 1
       }
       member.next = Math.min(next, this.position)
@@ -167,7 +168,7 @@ export class Lane {
     const message = decoded.success
     const itself = message.sender === undefined ? undefined : this.#options.memberOf(message.sender)
     const sender = itself !== undefined && room.members.has(itself) ? itself : undefined
-    this.#options.send(message.room, message, record, this.#options.isOpen ? undefined : sender)
+    this.#options.send(room.name, message, record, this.#options.isOpen ? undefined : sender)
     if (this.#options.isOpen) this.#untold++
     else if (sender === undefined) room.given = record.offset
     sender?.acknowledge(message, record.offset)
@@ -178,8 +179,8 @@ export class Lane {
     if (this.#untold === 0) return
     this.#untold = 0
     const offset = this.position - 1
-    for (const [room, live] of this.#rooms) {
-      this.#options.tell(RoomId.make(room), offset)
+    for (const live of this.#rooms.values()) {
+      this.#options.tell(live.name, offset)
       live.given = offset
     }
   }
@@ -202,18 +203,18 @@ export class Lane {
     search: for (const { records } of this.#recent.toReversed()) {
       for (const record of records.toReversed()) {
         if (record.key !== member.room || record.offset >= this.position) continue
-        bytes += record.value.length
+        bytes += recordBytes(record)
         if (newest.length >= chat.history_messages || bytes > socket_buffer_bytes) break search
         newest.push(record)
       }
     }
     member.wantsNewest = false
-    for (const record of newest.toReversed()) member.give(record)
+    for (const record of newest.toReversed()) member.give(decodeChat(record), record)
   }
 
   #remember(chunk: Chunk): void {
     let bytes = 0
-    for (const { value } of chunk.records) bytes += value.length + record_bytes
+    for (const record of chunk.records) bytes += recordBytes(record) + record_bytes
     this.#recent.push({ ...chunk, bytes })
     this.#recent_bytes += bytes
     while (this.#recent_bytes > this.#options.limits.chat.recent_bytes && this.#recent.length > 1) {
@@ -233,7 +234,7 @@ export class Lane {
   }
 }
 
-/** What a record takes up beside its value, about. */
+/** What a record takes up beside what is in it, about. */
 const record_bytes = 128
 
 /** The live sockets of a room, or of the open chat, as a room of Socket.IO. No id of a socket looks like it. */

@@ -4,7 +4,7 @@
  * Its own messages come back to it as answers, in their place: whatever it was given or answered, it has everything of
  * the room up to there.
  */
-import { type ChatMessage, type ChatMessageId, decodeChat, type RoomId, type StoredRecord } from "@nimbus/domain"
+import type { ChatMessage, ChatMessageId, CorruptRecord, RoomId, StoredRecord } from "@nimbus/domain"
 import { Latch, Result } from "effect"
 import type { Sender } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"
@@ -16,13 +16,16 @@ import type { Answer, ChatSocket, MessageInfo, Refusal } from "./Words.ts"
 /** `behind`: it reads what it missed. `ahead`: it waits for the partition's reader to come to where it is. */
 export type State = "behind" | "ahead" | "live" | "gone"
 
+/** Where a message stands in the log. */
+export type At = Pick<StoredRecord, "offset" | "timestamp">
+
 export interface MemberOptions {
   readonly socket: ChatSocket
   readonly conversation: Conversation
   readonly limits: Pick<GatewayLimits, "socket_buffer_bytes" | "chat">
   readonly counts: Counts
   /** How it is given a message that it alone is to get. */
-  readonly say: (member: Member, message: ChatMessage, record: StoredRecord) => void
+  readonly say: (member: Member, message: ChatMessage, at: At) => void
   /** Called when so much waits for it that it can't stay live. */
   readonly onFull: (member: Member) => void
 }
@@ -80,16 +83,15 @@ export class Member implements Sender<ChatMessageId> {
     return this.#waiting.size
   }
 
-  /** Hands over a record of its room that it alone is to get now. */
-  give(record: StoredRecord): void {
-    const message = decodeChat(record)
+  /** Hands over a message of its room that it alone is to get now. */
+  give(message: Result.Result<ChatMessage, CorruptRecord>, at: At): void {
     if (Result.isFailure(message)) return this.#counts.add("chatSkipped", 1)
     const isItsOwn = message.success.sender === this.socket.id
-    if (isItsOwn && !this.isOpen) return this.acknowledge(message.success, record.offset)
-    this.#say(this, message.success, record)
-    if (isItsOwn) this.acknowledge(message.success, record.offset)
-    if (!this.isOpen) this.#told = record.offset
-    else if (++this.#untold >= this.#limits.chat.tell_records) this.tellOffset(record.offset, -1)
+    if (isItsOwn && !this.isOpen) return this.acknowledge(message.success, at.offset)
+    this.#say(this, message.success, at)
+    if (isItsOwn) this.acknowledge(message.success, at.offset)
+    if (!this.isOpen) this.#told = at.offset
+    else if (++this.#untold >= this.#limits.chat.tell_records) this.tellOffset(at.offset, -1)
   }
 
   /** Whether its id is under way already. */
@@ -179,7 +181,7 @@ export class Member implements Sender<ChatMessageId> {
 const unavailable = "the log may not have the message; if it does, it comes back with your next connection"
 
 /** What clients get beside the data. */
-export const infoOf = ({ id, sender }: ChatMessage, { timestamp }: StoredRecord): MessageInfo => ({
+export const infoOf = ({ id, sender }: ChatMessage, { timestamp }: Pick<At, "timestamp">): MessageInfo => ({
   ...(id !== undefined && { id }),
   ...(sender !== undefined && { sender }),
   time: timestamp,

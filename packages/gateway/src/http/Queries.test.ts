@@ -1,5 +1,15 @@
 import { assert, layer } from "@effect/vitest"
-import { Archive, ArchiveMemory, ArchiveUnavailable, Incarnation, openLife, openRoom } from "@nimbus/domain"
+import {
+  Archive,
+  archiveKeyOf,
+  ArchiveMemory,
+  ArchiveUnavailable,
+  escapeName,
+  Incarnation,
+  openLife,
+  openRoom,
+  RoomId,
+} from "@nimbus/domain"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, HttpClient, HttpServer } from "effect/http"
 import { Gateway } from "../index.ts"
@@ -23,6 +33,20 @@ const result = (seq: number) => ({ seq, id: `e${seq}`, name: "sq", data: { resul
 const rows = (key: string, values: ReadonlyArray<readonly [place: number, value: unknown]>) =>
   values.map(([place, value]) => ({ key, place, timestamp: 1_790_000_000_000, value: JSON.stringify(value) }))
 
+const rooms = [
+  "Küche",
+  "a b",
+  "a/b",
+  "a%2Fb",
+  "%",
+  "😀",
+  "\0\n",
+  "__proto__",
+  "?#&",
+  "x".repeat(256),
+  "\u0085".repeat(256),
+]
+
 const archive = Layer.effect(
   Archive,
   Effect.gen(function* () {
@@ -45,6 +69,15 @@ const archive = Layer.effect(
       [5, { temperature: 21.5 }],
     ] as const
     yield* archive.write({ source: messages, records: rows("r1", said), position: 0 })
+    for (const room of rooms) {
+      const wrapped = { id: null, sender: null, data: { id: "m", sender: "s", data: room } }
+      yield* archive.write({
+        source: messages,
+        records: rows(archiveKeyOf(RoomId.make(room)), [[1, wrapped]]),
+        position: 0,
+      })
+    }
+    yield* archive.write({ source: messages, records: rows("r1#2", [[3, { no: "key" }]]), position: 0 })
     const open = { ...messages, incarnation: openLife(incarnation) }
     yield* archive.write({ source: open, records: rows(openRoom, [[3, "to all"]]), position: 0 })
     return archive
@@ -119,6 +152,26 @@ layer(gateway.pipe(Layer.provide(archive)), { excludeTestServices: true })("quer
     }),
   )
 
+  it.effect("every room can be asked for, as it is and as its key has it, and is told apart from all others", () =>
+    Effect.gen(function* () {
+      for (const room of rooms) {
+        for (const name of [encodeURIComponent(room), escapeName(room)]) {
+          const { json } = yield* get(`/v1/rooms/${name}/messages`)
+          const message = { offset: 1, timestamp: 1_790_000_000_000, room, data: { id: "m", sender: "s", data: room } }
+          assert.deepStrictEqual(json, { incarnation, messages: [message], next: null }, name)
+        }
+      }
+    }),
+  )
+
+  it.effect("gives the messages of a room that stand beside its history, by partition", () =>
+    Effect.gen(function* () {
+      const { json } = yield* get("/v1/rooms/r1/messages?partition=2")
+      const message = { offset: 3, timestamp: 1_790_000_000_000, room: "r1", data: { no: "key" } }
+      assert.deepStrictEqual(json, { incarnation, messages: [message], next: null })
+    }),
+  )
+
   for (const path of [
     "/v1/clients/a%20b/results",
     "/v1/clients/c1/results?after=x",
@@ -132,7 +185,9 @@ layer(gateway.pipe(Layer.provide(archive)), { excludeTestServices: true })("quer
     "/v1/clients/c1/results?limit=1001",
     "/v1/clients/c1/results?limit=1.5",
     "/v1/clients/c1/results?incarnation=",
-    "/v1/rooms/a%2Fb/messages",
+    `/v1/rooms/${"x".repeat(257)}/messages`,
+    `/v1/clients/${"x".repeat(129)}/results`,
+    "/v1/rooms/r1/messages?partition=-1",
     "/v1/rooms/r1/messages?after=1e400",
   ]) {
     it.effect(`refuses ${path} with 400 and BAD_REQUEST`, () =>

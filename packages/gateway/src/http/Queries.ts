@@ -2,23 +2,25 @@
  * What the archive has, page by page:
  *
  * ```
- * GET /v1/clients/:clientId/results?after=&limit=&incarnation=  {"incarnation":…,"results":[{"seq":…},…],"next":12}
- * GET /v1/rooms/:room/messages?after=&limit=&incarnation=       {"incarnation":…,"messages":[{"offset":…},…],"next":null}
+ * GET /v1/clients/:clientId/results?after=&limit=&incarnation=        {"incarnation":…,"results":[{"seq":…},…],"next":12}
+ * GET /v1/rooms/:room/messages?after=&limit=&incarnation=&partition=  {"incarnation":…,"messages":[{"offset":…},…],"next":null}
+ * GET /v1/open/messages?after=&limit=&incarnation=&partition=         the same, of the open chat
  * ```
- * GET /v1/open/messages?after=&limit=&incarnation=              the same, of the open chat
  *
- * `next` is the `after` of the page that follows, null where nothing follows yet. Without an archive both answer 404.
+ * `partition` asks for what stands there beside the room's history (`ChatArchive`). `next` is the `after` of the page that
+ * follows, null where nothing follows yet. Without an archive all answer 404.
  * They are open to whoever reaches the port, as everything here is: see docs/configuration.md, `NIMBUS_HOST`.
  */
 import {
   Archive,
+  archiveKeyOf,
   type ArchiveKind,
   type ArchivePage,
   type ArchiveShape,
   ClientId,
   Cursor,
-  decodeChat,
   EventLog,
+  fromArchived,
   fromDigits,
   Incarnation,
   openLife,
@@ -33,10 +35,13 @@ import { refuse } from "./Refusal.ts"
 
 const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: queryLimits.page_records }))
 
+const Partition = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
 const Search = Schema.Struct({
   after: Schema.optionalKey(fromDigits(Cursor)),
   limit: Schema.optionalKey(fromDigits(Limit)),
   incarnation: Schema.optionalKey(Incarnation),
+  partition: Schema.optionalKey(fromDigits(Partition)),
 })
 
 /** `items`: JSON already, of which a page is put together without reading it again. */
@@ -50,17 +55,24 @@ const respondPage = (incarnation: Incarnation, name: string, items: ReadonlyArra
 
 const itself = (incarnation: Incarnation) => incarnation
 
-const ask = Effect.fnUntraced(function* (archive: ArchiveShape, kind: ArchiveKind, key: string, lifeOf = itself) {
+/** `keyOf`: where that is, by the partition that is asked for, if it is. */
+const ask = Effect.fnUntraced(function* (
+  archive: ArchiveShape,
+  kind: ArchiveKind,
+  keyOf: (partition: number | undefined) => string,
+  lifeOf = itself,
+) {
   const { page_bytes, page_default_records } = queryLimits
   const search = yield* HttpServerRequest.schemaSearchParams(Search)
   const incarnation = search.incarnation ?? lifeOf((yield* EventLog).incarnation)
   const limit = { results: search.limit ?? page_default_records, bytes: page_bytes }
-  return { incarnation, page: yield* archive.page({ incarnation, kind, key, after: search.after ?? start, limit }) }
+  const [key, after] = [keyOf(search.partition), search.after ?? start]
+  return { incarnation, page: yield* archive.page({ incarnation, kind, key, after, limit }) }
 })
 
 const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
   const { clientId } = yield* HttpRouter.schemaPathParams(Schema.Struct({ clientId: ClientId }))
-  const { incarnation, page } = yield* ask(archive, "results", clientId)
+  const { incarnation, page } = yield* ask(archive, "results", () => clientId)
   return respondPage(
     incarnation,
     "results",
@@ -69,22 +81,25 @@ const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
   )
 })
 
-const encoder = new TextEncoder()
-
 const messages = Effect.fnUntraced(function* (archive: ArchiveShape) {
   const { room } = yield* HttpRouter.schemaPathParams(Schema.Struct({ room: RoomId }))
-  const { incarnation, page } = yield* ask(archive, "messages", room)
+  const { incarnation, page } = yield* ask(archive, "messages", (partition) => archiveKeyOf(room, partition))
   return respondMessages(room, incarnation, page)
 })
 
 const openMessages = Effect.fnUntraced(function* (archive: ArchiveShape) {
-  const { incarnation, page } = yield* ask(archive, "messages", openRoom, openLife)
+  const { incarnation, page } = yield* ask(
+    archive,
+    "messages",
+    (partition) => archiveKeyOf(openRoom, partition),
+    openLife,
+  )
   return respondMessages(openRoom, incarnation, page)
 })
 
 const respondMessages = (room: RoomId, incarnation: Incarnation, page: ArchivePage) => {
   const items = page.records.flatMap(({ place, timestamp, value }) => {
-    const message = decodeChat({ key: room, value: encoder.encode(value) })
+    const message = fromArchived(room, value)
     return Result.isFailure(message) ? [] : [JSON.stringify({ offset: place, timestamp, ...message.success })]
   })
   return respondPage(incarnation, "messages", items, page)

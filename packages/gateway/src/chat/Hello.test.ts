@@ -1,0 +1,64 @@
+import { assert, describe, it } from "@effect/vitest"
+import { helloOf } from "./Hello.ts"
+
+const roomOf = (auth: Record<string, unknown>, header?: string) =>
+  helloOf({ auth, headers: header === undefined ? {} : { room: header } }, false)?.room
+/** As Node hands over the bytes of a header. */
+const sent = (text: string) => Buffer.from(text).toString("latin1")
+
+describe("Hello", () => {
+  it.each([
+    "r",
+    "Küche",
+    "a b",
+    "a/b",
+    "😀",
+    "\0\n\u2028",
+    "__proto__",
+    ".",
+    "..",
+    "%2F",
+    "x".repeat(256),
+    "😀".repeat(128),
+  ])("%j is a room, in auth and as a header", (room) => {
+    assert.strictEqual(roomOf({ room }), room)
+    assert.strictEqual(roomOf({}, sent(room)), room)
+  })
+
+  it.each([
+    [7, "7"],
+    [0, "0"],
+    [-1.5, "-1.5"],
+    [1e21, "1e+21"],
+  ])("the number %d is the room %j", (room, name) => assert.strictEqual(roomOf({ room }), name))
+
+  it.each([
+    {},
+    { room: "" },
+    { room: null },
+    { room: true },
+    { room: ["r"] },
+    { room: { toString: "r" } },
+    { room: "x".repeat(257) },
+    { room: "😀".repeat(129) },
+    { room: "\ud800" },
+    { room: "a\udc00b" },
+    { room: NaN },
+  ])("%j is no room", (auth) => assert.isUndefined(roomOf(auth)))
+
+  it("a header that is no UTF-8 is Latin-1, as Node's own clients send it", () => {
+    assert.strictEqual(roomOf({}, "K\u00fcche"), "Küche")
+  })
+
+  it.each([{}, { room: "" }, { room: null }, { room: false }, { room: 0 }])(
+    "a header counts where auth has %j",
+    (auth) => {
+      assert.strictEqual(roomOf(auth, "r"), "r")
+    },
+  )
+
+  it("auth counts before a header", () => {
+    assert.strictEqual(roomOf({ room: "a" }, "r"), "a")
+    assert.isUndefined(roomOf({ room: ["a"] }, "r"))
+  })
+})
