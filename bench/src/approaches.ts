@@ -49,7 +49,7 @@ const open = (url: string, arrived: Arrived): Client => {
   client.ws.on("error", () => {})
   client.ws.on("message", (text: Buffer) => {
     const frame = JSON.parse(text.toString())
-    if (frame.type === "event") arrived.result(frame.data.sent)
+    if (frame.type === "processed_finished") arrived.result(frame.data.sent)
     if (frame.type === "status" && frame.data === "LIVE") client.isReady = true
   })
   return client
@@ -170,7 +170,7 @@ try {
   for (const count of counts) {
     const cluster = await startCluster("redis", env)
     const at = (path: string) => (clientId: string) =>
-      `${cluster.base.replace("http", "ws")}/${path}?clientId=${clientId}`
+      `${cluster.base.replace("http", "ws")}/${path}?clientId=${clientId}&frames=all`
     const direct = { name: "approach 2", url: at("approach2/events"), holder: cluster }
     const routed = { name: "approach 3", url: at("approach3/events"), holder: cluster }
     // Pipeline and gateway are the same for both, and are not to be cold for the first.

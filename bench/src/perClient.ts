@@ -21,7 +21,7 @@ const serve = async (ws: WebSocket, clientId: string): Promise<void> => {
   await consumer.subscribe({ topic: "nimbus-results-v1", fromBeginning: false })
   await consumer.run({
     eachMessage: async ({ message: { key, value } }) => {
-      if (key?.toString() === clientId) ws.send(`{"type":"event",${value?.toString().slice(1)}`)
+      if (key?.toString() === clientId) ws.send(`{"type":"processed_finished",${value?.toString().slice(1)}`)
     },
   })
 }

@@ -216,7 +216,7 @@ const isResult = (frame: unknown): frame is { readonly data: unknown } =>
   typeof frame === "object" &&
   frame !== null &&
   "type" in frame &&
-  frame.type === "event" &&
+  frame.type === "processed_finished" &&
   "seq" in frame &&
   "data" in frame
 

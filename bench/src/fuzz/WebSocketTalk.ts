@@ -23,10 +23,10 @@ export const webSocketDoor = (options: WebSocketDoorOptions): HostileDoor => ({
   talk: (about) => new WebSocketTalk(options, about),
 })
 
-const json = (name: string, path: string, valid: ReadonlyArray<string>): HostileDoor =>
+const json = (name: string, path: string, valid: ReadonlyArray<string>, asks = ""): HostileDoor =>
   webSocketDoor({
     name,
-    path: (client) => `${path}?clientId=${client}`,
+    path: (client) => `${path}?clientId=${client}${asks}`,
     framesPerRound: 32,
     payload: (dice) => mutateJson(dice.pick(valid), dice),
     outcome: (text) => {
@@ -45,9 +45,11 @@ const events = [
   '{"type":"ping"}',
 ]
 
+const plainEvents = [...events, '{"type":"event","data":"sample"}']
+
 export const native = json("native", "/v1/stream", events)
-export const approach2 = json("approach2", "/approach2/events", [...events, '{"type":"event","data":"sample"}'])
-export const approach3 = json("approach3", "/approach3/events", [...events, '{"type":"event","data":"sample"}'])
+export const approach2 = json("approach2", "/approach2/events", plainEvents, "&frames=all")
+export const approach3 = json("approach3", "/approach3/events", plainEvents, "&frames=all")
 
 class WebSocketTalk implements Talk {
   readonly #options: WebSocketDoorOptions
@@ -159,7 +161,7 @@ const hostileUpgrade = (path: string, dice: Dice): Buffer => {
     case 1:
       return Buffer.from(text.replace("Version: 13", `Version: ${odd(dice)}`))
     case 2: {
-      const query = dice.pick(["after", "log", "ack", "journey", "clientId", "EIO", "transport", "sid"])
+      const query = dice.pick(["after", "log", "ack", "journey", "frames", "clientId", "EIO", "transport", "sid"])
       return Buffer.from(
         text.replace(
           " HTTP",

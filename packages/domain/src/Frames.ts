@@ -106,17 +106,10 @@ export interface BadFrame {
 
 const decodeClientFrame = Schema.decodeUnknownResult(ClientFrame)
 
-/**
- * Reads what a client sent. The usual event and ack are recognised by hand, as the schema would (a property holds the
- * two together); everything else goes through the schema, which words the error. One difference stays: a number in
- * `data` that is beyond all bounds (1e999), which nothing but the schema would find, is passed on and written as null.
- *
- * `eventName`: what an event is called that has no name. Without it such a one is refused.
- */
-export const parseClientFrame = (text: string, eventName?: string): Result.Result<ClientFrame, BadFrame> => {
-  let frame: unknown
+/** What a frame's text says, whatever it is. */
+export const parseJson = (text: string): Result.Result<unknown, BadFrame> => {
   try {
-    frame = JSON.parse(text)
+    return Result.succeed(JSON.parse(text))
   } catch (error) {
     return Result.fail({
       code: "NOT_JSON",
@@ -124,11 +117,23 @@ export const parseClientFrame = (text: string, eventName?: string): Result.Resul
       id: undefined,
     })
   }
-  if (isNestedTooDeeply(frame, text.length)) {
+}
+
+/** Reads what a client sent. */
+export const parseClientFrame = (text: string): Result.Result<ClientFrame, BadFrame> =>
+  Result.flatMap(parseJson(text), (frame) => clientFrameOf(frame, text.length))
+
+/**
+ * The same of what `JSON.parse` gave of a text of so many characters. The usual event and ack are recognised by hand, as
+ * the schema would (a property holds the two together); everything else goes through the schema, which words the error.
+ * One difference stays: a number in `data` that is beyond all bounds (1e999), which nothing but the schema would find,
+ * is passed on and written as null.
+ */
+export const clientFrameOf = (frame: unknown, chars: number): Result.Result<ClientFrame, BadFrame> => {
+  if (isNestedTooDeeply(frame, chars)) {
     return Result.fail({ code: "BAD_FRAME", message: nestingMessage, id: idOf(frame) })
   }
   if (isUsualFrame(frame)) return Result.succeed(frame)
-  if (eventName !== undefined && isNameless(frame)) frame = { ...frame, name: eventName }
   return Result.mapError(decodeClientFrame(frame), (error) => ({
     code: "BAD_FRAME" as const,
     message: error.message,
@@ -144,9 +149,6 @@ const isUsualFrame = (u: unknown): u is EventFrame | AckFrame => {
   return keys === ("data" in u ? 4 : 3) && isShortString(u.id) && isShortString(u.name)
 }
 
-const isNameless = (u: unknown): u is object =>
-  typeof u === "object" && u !== null && "type" in u && u.type === "event" && !("name" in u)
-
 const isSeq = (u: unknown): boolean => typeof u === "number" && Number.isSafeInteger(u) && u >= 0
 
 const isShortString = (u: unknown): boolean => typeof u === "string" && u.length >= 1 && u.length <= 128
@@ -157,24 +159,15 @@ const idOf = (u: unknown): string | undefined =>
 const decodeServerFrame = Schema.decodeUnknownResult(ServerFrame)
 
 /** Reads what a gateway sent; for the SDK. A `results` frame is trusted past its type: its bytes come from our own encoder. */
-export const parseServerFrame = (text: string): Result.Result<ServerFrame, BadFrame> => {
-  let frame: unknown
-  try {
-    frame = JSON.parse(text)
-  } catch (error) {
-    return Result.fail({
-      code: "NOT_JSON",
-      message: error instanceof Error ? error.message : String(error),
+export const parseServerFrame = (text: string): Result.Result<ServerFrame, BadFrame> =>
+  Result.flatMap(parseJson(text), (frame) => {
+    if (isResults(frame)) return Result.succeed(frame)
+    return Result.mapError(decodeServerFrame(frame), (error) => ({
+      code: "BAD_FRAME" as const,
+      message: error.message,
       id: undefined,
-    })
-  }
-  if (isResults(frame)) return Result.succeed(frame)
-  return Result.mapError(decodeServerFrame(frame), (error) => ({
-    code: "BAD_FRAME" as const,
-    message: error.message,
-    id: undefined,
-  }))
-}
+    }))
+  })
 
 const isResults = (u: unknown): u is Results =>
   typeof u === "object" && u !== null && "type" in u && u.type === "results" && "items" in u && Array.isArray(u.items)

@@ -33,6 +33,7 @@ const counters = {
 /** Each with the name of its label. Labels' values are ours, so there are few of them. */
 const labelled = {
   delivered: ["door", counter("nimbus_gateway_results_delivered_total", "Results handed to doors")],
+  lost: ["door", counter("nimbus_gateway_lost_total", "Times retention removed results before their client had them")],
   demoted: ["reason", counter("nimbus_gateway_demotions_total", "Sessions that were LIVE and went back to REPLAYING")],
   refused: ["code", counter("nimbus_gateway_refused_total", "Things clients said that were wrong")],
   failed: ["operation", counter("nimbus_gateway_failures_total", "Calls to the log, a store or a channel that failed")],
@@ -64,6 +65,7 @@ export class Counts {
   private readonly counts = new Map<Counter, number>()
   private readonly byLabel: Readonly<Record<Labelled, Map<string, number>>> = {
     delivered: new Map(),
+    lost: new Map(),
     demoted: new Map(),
     refused: new Map(),
     failed: new Map(),
@@ -113,4 +115,4 @@ export class Counts {
   }
 }
 
-const labelledNames = ["delivered", "demoted", "refused", "failed"] as const satisfies ReadonlyArray<Labelled>
+const labelledNames = ["delivered", "lost", "demoted", "refused", "failed"] as const satisfies ReadonlyArray<Labelled>

@@ -20,6 +20,7 @@ import { Pipeline } from "@nimbus/pipeline"
 import { Context, Effect, Layer } from "effect"
 import { inject } from "vitest"
 import * as Embedded from "./Embedded.ts"
+import { comeBack, converse } from "./testing/nimbusWsStory.ts"
 
 const { kafka, redis } = inject("services")
 const run = Math.random().toString(36).slice(2, 8)
@@ -78,7 +79,9 @@ const publish = Effect.fnUntraced(function* (clientId: ClientId, first: number, 
 })
 
 const connect = (approach: string, gateway: 0 | 1, clientId: ClientId) =>
-  Effect.flatMap(Urls, (urls) => PlainClient.connect(`${urls[gateway]}/${approach}/events?clientId=${clientId}`))
+  Effect.flatMap(Urls, (urls) =>
+    PlainClient.connect(`${urls[gateway]}/${approach}/events?clientId=${clientId}&frames=all`),
+  )
 
 const has = (client: PlainClient.PlainClient, count: number) =>
   eventually(
@@ -125,6 +128,19 @@ describe.skipIf(kafka === undefined || redis === undefined)("the doors of Nimbus
               got.push(...(yield* session(approach, i % 2 === 0 ? 0 : 1, clientId, 300)))
             }
             assert.deepStrictEqual(got, oneTo(900))
+          }),
+        180_000,
+      )
+    }
+
+    for (const approach of ["approach2", "approach3"] as const) {
+      it.effect(
+        `says what NimbusWS says at ${approach}, field by field, live and at the other gateway again`,
+        () =>
+          Effect.gen(function* () {
+            const [first, second] = (yield* Urls).map((url) => `${url}/${approach}/events`) as [string, string]
+            const clientId = `wscat-${approach}`
+            yield* comeBack(second, clientId, yield* converse(first, clientId))
           }),
         180_000,
       )

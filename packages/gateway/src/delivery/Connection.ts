@@ -69,7 +69,7 @@ export class Connection extends Resident {
       case "Status":
         return this.statusChanged()
       case "Lost":
-        return this.door.tell(output)
+        return this.lost(output)
     }
   }
 

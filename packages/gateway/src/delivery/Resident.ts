@@ -20,7 +20,7 @@ import {
   start,
   type Trace,
 } from "@nimbus/domain"
-import type { Attached, Door } from "../Door.ts"
+import type { Attached, Door, Notice } from "../Door.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Intake, Sender } from "./Intake.ts"
 import type { LateJourney } from "./LateJourney.ts"
@@ -201,6 +201,12 @@ export abstract class Resident implements Attached, Sender {
     const { epoch, status } = this.session
     this.residents.debug(this, "a session opens")
     this.door.tell({ _tag: "Welcome", epoch, status, log: this.residents.incarnation, after })
+  }
+
+  /** Retention has removed results before this client had them. Not every transport has a frame for it. */
+  protected lost(range: Notice & { readonly _tag: "Lost" }): void {
+    this.residents.counts.addTo("lost", this.door.name)
+    this.door.tell(range)
   }
 
   /** It has turned LIVE, or is so no more. */

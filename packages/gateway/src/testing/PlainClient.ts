@@ -13,7 +13,7 @@ export type PlainFrame = typeof Frame.Type
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Frame))
 
 const ResultFrame = Schema.Struct({
-  type: Schema.Literal("event"),
+  type: Schema.Literal("processed_finished"),
   seq: Schema.Int,
   id: Schema.String,
   name: Schema.String,

@@ -67,6 +67,7 @@ for (const path of paths) {
           id: String(accepted["event_id"]),
           name: "event",
           data: "this is a sample event",
+          accepted: { created_at: String(accepted["created_at"]) },
         })
       }),
     )
@@ -86,8 +87,10 @@ for (const path of paths) {
       Effect.gen(function* () {
         const client = yield* open(`${path}?clientId=c1`)
         client.send({ type: "event", id: "e1", name: "sq", data: { number: 3 }, more: 1 })
-        assert.strictEqual((yield* client.first("event_accepted"))["event_id"], "e1")
-        const expected = { type: "event", id: "e1", name: "sq", data: { number: 3 } }
+        const { created_at, event_id } = yield* client.first("event_accepted")
+        assert.strictEqual(event_id, "e1")
+        const accepted = { created_at: String(created_at) }
+        const expected = { type: "event", id: "e1", name: "sq", data: { number: 3 }, accepted }
         assert.deepStrictEqual(yield* firstEvent("c1"), expected)
       }),
     )
@@ -102,7 +105,7 @@ for (const path of paths) {
       scenario(
         `answers ${what} with ${type} ${code}, and goes on`,
         Effect.gen(function* () {
-          const client = yield* open(`${path}?clientId=c1`)
+          const client = yield* open(`${path}?clientId=c1&frames=all`)
           yield* client.first("welcome")
           client.send(frame)
           const answer = yield* client.first(type)
@@ -115,17 +118,44 @@ for (const path of paths) {
     }
 
     scenario(
-      "refuses a binary frame",
+      "knows neither pings nor acks without being asked to, and tells nothing that NimbusWS does not",
       Effect.gen(function* () {
         const client = yield* open(`${path}?clientId=c1`)
-        client.ws.send(Buffer.from(`{"type":"event","data":1}`), { binary: true })
-        assert.strictEqual((yield* client.first("reject"))["code"], "BAD_FRAME")
+        for (const frame of [{ type: "ping" }, { type: "ack", seq: 7 }]) client.send(frame)
+        client.event("first")
+        yield* client.first("event_accepted")
+        const unknown = { type: "reject", code: "BAD_FRAME", data: "Unknown message type" }
+        assert.deepStrictEqual<unknown>(client.frames.slice(0, -1), [unknown, unknown])
+      }),
+    )
+
+    scenario(
+      "hears acks of a client that asks for it",
+      Effect.gen(function* () {
+        const client = yield* open(`${path}?clientId=c1&ack=client`)
+        client.send({ type: "ack", seq: 7 })
+        assert.strictEqual((yield* client.first("reject"))["code"], "ACK_BEYOND_SENT")
+      }),
+    )
+
+    scenario(
+      "gives a client the subprotocol that it offers, whichever it is",
+      Effect.gen(function* () {
+        const base = yield* url
+        const protocol = yield* Effect.callback<string>((resume) => {
+          const socket = new WebSocket(`${base}${path}?clientId=c1`, ["of-its-own", "another"])
+          socket.once("open", () => resume(Effect.succeed(socket.protocol)))
+          socket.once("error", (error) => resume(Effect.die(error)))
+          return Effect.sync(() => socket.terminate())
+        })
+        assert.strictEqual(protocol, "of-its-own")
       }),
     )
 
     for (const [what, query] of [
       ["an illegal client id", "?clientId=a%20b"],
-      ["no client id", ""],
+      ["an empty client id", "?clientId="],
+      ["frames that there are not", "?clientId=c1&frames=some"],
       ["a client id that is too long", `?clientId=${"x".repeat(129)}`],
     ] as const) {
       scenario(
@@ -139,9 +169,22 @@ for (const path of paths) {
     }
 
     scenario(
+      "says how to give a client id where there is none, and closes as NimbusWS does",
+      Effect.gen(function* () {
+        const client = yield* open(path)
+        assert.deepStrictEqual<unknown>(yield* client.first("reject"), {
+          type: "reject",
+          code: "BAD_REQUEST",
+          data: "clientId is missing. Use '<url>?clientId=<your-client-id>'",
+        })
+        assert.strictEqual((yield* client.closed).code, 1005)
+      }),
+    )
+
+    scenario(
       "closes a connection that sends a frame over the limit with 1009",
       Effect.gen(function* () {
-        const client = yield* open(`${path}?clientId=c1`)
+        const client = yield* open(`${path}?clientId=c1&frames=all`)
         yield* client.first("welcome")
         client.event("x".repeat(5_000))
         assert.deepStrictEqual(yield* client.closed, { code: 1009, reason: "MESSAGE_TOO_BIG" })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { encodeResult, EventId, Frames, type Item, Journey, Seq } from "@nimbus/domain"
 import { Result } from "effect"
-import { encodePlainResults, encodeResults } from "./ResultsFrame.ts"
+import { encodeResults } from "./ResultsFrame.ts"
 
 const item = (seq: number, isFollowed = false): Item => ({
   seq: Seq.make(seq),
@@ -30,13 +30,5 @@ describe("ResultsFrame", () => {
       ["accepted"],
     )
     assert.isUndefined(decoded([item(2, true)], false)[0]?.journey)
-  })
-
-  it("makes a plain frame of each, with the record's own keys", () => {
-    const frames = encodePlainResults([item(1), item(2)], false)
-    assert.deepStrictEqual(
-      frames.map((frame) => Buffer.from(frame).toString()),
-      [1, 2].map((seq) => `{"type":"event","seq":${seq},"id":"é${seq}","name":"sq","data":{"result":${seq}}}`),
-    )
   })
 })

@@ -1,7 +1,6 @@
 /**
- * The bytes of results: the records' own bytes, copied once, in one `results` frame with commas between, or as a plain
- * frame each. Nothing is parsed or encoded again, but for the journey of a followed record on a connection that asked
- * for it.
+ * The bytes of results: the records' own bytes, copied once, in one `results` frame with commas between. Nothing is
+ * parsed or encoded again, but for the journey of a followed record on a connection that asked for it.
  */
 import { Frames, type Item, Journey } from "@nimbus/domain"
 
@@ -11,20 +10,6 @@ const journeyKey = Buffer.from(`,"journey":`)
 
 export const encodeResults = (items: ReadonlyArray<Item>, withJourney: boolean): Buffer =>
   join(items.map(valueOf(withJourney)))
-
-/** `{"type":"event","seq":…}`: a frame for each result. */
-export const encodePlainResults = (items: ReadonlyArray<Item>, withJourney: boolean): ReadonlyArray<Uint8Array> =>
-  items.map(valueOf(withJourney)).map(plain)
-
-const plainPrefix = Buffer.from(`{"type":"event",`)
-
-/** The value begins with a brace, which the prefix has. */
-const plain = (value: Uint8Array): Uint8Array => {
-  const frame = Buffer.allocUnsafe(plainPrefix.length + value.length - 1)
-  frame.set(plainPrefix, 0)
-  frame.set(value.subarray(1), plainPrefix.length)
-  return frame
-}
 
 const valueOf =
   (withJourney: boolean) =>

@@ -9,7 +9,6 @@
  */
 import type { Duplex } from "node:stream"
 import {
-  type ClientId,
   closeCodes,
   type CloseReason,
   type Cursor,
@@ -26,7 +25,7 @@ import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../Pace.ts"
-import type { Refusal, Wording } from "./Wording.ts"
+import type { Frame, Refusal, Wording } from "./Wording.ts"
 
 export interface SocketOptions {
   /** Of the door. */
@@ -36,7 +35,6 @@ export interface SocketOptions {
   /** What `ws` writes to. */
   readonly raw: Duplex
   readonly wording: Wording
-  readonly clientId: ClientId
   readonly autoAck: boolean
   readonly journey: boolean
   readonly limits: GatewayLimits
@@ -91,9 +89,9 @@ export class Socket implements Door {
   }
 
   deliver(items: ReadonlyArray<Item>): boolean {
-    const { journey, raw, wording } = this.options
+    const { raw, wording } = this.options
     raw.cork()
-    for (const frame of wording.results(items, journey)) this.ws.send(frame, { binary: false }, this.sent)
+    for (const frame of wording.results(items)) this.ws.send(frame, { binary: false }, this.sent)
     raw.uncork()
     this.handed = items.at(-1)?.seq ?? this.handed
     this.askForPong()
@@ -103,9 +101,9 @@ export class Socket implements Door {
 
   tell(notice: Notice): void {
     if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
-    const { clientId, counts, limits, now, wording } = this.options
+    const { counts, wording } = this.options
     if (notice._tag === "Error") counts.addTo("refused", notice.code)
-    for (const frame of wording.notices(notice, { clientId, limits, now_ms: now() })) this.write(frame)
+    for (const frame of wording.notices(notice)) this.writeFrame(frame)
   }
 
   close({ code, reason }: CloseReason): void {
@@ -143,8 +141,7 @@ export class Socket implements Door {
     const now_ms = this.options.now()
     this.heard_ms = now_ms
     this.throttle.take(now_ms)
-    if (isBinary) return this.tellError("BAD_FRAME", "frames are text")
-    const frame = this.options.wording.parse(data.toString())
+    const frame = this.options.wording.parse(data, isBinary)
     if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
     switch (frame.success.type) {
       case "event":
@@ -156,14 +153,9 @@ export class Socket implements Door {
     }
   }
 
-  /** The client's own bytes go into the log, if they are a whole record; otherwise the event is encoded again. */
   private takeEvent(event: Frames.EventFrame, data: Buffer): void {
     const id = event.id ?? EventId.make(crypto.randomUUID())
-    const value =
-      event.id === undefined || event.data === undefined || !this.options.wording.isRecord
-        ? Buffer.from(JSON.stringify({ type: "event", id, name: event.name, data: event.data ?? null }))
-        : data
-    this.attached?.event(id, value, this.options.journey)
+    this.attached?.event(id, this.options.wording.record(event, id, data), this.options.journey)
   }
 
   private takeAck(seq: Seq): void {
@@ -182,7 +174,11 @@ export class Socket implements Door {
   }
 
   private write(frame: object): void {
-    if (!this.isGone) this.ws.send(JSON.stringify(frame), this.sent)
+    this.writeFrame(JSON.stringify(frame))
+  }
+
+  private writeFrame(frame: Frame): void {
+    if (!this.isGone) this.ws.send(frame, { binary: false }, this.sent)
   }
 
   /** After each write; a socket that has gone reports here too, and "close" follows. */

@@ -430,7 +430,7 @@ describe("WebSocketDoor", () => {
       const left = yield* Ref.make(0)
       yield* Effect.gen(function* () {
         for (const path of ["/v1/stream", "/approach3/events", "/approach2/events"]) {
-          const peer = yield* connect(`clientId=${path.slice(1, 10)}`.replace("/", "-"), {}, path)
+          const peer = yield* connect(`clientId=${path.slice(1, 10).replace("/", "-")}&frames=all`, {}, path)
           yield* peer.next("welcome")
         }
         yield* Ref.set(left, Date.now())

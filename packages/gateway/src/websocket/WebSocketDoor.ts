@@ -4,15 +4,15 @@
  * | path | delivery | frames |
  * | --- | --- | --- |
  * | `/v1/stream` | routed | native, subprotocol `nimbus.v1` or none |
- * | `/approach3/events` | routed | plain |
- * | `/approach2/events` | direct | plain |
+ * | `/approach3/events` | routed | those of NimbusWS |
+ * | `/approach2/events` | direct | those of NimbusWS |
  *
  * Going away: they stop taking connections, read nothing more, wait until the log has what they took (bounded), and
  * then the delivery core closes every session with GOING_AWAY. A request without an upgrade is answered 426.
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { closeCodes, Frames, start, Trace } from "@nimbus/domain"
+import { closeCodes, EventLog, Frames, partitionOf, start, Topics, Trace } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { WebSocket, WebSocketServer } from "ws"
@@ -21,26 +21,29 @@ import { refusalOf } from "../Door.ts"
 import { pathOf, refuse, refuseNowhere } from "../http/Refusal.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
-import { parseQuery, type Query } from "./Hello.ts"
+import { type BadQuery, parseQuery, type Query } from "./Hello.ts"
 import { Socket } from "./Socket.ts"
-import { native, plain, type Wording } from "./Wording.ts"
+import { nimbusWs } from "./NimbusWsWording.ts"
+import { type Language, native } from "./Wording.ts"
 
 interface DoorOptions {
   readonly path: `/${string}`
-  readonly wording: Wording
+  readonly language: Language
   readonly delivery: "routed" | "direct"
 }
 
 const doors: ReadonlyArray<DoorOptions> = [
-  { path: "/v1/stream", wording: native, delivery: "routed" },
-  { path: "/approach3/events", wording: plain, delivery: "routed" },
-  { path: "/approach2/events", wording: plain, delivery: "direct" },
+  { path: "/v1/stream", language: native, delivery: "routed" },
+  { path: "/approach3/events", language: nimbusWs, delivery: "routed" },
+  { path: "/approach2/events", language: nimbusWs, delivery: "direct" },
 ]
 
 const make = Effect.gen(function* () {
   const delivery = yield* Delivery
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
+  const { partitions } = yield* EventLog
+  const { events, results } = yield* Topics
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
   /** Of all paths: they leave together. */
@@ -64,34 +67,29 @@ const make = Effect.gen(function* () {
     ws: WebSocket,
     raw: Duplex,
     request: IncomingMessage,
-    { delivery: kind, path, wording }: DoorOptions,
+    { delivery: kind, language, path }: DoorOptions,
   ): void => {
     const query = parseQuery(request.url ?? "/")
-    if (Result.isFailure(query)) return turnAway(ws, query.failure, wording)
+    if (Result.isFailure(query)) return turnAway(ws, query.failure, language)
     const { ack, clientId, journey } = query.success
     const trace = Trace.headersFrom(request.headers[Trace.header])
-    const options = {
-      name: path,
-      trace,
-      ws,
-      raw,
-      wording,
-      clientId,
-      autoAck: ack !== "client",
-      journey: journey === "true",
-    }
+    const place = { events, results, partition: partitionOf(clientId, partitions) }
+    const wording = language.open({ query: query.success, limits, now, place })
+    const options = { name: path, trace, ws, raw, wording, autoAck: ack !== "client", journey: journey === "true" }
     const socket = new Socket({ ...options, limits, counts: delivery.counts, now })
     sockets.add(socket)
     ws.once("close", () => sockets.delete(socket))
     run(open(socket, query.success, kind))
   }
 
-  const turnAway = (ws: WebSocket, message: string, wording: Wording): void => {
+  const turnAway = (ws: WebSocket, { isNameless, message }: BadQuery, language: Language): void => {
     const { code, reason } = closeCodes.badRequest
     delivery.counts.addTo("refused", reason)
     ws.on("error", () => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))
-    ws.send(JSON.stringify(wording.refusal({ code: reason, message, id: undefined })))
-    ws.close(code, reason)
+    ws.send(JSON.stringify(language.refusal({ code: reason, message, id: undefined })))
+    // NimbusWS closes without a code.
+    if (isNameless && language === nimbusWs) ws.close()
+    else ws.close(code, reason)
   }
 
   yield* Effect.addFinalizer(() =>
@@ -121,15 +119,21 @@ class ReasonedWebSocket extends WebSocket {
   }
 }
 
-const serverOf = ({ wording }: DoorOptions, limits: GatewayLimits): WebSocketServer =>
+const serverOf = ({ language }: DoorOptions, limits: GatewayLimits): WebSocketServer =>
   new WebSocketServer({
     noServer: true,
     maxPayload: limits.frame_bytes,
     perMessageDeflate: false,
     clientTracking: false,
     WebSocket: ReasonedWebSocket,
-    handleProtocols: (offered) => (wording === native && offered.has(Frames.subprotocol) ? Frames.subprotocol : false),
+    handleProtocols: (offered) => protocolOf(language, offered),
   })
+
+/** NimbusWS takes the first that is offered, and a client that gets none of those it offers does not go on. */
+const protocolOf = (language: Language, offered: ReadonlySet<string>): string | false => {
+  if (language === nimbusWs) return offered.values().next().value ?? false
+  return offered.has(Frames.subprotocol) ? Frames.subprotocol : false
+}
 
 /** What speaks HTTP to a door is told what the door speaks. The router passes over slashes that a door does not. */
 const answerAt = (path: string) =>

@@ -1,20 +1,14 @@
 /**
- * How a WebSocket door words what is said on it. `native` is `nimbus.v1`; `plain` is for clients that know nothing of
- * Nimbus and send `{"type":"event","data":…}`.
- *
- * | | native | plain |
- * | --- | --- | --- |
- * | an event | has a name | without a name it is `event` |
- * | results | a frame for each batch | a frame for each: `{"type":"event","seq":…,"id":…,"name":…,"data":…}` |
- * | everything else told | its own keys | in `data`, so that a client may pass it over by its `type` |
- *
- * What can't be done in frames, acks and pings, is the same in both. See docs/websocket.md and docs/approaches.md.
+ * How one connection of a WebSocket transport words what is said on it: what a client's frame means, what of an event
+ * goes into the log, and the frames that the client gets. The one here is `nimbus.v1`; `NimbusWsWording.ts` has the
+ * one of NimbusWS.
  */
 import { type ClientId, type EventId, Frames, type Item } from "@nimbus/domain"
-import type { Result } from "effect"
+import { Result } from "effect"
 import type { Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
-import { encodePlainResults, encodeResults } from "./ResultsFrame.ts"
+import type { Query } from "./Hello.ts"
+import { encodeResults } from "./ResultsFrame.ts"
 
 /** What is wrong with what a client sent. */
 export interface Refusal {
@@ -24,45 +18,68 @@ export interface Refusal {
   readonly id: string | undefined
 }
 
+/** The text of a frame, or its bytes. */
+export type Frame = string | Uint8Array
+
+/** None of these may throw. */
 export interface Wording {
-  readonly parse: (text: string) => Result.Result<Frames.ClientFrame, Frames.BadFrame>
-  /** Whether the bytes of a whole event are the record as they are. */
-  readonly isRecord: boolean
-  readonly results: (items: ReadonlyArray<Item>, withJourney: boolean) => ReadonlyArray<Uint8Array>
-  readonly notices: (notice: Notice, about: About) => ReadonlyArray<object>
+  readonly parse: (data: Buffer, isBinary: boolean) => Result.Result<Frames.ClientFrame, Frames.BadFrame>
+  /** An event's bytes for the log; `data` is what `parse` took the event from. */
+  readonly record: (event: Frames.EventFrame, id: EventId, data: Buffer) => Uint8Array
+  readonly results: (items: ReadonlyArray<Item>) => ReadonlyArray<Frame>
+  readonly notices: (notice: Notice) => ReadonlyArray<Frame>
   readonly refusal: (refusal: Refusal) => object
 }
 
-/** What a frame may tell beside what the notice says. */
+/** Whose connection it is, and where it leads. */
 export interface About {
-  readonly clientId: ClientId
+  readonly query: Query
   readonly limits: GatewayLimits
-  readonly now_ms: number
+  readonly now: () => number
+  readonly place: Place
 }
 
-export const native: Wording = {
-  parse: Frames.parseClientFrame,
-  isRecord: true,
-  results: (items, withJourney) => [encodeResults(items, withJourney)],
-  notices: (notice, about) => [nativeNotice(notice, about)],
-  refusal: ({ code, id, message }): Frames.ServerFrame =>
-    id === undefined ? { type: "error", code, message } : { type: "refused", id, code, message },
+/** Where this client's events lie, and where their results go. */
+export interface Place {
+  readonly events: string
+  readonly results: string
+  readonly partition: number
 }
 
-export const plain: Wording = {
-  parse: parsePlain,
-  isRecord: false,
-  results: encodePlainResults,
-  notices: plainNotices,
-  refusal: ({ code, id, message }) => ({
-    type: code === "NOT_JSON" ? "error" : "reject",
-    code,
-    ...(id === undefined ? {} : { event_id: id }),
-    data: message,
+/** A transport's words. */
+export interface Language {
+  /** For one connection. */
+  readonly open: (about: About) => Wording
+  /** Said to one that gets none. */
+  readonly refusal: Wording["refusal"]
+}
+
+const nativeRefusal = ({ code, id, message }: Refusal): Frames.ServerFrame =>
+  id === undefined ? { type: "error", code, message } : { type: "refused", id, code, message }
+
+export const native: Language = {
+  refusal: nativeRefusal,
+  open: ({ limits, query }) => ({
+    parse: parseNative,
+    record: nativeRecord,
+    results: (items) => [encodeResults(items, query.journey === "true")],
+    notices: (notice) => [JSON.stringify(nativeNotice(notice, query.clientId, limits))],
+    refusal: nativeRefusal,
   }),
 }
 
-const nativeNotice = (notice: Notice, { clientId, limits }: About): Frames.ServerFrame => {
+const parseNative: Wording["parse"] = (data, isBinary) =>
+  isBinary
+    ? Result.fail({ code: "BAD_FRAME", message: "frames are text", id: undefined })
+    : Frames.parseClientFrame(data.toString())
+
+/** The client's own bytes go into the log, if they are a whole record; otherwise the event is encoded again. */
+const nativeRecord: Wording["record"] = (event, id, data) =>
+  event.id === undefined || event.data === undefined
+    ? Buffer.from(JSON.stringify({ type: "event", id, name: event.name, data: event.data ?? null }))
+    : data
+
+const nativeNotice = (notice: Notice, clientId: ClientId, limits: GatewayLimits): Frames.ServerFrame => {
   switch (notice._tag) {
     case "Welcome": {
       const { after, epoch, log, status } = notice
@@ -79,41 +96,10 @@ const nativeNotice = (notice: Notice, { clientId, limits }: About): Frames.Serve
   }
 }
 
-function plainNotices(notice: Notice, { clientId, limits, now_ms }: About): ReadonlyArray<object> {
-  switch (notice._tag) {
-    case "Welcome": {
-      const { after, epoch, log, status } = notice
-      return [{ type: "welcome", data: { clientId, epoch, status, log, after, limits: toldLimits(limits) } }]
-    }
-    case "Accepted":
-      return notice.ids.map((id) => accepted(id, clientId, now_ms))
-    case "Status":
-      return [{ type: "status", data: notice.status }]
-    case "Lost":
-      return [{ type: "lost", data: lostRange(notice) }]
-    case "Error":
-      return [{ type: "error", code: notice.code, data: notice.message }]
-  }
-}
-
-const toldLimits = ({ events_per_second, frame_bytes, idle_timeout_ms, session }: GatewayLimits) => {
+/** The bounds that a client is told. */
+export const toldLimits = ({ events_per_second, frame_bytes, idle_timeout_ms, session }: GatewayLimits) => {
   return { frame_bytes, window_results: session.window_results, events_per_second, idle_timeout_ms }
 }
 
-const lostRange = ({ after, upTo }: Notice & { readonly _tag: "Lost" }) =>
+export const lostRange = ({ after, upTo }: Notice & { readonly _tag: "Lost" }) =>
   upTo === undefined ? { after } : { after, upTo }
-
-const accepted = (id: EventId, clientId: ClientId, now_ms: number) => ({
-  type: "event_accepted",
-  event_id: id,
-  client_id: clientId,
-  status: "Event accepted",
-  created_at: new Date(now_ms).toISOString(),
-})
-
-/** The name of an event whose sender gave it none. Its handler echoes the data. */
-const plainName = "event"
-
-function parsePlain(text: string): Result.Result<Frames.ClientFrame, Frames.BadFrame> {
-  return Frames.parseClientFrame(text, plainName)
-}

@@ -78,9 +78,12 @@ const plain = (approach: string): DoorClient => ({
   connect: Effect.fnUntraced(function* ({ http }, clientId) {
     const numbers: Array<number> = []
     let status: unknown = ""
-    const isResult = Schema.is(Schema.Struct({ type: Schema.Literal("event"), seq: Schema.Int, data: WithNumber }))
+    const isResult = Schema.is(
+      Schema.Struct({ type: Schema.Literal("processed_finished"), seq: Schema.Int, data: WithNumber }),
+    )
     const isStatus = Schema.is(Schema.Struct({ type: Schema.Literal("status"), data: Schema.String }))
-    const socket = yield* open(`ws://127.0.0.1:${http}/${approach}/events?clientId=${clientId}`, (_, data) => {
+    const url = `ws://127.0.0.1:${http}/${approach}/events?clientId=${clientId}&frames=all`
+    const socket = yield* open(url, (_, data) => {
       const frame: unknown = JSON.parse(data)
       if (isResult(frame)) numbers.push(frame.data.number)
       else if (isStatus(frame)) status = frame.data

@@ -94,7 +94,7 @@ export class DirectConnection extends Resident implements Follower {
       case "Status":
         return this.statusChanged()
       case "Lost":
-        return this.door.tell(output)
+        return this.lost(output)
       case "Read":
         return shared.read(this, output.after, output.limit)
       case "Follow":
