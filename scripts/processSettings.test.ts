@@ -106,7 +106,7 @@ const read = (role: string, env: Readonly<Record<string, string>>, asked = new S
 
 /** All names that sources have in quotes. */
 const namesIn = (...patterns: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const paths = globSync([...patterns], { cwd: root, exclude: ["**/*.test.ts", "**/testing/**"] })
+  const paths = globSync([...patterns], { cwd: root, exclude: ["**/*.test.ts", "**/testing/**", "**/SettingNames.ts"] })
   const texts = paths.map((path) => readFileSync(join(root, path), "utf8"))
   return texts.flatMap((text) => [...text.matchAll(/"(NIMBUS_[A-Z0-9_]+)"/g)].map(([, name]) => name!))
 }

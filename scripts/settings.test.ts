@@ -2,6 +2,7 @@
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import { settingNames } from "../packages/adapters/src/process/SettingNames.ts"
 
 const root = join(import.meta.dirname, "..")
 
@@ -11,7 +12,7 @@ const namesIn = (text: string, pattern: RegExp): ReadonlyArray<string> => [...te
 const settingsOfSources = (): ReadonlySet<string> => {
   const names = new Set<string>()
   for (const path of globSync("packages/*/src/**/*.ts", { cwd: root })) {
-    if (path.endsWith(".test.ts") || path.includes("/testing/")) continue
+    if (path.endsWith(".test.ts") || path.endsWith("/SettingNames.ts") || path.includes("/testing/")) continue
     for (const name of namesIn(readFileSync(join(root, path), "utf8"), /"(NIMBUS_[A-Z0-9_]+)"/g)) names.add(name)
   }
   return names
@@ -25,5 +26,7 @@ describe("docs/configuration.md", () => {
     const missing = [...read].filter((name) => !rows.includes(name))
     const stale = rows.filter((name) => !read.has(name))
     assert.deepStrictEqual({ missing, stale }, { missing: [], stale: [] })
+    // A name that is not in this list is told as unknown.
+    assert.deepStrictEqual(settingNames.toSorted(), rows.toSorted())
   })
 })

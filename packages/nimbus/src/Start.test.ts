@@ -110,6 +110,29 @@ describe("nimbus start", () => {
     }),
   )
 
+  it.live(
+    "tells each unknown setting with the nearest one, and does not mind a Service of Kubernetes called nimbus",
+    () =>
+      Effect.gen(function* () {
+        const { cwd, env, port } = yield* place
+        writeFileSync(join(cwd, ".env.local"), "export NIMBUS_PARTITION=8\n")
+        const injected = { NIMBUS_PORT: "tcp://10.0.0.7:3000", NIMBUS_SERVICE_HOST: "10.0.0.7" }
+        // Its gRPC port is the usual one then, which may be taken here.
+        const server = yield* nimbus(["start"], { cwd, env: { ...env, ...injected, NIMBUS_HTTPPORT: `${port}` } })
+        yield* Effect.raceFirst(server.printed("Nimbus is running"), server.ended)
+        const [http, partitions, ...more] = server.stderr().trimEnd().split("\n")
+        assert.strictEqual(
+          http,
+          "nimbus: NIMBUS_HTTPPORT is no setting and is ignored; the nearest is NIMBUS_HTTP_PORT",
+        )
+        assert.strictEqual(
+          partitions,
+          "nimbus: NIMBUS_PARTITION is no setting and is ignored; the nearest is NIMBUS_PARTITIONS",
+        )
+        for (const line of more) assert.match(line, /50051/)
+      }),
+  )
+
   it.live.each(["SIGTERM", "SIGINT"] as const)(
     "leaves on %s with code 0, sends its clients away, and loses nothing of theirs",
     (signal) =>

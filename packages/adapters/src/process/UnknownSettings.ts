@@ -1,0 +1,60 @@
+/**
+ * Which names that begin as our settings do are none of them: most are misspelt, and would be ignored in silence.
+ *
+ * Kubernetes tells every container where the Services of its namespace are, by variables that begin with the Service's
+ * name. A Service called `nimbus` thus makes `NIMBUS_SERVICE_HOST`, `NIMBUS_PORT_3000_TCP_ADDR` and the like, and also
+ * `NIMBUS_PORT=tcp://10.0.0.7:3000`, which is a setting by its name alone. All of these are left out of the settings.
+ */
+import { settingNames } from "./SettingNames.ts"
+
+const injectedName = /^NIMBUS_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
+const injectedPort = /^NIMBUS_(\w+_)?PORT$/
+const injectedAddress = /^(tcp|udp|sctp):\/\//
+
+/** Whether Kubernetes has set this variable, and not an operator. */
+export const isInjected = (name: string, value: string): boolean =>
+  injectedName.test(name) || (injectedPort.test(name) && injectedAddress.test(value))
+
+/** The environment without what Kubernetes tells of its Services. */
+export const withoutInjected = (env: Readonly<Record<string, string | undefined>>): Record<string, string> => {
+  const kept: Record<string, string> = {}
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && !isInjected(name, value)) kept[name] = value
+  }
+  return kept
+}
+
+const known: ReadonlySet<string> = new Set(settingNames)
+/** Settings of this repository's own tests and benchmarks. */
+const ofTests = /^NIMBUS_(TEST|BENCH)_/
+
+export interface UnknownSetting {
+  readonly name: string
+  /** The setting whose name takes the fewest changes of letters. */
+  readonly nearest: string
+}
+
+/** Of these names, those that begin with `NIMBUS_` and are no settings, each once. */
+export const unknownSettings = (names: Iterable<string>): ReadonlyArray<UnknownSetting> =>
+  [...new Set(names)]
+    .filter((name) => name.startsWith("NIMBUS_") && !known.has(name) && !ofTests.test(name))
+    .map((name) => ({ name, nearest: nearestTo(name) }))
+
+const nearestTo = (name: string): string => {
+  const changes = settingNames.map((setting) => changesBetween(name, setting))
+  return settingNames[changes.indexOf(Math.min(...changes))]!
+}
+
+/** How many letters must be put in, taken out or replaced to make one of the other (Levenshtein). */
+const changesBetween = (a: string, b: string): number => {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}
