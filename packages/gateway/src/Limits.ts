@@ -161,6 +161,8 @@ export interface ChatLimits {
   readonly turn_records: number
   /** Messages of the open chat after which sockets are told their place: so many may come again. */
   readonly tell_records: number
+  /** How long the place of a client that names itself may wait before it is saved. */
+  readonly save_ms: number
   /** Bytes that wait for one socket, broadcasts included. */
   readonly socket_cut_bytes: number
   /** How often a socket is told its offset, where no message has. */
@@ -179,6 +181,7 @@ export const chatLimits: ChatLimits = {
   archive_after_records: 100_000,
   turn_records: 256,
   tell_records: 16,
+  save_ms: 100,
   socket_cut_bytes: 4 * 1024 * 1024,
   offset_every_ms: 1_000,
 }

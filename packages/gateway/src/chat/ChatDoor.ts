@@ -35,14 +35,16 @@ import { makeCatchUp } from "./CatchUp.ts"
 import { ChatAdapter } from "./ChatAdapter.ts"
 import { corsOf, Origins } from "./Cors.ts"
 import { type Hall, type HallOptions, makeHall, retry_ms } from "./Hall.ts"
-import { type Hello, helloOf } from "./Hello.ts"
+import { type Hello, helloOf, isMisnamed } from "./Hello.ts"
 import { answerOf, incomingOf } from "./Incoming.ts"
+import { type KeptPlace, makeKeptPlaces } from "./KeptPlaces.ts"
 import { type Lane, liveRoom } from "./Lane.ts"
 import { infoOf, Member, type MemberOptions } from "./Member.ts"
 import { OpenEvents } from "./OpenEvents.ts"
 import { isPlace, openOffsetOf } from "./OpenPosition.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Quota } from "./Quota.ts"
+import { Receipts } from "./Receipts.ts"
 import type { Answer, ChatServer, ChatSocket, Refusal } from "./Words.ts"
 
 /** Where Socket.IO's clients go by themselves. */
@@ -62,6 +64,7 @@ const make = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
   const io = yield* server
+  const keptPlaces = yield* makeKeptPlaces(limits.chat.save_ms, counts)
   const catchUp = yield* makeCatchUp(limits, counts)
   const members = new Map<string, Member>()
   const state = { isLeaving: false }
@@ -104,21 +107,22 @@ const make = Effect.gen(function* () {
   const laneOf = (member: Member): Lane => hallOf(member).laneOf(member.conversation)
 
   /** Where a socket goes on: at its offset if that is one of this room and log, otherwise with the newest messages. */
-  const place = Effect.fnUntraced(function* (member: Member, given: unknown) {
+  const place = Effect.fnUntraced(function* (member: Member, given: unknown, kept: KeptPlace | undefined) {
     const { isOpen, mark } = member
     const lane = laneOf(member)
     const offset = isOpen ? openOffsetOf(mark, given, (text) => lane.find(text)) : offsetOf(mark, given)
-    if (typeof offset === "number") {
-      const end = offset < lane.end ? lane.end : yield* log.end(lane.topic, lane.partition)
-      member.next = offset + 1
-      if (member.next <= end) return
-      member.refuse({ code: "AFTER_BEYOND_END", message: "the offset is beyond the log's end and is ignored" })
-    }
     if (offset === "other") {
       member.refuse({ code: "AFTER_OTHER_LOG", message: "the offset belongs to another room or log and is ignored" })
     }
     if (offset === "unknown") {
       member.refuse({ code: "BAD_REQUEST", message: "the offset is none that was given here, and is ignored" })
+    }
+    const next = typeof offset === "number" ? offset + 1 : kept && (yield* kept.load)
+    if (next !== undefined) {
+      const end = next <= lane.end ? lane.end : yield* log.end(lane.topic, lane.partition)
+      member.next = next
+      if (next <= end) return
+      member.refuse({ code: "AFTER_BEYOND_END", message: "the offset is beyond the log's end and is ignored" })
     }
     member.wantsNewest = !isOpen
     member.next = lane.end
@@ -130,10 +134,19 @@ const make = Effect.gen(function* () {
     bringUp(member)
   }
 
+  /** What has certainly arrived is kept. */
+  const keepPlace = (member: Member, kept: KeptPlace): void => {
+    const position = () => (member.state === "live" ? laneOf(member).position : member.next)
+    const receipts: Receipts = new Receipts(member.socket, position, () => kept.save(receipts.arrived))
+  }
+
   const welcome = (socket: ChatSocket, hello: Hello): void => {
     const hall = hallOf(hello)
-    const { offset, room } = hello
-    const member = new Member({ socket, conversation: hall.conversation(room), limits, counts, say, onFull })
+    const { clientId, offset, room } = hello
+    const conversation = hall.conversation(room)
+    const member = new Member({ socket, conversation, limits, counts, say, onFull })
+    const kept = clientId === undefined ? undefined : keptPlaces.of(conversation, clientId)
+    if (kept !== undefined) keepPlace(member, kept)
     members.set(socket.id, member)
     hall.intake.join(room, member)
     const quota = new Quota(limits.chat.messages_per_second, clock.currentTimeMillisUnsafe())
@@ -150,8 +163,8 @@ const make = Effect.gen(function* () {
       member.room_left.openUnsafe()
     })
     run(
-      place(member, offset).pipe(
-        Effect.retry({ while: ({ _tag }) => _tag === "LogUnavailable", schedule: Schedule.spaced(retry_ms) }),
+      place(member, offset, kept).pipe(
+        Effect.retry({ while: ({ _tag }) => _tag !== "UnknownTopic", schedule: Schedule.spaced(retry_ms) }),
         Effect.orDie,
         Effect.andThen(Effect.suspend(() => catchUp(member, laneOf(member)))),
       ),
@@ -216,6 +229,10 @@ const make = Effect.gen(function* () {
 
   io.use((socket, next) => {
     const hello = helloOf(socket.handshake, open !== undefined)
+    if (isMisnamed(socket.handshake)) {
+      counts.addTo("refused", "BAD_REQUEST")
+      return next(new Error("Invalid client id"))
+    }
     if (hello === undefined || state.isLeaving) {
       counts.addTo("refused", hello === undefined ? "INVALID_ROOM_ID" : "GOING_AWAY")
       return next(new Error(hello === undefined ? "Invalid room id" : "GOING_AWAY"))

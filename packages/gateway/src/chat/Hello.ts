@@ -12,6 +12,8 @@ export interface Hello {
   readonly isOpen: boolean
   /** As the client gave it. */
   readonly offset: unknown
+  /** What it calls itself, for its place to be kept. */
+  readonly clientId: string | undefined
   /** What Socket.IO's own client calls itself when it comes back; another connection is recognised by it. */
   readonly pid: string | undefined
 }
@@ -23,11 +25,26 @@ export interface Hello {
 export const helloOf = ({ auth, headers }: Handshake, mayBeOpen: boolean): Hello | undefined => {
   const { room: asked } = auth
   const named = asked || textOf(headers["room"]) || asked
-  const isOpen = named === undefined && mayBeOpen
+  const isOpen = (named === undefined || named === null) && mayBeOpen
   const room = isOpen ? openRoom : roomNamed(named)
   if (room === undefined) return undefined
-  const { offset, pid } = auth
-  return { room, isOpen, offset, pid: typeof pid === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(pid) ? pid : undefined }
+  const { clientId, offset, pid } = auth
+  return {
+    room,
+    isOpen,
+    offset,
+    clientId: isName(clientId) ? clientId : undefined,
+    pid: typeof pid === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(pid) ? pid : undefined,
+  }
+}
+
+/** Of a client that has its place kept. */
+const isName = (name: unknown): name is string => typeof name === "string" && name.length >= 1 && name.length <= 128
+
+/** Whether it names itself in a way that there can't be. */
+export const isMisnamed = ({ auth }: Handshake): boolean => {
+  const name = auth["clientId"] ?? undefined
+  return name !== undefined && !isName(name)
 }
 
 /** Node reads a header's bytes as Latin-1; a client that has more than that to say has sent UTF-8. */

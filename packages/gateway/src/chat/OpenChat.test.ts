@@ -1,72 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventLog, openRoom, partitionOf, Topics } from "@nimbus/domain"
-import { eventually } from "@nimbus/domain/testing"
-import { Context, Effect, Layer, type Scope } from "effect"
-import { HttpServer } from "effect/http"
-import { io, type Socket } from "socket.io-client"
-import * as Gateway from "../Gateway.ts"
-import { chatLimits } from "../Limits.ts"
-import * as MemoryParts from "../testing/MemoryParts.ts"
+import { Effect } from "effect"
+import {
+  ask,
+  chat,
+  type Client,
+  connect,
+  hears,
+  join,
+  on,
+  onOpen,
+  startGateway,
+  until,
+} from "../testing/ChatClients.ts"
 import { ListenEvent, SendEvent } from "./OpenEvents.ts"
-
-const chat = { ...chatLimits, messages_per_second: 100_000 }
-const patience_ms = 30_000
-
-const on =
-  (topics: Layer.Layer<Topics>) =>
-  <A, E>(test: Effect.Effect<A, E, Layer.Success<typeof MemoryParts.layer> | Scope.Scope>) =>
-    test.pipe(Effect.scoped, Effect.provide(MemoryParts.layerWith({ partitions: 2 }, topics)))
-const onOpen = on(Topics.layerOpen)
-
-type Options = Omit<Parameters<typeof Gateway.layerWith>[0], "host" | "port">
-
-const startGateway = Effect.fnUntraced(function* (options: Options = {}) {
-  const gateway = Gateway.layerWith({ host: "127.0.0.1", port: 0, limits: { close_ms: 200, chat }, ...options })
-  const { address } = Context.get(yield* Layer.build(Layer.fresh(gateway)), HttpServer.HttpServer)
-  return "port" in address ? `http://127.0.0.1:${address.port}` : assert.fail("no port")
-})
-
-interface Client {
-  readonly socket: Socket
-  /** All arguments of each `event:listen`. */
-  readonly heard: Array<ReadonlyArray<unknown>>
-  readonly others: Array<readonly [name: string, ...args: ReadonlyArray<unknown>]>
-}
-
-const connect = (url: string, options: Parameters<typeof io>[1] = {}, listen = "event:listen") =>
-  Effect.acquireRelease(
-    Effect.sync((): Client => {
-      const socket = io(url, { forceNew: true, reconnectionDelay: 20, ...options })
-      const client: Client = { socket, heard: [], others: [] }
-      socket.on(listen, (...args) => void client.heard.push(args))
-      socket.onAny((name: string, ...args) => void client.others.push([name, ...args]))
-      return client
-    }),
-    ({ socket }) => Effect.sync(() => void socket.disconnect()),
-  )
-
-const until = (what: string, isSo: () => boolean) => eventually(what, Effect.sync(isSo))
-const isLive = ({ others }: Client) => others.some(([name]) => name === "live")
-
-const join = Effect.fnUntraced(function* (...args: Parameters<typeof connect>) {
-  const client = yield* connect(...args)
-  yield* until("it is live", () => isLive(client))
-  return client
-})
-
-const hears = (client: Client, expected: ReadonlyArray<unknown>) =>
-  Effect.andThen(
-    until(`it hears ${expected.length}`, () => client.heard.length >= expected.length),
-    Effect.sync(() =>
-      assert.deepStrictEqual(
-        client.heard,
-        expected.map((data) => [data]),
-      ),
-    ),
-  )
-
-const ask = ({ socket }: Client, name: string, ...args: ReadonlyArray<unknown>) =>
-  Effect.promise((): Promise<unknown> => socket.timeout(patience_ms).emitWithAck(name, ...args))
 
 /** What another service writes into the topic. */
 const produce = Effect.fnUntraced(function* (...values: ReadonlyArray<unknown>) {
@@ -81,12 +28,12 @@ const refusals = ({ others }: Client) => others.flatMap(([name, refusal]) => (na
 describe("the open chat", () => {
   it.live("gives every socket of every gateway, the sender too, what was emitted: one argument, in one order", () =>
     Effect.gen(function* () {
-      const urls = [yield* startGateway(), yield* startGateway()]
+      const [{ url }, other] = [yield* startGateway(), yield* startGateway()]
       const clients = yield* Effect.all([
-        join(urls[0]!),
-        join(urls[0]!, { transports: ["polling"] }),
-        join(urls[1]!),
-        join(urls[1]!, { transports: ["websocket"], auth: {} }),
+        join(url),
+        join(url, { transports: ["polling"] }),
+        join(other.url),
+        join(other.url, { transports: ["websocket"], auth: {} }),
       ])
       const said = ["hello", "", "7", "mark:7", 7, { message: "hi" }, [1, [2]], null, true, "Küche 🍳"]
       for (const [n, data] of said.entries()) {
@@ -99,7 +46,7 @@ describe("the open chat", () => {
 
   it.live("gives a socket no history on its first connection, and all that it missed when it comes back", () =>
     Effect.gen(function* () {
-      const url = yield* startGateway()
+      const { url } = yield* startGateway()
       yield* produce("before")
       const [a, b] = yield* Effect.all([join(url), join(url)])
       a.socket.emit("event:message", "one")
@@ -118,7 +65,7 @@ describe("the open chat", () => {
 
   it.live("goes on behind the message that came last, where the connection broke before its place came", () =>
     Effect.gen(function* () {
-      const url = yield* startGateway()
+      const { url } = yield* startGateway()
       yield* produce("zero", "one", "7", "two")
       const witness = yield* join(url)
       yield* ask(witness, "event:message", "three")
@@ -134,7 +81,7 @@ describe("the open chat", () => {
   it.live("gives what was missed from the log too, telling the place on the way", () =>
     Effect.gen(function* () {
       const all = Array.from({ length: 200 }, (_, n) => `${n}`)
-      const url = yield* startGateway({
+      const { url } = yield* startGateway({
         limits: { close_ms: 200, chat: { ...chat, recent_bytes: 1, tell_records: 5 } },
       })
       yield* produce(...all)
@@ -150,7 +97,7 @@ describe("the open chat", () => {
 
   it.live("refuses text that would be taken for a place, and what is not its own", () =>
     Effect.gen(function* () {
-      const url = yield* startGateway()
+      const { url } = yield* startGateway()
       const [a, inRoom] = yield* Effect.all([join(url), join(url, { auth: { room: "open" } })])
       yield* ask(a, "event:message", "one")
       const place = a.others.findLast(([name]) => name === "offset")?.[1]
@@ -168,7 +115,7 @@ describe("the open chat", () => {
   it.live("has its events by the names of the settings", () =>
     Effect.gen(function* () {
       const openEvents = { send: SendEvent.make("message"), listen: ListenEvent.make("message") }
-      const url = yield* startGateway({ openEvents })
+      const { url } = yield* startGateway({ openEvents })
       const a = yield* join(url, {}, "message")
       yield* ask(a, "message", "one")
       yield* hears(a, ["one"])
@@ -179,7 +126,7 @@ describe("the open chat", () => {
     "is closed to sockets without a room where there is none, and to those that name an impossible one",
     ({ room, topics }) =>
       Effect.gen(function* () {
-        const url = yield* startGateway()
+        const { url } = yield* startGateway()
         const { socket } = yield* connect(url, { auth: { room }, reconnection: false })
         const error = yield* Effect.promise(
           () => new Promise<Error>((resolve) => socket.once("connect_error", resolve)),
