@@ -18,6 +18,7 @@ const otherCapitals: ReadonlyArray<RegExp> = [
   /^(NIMBUS|OTEL)_/, // settings
   /^(KAFKA_BROKER_URL|POSTGRES_URL|REDIS_URL)$/, // other names of settings
   /^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$/, // HTTP
+  /^MESSAGES$/, // the topic of the open chat
   /^ERR_/, // what Node calls its errors
   /^(HASH|RANGE|PAY_PER_REQUEST|ACTIVE|UPDATING)$/, // what DynamoDB calls keys, billing and states of tables
 ]
