@@ -180,6 +180,34 @@ export class KafkaPartitionsUnequal extends Schema.TaggedError<KafkaPartitionsUn
   }
 }
 
+/** What another producer wrote into a topic can't be read. Its bytes go to quarantine with the reason, and reading goes on. */
+export class KafkaBatchUnreadable extends Schema.TaggedError<KafkaBatchUnreadable>()("KafkaBatchUnreadable", {
+  code: Schema.tag("KAFKA_BATCH_UNREADABLE"),
+  topic: Schema.String,
+  partition: Schema.Int,
+  offset: Schema.Int,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.topic}/${this.partition} at offset ${this.offset}: ${this.reason}`
+  }
+}
+
+/** Another producer's transaction stays open, and nothing behind it can be read. Passing: Kafka ends it, or its producer does. */
+export class KafkaTransactionOpen extends Schema.TaggedError<KafkaTransactionOpen>()("KafkaTransactionOpen", {
+  code: Schema.tag("KAFKA_TRANSACTION_OPEN"),
+  topic: Schema.String,
+  partition: Schema.Int,
+  offset: Schema.Int,
+  open_ms: Schema.Finite,
+  waiting: Schema.Int,
+}) {
+  override get message(): string {
+    const { offset, open_ms, partition, topic, waiting } = this
+    return `a transaction of another producer in ${topic}/${partition} has been open since offset ${offset} for ${Math.round(open_ms / 1000)} s, and ${waiting} offsets wait behind it`
+  }
+}
+
 /** PGlite, the database of the embedded archive, could not be opened. Passing: it is opened again at the next call. */
 export class PgliteUnavailable extends Schema.TaggedError<PgliteUnavailable>()("PgliteUnavailable", {
   code: Schema.tag("PGLITE_UNAVAILABLE"),

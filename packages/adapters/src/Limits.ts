@@ -20,6 +20,9 @@
  * | kafka: message | a larger publish fails with `LogUnavailable`: there is no way to write it |
  * | kafka: delivery, question | it fails with `LogUnavailable`, and may be tried again |
  * | kafka: read ahead | nothing more is fetched until the reader has taken some |
+ * | kafka: decoded | a batch that takes up more can't be read, and goes to quarantine; batches that do so together come one after the other |
+ * | kafka: unreadable | the rest of the batch's bytes is left out, and the record says so |
+ * | kafka: open transaction | it is told, and again as long as it lasts; readers wait for it |
  * | kafka: session | the group gives the partitions to others, and whoever had them knows |
  * | kafka: close | what is still waiting fails; a group that was left without a word notices after a session's time |
  * | postgres: connections | the next query waits for one |
@@ -249,6 +252,12 @@ export interface KafkaLimits extends ChunkLimits {
   readonly fetch_bytes: number
   /** Fetched for one reader that has not taken it yet. One answer may go beyond. */
   readonly read_ahead_bytes: number
+  /** What one batch takes up with its records uncompressed, and what is uncompressed of one answer to a fetch. */
+  readonly decoded_bytes: number
+  /** Of a batch that can't be read, kept for the quarantine topic: it must fit into a topic that takes what brokers do by default. */
+  readonly unreadable_bytes: number
+  /** How long another producer's transaction may stay open, and readers wait behind it, until that is told. */
+  readonly open_transaction_ms: number
   /** Between two signs of life to a consumer group: it is also how soon a member learns that the group rebalances. */
   readonly heartbeat_ms: number
   /** Without a sign of life for this time a member has lost its partitions. */
@@ -280,6 +289,9 @@ export const kafkaLimits: KafkaLimits = {
   fetch_hurry_ms: 5,
   fetch_bytes: 8 * 1024 * 1024,
   read_ahead_bytes: 2 * 1024 * 1024,
+  decoded_bytes: 32 * 1024 * 1024,
+  unreadable_bytes: 512 * 1024,
+  open_transaction_ms: 10_000,
   heartbeat_ms: 500,
   session_timeout_ms: 10_000,
   rebalance_timeout_ms: 15_000,

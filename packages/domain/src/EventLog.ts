@@ -8,9 +8,14 @@
  *   included. A failed publish may have been appended: publishing again may write the chunk twice.
  * - Within a consumer group a partition has one owner at a time. A new member or a leaving one moves partitions:
  *   the old owner's `read` stream ends and its `commit` fails with `PartitionRevoked`, then the new owner gets it.
- * - A chunk covers the offsets `[from, next)` without a hole: what is not in `records` is not in the log. A `read`
+ * - A chunk covers the offsets `[from, next)` without a hole: what is not in `records` is not in the log. It may have
+ *   none, for not every offset has a record. A `read`
  *   that starts before the earliest retained offset starts there instead, and `from` tells. A reader that must not
  *   miss anything compares `from` with the `next` it had before.
+ * - What another producer has written and that can't be read stands in the chunk as one record that says so
+ *   (`StoredRecord.unreadable`): nothing is left out in silence, and nothing behind it has to wait.
+ * - Nobody reads what a transaction wrote that is still open or was aborted. `end` is as far as one can read now: behind
+ *   it there may be an open transaction, and what others have written since, which come when it has ended.
  * - Reads are pulled: nothing is fetched ahead of demand beyond a bounded buffer.
  */
 import { Context, type Effect, type Stream } from "effect"
@@ -60,7 +65,7 @@ export class EventLog extends Context.Service<
     tail(topic: string, partition: number, position: number | "earliest"): Stream.Stream<Chunk, LogError>
     /** The first retained offset. */
     earliest(topic: string, partition: number): Effect.Effect<number, LogError>
-    /** The offset after the last record. */
+    /** The offset after the last record that can be read: a read comes so far without anything more being written. */
     end(topic: string, partition: number): Effect.Effect<number, LogError>
     /** A group's commit, seen from outside: for lag. */
     committed(topic: string, group: string, partition: number): Effect.Effect<number | undefined, LogError>

@@ -21,6 +21,8 @@ export const ClientId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:@-]{
 )
 export type ClientId = typeof ClientId.Type
 
+export const isClientId = Schema.is(ClientId)
+
 /** Text that UTF-8 can carry, of 1 to `most` UTF-16 code units. */
 export const textUpTo = (most: number) =>
   Schema.String.check(

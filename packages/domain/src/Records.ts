@@ -47,10 +47,19 @@ export const recordBytes = ({ headers, key, value }: LogRecord): number => {
   return bytes
 }
 
-/** A record as the log holds it. `timestamp` is the log's, in ms since 1970. */
+/**
+ * A record as the log holds it. Others may write into the log too: a key that is not there is "", a value or header that
+ * is not there is empty, and text that is no UTF-8 has replacement characters.
+ */
 export interface StoredRecord extends LogRecord {
   readonly offset: number
+  /** The log's, in ms since 1970: at least 0, and a time that a `Date` can say. */
   readonly timestamp: number
+  /**
+   * Why this is no record: it stands for some that are there and can't be read, at the first of their offsets. The key is
+   * "", and the value is how they are stored, or the beginning of that. Whoever must not miss anything quarantines it.
+   */
+  readonly unreadable?: string
 }
 
 /** One record of one client on its way to it: what a push carries and what a mailbox keeps. */

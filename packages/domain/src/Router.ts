@@ -27,7 +27,7 @@
 import { Result } from "effect"
 import type { Chunk } from "./EventLog.ts"
 import type { ClientId, Cursor, PodId, Seq } from "./Ids.ts"
-import { clientIdUnsafe, start } from "./Ids.ts"
+import { clientIdUnsafe, isClientId, start } from "./Ids.ts"
 import type { RouterLimits } from "./Limits.ts"
 import { decodePlacedBarrier, isBarrier, peekSeq } from "./Records.ts"
 import type { Push, StoredRecord } from "./Records.ts"
@@ -225,15 +225,17 @@ export class Router {
 
   private record(record: StoredRecord): void {
     const seq = peekSeq(record.value)
-    if (seq === undefined) return this.refuse(record, "no seq at the start of the record")
+    if (seq === undefined) return this.refuse(record, record.unreadable ?? "no seq at the start of the record")
     if (seq <= this.seen) {
       this.counts.repeats++
       return
     }
     const clientId = clientIdUnsafe(record.key)
+    const route = this.routes.get(clientId)
+    // Who has a route was looked at before.
+    if (route === undefined && !isClientId(clientId)) return this.refuse(record, "the key is no client id")
     if (isBarrier(record.value)) return this.barrier(clientId, seq, record)
     this.seen = seq
-    const route = this.routes.get(clientId)
     if (route === undefined) this.shelve(record, this.outstanding.shelved(record.offset))
     else this.push(clientId, route, seq, record)
   }

@@ -370,7 +370,7 @@ describe("EventConsumer", () => {
         handler: (data) => Effect.as(Deferred.await(open), data),
       })
       yield* startWith({}, Handlers.layer([...Handlers.samples, waits]))
-      yield* log.publish(events, 1, [event("b", "e1", "waits", 1)])
+      yield* log.publish(events, 1, [event("d", "e1", "waits", 1)])
       yield* log.publish(events, 0, [square("a", "e2", 2)])
       yield* eventually(
         "the quick one is there",

@@ -15,18 +15,19 @@
  * A result is encoded here, once: its bytes go unchanged to the client. What a client of NimbusWS is told of its event
  * with the result goes with it: the event's data, when it was accepted, and when the handlers of its chunk were done.
  */
-import { Clock, Effect, type Latch, Layer, Result as Res, Schema } from "effect"
+import { Clock, Effect, type Latch, Layer, Result as Res } from "effect"
 import {
   type AssignedPartition,
   type Chunk,
-  ClientId,
   decodeEvent,
   encodeCompleted,
   encodePlacedBarrier,
   encodeResult,
   EventLog,
   Handlers,
+  isClientId,
   type LogRecord,
+  partitionOf,
   type PlacedEvent,
   type Result,
   seqUnsafe,
@@ -90,7 +91,7 @@ const handle = Effect.fnUntraced(function* (
 
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
     const hops = journey.chunk()
-    const sorted = sort(chunk)
+    const sorted = sort(chunk, log.partitions)
     yield* quarantine({ topic: topics.events, partition }, sorted.refused, limits)
     const results = yield* handlers.handleChunk(sorted.events)
     const completed_ms = yield* Clock.currentTimeMillis
@@ -114,12 +115,12 @@ interface Sorted {
 /** What becomes of a record: what the handlers say, nothing, or these bytes. */
 type Outcome = "handled" | "refused" | Uint8Array
 
-const sort = (chunk: Chunk): Sorted => {
+const sort = (chunk: Chunk, partitions: number): Sorted => {
   const events: Array<PlacedEvent> = []
   const refused: Array<Refused> = []
   const outcomes = chunk.records.map((record): Outcome => {
     const seq = seqUnsafe(record.offset)
-    const decoded = decode(record)
+    const decoded = decode(record, chunk.partition, partitions)
     if (typeof decoded === "string") {
       refused.push({ record, reason: decoded })
       return "refused"
@@ -132,12 +133,14 @@ const sort = (chunk: Chunk): Sorted => {
   return { events, refused, outcomes }
 }
 
-const isClientId = Schema.is(ClientId)
-
 /** Whose record it is and what it says; or why it can't be read. */
-const decode = (record: StoredRecord) => {
-  const { key, value } = record
+const decode = ({ key, unreadable, value }: StoredRecord, partition: number, partitions: number) => {
+  if (unreadable !== undefined) return unreadable
   if (!isClientId(key)) return "the key is no client id"
+  // Its seq would be compared with those of another partition.
+  const home = partitionOf(key, partitions)
+  if (home !== partition)
+    return `the key belongs to partition ${home}: its producer has another partitioner than murmur2`
   const event = decodeEvent(value)
   return Res.isSuccess(event) ? { clientId: key, event: event.success } : event.failure.reason
 }

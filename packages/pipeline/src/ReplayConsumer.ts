@@ -23,10 +23,10 @@ import {
   chunkLimits,
   claimMailboxes,
   type ClientId,
-  clientIdUnsafe,
   decodePlacedBarrier,
   EventLog,
   isBarrier,
+  isClientId,
   Mailbox,
   type MailboxRecord,
   type MailboxUnavailable,
@@ -174,10 +174,14 @@ const sort = (chunk: Chunk, journey: PutJourney.PutChunk): Sorted => {
   const refused: Array<Refused> = []
   const clients = new Set<ClientId>()
   for (const record of chunk.records) {
-    const { key, timestamp, value } = record
+    const { key, timestamp, unreadable, value } = record
     const seq = peekSeq(value)
     if (seq === undefined) {
-      refused.push({ record, reason: "no seq at the start of the record" })
+      refused.push({ record, reason: unreadable ?? "no seq at the start of the record" })
+      continue
+    }
+    if (!isClientId(key)) {
+      refused.push({ record, reason: "the key is no client id" })
       continue
     }
     const placed = isBarrier(value) ? decodePlacedBarrier(value) : undefined
@@ -185,9 +189,8 @@ const sort = (chunk: Chunk, journey: PutJourney.PutChunk): Sorted => {
       refused.push({ record, reason: placed.failure.reason })
       continue
     }
-    const clientId = clientIdUnsafe(key)
-    clients.add(clientId)
-    records.push({ clientId, seq, value, headers: journey.put(record), timestamp })
+    clients.add(key)
+    records.push({ clientId: key, seq, value, headers: journey.put(record), timestamp })
   }
   return { records, refused, clients }
 }

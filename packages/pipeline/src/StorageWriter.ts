@@ -16,7 +16,7 @@
  * 4. Told to stop, it leaves where it is, which is the same to the archive as a crash: a slow store holds up nobody who
  *    wants to stop, and what it did not take comes again.
  */
-import { Effect, type Latch, Layer, Metric, Result, Schema } from "effect"
+import { Effect, type Latch, Layer, Metric, Result } from "effect"
 import {
   Archive,
   ArchiveMismatch,
@@ -27,11 +27,11 @@ import {
   type AssignedPartition,
   type Chunk,
   chunkLimits,
-  ClientId,
   decodeResult,
   EventLog,
   type Incarnation,
   isBarrier,
+  isClientId,
   isTombstone,
   type LogError,
   type LogUnavailable,
@@ -210,7 +210,6 @@ interface Sorted {
 type Sort = (chunk: Chunk) => Sorted
 
 const text = new TextDecoder()
-const isClientId = Schema.is(ClientId)
 
 /** One for each time that a partition is read. */
 const makeSortResults = (): Sort => {
@@ -227,7 +226,7 @@ const makeSortResults = (): Sort => {
     for (const record of chunk.records) {
       const seq = peekSeq(record.value)
       if (seq === undefined) {
-        sorted.refused.push({ record, reason: "no seq at the start of the record" })
+        sorted.refused.push({ record, reason: record.unreadable ?? "no seq at the start of the record" })
         continue
       }
       if (seq <= seen) continue
@@ -250,7 +249,8 @@ const makeSortMessages =
     for (const record of chunk.records) {
       if (isTombstone(record)) continue
       const archived = toArchived(record, at)
-      if (Result.isFailure(archived)) sorted.refused.push({ record, reason: archived.failure.reason })
+      if (record.unreadable !== undefined) sorted.refused.push({ record, reason: record.unreadable })
+      else if (Result.isFailure(archived)) sorted.refused.push({ record, reason: archived.failure.reason })
       else keep(sorted, record, { ...archived.success, place: record.offset })
     }
     return { ...sorted, resume: chunk.next }

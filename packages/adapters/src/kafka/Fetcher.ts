@@ -12,17 +12,23 @@
  *    may have room any moment.
  * 3. What a reader gets joins without a hole. Where retention was faster, the next chunk begins later, and tells so. A
  *    position beyond the end fails the read: the log is not the one that the position is from.
- * 4. While Kafka is away readers wait, and go on where they were. Nobody is given an error for that.
+ * 4. Who was given something is last in the next request: the broker fills an answer in order, and who comes late in a full
+ *    one gets nothing.
+ * 5. Nobody waits in silence. What can't be read is counted and told where it is read, and so is a transaction that stays
+ *    open.
+ * 6. While Kafka is away readers wait, and go on where they were. Nobody is given an error for that.
  */
 import { type Chunk, LogUnavailable, recordBytes, tellFailure, trying, type Trying } from "@nimbus/domain"
 import { type Cause, Effect, FiberSet, type Scope } from "effect"
-import { KafkaUnavailable } from "../Errors.ts"
+import { KafkaBatchUnreadable, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff_ms } from "./Backoff.ts"
+import { readChunks } from "./Batches.ts"
 import { codes, PartitionError } from "./Failures.ts"
 import { call, send } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
-import { readChunks } from "./RecordBatch.ts"
+import { countUnreadable } from "./Metrics.ts"
+import { makeOpenTransactions, type OpenTransactions } from "./OpenTransactions.ts"
 import { fetch, type Fetched } from "./Requests.ts"
 
 /** The bounds of a partition as the broker knows them now. */
@@ -38,7 +44,8 @@ export const makeFetcher = Effect.fnUntraced(function* (
   limits: KafkaLimits,
 ): Effect.fn.Return<Fetcher, never, Scope.Scope> {
   const fork = yield* FiberSet.makeRuntime<never, void, never>()
-  return new Fetcher(link, bounds, limits, fork, yield* trying("read from Kafka"))
+  const transactions = yield* makeOpenTransactions(limits)
+  return new Fetcher(link, bounds, limits, fork, yield* trying("read from Kafka"), transactions)
 })
 
 /** Of one partition, from one position on. */
@@ -47,6 +54,8 @@ export class Reader {
   readonly partition: number
   /** The next offset to fetch. */
   next: number
+  /** Where a batch had a wrong checksum when it was fetched last. */
+  doubted: number | undefined
   readonly #limits: KafkaLimits
   readonly #hasRoom: () => void
   readonly #chunks: Array<{ readonly chunk: Chunk; readonly bytes: number }> = []
@@ -87,7 +96,7 @@ export class Reader {
 
   offer(chunks: ReadonlyArray<Chunk>): void {
     for (const chunk of chunks) {
-      let bytes = 0
+      let bytes = record_bytes
       for (const record of chunk.records) bytes += recordBytes(record) + record_bytes
       this.#chunks.push({ chunk, bytes })
       this.#bytes += bytes
@@ -109,7 +118,7 @@ export class Reader {
   }
 }
 
-/** What a record takes up beside what is in it, about. */
+/** What a record, or a chunk, takes up beside its bytes, about. */
 const record_bytes = 64
 
 export class Fetcher {
@@ -123,6 +132,7 @@ export class Fetcher {
   /** Of leaders that can't be read: how often in a row. */
   readonly #failures = new Map<string | undefined, number>()
   readonly #outage: Trying
+  readonly #transactions: OpenTransactions
   #isScheduled = false
 
   constructor(
@@ -131,9 +141,11 @@ export class Fetcher {
     limits: KafkaLimits,
     fork: (effect: Effect.Effect<void>) => unknown,
     reading: Trying,
+    transactions: OpenTransactions,
   ) {
     this.#link = link
     this.#outage = reading
+    this.#transactions = transactions
     this.#bounds = bounds
     this.#limits = limits
     this.#fork = fork
@@ -203,25 +215,48 @@ export class Fetcher {
 
   /** Answers what is to be done before the next request. */
   #deliver(readers: ReadonlyArray<Reader>, fetched: ReadonlyArray<Fetched>): Effect.Effect<void, KafkaUnavailable> {
-    const astray: Array<Reader> = []
-    let failure: number | undefined
-    for (const { batches, code, partition, topic } of fetched) {
+    const todo: Array<Effect.Effect<void>> = []
+    let failure: Error | undefined
+    for (const answer of fetched) {
+      const { batches, code, partition, topic } = answer
       const reader = readers.find((reader) => reader.partition === partition && reader.topic === topic)
       if (reader === undefined || !this.#readers.has(reader)) continue
-      if (code === codes.offsetOutOfRange) astray.push(reader)
-      else if (code !== 0) failure = code
-      else if (batches.length > 0) this.#offer(reader, batches)
+      if (code === codes.offsetOutOfRange) todo.push(this.#relocate(reader))
+      else if (code !== 0) failure = new PartitionError(code)
+      else {
+        todo.push(this.#transactions.see(answer))
+        if (batches.length === 0) continue
+        const offered = this.#offer(reader, answer)
+        if (offered === undefined) failure = new Error(`${topic}/${partition} gave no whole batch`)
+        else todo.push(offered)
+      }
     }
-    const relocated = Effect.forEach(astray, (reader) => this.#relocate(reader), { discard: true })
-    if (failure === undefined) return relocated
-    return Effect.andThen(relocated, Effect.fail(new KafkaUnavailable({ cause: new PartitionError(failure) })))
+    const done = Effect.all(todo, { discard: true })
+    return failure === undefined ? done : Effect.andThen(done, Effect.fail(new KafkaUnavailable({ cause: failure })))
   }
 
-  #offer(reader: Reader, batches: Buffer): void {
+  /** Answers what there is to tell; `undefined`: there was nothing to be read, now or by fetching it again. */
+  #offer(reader: Reader, answer: Fetched): Effect.Effect<void> | undefined {
     try {
-      reader.offer(readChunks(reader.partition, batches, reader.next, this.#limits))
+      const { chunks, doubted } = readChunks(reader.partition, answer, reader.next, this.#limits, reader.doubted)
+      reader.doubted = doubted
+      // Invariant 4.
+      this.#readers.delete(reader)
+      this.#readers.add(reader)
+      if (chunks.length === 0) return doubted === undefined ? undefined : Effect.void
+      const unreadable = unreadableOf(reader.topic, chunks)
+      if (unreadable.length > 0) {
+        // First: who gets the chunks may want nothing more.
+        return Effect.andThen(
+          tellUnreadable(reader.topic, unreadable),
+          Effect.sync(() => reader.offer(chunks)),
+        )
+      }
+      reader.offer(chunks)
+      return Effect.void
     } catch (cause) {
       this.#fail(reader, cause)
+      return Effect.void
     }
   }
 
@@ -258,3 +293,17 @@ export class Fetcher {
     })
   }
 }
+
+/** Invariant 5. */
+const tellUnreadable = (topic: string, unreadable: ReadonlyArray<KafkaBatchUnreadable>): Effect.Effect<void> =>
+  Effect.andThen(
+    countUnreadable(topic, unreadable.length),
+    Effect.forEach(unreadable, (one) => tellFailure(`decode ${topic}`, one), { discard: true }),
+  )
+
+const unreadableOf = (topic: string, chunks: ReadonlyArray<Chunk>): ReadonlyArray<KafkaBatchUnreadable> =>
+  chunks.flatMap(({ partition, records }) =>
+    records.flatMap(({ offset, unreadable: reason }) =>
+      reason === undefined ? [] : [new KafkaBatchUnreadable({ topic, partition, offset, reason })],
+    ),
+  )

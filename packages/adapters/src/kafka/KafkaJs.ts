@@ -81,7 +81,8 @@ export const makeCluster = (kafka: Kafka): Cluster => {
   kafka.consumer({
     groupId: "never joined",
     allowAutoTopicCreation: false,
-    readUncommitted: true,
+    // As records are fetched: where the log ends is asked for in the same terms.
+    readUncommitted: false,
     partitionAssigners: [
       ({ cluster }) => {
         clusters.push(cluster)

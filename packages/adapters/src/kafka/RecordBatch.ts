@@ -12,16 +12,9 @@
  * In one pass, into and out of one buffer: kafkajs makes several objects and a buffer for each record, on the two paths
  * that everything takes. Bytes that were read are not copied: a record that is kept keeps the response it came in.
  */
-import { gunzipSync } from "node:zlib"
-import {
-  type Chunk,
-  type ChunkLimits,
-  type Headers,
-  type LogRecord,
-  recordBytes,
-  type StoredRecord,
-} from "@nimbus/domain"
-import { crc32c } from "./Crc32c.ts"
+import { crc32c } from "@node-rs/crc32"
+import type { Headers, LogRecord, StoredRecord } from "@nimbus/domain"
+import { uncompress } from "./Codecs.ts"
 
 /** Whose batch it is, and which: for Kafka to know it again. */
 export interface BatchId {
@@ -66,111 +59,76 @@ export const writeBatch = (
   buffer.writeInt16BE(producerEpoch, at + 51)
   buffer.writeInt32BE(sequence, at + 53)
   buffer.writeInt32BE(records.length, at + 57)
-  buffer.writeUInt32BE(crc32c(buffer, at + 21, end), at + 17)
+  buffer.writeUInt32BE(crc32c(buffer.subarray(at + 21, end)), at + 17)
   return end
 }
 
-/**
- * The chunks in a run of batches, from offset `next` on. The first batch may begin before; the last may be cut off, and
- * is given whole the next time. What a transaction left behind takes up an offset and is no record.
- */
-export const readChunks = (
-  partition: number,
-  batches: Buffer,
-  next: number,
-  limits: ChunkLimits,
-): ReadonlyArray<Chunk> => {
-  const chunks: Array<Chunk> = []
-  let from = next
-  let records: Array<StoredRecord> = []
-  let bytes = 0
-  const take = (record: StoredRecord) => {
-    const size = recordBytes(record)
-    if (records.length > 0 && (records.length >= limits.chunk_records || bytes + size > limits.chunk_bytes)) {
-      chunks.push({ partition, from, next: record.offset, records })
-      from = record.offset
-      records = []
-      bytes = 0
-    }
-    records.push(record)
-    bytes += size
-  }
-  let at = 0
-  while (at + header_bytes <= batches.length) {
-    const end = at + 12 + batches.readInt32BE(at + 8)
-    if (end > batches.length) break
-    const after = readInt64(batches, at) + batches.readInt32BE(at + 23) + 1
-    if (after > next) {
-      readBatch(batches, at, end, next, take)
-      next = after
-    }
-    at = end
-  }
-  if (next > from) chunks.push({ partition, from, next, records })
-  return chunks
+/** A record's decoded form takes up about this beside its bytes. */
+const record_bytes = 64
+
+/** Records, and what they take up with everything that they came in. */
+export interface Decoded {
+  readonly records: ReadonlyArray<StoredRecord>
+  readonly decoded_bytes: number
 }
 
-const header_bytes = 61
-
-const readBatch = (
-  batches: Buffer,
-  at: number,
-  end: number,
-  from: number,
-  take: (record: StoredRecord) => void,
-): void => {
-  if (batches[at + 16] !== 2) throw new Error(`a batch of version ${batches[at + 16]}, from before Kafka 0.11`)
+/**
+ * The records of the batch `batches[at, end)` at offsets from `from` on. All of them or none: it throws where anything in
+ * it is not as it should be, and where it would take up more than `most_bytes`.
+ */
+export const readRecords = (batches: Buffer, at: number, end: number, from: number, most_bytes: number): Decoded => {
   const attributes = batches.readInt16BE(at + 21)
-  if ((attributes & isControl) !== 0) return
-  const baseOffset = readInt64(batches, at)
-  const baseTimestamp = readInt64(batches, at + 27)
-  const maxTimestamp = readInt64(batches, at + 35)
-  const isAppendTime = (attributes & isLogAppendTime) !== 0
   const count = batches.readInt32BE(at + 57)
-  const input = new Input(uncompressed(attributes, batches.subarray(at + header_bytes, end)))
+  const room_bytes = most_bytes - count * record_bytes
+  if (count < 0 || room_bytes <= 0) throw new Error(`it says that it has ${count} records`)
+  const bytes = uncompress(attributes & codecBits, batches.subarray(at + header_bytes, end), room_bytes)
+  const input = new Input(bytes)
+  const baseOffset = readInt64(batches, at)
+  const lastDelta = batches.readInt32BE(at + 23)
+  const baseTimestamp = readInt64(batches, at + 27)
+  const appendTime = (attributes & isLogAppendTime) === 0 ? undefined : readInt64(batches, at + 35)
+  const records: Array<StoredRecord> = []
+  let before = -1
   for (let i = 0; i < count; i++) {
-    const next = input.varint()
-    const end = input.at + next
+    const end = input.recordEnd()
     input.at += 1
     const timestamp = baseTimestamp + input.varint()
-    const offset = baseOffset + input.varint()
-    if (offset >= from) {
-      take({
-        key: input.text() ?? "",
-        value: input.bytes() ?? none,
-        headers: input.headers(),
-        offset,
-        timestamp: toTime(isAppendTime ? maxTimestamp : timestamp),
-      })
+    const delta = input.varint()
+    // Compaction leaves holes.
+    if (!(delta > before && delta <= lastDelta)) throw new Error("its offsets are not in order")
+    before = delta
+    if (baseOffset + delta >= from) {
+      records.push(input.record(baseOffset + delta, toTime(appendTime ?? timestamp), end))
+      if (input.at !== end) throw new Error("a record does not end where it says")
     }
     input.at = end
   }
+  if (!input.isAtEnd) throw new Error("it has more than its records")
+  return { records, decoded_bytes: bytes.length + count * record_bytes }
 }
 
 /** A producer may say any time, or none (-1): the nearest that there is. */
-const toTime = (timestamp: number): number => Math.min(Math.max(timestamp, 0), lastTime_ms)
+export const toTime = (timestamp: number): number => Math.min(Math.max(timestamp, 0), lastTime_ms)
 
 /** The last that a `Date` can have. */
 const lastTime_ms = 8.64e15
+
+export const header_bytes = 61
+const codecBits = 0x07
 const isLogAppendTime = 0x08
-const isControl = 0x20
 const none = Buffer.alloc(0)
 
-/** We write without compression; a topic may be set to have its own. */
-const uncompressed = (attributes: number, records: Buffer): Buffer => {
-  const codec = attributes & 0x07
-  if (codec === 0) return records
-  if (codec === 1) return gunzipSync(records)
-  throw new Error("a compression that is not supported: set the topic's compression.type to producer or gzip")
-}
-
-/** Reads along a buffer. */
+/** Reads along a buffer. Behind its end there is no number: whoever reads on finds out at `recordEnd`. */
 class Input {
   readonly #buffer: Buffer
   at = 0
 
   constructor(buffer: Buffer) {
     this.#buffer = buffer
+  }
+
+  get isAtEnd(): boolean {
+    return this.at === this.#buffer.length
   }
 
   /** Zigzag. Exact up to 2^53, by arithmetic where bits end. */
@@ -184,8 +142,22 @@ class Input {
       byte = buffer[this.at++]!
       value += (byte & 0x7f) * scale
       scale *= 0x80
+      if (scale > 2 ** 70) throw new Error("a number of more than 64 bits")
     } while (byte >= 0x80)
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+  }
+
+  /** Where the record that begins here ends, which is within the buffer. */
+  recordEnd(): number {
+    const length = this.varint()
+    const end = this.at + length
+    if (length >= leastRecord_bytes && end <= this.#buffer.length) return end
+    throw new Error("a record is longer than what there is")
+  }
+
+  /** From its key on. */
+  record(offset: number, timestamp: number, end: number): StoredRecord {
+    return { key: this.text() ?? "", value: this.bytes() ?? none, headers: this.headers(end), offset, timestamp }
   }
 
   bytes(): Buffer | undefined {
@@ -198,15 +170,21 @@ class Input {
     return length < 0 ? undefined : this.#buffer.toString("utf8", this.at, (this.at += length))
   }
 
-  headers(): Headers | undefined {
+  headers(end: number): Headers | undefined {
     const count = this.varint()
     if (count === 0) return undefined
     // Whatever the names are: none of them means anything to it.
     const headers: Record<string, string> = Object.create(null)
-    for (let i = 0; i < count; i++) headers[this.text() ?? ""] = this.text() ?? ""
+    for (let i = 0; i < count; i++) {
+      if (!(this.at < end)) throw new Error("a record does not end where it says")
+      headers[this.text() ?? ""] = this.text() ?? ""
+    }
     return headers
   }
 }
+
+/** Attributes, two deltas, two lengths and a count. */
+const leastRecord_bytes = 6
 
 const writeRecord = (buffer: Buffer, at: number, { headers, key, value }: LogRecord, offsetDelta: number): number => {
   const key_bytes = Buffer.byteLength(key)

@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer"
 import type { LogRecord } from "@nimbus/domain"
+import type { Aborted, Batches } from "./Batches.ts"
 import { type BatchId, batchRoom, readInt64, writeBatch, writeInt64 } from "./RecordBatch.ts"
 
 /** What kafkajs sends and how it reads the answer. */
@@ -80,11 +81,14 @@ export interface PartitionPosition {
 }
 
 /** What a partition gave. `batches`: of records, maybe none; they are part of the answer's buffer. */
-export interface Fetched {
+export interface Fetched extends Batches {
   readonly topic: string
   readonly partition: number
   readonly code: number
-  readonly batches: Buffer
+  /** After the last record that all replicas have. */
+  readonly highWatermark: number
+  /** Where the first transaction begins that is still open: nothing from there on is given. Without one, the same. */
+  readonly lastStable: number
 }
 
 export interface FetchBounds {
@@ -110,7 +114,7 @@ export const fetch = (
     at = body.writeInt32BE(bounds.wait_ms, at)
     at = body.writeInt32BE(1, at)
     at = body.writeInt32BE(bounds.fetch_bytes, at)
-    at = body.writeInt8(0, at) // uncommitted: there are no transactions in these topics
+    at = body.writeInt8(1, at) // what transactions of other producers have committed
     at = body.writeInt32BE(0, at) // no session
     at = body.writeInt32BE(-1, at)
     at = body.writeInt32BE(topics.size, at)
@@ -135,11 +139,15 @@ export const fetch = (
     return input.topics((topic) => {
       const partition = input.int32()
       const code = input.int16()
-      input.at += 24 // high watermark, last stable and start offset
-      const aborted = input.int32()
-      input.at += 16 * Math.max(0, aborted)
+      const highWatermark = input.int64()
+      const lastStable = input.int64()
+      input.at += 8 // start offset
+      const aborted: Array<Aborted> = []
+      for (let left = input.int32(); left > 0; left--) {
+        aborted.push({ producerId: input.int64(), firstOffset: input.int64() })
+      }
       input.at += 4 // preferred replica
-      return { topic, partition, code, batches: input.bytes() }
+      return { topic, partition, code, highWatermark, lastStable, aborted, batches: input.bytes() }
     })
   },
 })

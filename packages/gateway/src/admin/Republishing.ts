@@ -6,13 +6,14 @@
  */
 import {
   chunkLimits,
-  ClientId,
+  type ClientId,
   decodeEvent,
   decodeResult,
   encode,
   type Event,
   EventId,
   EventLog,
+  isClientId,
   Journey,
   partitionOf,
   Quarantined,
@@ -22,7 +23,7 @@ import {
   Topics,
 } from "@nimbus/domain"
 import { AdminUnavailable, NotFound, NotPossible, type Republished } from "@nimbus/domain/admin"
-import { Clock, Effect, Result, Schema } from "effect"
+import { Clock, Effect, Result } from "effect"
 import type { AdminLimits } from "../Limits.ts"
 import type { LogReader } from "./LogReader.ts"
 import type { Place } from "./QuarantineViews.ts"
@@ -117,8 +118,6 @@ interface Old {
   readonly event: Event
   readonly isFollowed: boolean
 }
-
-const isClientId = Schema.is(ClientId)
 
 const eventOf = (record: StoredRecord): Old | undefined => {
   const event = decodedEvent(record)

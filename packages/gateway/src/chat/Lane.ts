@@ -161,6 +161,7 @@ export class Lane {
   }
 
   #hand(record: StoredRecord): void {
+    if (record.unreadable !== undefined) return this.#options.counts.add("chatSkipped", 1)
     const room = this.#rooms.get(record.key)
     if (room === undefined) return
     const decoded = decodeChat(record)

@@ -45,6 +45,8 @@ export class Hooks extends Context.Service<
     published: (topic: string, records: ReadonlyArray<LogRecord>) => Effect.Effect<void, LogError>
     /** On each chunk that a consumer has read; fails or delays the read. */
     read: (topic: string, chunk: Chunk) => Effect.Effect<void, LogError>
+    /** What a consumer is given for a record. */
+    given: (record: StoredRecord) => StoredRecord
     /** Partitions handed out by hand, in place of the log's own groups. */
     assigned: ReadonlyMap<string, Queue.Queue<AssignedPartition>>
   }
@@ -54,6 +56,7 @@ const hooks = Layer.sync(Hooks, () => ({
   publishing: () => Effect.void,
   published: () => Effect.void,
   read: () => Effect.void,
+  given: (record: StoredRecord) => record,
   assigned: new Map(),
 }))
 
@@ -63,7 +66,12 @@ const hooked = Layer.effect(
     const log = yield* EventLog
     const hooks = yield* Hooks
     const hookedRead = (topic: string, chunks: Stream.Stream<Chunk, LogError>) =>
-      Stream.tap(chunks, (chunk) => hooks.read(topic, chunk))
+      chunks.pipe(
+        Stream.tap((chunk) => hooks.read(topic, chunk)),
+        Stream.map((chunk): Chunk =>
+          Object.assign({}, chunk, { records: chunk.records.map((record) => hooks.given(record)) }),
+        ),
+      )
     return {
       ...log,
       publish: (topic, partition, records) =>

@@ -1,0 +1,17 @@
+/** What readers of Kafka count and measure. docs/metrics.md says what each of them means. */
+import { type Effect, Metric } from "effect"
+
+const unreadable = Metric.counter("nimbus_kafka_unreadable_total", {
+  description: "Batches that could not be read",
+  incremental: true,
+})
+
+const openTransaction = Metric.gauge("nimbus_kafka_open_transaction_seconds", {
+  description: "How long readers have waited behind another producer's transaction",
+})
+
+export const countUnreadable = (topic: string, n: number): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(unreadable, { topic }), n)
+
+export const setOpenTransaction = (topic: string, partition: number, seconds: number): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(openTransaction, { topic, partition: String(partition) }), seconds)
