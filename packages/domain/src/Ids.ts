@@ -30,8 +30,11 @@ export const textUpTo = (most: number) =>
     Schema.makeFilter((text) => text.isWellFormed() || "must not have half of a surrogate pair in it"),
   )
 
+/** The most characters of a room. */
+export const roomChars = 256
+
 /** A room of the chat: any well-formed text of 1 to 256 characters. As it is, it is the key of every record of that room. */
-export const RoomId = textUpTo(256).pipe(Schema.brand("RoomId"))
+export const RoomId = textUpTo(roomChars).pipe(Schema.brand("RoomId"))
 export type RoomId = typeof RoomId.Type
 export const isRoomId = Schema.is(RoomId)
 

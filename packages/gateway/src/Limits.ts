@@ -18,7 +18,7 @@
  * | barriers again | the others wait for the next tick |
  * | chat: message, messages per second, waiting messages | the message is refused, and its sender told why |
  * | chat: frame | the connection is closed |
- * | chat: history, scan | older messages are not given to a socket without an offset |
+ * | chat: history, scan | older messages are not given to a socket that asks for history |
  * | chat: catch-ups | the next socket waits for its turn |
  * | chat: recent | older records are read from the log |
  * | chat: tell | sockets of the open chat are told their place |
@@ -147,7 +147,7 @@ export interface ChatLimits {
   readonly messages_per_second: number
   /** Messages of one socket that were taken and not yet acknowledged. */
   readonly waiting_messages: number
-  /** Messages given to a socket that joins without an offset. */
+  /** Messages given to a socket that asks for history. */
   readonly history_messages: number
   /** Records of a partition that are looked through for them. */
   readonly scan_records: number

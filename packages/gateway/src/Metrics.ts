@@ -21,6 +21,11 @@ const counters = {
   barriersAgain: counter("nimbus_gateway_barriers_again_total", "Barriers that did not come back in time"),
   chatMessages: counter("nimbus_gateway_chat_messages_total", "Chat messages that the log has taken"),
   chatSkipped: counter("nimbus_gateway_chat_skipped_total", "Records of the chats topic that can't be decoded"),
+  chatNoRoom: counter("nimbus_gateway_chat_no_room_total", "Records of the chats topic that are in no room"),
+  chatOutOfPlace: counter(
+    "nimbus_gateway_chat_out_of_place_total",
+    "Messages without a place in the history of their room, for who is connected",
+  ),
   chatCatchUps: counter("nimbus_gateway_chat_catch_ups_total", "Times a socket read the log for what it had missed"),
   chatBehind: counter("nimbus_gateway_chat_behind_total", "Times a live socket was too slow and had to catch up"),
   followed: counter("nimbus_gateway_journeys_total", "Events whose journey is followed"),

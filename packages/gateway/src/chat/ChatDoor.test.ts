@@ -186,15 +186,107 @@ describe("the chat door", () => {
     }).pipe(onLog),
   )
 
-  it.live("gives a socket that joins without an offset the newest messages of its room, and only those", () =>
+  it.live.each([
+    { history: true, from: 20 },
+    { history: 1_000, from: 20 },
+    { history: 3, from: 27 },
+    { history: 1.5, from: 29 },
+    { history: undefined, from: 30 },
+    { history: 0, from: 30 },
+    { history: -1, from: 30 },
+    { history: false, from: 30 },
+    { history: "3", from: 30 },
+    { history: {}, from: 30 },
+  ])("gives who asks by history $history the newest messages of its room, up to the bound", ({ from, history }) =>
     Effect.gen(function* () {
       yield* produce("r", ...Array.from({ length: 30 }, (_, n) => `${n}`))
       yield* produce("s", `"other"`)
       const { url } = yield* startGateway({ chat: { ...chat, history_messages: 10 } })
-      const a = yield* join(url, { room: "r" })
+      const a = yield* join(url, { room: "r", history })
       yield* produce("r", "30")
-      yield* has(a, [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30])
+      yield* has(
+        a,
+        Array.from({ length: 31 - from }, (_, i) => from + i),
+      )
     }).pipe(onLog),
+  )
+
+  it.live("an offset counts before history: who comes back gets what it missed, and nothing twice", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      yield* produce("r", "1", "2")
+      const a = yield* join(url, { room: "r", history: true })
+      yield* has(a, [1, 2])
+      a.socket.io.engine.close()
+      yield* eventually(
+        "it is gone",
+        Effect.sync(() => !a.socket.connected),
+      )
+      yield* produce("r", "3")
+      yield* has(a, [1, 2, 3])
+    }).pipe(onLog),
+  )
+
+  it.live("a socket that broke off before anything was said misses nothing of what was said meanwhile", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const a = yield* join(url, { room: "r" })
+      assert.match(String(a.others.find(([name]) => name === "live")?.[2]), /:-1$/)
+      a.socket.io.engine.close()
+      yield* eventually(
+        "it is gone",
+        Effect.sync(() => !a.socket.connected),
+      )
+      yield* produce("r", "1")
+      yield* has(a, [1])
+    }).pipe(onLog),
+  )
+
+  it.live(
+    "hands what has no place in its room's history to the sockets that are there, once, and keeps their offsets",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* startGateway()
+        const log = yield* EventLog
+        const { chats } = yield* Topics
+        const home = partitionOf("r", log.partitions)
+        const bytes = (value: string) => new TextEncoder().encode(value)
+        const put = (partition: number, key: string, value: string) =>
+          log.publish(chats, partition, [{ key, value: bytes(value) }])
+        const a = yield* join(url, { room: "r" })
+        const s = yield* join(url, { room: "7" })
+        yield* put(home, "r", "1")
+        yield* has(a, [1])
+        yield* put(1 - home, "r", `"elsewhere"`)
+        yield* has(a, [1, "elsewhere"])
+        yield* put(home, "", `{"room":"r"}`)
+        yield* has(a, [1, "elsewhere", { room: "r" }])
+        yield* put(1 - home, "", `{"group_id":7}`)
+        yield* has(s, [{ group_id: 7 }])
+        for (const value of [`{"room":""}`, `"r"`, "", "{", "1"]) yield* put(home, "", value)
+        yield* put(home, "r".repeat(257), "1")
+        yield* put(home, "nobody", "1")
+        yield* put(home, "r", "2")
+        yield* has(a, [1, "elsewhere", { room: "r" }, 2])
+        const offsetsOf = ({ messages }: Client) => messages.map(({ offset }) => Number(offset.split(":")[1]))
+        assert.deepStrictEqual(offsetsOf(a), [0, 0, 1, 9])
+        // Who comes back with such an offset misses nothing of its room's partition, and gets nothing of it again.
+        const back = yield* join(url, { room: "r", offset: a.messages[2]?.offset })
+        yield* has(back, [2])
+        // To a gateway that comes later they are history, which they have none of.
+        const later = yield* startGateway()
+        const late = yield* join(later.url, { room: "r", history: true })
+        yield* has(late, [1, 2])
+        const metrics = Effect.promise(async () => (await fetch(`${url}/metrics`)).text())
+        const counted = (name: string, n: number) =>
+          eventually(
+            `${name} is ${n}`,
+            Effect.map(metrics, (text) => text.includes(`nimbus_gateway_chat_${name}_total ${n}\n`)),
+          )
+        yield* counted("out_of_place", 3)
+        yield* counted("no_room", 4)
+        yield* counted("skipped", 2)
+      }).pipe(onLog),
   )
 
   it.live(
@@ -277,6 +369,7 @@ describe("the chat door", () => {
     { args: [Buffer.from("x")], code: "BAD_MESSAGE" },
     { args: ["x", 7], code: "BAD_MESSAGE" },
     { args: ["x", ""], code: "BAD_MESSAGE" },
+    { args: ["x", "\ud800"], code: "BAD_MESSAGE" },
     { args: ["x", "id", "more"], code: "BAD_MESSAGE" },
     { args: ["x".repeat(2_000)], code: "MESSAGE_TOO_BIG" },
   ])("refuses the message $args with $code, and the socket goes on", ({ args, code }) =>

@@ -42,6 +42,7 @@ import { type Lane, liveRoom } from "./Lane.ts"
 import { infoOf, Member, type MemberOptions } from "./Member.ts"
 import { OpenEvents } from "./OpenEvents.ts"
 import { isPlace, openOffsetOf } from "./OpenPosition.ts"
+import { OutOfPlace } from "./OutOfPlace.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Quota } from "./Quota.ts"
 import { Receipts } from "./Receipts.ts"
@@ -85,12 +86,25 @@ const make = Effect.gen(function* () {
   const bringUp = (member: Member): void => void run(catchUp(member, laneOf(member)))
   const memberOf = (id: string) => members.get(id)
   const shared = { limits, counts, send, tell, memberOf, catchUp: bringUp }
+  const outOfPlace = new OutOfPlace({
+    counts,
+    give: (room, present, message, record) => {
+      const conversation = rooms.conversation(room)
+      const words = [message.data, infoOf(message, record)] as const
+      const upTo = positionAt(conversation.mark, rooms.laneOf(conversation).position - 1)
+      io.local.to(liveRoom({ isOpen: false, room })).emit("message", ...words, upTo)
+      for (const { mark, next, socket, state } of present) {
+        if (state !== "live") socket.emit("message", ...words, positionAt(mark, next - 1))
+      }
+    },
+  })
   const rooms = yield* makeHall({
     ...shared,
     topic: chats,
     life: log.incarnation,
     isOpen: false,
     partitions: Array.from({ length: log.partitions }, (_, partition) => partition),
+    pass: (...args) => outOfPlace.take(...args),
   })
   const open =
     messages === undefined
@@ -101,13 +115,18 @@ const make = Effect.gen(function* () {
           life: openLife(log.incarnation),
           isOpen: true,
           partitions: [partitionOf(openRoom, log.partitions)],
+          pass: () => {},
         })
   const lanes = [...rooms.lanes, ...(open?.lanes ?? [])]
   const hallOf = ({ isOpen }: { readonly isOpen: boolean }): Hall => (isOpen && open !== undefined ? open : rooms)
   const laneOf = (member: Member): Lane => hallOf(member).laneOf(member.conversation)
 
-  /** Where a socket goes on: at its offset if that is one of this room and log, otherwise with the newest messages. */
-  const place = Effect.fnUntraced(function* (member: Member, given: unknown, kept: KeptPlace | undefined) {
+  /** Where a socket goes on: at its offset if that is one of this room and log; otherwise with as much history as it asks for. */
+  const place = Effect.fnUntraced(function* (
+    member: Member,
+    { history, offset: given }: Hello,
+    kept: KeptPlace | undefined,
+  ) {
     const { isOpen, mark } = member
     const lane = laneOf(member)
     const offset = isOpen ? openOffsetOf(mark, given, (text) => lane.find(text)) : offsetOf(mark, given)
@@ -124,7 +143,10 @@ const make = Effect.gen(function* () {
       if (next <= end) return
       member.refuse({ code: "AFTER_BEYOND_END", message: "the offset is beyond the log's end and is ignored" })
     }
-    member.wantsNewest = !isOpen
+    // Whoever has an offset that is ignored has asked for what came after it.
+    const most = limits.chat.history_messages
+    const asked = offset === undefined && next === undefined ? history : isOpen ? 0 : most
+    member.newest = Math.min(asked, most)
     member.next = lane.end
   })
 
@@ -142,12 +164,13 @@ const make = Effect.gen(function* () {
 
   const welcome = (socket: ChatSocket, hello: Hello): void => {
     const hall = hallOf(hello)
-    const { clientId, offset, room } = hello
+    const { clientId, room } = hello
     const conversation = hall.conversation(room)
     const member = new Member({ socket, conversation, limits, counts, say, onFull })
     const kept = clientId === undefined ? undefined : keptPlaces.of(conversation, clientId)
     if (kept !== undefined) keepPlace(member, kept)
     members.set(socket.id, member)
+    if (!hall.isOpen) outOfPlace.join(member)
     hall.intake.join(room, member)
     const quota = new Quota(limits.chat.messages_per_second, clock.currentTimeMillisUnsafe())
     const sending = hall.isOpen ? events.send : "message"
@@ -158,12 +181,13 @@ const make = Effect.gen(function* () {
     })
     socket.on("disconnect", () => {
       members.delete(socket.id)
+      outOfPlace.leave(member)
       hall.intake.leave(room, member)
       laneOf(member).leave(member, "gone")
       member.room_left.openUnsafe()
     })
     run(
-      place(member, offset, kept).pipe(
+      place(member, hello, kept).pipe(
         Effect.retry({ while: ({ _tag }) => _tag !== "UnknownTopic", schedule: Schedule.spaced(retry_ms) }),
         Effect.orDie,
         Effect.andThen(Effect.suspend(() => catchUp(member, laneOf(member)))),

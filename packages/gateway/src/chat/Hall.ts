@@ -46,13 +46,15 @@ export interface HallOptions extends Pick<Hall, "topic" | "life" | "isOpen"> {
   readonly tell: (hall: Hall, room: RoomId, offset: number) => void
   readonly memberOf: (id: string) => Member | undefined
   readonly catchUp: (member: Member) => void
+  /** Takes a record that nobody here is live for, of a partition that is read. */
+  readonly pass: (record: StoredRecord, partition: number) => void
 }
 
 /** Between two attempts to read a partition. */
 export const retry_ms = 250
 
 export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
-  const { catchUp, counts, isOpen, life, limits, memberOf, partitions, send, tell, topic } = options
+  const { catchUp, counts, isOpen, life, limits, memberOf, partitions, pass, send, tell, topic } = options
   const log = yield* EventLog
   const intake = yield* makeIntake<ChatMessageId>({
     topic,
@@ -75,6 +77,7 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
         tell: (...args) => tell(hall, ...args),
         memberOf,
         catchUp,
+        pass,
       }),
   )
   const byPartition = new Map(lanes.map((lane) => [lane.partition, lane]))

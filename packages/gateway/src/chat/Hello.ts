@@ -12,6 +12,8 @@ export interface Hello {
   readonly isOpen: boolean
   /** As the client gave it. */
   readonly offset: unknown
+  /** How many of the newest messages it asks for, where it has no offset. `true` is as many as there may be. */
+  readonly history: number
   /** What it calls itself, for its place to be kept. */
   readonly clientId: string | undefined
   /** What Socket.IO's own client calls itself when it comes back; another connection is recognised by it. */
@@ -28,11 +30,12 @@ export const helloOf = ({ auth, headers }: Handshake, mayBeOpen: boolean): Hello
   const isOpen = (named === undefined || named === null) && mayBeOpen
   const room = isOpen ? openRoom : roomNamed(named)
   if (room === undefined) return undefined
-  const { clientId, offset, pid } = auth
+  const { clientId, history, offset, pid } = auth
   return {
     room,
     isOpen,
     offset,
+    history: history === true ? Infinity : typeof history === "number" && history >= 1 ? Math.floor(history) : 0,
     clientId: isName(clientId) ? clientId : undefined,
     pid: typeof pid === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(pid) ? pid : undefined,
   }

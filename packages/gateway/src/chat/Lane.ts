@@ -45,6 +45,8 @@ export interface LaneOptions {
   readonly memberOf: (id: string) => Member | undefined
   /** Has a socket read what it misses, until it is live. */
   readonly catchUp: (member: Member) => void
+  /** Takes what came after the gateway and has no live socket here. */
+  readonly pass: (record: StoredRecord, partition: number) => void
 }
 
 export class Lane {
@@ -104,7 +106,7 @@ export class Lane {
       this.#ahead.add(member)
       return
     }
-    if (member.wantsNewest) this.#giveNewest(member)
+    if (member.newest > 0) this.#giveNewest(member)
     member.state = "live"
     const room = this.#rooms.get(member.room) ?? { name: member.room, members: new Set(), given: -1 }
     room.members.add(member)
@@ -163,7 +165,10 @@ export class Lane {
   #hand(record: StoredRecord): void {
     if (record.unreadable !== undefined) return this.#options.counts.add("chatSkipped", 1)
     const room = this.#rooms.get(record.key)
-    if (room === undefined) return
+    if (room === undefined) {
+      if (record.offset >= this.#options.end) this.#options.pass(record, this.partition)
+      return
+    }
     const decoded = decodeChat(record)
     if (Result.isFailure(decoded)) return this.#options.counts.add("chatSkipped", 1)
     const message = decoded.success
@@ -196,20 +201,20 @@ export class Lane {
     }
   }
 
-  /** The newest messages of its room: by count and bytes, so much as a socket takes at once. */
+  /** The newest messages of its room: as many as it asked for, as far as a socket takes them at once. */
   #giveNewest(member: Member): void {
-    const { chat, socket_buffer_bytes } = this.#options.limits
+    const { socket_buffer_bytes } = this.#options.limits
     const newest: Array<StoredRecord> = []
     let bytes = 0
     search: for (const { records } of this.#recent.toReversed()) {
       for (const record of records.toReversed()) {
         if (record.key !== member.room || record.offset >= this.position) continue
         bytes += recordBytes(record)
-        if (newest.length >= chat.history_messages || bytes > socket_buffer_bytes) break search
+        if (newest.length >= member.newest || bytes > socket_buffer_bytes) break search
         newest.push(record)
       }
     }
-    member.wantsNewest = false
+    member.newest = 0
     for (const record of newest.toReversed()) member.give(decodeChat(record), record)
   }
 

@@ -36,8 +36,8 @@ export class Member implements Sender<ChatMessageId> {
   state: State = "behind"
   /** While it is not live: everything of the room below this was handed over. */
   next = 0
-  /** Whether it is to get the newest messages before it is live: it came without an offset. */
-  wantsNewest = false
+  /** How many of the newest messages it is to get before it is live. */
+  newest = 0
   /** Its lane is full: it must not send. */
   isPaused = false
   /** Open while the transport takes more. */
@@ -133,10 +133,9 @@ export class Member implements Sender<ChatMessageId> {
     this.socket.emit("refused", refusal)
   }
 
-  /** Tells that it is live, having everything up to this offset; -1: there is nothing. */
+  /** Tells that it is live, having everything up to this offset; -1: there is nothing yet, and it comes back to all of it. */
   tellLive(offset: number): void {
     const room = this.isOpen ? {} : { room: this.room }
-    if (offset < 0) return void this.socket.emit("live", room)
     this.#told = Math.max(this.#told, offset)
     this.#untold = 0
     this.socket.emit("live", room, positionAt(this.mark, offset))

@@ -17,6 +17,12 @@ describe("Position", () => {
     }),
   )
 
+  it("the place before the first is one, if its room is named", () => {
+    assert.strictEqual(offsetOf(mark, positionAt(mark, -1)), -1)
+    assert.strictEqual(offsetOf(mark, positionAt(markOf(other, room), -1)), "other")
+    assert.strictEqual(offsetOf(mark, -1), "unknown")
+  })
+
   it("a place of another room or another log is told from one of this", () => {
     assert.strictEqual(offsetOf(mark, positionAt(markOf(other, room), 7)), "other")
     assert.strictEqual(offsetOf(mark, positionAt(markOf(log, RoomId.make("s")), 7)), "other")
@@ -39,7 +45,7 @@ describe("Position", () => {
     NaN,
     "-1",
     `${mark}:`,
-    `${mark}:-1`,
+    `${mark}:-2`,
     `${mark}:1:2`,
     "1790000000000-0",
     {},

@@ -15,7 +15,7 @@ import { type Incarnation, murmur2, naturalOf, type RoomId } from "@nimbus/domai
 export const markOf = (incarnation: Incarnation, room: RoomId): string =>
   (murmur2(encoder.encode(`${incarnation}\n${room}`)) >>> 0).toString(36)
 
-/** `offset`: of the last record that is handed over. */
+/** `offset`: of the last record that is handed over; -1: there was none yet. */
 export const positionAt = (mark: string, offset: number): string => `${mark}:${offset}`
 
 /**
@@ -24,8 +24,8 @@ export const positionAt = (mark: string, offset: number): string => `${mark}:${o
  */
 export const offsetOf = (mark: string, given: unknown): number | "other" | "unknown" | undefined => {
   if (given === undefined || given === null) return undefined
-  const [, itsMark, digits] = /^(?:([0-9a-z]{1,7}):)?(\d+)$/.exec(textOf(given)) ?? []
-  const offset = naturalOf(digits ?? "")
+  const [, itsMark, digits] = /^(?:([0-9a-z]{1,7}):)?(-1|\d+)$/.exec(textOf(given)) ?? []
+  const offset = digits === "-1" && itsMark !== undefined ? -1 : naturalOf(digits ?? "")
   if (offset === undefined) return "unknown"
   return itsMark === undefined || itsMark === mark ? offset : "other"
 }

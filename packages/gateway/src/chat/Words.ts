@@ -36,8 +36,8 @@ export interface ToClient {
   broadcast: (broadcast: { readonly sender: string; readonly data: Json }) => void
   /** A message of the open chat, which is text in the last place where its sender emitted text: see `OpenPosition.ts`. */
   [listen: ListenEvent]: (data: Json) => void
-  /** The socket has everything of its room up to here, and gets the rest as it comes. No offset: there is nothing yet. */
-  live: (room: { readonly room?: string }, offset?: string) => void
+  /** The socket has everything of its room up to here, and gets the rest as it comes. */
+  live: (room: { readonly room?: string }, offset: string) => void
   /** The same, where its own messages or those of other rooms have moved it. */
   offset: (offset: string) => void
   /** Messages between these offsets, both included, are gone for good. */

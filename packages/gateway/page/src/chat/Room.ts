@@ -33,7 +33,7 @@ const ring = new Ring<Said>(pageLimits.said)
 let keys = 0
 
 export const enter = (name: string): Room => {
-  const socket = io({ auth: { room: name }, transports: ["websocket"] })
+  const socket = io({ auth: { room: name, history: true }, transports: ["websocket"] })
   ring.clear()
   said.value = []
   notice.value = ""
