@@ -102,7 +102,7 @@ export default defineConfig({
       "packages/gateway/src/chat/**",
       suites,
       otherDoors,
-      only([...domain, ...platform, "socket.io"], gatewayOnly),
+      only([...domain, ...platform, "socket.io", "socket.io-parser"], gatewayOnly),
     ),
     refuse(
       ["packages/gateway/src/testing/**", "packages/gateway/src/**/*.test.ts"],

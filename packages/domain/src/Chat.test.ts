@@ -107,6 +107,14 @@ describe("Chat", () => {
     assert.match(decoded.failure.reason, reason)
   })
 
+  it.each([`{"id":9007199254740993}`, `[0.1234567890123456789,1,"9007199254740993"]`, "-12345678901234567890"])(
+    "the numbers of another service, as in %s, are written again as they are",
+    (json) => {
+      const decoded = decodeChat(record("r1", json))
+      assert.strictEqual(JSON.stringify(Result.getOrThrow(decoded).data), json)
+    },
+  )
+
   it("bytes that are no UTF-8 are corrupt", () => {
     assert.isTrue(Result.isFailure(decodeChat({ key: "r1", value: Uint8Array.of(0x22, 0xff, 0x22) })))
   })

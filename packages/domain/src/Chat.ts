@@ -15,6 +15,7 @@
 import { Result, Schema } from "effect"
 import type { Json } from "effect/Schema"
 import { CorruptRecord } from "./Errors.ts"
+import { inexactNumber, isExact } from "./ExactNumbers.ts"
 import { RoomId, roomNamed, textUpTo } from "./Ids.ts"
 import { utf8 } from "./internal/Utf8.ts"
 import { isNestedTooDeeply, nestingMessage } from "./Nesting.ts"
@@ -87,6 +88,25 @@ export const readChat = ({ headers, key, value }: LogRecord): Result.Result<Read
 }
 
 /**
+ * A number that another service wrote and a double can't hold stays as it is written: nobody here handles it, and it is
+ * only to be written again. Sockets' own are refused before (`ExactNumbers`).
+ */
+const parse = (text: string): unknown =>
+  inexactNumber(text) === undefined ? JSON.parse(text) : JSON.parse(text, asWritten)
+
+const asWritten = (_key: string, value: unknown, context?: { readonly source?: string }): unknown => {
+  if (typeof value !== "number" || !Number.isFinite(value) || context?.source === undefined) return value
+  return isExact(context.source) ? value : JSON.rawJSON(context.source)
+}
+
+declare global {
+  interface JSON {
+    /** What `JSON.stringify` writes as it is. */
+    rawJSON(text: string): object
+  }
+}
+
+/**
  * What is in a value with `id`, `sender` and `data` and nothing else. `undefined`: it is not such a value. `nullable`: so is
  * one whose id or sender is null.
  */
@@ -109,7 +129,7 @@ export const checked = (json: unknown, { length }: string): Result.Result<Json, 
 }
 
 export const parsed = (text: string): Result.Result<unknown, CorruptRecord> =>
-  Result.try({ try: (): unknown => JSON.parse(text), catch: toCorrupt })
+  Result.try({ try: () => parse(text), catch: toCorrupt })
 
 const textOf = (value: Uint8Array) => Result.try({ try: () => decoder.decode(value), catch: toCorrupt })
 

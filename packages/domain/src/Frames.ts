@@ -6,6 +6,7 @@
  * `lost`, `error`, `pong`. Shared by the door and the SDK, so that the two cannot drift.
  */
 import { Result, Schema } from "effect"
+import { inexactNumber } from "./ExactNumbers.ts"
 import { Cursor, Epoch, EventId, Incarnation, Seq } from "./Ids.ts"
 import { JourneyStep } from "./Journey.ts"
 import { isNestedTooDeeply, nestingMessage } from "./Nesting.ts"
@@ -98,7 +99,7 @@ export type ServerFrame = typeof ServerFrame.Type
 
 /** What is wrong with a frame. */
 export interface BadFrame {
-  readonly code: "NOT_JSON" | "BAD_FRAME"
+  readonly code: "NOT_JSON" | "BAD_FRAME" | "BAD_NUMBER"
   readonly message: string
   /** The id of the event that it seems to be, so that the refusal can name it. */
   readonly id: string | undefined
@@ -119,15 +120,19 @@ export const parseJson = (text: string): Result.Result<unknown, BadFrame> => {
   }
 }
 
-/** Reads what a client sent. */
+/** Reads what a client sent. A number in it that would not come back as it was sent is refused: `ExactNumbers`. */
 export const parseClientFrame = (text: string): Result.Result<ClientFrame, BadFrame> =>
-  Result.flatMap(parseJson(text), (frame) => clientFrameOf(frame, text.length))
+  Result.flatMap(parseJson(text), (frame) => {
+    const inexact = inexactNumber(text)
+    if (inexact !== undefined) return Result.fail({ code: "BAD_NUMBER", message: inexact, id: idOf(frame) })
+    return clientFrameOf(frame, text.length)
+  })
 
 /**
  * The same of what `JSON.parse` gave of a text of so many characters. The usual event and ack are recognised by hand, as
  * the schema would (a property holds the two together); everything else goes through the schema, which words the error.
- * One difference stays: a number in `data` that is beyond all bounds (1e999), which nothing but the schema would find,
- * is passed on and written as null.
+ * One difference stays where the text was not looked at: a number in `data` that is beyond all bounds (1e999), which
+ * nothing but the schema would find, is passed on and written as null.
  */
 export const clientFrameOf = (frame: unknown, chars: number): Result.Result<ClientFrame, BadFrame> => {
   if (isNestedTooDeeply(frame, chars)) {

@@ -169,11 +169,13 @@ describe("Records", () => {
       const value = encodeAcceptedEvent({ id, name }, created_at, written)
       const event = Result.getOrThrow(decodeEvent(value))
       assert.deepStrictEqual(event, { type: "event", id, name, data, accepted: { created_at } })
-      const completed = encodeCompleted({ seq, id, name, data: 1 }, { created_at }, completed_at, value)
+      const completed = encodeCompleted({ seq, id, name, data: 1 }, { created_at }, completed_at, value, false)
       assert.strictEqual(peekSeq(completed), seq)
       assert.include(decoder.decode(completed), `"data":${written}}`)
       const accepted = { created_at, completed_at, data }
       assert.deepStrictEqual(Result.getOrThrow(decodeResult(completed)), { seq, id, name, data: 1, accepted })
+      const echo = encodeCompleted({ seq, id, name, data }, { created_at }, completed_at, value, true)
+      assert.include(decoder.decode(echo), `"name":"event","data":${written},"accepted":`)
     })
 
     it("no data is none to the client, and null to handlers", () => {
@@ -182,7 +184,7 @@ describe("Records", () => {
       const event = Result.getOrThrow(decodeEvent(value))
       assert.deepStrictEqual(event, { type: "event", id, name, data: null, accepted: acceptance })
       const error = { code: "HANDLER_FAILED", message: "no" }
-      const completed = encodeCompleted({ seq, id, name, error }, acceptance, completed_at, value)
+      const completed = encodeCompleted({ seq, id, name, error }, acceptance, completed_at, value, false)
       const accepted = { created_at, completed_at }
       assert.deepStrictEqual(Result.getOrThrow(decodeResult(completed)), { seq, id, name, error, accepted })
     })

@@ -168,9 +168,10 @@ export const encode = (record: EventRecord | Result | PlacedBarrier): Uint8Array
 /** A result's bytes: `seq` first, whatever order the caller's fields have. */
 export const encodeResult = (result: Result): Uint8Array => utf8(`${head(result)}${accepted(result)}}`)
 
-const head = ({ data, error, id, name, seq }: Result): string =>
+/** `written`: the data as text, where it is there already. */
+const head = ({ data, error, id, name, seq }: Result, written = JSON.stringify(data ?? null)): string =>
   error === undefined
-    ? `{"seq":${seq},"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"data":${JSON.stringify(data ?? null)}`
+    ? `{"seq":${seq},"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"data":${written}`
     : `{"seq":${seq},"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"error":${JSON.stringify(error)}`
 
 const accepted = (result: Result): string =>
@@ -191,17 +192,20 @@ export const encodeAcceptedEvent = (
 
 /**
  * The bytes of the result of such an event. What the client sent is taken out of the event's own bytes, as it is
- * written there: parsed and written again, a large integer would be another one.
+ * written there: parsed and written again, a large integer would be another one. `isEcho`: the handler has answered just
+ * that, so it is written in the same way.
  */
 export const encodeCompleted = (
   result: Result,
   { created_at, without_data }: Acceptance,
   completed_at: string,
   event: Uint8Array,
+  isEcho: boolean,
 ): Uint8Array => {
   const times = `"created_at":"${created_at}","completed_at":"${completed_at}"`
-  const data = without_data === true ? "" : `,"data":${membersOf(decoder.decode(event)).get("data") ?? "null"}`
-  return utf8(`${head(result)},"accepted":{${times}${data}}}`)
+  const written = membersOf(decoder.decode(event)).get("data") ?? "null"
+  const data = without_data === true ? "" : `,"data":${written}`
+  return utf8(`${isEcho ? head(result, written) : head(result)},"accepted":{${times}${data}}}`)
 }
 
 /** A barrier as it leaves the event consumer. */
@@ -232,7 +236,10 @@ const decodeWith = <A, I>(schema: Schema.Codec<A, I>, isUsual: (u: unknown) => u
   }
 }
 
-/** Of what `JSON.parse` gives: its `data` is JSON already, unless a number in it is beyond all bounds (1e999), which is written as null. */
+/**
+ * Of what `JSON.parse` gives: its `data` is JSON already. No transport lets a number in that is beyond all bounds; one
+ * that is in the log from before is written as null.
+ */
 const isUsualEvent = (u: unknown): u is Event =>
   typeof u === "object" &&
   u !== null &&

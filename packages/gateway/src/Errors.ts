@@ -16,9 +16,9 @@ export class OpeningSuperseded extends Schema.TaggedError<OpeningSuperseded>()("
   code: Schema.tag("OPENING_SUPERSEDED"),
 }) {}
 
-/** The body of a request is not UTF-8, or not JSON that can be taken. Permanent: correct it. */
+/** The body of a request is not UTF-8, not JSON that can be taken, or has a number that would change. Permanent: correct it. */
 export class BodyInvalid extends Schema.TaggedError<BodyInvalid>()("BodyInvalid", {
-  code: Schema.tag("BAD_REQUEST"),
+  code: Schema.Literals(["BAD_REQUEST", "BAD_NUMBER"]),
   reason: Schema.String,
 }) {
   override get message(): string {

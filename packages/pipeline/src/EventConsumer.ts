@@ -169,8 +169,11 @@ const merge = (
       const placed = events[handled++]
       const headers = journey.handled(record, placed, result)
       const accepted = placed?.event.accepted
+      const isEcho = result.data === placed?.event.data
       const value =
-        accepted === undefined ? encodeResult(result) : encodeCompleted(result, accepted, completed_at, record.value)
+        accepted === undefined
+          ? encodeResult(result)
+          : encodeCompleted(result, accepted, completed_at, record.value, isEcho)
       records.push({ key: record.key, value, headers })
     } else records.push({ key: record.key, value: outcome, headers: journey.handled(record) })
   }

@@ -371,6 +371,8 @@ describe("the chat door", () => {
     { args: ["x", ""], code: "BAD_MESSAGE" },
     { args: ["x", "\ud800"], code: "BAD_MESSAGE" },
     { args: ["x", "id", "more"], code: "BAD_MESSAGE" },
+    { args: [{ n: [JSON.rawJSON("9007199254740993")] }], code: "BAD_NUMBER" },
+    { args: [JSON.rawJSON("1e400"), "id"], code: "BAD_NUMBER" },
     { args: ["x".repeat(2_000)], code: "MESSAGE_TOO_BIG" },
   ])("refuses the message $args with $code, and the socket goes on", ({ args, code }) =>
     Effect.gen(function* () {
@@ -381,6 +383,20 @@ describe("the chat door", () => {
       if (args.length === 1 && args[0] === undefined) assert.property(answer, "offset")
       else assert.nestedPropertyVal(answer, "error.code", code)
       assert.property(yield* send(a, "fine"), "offset")
+    }).pipe(onLog),
+  )
+
+  it.live("hands on another service's numbers as they are written", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway()
+      const a = yield* join(url, { room: "r" })
+      const heard: Array<unknown> = []
+      a.socket.io.engine.on("data", (text: unknown) => heard.push(text))
+      yield* produce("r", `{"reading":9007199254740993}`)
+      yield* eventually(
+        "it is there",
+        Effect.sync(() => heard.some((text) => String(text).includes(`{"reading":9007199254740993}`))),
+      )
     }).pipe(onLog),
   )
 

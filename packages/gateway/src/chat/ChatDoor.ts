@@ -43,6 +43,7 @@ import { infoOf, Member, type MemberOptions } from "./Member.ts"
 import { OpenEvents } from "./OpenEvents.ts"
 import { isPlace, openOffsetOf } from "./OpenPosition.ts"
 import { OutOfPlace } from "./OutOfPlace.ts"
+import * as Parser from "./Parser.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Quota } from "./Quota.ts"
 import { Receipts } from "./Receipts.ts"
@@ -344,6 +345,7 @@ const server = Effect.gen(function* () {
         new Server(behind, {
           // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
           maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
+          parser: Parser,
           ...cors,
           ...(adapter !== undefined && { adapter }),
         }),

@@ -2,6 +2,7 @@
 import { ChatMessageId, isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
 import { Result, Schema } from "effect"
 import type { Json } from "effect/Schema"
+import { InexactNumber } from "./Parser.ts"
 import type { Answer, Refusal } from "./Words.ts"
 
 export interface Incoming {
@@ -19,6 +20,7 @@ export const answerOf = (args: ReadonlyArray<unknown>): ((answer: Answer) => voi
 /** `data`, then the id of the message if the client has one. */
 export const incomingOf = (args: ReadonlyArray<unknown>, message_bytes: number): Result.Result<Incoming, Refusal> => {
   const [data, id, ...more] = typeof args.at(-1) === "function" ? args.slice(0, -1) : args
+  if (data instanceof InexactNumber) return Result.fail({ code: "BAD_NUMBER", message: data.message })
   if (isNestedTooDeeply(data)) return bad(nestingMessage)
   if (!isJson(data)) return bad("the first argument is to be JSON: the data")
   if (id !== undefined && !isId(id)) return bad("the second argument is to be the message's id: 1 to 128 characters")

@@ -173,8 +173,8 @@ export class Call implements Door, Asking {
   private takeEvent(request: EventRequest): void {
     const event = eventOf(request, () => `${this.idPrefix}-${this.ids++}`)
     if (Result.isFailure(event)) {
-      this.options.counts.addTo("refused", "BAD_FRAME")
-      return this.write(encode(refusalOf(request, { code: "BAD_FRAME", message: event.failure })))
+      this.options.counts.addTo("refused", event.failure.code)
+      return this.write(encode(refusalOf(request, event.failure)))
     }
     this.unanswered = event.success.id
     this.attached?.event(event.success.id, event.success.value, this.options.journey)

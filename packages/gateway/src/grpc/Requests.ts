@@ -1,6 +1,6 @@
 /** What a client says: an event for the log, an ack, or both. */
 import { fromBinary } from "@bufbuild/protobuf"
-import { EventId, isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
+import { EventId, inexactNumber, isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
 import { Result } from "effect"
 import { type EventRequest, EventRequestSchema } from "./gen/nimbus_pb.js"
 
@@ -21,24 +21,34 @@ export const isAckOnly = ({ ack, dataJson, eventId, eventName }: EventRequest): 
 
 const name_chars = 128
 
-/** The event as the log has it; the failure is a sentence for the client. `id`: if it brings none. */
+/** What is wrong with an event, for the client. */
+interface BadEvent {
+  readonly code: "BAD_FRAME" | "BAD_NUMBER"
+  readonly message: string
+}
+
+/** The event as the log has it. `newId`: where it brings none. */
 export const eventOf = (
   { dataJson, eventId, eventName, number }: EventRequest,
   newId: () => string,
-): Result.Result<{ readonly id: EventId; readonly value: Uint8Array }, string> => {
-  if (eventName === "" || eventName.length > name_chars) return Result.fail("event_name has 1 to 128 characters")
-  if (eventId.length > name_chars) return Result.fail("event_id has at most 128 characters")
+): Result.Result<{ readonly id: EventId; readonly value: Uint8Array }, BadEvent> => {
+  if (eventName === "" || eventName.length > name_chars) return bad("event_name has 1 to 128 characters")
+  if (eventId.length > name_chars) return bad("event_id has at most 128 characters")
   let data = `{"number":${number}}`
   if (dataJson !== "") {
     try {
       const parsed: unknown = JSON.parse(dataJson)
-      if (isNestedTooDeeply(parsed, dataJson.length)) return Result.fail(`data_json: ${nestingMessage}`)
+      if (isNestedTooDeeply(parsed, dataJson.length)) return bad(`data_json: ${nestingMessage}`)
+      const inexact = inexactNumber(dataJson)
+      if (inexact !== undefined) return Result.fail({ code: "BAD_NUMBER", message: `data_json: ${inexact}` })
       data = JSON.stringify(parsed)
     } catch (error) {
-      return Result.fail(`data_json: ${error instanceof Error ? error.message : String(error)}`)
+      return bad(`data_json: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
   const id = EventId.make(eventId === "" ? newId() : eventId)
   const text = `{"type":"event","id":${JSON.stringify(id)},"name":${JSON.stringify(eventName)},"data":${data}}`
   return Result.succeed({ id, value: Buffer.from(text) })
 }
+
+const bad = (message: string) => Result.fail({ code: "BAD_FRAME" as const, message })

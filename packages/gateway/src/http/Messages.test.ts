@@ -51,6 +51,12 @@ layer(gateway, { excludeTestServices: true })("POST /v1/clients/:clientId/messag
       `{"name":"n","data":${"[".repeat(9_000)}${"]".repeat(9_000)}}`,
       "BAD_REQUEST",
     ],
+    [
+      "a number that would change",
+      "/v1/clients/c1/messages",
+      `[{"name":"n","data":1},{"name":"n","data":{"a":[0.1234567890123456789]}}]`,
+      "BAD_NUMBER",
+    ],
     ["a message without a name", "/v1/clients/c1/messages", `{"data":1}`, "BAD_REQUEST"],
     [
       "a batch beyond its bound",

@@ -1,8 +1,9 @@
 /**
  * The JSON of a request's body. How large it may be, and how slow, `Fallback` and the server see to; here its bytes must
- * be UTF-8 and its text JSON. A decoder that puts a replacement for what is no UTF-8 would change what somebody sent.
+ * be UTF-8, its text JSON, and its numbers such that they come back. A decoder that puts a replacement for what is no
+ * UTF-8 would change what somebody sent.
  */
-import { isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
+import { inexactNumber, isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
 import { Effect, Result } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { BodyInvalid } from "../Errors.ts"
@@ -27,7 +28,11 @@ const parse = (bytes: ArrayBuffer): Result.Result<unknown, BodyInvalid> => {
   } catch (error) {
     return invalid(`the body is not JSON: ${error instanceof Error ? error.message : String(error)}`)
   }
-  return isNestedTooDeeply(value, text.length) ? invalid(nestingMessage) : Result.succeed(value)
+  if (isNestedTooDeeply(value, text.length)) return invalid(nestingMessage)
+  const inexact = inexactNumber(text)
+  return inexact === undefined
+    ? Result.succeed(value)
+    : Result.fail(new BodyInvalid({ code: "BAD_NUMBER", reason: inexact }))
 }
 
-const invalid = (reason: string) => Result.fail(new BodyInvalid({ reason }))
+const invalid = (reason: string) => Result.fail(new BodyInvalid({ code: "BAD_REQUEST", reason }))

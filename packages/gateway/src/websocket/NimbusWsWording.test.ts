@@ -41,7 +41,7 @@ const item = (seq: number, value: Uint8Array): Item => ({ seq: Seq.make(seq), va
 /** The result of an event that was taken at `created_at`, as the event consumer writes it. */
 const completed = (event: Uint8Array, created_at: string, id = "e1", seq = 12): Item => {
   const result = { seq: Seq.make(seq), id: EventId.make(id), name: "sq", data: { result: 49 } }
-  return item(seq, encodeCompleted(result, { created_at }, iso(500), event))
+  return item(seq, encodeCompleted(result, { created_at }, iso(500), event, false))
 }
 
 describe("the words of NimbusWS", () => {
@@ -96,7 +96,7 @@ describe("the words of NimbusWS", () => {
     const [told] = accepted(wording, "e1")
     assert.deepStrictEqual(Object.keys(told ?? {}), ["type", "event_id", "client_id", "status", "created_at"])
     const result = { seq: Seq.make(1), id: EventId.make("e1"), name: "event", data: null }
-    const value = encodeCompleted(result, { created_at: iso(0), without_data: true }, iso(1), event)
+    const value = encodeCompleted(result, { created_at: iso(0), without_data: true }, iso(1), event, false)
     const [finished] = all(wording.results([item(1, value)]))
     assert.deepInclude(finished?.["payload"], { payload: told })
     assert.isNull(finished?.["data"])
@@ -137,7 +137,7 @@ describe("the words of NimbusWS", () => {
     const event = send(wording, `{"type":"event","data":1}`)
     const error = { code: "UNKNOWN_EVENT", message: "No handler is called" }
     const result = { seq: Seq.make(1), id: EventId.make("e1"), name: "no", error }
-    const value = encodeCompleted(result, { created_at: iso(0) }, iso(1), event)
+    const value = encodeCompleted(result, { created_at: iso(0) }, iso(1), event, false)
     const [, finished] = all(wording.results([item(1, value)]))
     assert.deepInclude(finished, { type: "processed_finished", error })
     const words = { type: "event_processing_failed", status: "Event Processing Failed", completed_at: iso(1) }
@@ -198,9 +198,14 @@ describe("the words of NimbusWS", () => {
     [`{"type":"event","id":1,"name":null,"data":1}`, { type: "event", name: "event" }],
     [`{"type":"x","type":"event"}`, { type: "event", name: "event" }],
     [`{"type":"event","id":"e1","name":"sq"}`, { type: "event", id: "e1", name: "sq" }],
-    [`{"type":"event","data":1e999}`, { type: "event", name: "event" }],
+    [`{"type":"event","data":12345678901234567890}`, { type: "event", name: "event" }],
   ])("takes %s", (text, expected) => {
     assert.deepStrictEqual<unknown>(Result.getOrThrow(parse(connection(), text)), expected)
+  })
+
+  it("refuses a number beyond all bounds, which would be null to handlers", () => {
+    const refused = Result.getOrThrow(Result.flip(parse(connection(), `{"type":"event","data":1e999}`)))
+    assert.strictEqual(refused.code, "BAD_NUMBER")
   })
 
   it("reads a binary frame as text, and makes text of what is none", () => {

@@ -14,6 +14,7 @@
  * 4. Frames that NimbusWS does not have go only to a connection that asks for them: `frames=all`.
  */
 import {
+  boundlessNumber,
   decodeResult,
   encodeAcceptedEvent,
   type EventId,
@@ -58,7 +59,7 @@ class NimbusWsWording implements Wording {
     return Result.flatMap(Frames.parseJson(text), (frame) => {
       if (frame === null) return bad("NOT_JSON", "Cannot read properties of null (reading 'type')")
       const type = property(frame, "type")
-      if (type === "event") return eventIn(frame, text.length)
+      if (type === "event") return eventIn(frame, text)
       if (this.hearsAcks && (type === "ack" || type === "ping")) return Frames.clientFrameOf(frame, text.length)
       return bad("BAD_FRAME", "Unknown message type")
     })
@@ -158,9 +159,11 @@ class NimbusWsWording implements Wording {
 export const nimbusWs: Language = { refusal, open: (about) => new NimbusWsWording(about) }
 
 /** `id` and `name` that are no text are the client's own, and passed over as NimbusWS does. */
-const eventIn = (frame: unknown, chars: number): Result.Result<Frames.ClientFrame, Frames.BadFrame> => {
+const eventIn = (frame: unknown, json: string): Result.Result<Frames.ClientFrame, Frames.BadFrame> => {
   const [id, name] = [property(frame, "id"), property(frame, "name")]
-  if (isNestedTooDeeply(frame, chars)) return bad("BAD_FRAME", nestingMessage)
+  if (isNestedTooDeeply(frame, json.length)) return bad("BAD_FRAME", nestingMessage)
+  const boundless = boundlessNumber(json)
+  if (boundless !== undefined) return bad("BAD_NUMBER", boundless)
   const named = { type: "event", name: typeof name === "string" ? name : defaultName }
   return Frames.clientFrameOf(typeof id === "string" ? { ...named, id } : named, 0)
 }

@@ -83,6 +83,17 @@ for (const path of paths) {
     )
 
     scenario(
+      "refuses a number beyond all bounds, which no handler could read, and goes on",
+      Effect.gen(function* () {
+        const client = yield* open(`${path}?clientId=c1`)
+        client.send({ type: "event", data: { n: [JSON.rawJSON("-1e400")] } })
+        assert.strictEqual((yield* client.first("reject"))["code"], "BAD_NUMBER")
+        client.send({ type: "event", data: JSON.rawJSON("9007199254740993") })
+        yield* client.first("event_accepted")
+      }),
+    )
+
+    scenario(
       "takes a name and an id from a client that has them",
       Effect.gen(function* () {
         const client = yield* open(`${path}?clientId=c1`)

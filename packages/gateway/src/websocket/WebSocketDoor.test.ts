@@ -279,6 +279,13 @@ describe("WebSocketDoor", () => {
         "refused",
         "BAD_FRAME",
       ],
+      [
+        "a number that would change",
+        `{"type":"event","id":"e1","name":"event","data":[9007199254740993]}`,
+        "refused",
+        "BAD_NUMBER",
+      ],
+      ["a number beyond all bounds", `{"type":"event","name":"event","data":{"n":-1e400}}`, "error", "BAD_NUMBER"],
       ["a message, which only services may send", { type: "message", id: "m1", name: "x" }, "refused", "BAD_FRAME"],
       ["a barrier, which only gateways may send", { type: "barrier", epoch: 1, pod: "p" }, "error", "BAD_FRAME"],
       ["a negative ack", { type: "ack", seq: -1 }, "error", "BAD_FRAME"],
