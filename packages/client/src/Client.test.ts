@@ -325,6 +325,10 @@ describe("Client: sending", () => {
       circle.push(circle)
       const error = yield* Effect.flip(client.send("sq", circle))
       assert.strictEqual(error.code, "EVENT_INVALID")
+      for (const data of [Number.NaN, Infinity, [undefined], new Map(), () => 1, 1n]) {
+        const refused = yield* Effect.flip(client.send("sq", data as unknown as Schema.Json))
+        assert.strictEqual(refused.code, "EVENT_INVALID")
+      }
       assert.strictEqual((yield* Effect.flip(client.send(""))).code, "EVENT_INVALID")
       assert.strictEqual((yield* Effect.flip(client.send("sq", 1, { id: "" }))).code, "EVENT_INVALID")
     }),
@@ -631,7 +635,9 @@ describe("Client: connecting", () => {
   it.effect("refuses an address or a client id that can't be", () =>
     Effect.gen(function* () {
       const { make } = yield* makeWorld
-      assert.strictEqual((yield* Effect.flip(make({ url: "ftp://x" }))).code, "BAD_REQUEST")
+      for (const url of ["ftp://x", "", "x:1", "ws://", "ws://x/#y", "http://x/v1/stream?a=1#y"]) {
+        assert.strictEqual((yield* Effect.flip(make({ url }))).code, "BAD_REQUEST", url)
+      }
       assert.strictEqual((yield* Effect.flip(make({ clientId: "a b" }))).code, "BAD_REQUEST")
     }),
   )

@@ -29,13 +29,14 @@ import {
   type MemoryUnavailable,
   type ResultLost,
 } from "./Errors.ts"
+import { faultIn } from "./EventData.ts"
 import * as Inbox from "./Inbox.ts"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
 import * as Link from "./Link.ts"
 import { ClientMemory, type Outgoing } from "./Memory.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Senders from "./Senders.ts"
-import { Transport } from "./Transport.ts"
+import { Transport, type TransportShape } from "./Transport.ts"
 
 export interface ClientOptions {
   /** Where the gateway is: `ws://host:port`, `wss://…`, or the whole address of its stream. `http` reads as `ws`. */
@@ -51,6 +52,7 @@ export interface ClientOptions {
 export interface NewEvent {
   /** 1 to 128 characters; the name of its handler. */
   readonly name: string
+  /** JSON. What JSON would leave out or change is `EventInvalid`: see `EventData.ts`. */
   readonly data?: Schema.Json | undefined
   /**
    * 1 to 128 characters; names this event for ever, and is the handler's idempotency key. Sent again, in this life or
@@ -109,7 +111,8 @@ export interface Client {
 export const make = Effect.fn("Client.make")(function* (
   options: ClientOptions,
 ): Effect.fn.Return<Client, BadRequest | MemoryUnavailable | MemoryCorrupt, ClientMemory | Scope.Scope> {
-  const { clientId, url } = yield* Effect.fromResult(targetOf(options))
+  const transport = yield* Transport
+  const { clientId, url } = yield* Effect.fromResult(targetOf(options, transport))
   const limits = { ...clientLimits, ...options.limits }
   const memory = yield* ClientMemory
   const core = Core.make(yield* memory.load(clientId), limits)
@@ -138,7 +141,7 @@ export const make = Effect.fn("Client.make")(function* (
   const link = Link.keep({
     clientId,
     limits,
-    transport: yield* Transport,
+    transport,
     address: Effect.suspend(() => {
       const address = addressOf(url, options, Core.resume(core))
       return Effect.as(outbox.flush, address)
@@ -288,6 +291,8 @@ const encode = (event: NewEvent & { readonly id: string }): Result.Result<Outgoi
     ...(event.data === undefined ? {} : { data: event.data }),
   }
   try {
+    const fault = event.data === undefined ? undefined : faultIn(event.data)
+    if (fault !== undefined) return invalid(fault)
     return Result.succeed({ id: id.success, frame: JSON.stringify(frame) })
   } catch (error) {
     return invalid(`data: ${error instanceof Error ? error.message : String(error)}`)
@@ -305,17 +310,28 @@ interface Target {
 
 const decodeClientId = Schema.decodeUnknownResult(ClientId)
 
-const targetOf = (options: ClientOptions): Result.Result<Target, BadRequest> => {
+const targetOf = (options: ClientOptions, transport: TransportShape): Result.Result<Target, BadRequest> => {
   const clientId = decodeClientId(options.clientId)
   if (Result.isFailure(clientId))
     return Result.fail(new BadRequest({ reason: `clientId: ${clientId.failure.message}` }))
-  const text = String(options.url)
+  // As parsed, its scheme is in small letters.
+  const text = URL.parse(String(options.url))?.href ?? ""
   const url = URL.parse(text.replace(/^http/, "ws"))
-  if (url === null || !/^wss?:$/.test(url.protocol)) {
-    return Result.fail(new BadRequest({ reason: `url: ${text} is no address of a WebSocket` }))
+  const fault = url === null ? notAnAddress : faultOf(url, transport)
+  if (url === null || fault !== undefined) {
+    return Result.fail(new BadRequest({ reason: `url: ${options.url} ${fault}` }))
   }
+  url.hash = ""
   if (url.pathname === "/") url.pathname = "/v1/stream"
   return Result.succeed({ clientId: clientId.success, url })
+}
+
+const notAnAddress = "is no address of a WebSocket"
+
+const faultOf = (url: URL, transport: TransportShape): string | undefined => {
+  if (!/^wss?:$/.test(url.protocol)) return notAnAddress
+  if (url.hash !== "") return "has a fragment (#), which the address of a WebSocket has not"
+  return transport.fault?.(url)
 }
 
 /** The stream's address with what the gateway must know to resume. */

@@ -5,7 +5,7 @@
 import { ClientId, EventId, Failure } from "@nimbus/domain"
 import { Schema } from "effect"
 
-/** What was asked for is wrong, said by us before connecting or by the gateway: client id, address, parameters. */
+/** What was asked for is wrong, said by us before connecting or by the gateway: client id, address, path, parameters. */
 export class BadRequest extends Schema.TaggedError<BadRequest>()("BadRequest", {
   code: Schema.tag("BAD_REQUEST"),
   reason: Schema.String,
@@ -94,7 +94,7 @@ export type ClientError =
   | ClientClosed
   | MemoryUnavailable
 
-/** The event can't be sent as it is: an id or name of wrong length, or data that JSON has no words for. */
+/** The event can't be sent as it is: an id or name of wrong length, or data that JSON would leave out or change. */
 export class EventInvalid extends Schema.TaggedError<EventInvalid>()("EventInvalid", {
   code: Schema.tag("EVENT_INVALID"),
   reason: Schema.String,

@@ -1,3 +1,4 @@
+import { createServer } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Queue } from "effect"
 import { TestClock } from "effect/testing"
@@ -80,6 +81,76 @@ describe("Transport: WebSocket", () => {
         }),
       )
       assert.strictEqual(yield* Deferred.await(closed), 1000)
+    }),
+  )
+})
+
+/** Answers each request like this, whether it upgrades or not. */
+const answering = (status: number, body: string) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly stop: () => void }>((resume) => {
+      const server = createServer((_, response) =>
+        response.writeHead(status, { "content-length": body.length }).end(body),
+      )
+      server.listen(0, "127.0.0.1", () => {
+        const stop = () => {
+          server.closeAllConnections()
+          server.close()
+        }
+        resume(Effect.succeed({ url: `ws://127.0.0.1:${Object(server.address()).port}/v1/stream/`, stop }))
+      })
+    }),
+    ({ stop }) => Effect.sync(stop),
+  )
+
+const refusal = `{"code":"NOT_FOUND","message":"there is no /v1/stream/ here"}`
+
+describe("Transport: what will not become better", () => {
+  const failure = (status: number, body: string) =>
+    Effect.gen(function* () {
+      const { url } = yield* answering(status, body)
+      return yield* Effect.flip((yield* Transport).connect(url))
+    })
+
+  it.live.each([404, 400, 405, 403])("is what a gateway refuses with %i, and it says why", (status) =>
+    Effect.gen(function* () {
+      const { close, reason } = yield* failure(status, refusal)
+      assert.deepStrictEqual([close, reason], [4501, "NOT_FOUND: there is no /v1/stream/ here"])
+    }),
+  )
+
+  it.live.each([
+    { what: "another server's page", status: 404, body: "<html>not here</html>" },
+    { what: "another server's JSON", status: 404, body: `{"error":"no"}` },
+    { what: "a refusal for now", status: 429, body: refusal },
+    { what: "a server that starts", status: 503, body: refusal },
+    { what: "more than a refusal is long", status: 404, body: `${refusal}${" ".repeat(5_000)}` },
+  ])("is not $what", ({ body, status }) =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* failure(status, body)).close, 1006)
+    }),
+  )
+
+  it.effect("is an address that no socket is made for", () =>
+    Effect.gen(function* () {
+      class Refusing extends StubSocket {
+        constructor() {
+          super()
+          throw new SyntaxError("no such address")
+        }
+      }
+      const { close, reason } = yield* Effect.flip(webSocket(Refusing).connect("ws://x"))
+      assert.deepStrictEqual([close, reason], [4501, "no such address"])
+    }),
+  )
+
+  it.effect("is a port that browsers and Node open no socket to, where the socket is theirs", () =>
+    Effect.gen(function* () {
+      const { fault } = yield* Transport
+      for (const port of [1, 22, 6000, 6667, 10_080])
+        assert.include(fault?.(new URL(`ws://x:${port}`)), `port ${port},`)
+      for (const port of [80, 3000, 50_051]) assert.isUndefined(fault?.(new URL(`ws://x:${port}`)))
+      assert.isUndefined(webSocket(StubSocket).fault?.(new URL("ws://x:6000")))
     }),
   )
 })

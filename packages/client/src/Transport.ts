@@ -6,9 +6,11 @@
  *    that came before it was read.
  * 2. `write` hands frames over in order and waits while too much is unsent. That it succeeded says nothing about arrival.
  * 3. The connection is closed with its scope.
+ * 4. What can't become better by trying again fails with `BAD_REQUEST` (4501), and says why: an address that no socket is
+ *    made for, or one at which a gateway answers that there is no stream.
  */
-import { type Array, Cause, Context, Effect, Layer, Queue, type Scope } from "effect"
-import { Frames } from "@nimbus/domain"
+import { type Array, Cause, Context, Effect, Layer, Queue, Schema, type Scope } from "effect"
+import { closeCodes, Frames } from "@nimbus/domain"
 import { ConnectionClosed } from "./Errors.ts"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
 
@@ -19,6 +21,8 @@ export interface Connection {
 }
 
 export interface TransportShape {
+  /** Why it could never connect there; `undefined`: it may. */
+  fault?(url: URL): string | undefined
   /** Succeeds once frames can be written. */
   connect(url: string): Effect.Effect<Connection, ConnectionClosed, Scope.Scope>
 }
@@ -37,6 +41,14 @@ export type WebSocketConstructor = new (url: string, protocol: string) => WebSoc
 
 type TransportLimits = Pick<ClientLimits, "unread_frames" | "unsent_bytes">
 
+/** As the Fetch standard has them ("bad ports"). */
+const forbiddenPorts: ReadonlySet<number> = new Set([
+  1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+  111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+  540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+  6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+])
+
 /** What a WebSocket reports that was never opened, or that broke without a close (RFC 6455, 7.1.5). */
 const abnormal = 1006
 const open = 1
@@ -48,16 +60,24 @@ export const webSocket = (
   Constructor: WebSocketConstructor,
   limits: TransportLimits = clientLimits,
 ): TransportShape => ({
+  fault: (url) =>
+    Constructor === globalThis.WebSocket && forbiddenPorts.has(Number(url.port))
+      ? `names port ${url.port}, to which browsers and Node open no WebSocket`
+      : undefined,
   connect: Effect.fnUntraced(function* (url) {
     const frames = yield* Queue.bounded<string, ConnectionClosed>(limits.unread_frames)
     const socket = yield* Effect.acquireRelease(
       Effect.try({
         try: () => new Constructor(url, Frames.subprotocol),
-        catch: (cause) => closed(abnormal, cause instanceof Error ? cause.message : String(cause)),
+        catch: (cause) => closed(closeCodes.badRequest.code, cause instanceof Error ? cause.message : String(cause)),
       }),
       (socket) => Effect.sync(() => socket.close(1000)),
     )
-    yield* opened(socket, frames)
+    yield* Effect.catch(opened(socket, frames), (error) =>
+      Effect.flatMap(refusalAt(url), (refusal) =>
+        Effect.fail(refusal === undefined ? error : closed(closeCodes.badRequest.code, refusal)),
+      ),
+    )
     return {
       read: Queue.takeAll(frames),
       write: (frames) =>
@@ -88,6 +108,32 @@ const opened = (socket: WebSocketLike, frames: Queue.Queue<string, ConnectionClo
       socket.close(1000)
     })
   })
+
+const Refusal = Schema.Struct({ code: Schema.String, message: Schema.String })
+const decodeRefusal = Schema.decodeUnknownPromise(Refusal)
+
+/** Of an answer that says why there is no stream. */
+const refusal_bytes = 4_096
+/** Some time it is there: 408, 425 and 429 say "not now", and 426 that it is. */
+const passing: ReadonlySet<number> = new Set([408, 425, 426, 429])
+
+/**
+ * A socket that is not opened does not tell why. A gateway does, where it is asked by HTTP: what it refuses for good, with
+ * a code, it will refuse again. Anybody else's answer, or none, says nothing of the next attempt.
+ */
+const refusalAt = (url: string): Effect.Effect<string | undefined> =>
+  Effect.tryPromise(async (signal) => {
+    const answer = await fetch(url.replace(/^ws/, "http"), { signal, redirect: "error", cache: "no-store" })
+    const { headers, status } = answer
+    const length = Number(headers.get("content-length") ?? Infinity)
+    const isRefusal = status >= 400 && status < 500 && !passing.has(status) && length <= refusal_bytes
+    if (!isRefusal) {
+      await answer.body?.cancel()
+      return undefined
+    }
+    const { code, message } = await decodeRefusal(await answer.json())
+    return `${code}: ${message}`
+  }).pipe(Effect.orElseSucceed(() => undefined))
 
 const drained = (socket: WebSocketLike, limits: TransportLimits): Effect.Effect<void, ConnectionClosed> =>
   Effect.gen(function* () {

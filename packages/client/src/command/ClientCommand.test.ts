@@ -72,7 +72,7 @@ describe("ClientCommand", () => {
 
   it.live("does not wait long for a gateway that was never there", () =>
     Effect.gen(function* () {
-      const addr = "ws://127.0.0.1:9"
+      const addr = "ws://127.0.0.1:2"
       const client = yield* Client.make({ url: addr, clientId: "c1" })
       const error = yield* Effect.flip(connected(client, addr, 50))
       assert.strictEqual(error.code, "NO_GATEWAY")
