@@ -6,6 +6,8 @@
  * | router: in flight | the client is diverted to its mailbox: safe at any time, and it goes REPLAYING |
  * | session: window | nothing more is delivered until the client acknowledges; pushes are held |
  * | session: held | the push is dropped and nacked; the mailbox has it |
+ * | acks held back: read ahead, quiet | a program that is further behind its own transport may miss what it had not read when it died |
+ * | acks held back: window | nothing more is delivered until what was sent is `quiet_ms` old, or a whole window is behind it |
  * | chunk | the next chunk waits: the log is read no faster than its records can be passed on |
  * | local log | told with each of them |
  * | channel: waiting | the whole publish is lost to that subscriber, as the protocol allows it to be |
@@ -27,11 +29,15 @@ export interface RouterLimits {
   readonly ack_timeout_ticks: number
 }
 
+/**
+ * Of a client that does not acknowledge itself (`AutoAck`) all of the last seconds is in flight: a result is acknowledged
+ * `quiet_ms`, two looks and two round trips after it was sent, and the ack time-out has to be longer than that.
+ */
 export const routerLimits: RouterLimits = {
-  inflight_results_per_client: 16_384,
-  inflight_results: 131_072,
+  inflight_results_per_client: 65_536,
+  inflight_results: 262_144,
   routes: 200_000,
-  ack_timeout_ticks: 20,
+  ack_timeout_ticks: 40,
 }
 
 export interface SessionLimits {
@@ -62,6 +68,33 @@ export const sessionLimits: SessionLimits = {
   read_every_ticks: 4,
   barrier_timeout_ticks: 8,
   barrier_timeout_max_ticks: 240,
+}
+
+/** Clients that acknowledge nothing themselves. */
+export interface AutoAckLimits {
+  /** What a client's library may have read for a program that has not asked for it yet, beyond the stream's window. */
+  readonly read_ahead_bytes: number
+  /** How far a program may be behind its transport where less than that, and a window, was sent since. */
+  readonly quiet_ms: number
+  /** Between two looks at what may be acknowledged by its age. */
+  readonly look_ms: number
+  /** Results that are acknowledged together, and bytes until the next ping. One batch may be larger. */
+  readonly mark_bytes: number
+  /** The same in time. */
+  readonly mark_ms: number
+  /** `window_results` of a session whose acks are held back. At the bound nothing is delivered until they are old enough. */
+  readonly window_results: number
+  readonly window_bytes: number
+}
+
+export const autoAckLimits: AutoAckLimits = {
+  read_ahead_bytes: 256 * 1024,
+  quiet_ms: 5_000,
+  look_ms: 500,
+  mark_bytes: 32 * 1024,
+  mark_ms: 100,
+  window_results: 131_072,
+  window_bytes: 16 * 1024 * 1024,
 }
 
 export interface MailboxLimits {

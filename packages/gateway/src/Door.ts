@@ -56,6 +56,8 @@ export interface Hello {
   readonly after: Cursor
   /** The incarnation that `after` belongs to, if the client knows it. */
   readonly log: string | undefined
+  /** The client does not acknowledge itself: its door finds out what it has read, which takes longer. */
+  readonly autoAck?: boolean
   readonly door: Door
 }
 

@@ -36,7 +36,7 @@
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
-import { journeyLimits, type SessionLimits, sessionLimits } from "@nimbus/domain"
+import { type AutoAckLimits, autoAckLimits, journeyLimits, type SessionLimits, sessionLimits } from "@nimbus/domain"
 
 export interface GatewayLimits {
   /** The largest frame a client may send. */
@@ -90,6 +90,7 @@ export interface GatewayLimits {
   /** Clients that are sent away are asked to come back within this, each after a random part of it. */
   readonly retry_jitter_ms: number
   readonly session: SessionLimits
+  readonly auto_ack: AutoAckLimits
   readonly chat: ChatLimits
   readonly direct: DirectLimits
 }
@@ -263,6 +264,7 @@ export const gatewayLimits: GatewayLimits = {
   send_away_ms: 10_000,
   retry_jitter_ms: 2_000,
   session: sessionLimits,
+  auto_ack: autoAckLimits,
   chat: chatLimits,
   direct: directLimits,
 }

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import {
+  autoAckLimits,
   ClientId,
   ClientOffsets,
   Epoch,
@@ -27,8 +28,11 @@ import { temporaryDirectory } from "./testing/Processes.ts"
 const approaches = ["approach2", "approach3"] as const
 type Path = `${(typeof approaches)[number]}/events`
 
+/** What was sent is acknowledged soon: these tests are not about how long it takes. */
+const soon = { auto_ack: { ...autoAckLimits, quiet_ms: 100, look_ms: 20 } }
+
 const nimbus = Publisher.layer.pipe(
-  Layer.provideMerge(Embedded.layerMemory()),
+  Layer.provideMerge(Embedded.layerMemory({ host: "127.0.0.1", port: 0, limits: soon })),
   Layer.provide(Handlers.layer(Handlers.samples)),
 )
 

@@ -53,7 +53,8 @@ export interface ResultConsumerLimits extends ConsumerLimits {
   readonly shelf_records: number
   /**
    * Results of a partition in flight to clients. Beyond: the next chunk waits for acks, but no longer than
-   * `acks_wait_ms`, so that gateways are not flooded and clients that don't acknowledge hold nobody up.
+   * `acks_wait_ms`, so that gateways are not flooded and clients that don't acknowledge hold nobody up. Acks that are
+   * held back (`AutoAck`) come seconds later: what is on its way in that time is below it.
    */
   readonly unhurried_results: number
   readonly acks_wait_ms: number
@@ -75,7 +76,7 @@ export const resultConsumerLimits: ResultConsumerLimits = {
   tick_ms: 250,
   shelf_records: 65_536,
   outstanding_records: 1_048_576,
-  unhurried_results: 8_192,
+  unhurried_results: 131_072,
   acks_wait_ms: 10,
   pods_at_once: 16,
   late_steps: 4_096,

@@ -28,6 +28,7 @@ import {
   Registry,
   type RegistryUnavailable,
   Session,
+  type SessionLimits,
   showSize,
   start,
   Topics,
@@ -248,7 +249,7 @@ const make = Effect.gen(function* () {
     if (before !== undefined && before.session.epoch < epoch) before.superseded()
     // What the client acknowledged to its last session must not come again, with or without a memory of its own.
     yield* outbox.trimNow(clientId)
-    return { clientId, epoch, pod, after, door }
+    return { clientId, epoch, pod, after, door, limits: sessionLimitsOf(hello, limits) }
   })
 
   /** Of two that came at the same time the newer one stays. */
@@ -274,7 +275,7 @@ const make = Effect.gen(function* () {
 
   const open = Effect.fnUntraced(function* (hello: Hello) {
     const arrival = yield* arrive(hello)
-    const session = new Session({ ...arrival, limits: limits.session })
+    const session = new Session(arrival)
     const partition = partitionOf(arrival.clientId, log.partitions)
     return settle(new Connection(session, partition, arrival.door, shared))
   }, Effect.tapError(notOpened))
@@ -300,6 +301,16 @@ const make = Effect.gen(function* () {
     drained,
   })
 })
+
+/** Acks that are held back must not stop what is sent meanwhile. */
+const sessionLimitsOf = ({ autoAck = false }: Hello, { auto_ack, session }: GatewayLimits): SessionLimits => {
+  if (!autoAck) return session
+  return {
+    ...session,
+    window_results: Math.max(session.window_results, auto_ack.window_results),
+    window_bytes: Math.max(session.window_bytes, auto_ack.window_bytes),
+  }
+}
 
 const aboutSession = ({ presence: { clientId, epoch } }: Resident, line: Effect.Effect<void>) =>
   Effect.annotateLogs(line, { clientId, epoch })

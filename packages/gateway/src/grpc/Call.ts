@@ -6,12 +6,16 @@
  *   behind or the sender is too fast: HTTP/2's window then closes, for this call alone.
  * - Writing: results go out in one write per batch. Beyond `socket_buffer_bytes` not yet taken by the connection the
  *   session is told to wait, until the stream has drained.
- * - Acks: as long as the client sends none of its own, what its transport has taken counts (`Peer.ts`).
+ * - Acks: as long as the client sends none of its own, `AutoAck` says what it has read, from what flow control has let
+ *   through and which PINGs were answered (`Peer.ts`).
  * - Half-closed by the client, the call ends by itself when nothing is left to say: the client is LIVE, and its last
- *   event has its result. In a client's order of results that one comes last.
+ *   event has its result. In a client's order of results that one comes last. Once the client's transport has that end,
+ *   which the client itself has asked for, all that was sent counts as read. Any other end leaves it open.
  */
-import type { Http2ServerResponse, ServerHttp2Stream } from "node:http2"
+import { constants, type Http2ServerResponse, type ServerHttp2Stream } from "node:http2"
 import {
+  type Asked,
+  AutoAck,
   closeCodes,
   type CloseReason,
   type Cursor,
@@ -27,7 +31,7 @@ import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../Pace.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
-import type { Asking, Peer } from "./Peer.ts"
+import type { Asking, Peer, Question } from "./Peer.ts"
 import { type EventRequest, eventOf, isAckOnly, parseRequest } from "./Requests.ts"
 import { encode, encodeResults, noticeOf, refusalOf } from "./Responses.ts"
 import { okTrailers, trailersOf, unimplemented } from "./Status.ts"
@@ -58,12 +62,15 @@ export class Call implements Door, Asking {
   private isBehind = false
   /** Handed to the stream, and of that written to the socket. */
   private handed: Cursor = start
-  written: Cursor = start
+  private written: Cursor = start
+  private readonly autoAck: AutoAck
   /** The last event, until its result is here. */
   private unanswered: EventId | undefined = undefined
   private isLive = false
   private isHalfClosed = false
   private hasEnded = false
+  /** The end was OK. */
+  private isComplete = false
   private readonly idPrefix = crypto.randomUUID()
   private ids = 0
 
@@ -73,6 +80,7 @@ export class Call implements Door, Asking {
     this.trace = options.trace
     this.stream = response.stream
     this.acksByClient = options.acksByClient
+    this.autoAck = new AutoAck(limits.auto_ack, options.peer.window_bytes)
     this.reader = new FrameReader(limits.frame_bytes)
     this.throttle = new Throttle(limits.events_per_second, this, options.now)
     this.stream.on("data", (chunk: Buffer) => this.receive(chunk))
@@ -88,8 +96,6 @@ export class Call implements Door, Asking {
     this.attached = attached
     if (this.isGone) return attached.closed()
     this.resume()
-    // The first page may have come before the session was known here.
-    this.askWhatArrived()
   }
 
   deliver(items: ReadonlyArray<Item>): boolean {
@@ -122,12 +128,16 @@ export class Call implements Door, Asking {
     if (--this.pauses === 0 && !this.isGone) this.stream.resume()
   }
 
-  /** The peer's transport has everything up to here. */
-  arrived(upTo: Cursor): void {
-    if (this.acksByClient || upTo === start) return
-    this.attached?.ack(upTo)
-    this.askWhatArrived()
-    this.endIfDone()
+  /** A PING goes out now. */
+  ask(): Question {
+    if (this.isComplete) return { answered: () => this.leave(this.handed), unanswered: () => this.leave(undefined) }
+    const asked = this.autoAck.ask(this.options.now())
+    return { answered: () => this.answered(asked), unanswered: () => {} }
+  }
+
+  /** Called now and then: what was sent is acknowledged by its age, too. */
+  look(now_ms: number): void {
+    if (!this.acksByClient && this.attached !== undefined && this.autoAck.look(now_ms)) this.options.peer.ask(this)
   }
 
   /** Says what is wrong and ends the call. */
@@ -195,15 +205,18 @@ export class Call implements Door, Asking {
   private write(bytes: Buffer): void {
     if (this.isGone) return
     const upTo = this.handed
+    if (!this.acksByClient) this.autoAck.write(upTo, bytes.length, this.options.now())
     this.stream.write(bytes, (error) => {
       // A stream that has gone reports here too, and "close" follows.
-      if (error === null || error === undefined) this.wrote(upTo)
+      if (error === null || error === undefined) this.wrote(upTo, bytes.length)
     })
   }
 
-  private wrote(upTo: Cursor): void {
+  /** HTTP/2's flow control has let these bytes through, and the socket has them. */
+  private wrote(upTo: Cursor, bytes: number): void {
     this.written = upTo
-    this.askWhatArrived()
+    this.autoAck.sent(bytes)
+    if (!this.acksByClient && this.attached !== undefined && this.autoAck.isDue) this.options.peer.ask(this)
     if (this.isBehind && this.stream.writableLength <= this.options.limits.socket_buffer_bytes / 2) {
       this.isBehind = false
       this.attached?.drained()
@@ -211,10 +224,11 @@ export class Call implements Door, Asking {
     this.endIfDone()
   }
 
-  private askWhatArrived(): void {
-    const { attached } = this
-    if (this.acksByClient || attached === undefined || this.isGone) return
-    if (this.written > attached.acknowledged) this.options.peer.ask(this)
+  private answered(asked: Asked): void {
+    if (this.acksByClient || this.isGone) return
+    this.autoAck.widened(this.options.peer.window_bytes)
+    const upTo = this.autoAck.answered(asked, this.options.now())
+    if (upTo !== undefined) this.attached?.ack(upTo)
   }
 
   private halfClosed(): void {
@@ -225,10 +239,8 @@ export class Call implements Door, Asking {
   private endIfDone(): void {
     const { attached } = this
     if (!this.isHalfClosed || !this.isLive || this.unanswered !== undefined) return
-    if (attached === undefined || this.isGone) return
-    const done = this.acksByClient ? this.written : attached.acknowledged
-    if (done < this.handed) return
-    attached.closed()
+    if (attached === undefined || this.isGone || this.written < this.handed) return
+    this.isComplete = true
     this.end(okTrailers)
   }
 
@@ -243,9 +255,20 @@ export class Call implements Door, Asking {
     setTimeout(() => this.stream.destroy(), this.options.limits.close_ms).unref()
   }
 
+  /** The stream is gone. If it ended well, the client's transport says whether it has all of it. */
   private closed(): void {
     this.hasEnded = true
     this.options.peer.forget(this)
+    const { rstCode, sentTrailers } = this.stream
+    // One that the client has reset, for whatever reason, is not read to its end.
+    const isWhole = this.isComplete && sentTrailers !== undefined && rstCode === constants.NGHTTP2_NO_ERROR
+    if (isWhole && !this.acksByClient) this.options.peer.ask(this)
+    else this.leave(undefined)
+  }
+
+  /** The last that is heard of this call. `upTo`: the client has that. */
+  private leave(upTo: Cursor | undefined): void {
+    if (upTo !== undefined) this.attached?.ack(upTo)
     this.attached?.closed()
   }
 

@@ -1,11 +1,22 @@
 /** The door by itself: real connections, the delivery core, and the services of the domain in memory. */
+import { constants } from "node:http2"
 import { connect as connectTcp, createServer, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { createClient } from "@connectrpc/connect"
 import { createGrpcTransport } from "@connectrpc/connect-node"
 import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf"
 import { FileDescriptorProtoSchema, timestampMs } from "@bufbuild/protobuf/wkt"
-import { encodePlacedBarrier, Epoch, EventLog, type Failure, Journey, Seq, sessionLimits } from "@nimbus/domain"
+import {
+  autoAckLimits,
+  ClientId,
+  encodePlacedBarrier,
+  Epoch,
+  EventLog,
+  type Failure,
+  Journey,
+  Seq,
+  sessionLimits,
+} from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, type Schema, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
@@ -20,12 +31,17 @@ import { GrpcServer } from "./GrpcServer.ts"
 
 type Limits = Parameters<typeof Gateway.layerWith>[0]["limits"]
 
+/** What a client is sent counts as read soon: most tests are not about how long it takes. */
+const soon = { ...autoAckLimits, quiet_ms: 50, look_ms: 20 }
+/** It counts by what was sent behind it, and never by time. */
+const byWindow = { ...autoAckLimits, mark_bytes: 1, quiet_ms: 60_000, look_ms: 20 }
+
 const gateway = (limits: Limits = {}, followsAll = false) =>
   Gateway.layerWith({
     host: "127.0.0.1",
     port: 0,
     grpc: { host: "127.0.0.1", port: 0, followsAll },
-    limits: { tick_ms: 20, frame_bytes: 4096, close_ms: 300, ...limits },
+    limits: { tick_ms: 20, frame_bytes: 4096, close_ms: 300, auto_ack: soon, ...limits },
   }).pipe(Layer.provideMerge(MemoryParts.layer))
 
 type Parts = Layer.Success<ReturnType<typeof gateway>>
@@ -210,7 +226,7 @@ describe("GrpcDoor", () => {
 
   describe("acks", () => {
     scenario(
-      "counts a result as acknowledged when the client's transport has it",
+      "counts a result as acknowledged when the client's transport has had it for a while",
       Effect.gen(function* () {
         yield* put("c1", [1, 2])
         yield* call({ client_id: "c1" })
@@ -243,6 +259,72 @@ describe("GrpcDoor", () => {
         )
       }),
     )
+
+    /** A hundred results of 2,000 bytes, ten in a batch. */
+    const sendLarge = Effect.fnUntraced(function* (client: GrpcClient) {
+      for (let from = 0; from < 100; from += 10) {
+        const data = "x".repeat(2_000)
+        yield* MemoryParts.put(
+          "c1",
+          Array.from({ length: 10 }, (_, i) => MemoryParts.result(from + i, { data })),
+        )
+        yield* client.hasResults(from + 10)
+      }
+    })
+
+    scenario(
+      "counts what a whole window is behind of, and nothing else, however often the transport answers",
+      Effect.gen(function* () {
+        const client = yield* call({ client_id: "c1" })
+        yield* sendLarge(client)
+        // 64 KiB are 32 results and a bit.
+        yield* eventually(
+          "most are acknowledged",
+          Effect.map(MemoryParts.acked("c1"), (acked) => acked >= 49),
+        )
+        assert.isBelow(yield* MemoryParts.acked("c1"), 68)
+      }),
+      { auto_ack: { ...byWindow, read_ahead_bytes: 0 } },
+    )
+
+    scenario(
+      "counts by the window as the client has widened it",
+      Effect.gen(function* () {
+        const client = yield* call({ client_id: "c1" })
+        yield* Effect.callback<void>(
+          (resume) => void client.session.settings({ initialWindowSize: 160_000 }, () => resume(Effect.void)),
+        )
+        yield* sendLarge(client)
+        yield* eventually(
+          "some are acknowledged",
+          Effect.map(MemoryParts.acked("c1"), (acked) => acked >= 9),
+        )
+        // 160,000 bytes are 79 results.
+        assert.isBelow(yield* MemoryParts.acked("c1"), 21)
+      }),
+      { auto_ack: { ...byWindow, read_ahead_bytes: 0 } },
+    )
+
+    for (const [what, leave] of [
+      ["resets its call", (client: GrpcClient) => client.stream.close(constants.NGHTTP2_CANCEL)],
+      ["resets its call without an error", (client: GrpcClient) => client.stream.close(constants.NGHTTP2_NO_ERROR)],
+      ["is gone", (client: GrpcClient) => client.cut()],
+    ] as const) {
+      scenario(
+        `counts nothing that it held back when the client ${what}, and sends it again`,
+        Effect.gen(function* () {
+          yield* put("c1", [1, 2])
+          const first = yield* call({ client_id: "c1" })
+          yield* first.hasResults(2)
+          leave(first)
+          yield* first.ended
+          const second = yield* call({ client_id: "c1" })
+          yield* second.hasResults(2)
+          assert.deepStrictEqual(seqs(second), [1, 2])
+        }),
+        { auto_ack: byWindow },
+      )
+    }
 
     scenario(
       "with ack=client counts only the client's word, and sends what it did not acknowledge again",
@@ -311,8 +393,37 @@ describe("GrpcDoor", () => {
         yield* bringBarrier("c1", 3, welcome.epoch)
         assert.strictEqual((yield* client.ended).code, 0)
         assert.deepStrictEqual(seqs(client), [1, 2])
+        // Its transport has the end that it asked for: nothing is held back any more.
         yield* isAcked("c1", 3)
       }),
+      { auto_ack: byWindow },
+    )
+
+    scenario(
+      "is sent everything again if its connection breaks before its transport has the end",
+      Effect.gen(function* () {
+        const { port } = yield* GrpcServer
+        const cable = yield* makeCable(port)
+        const metadata = { client_id: "c1", notices: "true" }
+        const client = yield* connect({ port: cable.port, metadata })
+        const { welcome } = yield* client.first("welcome", ({ welcome }) => welcome !== undefined)
+        yield* put("c1", [1, 2])
+        yield* client.hasResults(2)
+        yield* Effect.callback<void>((resume) => void client.stream.end(() => resume(Effect.void)))
+        yield* Effect.callback<void>((resume) => void client.session.ping(() => resume(Effect.void)))
+        // The end goes into a network that carries nothing any more, to a client that is gone.
+        cable.unplug()
+        yield* bringBarrier("c1", 3, welcome?.epoch ?? assert.fail("no welcome"))
+        yield* eventually(
+          "the call has ended",
+          Effect.map(Delivery, ({ session }) => session(ClientId.make("c1"))?.acknowledged === -1),
+        )
+        cable.cut()
+        const again = yield* call({ client_id: "c1" })
+        yield* again.hasResults(2)
+        assert.deepStrictEqual(seqs(again), [1, 2])
+      }),
+      { auto_ack: byWindow },
     )
 
     scenario(

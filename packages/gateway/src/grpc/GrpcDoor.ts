@@ -43,8 +43,8 @@ export const layer = Layer.effectDiscard(
     const runMissing = Effect.runPromiseWith(yield* Effect.context<Effect.Services<typeof missing>>())
     let isLeaving = false
 
-    const open = (call: Call, { after = start, client_id, log }: Metadata) =>
-      delivery.open({ clientId: client_id, after, log, door: call }).pipe(
+    const open = (call: Call, { ack, after = start, client_id, log }: Metadata) =>
+      delivery.open({ clientId: client_id, after, log, autoAck: ack !== "client", door: call }).pipe(
         Effect.match({
           onSuccess: (attached) => call.attach(attached),
           onFailure: (error) => call.close(refusalOf(error)),
@@ -113,6 +113,10 @@ export const layer = Layer.effectDiscard(
         if (peer.check(now_ms, limits.idle_timeout_ms)) delivery.counts.addTo("refused", closeCodes.idle.reason)
       }
     }).pipe(Effect.repeat(Schedule.spaced(limits.idle_timeout_ms / 4)), Effect.forkScoped)
+    yield* Effect.sync(() => {
+      const now_ms = now()
+      for (const call of calls) call.look(now_ms)
+    }).pipe(Effect.repeat(Schedule.spaced(limits.auto_ack.look_ms)), Effect.forkScoped)
   }),
 )
 

@@ -6,14 +6,21 @@
  * waits for a stream's window was not written yet: a call asks only for what was.
  */
 import type { ServerHttp2Session } from "node:http2"
-import type { Cursor } from "@nimbus/domain"
+
+/** Until a peer's settings say another. */
+const defaultWindow_bytes = 65_535
+
+/** What a call has asked by a PING. */
+export interface Question {
+  answered(): void
+  /** The connection is gone. */
+  unanswered(): void
+}
 
 /** A call that wants to know what has arrived. */
 export interface Asking {
-  /** Everything up to here was written to the socket. */
-  readonly written: Cursor
-  /** Everything up to here has arrived. */
-  arrived(upTo: Cursor): void
+  /** A PING goes out now. */
+  ask(): Question
 }
 
 export class Peer {
@@ -23,11 +30,21 @@ export class Peer {
   private isPinging = false
   /** For the next PING. */
   private readonly asking = new Set<Asking>()
+  private largest_bytes = defaultWindow_bytes
 
   constructor(session: ServerHttp2Session, now: () => number) {
     this.session = session
     this.now = now
     this.heard_ms = now()
+    // Libraries widen it while they measure the connection; HTTP/2 changes it for the streams that are open as well.
+    session.on("remoteSettings", ({ initialWindowSize = 0 }) => {
+      this.largest_bytes = Math.max(this.largest_bytes, initialWindowSize)
+    })
+  }
+
+  /** The largest window that the peer's settings have ever given a stream. */
+  get window_bytes(): number {
+    return this.largest_bytes
   }
 
   /** It has sent something. */
@@ -35,7 +52,7 @@ export class Peer {
     this.heard_ms = now_ms
   }
 
-  /** Tells the call once what it has written by now has arrived. */
+  /** Asks the call for its question with the next PING. */
   ask(call: Asking): void {
     this.asking.add(call)
     if (!this.isPinging) this.ping()
@@ -66,16 +83,16 @@ export class Peer {
   }
 
   private ping(): void {
-    if (this.session.destroyed) return
-    const asked = Array.from(this.asking, (call) => ({ call, upTo: call.written }))
+    const questions = Array.from(this.asking, (call) => call.ask())
     this.asking.clear()
+    if (this.session.destroyed) return questions.forEach((question) => question.unanswered())
     this.isPinging = true
     this.session.ping((error) => {
       this.isPinging = false
-      // The connection is gone, and its calls hear of it by themselves.
-      if (error !== null) return
-      this.heard_ms = this.now()
-      for (const { call, upTo } of asked) call.arrived(upTo)
+      if (error === null) {
+        this.heard_ms = this.now()
+        for (const question of questions) question.answered()
+      } else for (const question of questions) question.unanswered()
       if (this.asking.size > 0) this.ping()
     })
   }

@@ -5,10 +5,12 @@
  *   else. The socket is not read while the log is behind or the sender is too fast.
  * - Writing: results go out in batches, in one write to the kernel. Beyond `socket_buffer_bytes` not yet taken by the kernel the
  *   session is told to wait, until the socket has drained.
- * - `ack=auto`: a ping follows the results, and its pong acknowledges what was sent before it. One ping at a time.
+ * - `ack=auto`: `AutoAck` says what the client has read, from which pings were answered by a pong. One ping at a time.
  */
 import type { Duplex } from "node:stream"
 import {
+  type Asked,
+  AutoAck,
   closeCodes,
   type CloseReason,
   type Cursor,
@@ -54,8 +56,10 @@ export class Socket implements Door {
   private isBehind = false
   /** Everything up to here was written to the socket. */
   private handed: Cursor = start
-  /** `ack=auto`: what the ping under way acknowledges. */
-  private pinged: Cursor | undefined = undefined
+  /** `ack=auto`; there is no window, but a client's library reads ahead of its program. */
+  private readonly autoAck: AutoAck
+  /** The ping under way. */
+  private pinged: Asked | undefined = undefined
   private heard_ms: number
 
   constructor(options: SocketOptions) {
@@ -64,6 +68,7 @@ export class Socket implements Door {
     this.trace = options.trace
     this.ws = options.ws
     this.heard_ms = options.now()
+    this.autoAck = new AutoAck(options.limits.auto_ack, 0)
     this.throttle = new Throttle(options.limits.events_per_second, this, options.now)
     this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
     this.ws.on("pong", (payload) => this.pong(payload))
@@ -80,8 +85,6 @@ export class Socket implements Door {
     this.attached = attached
     if (this.isGone) return attached.closed()
     this.resume()
-    // The first page may have come before the session was known here.
-    this.askForPong()
   }
 
   get isGone(): boolean {
@@ -90,17 +93,24 @@ export class Socket implements Door {
 
   deliver(items: ReadonlyArray<Item>): boolean {
     const { raw, wording } = this.options
+    let bytes = 0
     raw.cork()
-    for (const frame of wording.results(items)) this.ws.send(frame, { binary: false }, this.sent)
+    for (const frame of wording.results(items)) {
+      bytes += frame.length
+      this.ws.send(frame, { binary: false }, this.sent)
+    }
     raw.uncork()
     this.handed = items.at(-1)?.seq ?? this.handed
-    this.askForPong()
+    this.wrote(bytes)
     this.isBehind = this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes
     return !this.isBehind
   }
 
   tell(notice: Notice): void {
-    if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
+    if (notice._tag === "Lost" && notice.upTo !== undefined) {
+      this.handed = notice.upTo
+      this.wrote(0)
+    }
     const { counts, wording } = this.options
     if (notice._tag === "Error") counts.addTo("refused", notice.code)
     for (const frame of wording.notices(notice)) this.writeFrame(frame)
@@ -119,6 +129,11 @@ export class Socket implements Door {
 
   resume(): void {
     if (--this.pauses === 0 && !this.isGone) this.ws.resume()
+  }
+
+  /** Called now and then: with `ack=auto` what was sent is acknowledged by its age, too. */
+  look(now_ms: number): void {
+    if (this.options.autoAck && this.autoAck.look(now_ms)) this.askForPong()
   }
 
   /** Called now and then: pings a silent peer, and gives up on one that stays silent. */
@@ -188,21 +203,28 @@ export class Socket implements Door {
     this.attached?.drained()
   }
 
-  /** A pong proves what was written before its ping, and no more: the core may have decided on further results by then. */
+  /** What is written now stands before the next ping; a frame that is no result need not be counted. */
+  private wrote(bytes: number): void {
+    if (!this.options.autoAck) return
+    this.autoAck.write(this.handed, bytes, this.options.now())
+    this.autoAck.sent(bytes)
+    if (this.autoAck.isDue) this.askForPong()
+  }
+
   private askForPong(): void {
-    if (!this.options.autoAck || this.pinged !== undefined || this.isGone) return
-    if (this.attached === undefined || this.handed <= this.attached.acknowledged) return
-    this.pinged = this.handed
-    this.ws.ping(String(this.pinged), false, this.sent)
+    if (this.pinged !== undefined || this.attached === undefined || this.isGone) return
+    this.pinged = this.autoAck.ask(this.options.now())
+    this.ws.ping(String(this.pinged.offset), false, this.sent)
   }
 
   private pong(payload: Buffer): void {
     this.heard_ms = this.options.now()
-    if (this.pinged === undefined || payload.toString() !== String(this.pinged)) return
-    const seq = this.pinged
+    const { pinged } = this
+    if (pinged === undefined || payload.toString() !== String(pinged.offset)) return
     this.pinged = undefined
-    this.attached?.ack(seq)
-    this.askForPong()
+    const upTo = this.autoAck.answered(pinged, this.heard_ms)
+    if (upTo !== undefined) this.attached?.ack(upTo)
+    if (this.autoAck.isDue) this.askForPong()
   }
 
   private giveUp(): void {

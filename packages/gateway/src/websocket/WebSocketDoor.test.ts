@@ -4,6 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import {
+  autoAckLimits,
+  sessionLimits,
   AckChannel,
   ClientId,
   encodePlacedBarrier,
@@ -11,7 +13,6 @@ import {
   EventLog,
   partitionOf,
   PodChannel,
-  PodId,
   Seq,
 } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
@@ -24,11 +25,14 @@ import * as MemoryParts from "../testing/MemoryParts.ts"
 
 type Limits = Parameters<typeof Gateway.layerWith>[0]["limits"]
 
+/** What a client is sent counts as read soon: most tests are not about how long it takes. */
+const soon = { ...autoAckLimits, quiet_ms: 50, look_ms: 20 }
+
 const gatewayOn = <E>(parts: Layer.Layer<Layer.Success<typeof MemoryParts.layer>, E>, limits: Limits = {}) =>
   Gateway.layerWith({
     host: "127.0.0.1",
     port: 0,
-    limits: { tick_ms: 20, frame_bytes: 4096, ...limits },
+    limits: { tick_ms: 20, frame_bytes: 4096, auto_ack: soon, ...limits },
   }).pipe(Layer.provideMerge(parts))
 
 const gateway = (limits: Limits = {}) => gatewayOn(MemoryParts.layer, limits)
@@ -196,34 +200,93 @@ describe("WebSocketDoor", () => {
     }),
   )
 
-  scenario(
-    "with ack=auto counts a result as acknowledged when the pong to a later ping is back",
-    Effect.gen(function* () {
-      yield* put("c1", [result(1)])
-      yield* connect("clientId=c1")
-      yield* isAcked(1)
-    }),
-  )
-
-  scenario(
-    "with ack=auto counts no result as acknowledged that was written after the ping",
-    Effect.gen(function* () {
-      const peer = yield* connect("clientId=c1", { autoPong: false })
-      const pings: Array<Buffer> = []
-      peer.ws.on("ping", (payload: Buffer) => {
-        if (pings.push(payload) === 1) peer.ws.pong(payload)
-      })
-      yield* peer.next("welcome")
-      // Of one page two batches: somebody else's barrier lies between.
-      const value = encodePlacedBarrier(Seq.make(2), { epoch: Epoch.make(1), pod: PodId.make("other") })
-      yield* put("c1", [result(1), { seq: 2, value }, result(3)])
-      yield* eventually(
-        "the first pong has acknowledged, and the next ping is here",
-        Effect.map(MemoryParts.acked("c1"), (acked) => acked >= 1 && pings.length === 2),
+  describe("with ack=auto", () => {
+    /** Nothing by time, and everything by what was sent behind it. */
+    const byWindow = { ...autoAckLimits, mark_bytes: 1, quiet_ms: 60_000, look_ms: 20 }
+    const pages = (from: number, to: number) =>
+      put(
+        "c1",
+        Array.from({ length: to - from }, (_, i) => MemoryParts.result(from + i, { data: "x".repeat(1_000) })),
       )
-      assert.strictEqual(yield* MemoryParts.acked("c1"), 1)
-    }),
-  )
+
+    scenario(
+      "counts a result as acknowledged when it has been there for a while, and a pong is back",
+      Effect.gen(function* () {
+        yield* put("c1", [result(1)])
+        yield* connect("clientId=c1")
+        yield* isAcked(1)
+      }),
+    )
+
+    scenario(
+      "does not by a pong alone, and sends it again to the next connection",
+      Effect.gen(function* () {
+        yield* put("c1", [result(1), result(2)])
+        const first = yield* connect("clientId=c1")
+        const pinged = new Promise<void>((resolve) => first.ws.once("ping", () => resolve()))
+        assert.deepStrictEqual(seqsOf(yield* first.next("results")), [1, 2])
+        yield* Effect.promise(() => pinged)
+        // Closed as a page is that goes: what it had not got to, nobody knows.
+        first.ws.close(1000)
+        yield* first.closed
+        const second = yield* connect("clientId=c1")
+        assert.deepStrictEqual(seqsOf(yield* second.next("results")), [1, 2])
+      }),
+      { auto_ack: byWindow },
+    )
+
+    scenario(
+      "counts what has read_ahead_bytes behind it, and nothing else, whatever is answered",
+      Effect.gen(function* () {
+        const peer = yield* connect("clientId=c1")
+        for (let from = 0; from < 100; from += 10) {
+          yield* pages(from, from + 10)
+          yield* peer.next("results")
+        }
+        // 10,000 bytes are the last ten results, less a bit.
+        yield* eventually(
+          "most are acknowledged",
+          Effect.map(MemoryParts.acked("c1"), (acked) => acked >= 79),
+        )
+        assert.isBelow(yield* MemoryParts.acked("c1"), 91)
+      }),
+      { auto_ack: { ...byWindow, read_ahead_bytes: 10_000 } },
+    )
+
+    scenario(
+      "counts nothing without a pong",
+      Effect.gen(function* () {
+        const peer = yield* connect("clientId=c1", { autoPong: false })
+        const pinged = new Promise<Buffer>((resolve) => peer.ws.once("ping", resolve))
+        yield* pages(0, 1)
+        yield* peer.next("results")
+        const ping = yield* Effect.promise(() => pinged)
+        yield* pages(1, 2)
+        yield* peer.next("results")
+        assert.strictEqual(yield* MemoryParts.acked("c1"), -1)
+        // The pong is for what was sent before its ping; only then the next one asks for the rest.
+        const again = new Promise<void>((resolve) => peer.ws.once("ping", () => resolve()))
+        peer.ws.pong(ping)
+        yield* Effect.promise(() => again)
+        yield* isAcked(0)
+      }),
+      { auto_ack: { ...byWindow, read_ahead_bytes: 0 } },
+    )
+
+    scenario(
+      "goes on beyond a full window once that is old enough",
+      Effect.gen(function* () {
+        yield* pages(0, 20)
+        const peer = yield* connect("clientId=c1")
+        yield* Effect.repeat(peer.next("results"), { until: (frame) => seqsOf(frame).at(-1) === 19 })
+        yield* isAcked(19)
+      }),
+      {
+        session: { ...sessionLimits, window_results: 1 },
+        auto_ack: { ...autoAckLimits, window_results: 2, window_bytes: 1, quiet_ms: 50, look_ms: 10 },
+      },
+    )
+  })
 
   scenario(
     "with ack=client sends an unacknowledged result again on the next connection, and after= skips what the client has",

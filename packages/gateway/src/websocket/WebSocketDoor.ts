@@ -55,6 +55,7 @@ const make = Effect.gen(function* () {
       clientId: query.clientId,
       after: query.after ?? start,
       log: query.log,
+      autoAck: query.ack !== "client",
       door: socket,
     }).pipe(
       Effect.match({
@@ -108,6 +109,10 @@ const make = Effect.gen(function* () {
     const now_ms = now()
     for (const socket of sockets) socket.check(now_ms)
   }).pipe(Effect.repeat(Schedule.spaced(limits.idle_timeout_ms / 4)), Effect.forkScoped)
+  yield* Effect.sync(() => {
+    const now_ms = now()
+    for (const socket of sockets) socket.look(now_ms)
+  }).pipe(Effect.repeat(Schedule.spaced(limits.auto_ack.look_ms)), Effect.forkScoped)
 })
 
 export const layer = Layer.effectDiscard(make)

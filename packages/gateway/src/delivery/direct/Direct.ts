@@ -14,6 +14,7 @@ import {
   type OffsetsUnavailable,
   partitionOf,
   type PodId,
+  type SessionLimits,
   Topics,
 } from "@nimbus/domain"
 import { Effect, FiberSet, type Scope, Semaphore } from "effect"
@@ -30,6 +31,7 @@ export interface Arrival {
   readonly pod: PodId
   readonly after: Cursor
   readonly door: Door
+  readonly limits: SessionLimits
 }
 
 export interface Direct {
@@ -71,7 +73,7 @@ export const makeDirect = Effect.fnUntraced(function* (
   }
   const shared: DirectShared = { ...residents, feeds, read, save: saver.save }
 
-  const open = Effect.fnUntraced(function* ({ after, clientId, door, epoch, pod }: Arrival) {
+  const open = Effect.fnUntraced(function* ({ after, clientId, door, epoch, limits, pod }: Arrival) {
     const partition = partitionOf(clientId, log.partitions)
     // What an earlier session is still pushed would not come here: it goes to the mailbox.
     residents.outbox.nack(partition, clientId)
@@ -81,7 +83,7 @@ export const makeDirect = Effect.fnUntraced(function* (
     // An offset beyond the end is of no log that we know: without it the client would wait for ever.
     const isOurs = saved !== undefined && saved.offset <= (yield* log.end(topics.results, partition))
     const stored = isOurs ? saved : undefined
-    const session = new DirectSession({ clientId, epoch, pod, after, acked, stored, limits: limits.session })
+    const session = new DirectSession({ clientId, epoch, pod, after, acked, stored, limits })
     return new DirectConnection(session, partition, door, shared)
   })
   return { open }
