@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
-import { ChatMessageId, chatHeaders, decodeChat, encodeChat, isTombstone, RoomMessage } from "./Chat.ts"
+import { ChatMessageId, chatHeaders, decodeChat, encodeChat, identityOf, isTombstone, RoomMessage } from "./Chat.ts"
 import { RoomId } from "./Ids.ts"
 import type { Headers } from "./Records.ts"
 
@@ -31,6 +31,17 @@ describe("Chat", () => {
     assert.strictEqual(key, "Küche 1")
     assert.strictEqual(new TextDecoder().decode(value), `{"text":"hello"}`)
     assert.deepStrictEqual(headers, { "nimbus-chat": "bare", "nimbus-chat-id": "m1", "nimbus-chat-sender": "s1" })
+  })
+
+  it("a message whose client chose its id is known again by its room, author and id", () => {
+    const message = { room, id: ChatMessageId.make("m1"), sender: "s1", data: 1 }
+    const record = encodeChat(message, "a1")
+    assert.deepStrictEqual(identityOf(record), { room: "r1", author: "a1", id: "m1" })
+    assert.deepStrictEqual(decodeChat(record), Result.succeed(message))
+    assert.isUndefined(identityOf(encodeChat(message)))
+    assert.isUndefined(identityOf({ ...record, headers: { ...record.headers, [chatHeaders.format]: "other" } }))
+    const author = "x".repeat(129)
+    assert.isUndefined(identityOf({ ...record, headers: { ...record.headers, [chatHeaders.author]: author } }))
   })
 
   it("a record of before is read as before, and one that looks like it but is marked as bare is data", () => {

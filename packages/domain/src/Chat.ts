@@ -4,19 +4,21 @@
  *
  * | from | key | headers | value |
  * | --- | --- | --- | --- |
- * | a gateway | the room | `nimbus-chat: bare`, `nimbus-chat-id`, `nimbus-chat-sender` | the data, as JSON |
+ * | a gateway | the room | `nimbus-chat: bare`, `nimbus-chat-id`, `nimbus-chat-sender`, `nimbus-chat-author` | the data, as JSON |
  * | a gateway of before | the room | none of these | `{"id":"m1","sender":"WJ7Zq…","data":"hello"}` |
  * | anybody else | the room, or none | anything | any JSON: the data. Without a key its `room` or `group_id` names the room |
  *
  * 1. A value with `id`, `sender` and `data`, and nothing else, is one of before, unless a header marks it as bare.
  * 2. A key that is there and can be no room is not replaced by what the value says: the message is in no room.
  * 3. A record without a value (a tombstone) says nothing.
+ * 4. An author is there where the client chose the id itself. It stays the same over the client's connections: two records
+ *    of one room with the same author and id are one message, sent again.
  */
 import { Result, Schema } from "effect"
 import type { Json } from "effect/Schema"
 import { CorruptRecord } from "./Errors.ts"
 import { inexactNumber, isExact } from "./ExactNumbers.ts"
-import { RoomId, roomNamed, textUpTo } from "./Ids.ts"
+import { isRoomId, RoomId, roomNamed, textUpTo } from "./Ids.ts"
 import { utf8 } from "./internal/Utf8.ts"
 import { isNestedTooDeeply, nestingMessage } from "./Nesting.ts"
 import type { LogRecord } from "./Records.ts"
@@ -42,17 +44,39 @@ export const RoomMessage = Schema.Struct({ ...ChatMessage.fields, room: RoomId }
 export type RoomMessage = typeof RoomMessage.Type
 
 /** Beside a value that is the data and nothing else. */
-export const chatHeaders = { format: "nimbus-chat", id: "nimbus-chat-id", sender: "nimbus-chat-sender" } as const
+export const chatHeaders = {
+  format: "nimbus-chat",
+  id: "nimbus-chat-id",
+  sender: "nimbus-chat-sender",
+  author: "nimbus-chat-author",
+} as const
 const bare = "bare"
 
-/** The record of a message. */
-export const encodeChat = ({ data, id, room, sender }: RoomMessage): LogRecord => ({
+/** What two records have in common that are one message. */
+export interface ChatIdentity {
+  readonly room: string
+  readonly author: string
+  readonly id: string
+}
+
+/** As one text. */
+export const identityKey = ({ author, id, room }: ChatIdentity): string => JSON.stringify([room, author, id])
+
+/** `undefined`: it is no other record's repeat. */
+export const identityOf = ({ headers, key }: LogRecord): ChatIdentity | undefined => {
+  const { [chatHeaders.format]: format, [chatHeaders.id]: id, [chatHeaders.author]: author } = headers ?? {}
+  return format === bare && isId(id) && isSender(author) && isRoomId(key) ? { room: key, author, id } : undefined
+}
+
+/** The record of a message. `author`: of one whose id its client has chosen. */
+export const encodeChat = ({ data, id, room, sender }: RoomMessage, author?: string): LogRecord => ({
   key: room,
   value: utf8(JSON.stringify(data)),
   headers: {
     [chatHeaders.format]: bare,
     ...(id !== undefined && { [chatHeaders.id]: id }),
     ...(sender !== undefined && { [chatHeaders.sender]: sender }),
+    ...(author !== undefined && { [chatHeaders.author]: author }),
   },
 })
 

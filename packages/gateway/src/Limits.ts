@@ -21,6 +21,7 @@
  * | chat: history, scan | older messages are not given to a socket that asks for history |
  * | chat: catch-ups | the next socket waits for its turn |
  * | chat: recent | older records are read from the log |
+ * | chat: repeats | a message that is sent again is another one |
  * | chat: tell | sockets of the open chat are told their place |
  * | chat: socket cut | the socket is cut off, and comes back with its offset |
  * | direct: recent | older results are read from the log again, for all who need them at once |
@@ -162,6 +163,10 @@ export interface ChatLimits {
   readonly turn_records: number
   /** Messages of the open chat after which sockets are told their place: so many may come again. */
   readonly tell_records: number
+  /** How many records apart two of one author and id are one message, and are told to be: `scan_records` are more. */
+  readonly repeat_records: number
+  /** How long apart, by the log's time. */
+  readonly repeat_ms: number
   /** How long the place of a client that names itself may wait before it is saved. */
   readonly save_ms: number
   /** Bytes that wait for one socket, broadcasts included. */
@@ -182,6 +187,8 @@ export const chatLimits: ChatLimits = {
   archive_after_records: 100_000,
   turn_records: 256,
   tell_records: 16,
+  repeat_records: 4_096,
+  repeat_ms: 120_000,
   save_ms: 100,
   socket_cut_bytes: 4 * 1024 * 1024,
   offset_every_ms: 1_000,

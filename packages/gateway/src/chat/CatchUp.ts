@@ -9,7 +9,7 @@
  *
  * A few at a time read the log or the archive. Who can't take more gives up its place until it can.
  */
-import { decodeChat, EventLog } from "@nimbus/domain"
+import { EventLog } from "@nimbus/domain"
 import { Effect, Semaphore, Stream } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -33,7 +33,7 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
         for (const record of chunk.records) {
           if (record.offset < member.next) continue
           if (member.isFull || member.state === "gone") return true
-          if (record.key === member.room) member.give(decodeChat(record), record)
+          if (record.key === member.room) lane.give(member, record)
           member.next = record.offset + 1
         }
         member.next = Math.max(member.next, chunk.next)
@@ -43,12 +43,12 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
     )
 
   /** Whether the archive had anything to say. */
-  const readArchive = Effect.fnUntraced(function* (member: Member) {
+  const readArchive = Effect.fnUntraced(function* (member: Member, lane: Lane) {
     const page = yield* history(member.conversation, member.next)
     if (page.next <= member.next) return false
     for (const { at, message } of page.messages) {
       if (member.isFull || member.state === "gone") return true
-      member.give(message, at)
+      member.give(message, at, lane.repeats.firstOf(at.offset))
       member.next = at.offset + 1
     }
     member.next = page.next
@@ -60,9 +60,9 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
     const earliest = yield* log.earliest(lane.topic, lane.partition)
     if (member.next < earliest) {
       // What the log has no more, the archive has or nobody: it is waited for.
-      if (yield* readArchive(member)) return
+      if (yield* readArchive(member, lane)) return
     } else if (lane.position - member.next > limits.chat.archive_after_records) {
-      if (yield* Effect.catch(readArchive(member), () => Effect.succeed(false))) return
+      if (yield* Effect.catch(readArchive(member, lane), () => Effect.succeed(false))) return
     }
     yield* readLog(member, lane)
   })

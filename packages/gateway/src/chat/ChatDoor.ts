@@ -12,6 +12,7 @@
  * Going away: it takes no sockets and no messages, waits until the log has what it took (bounded), tells its sockets and
  * closes their connections, which come back to another gateway with their offsets.
  */
+import { createHash } from "node:crypto"
 import { Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
 import {
@@ -167,7 +168,8 @@ const make = Effect.gen(function* () {
     const hall = hallOf(hello)
     const { clientId, room } = hello
     const conversation = hall.conversation(room)
-    const member = new Member({ socket, conversation, limits, counts, say, onFull })
+    const author = authorOf(clientId, socket.data.pid)
+    const member = new Member({ socket, conversation, author, limits, counts, say, onFull })
     const kept = clientId === undefined ? undefined : keptPlaces.of(conversation, clientId)
     if (kept !== undefined) keepPlace(member, kept)
     members.set(socket.id, member)
@@ -225,21 +227,20 @@ const make = Effect.gen(function* () {
     if (refusal !== undefined) return refuse(member, answer, refusal)
     const incoming = incomingOf(args, limits.chat.message_bytes)
     if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
-    const { data, id = ChatMessageId.make(crypto.randomUUID()) } = incoming.success
+    const { data, id: chosen } = incoming.success
     if (member.isOpen && isPlace(member.mark, data)) {
       return refuse(member, answer, { code: "BAD_MESSAGE", message: "the text is that of a place of this chat" })
     }
-    if (member.isWaitingFor(id)) {
-      return refuse(member, answer, { code: "BAD_MESSAGE", message: "a message with this id is under way", id })
-    }
-    member.await(id, (told) => {
+    const { author, room, socket } = member
+    const id = chosen ?? ChatMessageId.make(crypto.randomUUID())
+    const said = chosen && laneOf(member).saidAt(member, { room, author, id }, clock.currentTimeMillisUnsafe())
+    if (said !== undefined) return answer?.({ id, offset: positionAt(member.mark, said) })
+    const isNew = member.await(id, (told) => {
       if ("error" in told) refuse(member, answer, told.error)
       else answer?.(told)
     })
-    hallOf(member).intake.put(encodeChat({ room: member.room, id, sender: member.socket.id, data }), {
-      sender: member,
-      id,
-    })
+    const record = encodeChat({ room, id, sender: socket.id, data }, chosen && author)
+    if (isNew) hallOf(member).intake.put(record, { sender: member, id })
   }
 
   const takeBroadcast = (member: Member, quota: Quota, args: ReadonlyArray<unknown>): void => {
@@ -263,7 +264,8 @@ const make = Effect.gen(function* () {
       return next(new Error(hello === undefined ? "Invalid room id" : "GOING_AWAY"))
     }
     // It makes Socket.IO's clients remember offsets. Its own recovery would send every message through the adapter.
-    Object.assign(socket, { pid: hello.pid ?? crypto.randomUUID() })
+    socket.data.pid = hello.pid ?? crypto.randomUUID()
+    Object.assign(socket, { pid: socket.data.pid })
     next()
   })
   io.on("connection", (socket) => {
@@ -301,6 +303,13 @@ const make = Effect.gen(function* () {
     }),
   )
 })
+
+/** A client is known again by the name that it has given itself, or by the one that its library was given and keeps. */
+const authorOf = (clientId: string | undefined, pid: string | undefined): string =>
+  createHash("sha256")
+    .update(JSON.stringify({ clientId, pid: clientId ?? pid }))
+    .digest("base64url")
+    .slice(0, 22)
 
 /** One after the other, spread over `drain_ms`. */
 const inSlices = <A>(all: ReadonlyArray<A>, { drain_ms }: { readonly drain_ms: number }, each: (one: A) => void) =>

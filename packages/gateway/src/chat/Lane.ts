@@ -13,13 +13,23 @@
  * 2. A socket that can't take more stops being live, and reads on later from where it was.
  * 3. A socket that was elsewhere first may be ahead; it becomes live when `position` comes to it.
  * 4. The sender of a message gets its answer instead of the message, in the same turn; in the open chat, both.
- * 5. Messages of the open chat don't tell their place. It follows them, before the lane waits for more.
+ * 5. A message that is a repeat goes to nobody; its sender gets the answer that the first one got.
+ * 6. Messages of the open chat don't tell their place. It follows them, before the lane waits for more.
  */
-import { type ChatMessage, type Chunk, decodeChat, recordBytes, type RoomId, type StoredRecord } from "@nimbus/domain"
+import {
+  type ChatIdentity,
+  type ChatMessage,
+  type Chunk,
+  decodeChat,
+  recordBytes,
+  type RoomId,
+  type StoredRecord,
+} from "@nimbus/domain"
 import { Effect, Result } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Member } from "./Member.ts"
+import { Repeats } from "./Repeats.ts"
 
 /** The live sockets of a room. */
 interface LiveRoom {
@@ -61,9 +71,11 @@ export class Lane {
   #recent_bytes = 0
   /** Messages of the open chat whose place was not told yet. */
   #untold = 0
+  readonly repeats: Repeats
 
   constructor(options: LaneOptions) {
     this.#options = options
+    this.repeats = new Repeats(options.limits.chat)
     this.partition = options.partition
     this.topic = options.topic
     // What came just before is read too, for sockets that come back, or come for the first time.
@@ -134,11 +146,22 @@ export class Lane {
       for (const record of records) {
         if (record.offset < member.next) continue
         if (record.offset >= this.position || member.isFull || turn-- === 0) return
-        if (record.key === member.room) member.give(decodeChat(record), record)
+        if (record.key === member.room) this.give(member, record)
         member.next = record.offset + 1
       }
       member.next = Math.min(next, this.position)
     }
+  }
+
+  /** Where this message of a socket was said already, if the socket has everything up to there. */
+  saidAt(member: Member, identity: ChatIdentity, now_ms: number): number | undefined {
+    const offset = this.repeats.saidAt(identity, now_ms)
+    return offset !== undefined && member.has(offset, this.position) ? offset : undefined
+  }
+
+  /** Gives a socket a record of its room that it has not. */
+  give(member: Member, record: StoredRecord): void {
+    member.give(decodeChat(record), record, this.repeats.firstOf(record.offset))
   }
 
   /** The first message in memory that is this text. */
@@ -164,6 +187,7 @@ export class Lane {
 
   #hand(record: StoredRecord): void {
     if (record.unreadable !== undefined) return this.#options.counts.add("chatSkipped", 1)
+    const first = this.repeats.take(record)
     const room = this.#rooms.get(record.key)
     if (room === undefined) {
       if (record.offset >= this.#options.end) this.#options.pass(record, this.partition)
@@ -174,6 +198,7 @@ export class Lane {
     const message = decoded.success
     const itself = message.sender === undefined ? undefined : this.#options.memberOf(message.sender)
     const sender = itself !== undefined && room.members.has(itself) ? itself : undefined
+    if (first !== undefined) return sender?.acknowledge(message, first)
     this.#options.send(room.name, message, record, this.#options.isOpen ? undefined : sender)
     if (this.#options.isOpen) this.#untold++
     else if (sender === undefined) room.given = record.offset
@@ -215,7 +240,7 @@ export class Lane {
       }
     }
     member.newest = 0
-    for (const record of newest.toReversed()) member.give(decodeChat(record), record)
+    for (const record of newest.toReversed()) this.give(member, record)
   }
 
   #remember(chunk: Chunk): void {

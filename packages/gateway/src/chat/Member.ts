@@ -22,6 +22,8 @@ export type At = Pick<StoredRecord, "offset" | "timestamp">
 export interface MemberOptions {
   readonly socket: ChatSocket
   readonly conversation: Conversation
+  /** Who says what it says, over all of its connections. */
+  readonly author: string
   readonly limits: Pick<GatewayLimits, "socket_buffer_bytes" | "chat">
   readonly counts: Counts
   /** How it is given a message that it alone is to get. */
@@ -33,6 +35,7 @@ export interface MemberOptions {
 export class Member implements Sender<ChatMessageId> {
   readonly socket: ChatSocket
   readonly conversation: Conversation
+  readonly author: string
   state: State = "behind"
   /** While it is not live: everything of the room below this was handed over. */
   next = 0
@@ -46,16 +49,18 @@ export class Member implements Sender<ChatMessageId> {
   readonly #counts: Counts
   readonly #say: MemberOptions["say"]
   readonly #onFull: MemberOptions["onFull"]
-  readonly #waiting = new Map<ChatMessageId, (answer: Answer) => void>()
+  readonly #waiting = new Map<ChatMessageId, Array<(answer: Answer) => void>>()
+  #waiting_answers = 0
   #buffered_bytes = 0
   /** The last offset that it was told in so many words. */
   #told = -1
   /** Messages of the open chat that it alone was given since it was told its place. */
   #untold = 0
 
-  constructor({ conversation, counts, limits, onFull, say, socket }: MemberOptions) {
+  constructor({ author, conversation, counts, limits, onFull, say, socket }: MemberOptions) {
     this.socket = socket
     this.conversation = conversation
+    this.author = author
     this.#say = say
     this.#limits = limits
     this.#counts = counts
@@ -80,13 +85,14 @@ export class Member implements Sender<ChatMessageId> {
   }
 
   get waiting(): number {
-    return this.#waiting.size
+    return this.#waiting_answers
   }
 
-  /** Hands over a message of its room that it alone is to get now. */
-  give(message: Result.Result<ChatMessage, CorruptRecord>, at: At): void {
+  /** Hands over a message of its room that it alone is to get now. `first`: of a repeat, where it was said first. */
+  give(message: Result.Result<ChatMessage, CorruptRecord>, at: At, first?: number): void {
     if (Result.isFailure(message)) return this.#counts.add("chatSkipped", 1)
     const isItsOwn = message.success.sender === this.socket.id
+    if (first !== undefined) return isItsOwn ? this.acknowledge(message.success, first) : undefined
     if (isItsOwn && !this.isOpen) return this.acknowledge(message.success, at.offset)
     this.#say(this, message.success, at)
     if (isItsOwn) this.acknowledge(message.success, at.offset)
@@ -94,30 +100,40 @@ export class Member implements Sender<ChatMessageId> {
     else if (++this.#untold >= this.#limits.chat.tell_records) this.tellOffset(at.offset, -1)
   }
 
-  /** Whether its id is under way already. */
-  isWaitingFor(id: ChatMessageId): boolean {
-    return this.#waiting.has(id)
+  /** A message of its own is to go into the log. `false`: it is on its way there already, and has one answer for both. */
+  await(id: ChatMessageId, answer: (answer: Answer) => void): boolean {
+    const earlier = this.#waiting.get(id)
+    if (earlier === undefined) this.#waiting.set(id, [answer])
+    else earlier.push(answer)
+    this.#waiting_answers++
+    return earlier === undefined
   }
 
-  /** A message of its own is on its way into the log. */
-  await(id: ChatMessageId, answer: (answer: Answer) => void): void {
-    this.#waiting.set(id, answer)
+  /** Whether it was given, or answered, everything up to this offset. */
+  has(offset: number, position: number): boolean {
+    return this.state === "live" ? offset < position : offset < this.next
   }
 
   /** Its own message has come back from the log, and everything before it was handed over. */
   acknowledge({ id }: ChatMessage, offset: number): void {
     if (id === undefined) return
-    this.#waiting.get(id)?.({ id, offset: positionAt(this.mark, offset) })
+    this.#answer(id, { id, offset: positionAt(this.mark, offset) })
+  }
+
+  #answer(id: ChatMessageId, answer: Answer): void {
+    const answers = this.#waiting.get(id) ?? []
     this.#waiting.delete(id)
+    this.#waiting_answers -= answers.length
+    for (const tell of answers) tell(answer)
   }
 
   /** The answers come from the log as it is read. */
   accepted(): void {}
 
   unavailable(): void {
-    const waiting = [...this.#waiting]
-    this.#waiting.clear()
-    for (const [id, answer] of waiting) answer({ error: { code: "LOG_UNAVAILABLE", message: unavailable, id } })
+    for (const id of this.#waiting.keys()) {
+      this.#answer(id, { error: { code: "LOG_UNAVAILABLE", message: unavailable, id } })
+    }
   }
 
   pause(): void {

@@ -47,6 +47,11 @@ export interface ToClient {
   leaving: (notice: { readonly code: "GOING_AWAY" }) => void
 }
 
-export type ChatServer = Server<FromClient, ToClient, DefaultEventsMap, Record<string, never>>
-export type ChatNamespace = Namespace<FromClient, ToClient, DefaultEventsMap, Record<string, never>>
-export type ChatSocket = Socket<FromClient, ToClient, DefaultEventsMap, Record<string, never>>
+interface SocketData {
+  /** What Socket.IO's own client calls itself, and goes on to when it comes back. */
+  pid?: string
+}
+
+export type ChatServer = Server<FromClient, ToClient, DefaultEventsMap, SocketData>
+export type ChatNamespace = Namespace<FromClient, ToClient, DefaultEventsMap, SocketData>
+export type ChatSocket = Socket<FromClient, ToClient, DefaultEventsMap, SocketData>
