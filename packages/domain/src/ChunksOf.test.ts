@@ -1,13 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { chunksOf } from "./ChunksOf.ts"
+import { recordBytes } from "./Records.ts"
 
 const sizes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })))
 const limits = { chunk_records: 4, chunk_bytes: 30 }
 
 const records = (sizes: ReadonlyArray<number>) =>
   sizes.map((size, i) => ({ key: `k${i}`, value: new Uint8Array(size) }))
-const bytesOf = (chunk: ReturnType<typeof records>) => chunk.reduce((sum, { value }) => sum + value.length, 0)
+const bytesOf = (chunk: ReturnType<typeof records>) => chunk.reduce((sum, record) => sum + recordBytes(record), 0)
 
 describe("chunksOf", () => {
   it.effect.prop(
@@ -26,8 +27,13 @@ describe("chunksOf", () => {
       }),
   )
 
+  it("counts what other producers wrote beside a value", () => {
+    const record = { key: "k", value: new Uint8Array(1), headers: { a: "x".repeat(20) } }
+    assert.strictEqual(chunksOf([record, record, record], limits).length, 3)
+  })
+
   it("gives back what fits as it is", () => {
-    const all = records([10, 10, 10])
+    const all = records([8, 8, 8])
     assert.strictEqual(chunksOf(all, limits)[0], all)
     assert.deepStrictEqual(chunksOf([], limits), [])
   })

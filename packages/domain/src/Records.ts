@@ -30,10 +30,7 @@ import { membersOf } from "./JsonMembers.ts"
 /** Beside a record's bytes, never inside them: the event's journey. */
 export type Headers = Readonly<Record<string, string>>
 
-/**
- * A record to be written. `value` must not be changed after it was handed over. In topics that others write into, a record
- * without key or value has an empty one, and bytes of a key or header that are no UTF-8 are replaced by U+FFFD.
- */
+/** A record to be written. `value` must not be changed after it was handed over. */
 export interface LogRecord {
   readonly key: string
   readonly value: Uint8Array

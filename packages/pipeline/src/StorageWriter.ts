@@ -247,10 +247,13 @@ const makeSortMessages =
   (chunk) => {
     const sorted = { records: Array<ArchiveRecord>(), stored: Array<StoredRecord>(), refused: Array<Refused>() }
     for (const record of chunk.records) {
+      if (record.unreadable !== undefined) {
+        sorted.refused.push({ record, reason: record.unreadable })
+        continue
+      }
       if (isTombstone(record)) continue
       const archived = toArchived(record, at)
-      if (record.unreadable !== undefined) sorted.refused.push({ record, reason: record.unreadable })
-      else if (Result.isFailure(archived)) sorted.refused.push({ record, reason: archived.failure.reason })
+      if (Result.isFailure(archived)) sorted.refused.push({ record, reason: archived.failure.reason })
       else keep(sorted, record, { ...archived.success, place: record.offset })
     }
     return { ...sorted, resume: chunk.next }

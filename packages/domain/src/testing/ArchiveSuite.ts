@@ -5,7 +5,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { Archive, type ArchiveKind, type ArchiveRecord } from "../Archive.ts"
-import { Cursor, Incarnation, start } from "../Ids.ts"
+import { archiveKeyOf } from "../ChatArchive.ts"
+import { Cursor, Incarnation, RoomId, start } from "../Ids.ts"
 
 const fresh = Effect.sync(() => Incarnation.make(`suite-${crypto.randomUUID()}`))
 
@@ -53,6 +54,39 @@ export const archiveSuite = <E>(name: string, archive: Layer.Layer<Archive, E>) 
           assert.deepStrictEqual(yield* readAll(incarnation, key), own)
         }
         assert.deepStrictEqual(yield* readAll(incarnation, "c"), [])
+      }),
+    )
+
+    it.effect("keeps every room apart, by the key that it has: any text, of any length that a room may have", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const incarnation = yield* fresh
+        const source = { incarnation, kind: "messages", partition: 0 } as const
+        const short = [
+          "a b",
+          "a/b",
+          "a%2Fb",
+          "a%20b",
+          "a",
+          "a#0",
+          "Küche",
+          "Ku\u0308che",
+          "😀",
+          "\0",
+          "\0\n",
+          "__proto__",
+          ".",
+        ]
+        const long = ["x".repeat(256), "\u0085".repeat(256), "\uffff".repeat(256), "😀".repeat(128)]
+        const rooms = [...short, ...long].map((room) => RoomId.make(room))
+        const keys = rooms.flatMap((room) => [archiveKeyOf(room), archiveKeyOf(room, 999_999)])
+        const all = [...keys, archiveKeyOf(undefined, 0)]
+        const records = all.map((key, i) => record(key, 7, `{"id":null,"sender":null,"data":${i}}`))
+        assert.deepStrictEqual(yield* archive.write({ source, records, position: 8 }), [])
+        for (const [i, key] of all.entries()) {
+          const [one, ...others] = yield* readAll(incarnation, key, "messages")
+          assert.deepStrictEqual([one?.value, others], [`{"id":null,"sender":null,"data":${i}}`, []], key)
+        }
       }),
     )
 

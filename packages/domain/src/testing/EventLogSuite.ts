@@ -410,6 +410,15 @@ const various: ReadonlyArray<LogRecord> = [
   { key: "empty", value: new Uint8Array() },
   { key: "binary", value: Uint8Array.from(upTo(256)) },
   { key: "headers", value: encoder.encode("x"), headers: { trace: "1", ключ: "значение" } },
+  { key: "", value: encoder.encode("no key") },
+  { key: "", value: new Uint8Array(), headers: {} },
+  {
+    key: "a b/c\u0000\n😀%2F",
+    value: encoder.encode("x"),
+    headers: { "": "no name", empty: "", "a\u0000": "\u0000\ufffd" },
+  },
+  { key: "__proto__", value: encoder.encode("x"), headers: JSON.parse(`{"__proto__":"own","constructor":"own"}`) },
+  { key: "r".repeat(256), value: encoder.encode("x"), headers: { large: "é".repeat(50_000) } },
   { key: "имя-✓", value: encoder.encode("имя") },
   { key: "large", value: new Uint8Array(300_000).fill(7) },
 ]
