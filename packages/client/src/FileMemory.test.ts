@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
+import { appendFile, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -38,6 +38,43 @@ describe("FileMemory", () => {
       yield* life(directory, [reached(1)], [reached(2)])
       assert.strictEqual((yield* life(directory, [reached(3)])).last, 2)
       assert.strictEqual((yield* life(directory)).last, 3)
+    }),
+  )
+
+  const lifeOf = (directory: string, id: string, ...saves: ReadonlyArray<ReadonlyArray<Change>>) =>
+    ClientMemory.use((memory) =>
+      Effect.gen(function* () {
+        const clientId = ClientId.make(id)
+        const { last } = yield* memory.load(clientId)
+        for (const changes of saves) yield* memory.save(clientId, changes)
+        return last
+      }),
+    ).pipe(Effect.provide(layerFile(directory), { local: true }))
+
+  it.effect("keeps clients of any id, each in a file of its own, by names that every file system tells apart", () =>
+    Effect.gen(function* () {
+      const directory = freshDirectory()
+      const kinds = ["@", "x", "X", ":", "."].map((char) => char.repeat(128))
+      const ids = [...kinds, `${"@".repeat(127)}x`, "c1", "C1", "a:b", "a_b", "a@b", "A:b", ".", ".."]
+      for (const [i, id] of ids.entries()) yield* lifeOf(directory, id, [reached(i)])
+      for (const [i, id] of ids.entries()) assert.strictEqual(yield* lifeOf(directory, id), i, id)
+      const names = yield* onFile(() => readdir(directory))
+      assert.strictEqual(new Set(names.map((name) => name.toLowerCase())).size, ids.length)
+      for (const name of names) assert.isAtMost(name.length + ".new".length, 255)
+    }),
+  )
+
+  it.effect("goes on with a file that has the name of before", () =>
+    Effect.gen(function* () {
+      const directory = freshDirectory()
+      yield* lifeOf(directory, "Kitchen:1", [reached(7)])
+      const [name = ""] = yield* onFile(() => readdir(directory))
+      assert.match(name, /^kitchen_1~[0-9a-f]{64}\.memory$/)
+      yield* onFile(() => rename(join(directory, name), join(directory, "Kitchen%3A1.memory")))
+      assert.strictEqual(yield* lifeOf(directory, "kitchen:1"), -1)
+      assert.strictEqual(yield* lifeOf(directory, "Kitchen:1", [reached(8)]), 7)
+      assert.strictEqual(yield* lifeOf(directory, "Kitchen:1"), 8)
+      assert.sameMembers(yield* onFile(() => readdir(directory)), [name, "kitchen%3A1.memory"])
     }),
   )
 

@@ -13,8 +13,12 @@
  *
  * A line that a crash cut short is the last one; its save had not succeeded, and it is dropped. Any other line that
  * can't be read is `MemoryCorrupt`. One process uses a directory's client at a time.
+ *
+ * File systems take 255 bytes for a name, and some take `C1` for `c1`. So an id that has capitals, or is long when it is
+ * escaped, is named by its beginning and its hash: `c1~<hash>.memory`.
  */
-import { type FileHandle, mkdir, open, readFile, rename, stat } from "node:fs/promises"
+import { createHash } from "node:crypto"
+import { type FileHandle, mkdir, open, readdir, readFile, rename, stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import type { ClientId } from "@nimbus/domain"
 import { Effect, Layer, Result, Schema } from "effect"
@@ -45,9 +49,10 @@ export const layerFile = (directory: string): Layer.Layer<ClientMemory> =>
       const load = Effect.fn("FileMemory.load")(function* (clientId: ClientId) {
         const known = journals.get(clientId)
         if (known !== undefined) return toRemembered(known.ledger)
-        const path = join(directory, `${encodeURIComponent(clientId)}.memory`)
-        const ledger = yield* Effect.fromResult(readAll(path, yield* io("load", () => textOf(path))))
+        const path = join(directory, nameOf(clientId))
         yield* io("load", () => makeDirectory(directory))
+        yield* io("load", () => adopt(directory, clientId))
+        const ledger = yield* Effect.fromResult(readAll(path, yield* io("load", () => textOf(path))))
         journals.set(clientId, { path, ledger, ...(yield* io("load", () => place(path, ledger))) })
         return toRemembered(ledger)
       })
@@ -69,6 +74,35 @@ export const layerFile = (directory: string): Layer.Layer<ClientMemory> =>
       return ClientMemory.of({ load, save })
     }),
   )
+
+const suffix = ".memory"
+/** Beside a file, while it is written anew. */
+const newSuffix = ".new"
+const name_bytes = 255
+const prefix_chars = 32
+
+/** What every id was named by before. */
+const plainNameOf = (clientId: ClientId): string => `${encodeURIComponent(clientId)}${suffix}`
+
+const nameOf = (clientId: ClientId): string => {
+  const plain = plainNameOf(clientId)
+  if (plain.length + newSuffix.length <= name_bytes && !/[A-Z]/.test(clientId)) return plain
+  const prefix = clientId
+    .slice(0, prefix_chars)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9._-]/g, "_")
+  return `${prefix}~${createHash("sha256").update(clientId).digest("hex")}${suffix}`
+}
+
+/** Gives a file from before its name of today. Where `C1` is taken for `c1`, the file of that client is not this one's. */
+const adopt = async (directory: string, clientId: ClientId): Promise<void> => {
+  const [before, now] = [plainNameOf(clientId), nameOf(clientId)]
+  if (before === now || before.length > name_bytes) return
+  const isThere = async (name: string) => (await ifThere(stat(join(directory, name)))) !== undefined
+  if ((await isThere(now)) || !(await isThere(before)) || !(await readdir(directory)).includes(before)) return
+  await rename(join(directory, before), join(directory, now))
+  await syncDirectory(directory)
+}
 
 interface Journal {
   readonly path: string
@@ -133,7 +167,7 @@ const append = async (journal: Journal, changes: ReadonlyArray<Change>): Promise
 /** Puts a file of the whole in place, durably; answers it open for appending. */
 const place = async (path: string, ledger: Ledger) => {
   const whole = Buffer.from(`${encodeStored(toRemembered(ledger))}\n`)
-  const beside = `${path}.new`
+  const beside = `${path}${newSuffix}`
   const handle = await open(beside, "w", 0o600)
   try {
     await handle.writeFile(whole)

@@ -28,6 +28,7 @@ describe("the settings of PostgreSQL", () => {
         ["NIMBUS_POSTGRES_URL", "127.0.0.1:5432"],
         ["NIMBUS_POSTGRES_URL", "mysql://h/db"],
         ["POSTGRES_URL", "postgres:///db"],
+        ["NIMBUS_POSTGRES_URL", "postgres://me:p%ss@h/db"],
         ["NIMBUS_POSTGRES_SCHEMA", 'a"b'],
         ["NIMBUS_POSTGRES_SCHEMA", "a".repeat(64)],
       ] as const) {

@@ -1,5 +1,6 @@
 /** Where PostgreSQL is, as the environment says. */
 import { Config, Option, Redacted, Schema } from "effect"
+import { isDecodable } from "../Decodable.ts"
 
 export interface PostgresSettings {
   /** `postgres://user:password@host:port/database`, with `?sslmode=…` for TLS. */
@@ -9,7 +10,9 @@ export interface PostgresSettings {
 }
 
 const Url = Schema.String.check(
-  Schema.makeFilter((text) => isUrl(text) || "must be postgres://user:password@host:port/database"),
+  Schema.makeFilter(
+    (text) => isUrl(text) || "must be postgres://user:password@host:port/database, with %25 for a % in any of them",
+  ),
   Schema.makeFilter(
     (text) =>
       asksForTlsAsWeDo(text) ||
@@ -43,7 +46,12 @@ export const where = ({ url }: PostgresSettings): string => {
 
 const isUrl = (text: string): boolean => {
   const url = URL.parse(text)
-  return url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== ""
+  return (
+    url !== null &&
+    /^postgres(ql)?:$/.test(url.protocol) &&
+    url.hostname !== "" &&
+    [url.username, url.password, url.pathname].every(isDecodable)
+  )
 }
 
 /** All but the last check the certificate and its host. */

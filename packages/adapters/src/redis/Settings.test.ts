@@ -57,6 +57,18 @@ describe("the settings of Redis", () => {
     }),
   )
 
+  it.effect(
+    "take a password with a percent sign and a comma, escaped in an address, and as it is in its own setting",
+    () =>
+      Effect.gen(function* () {
+        const password = (env: Record<string, string>) => Effect.map(settings(env), ({ password }) => password)
+        assert.strictEqual(yield* password({ NIMBUS_REDIS_PASSWORD: "p%ss,w%41rd" }), "p%ss,w%41rd")
+        assert.strictEqual(yield* password({ NIMBUS_REDIS_ADDRESS: "redis://:p%25ss%2Cword@h:1" }), "p%ss,word")
+        const address = "redis://me:p%25ss%2Cword@a:1,redis://me:p%25ss%2Cword@b:2"
+        assert.strictEqual(yield* password({ NIMBUS_REDIS_ADDRESS: address }), "p%ss,word")
+      }),
+  )
+
   it.effect("take REDIS_URL where there is no NIMBUS_REDIS_ADDRESS", () =>
     Effect.gen(function* () {
       const hosts = (env: Record<string, string>) => Effect.map(settings(env), ({ nodes }) => nodes[0].host)
@@ -104,11 +116,17 @@ describe("the settings of Redis", () => {
         ["NIMBUS_REDIS_ADDRESS", "a:1,,b:2"],
         ["NIMBUS_REDIS_ADDRESS", "redis://h:1/name"],
         ["REDIS_URL", "ftp://h:1"],
+        ["REDIS_URL", "redis://:p%ss@h:1"],
+        ["NIMBUS_REDIS_ADDRESS", "redis://p%ss:x@h:1"],
+        ["NIMBUS_REDIS_ADDRESS", "redis://:pass,word@h:1"],
+        ["NIMBUS_REDIS_ADDRESS", "redis://me:12,word@h:1"],
+        ["NIMBUS_REDIS_ADDRESS", "redis://me:12,w:x@h:1,redis://me:12,w:x@i:1"],
         ["NIMBUS_REDIS_PREFIX", "a{b}"],
         ["NIMBUS_REDIS_DB", "-1"],
       ] as const) {
         const error = yield* Effect.flip(settings({ [name]: value }))
         assert.include(error.message, name, value)
+        assert.notMatch(error.message, /p%ss|pass,|12,/)
       }
     }),
   )

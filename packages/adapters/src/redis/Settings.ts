@@ -1,5 +1,6 @@
 /** Where Redis is and how to get in, as the environment says. */
 import { Array as Arr, Config, Option, Redacted, Schema, String as Str } from "effect"
+import { isDecodable } from "../Decodable.ts"
 
 export interface Node {
   readonly host: string
@@ -27,7 +28,9 @@ export const where = ({ nodes }: RedisSettings): string => nodes.map(({ host, po
 /** `host:port`, `redis://[user]:password@host:port/db`, the same with `rediss:` for TLS, or a list of them. */
 const Addresses = Schema.String.check(
   Schema.makeFilter(
-    (text) => text.split(",").every(isAddress) || "must be host:port or redis://…, or several of them with commas",
+    (text) =>
+      areAddresses(text.split(",")) ||
+      "must be host:port or redis://…, or several of them with commas; in a user or password write %2C for a comma and %25 for a %, or set NIMBUS_REDIS_PASSWORD",
   ),
 )
 const Db = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -69,10 +72,26 @@ const urlOf = (address: string): string => {
   return /^rediss?:\/\//.test(text) ? text : `redis://${text}`
 }
 
-const isAddress = (text: string): boolean => {
-  const url = URL.parse(urlOf(text))
-  return url !== null && url.hostname !== "" && /^\/?\d*$/.test(url.pathname)
+/**
+ * A comma within a password makes two addresses of one. Both may look well: then the second has the user that the first
+ * has lost.
+ */
+const areAddresses = (texts: ReadonlyArray<string>): boolean => {
+  const [first, ...others] = texts.map((text) => URL.parse(urlOf(text)))
+  if (![first, ...others].every(isAddress)) return false
+  return hasUser(first) || !others.some(hasUser)
 }
+
+const isAddress = (url: URL | null | undefined): boolean =>
+  url !== null &&
+  url !== undefined &&
+  url.hostname !== "" &&
+  /^\/?\d*$/.test(url.pathname) &&
+  isDecodable(url.username) &&
+  isDecodable(url.password)
+
+const hasUser = (url: URL | null | undefined): boolean =>
+  url !== null && url !== undefined && (url.username !== "" || url.password !== "")
 
 /** What the first says of user, password and database holds for all, and what any says of TLS. */
 const fromAddresses = (text: string): Omit<RedisSettings, "prefix"> => {
