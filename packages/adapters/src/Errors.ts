@@ -168,6 +168,42 @@ export class KafkaTopicMissing extends Schema.TaggedError<KafkaTopicMissing>()("
   }
 }
 
+/** A topic is set so that records would be lost or refused. Set it as the message says; `docs/operations.md` says why. */
+export class KafkaTopicUnfit extends Schema.TaggedError<KafkaTopicUnfit>()("KafkaTopicUnfit", {
+  code: Schema.tag("KAFKA_TOPIC_UNFIT"),
+  /** Of each topic what is wrong. */
+  reasons: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return this.reasons.map((reason) => `the topic ${reason}`).join("; ")
+  }
+}
+
+/** A topic was deleted, or deleted and made again, while this process ran. Restart it, when the topic is there. */
+export class KafkaTopicReplaced extends Schema.TaggedError<KafkaTopicReplaced>()("KafkaTopicReplaced", {
+  code: Schema.tag("KAFKA_TOPIC_REPLACED"),
+  topic: Schema.String,
+  isThere: Schema.Boolean,
+}) {
+  override get message(): string {
+    return this.isThere
+      ? `the topic ${this.topic} was deleted and made again: restart this process, to go on with the new one`
+      : `the topic ${this.topic} was deleted while this process runs: make it again, and restart this process`
+  }
+}
+
+/** A topic got more partitions while this process ran, and cannot use them: clients belong to the first ones for good. */
+export class KafkaPartitionsAdded extends Schema.TaggedError<KafkaPartitionsAdded>()("KafkaPartitionsAdded", {
+  code: Schema.tag("KAFKA_PARTITIONS_ADDED"),
+  topic: Schema.String,
+  found: Schema.Int,
+  expected: Schema.Int,
+}) {
+  override get message(): string {
+    return `the topic ${this.topic} has ${this.found} partitions now: only the first ${this.expected} are used, and the next start refuses`
+  }
+}
+
 /** All topics must have the same partition count. Set `NIMBUS_PARTITIONS` to theirs, or name other topics. */
 export class KafkaPartitionsUnequal extends Schema.TaggedError<KafkaPartitionsUnequal>()("KafkaPartitionsUnequal", {
   code: Schema.tag("KAFKA_PARTITIONS_UNEQUAL"),

@@ -17,7 +17,7 @@
  * | redis: memory | writes fail until acks, which always may, have made room (`noeviction`) |
  * | kafka: publish queue | publishing fails with `LogUnavailable`, and may be tried again |
  * | kafka: batch, produce, fetch, requests | the rest goes with the next request |
- * | kafka: message | a larger publish fails with `LogUnavailable`: there is no way to write it |
+ * | kafka: message | a larger publish fails with `LogRefused`: there is no way to write it in one piece |
  * | kafka: delivery, question | it fails with `LogUnavailable`, and may be tried again |
  * | kafka: read ahead | nothing more is fetched until the reader has taken some |
  * | kafka: decoded | a batch that takes up more can't be read, and goes to quarantine; batches that do so together come one after the other |
@@ -223,6 +223,14 @@ export interface KafkaLimits extends ChunkLimits {
   readonly retention_age_ms: number
   /** The largest batch that a topic takes, for topics that are created. */
   readonly message_bytes: number
+  /** The least that a topic must take. Below: it refuses to start. */
+  readonly message_min_bytes: number
+  /** How long Kafka keeps the note which life of the topics this is; written again at each start. */
+  readonly note_keep_ms: number
+  /** Between two looks whether topics are as they were, and how they are set. */
+  readonly topics_every_ms: number
+  /** How long a refusal of Kafka that does not pass counts as lasting, after it was last met. */
+  readonly refusal_ms: number
   /** Until a new connection must be there, and have been let in. */
   readonly connect_timeout_ms: number
   /** How long a broker may take to answer what it can answer at once. Beyond, as with the next two: another connection. */
@@ -274,6 +282,10 @@ export const kafkaLimits: KafkaLimits = {
   retention_bytes: 1024 * 1024 * 1024,
   retention_age_ms: 7 * 24 * 60 * 60 * 1000,
   message_bytes: 8 * 1024 * 1024,
+  message_min_bytes: 512 * 1024,
+  note_keep_ms: 10 * 365 * 24 * 60 * 60 * 1000,
+  topics_every_ms: 5_000,
+  refusal_ms: 60_000,
   connect_timeout_ms: 3_000,
   answer_timeout_ms: 3_000,
   request_timeout_ms: 10_000,

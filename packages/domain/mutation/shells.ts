@@ -130,8 +130,8 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "pipeline",
     "a publish is made again until it is acknowledged",
     "internal/Publish.ts",
-    `untilDone(log.publish(topic, partition, part), \`publish \${topic}\`, limits)`,
-    `untilDone(Effect.catch(log.publish(topic, partition, part), () => Effect.succeed(0)), topic, limits)`,
+    `untilPassed(log.publish(topic, partition, part), `,
+    `untilPassed(Effect.catch(log.publish(topic, partition, part), () => Effect.succeed(0)), `,
   ),
   publishOutlivesItsWorker: {
     ...patch(

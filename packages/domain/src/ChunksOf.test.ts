@@ -32,6 +32,13 @@ describe("chunksOf", () => {
     assert.strictEqual(chunksOf([record, record, record], limits).length, 3)
   })
 
+  it("has no chunk that takes up more than the topic takes at once", () => {
+    // Each takes up 38 bytes: its value, its key by three, and what a log writes beside them.
+    const all = records([0, 0, 0])
+    assert.lengthOf(chunksOf(all, limits, 2 * 38), 2)
+    assert.lengthOf(chunksOf(all, limits, 2 * 38 - 1), 3)
+  })
+
   it("gives back what fits as it is", () => {
     const all = records([8, 8, 8])
     assert.strictEqual(chunksOf(all, limits)[0], all)

@@ -19,7 +19,7 @@ const ground = (events: number, seqs: ReadonlyArray<number>) =>
   Effect.gen(function* () {
     const log = yield* EventLog
     const { events: topic } = yield* Topics
-    const append = log.publish(topic, 0, [{ key: c1, value: new Uint8Array([1]) }])
+    const append = Effect.orDie(log.publish(topic, 0, [{ key: c1, value: new Uint8Array([1]) }]))
     yield* Effect.repeat(append, { times: events - 1 })
     const { mailbox } = MailboxMemory.makeMemory()
     yield* mailbox.claim({ incarnation: log.incarnation, partitions: 1, ends: [0] })

@@ -28,6 +28,23 @@ export class PartitionRevoked extends Schema.TaggedError<PartitionRevoked>()("Pa
 
 export type LogError = LogUnavailable | UnknownTopic
 
+/**
+ * The log does not take these records, and will not take them if they come again. `too-large`: together they are more
+ * than the topic takes; fewer may do. Otherwise an operator has to put something right first.
+ */
+export class LogRefused extends Schema.TaggedError<LogRefused>()("LogRefused", {
+  code: Schema.tag("LOG_REFUSED"),
+  topic: Schema.String,
+  reason: Schema.Literals(["too-large", "not-allowed", "not-valid"]),
+  detail: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.topic} does not take what is written to it: ${this.detail}`
+  }
+}
+
+export type PublishError = LogError | LogRefused
+
 /** The registry did not answer. Passing. */
 export class RegistryUnavailable extends Schema.TaggedError<RegistryUnavailable>()("RegistryUnavailable", {
   code: Schema.tag("REGISTRY_UNAVAILABLE"),

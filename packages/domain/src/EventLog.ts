@@ -19,7 +19,7 @@
  * - Reads are pulled: nothing is fetched ahead of demand beyond a bounded buffer.
  */
 import { Context, type Effect, type Stream } from "effect"
-import type { LogError, PartitionRevoked } from "./Errors.ts"
+import type { LogError, PartitionRevoked, PublishError } from "./Errors.ts"
 import type { Incarnation } from "./Ids.ts"
 import type { LogRecord, StoredRecord } from "./Records.ts"
 
@@ -29,6 +29,16 @@ export interface Chunk {
   readonly from: number
   readonly next: number
   readonly records: ReadonlyArray<StoredRecord>
+}
+
+/** What is known of a topic now. */
+export interface TopicFacts {
+  /** Its partition count. That of events, results and dlq is `EventLog.partitions` and stays; others may get more. */
+  readonly partitions: number
+  /** Which life of the topic its offsets belong to: `EventLog.incarnation`, or one of its own. */
+  readonly incarnation: Incarnation
+  /** The most that one publish may take up, as `roomOf` counts its records. */
+  readonly publish_bytes: number
 }
 
 /** Where a read begins. `"committed"` is the group's commit, or the earliest where it has none. */
@@ -53,12 +63,14 @@ export interface AssignedPartition {
 export class EventLog extends Context.Service<
   EventLog,
   {
-    /** The partition count, the same for every topic. */
+    /** The partition count of the topics that seqs travel through, and of the mailboxes. */
     readonly partitions: number
-    /** Which life of the topics this is. */
+    /** Which life of those topics this is. */
     readonly incarnation: Incarnation
-    /** Appends a chunk; answers the offset of its first record. */
-    publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, LogError>
+    /** Of a topic that was declared; of another what is true of most. */
+    facts(topic: string): TopicFacts
+    /** Appends a chunk; answers the offset of its first record. `LogRefused`: nothing was appended. */
+    publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, PublishError>
     /** Joins a consumer group for as long as the scope lives; emits each partition when it is assigned. */
     subscribe(topic: string, group: string): Stream.Stream<AssignedPartition, LogError>
     /** Reads one partition without a group: for direct delivery and for tools. Never ends. */

@@ -16,6 +16,7 @@
  * | publisher: batch | the batch is refused |
  * | journeys per second | further events are not followed, unless somebody asked for it |
  * | outage | further failures are counted, and not told one by one |
+ * | alarm | it is counted and shown all the time, and told no more often |
  * | JSON: nesting | the frame, message or request is refused |
  */
 export interface RouterLimits {
@@ -193,6 +194,14 @@ export interface OutageLimits {
 }
 
 export const outageLimits: OutageLimits = { outage_quiet_ms: 10_000, outage_again_ms: 60_000 }
+
+/** Faults that do not pass by themselves. */
+export interface AlarmLimits {
+  /** How often one that lasts is told again. */
+  readonly alarm_again_ms: number
+}
+
+export const alarmLimits: AlarmLimits = { alarm_again_ms: 60_000 }
 
 /** The event handlers of one event consumer. */
 export interface HandlerLimits {

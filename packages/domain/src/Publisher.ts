@@ -5,14 +5,16 @@
  * acknowledged like the result of an event, under the name that the sender gives it.
  */
 import { Clock, Context, Effect, Layer, Random, Result, Schema } from "effect"
-import { BadBatch, type LogError } from "./Errors.ts"
+import { BadBatch, type PublishError } from "./Errors.ts"
+import { chunksOf } from "./ChunksOf.ts"
 import { EventLog } from "./EventLog.ts"
+import { eventBytes } from "./Fitting.ts"
 import { ClientId, EventId, type Seq, seqUnsafe } from "./Ids.ts"
 import * as Journey from "./Journey.ts"
 import { JourneyBudget } from "./JourneyBudget.ts"
 import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from "./Limits.ts"
 import { partitionOf } from "./Partitioner.ts"
-import { encode, EventName, type LogRecord } from "./Records.ts"
+import { encode, EventName, type LogRecord, roomOf } from "./Records.ts"
 import { Topics } from "./Topics.ts"
 import * as Trace from "./Trace.ts"
 
@@ -38,13 +40,13 @@ export class Publisher extends Context.Service<
   Publisher,
   {
     /** Sends one message; done when the log has it. */
-    send(clientId: ClientId, message: Message): Effect.Effect<Receipt, BadBatch | LogError>
+    send(clientId: ClientId, message: Message): Effect.Effect<Receipt, BadBatch | PublishError>
     /**
-     * Sends a batch, in one publish per partition; done when the log has all of it, with the receipts in its order. A
-     * client gets its messages in the order of the batch. `BadBatch`: nothing was published. `LogUnavailable`: any part
+     * Sends a batch, in as few publishes as the topic takes; done when the log has all of it, with the receipts in its order. A
+     * client gets its messages in the order of the batch. `BadBatch`: nothing was published. Otherwise any part
      * may have been, and sending it again may deliver that part twice, under the same ids if the sender chose them.
      */
-    sendAll(batch: ReadonlyArray<AddressedMessage>): Effect.Effect<ReadonlyArray<Receipt>, BadBatch | LogError>
+    sendAll(batch: ReadonlyArray<AddressedMessage>): Effect.Effect<ReadonlyArray<Receipt>, BadBatch | PublishError>
   }
 >()("@nimbus/domain/Publisher") {
   /** A batch has at most `chunk_records` messages and `chunk_bytes` encoded bytes. Beyond: `BadBatch`. */
@@ -67,23 +69,30 @@ type Options = Omit<PublisherOptions, "instance"> & Partial<PublisherOptions>
 
 const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const log = yield* EventLog
-  const { events } = yield* Topics
+  const topics = yield* Topics
+  const { events } = topics
   const trace = yield* Trace.make
   const follow = yield* makeFollow(options)
 
+  /** Answers a seq for each record. */
   const publishGroup = ({ indices, partition, records }: Group) =>
-    Effect.map(log.publish(events, partition, records), (first) => ({ first, indices }))
+    Effect.map(
+      Effect.forEach(chunksOf(records, options, log.facts(events).publish_bytes), (chunk) =>
+        Effect.map(log.publish(events, partition, chunk), (first) => chunk.map((_, i) => seqUnsafe(first + i))),
+      ),
+      (seqs) => ({ indices, seqs: seqs.flat() }),
+    )
 
   // A span of its own would stand between the caller's and those of the messages.
   const sendAll = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMessage>) {
     const hops = trace.chunk()
-    const letters = yield* lettersOf(batch, options)
+    const letters = yield* lettersOf(batch, options, eventBytes(log, topics))
     const followed = letters.map(yield* follow(hops))
     const published = yield* Effect.forEach(groupsOf(followed, log.partitions), publishGroup, {
       concurrency: "unbounded",
     }).pipe(Effect.onExit((exit) => hops.end(exit)))
     const seqs: Array<Seq> = []
-    for (const { first, indices } of published) indices.forEach((index, i) => (seqs[index] = seqUnsafe(first + i)))
+    for (const one of published) one.indices.forEach((index, i) => (seqs[index] = one.seqs[i]!))
     return letters.map(({ id }, index): Receipt => ({ id, seq: seqs[index]! }))
   })
 
@@ -122,7 +131,11 @@ interface Letter {
 const decode = Schema.decodeUnknownResult(AddressedMessage)
 
 /** Checks and encodes the batch. Callers are typed, but what they pass on may not be what it says. */
-const lettersOf = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMessage>, limits: ChunkLimits) {
+const lettersOf = Effect.fnUntraced(function* (
+  batch: ReadonlyArray<AddressedMessage>,
+  limits: ChunkLimits,
+  most_bytes: number,
+) {
   if (batch.length > limits.chunk_records) {
     return yield* new BadBatch({ reason: `more than ${limits.chunk_records} messages` })
   }
@@ -133,7 +146,11 @@ const lettersOf = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMes
     if (Result.isFailure(decoded)) return yield* new BadBatch({ index, reason: decoded.failure.message })
     const { clientId, data, id = yield* freshId, name } = decoded.success
     const value = encode({ type: "message", id, name, data })
-    letters.push({ id, record: { key: clientId, value } })
+    const record: LogRecord = { key: clientId, value }
+    const room = roomOf(record)
+    if (room > most_bytes)
+      return yield* new BadBatch({ index, reason: `it takes up ${room} bytes, and the topics take ${most_bytes}` })
+    letters.push({ id, record })
     bytes += value.length
     if (bytes > limits.chunk_bytes)
       return yield* new BadBatch({ index, reason: `more than ${limits.chunk_bytes} bytes` })

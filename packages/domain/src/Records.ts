@@ -45,6 +45,16 @@ export const recordBytes = ({ headers, key, value }: LogRecord): number => {
 }
 
 /**
+ * The most bytes that a record may take up in a log, with what a log writes beside it: lengths and offsets, and three bytes
+ * for each character of a text.
+ */
+export const roomOf = ({ headers, key, value }: LogRecord): number => {
+  let room = 32 + 3 * key.length + value.length
+  if (headers !== undefined) for (const name in headers) room += 10 + 3 * (name.length + (headers[name]?.length ?? 0))
+  return room
+}
+
+/**
  * A record as the log holds it. Others may write into the log too: a key that is not there is "", a value or header that
  * is not there is empty, and text that is no UTF-8 has replacement characters.
  */

@@ -26,6 +26,17 @@ export class BodyInvalid extends Schema.TaggedError<BodyInvalid>()("BodyInvalid"
   }
 }
 
+/** An event that a client may send is larger than the topics take. The gateway does not start. */
+export class FramesTooLarge extends Schema.TaggedError<FramesTooLarge>()("FramesTooLarge", {
+  code: Schema.tag("FRAMES_TOO_LARGE"),
+  frame_bytes: Schema.Int,
+  event_bytes: Schema.Number,
+}) {
+  override get message(): string {
+    return `NIMBUS_FRAME_BYTES is ${this.frame_bytes}, and the topics take events up to ${this.event_bytes} bytes: set less, or a larger max.message.bytes for events, results and dlq`
+  }
+}
+
 /** The gRPC port can't be listened on. The gateway does not start. */
 export class GrpcPortUnavailable extends Schema.TaggedError<GrpcPortUnavailable>()("GrpcPortUnavailable", {
   code: Schema.tag("GRPC_PORT_UNAVAILABLE"),

@@ -23,7 +23,9 @@ import {
   encodeCompleted,
   encodePlacedBarrier,
   encodeResult,
+  eventBytes,
   EventLog,
+  fittingResult,
   Handlers,
   isClientId,
   type LogRecord,
@@ -97,7 +99,8 @@ const handle = Effect.fnUntraced(function* (
     const completed_ms = yield* Clock.currentTimeMillis
     yield* countFailures(results)
     yield* Metrics.countIn(role, chunk.records.length)
-    yield* producing.run(produce(chunk, merge(chunk, sorted, { results, completed_ms }, hops), hops.end))
+    const records = merge(chunk, sorted, { results, completed_ms }, hops, eventBytes(log, topics))
+    yield* producing.run(produce(chunk, records, hops.end))
     return true
   })
 
@@ -156,6 +159,7 @@ const merge = (
   { events, outcomes }: Sorted,
   { completed_ms, results }: Handled,
   journey: HandledJourney.HandledChunk,
+  most_bytes: number,
 ): ReadonlyArray<LogRecord> => {
   const records: Array<LogRecord> = []
   const completed_at = new Date(completed_ms).toISOString()
@@ -174,7 +178,7 @@ const merge = (
         accepted === undefined
           ? encodeResult(result)
           : encodeCompleted(result, accepted, completed_at, record.value, isEcho)
-      records.push({ key: record.key, value, headers })
+      records.push(fittingResult({ key: record.key, value, headers }, result, most_bytes))
     } else records.push({ key: record.key, value: outcome, headers: journey.handled(record) })
   }
   return records

@@ -1,5 +1,5 @@
 /** What operators ask a pipeline process: alive, ready, and the metrics. */
-import { EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain"
+import { Alarms, EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain"
 import { Config, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
@@ -12,18 +12,19 @@ export const config = Config.all({
 
 const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
 
-/** Ready: the log, the registry and the mailboxes answer. */
+/** Ready: the log, the registry and the mailboxes answer, and there is no fault that an operator has to put right first. */
 const ready = HttpRouter.add(
   "GET",
   "/readyz",
   Effect.gen(function* () {
     const log = yield* EventLog
     const { events } = yield* Topics
-    const missing = yield* notReady({
+    const parts = yield* notReady({
       log: Effect.as(log.end(events, 0), true),
       mailbox: Effect.as((yield* Mailbox).offset(0), true),
       registry: Effect.as((yield* Registry).livePods, true),
     })
+    const missing = [...parts, ...(yield* (yield* Alarms).blocking)]
     return missing.length === 0
       ? HttpServerResponse.text("ready\n")
       : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 })

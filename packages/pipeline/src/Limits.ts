@@ -20,6 +20,8 @@ export interface ConsumerLimits {
   /** The first wait before something that failed is tried again; doubles each time up to the maximum. */
   readonly backoff_min_ms: number
   readonly backoff_max_ms: number
+  /** Between two attempts to write what the log refuses until an operator puts something right. */
+  readonly refused_every_ms: number
   /** The least time between two commits of one partition. The latest commit wins. */
   readonly commit_every_ms: number
   /** How long the last commit may take when a partition is left. */
@@ -31,6 +33,7 @@ export interface ConsumerLimits {
 const consumerLimits: ConsumerLimits = {
   backoff_min_ms: 50,
   backoff_max_ms: 5_000,
+  refused_every_ms: 15_000,
   commit_every_ms: 100,
   commit_timeout_ms: 2_000,
   shutdown_timeout_ms: 10_000,

@@ -1,9 +1,18 @@
 /**
  * Where records go that cannot be decoded: the quarantine topic, with their bytes as they were and beside them what is
- * wrong and where they stood (`Quarantined`), so that nothing is lost and nothing else stops.
+ * wrong and where they stood (`Quarantined`), so that nothing is lost and nothing else stops. Of a record that is larger
+ * than the topic takes, only so much is kept as it does take: the whole record is still where it stood.
  */
 import { Clock, Effect, Metric } from "effect"
-import { type ChunkLimits, EventLog, type LogRecord, Quarantined, type StoredRecord, Topics } from "@nimbus/domain"
+import {
+  type ChunkLimits,
+  EventLog,
+  type LogRecord,
+  Quarantined,
+  roomOf,
+  type StoredRecord,
+  Topics,
+} from "@nimbus/domain"
 import type { ConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { publishUntilAcknowledged } from "./internal/Publish.ts"
@@ -30,10 +39,16 @@ export const quarantine = Effect.fnUntraced(function* (
     ...from,
     first: { offset: refused[0]!.record.offset, reason: refused[0]!.reason },
   })
-  const records = refused.map((one) => labelled(one, from, time))
-  yield* publishUntilAcknowledged(log, topics.quarantine, from.partition, records, limits)
+  const { partitions, publish_bytes } = log.facts(topics.quarantine)
+  const records = refused.map((one) => cut(labelled(one, from, time), publish_bytes))
+  yield* publishUntilAcknowledged(log, topics.quarantine, from.partition % partitions, records, limits)
   yield* Metric.update(Metrics.quarantined, refused.length)
 })
+
+const cut = (record: LogRecord, publish_bytes: number): LogRecord => {
+  const excess = roomOf(record) - publish_bytes
+  return excess > 0 ? { ...record, value: record.value.subarray(0, -excess) } : record
+}
 
 const labelled = (
   { reason, record }: Refused,

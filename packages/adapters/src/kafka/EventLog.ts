@@ -8,6 +8,7 @@
  * | `tail` | a `Fetcher` alone, for each |
  * | `earliest`, `end`, `committed` | `Offsets`: asked of the brokers, several at a time |
  * | the topics, `incarnation` | `TopicSetup`, at start |
+ * | `facts` | `TopicWatch`, all the time |
  *
  * At start Kafka is waited for. Lost later, readers and members wait, publishes are tried again for
  * `delivery_timeout_ms` and questions for `question_timeout_ms`: then they fail with `LogUnavailable`. All of them go on
@@ -23,13 +24,14 @@ import {
   Topics,
   UnknownTopic,
 } from "@nimbus/domain"
-import { Cause, type Config, Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Array as Arr, Cause, type Config, Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
 import type { Kafka } from "kafkajs"
 import type {
   KafkaPartitionsUnequal,
   KafkaRefused,
   KafkaTlsFailed,
   KafkaTopicMissing,
+  KafkaTopicUnfit,
   KafkaUnavailable,
 } from "../Errors.ts"
 import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
@@ -42,21 +44,32 @@ import { type Assignment, joinGroup, type Membership } from "./Membership.ts"
 import { makeOffsets, type Offsets } from "./Offsets.ts"
 import { makeProducer } from "./Producer.ts"
 import { type EventLogKafkaOptions, settings } from "./Settings.ts"
-import { setUpTopics } from "./TopicSetup.ts"
+import { setUpTopics, type TopicOptions } from "./TopicSetup.ts"
+import { TopicStates, watchTopics } from "./TopicWatch.ts"
 
 export type { EventLogKafkaOptions } from "./Settings.ts"
 
-type OpenError = KafkaUnavailable | KafkaRefused | KafkaTlsFailed | KafkaTopicMissing | KafkaPartitionsUnequal
+type OpenError =
+  | KafkaUnavailable
+  | KafkaRefused
+  | KafkaTlsFailed
+  | KafkaTopicMissing
+  | KafkaTopicUnfit
+  | KafkaPartitionsUnequal
 
 export const layerWith = (options: EventLogKafkaOptions): Layer.Layer<EventLog, OpenError, Topics> =>
   Layer.effect(
     EventLog,
     Effect.gen(function* () {
       const named = yield* Topics
-      const topics = options.topics ?? Object.values(named)
+      const { topics } = options
+      if (topics !== undefined && Arr.isReadonlyArrayNonEmpty(topics)) {
+        return yield* open({ ...options, topics, lifeOf: topics, shared: [] })
+      }
       // Those that seqs travel through: another topic beside them does not make this another log.
-      const lifeOf = options.topics ?? [named.events, named.results, named.dlq]
-      return yield* open({ ...options, topics, lifeOf })
+      const lifeOf = [named.events, named.results, named.dlq] as const
+      const shared = named.messages === undefined ? [named.chats] : [named.chats, named.messages]
+      return yield* open({ ...options, topics: Object.values(named), lifeOf, shared })
     }),
   )
 
@@ -66,7 +79,7 @@ export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, Topics
 )
 
 const open = Effect.fnUntraced(function* (
-  options: EventLogKafkaOptions & { readonly topics: ReadonlyArray<string>; readonly lifeOf: ReadonlyArray<string> },
+  options: EventLogKafkaOptions & Pick<TopicOptions, "topics" | "lifeOf" | "shared">,
 ): Effect.fn.Return<EventLog["Service"], OpenError, Scope.Scope> {
   const limits = { ...kafkaLimits, ...options.limits }
   const {
@@ -77,6 +90,7 @@ const open = Effect.fnUntraced(function* (
     tls = false,
     topics,
     lifeOf,
+    shared,
   } = options
   const fork = Effect.runForkWith(yield* Effect.context())
   const kafka = makeKafka({ ...options, clientId, tls }, limits, (message, details) =>
@@ -84,9 +98,10 @@ const open = Effect.fnUntraced(function* (
   )
   const { createTopics: create = true, replication } = options
   const at = `Kafka at ${brokers.join(",")}`
-  const incarnation = yield* untilReachable(
+  const topicOptions: TopicOptions = { topics, lifeOf, shared, partitions, replication, create, retention }
+  const set = yield* untilReachable(
     at,
-    setUpTopics(kafka, { topics, lifeOf, partitions, replication, create, retention }, limits).pipe(
+    setUpTopics(kafka, topicOptions, limits).pipe(
       Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(startError(brokers.join(","), error))),
     ),
     (error) => error._tag === "KafkaUnavailable",
@@ -95,11 +110,14 @@ const open = Effect.fnUntraced(function* (
   const link = untilReachable(at, wholeOrNot(openLink(kafka, topics, limits)), () => true)
   const questions = yield* link
   const offsets = yield* makeOffsets(questions, limits)
-  const producer = yield* makeProducer(yield* link, limits)
-  const log = new KafkaLog(kafka, limits, new Set(topics), partitions, questions, offsets)
+  const states = new TopicStates(topicOptions, set)
+  yield* watchTopics(questions, topicOptions, states, limits)
+  const producer = yield* makeProducer(yield* link, states, limits)
+  const log = new KafkaLog(kafka, limits, new Set(topics), states, questions, offsets)
   return EventLog.of({
     partitions,
-    incarnation,
+    incarnation: set.incarnation,
+    facts: (topic) => states.facts(topic),
     publish: (topic, partition, records) =>
       log.known(topic, partition, () =>
         records.length === 0 ? offsets.end(topic, partition) : producer.publish(topic, partition, records),
@@ -127,7 +145,7 @@ class KafkaLog {
   readonly #kafka: Kafka
   readonly #limits: KafkaLimits
   readonly #topics: ReadonlySet<string>
-  readonly #partitions: number
+  readonly #states: TopicStates
   readonly #questions: Link
   readonly #offsets: Offsets
 
@@ -135,14 +153,14 @@ class KafkaLog {
     kafka: Kafka,
     limits: KafkaLimits,
     topics: ReadonlySet<string>,
-    partitions: number,
+    states: TopicStates,
     questions: Link,
     offsets: Offsets,
   ) {
     this.#kafka = kafka
     this.#limits = limits
     this.#topics = topics
-    this.#partitions = partitions
+    this.#states = states
     this.#questions = questions
     this.#offsets = offsets
   }
@@ -151,11 +169,14 @@ class KafkaLog {
     topic: string,
     partition: number,
     f: () => Effect.Effect<A, E, R>,
-  ): Effect.Effect<A, E | UnknownTopic, R> {
+  ): Effect.Effect<A, E | UnknownTopic | LogUnavailable, R> {
     if (!this.#topics.has(topic)) return Effect.fail(new UnknownTopic({ topic }))
-    return partition >= 0 && partition < this.#partitions
+    const { replaced } = this.#states
+    if (replaced !== undefined) return Effect.fail(new LogUnavailable({ topic, operation: "use", cause: replaced }))
+    const { partitions } = this.#states.facts(topic)
+    return partition >= 0 && partition < partitions
       ? f()
-      : Effect.die(new RangeError(`${topic} has the partitions below ${this.#partitions}, not ${partition}`))
+      : Effect.die(new RangeError(`${topic} has the partitions below ${partitions}, not ${partition}`))
   }
 
   tail(topic: string, partition: number, position: number | "earliest"): Stream.Stream<Chunk, LogError> {
@@ -181,7 +202,7 @@ class KafkaLog {
             leaving: this.#questions,
             topic,
             group,
-            partitions: this.#partitions,
+            partitions: () => this.#states.facts(topic).partitions,
             limits: this.#limits,
           })
           const assigned = (assignment: Assignment) => this.#assigned(topic, group, assignment, fetcher, membership)

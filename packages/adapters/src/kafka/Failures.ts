@@ -1,4 +1,5 @@
 /** What Kafka and kafkajs say went wrong, and whether it passes. */
+import { LogRefused } from "@nimbus/domain"
 import { Predicate } from "effect"
 import { KafkaRefused, KafkaTlsFailed, KafkaUnavailable } from "../Errors.ts"
 import { isTlsError } from "../Tls.ts"
@@ -11,6 +12,7 @@ export const codes = {
   notLeaderOrFollower: 6,
   requestTimedOut: 7,
   messageTooLarge: 10,
+  invalidTopic: 17,
   recordListTooLarge: 18,
   notEnoughReplicas: 19,
   notEnoughReplicasAfterAppend: 20,
@@ -22,13 +24,17 @@ export const codes = {
   topicAuthorizationFailed: 29,
   groupAuthorizationFailed: 30,
   clusterAuthorizationFailed: 31,
+  invalidTimestamp: 32,
   unsupportedSaslMechanism: 33,
   illegalSaslState: 34,
+  unsupportedForMessageFormat: 43,
+  policyViolation: 44,
   outOfOrderSequence: 45,
   duplicateSequence: 46,
   invalidProducerEpoch: 47,
   saslAuthenticationFailed: 58,
   unknownProducer: 59,
+  invalidRecord: 87,
 } as const
 
 /** Kafka's answer for a partition. */
@@ -56,6 +62,16 @@ export const isRefusal = (error: unknown): boolean => {
     (code !== undefined && refusals.has(code)) ||
     causesOf(error).some((cause) => cause instanceof Error && cause.name === "KafkaJSSASLAuthenticationError")
   )
+}
+
+/** Why these records will not be taken if they come again; `undefined`: they may be. */
+export const refusalOf = (topic: string, error: unknown): LogRefused | undefined => {
+  const code = codeOf(error)
+  const detail = error instanceof Error ? error.message : String(error)
+  if (code !== undefined && tooLarge.has(code)) return new LogRefused({ topic, reason: "too-large", detail })
+  if (isRefusal(error)) return new LogRefused({ topic, reason: "not-allowed", detail })
+  if (code !== undefined && notValid.has(code)) return new LogRefused({ topic, reason: "not-valid", detail })
+  return undefined
 }
 
 /** The same error of a start, told apart: what only a correction of the settings helps against is not passing. */
@@ -92,6 +108,16 @@ const refusals: ReadonlySet<number> = new Set([
   codes.clusterAuthorizationFailed,
   codes.unsupportedSaslMechanism,
   codes.saslAuthenticationFailed,
+])
+
+const tooLarge: ReadonlySet<number> = new Set([codes.messageTooLarge, codes.recordListTooLarge])
+
+const notValid: ReadonlySet<number> = new Set([
+  codes.invalidTopic,
+  codes.invalidTimestamp,
+  codes.unsupportedForMessageFormat,
+  codes.policyViolation,
+  codes.invalidRecord,
 ])
 
 const closings = /Closed connection|disconnected before secure TLS/

@@ -76,6 +76,8 @@ interface Generation {
   readonly memberId: string
   readonly id: number
   readonly partitions: ReadonlyArray<number>
+  /** How many the topic had, as far as was known here. */
+  readonly count: number
   /** Which may move. */
   coordinator: Broker & GroupBroker
 }
@@ -87,7 +89,8 @@ export interface MembershipOptions {
   readonly leaving: Link
   readonly topic: string
   readonly group: string
-  readonly partitions: number
+  /** Which may become more: the next round of the group has them. */
+  readonly partitions: () => number
   readonly limits: KafkaLimits
 }
 
@@ -236,6 +239,7 @@ class Member implements Membership {
 
   readonly #join: Effect.Effect<Generation, KafkaUnavailable> = Effect.gen({ self: this }, function* () {
     const { group: groupId, limits, link, topic } = this.#options
+    const count = this.#options.partitions()
     const coordinator = groupBroker(yield* link.coordinator(groupId))
     const joined = yield* call(() => {
       const joining = coordinator.joinGroup({
@@ -255,7 +259,7 @@ class Member implements Membership {
     const synced = yield* call(() => coordinator.syncGroup({ groupId, generationId: id, memberId, groupAssignment }))
     const { others, partitions } = decodeAssignment(topic, synced.memberAssignment)
     yield* this.#tellStrangers([...others, ...claims.flatMap(({ topics }) => topics)])
-    return { id, memberId, coordinator, partitions }
+    return { id, memberId, coordinator, partitions, count }
   })
 
   /** Of two installations that have one group by mistake, one gets nothing to read. */
@@ -270,7 +274,7 @@ class Member implements Membership {
   /** As the group's leader. */
   #assign(claims: ReadonlyArray<MemberClaim>) {
     const { partitions, topic } = this.#options
-    return Array.from(assign(claims, topic, partitions), ([memberId, share]) => ({
+    return Array.from(assign(claims, topic, partitions()), ([memberId, share]) => ({
       memberId,
       memberAssignment: encodeAssignment(topic, share),
     }))
@@ -292,7 +296,8 @@ class Member implements Membership {
       )
       if (error === undefined) {
         heard_ms = sent_ms
-        continue
+        if (this.#options.partitions() === generation.count) continue
+        return yield* Effect.logInfo(`${groupId} rebalances: ${this.#options.topic} has more partitions`)
       }
       if (codeOf(error) === codes.unknownMember) this.#memberId = ""
       if (isOver(error)) return yield* Effect.logInfo(`${groupId} rebalances`)

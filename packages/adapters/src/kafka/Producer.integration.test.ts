@@ -178,7 +178,7 @@ describe.skipIf(kafka === undefined)("Producer on Kafka", () => {
           const [failure, offset] = yield* Effect.all([large, log.publish(topic, 1, [record("small")])], {
             concurrency: 2,
           })
-          assert.strictEqual(failure._tag, "LogUnavailable")
+          assert.propertyVal(failure, "reason", "too-large")
           assert.strictEqual(offset, 0)
           assert.strictEqual(yield* log.publish(topic, 0, [record("small")]), 0)
         }),

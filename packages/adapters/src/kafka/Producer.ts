@@ -15,31 +15,37 @@
  * 3. Where sequence numbers are in doubt (the broker disputes one, or a batch was given up that may have been written)
  *    the lane goes on with another producer id, from zero: the disputed batch first, which may then be there twice.
  *    Kafka takes a number that it has seen for a repeat, and would drop a later batch in its place.
- * 4. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each by its own time.
+ * 4. Publishes that are more than the topic takes go in several batches, never a publish in two. What Kafka refuses for
+ *    good fails at once with `LogRefused`, and those around it go on; unless it is for its size, it is an alarm too.
+ * 5. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each by its own time.
  */
-import { LogUnavailable, type LogRecord, recordBytes, trying, type Trying } from "@nimbus/domain"
+import { Alarms, type LogRecord, type LogRefused, LogUnavailable, roomOf, trying, type Trying } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff_ms } from "./Backoff.ts"
-import { codeOf, codes, isRefusal, PartitionError } from "./Failures.ts"
+import { codeOf, codes, PartitionError, refusalOf } from "./Failures.ts"
 import { call, producerBroker, send } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
 import { produce, type Written } from "./Requests.ts"
+import type { TopicStates } from "./TopicWatch.ts"
 
 export interface Producer {
-  publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, LogUnavailable>
+  publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, PublishFailure>
 }
+
+export type PublishFailure = LogUnavailable | LogRefused
 
 /** Once the scope closes nothing more is taken, and what waits is written as far as `close_timeout_ms` allows. */
 export const makeProducer = Effect.fnUntraced(function* (
   link: Link,
+  topics: Pick<TopicStates, "facts">,
   limits: KafkaLimits,
 ): Effect.fn.Return<Producer, never, Scope.Scope> {
   const clock = yield* Clock.clockWith(Effect.succeed)
   const fork = yield* FiberSet.makeRuntime<never, void, never>()
-  const writer = new Writer(link, limits, clock, fork, yield* trying("write to Kafka"))
+  const writer = new Writer(link, topics, limits, clock, fork, yield* Alarms, yield* trying("write to Kafka"))
   yield* Effect.addFinalizer(() => writer.close)
   return { publish: (topic, partition, records) => writer.publish(topic, partition, records) }
 })
@@ -48,7 +54,7 @@ interface Waiting {
   readonly records: ReadonlyArray<LogRecord>
   readonly bytes: number
   readonly since_ms: number
-  readonly resume: (answer: Effect.Effect<number, LogUnavailable>) => void
+  readonly resume: (answer: Effect.Effect<number, PublishFailure>) => void
 }
 
 /** Written in one piece: whole publishes. */
@@ -77,6 +83,8 @@ class Lane {
   /** Of the batch's first record. */
   sequence = 0
   failures = 0
+  /** Half of what Kafka found too large, until it has taken something. */
+  most_bytes = Infinity
 
   constructor(topic: string, partition: number) {
     this.topic = topic
@@ -84,9 +92,16 @@ class Lane {
   }
 
   /** The batch that is next: the same again after a failure. */
-  nextBatch(limits: KafkaLimits): Batch {
-    this.batch ??= takeBatch(this.waiting, limits)
+  nextBatch(most_bytes: number): Batch {
+    this.batch ??= takeBatch(this.waiting, Math.min(most_bytes, this.most_bytes))
     return this.batch
+  }
+
+  /** Gives the batch back, to be taken in smaller ones. */
+  halve({ bytes, publishes }: Batch): void {
+    this.batch = undefined
+    this.waiting.unshift(...publishes)
+    this.most_bytes = bytes / 2
   }
 }
 
@@ -94,8 +109,10 @@ type Fork = (effect: Effect.Effect<void>) => unknown
 
 class Writer {
   readonly #link: Link
+  readonly #topics: Pick<TopicStates, "facts">
   readonly #limits: KafkaLimits
   readonly #clock: Clock.Clock
+  readonly #alarms: Alarms
   readonly #fork: Fork
   readonly #outage: Trying
   readonly #lanes = new Map<string, Lane>()
@@ -113,18 +130,28 @@ class Writer {
   #isClosed = false
   readonly #isEmpty = Latch.makeUnsafe(true)
 
-  constructor(link: Link, limits: KafkaLimits, clock: Clock.Clock, fork: Fork, writing: Trying) {
+  constructor(
+    link: Link,
+    topics: Pick<TopicStates, "facts">,
+    limits: KafkaLimits,
+    clock: Clock.Clock,
+    fork: Fork,
+    alarms: Alarms,
+    writing: Trying,
+  ) {
     this.#link = link
+    this.#topics = topics
+    this.#alarms = alarms
     this.#outage = writing
     this.#limits = limits
     this.#clock = clock
     this.#fork = fork
   }
 
-  publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, LogUnavailable> {
-    return Effect.callback<number, LogUnavailable>((resume) => {
+  publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, PublishFailure> {
+    return Effect.callback<number, PublishFailure>((resume) => {
       let bytes = 0
-      for (const record of records) bytes += recordBytes(record)
+      for (const record of records) bytes += roomOf(record)
       const refusal = this.#refusal(bytes)
       if (refusal !== undefined) return resume(unavailable(topic, new Error(refusal)))
       const lane = this.#lane(topic, partition)
@@ -187,7 +214,7 @@ class Writer {
     for (const [leader, lanes] of byLeader) {
       const underWay = this.#requests.get(leader) ?? 0
       if (underWay >= this.#limits.produce_requests) continue
-      const chosen = chooseLanes(lanes, this.#limits)
+      const chosen = chooseLanes(lanes, (lane) => this.#batchOf(lane).bytes, this.#limits)
       for (const lane of chosen) {
         this.#ready.delete(lane)
         lane.isUnderWay = true
@@ -198,14 +225,21 @@ class Writer {
     }
   }
 
+  #batchOf(lane: Lane): Batch {
+    return lane.nextBatch(Math.min(this.#limits.batch_bytes, this.#topics.facts(lane.topic).publish_bytes))
+  }
+
   #send(leader: string | undefined, lanes: ReadonlyArray<Lane>): Effect.Effect<void> {
     return Effect.flatMap(Effect.result(this.#produce(leader, lanes)), (answer) => {
       this.#requests.set(leader, (this.#requests.get(leader) ?? 1) - 1)
       const failed: Array<Lane> = []
+      const refusals: Array<LogRefused> = []
       let cause: unknown
       for (const lane of lanes) {
         const error = Result.isFailure(answer) ? answer.failure : this.#written(lane, answer.success)
-        if (error === undefined || this.#isSettled(lane, error)) {
+        const refusal = error === undefined ? undefined : refusalOf(lane.topic, error)
+        if (refusal !== undefined) refusals.push(refusal)
+        if (error === undefined || this.#isSettled(lane, error, refusal)) {
           this.#failing.delete(lane)
           this.#release(lane)
         } else {
@@ -218,7 +252,7 @@ class Writer {
       if (cause === undefined)
         for (const lane of this.#failing) if (lane.batch === undefined) this.#failing.delete(lane)
       this.#schedule()
-      return Effect.andThen(this.#tell(cause), this.#again(failed))
+      return Effect.andThen(this.#tell(cause), Effect.andThen(this.#raise(refusals), this.#again(failed)))
     })
   }
 
@@ -235,7 +269,7 @@ class Writer {
     const batches = lanes.map((lane) => {
       lane.identity = identity
       const { partition, sequence, topic } = lane
-      return { ...identity, topic, partition, sequence, records: lane.nextBatch(this.#limits).records }
+      return { ...identity, topic, partition, sequence, records: this.#batchOf(lane).records }
     })
     const timeout_ms = this.#limits.request_timeout_ms
     const request = produce(batches, timeout_ms, this.#clock.currentTimeMillisUnsafe())
@@ -248,10 +282,11 @@ class Writer {
     const answer = written.get(laneKey(lane.topic, lane.partition))
     if (answer === undefined) return new Error("Kafka has not answered for the partition")
     if (answer.code !== 0) return new PartitionError(answer.code)
-    const { publishes, records } = lane.nextBatch(this.#limits)
+    const { publishes, records } = this.#batchOf(lane)
     lane.sequence = advance(lane.sequence, records.length)
     lane.batch = undefined
     lane.failures = 0
+    lane.most_bytes = Infinity
     let offset = answer.baseOffset
     for (const { records, resume } of publishes) {
       resume(Effect.succeed(offset))
@@ -262,21 +297,36 @@ class Writer {
   }
 
   /** Whether nothing is to be waited for before the lane goes on: with the same batch or the next one. */
-  #isSettled(lane: Lane, error: unknown): boolean {
+  #isSettled(lane: Lane, error: unknown, refusal: LogRefused | undefined): boolean {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code)) {
       this.#renew(lane)
       return true
     }
-    const isHopeless = isRefusal(error) || code === codes.messageTooLarge || code === codes.recordListTooLarge
-    if (!isHopeless && !this.#isLate(lane)) return false
-    const publishes = lane.batch?.publishes ?? []
-    lane.batch = undefined
+    if (refusal === undefined && !this.#isLate(lane)) return false
+    const { batch } = lane
     this.#renew(lane)
-    for (const { resume } of publishes) resume(unavailable(lane.topic, error))
+    if (refusal?.reason === "too-large" && batch !== undefined && batch.publishes.length > 1) {
+      lane.halve(batch)
+      return true
+    }
+    const publishes = batch?.publishes ?? []
+    lane.batch = undefined
+    const failure = refusal === undefined ? unavailable(lane.topic, error) : Effect.fail(refusal)
+    for (const { resume } of publishes) resume(failure)
     this.#forget(publishes)
     // While Kafka is away nothing else will be taken either.
-    return isHopeless
+    return refusal !== undefined
+  }
+
+  /** Nobody but an operator helps against these. One record that is too large is its sender's to know. */
+  #raise(refusals: ReadonlyArray<LogRefused>): Effect.Effect<void> {
+    const lasting = refusals.filter(({ reason }) => reason !== "too-large")
+    return Effect.forEach(
+      lasting,
+      (fault) => this.#alarms.raise(fault.topic, fault, { blocks: true, lasts_ms: this.#limits.refusal_ms }),
+      { discard: true },
+    )
   }
 
   #release(lane: Lane): void {
@@ -333,11 +383,11 @@ export const advance = (sequence: number, count: number): number => {
 }
 
 /** Whole publishes up to the bound; one that is larger goes by itself. */
-const takeBatch = (waiting: Array<Waiting>, limits: KafkaLimits): Batch => {
+const takeBatch = (waiting: Array<Waiting>, most_bytes: number): Batch => {
   let count = 0
   let bytes = 0
   for (const publish of waiting) {
-    if (count > 0 && bytes + publish.bytes > limits.batch_bytes) break
+    if (count > 0 && bytes + publish.bytes > most_bytes) break
     bytes += publish.bytes
     count++
   }
@@ -350,13 +400,17 @@ const takeBatch = (waiting: Array<Waiting>, limits: KafkaLimits): Batch => {
 const recordsOf = ({ records }: Waiting): ReadonlyArray<LogRecord> => records
 
 /** Those that can share the next request: in turn, up to its bound, of one identity. */
-const chooseLanes = (lanes: ReadonlyArray<Lane>, limits: KafkaLimits): ReadonlyArray<Lane> => {
+const chooseLanes = (
+  lanes: ReadonlyArray<Lane>,
+  bytesOf: (lane: Lane) => number,
+  limits: KafkaLimits,
+): ReadonlyArray<Lane> => {
   const [first] = lanes
   const chosen: Array<Lane> = []
   let bytes = 0
   for (const lane of lanes) {
     if (lane.identity !== first?.identity) continue
-    bytes += lane.nextBatch(limits).bytes
+    bytes += bytesOf(lane)
     if (chosen.length > 0 && bytes > limits.produce_bytes) break
     chosen.push(lane)
   }

@@ -13,7 +13,7 @@
  * that everything takes. Bytes that were read are not copied: a record that is kept keeps the response it came in.
  */
 import { crc32c } from "@node-rs/crc32"
-import type { Headers, LogRecord, StoredRecord } from "@nimbus/domain"
+import { type Headers, type LogRecord, roomOf, type StoredRecord } from "@nimbus/domain"
 import { uncompress } from "./Codecs.ts"
 
 /** Whose batch it is, and which: for Kafka to know it again. */
@@ -27,13 +27,7 @@ export interface BatchId {
 /** The most that a batch of these may take up. */
 export const batchRoom = (records: ReadonlyArray<LogRecord>): number => {
   let room = header_bytes
-  for (const { headers, key, value } of records) {
-    // Length, deltas, three lengths and a count, none longer than five bytes; a character at most three.
-    room += 32 + 3 * key.length + value.length
-    if (headers !== undefined) {
-      for (const name in headers) room += 10 + 3 * (name.length + (headers[name]?.length ?? 0))
-    }
-  }
+  for (const record of records) room += roomOf(record)
   return room
 }
 

@@ -158,7 +158,7 @@ const writeString = (buffer: Buffer, at: number, text: string): number => {
 }
 
 /** Reads along an answer. */
-class Answer {
+export class Answer {
   readonly #buffer: Buffer
   at = 0
 
@@ -179,8 +179,20 @@ class Answer {
   }
 
   bytes(): Buffer {
-    const length = Math.max(0, this.int32())
-    return this.#buffer.subarray(this.at, (this.at += length))
+    return this.take(Math.max(0, this.int32()))
+  }
+
+  /** Empty for null. */
+  text(): string {
+    return this.take(Math.max(0, this.int16())).toString()
+  }
+
+  array<A>(one: () => A): ReadonlyArray<A> {
+    return Array.from({ length: Math.max(0, this.int32()) }, one)
+  }
+
+  take(bytes: number): Buffer {
+    return this.#buffer.subarray(this.at, (this.at += bytes))
   }
 
   /** An array of topics, each with an array of partitions. */

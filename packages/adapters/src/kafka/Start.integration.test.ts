@@ -93,7 +93,10 @@ describe.skipIf(kafka === undefined)("the start on Kafka", () => {
       const reasons = lines.filter((line) => line.startsWith("waiting for Kafka"))
       assert.isNotEmpty(reasons)
       for (const reason of reasons)
-        assert.match(reason, /: (Closed connection|Request \w+\([^)]*\) timed out|no broker )/)
+        assert.match(
+          reason,
+          /: (Closed connection|Request \w+\([^)]*\) timed out|no broker |Failed to find group coordinator)/,
+        )
     }).pipe(Effect.scoped),
   )
 

@@ -1,20 +1,27 @@
 /**
- * At start: the topics are there, with equal partition counts, and which life of them this is.
+ * At start: the topics are there, set so that nothing is lost, with the partitions that they need, and which life of them
+ * this is.
  *
  * What is missing is created, unless that is switched off. What is there is left as it is, and must fit.
  */
-import { createHash } from "node:crypto"
-import { Incarnation, type LocalLog } from "@nimbus/domain"
-import { Effect } from "effect"
-import type { Admin, Kafka } from "kafkajs"
-import { KafkaPartitionsUnequal, KafkaTopicMissing, KafkaUnavailable } from "../Errors.ts"
+import { type Incarnation, type LocalLog, mailboxLimits } from "@nimbus/domain"
+import { type Array as Arr, Effect, Predicate, type Scope } from "effect"
+import type { Admin, Broker, Kafka } from "kafkajs"
+import { KafkaPartitionsUnequal, KafkaTopicMissing, KafkaTopicUnfit, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
-import { call } from "./KafkaJs.ts"
+import { isRefusal, PartitionError } from "./Failures.ts"
+import { call, send } from "./KafkaJs.ts"
+import { baseOf, incarnationOf } from "./Life.ts"
+import { type Link, openLink } from "./Link.ts"
+import { describeSettings, describeTopics, metadataWithIds } from "./TopicRequests.ts"
+import { judge, messageBytesOf, settingNames, type TopicAsSet } from "./TopicSettings.ts"
 
 export interface TopicOptions {
   readonly topics: ReadonlyArray<string>
-  /** Those whose names make the incarnation. */
-  readonly lifeOf: ReadonlyArray<string>
+  /** Those that seqs travel through: their names and ids make the incarnation, and their partition counts are equal. */
+  readonly lifeOf: Arr.NonEmptyReadonlyArray<string>
+  /** Topics whose partitions are their own, in number and in incarnation: other services write into them. */
+  readonly shared: ReadonlyArray<string>
   /** The partition count of each. */
   readonly partitions: number
   /** How many brokers have each record; by default as many as the brokers say. */
@@ -25,18 +32,34 @@ export interface TopicOptions {
   readonly retention: Readonly<Record<string, LocalLog.Retention>>
 }
 
+/** A topic as it was found. */
+export interface FoundTopic {
+  readonly topic: string
+  readonly id: string | undefined
+  readonly partitions: number
+  readonly replicas: number
+}
+
+/** What a start has found out. */
+export interface TopicSet {
+  readonly incarnation: Incarnation
+  /** Of the shared topics. */
+  readonly sharedIncarnations: ReadonlyMap<string, Incarnation>
+  readonly found: ReadonlyArray<FoundTopic>
+  /** The most that a batch may have, by topic, where Kafka tells. */
+  readonly messageBytes: ReadonlyMap<string, number>
+}
+
+export type SetupError = KafkaUnavailable | KafkaTopicMissing | KafkaTopicUnfit | KafkaPartitionsUnequal
+
 export const setUpTopics = (
   kafka: Kafka,
   options: TopicOptions,
   limits: KafkaLimits,
-): Effect.Effect<Incarnation, KafkaUnavailable | KafkaTopicMissing | KafkaPartitionsUnequal> =>
+): Effect.Effect<TopicSet, SetupError> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const admin = yield* Effect.acquireRelease(
-        Effect.sync(() => kafka.admin()),
-        (admin) => Effect.ignore(call(() => admin.disconnect())),
-      )
-      yield* call(() => admin.connect())
+      const admin = yield* connectAdmin(kafka)
       const missing = yield* check(admin, options)
       if (missing.length > 0) {
         const [topic = ""] = missing
@@ -52,10 +75,27 @@ export const setUpTopics = (
         // Another process may have been first.
         yield* check(admin, options)
       }
+      const link = yield* openLink(kafka, options.topics, limits)
+      const found = yield* findTopics(link, options.topics, limits)
+      const set = yield* askSettings(link, found, options, limits)
+      yield* tellUntold(found, set)
+      yield* refuseUnfit(set, limits)
       const { clusterId } = yield* ask(() => admin.describeCluster())
-      return incarnationOf(clusterId, options.lifeOf)
+      const life = yield* lifeOf(link, clusterId, found, options, limits)
+      return { ...life, found, messageBytes: messageBytesByTopic(set) }
     }),
   )
+
+const connectAdmin = Effect.fnUntraced(function* (
+  kafka: Kafka,
+): Effect.fn.Return<Admin, KafkaUnavailable, Scope.Scope> {
+  const admin = yield* Effect.acquireRelease(
+    Effect.sync(() => kafka.admin()),
+    (admin) => Effect.ignore(call(() => admin.disconnect())),
+  )
+  yield* call(() => admin.connect())
+  return admin
+})
 
 /** kafkajs's admin fails on reading an answer also where no broker gave one. */
 const ask = <A>(f: () => Promise<A>): Effect.Effect<A, KafkaUnavailable> =>
@@ -68,19 +108,134 @@ const ask = <A>(f: () => Promise<A>): Effect.Effect<A, KafkaUnavailable> =>
 /** Those that are missing. */
 const check = Effect.fnUntraced(function* (
   admin: Admin,
-  { partitions, topics }: TopicOptions,
+  options: TopicOptions,
 ): Effect.fn.Return<ReadonlyArray<string>, KafkaUnavailable | KafkaPartitionsUnequal> {
+  const { partitions: expected, topics } = options
   const there = new Set(yield* ask(() => admin.listTopics()))
   const present = topics.filter((topic) => there.has(topic))
   if (present.length === 0) return topics
   const described = yield* ask(() => admin.fetchTopicMetadata({ topics: present }))
-  for (const topic of described.topics) {
-    const found = topic.partitions.length
-    if (found !== partitions)
-      return yield* new KafkaPartitionsUnequal({ topic: topic.name, found, expected: partitions })
+  for (const { name: topic, partitions } of described.topics) {
+    const found = partitions.length
+    if (!hasPartitions(topic, found, options)) return yield* new KafkaPartitionsUnequal({ topic, found, expected })
   }
   return topics.filter((topic) => !there.has(topic))
 })
+
+/** Clients belong to partitions of what seqs travel through. Of the others the first ones are used, and no more needed. */
+export const hasPartitions = (topic: string, found: number, options: TopicOptions): boolean => {
+  if (options.shared.includes(topic)) return true
+  return options.lifeOf.includes(topic) ? found === options.partitions : found >= options.partitions
+}
+
+/** The topics as the brokers know them; a topic that is not there is left out. */
+export const findTopics = Effect.fnUntraced(function* (
+  link: Link,
+  topics: ReadonlyArray<string>,
+  limits: KafkaLimits,
+): Effect.fn.Return<ReadonlyArray<FoundTopic>, KafkaUnavailable> {
+  const broker = yield* call(() => link.cluster.findControllerBroker())
+  if (!knowsIds(broker)) {
+    const { topicMetadata } = yield* call(() => broker.metadata([...topics]))
+    return topicMetadata.map(({ partitionMetadata, topic }) => ({
+      topic,
+      id: undefined,
+      partitions: partitionMetadata.length,
+      replicas: Math.min(...partitionMetadata.map(({ replicas }) => replicas.length)),
+    }))
+  }
+  const described = yield* call(() => send(broker, describeTopics(topics), limits.answer_timeout_ms))
+  return described.topics.filter(({ code, partitions }) => code === 0 && partitions > 0)
+})
+
+const knowsIds = (broker: Broker): boolean => {
+  const { apiKey, apiVersion } = metadataWithIds
+  const versions: unknown = Predicate.hasProperty(broker, "versions") ? broker.versions : undefined
+  const metadata: unknown = Predicate.hasProperty(versions, apiKey) ? versions[apiKey] : undefined
+  return (
+    Predicate.hasProperty(metadata, "maxVersion") &&
+    typeof metadata.maxVersion === "number" &&
+    metadata.maxVersion >= apiVersion
+  )
+}
+
+/** How they are set, of those whose settings Kafka tells. */
+export const askSettings = Effect.fnUntraced(function* (
+  link: Link,
+  found: ReadonlyArray<FoundTopic>,
+  { lifeOf, retention }: TopicOptions,
+  limits: KafkaLimits,
+): Effect.fn.Return<ReadonlyArray<TopicAsSet>, KafkaUnavailable> {
+  const broker = yield* call(() => link.cluster.findControllerBroker())
+  const names = found.map(({ topic }) => topic)
+  const told = yield* call(() => send(broker, describeSettings(names, settingNames), limits.question_timeout_ms))
+  const set: Array<TopicAsSet> = []
+  for (const { code, settings, topic } of told) {
+    const error = new KafkaUnavailable({ cause: new PartitionError(code) })
+    if (code !== 0 && !isRefusal(error)) return yield* error
+    const one = found.find((one) => one.topic === topic)
+    if (one === undefined || code !== 0) continue
+    const { retention_age_ms = limits.retention_age_ms } = retention[topic] ?? {}
+    const keep_ms = Math.min(retention_age_ms, mailboxLimits.mailbox_age_ms)
+    set.push({ topic, replicas: one.replicas, isOfSeqs: lifeOf.includes(topic), keep_ms, settings })
+  }
+  return set
+})
+
+const tellUntold = (found: ReadonlyArray<FoundTopic>, set: ReadonlyArray<TopicAsSet>): Effect.Effect<void> => {
+  const untold = found.filter(({ topic }) => !set.some((one) => one.topic === topic)).map(({ topic }) => topic)
+  return untold.length === 0
+    ? Effect.void
+    : Effect.logWarning(`Kafka does not tell how ${untold.join(", ")} are set (the right DescribeConfigs): not checked`)
+}
+
+/** What is doubtful is said. */
+const refuseUnfit = Effect.fnUntraced(function* (
+  set: ReadonlyArray<TopicAsSet>,
+  limits: KafkaLimits,
+): Effect.fn.Return<void, KafkaTopicUnfit> {
+  const { doubts, faults } = judge(set, needsOf(limits))
+  for (const { reason, topic } of doubts) yield* Effect.logWarning(`the topic ${topic} ${reason}`)
+  if (faults.length === 0) return
+  return yield* new KafkaTopicUnfit({ reasons: faults.map(({ reason, topic }) => `${topic} ${reason}`) })
+})
+
+export const needsOf = ({ message_bytes, message_min_bytes, retention_bytes }: KafkaLimits) => ({
+  retention_bytes,
+  message_bytes: Math.min(message_bytes, message_min_bytes),
+})
+
+export const messageBytesByTopic = (set: ReadonlyArray<TopicAsSet>): ReadonlyMap<string, number> =>
+  new Map(
+    set.flatMap((one) => {
+      const bytes = messageBytesOf(one)
+      return bytes === undefined ? [] : [[one.topic, bytes] as const]
+    }),
+  )
+
+/** Of the topics that seqs travel through, and of the shared ones, which began as parts of that. */
+const lifeOf = Effect.fnUntraced(function* (
+  link: Link,
+  clusterId: string,
+  found: ReadonlyArray<FoundTopic>,
+  { lifeOf, shared }: TopicOptions,
+  limits: KafkaLimits,
+): Effect.fn.Return<Pick<TopicSet, "incarnation" | "sharedIncarnations">, KafkaUnavailable> {
+  const known = (topic: string) => {
+    const one = found.find((one) => one.topic === topic)
+    return one === undefined ? gone(topic) : Effect.succeed(one)
+  }
+  const ofSeqs = yield* Effect.forEach(lifeOf, known)
+  const incarnation = yield* incarnationOf(link, baseOf(clusterId, lifeOf), ofSeqs, limits)
+  const ofShared = (topic: string) =>
+    Effect.gen(function* () {
+      return [topic, yield* incarnationOf(link, incarnation, [yield* known(topic)], limits)] as const
+    })
+  return { incarnation, sharedIncarnations: new Map(yield* Effect.forEach(shared, ofShared)) }
+})
+
+const gone = (topic: string) =>
+  Effect.fail(new KafkaUnavailable({ cause: new Error(`${topic} is not there any more`) }))
 
 const describe = (topic: string, options: TopicOptions, limits: KafkaLimits) => {
   const { retention_age_ms = limits.retention_age_ms, retention_bytes = limits.retention_bytes } =
@@ -105,9 +260,3 @@ const describe = (topic: string, options: TopicOptions, limits: KafkaLimits) => 
 
 /** Kafka's word for no bound is -1. */
 const whole = (bound: number): string => String(Number.isFinite(bound) ? Math.floor(bound) : -1)
-
-/** The names are hashed: an incarnation has a bound, and they need not be read out of it. */
-const incarnationOf = (clusterId: string, topics: ReadonlyArray<string>): Incarnation => {
-  const names = createHash("sha256").update(topics.toSorted().join("\n")).digest("hex").slice(0, 16)
-  return Incarnation.make(`kafka-${clusterId}-${names}`)
-}

@@ -14,6 +14,7 @@ import {
   type ClientId,
   type Cursor,
   type Epoch,
+  eventBytes,
   EventLog,
   JourneyBudget,
   type LogError,
@@ -36,7 +37,7 @@ import {
 } from "@nimbus/domain"
 import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
-import { ConnectionGone, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
+import { ConnectionGone, FramesTooLarge, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"
@@ -103,6 +104,9 @@ const make = Effect.gen(function* () {
   const sessions = new Map<ClientId, Resident>()
   const draining = new Draining(limits)
 
+  const event_bytes = eventBytes(log, topics)
+  if (limits.frame_bytes > event_bytes)
+    return yield* new FramesTooLarge({ frame_bytes: limits.frame_bytes, event_bytes })
   yield* claimMailboxes
   const hurry = makeHurry(() => sessions.size, limits)
   yield* keepLease(pod, limits, counts, hurry.begin)

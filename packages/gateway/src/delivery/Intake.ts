@@ -6,16 +6,23 @@
  * them; what arrives meanwhile makes up the next batch. While `intake_bytes` of a partition wait, its sockets are not
  * read: beyond the bound each that was open before has one event, and each client one barrier, the latest.
  *
+ * What is more than the topic takes at once goes in several publishes. A publish that the log refuses for its size goes in
+ * halves; a single record that is refused is an alarm, and counts as failed.
+ *
  * A publish that fails may have been made. Only the client can send its events again and know that they may come twice
  * (docs/protocol.md, *Resent events*), so its connection is closed, and what else of it waited here goes with it, for
  * no event may overtake another. Barriers are published again by their sessions.
  */
 import {
+  Alarms,
   chunkLimits,
   type EventId,
   EventLog,
+  type LogError,
   type LogRecord,
+  LogUnavailable,
   partitionOf,
+  roomOf,
   showSize,
   type Trace,
   type Trying,
@@ -112,12 +119,39 @@ export const makeIntake = <Id extends string = EventId>({
       sender.pause()
     }
 
-    const publish = (lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>) =>
-      log.publish(
-        topic,
-        lane.partition,
-        batch.map(({ record }) => record),
+    const alarms = yield* Alarms
+    const publish = (lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>) => {
+      const records = batch.map(({ record }) => record)
+      return log.publish(topic, lane.partition, records).pipe(
+        Effect.catchTag("LogRefused", (cause) =>
+          // Whatever else is refused is an alarm already.
+          Effect.when(
+            alarms.raise(topic, cause, { blocks: true, lasts_ms: refusal_ms }),
+            Effect.sync(() => cause.reason === "too-large" && batch.length === 1),
+          ).pipe(Effect.andThen(Effect.fail(cause))),
+        ),
       )
+    }
+
+    /** In order. What the log has is told at once, whatever becomes of the rest. */
+    const write = (lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>, since_ms: number): Effect.Effect<void, LogError> =>
+      Effect.matchEffect(publish(lane, batch), {
+        onSuccess: () =>
+          Effect.sync(() => {
+            counts.add(counted.accepted, tellAccepted(batch))
+            if (counted.accepted === "accepted") counts.observe("accept", now() - since_ms)
+          }),
+        onFailure: (error) => {
+          if (error._tag === "LogRefused" && error.reason === "too-large" && batch.length > 1) {
+            const half = Math.ceil(batch.length / 2)
+            return Effect.andThen(write(lane, batch.slice(0, half), since_ms), write(lane, batch.slice(half), since_ms))
+          }
+          giveUp(lane, batch)
+          const failure =
+            error._tag === "LogRefused" ? new LogUnavailable({ topic, operation: "publish", cause: error }) : error
+          return Effect.fail(failure)
+        },
+      })
 
     const turn = (lane: Lane<Id>, outage: Trying) =>
       Effect.gen(function* () {
@@ -125,17 +159,12 @@ export const makeIntake = <Id extends string = EventId>({
         // What else this turn of the event loop brings is to come along.
         yield* Effect.yieldNow
         const { since_ms } = lane
-        const batch = takeBatch(lane)
+        const batch = takeBatch(lane, log.facts(topic).publish_bytes)
         lane.since_ms = now()
-        yield* publish(lane, batch).pipe(
-          Effect.andThen(() => {
-            counts.add(counted.accepted, tellAccepted(batch))
-            if (counted.accepted === "accepted") counts.observe("accept", now() - since_ms)
-            return outage.worked
-          }),
+        yield* write(lane, batch, since_ms).pipe(
+          Effect.andThen(outage.worked),
           Effect.catchTag("LogUnavailable", (error) => {
             counts.addTo("failed", `publish ${counted.failed}`)
-            giveUp(lane, batch)
             return outage.failed(error)
           }),
         )
@@ -181,6 +210,9 @@ export const makeIntake = <Id extends string = EventId>({
     }
   })
 
+/** How long a record that was refused keeps this gateway from being ready: clients go to others, and may come back. */
+const refusal_ms = 60_000
+
 /** What waits, from how many, how many barriers are among it, and how many senders wait for room. */
 const sizeOf = <Id extends string>({ bytes, entries, paused }: Lane<Id>) => {
   const senders = new Set(entries.flatMap(({ from }) => (from === undefined ? [] : [from.sender])))
@@ -189,14 +221,17 @@ const sizeOf = <Id extends string>({ bytes, entries, paused }: Lane<Id>) => {
 }
 
 /** At most one chunk, but one record at least; a larger backlog goes in several. */
-const takeBatch = <Id extends string>(lane: Lane<Id>): ReadonlyArray<Entry<Id>> => {
+const takeBatch = <Id extends string>(lane: Lane<Id>, publish_bytes: number): ReadonlyArray<Entry<Id>> => {
   const all = lane.entries
   let bytes = 0
+  let room = 0
   let count = 0
   while (count < all.length && count < chunkLimits.chunk_records) {
     const { from, record } = all[count]!
-    if (count > 0 && bytes + record.value.length > chunkLimits.chunk_bytes) break
+    const isFull = bytes + record.value.length > chunkLimits.chunk_bytes || room + roomOf(record) > publish_bytes
+    if (count > 0 && isFull) break
     bytes += record.value.length
+    room += roomOf(record)
     if (from === undefined) lane.barriers.delete(record.key)
     count++
   }

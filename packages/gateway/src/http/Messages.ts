@@ -30,6 +30,8 @@ const answer = send.pipe(
     BadBatch: ({ code, reason }) => refuse(400, code, reason),
     BodyInvalid: ({ code, reason }) => refuse(400, code, reason),
     SchemaError: ({ message }) => refuse(400, "BAD_REQUEST", message),
+    // The batch is in parts that the topic took when it was last looked at.
+    LogRefused: ({ code, message, reason }) => refuse(reason === "too-large" ? 413 : 500, code, message),
     LogUnavailable: ({ code }) => refuse(503, code, "the log is away; send it again"),
     UnknownTopic: ({ code, topic }) => refuse(500, code, `there is no topic ${topic}`),
   }),

@@ -1,5 +1,5 @@
 /** Trying again: first soon, then twice as late each time, up to a bound; never giving up. */
-import { tellFailure, untilItWorks } from "@nimbus/domain"
+import { tellFailure, untilItPasses, untilItWorks } from "@nimbus/domain"
 import { Effect } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"
@@ -19,6 +19,20 @@ export const untilDone = <A, E, R>(
   untilItWorks(
     operation,
     Effect.tapError(effect, () => countFailure(operation, 1)),
+    (failures) => backoff_ms(failures, limits),
+  )
+
+/** The same for failures that pass, as `isPassing` knows. Others fail at once, and are counted too. */
+export const untilPassed = <A, E, Passing extends E, R>(
+  effect: Effect.Effect<A, E, R>,
+  operation: string,
+  isPassing: (error: E) => error is Passing,
+  limits: Bounds,
+): Effect.Effect<A, Exclude<E, Passing>, R> =>
+  untilItPasses(
+    operation,
+    Effect.tapError(effect, () => countFailure(operation, 1)),
+    isPassing,
     (failures) => backoff_ms(failures, limits),
   )
 

@@ -1,10 +1,23 @@
-/** Writing to the log so that it is there for sure: in requests of bounded size, each again until acknowledged. */
-import { Effect } from "effect"
-import { type ChunkLimits, chunksOf, type EventLog, type LogRecord } from "@nimbus/domain"
+/**
+ * Writing to the log so that it is there for sure: in requests of bounded size, each again until acknowledged.
+ *
+ * ```
+ *   publish ─▶ fails, as Kafka is away ─▶ again, by back-off
+ *           ─▶ refused: too large ─▶ in halves ─▶ a single record: without the steps of its journey
+ *           ─▶ refused, and nothing of that helps ─▶ an alarm, not ready, and again every `refused_every_ms`, for
+ *                                                    nothing may be left out and an operator may have put it right
+ * ```
+ */
+import { Alarms, type ChunkLimits, chunksOf, type EventLog, type LogRecord, type LogRefused } from "@nimbus/domain"
+import { Effect, Predicate } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
-import { untilDone } from "./Backoff.ts"
+import { untilPassed } from "./Backoff.ts"
 
 type Log = EventLog["Service"]
+
+type PublishLimits = Pick<ConsumerLimits, "backoff_min_ms" | "backoff_max_ms" | "refused_every_ms"> & {
+  readonly chunk: ChunkLimits
+}
 
 /**
  * Publishes in order, one request in flight, and is done when the log has acknowledged all of them. A request that
@@ -15,9 +28,31 @@ export const publishUntilAcknowledged = (
   topic: string,
   partition: number,
   records: ReadonlyArray<LogRecord>,
-  limits: Pick<ConsumerLimits, "backoff_min_ms" | "backoff_max_ms"> & { readonly chunk: ChunkLimits },
+  limits: PublishLimits,
 ): Effect.Effect<void> => {
-  const publish = (part: ReadonlyArray<LogRecord>) =>
-    untilDone(log.publish(topic, partition, part), `publish ${topic}`, limits)
-  return Effect.forEach(chunksOf(records, limits.chunk), publish, { discard: true })
+  const publish = (part: ReadonlyArray<LogRecord>): Effect.Effect<unknown> =>
+    Effect.catch(untilPassed(log.publish(topic, partition, part), `publish ${topic}`, isPassing, limits), (refusal) =>
+      refused(part, refusal),
+    )
+  const refused = (part: ReadonlyArray<LogRecord>, refusal: LogRefused): Effect.Effect<unknown> => {
+    const [first] = part
+    if (refusal.reason === "too-large" && first !== undefined) {
+      const half = Math.ceil(part.length / 2)
+      if (part.length > 1) return Effect.andThen(publish(part.slice(0, half)), publish(part.slice(half)))
+      if (first.headers !== undefined) return publish([{ key: first.key, value: first.value }])
+    }
+    return Effect.flatMap(Alarms, (alarms) =>
+      alarms
+        .raise(topic, refusal, { blocks: true, lasts_ms: 3 * limits.refused_every_ms })
+        .pipe(
+          Effect.andThen(Effect.sleep(limits.refused_every_ms)),
+          Effect.andThen(publish(part)),
+          Effect.andThen(alarms.clear(topic, refusal.code)),
+        ),
+    )
+  }
+  return Effect.forEach(chunksOf(records, limits.chunk, log.facts(topic).publish_bytes), publish, { discard: true })
 }
+
+const isPassing = <E extends { readonly _tag: string }>(error: E): error is Exclude<E, LogRefused> =>
+  !Predicate.isTagged(error, "LogRefused")

@@ -1,0 +1,114 @@
+/**
+ * Whether Nimbus can work with a topic as it is set: what Kafka would lose in silence, or refuse, is found at start and
+ * not by a client.
+ *
+ * | setting | why |
+ * | --- | --- |
+ * | `cleanup.policy` | must be `delete`: compaction removes all records of a client but the last |
+ * | `retention.ms` | what seqs travel through is kept as long as mailboxes keep it: a shorter time loses results of a client that is away, in silence |
+ * | `retention.bytes` | less than is set for topics that are created: said, for nobody knows how much comes |
+ * | `max.message.bytes` | must take the largest event, and its result |
+ * | `min.insync.replicas` | no more than there are replicas: nothing could be written |
+ * | `message.timestamp.type` | said where it is not the log's time: ages then go by the clocks of writers |
+ * | `unclean.leader.election.enable` | said where it is on: records that were acknowledged may be lost |
+ */
+
+/** What decides, of the settings that Kafka tells. */
+export const settingNames = [
+  "cleanup.policy",
+  "retention.ms",
+  "retention.bytes",
+  "max.message.bytes",
+  "min.insync.replicas",
+  "message.timestamp.type",
+  "unclean.leader.election.enable",
+] as const
+
+export interface TopicAsSet {
+  readonly topic: string
+  readonly replicas: number
+  /** Seqs travel through it. */
+  readonly isOfSeqs: boolean
+  /** How long it is to keep records at least. */
+  readonly keep_ms: number
+  /** Not all names need be there: brokers differ. */
+  readonly settings: Readonly<Record<string, string>>
+}
+
+export interface Needs {
+  readonly retention_bytes: number
+  readonly message_bytes: number
+}
+
+export interface Judgement {
+  /** In the way of starting. */
+  readonly faults: ReadonlyArray<Finding>
+  /** To be said. */
+  readonly doubts: ReadonlyArray<Finding>
+}
+
+export interface Finding {
+  readonly topic: string
+  /** What is wrong and what would be right, in one line. */
+  readonly reason: string
+}
+
+export const judge = (topics: ReadonlyArray<TopicAsSet>, needs: Needs): Judgement => {
+  const faults: Array<Finding> = []
+  const doubts: Array<Finding> = []
+  for (const one of topics) {
+    const { topic } = one
+    faults.push(...faultsOf(one, needs).map((reason) => ({ topic, reason })))
+    doubts.push(...doubtsOf(one, needs).map((reason) => ({ topic, reason })))
+  }
+  return { faults, doubts }
+}
+
+/** The most that a batch may have; `undefined`: not told. */
+export const messageBytesOf = ({ settings }: Pick<TopicAsSet, "settings">): number | undefined =>
+  numberOf(settings, "max.message.bytes")
+
+const faultsOf = ({ isOfSeqs, keep_ms, replicas, settings }: TopicAsSet, needs: Needs): ReadonlyArray<string> => {
+  const faults: Array<string> = []
+  const policy = settings["cleanup.policy"]
+  if (policy !== undefined && policy !== "delete") {
+    faults.push(`has cleanup.policy=${policy}, which removes records that are still to be delivered: set it to delete`)
+  }
+  const retention_ms = numberOf(settings, "retention.ms")
+  if (isOfSeqs && retention_ms !== undefined && retention_ms >= 0 && retention_ms < keep_ms) {
+    faults.push(
+      `has retention.ms=${retention_ms}, and mailboxes keep what waits for ${keep_ms} ms: set it to that or more`,
+    )
+  }
+  const bytes = messageBytesOf({ settings })
+  if (bytes !== undefined && bytes < needs.message_bytes) {
+    faults.push(`has max.message.bytes=${bytes}: set it to ${needs.message_bytes} or more`)
+  }
+  const inSync = numberOf(settings, "min.insync.replicas")
+  if (inSync !== undefined && inSync > replicas) {
+    faults.push(`has min.insync.replicas=${inSync} and ${replicas} replicas, so that nothing can be written to it`)
+  }
+  return faults
+}
+
+const doubtsOf = ({ isOfSeqs, settings }: TopicAsSet, needs: Needs): ReadonlyArray<string> => {
+  const doubts: Array<string> = []
+  const retention_bytes = numberOf(settings, "retention.bytes")
+  if (isOfSeqs && retention_bytes !== undefined && retention_bytes >= 0 && retention_bytes < needs.retention_bytes) {
+    doubts.push(
+      `has retention.bytes=${retention_bytes}, less than NIMBUS_KAFKA_RETENTION_BYTES: results may be gone before their client is back`,
+    )
+  }
+  if (settings["message.timestamp.type"] === "CreateTime") {
+    doubts.push("has message.timestamp.type=CreateTime: ages go by the clocks of writers, and not by the log's")
+  }
+  if (settings["unclean.leader.election.enable"] === "true") {
+    doubts.push("has unclean.leader.election.enable=true: Kafka may lose what it has acknowledged")
+  }
+  return doubts
+}
+
+const numberOf = (settings: Readonly<Record<string, string>>, name: (typeof settingNames)[number]) => {
+  const text = settings[name]
+  return text === undefined || text === "" ? undefined : Number(text)
+}
