@@ -1,8 +1,9 @@
 /** The doors of NimbusWS by themselves: what their frames are, and what they answer to what is wrong. */
 import { request } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, partitionOf, Topics } from "@nimbus/domain"
-import { Effect, Layer, Schema, type Scope, Stream } from "effect"
+import { EventLog, Mailbox, partitionOf, Seq, Topics } from "@nimbus/domain"
+import { eventually } from "@nimbus/domain/testing"
+import { Effect, Layer, Metric, Schema, type Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { WebSocket } from "ws"
 import { Gateway } from "../index.ts"
@@ -47,10 +48,27 @@ const answerTo = (base: string, path: string, headers: Record<string, string> = 
     asked.end()
   })
 
+/** The dlq has lost what the mailboxes of all clients were to get. */
+const loseMail = Effect.gen(function* () {
+  const [{ partitions }, { put }] = [yield* EventLog, yield* Mailbox]
+  for (let partition = 0; partition < partitions; partition++) {
+    yield* put(partition, { expected: undefined, next: 1, records: [], hole: Seq.make(5) })
+  }
+})
+
+const lossesAt = (door: string) =>
+  Effect.map(Metric.snapshot, (all) => {
+    const ours = all.find(({ attributes, id }) => id === "nimbus_gateway_lost_total" && attributes?.["door"] === door)
+    return ours?.type === "Counter" ? Number(ours.state.count) : 0
+  })
+
 const scenario = (
   name: string,
   test: Effect.Effect<void, unknown, Layer.Success<typeof gateway> | HttpServer.HttpServer | Scope.Scope>,
-) => it.live(name, () => test.pipe(Effect.scoped, Effect.provide(gateway)))
+) =>
+  it.live(name, () =>
+    test.pipe(Effect.scoped, Effect.provide(gateway), Effect.provideService(Metric.MetricRegistry, new Map())),
+  )
 
 for (const path of paths) {
   describe(path, () => {
@@ -137,6 +155,23 @@ for (const path of paths) {
         yield* client.first("event_accepted")
         const unknown = { type: "reject", code: "BAD_FRAME", data: "Unknown message type" }
         assert.deepStrictEqual<unknown>(client.frames.slice(0, -1), [unknown, unknown])
+      }),
+    )
+
+    scenario(
+      "tells what retention has removed where it is asked to, and counts it for everyone",
+      Effect.gen(function* () {
+        yield* loseMail
+        const asking = yield* open(`${path}?clientId=c1&frames=all`)
+        assert.deepStrictEqual<unknown>(yield* asking.first("lost"), { type: "lost", data: { after: -1 } })
+        const other = yield* open(`${path}?clientId=c2`)
+        yield* eventually(
+          "both losses are counted",
+          Effect.map(lossesAt(path), (losses) => losses === 2),
+        )
+        other.event("first")
+        yield* other.first("event_accepted")
+        assert.strictEqual(other.frames.length, 1)
       }),
     )
 
