@@ -72,7 +72,10 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           offsets(stored),
           upTo(stored.length).map((i) => first + i),
         )
-        for (const { timestamp } of stored) assert.isAtLeast(timestamp, before - clockSkew_ms)
+        for (const { timestamp, unreadable } of stored) {
+          assert.isAtLeast(timestamp, before - clockSkew_ms)
+          assert.isUndefined(unreadable)
+        }
         assert.isAtMost(stored.at(-1)?.timestamp ?? Infinity, Date.now() + clockSkew_ms)
       }),
     )
