@@ -104,8 +104,10 @@ const all = (limits: StorageWriterLimits) =>
 const run = Effect.fnUntraced(function* ({ kind, lifeOf, makeSort, role, topicOf }: Kind, limits: StorageWriterLimits) {
   const topic = topicOf(yield* Topics)
   if (topic === undefined) return
-  const { incarnation, partitions } = yield* EventLog
-  const life = lifeOf(incarnation)
+  const log = yield* EventLog
+  const life = lifeOf(log.facts(topic).incarnation)
+  // What is out of place keeps to this, however many the topic gets: a room's rows are of one partition.
+  const { partitions } = log
   const source = (partition: number): ArchiveSource => ({ incarnation: life, kind, partition })
   if (!limits.lazy) yield* refuseMismatch(source, topic, limits)
   yield* Workers.run({
@@ -130,7 +132,7 @@ const refuseMismatch = Effect.fnUntraced(function* (
   limits: StorageWriterLimits,
 ) {
   const log = yield* EventLog
-  for (let partition = 0; partition < log.partitions; partition++) {
+  for (let partition = 0; partition < log.facts(topic).partitions; partition++) {
     yield* untilItPasses("compare the archive", refuseBeyondEnd(source(partition), topic), isPassing, (failures) =>
       backoff_ms(failures, limits),
     )

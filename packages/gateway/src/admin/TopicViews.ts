@@ -7,7 +7,6 @@ import { Effect } from "effect"
 export const makeTopicViews = Effect.gen(function* () {
   const log = yield* EventLog
   const topics = yield* Topics
-  const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
   const readers: Partial<Record<TopicView["kind"], Role>> = {
     events: "event-consumer",
     results: "result-consumer",
@@ -35,6 +34,7 @@ export const makeTopicViews = Effect.gen(function* () {
 
   const ofTopic = ([kind, topic]: readonly [TopicView["kind"], string]) => {
     const role = readers[kind]
+    const partitions = Array.from({ length: log.facts(topic).partitions }, (_, partition) => partition)
     return Effect.map(
       Effect.forEach(partitions, ofPartition(topic, role), { concurrency: "unbounded" }),
       (views): TopicView => ({

@@ -15,17 +15,7 @@
 import { createHash } from "node:crypto"
 import { Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
-import {
-  ChatMessageId,
-  encodeChat,
-  EventLog,
-  type Incarnation,
-  openLife,
-  openRoom,
-  partitionOf,
-  type RoomId,
-  Topics,
-} from "@nimbus/domain"
+import { ChatMessageId, encodeChat, EventLog, type Incarnation, openLife, type RoomId, Topics } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect"
 import { Server } from "socket.io"
 import { Delivery } from "../delivery/Delivery.ts"
@@ -103,9 +93,8 @@ const make = Effect.gen(function* () {
   const rooms = yield* makeHall({
     ...shared,
     topic: chats,
-    life: log.incarnation,
+    life: log.facts(chats).incarnation,
     isOpen: false,
-    partitions: Array.from({ length: log.partitions }, (_, partition) => partition),
     pass: (...args) => outOfPlace.take(...args),
   })
   const open =
@@ -114,9 +103,8 @@ const make = Effect.gen(function* () {
       : yield* makeHall({
           ...shared,
           topic: messages,
-          life: openLife(log.incarnation),
+          life: openLife(log.facts(messages).incarnation),
           isOpen: true,
-          partitions: [partitionOf(openRoom, log.partitions)],
           pass: () => {},
         })
   const lanes = [...rooms.lanes, ...(open?.lanes ?? [])]

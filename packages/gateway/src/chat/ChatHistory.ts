@@ -38,12 +38,13 @@ export const makeChatHistory = Effect.fnUntraced(function* (limit: {
   const archive = yield* Effect.serviceOption(Archive)
   if (Option.isNone(archive)) return nothing
   const { page: ask, position } = archive.value
-  const page: ChatHistory = Effect.fnUntraced(function* ({ life: incarnation, partition, room }, from) {
+  const page: ChatHistory = Effect.fnUntraced(function* ({ isMoved, life: incarnation, partition, room }, from) {
     // Above its position the archive may have some messages and not others.
     const upTo = yield* position({ incarnation, kind: "messages", partition })
     if (upTo === undefined || upTo <= from) return { messages: [], next: from }
     const after = Cursor.make(from - 1)
-    const { more, records } = yield* ask({ incarnation, kind: "messages", key: archiveKeyOf(room), after, limit })
+    const key = archiveKeyOf(room, isMoved ? partition : undefined)
+    const { more, records } = yield* ask({ incarnation, kind: "messages", key, after, limit })
     const last = records.at(-1)
     return {
       messages: records

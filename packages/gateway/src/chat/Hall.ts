@@ -5,12 +5,17 @@
  * | --- | --- | --- | --- |
  * | rooms | `chats` | all | the others in its room |
  * | open | `MESSAGES` | the one of `openRoom` | everyone, its sender too |
+ *
+ * Which partition a room has follows from how many the topic had when the gateway came. What is added later is read too,
+ * from its beginning: other producers write into it at once, and what they write for a room is out of place here until
+ * the gateway starts anew.
  */
 import {
   type ChatMessage,
   type ChatMessageId,
   EventLog,
-  type Incarnation,
+  Incarnation,
+  openRoom,
   partitionOf,
   type RoomId,
   type StoredRecord,
@@ -37,8 +42,6 @@ export interface Hall {
 }
 
 export interface HallOptions extends Pick<Hall, "topic" | "life" | "isOpen"> {
-  /** Those that are read; a message of another partition goes to nobody here. */
-  readonly partitions: ReadonlyArray<number>
   readonly limits: GatewayLimits
   readonly counts: Counts
   readonly send: (hall: Hall, room: RoomId, message: ChatMessage, record: StoredRecord, sender?: Member) => void
@@ -54,10 +57,13 @@ export interface HallOptions extends Pick<Hall, "topic" | "life" | "isOpen"> {
 export const retry_ms = 250
 
 export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
-  const { catchUp, counts, isOpen, life, limits, memberOf, partitions, pass, send, tell, topic } = options
+  const { catchUp, counts, isOpen, life, limits, memberOf, pass, send, tell, topic } = options
   const log = yield* EventLog
+  const { partitions: count } = log.facts(topic)
+  const partitions = isOpen ? [partitionOf(openRoom, count)] : upTo(0, count)
   const intake = yield* makeIntake<ChatMessageId>({
     topic,
+    partitions: count,
     intake_bytes: limits.intake_bytes,
     counts,
     counted: { accepted: "chatMessages", failed: "chat messages" },
@@ -65,21 +71,20 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
   const ends = yield* Effect.forEach(partitions, (partition) =>
     Effect.map(log.end(topic, partition).pipe(Effect.retry(Schedule.spaced(retry_ms))), (end) => ({ partition, end })),
   )
-  const lanes = ends.map(
-    (place) =>
-      new Lane({
-        ...place,
-        topic,
-        isOpen,
-        limits,
-        counts,
-        send: (...args) => send(hall, ...args),
-        tell: (...args) => tell(hall, ...args),
-        memberOf,
-        catchUp,
-        pass,
-      }),
-  )
+  const laneAt = (place: { readonly partition: number; readonly end: number }) =>
+    new Lane({
+      ...place,
+      topic,
+      isOpen,
+      limits,
+      counts,
+      send: (...args) => send(hall, ...args),
+      tell: (...args) => tell(hall, ...args),
+      memberOf,
+      catchUp,
+      pass,
+    })
+  const lanes = ends.map(laneAt)
   const byPartition = new Map(lanes.map((lane) => [lane.partition, lane]))
   const hall: Hall = {
     topic,
@@ -88,13 +93,12 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
     intake,
     lanes,
     laneOf: ({ partition }) => byPartition.get(partition)!,
-    conversation: (room) => ({
-      life,
-      isOpen,
-      room,
-      partition: partitionOf(room, log.partitions),
-      mark: markOf(life, room),
-    }),
+    conversation: (room) => {
+      const partition = partitionOf(room, count)
+      const isMoved = partition !== partitionOf(room, log.partitions)
+      const home = isMoved ? Incarnation.make(`${life}#${partition}`) : life
+      return { life, home, isMoved, isOpen, room, partition, mark: markOf(home, room) }
+    },
   }
 
   const readLane = (lane: Lane) =>
@@ -107,5 +111,26 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
       Effect.orDie,
     )
   for (const lane of lanes) yield* Effect.forkScoped(readLane(lane))
+
+  let read = count
+  const readAdded = Effect.suspend(() => {
+    const added = upTo(read, log.facts(topic).partitions)
+    if (added.length === 0) return Effect.void
+    read += added.length
+    return Effect.andThen(
+      Effect.logWarning(
+        `the topic ${topic} has ${read} partitions now: what others write into the new ones is given to who is there, and has a place in the history of its room once the gateways have started anew`,
+      ),
+      Effect.forEach(added, (partition) => Effect.forkScoped(readLane(laneAt({ partition, end: 0 }))), {
+        discard: true,
+      }),
+    )
+  })
+  // Of the open chat one partition is read.
+  if (!isOpen) yield* readAdded.pipe(Effect.repeat(Schedule.spaced(limits.tick_ms)), Effect.forkScoped)
   return hall
 })
+
+/** From `from` on. */
+const upTo = (from: number, count: number): ReadonlyArray<number> =>
+  Array.from({ length: Math.max(0, count - from) }, (_, i) => from + i)

@@ -74,9 +74,9 @@ export const makeKeptPlaces = Effect.fnUntraced(function* (save_ms: number, coun
 })
 
 /** Names are anything, and those of one client in two rooms are two. No client of the other doors has such an id by chance. */
-const ownerOf = ({ isOpen, life, room }: Conversation, name: string): OffsetOwner => {
+const ownerOf = ({ home, isOpen, room }: Conversation, name: string): OffsetOwner => {
   const digest = createHash("sha256")
     .update(JSON.stringify([isOpen, room, name]))
     .digest("hex")
-  return { clientId: ClientId.make(`chat:${digest}`), epoch: Epoch.make(0), log: life }
+  return { clientId: ClientId.make(`chat:${digest}`), epoch: Epoch.make(0), log: home }
 }

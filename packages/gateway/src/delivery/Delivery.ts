@@ -120,6 +120,7 @@ const make = Effect.gen(function* () {
   const residents: ResidentShared = {
     intake: yield* makeIntake({
       topic: topics.events,
+      partitions: log.partitions,
       intake_bytes: limits.intake_bytes,
       counts,
       counted: { accepted: "accepted", failed: "events" },

@@ -51,7 +51,7 @@ const setUp = Effect.fnUntraced(function* (intake_bytes = 1024) {
   const { log, next } = yield* gated
   const { events: topic } = yield* Topics
   const counted = { accepted: "accepted", failed: "events" } as const
-  const intake = yield* makeIntake({ topic, intake_bytes, counts: new Counts(), counted }).pipe(
+  const intake = yield* makeIntake({ topic, partitions: 1, intake_bytes, counts: new Counts(), counted }).pipe(
     Effect.provideService(EventLog, log),
   )
   return { intake, next }

@@ -82,6 +82,8 @@ export interface Intake<Id extends string = EventId> {
 
 export interface IntakeOptions {
   readonly topic: string
+  /** Among how many partitions keys are distributed. */
+  readonly partitions: number
   readonly intake_bytes: number
   readonly counts: Counts
   /** What the log has taken is counted as this, and what it has not as failed to publish this. */
@@ -92,13 +94,14 @@ export const makeIntake = <Id extends string = EventId>({
   counted,
   counts,
   intake_bytes,
+  partitions,
   topic,
 }: IntakeOptions): Effect.Effect<Intake<Id>, never, EventLog | Scope.Scope> =>
   Effect.gen(function* () {
     const log = yield* EventLog
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
-    const lanes = Array.from({ length: log.partitions }, (_, partition): Lane<Id> => {
+    const lanes = Array.from({ length: partitions }, (_, partition): Lane<Id> => {
       const work = Latch.makeUnsafe(false)
       const empty = { entries: [], barriers: new Map(), bytes: 0, since_ms: 0 }
       return { partition, ...empty, publishing: false, paused: new Set(), work }

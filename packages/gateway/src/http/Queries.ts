@@ -27,6 +27,7 @@ import {
   openRoom,
   RoomId,
   start,
+  Topics,
 } from "@nimbus/domain"
 import { Effect, Layer, Option, Result, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -53,18 +54,21 @@ const respondPage = (incarnation: Incarnation, name: string, items: ReadonlyArra
   )
 }
 
-const itself = (incarnation: Incarnation) => incarnation
+type LifeOf = (log: EventLog["Service"], topics: Topics["Service"]) => Incarnation
+const ofSeqs: LifeOf = ({ incarnation }) => incarnation
+const ofRooms: LifeOf = (log, { chats }) => log.facts(chats).incarnation
+const ofOpen: LifeOf = (log, { messages = Topics.openDefault }) => openLife(log.facts(messages).incarnation)
 
 /** `keyOf`: where that is, by the partition that is asked for, if it is. */
 const ask = Effect.fnUntraced(function* (
   archive: ArchiveShape,
   kind: ArchiveKind,
   keyOf: (partition: number | undefined) => string,
-  lifeOf = itself,
+  lifeOf = ofSeqs,
 ) {
   const { page_bytes, page_default_records } = queryLimits
   const search = yield* HttpServerRequest.schemaSearchParams(Search)
-  const incarnation = search.incarnation ?? lifeOf((yield* EventLog).incarnation)
+  const incarnation = search.incarnation ?? lifeOf(yield* EventLog, yield* Topics)
   const limit = { results: search.limit ?? page_default_records, bytes: page_bytes }
   const [key, after] = [keyOf(search.partition), search.after ?? start]
   return { incarnation, page: yield* archive.page({ incarnation, kind, key, after, limit }) }
@@ -83,7 +87,7 @@ const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
 
 const messages = Effect.fnUntraced(function* (archive: ArchiveShape) {
   const { room } = yield* HttpRouter.schemaPathParams(Schema.Struct({ room: RoomId }))
-  const { incarnation, page } = yield* ask(archive, "messages", (partition) => archiveKeyOf(room, partition))
+  const { incarnation, page } = yield* ask(archive, "messages", (partition) => archiveKeyOf(room, partition), ofRooms)
   return respondMessages(room, incarnation, page)
 })
 
@@ -92,7 +96,7 @@ const openMessages = Effect.fnUntraced(function* (archive: ArchiveShape) {
     archive,
     "messages",
     (partition) => archiveKeyOf(openRoom, partition),
-    openLife,
+    ofOpen,
   )
   return respondMessages(openRoom, incarnation, page)
 })
