@@ -198,12 +198,18 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
     await server.stop()
     const settings = own()
     const both = await Promise.all(roles.map((role) => start(role, settings)))
-    for (const { text } of both) {
+    for (const { port, text } of both) {
       const line = `waiting for Kafka at ${server.address}`
-      assert.isTrue(await until(() => text().split(line).length > 2, patience_ms), text())
+      assert.isTrue(await until(() => text().includes(line), patience_ms), text())
+      assert.strictEqual((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200)
+      assert.notInclude(text(), "ready:")
     }
     await server.start()
     for (const running of both) await isReady(running)
+    for (const { port, text } of both) {
+      assert.isTrue(await until(() => text().includes("ready:"), patience_ms), text())
+      assert.match(text(), new RegExp(`message="ready: .* on http://127.0.0.1:${port}`))
+    }
 
     const sender = sendEvents(both[0]!)
     assert.isTrue(await until(async () => sender.answered() > 10, patience_ms), "events are answered")
@@ -223,6 +229,7 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
     for (const [i, running] of both.entries()) tellsOfAnOutage(running.text().slice(before[i]))
     for (const running of both) {
       running.stop()
+      assert.strictEqual(running.text().split("ready:").length, 2, "one line when it is ready")
       assert.strictEqual(await running.ended, 0, running.text())
     }
   })

@@ -10,7 +10,7 @@
  * | mailbox: merge | an append begins a block of its own |
  * | mailbox: ack delay, acks waiting | the acks are written: a crash before loses no more than the trimming |
  * | mailbox: clients in a step | the rest comes in a step of its own, after others had their turn |
- * | start: attempts | none: a service that is not there yet is waited for, and each attempt tells so |
+ * | start: attempts | none: a service that is not there yet is waited for, with one line a minute |
  * | redis: reply, connect | the connection is given up and made again; what waited for it fails |
  * | redis: presences, clients in a step | the rest comes in a step of its own, after others had their turn |
  * | redis: broadcasts in the stream | the oldest go |

@@ -1,24 +1,75 @@
 /**
  * Waiting, at start, for a service that may come up later than we do: it is tried until it answers, with exponential
- * back-off and a line for each attempt. There is no last attempt: whoever starts us decides how long is too long.
+ * back-off. There is no last attempt: whoever starts us decides how long is too long. The log has a line when we begin to
+ * wait, one in `outage_again_ms` while we do, and one when the service is there; each failure is logged at Debug.
  */
-import { Effect, Schedule } from "effect"
+import { outageLimits } from "@nimbus/domain"
+import { Clock, Effect, Schedule } from "effect"
 import { startLimits } from "./Limits.ts"
 
-/** `what` is told in the line of progress: "Redis at 127.0.0.1:6379". An error that `isPassing` refuses fails at once. */
+export interface Awaited {
+  /** As people call it: "Redis". */
+  readonly name: string
+  /** Its address. */
+  readonly at: string
+  /** Where it is waited for twice, what tells the two apart: " for subscriptions". */
+  readonly purpose?: string
+  /** What it is called in docker-compose.yml. The log says how to start it if it should be on this machine. */
+  readonly service: string
+}
+
+/** An error that `isPassing` refuses fails at once. */
 export const untilReachable = <A, E extends { readonly message: string }, R>(
-  what: string,
+  awaited: Awaited,
   attempt: Effect.Effect<A, E, R>,
   isPassing: (error: E) => boolean,
 ): Effect.Effect<A, E, R> =>
-  attempt.pipe(
-    Effect.tapError((error) =>
-      isPassing(error) ? Effect.logWarning(`waiting for ${what}: ${error.message}`) : Effect.void,
-    ),
-    Effect.retry({ while: isPassing, schedule: backoff }),
-  )
+  Effect.suspend(() => {
+    const wait = new Wait(awaited)
+    return attempt.pipe(
+      Effect.tapError((error) => (isPassing(error) ? wait.failed(error.message) : Effect.void)),
+      Effect.retry({ while: isPassing, schedule: backoff }),
+      Effect.tap(() => wait.ended),
+    )
+  })
 
 const backoff = Schedule.min([
   Schedule.exponential(startLimits.attempt_min_ms),
   Schedule.spaced(startLimits.attempt_max_ms),
 ])
+
+const thisMachine = /(^|[/@,])(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:|$)/
+
+/** What is told of one wait. */
+class Wait {
+  readonly #what: string
+  readonly #hint: string
+  #since_ms: number | undefined
+  #told_ms = 0
+
+  constructor({ at, name, purpose = "", service }: Awaited) {
+    this.#what = `${name} at ${at}${purpose}`
+    this.#hint = thisMachine.test(at) ? `; to start it here: docker compose up --detach ${service}` : ""
+  }
+
+  failed(reason: string): Effect.Effect<void> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now_ms) => {
+      const isFirst = this.#since_ms === undefined
+      this.#since_ms ??= now_ms
+      if (!isFirst && now_ms - this.#told_ms < outageLimits.outage_again_ms) {
+        return Effect.logDebug(`waiting for ${this.#what}: ${reason}`)
+      }
+      this.#told_ms = now_ms
+      const after = isFirst ? "" : `, for ${seconds(now_ms - this.#since_ms)} now`
+      return Effect.logWarning(`waiting for ${this.#what}${after}: ${reason}${this.#hint}`)
+    })
+  }
+
+  readonly ended: Effect.Effect<void> = Effect.flatMap(Clock.currentTimeMillis, (now_ms) =>
+    this.#since_ms === undefined
+      ? Effect.void
+      : Effect.logInfo(`${this.#what} is there, after ${seconds(now_ms - this.#since_ms)}`),
+  )
+}
+
+const seconds = (time_ms: number): string => `${(time_ms / 1000).toFixed(1)} s`

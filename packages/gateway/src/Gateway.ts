@@ -14,6 +14,7 @@ import * as Page from "./admin/Page.ts"
 import * as ChatDoor from "./chat/ChatDoor.ts"
 import * as Cors from "./chat/Cors.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
+import * as Announcement from "./Announcement.ts"
 import { Delivery } from "./delivery/Delivery.ts"
 import * as GrpcDoor from "./grpc/GrpcDoor.ts"
 import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
@@ -53,15 +54,16 @@ export interface Addresses extends HttpFront.HttpOptions {
   readonly grpc?: GrpcOptions
 }
 
-/** The doors and the core, where they listen. */
-const onFront = ({ grpc, ...http }: Addresses, admin: Option.Option<Authorization.Access>) => {
-  const front = Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 }))
-  return Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes(admin)).pipe(
+/** Where it listens. */
+const front = ({ grpc, host, port }: Addresses) =>
+  Layer.merge(HttpFront.layerWith({ host, port }), GrpcServer.layerWith(grpc ?? { host, port: 0 }))
+
+/** The doors and the core. */
+const inside = (admin: Option.Option<Authorization.Access>) =>
+  Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes(admin)).pipe(
     Layer.provideMerge(Delivery.layer),
     Layer.provide(Pod.layer),
-    Layer.provideMerge(front),
   )
-}
 
 /** All that the environment says of a gateway: see docs/configuration.md. The admin API is on where there is a token. */
 export const config = Config.map(
@@ -102,20 +104,29 @@ export const layerAt = ({ grpc, ...http }: Addresses) =>
     ),
   )
 
-/** Without the environment. */
-export const layerWith = ({
-  admin = Option.none(),
-  corsOrigins,
-  limits = {},
-  openEvents,
-  ...addresses
-}: Addresses & {
+export interface GatewayOptions extends Addresses {
   readonly limits?: Parameters<typeof Limits.layerWith>[0]
   readonly corsOrigins?: ReadonlyArray<string> | undefined
   readonly openEvents?: Parameters<typeof OpenEvents.layerWith>[0]
   /** Who may use the admin API. Default: nobody, there is none. */
   readonly admin?: Option.Option<Authorization.Access>
-}) =>
-  onFront(addresses, admin).pipe(
-    Layer.provide([Limits.layerWith(limits), Cors.layerWith(corsOrigins), OpenEvents.layerWith(openEvents)]),
+}
+
+const settings = ({ corsOrigins, limits = {}, openEvents }: GatewayOptions) =>
+  Layer.mergeAll(Limits.layerWith(limits), Cors.layerWith(corsOrigins), OpenEvents.layerWith(openEvents))
+
+/** Without the environment. */
+export const layerWith = (options: GatewayOptions) =>
+  inside(options.admin ?? Option.none()).pipe(Layer.provideMerge(front(options)), Layer.provide(settings(options)))
+
+/**
+ * The same on services that may take long to come up, as those of a cluster do: it listens before they are there, so that
+ * `/healthz` tells that the process is alive while it waits, and logs one line once it is ready.
+ */
+export const layerOver = <A, E, R>(options: GatewayOptions, services: Layer.Layer<A, E, R>) =>
+  Announcement.layer.pipe(
+    Layer.provideMerge(inside(options.admin ?? Option.none())),
+    Layer.provide(services),
+    Layer.provideMerge(front(options)),
+    Layer.provide(settings(options)),
   )

@@ -17,9 +17,10 @@ const settings = Config.all({
 
 Layer.unwrap(
   Effect.map(settings, ({ cluster, gateway, shutdown, telemetry }) =>
-    Gateway.layerWith(gateway).pipe(
-      Layer.provide(Layer.effect(ChatAdapter, RedisChatAdapter.make(cluster.redis))),
-      Layer.provide(Cluster.layerWith(cluster)),
+    Gateway.layerOver(
+      gateway,
+      Layer.provideMerge(Layer.effect(ChatAdapter, RedisChatAdapter.make(cluster.redis)), Cluster.layerWith(cluster)),
+    ).pipe(
       Layer.provide(Shutdown.layerWith(shutdown)),
       Layer.provide(Telemetry.layerWith("nimbus-gateway", telemetry)),
     ),

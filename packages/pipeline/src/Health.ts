@@ -12,23 +12,29 @@ export const config = Config.all({
 
 const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
 
-/** Ready: the log, the registry and the mailboxes answer, and there is no fault that an operator has to put right first. */
+/**
+ * What is missing to be ready: the log, the registry and the mailboxes answer, and there is no fault that an operator has
+ * to put right first.
+ */
+export const missing = Effect.gen(function* () {
+  const log = yield* EventLog
+  const { events } = yield* Topics
+  const parts = yield* notReady({
+    log: Effect.as(log.end(events, 0), true),
+    mailbox: Effect.as((yield* Mailbox).offset(0), true),
+    registry: Effect.as((yield* Registry).livePods, true),
+  })
+  return [...parts, ...(yield* (yield* Alarms).blocking)]
+})
+
 const ready = HttpRouter.add(
   "GET",
   "/readyz",
-  Effect.gen(function* () {
-    const log = yield* EventLog
-    const { events } = yield* Topics
-    const parts = yield* notReady({
-      log: Effect.as(log.end(events, 0), true),
-      mailbox: Effect.as((yield* Mailbox).offset(0), true),
-      registry: Effect.as((yield* Registry).livePods, true),
-    })
-    const missing = [...parts, ...(yield* (yield* Alarms).blocking)]
-    return missing.length === 0
+  Effect.map(missing, (missing) =>
+    missing.length === 0
       ? HttpServerResponse.text("ready\n")
-      : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 })
-  }),
+      : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 }),
+  ),
 )
 
 export const layer = Layer.mergeAll(alive, ready, PrometheusMetrics.layerHttp({ path: "/metrics" }))

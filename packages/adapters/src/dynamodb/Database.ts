@@ -55,7 +55,7 @@ const make = Effect.fn("DynamoDatabase.make")(function* (
   const tables = { results: `${prefix}-results`, messages: `${prefix}-messages`, positions: `${prefix}-positions` }
   const keyed = { HASH: { key: "S" }, RANGE: { place: "N" } } as const
   yield* untilReachable(
-    `DynamoDB at ${where(settings)}`,
+    { name: "DynamoDB", at: where(settings), service: "dynamodb-local" },
     Effect.forEach(
       [
         describe(tables.results, keyed),

@@ -97,17 +97,17 @@ const open = Effect.fnUntraced(function* (
     fork(Effect.logDebug(message, details)),
   )
   const { createTopics: create = true, replication } = options
-  const at = `Kafka at ${brokers.join(",")}`
+  const awaited = { name: "Kafka", at: brokers.join(","), service: "kafka" }
   const topicOptions: TopicOptions = { topics, lifeOf, shared, partitions, replication, create, retention }
   const set = yield* untilReachable(
-    at,
+    awaited,
     setUpTopics(kafka, topicOptions, limits).pipe(
       Effect.catchTag("KafkaUnavailable", (error) => Effect.fail(startError(brokers.join(","), error))),
     ),
     (error) => error._tag === "KafkaUnavailable",
   )
   // It may be away again, or slow, between one step of the start and the next.
-  const link = untilReachable(at, wholeOrNot(openLink(kafka, topics, limits)), () => true)
+  const link = untilReachable(awaited, wholeOrNot(openLink(kafka, topics, limits)), () => true)
   const questions = yield* link
   const offsets = yield* makeOffsets(questions, limits)
   const states = new TopicStates(topicOptions, set)

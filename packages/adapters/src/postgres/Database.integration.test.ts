@@ -63,8 +63,8 @@ describe.skipIf(postgres === undefined)("PostgresDatabase", () => {
       const logs = Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])
       const waiting = yield* Effect.forkChild(Effect.provide(connected(url), logs))
       yield* eventually(
-        "three attempts",
-        Effect.sync(() => lines.length >= 3),
+        "it waits",
+        Effect.sync(() => lines.length > 0),
       )
       assert.match(lines[0] ?? "", /^waiting for PostgreSQL at 127\.0\.0\.1:\d+\/postgres: connect ECONNREFUSED/)
       yield* Effect.promise(() => server.start())

@@ -43,7 +43,7 @@ const make = Effect.fn("PostgresDatabase.make")(function* (
     },
   }).pipe(Effect.mapError(failure))
   yield* untilReachable(
-    `PostgreSQL at ${where(settings)}`,
+    { name: "PostgreSQL", at: where(settings), service: "postgres" },
     Effect.mapError(migrate(sql, schema), failure),
     ({ _tag }) => _tag === "PostgresUnavailable",
   )

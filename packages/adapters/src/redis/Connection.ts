@@ -70,11 +70,10 @@ const make = Effect.fn("RedisConnection.make")(function* (
   RedisRefused | RedisTlsFailed | RedisEvicts | RedisUnavailable,
   Scope.Scope
 > {
-  const name = `Redis at ${where(settings)}`
-  const isCluster = settings.nodes.length > 1 || (yield* Effect.scoped(isNodeOfCluster(name, settings, limits)))
-  const commands = yield* connect(name, isCluster, settings, limits)
+  const isCluster = settings.nodes.length > 1 || (yield* Effect.scoped(isNodeOfCluster(settings, limits)))
+  const commands = yield* connect("", isCluster, settings, limits)
   yield* checkPolicy(settings, commands)
-  const subscriptions = yield* connect(`${name} for subscriptions`, isCluster, settings, limits)
+  const subscriptions = yield* connect(" for subscriptions", isCluster, settings, limits)
   const subscribe = yield* makeSubscriptions(isCluster, subscriptions, limits)
   const call = (command: string, args: Array<Argument>): Promise<unknown> => commands.callBuffer(command, args)
   const publishCommand = isCluster ? "spublish" : "publish"
@@ -108,15 +107,15 @@ const attempt = <A>(use: () => Promise<A>): Effect.Effect<A, RedisUnavailable> =
   Effect.tryPromise({ try: use, catch: (cause) => new RedisUnavailable({ cause }) })
 
 /** Many clusters have one address for all of their nodes. */
-const isNodeOfCluster = Effect.fnUntraced(function* (name: string, settings: RedisSettings, limits: RedisLimits) {
-  const client = yield* connect(name, false, settings, limits)
+const isNodeOfCluster = Effect.fnUntraced(function* (settings: RedisSettings, limits: RedisLimits) {
+  const client = yield* connect("", false, settings, limits)
   const info = yield* attempt(async () => Reply.text(await client.callBuffer("info", ["cluster"])) ?? "")
   return info.includes("cluster_enabled:1")
 })
 
 /** Connected, and from then on connected again whenever it breaks. */
 const connect = Effect.fnUntraced(function* (
-  name: string,
+  purpose: "" | " for subscriptions",
   isCluster: boolean,
   settings: RedisSettings,
   limits: RedisLimits,
@@ -133,9 +132,14 @@ const connect = Effect.fnUntraced(function* (
   )
   // What an error comes to shows in the state of the connection; without a listener ioredis prints it.
   client.on("error", () => {})
-  yield* untilReachable(name, connectOnce(settings, client), ({ _tag }) => _tag === "RedisUnavailable")
+  const at = where(settings)
+  yield* untilReachable(
+    { name: "Redis", at, purpose, service: "redis" },
+    connectOnce(settings, client),
+    ({ _tag }) => _tag === "RedisUnavailable",
+  )
   state.isStarted = true
-  yield* tellChanges(name, client, state)
+  yield* tellChanges(`Redis at ${at}${purpose}`, client, state)
   return client
 })
 

@@ -46,9 +46,14 @@ layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("Upgra
 })
 
 layer(front, { excludeTestServices: true })("UpgradeServer", (it) => {
-  it.effect("answers 503 while no application is there", () =>
+  it.effect("is alive, and not ready, while no application is there", () =>
     HttpServer.addressFormattedWith((address) =>
-      Effect.map(HttpClient.get(`${address}/healthz`), ({ status }) => assert.strictEqual(status, 503)),
+      Effect.gen(function* () {
+        const statusOf = (path: string) => Effect.map(HttpClient.get(`${address}${path}`), ({ status }) => status)
+        assert.strictEqual(yield* statusOf("/healthz"), 200)
+        assert.strictEqual(yield* statusOf("/readyz"), 503)
+        assert.strictEqual(yield* statusOf("/v1/stream"), 503)
+      }),
     ),
   )
 })

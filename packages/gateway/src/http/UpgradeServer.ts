@@ -8,8 +8,9 @@
  * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection. One
  * on which nothing is asked is closed after `keep_alive_ms`.
  *
- * The port is open before the application is there, and until after it has gone: in between a request is answered 503,
- * for Node itself would leave it without an answer.
+ * The port is open before the application is there, while the process waits for its services, and until after it has
+ * gone. In between `/healthz` is answered 200, for the process is alive, and everything else 503: Node itself would leave
+ * it without an answer.
  */
 import { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
@@ -58,15 +59,11 @@ class DoorServer extends Server {
       return true
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
-      const door = this.requests.get(pathOf(request))
+      const door = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
       if (door !== undefined) {
         door(request, socket)
         return true
       }
-    }
-    if (event === "request" && this.listenerCount("request") === 0 && socket instanceof ServerResponse) {
-      socket.writeHead(503, { "retry-after": "1" }).end("starting or stopping\n")
-      return true
     }
     return super.emit(event, ...args)
   }
@@ -114,6 +111,11 @@ export class UpgradeServer extends Context.Service<
       }
     }),
   )
+}
+
+const absent: RequestHandler = (request, response) => {
+  if (pathOf(request) === "/healthz") response.writeHead(200).end("ok\n")
+  else response.writeHead(503, { "retry-after": "1" }).end("not ready: starting or stopping\n")
 }
 
 /** Anything else that upgrades, or a WebSocket by another method, is answered as a request. */
