@@ -13,6 +13,8 @@ import { inject } from "vitest"
 import { type Services, startServices } from "../../../scripts/services/Services.ts"
 import { freePorts } from "../../../scripts/services/Tools.ts"
 import { rowsIn } from "./Stores.ts"
+import { assertSame, converse, libraries, records, startSeed } from "./SeedChat.ts"
+import { type Read, seedConsumer, seedProduce } from "./SeedKafka.ts"
 import { assertHeard, messages_per_client, patience_ms, Talker, until } from "./Talker.ts"
 
 const available = inject("services")
@@ -111,6 +113,8 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
     await Promise.all(all)
   })
 
+  const brokers = () => services.environment["NIMBUS_KAFKA_BROKERS"] ?? assert.fail("no Kafka")
+
   const addressOf = (server: Server): string => {
     const address = server.address()
     return address === null || typeof address === "string" ? assert.fail("no port") : `http://127.0.0.1:${address.port}`
@@ -184,6 +188,54 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
     for (const { url } of gateways) {
       const error = await new Promise<Error>((resolve) => connect(url, {}).once("connect_error", resolve))
       assert.strictEqual(error.message, "Invalid room id")
+    }
+  }, 180_000)
+
+  for (const [name, open] of Object.entries(libraries)) {
+    it(`${name} gets every packet that the server of scalable-chat-app sends, and that one's consumer reads every record`, async () => {
+      const seed = await startSeed()
+      const consumer = await seedConsumer(brokers(), `chat-${run}-CHATS`)
+      try {
+        const urls = gateways.map(({ url }) => url)
+        assertSame(await converse(open, urls), await converse(open, [seed.url]))
+        await until("all are read", () => consumer.read.length >= records.length)
+        const sorted = (all: ReadonlyArray<Read>) => all.map((one) => JSON.stringify([one.key, one.value])).toSorted()
+        assert.deepStrictEqual(sorted(consumer.read), sorted(records))
+      } finally {
+        await Promise.all([seed.close(), consumer.close()])
+      }
+    }, 180_000)
+  }
+
+  it("what others produce reaches the room on both gateways, with a key or without", async () => {
+    const heard = gateways.map(({ url }) => {
+      const packets: Array<ReadonlyArray<unknown>> = []
+      connect(url, { room: "Küche" }).on("message", (...args: ReadonlyArray<unknown>) => packets.push(args))
+      return packets
+    })
+    await until("both are there", () => [...sockets].every(({ connected }) => connected))
+    const keyed = [{ text: "keyed" }, "text", { id: "m", data: 1 }]
+    const keyless = Array.from({ length: 9 }, (_, n) => ({ [n % 2 === 0 ? "room" : "group_id"]: "Küche", n }))
+    const topic = `chat-${run}-CHATS`
+    await seedProduce(brokers(), topic, [
+      { key: null, value: "1" },
+      { key: "Küche", value: null },
+      { key: null, value: `{"room":"Keller"}` },
+      ...keyed.map((data) => ({
+        key: "Küche",
+        value: JSON.stringify(data),
+        headers: { a: Buffer.from([255]), b: ["x", "y"] },
+      })),
+      // In all partitions.
+      ...keyless.map((data, n) => ({ partition: n % 3, value: JSON.stringify(data) })),
+    ])
+    for (const packets of heard) {
+      await until("all are heard", () => packets.length >= keyed.length + keyless.length)
+      const inOrder = (all: ReadonlyArray<unknown>) => all.map((data) => JSON.stringify(data)).toSorted()
+      assert.deepStrictEqual(inOrder(packets.map(([data]) => data)), inOrder([...keyed, ...keyless]))
+      for (const [, info, offset, ...more] of packets) {
+        assert.deepStrictEqual([Object.keys(Object(info)), typeof offset, more], [["time"], "string", []])
+      }
     }
   }, 180_000)
 

@@ -1,32 +1,17 @@
 /** The embedded server on its stores: what its log has no more, a chat client gets from the archive. */
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
-import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
-import { PgliteArchive } from "@nimbus/adapters/pglite"
-import { Archive, EventLog, Handlers, partitionOf, Topics } from "@nimbus/domain"
+import { Archive, EventLog, partitionOf, Topics } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
-import { Embedded } from "nimbus"
 import { io } from "socket.io-client"
+import { serverOn, storesIn, temporaryDirectory } from "./EmbeddedStores.ts"
 
 const room = "r"
 const messages = Array.from({ length: 40 }, (_, n) => JSON.stringify(`${n} ${"x".repeat(5_000)}`))
 
-const temporaryDirectory = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-history-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true })),
-)
-
-/** As `nimbus start` has them, but that the log keeps less. */
-const storesIn = (directory: string) =>
-  Layer.mergeAll(
-    LmdbEventLog.layerWith({ retention: { chats: { retention_bytes: 50_000 } }, limits: { retention_every_ms: 10 } }),
-    LmdbMailbox.layer,
-    PgliteArchive.layerWith(join(directory, "archive"), { inBackground: false }),
-  ).pipe(Layer.provide(LmdbStore.layerWith({ directory })))
+/** A log that keeps less. */
+const logOptions = { retention: { chats: { retention_bytes: 50_000 } }, limits: { retention_every_ms: 10 } }
 
 /** What was said, and was archived, before the log forgot most of it. */
 const before = Effect.gen(function* () {
@@ -59,11 +44,9 @@ it.live(
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* before.pipe(
-        Effect.provide(storesIn(directory).pipe(Layer.provideMerge(Topics.layerDefault)), { local: true }),
+        Effect.provide(storesIn(directory, logOptions).pipe(Layer.provideMerge(Topics.layerDefault)), { local: true }),
       )
-      const server = Embedded.layerAt({ host: "127.0.0.1", port: 0 }, storesIn(directory)).pipe(
-        Layer.provide(Handlers.layer(Handlers.samples)),
-      )
+      const server = serverOn(storesIn(directory, logOptions))
       yield* Effect.gen(function* () {
         const url = yield* HttpServer.addressFormattedWith(Effect.succeed)
         const socket = yield* connect(url, { room, offset: 0 })

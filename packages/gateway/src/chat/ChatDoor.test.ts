@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Archive, ArchiveMemory, EventLog, partitionOf, Topics } from "@nimbus/domain"
+import { Archive, ArchiveMemory, EventLog, partitionOf, RoomId, Topics } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Exit, Latch, Layer, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
@@ -7,6 +7,7 @@ import { io, type Socket } from "socket.io-client"
 import * as Gateway from "../Gateway.ts"
 import { chatLimits, type GatewayLimits } from "../Limits.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
+import { markOf } from "./Position.ts"
 
 const domain = (options: Parameters<typeof MemoryParts.layerWith>[0] = {}) =>
   MemoryParts.layerWith({ partitions: 2, ...options })
@@ -30,7 +31,13 @@ const startGateway = Effect.fnUntraced(function* (limits: Partial<GatewayLimits>
 })
 
 type Auth = Record<string, unknown>
-type Received = { readonly data: unknown; readonly id?: string; readonly sender?: string; readonly offset: string }
+type Received = {
+  readonly data: unknown
+  readonly id?: string
+  readonly sender?: string
+  readonly time: number
+  readonly offset: string
+}
 
 interface Client {
   readonly socket: Socket
@@ -209,6 +216,59 @@ describe("the chat door", () => {
         Array.from({ length: 31 - from }, (_, i) => from + i),
       )
     }).pipe(onLog),
+  )
+
+  it.live("what has no place is history for a gateway that comes later, also to who is there before it has read", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const { chats } = yield* Topics
+      const put = (value: string) =>
+        log.publish(chats, 0, [{ key: "", value: new TextEncoder().encode(`{"room":"r","n":${value}}`) }])
+      yield* put("1")
+      const mayRead = yield* Latch.make()
+      const tail: typeof log.tail = (...args) => Stream.unwrap(Effect.as(mayRead.await, log.tail(...args)))
+      const { url } = yield* startGateway().pipe(Effect.provideService(EventLog, { ...log, tail }))
+      const a = yield* connect(url, { room: "r" })
+      yield* eventually(
+        "it is connected",
+        Effect.sync(() => a.socket.connected),
+      )
+      yield* put("2")
+      yield* mayRead.open
+      yield* has(a, [{ room: "r", n: 2 }])
+    }).pipe(onLog),
+  )
+
+  it.live("gives what was written before values were bare as it gives what is written now", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const partition = partitionOf("r", log.partitions)
+      const before = `{"id":"m0","sender":"s0","data":{"text":"in the archive"}}`
+      yield* produce("r", before, `"other's"`, `{"id":"m2","sender":"s2","data":{"text":"in the log"}}`)
+      const source = { incarnation: log.incarnation, kind: "messages", partition } as const
+      const rows = [before, `"other's"`].map((value, place) => ({ key: "r", place, timestamp: 7, value }))
+      yield* (yield* Archive).write({ source, records: rows, position: 2 })
+      const earliest: typeof log.earliest = () => Effect.succeed(2)
+      const { url } = yield* startGateway({ chat: { ...chat, scan_records: 1 } }).pipe(
+        Effect.provideService(EventLog, { ...log, earliest }),
+      )
+      const back = yield* join(url, { room: "r", offset: `${markOf(log.incarnation, RoomId.make("r"))}:-1` })
+      yield* has(back, [{ text: "in the archive" }, "other's", { text: "in the log" }])
+      const names = back.messages.map(({ id, sender, time }) => [id, sender, typeof time])
+      assert.deepStrictEqual(names, [
+        ["m0", "s0", "number"],
+        [undefined, undefined, "number"],
+        ["m2", "s2", "number"],
+      ])
+      assert.deepStrictEqual(
+        back.messages.slice(0, 2).map(({ time }) => time),
+        [7, 7],
+      )
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Layer.sync(Archive, () => ArchiveMemory.makeMemory())),
+      Effect.provide(domain()),
+    ),
   )
 
   it.live("an offset counts before history: who comes back gets what it missed, and nothing twice", () =>
