@@ -114,13 +114,11 @@ export const converse = async (
     for (const [i, name] of refused.entries()) open(name, homeless[i]!)
     await until("all are in their rooms", () => groups.flat().every(({ connected }) => connected))
     for (const data of said) for (const [first] of groups) first?.emit("message", data)
-    for (const [, second] of groups) second?.emit("message", "goodbye")
     const has = (name: string, count: number) => messagesOf(transcript[name] ?? []).length >= count
-    await until("all have heard all", () =>
-      rooms.every(
-        ({ name }) => has(`${name} a`, 1) && has(`${name} b`, said.length) && has(`${name} c`, said.length + 1),
-      ),
-    )
+    const all = said.length
+    await until("all is heard", () => rooms.every(({ name }) => has(`${name} b`, all) && has(`${name} c`, all)))
+    for (const [, second] of groups) second?.emit("message", "goodbye")
+    await until("goodbye is heard", () => rooms.every(({ name }) => has(`${name} a`, 1) && has(`${name} c`, all + 1)))
     await until("the others are refused", () => refused.every((name) => (transcript[name] ?? []).length > 0))
     return transcript
   } finally {

@@ -239,6 +239,31 @@ describe("the chat door", () => {
     }).pipe(onLog),
   )
 
+  it.live("a socket that is not live yet gets what has no place too, with the offset that it has", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const { chats } = yield* Topics
+      const home = partitionOf("r", log.partitions)
+      yield* produce("r", "1", "2")
+      const mayRead = yield* Latch.make()
+      const tail: typeof log.tail = (topic, partition, position) =>
+        Stream.unwrap(Effect.as(partition === home ? mayRead.await : Effect.void, log.tail(topic, partition, position)))
+      const { url } = yield* startGateway().pipe(Effect.provideService(EventLog, { ...log, tail }))
+      const a = yield* connect(url, { room: "r" })
+      yield* eventually(
+        "it is connected",
+        Effect.sync(() => a.socket.connected),
+      )
+      yield* log.publish(chats, 1 - home, [{ key: "r", value: new TextEncoder().encode("3") }])
+      yield* has(a, [3])
+      assert.match(a.messages[0]?.offset ?? "", /:1$/)
+      assert.deepStrictEqual(a.others, [])
+      yield* mayRead.open
+      yield* produce("r", "4")
+      yield* has(a, [3, 4])
+    }).pipe(onLog),
+  )
+
   it.live("gives what was written before values were bare as it gives what is written now", () =>
     Effect.gen(function* () {
       const log = yield* EventLog
