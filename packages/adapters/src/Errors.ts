@@ -81,6 +81,27 @@ export class RedisEvicts extends Schema.TaggedError<RedisEvicts>()("RedisEvicts"
   }
 }
 
+/** Redis has reached its `maxmemory`. Give it more, or wait until clients have taken what waits for them. */
+export class RedisFull extends Schema.TaggedError<RedisFull>()("RedisFull", {
+  code: Schema.tag("REDIS_FULL"),
+  address: Schema.String,
+}) {
+  override get message(): string {
+    return `Redis at ${this.address} is full: raise its maxmemory. Clients that it knows go on and make room as they acknowledge; new ones, and results for those away, wait`
+  }
+}
+
+/** Redis takes no writes: a replica, or a master that may not write. Name the master, or put right what the reason says. */
+export class RedisReadOnly extends Schema.TaggedError<RedisReadOnly>()("RedisReadOnly", {
+  code: Schema.tag("REDIS_READ_ONLY"),
+  address: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `Redis at ${this.address} takes no writes: ${this.reason}`
+  }
+}
+
 /** The processes that run, or ran, keep the mailboxes elsewhere. Configure this one as them, or clear what they noted. */
 export class OtherMailboxStore extends Schema.TaggedError<OtherMailboxStore>()("OtherMailboxStore", {
   code: Schema.tag("OTHER_MAILBOX_STORE"),

@@ -14,7 +14,7 @@
  * | redis: reply, connect | the connection is given up and made again; what waited for it fails |
  * | redis: presences, clients in a step | the rest comes in a step of its own, after others had their turn |
  * | redis: broadcasts in the stream | the oldest go |
- * | redis: memory | writes fail until acks, which always may, have made room (`noeviction`) |
+ * | redis: memory | writes fail until acks, which always may, have made room (`noeviction`); known clients go on meanwhile |
  * | kafka: publish queue | publishing fails with `LogUnavailable`, and may be tried again |
  * | kafka: batch, produce, fetch, requests | the rest goes with the next request |
  * | kafka: message | a larger publish fails with `LogRefused`: there is no way to write it in one piece |
@@ -91,6 +91,10 @@ export interface RedisLimits {
   readonly reconnect_max_ms: number
   /** Between two questions whether a connection that only listens is alive, or which node of a cluster has what. */
   readonly ping_every_ms: number
+  /** Between two looks whether Redis is set as it must be, and takes writes. */
+  readonly watch_every_ms: number
+  /** The least time between two looks, however many commands are refused. */
+  readonly watch_pause_ms: number
 }
 
 export const redisLimits: RedisLimits = {
@@ -99,6 +103,8 @@ export const redisLimits: RedisLimits = {
   reconnect_min_ms: 50,
   reconnect_max_ms: 2_000,
   ping_every_ms: 2_000,
+  watch_every_ms: 5_000,
+  watch_pause_ms: 500,
 }
 
 /** The registry in Redis. */

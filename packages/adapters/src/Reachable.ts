@@ -14,8 +14,11 @@ export interface Awaited {
   readonly at: string
   /** Where it is waited for twice, what tells the two apart: " for subscriptions". */
   readonly purpose?: string
-  /** What it is called in docker-compose.yml. The log says how to start it if it should be on this machine. */
-  readonly service: string
+  /**
+   * What it is called in docker-compose.yml. The log says how to start it if it should be on this machine. Without it, it
+   * runs, and something else is waited for.
+   */
+  readonly service?: string
 }
 
 /** An error that `isPassing` refuses fails at once. */
@@ -49,7 +52,8 @@ class Wait {
 
   constructor({ at, name, purpose = "", service }: Awaited) {
     this.#what = `${name} at ${at}${purpose}`
-    this.#hint = thisMachine.test(at) ? `; to start it here: docker compose up --detach ${service}` : ""
+    this.#hint =
+      service !== undefined && thisMachine.test(at) ? `; to start it here: docker compose up --detach ${service}` : ""
   }
 
   failed(reason: string): Effect.Effect<void> {

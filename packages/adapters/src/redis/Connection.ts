@@ -2,8 +2,8 @@
  * Redis, or a Redis Cluster: one connection for commands and one for subscriptions, for as long as the scope lives.
  *
  * ```
- *   start ─▶ connected (again and again, with a line each time) ─▶ noeviction? ─▶ ready
- *                │ wrong password, no TLS: fails at once              │ no: fails
+ *   start ─▶ connected (again and again, with a line each time) ─▶ noeviction? ─▶ takes writes? ─▶ ready
+ *                │ wrong password, no TLS: fails at once              │ no: fails     │ a replica: waits
  *   ready ─▶ lost ─▶ connected again, by back-off ─▶ subscribed again ─▶ ready
  * ```
  *
@@ -26,6 +26,7 @@ import { isTlsError } from "../Tls.ts"
 import * as Reply from "./Reply.ts"
 import { type Argument, evaluate, type Script } from "./Script.ts"
 import { config, type RedisSettings, where } from "./Settings.ts"
+import { mayWriteScript, refusalOf, type Server, watch } from "./Watch.ts"
 
 /** Gets what was published, in order. Must not throw. */
 export type Receive = (message: Uint8Array) => void
@@ -71,16 +72,24 @@ const make = Effect.fn("RedisConnection.make")(function* (
   Scope.Scope
 > {
   const isCluster = settings.nodes.length > 1 || (yield* Effect.scoped(isNodeOfCluster(settings, limits)))
+  if (isCluster && settings.db !== 0) return yield* noSuchDatabase(settings, "a cluster has the database 0 alone")
   const commands = yield* connect("", isCluster, settings, limits)
+  if (!isCluster && settings.db !== 0) yield* checkDatabase(settings, commands)
   yield* checkPolicy(settings, commands)
+  const writable = { name: "Redis", at: where(settings), purpose: " to take writes" }
+  yield* untilReachable(writable, mayWrite(settings, commands), ({ _tag }) => _tag === "RedisUnavailable")
+  yield* tellPersistence(settings, commands)
   const subscriptions = yield* connect(" for subscriptions", isCluster, settings, limits)
   const subscribe = yield* makeSubscriptions(isCluster, subscriptions, limits)
   const call = (command: string, args: Array<Argument>): Promise<unknown> => commands.callBuffer(command, args)
   const publishCommand = isCluster ? "spublish" : "publish"
+  const watching = yield* watch(where(settings), () => mastersOf(commands).map(serverOf), limits)
+  const watched = <A>(use: () => Promise<A>) =>
+    Effect.tapError(attempt(use), (error) => Effect.sync(() => watching.failed(error)))
   return RedisConnection.of({
     prefix: settings.prefix,
-    command: (name, args, decode) => attempt(async () => decode(await call(name, [...args]))),
-    run: (script, keys, args, decode) => attempt(async () => decode(await evaluate(call, script, keys, args))),
+    command: (name, args, decode) => watched(async () => decode(await call(name, [...args]))),
+    run: (script, keys, args, decode) => watched(async () => decode(await evaluate(call, script, keys, args))),
     publish: (channel, message) =>
       attempt(async () => Reply.integer(await call(publishCommand, [channel, bufferOf(message)]))),
     subscribe,
@@ -235,15 +244,61 @@ const tellChanges = Effect.fnUntraced(function* (name: string, client: Client, s
   client.on("ready", () => fork(outage.worked))
 })
 
-/** Every server that may hold keys of ours keeps them all. */
+/** All that may hold keys of ours. */
+const mastersOf = (client: Client): ReadonlyArray<Client> => client.nodes?.("master") ?? [client]
+
+/** The value of a line of `INFO`. */
+const infoOf = (client: Client, section: string, line: string): Effect.Effect<string, RedisUnavailable> =>
+  attempt(async () => {
+    const info = Reply.text(await client.callBuffer("info", [section])) ?? ""
+    return new RegExp(`^${line}:(\\S+)`, "m").exec(info)?.[1] ?? "unknown"
+  })
+
+const serverOf = (client: Client): Server => ({
+  policy: infoOf(client, "memory", "maxmemory_policy"),
+  mayWrite: attempt(async () => void (await client.callBuffer("eval", [mayWriteScript.source, 0]))),
+})
+
+/** Every one of them keeps them all. */
 const checkPolicy = Effect.fnUntraced(function* (settings: RedisSettings, client: Client) {
-  const servers: ReadonlyArray<Client> = client.nodes?.("master") ?? [client]
-  for (const server of servers) {
-    const info = yield* attempt(async () => Reply.text(await server.callBuffer("info", ["memory"])) ?? "")
-    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? "unknown"
+  for (const server of mastersOf(client)) {
+    const policy = yield* serverOf(server).policy
     if (policy !== "noeviction") return yield* new RedisEvicts({ address: where(settings), policy })
   }
 })
+
+/** A replica may become a master, and a master write again. That it is full keeps nobody from starting: it is an alarm. */
+const mayWrite = (settings: RedisSettings, client: Client): Effect.Effect<void, RedisUnavailable> =>
+  Effect.forEach(mastersOf(client), (server) => serverOf(server).mayWrite, { discard: true }).pipe(
+    Effect.catch((error) =>
+      refusalOf(where(settings), error)?._tag === "RedisFull" ? Effect.void : Effect.fail(error),
+    ),
+  )
+
+/** Without it nothing is lost either: what a restart loses is built again from the dlq topic. */
+const tellPersistence = Effect.fnUntraced(function* (settings: RedisSettings, client: Client) {
+  const [server = client] = mastersOf(client)
+  if ((yield* infoOf(server, "persistence", "aof_enabled")) !== "0") return
+  yield* Effect.logInfo(
+    `Redis at ${where(settings)} has appendonly no: what a restart loses of mailboxes is built again from the dlq topic`,
+  )
+})
+
+/** ioredis goes on in the database 0 where it can't have another. */
+const checkDatabase = (settings: RedisSettings, client: Client): Effect.Effect<void, RedisRefused | RedisUnavailable> =>
+  attempt(async () => void (await client.callBuffer("select", [settings.db]))).pipe(
+    Effect.catch((error): Effect.Effect<never, RedisRefused | RedisUnavailable> =>
+      /^ERR .*(DB|SELECT)/.test(error.message) ? noSuchDatabase(settings, error.message) : Effect.fail(error),
+    ),
+  )
+
+const noSuchDatabase = (settings: RedisSettings, reason: string) =>
+  Effect.fail(
+    new RedisRefused({
+      address: where(settings),
+      reason: `there is no database ${settings.db} (NIMBUS_REDIS_DB): ${reason}`,
+    }),
+  )
 
 /** Several may listen to one channel; Redis is asked for it once. */
 const makeSubscriptions = Effect.fnUntraced(function* (isCluster: boolean, client: Client, limits: RedisLimits) {

@@ -149,14 +149,17 @@ end
  * Binds a partition to a log. Keys: offset. Arguments: incarnation, partition count, end of the events partition. Answers
  * nil, or the reason of a mismatch and what is stored.
  */
-export const claimScript = script(`${writing}
+export const claimScript = script(
+  `${writing}
 local bound = redis.call('HMGET', KEYS[1], 'incarnation', 'partitions', 'highest')
 if bound[1] and bound[1] ~= ARGV[1] then return { 'incarnation', bound[1] } end
 if bound[2] and bound[2] ~= ARGV[2] then return { 'partitions', bound[2] } end
 if bound[3] and tonumber(bound[3]) >= tonumber(ARGV[3]) then return { 'beyond-end', bound[3] } end
 bind(KEYS[1], ARGV[1], ARGV[2])
 return nil
-`)
+`,
+  ["allow-oom"],
+)
 
 /**
  * Puts a chunk. Keys: offset, ages, and each client's box. Arguments: the offset expected and the next, the hole or "",

@@ -9,6 +9,18 @@ import { OtherMailboxStore, type RedisUnavailable } from "../Errors.ts"
 import { redisNoteLimits } from "../Limits.ts"
 import { RedisConnection } from "./Connection.ts"
 import * as Reply from "./Reply.ts"
+import { script } from "./Script.ts"
+
+/** A few bytes, which a full Redis takes too. */
+const noteScript = script(
+  `
+local stored = redis.call('GET', KEYS[1])
+if stored then return stored end
+redis.call('SET', KEYS[1], ARGV[1])
+return nil
+`,
+  ["allow-oom"],
+)
 
 /** Notes the store, and again now and then for a Redis that has lost it; or refuses. */
 export const layer = (
@@ -19,7 +31,7 @@ export const layer = (
       const redis = yield* RedisConnection
       const key = `{${redis.prefix}}:mailboxes`
       const note = redis
-        .command("set", [key, store, "nx", "get"], Reply.text)
+        .run(noteScript, [key], [store], Reply.text)
         .pipe(
           Effect.flatMap((stored = store) =>
             stored === store ? Effect.void : Effect.fail(new OtherMailboxStore({ stored, configured: store, key })),

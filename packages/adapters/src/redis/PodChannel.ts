@@ -111,7 +111,8 @@ const makeNames = (redis: RedisConnection["Service"]) => {
 }
 
 /** Notes that a pod listens to a channel; answers the pod that lives and has it, or nil. */
-const noteScript = script(`
+const noteScript = script(
+  `
 local channel, pod = ARGV[1], ARGV[2]
 local holder = redis.call('HGET', KEYS[2], channel)
 if holder and holder ~= pod then
@@ -123,7 +124,9 @@ end
 redis.call('HSET', KEYS[2], channel, pod)
 redis.call('HSET', KEYS[3], pod, channel)
 return nil
-`)
+`,
+  ["allow-oom"],
+)
 
 const dropScript = script(`
 local channel, pod = ARGV[1], ARGV[2]

@@ -10,7 +10,8 @@
  *    client's shelf follows from its id, so what a chunk says of one client is written in the chunk's order.
  * 2. An entry that can't be read counts as lost, as the registry may lose any: it is logged, and the next write
  *    replaces it. So it stops nobody.
- * 3. Entries stay until Redis is wiped, about 150 bytes for each client ever seen; a full Redis refuses to write more.
+ * 3. Entries stay until Redis is wiped, about 150 bytes for each client ever seen. A full Redis refuses more of them: clients
+ *    that it knows come and go as before, and leases too, for they are as many as there are pods.
  */
 import {
   ClientId,
@@ -29,7 +30,8 @@ import type { RedisUnavailable } from "../Errors.ts"
 import { redisRegistryLimits } from "../Limits.ts"
 import { RedisConnection } from "./Connection.ts"
 import * as Reply from "./Reply.ts"
-import { script } from "./Script.ts"
+import { type Script, script } from "./Script.ts"
+import { isFull } from "./Watch.ts"
 
 export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect(
   Registry,
@@ -53,7 +55,8 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
       connect: Effect.fnUntraced(
         function* (clientId, pod, atLeast) {
           const keys = [shelfKey(shelfOf(clientId))]
-          const epoch = yield* redis.run(connectScript, keys, [clientId, pod, atLeast], Reply.number)
+          const connect = (script: Script) => redis.run(script, keys, [clientId, pod, atLeast], Reply.number)
+          const epoch = yield* evenIfFull(connect(connectScript), () => connect(connectKnownScript))
           return epoch === undefined ? yield* noEpochLeft() : Epoch.make(epoch)
         },
         (effect) => Effect.mapError(effect, unavailable("connect")),
@@ -61,7 +64,8 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
       write: (presences) =>
         shelved(presences, (clients) => {
           const args = clients.flatMap(({ clientId, epoch, pod, status }) => [clientId, epoch, pod, status])
-          return (shelf) => redis.run(writeScript, [shelfKey(shelf)], args, Reply.list)
+          const write = (shelf: number, script: Script) => redis.run(script, [shelfKey(shelf)], args, Reply.list)
+          return (shelf) => evenIfFull(write(shelf, writeScript), () => write(shelf, writeKnownScript))
         }).pipe(
           Effect.map((held) => held.map((answer) => answer === 1)),
           Effect.mapError(unavailable("write")),
@@ -93,6 +97,10 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
     })
   }),
 )
+
+/** Redis runs the second also where it is full: it must not add anything. */
+const evenIfFull = <A>(usual: Effect.Effect<A, RedisUnavailable>, known: () => Effect.Effect<A, RedisUnavailable>) =>
+  Effect.catch(usual, (error) => (isFull(error) ? known() : Effect.fail(error)))
 
 const unavailable = (operation: string) => (cause: unknown) => new RegistryUnavailable({ operation, cause })
 
@@ -187,19 +195,23 @@ end
 `
 
 /** `Status.transition` of `Connect`: answers the epoch, or nil where none is left. */
-const connectScript = script(`${entryLua}
+const connectLua = `${entryLua}
 local client, pod, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local from = read(KEYS[1], client)
+if isFull and not from then return redis.error_reply('OOM no room for a client that is not known yet') end
 if from then
   if from.epoch >= 9007199254740991 then return nil end
   epoch = math.max(from.epoch + 1, epoch)
 end
 write(KEYS[1], client, 'REPLAYING', epoch, pod)
 return string.format('%.0f', epoch)
-`)
+`
+
+const connectScript = script(`local isFull = false ${connectLua}`)
+const connectKnownScript = script(`local isFull = true ${connectLua}`, ["allow-oom"])
 
 /** `Status.transition` of `Sweep`, of client, epoch, pod, status each: answers 1 for one that held, 0 for one superseded. */
-const writeScript = script(`${entryLua}
+const writeLua = `${entryLua}
 local held = {}
 for i = 1, #ARGV, 4 do
   local client, epoch, pod, tag = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
@@ -207,12 +219,15 @@ for i = 1, #ARGV, 4 do
   if from and (epoch < from.epoch or (epoch == from.epoch and pod ~= from.pod)) then
     held[#held + 1] = 0
   else
-    write(KEYS[1], client, tag, epoch, pod)
+    if from or not isFull then write(KEYS[1], client, tag, epoch, pod) end
     held[#held + 1] = 1
   end
 end
 return held
-`)
+`
+
+const writeScript = script(`local isFull = false ${writeLua}`)
+const writeKnownScript = script(`local isFull = true ${writeLua}`, ["allow-oom"])
 
 /** Leases that have run out are removed where new ones are written. */
 const leaseLua = `
@@ -224,14 +239,17 @@ local function keep(ttl_ms)
 end
 `
 
-const leaseScript = script(`${leaseLua}
+const leaseScript = script(
+  `${leaseLua}
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if ends and tonumber(ends) > now then return 0 end
 keep(tonumber(ARGV[2]))
 return 1
-`)
+`,
+  ["allow-oom"],
+)
 
-const renewScript = script(`${leaseLua} keep(tonumber(ARGV[2]))`)
+const renewScript = script(`${leaseLua} keep(tonumber(ARGV[2]))`, ["allow-oom"])
 
 const livePodsScript = script(
   `${leaseLua} return redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf')`,
