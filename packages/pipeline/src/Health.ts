@@ -1,7 +1,12 @@
-/** What operators ask a pipeline process: alive, ready, and the metrics. */
+/**
+ * What operators ask a pipeline process: alive, ready, and the metrics. It answers from the moment it listens, also while
+ * the services are waited for that the process stands on; then it is alive, and not ready.
+ *
+ *     layer, answers by Readiness ◀── checked, which asks the services for as long as they are there
+ */
 import { Alarms, EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain"
-import { Config, Effect, Layer } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { Config, Context, Effect, Layer, Ref, Schedule } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 
 /** Where it listens. */
@@ -10,31 +15,64 @@ export const config = Config.all({
   port: Config.Port("NIMBUS_PIPELINE_HTTP_PORT").pipe(Config.withDefault(3001)),
 })
 
-const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
+/** What is missing to be ready. */
+type Missing = Effect.Effect<ReadonlyArray<string>>
 
-/**
- * What is missing to be ready: the log, the registry and the mailboxes answer, and there is no fault that an operator has
- * to put right first.
- */
-export const missing = Effect.gen(function* () {
-  const log = yield* EventLog
-  const { events } = yield* Topics
-  const parts = yield* notReady({
-    log: Effect.as(log.end(events, 0), true),
-    mailbox: Effect.as((yield* Mailbox).offset(0), true),
-    registry: Effect.as((yield* Registry).livePods, true),
-  })
-  return [...parts, ...(yield* (yield* Alarms).blocking)]
-})
+const notThere: Missing = Effect.succeed(["starting or stopping"])
+
+/** How to learn whether the process is ready. */
+export class Readiness extends Context.Service<Readiness, Ref.Ref<Missing>>()("@nimbus/pipeline/Readiness") {
+  static readonly layer = Layer.effect(Readiness, Ref.make(notThere))
+}
+
+const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
 
 const ready = HttpRouter.add(
   "GET",
   "/readyz",
-  Effect.map(missing, (missing) =>
-    missing.length === 0
-      ? HttpServerResponse.text("ready\n")
-      : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 }),
+  Readiness.use((readiness) => Effect.flatten(Ref.get(readiness))).pipe(
+    Effect.map((missing) =>
+      missing.length === 0
+        ? HttpServerResponse.text("ready\n")
+        : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 }),
+    ),
   ),
 )
 
-export const layer = Layer.mergeAll(alive, ready, PrometheusMetrics.layerHttp({ path: "/metrics" }))
+export const layer = HttpRouter.serve(Layer.mergeAll(alive, ready, PrometheusMetrics.layerHttp({ path: "/metrics" })), {
+  disableLogger: true,
+  disableListenLog: true,
+})
+
+/** Between two looks whether the process is ready. */
+const look_ms = 250
+
+/**
+ * Ready: the log, the registry and the mailboxes answer, and there is no fault that an operator has to put right first.
+ * One line in the log says so when it is for the first time.
+ */
+export const checked = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const { events } = yield* Topics
+    const mailbox = yield* Mailbox
+    const registry = yield* Registry
+    const alarms = yield* Alarms
+    const missing: Missing = Effect.gen(function* () {
+      const parts = yield* notReady({
+        log: Effect.as(log.end(events, 0), true),
+        mailbox: Effect.as(mailbox.offset(0), true),
+        registry: Effect.as(registry.livePods, true),
+      })
+      return [...parts, ...(yield* alarms.blocking)]
+    })
+    const readiness = yield* Readiness
+    yield* Effect.acquireRelease(Ref.set(readiness, missing), () => Ref.set(readiness, notThere))
+    const http = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
+    yield* missing.pipe(
+      Effect.repeat({ until: (parts) => parts.length === 0, schedule: Schedule.spaced(look_ms) }),
+      Effect.andThen(Effect.logInfo(`ready: health and metrics on ${http}`)),
+      Effect.forkScoped,
+    )
+  }),
+)

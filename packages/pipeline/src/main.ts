@@ -1,11 +1,11 @@
 /** One pipeline process of a cluster: all roles, or those in `NIMBUS_ROLES`, with the sample handlers. */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { createServer } from "node:http"
+import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Cluster from "@nimbus/adapters/cluster"
 import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
 import { Handlers } from "@nimbus/domain"
 import { Config, Effect, Layer } from "effect"
 import * as Health from "./Health.ts"
-import * as HealthServer from "./HealthServer.ts"
 import { Pipeline } from "./index.ts"
 
 /** All settings are read here, before anything is connected to: one that is wrong stops the start at once. */
@@ -19,11 +19,12 @@ const settings = Config.all({
 
 Layer.unwrap(
   Effect.map(settings, ({ address, cluster, roles, shutdown, telemetry }) =>
-    Layer.mergeAll(Pipeline.layerOf(roles), HealthServer.answers, HealthServer.announcement).pipe(
+    Layer.mergeAll(Pipeline.layerOf(roles), Health.checked).pipe(
       Layer.provide(Handlers.layer(Handlers.samples)),
       Layer.provide(Cluster.layerWith(cluster)),
       // Below the services: it answers while they are waited for.
-      Layer.provide(HealthServer.layerWith(address)),
+      Layer.provide(Health.layer),
+      Layer.provide([Health.Readiness.layer, NodeHttpServer.layer(createServer, address)]),
       Layer.provide(Shutdown.layerWith(shutdown)),
       Layer.provide(Telemetry.layerWith("nimbus-pipeline", telemetry)),
     ),
