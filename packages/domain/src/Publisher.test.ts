@@ -9,7 +9,7 @@ import * as Journey from "./Journey.ts"
 import { chunkLimits } from "./Limits.ts"
 import { partitionOf } from "./Partitioner.ts"
 import { AddressedMessage, type Message, Publisher } from "./Publisher.ts"
-import { decodeEvent } from "./Records.ts"
+import { decodeEvent, roomOf } from "./Records.ts"
 import { Topics } from "./Topics.ts"
 
 const partitions = 4
@@ -69,6 +69,37 @@ describe("Publisher", () => {
           )
         }
       }).pipe(Effect.provide(layer)),
+  )
+
+  it.effect("publishes no more at once than the topics take, and says which message is more than they ever take", () =>
+    Effect.gen(function* () {
+      const sound = yield* EventLog
+      const published: Array<number> = []
+      const publish_bytes = 40_000
+      const narrow = EventLog.of({
+        ...sound,
+        facts: (topic) => ({ ...sound.facts(topic), publish_bytes }),
+        publish: (topic, partition, records) => {
+          published.push(records.reduce((sum, record) => sum + roomOf(record), 0))
+          return sound.publish(topic, partition, records)
+        },
+      })
+      const sendAll = (batch: ReadonlyArray<AddressedMessage>) =>
+        Publisher.use((publisher) => publisher.sendAll(batch)).pipe(
+          Effect.provide(Publisher.layer.pipe(Layer.provide(Layer.succeed(EventLog, narrow))), { local: true }),
+        )
+      const receipts = yield* sendAll(Array.from({ length: 9 }, () => addressed("a", "x".repeat(10_000))))
+      assert.deepStrictEqual(
+        receipts.map(({ seq }) => seq),
+        [0, 1, 2, 3, 4, 5, 6, 7, 8],
+      )
+      assert.lengthOf(published, 3)
+      for (const bytes of published) assert.isAtMost(bytes, publish_bytes)
+      const refused = yield* Effect.flip(sendAll([addressed("a", 1), addressed("a", "x".repeat(publish_bytes))]))
+      assert.propertyVal(refused, "_tag", "BadBatch")
+      assert.propertyVal(refused, "index", 1)
+      assert.lengthOf(published, 3)
+    }).pipe(Effect.provide(log)),
   )
 
   it.effect("publishes once per partition", () =>

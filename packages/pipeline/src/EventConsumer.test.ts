@@ -146,6 +146,33 @@ describe("EventConsumer", () => {
     }).pipe(onGround()),
   )
 
+  it.live("a result that the topics do not take is an error for its client, and the next ones go on", () =>
+    Effect.gen(function* () {
+      const { events } = yield* Topics
+      const hooks = yield* Hooks
+      hooks.publish_bytes = 16 * 1024 + 500
+      yield* startWith()
+      yield* append(events, message("c", "m1", "x".repeat(1_000)), message("c", "m2", "short"))
+      assert.deepStrictEqual(yield* results(2), [
+        { seq: 0, id: "m1", says: "RESULT_TOO_BIG" },
+        { seq: 1, id: "m2", says: "short" },
+      ])
+    }).pipe(onGround()),
+  )
+
+  it.live("keeps as much of a record in quarantine as fits there, and where all of it is", () =>
+    Effect.gen(function* () {
+      const { events, quarantine } = yield* Topics
+      const hooks = yield* Hooks
+      hooks.publish_bytes = 3_000
+      yield* startWith()
+      yield* append(events, raw("c", "x".repeat(5_000)))
+      const [kept] = yield* hasRecords(quarantine, 1)
+      assert.match(textOf(kept), /^x{500,3000}$/)
+      assert.strictEqual(kept?.headers?.[Quarantine.headers.offset], "0")
+    }).pipe(onGround()),
+  )
+
   it.live("quarantines what can't be decoded as it is, before anything after it is committed", () =>
     Effect.gen(function* () {
       const { events, quarantine } = yield* Topics

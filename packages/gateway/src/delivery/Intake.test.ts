@@ -1,5 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventId, EventLog, EventLogMemory, LogUnavailable, Topics } from "@nimbus/domain"
+import {
+  Alarms,
+  EventId,
+  EventLog,
+  EventLogMemory,
+  LogRefused,
+  LogUnavailable,
+  makeAlarms,
+  Topics,
+} from "@nimbus/domain"
 import { Deferred, Effect, Layer } from "effect"
 import { Counts } from "../Metrics.ts"
 import { makeIntake, type Sender } from "./Intake.ts"
@@ -27,11 +36,11 @@ const gated = Effect.gen(function* () {
   const asked: Array<{
     readonly keys: ReadonlyArray<string>
     readonly texts: ReadonlyArray<string>
-    readonly answer: Deferred.Deferred<void, LogUnavailable>
+    readonly answer: Deferred.Deferred<void, LogUnavailable | LogRefused>
   }> = []
   const publish: typeof log.publish = (topic, partition, records) =>
     Effect.gen(function* () {
-      const answer = yield* Deferred.make<void, LogUnavailable>()
+      const answer = yield* Deferred.make<void, LogUnavailable | LogRefused>()
       const texts = records.map(({ value }) => text.decode(value))
       asked.push({ keys: records.map(({ key }) => key), texts, answer })
       yield* Deferred.await(answer)
@@ -88,6 +97,30 @@ describe("Intake", () => {
       const second = yield* next
       assert.deepStrictEqual(second.keys, ["a", "b"])
     }).pipe(Effect.provide(log)),
+  )
+
+  it.effect(
+    "what the log finds too large goes in halves; one event that is refused is an alarm, and hurts nobody else",
+    () => {
+      const alarms = makeAlarms({ alarm_again_ms: 60_000 })
+      const tooLarge = new LogRefused({ topic: "events", reason: "too-large", detail: "10" })
+      return Effect.gen(function* () {
+        const { intake, next } = yield* setUp()
+        const [a, b] = [sender(), sender()]
+        intake.put(record("a"), a.of("a1"))
+        intake.put(record("b"), b.of("b1"))
+        yield* Deferred.fail((yield* next).answer, tooLarge)
+        const first = yield* next
+        assert.deepStrictEqual(first.keys, ["a"])
+        yield* Deferred.succeed(first.answer, undefined)
+        const second = yield* next
+        assert.deepStrictEqual([second.keys, yield* alarms.blocking], [["b"], []])
+        yield* Deferred.fail(second.answer, tooLarge)
+        yield* intake.idle
+        assert.deepStrictEqual([a.told, b.told], [["accepted a1"], ["unavailable"]])
+        assert.deepStrictEqual(yield* alarms.blocking, [tooLarge.message])
+      }).pipe(Effect.provideService(Alarms, alarms), Effect.provide(log))
+    },
   )
 
   it.effect(

@@ -28,6 +28,7 @@ import {
   PodChannelMemory,
   PodId,
   type Position,
+  type PublishError,
   RegistryMemory,
   Seq,
   type StoredRecord,
@@ -40,7 +41,9 @@ export class Hooks extends Context.Service<
   Hooks,
   {
     /** Before a publish; fails or delays it. */
-    publishing: (topic: string, records: ReadonlyArray<LogRecord>) => Effect.Effect<void, LogError>
+    publishing: (topic: string, records: ReadonlyArray<LogRecord>) => Effect.Effect<void, PublishError>
+    /** The most that a publish may take up, as the log says. */
+    publish_bytes: number
     /** After a publish; fails it though it was appended. */
     published: (topic: string, records: ReadonlyArray<LogRecord>) => Effect.Effect<void, LogError>
     /** On each chunk that a consumer has read; fails or delays the read. */
@@ -54,6 +57,7 @@ export class Hooks extends Context.Service<
 
 const hooks = Layer.sync(Hooks, () => ({
   publishing: () => Effect.void,
+  publish_bytes: Infinity,
   published: () => Effect.void,
   read: () => Effect.void,
   given: (record: StoredRecord) => record,
@@ -74,6 +78,7 @@ const hooked = Layer.effect(
       )
     return {
       ...log,
+      facts: (topic) => ({ ...log.facts(topic), publish_bytes: hooks.publish_bytes }),
       publish: (topic, partition, records) =>
         Effect.suspend(() => hooks.publishing(topic, records)).pipe(
           Effect.andThen(log.publish(topic, partition, records)),
