@@ -3,7 +3,7 @@
  *
  * ```
  *   most:    one raw block
- *   Java's:  0x82 "SNAPPY" 0 · version 4 · compatible 4 · (length 4 · raw block)…
+ *   Java's:  0x82, the word SNAPPY, 0 · version 4 · compatible 4 · (length 4 · raw block)…
  *
  *   raw block: its length uncompressed, a varint · the rest
  * ```
