@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { committedBy, groupOf, type Role } from "./Groups.ts"
+import { committedBy, groupOf, lagOf, type Role } from "./Groups.ts"
 import { Topics } from "./Topics.ts"
 
 const { defaults } = Topics
@@ -55,4 +55,20 @@ describe("committedBy", () => {
       assert.isUndefined(yield* at({ "nimbus-event-consumer nimbus-events-v1": 7 }))
     }),
   )
+})
+
+describe("lagOf", () => {
+  it.each([
+    ["event-consumer", { earliest: 0, end: 9, committed: 9 }, 0],
+    ["event-consumer", { earliest: 0, end: 9, committed: 8 }, 1],
+    // The router's commit is that of the last record it is done with.
+    ["result-consumer", { earliest: 0, end: 9, committed: 8 }, 0],
+    ["result-consumer", { earliest: 0, end: 9, committed: 7 }, 1],
+    ["result-consumer", { earliest: 0, end: 0, committed: undefined }, 0],
+    ["result-consumer", { earliest: 0, end: 1, committed: undefined }, 1],
+    ["result-consumer", { earliest: 5, end: 9, committed: 2 }, 4],
+    ["replay-consumer", { earliest: 9, end: 9, committed: 2 }, 0],
+  ] as const)("of the %s at %o is %i", (role, partition, lag) => {
+    assert.strictEqual(lagOf(role, partition), lag)
+  })
 })

@@ -73,12 +73,22 @@ const encoder = new TextEncoder()
 const hashOf = (text: string): string =>
   [text, `${text}\n`].map((salted) => (murmur2(encoder.encode(salted)) >>> 0).toString(16).padStart(8, "0")).join("")
 
+/** The router commits the offset of the last record that it is done with (docs/protocol.md); the others the one after. */
+const commitsOneShort = (role: Role): boolean => role === "result-consumer"
+
 /**
- * How many retained records of a partition a group has not committed. A group that never committed is behind by all that
- * is retained.
+ * How many retained records of a partition a role is not done with. One that never committed is behind by all that is
+ * retained. Repeats and records for quarantine at the end of the results topic count until a result follows them, for no
+ * commit can be theirs.
  */
-export const lagOf = (partition: {
-  readonly earliest: number
-  readonly end: number
-  readonly committed: number | undefined
-}): number => Math.max(0, partition.end - Math.max(partition.committed ?? partition.earliest, partition.earliest))
+export const lagOf = (
+  role: Role,
+  {
+    committed,
+    earliest,
+    end,
+  }: { readonly earliest: number; readonly end: number; readonly committed: number | undefined },
+): number => {
+  const next = committed === undefined ? earliest : committed + (commitsOneShort(role) ? 1 : 0)
+  return Math.max(0, end - Math.max(next, earliest))
+}

@@ -42,6 +42,9 @@ describe("StatusManager", () => {
       yield* append(dlq, result("a", 0))
       yield* refreshed
       assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 1, dlq: 1 })
+      yield* commit(results, "nimbus-result-consumer", 0)
+      yield* refreshed
+      assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 0, dlq: 1 })
       const gauges = (yield* Metric.snapshot).filter(({ id }) => id === "nimbus_lag_records")
       assert.lengthOf(gauges, 3)
     }).pipe(onGround()),

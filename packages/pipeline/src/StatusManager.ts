@@ -1,9 +1,8 @@
 /**
  * The status manager: how many clients there are by status, and how far each topic's consumer is behind.
  *
- * It reads only. A client whose pod's lease is gone counts as OFFLINE, whatever its entry says. The lag of the results
- * topic reads at least one for each partition that was ever used: a router's commit is that of the last record it is
- * done with, not the one after. What can't be read keeps its last value, and is counted as a failure.
+ * It reads only. A client whose pod's lease is gone counts as OFFLINE, whatever its entry says. What can't be read keeps
+ * its last value, and is counted as a failure.
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
 import { committedBy, EventLog, lagOf, Registry, type Role, Status, topicOf, Topics, trying } from "@nimbus/domain"
@@ -104,7 +103,7 @@ const lagOfAll = Effect.fnUntraced(function* (role: Role) {
     Effect.gen(function* () {
       const earliest = yield* log.earliest(topic, partition)
       const committed = yield* committedBy(log, role, topics, partition)
-      return lagOf({ earliest, committed, end: yield* log.end(topic, partition) })
+      return lagOf(role, { earliest, committed, end: yield* log.end(topic, partition) })
     })
   const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
   const lags = yield* Effect.forEach(partitions, ofPartition, { concurrency: 8 })
