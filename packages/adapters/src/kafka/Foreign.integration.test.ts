@@ -9,7 +9,8 @@ import { inject } from "vitest"
 import type { KafkaLimits } from "../Limits.ts"
 import { layerWith } from "./EventLog.ts"
 import { apis, type BrokerProxy, makeBrokerProxy } from "./testing/BrokerProxy.ts"
-import { codecs, createTopic, foreignProducer, produce } from "./testing/Foreign.ts"
+import { codecs, foreignProducer, produce } from "./testing/Foreign.ts"
+import { createTopics, setTopic } from "./testing/Operator.ts"
 
 const { kafka } = inject("services")
 const broker = kafka?.brokers ?? ""
@@ -69,7 +70,7 @@ describe.skipIf(kafka === undefined)("What other producers write", () => {
     it.live(`is read where the topic has compression.type=${name}: the broker compresses what we write too`, () =>
       Effect.gen(function* () {
         const topic = `${run}-type-${name}`
-        yield* createTopic(broker, topic, { "compression.type": name })
+        yield* createTopics([broker], [topic], { "compression.type": name })
         const log = yield* open(topic)
         // More than one block of each codec.
         const values = Array.from({ length: 2_000 }, (_, i) => `${i} ${"nimbus".repeat(20)} ${Math.random()}`)
@@ -162,7 +163,7 @@ describe.skipIf(kafka === undefined)("What other producers write", () => {
   it.live("may have no key, no value, headers without one, and any time", () =>
     Effect.gen(function* () {
       const topic = `${run}-nulls`
-      yield* createTopic(broker, topic, { "message.timestamp.type": "CreateTime" })
+      yield* createTopics([broker], [topic], { "message.timestamp.type": "CreateTime" })
       const log = yield* open(topic)
       const producer = yield* foreignProducer(broker)
       yield* produce(producer, topic, [
@@ -241,14 +242,15 @@ describe.skipIf(kafka === undefined)("What other producers write", () => {
   it.live("is read after compaction too, which leaves holes, and batches without records", () =>
     Effect.gen(function* () {
       const topic = `${run}-compacted`
-      yield* createTopic(broker, topic, {
+      const log = yield* open(topic)
+      // Where it is so at the start, it is refused.
+      yield* setTopic([broker], topic, {
         "cleanup.policy": "compact",
         "min.cleanable.dirty.ratio": "0.01",
         "max.compaction.lag.ms": "1",
         "segment.ms": "100",
         "delete.retention.ms": "0",
       })
-      const log = yield* open(topic)
       const producer = yield* foreignProducer(broker)
       const key = (n: number) => ({ key: `k${n % 3}`, value: `${n}` })
       for (const n of [0, 3, 6]) yield* produce(producer, topic, [key(n), key(n + 1), key(n + 2)])

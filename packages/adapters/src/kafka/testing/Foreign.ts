@@ -1,4 +1,4 @@
-/** Other producers, as they are: kafkajs's own, with every codec, transactions, and topics as operators set them. */
+/** Other producers, as they are: kafkajs's own, with every codec, and transactions. */
 import { gzipSync, zstdCompressSync } from "node:zlib"
 import { Effect, type Scope } from "effect"
 import { CompressionCodecs, CompressionTypes, Kafka, logLevel, type Message, type Producer } from "kafkajs"
@@ -56,13 +56,3 @@ export const produce = (
   Effect.promise(() =>
     producer.send({ topic, compression, messages: messages.map((message) => ({ ...message, partition: 0 })) }),
   )
-
-/** Makes a topic of one partition, as an operator would, with settings of its own. */
-export const createTopic = (broker: string, topic: string, settings: Readonly<Record<string, string>>) =>
-  Effect.promise(async () => {
-    const admin = kafka(broker).admin()
-    await admin.connect()
-    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
-    await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1, configEntries }] })
-    await admin.disconnect()
-  })
