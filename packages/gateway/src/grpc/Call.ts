@@ -26,6 +26,7 @@ import {
   start,
 } from "@nimbus/domain"
 import { Result } from "effect"
+import { inBatches } from "../Batches.ts"
 import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -34,6 +35,7 @@ import { type FrameFault, FrameReader } from "./Frames.ts"
 import type { Asking, Peer, Question } from "./Peer.ts"
 import { type EventRequest, eventOf, isAckOnly, parseRequest } from "./Requests.ts"
 import { encode, encodeResults, noticeOf, refusalOf } from "./Responses.ts"
+import { StepWriter } from "./StepWriter.ts"
 import { okTrailers, trailersOf, unimplemented } from "./Status.ts"
 
 export interface CallOptions {
@@ -60,9 +62,9 @@ export class Call implements Door, Asking {
   /** Reasons not to read: the log is behind, or the sender too fast. */
   private pauses = 0
   private isBehind = false
-  /** Handed to the stream, and of that written to the socket. */
+  /** Everything up to here was handed to the stream. */
   private handed: Cursor = start
-  private written: Cursor = start
+  private readonly writer: StepWriter
   private readonly autoAck: AutoAck
   /** The last event, until its result is here. */
   private unanswered: EventId | undefined = undefined
@@ -83,6 +85,7 @@ export class Call implements Door, Asking {
     this.autoAck = new AutoAck(limits.auto_ack, options.peer.window_bytes)
     this.reader = new FrameReader(limits.frame_bytes)
     this.throttle = new Throttle(limits.events_per_second, this, options.now)
+    this.writer = new StepWriter(this.stream, limits.auto_ack.mark_bytes, (bytes) => this.sent(bytes))
     this.stream.on("data", (chunk: Buffer) => this.receive(chunk))
     this.stream.on("end", () => this.halfClosed())
     this.stream.on("close", () => this.closed())
@@ -99,11 +102,12 @@ export class Call implements Door, Asking {
   }
 
   deliver(items: ReadonlyArray<Item>): boolean {
-    const last = items.at(-1)
-    if (this.isGone || last === undefined) return !this.isGone
-    this.handed = last.seq
-    this.write(encodeResults(items, this.options.journey, this.saw))
-    this.isBehind = this.stream.writableLength > this.options.limits.socket_buffer_bytes
+    if (this.isGone) return false
+    for (const batch of inBatches(items, this.options.limits.auto_ack.mark_bytes)) {
+      this.handed = batch.at(-1)?.seq ?? this.handed
+      this.write(encodeResults(batch, this.options.journey, this.saw))
+    }
+    this.isBehind = this.writer.waiting_bytes > this.options.limits.socket_buffer_bytes
     return !this.isBehind
   }
 
@@ -204,20 +208,15 @@ export class Call implements Door, Asking {
 
   private write(bytes: Buffer): void {
     if (this.isGone) return
-    const upTo = this.handed
-    if (!this.acksByClient) this.autoAck.write(upTo, bytes.length, this.options.now())
-    this.stream.write(bytes, (error) => {
-      // A stream that has gone reports here too, and "close" follows.
-      if (error === null || error === undefined) this.wrote(upTo, bytes.length)
-    })
+    if (!this.acksByClient) this.autoAck.write(this.handed, bytes.length, this.options.now())
+    this.writer.write(bytes)
   }
 
   /** HTTP/2's flow control has let these bytes through, and the socket has them. */
-  private wrote(upTo: Cursor, bytes: number): void {
-    this.written = upTo
+  private sent(bytes: number): void {
     this.autoAck.sent(bytes)
     if (!this.acksByClient && this.attached !== undefined && this.autoAck.isDue) this.options.peer.ask(this)
-    if (this.isBehind && this.stream.writableLength <= this.options.limits.socket_buffer_bytes / 2) {
+    if (this.isBehind && this.writer.waiting_bytes <= this.options.limits.socket_buffer_bytes / 2) {
       this.isBehind = false
       this.attached?.drained()
     }
@@ -239,7 +238,7 @@ export class Call implements Door, Asking {
   private endIfDone(): void {
     const { attached } = this
     if (!this.isHalfClosed || !this.isLive || this.unanswered !== undefined) return
-    if (attached === undefined || this.isGone || this.written < this.handed) return
+    if (attached === undefined || this.isGone || this.writer.waiting_bytes > 0) return
     this.isComplete = true
     this.end(okTrailers)
   }
@@ -248,6 +247,7 @@ export class Call implements Door, Asking {
   private end(trailers: Readonly<Record<string, string>>): void {
     if (this.isGone) return
     this.hasEnded = true
+    this.writer.flush()
     this.options.response.addTrailers({ ...trailers })
     this.options.response.end()
     this.stream.resume()

@@ -5,7 +5,7 @@
  *   else. The socket is not read while the log is behind or the sender is too fast.
  * - Writing: results go out in batches, in one write to the kernel. Beyond `socket_buffer_bytes` not yet taken by the kernel the
  *   session is told to wait, until the socket has drained.
- * - `ack=auto`: `AutoAck` says what the client has read, from which pings were answered by a pong. One ping at a time.
+ * - `ack=auto`: `AutoAck` says what the client has read, from which pings were answered by a pong.
  */
 import type { Duplex } from "node:stream"
 import {
@@ -23,6 +23,7 @@ import {
 } from "@nimbus/domain"
 import { Result } from "effect"
 import type { WebSocket } from "ws"
+import { inBatches } from "../Batches.ts"
 import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -58,8 +59,8 @@ export class Socket implements Door {
   private handed: Cursor = start
   /** `ack=auto`; there is no window, but a client's library reads ahead of its program. */
   private readonly autoAck: AutoAck
-  /** The ping under way. */
-  private pinged: Asked | undefined = undefined
+  /** The pings under way, in order: at most one for each `mark_bytes` of what is not acknowledged, and one more. */
+  private pinged: Array<Asked> = []
   private heard_ms: number
 
   constructor(options: SocketOptions) {
@@ -92,16 +93,11 @@ export class Socket implements Door {
   }
 
   deliver(items: ReadonlyArray<Item>): boolean {
-    const { raw, wording } = this.options
-    let bytes = 0
+    const { autoAck, limits, raw } = this.options
     raw.cork()
-    for (const frame of wording.results(items)) {
-      bytes += frame.length
-      this.ws.send(frame, { binary: false }, this.sent)
-    }
+    if (!autoAck) this.sendResults(items)
+    else for (const batch of inBatches(items, limits.auto_ack.mark_bytes)) this.sendResults(batch)
     raw.uncork()
-    this.handed = items.at(-1)?.seq ?? this.handed
-    this.wrote(bytes)
     this.isBehind = this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes
     return !this.isBehind
   }
@@ -133,7 +129,7 @@ export class Socket implements Door {
 
   /** Called now and then: with `ack=auto` what was sent is acknowledged by its age, too. */
   look(now_ms: number): void {
-    if (this.options.autoAck && this.autoAck.look(now_ms)) this.askForPong()
+    if (this.options.autoAck && this.autoAck.look(now_ms) && this.pinged.length === 0) this.askForPong()
   }
 
   /** Called now and then: pings a silent peer, and gives up on one that stays silent. */
@@ -143,7 +139,7 @@ export class Socket implements Door {
     // A socket that is not read can't be heard.
     if (this.pauses > 0) this.heard_ms = now_ms
     else if (silent_ms >= idle_timeout_ms) this.giveUp()
-    else if (silent_ms >= idle_timeout_ms / 2 && this.pinged === undefined && !this.isGone) this.ws.ping()
+    else if (silent_ms >= idle_timeout_ms / 2 && this.pinged.length === 0 && !this.isGone) this.ws.ping()
   }
 
   /** Says what is wrong and closes. */
@@ -188,6 +184,16 @@ export class Socket implements Door {
     this.write(this.options.wording.refusal(refusal))
   }
 
+  private sendResults(items: ReadonlyArray<Item>): void {
+    let bytes = 0
+    for (const frame of this.options.wording.results(items)) {
+      bytes += frame.length
+      this.ws.send(frame, { binary: false }, this.sent)
+    }
+    this.handed = items.at(-1)?.seq ?? this.handed
+    this.wrote(bytes)
+  }
+
   private write(frame: object): void {
     this.writeFrame(JSON.stringify(frame))
   }
@@ -212,19 +218,22 @@ export class Socket implements Door {
   }
 
   private askForPong(): void {
-    if (this.pinged !== undefined || this.attached === undefined || this.isGone) return
-    this.pinged = this.autoAck.ask(this.options.now())
-    this.ws.ping(String(this.pinged.offset), false, this.sent)
+    if (this.attached === undefined || this.isGone) return
+    const asked = this.autoAck.ask(this.options.now())
+    this.pinged.push(asked)
+    this.ws.ping(String(asked.offset), false, this.sent)
   }
 
+  /** Pongs come in the order of their pings; a client may leave some out (RFC 6455, 5.5.3). */
   private pong(payload: Buffer): void {
     this.heard_ms = this.options.now()
-    const { pinged } = this
-    if (pinged === undefined || payload.toString() !== String(pinged.offset)) return
-    this.pinged = undefined
-    const upTo = this.autoAck.answered(pinged, this.heard_ms)
+    const offset = payload.toString()
+    const at = this.pinged.findIndex((asked) => String(asked.offset) === offset)
+    const asked = this.pinged[at]
+    if (asked === undefined) return
+    this.pinged.splice(0, at + 1)
+    const upTo = this.autoAck.answered(asked, this.heard_ms)
     if (upTo !== undefined) this.attached?.ack(upTo)
-    if (this.autoAck.isDue) this.askForPong()
   }
 
   private giveUp(): void {
