@@ -21,6 +21,17 @@ export const square = (
     return answers
   })
 
+/** Sends nothing, and takes what comes for as long as the call goes on, as NimbusGRPC's own client does. */
+export const listen = (port: number, clientId: string): AsyncIterable<EventResponse> =>
+  createClient(NimbusService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${port}` })).processEvent(nothing(), {
+    headers: { client_id: clientId },
+  })
+
+// oxlint-disable-next-line require-yield
+async function* nothing(): AsyncGenerator<never> {
+  await new Promise(() => {})
+}
+
 async function* events(numbers: ReadonlyArray<number>) {
   for (const number of numbers) yield create(EventRequestSchema, { eventName: "sq", number })
 }
