@@ -14,7 +14,8 @@
  *    which forgets it together with the topic, and nothing else has to be kept. It is kept for `note_keep_ms`, and written
  *    again at each start.
  * 3. Ends are asked for before the note: whoever writes records has written the note before, so records without a note
- *    are from before there were notes.
+ *    are from before there were notes. Topics that were never written to are so too where another of the installation is:
+ *    one that is used for its chat alone has no events.
  * 4. Where the group may not be used, nothing is noted, and names make the incarnation, as with 1.
  */
 import { createHash } from "node:crypto"
@@ -57,23 +58,27 @@ export const decide = (found: {
 export const baseOf = (clusterId: string, names: ReadonlyArray<string>): Incarnation =>
   Incarnation.make(`kafka-${clusterId}-${hashOf(names.toSorted())}`)
 
-/** Of these topics, of which the first has the note. */
+type OneOrMore<A> = readonly [A, ...ReadonlyArray<A>]
+
+/** Of these topics, of which the first has the note. `others`: those of the installation whose life is their own. */
 export const incarnationOf = Effect.fnUntraced(function* (
   link: Link,
   base: Incarnation,
-  topics: readonly [Topic, ...ReadonlyArray<Topic>],
+  topics: OneOrMore<Topic>,
   limits: KafkaLimits,
+  others: ReadonlyArray<Topic> = [],
 ): Effect.fn.Return<Incarnation, KafkaUnavailable> {
   const ids = idsOf(topics)
   if (ids === undefined) {
     yield* Effect.logInfo("Kafka tells no topic ids: topics that are deleted and made again go unnoticed")
     return base
   }
-  const [{ topic }] = topics
-  const note = { group: `nimbus-log-${hashOf(topics.map(({ topic }) => topic))}`, topic, partition: 0 }
+  const note = noteOf(topics)
   const isEmpty = yield* haveNoRecords(link, topics)
   return yield* Effect.gen(function* () {
-    const incarnation = decide({ base, ids, noted: yield* read(link, note, limits), isEmpty })
+    // Before the note: another process that starts meanwhile writes this one first, then theirs.
+    const areNew = isEmpty && !(yield* isAnyFromBefore(link, others, limits))
+    const incarnation = decide({ base, ids, noted: yield* read(link, note, limits), isEmpty: areNew })
     yield* write(link, note, { incarnation, ids }, limits)
     return incarnation
   }).pipe(
@@ -86,6 +91,21 @@ export const incarnationOf = Effect.fnUntraced(function* (
   )
 })
 
+const noteOf = (topics: OneOrMore<Topic>): Note => ({
+  group: `nimbus-log-${hashOf(topics.map(({ topic }) => topic))}`,
+  topic: topics[0].topic,
+  partition: 0,
+})
+
+/** Rule 3, of topics with a note each. */
+const isAnyFromBefore = Effect.fnUntraced(function* (link: Link, topics: ReadonlyArray<Topic>, limits: KafkaLimits) {
+  for (const topic of topics) {
+    if (yield* haveNoRecords(link, [topic])) continue
+    if ((yield* read(link, noteOf([topic]), limits)) === undefined) return true
+  }
+  return false
+})
+
 const hashOf = (texts: ReadonlyArray<string>): string =>
   createHash("sha256").update(texts.join("\n")).digest("hex").slice(0, 16)
 
@@ -96,7 +116,7 @@ const idsOf = (topics: ReadonlyArray<Topic>): string | undefined => {
 }
 
 /** Nothing was ever written to the first of them. */
-const haveNoRecords = (link: Link, [{ partitions, topic }]: readonly [Topic, ...ReadonlyArray<Topic>]) => {
+const haveNoRecords = (link: Link, [{ partitions, topic }]: OneOrMore<Topic>) => {
   const asked = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: "-1" }))
   return Effect.map(
     call(() => link.cluster.fetchTopicsOffset([{ topic, partitions: asked, fromBeginning: false }])),

@@ -6,6 +6,7 @@ import { Effect, Layer, Logger, Stream } from "effect"
 import { inject } from "vitest"
 import { layerWith } from "./EventLog.ts"
 import type { EventLogKafkaOptions } from "./Settings.ts"
+import { foreignProducer, produce } from "./testing/Foreign.ts"
 import { addPartitions, createTopics, deleteTopics, setTopic } from "./testing/Operator.ts"
 
 const { kafka } = inject("services")
@@ -158,6 +159,23 @@ describe.skipIf(kafka === undefined)("the life of topics", () => {
       assert.match(second.log, new RegExp(`^${first.log}-[0-9a-f]{16}$`))
       assert.strictEqual(second.chats, first.chats)
     }),
+  )
+
+  it.live("is that of their names too where only the chats were written to before ids were noted", () =>
+    Effect.gen(function* () {
+      const topics = namesOf("chats-before")
+      yield* createTopics(brokers, Object.values(topics), { "cleanup.policy": "delete" })
+      const producer = yield* foreignProducer(brokers[0]!)
+      yield* produce(producer, topics.chats, [{ key: "r", value: `{"id":"m1","sender":"s1","data":1}` }])
+      const first = yield* incarnationOf("chats-before")
+      assert.match(first.log, /^kafka-[\w-]{22}-[0-9a-f]{16}$/)
+      assert.strictEqual(first.chats, first.log)
+      // The chats have a note now: what is made again beside them is new.
+      yield* deleteTopics(brokers, [topics.events])
+      const second = yield* incarnationOf("chats-before")
+      assert.match(second.log, new RegExp(`^${first.log}-[0-9a-f]{16}$`))
+      assert.strictEqual(second.chats, first.chats)
+    }).pipe(Effect.scoped),
   )
 
   it.live("of the chats is their own: rooms made again do not make another log", () =>

@@ -226,7 +226,8 @@ const lifeOf = Effect.fnUntraced(function* (
     return one === undefined ? gone(topic) : Effect.succeed(one)
   }
   const ofSeqs = yield* Effect.forEach(lifeOf, known)
-  const incarnation = yield* incarnationOf(link, baseOf(clusterId, lifeOf), ofSeqs, limits)
+  const others = yield* Effect.forEach(shared, known)
+  const incarnation = yield* incarnationOf(link, baseOf(clusterId, lifeOf), ofSeqs, limits, others)
   const ofShared = (topic: string) =>
     Effect.gen(function* () {
       return [topic, yield* incarnationOf(link, incarnation, [yield* known(topic)], limits)] as const
