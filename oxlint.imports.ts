@@ -106,7 +106,7 @@ export default defineConfig({
     ),
     refuse(
       ["packages/gateway/src/testing/**", "packages/gateway/src/**/*.test.ts"],
-      only([...testing, ...platform, ...grpc, "ws", "socket.io-client"], gatewayOnly),
+      only([...testing, ...platform, ...grpc, "ws", "socket.io-client", "socket.io-client-3"], gatewayOnly),
     ),
 
     refuse("packages/gateway/page/src/**", suites, only([...domain, "@nimbus/client", ...browser], pageOnly)),

@@ -3,71 +3,27 @@
  * killed, broadcasts. The clients reach the gateways through one address, as behind a load balancer. A storage writer
  * takes all that is said to PostgreSQL.
  */
-import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
-import { createConnection, createServer, type Server } from "node:net"
-import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
 import { io, type Socket } from "socket.io-client"
 import { inject } from "vitest"
 import { type Services, startServices } from "../../../scripts/services/Services.ts"
-import { freePorts } from "../../../scripts/services/Tools.ts"
+import { ChatCluster } from "./ChatCluster.ts"
 import { rowsIn } from "./Stores.ts"
 import { assertSame, converse, libraries, records, startSeed } from "./SeedChat.ts"
 import { type Read, seedConsumer, seedProduce } from "./SeedKafka.ts"
 import { assertHeard, messages_per_client, patience_ms, Talker, until } from "./Talker.ts"
 
 const available = inject("services")
-const main = (program: "gateway" | "pipeline") =>
-  fileURLToPath(new URL(`../../../packages/${program}/src/main.ts`, import.meta.url))
-
 const rooms = ["red", "green", "blue", "black", "white"]
 const clients_per_room = 10
-
-interface Gateway {
-  readonly port: number
-  readonly url: string
-  readonly process: ChildProcess
-  readonly ended: Promise<unknown>
-}
 
 const isMissing = [available.kafka, available.redis, available.postgres].includes(undefined)
 
 describe.skipIf(isMissing)("chat on two gateways", () => {
   let services: Services
-  let gateways: [Gateway, Gateway]
-  let balancer: Server
+  let cluster: ChatCluster
   const sockets = new Set<Socket>()
-  const children = new Set<ChildProcess>()
   let run = 0
-  let settings: Readonly<Record<string, string>> = {}
-
-  const start = async (program: "gateway" | "pipeline", port: number, env: Readonly<Record<string, string>>) => {
-    const child = spawn(process.execPath, [main(program)], {
-      stdio: ["ignore", "ignore", "inherit"],
-      env: { ...process.env, ...services.environment, ...settings, ...env },
-    })
-    children.add(child)
-    const ended = once(child, "exit").then(([code]) => (children.delete(child), code))
-    const url = `http://127.0.0.1:${port}`
-    const isReady = () =>
-      fetch(`${url}/readyz`).then(
-        ({ ok }) => ok,
-        () => false,
-      )
-    await until(`a ${program} is ready`, isReady)
-    return { port, url, process: child, ended }
-  }
-
-  const startGateway = async (): Promise<Gateway> => {
-    const [port = 0, grpcPort = 0] = await freePorts(2)
-    return start("gateway", port, { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: `${grpcPort}` })
-  }
-
-  const startWriter = async () => {
-    const [port = 0] = await freePorts(1)
-    return start("pipeline", port, { NIMBUS_PIPELINE_HTTP_PORT: `${port}`, NIMBUS_ROLES: "storage-writer" })
-  }
 
   const connect = (url: string, auth: Record<string, unknown>): Socket => {
     // Long polling needs a balancer that keeps a client with its gateway; WebSockets don't.
@@ -84,44 +40,18 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
 
   beforeEach(async () => {
     run++
-    settings = {
-      NIMBUS_PARTITIONS: "3",
-      NIMBUS_STORAGE: "postgres",
-      NIMBUS_POSTGRES_SCHEMA: `chat_${run}`,
-      NIMBUS_REDIS_PREFIX: `chat-${run}`,
-      NIMBUS_SHUTDOWN_TIMEOUT_SEC: "30",
-      ...Object.fromEntries(
-        ["EVENTS", "RESULTS", "DLQ", "QUARANTINE", "JOURNEY", "CHATS"].map((name) => [
-          `NIMBUS_KAFKA_${name}_TOPIC`,
-          `chat-${run}-${name}`,
-        ]),
-      ),
-    }
-    // The first makes the topics.
-    const first = await startGateway()
-    const [second] = await Promise.all([startGateway(), startWriter()])
-    gateways = [first, second]
-    balancer = balance(gateways.map(({ port }) => port)).listen(0, "127.0.0.1")
-    await once(balancer, "listening")
+    cluster = await ChatCluster.start(services, `chat-${run}`)
   }, 180_000)
   afterEach(async () => {
     for (const socket of sockets) socket.disconnect()
     sockets.clear()
-    balancer.close()
-    const all = [...children].map((child) => once(child, "exit"))
-    for (const child of children) child.kill("SIGKILL")
-    await Promise.all(all)
+    await cluster.stop()
   })
 
   const brokers = () => services.environment["NIMBUS_KAFKA_BROKERS"] ?? assert.fail("no Kafka")
 
-  const addressOf = (server: Server): string => {
-    const address = server.address()
-    return address === null || typeof address === "string" ? assert.fail("no port") : `http://127.0.0.1:${address.port}`
-  }
-
   const talk = async (during: (said: () => number) => Promise<void>): Promise<ReadonlyArray<Talker>> => {
-    const url = addressOf(balancer)
+    const { url } = cluster
     const talkers = rooms.flatMap((room) =>
       Array.from({ length: clients_per_room }, (_, i) => new Talker(`${room}-${i}`, room, connect(url, { room }))),
     )
@@ -154,7 +84,7 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
 
   it("50 sockets in 5 rooms hear all others of their room once, in one order, and nobody else", async () => {
     const talkers = await talk(async () => {})
-    for (const { url } of gateways) await until("it has sockets", async () => (await clientsOf(url)) > 10)
+    for (const { url } of cluster.gateways) await until("it has sockets", async () => (await clientsOf(url)) > 10)
     assertHeard(talkers)
     await assertStored(talkers)
   }, 180_000)
@@ -162,8 +92,9 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
   it("a gateway is killed: its sockets go on at the other one, and miss and repeat nothing", async () => {
     const talkers = await talk(async (said) => {
       await until("a third is said", () => said() > (50 * messages_per_client) / 3)
-      gateways[0].process.kill("SIGKILL")
-      await gateways[0].ended
+      const [first] = cluster.gateways
+      first?.process.kill("SIGKILL")
+      await first?.ended
     })
     assert.isAbove(talkers.filter(({ connections }) => connections > 1).length, 5)
     assertHeard(talkers)
@@ -172,7 +103,7 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
 
   it("a broadcast reaches the sockets of both gateways, and a socket without a room reaches neither", async () => {
     const heard: Array<string> = []
-    const listeners = gateways.flatMap(({ url }) =>
+    const listeners = cluster.gateways.flatMap(({ url }) =>
       rooms.slice(0, 2).map((room) => {
         const socket = connect(url, { room })
         socket.on("broadcast", ({ data }: { readonly data: string }) => heard.push(data))
@@ -185,7 +116,7 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
     await until("all have all", () => heard.length >= numbers.length * listeners.length)
     const all = numbers.flatMap((text) => listeners.map(() => text))
     assert.deepStrictEqual(heard.toSorted(), all.toSorted())
-    for (const { url } of gateways) {
+    for (const { url } of cluster.gateways) {
       const error = await new Promise<Error>((resolve) => connect(url, {}).once("connect_error", resolve))
       assert.strictEqual(error.message, "Invalid room id")
     }
@@ -196,7 +127,7 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
       const seed = await startSeed()
       const consumer = await seedConsumer(brokers(), `chat-${run}-CHATS`)
       try {
-        const urls = gateways.map(({ url }) => url)
+        const urls = cluster.gateways.map(({ url }) => url)
         assertSame(await converse(open, urls), await converse(open, [seed.url]))
         await until("all are read", () => consumer.read.length >= records.length)
         const sorted = (all: ReadonlyArray<Read>) => all.map((one) => JSON.stringify([one.key, one.value])).toSorted()
@@ -208,7 +139,7 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
   }
 
   it("what others produce reaches the room on both gateways, with a key or without", async () => {
-    const heard = gateways.map(({ url }) => {
+    const heard = cluster.gateways.map(({ url }) => {
       const packets: Array<ReadonlyArray<unknown>> = []
       connect(url, { room: "Küche" }).on("message", (...args: ReadonlyArray<unknown>) => packets.push(args))
       return packets
@@ -240,13 +171,14 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
   }, 180_000)
 
   it("a gateway that is told to go leaves in time, and its sockets come back to the other one", async () => {
-    const socket = connect(addressOf(balancer), { room: "red" })
+    const socket = connect(cluster.url, { room: "red" })
     const reasons: Array<string> = []
     socket.on("disconnect", (reason) => reasons.push(reason))
     await until("it is connected", () => socket.connected)
-    const counts = () => Promise.all(gateways.map(({ url }) => clientsOf(url)))
+    const counts = () => Promise.all(cluster.gateways.map(({ url }) => clientsOf(url)))
     await until("it is counted", async () => (await counts()).some((count) => count > 0))
-    const its = (await clientsOf(gateways[0].url)) > 0 ? gateways[0] : gateways[1]
+    const now = await counts()
+    const its = cluster.gateways.find((_, i) => (now[i] ?? 0) > 0) ?? assert.fail("nobody has it")
     its.process.kill("SIGTERM")
     // Not 1, which says that it was cut short.
     assert.strictEqual(await its.ended, 0)
@@ -254,28 +186,6 @@ describe.skipIf(isMissing)("chat on two gateways", () => {
     assert.property(await socket.timeout(patience_ms).emitWithAck("message", "still here"), "offset")
   }, 180_000)
 })
-
-/** Takes connections in turn to the ports, and to another where nobody listens. */
-const balance = (ports: ReadonlyArray<number>): Server => {
-  let next = 0
-  return createServer((socket) => {
-    socket.on("error", () => {})
-    const attempt = (left: number): void => {
-      if (left === 0) return void socket.destroy()
-      const to = createConnection(ports[next++ % ports.length] ?? 0, "127.0.0.1")
-      const again = () => attempt(left - 1)
-      to.once("error", again)
-      to.once("connect", () => {
-        to.off("error", again)
-        to.on("error", () => {})
-        to.once("close", () => socket.destroy())
-        socket.once("close", () => to.destroy())
-        socket.pipe(to).pipe(socket)
-      })
-    }
-    attempt(ports.length)
-  })
-}
 
 /** How many sockets a gateway has in rooms. */
 const clientsOf = async (url: string): Promise<number> => {

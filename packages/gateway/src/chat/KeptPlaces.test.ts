@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientOffsets, ClientOffsetsMemory, OffsetsUnavailable, Topics } from "@nimbus/domain"
+import { ClientOffsets, Topics } from "@nimbus/domain"
 import { Effect } from "effect"
 import {
   ask,
@@ -12,6 +12,8 @@ import {
   rawSocketOf,
   startGateway,
   until,
+  keeps,
+  makeStore,
 } from "../testing/ChatClients.ts"
 
 /** As clients connect that don't remember an offset, or don't give it back. */
@@ -19,24 +21,6 @@ const named = (clientId: unknown, room?: string) => ({
   auth: { clientId, room, offset: null, pid: null },
   transports: ["websocket"],
 })
-
-/** A store that tells the highest offset that it was given, and can be away. */
-const makeStore = () => {
-  const { offsets } = ClientOffsetsMemory.makeMemory()
-  const state = { saved: -1, isAway: false }
-  const service = ClientOffsets.of({
-    load: (owner) => (state.isAway ? Effect.fail(unavailable("load")) : offsets.load(owner)),
-    save: (facts) => {
-      state.saved = Math.max(state.saved, ...facts.map(({ offset }) => offset))
-      return offsets.save(facts)
-    },
-  })
-  return Object.assign(state, { offsets: service })
-}
-
-const unavailable = (operation: string) => new OffsetsUnavailable({ operation, cause: "told to fail" })
-
-const keeps = (store: ReturnType<typeof makeStore>, next: number) => until("it is kept", () => store.saved >= next)
 
 const onStore = (store: ReturnType<typeof makeStore>) =>
   Effect.provideService(startGateway(), ClientOffsets, store.offsets)

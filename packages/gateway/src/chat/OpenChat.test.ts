@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, openRoom, partitionOf, Topics } from "@nimbus/domain"
+import { ClientOffsets, EventLog, openRoom, partitionOf, Topics } from "@nimbus/domain"
 import { Effect } from "effect"
+import { io as io3 } from "socket.io-client-3"
 import {
   ask,
   chat,
@@ -12,6 +13,8 @@ import {
   onOpen,
   startGateway,
   until,
+  keeps,
+  makeStore,
 } from "../testing/ChatClients.ts"
 import { ListenEvent, SendEvent } from "./OpenEvents.ts"
 
@@ -92,6 +95,39 @@ describe("the open chat", () => {
         if (name === "event:listen") assert.isAtMost(++heard, 5)
         if (name === "offset") heard = 0
       }
+    }).pipe(onOpen),
+  )
+
+  it.live("does the same for Socket.IO's client 3, which by its name goes on where it was", () =>
+    Effect.gen(function* () {
+      const store = makeStore()
+      const { url } = yield* Effect.provideService(startGateway(), ClientOffsets, store.offsets)
+      const other = yield* join(url)
+      const heard: Array<ReadonlyArray<unknown>> = []
+      const socket = yield* Effect.acquireRelease(
+        Effect.sync(() => io3(url, { forceNew: true, reconnectionDelay: 20, auth: { clientId: "three" } })),
+        (socket) => Effect.sync(() => void socket.disconnect()),
+      )
+      let lives = 0
+      socket.on("live", () => void lives++)
+      socket.on("event:listen", (...args: ReadonlyArray<unknown>) => void heard.push(args))
+      yield* until("it is live", () => lives === 1)
+      const all: Array<unknown> = ["one", { two: 2 }, "three", "four"]
+      socket.emit("event:message", all[0])
+      yield* until("it hears itself", () => heard.length === 1)
+      yield* ask(other, "event:message", all[1])
+      yield* keeps(store, 2)
+      socket.io.engine.close()
+      yield* until("it is gone", () => !socket.connected)
+      yield* ask(other, "event:message", all[2])
+      yield* until("it is back", () => lives === 2)
+      yield* ask(other, "event:message", all[3])
+      yield* until("it hears all", () => heard.length >= 4)
+      assert.deepStrictEqual(
+        heard,
+        all.map((data) => [data]),
+      )
+      yield* hears(other, all)
     }).pipe(onOpen),
   )
 

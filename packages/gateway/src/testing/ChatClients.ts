@@ -1,6 +1,6 @@
 /** Gateways of a test, and Socket.IO's own clients as they are, which write down all that they hear. */
 import { assert } from "@effect/vitest"
-import { Topics } from "@nimbus/domain"
+import { ClientOffsets, ClientOffsetsMemory, OffsetsUnavailable, Topics } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { HttpServer } from "effect/http"
@@ -98,3 +98,22 @@ interface Pausable {
 
 const isPausable = (u: unknown): u is Pausable =>
   typeof u === "object" && u !== null && "pause" in u && typeof u.pause === "function" && "terminate" in u
+
+/** A store that tells the highest offset that it was given, and can be away. */
+export const makeStore = () => {
+  const { offsets } = ClientOffsetsMemory.makeMemory()
+  const state = { saved: -1, isAway: false }
+  const service = ClientOffsets.of({
+    load: (owner) => (state.isAway ? Effect.fail(unavailable("load")) : offsets.load(owner)),
+    save: (facts) => {
+      state.saved = Math.max(state.saved, ...facts.map(({ offset }) => offset))
+      return offsets.save(facts)
+    },
+  })
+  return Object.assign(state, { offsets: service })
+}
+
+const unavailable = (operation: string) => new OffsetsUnavailable({ operation, cause: "told to fail" })
+
+export const keeps = (store: ReturnType<typeof makeStore>, next: number) =>
+  until("it is kept", () => store.saved >= next)
