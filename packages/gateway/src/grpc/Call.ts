@@ -25,18 +25,20 @@ import {
   type Item,
   start,
 } from "@nimbus/domain"
+import { Code } from "@connectrpc/connect"
 import { Result } from "effect"
 import { inBatches } from "../Batches.ts"
 import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../Pace.ts"
+import type { Encoding } from "./Compression.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
 import type { Asking, Peer, Question } from "./Peer.ts"
 import { type EventRequest, eventOf, isAckOnly, parseRequest } from "./Requests.ts"
 import { encode, encodeResults, noticeOf, refusalOf } from "./Responses.ts"
 import { StepWriter } from "./StepWriter.ts"
-import { okTrailers, trailersOf, unimplemented } from "./Status.ts"
+import { head, okTrailers, trailers, trailersOf } from "./Status.ts"
 
 export interface CallOptions {
   readonly response: Http2ServerResponse
@@ -45,6 +47,10 @@ export interface CallOptions {
   readonly acksByClient: boolean
   readonly journey: boolean
   readonly notices: boolean
+  /** Of the client's messages. */
+  readonly encoding: Encoding
+  /** How long the client gives the call. */
+  readonly timeout_ms: number | undefined
   readonly limits: GatewayLimits
   readonly counts: Counts
   readonly now: () => number
@@ -73,6 +79,7 @@ export class Call implements Door, Asking {
   private hasEnded = false
   /** The end was OK. */
   private isComplete = false
+  private deadline: NodeJS.Timeout | undefined = undefined
   private readonly idPrefix = crypto.randomUUID()
   private ids = 0
 
@@ -83,13 +90,14 @@ export class Call implements Door, Asking {
     this.stream = response.stream
     this.acksByClient = options.acksByClient
     this.autoAck = new AutoAck(limits.auto_ack, options.peer.window_bytes)
-    this.reader = new FrameReader(limits.frame_bytes)
+    this.reader = new FrameReader(limits.frame_bytes, options.encoding)
     this.throttle = new Throttle(limits.events_per_second, this, options.now)
     this.writer = new StepWriter(this.stream, limits.auto_ack.mark_bytes, (bytes) => this.sent(bytes))
     this.stream.on("data", (chunk: Buffer) => this.receive(chunk))
     this.stream.on("end", () => this.halfClosed())
     this.stream.on("close", () => this.closed())
-    response.writeHead(200, { "content-type": "application/grpc" })
+    response.writeHead(200, head)
+    if (options.timeout_ms !== undefined) this.deadline = setTimeout(() => this.late(), options.timeout_ms)
     // Nothing is read before the session is open.
     this.pause()
   }
@@ -179,9 +187,15 @@ export class Call implements Door, Asking {
     if (fault === "too-big") {
       return this.refuse(closeCodes.tooBig, `a message has at most ${this.options.limits.frame_bytes} bytes`)
     }
-    this.options.counts.addTo("refused", "UNIMPLEMENTED")
+    this.options.counts.addTo("refused", "BAD_FRAME")
     this.attached?.closed()
-    this.end(unimplemented("messages can't be compressed here"))
+    this.end(trailers(Code.Internal, `BAD_FRAME: ${faults[fault]}`))
+  }
+
+  /** The client waits no longer: what it was not sent waits for its next call. */
+  private late(): void {
+    this.attached?.closed()
+    this.end(trailers(Code.DeadlineExceeded, "the time that the client gave this call is over"))
   }
 
   private takeEvent(request: EventRequest): void {
@@ -258,6 +272,7 @@ export class Call implements Door, Asking {
   /** The stream is gone. If it ended well, the client's transport says whether it has all of it. */
   private closed(): void {
     this.hasEnded = true
+    clearTimeout(this.deadline)
     this.options.peer.forget(this)
     const { rstCode, sentTrailers } = this.stream
     // One that the client has reset, for whatever reason, is not read to its end.
@@ -276,6 +291,11 @@ export class Call implements Door, Asking {
     return trailersOf(reason, message, Math.floor(Math.random() * this.options.limits.retry_jitter_ms))
   }
 }
+
+const faults = {
+  compressed: "a message is compressed, and the call did not say with what",
+  broken: "a message is not what gzip makes",
+} as const
 
 const sentences: ReadonlyMap<number, string> = new Map([
   [closeCodes.goingAway.code, "the gateway is leaving, come back after a random delay"],

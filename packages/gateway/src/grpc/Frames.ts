@@ -3,18 +3,22 @@
  * begins and another ends has nothing to do with HTTP/2's own frames, so a chunk holds any number of them, both ways.
  * Reads them; `FrameWriter.ts` writes them.
  */
+import { type Encoding, gunzip } from "./Compression.ts"
+
 const head_bytes = 5
 
-/** Why a stream can't be read on. */
-export type FrameFault = "too-big" | "compressed"
+/** Why a stream can't be read on. `compressed`: a message is, on a call that did not say with what. */
+export type FrameFault = "too-big" | "compressed" | "broken"
 
 export class FrameReader {
   private readonly message_bytes: number
+  private readonly encoding: Encoding
   private rest: Buffer | undefined = undefined
 
-  /** `message_bytes`: the largest message. At most one of that size waits here for its end. */
-  constructor(message_bytes: number) {
+  /** `message_bytes`: the largest message, compressed or not. At most one of that size waits here for its end. */
+  constructor(message_bytes: number, encoding: Encoding) {
     this.message_bytes = message_bytes
+    this.encoding = encoding
   }
 
   /** Hands on every message that is whole now, until one answers false. What it answers itself ends the stream. */
@@ -22,12 +26,16 @@ export class FrameReader {
     const bytes = this.rest === undefined ? chunk : Buffer.concat([this.rest, chunk])
     let at = 0
     while (bytes.length - at >= head_bytes) {
-      if (bytes[at] !== 0) return "compressed"
+      const isCompressed = bytes[at] !== 0
+      if (isCompressed && (bytes[at] !== 1 || this.encoding === "identity")) return "compressed"
       const length = bytes.readUInt32BE(at + 1)
       if (length > this.message_bytes) return "too-big"
       const end = at + head_bytes + length
       if (end > bytes.length) break
-      if (!take(bytes.subarray(at + head_bytes, end))) return undefined
+      const sent = bytes.subarray(at + head_bytes, end)
+      const message = isCompressed ? gunzip(sent, this.message_bytes) : sent
+      if (typeof message === "string") return message
+      if (!take(message)) return undefined
       at = end
     }
     this.rest = at === bytes.length ? undefined : bytes.subarray(at)

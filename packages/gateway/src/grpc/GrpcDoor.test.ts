@@ -1,10 +1,11 @@
 /** The door by itself: real connections, the delivery core, and the services of the domain in memory. */
 import { constants } from "node:http2"
 import { connect as connectTcp, createServer, type Socket } from "node:net"
+import { gzipSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import { createClient } from "@connectrpc/connect"
 import { createGrpcTransport } from "@connectrpc/connect-node"
-import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf"
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
 import { FileDescriptorProtoSchema, timestampMs } from "@bufbuild/protobuf/wkt"
 import {
   autoAckLimits,
@@ -26,7 +27,8 @@ import { connect, frame, type GrpcClient, type GrpcOptions } from "../testing/Gr
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "./gen/grpc/health/v1/health_pb.js"
 import { ServerReflection, ServerReflectionRequestSchema } from "./gen/grpc/reflection/v1/reflection_pb.js"
-import { Status } from "./gen/nimbus_pb.js"
+import * as v1alpha from "./gen/grpc/reflection/v1alpha/reflection_pb.js"
+import { EventRequestSchema, Status } from "./gen/nimbus_pb.js"
 import { GrpcServer } from "./GrpcServer.ts"
 
 type Limits = Parameters<typeof Gateway.layerWith>[0]["limits"]
@@ -376,6 +378,41 @@ describe("GrpcDoor", () => {
     }),
   )
 
+  scenario(
+    "takes messages that are compressed beside others that are not, where the call says so",
+    Effect.gen(function* () {
+      const headers = { "grpc-encoding": "gzip" }
+      const client = yield* call({ client_id: "c1", notices: "true" }, { headers })
+      const event = toBinary(
+        EventRequestSchema,
+        create(EventRequestSchema, { eventName: "sq", number: 7, eventId: "e1" }),
+      )
+      client.sendBytes(Buffer.concat([frame(gzipSync(event), 1), frame(event), frame(gzipSync(event), 1)]))
+      const records = (yield* MemoryParts.logged("c1", 4)).map(({ value }) => JSON.parse(Buffer.from(value).toString()))
+      assert.deepStrictEqual(
+        records.filter(({ type }) => type === "event").map(({ data }) => data),
+        [{ number: 7 }, { number: 7 }, { number: 7 }],
+      )
+    }),
+  )
+
+  scenario(
+    "ends a call whose time is over with DEADLINE_EXCEEDED, and keeps what it was sent for the next",
+    Effect.gen(function* () {
+      yield* put("c1", [1])
+      const client = yield* call({ client_id: "c1", "grpc-timeout": "300m" })
+      const { code } = yield* client.ended
+      assert.strictEqual(code, 4)
+      yield* eventually(
+        "its session is gone",
+        Effect.map(Delivery, ({ size }) => size() === 0),
+      )
+      const next = yield* call({ client_id: "c1", "grpc-timeout": "99999999H" })
+      yield* next.hasResults(1)
+    }),
+    { auto_ack: byWindow },
+  )
+
   describe("a client that says no more", () => {
     scenario(
       "is answered what is left, and then the call ends with OK",
@@ -474,7 +511,13 @@ describe("GrpcDoor", () => {
       ["text that is not UTF-8", frame(Buffer.from([0x0a, 2, 0xc3, 0x28])), 3, /^BAD_REQUEST: not an EventRequest/],
       ["a message over the limit", frame(Buffer.alloc(5000)), 8, /^MESSAGE_TOO_BIG: .* 4096 bytes/],
       ["the head of a message of 4 GiB", Buffer.from([0, 255, 255, 255, 255]), 8, /^MESSAGE_TOO_BIG: /],
-      ["a compressed message", frame(Buffer.alloc(3), 1), 12, /compressed/],
+      [
+        "a compressed message on a call that is not",
+        frame(gzipSync(Buffer.alloc(3)), 1),
+        13,
+        /^BAD_FRAME: .*compressed/,
+      ],
+      ["a message of an unknown flag", frame(Buffer.alloc(3), 2), 13, /^BAD_FRAME: .*compressed/],
     ] as const) {
       scenario(
         `ends a call that sends ${what} with code ${code}`,
@@ -495,15 +538,39 @@ describe("GrpcDoor", () => {
       )
     }
 
+    for (const [what, bytes, code, said] of [
+      ["what is no gzip", Buffer.from("no gzip"), 13, /^BAD_FRAME: .*gzip/],
+      ["gzip that is cut off", gzipSync(Buffer.alloc(300, "x")).subarray(0, 20), 13, /^BAD_FRAME: .*gzip/],
+      [
+        "a thousand times as much as it says",
+        gzipSync(Buffer.alloc(1024 * 1024)),
+        8,
+        /^MESSAGE_TOO_BIG: .* 4096 bytes/,
+      ],
+    ] as const) {
+      scenario(
+        `ends a call that compresses and sends ${what} with code ${code}`,
+        Effect.gen(function* () {
+          const client = yield* call({ client_id: "c1" }, { headers: { "grpc-encoding": "gzip" } })
+          client.sendBytes(frame(bytes, 1))
+          const ended = yield* client.ended
+          assert.strictEqual(ended.code, code)
+          assert.match(ended.message, said)
+        }),
+      )
+    }
+
     for (const [what, more] of [
       ["a method that is not there", { path: "/nimbus.NimbusService/Forget" }],
       ["a service that is not there", { path: "/nimbus.Other/ProcessEvent" }],
-      ["a compression that is not there", { headers: { "grpc-encoding": "gzip" } }],
+      ["a compression that is not there", { headers: { "grpc-encoding": "br" } }],
     ] as const) {
       scenario(
         `answers ${what} with UNIMPLEMENTED`,
         Effect.gen(function* () {
-          assert.strictEqual((yield* (yield* call({ client_id: "c1" }, more)).ended).code, 12)
+          const { code, trailers } = yield* (yield* call({ client_id: "c1" }, more)).ended
+          assert.strictEqual(code, 12)
+          assert.strictEqual(trailers["grpc-accept-encoding"], "gzip,identity")
         }),
       )
     }
@@ -610,7 +677,7 @@ describe("GrpcDoor", () => {
           concurrency: 10,
           discard: true,
         })
-        assert.includeMembers([3, 8, 10, 12], [...codes])
+        assert.includeMembers([3, 8, 10, 13], [...codes])
         assert.include([...codes], 3)
         quiet.square(1)
         yield* quiet.first("accepted", ({ accepted }) => accepted.length > 0)
@@ -740,7 +807,7 @@ describe("GrpcDoor", () => {
         const listed = yield* ask({ case: "listServices", value: "" })
         assert.deepStrictEqual(
           listed.case === "listServicesResponse" ? listed.value.service.map(({ name }) => name) : [],
-          ["nimbus.NimbusService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"],
+          services,
         )
         for (const value of ["nimbus.NimbusService", "nimbus.NimbusService.ProcessEvent", "nimbus.TraceStep"]) {
           const found = yield* ask({ case: "fileContainingSymbol", value })
@@ -756,8 +823,49 @@ describe("GrpcDoor", () => {
         assert.strictEqual(unknown.case === "errorResponse" ? unknown.value.errorCode : undefined, 5)
       }),
     )
+
+    scenario(
+      "reflection by its name of before, which tells the same",
+      Effect.gen(function* () {
+        const client = createClient(v1alpha.ServerReflection, yield* transport)
+        const answers = yield* Stream.fromAsyncIterable(
+          client.serverReflectionInfo(
+            alphaRequests(
+              { case: "listServices", value: "" },
+              { case: "fileContainingSymbol", value: "nimbus.NimbusService" },
+              { case: "fileContainingSymbol", value: "nimbus.Nothing" },
+            ),
+          ),
+          String,
+        ).pipe(
+          Stream.map(({ messageResponse }) => messageResponse),
+          Stream.runCollect,
+        )
+        const [listed, found, unknown] = answers
+        assert.deepStrictEqual(
+          listed?.case === "listServicesResponse" ? listed.value.service.map(({ name }) => name) : [],
+          services,
+        )
+        assert.deepStrictEqual(
+          (found?.case === "fileDescriptorResponse" ? found.value.fileDescriptorProto : []).map(
+            (file) => fromBinary(FileDescriptorProtoSchema, file).name,
+          ),
+          ["nimbus.proto", "google/protobuf/timestamp.proto"],
+        )
+        assert.strictEqual(unknown?.case === "errorResponse" ? unknown.value.errorCode : undefined, 5)
+      }),
+    )
   })
 })
+
+/** The same messages under the name that older tools know. */
+async function* alphaRequests(
+  ...questions: ReadonlyArray<MessageInitShape<typeof v1alpha.ServerReflectionRequestSchema>["messageRequest"]>
+) {
+  for (const messageRequest of questions) {
+    yield create(v1alpha.ServerReflectionRequestSchema, messageRequest === undefined ? {} : { messageRequest })
+  }
+}
 
 /** Results handed to doors so far, as the metrics have it. */
 const deliveredInAll = Effect.gen(function* () {
@@ -793,6 +901,13 @@ const makeCable = (port: number) =>
     }),
     (cable) => Effect.sync(() => cable.cut()),
   )
+
+const services = [
+  "nimbus.NimbusService",
+  "grpc.health.v1.Health",
+  "grpc.reflection.v1.ServerReflection",
+  "grpc.reflection.v1alpha.ServerReflection",
+]
 
 type Question = MessageInitShape<typeof ServerReflectionRequestSchema>["messageRequest"]
 

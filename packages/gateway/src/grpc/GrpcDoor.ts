@@ -18,6 +18,8 @@ import { missing } from "../delivery/Ready.ts"
 import { refusalOf } from "../Door.ts"
 import { Limits } from "../Limits.ts"
 import { Call } from "./Call.ts"
+import { isEncoding } from "./Compression.ts"
+import { timeoutOf } from "./Deadline.ts"
 import { NimbusService } from "./gen/nimbus_pb.js"
 import { GrpcServer } from "./GrpcServer.ts"
 import { health } from "./Health.ts"
@@ -52,9 +54,8 @@ export const layer = Layer.effectDiscard(
       )
 
     const greet = (request: Http2ServerRequest, response: Http2ServerResponse, peer: Peer): void => {
-      const encoding = request.headers["grpc-encoding"] ?? "identity"
-      if (encoding !== "identity")
-        return refuse(response, "UNIMPLEMENTED", unimplemented(`no ${String(encoding)} here`))
+      const encoding = String(request.headers["grpc-encoding"] ?? "identity")
+      if (!isEncoding(encoding)) return refuse(response, "UNIMPLEMENTED", unimplemented(`no ${encoding} here`))
       const metadata = parseMetadata(request.headers)
       if (Result.isFailure(metadata)) {
         return refuse(response, "BAD_REQUEST", trailers(Code.InvalidArgument, `BAD_REQUEST: ${metadata.failure}`))
@@ -67,6 +68,8 @@ export const layer = Layer.effectDiscard(
         acksByClient: ack === "client",
         journey: isFollowed,
         notices: notices === "true",
+        encoding,
+        timeout_ms: timeoutOf(metadata.success["grpc-timeout"]),
         trace: Trace.headersFrom(request.headers[Trace.header]),
       }
       const call = new Call({ ...options, limits, counts: delivery.counts, now })

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http2"
 import { ClientId, Cursor, fromDigits, Incarnation } from "@nimbus/domain"
 import { Result, Schema } from "effect"
+import { Timeout } from "./Deadline.ts"
 
 const Flag = Schema.Literals(["true", "false"])
 
@@ -17,6 +18,8 @@ const Metadata = Schema.Struct({
   journey: Schema.optionalKey(Flag),
   /** Whether responses come that are no results: `welcome`, `status`, `accepted`. Old clients would not expect them. */
   notices: Schema.optionalKey(Flag),
+  /** How long the call may take. */
+  "grpc-timeout": Schema.optionalKey(Timeout),
 })
 export type Metadata = typeof Metadata.Type
 

@@ -1,5 +1,8 @@
-/** `grpc.reflection.v1`: the contract, for tools such as grpcurl that come without it. */
-import { create, createRegistry, type DescFile, toBinary } from "@bufbuild/protobuf"
+/**
+ * `grpc.reflection.v1`: the contract, for tools such as grpcurl that come without it. And `v1alpha`, its name of before,
+ * for tools that know no other, such as ghz: the same messages under it.
+ */
+import { create, createRegistry, type DescFile, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt"
 import { Code, type ConnectRouter } from "@connectrpc/connect"
 import { file_grpc_health_v1_health } from "./gen/grpc/health/v1/health_pb.js"
@@ -10,19 +13,32 @@ import {
   ListServiceResponseSchema,
   ServerReflection,
   type ServerReflectionRequest,
+  ServerReflectionRequestSchema,
   type ServerReflectionResponse,
   ServerReflectionResponseSchema,
 } from "./gen/grpc/reflection/v1/reflection_pb.js"
+import * as v1alpha from "./gen/grpc/reflection/v1alpha/reflection_pb.js"
 import { file_nimbus } from "./gen/nimbus_pb.js"
 
 export const reflection = (router: ConnectRouter): ConnectRouter =>
-  router.service(ServerReflection, {
-    async *serverReflectionInfo(requests) {
-      for await (const request of requests) yield respond(request)
-    },
-  })
+  router
+    .service(ServerReflection, {
+      async *serverReflectionInfo(requests) {
+        for await (const request of requests) yield respond(request)
+      },
+    })
+    .service(v1alpha.ServerReflection, {
+      async *serverReflectionInfo(requests) {
+        for await (const request of requests) yield respondAlpha(request)
+      },
+    })
 
-const files = [file_nimbus, file_grpc_health_v1_health, file_grpc_reflection_v1_reflection]
+const files = [
+  file_nimbus,
+  file_grpc_health_v1_health,
+  file_grpc_reflection_v1_reflection,
+  v1alpha.file_grpc_reflection_v1alpha_reflection,
+]
 const names = files.flatMap((file) => file.services).map(({ typeName }) => ({ name: typeName }))
 const registry = createRegistry(...files)
 
@@ -41,6 +57,12 @@ const respond = (request: ServerReflectionRequest): ServerReflectionResponse =>
     originalRequest: request,
     messageResponse: answer(request),
   })
+
+/** Both have the same bytes. */
+const respondAlpha = (request: v1alpha.ServerReflectionRequest): v1alpha.ServerReflectionResponse => {
+  const asked = fromBinary(ServerReflectionRequestSchema, toBinary(v1alpha.ServerReflectionRequestSchema, request))
+  return fromBinary(v1alpha.ServerReflectionResponseSchema, toBinary(ServerReflectionResponseSchema, respond(asked)))
+}
 
 const answer = ({ messageRequest }: ServerReflectionRequest): Answer => {
   switch (messageRequest.case) {

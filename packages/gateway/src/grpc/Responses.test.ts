@@ -24,7 +24,7 @@ const itemOf = ({ data, id, name, seq }: Given) => ({
 
 /** The messages on a stream that is cut into chunks of this size. */
 const messagesIn = (bytes: Buffer, chunk_bytes: number): ReadonlyArray<string> => {
-  const reader = new FrameReader(1_000_000)
+  const reader = new FrameReader(1_000_000, "identity")
   const messages: Array<string> = []
   for (let at = 0; at < bytes.length; at += chunk_bytes) {
     const fault = reader.read(bytes.subarray(at, at + chunk_bytes), (message) => {

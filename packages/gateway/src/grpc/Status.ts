@@ -2,6 +2,7 @@
 import type { Http2ServerResponse } from "node:http2"
 import { closeCodes, type CloseReason } from "@nimbus/domain"
 import { Code } from "@connectrpc/connect"
+import { acceptedEncodings } from "./Compression.ts"
 
 /** The trailers of a call that ended as it should. */
 export const okTrailers: Readonly<Record<string, string>> = { "grpc-status": "0" }
@@ -16,9 +17,17 @@ export const unimplemented = (message: string) => trailers(Code.Unimplemented, m
 /** `retry_ms`: the trailer of gRFC A6, by which a server spreads those who come back. */
 export const trailers = (code: Code, message: string, retry_ms?: number): Readonly<Record<string, string>> => ({
   "grpc-status": `${code}`,
-  "grpc-message": encodeURIComponent(message),
+  "grpc-message": percentEncoded(message),
   ...(retry_ms === undefined ? {} : { "grpc-retry-pushback-ms": `${retry_ms}` }),
 })
+
+/** Printable ASCII but for `%` stands as it is, and every other byte of the UTF-8 as `%` and two hexadecimal digits. */
+export const percentEncoded = (message: string): string =>
+  message
+    .toWellFormed()
+    .replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (text) =>
+      Array.from(Buffer.from(text), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+    )
 
 const statusOf: ReadonlyMap<number, Code> = new Map([
   [closeCodes.goingAway.code, Code.Unavailable],
@@ -31,9 +40,12 @@ const statusOf: ReadonlyMap<number, Code> = new Map([
   [closeCodes.badRequest.code, Code.InvalidArgument],
 ])
 
+/** What a call is answered with at first. */
+export const head = { "content-type": "application/grpc", "grpc-accept-encoding": acceptedEncodings } as const
+
 /** Answers a call with nothing but how it ends. */
 export const answer = (response: Http2ServerResponse, trailers: Readonly<Record<string, string>>): void => {
-  response.writeHead(200, { "content-type": "application/grpc" })
+  response.writeHead(200, head)
   response.addTrailers({ ...trailers })
   response.end()
 }
