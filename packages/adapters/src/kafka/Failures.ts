@@ -1,7 +1,8 @@
 /** What Kafka and kafkajs say went wrong, and whether it passes. */
-import { LogRefused } from "@nimbus/domain"
-import { Predicate } from "effect"
+import { Alarms, LogRefused } from "@nimbus/domain"
+import { Effect, Predicate } from "effect"
 import { KafkaRefused, KafkaTlsFailed, KafkaUnavailable } from "../Errors.ts"
+import type { KafkaLimits } from "../Limits.ts"
 import { isTlsError } from "../Tls.ts"
 
 /** The numbers of Kafka's protocol for what went wrong. */
@@ -62,6 +63,14 @@ export const isRefusal = (error: unknown): boolean => {
     (code !== undefined && refusals.has(code)) ||
     causesOf(error).some((cause) => cause instanceof Error && cause.name === "KafkaJSSASLAuthenticationError")
   )
+}
+
+/** Being turned away is an alarm as long as it is met again: nobody but an operator helps against it. */
+export const alarmIfRefused = (what: string, error: unknown, { refusal_ms }: KafkaLimits): Effect.Effect<void> => {
+  if (!isRefusal(error)) return Effect.void
+  const reason = error instanceof Error ? error.message : String(error)
+  const fault = { code: "KAFKA_REFUSED", message: `Kafka turns us away, to ${what}: ${reason}` }
+  return Effect.flatMap(Alarms, (alarms) => alarms.raise(what, fault, { blocks: true, lasts_ms: refusal_ms }))
 }
 
 /** Why these records will not be taken if they come again; `undefined`: they may be. */

@@ -24,7 +24,7 @@ import { KafkaBatchUnreadable, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff_ms } from "./Backoff.ts"
 import { readChunks } from "./Batches.ts"
-import { codes, PartitionError } from "./Failures.ts"
+import { alarmIfRefused, codes, PartitionError } from "./Failures.ts"
 import { call, send } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
 import { countUnreadable } from "./Metrics.ts"
@@ -270,7 +270,8 @@ export class Fetcher {
     const failures = this.#failures.get(leader) ?? 0
     this.#failures.set(leader, failures + 1)
     const again = Effect.andThen(Effect.ignore(this.#link.recover), Effect.sleep(backoff_ms(failures, this.#limits)))
-    return Effect.andThen(this.#outage.failed(error), again)
+    const told = Effect.andThen(this.#outage.failed(error), alarmIfRefused("read", error, this.#limits))
+    return Effect.andThen(told, again)
   }
 
   #recovered(leader: string | undefined): Effect.Effect<void> {

@@ -21,7 +21,7 @@ import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff_ms } from "./Backoff.ts"
-import { codeOf, codes, isRefusal } from "./Failures.ts"
+import { alarmIfRefused, codeOf, codes, isRefusal } from "./Failures.ts"
 import { call, type GroupBroker, groupBroker } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
 import {
@@ -102,8 +102,10 @@ export const joinGroup = Effect.fnUntraced(function* (
   const member = new Member(options, clock, yield* trying(`join ${options.group}`))
   yield* Effect.addFinalizer(() => member.leave)
   yield* Effect.forkScoped(
-    Effect.catch(member.run, (cause) =>
-      Effect.sync(() => member.fail(new LogUnavailable({ topic: options.topic, operation: "subscribe", cause }))),
+    Effect.catch(
+      Effect.tapError(member.run, (error) => alarmIfRefused(`join ${options.group}`, error, options.limits)),
+      (cause) =>
+        Effect.sync(() => member.fail(new LogUnavailable({ topic: options.topic, operation: "subscribe", cause }))),
     ),
   )
   return member

@@ -5,8 +5,10 @@ import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, Logger, Stream } from "effect"
 import { inject } from "vitest"
 import { layerWith } from "./EventLog.ts"
+import { codes } from "./Failures.ts"
 import type { EventLogKafkaOptions } from "./Settings.ts"
 import { foreignProducer, produce } from "./testing/Foreign.ts"
+import { apis, makeBrokerProxy } from "./testing/BrokerProxy.ts"
 import { addPartitions, createTopics, deleteTopics, setTopic } from "./testing/Operator.ts"
 
 const { kafka } = inject("services")
@@ -118,6 +120,63 @@ describe.skipIf(kafka === undefined)("topics that an operator has made", () => {
       assert.propertyVal(failure, "reason", "too-large")
       assert.strictEqual(yield* log.end(dlq, 0), 13)
     }).pipe(Effect.scoped),
+  )
+})
+
+describe.skipIf(kafka === undefined)("a user without rights", () => {
+  const describeConfigs = 32
+  const notAllowed = codes.topicAuthorizationFailed
+
+  it.live("is told that nobody knows how topics are set, and starts", () =>
+    watched(({ lines }) =>
+      Effect.gen(function* () {
+        const { dlq } = namesOf("untold")
+        const proxy = yield* makeBrokerProxy(brokers[0] ?? "")
+        proxy.onAnswer = (api, answer) => {
+          // The code stands before the text that there is none of, the type, and the length of the name.
+          if (api === describeConfigs) answer.writeInt16BE(notAllowed, answer.indexOf(dlq) - 7)
+          return "pass"
+        }
+        const log = yield* open("untold", { socketFactory: proxy.socketFactory })
+        yield* isTold(lines, `Kafka does not tell how ${dlq} are set`)
+        assert.strictEqual(log.facts(dlq).publish_bytes, Infinity)
+        yield* log.publish(dlq, 0, [record(1)])
+      }).pipe(Effect.scoped),
+    ),
+  )
+
+  it.live("who may not write is an alarm and not ready, until that is not met any more", () =>
+    watched(({ alarms, lines }) =>
+      Effect.gen(function* () {
+        const { dlq, events } = namesOf("rights")
+        const proxy = yield* makeBrokerProxy(brokers[0] ?? "")
+        const limits = { refusal_ms: 2_000 }
+        const log = yield* open("rights", { socketFactory: proxy.socketFactory, limits })
+        yield* log.publish(dlq, 0, [record(1)])
+        proxy.onAnswer = (api, answer) => {
+          const at = api === apis.produce ? answer.indexOf(dlq) : -1
+          // Behind the name: the count of partitions, and which it is.
+          if (at >= 0) answer.writeInt16BE(notAllowed, at + dlq.length + 8)
+          return "pass"
+        }
+        const [refusal, offset] = yield* Effect.all(
+          [Effect.flip(log.publish(dlq, 0, [record(1)])), log.publish(events, 0, [record(1)])],
+          { concurrency: 2 },
+        )
+        assert.propertyVal(refusal, "_tag", "LogRefused")
+        assert.propertyVal(refusal, "reason", "not-allowed")
+        assert.strictEqual(offset, 0)
+        yield* isTold(lines, `${dlq} does not take what is written to it`)
+        assert.lengthOf(yield* alarms.blocking, 1)
+        proxy.onAnswer = () => "pass"
+        yield* log.publish(dlq, 0, [record(1)])
+        yield* eventually(
+          "ready",
+          Effect.map(alarms.blocking, (blocking) => blocking.length === 0),
+          60_000,
+        )
+      }).pipe(Effect.scoped),
+    ),
   )
 })
 

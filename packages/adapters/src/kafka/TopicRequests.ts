@@ -11,8 +11,8 @@ export interface DescribedTopic {
   readonly topic: string
   /** 0, or the protocol's number of an error. */
   readonly code: number
-  /** Another one for each topic that was ever made, whatever its name. */
-  readonly id: string
+  /** Another one for each topic that was ever made, whatever its name. A broker in the middle of an upgrade tells none. */
+  readonly id: string | undefined
   readonly partitions: number
   /** How many brokers have each record, of the partition that fewest have. */
   readonly replicas: number
@@ -211,8 +211,9 @@ class FlexibleAnswer extends Answer {
     return Array.from({ length: Math.max(0, this.varint() - 1) }, one)
   }
 
-  id(): string {
-    return this.take(16).toString("hex")
+  id(): string | undefined {
+    const id = this.take(16)
+    return id.equals(noId) ? undefined : id.toString("hex")
   }
 
   tags(): void {

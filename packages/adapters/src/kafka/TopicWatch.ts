@@ -63,7 +63,7 @@ export class TopicStates {
     for (const [topic, id] of this.#ids) {
       const now = found.find((one) => one.topic === topic)
       if (now === undefined) alarms.push(new KafkaTopicReplaced({ topic, isThere: false }))
-      else if (now.id !== id) {
+      else if (now.id !== undefined && id !== undefined && now.id !== id) {
         this.replaced ??= new KafkaTopicReplaced({ topic, isThere: true })
         alarms.push(this.replaced)
       } else if (hasPartitions(topic, now.partitions, this.#options)) {
