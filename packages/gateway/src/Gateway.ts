@@ -12,7 +12,6 @@ import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as Authorization from "./admin/Authorization.ts"
 import * as Page from "./admin/Page.ts"
 import * as ChatDoor from "./chat/ChatDoor.ts"
-import * as Cors from "./chat/Cors.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
 import * as Announcement from "./Announcement.ts"
 import { Delivery } from "./delivery/Delivery.ts"
@@ -55,8 +54,8 @@ export interface Addresses extends HttpFront.HttpOptions {
 }
 
 /** Where it listens. */
-const front = ({ grpc, host, port }: Addresses) =>
-  Layer.merge(HttpFront.layerWith({ host, port }), GrpcServer.layerWith(grpc ?? { host, port: 0 }))
+const front = ({ grpc, ...http }: Addresses) =>
+  Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 }))
 
 /** The doors and the core. */
 const inside = (admin: Option.Option<Authorization.Access>) =>
@@ -68,10 +67,9 @@ const inside = (admin: Option.Option<Authorization.Access>) =>
 /** All that the environment says of a gateway: see docs/configuration.md. The admin API is on where there is a token. */
 export const config = Config.map(
   Config.all({
-    address: HttpFront.httpConfig,
+    address: HttpFront.config,
     grpc: grpcConfig,
     limits: Limits.config,
-    corsOrigins: Cors.config,
     openEvents: OpenEvents.config,
     admin: Authorization.config,
   }),
@@ -106,14 +104,13 @@ export const layerAt = ({ grpc, ...http }: Addresses) =>
 
 export interface GatewayOptions extends Addresses {
   readonly limits?: Parameters<typeof Limits.layerWith>[0]
-  readonly corsOrigins?: ReadonlyArray<string> | undefined
   readonly openEvents?: Parameters<typeof OpenEvents.layerWith>[0]
   /** Who may use the admin API. Default: nobody, there is none. */
   readonly admin?: Option.Option<Authorization.Access>
 }
 
-const settings = ({ corsOrigins, limits = {}, openEvents }: GatewayOptions) =>
-  Layer.mergeAll(Limits.layerWith(limits), Cors.layerWith(corsOrigins), OpenEvents.layerWith(openEvents))
+const settings = ({ limits = {}, openEvents }: GatewayOptions) =>
+  Layer.merge(Limits.layerWith(limits), OpenEvents.layerWith(openEvents))
 
 /** Without the environment. */
 export const layerWith = (options: GatewayOptions) =>

@@ -33,6 +33,9 @@ const unavailable = (operation: string) => (cause: unknown) => new StorageUnavai
 
 const ownerFile = (directory: string) => join(directory, "nimbus.pid")
 
+/** Its owner alone may look in: there is everything that clients were sent. */
+const mode = 0o700
+
 /**
  * Together with those above it. Node's own `recursive` tries again for ever where a directory that is there answers as
  * if it were not, as /proc does.
@@ -42,7 +45,7 @@ const make = (directory: string): void => {
   const above = dirname(directory)
   if (above !== directory) make(above)
   try {
-    mkdirSync(directory)
+    mkdirSync(directory, { mode })
   } catch (error) {
     // Another process may have been quicker.
     if (!isDirectory(directory)) throw error

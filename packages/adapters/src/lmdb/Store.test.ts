@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { truncateSync, writeFileSync } from "node:fs"
+import { chmodSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect } from "effect"
@@ -108,6 +108,17 @@ describe("LmdbStore", () => {
           }
         }),
       )
+    }),
+  )
+
+  it.live("makes its directory, and those above it, for their owner alone, and leaves one that is there as it is", () =>
+    Effect.gen(function* () {
+      const outside = yield* temporaryDirectory
+      chmodSync(outside, 0o755)
+      const directory = join(outside, "deep/data")
+      yield* withStore(directory, () => Effect.void)
+      const modeOf = (path: string) => statSync(path).mode & 0o777
+      assert.deepStrictEqual([modeOf(outside), modeOf(join(outside, "deep")), modeOf(directory)], [0o755, 0o700, 0o700])
     }),
   )
 

@@ -1,13 +1,14 @@
 /**
  * Who may ask: whoever has the token. Without a token, and then only on a loopback address, whoever is at this machine.
  *
- * What comes without a token must name a loopback host, or another site's name could be made to lead here (DNS
- * rebinding); and where a page sent it, the page must be ours, or any page that is open in a browser here could ask.
+ * What comes without a token must name a loopback host, whatever `NIMBUS_HOSTS` says, and no proxy that brings it. That of
+ * all pages only ours may ask, with a token or without, `Admission` sees to.
  */
 import { createHash, timingSafeEqual } from "node:crypto"
 import { AdminAuthorization, Unauthorized } from "@nimbus/domain/admin"
 import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { HttpServerRequest } from "effect/http"
+import { hostnameOf, isLoopback } from "../http/Admission.ts"
 
 export type Access =
   | { readonly _tag: "Token"; readonly token: Redacted.Redacted }
@@ -52,15 +53,9 @@ const digest = (secret: Redacted.Redacted): Buffer => createHash("sha256").updat
 const byProxy = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"]
 
 const placeFault = (headers: Readonly<Record<string, string | undefined>>): string | undefined => {
-  const { host, origin } = headers
+  const { host } = headers
   if (byProxy.some((name) => headers[name] !== undefined)) return "behind a proxy NIMBUS_ADMIN_TOKEN must be set"
-  if (host === undefined || !isLoopback(hostname(`http://${host}`))) {
-    return "without NIMBUS_ADMIN_TOKEN only this machine may ask, by a loopback name"
-  }
-  return origin === undefined || origin === `http://${host}` ? undefined : "only the page of this server may ask"
+  return host !== undefined && isLoopback(hostnameOf(host) ?? "")
+    ? undefined
+    : "without NIMBUS_ADMIN_TOKEN only this machine may ask, by a loopback name"
 }
-
-const hostname = (url: string): string => (URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, "") : "")
-
-/** `localhost`, 127.0.0.0/8 and ::1. */
-export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host)

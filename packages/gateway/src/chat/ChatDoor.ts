@@ -24,7 +24,6 @@ import { Limits } from "../Limits.ts"
 import { chatSockets } from "../Metrics.ts"
 import { makeCatchUp } from "./CatchUp.ts"
 import { ChatAdapter } from "./ChatAdapter.ts"
-import { corsOf, Origins } from "./Cors.ts"
 import { type Hall, type HallOptions, makeHall, retry_ms } from "./Hall.ts"
 import { type Hello, helloOf, isMisnamed } from "./Hello.ts"
 import { answerOf, incomingOf } from "./Incoming.ts"
@@ -327,7 +326,6 @@ const server = Effect.gen(function* () {
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
   const adapter = yield* ChatAdapter
-  const cors = corsOf(yield* Origins)
   const behind = new HttpServer()
   const upgraded = new Set<Duplex>()
   // Whoever does not even answer a close would hold up the port.
@@ -343,7 +341,6 @@ const server = Effect.gen(function* () {
           // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
           maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
           parser: Parser,
-          ...cors,
           ...(adapter !== undefined && { adapter }),
         }),
     ),

@@ -10,7 +10,7 @@ import * as MemoryParts from "../testing/MemoryParts.ts"
 const body_bytes = 10_000
 
 const gateway = (limits: Partial<GatewayLimits>) =>
-  Gateway.layerWith({ host: "127.0.0.1", port: 0, limits }).pipe(
+  Gateway.layerWith({ host: "127.0.0.1", port: 0, hosts: ["gateway", "other"], limits }).pipe(
     Layer.provideMerge(MemoryParts.layerWith({ partitions: 1 })),
   )
 
@@ -200,9 +200,16 @@ layer(gateway({ body_bytes }), { excludeTestServices: true })("the HTTP port", (
     }),
   )
 
+  it.effect("ends an endless body of a request that is refused before it comes to a route", () =>
+    Effect.gen(function* () {
+      const answer = yield* say("POST /nothing HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n", chunk)
+      assert.deepStrictEqual([answer.status, codeOf(answer)], [415, "UNSUPPORTED_MEDIA_TYPE"])
+    }),
+  )
+
   it.effect("ends an endless body that nobody reads", () =>
     Effect.gen(function* () {
-      const answer = yield* say(request("POST /nothing", ["Transfer-Encoding: chunked"]), chunk)
+      const answer = yield* say(request("POST /nothing", [json, "Transfer-Encoding: chunked"]), chunk)
       assert.strictEqual(answer.status, 404)
     }),
   )

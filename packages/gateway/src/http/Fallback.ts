@@ -41,18 +41,18 @@ export const layer = Layer.effect(
         Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(body_bytes)),
       ),
     )
-    yield* countBroken
+    yield* countRefused
     return recording(router, (method, path) => {
       if (method !== "*") known.on(method, path, true)
     })
   }),
 )
 
-/** Requests that ended within HTTP itself, which Node has answered: 400, 431, or 408 for one that was too slow. */
-const countBroken = Effect.gen(function* () {
+/** What was refused before it came to a route. */
+const countRefused = Effect.gen(function* () {
   const { counts } = yield* Delivery
-  const { onBroken } = yield* UpgradeServer
-  yield* onBroken((isTimeout) => counts.addTo("refused", isTimeout ? "REQUEST_TIMEOUT" : "PROTOCOL_ERROR"))
+  const { onRefused } = yield* UpgradeServer
+  yield* onRefused((code) => counts.addTo("refused", code))
 })
 
 type Note = (method: HttpMethod.HttpMethod | "*", path: FindMyWay.PathInput) => void

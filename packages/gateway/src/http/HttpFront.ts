@@ -6,12 +6,17 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { Config, Effect, Layer } from "effect"
 import { Limits } from "../Limits.ts"
+import { config as admissionConfig, rulesAt } from "./AdmissionSettings.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
 
 export interface HttpOptions {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
+  /** Other origins whose pages may use everything but the admin API; `*`: all. Default: none. */
+  readonly origins?: ReadonlyArray<string>
+  /** The names that it is asked by, beside those of loopback. Default: any, but none at a loopback address. */
+  readonly hosts?: ReadonlyArray<string>
 }
 
 export const httpConfig = Config.all({
@@ -19,8 +24,17 @@ export const httpConfig = Config.all({
   port: Config.Port("NIMBUS_HTTP_PORT").pipe(Config.withDefault(3000)),
 })
 
+/** Where it listens, and who may ask. */
+export const config = Config.map(Config.all([httpConfig, admissionConfig]), ([address, admission]) => ({
+  ...address,
+  ...admission,
+}))
+
 export const layerWith = (options: HttpOptions) =>
-  cutLast.pipe(Layer.provideMerge(listening(options)), Layer.provideMerge(UpgradeServer.layer))
+  cutLast.pipe(
+    Layer.provideMerge(listening(options)),
+    Layer.provideMerge(UpgradeServer.layerWith(rulesAt(options.host, options))),
+  )
 
 const listening = ({ host, port }: HttpOptions) =>
   Layer.unwrap(
@@ -48,8 +62,8 @@ const cutLast = Layer.effectDiscard(
   }),
 )
 
-/** From `NIMBUS_HOST` and `NIMBUS_HTTP_PORT`. */
-export const layer = Layer.unwrap(Effect.map(httpConfig, layerWith))
+/** From the environment. */
+export const layer = Layer.unwrap(Effect.map(config, layerWith))
 
 /** What a front provides. */
 export type Front = Layer.Success<ReturnType<typeof layerWith>>

@@ -5,7 +5,7 @@ import { FetchHttpClient, HttpClient, HttpRouter, HttpServer, HttpServerResponse
 import { Limits } from "../Limits.ts"
 import * as HttpFront from "./HttpFront.ts"
 
-const front = HttpFront.layerWith({ host: "127.0.0.1", port: 0 }).pipe(
+const front = HttpFront.layerWith({ host: "127.0.0.1", port: 0, hosts: ["gateway"] }).pipe(
   Layer.provide(Limits.layerWith({})),
   Layer.provideMerge(FetchHttpClient.layer),
 )

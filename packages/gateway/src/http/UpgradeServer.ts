@@ -8,6 +8,9 @@
  * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection. One
  * on which nothing is asked is closed after `keep_alive_ms`.
  *
+ * Each request is admitted first, also one that upgrades (`Admission`). What is refused is answered here, as a request,
+ * and no door or route sees it.
+ *
  * The port is open before the application is there, while the process waits for its services, and until after it has
  * gone. In between `/healthz` is answered 200, for the process is alive, and everything else 503: Node itself would leave
  * it without an answer.
@@ -16,13 +19,14 @@ import { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { type GatewayLimits, Limits } from "../Limits.ts"
+import { type Admission, type AdmissionRules, admit, type Asked } from "./Admission.ts"
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
-/** Told of a request that ended within HTTP itself: it was too slow, or no HTTP. */
-export type BrokenHandler = (isTimeout: boolean) => void
+/** Told of a request that was refused before a door or a route saw it, with the code of its row in docs/errors.md. */
+export type RefusalHandler = (code: string) => void
 
 /** How often the server looks for requests that are too slow. */
 const check_ms = 1_000
@@ -30,23 +34,25 @@ const check_ms = 1_000
 class DoorServer extends Server {
   readonly doors = new Map<string, UpgradeHandler>()
   readonly requests = new Map<string, RequestHandler>()
-  readonly broken = new Set<BrokenHandler>()
+  readonly refusals = new Set<RefusalHandler>()
+  private readonly rules: AdmissionRules
 
-  constructor({ keep_alive_ms, request_ms }: GatewayLimits) {
+  constructor({ keep_alive_ms, request_ms }: GatewayLimits, rules: AdmissionRules) {
     super({
       requestTimeout: request_ms,
       keepAliveTimeout: keep_alive_ms,
       connectionsCheckingInterval: Math.min(check_ms, request_ms),
       // Elsewhere it is a request like any other. Taken off HTTP while another one's answer is on the way, it would get
       // none, and its socket would stay for ever.
-      shouldUpgradeCallback: (request) => isWebSocket(request) && this.doors.has(pathOf(request)),
+      shouldUpgradeCallback: (request) =>
+        isWebSocket(request) && this.doors.has(pathOf(request)) && this.admit(request)._tag === "Pass",
     })
+    this.rules = rules
   }
 
   override emit(event: string, ...args: Array<unknown>): boolean {
     const [request, socket, head] = args
     if (event === "clientError") this.tellBroken(request)
-    if (event === "request" && request instanceof IncomingMessage) toOriginForm(request)
     if (
       event === "upgrade" &&
       request instanceof IncomingMessage &&
@@ -59,6 +65,7 @@ class DoorServer extends Server {
       return true
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
+      if (this.answerFirst(request, socket)) return true
       const door = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
       if (door !== undefined) {
         door(request, socket)
@@ -68,11 +75,37 @@ class DoorServer extends Server {
     return super.emit(event, ...args)
   }
 
-  /** A peer that has just gone away is no fault of what it sent. */
+  private admit(request: IncomingMessage): Admission {
+    return admit(askedBy(request), this.rules)
+  }
+
+  /** Whether that is all of the answer. */
+  private answerFirst(request: IncomingMessage, response: ServerResponse): boolean {
+    const admission = this.admit(request)
+    for (const [name, value] of Object.entries(headersOf(admission))) response.setHeader(name, value)
+    if (admission._tag === "Pass") return false
+    if (admission._tag === "Preflight") {
+      answerPreflight(request, response)
+      return true
+    }
+    const { code, message, status } = admission
+    this.tellRefused(code)
+    // Its body is not waited for.
+    if (hasBody(request)) response.setHeader("connection", "close")
+    const body = Buffer.from(JSON.stringify({ code, message }))
+    response.writeHead(status, { "content-type": "application/json", "content-length": body.length }).end(body)
+    return true
+  }
+
+  private tellRefused(code: string): void {
+    for (const tell of this.refusals) tell(code)
+  }
+
+  /** Node answers what is too slow, or no HTTP. A peer that has just gone away is no fault of what it sent. */
   private tellBroken(error: unknown): void {
     const code = error instanceof Error && "code" in error ? String(error.code) : ""
     const isTimeout = code === "ERR_HTTP_REQUEST_TIMEOUT"
-    if (isTimeout || code.startsWith("HPE_")) for (const tell of this.broken) tell(isTimeout)
+    if (isTimeout || code.startsWith("HPE_")) this.tellRefused(isTimeout ? "REQUEST_TIMEOUT" : "PROTOCOL_ERROR")
   }
 }
 
@@ -84,33 +117,34 @@ export class UpgradeServer extends Context.Service<
     handle(path: string, handler: UpgradeHandler): Effect.Effect<void, never, Scope.Scope>
     /** The same with its other requests. */
     handleRequests(path: string, handler: RequestHandler): Effect.Effect<void, never, Scope.Scope>
-    onBroken(handler: BrokenHandler): Effect.Effect<void, never, Scope.Scope>
+    onRefused(handler: RefusalHandler): Effect.Effect<void, never, Scope.Scope>
   }
 >()("@nimbus/gateway/UpgradeServer") {
-  static readonly layer = Layer.effect(
-    UpgradeServer,
-    Effect.map(Limits, (limits) => {
-      const server = new DoorServer(limits)
-      return {
-        server,
-        handle: (path, handler) =>
-          Effect.acquireRelease(
-            Effect.sync(() => server.doors.set(path, handler)),
-            () => Effect.sync(() => server.doors.delete(path)),
-          ),
-        handleRequests: (path, handler) =>
-          Effect.acquireRelease(
-            Effect.sync(() => server.requests.set(path, handler)),
-            () => Effect.sync(() => server.requests.delete(path)),
-          ),
-        onBroken: (handler) =>
-          Effect.acquireRelease(
-            Effect.sync(() => server.broken.add(handler)),
-            () => Effect.sync(() => server.broken.delete(handler)),
-          ),
-      }
-    }),
-  )
+  static readonly layerWith = (rules: AdmissionRules) =>
+    Layer.effect(
+      UpgradeServer,
+      Effect.map(Limits, (limits) => {
+        const server = new DoorServer(limits, rules)
+        return {
+          server,
+          handle: (path, handler) =>
+            Effect.acquireRelease(
+              Effect.sync(() => server.doors.set(path, handler)),
+              () => Effect.sync(() => server.doors.delete(path)),
+            ),
+          handleRequests: (path, handler) =>
+            Effect.acquireRelease(
+              Effect.sync(() => server.requests.set(path, handler)),
+              () => Effect.sync(() => server.requests.delete(path)),
+            ),
+          onRefused: (handler) =>
+            Effect.acquireRelease(
+              Effect.sync(() => server.refusals.add(handler)),
+              () => Effect.sync(() => server.refusals.delete(handler)),
+            ),
+        }
+      }),
+    )
 }
 
 const absent: RequestHandler = (request, response) => {
@@ -121,6 +155,53 @@ const absent: RequestHandler = (request, response) => {
 /** Anything else that upgrades, or a WebSocket by another method, is answered as a request. */
 const isWebSocket = ({ headers, method }: IncomingMessage): boolean =>
   method === "GET" && headers.upgrade?.toLowerCase() === "websocket"
+
+const askedBy = (request: IncomingMessage): Asked => {
+  const path = pathOf(request)
+  const { headers, method = "" } = request
+  return {
+    method,
+    path,
+    host: headers.host,
+    origin: headers.origin,
+    site: headerOf(request, "sec-fetch-site"),
+    contentType: headers["content-type"],
+    hasBody: hasBody(request),
+    asksFirst: headers["access-control-request-method"] !== undefined,
+  }
+}
+
+const headerOf = ({ headers }: IncomingMessage, name: string): string | undefined => headers[name]?.toString()
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
+
+/**
+ * Of every answer. One that may be kept, or is for all to read, says so itself, over these: what is not ours to guess at,
+ * such as a result in JSON, neither a cache keeps nor a browser takes for something else.
+ */
+const headersOf = (admission: Admission): Readonly<Record<string, string>> => ({
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+  ...("readableBy" in admission &&
+    admission.readableBy !== undefined && { "access-control-allow-origin": admission.readableBy, vary: "origin" }),
+})
+
+/** How long a browser need not ask again. */
+const preflight_sec = 600
+
+/** There are no credentials that a browser would send by itself, so a page may use any header that it asks for. */
+const answerPreflight = (request: IncomingMessage, response: ServerResponse): void => {
+  const asked = headerOf(request, "access-control-request-headers")
+  response
+    .writeHead(204, {
+      "access-control-allow-methods": "GET, HEAD, POST",
+      ...(asked !== undefined && { "access-control-allow-headers": asked }),
+      "access-control-max-age": String(preflight_sec),
+      vary: "origin, access-control-request-headers",
+    })
+    .end()
+}
 
 /** RFC 9112, 3.2.2: the host of the target goes before that of the header. */
 const toOriginForm = (request: IncomingMessage): void => {

@@ -38,7 +38,7 @@ export interface Journal {
 export const open = Effect.fn("Journal.open")(function* (
   path: string,
 ): Effect.fn.Return<Journal, MemoryCorrupt | MemoryUnavailable, Scope.Scope> {
-  yield* io("load", () => mkdir(dirname(path), { recursive: true }))
+  yield* io("load", () => mkdir(dirname(path), { recursive: true, mode: 0o700 }))
   const handle = yield* Effect.acquireRelease(
     io("load", () => openFile(path, "a+", 0o600)),
     (handle) => Effect.promise(() => handle.close()),
