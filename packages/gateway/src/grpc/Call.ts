@@ -79,6 +79,7 @@ export class Call implements Door, Asking {
   private hasEnded = false
   /** The end was OK. */
   private isComplete = false
+  private readonly leaving = Promise.withResolvers<void>()
   private deadline: NodeJS.Timeout | undefined = undefined
   private readonly idPrefix = crypto.randomUUID()
   private ids = 0
@@ -157,6 +158,16 @@ export class Call implements Door, Asking {
     this.options.counts.addTo("refused", code.reason)
     this.attached?.closed()
     this.end(this.trailersOf(code, message))
+  }
+
+  /** It has ended well, and its client may know that before it is known here what the client has. */
+  get isEnding(): boolean {
+    return this.isComplete
+  }
+
+  /** Nothing more will be heard of it. */
+  get left(): Promise<void> {
+    return this.leaving.promise
   }
 
   get isGone(): boolean {
@@ -285,6 +296,7 @@ export class Call implements Door, Asking {
   private leave(upTo: Cursor | undefined): void {
     if (upTo !== undefined) this.attached?.ack(upTo)
     this.attached?.closed()
+    this.leaving.resolve()
   }
 
   private trailersOf(reason: CloseReason, message: string): Readonly<Record<string, string>> {

@@ -437,6 +437,31 @@ describe("GrpcDoor", () => {
     )
 
     scenario(
+      "is not sent again in its next call what it was sent in one that ended well, however soon that comes",
+      Effect.gen(function* () {
+        const { client, welcome } = yield* welcomed({ client_id: "c1" })
+        yield* put("c1", [1, 2])
+        yield* client.hasResults(2)
+        client.halfClose()
+        const { port } = yield* GrpcServer
+        const scope = yield* Effect.scope
+        const nextCall = connect({ port, metadata: { client_id: "c1" }, session: client.session })
+        // With the end itself, in the same turn: no answer to a ping can be back.
+        const next = new Promise<GrpcClient>((resolve) =>
+          client.stream.once("trailers", () =>
+            resolve(Effect.runSync(Effect.provideService(nextCall, Scope.Scope, scope))),
+          ),
+        )
+        yield* bringBarrier("c1", 3, welcome.epoch)
+        const again = yield* Effect.promise(() => next)
+        yield* put("c1", [4])
+        yield* again.hasResults(1)
+        assert.deepStrictEqual(seqs(again), [4])
+      }),
+      { auto_ack: byWindow },
+    )
+
+    scenario(
       "is sent everything again if its connection breaks before its transport has the end",
       Effect.gen(function* () {
         const { port } = yield* GrpcServer

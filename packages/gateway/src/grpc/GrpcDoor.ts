@@ -11,7 +11,7 @@
 import { type Http2ServerRequest, Http2ServerResponse } from "node:http2"
 import { Code } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
-import { closeCodes, start, Trace } from "@nimbus/domain"
+import { type ClientId, closeCodes, start, Trace } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
@@ -41,12 +41,28 @@ export const layer = Layer.effectDiscard(
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
     const calls = new Set<Call>()
+    const newest = new Map<ClientId, Call>()
     const run = yield* FiberSet.makeRuntime<never>()
     const runMissing = Effect.runPromiseWith(yield* Effect.context<Effect.Services<typeof missing>>())
     let isLeaving = false
 
+    /** What was sent in a call that ended well must not come again in the next, which may come before all is settled. */
+    const settled = (clientId: ClientId, call: Call) =>
+      Effect.suspend(() => {
+        const before = newest.get(clientId)
+        newest.set(clientId, call)
+        void call.left.then(() => newest.get(clientId) === call && newest.delete(clientId))
+        if (before?.isEnding !== true) return Effect.void
+        return Effect.timeoutOption(
+          Effect.promise(() => before.left),
+          limits.close_ms,
+        )
+      })
     const open = (call: Call, { ack, after = start, client_id, log }: Metadata) =>
-      delivery.open({ clientId: client_id, after, log, autoAck: ack !== "client", door: call }).pipe(
+      Effect.andThen(
+        settled(client_id, call),
+        delivery.open({ clientId: client_id, after, log, autoAck: ack !== "client", door: call }),
+      ).pipe(
         Effect.match({
           onSuccess: (attached) => call.attach(attached),
           onFailure: (error) => call.close(refusalOf(error)),

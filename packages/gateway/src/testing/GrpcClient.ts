@@ -48,6 +48,8 @@ export interface GrpcOptions {
   readonly metadata: Readonly<Record<string, string | Array<string>>>
   readonly path?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** The connection of another call; default: one of its own. */
+  readonly session?: ClientHttp2Session
   readonly onResponse?: (response: EventResponse, client: GrpcClient) => void
 }
 
@@ -58,8 +60,8 @@ export const connect = (options: GrpcOptions): Effect.Effect<GrpcClient, never, 
     (client) => Effect.sync(() => client.cut()),
   )
 
-const open = ({ headers, metadata, onResponse, path, port }: GrpcOptions): GrpcClient => {
-  const session = connectHttp2(`http://127.0.0.1:${port}`)
+const open = ({ headers, metadata, onResponse, path, port, ...options }: GrpcOptions): GrpcClient => {
+  const session = options.session ?? connectHttp2(`http://127.0.0.1:${port}`)
   // Whatever becomes of the connection, "close" of the stream tells.
   session.on("error", () => {})
   const stream = session.request({
