@@ -45,7 +45,10 @@ export interface CallOptions {
   readonly peer: Peer
   readonly trace: Headers | undefined
   readonly acksByClient: boolean
-  readonly journey: boolean
+  /** Whether every event is followed, for the client. */
+  readonly follows: boolean
+  /** Whether a result that was followed, for whatever reason, comes with its steps. */
+  readonly showsSteps: boolean
   readonly notices: boolean
   /** Of the client's messages. */
   readonly encoding: Encoding
@@ -114,7 +117,7 @@ export class Call implements Door, Asking {
     if (this.isGone) return false
     for (const batch of inBatches(items, this.options.limits.auto_ack.mark_bytes)) {
       this.handed = batch.at(-1)?.seq ?? this.handed
-      this.write(encodeResults(batch, this.options.journey, this.saw))
+      this.write(encodeResults(batch, this.options.showsSteps, this.saw))
     }
     this.isBehind = this.writer.waiting_bytes > this.options.limits.socket_buffer_bytes
     return !this.isBehind
@@ -216,7 +219,7 @@ export class Call implements Door, Asking {
       return this.write(encode(refusalOf(request, event.failure)))
     }
     this.unanswered = event.success.id
-    this.attached?.event(event.success.id, event.success.value, this.options.journey)
+    this.attached?.event(event.success.id, event.success.value, this.options.follows)
   }
 
   private takeAck(seq: bigint): void {

@@ -206,7 +206,7 @@ describe("GrpcDoor", () => {
 
     for (const journey of ["true", "false", undefined] as const) {
       it.live(
-        `has its journey in the log with journey ${journey}${journey === undefined ? ", where all are followed" : ""}`,
+        `that is followed has its steps in the log unless the call says that it wants none: journey ${journey}`,
         () =>
           Effect.gen(function* () {
             yield* MemoryParts.put("c1", [followed])
@@ -221,10 +221,29 @@ describe("GrpcDoor", () => {
               ["gateway", "gw-1", "accepted", "accepted by gateway", { a: "b" }],
             )
             assert.strictEqual(timestampMs(step?.timestamp ?? assert.fail("no time")), 1_790_000_000_123)
-          }).pipe(Effect.scoped, Effect.provide(gateway({}, true))),
+          }).pipe(Effect.scoped, Effect.provide(gateway())),
       )
     }
   })
+
+  for (const [journey, followsAll, isFollowed] of [
+    [undefined, true, true],
+    [undefined, false, false],
+    ["true", false, true],
+    ["false", true, false],
+  ] as const) {
+    it.live(`an event of a call with journey ${journey}, where all are followed: ${followsAll}, is ${isFollowed}`, () =>
+      Effect.gen(function* () {
+        const client = yield* call({ client_id: "c1", ...(journey === undefined ? {} : { journey }) })
+        client.square(7)
+        const records = yield* MemoryParts.logged("c1", 2)
+        assert.strictEqual(
+          records.some(({ headers }) => Journey.isFollowed(headers)),
+          isFollowed,
+        )
+      }).pipe(Effect.scoped, Effect.provide(gateway({ journeys_per_second: 0 }, followsAll))),
+    )
+  }
 
   describe("acks", () => {
     scenario(

@@ -77,12 +77,13 @@ export const layer = Layer.effectDiscard(
         return refuse(response, "BAD_REQUEST", trailers(Code.InvalidArgument, `BAD_REQUEST: ${metadata.failure}`))
       }
       const { ack, journey, notices } = metadata.success
-      const isFollowed = journey === undefined ? server.followsAll : journey === "true"
       const options = {
         response,
         peer,
         acksByClient: ack === "client",
-        journey: isFollowed,
+        follows: journey === undefined ? server.followsAll : journey === "true",
+        // NimbusGRPC's server shows steps; what is within the budget costs nothing more.
+        showsSteps: journey !== "false",
         notices: notices === "true",
         encoding,
         timeout_ms: timeoutOf(metadata.success["grpc-timeout"]),
