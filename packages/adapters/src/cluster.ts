@@ -14,6 +14,7 @@ import {
   RedisConnection,
   RedisMailbox,
   RedisMailboxStore,
+  RedisMembers,
   RedisPodChannel,
   RedisRegistry,
 } from "./redis/index.ts"
@@ -45,6 +46,7 @@ export const layerWith = (settings: ClusterSettings) =>
   Layer.mergeAll(
     KafkaEventLog.layerWith(settings.kafka),
     RedisRegistry.layer,
+    RedisMembers.layer,
     RedisPodChannel.layerWith(settings.podChannel),
     RedisAckChannel.layer,
     RedisClientOffsets.layer,
@@ -54,6 +56,17 @@ export const layerWith = (settings: ClusterSettings) =>
     Layer.provideMerge(RedisConnection.layerWith(settings.redis)),
     Layer.provideMerge(Layer.succeed(Topics, settings.topics)),
   )
+
+/** The log, and what Redis has of clients and processes, each without waiting for the other. */
+export const partsWith = (settings: ClusterSettings) => {
+  const topics = Layer.succeed(Topics, settings.topics)
+  return {
+    log: KafkaEventLog.layerWith(settings.kafka).pipe(Layer.provideMerge(topics)),
+    registry: Layer.merge(RedisRegistry.layer, RedisMembers.layer).pipe(
+      Layer.provide(RedisConnection.layerWith(settings.redis)),
+    ),
+  }
+}
 
 /** Which store is in use stands in Redis: a process that was told another refuses to start. */
 const mailboxOf = (mailbox: MailboxSettings) =>

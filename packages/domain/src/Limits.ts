@@ -195,6 +195,14 @@ export interface OutageLimits {
 
 export const outageLimits: OutageLimits = { outage_quiet_ms: 10_000, outage_again_ms: 60_000 }
 
+/** How the processes of an installation say that they are there. */
+export const memberLimits = {
+  /** Between two times. */
+  member_every_ms: 5_000,
+  /** After the last one. Beyond: it is forgotten. */
+  member_ttl_ms: 20_000,
+}
+
 /** Faults that do not pass by themselves. */
 export interface AlarmLimits {
   /** How often one that lasts is told again. */

@@ -23,6 +23,7 @@ import * as HttpFront from "./http/HttpFront.ts"
 import * as Messages from "./http/Messages.ts"
 import * as Queries from "./http/Queries.ts"
 import { Limits, queryLimits } from "./Limits.ts"
+import * as Membership from "./Membership.ts"
 import { Pod } from "./Pod.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
@@ -59,7 +60,7 @@ const front = ({ grpc, ...http }: Addresses) =>
 
 /** The doors and the core. */
 const inside = (admin: Option.Option<Authorization.Access>) =>
-  Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes(admin)).pipe(
+  Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes(admin), Membership.layer).pipe(
     Layer.provideMerge(Delivery.layer),
     Layer.provide(Pod.layer),
   )

@@ -11,6 +11,7 @@ import {
   EventLogMemory,
   type Mailbox,
   MailboxMemory,
+  Members,
   PodChannelMemory,
   RegistryMemory,
   Topics,
@@ -22,6 +23,7 @@ import { HttpServer } from "effect/http"
 
 const soft = Layer.mergeAll(
   RegistryMemory.layerMemory(),
+  Members.layerMemory,
   PodChannelMemory.layerMemory(),
   AckChannelMemory.layerMemory(),
   ClientOffsetsMemory.layerMemory(),

@@ -78,6 +78,12 @@ const operations = Where.operations({
   ),
 })
 
+const clusterStatus = Effect.gen(function* () {
+  const Cluster = yield* Effect.promise(() => import("@nimbus/adapters/cluster"))
+  const { reached } = yield* Effect.promise(() => import("./admin/ClusterStatus.ts"))
+  return yield* reached(Cluster.partsWith(yield* Cluster.config))
+})
+
 const nimbus = Command.make("nimbus").pipe(
   Command.withDescription("Every client sees each of its results exactly once, in order."),
   Command.withSubcommands([
@@ -87,7 +93,7 @@ const nimbus = Command.make("nimbus").pipe(
     DemoCommand.command(demoServer),
     ClientCommand.command(operations),
     grpcClient,
-    ...Commands.commands(operations),
+    ...Commands.commands(operations, clusterStatus),
   ]),
 )
 

@@ -4,10 +4,11 @@
  *
  *     layer, answers by Readiness ◀── checked, which asks the services for as long as they are there
  */
-import { Alarms, EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain"
+import { Alarms, beMember, EventLog, Mailbox, notReady, PodId, reachableAt, Registry, Topics } from "@nimbus/domain"
 import { Config, Context, Effect, Layer, Ref, Schedule } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import { Instance } from "./Instance.ts"
 
 /** Where it listens. */
 export const config = Config.all({
@@ -46,6 +47,15 @@ export const layer = HttpRouter.serve(Layer.mergeAll(alive, ready, PrometheusMet
 
 /** Between two looks whether the process is ready. */
 const look_ms = 250
+
+/** Says to operators that this process is there, and what it does; `host`: the name of the machine or container. */
+export const announced = (role: string, host: string) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const address = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
+      yield* beMember({ id: PodId.make(yield* Instance), host, address: reachableAt(address, host), role })
+    }),
+  )
 
 /**
  * Ready: the log, the registry and the mailboxes answer, and there is no fault that an operator has to put right first.

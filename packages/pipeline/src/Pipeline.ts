@@ -80,6 +80,10 @@ export const config = Config.option(Config.schema(Roles, "NIMBUS_ROLES")).pipe(
   Config.map(Option.map((text): ReadonlyArray<string> => text.split(","))),
 )
 
+/** For people: "pipeline", or what it does of it. */
+export const rolesText = (roles: Option.Option<ReadonlyArray<string>>): string =>
+  Option.match(roles, { onNone: () => "pipeline", onSome: (names) => names.join(", ") })
+
 /** These roles, as `config` has them. */
 export const layerOf = (roles: Option.Option<ReadonlyArray<string>>) => {
   const named = Option.getOrElse(roles, () => roleNames)

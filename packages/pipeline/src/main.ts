@@ -1,5 +1,6 @@
 /** One pipeline process of a cluster: all roles, or those in `NIMBUS_ROLES`, with the sample handlers. */
 import { createServer } from "node:http"
+import { hostname } from "node:os"
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Cluster from "@nimbus/adapters/cluster"
 import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
@@ -19,7 +20,11 @@ const settings = Config.all({
 
 Layer.unwrap(
   Effect.map(settings, ({ address, cluster, roles, shutdown, telemetry }) =>
-    Layer.mergeAll(Pipeline.layerOf(roles), Health.checked).pipe(
+    Layer.mergeAll(
+      Pipeline.layerOf(roles),
+      Health.checked,
+      Health.announced(Pipeline.rolesText(roles), hostname()),
+    ).pipe(
       Layer.provide(Handlers.layer(Handlers.samples)),
       Layer.provide(Cluster.layerWith(cluster)),
       // Below the services: it answers while they are waited for.

@@ -249,9 +249,11 @@ return 1
   ["allow-oom"],
 )
 
-const renewScript = script(`${leaseLua} keep(tonumber(ARGV[2]))`, ["allow-oom"])
+/** Keeps a name for so long. */
+export const renewScript = script(`${leaseLua} keep(tonumber(ARGV[2]))`, ["allow-oom"])
 
-const livePodsScript = script(
+/** Those whose time is not over. */
+export const livePodsScript = script(
   `${leaseLua} return redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf')`,
   ["no-writes"],
 )

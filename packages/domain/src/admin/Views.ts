@@ -65,7 +65,15 @@ export const ClientView = Schema.Struct({
 export type ClientView = typeof ClientView.Type
 
 /** A pod whose lease has run out is named while clients are left behind that have not come back. */
-export const PodView = Schema.Struct({ pod: PodId, clients: Count, isLive: Schema.Boolean })
+export const PodView = Schema.Struct({
+  pod: PodId,
+  clients: Count,
+  isLive: Schema.Boolean,
+  /** What the process says of itself; absent: it has said nothing lately. */
+  host: Schema.optionalKey(Schema.String),
+  address: Schema.optionalKey(Schema.String),
+  role: Schema.optionalKey(Schema.String),
+})
 export type PodView = typeof PodView.Type
 
 export const PartitionView = Schema.Struct({

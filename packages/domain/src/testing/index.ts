@@ -1,6 +1,7 @@
 /** Conformance suites, one per service interface: any implementation runs them in its own tests. */
 export * from "./MailboxSuite.ts"
 export * from "./RegistrySuite.ts"
+export * from "./MembersSuite.ts"
 export * from "./ClientOffsetsSuite.ts"
 export * from "./PodChannelSuite.ts"
 export * from "./AckChannelSuite.ts"

@@ -52,6 +52,7 @@ export class Operations extends Context.Service<
     }): Effect.Effect<Republished, NotPossible | AskError>
     /** Closes the client's connection, wherever it is. */
     kick(clientId: ClientId): Effect.Effect<Kicked, NotFound | NotPossible | AskError>
+    /** Gateways, and the other processes that say that they are there. */
     readonly pods: Effect.Effect<ReadonlyArray<PodView>, AskError>
     /** Sends away the clients of a pod, which takes no new ones from then on. */
     drain(pod: PodId): Effect.Effect<Drained, NotFound | NotPossible | AskError>

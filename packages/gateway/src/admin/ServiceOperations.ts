@@ -10,6 +10,7 @@ import { makeJourneys } from "./Journeys.ts"
 import { makeLogReader } from "./LogReader.ts"
 import { Operations } from "./Operations.ts"
 import { makeOrders } from "./Orders.ts"
+import { makePodViews } from "./PodViews.ts"
 import { makeQuarantineViews } from "./QuarantineViews.ts"
 import { makeRepublishing } from "./Republishing.ts"
 import { makeTopicViews } from "./TopicViews.ts"
@@ -22,35 +23,51 @@ export const layerWith = (limits: Partial<AdminLimits>) =>
 
 export const layer = layerWith({})
 
+/** What the log alone tells. */
+const logStatus = Effect.gen(function* () {
+  const { incarnation, partitions } = yield* EventLog
+  const topics = yield* makeTopicViews
+  return Effect.map(topics, (views) => ({ incarnation, partitions, ...backlogOf(views) }))
+})
+
+/** What the registry alone tells. */
+const clientStatus = Effect.fnUntraced(function* (limits: AdminLimits) {
+  const census = yield* makeCensus(limits)
+  const podViews = yield* makePodViews
+  return Effect.gen(function* () {
+    const { clients, clientsMore, pods } = yield* census({}, 0)
+    return { clients, clientsMore, pods: (yield* podViews(pods)).gateways }
+  })
+})
+
+/** The two for themselves, once, where only one of the two services may be there. */
+export const parts = { log: Effect.flatten(logStatus), clients: Effect.flatten(clientStatus(adminLimits)) }
+
 const make = Effect.fnUntraced(function* (limits: AdminLimits) {
-  const log = yield* EventLog
   const delivery = yield* Effect.serviceOption(Delivery)
   const census = yield* makeCensus(limits)
   const topics = yield* makeTopicViews
+  const podViews = yield* makePodViews
   const reader = yield* makeLogReader(limits)
   const views = yield* makeClientViews(reader, limits)
   const quarantine = yield* makeQuarantineViews(reader, limits)
   const republishing = yield* makeRepublishing(reader, limits)
   const orders = yield* makeOrders
 
-  const status = Effect.gen(function* () {
-    const [{ clients, clientsMore, pods }, views] = yield* Effect.all([census({}, 0), topics], { concurrency: 2 })
-    return {
-      ...(Option.isSome(delivery) ? { pod: delivery.value.pod } : {}),
-      incarnation: log.incarnation,
-      partitions: log.partitions,
-      clients,
-      clientsMore,
-      pods,
-      ...backlogOf(views),
-    }
-  })
+  const both = Effect.all([yield* clientStatus(limits), yield* logStatus], { concurrency: 2 })
+  const status = Effect.map(both, ([clients, log]) => ({
+    ...(Option.isSome(delivery) ? { pod: delivery.value.pod } : {}),
+    ...clients,
+    ...log,
+  }))
 
   return Operations.of({
     status,
     clients: ({ limit = limits.rows, ...asked }) =>
       Effect.map(census(asked, limit), ({ rows, rowsMore }) => ({ clients: rows, more: rowsMore })),
-    pods: Effect.map(census({}, 0), ({ pods }) => pods),
+    pods: Effect.flatMap(census({}, 0), ({ pods }) =>
+      Effect.map(podViews(pods), ({ gateways, others }) => [...gateways, ...others]),
+    ),
     topics,
     client: views.client,
     mailbox: (clientId, limit = limits.mailbox_records) => views.mailbox(clientId, limit),

@@ -1,5 +1,7 @@
 /** Operators at the command line of a cluster: on Kafka and Redis themselves, and by a gateway's admin API. */
+import { hostname } from "node:os"
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@nimbus/domain/testing"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { inject } from "vitest"
 import { clusterOfItsOwn } from "../testing/Cluster.ts"
@@ -51,6 +53,35 @@ describe.skipIf(kafka === undefined || redis === undefined)("on Kafka and Redis"
         assert.strictEqual((yield* run("kick", "ada")).code, "NOT_FOUND")
         assert.strictEqual((yield* run("drain", "gw-1")).code, "NOT_FOUND")
         assert.strictEqual(json(yield* run("replay", "ada", "--from", "0", "--json")).published, 0)
+      }).pipe(Effect.scoped),
+    120_000,
+  )
+
+  it.live(
+    "see every process with its host, its address and what it does, and what can be reached without Kafka",
+    () =>
+      Effect.gen(function* () {
+        const { cwd, env } = yield* settled
+        const [port, health, nowhere] = [yield* freePort, yield* freePort, yield* freePort]
+        yield* startMember("gateway", port, { cwd, env })
+        yield* startMember("pipeline", health, { cwd, env: { ...env, NIMBUS_ROLES: "event-consumer,result-consumer" } })
+        const run = onCluster(env)
+        const rolesOf = Effect.map(run("pods", "--json"), (said) => {
+          const pods: ReadonlyArray<Record<string, unknown>> = json(said)
+          return pods.map(({ address, host, role }) => `${role} on ${host} at ${address}`).toSorted()
+        })
+        const all = [
+          `event-consumer, result-consumer on ${hostname()} at 127.0.0.1:${health}`,
+          `gateway on ${hostname()} at 127.0.0.1:${port}`,
+        ]
+        yield* eventually(
+          "both are there",
+          Effect.map(rolesOf, (roles) => JSON.stringify(roles) === JSON.stringify(all)),
+        )
+        const partly = onCluster({ ...env, NIMBUS_KAFKA_BROKERS: `127.0.0.1:${nowhere}` })
+        const status = json(yield* partly("status", "--json"))
+        assert.strictEqual(status.pods.length, 1)
+        assert.strictEqual(status.unreached[0].part, "log")
       }).pipe(Effect.scoped),
     120_000,
   )

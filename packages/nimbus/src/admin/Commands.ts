@@ -3,6 +3,7 @@ import { ClientId, PodId, Seq, StatusName } from "@nimbus/domain/admin"
 import { Operations } from "@nimbus/gateway/admin"
 import { Console, Effect, type Layer, Logger, Option, References, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import type { ReachedStatus } from "./ClusterStatus.ts"
 import * as Where from "./Where.ts"
 import * as Words from "./Words.ts"
 
@@ -27,9 +28,13 @@ const quietly = Effect.provide(Logger.layer([Logger.withConsoleError(Logger.form
 export const answer =
   <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>) =>
   <A, E2>(asked: Asked, question: (ask: Ask) => Effect.Effect<A, E2>, words: (answer: A) => string) =>
-    Operations.use(question).pipe(
-      Effect.flatMap((found) => Console.log(asked.json ? JSON.stringify(found) : words(found))),
-      Effect.provide(at(asked)),
+    print(asked, words)(Effect.provide(Operations.use(question), at(asked)))
+
+const print =
+  <A>({ json }: Asked, words: (answer: A) => string) =>
+  <E, R>(question: Effect.Effect<A, E, R>) =>
+    question.pipe(
+      Effect.flatMap((found) => Console.log(json ? JSON.stringify(found) : words(found))),
       quietly,
       Effect.provideService(References.MinimumLogLevel, "Warn"),
     )
@@ -46,13 +51,22 @@ const place = {
   offset: Argument.Int("offset").pipe(Argument.withSchema(natural)),
 }
 
-/** All of them but `client`, which has its name in common with another. */
-export const commands = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>) => {
+/**
+ * All of them but `client`, which has its name in common with another. `clusterStatus`: what can be reached of a cluster,
+ * for an operator who wants to know what can't.
+ */
+export const commands = <E, R, E2, R2>(
+  at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>,
+  clusterStatus: Effect.Effect<ReachedStatus, E2, R2>,
+) => {
   const ask = answer(at)
   return [
-    Command.make("status", flags, (asked) => ask(asked, ({ status }) => status, Words.status)).pipe(
-      Command.withDescription("Clients by status, lag, pods, quarantine"),
-    ),
+    Command.make("status", flags, (asked) =>
+      Effect.gen(function* () {
+        if (!(yield* Where.asksCluster(asked))) return yield* ask(asked, ({ status }) => status, Words.status)
+        yield* print(asked, Words.status)(clusterStatus)
+      }),
+    ).pipe(Command.withDescription("Clients by status, lag, pods, quarantine")),
     Command.make(
       "clients",
       {
@@ -119,7 +133,7 @@ export const commands = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operation
       ask(asked, ({ drain }) => drain(asked.pod), Words.drained),
     ).pipe(Command.withDescription("Send a gateway's clients away, so that it can be stopped")),
     Command.make("pods", flags, (asked) => ask(asked, ({ pods }) => pods, Words.pods)).pipe(
-      Command.withDescription("Gateways, and how many clients each has"),
+      Command.withDescription("Gateways and pipelines: where each is, what it does, and how many clients it has"),
     ),
     Command.make("topics", flags, (asked) => ask(asked, ({ topics }) => topics, Words.topics)).pipe(
       Command.withDescription("Topics, what they retain, and how far their readers are behind"),

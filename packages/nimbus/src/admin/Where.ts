@@ -41,6 +41,10 @@ export interface Stores<E, E2> {
   readonly cluster: Layer.Layer<EventLog | Mailbox | Registry | PodChannel | Topics, E2>
 }
 
+/** Whether it is a cluster's own services that are asked. */
+export const asksCluster = ({ cluster, url }: Asked) =>
+  Effect.map(Settings.adminUrl, (server) => cluster && Option.isNone(url) && Option.isNone(server))
+
 export const operations =
   <E, E2>(stores: Stores<E, E2>) =>
   ({ cluster, url }: Asked) =>

@@ -91,7 +91,9 @@ handled (and 2 more)       1500  1970-01-01T00:00:01.500Z  event-consumer e
   })
 
   it("show a pod whose lease has run out, and a quarantined record that somebody else has put there", () => {
-    assert.match(Words.pods([{ pod, clients: 3, isLive: false }]), /p1 +3 +run out$/)
+    assert.match(Words.pods([{ pod, clients: 3, isLive: false }]), /p1 +- +- +- +3 +run out$/)
+    const at = { host: "box", address: "box:3001", role: "status-manager" }
+    assert.match(Words.pods([{ pod, clients: 0, isLive: true, ...at }]), /p1 +status-manager +box +box:3001 +- +-$/)
     const row = { partition: 1, offset: 2, key: "k", reason: "", time: 0, bytes: 3 }
     assert.match(Words.quarantine({ records: [row], more: false }), / k +- +3$/)
     assert.match(Words.quarantined({ ...row, text: "{x" }), /from +-\n[^]*\n\n\{x$/)

@@ -14,24 +14,38 @@ import type {
   StatusView,
   TopicView,
 } from "@nimbus/domain/admin"
+import type { ReachedStatus } from "./ClusterStatus.ts"
 import { list, table } from "./Table.ts"
 
-export const status = (view: StatusView): string => {
-  const { LIVE, OFFLINE, REPLAYING } = view.clients
-  const { dlq, events, results } = view.lag
+/** The whole of it, or what could be reached. */
+export const status = (view: StatusView | ReachedStatus): string => {
+  const { clients, incarnation, lag, partitions, pods: gateways = [], quarantined } = view
+  const more = view.clientsMore === true ? ", and more" : ""
   const facts = list([
-    ["log", `${view.incarnation}, ${view.partitions} partitions`],
-    ["clients", `${LIVE} LIVE, ${REPLAYING} REPLAYING, ${OFFLINE} OFFLINE${view.clientsMore ? ", and more" : ""}`],
-    ["lag", `events ${events}, results ${results}, dlq ${dlq}`],
-    ["quarantined", view.quarantined],
+    ["log", incarnation && `${incarnation}, ${partitions} partitions`],
+    ["clients", clients && `${clients.LIVE} LIVE, ${clients.REPLAYING} REPLAYING, ${clients.OFFLINE} OFFLINE${more}`],
+    ["lag", lag && `events ${lag.events}, results ${lag.results}, dlq ${lag.dlq}`],
+    ["quarantined", quarantined],
+    ...("unreached" in view
+      ? view.unreached.map(({ part, reason }) => ["not reached", `${part}: ${reason}`] as const)
+      : []),
   ])
-  return view.pods.length === 0 ? facts : `${facts}\n\n${pods(view.pods)}`
+  return gateways.length === 0 ? facts : `${facts}\n\n${pods(gateways)}`
 }
 
 export const pods = (views: ReadonlyArray<PodView>): string =>
   table(
-    ["pod", "clients", "lease"],
-    views.map(({ clients, isLive, pod }) => [pod, clients, isLive ? "held" : "run out"]),
+    ["pod", "role", "host", "address", "clients", "lease"],
+    views.map(({ address, clients, host, isLive, pod, role }) => {
+      const hasClients = role === undefined || role.startsWith("gateway")
+      return [
+        pod,
+        role,
+        host,
+        address,
+        ...(hasClients ? [clients, isLive ? "held" : "run out"] : [undefined, undefined]),
+      ]
+    }),
   )
 
 export const clients = ({ clients, more }: { readonly clients: ReadonlyArray<ClientRow>; readonly more: boolean }) =>

@@ -5,6 +5,7 @@ import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { ConfigProvider, Effect, Exit, Layer } from "effect"
 import { Command } from "effect/cli"
 import { TestConsole } from "effect/testing"
+import { reached } from "../admin/ClusterStatus.ts"
 import * as ClientCommand from "../admin/ClientCommand.ts"
 import * as Commands from "../admin/Commands.ts"
 import * as Where from "../admin/Where.ts"
@@ -21,8 +22,10 @@ export const cluster = Layer.unwrap(Effect.map(Cluster.config, (settings) => Clu
 
 const operations = Where.operations({ embedded, cluster })
 
+const clusterStatus = Effect.flatMap(Cluster.config, (settings) => reached(Cluster.partsWith(settings)))
+
 const nimbus = Command.make("nimbus").pipe(
-  Command.withSubcommands([ClientCommand.command(operations), ...Commands.commands(operations)]),
+  Command.withSubcommands([ClientCommand.command(operations), ...Commands.commands(operations, clusterStatus)]),
 )
 
 export interface Said {
