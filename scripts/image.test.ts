@@ -58,9 +58,8 @@ describe("the image", () => {
   const inside = (path: string) => join(directory, path)
   const data = Image.environment["NIMBUS_DATA"]
 
-  /** Runs the image's default command as its user, who may write nothing but its data directory. */
-  const start = (env: Readonly<Record<string, string>>) => {
-    const [, ...args] = Image.listOf("CMD")
+  /** Runs Node in the image as its user, who may write nothing but its data directory. */
+  const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>) => {
     const child = spawn(inside("node"), args, {
       cwd: inside("nimbus"),
       env: { PATH: process.env["PATH"], ...Image.environment, ...(data && { NIMBUS_DATA: inside(data) }), ...env },
@@ -100,7 +99,7 @@ describe("the image", () => {
       assert.strictEqual(healthOf(port), 1)
       const env = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" }
       const { child, printed } = yield* Effect.acquireRelease(
-        Effect.sync(() => start(env)),
+        Effect.sync(() => start(Image.listOf("CMD").slice(1), env)),
         ({ child }) => Effect.sync(() => child.kill("SIGKILL")),
       )
       yield* eventually(
@@ -113,6 +112,30 @@ describe("the image", () => {
       assert.isNotEmpty(readdirSync(inside("var/lib/nimbus")))
       const page = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/readyz`))
       assert.strictEqual(page.status, 200)
+    }),
+  )
+
+  it.live.each(["gateway", "pipeline"])("has all that a %s imports, which waits for its services there", (name) =>
+    Effect.gen(function* () {
+      const [port = 0, nowhere = 0] = yield* Effect.promise(() => freePorts(2))
+      const { child, printed } = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          start([`packages/${name}/src/main.ts`], {
+            NIMBUS_HTTP_PORT: `${port}`,
+            NIMBUS_PIPELINE_HTTP_PORT: `${port}`,
+            NIMBUS_PORT: "0",
+            NIMBUS_REDIS_ADDRESS: `127.0.0.1:${nowhere}`,
+          }),
+        ),
+        ({ child }) => Effect.sync(() => child.kill("SIGKILL")),
+      )
+      yield* eventually(
+        "it waits, or ends",
+        Effect.sync(() => printed.text.includes("waiting for Redis") || child.exitCode !== null),
+        60_000,
+      )
+      assert.include(printed.text, "waiting for Redis")
+      assert.strictEqual(healthOf(port), 0)
     }),
   )
 })
