@@ -11,12 +11,12 @@ export const layer = Layer.effectDiscard(
     const members = yield* Effect.serviceOption(Members)
     if (Option.isNone(members)) return
     const address = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
-    const hasPipeline = Option.isSome(yield* Effect.serviceOption(RoleControl))
+    const roles = yield* (yield* RoleControl).list
     const member = {
       id: (yield* Delivery).pod,
       host: hostname(),
       address: reachableAt(address, hostname()),
-      role: hasPipeline ? "gateway, pipeline" : "gateway",
+      role: roles.length > 0 ? "gateway, pipeline" : "gateway",
     }
     yield* Effect.provideService(beMember(member), Members, members.value)
   }),
