@@ -25,17 +25,20 @@ const flags = ["--no-sandbox", "--headless=shell", "--font-render-hinting=none",
 /** It only ends what would never come, on a machine that may be busy. */
 const launch_timeout_ms = 100_000
 
-/** A browser, closed with the scope. */
-export const browser = Effect.acquireRelease(
-  Effect.promise(async (): Promise<Browser> => {
-    const home = await unpacked()
-    const executablePath = join(home, "chromium")
-    const fonts = { ...process.env, FONTCONFIG_FILE: join(home, "fonts.conf") }
-    const env = (await starts(executablePath, fonts)) ? fonts : { ...fonts, LD_LIBRARY_PATH: join(home, "lib") }
-    return chromium.launch({ executablePath, args: flags, env, timeout: launch_timeout_ms })
-  }),
-  (browser) => Effect.promise(() => browser.close()),
-)
+/** A browser with these flags besides, closed with the scope. */
+export const browserWith = (more: ReadonlyArray<string>) =>
+  Effect.acquireRelease(
+    Effect.promise(async (): Promise<Browser> => {
+      const home = await unpacked()
+      const executablePath = join(home, "chromium")
+      const fonts = { ...process.env, FONTCONFIG_FILE: join(home, "fonts.conf") }
+      const env = (await starts(executablePath, fonts)) ? fonts : { ...fonts, LD_LIBRARY_PATH: join(home, "lib") }
+      return chromium.launch({ executablePath, args: [...flags, ...more], env, timeout: launch_timeout_ms })
+    }),
+    (browser) => Effect.promise(() => browser.close()),
+  )
+
+export const browser = browserWith([])
 
 /** Where it is unpacked; done by a rename, so that whoever finds it there finds all of it. */
 const unpacked = async (): Promise<string> => {
