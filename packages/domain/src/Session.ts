@@ -122,7 +122,7 @@ export class Session {
     return this.state._tag
   }
 
-  /** Everything up to here was delivered: what a pong to a ping sent now acknowledges. */
+  /** Everything up to here was delivered. */
   get upTo(): Cursor {
     return this.delivered
   }
