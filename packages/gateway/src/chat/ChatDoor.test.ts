@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Archive, ArchiveMemory, EventLog, partitionOf, RoomId, Topics } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
-import { Context, Effect, Exit, Latch, Layer, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Latch, Layer, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { io, type Socket } from "socket.io-client"
+import { freePorts } from "../../../../scripts/services/Tools.ts"
 import * as Gateway from "../Gateway.ts"
 import { chatLimits, type GatewayLimits } from "../Limits.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
@@ -549,6 +550,33 @@ describe("the chat door", () => {
         assert.deepStrictEqual([map.status, map.headers.get("content-type")], [200, "application/json; charset=utf-8"])
       }
       assert.strictEqual((yield* get("package.json")).status, 404)
+    }).pipe(onLog),
+  )
+
+  it.live("takes no socket before it knows where its topics end, and each one then", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const mayAnswer = yield* Latch.make(false)
+      const asked = yield* Latch.make(false)
+      const end: typeof log.end = (topic, partition) =>
+        topic === "chats"
+          ? Effect.andThen(Effect.andThen(asked.open, mayAnswer.await), log.end(topic, partition))
+          : log.end(topic, partition)
+      const [port = 0] = yield* Effect.promise(() => freePorts(1))
+      const starting = yield* Effect.forkScoped(
+        Layer.build(Gateway.layerWith({ host: "127.0.0.1", port, limits: { close_ms: 200 } })).pipe(
+          Effect.provideService(EventLog, { ...log, end }),
+        ),
+      )
+      yield* asked.await
+      const early = yield* connect(`http://127.0.0.1:${port}`, { room: "r" })
+      yield* Effect.promise(() => new Promise((resolve) => early.socket.once("connect_error", resolve)))
+      yield* mayAnswer.open
+      yield* Fiber.join(starting)
+      yield* eventually(
+        "it is live",
+        Effect.sync(() => early.others.some(([name]) => name === "live")),
+      )
     }).pipe(onLog),
   )
 

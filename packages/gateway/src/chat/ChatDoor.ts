@@ -55,7 +55,7 @@ const make = Effect.gen(function* () {
   const events = yield* OpenEvents
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
-  const io = yield* server
+  const { io, open: openDoor } = yield* server
   const keptPlaces = yield* makeKeptPlaces(limits.chat.save_ms, counts)
   const catchUp = yield* makeCatchUp(limits, counts)
   const members = new Map<string, Member>()
@@ -259,6 +259,8 @@ const make = Effect.gen(function* () {
     const hello = helloOf(socket.handshake, open !== undefined)
     if (hello !== undefined) welcome(socket, hello)
   })
+  // Not before: a socket that nobody welcomes would wait for ever.
+  yield* openDoor
   yield* Effect.suspend(() => {
     for (const lane of lanes) lane.tellOffsets()
     return Metric.update(chatSockets, members.size)
@@ -321,7 +323,7 @@ const untilTrue = (isTrue: () => boolean) =>
     Effect.repeat({ until: (isDone) => isDone }),
   )
 
-/** Socket.IO on an HTTP server that never listens: requests and upgrades are handed to it from the gateway's own. */
+/** Socket.IO on an HTTP server that never listens: once open, requests and upgrades are handed to it from the gateway's own. */
 const server = Effect.gen(function* () {
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
@@ -346,20 +348,22 @@ const server = Effect.gen(function* () {
     ),
     (io) => Effect.promise(() => io.close()),
   )
-  yield* upgrades.handle(path, (request, socket, head) => {
-    upgraded.add(socket)
-    socket.once("close", () => upgraded.delete(socket))
-    behind.emit("upgrade", request, socket, head)
-  })
-  yield* upgrades.handleRequests(path, (...request) => void behind.emit("request", ...request))
-  for (const file of clientFiles) {
-    yield* upgrades.handleRequests(path + file, (request, response) => {
-      // Socket.IO compresses them anew for each request, which is more than a stranger may make us do.
-      delete request.headers["accept-encoding"]
-      behind.emit("request", request, response)
+  const open = Effect.gen(function* () {
+    yield* upgrades.handle(path, (request, socket, head) => {
+      upgraded.add(socket)
+      socket.once("close", () => upgraded.delete(socket))
+      behind.emit("upgrade", request, socket, head)
     })
-  }
-  return io
+    yield* upgrades.handleRequests(path, (...request) => void behind.emit("request", ...request))
+    for (const file of clientFiles) {
+      yield* upgrades.handleRequests(path + file, (request, response) => {
+        // Socket.IO compresses them anew for each request, which is more than a stranger may make us do.
+        delete request.headers["accept-encoding"]
+        behind.emit("request", request, response)
+      })
+    }
+  })
+  return { io, open }
 })
 
 export const layer = Layer.effectDiscard(make)
