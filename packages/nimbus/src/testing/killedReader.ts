@@ -67,6 +67,8 @@ export const tellOfKills = Effect.fnUntraced(function* (
     oneTo(results),
     `seed ${seed}`,
   )
+  // What was read long ago does not come again: without this, a gateway that acknowledges nothing would do.
+  assert.isAbove(Math.max(...lives.map((from) => all[from] ?? 1)), 1, `seed ${seed}`)
   for (const [i, from] of lives.entries()) {
     const life = all.slice(from, lives[i + 1])
     const first = life[0] ?? 1
