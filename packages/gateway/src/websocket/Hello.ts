@@ -8,7 +8,7 @@ const Query = Schema.Struct({
   after: Schema.optionalKey(fromDigits(Cursor)),
   /** The incarnation of the log that `after` belongs to, from an earlier `welcome`. */
   log: Schema.optionalKey(Incarnation),
-  /** `client`: only the client's word counts. `auto`: a result counts as acknowledged with the pong to a later ping. */
+  /** `client`: only the client's word counts. `auto`: the gateway finds out by pings what the client has read. */
   ack: Schema.optionalKey(Schema.Literals(["client", "auto"])),
   /** Whether each result comes with the steps of its journey so far. */
   journey: Schema.optionalKey(Schema.Literals(["true", "false"])),
