@@ -63,7 +63,7 @@ const bodies = [
 const request = (method: string, path: string, headers: string, body: Buffer): Buffer =>
   Buffer.concat([
     Buffer.from(
-      `${method} ${path} HTTP/1.1\r\nHost: gateway\r\n${headers}Content-Length: ${body.length}\r\n\r\n`,
+      `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}Content-Length: ${body.length}\r\n\r\n`,
       "latin1",
     ),
     body,
@@ -133,7 +133,7 @@ const headers = [
 const broken = (client: string, dice: Dice): Buffer => {
   const path = `/v1/clients/${client}/messages`
   const body = dice.pick(bodies)
-  const post = `POST ${path} HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n`
+  const post = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`
   switch (dice.below(9)) {
     case 0:
       return Buffer.from(`${post}Content-Length: ${odd(dice)}\r\n\r\n${body}`)

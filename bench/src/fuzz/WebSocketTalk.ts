@@ -148,7 +148,7 @@ const key = "dGhlIHNhbXBsZSBub25jZQ=="
 
 const upgrade = (path: string): Buffer =>
   Buffer.from(
-    `GET ${path} HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
   )
 
