@@ -36,6 +36,8 @@ export class Observer implements CoreWatcher {
   private shown = 0
   /** By pod: whose pages are asked for, in the order in which that was decided. */
   private readonly reading = new Map<PodId, Array<Session>>()
+  /** What the stores still answer these reaches nobody. No pod comes back under its id. */
+  private readonly died = new Set<PodId>()
 
   /** `partition`: the client's. `running`: whose code runs at this moment. */
   constructor(topics: ObservedTopics, partition: number, running: () => string, observe: Observe) {
@@ -98,7 +100,7 @@ export class Observer implements CoreWatcher {
     while (ofPod[0] !== undefined && !this.cores.isNewest(ofPod[0])) ofPod.shift()
     const session = ofPod.shift()
     return (seqs, after) => {
-      if (session === undefined || !this.cores.isNewest(session)) return
+      if (session === undefined || this.died.has(session.pod) || !this.cores.isNewest(session)) return
       this.observe({ _tag: "ReadsPage", pod: session.pod, seqs, after })
     }
   }
@@ -120,6 +122,7 @@ export class Observer implements CoreWatcher {
   }
 
   podDied(pod: PodId): void {
+    this.died.add(pod)
     this.observe({ _tag: "CrashesPod", pod })
   }
 
