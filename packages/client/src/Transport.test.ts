@@ -131,16 +131,20 @@ describe("Transport: what will not become better", () => {
     }),
   )
 
-  it.effect("is an address that no socket is made for", () =>
+  it.effect.each([
+    { what: "an address that no socket is made for", thrown: new SyntaxError("not this time"), code: 4501 },
+    { what: "one that the page may not open", thrown: new DOMException("not this time", "SecurityError"), code: 4501 },
+    { what: "not what else a constructor throws", thrown: new Error("not this time"), code: 1006 },
+  ])("is $what", ({ code, thrown }) =>
     Effect.gen(function* () {
       class Refusing extends StubSocket {
         constructor() {
           super()
-          throw new SyntaxError("no such address")
+          throw thrown
         }
       }
       const { close, reason } = yield* Effect.flip(webSocket(Refusing).connect("ws://x"))
-      assert.deepStrictEqual([close, reason], [4501, "no such address"])
+      assert.deepStrictEqual([close, reason], [code, "not this time"])
     }),
   )
 

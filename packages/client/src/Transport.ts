@@ -69,7 +69,7 @@ export const webSocket = (
     const socket = yield* Effect.acquireRelease(
       Effect.try({
         try: () => new Constructor(url, Frames.subprotocol),
-        catch: (cause) => closed(closeCodes.badRequest.code, cause instanceof Error ? cause.message : String(cause)),
+        catch: notMade,
       }),
       (socket) => Effect.sync(() => socket.close(1000)),
     )
@@ -142,6 +142,15 @@ const drained = (socket: WebSocketLike, limits: TransportLimits): Effect.Effect<
       yield* Effect.sleep(drainCheck_ms)
     }
   })
+
+/** What the WebSocket standard has constructors throw because of the address alone: the next attempt would throw it too. */
+const faultsOfAddress: ReadonlySet<string> = new Set(["SyntaxError", "SecurityError"])
+
+/** Constructors of others throw for more, such as a lost network: that passes. */
+const notMade = (cause: unknown) =>
+  cause instanceof Error
+    ? closed(faultsOfAddress.has(cause.name) ? closeCodes.badRequest.code : abnormal, cause.message)
+    : closed(abnormal, String(cause))
 
 const closed = (close: number, reason: string) => new ConnectionClosed({ close, reason })
 
