@@ -125,6 +125,9 @@ const make = Effect.gen(function* () {
     if (offset === "unknown") {
       member.refuse({ code: "BAD_REQUEST", message: "the offset is none that was given here, and is ignored" })
     }
+    if (history === undefined) {
+      member.refuse({ code: "BAD_REQUEST", message: "history is to be a number of messages or true, and is ignored" })
+    }
     const next = typeof offset === "number" ? offset + 1 : kept && (yield* kept.load)
     if (next !== undefined) {
       const end = next <= lane.end ? lane.end : yield* log.end(lane.topic, lane.partition)
@@ -134,7 +137,7 @@ const make = Effect.gen(function* () {
     }
     // Whoever has an offset that is ignored has asked for what came after it.
     const most = limits.chat.history_messages
-    const asked = offset === undefined && next === undefined ? history : isOpen ? 0 : most
+    const asked = offset === undefined && next === undefined ? (history ?? 0) : isOpen ? 0 : most
     member.newest = Math.min(asked, most)
     member.next = lane.end
   })

@@ -57,6 +57,22 @@ describe("Hello", () => {
     },
   )
 
+  it.each([
+    [undefined, 0],
+    [null, 0],
+    [false, 0],
+    [0, 0],
+    [2.5, 2],
+    [true, Infinity],
+    [-1, undefined],
+    ["3", undefined],
+    [{}, undefined],
+    [NaN, undefined],
+  ])("history %j asks for %j messages", (history, asked) => {
+    const hello = helloOf({ auth: { room: "r", history }, headers: {} }, false)
+    assert.deepStrictEqual([hello?.room, hello?.history], ["r", asked])
+  })
+
   it("auth counts before a header", () => {
     assert.strictEqual(roomOf({ room: "a" }, "r"), "a")
     assert.isUndefined(roomOf({ room: ["a"] }, "r"))

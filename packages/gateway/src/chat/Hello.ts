@@ -12,8 +12,8 @@ export interface Hello {
   readonly isOpen: boolean
   /** As the client gave it. */
   readonly offset: unknown
-  /** How many of the newest messages it asks for, where it has no offset. `true` is as many as there may be. */
-  readonly history: number
+  /** How many of the newest messages it asks for, where it has no offset. `undefined`: what it asks for is no number of them. */
+  readonly history: number | undefined
   /** What it calls itself, for its place to be kept. */
   readonly clientId: string | undefined
   /** What Socket.IO's own client calls itself when it comes back; another connection is recognised by it. */
@@ -35,10 +35,16 @@ export const helloOf = ({ auth, headers }: Handshake, mayBeOpen: boolean): Hello
     room,
     isOpen,
     offset,
-    history: history === true ? Infinity : typeof history === "number" && history >= 1 ? Math.floor(history) : 0,
+    history: historyOf(history),
     clientId: isName(clientId) ? clientId : undefined,
     pid: typeof pid === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(pid) ? pid : undefined,
   }
+}
+
+/** `true` is as many as there may be. */
+const historyOf = (asked: unknown): number | undefined => {
+  if (typeof asked === "number") return asked >= 0 ? Math.floor(asked) : undefined
+  return asked === true ? Infinity : (asked ?? false) === false ? 0 : undefined
 }
 
 /** Of a client that has its place kept. */
