@@ -14,6 +14,9 @@
  *   miss anything compares `from` with the `next` it had before.
  * - What another producer has written and that can't be read stands in the chunk as one record that says so
  *   (`StoredRecord.unreadable`): nothing is left out in silence, and nothing behind it has to wait.
+ * - A commit is the next offset to read and a word of the group's own about it (`metadata`): both are written in one step,
+ *   and the last commit wins whole. A log may lose the last commits in a crash; then what comes back is an earlier one,
+ *   whole too.
  * - Nobody reads what a transaction wrote that is still open or was aborted. `end` is as far as one can read now: behind
  *   it there may be an open transaction, and what others have written since, which come when it has ended.
  * - Reads are pulled: nothing is fetched ahead of demand beyond a bounded buffer.
@@ -41,6 +44,14 @@ export interface TopicFacts {
   readonly publish_bytes: number
 }
 
+/** What a group has committed of a partition. */
+export interface Committed {
+  /** The next offset to read. */
+  readonly next: number
+  /** What was committed with it; empty where that was nothing. */
+  readonly metadata: string
+}
+
 /** Where a read begins. `"committed"` is the group's commit, or the earliest where it has none. */
 export type Position = number | "earliest" | "committed"
 
@@ -48,14 +59,17 @@ export type Position = number | "earliest" | "committed"
 export interface AssignedPartition {
   readonly topic: string
   readonly partition: number
-  /** The group's commit: the next offset to read; `undefined` if there never was one or it has expired. */
-  readonly committed: Effect.Effect<number | undefined, LogError | PartitionRevoked>
+  /** The group's commit; `undefined` if there never was one or it has expired. */
+  readonly committed: Effect.Effect<Committed | undefined, LogError | PartitionRevoked>
   /**
    * Reads from `position` on; never ends but by revocation. To seek is to stop one read and start another; one read at a time.
    */
   read(position: Position): Stream.Stream<Chunk, LogError>
-  /** Commits: `next` is the next offset to read, and may be lower than an earlier commit. */
-  commit(next: number): Effect.Effect<void, LogError | PartitionRevoked>
+  /**
+   * Commits: `next` is the next offset to read, and may be lower than an earlier commit. `metadata` goes with it, at most
+   * `commitLimits.metadata_bytes` in UTF-8, which is the caller's to keep to: a log may refuse the whole commit beyond.
+   */
+  commit(next: number, metadata?: string): Effect.Effect<void, LogError | PartitionRevoked>
   /** Done once the partition is no longer ours. */
   readonly revoked: Effect.Effect<void>
 }
@@ -80,6 +94,6 @@ export class EventLog extends Context.Service<
     /** The offset after the last record that can be read: a read comes so far without anything more being written. */
     end(topic: string, partition: number): Effect.Effect<number, LogError>
     /** A group's commit, seen from outside: for lag. */
-    committed(topic: string, group: string, partition: number): Effect.Effect<number | undefined, LogError>
+    committed(topic: string, group: string, partition: number): Effect.Effect<Committed | undefined, LogError>
   }
 >()("@nimbus/domain/EventLog") {}

@@ -41,7 +41,10 @@ describe("groupOf", () => {
 
 describe("committedBy", () => {
   const logWith = (commits: Readonly<Record<string, number>>) => ({
-    committed: (topic: string, group: string) => Effect.succeed(commits[`${group} ${topic}`]),
+    committed: (topic: string, group: string) => {
+      const next = commits[`${group} ${topic}`]
+      return Effect.succeed(next === undefined ? undefined : { next, metadata: "" })
+    },
   })
   const before = "nimbus-event-consumer kia-events"
   const now = `${groupOf("event-consumer", other)} kia-events`
@@ -50,8 +53,8 @@ describe("committedBy", () => {
     Effect.gen(function* () {
       const at = (commits: Readonly<Record<string, number>>) =>
         committedBy(logWith(commits), "event-consumer", other, 0)
-      assert.strictEqual(yield* at({ [before]: 7 }), 7)
-      assert.strictEqual(yield* at({ [before]: 7, [now]: 3 }), 3)
+      assert.strictEqual((yield* at({ [before]: 7 }))?.next, 7)
+      assert.strictEqual((yield* at({ [before]: 7, [now]: 3 }))?.next, 3)
       assert.isUndefined(yield* at({ "nimbus-event-consumer nimbus-events-v1": 7 }))
     }),
   )
@@ -59,15 +62,15 @@ describe("committedBy", () => {
 
 describe("lagOf", () => {
   it.each([
-    ["event-consumer", { earliest: 0, end: 9, committed: 9 }, 0],
-    ["event-consumer", { earliest: 0, end: 9, committed: 8 }, 1],
+    ["event-consumer", { earliest: 0, end: 9, committed: { next: 9, metadata: "" } }, 0],
+    ["event-consumer", { earliest: 0, end: 9, committed: { next: 8, metadata: "" } }, 1],
     // The router's commit is that of the last record it is done with.
-    ["result-consumer", { earliest: 0, end: 9, committed: 8 }, 0],
-    ["result-consumer", { earliest: 0, end: 9, committed: 7 }, 1],
+    ["result-consumer", { earliest: 0, end: 9, committed: { next: 8, metadata: "" } }, 0],
+    ["result-consumer", { earliest: 0, end: 9, committed: { next: 7, metadata: "" } }, 1],
     ["result-consumer", { earliest: 0, end: 0, committed: undefined }, 0],
     ["result-consumer", { earliest: 0, end: 1, committed: undefined }, 1],
-    ["result-consumer", { earliest: 5, end: 9, committed: 2 }, 4],
-    ["replay-consumer", { earliest: 9, end: 9, committed: 2 }, 0],
+    ["result-consumer", { earliest: 5, end: 9, committed: { next: 2, metadata: "" } }, 4],
+    ["replay-consumer", { earliest: 9, end: 9, committed: { next: 2, metadata: "" } }, 0],
   ] as const)("of the %s at %o is %i", (role, partition, lag) => {
     assert.strictEqual(lagOf(role, partition), lag)
   })

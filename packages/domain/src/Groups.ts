@@ -8,7 +8,7 @@
  */
 import { Effect } from "effect"
 import type { LogError } from "./Errors.ts"
-import type { EventLog } from "./EventLog.ts"
+import type { Committed, EventLog } from "./EventLog.ts"
 import { murmur2 } from "./Partitioner.ts"
 import { Topics } from "./Topics.ts"
 
@@ -52,7 +52,7 @@ export const committedBy = (
   role: Role,
   topics: Names,
   partition: number,
-): Effect.Effect<number | undefined, LogError> => {
+): Effect.Effect<Committed | undefined, LogError> => {
   const topic = topicOf(role, topics)
   const [group, shared] = [groupOf(role, topics), sharedGroupOf(role)]
   const committed = log.committed(topic, group, partition)
@@ -87,8 +87,8 @@ export const lagOf = (
     committed,
     earliest,
     end,
-  }: { readonly earliest: number; readonly end: number; readonly committed: number | undefined },
+  }: { readonly earliest: number; readonly end: number; readonly committed: Committed | undefined },
 ): number => {
-  const next = committed === undefined ? earliest : committed + (commitsOneShort(role) ? 1 : 0)
+  const next = committed === undefined ? earliest : committed.next + (commitsOneShort(role) ? 1 : 0)
   return Math.max(0, end - Math.max(next, earliest))
 }

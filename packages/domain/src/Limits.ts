@@ -119,6 +119,14 @@ export interface ChunkLimits {
 
 export const chunkLimits: ChunkLimits = { chunk_records: 4_096, chunk_bytes: 1024 * 1024 }
 
+/** What a group may keep with a commit. Kafka's brokers have this as their default, and refuse the whole commit beyond. */
+export interface CommitLimits {
+  /** As it is written, in UTF-8. */
+  readonly metadata_bytes: number
+}
+
+export const commitLimits: CommitLimits = { metadata_bytes: 4_096 }
+
 /** The memory channels. */
 export interface ChannelLimits {
   /**

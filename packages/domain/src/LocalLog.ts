@@ -14,7 +14,7 @@
  */
 import { Cause, Clock, Deferred, Effect, type Scope, Stream } from "effect"
 import { type LogError, type LogUnavailable, PartitionRevoked, UnknownTopic } from "./Errors.ts"
-import type { AssignedPartition, Chunk, EventLog, Position } from "./EventLog.ts"
+import type { AssignedPartition, Chunk, Committed, EventLog, Position } from "./EventLog.ts"
 import { type LocalLogLimits, localLogLimits } from "./Limits.ts"
 import { tellFailure } from "./Outages.ts"
 import { type Block, recordsOf, slice } from "./local/Block.ts"
@@ -89,8 +89,8 @@ class LocalLog<E> {
       }
       this.#topics.set(topic, partitions)
     }
-    for (const { group, next, partition, topic } of yield* this.#store.commits) {
-      this.#group(topic, group).committed.set(partition, next)
+    for (const { group, metadata, next, partition, topic } of yield* this.#store.commits) {
+      this.#group(topic, group).committed.set(partition, { next, metadata })
     }
   })
 
@@ -206,17 +206,17 @@ class LocalLog<E> {
       partition,
       committed: Effect.map(owned, () => committed.get(partition)),
       read: (position) =>
-        Stream.suspend(() => this.read(found, resolve(position, committed.get(partition)), ownership)),
-      commit: (next) =>
+        Stream.suspend(() => this.read(found, resolve(position, committed.get(partition)?.next), ownership)),
+      commit: (next, metadata = "") =>
         Effect.map(owned, () => {
-          committed.set(partition, next)
-          this.#writer.commit({ topic, group, partition, next })
+          committed.set(partition, { next, metadata })
+          this.#writer.commit({ topic, group, partition, next, metadata })
         }),
       revoked: Deferred.await(ownership.revoked),
     }
   }
 
-  committed(topic: string, group: string, partition: number): number | undefined {
+  committed(topic: string, group: string, partition: number): Committed | undefined {
     return this.#groups.get(groupKey(topic, group))?.committed.get(partition)
   }
 

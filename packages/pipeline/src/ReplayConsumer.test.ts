@@ -82,7 +82,7 @@ describe("ReplayConsumer", () => {
       assert.deepStrictEqual(yield* seqsOf("b"), [1])
       yield* eventually(
         "a commit for the lag",
-        Effect.map(log.committed(dlq, "nimbus-replay-consumer", 0), (next) => next === 5),
+        Effect.map(log.committed(dlq, "nimbus-replay-consumer", 0), (is) => is?.next === 5),
       )
     }).pipe(onGround()),
   )

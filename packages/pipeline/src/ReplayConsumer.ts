@@ -151,7 +151,7 @@ const carry = Effect.fnUntraced(function* (
   })
 
   while (!stopping.isOpen()) {
-    const pace = yield* makePace((yield* assigned.committed) ?? 0, stopping, limits)
+    const pace = yield* makePace((yield* assigned.committed)?.next ?? 0, stopping, limits)
     const reading = Workers.forEachChunk(assigned.read(stored ?? "earliest"), stopping, onChunk(pace))
     yield* Effect.raceFirst(reading, rolledBack)
   }

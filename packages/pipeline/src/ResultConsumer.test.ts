@@ -82,7 +82,7 @@ const committedIs = Effect.fnUntraced(function* (next: number) {
   const { results } = yield* Topics
   yield* eventually(
     `a commit of ${next}`,
-    Effect.map(log.committed(results, "nimbus-result-consumer", 0), (committed) => committed === next),
+    Effect.map(log.committed(results, "nimbus-result-consumer", 0), (committed) => committed?.next === next),
   )
 })
 

@@ -234,12 +234,12 @@ class KafkaLog {
       read: (position) =>
         Stream.unwrap(
           Effect.gen(function* () {
-            const from = position === "committed" ? ((yield* committed) ?? "earliest") : position
+            const from = position === "committed" ? ((yield* committed)?.next ?? "earliest") : position
             const { reader } = yield* openReader(fetcher, topic, assignment, from)
             return Stream.fromPull(Effect.succeed(reader.pull))
           }),
         ),
-      commit: (next) => membership.commit(assignment, next),
+      commit: (next, metadata = "") => membership.commit(assignment, { next, metadata }),
       revoked: Deferred.await(assignment.revoked),
     }
   }

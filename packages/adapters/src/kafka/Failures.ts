@@ -13,6 +13,7 @@ export const codes = {
   notLeaderOrFollower: 6,
   requestTimedOut: 7,
   messageTooLarge: 10,
+  offsetMetadataTooLarge: 12,
   invalidTopic: 17,
   recordListTooLarge: 18,
   notEnoughReplicas: 19,

@@ -97,7 +97,7 @@ export const makeCluster = (kafka: Kafka): Cluster => {
 
 const none = Buffer.alloc(0)
 
-/** The requests that the types of kafkajs leave out. */
+/** The requests that the types of kafkajs leave out, or some of what they carry. */
 export interface GroupBroker {
   joinGroup(request: {
     readonly groupId: string
@@ -125,6 +125,24 @@ export interface GroupBroker {
     readonly memberId: string
   }): Promise<unknown>
   leaveGroup(request: { readonly groupId: string; readonly memberId: string }): Promise<unknown>
+  offsetCommit(request: {
+    readonly groupId: string
+    readonly groupGenerationId: number
+    readonly memberId: string
+    readonly topics: ReadonlyArray<TopicCommits<string>>
+  }): Promise<unknown>
+  offsetFetch(request: {
+    readonly groupId: string
+    readonly topics: ReadonlyArray<{
+      readonly topic: string
+      readonly partitions: ReadonlyArray<{ readonly partition: number }>
+    }>
+  }): Promise<{ readonly responses: ReadonlyArray<TopicCommits<string | null>> }>
+}
+
+export interface TopicCommits<M> {
+  readonly topic: string
+  readonly partitions: ReadonlyArray<{ readonly partition: number; readonly offset: string; readonly metadata: M }>
 }
 
 export interface ProducerBroker {
@@ -155,7 +173,14 @@ interface Sender {
 }
 
 export const groupBroker = (broker: Broker): Broker & GroupBroker => {
-  if (has(broker, "joinGroup") && has(broker, "syncGroup") && has(broker, "heartbeat") && has(broker, "leaveGroup")) {
+  if (
+    has(broker, "joinGroup") &&
+    has(broker, "syncGroup") &&
+    has(broker, "heartbeat") &&
+    has(broker, "leaveGroup") &&
+    has(broker, "offsetCommit") &&
+    has(broker, "offsetFetch")
+  ) {
     return broker
   }
   throw new Error("this kafkajs has no group requests")

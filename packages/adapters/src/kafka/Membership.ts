@@ -15,7 +15,7 @@
  * 4. A commit is sent in the name of the generation that the partition was assigned in; a later one refuses it.
  * 5. Kafka away or a coordinator that moves is waited for. Being turned away ends the membership with an error.
  */
-import { type LogError, LogUnavailable, PartitionRevoked, trying, type Trying } from "@nimbus/domain"
+import { type Committed, type LogError, LogUnavailable, PartitionRevoked, trying, type Trying } from "@nimbus/domain"
 import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
@@ -37,8 +37,8 @@ import {
 export interface Membership {
   /** The partitions assigned since the last call that are still ours; waits until there is one. */
   readonly next: Effect.Effect<readonly [Assignment, ...Array<Assignment>], LogUnavailable>
-  /** Commits in the group's name: `next` is the next offset to read. */
-  commit(assignment: Assignment, next: number): Effect.Effect<void, LogError | PartitionRevoked>
+  /** Commits in the group's name. */
+  commit(assignment: Assignment, committed: Committed): Effect.Effect<void, LogError | PartitionRevoked>
 }
 
 /** A partition while it is ours. */
@@ -146,7 +146,16 @@ class Member implements Membership {
     return Effect.andThen(this.#news.await, this.next)
   })
 
-  commit(assignment: Assignment, next: number): Effect.Effect<void, LogError | PartitionRevoked> {
+  commit(assignment: Assignment, committed: Committed): Effect.Effect<void, LogError | PartitionRevoked> {
+    return Effect.catchIf(
+      this.#commit(assignment, committed),
+      // A broker with another bound than the default one. The offset alone costs repeats, and holds nothing up.
+      (error) => codeOf(error) === codes.offsetMetadataTooLarge,
+      () => this.#commit(assignment, { next: committed.next, metadata: "" }),
+    )
+  }
+
+  #commit(assignment: Assignment, { metadata, next }: Committed): Effect.Effect<void, LogError | PartitionRevoked> {
     const { group: groupId, topic } = this.#options
     const { generation, partition } = assignment
     const revoked = new PartitionRevoked({ topic, partition })
@@ -155,7 +164,7 @@ class Member implements Membership {
         groupId,
         groupGenerationId: generation.id,
         memberId: generation.memberId,
-        topics: [{ topic, partitions: [{ partition, offset: String(next) }] }],
+        topics: [{ topic, partitions: [{ partition, offset: String(next), metadata }] }],
       }),
     ).pipe(
       Effect.timeoutOrElse({

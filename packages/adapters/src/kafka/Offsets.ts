@@ -2,20 +2,20 @@
  * Questions about offsets, asked of the brokers together (`Coalesced`): the bounds of partitions, the commits of groups.
  * One that is not answered within `question_timeout_ms` fails.
  */
-import { LogUnavailable } from "@nimbus/domain"
+import { type Committed, LogUnavailable } from "@nimbus/domain"
 import { Effect, FiberSet, type Scope } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff_ms } from "./Backoff.ts"
 import { Coalesced } from "./Coalesced.ts"
-import { call } from "./KafkaJs.ts"
+import { call, type GroupBroker, groupBroker } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
 
 export interface Offsets {
   earliest(topic: string, partition: number): Effect.Effect<number, LogUnavailable>
   end(topic: string, partition: number): Effect.Effect<number, LogUnavailable>
   /** `undefined`: the group has none. */
-  committed(topic: string, group: string, partition: number): Effect.Effect<number | undefined, LogUnavailable>
+  committed(topic: string, group: string, partition: number): Effect.Effect<Committed | undefined, LogUnavailable>
 }
 
 export const makeOffsets = Effect.fnUntraced(function* (
@@ -23,11 +23,11 @@ export const makeOffsets = Effect.fnUntraced(function* (
   limits: KafkaLimits,
 ): Effect.fn.Return<Offsets, never, Scope.Scope> {
   const fork = yield* FiberSet.makeRuntime<never, void, never>()
-  const asked = (load: Load) => new Coalesced<Key, number>((keys) => untilAnswered(link, load(keys), limits), fork)
+  const asked = <A>(load: Load<A>) => new Coalesced<Key, A>((keys) => untilAnswered(link, load(keys), limits), fork)
   const earliest = asked((keys) => bounds(link, keys, true))
   const end = asked((keys) => bounds(link, keys, false))
-  const groups = new Map<string, Coalesced<Key, number>>()
-  const group = (name: string): Coalesced<Key, number> => {
+  const groups = new Map<string, Coalesced<Key, Committed>>()
+  const group = (name: string): Coalesced<Key, Committed> => {
     const known = groups.get(name)
     if (known !== undefined) return known
     const fresh = asked((keys) => commits(link, name, keys))
@@ -57,13 +57,13 @@ type Key = `${number} ${string}`
 
 const keyOf = (topic: string, partition: number): Key => `${partition} ${topic}`
 
-type Answers = Effect.Effect<ReadonlyMap<Key, number>, KafkaUnavailable>
+type Answers<A> = Effect.Effect<ReadonlyMap<Key, A>, KafkaUnavailable>
 
-type Load = (keys: ReadonlyArray<Key>) => Answers
+type Load<A> = (keys: ReadonlyArray<Key>) => Answers<A>
 
 /** Again while there is time: the leader or the coordinator may just have moved, or not be there yet. */
-const untilAnswered = (link: Link, load: Answers, limits: KafkaLimits): Answers => {
-  const attempt = (failures: number): Answers =>
+const untilAnswered = <A>(link: Link, load: Answers<A>, limits: KafkaLimits): Answers<A> => {
+  const attempt = (failures: number): Answers<A> =>
     Effect.catch(load, () =>
       Effect.andThen(Effect.ignore(link.recover), Effect.sleep(backoff_ms(failures, limits))).pipe(
         Effect.andThen(attempt(failures + 1)),
@@ -81,23 +81,25 @@ const inTime = <A>(
     orElse: () => Effect.fail(new KafkaUnavailable({ cause: new Error("no answer in time") })),
   })
 
-const bounds = (link: Link, keys: ReadonlyArray<Key>, fromBeginning: boolean): Answers =>
+const bounds = (link: Link, keys: ReadonlyArray<Key>, fromBeginning: boolean): Answers<number> =>
   Effect.map(
     call(() =>
       link.cluster.fetchTopicsOffset(
         byTopic(keys).map(({ partitions, topic }) => ({ topic, partitions, fromBeginning })),
       ),
     ),
-    toAnswers,
+    (answered) => toAnswers(answered, ({ offset }) => Number(offset)),
   )
 
-const commits = (link: Link, groupId: string, keys: ReadonlyArray<Key>): Answers =>
-  Effect.flatMap(link.coordinator(groupId), (coordinator) =>
-    Effect.map(
-      call(() => coordinator.offsetFetch({ groupId, topics: byTopic(keys) })),
-      ({ responses }) => toAnswers(responses),
-    ),
-  )
+const commits = (link: Link, groupId: string, keys: ReadonlyArray<Key>): Answers<Committed> =>
+  Effect.flatMap(link.coordinator(groupId), (coordinator) => {
+    const broker: GroupBroker = groupBroker(coordinator)
+    return Effect.map(
+      call(() => broker.offsetFetch({ groupId, topics: byTopic(keys) })),
+      ({ responses }) =>
+        toAnswers(responses, ({ metadata, offset }) => ({ next: Number(offset), metadata: metadata ?? "" })),
+    )
+  })
 
 /** The offset is there for the type's sake: it is what is asked for. */
 const byTopic = (keys: ReadonlyArray<Key>) => {
@@ -112,17 +114,25 @@ const byTopic = (keys: ReadonlyArray<Key>) => {
   return Array.from(partitions, ([topic, partitions]) => ({ topic, partitions }))
 }
 
-interface Answered {
+interface PartitionAnswer {
+  readonly partition: number
+  readonly offset: string
+}
+
+interface Answered<P> {
   readonly topic: string
-  readonly partitions: ReadonlyArray<{ readonly partition: number; readonly offset: string }>
+  readonly partitions: ReadonlyArray<P>
 }
 
 /** A negative offset is none. */
-const toAnswers = (answered: ReadonlyArray<Answered>): ReadonlyMap<Key, number> => {
-  const answers = new Map<Key, number>()
+const toAnswers = <P extends PartitionAnswer, A>(
+  answered: ReadonlyArray<Answered<P>>,
+  answerOf: (answer: P) => A,
+): ReadonlyMap<Key, A> => {
+  const answers = new Map<Key, A>()
   for (const { partitions, topic } of answered) {
-    for (const { offset, partition } of partitions) {
-      if (Number(offset) >= 0) answers.set(keyOf(topic, partition), Number(offset))
+    for (const answer of partitions) {
+      if (Number(answer.offset) >= 0) answers.set(keyOf(topic, answer.partition), answerOf(answer))
     }
   }
   return answers

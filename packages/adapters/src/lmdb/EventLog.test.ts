@@ -86,9 +86,9 @@ describe("EventLog on LMDB", () => {
         Effect.sync(() => child.lines().includes("waited")),
       )
       yield* child.kill
-      assert.strictEqual(
+      assert.deepStrictEqual(
         yield* withLog(directory, { topics: ["t"], partitions: 1 }, (log) => log.committed("t", "g", 0)),
-        7,
+        { next: 7, metadata: "seven" },
       )
     }),
   )
@@ -164,7 +164,7 @@ const publisher = inChild(`
 /** Commits, waits ten times as long as that may take, says so, and stays. */
 const committer = inChild(`
   yield* Stream.runForEach(log.subscribe("t", "g"), (assigned) => Effect.gen(function* () {
-    yield* assigned.commit(7)
+    yield* assigned.commit(7, "seven")
     yield* Effect.sleep(1_000)
     process.stdout.write("waited\\n")
   }))

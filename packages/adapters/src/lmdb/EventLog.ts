@@ -5,13 +5,21 @@
  * | --- | --- | --- |
  * | log | `log` | JSON: incarnation, partition count, the number of each topic |
  * | log-blocks | `BlockKey` | `BlockCodec`: the records of one append, in one value |
- * | log-commits | JSON: topic, group, partition | the next offset, in decimal |
+ * | log-commits | JSON: topic, group, partition | the next offset, in decimal; after a space what was committed with it |
  *
  * What is published has been flushed to disk when the publish succeeds. Group commits go with the next write, or
  * `commit_delay_ms` later: a crash loses at most those of that time, and their records are read again.
  */
 import { randomUUID } from "node:crypto"
-import { EventLog, Incarnation, type LocalLogLimits, LocalLog, StoreMismatch, Topics } from "@nimbus/domain"
+import {
+  type Committed,
+  EventLog,
+  Incarnation,
+  type LocalLogLimits,
+  LocalLog,
+  StoreMismatch,
+  Topics,
+} from "@nimbus/domain"
 import { Config, Effect, Layer, Schema } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { lmdbLogLimits } from "../Limits.ts"
@@ -162,13 +170,13 @@ const makeLogStore = (
     commits: store.read(() =>
       Array.from(commits.range(everything), ({ key, value }) => ({
         ...decodeCommitKey(key),
-        next: Number(text(value)),
+        ...decodeCommitted(text(value)),
       })),
     ),
     write: (appends, groupCommits) =>
       Effect.map(
         store.commit(() => {
-          for (const commit of groupCommits) commits.put(encodeCommitKey(commit), bytes(String(commit.next)))
+          for (const commit of groupCommits) commits.put(encodeCommitKey(commit), bytes(encodeCommitted(commit)))
           return put(appends)
         }),
         (after) => {
@@ -222,6 +230,15 @@ const encodeCommitKey = ({ group, partition, topic }: LocalLog.GroupCommit): Uin
 const decodeCommitKey = (key: Uint8Array) => {
   const [topic, group, partition] = decodeCommitTuple(text(key))
   return { topic, group, partition }
+}
+
+const encodeCommitted = ({ metadata, next }: Committed): string => (metadata === "" ? `${next}` : `${next} ${metadata}`)
+
+const decodeCommitted = (value: string): Committed => {
+  const space = value.indexOf(" ")
+  return space < 0
+    ? { next: Number(value), metadata: "" }
+    : { next: Number(value.slice(0, space)), metadata: value.slice(space + 1) }
 }
 
 const everything = { start: new Uint8Array([0]), end: new Uint8Array([255]) }

@@ -12,6 +12,7 @@
  * 3. What a member has not yet pulled is bounded by the partitions it owns.
  */
 import { Deferred, Effect } from "effect"
+import type { Committed } from "../EventLog.ts"
 
 /** A partition while a member has it. */
 export class Ownership {
@@ -82,8 +83,8 @@ export class Member {
 }
 
 export class ConsumerGroup {
-  /** By partition the next offset to read. */
-  readonly committed = new Map<number, number>()
+  /** By partition. */
+  readonly committed = new Map<number, Committed>()
   readonly #partitions: number
   #members: ReadonlyArray<Member> = []
 

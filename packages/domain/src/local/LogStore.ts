@@ -1,5 +1,6 @@
 /** Where a local log keeps its blocks: the driver that each kind of storage has. */
 import type { Effect } from "effect"
+import type { Committed } from "../EventLog.ts"
 import type { Incarnation } from "../Ids.ts"
 import type { ChunkLimits } from "../Limits.ts"
 import type { Block } from "./Block.ts"
@@ -18,12 +19,10 @@ export interface Append {
   readonly block: Block
 }
 
-export interface GroupCommit {
+export interface GroupCommit extends Committed {
   readonly topic: string
   readonly group: string
   readonly partition: number
-  /** The next offset to read. */
-  readonly next: number
 }
 
 /** Errors of any kind become `LogUnavailable` with them as the cause. */

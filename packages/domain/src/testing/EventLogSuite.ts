@@ -5,7 +5,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber, type Layer, Ref, Scope, Stream } from "effect"
 import { type AssignedPartition, type Chunk, EventLog, type Position } from "../EventLog.ts"
-import { chunkLimits } from "../Limits.ts"
+import { chunkLimits, commitLimits } from "../Limits.ts"
 import type { Retention } from "../LocalLog.ts"
 import type { LogRecord, StoredRecord } from "../Records.ts"
 import { eventually } from "./Eventually.ts"
@@ -45,6 +45,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
     assigned: topicOf("assigned"),
     resume: topicOf("resume"),
     lower: topicOf("lower"),
+    metadata: topicOf("metadata"),
     seek: topicOf("seek"),
     join: topicOf("join"),
     leave: topicOf("leave"),
@@ -216,12 +217,12 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
         yield* log.publish(at.resume, 0, numbered(10))
         assert.isUndefined(yield* log.committed(at.resume, "g", 0))
         yield* withPartition(at.resume, "g", 0, (assigned) => assigned.commit(4))
-        assert.strictEqual(yield* log.committed(at.resume, "g", 0), 4)
+        assert.deepStrictEqual(yield* log.committed(at.resume, "g", 0), { next: 4, metadata: "" })
         assert.isUndefined(yield* log.committed(at.resume, "other", 0))
         assert.isUndefined(yield* log.committed(at.resume, "g", 1))
         yield* withPartition(at.resume, "g", 0, (assigned) =>
           Effect.gen(function* () {
-            assert.strictEqual(yield* assigned.committed, 4)
+            assert.strictEqual((yield* assigned.committed)?.next, 4)
             assert.deepStrictEqual(offsets(yield* take(assigned.read("committed"), 6)), [4, 5, 6, 7, 8, 9])
           }),
         )
@@ -236,10 +237,29 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           Effect.gen(function* () {
             yield* assigned.commit(8)
             yield* assigned.commit(2)
-            assert.strictEqual(yield* assigned.committed, 2)
+            assert.strictEqual((yield* assigned.committed)?.next, 2)
           }),
         )
-        assert.strictEqual(yield* log.committed(at.lower, "g", 0), 2)
+        assert.strictEqual((yield* log.committed(at.lower, "g", 0))?.next, 2)
+      }),
+    )
+
+    it.effect("what was committed with the offset comes back as it was, from the last commit alone", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const full = "0123456789abcdef".repeat(commitLimits.metadata_bytes / 16)
+        yield* withPartition(at.metadata, "g", 0, (assigned) =>
+          Effect.gen(function* () {
+            for (const metadata of ["with spaces, ünïcode\n", full, ""]) {
+              yield* assigned.commit(3, metadata)
+              assert.deepStrictEqual(yield* assigned.committed, { next: 3, metadata })
+              assert.deepStrictEqual(yield* log.committed(at.metadata, "g", 0), { next: 3, metadata })
+            }
+            yield* assigned.commit(5, "gone with the next")
+            yield* assigned.commit(6)
+            assert.deepStrictEqual(yield* assigned.committed, { next: 6, metadata: "" })
+          }),
+        )
       }),
     )
 
@@ -293,13 +313,13 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
         const leaves = yield* Scope.provide(join(at.leave, "g"), scope)
         yield* leaves.owns((owned) => owned.length > 0 && owned.length + stays.owned().length === partitionCount)
         const left = leaves.owned()
-        for (const assigned of left) yield* assigned.commit(2)
+        for (const assigned of left) yield* assigned.commit(2, "two")
         yield* Scope.close(scope, Exit.void)
         yield* stays.owns((owned) => owned.length === partitionCount)
         for (const assigned of left) {
           yield* assigned.revoked
           assert.strictEqual((yield* Effect.flip(assigned.commit(3)))._tag, "PartitionRevoked")
-          assert.strictEqual(yield* log.committed(at.leave, "g", assigned.partition), 2)
+          assert.deepStrictEqual(yield* log.committed(at.leave, "g", assigned.partition), { next: 2, metadata: "two" })
         }
       }).pipe(bounded),
     )
@@ -318,7 +338,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           )
           const isDone = Effect.map(
             Effect.forEach(upTo(partitionCount), (p) => log.committed(at.churn, "g", p)),
-            (commits) => commits.reduce<number>((sum, next) => sum + (next ?? 0), 0) === total,
+            (commits) => commits.reduce<number>((sum, next) => sum + (next?.next ?? 0), 0) === total,
           )
           const stays = yield* Effect.forkChild(member)
           for (const n of upTo(10)) {
@@ -374,14 +394,17 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           const incarnation = yield* opened((log) =>
             Effect.gen(function* () {
               yield* log.publish(at.reopen, 0, various)
-              yield* withPartition(at.reopen, "g", 0, (assigned) => assigned.commit(1))
+              yield* withPartition(at.reopen, "g", 0, (assigned) => assigned.commit(1, "what was finished"))
               return log.incarnation
             }),
           )
           yield* opened((log) =>
             Effect.gen(function* () {
               assert.strictEqual(log.incarnation, incarnation)
-              assert.strictEqual(yield* log.committed(at.reopen, "g", 0), 1)
+              assert.deepStrictEqual(yield* log.committed(at.reopen, "g", 0), {
+                next: 1,
+                metadata: "what was finished",
+              })
               assert.strictEqual(yield* log.publish(at.reopen, 0, numbered(1)), various.length)
               const stored = yield* take(log.tail(at.reopen, 0, "earliest"), various.length + 1)
               assert.deepStrictEqual(stored.map(plain), [...various, ...numbered(1)].map(plain))

@@ -90,7 +90,7 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
   /** Where it stands while nothing later is known: not handled yet, or gone on to where it is no longer seen. */
   const isUnhandled = (partition: number, seq: Seq) =>
     committedBy(log, "event-consumer", topics, partition).pipe(
-      Effect.map((committed) => (committed ?? 0) <= seq),
+      Effect.map((committed) => (committed?.next ?? 0) <= seq),
       Effect.mapError(({ code, topic }) => new AdminUnavailable({ message: `${topic}: ${code}` })),
     )
 

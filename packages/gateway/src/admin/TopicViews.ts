@@ -27,7 +27,7 @@ export const makeTopicViews = Effect.gen(function* () {
         partition,
         earliest,
         end,
-        ...(committed === undefined ? {} : { committed }),
+        ...(committed === undefined ? {} : { committed: committed.next }),
         lag: role === undefined ? 0 : lagOf(role, { earliest, end, committed }),
       }),
     )

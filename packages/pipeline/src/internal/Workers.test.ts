@@ -81,7 +81,7 @@ describe("Workers", () => {
       const log = yield* EventLog
       yield* eventually(
         "its own commit",
-        Effect.map(log.committed(topics.events, groupOf("event-consumer", topics), 0), (next) => next === 3),
+        Effect.map(log.committed(topics.events, groupOf("event-consumer", topics), 0), (is) => is?.next === 3),
       )
     }).pipe(
       Effect.provideService(Topics, topics),

@@ -70,8 +70,8 @@ export const run = Effect.fnUntraced(function* <E, R>(
 /** A group that has committed nothing yet goes on where it was under the name that installations once shared. */
 const takeOver = Effect.fnUntraced(function* (assigned: AssignedPartition, role: Role, topics: Topics["Service"]) {
   if ((yield* assigned.committed) !== undefined) return
-  const next = yield* committedBy(yield* EventLog, role, topics, assigned.partition)
-  if (next !== undefined) yield* assigned.commit(next)
+  const found = yield* committedBy(yield* EventLog, role, topics, assigned.partition)
+  if (found !== undefined) yield* assigned.commit(found.next, found.metadata)
 })
 
 /** Reads until `f` answers `false`, the partition is revoked, or `stopping` opens while nothing is in hand. */

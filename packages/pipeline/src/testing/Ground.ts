@@ -158,7 +158,7 @@ export interface ByHand {
 }
 
 /** Hands a partition out; `committed`: what the group says. */
-export const assign = Effect.fnUntraced(function* (topic: string, committed: number | undefined) {
+export const assign = Effect.fnUntraced(function* (topic: string, committed: number | undefined, metadata = "") {
   const log = yield* EventLog
   const hooks = yield* Hooks
   const queue = hooks.assigned.get(topic) ?? (yield* Queue.unbounded<AssignedPartition>())
@@ -175,7 +175,7 @@ export const assign = Effect.fnUntraced(function* (topic: string, committed: num
   yield* Queue.offer(queue, {
     topic,
     partition: 0,
-    committed: ifOurs(() => committed),
+    committed: ifOurs(() => (committed === undefined ? undefined : { next: committed, metadata })),
     read: (position) => {
       positions.push(position)
       const from = position === "committed" ? (committed ?? "earliest") : position

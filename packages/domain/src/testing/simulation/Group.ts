@@ -5,6 +5,7 @@
  * another matter. Usually it gives up first; one that hangs, or whose news is late, reads and writes on as a zombie
  * while the new owner has begun.
  */
+import type { Committed } from "../../EventLog.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Process } from "./Process.ts"
@@ -79,7 +80,7 @@ export class Member {
 }
 
 export class Group {
-  readonly committed = new Map<number, number>()
+  readonly committed = new Map<number, Committed>()
   /** Set by a fault: who loses a partition learns of it only so much later, and the next owner begins before. */
   zombie_ms = 0
   /** Whether the coordinator can be reached. */
@@ -119,12 +120,12 @@ export class Group {
   }
 
   /** Whether the commit held. */
-  commit(ownership: Ownership, next: number): boolean {
+  commit(ownership: Ownership, committed: Committed): boolean {
     if (ownership.isRevoked) {
       this.trace.count("rule: a commit by a former owner is refused")
       return false
     }
-    this.committed.set(ownership.partition, next)
+    this.committed.set(ownership.partition, committed)
     return true
   }
 

@@ -6,7 +6,7 @@
  */
 import { Cause, Effect, Exit, Stream } from "effect"
 import { LogUnavailable, PartitionRevoked } from "../../Errors.ts"
-import type { AssignedPartition, Chunk, EventLog, Position } from "../../EventLog.ts"
+import type { AssignedPartition, Chunk, Committed, EventLog, Position } from "../../EventLog.ts"
 import { Incarnation } from "../../Ids.ts"
 import type { LogRecord, StoredRecord } from "../../Records.ts"
 import type { Dice } from "../world/Dice.ts"
@@ -165,7 +165,7 @@ export class Log {
     return {
       topic,
       partition,
-      committed: line.call<number | undefined, LogUnavailable | PartitionRevoked>(
+      committed: line.call<Committed | undefined, LogUnavailable | PartitionRevoked>(
         process,
         `committed of ${topic}/${partition}`,
         () => (ownership.isRevoked ? revoked() : Exit.succeed(group.committed.get(partition))),
@@ -176,15 +176,15 @@ export class Log {
           process,
           topic,
           partition,
-          () => (position === "committed" ? (group.committed.get(partition) ?? 0) : position),
+          () => (position === "committed" ? (group.committed.get(partition)?.next ?? 0) : position),
           ownership,
         ),
-      commit: (next) =>
+      commit: (next, metadata = "") =>
         line.call<void, LogUnavailable | PartitionRevoked>(
           process,
           `commit of ${topic}/${partition} at ${next}`,
           () => {
-            if (!group.commit(ownership, next)) return revoked()
+            if (!group.commit(ownership, { next, metadata })) return revoked()
             line.trace.say(process.name, () => `${topic}/${partition} is committed at ${next}`)
             this.watcher.committed(topic, partition, next)
             line.trace.observer?.committed(process.name, topic, next)

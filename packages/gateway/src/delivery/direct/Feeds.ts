@@ -119,7 +119,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
         until: (offset) => (offset ?? 0) >= dlq,
         schedule: Schedule.spaced(limits.settle_every_ms),
       })
-      return { handover: Math.max(earliest, committed ?? earliest), dlq }
+      return { handover: Math.max(earliest, committed?.next ?? earliest), dlq }
     })
 
   const settle = (lane: Lane) =>
