@@ -81,6 +81,17 @@ export const start: Cursor = Cursor.make(-1)
 export const PodId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]{1,128}$/)).pipe(Schema.brand("PodId"))
 export type PodId = typeof PodId.Type
 
+/**
+ * One route of one client, from a barrier to what ends it: `RouterId` and a number that this router has used once. An id is
+ * never used by two routes.
+ */
+export const RouteId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]{1,128}$/)).pipe(Schema.brand("RouteId"))
+export type RouteId = typeof RouteId.Type
+
+/** The memory of one router, of one partition. Fresh wherever memory begins: an id is never used by two. */
+export const RouterId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_:-]{1,64}$/)).pipe(Schema.brand("RouterId"))
+export type RouterId = typeof RouterId.Type
+
 /** Names one event of one client; chosen by the client, or by the gateway where it has none. The handler's idempotency key. */
 export const EventId = Schema.String.check(Schema.isBetweenLength(1, 128)).pipe(Schema.brand("EventId"))
 export type EventId = typeof EventId.Type
@@ -97,6 +108,12 @@ export const epochUnsafe = (n: number): Epoch => n as Epoch
 
 /** Brands a name that was just seen to be spelled as a pod's is. */
 export const podIdUnsafe = (name: string): PodId => name as PodId
+
+/** The `number`th route of a router. */
+export const routeIdOf = (router: RouterId, number: number): RouteId => `${router}.${number}` as RouteId
+
+/** Brands a name just read from what only routers and gateways write. */
+export const routeIdUnsafe = (name: string): RouteId => name as RouteId
 
 /** Brands a record key of a topic that only our own consumers write: it was a `ClientId` when it came in by a door. */
 export const clientIdUnsafe = (key: string): ClientId => key as ClientId

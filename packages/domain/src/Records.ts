@@ -7,12 +7,15 @@
  * events topic        {"type":"event","id":"e1","name":"sq","data":{"number":7}}       Event
  *                     {…,"data":…,"accepted":{"created_at":"2026-01-01T00:00:00.000Z"}} Event, whose client is told when
  *                     {"type":"message","id":"m1","name":"news","data":…}              Event, from a Publisher
- *                     {"type":"barrier","epoch":1790000000000,"pod":"p1"}              Barrier
+ *                     {"type":"barrier","epoch":1790000000000,"pod":"p1","number":1}   Barrier
  * results, dlq topics {"seq":12,"id":"e1","name":"sq","data":{"number":7,"result":49}} Result
  * and mailboxes       {"seq":12,"id":"e1","name":"sq","error":{"code":…,"message":…}}  Result of a failure
  *                     {…,"accepted":{"created_at":…,"completed_at":…,"data":…}}        Result of such an event
- *                     {"seq":12,"barrier":{"epoch":1790000000000,"pod":"p1"}}          Barrier, on its way
+ *                     {"seq":12,"barrier":{"epoch":1790000000000,"pod":"p1","number":1}} Barrier, on its way
+ * dlq, mailboxes      {"seq":12,"barrier":{…,"route":"x7k.4"}}                         Barrier that made a route
  * ```
+ *
+ * A barrier from before numbers and routes has neither. It is carried and passed like any other, and makes nobody LIVE.
  *
  * A client of NimbusWS is told the event that it sent with its result (docs/approaches.md). So what was accepted, and
  * when, travels in the records themselves, for headers are not kept everywhere. `accepted` in another form than these is
@@ -23,7 +26,7 @@
  */
 import { Effect, Predicate, Result as Res, Schema } from "effect"
 import { CorruptRecord } from "./Errors.ts"
-import { ClientId, Cursor, Epoch, EventId, PodId, Seq, seqUnsafe } from "./Ids.ts"
+import { ClientId, Cursor, Epoch, EventId, PodId, RouteId, Seq, seqUnsafe } from "./Ids.ts"
 import { utf8 } from "./internal/Utf8.ts"
 import { membersOf } from "./JsonMembers.ts"
 
@@ -112,8 +115,16 @@ export const Event = Schema.Struct({
 })
 export type Event = typeof Event.Type
 
+/** Which of its session's barriers one is, from 1. */
+export const BarrierNumber = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+
 /** A question to the whole pipeline: when this comes out of the mailbox, nothing of the client is left before it. */
-export const Barrier = Schema.Struct({ type: Schema.Literal("barrier"), epoch: Epoch, pod: PodId })
+export const Barrier = Schema.Struct({
+  type: Schema.Literal("barrier"),
+  epoch: Epoch,
+  pod: PodId,
+  number: Schema.optionalKey(BarrierNumber),
+})
 export type Barrier = typeof Barrier.Type
 
 export const EventRecord = Schema.Union([Event, Barrier])
@@ -133,17 +144,27 @@ export const Result = Schema.Struct({
 })
 export type Result = typeof Result.Type
 
-/** A barrier with its seq, in the results and dlq topics and in mailboxes. */
-export const PlacedBarrier = Schema.Struct({ seq: Seq, barrier: Schema.Struct({ epoch: Epoch, pod: PodId }) })
+/** A barrier with its seq, in the results and dlq topics and in mailboxes. From the dlq on it names the route that it made. */
+export const PlacedBarrier = Schema.Struct({
+  seq: Seq,
+  barrier: Schema.Struct({
+    epoch: Epoch,
+    pod: PodId,
+    number: Schema.optionalKey(BarrierNumber),
+    route: Schema.optionalKey(RouteId),
+  }),
+})
 export type PlacedBarrier = typeof PlacedBarrier.Type
 
 /**
- * A push states a fact: nothing of this client lies between `prev` and `seq`.
+ * A push states a fact to whoever is LIVE by the barrier of its route: nothing of this client lies between `prev` and
+ * `seq` that is not in its mailbox already.
  */
 export interface Push extends Item {
   readonly _tag: "Push"
   readonly clientId: ClientId
   readonly prev: Seq
+  readonly route: RouteId
 }
 /** A hint: there may be something in the mailbox. */
 export const Mail = Schema.TaggedStruct("Mail", { clientId: ClientId })
@@ -163,8 +184,11 @@ export type PodMessage = Delivering | Kick | Drain
 /** The client has everything up to `seq`. Cumulative. */
 export const Ack = Schema.TaggedStruct("Ack", { clientId: ClientId, seq: Cursor })
 export type Ack = { readonly _tag: "Ack"; readonly clientId: ClientId; readonly seq: Cursor }
-/** This pod can't take the client's pushes now. */
-export const Nack = Schema.TaggedStruct("Nack", { clientId: ClientId })
+/**
+ * This pod can't take the client's pushes of this route now: one that comes late must not end a route that was made
+ * meanwhile. Without a route, those of whichever it has: the client takes no pushes at all any more.
+ */
+export const Nack = Schema.TaggedStruct("Nack", { clientId: ClientId, route: Schema.optionalKey(RouteId) })
 export type Nack = typeof Nack.Type
 export type AckMessage = Ack | Nack
 
@@ -215,9 +239,12 @@ export const encodeCompleted = (
   return utf8(`${isEcho ? head(result, written) : head(result)},"accepted":{${times}${data}}}`)
 }
 
-/** A barrier as it leaves the event consumer. */
-export const encodePlacedBarrier = (seq: Seq, barrier: { readonly epoch: Epoch; readonly pod: PodId }): Uint8Array =>
-  utf8(`{"seq":${seq},"barrier":{"epoch":${barrier.epoch},"pod":${JSON.stringify(barrier.pod)}}}`)
+/** A barrier as it leaves the event consumer, or with its route a router. */
+export const encodePlacedBarrier = (seq: Seq, { epoch, number, pod, route }: PlacedBarrier["barrier"]): Uint8Array => {
+  const numbered = number === undefined ? "" : `,"number":${number}`
+  const routed = route === undefined ? "" : `,"route":${JSON.stringify(route)}`
+  return utf8(`{"seq":${seq},"barrier":{"epoch":${epoch},"pod":${JSON.stringify(pod)}${numbered}${routed}}}`)
+}
 
 const corrupt = (reason: string) => Res.fail(new CorruptRecord({ reason }))
 

@@ -2,34 +2,37 @@
  * The router of one partition of the results topic (the result consumer's core; NimbusGRPC's mail sorter).
  *
  * ```
- *                      ┌────────────── router ──────────────┐
- *   results topic ───▶ │ repeat? drop                       │ ──▶ pushes, by pod
- *   (chunks, in order) │ route?  push, keep in flight       │
- *   acks, nacks, ticks │ none?   shelve                     │ ──▶ dlq topic (one produce in flight)
- *                 ───▶ │ barrier? divert, shelve, new route │
- *                      └────────────────────────────────────┘ ──▶ commit
+ *                      ┌────────────────── router ───────────────────┐
+ *   results topic ───▶ │ a route, and at or below its prev? drop     │ ──▶ pushes, by pod
+ *   (chunks, in order) │ a route? push, keep in flight               │
+ *   acks, nacks, ticks │ none?    shelve                             │ ──▶ dlq topic (one produce in flight)
+ *                 ───▶ │ barrier? divert, new route, shelve with id  │
+ *                      └─────────────────────────────────────────────┘ ──▶ commit
  * ```
  *
- * In memory, and nowhere else: `seen`, the highest seq read so far; `routes`, client → { pod, prev }; per route what is
- * in flight. To *divert* a client is to shelve what it has in flight, in order, and forget its route: always safe.
+ * In memory, and nowhere else: `routes`, client → { pod, route id, prev }; per route what is in flight. To *divert* a client
+ * is to shelve what it has in flight, in order, and forget its route: always safe.
  *
  * Invariants:
- * 1. A record with `seq` ≤ `seen` changes nothing.
- * 2. A push states a fact: nothing of its client lies between `prev` and `seq`.
+ * 1. Of a client with a route, a record with `seq` ≤ `prev` is a repeat and changes nothing. Repeats of a client without
+ *    one are shelved again: in its mailbox twice is the same as once.
+ * 2. A push states a fact to whoever has read the barrier of its route at the end of the mailbox: nothing of its client
+ *    lies between `prev` and `seq` but what was in that mailbox before the barrier.
  * 3. A client's records reach the dlq in order; one is left out only if the client acknowledged it.
- * 4. The commit is the offset *of* the record with the highest seq such that it and all before it are done, not the
- *    one after: the next owner repeats that record and so has the right `seen`.
- * 5. What is in memory belongs to the read position. A read that starts elsewhere starts with empty memory.
+ * 4. A route id is used once. A router that has no memory of a client may take a repeated old barrier for a new one, and
+ *    its pushes would skip what is shelved behind it: nobody takes them who has not read that very copy of the barrier.
+ * 5. The commit is the offset after the last record such that it and all before it are done.
+ * 6. What is in memory belongs to the read position. A read that starts elsewhere starts with empty memory.
  *
  * Deterministic; no I/O, clock or randomness. It updates its own state in place and takes whole chunks; the shell
  * carries out what it takes from `takePushes`, `takeShelf` and `takeCommit`.
  */
 import { Result } from "effect"
 import type { Chunk } from "./EventLog.ts"
-import type { ClientId, Cursor, PodId, Seq } from "./Ids.ts"
-import { clientIdUnsafe, isClientId, start } from "./Ids.ts"
+import type { ClientId, Cursor, PodId, RouteId, RouterId, Seq } from "./Ids.ts"
+import { clientIdUnsafe, isClientId, routeIdOf } from "./Ids.ts"
 import type { RouterLimits } from "./Limits.ts"
-import { decodePlacedBarrier, isBarrier, peekSeq } from "./Records.ts"
+import { decodePlacedBarrier, encodePlacedBarrier, isBarrier, peekSeq } from "./Records.ts"
 import type { Push, StoredRecord } from "./Records.ts"
 import { Outstanding } from "./internal/Outstanding.ts"
 
@@ -58,6 +61,7 @@ interface InFlight {
 }
 
 interface Route {
+  readonly id: RouteId
   readonly pod: PodId
   prev: Seq
   /** In order of seq; those before `first` are acknowledged. */
@@ -69,9 +73,11 @@ export class Router {
   /** How often each thing happened; the shell reads it for metrics. */
   readonly counts: Record<DivertReason, number> & { repeats: number; pushed: number; shelved: number }
   private readonly limits: RouterLimits
+  private readonly id: RouterId
+  /** Survives whatever else is forgotten (invariant 4). */
+  private routesMade = 0
   private generation = 0
   private expected: number | undefined = undefined
-  private seen: Cursor = start
   private routes = new Map<ClientId, Route>()
   private inflight = 0
   private outstanding = new Outstanding()
@@ -85,8 +91,10 @@ export class Router {
   /** Of followed records alone, which have headers. */
   private readonly reasons = new WeakMap<StoredRecord, DivertReason>()
 
-  constructor(limits: RouterLimits) {
+  /** `id`: of this router alone, ever. */
+  constructor(limits: RouterLimits, id: RouterId) {
     this.limits = limits
+    this.id = id
     this.counts = {
       repeats: 0,
       pushed: 0,
@@ -118,6 +126,7 @@ export class Router {
   chunk(chunk: Chunk): void {
     if (chunk.from !== this.expected) this.forget()
     for (const record of chunk.records) this.record(record)
+    this.outstanding.passed(chunk.next)
     this.expected = chunk.next
   }
 
@@ -139,9 +148,12 @@ export class Router {
     }
   }
 
-  /** The pod can't take the client's pushes now, or (`unreceived`) nobody received a push to it. */
-  nack(clientId: ClientId, reason: "nack" | "unreceived" = "nack"): void {
-    this.divert(clientId, reason)
+  /**
+   * The pod can't take the client's pushes of this route now (of whichever it has, where none is named), or
+   * (`unreceived`) nobody received a push of it. One that is late does not end a route that was made meanwhile.
+   */
+  nack(clientId: ClientId, route: RouteId | undefined, reason: "nack" | "unreceived" = "nack"): void {
+    if (route === undefined || this.routes.get(clientId)?.id === route) this.divert(clientId, reason)
   }
 
   /** Time passes: diverts what was pushed `ack_timeout_ticks` ago and is still not acknowledged. */
@@ -203,15 +215,14 @@ export class Router {
     if (unreadable.generation === this.generation) this.outstanding.done(unreadable.index)
   }
 
-  /** The commit, if it has moved since the last call (invariant 4). */
+  /** The commit, if it has moved since the last call (invariant 5). */
   takeCommit(): number | undefined {
     return this.outstanding.takeCommit()
   }
 
-  /** Invariant 5. */
+  /** Invariant 6. */
   private forget(): void {
     this.generation++
-    this.seen = start
     this.routes = new Map()
     this.inflight = 0
     this.outstanding = new Outstanding()
@@ -226,16 +237,15 @@ export class Router {
   private record(record: StoredRecord): void {
     const seq = peekSeq(record.value)
     if (seq === undefined) return this.refuse(record, record.unreadable ?? "no seq at the start of the record")
-    if (seq <= this.seen) {
+    const clientId = clientIdUnsafe(record.key)
+    const route = this.routes.get(clientId)
+    if (route !== undefined && seq <= route.prev) {
       this.counts.repeats++
       return
     }
-    const clientId = clientIdUnsafe(record.key)
-    const route = this.routes.get(clientId)
     // Who has a route was looked at before.
     if (route === undefined && !isClientId(clientId)) return this.refuse(record, "the key is no client id")
     if (isBarrier(record.value)) return this.barrier(clientId, seq, record)
-    this.seen = seq
     if (route === undefined) this.shelve(record, this.outstanding.shelved(record.offset))
     else this.push(clientId, route, seq, record)
   }
@@ -243,11 +253,13 @@ export class Router {
   private barrier(clientId: ClientId, seq: Seq, record: StoredRecord): void {
     const placed = decodePlacedBarrier(record.value)
     if (Result.isFailure(placed)) return this.refuse(record, placed.failure.reason)
-    this.seen = seq
+    const { barrier } = placed.success
     this.divert(clientId, "barrier")
-    this.shelve(record, this.outstanding.shelved(record.offset))
+    const id = routeIdOf(this.id, ++this.routesMade)
+    const value = encodePlacedBarrier(seq, { ...barrier, route: id })
+    this.shelve({ ...record, value }, this.outstanding.shelved(record.offset))
     if (this.routes.size >= this.limits.routes) this.divertOldestRoute()
-    this.routes.set(clientId, { pod: placed.success.barrier.pod, prev: seq, inflight: [], first: 0 })
+    this.routes.set(clientId, { id, pod: barrier.pod, prev: seq, inflight: [], first: 0 })
   }
 
   private push(clientId: ClientId, route: Route, seq: Seq, record: StoredRecord): void {
@@ -257,7 +269,8 @@ export class Router {
     }
     if (this.inflight >= this.limits.inflight_results) this.divertOldestInFlight(clientId)
     if (!this.routes.has(clientId)) return this.shelve(record, this.outstanding.shelved(record.offset))
-    const push: Push = { _tag: "Push", clientId, seq, prev: route.prev, value: record.value, headers: record.headers }
+    const { id, prev } = route
+    const push: Push = { _tag: "Push", clientId, seq, prev, route: id, value: record.value, headers: record.headers }
     const ofPod = this.pushes.get(route.pod)
     if (ofPod === undefined) this.pushes.set(route.pod, [push])
     else ofPod.push(push)
@@ -295,8 +308,9 @@ export class Router {
     this.divert(this.outstanding.oldestPushed() ?? clientId, "router-full")
   }
 
-  /** It has no seq that could be the highest, so it never becomes the commit; but the commit waits for its quarantine. */
+  /** The commit waits for its quarantine. */
   private refuse(record: StoredRecord, reason: string): void {
-    this.unreadable.push({ record, reason, index: this.outstanding.shelved(undefined), generation: this.generation })
+    const index = this.outstanding.shelved(record.offset)
+    this.unreadable.push({ record, reason, index, generation: this.generation })
   }
 }

@@ -12,27 +12,34 @@
  * `delivered` starts at max(`after`, the mailbox's `acked`, -1). In any state two rules deliver, each safe alone; both
  * set `delivered = seq`:
  * - *from the mailbox*: the lowest record above `delivered`, read page by page;
- * - *from a push*: `prev` ≤ `delivered` < `seq`.
+ * - *from a push* of the session's route: `prev` ≤ `delivered` < `seq`.
+ *
+ * The session's *route* is the one of the barrier by which it last went LIVE. What its pushes state stays true, also
+ * while it is REPLAYING. Pushes of any other route are held: another router may have made it of a repeated old barrier, and
+ * know nothing of what is in the mailbox behind it.
  *
  * Invariants:
  * 1. What is delivered has growing seqs, and nothing of this client lies between one and the next.
  * 2. At most `window` results are delivered and not acknowledged by the client; while it is full nothing is delivered.
  * 3. Only the client's own ack is passed on. A repeated push repeats the last ack, never a higher one.
  * 4. A push that can't be delivered now is held, or dropped and nacked; what is held is tried again, by rule, whenever
- *    `delivered` or the window moves.
- * 5. LIVE only after the own barrier was read from the mailbox. Anything unexpected leads back to REPLAYING, which reads
- *    the mailbox and sends another barrier.
+ *    `delivered`, the window or the route moves. While LIVE, one that waits for a gap or another route leads to REPLAYING.
+ * 5. LIVE only by one page, which was read at one moment: it is short, its last record is an own barrier above
+ *    `delivered`, and the window let everything before that through. Anything unexpected leads back to REPLAYING, which
+ *    reads the mailbox and sends another barrier.
  * 6. What retention removed is told before anything behind it is delivered, and counts as sent: the client's own ack of
  *    something behind it is the first to go over it.
+ * 7. Barriers are numbered, and one at a time is under way, the newest. It alone ends that: if any own barrier did, one that
+ *    was late would make every LIVE send the next, for ever.
  *
  * Deterministic; no I/O, clock or randomness. It updates its own state in place; the shell carries out what it takes
  * from `take`, in that order.
  */
 import { Result } from "effect"
-import { type ClientId, type Cursor, type Epoch, type PodId, type Seq, seqUnsafe, start } from "./Ids.ts"
+import { type ClientId, type Cursor, type Epoch, type PodId, type RouteId, type Seq, seqUnsafe, start } from "./Ids.ts"
 import type { SessionLimits } from "./Limits.ts"
 import type { Page, PageLimit } from "./Mailbox.ts"
-import { decodePlacedBarrier, type Item, isBarrier, type Push } from "./Records.ts"
+import { decodePlacedBarrier, type Item, isBarrier, type PlacedBarrier, type Push } from "./Records.ts"
 import { type Status, type StatusName, Step, transition } from "./Status.ts"
 import { Held } from "./internal/Held.ts"
 import { Window } from "./internal/Window.ts"
@@ -46,10 +53,10 @@ export type Output =
   | { readonly _tag: "Lost"; readonly after: Cursor; readonly upTo: Seq | undefined }
   /** Read a page of the mailbox, then `page` or `pageFailed`. One at a time. */
   | { readonly _tag: "Read"; readonly after: Cursor; readonly limit: PageLimit }
-  | { readonly _tag: "PublishBarrier"; readonly again: boolean }
+  | { readonly _tag: "PublishBarrier"; readonly number: number; readonly again: boolean }
   /** To the router. */
   | { readonly _tag: "Ack"; readonly seq: Cursor }
-  | { readonly _tag: "Nack" }
+  | { readonly _tag: "Nack"; readonly route: RouteId }
   /** To the mailbox, soon. */
   | { readonly _tag: "Trim"; readonly seq: Cursor }
   /** Write this session to the registry now: somebody else's barrier came by. */
@@ -59,6 +66,8 @@ export type Output =
 export type Demotion =
   /** A push came before one that it follows. */
   | "gap"
+  /** A push came of another route than the one it is LIVE by. */
+  | "route"
   /** More was held for a gap than may be: a push was dropped. */
   | "dropped"
   /** The same while the window was full or the socket behind. */
@@ -98,6 +107,11 @@ export class Session {
   /** There may be more above `delivered` than was read. */
   private more = true
   private ticksSinceRead = 0
+  /** The one by whose barrier this was LIVE the last time. */
+  private route: RouteId | undefined = undefined
+  /** The number of the newest barrier; 0: none was sent. */
+  private number = 0
+  /** While the newest is under way. */
   private barrier: { age_ticks: number; timeout_ticks: number } | undefined = undefined
   private toldHole: Cursor = start
   /** The lowest ack that proves that the client knows of the last loss; `undefined` once it came. */
@@ -161,7 +175,8 @@ export class Session {
       if (this.acked > start) this.emit({ _tag: "Ack", seq: this.acked })
       return
     }
-    if (this.opening || push.prev > this.delivered || !this.mayDeliver()) return this.hold(push)
+    const isNext = push.route === this.route && push.prev <= this.delivered
+    if (this.opening || !isNext || !this.mayDeliver()) return this.hold(push)
     this.deliver(push)
     if (this.held.results > 0) this.tryHeld()
   }
@@ -172,10 +187,13 @@ export class Session {
     this.more = this.more || !page.short
     if (this.opening) this.open(page)
     this.passLosses(page)
+    const before = this.delivered
     const whole = this.deliverPage(page.records)
+    if (whole && page.short) this.meetEnd(page.records.at(-1), before)
     this.tryHeld()
     if (!whole) this.more = true
-    if (whole && page.short && this.state._tag === "REPLAYING" && this.barrier === undefined) this.sendBarrier()
+    if (whole && page.short && this.state._tag === "REPLAYING" && this.barrier === undefined)
+      this.sendBarrier(this.limits.barrier_timeout_ticks, false)
     this.tellStatus()
     this.readOn()
   }
@@ -222,9 +240,7 @@ export class Session {
     if (++this.ticksSinceRead >= this.limits.read_every_ticks) this.more = true
     this.readOn()
     if (this.barrier !== undefined && ++this.barrier.age_ticks >= this.barrier.timeout_ticks) {
-      const timeout_ticks = Math.min(this.barrier.timeout_ticks * 2, this.limits.barrier_timeout_max_ticks)
-      this.barrier = { age_ticks: 0, timeout_ticks }
-      this.emit({ _tag: "PublishBarrier", again: true })
+      this.sendBarrier(Math.min(this.barrier.timeout_ticks * 2, this.limits.barrier_timeout_max_ticks), true)
     }
   }
 
@@ -266,16 +282,31 @@ export class Session {
     return true
   }
 
+  /** Wherever it stands it is passed like any record. */
   private passBarrier(item: Item): void {
-    const placed = Result.getOrThrow(decodePlacedBarrier(item.value))
     this.fallBack("mail")
     this.delivered = item.seq
     if (this.isAllAcknowledged) this.acknowledge(item.seq)
-    if (placed.barrier.epoch === this.epoch && placed.barrier.pod === this.pod) {
-      this.barrier = undefined
-      this.mailEnd = item.seq
-      this.move(Step.cases.GoLive.make({ epoch: this.epoch, pod: this.pod }))
-    } else this.emit({ _tag: "Sweep" })
+    const { barrier } = Result.getOrThrow(decodePlacedBarrier(item.value))
+    if (!this.isOwn(barrier)) this.emit({ _tag: "Sweep" })
+    else if (barrier.number === this.number) this.barrier = undefined
+  }
+
+  /**
+   * The mailbox has no more than what was delivered, up to this record (invariant 5). A barrier from before routes has no
+   * route.
+   */
+  private meetEnd(last: Item | undefined, before: Cursor): void {
+    if (last === undefined || last.seq <= before || !isBarrier(last.value)) return
+    const { barrier } = Result.getOrThrow(decodePlacedBarrier(last.value))
+    if (!this.isOwn(barrier) || barrier.route === undefined) return
+    this.route = barrier.route
+    this.mailEnd = last.seq
+    this.move(Step.cases.GoLive.make({ epoch: this.epoch, pod: this.pod }))
+  }
+
+  private isOwn({ epoch, pod }: PlacedBarrier["barrier"]): boolean {
+    return epoch === this.epoch && pod === this.pod
   }
 
   private mayDeliver(): boolean {
@@ -310,9 +341,11 @@ export class Session {
 
   private hold(push: Push): void {
     if (!this.held.add(push)) {
-      this.emit({ _tag: "Nack" })
+      this.emit({ _tag: "Nack", route: push.route })
       this.lookForMail(this.mayDeliver() ? "dropped" : "slow")
-    } else if (!this.opening && push.prev > this.held.before(push.seq, this.delivered)) this.lookForMail("gap")
+    } else if (this.opening) return
+    else if (push.route !== this.route) this.meetOther("route")
+    else if (push.prev > this.held.before(push, this.delivered)) this.lookForMail("gap")
   }
 
   private lookForMail(why: Demotion): void {
@@ -324,23 +357,24 @@ export class Session {
 
   private tryHeld(): void {
     for (;;) {
-      const push = this.held.next(this.delivered)
-      if (push === undefined) return
-      if (push.prev > this.delivered) return this.meetGap()
+      const push = this.held.next(this.delivered, this.route)
+      if (push === undefined) break
+      if (push.prev > this.delivered) return this.meetOther("gap")
       if (!this.mayDeliver()) return
-      this.held.remove()
+      this.held.remove(push)
       this.deliver(push)
     }
+    if (this.held.results > 0) this.meetOther("route")
   }
 
-  /** A gap that was there before the session went LIVE, or that came into view only now. */
-  private meetGap(): void {
-    if (this.state._tag === "LIVE") this.lookForMail("gap")
+  /** What is held, from before this went LIVE or since, waits for what only the mailbox or another barrier brings. */
+  private meetOther(why: "gap" | "route"): void {
+    if (this.state._tag === "LIVE") this.lookForMail(why)
   }
 
-  private sendBarrier(): void {
-    this.barrier = { age_ticks: 0, timeout_ticks: this.limits.barrier_timeout_ticks }
-    this.emit({ _tag: "PublishBarrier", again: false })
+  private sendBarrier(timeout_ticks: number, again: boolean): void {
+    this.barrier = { age_ticks: 0, timeout_ticks }
+    this.emit({ _tag: "PublishBarrier", number: ++this.number, again })
   }
 
   private fallBack(why: Demotion): void {

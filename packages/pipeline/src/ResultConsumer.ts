@@ -19,7 +19,7 @@
  *
  * Stopped, it finishes the dlq writes that wait and commits. What is in flight to clients is repeated by the next owner.
  */
-import { Effect, Latch, Layer, Metric, type Scope, Stream } from "effect"
+import { Effect, Latch, Layer, Metric, Random, type Scope, Stream } from "effect"
 import {
   AckChannel,
   type AssignedPartition,
@@ -30,6 +30,7 @@ import {
   type PodId,
   type Push,
   Router,
+  RouterId,
   type Shelf,
   Topics,
   type Unreadable,
@@ -68,24 +69,31 @@ interface Memory {
 const run = Effect.fnUntraced(function* (limits: ResultConsumerLimits) {
   const topics = yield* Topics
   const memories = new Map<number, Memory>()
-  const memoryOf = (partition: number): Memory => {
+  const memoryOf = Effect.fnUntraced(function* (partition: number) {
     const known = memories.get(partition)
     if (known !== undefined) return known
-    const fresh: Memory = { router: new Router(limits.router), unreadable: [], reported: new Map() }
+    const router = new Router(limits.router, yield* freshRouterId)
+    const fresh: Memory = { router, unreadable: [], reported: new Map() }
     memories.set(partition, fresh)
     return fresh
-  }
+  })
   yield* Workers.run({
     role,
     topic: topics.results,
     limits,
     worker: (partition, stopping) =>
-      Effect.suspend(() => route(memoryOf(partition.partition), partition, stopping, limits)).pipe(
+      Effect.flatMap(memoryOf(partition.partition), (memory) => route(memory, partition, stopping, limits)).pipe(
         // After a bug the memory may be half changed: begin again from the commit.
         Effect.tapDefect(() => Effect.sync(() => memories.delete(partition.partition))),
       ),
   })
 })
+
+/** 96 bits, so that no two routers of an installation ever have the same. */
+const freshRouterId = Effect.map(
+  Effect.all([Random.nextIntBetween(0, 2 ** 48), Random.nextIntBetween(0, 2 ** 48)]),
+  (parts) => RouterId.make(parts.map((part) => part.toString(36)).join("-")),
+)
 
 const route = Effect.fnUntraced(function* (
   memory: Memory,
@@ -218,7 +226,7 @@ const publishPushes = Effect.fnUntraced(function* (
       Effect.catch((error) => Effect.as(reportFailure("publish to a pod", error), false)),
       Effect.flatMap((received) => {
         if (received) routed.pushed()
-        else for (const { clientId } of pushes) router.nack(clientId, "unreceived")
+        else for (const { clientId, route } of pushes) router.nack(clientId, route, "unreceived")
         return Metrics.countOut("pod", pushes.length)
       }),
     )
@@ -242,7 +250,7 @@ const listen = Effect.fnUntraced(function* (
       Effect.sync(() => {
         for (const message of batch) {
           if (message._tag === "Ack") router.ack(message.clientId, message.seq)
-          else router.nack(message.clientId)
+          else router.nack(message.clientId, message.route)
         }
         carryOn()
       }),

@@ -10,6 +10,7 @@ import {
   Nack,
   type PodMessage,
   type Push,
+  RouteId,
   Seq,
 } from "@nimbus/domain"
 import { Arbitrary, Effect, Schema } from "effect"
@@ -20,7 +21,14 @@ const Value = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maxim
 
 const pushes: Arbitrary.Arbitrary<Push> = Arbitrary.map(
   Arbitrary.schema(
-    Schema.Struct({ clientId: ClientId, prev: Seq, seq: Seq, value: Value, headers: Schema.optionalKey(Headers) }),
+    Schema.Struct({
+      clientId: ClientId,
+      route: RouteId,
+      prev: Seq,
+      seq: Seq,
+      value: Value,
+      headers: Schema.optionalKey(Headers),
+    }),
   ),
   ({ value, ...push }): Push => ({ _tag: "Push", ...push, value: Uint8Array.from(value) }),
 )
@@ -36,6 +44,7 @@ const clientId = ClientId.make("c1")
 const push: Push = {
   _tag: "Push",
   clientId,
+  route: RouteId.make("r.1"),
   prev: Seq.make(2 ** 40),
   seq: Seq.make(2 ** 53 - 1),
   value: Uint8Array.of(0, 128, 255),
@@ -63,7 +72,7 @@ describe("Frames", () => {
       assert.isUndefined(decodePodFrame(frame.subarray(0, length)), `the first ${length} bytes`)
     }
     assert.isUndefined(decodePodFrame(Buffer.concat([frame, Buffer.of(0)])))
-    assert.isUndefined(decodePodFrame(Buffer.concat([Buffer.of(2), frame.subarray(1)])))
+    assert.isUndefined(decodePodFrame(Buffer.concat([Buffer.of(1), frame.subarray(1)])))
     assert.isUndefined(decodeAckFrame(frame))
     assert.isUndefined(decodePodFrame(encodeFrame([{ _tag: "Nack", clientId }])))
     const broken = Buffer.from(frame)

@@ -3,13 +3,13 @@
  *
  * ```
  *   frame    version u8, count u32, message…
- *   Push     1 u8, client, prev f64, seq f64, value length u32, headers length u32, value, headers as JSON
+ *   Push     1 u8, client, route, prev f64, seq f64, value length u32, headers length u32, value, headers as JSON
  *   Mail     2 u8, client
  *   Ack      3 u8, client, seq f64
- *   Nack     4 u8, client
+ *   Nack     4 u8, client, route
  *   Kick     5 u8, client
  *   Drain    6 u8
- *   client   length u8, the client id, which is ASCII
+ *   client   length u8, the client id, which is ASCII; a route the same, or length 0: none
  * ```
  *
  * A push without headers has the length 0 there. Values are carried as they are, and what is read are views of the
@@ -23,6 +23,8 @@ import {
   type Headers,
   type PodMessage,
   type Push,
+  type RouteId,
+  routeIdUnsafe,
   seqUnsafe,
   start,
 } from "@nimbus/domain"
@@ -57,11 +59,11 @@ export const decodePodFrame = (bytes: Uint8Array): ReadonlyArray<PodMessage> | u
 export const decodeAckFrame = (bytes: Uint8Array): ReadonlyArray<AckMessage> | undefined =>
   decode(bytes, (reader, kind): AckMessage | undefined => {
     if (kind === KIND.Ack) return { _tag: "Ack", clientId: reader.client(), seq: reader.cursor() }
-    if (kind === KIND.Nack) return { _tag: "Nack", clientId: reader.client() }
+    if (kind === KIND.Nack) return readNack(reader)
     return undefined
   })
 
-const VERSION = 1
+const VERSION = 2
 const FRAME_HEAD = 5
 const PUSH_HEAD = 24
 const KIND = { Push: 1, Mail: 2, Ack: 3, Nack: 4, Kick: 5, Drain: 6 } as const
@@ -72,19 +74,24 @@ const none = new Uint8Array(0)
 const sizeOf = (message: Message): number => {
   if (message._tag === "Drain") return 1
   const head = 2 + message.clientId.length
-  if (message._tag === "Push") return head + PUSH_HEAD + message.value.length
+  if (message._tag === "Push") return head + 1 + message.route.length + PUSH_HEAD + message.value.length
+  if (message._tag === "Nack") return head + 1 + (message.route?.length ?? 0)
   return message._tag === "Ack" ? head + 8 : head
 }
 
 const write = (frame: Buffer, from: number, message: Message, headers: Uint8Array): number => {
   frame[from] = KIND[message._tag]
   if (message._tag === "Drain") return from + 1
-  const { clientId } = message
-  frame[from + 1] = clientId.length
-  frame.write(clientId, from + 2, "latin1")
-  const at = from + 2 + clientId.length
-  if (message._tag === "Push") return writePush(frame, at, message, headers)
+  const at = writeName(frame, from + 1, message.clientId)
+  if (message._tag === "Push") return writePush(frame, writeName(frame, at, message.route), message, headers)
+  if (message._tag === "Nack") return writeName(frame, at, message.route ?? "")
   return message._tag === "Ack" ? frame.writeDoubleLE(message.seq, at) : at
+}
+
+const writeName = (frame: Buffer, from: number, name: string): number => {
+  frame[from] = name.length
+  frame.write(name, from + 1, "latin1")
+  return from + 1 + name.length
 }
 
 const writePush = (frame: Buffer, from: number, { prev, seq, value }: Push, headers: Uint8Array): number => {
@@ -99,11 +106,18 @@ const writePush = (frame: Buffer, from: number, { prev, seq, value }: Push, head
 }
 
 const readPush = (reader: Reader): Push => {
-  const push = { _tag: "Push" as const, clientId: reader.client(), prev: reader.seq(), seq: reader.seq() }
+  const names = { _tag: "Push" as const, clientId: reader.client(), route: reader.route() }
+  const push = { ...names, prev: reader.seq(), seq: reader.seq() }
   const value_bytes = reader.u32()
   const headers_bytes = reader.u32()
   const value = reader.bytes(value_bytes)
   return headers_bytes === 0 ? { ...push, value } : { ...push, value, headers: reader.headers(headers_bytes) }
+}
+
+const readNack = (reader: Reader): AckMessage => {
+  const nack = { _tag: "Nack" as const, clientId: reader.client() }
+  const route = reader.route()
+  return route.length === 0 ? nack : { ...nack, route }
 }
 
 const decode = <A>(
@@ -159,9 +173,11 @@ class Reader {
   }
 
   client(): ClientId {
-    const length = this.u8()
-    const from = this.#take(length)
-    return clientIdUnsafe(this.#bytes.toString("latin1", from, from + length))
+    return clientIdUnsafe(this.#name())
+  }
+
+  route(): RouteId {
+    return routeIdUnsafe(this.#name())
   }
 
   bytes(length: number): Uint8Array {
@@ -173,6 +189,12 @@ class Reader {
   headers(length: number): Headers {
     const from = this.#take(length)
     return JSON.parse(this.#bytes.toString("utf8", from, from + length))
+  }
+
+  #name(): string {
+    const length = this.u8()
+    const from = this.#take(length)
+    return this.#bytes.toString("latin1", from, from + length)
   }
 
   #f64(): number {

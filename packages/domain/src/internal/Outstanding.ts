@@ -1,14 +1,14 @@
 /**
  * Which records of a partition are done, and how far the commit may go: a queue of marks in log order.
  *
- * Each record takes the next index. The commit is the offset of the last record of the done prefix. Repeats are done
- * when they are read and never become the commit, so they are not marked here at all.
+ * Each record takes the next index. The commit is the offset after the last record of the done prefix. Repeats are done
+ * when they are read: they are not marked here, but `passed` by with the mark before them.
  */
 import type { ClientId } from "../Ids.ts"
 
 interface Mark {
-  /** `undefined`: can't become the commit, for it has no seq. */
-  readonly offset: number | undefined
+  /** Where the commit is once this and all before it are done: after it, and after what needs no mark behind it. */
+  next: number
   /** Whose push it is; `undefined` once it goes to the dlq. */
   pushedTo: ClientId | undefined
   readonly tick: number
@@ -30,12 +30,18 @@ export class Outstanding {
 
   /** A record that was pushed. */
   pushed(offset: number, pushedTo: ClientId, tick: number): number {
-    return this.add({ offset, pushedTo, tick, done: false })
+    return this.add({ next: offset + 1, pushedTo, tick, done: false })
   }
 
   /** A record that goes to the dlq or to quarantine. */
-  shelved(offset: number | undefined): number {
-    return this.add({ offset, pushedTo: undefined, tick: 0, done: false })
+  shelved(offset: number): number {
+    return this.add({ next: offset + 1, pushedTo: undefined, tick: 0, done: false })
+  }
+
+  /** Everything below `next` was read: what has no mark is done. */
+  passed(next: number): void {
+    if (this.first === this.marks.length) this.commit = next
+    else this.marks[this.marks.length - 1]!.next = next
   }
 
   /** A pushed record goes to the dlq after all. */
@@ -87,7 +93,7 @@ export class Outstanding {
   private advance(): void {
     let first = this.first
     while (first < this.marks.length && this.marks[first]!.done) {
-      this.commit = this.marks[first]!.offset ?? this.commit
+      this.commit = this.marks[first]!.next
       first++
     }
     this.first = first

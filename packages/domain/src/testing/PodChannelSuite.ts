@@ -4,7 +4,7 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Option, Random, Schema, Scope, Stream } from "effect"
-import { ClientId, PodId } from "../Ids.ts"
+import { ClientId, PodId, RouteId } from "../Ids.ts"
 import { PodChannel } from "../PodChannel.ts"
 import { Drain, encodeResult, Kick, Mail, type PodMessage, type Push, Result } from "../Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
@@ -112,6 +112,7 @@ const pushes: Arbitrary.Arbitrary<PodMessage> = Arbitrary.map(
   ([clientId, result]): Push => ({
     _tag: "Push",
     clientId,
+    route: RouteId.make(`${result.seq}.1`),
     prev: result.seq,
     seq: result.seq,
     value: encodeResult(result),

@@ -57,11 +57,11 @@ export class Connection extends Resident {
         return shared.outbox.ack(this.partition, this.clientId, output.seq)
       case "Nack":
         shared.counts.add("nacked", 1)
-        return shared.outbox.nack(this.partition, this.clientId)
+        return shared.outbox.nack(this.partition, this.clientId, output.route)
       case "Trim":
         return this.trim()
       case "PublishBarrier":
-        return this.publishBarrier(output.again)
+        return this.publishBarrier(output)
       case "Sweep":
         return shared.presences.write(this.presence)
       case "Welcome":
@@ -73,10 +73,10 @@ export class Connection extends Resident {
     }
   }
 
-  private publishBarrier(again: boolean): void {
+  private publishBarrier({ again, number }: Output & { readonly _tag: "PublishBarrier" }): void {
     if (again && !this.shared.mayRepeatBarrier()) return
     if (again) this.shared.counts.add("barriersAgain", 1)
     const { epoch, pod } = this.session
-    this.shared.intake.putBarrier({ key: this.clientId, value: encode({ type: "barrier", epoch, pod }) })
+    this.shared.intake.putBarrier({ key: this.clientId, value: encode({ type: "barrier", epoch, pod, number }) })
   }
 }

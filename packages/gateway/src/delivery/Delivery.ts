@@ -185,7 +185,7 @@ const make = Effect.gen(function* () {
       if (message._tag === "Mail") connection?.mail()
       else if (message._tag === "Kick") connection?.kick()
       else if (connection?.push(message) !== true) {
-        outbox.nack(partitionOf(message.clientId, log.partitions), message.clientId)
+        outbox.nack(partitionOf(message.clientId, log.partitions), message.clientId, message.route)
       }
     }
     for (const connection of touched) connection.carryOut()

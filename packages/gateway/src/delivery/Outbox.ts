@@ -2,14 +2,22 @@
  * The way back: acks and nacks to the routers, and trims to the mailboxes. Each is kept once per client, the latest
  * only, for acks are cumulative; so what waits here is bounded by the number of sessions.
  */
-import { AckChannel, type AckMessage, type ClientId, type Cursor, Mailbox, showSize } from "@nimbus/domain"
+import {
+  AckChannel,
+  type AckMessage,
+  type ClientId,
+  type Cursor,
+  Mailbox,
+  type RouteId,
+  showSize,
+} from "@nimbus/domain"
 import { Effect, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 import { makeFlusher } from "./Flusher.ts"
 
 export interface Outbox {
   ack(partition: number, clientId: ClientId, seq: Cursor): void
-  nack(partition: number, clientId: ClientId): void
+  nack(partition: number, clientId: ClientId, route: RouteId | undefined): void
   trim(clientId: ClientId, seq: Cursor): void
   /** Carries out a trim of this client that still waits. */
   trimNow(clientId: ClientId): Effect.Effect<void>
@@ -73,7 +81,8 @@ export const makeOutbox = (
     }
     return {
       ack: (partition, clientId, seq) => void of(partition).acks.set(clientId, { _tag: "Ack", clientId, seq }),
-      nack: (partition, clientId) => void of(partition).nacks.set(clientId, { _tag: "Nack", clientId }),
+      nack: (partition, clientId, route) =>
+        void of(partition).nacks.set(clientId, { _tag: "Nack", clientId, ...(route === undefined ? {} : { route }) }),
       trim: (clientId, seq) => {
         if (trims.size === 0) trimsSoon.wake()
         trims.set(clientId, seq)

@@ -145,7 +145,8 @@ export class Observer implements CoreWatcher {
   private enters({ offset, value }: StoredRecord): void {
     const seq = seqUnsafe(offset)
     const event = Result.getOrThrow(decodeEvent(value))
-    if (event.type === "barrier") return this.observe({ _tag: "BarrierSent", seq, pod: event.pod, epoch: event.epoch })
+    if (event.type === "barrier")
+      return this.observe({ _tag: "BarrierSent", seq, pod: event.pod, epoch: event.epoch, number: event.number ?? 0 })
     this.events.push(seq)
     this.observe({ _tag: "Sends", seq })
   }

@@ -179,11 +179,11 @@ export class Connection {
         this.asked = output
         return
       case "PublishBarrier":
-        return this.parts.barriers.send({ clientId, epoch, pod })
+        return this.parts.barriers.send({ clientId, epoch, pod, number: output.number })
       case "Ack":
         return this.parts.acks.send({ _tag: "Ack", clientId, seq: output.seq })
       case "Nack":
-        return this.parts.acks.send({ _tag: "Nack", clientId })
+        return this.parts.acks.send({ _tag: "Nack", clientId, route: output.route })
       case "Trim":
         return this.trim()
       case "Sweep":

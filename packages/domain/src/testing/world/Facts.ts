@@ -6,12 +6,13 @@ import { encodePlacedBarrier, encodeResult } from "../../Records.ts"
 /** An entry of the events topic: the client's `n`th event, from 1, or a barrier. */
 export type Fact =
   | { readonly _tag: "Event"; readonly n: number }
-  | { readonly _tag: "Barrier"; readonly epoch: Epoch; readonly pod: PodId }
+  | { readonly _tag: "Barrier"; readonly epoch: Epoch; readonly pod: PodId; readonly number: number }
 
 export interface BarrierOf {
   readonly clientId: ClientId
   readonly epoch: Epoch
   readonly pod: PodId
+  readonly number: number
 }
 
 const id = EventId.make("e")

@@ -52,7 +52,7 @@ export class Gateway {
     const { _tag, clientId } = message
     const connection = this.connections.get(clientId)
     if (message._tag === "Push") {
-      if (connection === undefined) this.parts.acks.send({ _tag: "Nack", clientId })
+      if (connection === undefined) this.parts.acks.send({ _tag: "Nack", clientId, route: message.route })
       else connection.push(message)
       const whose = connection === undefined ? "which it does not hold" : `now ${connection.session.status}`
       return `${this.pod} gets Push ${clientId} ${message.prev}→${message.seq}, ${whose}`

@@ -10,7 +10,13 @@ import type { StatusName } from "../../Status.ts"
 export type Observation =
   /** The events topic has an event, or a barrier. */
   | { readonly _tag: "Sends"; readonly seq: Seq }
-  | { readonly _tag: "BarrierSent"; readonly seq: Seq; readonly pod: PodId; readonly epoch: Epoch }
+  | {
+      readonly _tag: "BarrierSent"
+      readonly seq: Seq
+      readonly pod: PodId
+      readonly epoch: Epoch
+      readonly number: number
+    }
   /** The results topic has what became of it. */
   | { readonly _tag: "Handles"; readonly seq: Seq }
   /** A router reads a record, and pushes it or not. */

@@ -1,7 +1,7 @@
 /** The result consumer's shell around the production `Router`: reads, publishes, writes the dlq, hears acks. */
-import type { ClientId } from "../../Ids.ts"
+import type { ClientId, RouteId } from "../../Ids.ts"
 import type { AckMessage, StoredRecord } from "../../Records.ts"
-import { clientIdUnsafe } from "../../Ids.ts"
+import { clientIdUnsafe, RouterId } from "../../Ids.ts"
 import { peekSeq } from "../../Records.ts"
 import { Router, type Shelf } from "../../Router.ts"
 import { seqsOf } from "../CoreObserver.ts"
@@ -13,13 +13,13 @@ export class RouterWorker {
   private readonly parts: Parts
   private position: number
   private produce: { readonly shelf: Shelf; isAppended: boolean } | undefined = undefined
-  private unreceived: Array<ClientId> = []
+  private unreceived: Array<{ readonly clientId: ClientId; readonly route: RouteId }> = []
 
   constructor(name: string, parts: Parts, position: number) {
     this.name = name
     this.parts = parts
     this.position = position
-    this.router = new Router(parts.limits.router)
+    this.router = new Router(parts.limits.router, RouterId.make(name))
   }
 
   get readAt(): number {
@@ -45,8 +45,8 @@ export class RouterWorker {
     const said: Array<string> = []
     for (const [pod, pushes] of this.router.takePushes()) {
       const isReceived = this.parts.pods.publish(pod, pushes)
-      for (const { clientId, prev, seq } of pushes) {
-        if (!isReceived) this.unreceived.push(clientId)
+      for (const { clientId, prev, route, seq } of pushes) {
+        if (!isReceived) this.unreceived.push({ clientId, route })
         said.push(`${clientId} ${prev}→${seq} to ${pod}${isReceived ? "" : ", which nobody received"}`)
       }
     }
@@ -55,14 +55,14 @@ export class RouterWorker {
   }
 
   hearUnreceived(): Did {
-    const clients = this.unreceived.splice(0)
-    if (clients.length === 0) return undefined
-    for (const clientId of clients) this.router.nack(clientId, "unreceived")
-    return `${this.name} learns that nobody received pushes to ${clients.join(", ")}`
+    const unreceived = this.unreceived.splice(0)
+    if (unreceived.length === 0) return undefined
+    for (const { clientId, route } of unreceived) this.router.nack(clientId, route, "unreceived")
+    return `${this.name} learns that nobody received pushes to ${unreceived.map(({ clientId }) => clientId).join(", ")}`
   }
 
   hear(message: AckMessage): void {
-    if (message._tag === "Nack") this.router.nack(message.clientId)
+    if (message._tag === "Nack") this.router.nack(message.clientId, message.route)
     else this.router.ack(message.clientId, message.seq)
   }
 

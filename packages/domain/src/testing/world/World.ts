@@ -133,9 +133,9 @@ export class World {
   appendBarrier(at: number): Did {
     const barrier = this.parts.barriers.take(at)
     if (barrier === undefined) return undefined
-    const { clientId, epoch, pod } = barrier
-    const seq = this.parts.events.append(clientId, { _tag: "Barrier", epoch, pod })
-    this.parts.observe({ _tag: "BarrierSent", seq: seqUnsafe(seq), pod, epoch })
+    const { clientId, epoch, number, pod } = barrier
+    const seq = this.parts.events.append(clientId, { _tag: "Barrier", epoch, pod, number })
+    this.parts.observe({ _tag: "BarrierSent", seq: seqUnsafe(seq), pod, epoch, number })
     return `barrier of ${clientId}@${pod}/${epoch}, seq ${seq}`
   }
 

@@ -76,7 +76,7 @@ export const makeDirect = Effect.fnUntraced(function* (
   const open = Effect.fnUntraced(function* ({ after, clientId, door, epoch, limits, pod }: Arrival) {
     const partition = partitionOf(clientId, log.partitions)
     // What an earlier session is still pushed would not come here: it goes to the mailbox.
-    residents.outbox.nack(partition, clientId)
+    residents.outbox.nack(partition, clientId, undefined)
     yield* saver.saveNow(clientId)
     const { acked } = yield* mailbox.stats(clientId)
     const saved = yield* offsets.load({ clientId, epoch, log: log.incarnation })
