@@ -19,19 +19,19 @@ export const rules = {
   pushesCheckPrev: patch(
     "pushes check prev",
     "Session.ts",
-    `push.prev > this.delivered || !this.mayDeliver()`,
-    `!this.mayDeliver()`,
+    `push.route === this.route && push.prev <= this.delivered`,
+    `push.route === this.route`,
   ),
   heldPushesCheckPrev: patch(
     "held pushes check prev",
     "Session.ts",
-    `if (push.prev > this.delivered) return this.meetGap()`,
+    `if (push.prev > this.delivered) return this.meetOther("gap")`,
   ),
   routeStartsAtBarrier: patch(
     "the barrier is part of the chain: the route starts at its seq",
     "Router.ts",
-    `pod: placed.success.barrier.pod, prev: seq`,
-    `pod: placed.success.barrier.pod, prev: start`,
+    `pod: barrier.pod, prev: seq`,
+    `pod: barrier.pod, prev: -1`,
   ),
   barrierSetsDelivered: patch(
     "the barrier is part of the chain: it sets delivered",
@@ -40,16 +40,83 @@ export const rules = {
     if (this.isAllAcknowledged)`,
     `    if (this.isAllAcknowledged)`,
   ),
-  seen: patch("seen", "Router.ts", `if (seq <= this.seen) {`, `if (false) {`),
-  commitOneShort: {
-    ...patch(
-      "commit one short",
-      "internal/Outstanding.ts",
-      `this.commit = this.marks[first]!.offset ?? this.commit`,
-      `this.commit = this.marks[first]!.offset === undefined ? this.commit : this.marks[first]!.offset + 1`,
-    ),
-    faults: ["result consumers crash", "event consumers crash", "publishes late", "partitions move"],
-  },
+  repeatsByPrev: patch(
+    "a record at or below its route's prev is a repeat",
+    "Router.ts",
+    `if (route !== undefined && seq <= route.prev) {`,
+    `if (false) {`,
+  ),
+  routeIds: patch(
+    "a route has an id, and a session takes the pushes of its own alone",
+    "Router.ts",
+    `const id = routeIdOf(this.id, ++this.routesMade)`,
+    `const id = routeIdOf("any" as RouterId, 0)`,
+  ),
+  routeIdsOnce: patch(
+    "a route id is used once, whatever the router forgets",
+    "Router.ts",
+    `    this.generation++
+`,
+    `    this.generation++
+    this.routesMade = 0
+`,
+  ),
+  liveAtTheEnd: patch(
+    "LIVE only where the own barrier is the last in the mailbox",
+    "Session.ts",
+    `this.meetEnd(page.records.at(-1), before)`,
+    `this.meetEnd(page.records.findLast(({ value }) => isBarrier(value)), before)`,
+  ),
+  onlyTheNewestBarrier: patch(
+    "of a session's barriers the newest alone ends that one is under way",
+    "Session.ts",
+    `else if (barrier.number === this.number) this.barrier = undefined`,
+    `else this.barrier = undefined`,
+  ),
+  barrierInItsTurn: patch(
+    "a barrier waits for what stands before it of its client",
+    "testing/world/EventWorker.ts",
+    `    const of = this.open.filter(({ key }) => {
+      if (behind.has(key)) return false
+`,
+    `    const of = this.open.filter(({ key, seq }) => {
+      if (this.parts.events.at(seq).value._tag === "Barrier") return true
+      if (behind.has(key)) return false
+`,
+  ),
+  oneProduceUnderWay: patch(
+    "one produce of results is under way at a time",
+    "testing/world/EventWorker.ts",
+    `    if (this.underWay.length > 0) return undefined
+`,
+  ),
+  finishedIsAcknowledged: patch(
+    "finished is what the results topic has acknowledged",
+    "testing/world/EventWorker.ts",
+    `    this.underWay = [...this.underWay, { of, isAppended: false }]
+`,
+    `    this.underWay = [...this.underWay, { of, isAppended: false }]
+    for (const { seq } of of) this.finished.add(seq)
+`,
+  ),
+  olderStays: patch(
+    "a put keeps the older of two with one seq",
+    "MailboxMemory.ts",
+    `    if (box.records[at]?.seq === record.seq) return false
+`,
+    `    if (box.records[at]?.seq === record.seq) {
+      box.records[at] = record
+      return false
+    }
+`,
+  ),
+  commitWaits: patch(
+    "the commit waits for all before it",
+    "internal/Outstanding.ts",
+    `if (this.first === this.marks.length) this.commit = next`,
+    `this.commit = next
+    if (this.first === this.marks.length) return`,
+  ),
   putsInOrder: patch(
     "puts in order",
     "testing/world/ReplayWorker.ts",
@@ -110,16 +177,6 @@ export const rules = {
     else this.push(clientId, route, seq, record)`,
     `if (route === undefined) this.outstanding.done(this.outstanding.shelved(record.offset))
     else this.push(clientId, route, seq, record)`,
-  ),
-  routingNeverAsksTheRegistry: patch(
-    "routing never asks the registry",
-    "testing/world/RouterWorker.ts",
-    `    this.router.chunk(chunk)`,
-    `    for (const { key: clientId, value } of chunk.records) {
-      const pod = this.parts.registry.podOf(clientId)
-      if (pod !== undefined) this.parts.pods.publish(pod, [{ _tag: "Push", clientId, prev: -1, seq: peekSeq(value), value }])
-    }
-    this.router.chunk(chunk)`,
   ),
   floor: patch("floor", "Session.ts", `if (page.floor > this.delivered) {`, `if (false) {`),
   hole: patch("hole", "Session.ts", `if (page.hole > this.toldHole &&`, `if (false &&`),

@@ -37,7 +37,7 @@ const max_events = 12
 const anyOf = (dice: Dice, channel: Channel<unknown>): number => (channel.size === 0 ? 0 : dice.below(channel.size))
 
 /** The owner more often than a zombie, so that zombies fall behind. */
-const workerOf = <W>({ owner, zombies }: Group<W>, dice: Dice): W =>
+const workerOf = <W>({ owner, zombies }: Group<W, unknown>, dice: Dice): W =>
   dice.oneIn(4) ? (dice.pick(zombies) ?? owner) : owner
 
 const eventWorker = (world: World, dice: Dice) => workerOf(world.eventWorkers, dice)
@@ -58,8 +58,9 @@ const goings: ReadonlyArray<Action> = [
   { weight: 10, run: (w, d) => connection(w, d)?.pageArrives() },
   { weight: 8, run: (w, d) => w.appendBarrier(anyOf(d, w.parts.barriers)) },
   { weight: 6, run: (w, d) => eventWorker(w, d).take(d.upTo(3)) },
-  { weight: 6, run: (w, d) => eventWorker(w, d).append() },
-  { weight: 6, run: (w, d) => eventWorker(w, d).confirm() },
+  { weight: 7, run: (w, d) => eventWorker(w, d).produce(() => d.oneIn(3)) },
+  { weight: 6, run: (w, d) => eventWorker(w, d).append(d.below(2)) },
+  { weight: 6, run: (w, d) => eventWorker(w, d).confirm(d.below(2)) },
   { weight: 1, run: (w) => w.commitEvents(w.eventWorkers.owner) },
   { weight: 14, run: (w, d) => router(w, d).read(d.upTo(3)) },
   { weight: 4, run: (w, d) => router(w, d).hearUnreceived() },
@@ -81,7 +82,7 @@ const goings: ReadonlyArray<Action> = [
 const faults: ReadonlyArray<Action> = [
   { fault: "sockets", weight: 4, run: (w, d) => client(w, d)?.drop() },
   { fault: "gateways", weight: 1, run: (w, d) => crashesGateway(w, d) },
-  { fault: "event workers", weight: 4, run: (w) => w.replaceEventWorker() },
+  { fault: "event workers", weight: 4, run: (w, d) => w.replaceEventWorker(!d.oneIn(4)) },
   { fault: "routers", weight: 4, run: (w) => w.replaceRouter() },
   { fault: "returning routers", weight: 3, run: (w, d) => returnsRouter(w, d) },
   { fault: "replays", weight: 3, run: (w) => w.replaceReplay() },

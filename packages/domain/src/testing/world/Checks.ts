@@ -2,7 +2,8 @@
  * What must hold in a world, after every step and at the end. It keeps its own account of the log and shares nothing
  * with what it checks.
  */
-import type { ClientId } from "../../Ids.ts"
+import type { ClientId, RouteId } from "../../Ids.ts"
+import { start } from "../../Ids.ts"
 import { peekSeq, type Push } from "../../Records.ts"
 import type { Status } from "../../Status.ts"
 import type { Client } from "./Client.ts"
@@ -14,6 +15,7 @@ export type Rule =
   | "what is missing was told"
   | "bounds"
   | "a push states a fact"
+  | "a mailbox keeps the older"
   | "the commit never skips"
   | "epochs never fall"
   | "an epoch is used once"
@@ -38,6 +40,11 @@ export class Checks {
   private registryFaults = 0
   /** By client, pod and epoch: whose it is. */
   private readonly sessions = new Map<string, Connection>()
+  /** Not checked yet: nobody has been LIVE by their route. */
+  private readonly pushes = new Map<RouteId, Array<Push>>()
+  /** By client and seq, what was in its mailbox the last time. */
+  private mail = new Map<string, Uint8Array>()
+  private mailboxFaults = 0
   private events = 0
   private dlq = 0
   private committed = 0
@@ -50,7 +57,8 @@ export class Checks {
   /** After every step. */
   step(): void {
     this.readTopics()
-    for (const push of this.world.parts.pods.takePushes()) this.checkPush(push)
+    this.checkPushes()
+    this.checkMailboxes()
     for (const client of this.world.clients) this.checkShown(client)
     this.checkCommit()
     this.checkEpochs()
@@ -81,10 +89,40 @@ export class Checks {
     }
   }
 
+  /** A route may be made of a repeated old barrier; but nobody who is LIVE by it is told what is not so. */
+  private checkPushes(): void {
+    for (const push of this.world.parts.pods.takePushes()) {
+      const ofRoute = this.pushes.get(push.route)
+      if (ofRoute === undefined) this.pushes.set(push.route, [push])
+      else ofRoute.push(push)
+    }
+    for (const { session } of this.world.connections) {
+      const route = session["route"]
+      if (route === undefined) continue
+      for (const push of this.pushes.get(route) ?? []) this.checkPush(push)
+      this.pushes.delete(route)
+    }
+  }
+
   private checkPush({ clientId, prev, seq }: Push): void {
     const before = this.log.get(clientId)?.all.findLast((other) => other < seq)
     if (before !== prev) {
       throw new Violation("a push states a fact", `${clientId} ${prev}→${seq}, but ${before} is just before ${seq}`)
+    }
+  }
+
+  /** What is in a mailbox stays as it is until it goes. */
+  private checkMailboxes(): void {
+    const { mailbox } = this.world.parts
+    const before = mailbox.faults === this.mailboxFaults ? this.mail : new Map<string, Uint8Array>()
+    this.mailboxFaults = mailbox.faults
+    this.mail = new Map()
+    for (const { id } of this.world.clients) {
+      for (const { seq, value } of mailbox.page(id, start, everything).records) {
+        const key = `${id} ${seq}`
+        if ((before.get(key) ?? value) !== value) throw new Violation("a mailbox keeps the older", key)
+        this.mail.set(key, value)
+      }
     }
   }
 
@@ -174,6 +212,8 @@ export class Checks {
     }
   }
 }
+
+const everything = { results: Infinity, bytes: Infinity }
 
 const bound = (what: string, size: number, limit: number): void => {
   if (size > limit) throw new Violation("bounds", `${what}: ${size} of ${limit}`)

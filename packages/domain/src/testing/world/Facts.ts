@@ -15,15 +15,15 @@ export interface BarrierOf {
   readonly number: number
 }
 
-const id = EventId.make("e")
 const decoder = new TextDecoder()
 
-/** The result of the `n`th event. */
-export const resultOf = (seq: Seq, n: number): Uint8Array => encodeResult({ seq, id, name: "echo", data: n })
+/** The result of the `n`th event. A handler that runs again may end otherwise: here it says whose worker it is. */
+export const resultOf = (seq: Seq, n: number, worker: string): Uint8Array =>
+  encodeResult({ seq, id: EventId.make(worker), name: "echo", data: n })
 
 /** What becomes of a fact in the results topic. */
-export const outcomeOf = (seq: Seq, fact: Fact): Uint8Array =>
-  fact._tag === "Event" ? resultOf(seq, fact.n) : encodePlacedBarrier(seq, fact)
+export const outcomeOf = (seq: Seq, fact: Fact, worker: string): Uint8Array =>
+  fact._tag === "Event" ? resultOf(seq, fact.n, worker) : encodePlacedBarrier(seq, fact)
 
 /** Which event's result this is. */
 export const numberOf = (value: Uint8Array): number => JSON.parse(decoder.decode(value)).data

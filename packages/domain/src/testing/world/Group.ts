@@ -2,10 +2,10 @@
  * A consumer group on one partition: its owner, its commit, and earlier owners that have not noticed yet. Those go on
  * doing whatever an owner does; only their commits are refused.
  */
-export class Group<W> {
+export class Group<W, C> {
   owner: W
   readonly zombies: Array<W> = []
-  committed: number | undefined = undefined
+  committed: C | undefined = undefined
   private readonly max_zombies: number
 
   constructor(owner: W, max_zombies: number) {
@@ -32,9 +32,9 @@ export class Group<W> {
   }
 
   /** Whether the commit held. */
-  commit(worker: W, next: number): boolean {
+  commit(worker: W, committed: C): boolean {
     if (worker !== this.owner) return false
-    this.committed = next
+    this.committed = committed
     return true
   }
 }

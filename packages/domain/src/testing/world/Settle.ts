@@ -66,6 +66,7 @@ const first = <A>(all: ReadonlyArray<A>, f: (a: A) => Did): Did => {
 const turns: ReadonlyArray<(world: World) => Did> = [
   (w) => w.appendBarrier(0),
   (w) => w.eventWorkers.owner.take(3),
+  (w) => w.eventWorkers.owner.produce(() => false),
   (w) => w.eventWorkers.owner.append(),
   (w) => w.eventWorkers.owner.confirm(),
   (w) => w.routers.owner.read(3),

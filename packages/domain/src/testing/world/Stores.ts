@@ -16,6 +16,8 @@ export class MailboxStore {
   private readonly memory: MailboxMemory
   private readonly observe: Observe
   private backup: MailboxSnapshot
+  /** Grows when it rolls back. */
+  faults = 0
 
   constructor(limits: MailboxLimits, observe: Observe) {
     this.observe = observe
@@ -57,6 +59,7 @@ export class MailboxStore {
   }
 
   rollBack(): void {
+    this.faults++
     this.memory.restore(this.backup)
     this.observe({ _tag: "RollsMailboxBack" })
   }

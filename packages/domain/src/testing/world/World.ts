@@ -11,7 +11,7 @@
 import { ClientId, PodId, seqUnsafe } from "../../Ids.ts"
 import { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
-import { EventWorker } from "./EventWorker.ts"
+import { type EventCommit, EventWorker } from "./EventWorker.ts"
 import type { Observe } from "./Observation.ts"
 import { Gateway } from "./Gateway.ts"
 import { Group } from "./Group.ts"
@@ -30,6 +30,9 @@ export interface WorldOptions {
 
 const max_zombies = 2
 
+/** What a group has committed before it has. */
+const nothing: EventCommit = { next: 0, finished: new Set() }
+
 /** When worlds begin, by their own clock. */
 export const started_ms = 1_000
 
@@ -37,9 +40,9 @@ export class World {
   readonly parts: Parts
   readonly clients: ReadonlyArray<Client>
   readonly gateways: Array<Gateway> = []
-  readonly eventWorkers: Group<EventWorker>
-  readonly routers: Group<RouterWorker>
-  readonly replays: Group<ReplayWorker>
+  readonly eventWorkers: Group<EventWorker, EventCommit>
+  readonly routers: Group<RouterWorker, number>
+  readonly replays: Group<ReplayWorker, never>
   now_ms = started_ms
   readonly started_ms = started_ms
   private names = 0
@@ -48,7 +51,7 @@ export class World {
     const parts = makeParts(options.limits, options.observe)
     this.parts = parts
     this.clients = options.clients.map((remembers, i) => new Client(ClientId.make(`c${i + 1}`), remembers, parts))
-    this.eventWorkers = new Group(new EventWorker(this.name("events"), parts, 0), max_zombies)
+    this.eventWorkers = new Group(new EventWorker(this.name("events"), parts, nothing), max_zombies)
     this.routers = new Group(new RouterWorker(this.name("router"), parts, 0), max_zombies)
     this.replays = new Group(new ReplayWorker(this.name("replay"), parts), max_zombies)
     for (let i = 0; i < options.gateways; i++) this.startGateway(i)
@@ -87,11 +90,13 @@ export class World {
     return `${did}, ${this.startGateway(skew_ms).pod} starts`
   }
 
-  /** A new owner from the commit; the one before lives on. */
-  replaceEventWorker(): Did {
-    const at = this.eventWorkers.committed ?? 0
-    this.eventWorkers.replace(new EventWorker(this.name("events"), this.parts, at))
-    return `${this.eventWorkers.owner.name} takes over at event ${at}`
+  /** A new owner from the commit, with or without what was finished above it; the one before lives on. */
+  replaceEventWorker(knowsFinished = true): Did {
+    const { finished, next } = this.eventWorkers.committed ?? nothing
+    const commit = { next, finished: knowsFinished ? finished : nothing.finished }
+    this.eventWorkers.replace(new EventWorker(this.name("events"), this.parts, commit))
+    const above = [...commit.finished].join(", ")
+    return `${this.eventWorkers.owner.name} takes over at event ${next}${above === "" ? "" : `, finished: ${above}`}`
   }
 
   /** A new owner with empty memory, from the commit; the one before lives on. */
@@ -118,7 +123,8 @@ export class World {
   }
 
   commitEvents(worker: EventWorker): Did {
-    return this.eventWorkers.commit(worker, worker.position) ? `${worker.name} commits ${worker.position}` : undefined
+    const { commit } = worker
+    return this.eventWorkers.commit(worker, commit) ? `${worker.name} commits ${commit.next}` : undefined
   }
 
   commitResults(worker: RouterWorker): Did {
