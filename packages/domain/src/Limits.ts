@@ -13,6 +13,8 @@
  * | channel: waiting | the whole publish is lost to that subscriber, as the protocol allows it to be |
  * | registry: entries | the oldest are forgotten: the same as a wipe, of those clients alone |
  * | handlers: at once | the next event waits for a handler to finish |
+ * | event order: partition, span | the events topic is not read on until something is finished |
+ * | event order: client | of what its client sent since only the offsets are kept, and it is read again in its turn |
  * | publisher: batch | the batch is refused |
  * | journeys per second | further events are not followed, unless somebody asked for it |
  * | outage | further failures are counted, and not told one by one |
@@ -233,6 +235,29 @@ export const handlerLimits: HandlerLimits = {
   handlers_at_once: 256,
   handler_timeout_ms: 10_000,
   failure_message_chars: 1_024,
+}
+
+/** What the event consumer has read of a partition and not finished. */
+export interface EventOrderLimits {
+  /** Unfinished handlers of the partition at once: `HandlerLimits.handlers_at_once`. */
+  readonly handlers_at_once: number
+  /** In memory, with what leaves for them. Beyond: the events topic is not read on. */
+  readonly partition_records: number
+  readonly partition_bytes: number
+  /** Of one client, behind the event that is handled. Beyond: only offsets are kept, to be read again in its turn. */
+  readonly client_records: number
+  readonly client_bytes: number
+  /** From the lowest that is not finished to the last that was read. Beyond: the events topic is not read on. */
+  readonly span_records: number
+}
+
+export const eventOrderLimits: EventOrderLimits = {
+  handlers_at_once: handlerLimits.handlers_at_once,
+  partition_records: 65_536,
+  partition_bytes: 32 * 1024 * 1024,
+  client_records: 256,
+  client_bytes: 256 * 1024,
+  span_records: 1_048_576,
 }
 
 export interface JsonLimits {
