@@ -121,10 +121,12 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   handledBeforeAcknowledged: patch(
     "pipeline",
     "the commit of the events follows the acknowledged produce",
-    "EventConsumer.ts",
-    `    yield* producing.run(produce(`,
-    `    committer.offer(chunk.next)
-    yield* producing.run(produce(`,
+    "internal/Producing.ts",
+    `    return batch === undefined ? Effect.void : Effect.andThen(produce(batch), drain)`,
+    `    if (batch === undefined) return Effect.void
+    order.acknowledged()
+    finished()
+    return Effect.andThen(produce(batch), drain)`,
   ),
   failedPublishForgotten: patch(
     "pipeline",
@@ -137,9 +139,9 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     ...patch(
       "pipeline",
       "one publish is under way for each partition",
-      "internal/Behind.ts",
-      `Effect.forkIn(effect, scope, { startImmediately: true })`,
-      `Effect.forkChild(effect, { startImmediately: true })`,
+      "internal/Producing.ts",
+      `      return under_way === undefined ? Effect.void : Fiber.interrupt(under_way)`,
+      `      return Effect.void`,
     ),
     faults: ["log flaky"],
   },

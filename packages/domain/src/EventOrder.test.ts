@@ -241,7 +241,7 @@ describe("EventOrder", () => {
       )
       if (first !== undefined) {
         assert.strictEqual(owner.order.finished.next, first.offset)
-        assert.strictEqual(owner.order.holding?.offset, first.offset)
+        assert.strictEqual(owner.order.oldest?.offset, first.offset)
       }
     },
     often,

@@ -100,6 +100,11 @@ export class EventOrder<I extends OrderItem> {
     return this.records < partition_records && this.bytes < partition_bytes && span < span_records
   }
 
+  /** Whether `takeBatch` would give something. */
+  get hasReady(): boolean {
+    return this.underWay === undefined && this.ready.length > 0
+  }
+
   /** Whether nothing runs and nothing is to be written: what is left may be left to the next owner. */
   get isIdle(): boolean {
     return this.running === 0 && this.ready.length === 0 && this.underWay === undefined
@@ -249,10 +254,12 @@ export class EventOrder<I extends OrderItem> {
     return count
   }
 
-  /** The handler that holds the commit back, if it is one. */
-  get holding(): I | undefined {
-    for (const { running } of this.queues.values()) if (running?.offset === this.finishedSet.next) return running
-    return undefined
+  /** What holds the commit back, if that is in memory: what runs, or is on its way. */
+  get oldest(): I | undefined {
+    const { next } = this.finishedSet
+    for (const { running } of this.queues.values()) if (running?.offset === next) return running
+    const isOldest = ({ offset }: I) => offset === next
+    return this.underWay?.find(isOldest) ?? this.ready.find(isOldest)
   }
 
   private open(key: string): KeyQueue<I> {

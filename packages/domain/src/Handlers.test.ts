@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Effect, Fiber, Layer, Logger, Schema } from "effect"
+import { Context, Data, Effect, Exit, Fiber, Layer, Logger, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { type Handler, Handlers, type HandlerContext, type PlacedEvent } from "./Handlers.ts"
 import { ClientId, EventId, seqUnsafe } from "./Ids.ts"
@@ -200,20 +200,17 @@ describe("Handlers", () => {
     }),
   )
 
-  it.effect.prop("a chunk's results are in the order of its events", [chunk], ([names]) =>
+  it.effect("what is done without waiting is there at once, an error too", () =>
     Effect.gen(function* () {
       const handlers = yield* Handlers
-      const events = names.map((name, i) => ({
-        clientId: ClientId.make(`c${i % 3}`),
-        seq: seqUnsafe(i),
-        event: { ...eventOf(name, { number: i }), id: EventId.make(`e${i}`) },
-      }))
-      const results = yield* handlers.handleChunk(events)
-      assert.deepStrictEqual(
-        results.map(({ id, name, seq }) => ({ id, name, seq })),
-        events.map(({ event: { id, name }, seq }) => ({ id, name, seq })),
-      )
-    }).pipe(Effect.provide(Handlers.layer([...Handlers.samples, slow]))),
+      for (const [name, data] of [
+        ["sq", { number: 3 }],
+        ["sq", "no number"],
+        ["nope", null],
+      ] as const) {
+        assert.isTrue(Exit.isExit(handlers.handle({ ...placed, event: eventOf(name, data) })), name)
+      }
+    }).pipe(Effect.provide(Handlers.layer(Handlers.samples))),
   )
 })
 
@@ -222,13 +219,6 @@ class Refused extends Data.TaggedError("Refused")<{ readonly message: string }> 
 class Greeting extends Context.Service<Greeting, { readonly word: string }>()("test/Greeting") {}
 
 const root = Schema.Int.check(Schema.isBetween({ minimum: -94_906_265, maximum: 94_906_265 }))
-const chunk = Schema.Array(Schema.Literals(["sq", "event", "slow", "nope"])).check(Schema.isMaxLength(50))
-
-const slow = Handlers.make("slow", {
-  input: Schema.Json,
-  output: Schema.Json,
-  handler: (data) => Effect.as(Effect.yieldNow, data),
-})
 
 const placed = { clientId: ClientId.make("c1"), seq: seqUnsafe(12) } satisfies Omit<PlacedEvent, "event">
 

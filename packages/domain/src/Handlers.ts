@@ -11,21 +11,16 @@
  * ```
  *
  * Every event has exactly one result: its output, or an error with a `FailureCode`. Nothing that a
- * handler does stops the events after it.
- *
- * Invariants of `handleChunk`:
- * 1. One client's events are handled one at a time and in order.
- * 2. At most `handlers_at_once` handlers are unfinished at once.
- * 3. The results are in the order of the events.
+ * handler does stops the events after it. Which may run at once is the event consumer's to decide (`EventOrder`).
  *
  * A handler may run twice for the same event, after a crash: its event id is the idempotency key.
  */
 import { Cause, Context, Effect, Exit, Layer, Option, Predicate, Result as Res, Schema } from "effect"
 import { DuplicateHandler } from "./Errors.ts"
-import { forEachByKey, isExit } from "./ForEachByKey.ts"
 import type { ClientId, EventId, Seq } from "./Ids.ts"
 import { type HandlerLimits, handlerLimits } from "./Limits.ts"
 import type { Event, Failure, Result } from "./Records.ts"
+import { isExit, within } from "./internal/Within.ts"
 
 /** What a handler knows of its event besides the input. */
 export interface HandlerContext {
@@ -75,10 +70,10 @@ const maxRoot = Math.floor(Math.sqrt(Number.MAX_SAFE_INTEGER))
 export class Handlers extends Context.Service<
   Handlers,
   {
-    /** Handles one event. A `message` passes as it is. */
+    /** How many of one partition may be unfinished at once. */
+    readonly at_once: number
+    /** Handles one event, within its time. What is done without waiting is an `Exit` already. A `message` passes as it is. */
     handle(placed: PlacedEvent): Effect.Effect<Result>
-    /** Handles a chunk of a partition; see the invariants above. */
-    handleChunk(chunk: ReadonlyArray<PlacedEvent>): Effect.Effect<ReadonlyArray<Result>>
   }
 >()("@nimbus/domain/Handlers") {
   /** Declares a handler. */
@@ -152,26 +147,19 @@ const makeHandlers = Effect.fnUntraced(function* <R>(handlers: ReadonlyArray<Han
     if (handler === undefined) return failed("UNKNOWN_EVENT", `No handler is called ${JSON.stringify(event.name)}`)
     return handler.run(event.data, { clientId, eventId: event.id, seq })
   }
-  const options = {
-    key: (placed: PlacedEvent) => placed.clientId,
-    run,
-    at_once: limits.handlers_at_once,
-    timeout_ms: limits.handler_timeout_ms,
-    onTimeout: ({ clientId, event, seq }: PlacedEvent) =>
-      Effect.logWarning("A handler was interrupted: its time was over").pipe(
-        about(event.name, { clientId, eventId: event.id, seq }),
-        Effect.andThen(failed("HANDLER_TIMEOUT", `Not done within ${limits.handler_timeout_ms} ms`)),
-      ),
-  }
-  const handleChunk = (chunk: ReadonlyArray<PlacedEvent>) =>
-    Effect.map(Effect.provideContext(forEachByKey(chunk, options), context), (outcomes) =>
-      outcomes.map((outcome, i) => resultOf(chunk[i]!, outcome, limits)),
+  const onTimeout = ({ clientId, event, seq }: PlacedEvent) =>
+    Effect.logWarning("A handler was interrupted: its time was over").pipe(
+      about(event.name, { clientId, eventId: event.id, seq }),
+      Effect.andThen(failed("HANDLER_TIMEOUT", `Not done within ${limits.handler_timeout_ms} ms`)),
     )
+  const handle = (placed: PlacedEvent): Effect.Effect<Result> => {
+    const work = run(placed)
+    if (isExit(work) && Exit.isSuccess(work)) return Exit.succeed(resultOf(placed, work.value, limits))
+    const bounded = within(work, { timeout_ms: limits.handler_timeout_ms, onTimeout: onTimeout(placed) })
+    return Effect.map(Effect.provideContext(bounded, context), (outcome) => resultOf(placed, outcome, limits))
+  }
 
-  return Handlers.of({
-    handleChunk,
-    handle: (placed) => Effect.map(handleChunk([placed]), (results) => results[0]!),
-  })
+  return Handlers.of({ at_once: limits.handlers_at_once, handle })
 })
 
 const resultOf = ({ event, seq }: PlacedEvent, outcome: Outcome, limits: HandlerLimits): Result =>

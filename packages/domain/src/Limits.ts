@@ -253,8 +253,8 @@ export interface EventOrderLimits {
 
 export const eventOrderLimits: EventOrderLimits = {
   handlers_at_once: handlerLimits.handlers_at_once,
-  partition_records: 65_536,
-  partition_bytes: 32 * 1024 * 1024,
+  partition_records: 16_384,
+  partition_bytes: 16 * 1024 * 1024,
   client_records: 256,
   client_bytes: 256 * 1024,
   span_records: 1_048_576,

@@ -2,48 +2,44 @@
  * The event consumer (NimbusGRPC's back-office worker): from events to results, one for each partition.
  *
  * ```
- *   events topic ─ chunk ─▶ decode ─▶ handlers ─▶ encode ─▶ results topic ─▶ commit
- *                             │  (messages and barriers pass by the handlers as they are)
+ *   events topic ─ read ─▶ EventItems ─▶ EventOrder ─▶ Handling ─▶ EventOrder ─ batch ─▶ results topic ─▶ commit
+ *                             │         (one of a client at a time; messages and barriers pass in their turn)
  *                             └─▶ quarantine topic
  * ```
  *
- * Results, messages and barriers leave in the order of the records that caused them, each with the offset of its cause
- * as its seq; that is all that recognises a repeat. One produce is under way for each partition, and while it is the
- * next chunk is handled, never more than one. The commit follows the acknowledged produce. So a crash repeats at most
- * two chunks' work, which is harmless: handlers know an event by its id, everyone further on by its seq.
+ * What is read is handled as it comes, and leaves as soon as its client's order allows, with the offset of its cause as
+ * its seq. `EventOrder` decides; here that is carried out:
  *
- * A result is encoded here, once: its bytes go unchanged to the client. What a client of NimbusWS is told of its event
- * with the result goes with it: the event's data, when it was accepted, and when the handlers of its chunk were done.
+ * 1. One produce is under way for each partition, never two, and carries all that was ready, up to a chunk.
+ * 2. The commit follows the acknowledged produce, and says what is finished above it. So a crash repeats what was not
+ *    finished, which is harmless: handlers know an event by its id, everyone further on by its seq.
+ * 3. Of a client with too much waiting only the offsets are kept: it is read again in its turn, by a reader of its own.
+ * 4. Told to stop, it starts nothing more; what runs and what is ready leaves. The rest is the next owner's.
  */
-import { Clock, Effect, type Latch, Layer, Result as Res } from "effect"
+import { Clock, Effect, type Latch, Layer, type Scope } from "effect"
 import {
   type AssignedPartition,
   type Chunk,
-  decodeEvent,
-  encodeCompleted,
-  encodePlacedBarrier,
-  encodeResult,
+  type Committed,
   eventBytes,
   EventLog,
-  fittingResult,
+  EventOrder,
+  finishedAbove,
   Handlers,
-  isClientId,
-  type LogRecord,
-  partitionOf,
-  type PlacedEvent,
-  type Result,
-  seqUnsafe,
-  type StoredRecord,
+  type LogError,
+  recordBytes,
   Topics,
-  type Trace,
 } from "@nimbus/domain"
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
-import * as Behind from "./internal/Behind.ts"
+import { Changed } from "./internal/Changed.ts"
 import * as Committer from "./internal/Committer.ts"
+import { type EventItem, EventItems } from "./internal/EventItems.ts"
 import * as HandledJourney from "./internal/HandledJourney.ts"
-import { publishUntilAcknowledged } from "./internal/Publish.ts"
+import * as Handling from "./internal/Handling.ts"
+import * as Producing from "./internal/Producing.ts"
+import { readAgain } from "./internal/ReadAgain.ts"
 import * as Workers from "./internal/Workers.ts"
 
 const role = "event-consumer"
@@ -69,128 +65,143 @@ const run = Effect.fnUntraced(function* (limits: EventConsumerLimits) {
   })
 })
 
+/** A partition while it is ours. */
+interface Work {
+  readonly assigned: AssignedPartition
+  readonly limits: EventConsumerLimits
+  readonly order: EventOrder<EventItem>
+  readonly items: EventItems
+  readonly handling: Handling.Handling
+  readonly producing: Producing.Producing
+  readonly changed: Changed
+  /** Something is finished. */
+  readonly finished: () => void
+  /** Read, and not yet in quarantine. */
+  readonly refused: Array<Refused>
+}
+
 const handle = Effect.fnUntraced(function* (
   assigned: AssignedPartition,
   stopping: Latch.Latch,
   limits: EventConsumerLimits,
 ) {
-  const { partition } = assigned
-  const log = yield* EventLog
-  const topics = yield* Topics
-  const handlers = yield* Handlers
-  const journey = yield* HandledJourney.make(role, topics.events, partition)
-  const committer = yield* Committer.make(assigned, limits)
-  const producing = yield* Behind.make
+  const work = yield* begin(assigned, limits)
+  yield* Effect.raceAllFirst([
+    reading(work, stopping),
+    quarantining(work),
+    readAgain(work),
+    measuring(work),
+    work.handling.failed,
+    work.producing.failed,
+  ])
+})
 
-  const produce = (chunk: Chunk, records: ReadonlyArray<LogRecord>, end: Trace.Hops["end"]) =>
-    publishUntilAcknowledged(log, topics.results, partition, records, limits).pipe(
-      Effect.onExit((exit) => end(exit)),
-      Effect.andThen(() => {
-        committer.offer(chunk.next)
-        return Metrics.countOut("results", records.length)
-      }),
-    )
+const begin = Effect.fnUntraced(function* (
+  assigned: AssignedPartition,
+  limits: EventConsumerLimits,
+): Effect.fn.Return<Work, Effect.Error<AssignedPartition["committed"]>, EventLog | Topics | Handlers | Scope.Scope> {
+  const { partition, topic } = assigned
+  const log = yield* EventLog
+  const clock = yield* Clock.Clock
+  const { at_once: handlers_at_once } = yield* Handlers
+  const committed = yield* assigned.committed
+  const next = yield* startOf(committed, log, topic, partition)
+  const above = committed && finishedAbove(committed, log.incarnation)
+  const order = new EventOrder<EventItem>({ ...limits.order, handlers_at_once }, next, above)
+  const committer = yield* Committer.make(assigned, limits)
+  const items = new EventItems({
+    partition,
+    partitions: log.partitions,
+    most_bytes: eventBytes(log, yield* Topics),
+    journey: yield* HandledJourney.make(role, topic, partition),
+    now_ms: () => clock.currentTimeMillisUnsafe(),
+  })
+  const changed = new Changed()
+  const commit = () => order.finished.committed(log.incarnation)
+  const finished = () => {
+    committer.due(commit)
+    changed.tell()
+  }
+  const producing = yield* Producing.make({ order, partition, limits, finished })
+  const onEnded = () => {
+    producing.kick()
+    changed.tell()
+  }
+  const handling = yield* Handling.make({ order, items, onEnded })
+  return { assigned, limits, order, items, handling, producing, changed, finished, refused: [] }
+})
+
+/** The commit, if the log goes that far. */
+const startOf = (
+  committed: Committed | undefined,
+  log: EventLog["Service"],
+  topic: string,
+  partition: number,
+): Effect.Effect<number, LogError> =>
+  Effect.flatMap(log.end(topic, partition), (end) =>
+    committed !== undefined && committed.next <= end ? Effect.succeed(committed.next) : log.earliest(topic, partition),
+  )
+
+/** Until it is told to stop, and what it has in hand has left. */
+const reading = Effect.fnUntraced(function* (work: Work, stopping: Latch.Latch) {
+  const { assigned, changed, handling, items, order, producing, refused } = work
+  const until = changed.waiter()
 
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
-    const hops = journey.chunk()
-    const sorted = sort(chunk, log.partitions)
-    yield* quarantine({ topic: topics.events, partition }, sorted.refused, limits)
-    const results = yield* handlers.handleChunk(sorted.events)
-    const completed_ms = yield* Clock.currentTimeMillis
-    yield* countFailures(results)
+    const { end, next } = order.finished
+    if (chunk.from < end) throw new Error(`offset ${chunk.from} comes after ${end}`)
+    order.read(chunk)
+    for (const record of chunk.records) {
+      if (order.finished.has(record.offset)) continue
+      const item = items.of(record)
+      if (typeof item !== "string") handling.add(item)
+      else {
+        order.aside(recordBytes(record))
+        refused.push({ record, reason: item })
+      }
+    }
+    handling.pump()
+    producing.kick()
+    if (order.finished.next !== next) work.finished()
+    changed.tell()
     yield* Metrics.countIn(role, chunk.records.length)
-    const records = merge(chunk, sorted, { results, completed_ms }, hops, eventBytes(log, topics))
-    yield* producing.run(produce(chunk, records, hops.end))
+    yield* Effect.raceFirst(
+      until(() => order.wantsMore),
+      stopping.await,
+    )
     return true
   })
 
-  yield* Workers.forEachChunk(assigned.read("committed"), stopping, onChunk)
-  yield* producing.settled
+  yield* Workers.forEachChunk(assigned.read(order.finished.next), stopping, onChunk)
+  order.stop()
+  yield* until(() => order.isIdle && refused.length === 0)
 })
 
-/** What a chunk holds. `outcomes` has a place for each record, in order. */
-interface Sorted {
-  readonly events: ReadonlyArray<PlacedEvent>
-  readonly refused: ReadonlyArray<Refused>
-  readonly outcomes: ReadonlyArray<Outcome>
-}
+const quarantining = Effect.fnUntraced(function* ({ assigned, changed, finished, limits, order, refused }: Work) {
+  const { partition, topic } = assigned
+  const until = changed.waiter()
+  for (;;) {
+    yield* until(() => refused.length > 0)
+    const taken = refused.slice()
+    yield* quarantine({ topic, partition }, taken, limits)
+    refused.splice(0, taken.length)
+    for (const { record } of taken) order.quarantined(record.offset, recordBytes(record))
+    finished()
+  }
+})
 
-/** What becomes of a record: what the handlers say, nothing, or these bytes. */
-type Outcome = "handled" | "refused" | Uint8Array
-
-const sort = (chunk: Chunk, partitions: number): Sorted => {
-  const events: Array<PlacedEvent> = []
-  const refused: Array<Refused> = []
-  const outcomes = chunk.records.map((record): Outcome => {
-    const seq = seqUnsafe(record.offset)
-    const decoded = decode(record, chunk.partition, partitions)
-    if (typeof decoded === "string") {
-      refused.push({ record, reason: decoded })
-      return "refused"
-    }
-    const { clientId, event } = decoded
-    if (event.type === "barrier") return encodePlacedBarrier(seq, event)
-    events.push({ clientId, seq, event })
-    return "handled"
+/** What is unfinished, and how old that is which holds the commit back. */
+const measuring = ({ assigned, limits, order }: Work) => {
+  const { partition } = assigned
+  const measure = Effect.flatMap(Clock.currentTimeMillis, (now_ms) => {
+    const { records, spilled } = order.size
+    const since_ms = order.oldest?.timestamp ?? now_ms
+    return Metrics.setUnfinished(partition, records + spilled, Math.max(0, now_ms - since_ms) / 1_000)
   })
-  return { events, refused, outcomes }
-}
-
-/** Whose record it is and what it says; or why it can't be read. */
-const decode = ({ key, unreadable, value }: StoredRecord, partition: number, partitions: number) => {
-  if (unreadable !== undefined) return unreadable
-  if (!isClientId(key)) return "the key is no client id"
-  // Its seq would be compared with those of another partition.
-  const home = partitionOf(key, partitions)
-  if (home !== partition)
-    return `the key belongs to partition ${home}: its producer has another partitioner than murmur2`
-  const event = decodeEvent(value)
-  return Res.isSuccess(event) ? { clientId: key, event: event.success } : event.failure.reason
-}
-
-/** What the handlers said, and when they were done. */
-interface Handled {
-  readonly results: ReadonlyArray<Result>
-  readonly completed_ms: number
-}
-
-const merge = (
-  chunk: Chunk,
-  { events, outcomes }: Sorted,
-  { completed_ms, results }: Handled,
-  journey: HandledJourney.HandledChunk,
-  most_bytes: number,
-): ReadonlyArray<LogRecord> => {
-  const records: Array<LogRecord> = []
-  const completed_at = new Date(completed_ms).toISOString()
-  let handled = 0
-  for (let i = 0; i < outcomes.length; i++) {
-    const outcome = outcomes[i]!
-    if (outcome === "refused") continue
-    const record = chunk.records[i]!
-    if (outcome === "handled") {
-      const result = results[handled]!
-      const placed = events[handled++]
-      const headers = journey.handled(record, placed, result)
-      const accepted = placed?.event.accepted
-      const isEcho = result.data === placed?.event.data
-      const value =
-        accepted === undefined
-          ? encodeResult(result)
-          : encodeCompleted(result, accepted, completed_at, record.value, isEcho)
-      records.push(fittingResult({ key: record.key, value, headers }, result, most_bytes))
-    } else records.push({ key: record.key, value: outcome, headers: journey.handled(record) })
-  }
-  return records
-}
-
-const countFailures = (results: ReadonlyArray<Result>): Effect.Effect<void> => {
-  let byCode: Map<string, number> | undefined
-  for (const { error } of results) {
-    if (error === undefined) continue
-    byCode ??= new Map()
-    byCode.set(error.code, (byCode.get(error.code) ?? 0) + 1)
-  }
-  if (byCode === undefined) return Effect.void
-  return Effect.forEach(byCode, ([code, n]) => Metrics.countHandlerFailure(code, n), { discard: true })
+  return measure.pipe(
+    Effect.andThen(Effect.sleep(limits.measure_every_ms)),
+    Effect.forever,
+    // Another owner has it from now on.
+    Effect.onExit(() => Metrics.setUnfinished(partition, 0, 0)),
+  )
 }

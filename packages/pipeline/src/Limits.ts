@@ -4,6 +4,7 @@
  * | bound | what happens there |
  * | --- | --- |
  * | chunk | a produce request is split |
+ * | event consumer: order | nothing more is read, or only the offsets of one client are kept: `EventOrderLimits` |
  * | result consumer: shelf | the results topic is not read on until the dlq has taken some |
  * | result consumer: outstanding | the same, until the oldest record that is not done is in the dlq or acknowledged |
  * | result consumer: unhurried | each chunk waits a little for acks |
@@ -13,7 +14,14 @@
  * | late steps | journey steps are dropped and counted; the records they tell of are not affected |
  * | shutdown | what is in hand is left: the next owner of the partition does it again |
  */
-import { type ChunkLimits, type RouterLimits, chunkLimits, routerLimits } from "@nimbus/domain"
+import {
+  type ChunkLimits,
+  chunkLimits,
+  type EventOrderLimits,
+  eventOrderLimits,
+  type RouterLimits,
+  routerLimits,
+} from "@nimbus/domain"
 
 /** How a consumer fails, commits and leaves. */
 export interface ConsumerLimits {
@@ -42,9 +50,18 @@ const consumerLimits: ConsumerLimits = {
 export interface EventConsumerLimits extends ConsumerLimits {
   /** The most that one produce request to the results topic carries. */
   readonly chunk: ChunkLimits
+  /** What of a partition, and of one client, is read and not finished; `handlers_at_once` is the handlers' own. */
+  readonly order: Omit<EventOrderLimits, "handlers_at_once">
+  /** How often what is unfinished is measured. */
+  readonly measure_every_ms: number
 }
 
-export const eventConsumerLimits: EventConsumerLimits = { ...consumerLimits, chunk: chunkLimits }
+export const eventConsumerLimits: EventConsumerLimits = {
+  ...consumerLimits,
+  chunk: chunkLimits,
+  order: eventOrderLimits,
+  measure_every_ms: 1_000,
+}
 
 export interface ResultConsumerLimits extends ConsumerLimits {
   /** The most that one produce request to the dlq topic carries. */

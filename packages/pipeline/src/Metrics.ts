@@ -16,6 +16,14 @@ const handlerFailures = counter("nimbus_handler_failures_total", "Events answere
 const clients = Metric.gauge("nimbus_clients", { description: "Clients by status" })
 const lag = Metric.gauge("nimbus_lag_records", { description: "Records not yet committed by the topic's consumer" })
 
+const unfinished = Metric.gauge("nimbus_events_unfinished", {
+  description:
+    "Events read and not finished: waiting for their turn, being handled, or on their way to the results topic",
+})
+const oldest = Metric.gauge("nimbus_events_oldest_seconds", {
+  description: "Age of the event that holds the commit back; 0 if there is none",
+})
+
 const archiveLag = Metric.gauge("nimbus_archive_lag_records", { description: "Records not yet in the archive" })
 
 /** Results recognised by their seq and dropped. */
@@ -28,6 +36,8 @@ export const rewinds = counter(
   "Times the mailbox store had another offset than expected",
 )
 export const expired = counter("nimbus_mailbox_expired_total", "Records removed from mailboxes by age")
+/** What only its offset was kept of, and the log no longer held when its turn came. */
+export const eventHoles = counter("nimbus_events_lost_total", "Events that retention removed before they were handled")
 /** Where the log no longer held what the archive had not got. */
 export const archiveHoles = counter(
   "nimbus_archive_holes_total",
@@ -61,6 +71,14 @@ export const setClients = (status: Status.StatusName, n: number) =>
   Metric.update(Metric.withAttributes(clients, { status }), n)
 export const setLag = (topic: "events" | "results" | "dlq", n: number) =>
   Metric.update(Metric.withAttributes(lag, { topic }), n)
+
+export const setUnfinished = (partition: number, n: number, oldest_seconds: number) => {
+  const where = { partition: String(partition) }
+  return Effect.andThen(
+    Metric.update(Metric.withAttributes(unfinished, where), n),
+    Metric.update(Metric.withAttributes(oldest, where), oldest_seconds),
+  )
+}
 
 export const setArchiveLag = (topic: string, partition: number, n: number) =>
   Metric.update(Metric.withAttributes(archiveLag, { topic, partition: String(partition) }), n)

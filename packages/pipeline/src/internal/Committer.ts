@@ -5,7 +5,7 @@
  * is made again, later each time. Closing the scope commits what is left, and gives up after `commit_timeout_ms`.
  */
 import { Effect, Latch, type Scope } from "effect"
-import { type AssignedPartition, trying } from "@nimbus/domain"
+import { type AssignedPartition, type Committed, trying } from "@nimbus/domain"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"
 import { backoff_ms, reportFailure } from "./Backoff.ts"
@@ -13,6 +13,8 @@ import { backoff_ms, reportFailure } from "./Backoff.ts"
 export interface Committer {
   /** `undefined`: nothing new. */
   offer(next: number | undefined): void
+  /** There is something new, which is asked for when it is committed. */
+  due(commit: () => Committed): void
 }
 
 export const make = Effect.fnUntraced(function* (
@@ -20,14 +22,16 @@ export const make = Effect.fnUntraced(function* (
   limits: ConsumerLimits,
 ): Effect.fn.Return<Committer, never, Scope.Scope> {
   const wake = Latch.makeUnsafe()
-  let latest: number | undefined = undefined
+  let latest: (() => Committed) | undefined = undefined
 
   const commit = Effect.suspend(() => {
-    const next = latest
-    if (next === undefined) return Effect.void
-    return Effect.tap(partition.commit(next), () =>
+    if (latest === undefined) return Effect.void
+    const offered = latest
+    const { metadata, next } = offered()
+    latest = undefined
+    return Effect.onError(partition.commit(next, metadata), () =>
       Effect.sync(() => {
-        if (latest === next) latest = undefined
+        latest ??= offered
       }),
     )
   })
@@ -70,11 +74,9 @@ export const make = Effect.fnUntraced(function* (
   )
   yield* Effect.forkScoped(loop, { startImmediately: true })
 
-  return {
-    offer: (next) => {
-      if (next === undefined) return
-      latest = next
-      wake.openUnsafe()
-    },
+  const due = (commit: () => Committed): void => {
+    latest = commit
+    wake.openUnsafe()
   }
+  return { offer: (next) => next !== undefined && due(() => ({ next, metadata: "" })), due }
 })

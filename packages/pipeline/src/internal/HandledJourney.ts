@@ -4,25 +4,17 @@
  * is told but the offset of its first.
  */
 import { Clock, Effect } from "effect"
-import {
-  EventLog,
-  type Headers,
-  Journey,
-  type PlacedEvent,
-  type Result,
-  type StoredRecord,
-  Trace,
-} from "@nimbus/domain"
+import { type Event, EventLog, type Headers, Journey, type Result, type StoredRecord, Trace } from "@nimbus/domain"
 import { Instance } from "../Instance.ts"
 
 export interface HandledJourney {
-  /** A chunk is being handled from now on. */
-  chunk(): HandledChunk
+  /** The record is there, and has its turn from now on. `undefined`: nobody follows it. */
+  begin(record: StoredRecord): HandledRecord | undefined
 }
 
-export interface HandledChunk extends Pick<Trace.Hops, "end"> {
-  /** The headers of what leaves for this record. No `placed`: it is a barrier. */
-  handled(record: StoredRecord, placed?: PlacedEvent, result?: Result): Headers | undefined
+export interface HandledRecord extends Pick<Trace.Hops, "end"> {
+  /** The headers of what leaves for it. No `event`: it is a barrier. */
+  handled(event?: Event, result?: Result): Headers
 }
 
 export const make = Effect.fnUntraced(function* (service: string, topic: string, partition: number) {
@@ -38,26 +30,27 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
     step: "logged",
     details: { rule: Journey.rules.logged, topic, partition: String(partition), offset: String(offset) },
   })
-  const handled = (placed: PlacedEvent | undefined, result: Result | undefined): Journey.JourneyStep => ({
+  const handled = (event: Event | undefined, result: Result | undefined): Journey.JourneyStep => ({
     time: clock.currentTimeMillisUnsafe(),
     service,
     instance,
     step: "handled",
     details: {
-      rule: placed?.event.type === "event" ? Journey.rules.handled : Journey.rules.passed,
-      ...(placed !== undefined && { name: placed.event.name }),
+      rule: event?.type === "event" ? Journey.rules.handled : Journey.rules.passed,
+      ...(event !== undefined && { name: event.name }),
       ...(result?.error !== undefined && { error: result.error.code }),
     },
   })
   const journey: HandledJourney = {
-    chunk: () => {
+    begin: (record) => {
+      const { headers: from, key: clientId } = record
+      if (!Journey.isFollowed(from)) return undefined
       const hops = trace.chunk()
+      const place = logged(record)
       return {
         end: hops.end,
-        handled: (record, placed, result) => {
-          const { headers: from, key: clientId } = record
-          if (!Journey.isFollowed(from)) return from
-          const [before, step] = [logged(record), handled(placed, result)]
+        handled: (event, result) => {
+          const [before, step] = [place, handled(event, result)]
           const details = { ...before.details, ...step.details }
           return { ...Journey.append(from, before, step), ...hops.begin("handle", { clientId, from, details }) }
         },

@@ -48,6 +48,8 @@ export class Hooks extends Context.Service<
     published: (topic: string, records: ReadonlyArray<LogRecord>) => Effect.Effect<void, LogError>
     /** On each chunk that a consumer has read; fails or delays the read. */
     read: (topic: string, chunk: Chunk) => Effect.Effect<void, LogError>
+    /** Where retention has come to, for readers without a group. */
+    tailFrom: number
     /** What a consumer is given for a record. */
     given: (record: StoredRecord) => StoredRecord
     /** Partitions handed out by hand, in place of the log's own groups. */
@@ -60,6 +62,7 @@ const hooks = Layer.sync(Hooks, () => ({
   publish_bytes: Infinity,
   published: () => Effect.void,
   read: () => Effect.void,
+  tailFrom: 0,
   given: (record: StoredRecord) => record,
   assigned: new Map(),
 }))
@@ -79,6 +82,10 @@ const hooked = Layer.effect(
     return {
       ...log,
       facts: (topic) => ({ ...log.facts(topic), publish_bytes: hooks.publish_bytes }),
+      tail: (topic, partition, position) =>
+        Stream.suspend(() =>
+          log.tail(topic, partition, typeof position === "number" ? Math.max(position, hooks.tailFrom) : position),
+        ),
       publish: (topic, partition, records) =>
         Effect.suspend(() => hooks.publishing(topic, records)).pipe(
           Effect.andThen(log.publish(topic, partition, records)),

@@ -1,0 +1,130 @@
+/**
+ * What the event consumer makes of a record of the events topic: something to be handled or passed on, with the bytes that
+ * leave for it. A result is encoded here, once: its bytes go unchanged to the client.
+ */
+import { Result as Res } from "effect"
+import {
+  decodeEvent,
+  encodeCompleted,
+  encodePlacedBarrier,
+  encodeResult,
+  type Event,
+  fittingResult,
+  isClientId,
+  type LogRecord,
+  type OrderItem,
+  partitionOf,
+  type PlacedEvent,
+  recordBytes,
+  type Result,
+  seqUnsafe,
+  type StoredRecord,
+} from "@nimbus/domain"
+import type { HandledJourney, HandledRecord } from "./HandledJourney.ts"
+
+export interface EventItem extends OrderItem {
+  bytes: number
+  readonly timestamp: number
+  /** What is to be handled: a message and a barrier are not. */
+  readonly placed: PlacedEvent | undefined
+  /** As long as it is needed. */
+  source: StoredRecord | undefined
+  /** What leaves for it, once that is known. */
+  leaves: LogRecord | undefined
+  /** The code of its error, where its result is one. */
+  failed: string | undefined
+  /** Of what is followed alone. */
+  readonly journey: HandledRecord | undefined
+}
+
+export interface EventItemsOptions {
+  readonly partition: number
+  readonly partitions: number
+  /** The most that one record may take up in the topics. */
+  readonly most_bytes: number
+  readonly journey: HandledJourney
+  readonly now_ms: () => number
+}
+
+export class EventItems {
+  private readonly options: EventItemsOptions
+  private at_ms = -1
+  private at = ""
+
+  constructor(options: EventItemsOptions) {
+    this.options = options
+  }
+
+  /** Why it can't be read, where it can't. */
+  of(record: StoredRecord): EventItem | string {
+    if (record.unreadable !== undefined) return record.unreadable
+    const { key: clientId } = record
+    if (!isClientId(clientId)) return "the key is no client id"
+    const { journey, partition, partitions } = this.options
+    // Its seq would be compared with those of another partition.
+    const home = partitionOf(clientId, partitions)
+    if (home !== partition)
+      return `the key belongs to partition ${home}: its producer has another partitioner than murmur2`
+    const decoded = decodeEvent(record.value)
+    if (Res.isFailure(decoded)) return decoded.failure.reason
+    const seq = seqUnsafe(record.offset)
+    const event = decoded.success
+    const isHandled = event.type === "event"
+    const item: EventItem = {
+      offset: record.offset,
+      key: clientId,
+      bytes: recordBytes(record),
+      isHandled,
+      timestamp: record.timestamp,
+      placed: isHandled ? { clientId, seq, event } : undefined,
+      source: record,
+      leaves: undefined,
+      failed: undefined,
+      journey: journey.begin(record),
+    }
+    if (event.type === "barrier") this.leave(item, encodePlacedBarrier(seq, event))
+    else if (event.type === "message") this.answer(item, event, messageOf(seq, event))
+    return item
+  }
+
+  /** What its handler says. */
+  handled(item: EventItem, result: Result): void {
+    item.failed = result.error?.code
+    if (item.placed !== undefined) this.answer(item, item.placed.event, result)
+  }
+
+  /** It will not leave soon: what its bytes were cut out of is not kept for it. */
+  keep(item: EventItem): void {
+    const { placed, source } = item
+    if (source === undefined || source.value.buffer.byteLength <= 2 * source.value.length) return
+    const isQuoted = placed?.event.accepted !== undefined
+    item.source = { ...source, value: isQuoted ? source.value.slice() : empty }
+  }
+
+  private answer(item: EventItem, event: Event, result: Result): void {
+    const { accepted } = event
+    const value =
+      accepted === undefined || item.source === undefined
+        ? encodeResult(result)
+        : encodeCompleted(result, accepted, this.now(), item.source.value, result.data === event.data)
+    this.leave(item, value, event, result)
+  }
+
+  private leave(item: EventItem, value: Uint8Array, event?: Event, result?: Result): void {
+    const headers = item.journey === undefined ? item.source?.headers : item.journey.handled(event, result)
+    const record = { key: item.key, value, headers }
+    item.leaves = result === undefined ? record : fittingResult(record, result, this.options.most_bytes)
+    item.source = undefined
+  }
+
+  /** Written once for each millisecond. */
+  private now(): string {
+    const now_ms = this.options.now_ms()
+    if (now_ms !== this.at_ms) this.at = new Date((this.at_ms = now_ms)).toISOString()
+    return this.at
+  }
+}
+
+const empty = new Uint8Array()
+
+const messageOf = (seq: Result["seq"], { data, id, name }: Event): Result => ({ seq, id, name, data })

@@ -1,0 +1,92 @@
+/**
+ * Writes what is ready to the results topic: one batch under way, never two, and while it is what else is ready makes the
+ * next. The first leaves in the turn in which it is ready. What is under way ends with the scope: a worker that starts
+ * over must not find its predecessor's publish beside its own.
+ */
+import { Deferred, Effect, Exit, Fiber, type Scope } from "effect"
+import { EventLog, type EventOrder, type LogRecord, Topics } from "@nimbus/domain"
+import type { EventConsumerLimits } from "../Limits.ts"
+import * as Metrics from "../Metrics.ts"
+import type { EventItem } from "./EventItems.ts"
+import { publishUntilAcknowledged } from "./Publish.ts"
+
+export interface Producing {
+  /** Something is ready. */
+  kick(): void
+  /** It has a bug. */
+  readonly failed: Effect.Effect<never>
+}
+
+export interface ProducingOptions {
+  readonly order: EventOrder<EventItem>
+  readonly partition: number
+  readonly limits: EventConsumerLimits
+  /** A batch is acknowledged. */
+  readonly finished: () => void
+}
+
+export const make = Effect.fnUntraced(function* ({
+  finished,
+  limits,
+  order,
+  partition,
+}: ProducingOptions): Effect.fn.Return<Producing, never, EventLog | Topics | Scope.Scope> {
+  const { results } = yield* Topics
+  const log = yield* EventLog
+  const fork = Effect.runForkWith(yield* Effect.context())
+  const failure = yield* Deferred.make<never>()
+  const { chunk_bytes, chunk_records } = limits.chunk
+  let under_way: Fiber.Fiber<void> | undefined = undefined
+  let closing = false
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      closing = true
+      return under_way === undefined ? Effect.void : Fiber.interrupt(under_way)
+    }),
+  )
+
+  const produce = (batch: ReadonlyArray<EventItem>) =>
+    publishUntilAcknowledged(log, results, partition, batch.map(leavesOf), limits).pipe(
+      Effect.onExit((exit) => endHops(batch, exit)),
+      Effect.andThen(() => {
+        order.acknowledged()
+        finished()
+        return Effect.andThen(Metrics.countOut("results", batch.length), countFailures(batch))
+      }),
+    )
+  const drain: Effect.Effect<void> = Effect.suspend(() => {
+    const batch = order.takeBatch(chunk_records, chunk_bytes)
+    return batch === undefined ? Effect.void : Effect.andThen(produce(batch), drain)
+  })
+  const ended = (exit: Exit.Exit<void>): void => {
+    under_way = undefined
+    if (Exit.isFailure(exit) && !closing) Deferred.doneUnsafe(failure, Exit.failCause(exit.cause))
+  }
+  return {
+    kick: () => {
+      if (under_way !== undefined || closing || !order.hasReady) return
+      under_way = fork(drain)
+      under_way.addObserver(ended)
+    },
+    failed: Deferred.await(failure),
+  }
+})
+
+const leavesOf = ({ leaves, offset }: EventItem): LogRecord => {
+  if (leaves === undefined) throw new Error(`nothing leaves for ${offset}`)
+  return leaves
+}
+
+const endHops = (batch: ReadonlyArray<EventItem>, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+  const followed = batch.flatMap(({ journey }) => (journey === undefined ? [] : [journey]))
+  return followed.length === 0
+    ? Effect.void
+    : Effect.forEach(followed, (journey) => journey.end(exit), { discard: true })
+}
+
+const countFailures = (batch: ReadonlyArray<EventItem>): Effect.Effect<void> => {
+  const codes = batch.flatMap(({ failed }) => (failed === undefined ? [] : [failed]))
+  if (codes.length === 0) return Effect.void
+  const byCode = Map.groupBy(codes, (code) => code)
+  return Effect.forEach(byCode, ([code, all]) => Metrics.countHandlerFailure(code, all.length), { discard: true })
+}
