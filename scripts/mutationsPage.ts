@@ -24,12 +24,12 @@ const simulated_seeds = { rule: 120, shell: 1_000 }
 
 /** By rule of the specification, the patch that takes the same rule out of the code. */
 export const patches: Readonly<Record<string, RuleName>> = {
-  SEEN: "seen",
+  SEEN: "repeatsByPrev",
   SHELVE_WITHOUT_ROUTE: "shelveWithoutRoute",
   DIVERT_ON_BARRIER: "divertOnBarrier",
   ROUTE_STARTS_AT_BARRIER: "routeStartsAtBarrier",
   DIVERT_IN_ORDER: "divertInOrder",
-  COMMIT_ONE_SHORT: "commitOneShort",
+  COMMIT_ONE_SHORT: "commitWaits",
   OWN_POSITION: "ownReadPosition",
   PUTS_IN_ORDER: "putsInOrder",
   OFFSET_WITH_MAILBOXES: "offsetStored",

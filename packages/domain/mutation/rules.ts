@@ -64,8 +64,16 @@ export const rules = {
   liveAtTheEnd: patch(
     "LIVE only where the own barrier is the last in the mailbox",
     "Session.ts",
-    `this.meetEnd(page.records.at(-1), before)`,
+    `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
     `this.meetEnd(page.records.findLast(({ value }) => isBarrier(value)), before)`,
+  ),
+  liveByOnePage: patch(
+    "LIVE by one page, not by the end of the next",
+    "Session.ts",
+    `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
+    `const self = this as unknown as { last: Item | undefined }
+    self.last = page.records.at(-1) ?? self.last
+    if (whole && page.short) this.meetEnd(self.last, page.records.length > 0 ? before : start)`,
   ),
   onlyTheNewestBarrier: patch(
     "of a session's barriers the newest alone ends that one is under way",

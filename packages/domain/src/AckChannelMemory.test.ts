@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { layerMemory, makeMemory } from "./AckChannelMemory.ts"
-import { ClientId } from "./Ids.ts"
+import { ClientId, RouteId } from "./Ids.ts"
 import { type AckMessage, Nack } from "./Records.ts"
 import { ackChannelSuite } from "./testing/AckChannelSuite.ts"
 
@@ -25,4 +25,4 @@ describe("AckChannelMemory", () => {
 
 const next = <A, E>(batches: Stream.Stream<A, E>) => Stream.runCollect(Stream.take(batches, 1))
 const nacks = (n: number): ReadonlyArray<AckMessage> =>
-  Array.from({ length: n }, (_, i) => Nack.make({ clientId: ClientId.make(`c${i}`) }))
+  Array.from({ length: n }, (_, i) => Nack.make({ clientId: ClientId.make(`c${i}`), route: RouteId.make("r.1") }))

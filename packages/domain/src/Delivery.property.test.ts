@@ -9,13 +9,15 @@ import { World } from "./testing/index.ts"
 
 const steps = 250
 const seeds = 4_000
+/** They take longer. */
+const busy_seeds = 500
 const lists = 500
 
 const Bits = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 32 - 1 }))
 
-const holdForSeeds = (withLosses: boolean): void => {
-  for (let seed = 0; seed < seeds; seed++) {
-    const options = World.ofSeed(seed, steps, withLosses)
+const holdForSeeds = (withLosses: boolean, withTraffic = false): void => {
+  for (let seed = 0; seed < (withTraffic ? busy_seeds : seeds); seed++) {
+    const options = World.ofSeed(seed, steps, withLosses, withTraffic)
     const failure = World.run(options)
     if (failure !== undefined) assert.fail(`seed ${seed}: ${World.explain(options, failure)}`)
   }
@@ -25,6 +27,12 @@ describe("Delivery", () => {
   it("gives each client its results exactly once, in order, whatever dies", () => holdForSeeds(false), 180_000)
 
   it("tells of every result that retention or limits removed, and gives the others", () => holdForSeeds(true), 180_000)
+
+  it(
+    "makes everyone LIVE once faults stop, also under traffic, and then sends no barriers any more",
+    () => holdForSeeds(false, true),
+    180_000,
+  )
 
   it.prop(
     "holds for any list of steps, with or without losses",
@@ -64,6 +72,8 @@ const sights = [
   "superseded",
   "which it does not hold",
   "is heard by nobody",
+  "comes twice",
+  "finished: ",
   "loses its socket",
   "crashes",
   "takes over at event",

@@ -200,12 +200,21 @@ describe("Records", () => {
     )
   })
 
-  it.effect.prop("a barrier on its way is read back as what was written", [Seq, Barrier], ([seq, { epoch, pod }]) =>
+  it.effect.prop("a barrier on its way is read back as what was written", [PlacedBarrier], ([{ barrier, seq }]) =>
     Effect.sync(() => {
-      const decoded = Result.getOrThrow(decodePlacedBarrier(encodePlacedBarrier(seq, { epoch, pod })))
-      assert.deepStrictEqual(decoded, { seq, barrier: { epoch, pod } })
+      const decoded = Result.getOrThrow(decodePlacedBarrier(encodePlacedBarrier(seq, barrier)))
+      assert.deepStrictEqual(decoded, { seq, barrier })
     }),
   )
+
+  it("barriers from before numbers and routes are read as they were written", () => {
+    const old = new TextEncoder().encode(`{"type":"barrier","epoch":7,"pod":"p"}`)
+    assert.deepStrictEqual<unknown>(Result.getOrThrow(decodeEvent(old)), { type: "barrier", epoch: 7, pod: "p" })
+    const placed = new TextEncoder().encode(`{"seq":12,"barrier":{"epoch":7,"pod":"p"}}`)
+    const found = Result.getOrThrow(decodePlacedBarrier(placed))
+    assert.deepStrictEqual<unknown>(found, { seq: 12, barrier: { epoch: 7, pod: "p" } })
+    assert.deepStrictEqual(encodePlacedBarrier(found.seq, found.barrier), placed)
+  })
 
   describe("a peek at the first bytes", () => {
     it.effect.prop("gives the seq of any result, and that it is no barrier", [anySeq, ResultRecord], ([seq, result]) =>

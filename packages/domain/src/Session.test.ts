@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, Epoch, EventId, PodId, Seq, start } from "./Ids.ts"
+import { ClientId, Cursor, Epoch, EventId, PodId, RouteId, Seq, start } from "./Ids.ts"
 import type { SessionLimits } from "./Limits.ts"
 import type { Page } from "./Mailbox.ts"
 import { encodePlacedBarrier, encodeResult, type Item } from "./Records.ts"
@@ -28,19 +28,26 @@ const result = (seq: number): Item => ({
 /** All results are of this size while their seqs have one digit. */
 const result_bytes = result(1).value.length
 
-const barrier = (seq: number, of: { readonly epoch: Epoch; readonly pod: PodId } = { epoch, pod }): Item => ({
+const route = (n: number): RouteId => RouteId.make(`r.${n}`)
+
+type BarrierOf = Parameters<typeof encodePlacedBarrier>[1]
+
+/** The own `number`th barrier with the route `number`, or what is said of it. */
+const barrier = (seq: number, of: Partial<BarrierOf> = {}, number = 1): Item =>
+  placed(seq, { epoch, pod, number, route: route(number), ...of })
+const placed = (seq: number, of: BarrierOf): Item => ({
   seq: Seq.make(seq),
   value: encodePlacedBarrier(Seq.make(seq), of),
 })
-const older = { epoch: Epoch.make(6), pod }
-const elsewhere = { epoch, pod: PodId.make("q") }
+const older = { epoch: Epoch.make(6) }
+const elsewhere = { pod: PodId.make("q") }
 
 type Input = (session: Session) => unknown
 
 const push =
-  (prev: number, seq: number): Input =>
+  (prev: number, seq: number, of = 1): Input =>
   (session) =>
-    session.push({ _tag: "Push", clientId, prev: Seq.make(prev), ...result(seq) })
+    session.push({ _tag: "Push", clientId, prev: Seq.make(prev), route: route(of), ...result(seq) })
 const page =
   (records: ReadonlyArray<Item>, more: Partial<Page> = {}): Input =>
   (session) =>
@@ -68,14 +75,15 @@ const say = (output: Output): string => {
     case "Read":
       return `read ${output.limit.results} after ${output.after}`
     case "PublishBarrier":
-      return output.again ? "barrier again" : "barrier"
+      return `barrier ${output.number}${output.again ? " again" : ""}`
     case "Ack":
       return `ack ${output.seq}`
     case "Trim":
       return `trim ${output.seq}`
     case "Nack":
+      return `nack ${output.route}`
     case "Sweep":
-      return output._tag.toLowerCase()
+      return "sweep"
   }
 }
 
@@ -113,23 +121,23 @@ describe("Session", () => {
     it("at -1 without `after` or acks, so that seq 0 is delivered", () => {
       given([])
         .when(page([result(0)]))
-        .gives("welcome after -1", "deliver 0", "barrier")
+        .gives("welcome after -1", "deliver 0", "barrier 1")
     })
     it("at the mailbox's acked, where that is further than `after`", () => {
       given([], {}, Cursor.make(3))
         .when(page([result(6)], { acked: Cursor.make(5) }))
-        .gives("welcome after 5", "deliver 6", "barrier")
+        .gives("welcome after 5", "deliver 6", "barrier 1")
     })
     it("at `after` where that is further, which is the client's ack of all up to it", () => {
       given([], {}, Cursor.make(5))
         .when(page([result(6)], { acked: Cursor.make(3) }))
-        .gives("welcome after 5", "trim 5", "deliver 6", "barrier")
+        .gives("welcome after 5", "trim 5", "deliver 6", "barrier 1")
     })
     it("holding pushes that come before it knows where it starts", () => {
       given([]).when(push(0, 2)).gives()
-      given([push(0, 2), push(2, 3)])
-        .when(page([result(1)], { acked: Cursor.make(0) }))
-        .gives("welcome after 0", "deliver 1 2 3", "barrier")
+      given([push(1, 2), push(2, 3)])
+        .when(page([barrier(1)], { acked: Cursor.make(0) }))
+        .gives("welcome after 0", "ack 1", "trim 1", "deliver 2 3", "LIVE")
     })
     it("refusing acks before that", () => {
       assert.isFalse(sessionAfter([]).ack(Cursor.make(-1)))
@@ -148,9 +156,9 @@ describe("Session", () => {
         .gives("welcome after -1", "deliver 1 2 3", "read 1 after 3")
     })
     it("skips what a push delivered while the page was under way", () => {
-      given([page([result(1)], { short: false }), push(1, 2)])
+      given([...live, mail, push(1, 2)])
         .when(page([result(2), result(3)]))
-        .gives("deliver 3", "barrier")
+        .gives("deliver 3", "barrier 2", "REPLAYING")
     })
     it("publishes a barrier when a page comes back short, once", () => {
       given(waiting)
@@ -166,7 +174,7 @@ describe("Session", () => {
       given([]).when(pageFails, tick).gives("read 3 after -1")
     })
     it("looks again where a Mail came while a page was under way", () => {
-      given([]).when(mail, page([])).gives("welcome after -1", "barrier", "read 3 after -1")
+      given([]).when(mail, page([])).gives("welcome after -1", "barrier 1", "read 3 after -1")
     })
     it("looks now and then while REPLAYING, without any Mail", () => {
       given(waiting, { barrier_timeout_ticks: 100 }).when(tick, tick).gives()
@@ -178,16 +186,35 @@ describe("Session", () => {
   })
 
   describe("from pushes", () => {
-    it("delivers one that extends what was delivered, LIVE or not", () => {
+    const replaying = [...live, mail, page([result(2)])]
+
+    it("delivers one of its route that extends what was delivered, LIVE or not any more", () => {
       given(live).when(push(1, 3)).gives("deliver 3")
-      given([page([result(1)])])
-        .when(push(1, 3))
-        .gives("deliver 3")
+      given(replaying).when(push(2, 3)).gives("deliver 3")
     })
     it("delivers one whose prev lies below delivered", () => {
-      given([page([result(3)])])
-        .when(push(1, 5))
-        .gives("deliver 5")
+      given(replaying).when(push(1, 5)).gives("deliver 5")
+    })
+    it("holds those of a route that it was never LIVE by, whatever they say", () => {
+      given([page([result(1)])])
+        .when(push(1, 3))
+        .gives()
+      given(live)
+        .when(push(1, 3, 2))
+        .gives("REPLAYING", "read 3 after 1")
+      given([...live, push(1, 3, 2)])
+        .when(push(1, 2))
+        .gives("deliver 2")
+    })
+    it("delivers what it holds of a route once it is LIVE by that, and so on with each", () => {
+      given([...live, push(2, 3, 2), page([])])
+        .when(mail, page([barrier(2, {}, 2)]))
+        .gives("read 3 after 1", "ack 2", "trim 2", "deliver 3", "LIVE")
+    })
+    it("holds one seq of two routes, for only one of them may be its own", () => {
+      given([...live, push(2, 3, 2), push(1, 3, 3), page([])])
+        .when(mail, page([barrier(2, {}, 2)]))
+        .gives("read 3 after 1", "ack 2", "trim 2", "deliver 3", "LIVE")
     })
     it("ignores a repeat and repeats the last ack, never a higher one", () => {
       given([...live, push(1, 2), push(2, 3), ack(2)])
@@ -211,7 +238,7 @@ describe("Session", () => {
         .gives("deliver 2 3")
       given([...live, push(2, 3)])
         .when(page([result(2)]))
-        .gives("deliver 2 3", "barrier")
+        .gives("deliver 2 3", "barrier 2")
     })
     it("holds pushes by seq, in whatever order they come, each once", () => {
       given([...live, push(3, 4), push(2, 3), push(3, 4)])
@@ -222,18 +249,18 @@ describe("Session", () => {
       const { session } = given([...live, stall]).when(push(1, 2), push(2, 3))
       assert.strictEqual(session.status, "LIVE")
     })
-    it("drops one too many and nacks, and goes back to the mailbox", () => {
+    it("drops one too many and nacks its route, and goes back to the mailbox", () => {
       given([...live, stall, push(1, 2), push(2, 3)])
         .when(push(3, 4))
-        .gives("nack", "REPLAYING")
+        .gives("nack r.1", "REPLAYING")
       given([...live, stall])
-        .when(push(1, 2), push(2, 3), push(3, 4))
-        .gives("nack", "REPLAYING")
+        .when(push(1, 2), push(2, 3), push(3, 4, 5))
+        .gives("nack r.5", "REPLAYING")
     })
     it("drops and nacks what is too many bytes", () => {
       given([...live, stall], { held_bytes: result_bytes * 2 - 1 })
         .when(push(1, 2), push(2, 3))
-        .gives("nack", "REPLAYING")
+        .gives("nack r.1", "REPLAYING")
     })
     it("never holds more than its bounds", () => {
       const { session } = given(live).when(push(2, 3), push(3, 4), push(4, 5), push(5, 6))
@@ -258,14 +285,55 @@ describe("Session", () => {
       given(live).when(push(1, 2)).gives("deliver 2")
     })
     it("looks at the prev of what was held before it began", () => {
-      given([...waiting, push(3, 4), page([]), mail])
+      given([...waiting, push(3, 4), mail])
         .when(page([barrier(2)]))
-        .gives("ack 2", "trim 2", "read 3 after 2", "barrier")
+        .gives("ack 2", "trim 2", "read 3 after 2", "barrier 2")
+    })
+    it("begins with the last record of a page alone: not with a barrier that has something behind it", () => {
+      given([...waiting, mail])
+        .when(page([barrier(1), result(2)]))
+        .gives("ack 1", "trim 1", "deliver 2", "barrier 2")
+      given([...waiting, mail])
+        .when(page([barrier(1), barrier(2, older)]))
+        .gives("ack 1", "trim 1", "ack 2", "trim 2", "sweep", "barrier 2")
+    })
+    it("does not begin with the end of a page that is not the mailbox's, nor with two pages", () => {
+      given([...waiting, mail, page([barrier(1)], { short: false })])
+        .when(page([]))
+        .gives("barrier 2")
+    })
+    it("does not begin where the window did not let everything before the barrier through", () => {
+      given([page([result(1), result(2), result(3)], { short: false }), stall])
+        .when(page([result(4), barrier(5)]))
+        .gives()
+    })
+    it("does not begin with a barrier at or below what was delivered", () => {
+      given([...live, push(1, 3), mail, page([result(4)])])
+        .when(mail, page([barrier(2)]))
+        .gives("read 2 after 4")
+    })
+    it("does not begin with a barrier from before routes: it is passed over", () => {
+      given([...waiting, mail])
+        .when(page([placed(1, { epoch, pod })]))
+        .gives("ack 1", "trim 1")
+      given([...waiting, mail])
+        .when(page([placed(1, { epoch, pod, number: 1 })]))
+        .gives("ack 1", "trim 1", "barrier 2")
+    })
+    it("goes on by the route of a newer own barrier, and no more by the one before", () => {
+      given([...live, mail, page([barrier(2, {}, 2)])])
+        .when(push(2, 3, 2), push(3, 4, 1))
+        .gives("deliver 3", "REPLAYING", "read 3 after 3")
+    })
+    it("ends at once where pushes of another route are held from before", () => {
+      given([...waiting, push(5, 6, 9), mail])
+        .when(page([barrier(2)]))
+        .gives("ack 2", "trim 2", "read 3 after 2", "barrier 2")
     })
     it("ends with a record in the mailbox; another barrier leads back", () => {
       given(live)
         .when(mail, page([result(2)]))
-        .gives("read 3 after 1", "deliver 2", "barrier", "REPLAYING")
+        .gives("read 3 after 1", "deliver 2", "barrier 2", "REPLAYING")
     })
     it("goes on where Mail finds nothing above delivered", () => {
       given(live).when(mail, page([])).gives("read 3 after 1")
@@ -278,7 +346,7 @@ describe("Session", () => {
     it("ends with the barrier of another", () => {
       given([...live, mail])
         .when(page([barrier(3, older)]))
-        .gives("ack 3", "trim 3", "sweep", "barrier", "REPLAYING")
+        .gives("ack 3", "trim 3", "sweep", "barrier 2", "REPLAYING")
     })
     it("trims nothing by itself: that is left to the sweep", () => {
       given([...live, push(1, 2)])
@@ -296,6 +364,7 @@ describe("Session", () => {
       readonly options: Partial<SessionLimits>
     }>([
       { why: "gap", inputs: [push(2, 3)], options: {} },
+      { why: "route", inputs: [push(1, 2, 2)], options: {} },
       { why: "dropped", inputs: [push(2, 3)], options: { held_results: 0 } },
       { why: "slow", inputs: [stall, push(1, 2), push(2, 3), push(3, 4)], options: {} },
       { why: "mail", inputs: [mail, page([result(2)])], options: {} },
@@ -327,9 +396,19 @@ describe("Session", () => {
         .gives()
     })
     it("backs off from the beginning after the next fall back", () => {
-      given([...waiting, tick, tick, tick, tick, mail, page([barrier(1)]), push(2, 3), page([])])
+      given([...waiting, tick, tick, page([]), mail, page([barrier(1, {}, 2)]), push(2, 3, 2), page([])])
         .when(tick, tick)
-        .gives("barrier again")
+        .gives("barrier 4 again")
+    })
+    it("is under way until the newest of its session is back: an older one makes LIVE, and ends no waiting", () => {
+      const late = [...waiting, tick, tick, mail, page([barrier(1)])]
+      assert.strictEqual(sessionAfter(late).status, "LIVE")
+      const replaying = [...late, mail, page([result(2)])]
+      assert.strictEqual(sessionAfter(replaying).status, "REPLAYING")
+      given(replaying).when(mail, page([])).gives("read 3 after 2")
+      given([...replaying, mail])
+        .when(page([barrier(3, {}, 2), result(4)]))
+        .gives("deliver 4", "barrier 3")
     })
   })
 
@@ -355,9 +434,9 @@ describe("Session", () => {
         .gives("ack 2", "read 1 after 5")
     })
     it("reads again from where a page did not fit", () => {
-      given([page([result(1), result(2), result(3)], { short: false }), push(3, 4)])
-        .when(page([result(4), result(5)]), ack(2))
-        .gives("ack 2", "trim 2", "read 2 after 4")
+      given([...live, mail, push(1, 2), push(2, 3), push(3, 4), page([result(5), result(6)])])
+        .when(ack(3))
+        .gives("ack 3", "trim 3", "read 2 after 5")
     })
     it("counts bytes too, but lets one result through, however large", () => {
       given(live, { window_bytes: 1 }).when(push(1, 2), push(2, 3)).gives("deliver 2")
@@ -371,9 +450,12 @@ describe("Session", () => {
         .gives("welcome after -1", "deliver 1", "ack 1", "trim 1", "read 3 after 1", "deliver 2")
     })
     it("lets barriers through, which the client does not see", () => {
-      given([page([result(1), result(2), result(3)], { short: false }), push(3, 4)])
-        .when(page([barrier(5)]))
-        .gives("LIVE")
+      const { session } = given([...live, mail, push(1, 2), push(2, 3), push(3, 4), push(4, 5)]).when(
+        page([barrier(6, {}, 2)]),
+      )
+      assert.strictEqual(session.size.window, limits.window_results)
+      assert.strictEqual(session.upTo, 6)
+      assert.strictEqual(session.status, "LIVE")
     })
     it("is never exceeded", () => {
       assert.strictEqual(sessionAfter([...full, push(5, 6), push(6, 7), push(7, 8)]).size.window, limits.window_results)
@@ -437,12 +519,12 @@ describe("Session", () => {
     it("below the floor are told, and delivery goes on behind them", () => {
       given([])
         .when(page([result(6)], { floor }))
-        .gives("welcome after -1", "lost (-1, 5]", "deliver 6", "barrier")
+        .gives("welcome after -1", "lost (-1, 5]", "deliver 6", "barrier 1")
     })
     it("are none where the client has everything below the floor", () => {
       given([], {}, floor)
         .when(page([result(6)], { floor }))
-        .gives("welcome after 5", "trim 5", "deliver 6", "barrier")
+        .gives("welcome after 5", "trim 5", "deliver 6", "barrier 1")
     })
     it("of an unknown range are told once, where something below the hole may be missing", () => {
       given([page([], { hole: Cursor.make(3) }), mail])
@@ -450,10 +532,10 @@ describe("Session", () => {
         .gives()
       given([])
         .when(page([result(6)], { hole: floor }))
-        .gives("welcome after -1", "lost (-1, ?]", "deliver 6", "barrier")
+        .gives("welcome after -1", "lost (-1, ?]", "deliver 6", "barrier 1")
       given([], {}, Cursor.make(4))
         .when(page([result(6)], { hole: floor }))
-        .gives("welcome after 4", "trim 4", "deliver 6", "barrier")
+        .gives("welcome after 4", "trim 4", "deliver 6", "barrier 1")
     })
     it("of an unknown range are told again for another hole", () => {
       given([page([], { hole: Cursor.make(3) }), mail])

@@ -80,11 +80,11 @@ const connect = Effect.fnUntraced(function* (to: Client, podName: string) {
       case "Read":
         return mailbox.page(to.clientId, output.after, output.limit).pipe(Effect.map((page) => session.page(page)))
       case "PublishBarrier":
-        return append(events, barrier(to.clientId, epoch, pod))
+        return append(events, barrier(to.clientId, epoch, pod, output.number))
       case "Ack":
         return acks.publish(0, [{ _tag: "Ack", clientId: to.clientId, seq: output.seq }])
       case "Nack":
-        return acks.publish(0, [{ _tag: "Nack", clientId: to.clientId }])
+        return acks.publish(0, [{ _tag: "Nack", clientId: to.clientId, route: output.route }])
       case "Trim":
         return mailbox.ack([{ clientId: to.clientId, seq: output.seq }])
       default:

@@ -10,7 +10,7 @@ const b = ClientId.make("b")
 const Order = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 99 })))
 
 describe("Outstanding", () => {
-  it.prop("commits the last of the done prefix, whatever becomes done first", [Order], ([ranks]) => {
+  it.prop("commits what comes after the done prefix, whatever becomes done first", [Order], ([ranks]) => {
     const outstanding = new Outstanding()
     const indexes = ranks.map((_, offset) => outstanding.shelved(offset))
     const done = new Set<number>()
@@ -20,20 +20,21 @@ describe("Outstanding", () => {
       done.add(offset)
       let prefix = 0
       while (done.has(prefix)) prefix++
-      const expected = prefix === 0 || prefix - 1 === committed ? undefined : prefix - 1
+      const expected = prefix === 0 || prefix === committed ? undefined : prefix
       const commit = outstanding.takeCommit()
       assert.strictEqual(commit, expected)
       committed = commit ?? committed
     }
   })
-  it("passes over a mark without an offset, which never is the commit", () => {
+  it("passes over what has no mark with the mark before it, or at once where there is none", () => {
     const outstanding = new Outstanding()
-    const marks = [outstanding.shelved(4), outstanding.shelved(undefined), outstanding.shelved(6)]
-    outstanding.done(marks[1]!)
-    outstanding.done(marks[0]!)
+    outstanding.passed(4)
     assert.strictEqual(outstanding.takeCommit(), 4)
-    outstanding.done(marks[2]!)
-    assert.strictEqual(outstanding.takeCommit(), 6)
+    const mark = outstanding.shelved(4)
+    outstanding.passed(9)
+    assert.strictEqual(outstanding.takeCommit(), undefined)
+    outstanding.done(mark)
+    assert.strictEqual(outstanding.takeCommit(), 9)
   })
   it("knows whose push is the oldest, and whose are as old as a tick", () => {
     const outstanding = new Outstanding()
@@ -57,8 +58,8 @@ describe("Outstanding", () => {
     for (const mark of marks.slice(0, 15_000)) outstanding.done(mark)
     assert.strictEqual(outstanding.takeCommit(), undefined)
     outstanding.done(held)
-    assert.strictEqual(outstanding.takeCommit(), 15_000)
+    assert.strictEqual(outstanding.takeCommit(), 15_001)
     for (const mark of marks.slice(15_000)) outstanding.done(mark)
-    assert.strictEqual(outstanding.takeCommit(), 20_000)
+    assert.strictEqual(outstanding.takeCommit(), 20_001)
   })
 })

@@ -5,7 +5,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Random, Schema, Scope, Stream } from "effect"
 import { AckChannel } from "../AckChannel.ts"
-import { ClientId } from "../Ids.ts"
+import { ClientId, RouteId } from "../Ids.ts"
 import { Ack, type AckMessage, Nack } from "../Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
 
@@ -93,7 +93,7 @@ export const ackChannelSuite = <E>(name: string, channel: Layer.Layer<AckChannel
     )
   })
 
-const toNack = (clientId: ClientId): AckMessage => Nack.make({ clientId })
+const toNack = (clientId: ClientId): AckMessage => Nack.make({ clientId, route: RouteId.make("r.1") })
 const nack = (client: string): AckMessage => toNack(ClientId.make(client))
 
 /** Far above any partition count, so that no earlier test is still talking there. */

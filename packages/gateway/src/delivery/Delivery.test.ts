@@ -3,10 +3,12 @@ import {
   AckChannelMemory,
   ClientOffsetsMemory,
   ClientId,
+  encodePlacedBarrier,
   Epoch,
   EventLog,
   EventLogMemory,
   Journey,
+  Mailbox,
   MailboxMemory,
   partitionOf,
   PodChannel,
@@ -14,6 +16,7 @@ import {
   PodId,
   Registry,
   RegistryMemory,
+  RouteId,
   Seq,
   start,
   Topics,
@@ -170,16 +173,30 @@ describe("Delivery", () => {
       const { events, journey } = yield* Topics
       const partition = partitionOf(clientId, log.partitions)
       yield* log.publish(events, partition, [{ key: clientId, value: new Uint8Array(1) }])
-      // What the client says it has, the first push goes on from.
-      const prev = Seq.make(0)
-      const hello = { clientId, after: prev, log: undefined }
+      const hello = { clientId, after: Seq.make(0), log: undefined }
       const older = yield* Effect.forkChild(open({ ...hello, door }), { startImmediately: true })
       yield* firstAsked
-      let delivered = 0
-      const deliver: Door["deliver"] = (items) => (delivered += items.length) > 0
-      const newer = yield* open({ ...hello, door: { ...door, deliver } })
+      let [delivered, isLive] = [0, false]
+      const newer = yield* open({
+        ...hello,
+        door: {
+          ...door,
+          deliver: (items) => (delivered += items.length) > 0,
+          tell: (notice) => void (isLive ||= notice._tag === "Status" && notice.status === "LIVE"),
+        },
+      })
+      const [prev, route] = [Seq.make(1), RouteId.make("r.1")]
+      const [status] = yield* registry.statuses([clientId])
+      const epoch = status?.epoch ?? Epoch.make(0)
+      const barrier = { clientId, seq: prev, value: encodePlacedBarrier(prev, { epoch, pod, route }), timestamp: 0 }
+      yield* (yield* Mailbox).put(partition, { expected: undefined, next: 1, records: [barrier] })
+      yield* (yield* PodChannel).publish(pod, [{ _tag: "Mail", clientId }])
+      yield* eventually(
+        "it is LIVE",
+        Effect.sync(() => isLive),
+      )
       const headers = Journey.follow({ time: 0, service: "gateway", instance: pod, step: "accepted", details: {} })
-      const push = { _tag: "Push", clientId, seq, prev, value: new Uint8Array(1), headers } as const
+      const push = { _tag: "Push", clientId, seq, prev, route, value: new Uint8Array(1), headers } as const
       yield* (yield* PodChannel).publish(pod, [push])
       yield* eventually(
         "it is delivered",

@@ -15,6 +15,7 @@ import {
   EventLog,
   type Failure,
   Journey,
+  RouteId,
   Seq,
   sessionLimits,
 } from "@nimbus/domain"
@@ -69,7 +70,8 @@ const welcomed = Effect.fnUntraced(function* (metadata: Readonly<Record<string, 
 /** What the replay consumer puts, once this client's barrier has come through: the client goes LIVE. */
 const bringBarrier = Effect.fnUntraced(function* (id: string, seq: number, epoch: bigint) {
   const { pod } = yield* Delivery
-  const value = encodePlacedBarrier(Seq.make(seq), { epoch: Epoch.make(Number(epoch)), pod })
+  const of = { epoch: Epoch.make(Number(epoch)), pod, route: RouteId.make("r.1") }
+  const value = encodePlacedBarrier(Seq.make(seq), of)
   yield* MemoryParts.put(id, [{ seq, value }])
 })
 

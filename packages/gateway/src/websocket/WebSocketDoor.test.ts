@@ -13,6 +13,7 @@ import {
   EventLog,
   partitionOf,
   PodChannel,
+  RouteId,
   Seq,
 } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
@@ -24,6 +25,8 @@ import { Delivery } from "../delivery/Delivery.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 
 type Limits = Parameters<typeof Gateway.layerWith>[0]["limits"]
+
+const route = RouteId.make("r.1")
 
 /** What a client is sent counts as read soon: most tests are not about how long it takes. */
 const soon = { ...autoAckLimits, quiet_ms: 50, look_ms: 20 }
@@ -173,7 +176,7 @@ describe("WebSocketDoor", () => {
       const { epoch } = yield* peer.next("welcome")
       assert.deepStrictEqual(seqsOf(yield* peer.next("results")), [1, 2])
       const { pod } = yield* Delivery
-      const barrier = encodePlacedBarrier(Seq.make(3), { epoch: Epoch.make(Number(epoch)), pod })
+      const barrier = encodePlacedBarrier(Seq.make(3), { epoch: Epoch.make(Number(epoch)), pod, route })
       yield* put("c1", [{ seq: 3, value: barrier }])
       assert.strictEqual((yield* peer.next("status"))["status"], "LIVE")
     }),
@@ -323,13 +326,13 @@ describe("WebSocketDoor", () => {
       const { pod } = yield* Delivery
       const { seq, value } = result(5)
       yield* (yield* PodChannel).publish(pod, [
-        { _tag: "Push", clientId, seq: Seq.make(seq), prev: Seq.make(4), value },
+        { _tag: "Push", clientId, seq: Seq.make(seq), prev: Seq.make(4), route, value },
       ])
       const told = yield* acks.pipe(
         Stream.flatMap((batch) => Stream.fromIterable(batch)),
         Stream.runHead,
       )
-      assert.deepStrictEqual(Option.getOrUndefined(told), { _tag: "Nack", clientId })
+      assert.deepStrictEqual(Option.getOrUndefined(told), { _tag: "Nack", clientId, route })
     }),
   )
 

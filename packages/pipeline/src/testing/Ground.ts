@@ -248,9 +248,9 @@ export const message = (clientId: string, id: string, data: string): LogRecord =
   key: clientId,
   value: encode({ type: "message", id: EventId.make(id), name: "news", data }),
 })
-export const barrier = (clientId: string, epoch: number, to: PodId = pod): LogRecord => ({
+export const barrier = (clientId: string, epoch: number, to: PodId = pod, number = 1): LogRecord => ({
   key: clientId,
-  value: encode({ type: "barrier", epoch: Epoch.make(epoch), pod: to }),
+  value: encode({ type: "barrier", epoch: Epoch.make(epoch), pod: to, number }),
 })
 export const result = (clientId: string, seq: number): LogRecord => ({
   key: clientId,

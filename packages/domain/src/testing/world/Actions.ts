@@ -17,6 +17,7 @@ export const faultNames = [
   "returning routers",
   "replays",
   "lost datagrams",
+  "repeated datagrams",
   "deaf pods",
   "mailbox",
   "registry",
@@ -84,12 +85,13 @@ const faults: ReadonlyArray<Action> = [
   { fault: "gateways", weight: 1, run: (w, d) => crashesGateway(w, d) },
   { fault: "event workers", weight: 4, run: (w, d) => w.replaceEventWorker(!d.oneIn(4)) },
   { fault: "routers", weight: 4, run: (w) => w.replaceRouter() },
-  { fault: "returning routers", weight: 3, run: (w, d) => returnsRouter(w, d) },
+  { fault: "returning routers", weight: 4, run: (w, d) => returnsRouter(w, d) },
   { fault: "replays", weight: 3, run: (w) => w.replaceReplay() },
   { fault: "replays", weight: 3, run: (w, d) => replay(w, d).put(false) },
   { fault: "lost datagrams", weight: 3, run: (w, d) => losesMessage(w, d) },
   { fault: "lost datagrams", weight: 3, run: (w, d) => w.hearAck(anyOf(d, w.parts.acks), () => d.oneIn(3)) },
   { fault: "lost datagrams", weight: 2, run: (w, d) => losesUpstream(w, d) },
+  { fault: "repeated datagrams", weight: 5, run: (w, d) => repeatsMessage(w, d) },
   { fault: "deaf pods", weight: 3, run: (w, d) => deafens(w, d) },
   { fault: "mailbox", weight: 2, run: (w) => (w.parts.mailbox.backUp(), "the mailboxes are backed up") },
   { fault: "mailbox", weight: 1, run: (w) => (w.parts.mailbox.rollBack(), "the mailboxes roll back") },
@@ -166,6 +168,12 @@ const losesMessage = (world: World, dice: Dice): Did => {
   const inbox = gateway(world, dice)?.inbox
   const lost = inbox?.take(anyOf(dice, inbox))
   return lost && `${lost._tag} ${lost.clientId}${lost._tag === "Push" ? ` ${lost.prev}→${lost.seq}` : ""} is lost`
+}
+
+const repeatsMessage = (world: World, dice: Dice): Did => {
+  const inbox = gateway(world, dice)?.inbox
+  const repeated = inbox?.repeat(anyOf(dice, inbox))
+  return repeated && `${repeated._tag} ${repeated.clientId} comes twice`
 }
 
 const losesUpstream = (world: World, dice: Dice): Did => {

@@ -15,6 +15,13 @@ export class Channel<M> {
     return this.waiting.splice(at, 1)[0]
   }
 
+  /** A message comes once more. */
+  repeat(at: number): M | undefined {
+    const message = this.waiting[at]
+    if (message !== undefined) this.send(message)
+    return message
+  }
+
   clear(): void {
     this.waiting.length = 0
   }

@@ -4,7 +4,7 @@
  */
 import type { ClientId, RouteId } from "../../Ids.ts"
 import { start } from "../../Ids.ts"
-import { peekSeq, type Push } from "../../Records.ts"
+import { isBarrier, peekSeq, type Push } from "../../Records.ts"
 import type { Status } from "../../Status.ts"
 import type { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
@@ -16,6 +16,7 @@ export type Rule =
   | "bounds"
   | "a push states a fact"
   | "a mailbox keeps the older"
+  | "LIVE is at the end of the mailbox"
   | "the commit never skips"
   | "epochs never fall"
   | "an epoch is used once"
@@ -42,6 +43,8 @@ export class Checks {
   private readonly sessions = new Map<string, Connection>()
   /** Not checked yet: nobody has been LIVE by their route. */
   private readonly pushes = new Map<RouteId, Array<Push>>()
+  /** By which route each was LIVE the last time. */
+  private readonly routes = new WeakMap<Connection, RouteId>()
   /** By client and seq, what was in its mailbox the last time. */
   private mail = new Map<string, Uint8Array>()
   private mailboxFaults = 0
@@ -96,12 +99,23 @@ export class Checks {
       if (ofRoute === undefined) this.pushes.set(push.route, [push])
       else ofRoute.push(push)
     }
-    for (const { session } of this.world.connections) {
-      const route = session["route"]
+    for (const connection of this.world.connections) {
+      const route = connection.session["route"]
       if (route === undefined) continue
+      if (this.routes.get(connection) !== route) this.checkEnd(connection)
+      this.routes.set(connection, route)
       for (const push of this.pushes.get(route) ?? []) this.checkPush(push)
       this.pushes.delete(route)
     }
+  }
+
+  /** Nothing was behind the barrier by which it is LIVE, nor in a page to come. */
+  private checkEnd({ lastPage, name, session }: Connection): void {
+    const last = lastPage?.records.at(-1)
+    if (lastPage?.short === true && last !== undefined && isBarrier(last.value)) return
+    const what = lastPage?.records.map(({ seq, value }) => `${seq}${isBarrier(value) ? " (a barrier)" : ""}`) ?? []
+    const page = what.length === 0 ? "nothing" : what.join(", ")
+    throw new Violation("LIVE is at the end of the mailbox", `${name} is ${session.status} by a page with ${page}`)
   }
 
   private checkPush({ clientId, prev, seq }: Push): void {

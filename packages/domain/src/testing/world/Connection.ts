@@ -14,6 +14,8 @@ export class Connection {
   readonly name: string
   /** Results sent and not acknowledged by the client, counted apart from the session: for checks. */
   unacked: Array<Seq> = []
+  /** What it was given the last time: for checks. */
+  lastPage: Page | undefined = undefined
   private readonly parts: Parts
   private readonly leave: (connection: Connection) => void
   private asked: { readonly after: Cursor; readonly limit: PageLimit } | undefined = undefined
@@ -55,6 +57,7 @@ export class Connection {
     const page = this.fetched
     if (page === undefined) return undefined
     this.fetched = undefined
+    this.lastPage = page
     this.session.page(page)
     this.carryOut()
     return `${this.name} gets its page and is ${this.session.status} at ${this.session.upTo}`

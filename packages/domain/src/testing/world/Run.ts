@@ -10,7 +10,7 @@ import { Checks, Violation } from "./Checks.ts"
 import { Dice, numbers } from "./Dice.ts"
 import type { Observe } from "./Observation.ts"
 import { type Did, tightLimits, type WorldLimits } from "./Parts.ts"
-import { calm, settle } from "./Settle.ts"
+import { calm, settle, settleUnderTraffic } from "./Settle.ts"
 import { World } from "./World.ts"
 
 export interface RunOptions {
@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly choices: ReadonlyArray<number>
   /** Whether mailboxes and the dlq are so small that results are lost, and must be told. */
   readonly withLosses: boolean
+  /** Whether clients go on sending when the faults end: of fewer clients. Default: they do not. */
+  readonly withTraffic?: boolean
 }
 
 export interface Failure {
@@ -41,9 +43,9 @@ export const run = (options: RunOptions): Failure | undefined => {
 }
 
 /** The run that a seed stands for. */
-export const ofSeed = (seed: number, steps: number, withLosses: boolean): RunOptions => {
+export const ofSeed = (seed: number, steps: number, withLosses: boolean, withTraffic = false): RunOptions => {
   const [mix = 0, ...choices] = numbers(seed, steps + 1)
-  return { mix, choices, withLosses }
+  return { mix, choices, withLosses, withTraffic }
 }
 
 /** Leaves out steps for as long as the same rule is broken. Tries at most `max_runs`. */
@@ -78,6 +80,13 @@ const lossyLimits: WorldLimits = {
   mailbox: { ...tightLimits.mailbox, mailbox_results: 3 },
 }
 
+/** For clients that go on sending, of which several results are under way. */
+const roomyLimits: WorldLimits = {
+  ...tightLimits,
+  router: { ...tightLimits.router, inflight_results_per_client: 9, inflight_results: 18 },
+  session: { ...tightLimits.session, window_results: 9, held_results: 9, page_results: 9 },
+}
+
 /** How often (once in so many steps) things go well for a while, so that faults also hit clients that are LIVE. */
 const calm_every = 60
 const calm_rounds = 6
@@ -107,13 +116,13 @@ export const observed = ({ remembers, seed, steps }: ObservedOptions, observe: O
 }
 
 /** Plays a run, telling each thing done; throws a `Violation`. */
-export const play = ({ choices, mix, withLosses }: RunOptions, tell: (did: Did) => void): void => {
+export const play = ({ choices, mix, withLosses, withTraffic = false }: RunOptions, tell: (did: Did) => void): void => {
   const dice = new Dice(mix)
   const allowed = new Set<FaultName>(faultNames.filter(() => dice.oneIn(2)))
   const actions = actionsWith(allowed, withLosses)
   const world = new World({
-    limits: withLosses ? lossyLimits : tightLimits,
-    clients: [true, true, !dice.oneIn(2)].slice(0, dice.upTo(3)),
+    limits: withLosses ? lossyLimits : withTraffic ? roomyLimits : tightLimits,
+    clients: [true, true, !dice.oneIn(2)].slice(0, dice.upTo(withTraffic ? 2 : 3)),
     gateways: 2,
   })
   const checks = new Checks(world)
@@ -127,6 +136,7 @@ export const play = ({ choices, mix, withLosses }: RunOptions, tell: (did: Did) 
     else heard(act(world, actions, own))
   }
   tell("no more faults")
+  if (withTraffic) settleUnderTraffic(world, heard)
   settle(world, heard)
   for (const client of world.clients) heard(client.send())
   settle(world, heard)
