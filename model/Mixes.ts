@@ -97,6 +97,46 @@ export const mixes: ReadonlyArray<Mix> = [
     short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OTHERS: 2, TAKEOVERS: 1 },
   },
   {
+    name: "results of two clients in any order",
+    macros: { ...base, SESSIONS: 1, OTHERS: 1, SLOW_HANDLERS: 1, LATE_RESULTS: 1 },
+    short: { ...base, SESSIONS: 1, BARRIERS: 1, OTHERS: 1, SLOW_HANDLERS: 1 },
+  },
+  {
+    name: "event consumers follow one another, requests are late, metadata is lost",
+    macros: { EVENTS: 2, SESSIONS: 1, BARRIERS: 1, OWNERS: 3 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OWNERS: 2 },
+  },
+  {
+    name: "the same with a second client",
+    macros: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OTHERS: 1, OWNERS: 2 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 0, OTHERS: 1, OWNERS: 2 },
+  },
+  {
+    name: "the same, routers crash",
+    macros: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OWNERS: 2, TAKEOVERS: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OWNERS: 2, TAKEOVERS: 1 },
+  },
+  {
+    name: "a mailbox that keeps newer barriers, routers crash, results come again",
+    macros: { ...base, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, LATE_RESULTS: 1, NEWER_BARRIERS: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, LATE_RESULTS: 1, NEWER_BARRIERS: 1 },
+  },
+  {
+    name: "dlq produces of zombies are late",
+    macros: { ...base, SESSIONS: 1, BARRIERS: 1, SPLIT_PRODUCE: 1, TAKEOVERS: 1, ZOMBIES: 1, RETRIES: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, SPLIT_PRODUCE: 1, TAKEOVERS: 1, ZOMBIES: 1 },
+  },
+  {
+    name: "under traffic: barriers are lost, sockets die",
+    macros: { ...base, LOST_BARRIERS: 1, TRAFFIC: 1 },
+    short: { ...base, SESSIONS: 1, LOST_BARRIERS: 1, TRAFFIC: 1 },
+  },
+  {
+    name: "under traffic: routers crash, results come again",
+    macros: { EVENTS: 1, SESSIONS: 1, BARRIERS: 2, TAKEOVERS: 1, LATE_RESULTS: 1, TRAFFIC: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, TRAFFIC: 1 },
+  },
+  {
     name: "nearly everything at once",
     macros: {
       EVENTS: 1,

@@ -14,21 +14,30 @@ const rule = (macro: string, rule: string, macros: Macros): Rule => ({ macro, ru
 
 const base = { EVENTS: 2, SESSIONS: 2, BARRIERS: 2 }
 const one = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1 }
+/** A router that has forgotten its clients reads a repeated barrier. */
+const trap = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1, LATE_RESULTS: 1, TAKEOVERS: 1 }
 const registry = { EVENTS: 1, SESSIONS: 2, BARRIERS: 1, HALF_OPEN: 1, DEAD_SOCKETS: 1 }
 
 export const rules: ReadonlyArray<Rule> = [
-  rule("RESULTS_IN_ORDER", "event consumer: results in the order of their events, one produce under way", {
+  rule("ORDER_OF_CLIENT", "event consumer: of one client everything has its order", { ...one, OWNERS: 1 }),
+  rule("BARRIERS_WAIT", "event consumer: a barrier waits for what stands before it", { ...one, OWNERS: 1 }),
+  rule("ONE_REQUEST", "event consumer: one produce request is in flight", { ...one, OWNERS: 1 }),
+  rule("COMMIT_LOWEST_UNFINISHED", "event consumer: the commit is the lowest offset that is not finished", {
     ...one,
-    SLOW_HANDLERS: 1,
+    EVENTS: 1,
+    OTHERS: 1,
+    OWNERS: 2,
   }),
-  rule("COMMIT_AFTER_PRODUCE", "event consumer: commits once the produce is acknowledged", {
+  rule("FINISHED_IS_ACKNOWLEDGED", "event consumer: only what is finished is in the commit or its metadata", {
     ...one,
-    SLOW_HANDLERS: 1,
+    OWNERS: 2,
   }),
-  rule("SEEN", "router 1: a seq at or below seen is a repeat", { ...one, LATE_RESULTS: 1 }),
+  rule("REPEATS", "router 1: a seq at or below its route's prev is a repeat", { ...one, LATE_RESULTS: 1 }),
   rule("SHELVE_WITHOUT_ROUTE", "router 3: a result without a route is shelved", one),
   rule("DIVERT_ON_BARRIER", "router 4: a barrier diverts the client", base),
   rule("ROUTE_STARTS_AT_BARRIER", "router 4: the route starts with prev = the barrier's seq", one),
+  rule("ROUTE_IDS", "a session takes pushes of its own route alone", trap),
+  rule("ROUTE_IDS_ARE_USED_ONCE", "a route id is used once", trap),
   rule("DIVERT_IN_ORDER", "to divert is to shelve what is in flight, in order", one),
   rule("ACK_TIMEOUT", "an ack time-out diverts", one),
   rule("PRODUCE_ACKNOWLEDGED", "a shelved record is done when its dlq write is acknowledged", {
@@ -37,7 +46,6 @@ export const rules: ReadonlyArray<Rule> = [
     TAKEOVERS: 1,
   }),
   rule("COMMIT_WAITS", "the commit waits for all before it to be done", { ...one, TAKEOVERS: 1 }),
-  rule("COMMIT_ONE_SHORT", "the commit is one short", { ...one, TAKEOVERS: 1, LATE_RESULTS: 1 }),
   rule("OWN_POSITION", "memory belongs to the read position", {
     ...one,
     EVENTS: 1,
@@ -48,6 +56,7 @@ export const rules: ReadonlyArray<Rule> = [
   rule("PUTS_IN_ORDER", "the dlq is put in order", one),
   rule("OFFSET_WITH_MAILBOXES", "the offset is stored with the mailboxes", { ...one, MAILBOX_ROLLBACKS: 1, DLQ: 6 }),
   rule("PUT_AT_OR_BELOW_ACKED", "a put at or below acked is nothing", one),
+  rule("PUT_KEEPS_OLDER", "a put of a seq that is there keeps the older", { ...one, LATE_RESULTS: 1 }),
   rule("AFTER", "delivered starts at the client's after", { ...one, SESSIONS: 2, SLOW_ACKS: 1, SLOW_TRIMS: 1 }),
   rule("PREV", "from a push: prev ≤ delivered", one),
   rule("HELD_PREV", "a held push is tried again by the same rule", one),
@@ -62,7 +71,23 @@ export const rules: ReadonlyArray<Rule> = [
   rule("BARRIERS_TRIMMED", "when all that was sent is acknowledged, acked = delivered", one),
   rule("WINDOW", "at most window results are not acknowledged", { ...one, WINDOW: 1, SLOW_ACKS: 1 }),
   rule("BARRIER_SETS_DELIVERED", "a barrier that is passed moves delivered", one),
-  rule("OWN_BARRIER", "its own barrier makes a session LIVE, any other is passed over", base),
+  rule("OWN_BARRIER", "its own barrier makes a session LIVE, no other does", base),
+  rule("LIVE_AT_THE_END", "LIVE only where the own barrier is the last record of the mailbox", {
+    ...trap,
+    NEWER_BARRIERS: 1,
+  }),
+  rule("LIVE_BY_ONE_PAGE", "LIVE by one page alone", {
+    ...trap,
+    NEWER_BARRIERS: 1,
+    MAILBOX_ROLLBACKS: 1,
+    DLQ: 6,
+  }),
+  rule("NEWEST_BARRIER", "of its own barriers only the newest ends \"under way\"", {
+    EVENTS: 1,
+    SESSIONS: 1,
+    BARRIERS: 2,
+    TRAFFIC: 1,
+  }),
   rule("BARRIER_AGAIN", "a barrier that is not back is published again", { ...one, LOST_BARRIERS: 1 }),
   rule("SWEEP", "the sweep looks into the mailbox", base),
   rule("SUPERSEDED_CLOSES", "who is refused by the registry is superseded, and closes", {

@@ -27,6 +27,9 @@
 #ifndef LATE_RESULTS
 #define LATE_RESULTS 0    /* repeats in the results topic: event consumers that run again, late produces */
 #endif
+#ifndef OWNERS
+#define OWNERS 0          /* event consumers, one after another, each with its produce request and its commits; 0: no such parts */
+#endif
 #ifndef TAKEOVERS
 #define TAKEOVERS 0       /* a new owner of the results, with empty memory */
 #endif
@@ -44,6 +47,9 @@
 #endif
 #ifndef MAILBOX_ROLLBACKS
 #define MAILBOX_ROLLBACKS 0
+#endif
+#ifndef NEWER_BARRIERS
+#define NEWER_BARRIERS 0  /* a mailbox may keep the newer copy of a barrier */
 #endif
 #ifndef REGISTRY_ROLLBACKS
 #define REGISTRY_ROLLBACKS 0
@@ -97,15 +103,44 @@
 #ifndef OWN_SOCKET
 #define OWN_SOCKET 1      /* the client reads one socket, its latest; else it may go on with what it got from any */
 #endif
+#if OWNERS
+#define CONSUMERS OWNERS
+#else
+#define CONSUMERS 1
+#endif
+#ifndef TRAFFIC
+#define TRAFFIC 0         /* it also ends while results keep coming */
+#endif
 #ifndef RETRIES
 #define RETRIES 0         /* repeats of a dlq produce */
 #endif
 
 #ifndef SEQS
+#if TRAFFIC
+#define SEQS (EVENTS + OTHERS + BARRIERS + 16)
+#else
 #define SEQS (EVENTS + OTHERS + BARRIERS + 5)   /* with room for what Peace does */
 #endif
+#endif
 #ifndef RESULTS
+#if OWNERS
+#define RESULTS (RESULTS_LIMIT + SEQS)
+#else
 #define RESULTS (SEQS + LATE_RESULTS)
+#endif
+#endif
+#ifndef RESULTS_LIMIT
+#define RESULTS_LIMIT (2 * (EVENTS + OTHERS + BARRIERS))   /* in the results topic before faults stop, repeats included */
+#endif
+#ifndef ROUTES
+#if TRAFFIC
+#define ROUTES 20
+#else
+#define ROUTES 7      /* that anything still knows of */
+#endif
+#endif
+#if TRAFFIC && !defined(WIDE)
+#define WIDE
 #endif
 #ifndef DLQ_SIZE
 #define DLQ_SIZE (DLQ + SEQS + 2)

@@ -11,6 +11,9 @@
 /* The next result of the socket. That it was shown is remembered; that it was read is acknowledged by and by. */
 inline show_result(seq) {
   exactly_once_in_order(seq);
+#if OWN_SOCKET
+  the_first_counts((session[connected].repeats & bit(seq)) != 0);
+#endif
   read = seq;
   shown = more(seq, shown);
 #if !REPEATED_PUSHES
@@ -22,11 +25,15 @@ inline show_result(seq) {
 }
 #if !REPEATED_PUSHES
 inline forget_pushes_up_to(seq) {
-  x = push_at(1, 0);
+  i = 1;
   do
-  :: x < push_at(PODS + 1, 0) ->
-    pushed[x] = (x % push_at(1, 0) <= seq -> 0 : pushed[x]);
-    x++
+  :: i <= ROUTES ->
+    j = 0;
+    do
+    :: j <= seq -> pushed[push_at(i, j)] = 0; j++
+    :: else -> break
+    od;
+    i++
   :: else -> break
   od
 }

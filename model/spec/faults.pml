@@ -7,9 +7,9 @@
 inline commit_somewhere() {
   choose(s, 2, committed, results_end);
   d_step {
-    find_commit(owner, s);
+    find_commit(owner);
     if
-    :: y && n == s -> commit(n)
+    :: s <= n -> commit(s)
     :: else -> skip
     fi
   }
@@ -25,14 +25,19 @@ inline owner_ends() {
 
 inline copy_store(to, from) {
   to.mailbox = from.mailbox;
+  to.repeats = from.repeats;
+  copy_routes(to.route, from.route);
   to.acked = from.acked;
   to.offset = from.offset
 }
 
+#if MAILBOX_ROLLBACKS || defined(REPLAY)
 /* The dlq still has what the store lost: the offset rolls back with it. */
 inline roll_back() {
 #ifdef NO_RULE_OFFSET_WITH_MAILBOXES
   store.mailbox = backup.mailbox;
+  store.repeats = backup.repeats;
+  copy_routes(store.route, backup.route);
   store.acked = backup.acked;
 #else
   copy_store(store, backup);
@@ -40,6 +45,7 @@ inline roll_back() {
   mailbox_rollbacks++;
   mailbox_is_in_order()
 }
+#endif
 
 #define next_router (owner % ROUTERS + 1)
 

@@ -4,8 +4,31 @@
 #define is_alive(p) ((crashed & bit(p)) == 0)
 #if STALE_PAGES
 #define records(p) session[p].page
+#define repeats_of(p) session[p].page_repeats
+#define route_of(p, seq) session[p].page_route[seq]
 #else
 #define records(p) store.mailbox
+#define repeats_of(p) store.repeats
+#define route_of(p, seq) store.route[seq]
+#endif
+#define copy_routes(to, from)                                                                                           \
+  i = 0;                                                                                                               \
+  do                                                                                                                   \
+  :: i <= SEQS -> to[i] = from[i]; i++                                                                                 \
+  :: else -> break                                                                                                     \
+  od
+#if STALE_PAGES
+inline end_page(p) {
+  session[p].has_page = false;
+  session[p].page = 0;
+  session[p].page_repeats = 0;
+  session[p].page_acked = 0;
+  i = 0;
+  do
+  :: i <= SEQS -> session[p].page_route[i] = 0; i++
+  :: else -> break
+  od
+}
 #endif
 /* At most `window` results are delivered and not acknowledged. */
 #ifdef NO_RULE_WINDOW
@@ -22,16 +45,22 @@ inline end_session(q) {
 #ifdef NO_RULE_BARRIER_SETS_DELIVERED
   passed[q] = 0;
 #endif
+#ifdef NO_RULE_LIVE_BY_ONE_PAGE
+  met[q] = 0;
+#endif
   session[q].status = CLOSED;
   session[q].after = 0;
   session[q].delivered = 0;
   session[q].acked = 0;
   session[q].sent = 0;
+  session[q].repeats = 0;
+  session[q].route = 0;
   session[q].asked = false;
   session[q].since = 0;
-  session[q].has_page = false;
-  session[q].page = 0;
-  session[q].page_acked = 0
+#if STALE_PAGES
+  end_page(q);
+#endif
+  forget_dead_routes()
 }
 
 /* The session ends: the socket with it. */
@@ -91,11 +120,12 @@ inline pass_on(seq) {
 #endif
 }
 
-inline deliver(p, seq) {
+inline deliver(p, seq, is_of_repeat) {
 #ifdef NO_RULE_ONLY_CLIENTS_ACK_TRIMS
   trim(seq);
 #endif
   session[p].sent = session[p].sent | bit(seq);
+  session[p].repeats = session[p].repeats | (is_of_repeat -> bit(seq) : 0);
 #if !OWN_SOCKET
   received = received | bit(seq);
 #endif
@@ -122,7 +152,10 @@ inline next_mail(p, seq) {
 
 inline deliver_from_mailbox(p, seq) {
   session[p].status = REPLAYING;
-  deliver(p, seq)
+#ifdef NO_RULE_LIVE_BY_ONE_PAGE
+  met[p] = 0;
+#endif
+  deliver(p, seq, (repeats_of(p) & bit(seq)) != 0)
 }
 
 #ifdef NO_RULE_OWN_BARRIER
@@ -131,9 +164,39 @@ inline deliver_from_mailbox(p, seq) {
 #define is_own(p, seq) (barrier_pod[seq] == p && barrier_epoch[seq] == session[p].epoch)
 #endif
 
-/* Its own barrier makes it LIVE; any other is passed over. */
+/* Whether the page, which is short, ends with this record. */
+#ifdef NO_RULE_LIVE_AT_THE_END
+#define is_last(p, seq) true
+#else
+#define is_last(p, seq) (above(records(p), seq) == 0)
+#endif
+/* Of its own barriers only the newest ends "under way". */
+#ifdef NO_RULE_NEWEST_BARRIER
+#define is_newest(seq) true
+#else
+#define is_newest(seq) ((newest_barriers & bit(seq)) != 0)
+#endif
+
+/*
+ * A barrier is passed like any record. Its own, and the last one of a page, makes the session LIVE by the route in it.
+ * A page of one record is the general case: more of them are several such steps with nothing between.
+ */
 inline pass_barrier(p, seq) {
   session[p].status = REPLAYING;
+  n = route_of(p, seq);
+  if
+  :: is_own(p, seq) && is_newest(seq) -> session[p].asked = false
+  :: else -> skip
+  fi;
+  if
+  :: is_own(p, seq) && is_last(p, seq) && n != 0 ->
+    session[p].status = LIVE;
+    session[p].route = n
+  :: else -> skip
+  fi;
+#ifdef NO_RULE_LIVE_BY_ONE_PAGE
+  met[p] = (is_own(p, seq) -> n : 0);
+#endif
 #ifdef NO_RULE_BARRIER_SETS_DELIVERED
   passed[p] = seq;
 #else
@@ -144,7 +207,7 @@ inline pass_barrier(p, seq) {
   fi;
 #endif
   if
-  :: is_own(p, seq) -> session[p].status = LIVE; session[p].asked = false; live_is_a_fact(p)
+  :: session[p].status == LIVE -> live_is_a_fact(p); forget_dead_routes()
   :: else -> skip
   fi
 }
@@ -157,6 +220,7 @@ inline acknowledge(p, seq) {
 inline hear_ack(p, seq) {
   client_acked = more(seq, client_acked);
   session[p].sent = above(session[p].sent, seq);
+  session[p].repeats = above(session[p].repeats, seq);
   session[p].acked = seq;
 #ifndef NO_RULE_BARRIERS_TRIMMED
   if
@@ -167,9 +231,13 @@ inline hear_ack(p, seq) {
   pass_on(seq)
 }
 
-/* *From a push*: prev ≤ delivered < seq. */
-#define was_pushed(p, seq) ((seq) <= seqs && pushed[push_at(p, seq)] != 0)
-#define prev_of(p, seq) (pushed[push_at(p, seq)] - 1)
+/*
+ * *From a push*: of the session's route, and prev ≤ delivered < seq. A session that takes pushes of any route would be one
+ * whose route may be any at any time.
+ */
+#define was_pushed(p, seq) (session[p].route != 0 && (seq) <= seqs && pushed[push_at(session[p].route, seq)] != 0)
+#define prev_of(p, seq) (seq_of(pushed[push_at(session[p].route, seq)]) - 1)
+#define is_push_of_repeat(p, seq) (what_of(pushed[push_at(session[p].route, seq)]) == 1)
 #ifdef NO_RULE_PREV
 #define checks_prev(p, seq) true
 #else
@@ -182,13 +250,30 @@ inline hear_ack(p, seq) {
 #endif
 #define can_push(p, seq) (is_open(p) && was_pushed(p, seq) && is_new(p, seq) && checks_prev(p, seq) && has_room(p))
 
-/* A push that can't be delivered for a gap is held, or dropped: either leads from LIVE to REPLAYING. */
+inline deliver_push(p, seq) {
+  a_push_states_a_fact(prev_of(p, seq), seq);
+  deliver(p, seq, is_push_of_repeat(p, seq))
+}
+
+/* A push that can't be delivered, for a gap or for its route, is held, or dropped: either leads from LIVE to REPLAYING. */
+#ifdef REPLAY
 #define has_gap(p) (session[p].status == LIVE && highest_pushed[p] > session[p].delivered)
+#else
+#define has_gap(p) (session[p].status == LIVE && newest > session[p].delivered)
+#endif
 
 inline publish_barrier(q, to) {
   publish(BARRIER);
   barrier_pod[seqs] = q;
   barrier_epoch[seqs] = to;
+  i = 1;
+  do
+  :: i < seqs ->
+    newest_barriers = newest_barriers & ~(barrier_pod[i] == q && barrier_epoch[i] == to -> bit(i) : 0);
+    i++
+  :: else -> break
+  od;
+  newest_barriers = newest_barriers | bit(seqs);
   barriers++
 }
 
@@ -244,9 +329,11 @@ inline register(q, to) {
 #endif
 
 #ifdef NO_RULE_HELD_PREV
-#define has_gap_at(p, ahead) (was_pushed(p, session[p].delivered + ahead) && !checks_prev(p, session[p].delivered + ahead))
-inline hold(p, ahead) {
-  held[p] = held[p] | bit(session[p].delivered + ahead)
+inline hold(p, seq) {
+  if
+  :: has_route(owner) && router[owner].pod == p && pushed[push_at(router[owner].route, seq)] != 0 -> held[p] = held[p] | bit(seq)
+  :: else -> skip
+  fi
 }
 #endif
 
@@ -283,6 +370,8 @@ end:
          if
          :: is_page(p) ->
            session[p].page = as_told(2, store.mailbox);
+           session[p].page_repeats = store.repeats;
+           copy_routes(session[p].page_route, store.route);
            session[p].has_page = true;
            session[p].page_acked = store.acked;
            done("pod %d reads a page\n", p)
@@ -295,9 +384,7 @@ end:
          done("pod %d opens the session\n", p) } }
   :: atomic { may(ENDS_PAGE) && is(1, p) && (REPLAYED || session[p].has_page) ->
        d_step {
-         session[p].has_page = false;
-         session[p].page = 0;
-         session[p].page_acked = 0;
+         end_page(p);
          done("pod %d is done with the page\n", p) } }
 #endif
   :: atomic { may(DELIVERS) && is(1, p) && has_mail(p) && has_room(p) ->
@@ -322,32 +409,42 @@ end:
          fi } }
 #ifdef REPLAY
   :: atomic { may(DELIVERS) && is(1, p) && can_push(p, arg2) ->
-       d_step { deliver(p, arg2); done2("pod %d delivers seq %d from a push\n", p, arg2) } }
+       d_step { deliver_push(p, arg2); done2("pod %d delivers seq %d from a push\n", p, arg2) } }
   :: atomic { may(HEARS_CLIENT) && is(1, p) && is_open(p) && arg2 > session[p].acked && can_hear(p, arg2) ->
        d_step { hear_ack(p, arg2); done2("pod %d hears ack %d\n", p, arg2) } }
   :: atomic { may(PASSES_ON) && arg1 <= passed_on -> d_step { done("an ack is passed on%d\n", 0) } }
   :: atomic { may(IS) && is(1, p) && session[p].status == arg2 -> d_step { done2("pod %d is %d\n", p, arg2) } }
 #else
-  :: atomic { can_push(p, session[p].delivered + 1) ->
-       d_step { deliver(p, session[p].delivered + 1); printf("pod %d delivers seq %d from a push\n", p, session[p].delivered) } }
-#if defined(NO_RULE_PREV) || OTHERS
-  :: atomic { can_push(p, session[p].delivered + 2) ->
-       d_step { deliver(p, session[p].delivered + 2); printf("pod %d delivers seq %d from a push\n", p, session[p].delivered) } }
-#endif
+#define delivers_push(p, ahead)                                                                                        \
+  atomic { can_push(p, session[p].delivered + ahead) ->                                                                \
+    d_step {                                                                                                           \
+      z = session[p].delivered + ahead;                                                                                \
+      deliver_push(p, z);                                                                                              \
+      printf("pod %d delivers seq %d from a push\n", p, z) } }
+  :: delivers_push(p, 1)
+  :: delivers_push(p, 2)
+  :: delivers_push(p, 3)
 #ifdef NO_RULE_REPEATED_PUSH
   :: atomic { session[p].delivered > 0 && can_push(p, session[p].delivered) ->
-       d_step { deliver(p, session[p].delivered); read = 0 } }
+       d_step { z = session[p].delivered; deliver_push(p, z); read = 0 } }
+#endif
+#ifdef NO_RULE_ROUTE_IDS
+  :: atomic { is_open(p) -> choose(s, 1, 1, ROUTES); d_step { session[p].route = (pod_of_route[s] == p -> s : session[p].route) } }
 #endif
 #ifdef NO_RULE_HELD_PREV
   /* Held for a gap, and delivered when the session goes LIVE. */
-  :: atomic { session[p].status == REPLAYING && has_gap_at(p, 2) -> d_step { hold(p, 2) } }
-  :: atomic { session[p].status == REPLAYING && has_gap_at(p, 3) -> d_step { hold(p, 3) } }
+  :: atomic { session[p].status == REPLAYING -> choose(s, 1, 1, seqs); d_step { hold(p, s) } }
   :: atomic { session[p].status == LIVE && above(held[p], session[p].delivered) != 0 && has_room(p) ->
-       d_step { set = above(held[p], session[p].delivered); lowest(set, z); deliver(p, z) } }
+       d_step { set = above(held[p], session[p].delivered); lowest(set, z); deliver(p, z, false) } }
+#endif
+#ifdef NO_RULE_LIVE_BY_ONE_PAGE
+  /* Its barrier was in an earlier page, and this one is empty. */
+  :: atomic { session[p].status == REPLAYING && met[p] != 0 && above(records(p), session[p].delivered) == 0 ->
+       d_step { session[p].status = LIVE; session[p].route = met[p]; met[p] = 0 } }
 #endif
 #ifdef NO_RULE_ONLY_CLIENTS_ACK
   /* A repeat is acknowledged by the gateway itself. */
-  :: atomic { is_open(p) && REPEATED_PUSHES && was_pushed(p, session[p].delivered) -> d_step { pass_on(session[p].delivered) } }
+  :: atomic { is_open(p) && REPEATED_PUSHES && session[p].delivered > 0 && was_pushed(p, session[p].delivered) -> d_step { pass_on(session[p].delivered) } }
 #endif
   :: atomic { SLOW_ACKS && connected == p && is_open(p) && read > session[p].acked ->
        d_step { hear_ack(p, read); printf("pod %d hears ack %d\n", p, read) } }

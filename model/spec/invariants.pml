@@ -5,6 +5,12 @@
   :: else -> c_code { puts("violated: " name); fflush(stdout); }; assert(false)                                        \
   fi
 
+/* Of a client the first occurrences stand in the results topic in its order. */
+inline results_are_in_order(seq) {
+  invariant("results: no record of a client while an older one of it is not there",
+    ((kind[seq] == OTHER -> theirs : all_seqs() & ~theirs) & below(seq) & ~handled) == 0)
+}
+
 /* A client sees each of its results once, in order. Without memory it may see a repeat, never a gap. */
 inline exactly_once_in_order(seq) {
 #if REMEMBERS
@@ -17,7 +23,15 @@ inline exactly_once_in_order(seq) {
   od
 }
 
-/* Nothing of this client lies between prev and seq. */
+/*
+ * A handler that ran again may have ended otherwise: shown is what came first. A client without memory, whose mailbox is
+ * trimmed late, may see a repeat, and then whichever.
+ */
+inline the_first_counts(is_of_repeat) {
+  invariant("the first result counts", !(is_of_repeat) || (!REMEMBERS && SLOW_TRIMS))
+}
+
+/* Nothing of this client lies between prev and seq, whichever router says so: said to the session of the route. */
 inline a_push_states_a_fact(before, seq) {
   x = before + 1;
   do
@@ -56,7 +70,7 @@ inline nothing_is_lost_before(offset) {
   x = 0;
   do
   :: x < offset ->
-    y = results[x];
+    y = seq_of(results[x]);
     invariant("nothing is lost: what is before the commit is in the dlq, or its client has it",
       (shelved & bit(y)) != 0 || (kind[y] != OTHER && y <= client_acked));
     x++

@@ -9,10 +9,19 @@
 #define may_put(seq) ((seq) > store.acked)
 #endif
 
-inline put(seq) {
+/* What is there is kept: the older. */
+#ifdef NO_RULE_PUT_KEEPS_OLDER
+#define is_there(seq) false
+#else
+#define is_there(seq) ((store.mailbox & bit(seq)) != 0 && !(keeps_newer == 1 && kind[seq] == BARRIER))
+#endif
+
+inline put(one) {
   if
-  :: kind[seq] == OTHER -> skip
-  :: kind[seq] != OTHER && may_put(seq) -> store.mailbox = store.mailbox | bit(seq)
+  :: kind[seq_of(one)] != OTHER && may_put(seq_of(one)) && !is_there(seq_of(one)) ->
+    store.mailbox = store.mailbox | bit(seq_of(one));
+    store.route[seq_of(one)] = (kind[seq_of(one)] == BARRIER -> what_of(one) : 0);
+    store.repeats = (store.repeats & ~bit(seq_of(one))) | (kind[seq_of(one)] == EVENT && what_of(one) == 1 -> bit(seq_of(one)) : 0)
   :: else -> skip
   fi
 }
@@ -33,6 +42,7 @@ inline take_from_dlq() {
 inline put_next() {
   put(dlq[store.offset]);
   take_from_dlq();
+  forget_dead_routes();
   mailbox_is_in_order();
   invariant("mailbox: what is not acknowledged yet", (store.mailbox & up_to(store.acked)) == 0)
 }
@@ -41,14 +51,25 @@ inline put_next() {
 inline trim(seq) {
   store.acked = more(seq, store.acked);
   store.mailbox = above(store.mailbox, store.acked);
+  store.repeats = above(store.repeats, store.acked);
+  i = 1;
+  do
+  :: i <= store.acked -> store.route[i] = 0; i++
+  :: else -> break
+  od;
+  forget_dead_routes();
   nothing_is_trimmed_too_early()
 }
 
 proctype ReplayConsumer() {
 end:
   do
-  :: atomic { may(PUTS) && is(1, dlq[store.offset]) && store.offset < dlq_end ->
-       d_step { put_next(); done("put: offset %d\n", store.offset) } }
+  :: atomic { may(PUTS) && is(1, seq_of(dlq[store.offset])) && store.offset < dlq_end ->
+       d_step { keeps_newer = 0; put_next(); done("put: offset %d\n", store.offset) } }
+#if NEWER_BARRIERS
+  :: atomic { store.offset < dlq_end && kind[seq_of(dlq[store.offset])] == BARRIER ->
+       d_step { keeps_newer = 1; put_next(); keeps_newer = 0; printf("put: offset %d, the newer copy\n", store.offset) } }
+#endif
   :: atomic { may(TRIMS) && SLOW_TRIMS && (REPLAYED || passed_on > store.acked) ->
        d_step {
          if

@@ -29,9 +29,12 @@ init {
   atomic {
     owner = 1;
     router[1].runs = true;
+#if OWNERS
+    events_owner = 1;
+#endif
     begin();
     run Client();
-    run EventConsumer();
+    for (n : 1 .. CONSUMERS) { run EventConsumer(n) }
     for (n : 1 .. ROUTERS) { run Router(n) }
     run ReplayConsumer();
     for (n : 1 .. PODS) { run Gateway(n) }

@@ -1,13 +1,17 @@
 /*
  * It ends: from every state, once faults stop and everyone takes his turn, the client is connected, LIVE and complete,
- * nothing is under way, and so it is after one more result. A few rounds must do.
+ * nothing is under way, and so it is after one more result, and while results keep coming. A few rounds must do.
  *
  * All of it is one step that leaves the state as it was: a question asked in every state.
  */
 #define MAX_ROUNDS 6
+#define FAULTS_STOP 0
+#define ONE_MORE 1
+#define TRAFFIC_GOES_ON 2
 
-/* Zombies end. What they said stays said, but nobody needs to hear it. */
+/* Zombies end. What was pushed before, or requested by event consumers, is lost. */
 inline stop_faults() {
+  c_code { memset(now.pushed, 0, sizeof now.pushed); };
   t = 1;
   do
   :: t <= ROUTERS ->
@@ -17,50 +21,88 @@ inline stop_faults() {
     fi;
     t++
   :: else -> break
+  od;
+#if OWNERS
+  t = 1;
+  do
+  :: t <= OWNERS -> consumer[t].request = 0; t++
+  :: else -> break
   od
+#endif
 }
 
-#define is_settled()                                                                                                   \
-  (connected != NOBODY && session[connected].status == LIVE && shown >= newest && undone(owner) == 0 &&          \
-   router[owner].position == results_end && is_expected(owner) && handled == seqs && store.mailbox == 0 &&                                   \
-   session[connected].sent == 0 && store.offset == dlq_end && is_alone())
+#if OWNERS
+#define is_all_handled() ((all_seqs() & ~handled) == 0 && unfinished(events_owner) == 0)
+#else
+#define is_all_handled() (unhandled() == 0)
+#endif
+#define is_closed_or_current(q) ((q) == connected || session[q].status == CLOSED)
+#define is_alone() (is_closed_or_current(1) && is_closed_or_current(PODS))
+#define is_read() (router[owner].position == results_end && is_expected(owner))
+
+/* `x`: whether nothing is under way, and everyone has everything; under traffic also by the newest route. */
+inline is_settled() {
+  is_at(owner, INFLIGHT, WRITTEN);
+  x = (x == 0 && connected != NOBODY && session[connected].status == LIVE && shown >= newest && is_read() &&
+    is_all_handled() && store.mailbox == 0 && session[connected].sent == 0 && store.offset == dlq_end && is_alone() &&
+    (phase < TRAFFIC_GOES_ON || (session[connected].route == router[owner].route && !session[connected].asked)))
+}
+
 /* For whoever reads a failure: where things got stuck. */
 c_code {
   static void say_where(void) {
-    printf("connected to pod %d, shown %d of %d seqs, %d handled; router %d at %d of %d, in flight %x, shelf %x; put %d of %d, "
+    printf("connected to pod %d, shown %d of %d seqs, %x handled; router %d at %d of %d, route %d; put %d of %d, "
            "mailbox %x, acked %d\n",
       now.connected, now.shown, now.seqs, now.handled, now.owner, now.router[now.owner].position, now.results_end,
-      now.router[now.owner].inflight, now.router[now.owner].shelf, now.store.offset, now.dlq_end, now.store.mailbox, now.store.acked);
+      now.router[now.owner].route, now.store.offset, now.dlq_end, now.store.mailbox, now.store.acked);
     for (int i = 1; i <= PODS; i++)
-      printf("pod %d: status %d, epoch %d, delivered %d, acked %d, sent %x\n", i, now.session[i].status, now.session[i].epoch,
-        now.session[i].delivered, now.session[i].acked, now.session[i].sent);
+      printf("pod %d: status %d, epoch %d, route %d, delivered %d, acked %d, sent %x\n", i, now.session[i].status,
+        now.session[i].epoch, now.session[i].route, now.session[i].delivered, now.session[i].acked, now.session[i].sent);
   }
 }
 
-#define is_closed_or_current(q) ((q) == connected || session[q].status == CLOSED)
-#define is_alone() (is_closed_or_current(1) && is_closed_or_current(PODS))
-
 inline settle() {
   round = 0;
+  is_settled();
+  x = x && phase < TRAFFIC_GOES_ON;
   do
-  :: round < MAX_ROUNDS && !is_settled() -> one_round(); round++
+  :: round < MAX_ROUNDS && x == 0 -> one_round(); round++; is_settled()
   :: else -> break
   od;
   if
-  :: !is_settled() -> c_code { say_where(); }
+  :: x == 0 -> c_code { say_where(); }
   :: else -> skip
   fi;
-  invariant("it ends: LIVE and complete after faults stop", is_settled())
+  invariant("it ends: LIVE and complete after faults stop", x == 1 || phase == TRAFFIC_GOES_ON);
+  invariant("it ends: LIVE and complete under traffic", x == 1)
 }
 
+/*
+ * Everyone takes his turn. Pushes arrive before the barrier of their route is in the mailbox. Under traffic each round has
+ * one more result, behind the barriers that were sent in the round before.
+ */
 inline one_round() {
   gateways_sweep();
   client_connects();
   if
-  :: connected != NOBODY -> session_goes_on()
+  :: phase == TRAFFIC_GOES_ON -> publish(EVENT)
   :: else -> skip
   fi;
-  pipeline_goes_on()
+  all_is_handled();
+  all_is_read();
+  part = 0;
+  do
+  :: part < 2 ->
+    session_goes_on();
+    if
+    :: part == 0 -> all_is_put()
+    :: else -> skip
+    fi;
+    part++
+  :: else -> break
+  od;
+  on_ack(owner, passed_on);
+  time_runs_out()
 }
 
 inline gateways_sweep() {
@@ -96,11 +138,11 @@ inline client_connects() {
   fi
 }
 
-/* Its barrier is not back after a round in which everything went on. */
+/* Its barrier is not back, and nothing is on its way. `x`: whether something waits for the dlq. */
 #ifdef NO_RULE_BARRIER_AGAIN
 #define is_overdue() false
 #else
-#define is_overdue() (store.offset == dlq_end && handled == seqs && undone(owner) == 0 && router[owner].position == results_end && is_expected(owner))
+#define is_overdue() (x == 0 && store.offset == dlq_end && is_all_handled() && is_read())
 #endif
 
 inline session_goes_on() {
@@ -111,17 +153,31 @@ inline session_goes_on() {
   :: else -> skip
   fi;
   session[who].page = store.mailbox;
+  session[who].page_repeats = store.repeats;
+  copy_routes(session[who].page_route, store.route);
 #endif
   client_goes_on();
   do
   :: has_mail(who) -> one_mail()
   :: else -> break
   od;
+  held_pushes_go_on();
+  is_at(owner, SHELF, WRITTEN);
   if
-  :: session[who].status == REPLAYING && (!session[who].asked || is_overdue()) -> publish_barrier(who, session[who].epoch); session[who].asked = true
+  :: session[who].status == REPLAYING && (!session[who].asked || is_overdue()) ->
+    publish_barrier(who, session[who].epoch);
+    session[who].asked = true
   :: else -> skip
   fi;
   trim(passed_on)
+}
+inline held_pushes_go_on() {
+  t = session[who].delivered + 1;
+  do
+  :: t <= seqs && can_push(who, t) -> deliver_push(who, t); client_goes_on(); t = session[who].delivered + 1
+  :: t <= seqs && !can_push(who, t) -> t++
+  :: else -> break
+  od
 }
 inline one_mail() {
   next_mail(who, t);
@@ -146,40 +202,65 @@ inline client_goes_on() {
   fi
 }
 
-inline pipeline_goes_on() {
+inline all_is_handled() {
+#if OWNERS
+  append_results(unfinished(events_owner));
+  consumer[events_owner].finished = all_seqs()
+#else
   do
-  :: handled < seqs -> append_result(handled + 1)
+  :: unhandled() != 0 -> set = unhandled(); lowest(set, y); append_result(y)
   :: else -> break
-  od;
+  od
+#endif
+}
+
+inline all_is_read() {
   do
-  :: router[owner].position < results_end -> on_record(owner, results[router[owner].position]); push_arrives()
+  :: router[owner].position < results_end -> on_record(owner); push_arrives()
   :: else -> break
-  od;
-#ifndef NO_RULE_ACK_TIMEOUT
+  od
+}
+
+inline time_runs_out() {
+#ifdef NO_RULE_ACK_TIMEOUT
+  skip
+#else
+  is_at(owner, INFLIGHT, INFLIGHT);
   if
-  :: router[owner].inflight != 0 -> divert(owner)
+  :: x == 1 -> divert(owner)
   :: else -> skip
-  fi;
+  fi
 #endif
+}
+
+inline all_is_put() {
 #if SPLIT_PRODUCE
-  append_all(router[owner].produce);
-  router[owner].produce = 0;
-  router[owner].written = false;
+  append_produce(owner);
+  move_all(owner, PRODUCE, DONE);
+  move_all(owner, WRITTEN, DONE);
 #endif
-  append_all(router[owner].shelf);
-  router[owner].shelf = 0;
+  find_first(owner, SHELF);
+  do
+  :: y < router[owner].expected -> shelve_first(owner); find_first(owner, SHELF)
+  :: else -> break
+  od;
   do
   :: store.offset < dlq_end -> put_next()
   :: else -> break
   od
 }
 
-/* What was pushed just now arrives at once, and its ack at the router. */
+/* What was pushed just now arrives at once, and its ack at the router. It is held, for a gap or its route, or delivered. */
 inline push_arrives() {
   who = router[owner].pod;
   t = router[owner].prev;
   if
-  :: who != NOBODY && who == connected && can_push(who, t) -> deliver(who, t); client_goes_on(); on_ack(owner, passed_on)
+  :: who != NOBODY && who == connected && kind[t] == EVENT ->
+    if
+    :: can_push(who, t) -> deliver_push(who, t); client_goes_on(); on_ack(owner, passed_on)
+    :: !can_push(who, t) && session[who].status == LIVE && t > session[who].delivered -> session[who].status = REPLAYING
+    :: else -> skip
+    fi
   :: else -> skip
   fi
 }
@@ -192,10 +273,18 @@ end:
   do
   :: d_step {
        c_code { memcpy(kept, &now, vsize); };
-       stop_faults();
-       settle();
-       publish(EVENT);
-       settle();
+       phase = FAULTS_STOP;
+       do
+       :: phase <= (TRAFFIC -> TRAFFIC_GOES_ON : ONE_MORE) ->
+         if
+         :: phase == FAULTS_STOP -> stop_faults()
+         :: phase == ONE_MORE -> publish(EVENT)
+         :: else -> c_code { memcpy(&now, kept, vsize); }; stop_faults()
+         fi;
+         settle();
+         phase++
+       :: else -> break
+       od;
        c_code { memcpy(&now, kept, vsize); } }
   od
 }

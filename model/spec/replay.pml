@@ -67,6 +67,7 @@ inline choose(to, i, from, last) {
 #define ROLLS_REGISTRY_BACK 35
 #define WIPES_REGISTRY 36
 #define OPENS 37
+#define TAKES 38
 
 int chosen;      /* which trace */
 int cursor;
@@ -93,6 +94,12 @@ int arg3;
   :: else -> skip                                                                                                      \
   fi
 #define choose(to, i, from, last) to = arg##i
+
+/* A route of the trace is one of the model, and no other: that is, an id is used once. 0: no barrier. */
+#define is_route(name, route)                                                                                          \
+  ((name) == 0 -> (route) == 0 : (route) != 0 && (route_named[name] == (route) || (route_named[name] == 0 && !is_named(route))))
+#define is_named(route) ((named & bit(route)) != 0)
+#define name_route(name, route) route_named[name] = ((name) == 0 -> 0 : (route))
 
 /* Whether `part` is the lowest of `these`. */
 #define is_front_of(these, part) (((part) & ~(these)) == 0 && ((these) & ~(part) & filled(part)) == 0)

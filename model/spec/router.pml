@@ -1,43 +1,84 @@
 /* Result consumers, "routers": the owner of the partition, and those who have not noticed that they are not. */
 
-#define undone(r) (router[r].inflight | router[r].shelf | router[r].produce)
-
 #define is_expected(r) (router[r].position == router[r].expected)
+#define has_route(r) (router[r].pod != NOBODY)
 
-#ifdef NO_RULE_SEEN
+#ifdef NO_RULE_REPEATS
 #define is_repeat(r, seq) false
 #else
-#define is_repeat(r, seq) ((seq) <= router[r].seen && is_expected(r))
+#define is_repeat(r, seq) (has_route(r) && kind[seq] != OTHER && (seq) <= router[r].prev && is_expected(r))
 #endif
+
+inline set_stage(r, offset, stage, its_route) {
+  router[r].at[offset] = (stage) + STAGES * (its_route)
+}
 
 /* To divert: write what is in flight to the dlq, in order, and forget the route. */
 inline divert(r) {
-  router[r].shelf = router[r].shelf | router[r].inflight;
-  router[r].inflight = 0;
+  move_all(r, INFLIGHT, SHELF);
+  end_route(r)
+}
+inline end_route(r) {
   router[r].pod = NOBODY;
+  router[r].route = 0;
   router[r].prev = 0
 }
-
-inline shelve(r, seq) {
-  router[r].shelf = router[r].shelf | bit(seq)
+/* From one stage to another. */
+inline move_all(r, from, to) {
+  x = router[r].began;
+  do
+  :: x < router[r].expected ->
+    if
+    :: stage_at(r, x) == from -> router[r].at[x] = (to == DONE -> 0 : to + STAGES * route_at(r, x))
+    :: else -> skip
+    fi;
+    x++
+  :: else -> break
+  od
+}
+/* `y`: the first offset at this stage, or the next one to be read. */
+inline find_first(r, stage) {
+  y = router[r].began;
+  do
+  :: y < router[r].expected && stage_at(r, y) != stage -> y++
+  :: else -> break
+  od
 }
 
-inline push(r, seq) {
-  a_push_states_a_fact(router[r].prev, seq);
-  pushed[push_at(router[r].pod, seq)] = router[r].prev + 1;
-  highest_pushed[router[r].pod] = more(seq, highest_pushed[router[r].pod]);
-  router[r].inflight = router[r].inflight | bit(seq);
-  router[r].prev = seq
-}
-
-inline route(r, seq) {
-#ifdef NO_RULE_DIVERT_ON_BARRIER
-  router[r].inflight = 0;
-#else
-  divert(r);
+inline push(r, offset) {
+  y = seq_of(results[offset]);
+  set_stage(r, offset, INFLIGHT, 0);
+  pushed[push_at(router[r].route, y)] = record(router[r].prev + 1, what_of(results[offset]));
+#ifdef REPLAY
+  highest_pushed[router[r].pod] = more(y, highest_pushed[router[r].pod]);
 #endif
-  shelve(r, seq);
+  router[r].prev = y
+}
+
+/*
+ * A route id is used once. Here it may be used again when nothing knows of it any more, so that there are fewer; what it
+ * pushed nobody takes any more.
+ */
+inline new_route(r, seq) {
+#ifdef REPLAY
+  routes_made++;
+  n = routes_made;
+#else
+  forget_dead_routes();
+#ifdef NO_RULE_ROUTE_IDS_ARE_USED_ONCE
+  /* Named by its barrier. */
+  n = seq;
+#else
+  n = 1;
+  do
+  :: (alive & bit(n)) != 0 -> n++
+  :: else -> break
+  od;
+#endif
+#endif
+  pod_of_route[n] = barrier_pod[seq];
   router[r].pod = barrier_pod[seq];
+  router[r].route = n;
 #ifdef NO_RULE_ROUTE_STARTS_AT_BARRIER
   router[r].prev = 0
 #else
@@ -45,43 +86,97 @@ inline route(r, seq) {
 #endif
 }
 
+inline on_barrier(r, offset, seq) {
+#ifdef NO_RULE_DIVERT_ON_BARRIER
+  move_all(r, INFLIGHT, DONE);
+#else
+  divert(r);
+#endif
+  new_route(r, seq);
+  set_stage(r, offset, SHELF, router[r].route)
+}
+
+c_code {
+#ifdef REPLAY
+  static void drop_dead_routes(void) {}
+#else
+  /* What is pushed of a route that nothing knows of any more, nobody takes. Sets `alive`: the routes that are known. */
+  static void drop_dead_routes(void) {
+    int i, j;
+    alive = 0;
+    for (i = 1; i <= ROUTERS; i++) {
+      alive |= bit(now.router[i].route);
+      for (j = now.router[i].began; j < now.router[i].expected; j++) alive |= bit(now.router[i].at[j] / STAGES);
+    }
+    for (i = 0; i < now.dlq_end; i++) if (now.kind[seq_of(now.dlq[i])] == BARRIER) alive |= bit(what_of(now.dlq[i]));
+    for (i = 1; i <= PODS; i++) alive |= bit(now.session[i].route);
+    for (i = 1; i <= now.seqs; i++) {
+      alive |= bit(now.store.route[i]);
+#if MAILBOX_ROLLBACKS
+      alive |= bit(now.backup.route[i]);
+#endif
+#if STALE_PAGES
+      for (j = 1; j <= PODS; j++) alive |= bit(now.session[j].page_route[i]);
+#endif
+    }
+#ifdef NO_RULE_LIVE_BY_ONE_PAGE
+    for (i = 1; i <= PODS; i++) alive |= bit(now.met[i]);
+#endif
+#ifdef NO_RULE_ROUTE_IDS
+    for (i = 1; i <= ROUTES; i++) if (now.pod_of_route[i] != NOBODY) alive |= bit(i);
+#endif
+#ifndef NO_RULE_ROUTE_IDS_ARE_USED_ONCE
+    for (i = 1; i <= ROUTES; i++) {
+      if (alive & bit(i) || now.pod_of_route[i] == NOBODY) continue;
+      now.pod_of_route[i] = NOBODY;
+      memset(&now.pushed[push_at(i, 0)], 0, sizeof now.pushed[0] * (SEQS + 1));
+    }
+#endif
+  }
+#endif
+}
+inline forget_dead_routes() {
+  c_code { drop_dead_routes(); }
+}
+
 /* Memory belongs to the read position: it is emptied where a read starts anywhere but at the next offset. */
 inline forget(r) {
-  router[r].seen = 0;
-  router[r].pod = NOBODY;
-  router[r].prev = 0;
-  router[r].inflight = 0;
-  router[r].shelf = 0;
-  router[r].produce = 0;
-  router[r].written = false
+  move_all(r, INFLIGHT, DONE);
+  move_all(r, SHELF, DONE);
+  move_all(r, PRODUCE, DONE);
+  move_all(r, WRITTEN, DONE);
+  end_route(r)
 }
 
 inline check_position(r) {
 #ifdef NO_RULE_OWN_POSITION
-  skip
+  router[r].began = (router[r].position < router[r].began -> router[r].position : router[r].began)
 #else
   if
-  :: router[r].position != router[r].expected -> forget(r); router[r].began = router[r].position
+  :: router[r].position != router[r].expected ->
+    forget(r);
+    router[r].began = router[r].position;
+    router[r].expected = router[r].position
   :: else -> skip
   fi
 #endif
 }
 
-/* On a record: 1. a repeat, 2. a result with a route, 3. one without, 4. a barrier. */
-inline on_record(r, seq) {
+/* On the next record: 1. a repeat, 2. a result with a route, 3. one without, 4. a barrier. */
+inline on_record(r) {
   check_position(r);
+  z = seq_of(results[router[r].position]);
   if
-  :: is_repeat(r, seq) -> skip
+  :: is_repeat(r, z) -> skip
   :: else ->
-    router[r].seen = more(seq, router[r].seen);
     if
-    :: kind[seq] == BARRIER -> route(r, seq)
-    :: kind[seq] == EVENT && router[r].pod != NOBODY -> push(r, seq)
+    :: kind[z] == BARRIER -> on_barrier(r, router[r].position, z)
+    :: kind[z] == EVENT && has_route(r) -> push(r, router[r].position)
     :: else ->
 #ifdef NO_RULE_SHELVE_WITHOUT_ROUTE
       skip
 #else
-      shelve(r, seq)
+      set_stage(r, router[r].position, SHELF, 0)
 #endif
     fi
   fi;
@@ -89,62 +184,69 @@ inline on_record(r, seq) {
   router[r].expected = router[r].position
 }
 
-/* Acks are cumulative; here an ack is heard one record at a time. */
+/* Acks are cumulative. */
 inline on_ack(r, seq) {
-  router[r].inflight = above(router[r].inflight, seq)
-}
-
-inline append_to_dlq(seq) {
-  dlq[dlq_end] = seq;
-  dlq_end++;
-  shelved = shelved | bit(seq);
-  dlq_is_in_order()
-}
-
-/* Appends all of the set, in order. */
-inline append_all(these) {
-  y = 1;
-  do
-  :: y <= seqs && (these & bit(y)) != 0 -> append_to_dlq(y); y++
-  :: y <= seqs && (these & bit(y)) == 0 -> y++
-  :: else -> break
-  od
-}
-
-#ifdef NO_RULE_COMMIT_WAITS
-#define is_undone(r, seq) false
-#else
-#define is_undone(r, seq) ((undone(r) & up_to(seq)) != 0)
-#endif
-
-/*
- * The commit: the offset of the record with the highest seq such that it and all before it are done. `y`, whether there
- * is one that is not above `most`, and `x`, which. Records are read in the order of seqs once repeats are dropped.
- */
-inline find_commit(r, most) {
   x = router[r].began;
-  y = 0;
-  z = 0;
-  n = 0;
   do
-  :: x < router[r].expected && x <= most ->
+  :: x < router[r].expected ->
     if
-    :: results[x] > z && !is_undone(r, results[x]) -> z = results[x]; y = 1; n = x
-    :: results[x] > z && is_undone(r, results[x]) -> break
+    :: stage_at(r, x) == INFLIGHT && seq_of(results[x]) <= seq -> router[r].at[x] = 0
     :: else -> skip
     fi;
     x++
   :: else -> break
   od
 }
-#ifdef NO_RULE_COMMIT_ONE_SHORT
-#define commit_at(offset) ((offset) + 1)
+
+/* The record at this offset, as it goes to the dlq. */
+#define to_shelve(r, offset) record(seq_of(results[offset]), more(what_of(results[offset]), route_at(r, offset)))
+
+inline append_to_dlq(one) {
+  dlq[dlq_end] = one;
+  dlq_end++;
+  shelved = shelved | bit(seq_of(one));
+  dlq_is_in_order()
+}
+
+/* The first of the shelf. `y`: its offset. */
+inline shelve_first(r) {
+  find_first(r, SHELF);
+  rec = to_shelve(r, y);
+  append_to_dlq(rec);
+  router[r].at[y] = 0
+}
+
+inline append_produce(r) {
+  y = router[r].began;
+  do
+  :: y < router[r].expected ->
+    if
+    :: stage_at(r, y) == PRODUCE || stage_at(r, y) == WRITTEN ->
+      rec = to_shelve(r, y);
+  append_to_dlq(rec);
+      set_stage(r, y, WRITTEN, route_at(r, y))
+    :: else -> skip
+    fi;
+    y++
+  :: else -> break
+  od
+}
+
+/* `n`: the highest that the commit may be, the offset after the last record such that it and all before it are done. */
+inline find_commit(r) {
+  n = router[r].began;
+#ifdef NO_RULE_COMMIT_WAITS
+  n = router[r].expected
 #else
-#define commit_at(offset) (offset)
+  do
+  :: n < router[r].expected && stage_at(r, n) == DONE -> n++
+  :: else -> break
+  od
 #endif
+}
 
 inline commit(offset) {
-  committed = commit_at(offset);
+  committed = offset;
   nothing_is_lost_before(committed)
 }
 
@@ -167,110 +269,156 @@ inline start_router(r) {
 }
 
 #ifdef REPLAY
-#define said_so(r, seq) (arg3 == (!is_repeat(r, seq) && kind[seq] == EVENT && router[r].pod != NOBODY && is_expected(r)))
-#define is_front(r) is_front_of(router[r].shelf, arg2)
-inline take_shelf(r) {
-  router[r].produce = arg2;
-  router[r].written = false;
-  router[r].taken = router[r].taken | arg2;
-  router[r].shelf = router[r].shelf & ~arg2
+/* `set`: the seqs of the produce under way. */
+inline find_produce(r) {
+  set = 0;
+  x = router[r].began;
+  do
+  :: x < router[r].expected ->
+    set = set | (stage_at(r, x) >= PRODUCE -> bit(seq_of(results[x])) : 0);
+    x++
+  :: else -> break
+  od
 }
+#endif
+
+/* `x`: whether a record is at a stage between these. */
+inline is_at(r, from, to) {
+  x = router[r].began;
+  do
+  :: x < router[r].expected && (stage_at(r, x) < from || stage_at(r, x) > to) -> x++
+  :: else -> break
+  od;
+  x = (x < router[r].expected)
+}
+
+#ifdef REPLAY
+#define said_so(r, seq) (arg3 == (!is_repeat(r, seq) && kind[seq] == EVENT && has_route(r) && is_expected(r)))
 #else
 #define said_so(r, seq) true
-#define is_front(r) true
-#define may_append(r) ((!router[r].written || retries < RETRIES) && dlq_end + 3 < DLQ)
-#ifdef NO_RULE_PRODUCE_ACKNOWLEDGED
-#define is_written(r) true
-#else
-#define is_written(r) router[r].written
 #endif
-inline take_shelf(r) {
-  router[r].produce = router[r].shelf;
-  router[r].shelf = 0
-}
+#ifdef NO_RULE_PRODUCE_ACKNOWLEDGED
+#define ACKNOWLEDGED PRODUCE
+#else
+#define ACKNOWLEDGED WRITTEN
 #endif
 
 proctype Router(byte r) {
 end:
   do
-  :: atomic { may(READS) && is(1, r) && router[r].runs && router[r].position < results_end ->
+  :: atomic { may(READS) && is(1, r) && router[r].runs && router[r].position < results_end &&
+       is(2, seq_of(results[router[r].position])) ->
        d_step {
          if
-         :: is(2, results[router[r].position]) && said_so(r, results[router[r].position]) ->
-           on_record(r, results[router[r].position]);
-           done2("router %d reads seq %d\n", r, results[router[r].position - 1])
+         :: said_so(r, seq_of(results[router[r].position])) ->
+           on_record(r);
+           done2("router %d reads seq %d\n", r, z)
          :: else -> refuse()
          fi } }
-  /* A nack, a push that nobody received, an ack time-out, a bound: at any time. */
-  :: atomic { may_quietly(DIVERTS) && is(1, r) && router[r].runs && router[r].pod != NOBODY ->
+  /* A nack, an unreceived push, an ack time-out, a full bound; without anything in flight it only loses the route. */
+  :: atomic { may_quietly(DIVERTS) && is(1, r) && router[r].runs && has_route(r) ->
        d_step { divert(r); done_quietly("router %d diverts\n", r) } }
-#ifndef REPLAY
-  :: atomic { router[r].runs && (router[r].inflight & up_to(passed_on)) != 0 ->
+#ifdef REPLAY
+  /* One produce is under way; of what the trace says it took, one record after another. */
+  :: atomic { may(TAKES_SHELF) && is(1, r) ->
        d_step {
-         set = router[r].inflight;
-         lowest(set, z);
-         on_ack(r, z);
-         printf("router %d hears that seq %d is acknowledged\n", r, z) } }
-#endif
-#if SPLIT_PRODUCE
-  :: atomic { may(TAKES_SHELF) && is(1, r) && router[r].shelf != 0 && router[r].produce == 0 ->
-       d_step {
+         is_at(r, PRODUCE, WRITTEN);
          if
-         :: is_front(r) ->
-           take_shelf(r);
-           done("router %d sends a produce to the dlq\n", r)
+         :: x == 0 -> done("router %d sends a produce to the dlq\n", r)
          :: else -> refuse()
          fi } }
-#ifndef REPLAY
-  :: atomic { router[r].produce != 0 && may_append(r) ->
+  :: atomic { may(TAKES) && is(1, r) ->
        d_step {
-         append_all(router[r].produce);
-         retries = retries + router[r].written;
-         router[r].written = true;
-         printf("router %d: the dlq takes its produce\n", r) } }
-  :: atomic { router[r].produce != 0 && is_written(r) ->
-       d_step {
-         router[r].produce = 0;
-         router[r].written = false;
-         printf("router %d hears that its produce is in the dlq\n", r) } }
-#endif
-#else
-  :: atomic { router[r].shelf != 0 && dlq_end < DLQ ->
-#ifdef NO_RULE_DIVERT_IN_ORDER
-       choose(s, 2, 1, seqs);
-#endif
-       d_step {
-         set = router[r].shelf;
-         lowest(set, y);
-#ifdef NO_RULE_DIVERT_IN_ORDER
-         y = ((set & bit(s)) != 0 -> s : y);
-#endif
-         append_to_dlq(y);
-         router[r].shelf = router[r].shelf & ~bit(y);
-         printf("router %d: the dlq has seq %d\n", r, y) } }
-#endif
-#ifdef REPLAY
+         find_first(r, SHELF);
+         if
+         :: y < router[r].expected && is(2, seq_of(results[y])) && is_route(arg3, route_at(r, y)) ->
+           name_route(arg3, route_at(r, y));
+           router[r].taken = router[r].taken | bit(arg2);
+           set_stage(r, y, PRODUCE, route_at(r, y));
+           done("router %d sends seq %d\n", r)
+         :: else -> refuse()
+         fi } }
   /* Any produce of its own may come late, or again; only for the one under way it matters that it is confirmed. */
-  :: atomic { may(APPENDS) && is(1, r) && (arg2 & ~router[r].taken) == 0 ->
+  :: atomic { may(APPENDS) && is(1, r) && (router[r].taken & bit(arg2)) != 0 && (arg3 == 0 || route_named[arg3] != 0) ->
        d_step {
-         set = arg2;
-         append_all(set);
-         router[r].written = (router[r].written || router[r].produce == arg2);
-         done("router %d: the dlq takes a produce\n", r) } }
-  :: atomic { may(CONFIRMED) && is(1, r) && (router[r].produce != arg2 || router[r].written) ->
+         rec = record(arg2, (arg3 == 0 -> 0 : route_named[arg3]));
+         append_to_dlq(rec);
+         find_first(r, PRODUCE);
+         if
+         :: y < router[r].expected && seq_of(results[y]) == arg2 -> set_stage(r, y, WRITTEN, route_at(r, y))
+         :: else -> skip
+         fi;
+         done("router %d: the dlq takes a record\n", r) } }
+  :: atomic { may(CONFIRMED) && is(1, r) ->
        d_step {
-         router[r].produce = (router[r].produce == arg2 -> 0 : router[r].produce);
-         done("router %d hears that a produce is in the dlq\n", r) } }
+         find_produce(r);
+         is_at(r, PRODUCE, PRODUCE);
+         if
+         :: set != arg2 -> done("router %d hears of an older produce\n", r)
+         :: set == arg2 && x == 0 ->
+           move_all(r, WRITTEN, DONE);
+           done("router %d hears that its produce is in the dlq\n", r)
+         :: else -> refuse()
+         fi } }
   :: atomic { may(HEARS) && is(1, r) && arg2 <= passed_on ->
        d_step { on_ack(r, arg2); done("router %d hears an ack\n", r) } }
   :: atomic { may(COMMITS) && is(1, r) && owner == r ->
        d_step {
          /* Told late, it may have moved on meanwhile. */
-         find_commit(r, arg2);
+         find_commit(r);
          if
-         :: y && is(2, n) -> commit(n); done2("router %d commits %d\n", r, n)
+         :: at_most(2, n) -> n = arg2; commit(n); done2("router %d commits %d\n", r, n)
          :: else -> refuse()
          fi } }
+#else
+  /* Acks are heard late, or never. */
+  :: atomic { router[r].runs && passed_on > 0 ->
+       d_step {
+         is_at(r, INFLIGHT, INFLIGHT);
+         if
+         :: x == 1 -> on_ack(r, passed_on); printf("router %d hears ack %d\n", r, passed_on)
+         :: else -> skip
+         fi } }
+#if SPLIT_PRODUCE
+  :: atomic { router[r].runs ->
+       d_step {
+         is_at(r, PRODUCE, WRITTEN);
+         if
+         :: x == 0 -> move_all(r, SHELF, PRODUCE); printf("router %d sends a produce to the dlq\n", r)
+         :: else -> skip
+         fi } }
+  :: atomic { router[r].runs && dlq_end + 3 < DLQ ->
+       d_step {
+         is_at(r, PRODUCE, PRODUCE);
+         n = x;
+         is_at(r, WRITTEN, WRITTEN);
+         if
+         :: n == 1 || (x == 1 && retries < RETRIES) ->
+           retries = retries + x;
+           append_produce(r);
+           printf("router %d: the dlq takes its produce\n", r)
+         :: else -> skip
+         fi } }
+  :: atomic { router[r].runs ->
+       d_step { move_all(r, ACKNOWLEDGED, DONE); printf("router %d hears that its produce is in the dlq\n", r) } }
+#else
+  :: atomic { router[r].runs && dlq_end < DLQ ->
+#ifdef NO_RULE_DIVERT_IN_ORDER
+       choose(s, 2, 0, results_end);
+       d_step {
+         if
+         :: s < results_end && stage_at(r, s) == SHELF -> rec = to_shelve(r, s); append_to_dlq(rec); router[r].at[s] = 0
+         :: else -> skip
+         fi } }
+#else
+       d_step {
+         find_first(r, SHELF);
+         if
+         :: y < router[r].expected -> shelve_first(r); printf("router %d: the dlq has seq %d\n", r, seq_of(dlq[dlq_end - 1]))
+         :: else -> skip
+         fi } }
+#endif
+#endif
 #endif
   od
 }

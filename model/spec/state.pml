@@ -5,17 +5,28 @@
 #ifdef WIDE
 #define SET int
 #define EPOCH int
+#define RECORD int
+#define SPAN 64
 #else
 #define SET short
 #define EPOCH byte
+#define RECORD byte
+#define SPAN 16
 #endif
+/*
+ * A record of a topic: its seq, and what else tells it from another of the same seq. For a result whether it is a repeat,
+ * which may have ended otherwise; for a barrier in the dlq the route that it made. Routes begin at 1; 0 is none.
+ */
+#define record(seq, what) ((seq) + SPAN * (what))
+#define seq_of(one) ((one) % SPAN)
+#define what_of(one) ((one) / SPAN)
 #define bit(s) (1 << (s))
 #define up_to(s) ((2 << (s)) - 1)
 #define above(set, s) ((set) & ~up_to(s))
 #define below(s) (bit(s) - 1)
 #define NOBODY 0
 
-/* The events topic: by seq. */
+/* The events topic: by seq. `theirs`: those of the other client. `newest_barriers`: each the newest of its session. */
 #define EVENT 1
 #define BARRIER 2
 #define OTHER 3
@@ -27,33 +38,48 @@ byte newest;       /* the last event of the client */
 byte events;
 byte others;
 byte barriers;
+SET theirs;
+SET newest_barriers;
+#define all_seqs() (up_to(seqs) & ~1)
 
-/* The results topic: by offset, the seq. `handled`: the highest in it. */
-byte results[RESULTS + 1];
+/* The event consumers: what each has finished, and its one produce request, which lives on when the consumer is replaced. */
+#if OWNERS
+typedef Consumer { SET finished; SET request; bool written };
+Consumer consumer[OWNERS + 1];
+byte events_owner;
+SET events_commit;   /* all that the commit and its metadata name */
+#endif
+
+/* The results topic: by offset, a record. `handled`: the seqs in it. */
+RECORD results[RESULTS + 1];
 byte results_end;
-byte handled;
+SET handled;
 
-/* The dlq topic: by offset, the seq; and the set of all in it. */
-byte dlq[DLQ_SIZE + 1];
+/* The dlq topic: by offset, a record; and the set of all seqs in it. */
+RECORD dlq[DLQ_SIZE + 1];
 byte dlq_end;
 SET shelved;
 
 /*
  * The result consumers. What is in memory came from the offsets from `began` up to `expected`, the next one; `position`
- * is where they read.
+ * is where they read. By offset, what became of a record that is not done: with it, of a barrier, its route. Of one client
+ * the offsets are in the order in which they came to the shelf: for what is pushed lies behind what was shelved before.
  */
+#define DONE 0
+#define INFLIGHT 1
+#define SHELF 2
+#define PRODUCE 3
+#define WRITTEN 4
+#define STAGES 8
 typedef Memory {
   bool runs;
   byte began;
   byte expected;
   byte position;
-  byte seen;
   byte pod;
+  byte route;
   byte prev;
-  SET inflight;
-  SET shelf;
-  SET produce;
-  bool written;
+  RECORD at[RESULTS + 1];
 #ifdef REPLAY
   SET taken   /* all that it ever sent to the dlq */
 #endif
@@ -61,19 +87,28 @@ typedef Memory {
 Memory router[ROUTERS + 1];
 byte owner;
 byte committed;
+#define stage_at(r, offset) (router[r].at[offset] % STAGES)
+#define route_at(r, offset) (router[r].at[offset] / STAGES)
 
-/* The pod channels: by pod and seq, `prev` + 1 of the push that was published there. */
-#define push_at(p, s) ((p) * (SEQS + 1) + (s))
-byte pushed[(PODS + 1) * (SEQS + 1)];
+/* The pod channels: by route and seq, `prev` + 1 of the push that was published, and whether it is of a repeat. */
+#define push_at(route, s) ((route) * (SEQS + 1) + (s))
+RECORD pushed[(ROUTES + 1) * (SEQS + 1)];
+byte pod_of_route[ROUTES + 1];
+#ifdef REPLAY
+byte routes_made;
+byte route_named[ROUTES + 1];   /* by the trace's name of a route */
 byte highest_pushed[PODS + 1];
+#endif
 
 /* The ack channel, and what mailboxes are trimmed to: the highest that gateways passed on. */
 byte passed_on;
 
 /* The mailbox store, and its backup. */
-typedef Store { SET mailbox; byte acked; byte offset };
+typedef Store { SET mailbox; SET repeats; byte route[SEQS + 1]; byte acked; byte offset };
 Store store;
+#if MAILBOX_ROLLBACKS
 Store backup;
+#endif
 
 /* The registry, and its backup: the newest session that it knows. */
 EPOCH registry_epoch;
@@ -94,11 +129,17 @@ typedef Session {
   byte delivered;
   byte acked;
   SET sent;         /* results above `acked` */
-  bool asked;       /* a barrier is under way, or was lost */
+  SET repeats;      /* those among them that are of repeats */
+  byte route;       /* of the barrier by which it went LIVE the last time */
+  bool asked;       /* its newest barrier is under way, or was lost */
   byte since;       /* seqs in the log when it began: for an invariant */
+#if STALE_PAGES
   bool has_page;
   SET page;
+  SET page_repeats;
+  byte page_route[SEQS + 1];
   byte page_acked
+#endif
 };
 Session session[PODS + 1];
 SET crashed;
@@ -135,18 +176,28 @@ SET held[PODS + 1];
 #ifdef NO_RULE_BARRIER_SETS_DELIVERED
 byte passed[PODS + 1];
 #endif
+#ifdef NO_RULE_LIVE_BY_ONE_PAGE
+byte met[PODS + 1];
+#endif
 bool skipped;   /* for what is allowed once where a rule is taken out */
 
 /* Scratch. A step sets what it uses: nothing here is part of a state. */
 hidden byte n;
 hidden byte who;   /* of Peace, which calls the steps of all others */
 hidden byte t;
+hidden byte i;
+hidden byte j;
 hidden byte round;
+hidden byte keeps_newer;
+hidden byte phase;
+hidden byte part;
 hidden byte s;   /* chosen: never set within a d_step */
 hidden byte x;
 hidden byte y;
 hidden byte z;
+hidden RECORD rec;
 hidden int set;
+hidden int alive;
 hidden EPOCH before;
 
 inline lowest(these, seq) {
