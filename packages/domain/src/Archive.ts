@@ -9,8 +9,8 @@
  *
  * Contract, checked by `archiveSuite` of `@nimbus/domain/testing`:
  *
- * - A record is one row for (incarnation, kind, key, place), so one for each offset of its topic: to write it twice is
- *   the same as once, and records of different incarnations never meet.
+ * - A record is one row for (incarnation, kind, key, place): of several that are written one after the other the first
+ *   stays, whatever the others say, and records of different incarnations never meet.
  * - `write` is done once every store has all of the batch for good, and only then moves the position. A write that
  *   failed may have left some of its rows: make it again.
  * - The position only rises. Everything below it is stored, whoever wrote it and in whatever order.

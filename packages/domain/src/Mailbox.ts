@@ -5,8 +5,8 @@
  * Contract, checked by `mailboxSuite` of `@nimbus/domain/testing`:
  *
  * - `put` is one atomic step: compare the partition's stored offset, put the records, advance the offset. If the
- *   stored offset differs nothing is put. Records come in any order of seq; putting one twice is the same as once,
- *   and at or below `acked` or `floor` it is nothing.
+ *   stored offset differs nothing is put. Records come in any order of seq. Of several of one client with one seq the
+ *   first stays, whatever the others say; at or below `acked` or `floor` a put is nothing.
  * - `acked` and `floor` only rise. `floor` rises in the same step as the limits remove the oldest prefix.
  * - A page is read at one moment: its records are in order and without a hole above `after`.
  * - The store as a whole may roll back (a failover): everything in it then is older, offsets included.

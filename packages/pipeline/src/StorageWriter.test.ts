@@ -167,6 +167,25 @@ describe("StorageWriter", () => {
     ),
   )
 
+  it.live("sends no place twice in one batch: a store may refuse that, for ever", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const archive = makeArchive()
+        const batches: Array<ReadonlyArray<string>> = []
+        archive.writing = ({ records }) => {
+          batches.push(records.map(({ key, place }) => `${place} ${key}`))
+          return Effect.succeed([])
+        }
+        // Not in order of seq, as the results of different clients are not.
+        yield* append(results, ...[5, 3, 5, 4, 3, 9].map((seq) => result("a", seq)), result("b", 2), result("b", 5))
+        yield* startOn(archive)
+        yield* has(archive, "b", 2)
+        assert.deepStrictEqual(batches.flat(), ["5 a", "3 a", "4 a", "9 a", "2 b", "5 b"])
+      }),
+    ),
+  )
+
   it.live("takes the first of several results with one seq, also after a restart", () =>
     onGround()(
       Effect.gen(function* () {

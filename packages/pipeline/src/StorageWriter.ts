@@ -9,8 +9,8 @@
  *
  * 1. The archive's position says where to read, never the group's commit, which only tells lag. So a store that is new,
  *    or was restored from a backup, gets what it lacks as far as the log still has it.
- * 2. A result comes once: of several with one seq the first in the log counts, as it does for routers. Below `seen` is a
- *    repeat. The position stays at the record with the highest seq, which whoever goes on reads again for its `seen`.
+ * 2. A result comes once: of several of one client with one seq the first in the log counts, as it does for mailboxes.
+ *    Within a chunk the others are left out here; what is in the archive already stays as it is.
  * 3. A write is tried until the archive has it. Meanwhile one chunk waits and nothing more is read: the log keeps the
  *    rest.
  * 4. Told to stop, it leaves where it is, which is the same to the archive as a crash: a slow store holds up nobody who
@@ -74,7 +74,7 @@ const results: Kind = {
   role: "results-writer",
   topicOf: ({ results }) => results,
   lifeOf: (incarnation) => incarnation,
-  makeSort: () => makeSortResults(),
+  makeSort: () => sortResults,
 }
 
 const messages: Kind = {
@@ -174,8 +174,8 @@ const write = Effect.fnUntraced(function* (
   const progress = { read: position ?? 0, written: position ?? 0 }
   yield* Effect.forkScoped(tellLag(assigned, progress, limits))
 
-  const store = Effect.fnUntraced(function* (chunk: Chunk, { records, refused, resume, stored }: Sorted) {
-    const batch = { source, records, position: resume }
+  const store = Effect.fnUntraced(function* (chunk: Chunk, { records, refused, stored }: Sorted) {
+    const batch = { source, records, position: chunk.next }
     const refusals = yield* untilDone(archive.write(batch), "archive", limits)
     const unstorable = refusals.map(({ index, reason }) => ({ record: stored[index]!, reason }))
     yield* quarantine({ topic, partition }, [...refused, ...unstorable], { ...limits, chunk: chunkLimits })
@@ -205,42 +205,37 @@ interface Sorted {
   readonly records: ReadonlyArray<ArchiveRecord>
   readonly stored: ReadonlyArray<StoredRecord>
   readonly refused: ReadonlyArray<Refused>
-  /** Where to read on from, once these are written. */
-  readonly resume: number
 }
 
 type Sort = (chunk: Chunk) => Sorted
 
 const text = new TextDecoder()
 
-/** One for each time that a partition is read. */
-const makeSortResults = (): Sort => {
-  let seen = -1
-  let seenAt: number | undefined = undefined
-  const check = (record: StoredRecord, seq: number): string | undefined => {
-    if (!isClientId(record.key)) return "its key is no client id"
-    const result = decodeResult(record.value)
-    if (Result.isFailure(result)) return result.failure.reason
-    return result.success.seq === seq ? undefined : "it has two seqs"
-  }
-  return (chunk) => {
-    const sorted = { records: Array<ArchiveRecord>(), stored: Array<StoredRecord>(), refused: Array<Refused>() }
-    for (const record of chunk.records) {
-      const seq = peekSeq(record.value)
-      if (seq === undefined) {
-        sorted.refused.push({ record, reason: record.unreadable ?? "no seq at the start of the record" })
-        continue
-      }
-      if (seq <= seen) continue
-      seen = seq
-      seenAt = record.offset
-      if (isBarrier(record.value)) continue
-      const wrong = check(record, seq)
-      if (wrong !== undefined) sorted.refused.push({ record, reason: wrong })
-      else keep(sorted, record, { key: record.key, place: seq, value: text.decode(record.value) })
+/** Invariant 2. */
+const sortResults: Sort = (chunk) => {
+  const sorted = { records: Array<ArchiveRecord>(), stored: Array<StoredRecord>(), refused: Array<Refused>() }
+  const taken = new Set<string>()
+  for (const record of chunk.records) {
+    const seq = peekSeq(record.value)
+    if (seq === undefined) {
+      sorted.refused.push({ record, reason: record.unreadable ?? "no seq at the start of the record" })
+      continue
     }
-    return { ...sorted, resume: seenAt ?? chunk.from }
+    const place = `${seq} ${record.key}`
+    if (isBarrier(record.value) || taken.has(place)) continue
+    taken.add(place)
+    const wrong = check(record, seq)
+    if (wrong !== undefined) sorted.refused.push({ record, reason: wrong })
+    else keep(sorted, record, { key: record.key, place: seq, value: text.decode(record.value) })
   }
+  return sorted
+}
+
+const check = (record: StoredRecord, seq: number): string | undefined => {
+  if (!isClientId(record.key)) return "its key is no client id"
+  const result = decodeResult(record.value)
+  if (Result.isFailure(result)) return result.failure.reason
+  return result.success.seq === seq ? undefined : "it has two seqs"
 }
 
 /** What has nothing in it is nothing to keep. */
@@ -258,7 +253,7 @@ const makeSortMessages =
       if (Result.isFailure(archived)) sorted.refused.push({ record, reason: archived.failure.reason })
       else keep(sorted, record, { ...archived.success, place: record.offset })
     }
-    return { ...sorted, resume: chunk.next }
+    return sorted
   }
 
 const keep = (

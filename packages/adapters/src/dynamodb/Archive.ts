@@ -7,14 +7,18 @@
  * | …-messages | `key`: incarnation and room; `place`: offset | the same |
  * | …-positions | `source`: incarnation, kind, partition | next: the offset to read on from |
  *
- * 1. Rows first, and the position once all of them are acknowledged: whoever crashes in between writes them again, which
- *    puts the same item in the same place.
- * 2. What a batch request leaves unprocessed goes into the next one, with back-off, a bounded number of times; then the
+ * 1. Rows first, and the position once all of them are acknowledged: whoever crashes in between writes them again.
+ * 2. An item that is there stays: what a request would write is asked for before. A batch has no conditions, and one request
+ *    for each item would cost more than to ask. Two writers at once read one log, so each meets the first of a place
+ *    before the others.
+ * 3. What a batch request leaves unprocessed goes into the next one, with back-off, a bounded number of times; then the
  *    write fails, and may be made again.
- * 3. An item that is larger than DynamoDB takes is refused.
+ * 4. An item that is larger than DynamoDB takes is refused.
  */
 import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb"
 import {
+  BatchGetCommand,
+  type BatchGetCommandInput,
   BatchWriteCommand,
   type BatchWriteCommandInput,
   GetCommand,
@@ -53,6 +57,9 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<Archive, never, DynamoDatabase> = Layer.effect(Archive, make)
 
 type Database = DynamoDatabase["Service"]
+interface Put {
+  readonly PutRequest: { readonly Item: ReturnType<typeof itemOf> }
+}
 type Requests = NonNullable<NonNullable<BatchWriteCommandInput["RequestItems"]>[string]>
 
 /** A key of ours has no slash in it; an incarnation may. */
@@ -77,7 +84,7 @@ const write = Effect.fnUntraced(function* (database: Database, batch: ArchiveBat
   const puts = batch.records.flatMap((record, i) =>
     isRefused.has(i) ? [] : [{ PutRequest: { Item: itemOf(batch, record) } }],
   )
-  yield* Effect.forEach(slices(batch, puts), (some) => put(database, database.tables[kind], some, 0), {
+  yield* Effect.forEach(slices(batch, puts), (some) => putNew(database, database.tables[kind], some), {
     concurrency: dynamoLimits.requests,
     discard: true,
   })
@@ -103,24 +110,74 @@ const sizeOf = ({ source }: ArchiveBatch, { key, value }: ArchiveRecord): number
   Buffer.byteLength(keyOf(source.incarnation, key)) + Buffer.byteLength(value) + 128
 
 /** As one request may carry. Where items are large, one at a time is within what a request may weigh. */
-const slices = ({ records }: ArchiveBatch, puts: Requests): ReadonlyArray<Requests> => {
+const slices = ({ records }: ArchiveBatch, puts: ReadonlyArray<Put>): ReadonlyArray<ReadonlyArray<Put>> => {
   const most = records.some(({ value }) => value.length > dynamoLimits.large_item_bytes)
     ? 1
     : dynamoLimits.request_items
   return Array.from({ length: Math.ceil(puts.length / most) }, (_, i) => puts.slice(i * most, (i + 1) * most))
 }
 
-/** Until nothing is left unprocessed; `attempt` counts from 0. */
-const put = (database: Database, table: string, puts: Requests, attempt: number): Effect.Effect<void, Error> =>
+/** Those of them that are not there yet (2). */
+const putNew = Effect.fnUntraced(function* (database: Database, table: string, puts: ReadonlyArray<Put>) {
+  const keys = puts.map(({ PutRequest: { Item } }) => ({ key: Item.key, place: Item.place }))
+  const there = new Set<string>()
+  yield* find(database, table, keys, there, 0)
+  const fresh = puts.filter(({ PutRequest: { Item } }) => !there.has(placeOf(Item)))
+  if (fresh.length > 0) yield* put(database, table, fresh, 0)
+})
+
+type Keys = NonNullable<NonNullable<BatchGetCommandInput["RequestItems"]>[string]>["Keys"]
+
+const decodeKeys = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ key: Schema.String, place: Schema.Int })))
+
+const placeOf = ({ key, place }: { readonly key: string; readonly place: number }): string => `${place} ${key}`
+
+/** Which of these keys have an item, into `there`; until none is left unprocessed. */
+const find = (
+  database: Database,
+  table: string,
+  keys: Keys,
+  there: Set<string>,
+  attempt: number,
+): Effect.Effect<void, Error> =>
   Effect.gen(function* () {
-    const command = new BatchWriteCommand({ RequestItems: { [table]: puts } })
+    const command = new BatchGetCommand({
+      RequestItems: {
+        [table]: {
+          Keys: keys,
+          ConsistentRead: true,
+          ProjectionExpression: "#key, place",
+          ExpressionAttributeNames: { "#key": "key" },
+        },
+      },
+    })
+    const { Responses, UnprocessedKeys } = yield* call((abortSignal) => database.client.send(command, { abortSignal }))
+    for (const found of yield* decodeKeys(Responses?.[table] ?? [])) there.add(placeOf(found))
+    const left = UnprocessedKeys?.[table]?.Keys ?? []
+    if (left.length === 0) return
+    yield* wait(left.length, attempt)
+    yield* find(database, table, left, there, attempt + 1)
+  })
+
+/** Before what was left unprocessed is asked for again; `attempt` counts from 0. */
+const wait = (left: number, attempt: number): Effect.Effect<void, Error> =>
+  attempt + 1 >= dynamoLimits.unprocessed_attempts
+    ? Effect.fail(new Error(`${left} items were left unprocessed ${attempt + 1} times`))
+    : Effect.sleep(Math.min(dynamoLimits.backoff_max_ms, dynamoLimits.backoff_min_ms * 2 ** attempt))
+
+/** Until nothing is left unprocessed; `attempt` counts from 0. */
+const put = (
+  database: Database,
+  table: string,
+  puts: Requests | ReadonlyArray<Put>,
+  attempt: number,
+): Effect.Effect<void, Error> =>
+  Effect.gen(function* () {
+    const command = new BatchWriteCommand({ RequestItems: { [table]: [...puts] } })
     const { UnprocessedItems } = yield* call((abortSignal) => database.client.send(command, { abortSignal }))
     const left = UnprocessedItems?.[table] ?? []
     if (left.length === 0) return
-    if (attempt + 1 >= dynamoLimits.unprocessed_attempts) {
-      return yield* Effect.fail(new Error(`${left.length} items were left unprocessed ${attempt + 1} times`))
-    }
-    yield* Effect.sleep(Math.min(dynamoLimits.backoff_max_ms, dynamoLimits.backoff_min_ms * 2 ** attempt))
+    yield* wait(left.length, attempt)
     yield* put(database, table, left, attempt + 1)
   })
 

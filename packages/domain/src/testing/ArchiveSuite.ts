@@ -90,6 +90,27 @@ export const archiveSuite = <E>(name: string, archive: Layer.Layer<Archive, E>) 
       }),
     )
 
+    it.effect("keeps the first of what is written at one place, whatever comes later and among what", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const incarnation = yield* fresh
+        const source = { incarnation, kind: "results", partition: 0 } as const
+        const [first, later] = ["first", "later"].map(
+          (name) => (place: number) => record("c", place, `{"seq":${place},"data":"${name}"}`),
+        )
+        const write = (records: ReadonlyArray<ArchiveRecord | undefined>, position: number) =>
+          archive.write({ source, records: records.filter((one) => one !== undefined), position })
+        yield* write([first?.(1), first?.(4)], 5)
+        const many = Array.from({ length: 60 }, (_, i) => (i === 4 || i === 1 ? later?.(i) : first?.(i)))
+        assert.deepStrictEqual(yield* write(many, 60), [])
+        yield* write([later?.(59), later?.(4), first?.(60)], 61)
+        assert.deepStrictEqual(
+          (yield* readAll(incarnation, "c")).map(({ value }) => value),
+          Array.from({ length: 61 }, (_, i) => first?.(i).value),
+        )
+      }),
+    )
+
     it.effect("starts above `after`, and says whether more is stored", () =>
       Effect.gen(function* () {
         const archive = yield* Archive

@@ -70,6 +70,8 @@ type Test = <E>(
   limits?: Partial<MailboxLimits>,
 ) => void
 
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
 const fewCalls = Schema.Array(Race.Call).check(Schema.isMaxLength(5))
 const c0 = clientIn(0)
 const c1 = clientIn(1)
@@ -137,15 +139,24 @@ const putSentences = (test: Test) => {
       assert.deepStrictEqual(seqsOf((yield* mailbox.all(c0)).records), [1, 3, 5, 7, 9, 11])
     }))
 
-  test("takes a record put twice as put once, and keeps the first", (mailbox) =>
+  test("of records put with one seq keeps the first, within a chunk and later, at the end and before it", (mailbox) =>
     Effect.gen(function* () {
-      const first = record(c0, 2, { headers: { "nimbus-journey": "first" } })
-      yield* mailbox.store(0, [first, record(c0, 2), record(c0, 4)])
-      yield* mailbox.store(0, records(c0, 1, 2, 4))
+      const first = record(c0, 2, { value: encoder.encode("first"), headers: { "nimbus-journey": "first" } })
+      const again = record(c0, 2, { value: encoder.encode("another, which is longer") })
+      const last = record(c0, 4, { value: encoder.encode("last") })
+      yield* mailbox.store(0, [first, again, last])
+      yield* mailbox.store(0, [record(c0, 4, { value: encoder.encode("newer") })])
+      yield* mailbox.store(0, [record(c0, 1), again, record(c0, 4)])
+      yield* mailbox.store(0, [record(c0, 6), again, record(c0, 6, { value: encoder.encode("newer") })])
       const page = yield* mailbox.all(c0)
-      assert.deepStrictEqual(seqsOf(page.records), [1, 2, 4])
+      assert.deepStrictEqual(seqsOf(page.records), [1, 2, 4, 6])
+      assert.deepStrictEqual(
+        page.records.map(({ value }) => decoder.decode(value)),
+        [record(c0, 1), first, last, record(c0, 6)].map(({ value }) => decoder.decode(value)),
+      )
       assert.deepStrictEqual(page.records[1]?.headers, first.headers)
-      assert.strictEqual((yield* mailbox.stats(c0)).results, 3)
+      const bytes = page.records.reduce((sum, { value }) => sum + value.length, 0)
+      assert.deepInclude(yield* mailbox.stats(c0), { results: 4, bytes })
     }))
 
   test("puts nothing at or below acked", (mailbox) =>
