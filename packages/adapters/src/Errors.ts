@@ -115,6 +115,22 @@ export class OtherMailboxStore extends Schema.TaggedError<OtherMailboxStore>()("
   }
 }
 
+/** Processes of another protocol than this one's run, or left their note. Stop all, and start those of one protocol. */
+export class OtherProtocol extends Schema.TaggedError<OtherProtocol>()("OtherProtocol", {
+  code: Schema.tag("OTHER_PROTOCOL"),
+  stored: Schema.Int,
+  ours: Schema.Int,
+  /** Who runs. */
+  running: Schema.Array(Schema.String),
+  /** The key in Redis that says so. */
+  key: Schema.String,
+}) {
+  override get message(): string {
+    const running = this.running.length === 0 ? "" : `, and these run: ${this.running.join(", ")}`
+    return `protocol ${this.stored} is in use, and this process speaks ${this.ours}${running} (the key ${this.key} says so)`
+  }
+}
+
 /** PostgreSQL did not answer, or refused a statement. Passing: the same call may be made again. */
 export class PostgresUnavailable extends Schema.TaggedError<PostgresUnavailable>()("PostgresUnavailable", {
   code: Schema.tag("POSTGRES_UNAVAILABLE"),

@@ -1,13 +1,15 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { ClientId, PodChannel, PodId, type PodMessage, Registry } from "@nimbus/domain"
+import { ClientId, type Member, Members, PodChannel, PodId, type PodMessage, Registry } from "@nimbus/domain"
 import { ackChannelSuite, eventually, podChannelSuite } from "@nimbus/domain/testing"
 import { Effect, Exit, Layer, Option, Scope, Stream } from "effect"
 import { inject } from "vitest"
 import * as RedisAckChannel from "./AckChannel.ts"
 import { RedisConnection } from "./Connection.ts"
 import * as RedisMailboxStore from "./MailboxStore.ts"
+import * as RedisMembers from "./Members.ts"
 import * as RedisPodChannel from "./PodChannel.ts"
 import * as RedisRegistry from "./Registry.ts"
+import * as Reply from "./Reply.ts"
 import { settingsOf } from "./Settings.ts"
 
 const { redis } = inject("services")
@@ -113,6 +115,48 @@ describe.skipIf(redis === undefined)("channels in Redis", () => {
         const connection = yield* RedisConnection
         yield* connection.command("del", ["{store}:mailboxes"], () => {})
         yield* start("redis")
+      }),
+    )
+
+    const noted = "{store}:mailboxes"
+    const set = (note: string) =>
+      Effect.flatMap(RedisConnection, (redis) => redis.command("set", [noted, note], () => {}))
+
+    it.effect("of the protocol before is taken over once nobody runs who made it, and he is refused from then on", () =>
+      Effect.gen(function* () {
+        const member: Member = { id: PodId.make("old"), host: "h", address: "10.0.0.1:3001", role: "result-consumer" }
+        const { members, registry } = yield* Effect.all({ members: Members, registry: Registry })
+        yield* set("redis")
+        yield* members.announce(member, 60_000)
+        yield* registry.lease(PodId.make("old-gateway"), 60_000)
+        const refused = yield* Effect.flip(start("redis"))
+        assert.propertyVal(refused, "code", "OTHER_PROTOCOL")
+        assert.strictEqual(
+          refused.message,
+          "protocol 1 is in use, and this process speaks 2, and these run: result-consumer at 10.0.0.1:3001, old-gateway " +
+            "(the key {store}:mailboxes says so)",
+        )
+        yield* members.withdraw(member)
+        assert.propertyVal(yield* Effect.flip(start("redis")), "code", "OTHER_PROTOCOL")
+        yield* registry.release(PodId.make("old-gateway"))
+        yield* start("redis")
+        const redis = yield* RedisConnection
+        // What the protocol before compares with the name of its store.
+        assert.strictEqual(yield* redis.command("get", [noted], Reply.text), "redis, protocol 2")
+        yield* start("redis")
+      }).pipe(Effect.provide(Layer.merge(RedisMembers.layer, RedisRegistry.layer))),
+    )
+
+    it.effect("of a later protocol is refused, and so is another store of the one before", () =>
+      Effect.gen(function* () {
+        yield* set("redis, protocol 3")
+        const later = yield* Effect.flip(start("redis"))
+        assert.strictEqual(
+          later.message,
+          "protocol 3 is in use, and this process speaks 2 (the key {store}:mailboxes says so)",
+        )
+        yield* set("postgres")
+        assert.propertyVal(yield* Effect.flip(start("redis")), "code", "OTHER_MAILBOX_STORE")
       }),
     )
   })

@@ -13,10 +13,16 @@ const json = Schema.fromJsonString(Member)
 const encode = Schema.encodeSync(json)
 const decode = Schema.decodeOption(json)
 
+/** Of the processes that run. */
+export const membersKey = (prefix: string): string => `{${prefix}}:members`
+
+/** None: it is no member, or another version has written it otherwise. */
+export const decodeMember = (text: string): Option.Option<Member> => decode(text)
+
 export const layer: Layer.Layer<Members, never, RedisConnection> = Layer.effect(
   Members,
   Effect.map(RedisConnection, (redis) => {
-    const keys = [`{${redis.prefix}}:members`]
+    const keys = [membersKey(redis.prefix)]
     return Members.of({
       announce: (member, ttl_ms) =>
         redis.run(renewScript, keys, [encode(member), ttl_ms], () => {}).pipe(Effect.mapError(unavailable("announce"))),
@@ -25,7 +31,7 @@ export const layer: Layer.Layer<Members, never, RedisConnection> = Layer.effect(
       // One that another version has written otherwise is left out.
       all: redis
         .run(livePodsScript, keys, [], (reply) =>
-          Reply.list(reply).flatMap((text) => Option.toArray(decode(Reply.text(text) ?? ""))),
+          Reply.list(reply).flatMap((text) => Option.toArray(decodeMember(Reply.text(text) ?? ""))),
         )
         .pipe(Effect.mapError(unavailable("members"))),
     })

@@ -38,7 +38,7 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
   Effect.gen(function* () {
     const redis = yield* RedisConnection
     const shelfKey = (shelf: number) => `{${redis.prefix}:${shelf}}:clients`
-    const leases = [`{${redis.prefix}}:leases`]
+    const leases = [leasesKey(redis.prefix)]
     /** As it stands in Redis, in the order asked. */
     const stored = (operation: string, clientIds: ReadonlyArray<ClientId>) =>
       shelved(
@@ -101,6 +101,9 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
 /** Redis runs the second also where it is full: it must not add anything. */
 const evenIfFull = <A>(usual: Effect.Effect<A, RedisUnavailable>, known: () => Effect.Effect<A, RedisUnavailable>) =>
   Effect.catch(usual, (error) => (isFull(error) ? known() : Effect.fail(error)))
+
+/** Of the gateways that run. */
+export const leasesKey = (prefix: string): string => `{${prefix}}:leases`
 
 const unavailable = (operation: string) => (cause: unknown) => new RegistryUnavailable({ operation, cause })
 
