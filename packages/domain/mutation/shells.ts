@@ -128,6 +128,13 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     finished()
     return Effect.andThen(produce(batch), drain)`,
   ),
+  waitingTakenForGone: patch(
+    "pipeline",
+    "what waits for room to be read again is not taken for gone",
+    "internal/ReadAgain.ts",
+    `if (chunk.from > at) yield*`,
+    `yield*`,
+  ),
   failedPublishForgotten: patch(
     "pipeline",
     "a publish is made again until it is acknowledged",

@@ -41,7 +41,8 @@ const pass = ({ assigned, finished, handling, items, order, producing }: ReadAga
     const pull = yield* Stream.toPull((yield* EventLog).tail(topic, partition, from))
     for (let at = from; isAhead(order.missing, at);) {
       for (const chunk of yield* pull) {
-        yield* removed(order.gone(chunk.from), chunk)
+        // Only a chunk that begins further on says so: of what lies before it much may wait for room.
+        if (chunk.from > at) yield* removed(order.gone(chunk.from), chunk)
         for (const record of chunk.records) {
           if (!order.isMissing(record.key, record.offset)) continue
           const item = items.of(record)

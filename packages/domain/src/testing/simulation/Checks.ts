@@ -6,16 +6,18 @@
  * - *exactly once, in order*: a client is shown its records one by one in the order of the events topic, each once; its
  *   own events among them are 1, 2, 3, …
  * - *a session delivers without gaps*: each record is the client's next, but for those that the client has.
- * - *a push states a fact*: `prev` is the client's record just before `seq`.
+ * - *a push states a fact* to a session that has been LIVE by its route: `prev` is the client's record just before `seq`.
  * - *only the client's ack counts*: nobody acknowledges what the client's memory does not hold.
- * - *the commit never skips*: what lies before a commit is where it was to go.
+ * - *the commit never skips*: what lies before a commit, or is said to be finished above it, is where it was to go.
  * - *epochs*: a pod never uses one of its own twice for the same client.
  * - *bounds*: windows, produce requests, one of them under way at a time; of what cores keep, see `Bounds.ts`.
  *
  * In the end, *it settles*: everyone is LIVE and has everything, and only the newest session of a client delivers.
  */
 import { Result } from "effect"
-import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
+import type { Committed } from "../../EventLog.ts"
+import { finishedAbove } from "../../FinishedSet.ts"
+import type { ClientId, Cursor, Epoch, Incarnation, PodId, RouteId } from "../../Ids.ts"
 import { decodeEvent, peekSeq, type Push, type StoredRecord } from "../../Records.ts"
 import type { Application, Shown } from "./Application.ts"
 import type { SimulatedLimits } from "./Production.ts"
@@ -57,6 +59,7 @@ export class Checks implements Watcher {
   violation: Violation | undefined = undefined
   private readonly topics: Topics
   private readonly limits: SimulatedLimits
+  private readonly incarnation: Incarnation
   private readonly trace: Trace
   private readonly applications = new Map<string, Application>()
   private readonly accounts = new Map<string, Account>()
@@ -66,12 +69,15 @@ export class Checks implements Watcher {
   private readonly results = new Map<number, { readonly seqs: Set<number>; readonly records: Array<StoredRecord> }>()
   private readonly dlq = new Set<string>()
   private readonly checkedCommit = new Map<string, number>()
+  /** By route: those that nobody has been LIVE by. */
+  private readonly pushes = new Map<RouteId, Array<Push>>()
   /** By pod: whose session had which epoch there. */
   private readonly epochs = new Map<PodId, Set<string>>()
 
-  constructor(topics: Topics, limits: SimulatedLimits, trace: Trace) {
+  constructor(topics: Topics, limits: SimulatedLimits, incarnation: Incarnation, trace: Trace) {
     this.topics = topics
     this.limits = limits
+    this.incarnation = incarnation
     this.trace = trace
   }
 
@@ -103,8 +109,10 @@ export class Checks implements Watcher {
     }
   }
 
-  committed(topic: string, partition: number, next: number): void {
+  committed(topic: string, partition: number, committed: Committed): void {
     const key = `${topic} ${partition}`
+    const { next } = committed
+    if (topic === this.topics.events) this.checkFinished(partition, committed)
     const from = this.checkedCommit.get(key) ?? 0
     for (let offset = from; offset < next; offset++) {
       if (topic === this.topics.events && !this.resultsOf(partition).seqs.has(offset)) {
@@ -126,6 +134,19 @@ export class Checks implements Watcher {
   }
 
   pushed(pushes: ReadonlyArray<Push>): void {
+    for (const push of pushes) {
+      const ofRoute = this.pushes.get(push.route)
+      if (ofRoute === undefined) this.pushes.set(push.route, [push])
+      else ofRoute.push(push)
+    }
+    this.trace.count("rule: a push", pushes.length)
+  }
+
+  /** A session is, or has last been, LIVE by this route: what is pushed by it must be so. */
+  liveBy(route: RouteId): void {
+    const pushes = this.pushes.get(route)
+    if (pushes === undefined) return
+    this.pushes.delete(route)
     for (const { clientId, prev, seq } of pushes) {
       const { entries } = this.account(clientId)
       const before = entries[indexAbove(entries, seq - 1) - 1]
@@ -133,7 +154,6 @@ export class Checks implements Watcher {
         return this.report("a push states a fact", `${clientId} ${prev}→${seq}, but ${before?.seq} is before ${seq}`)
       }
     }
-    this.trace.count("rule: a push", pushes.length)
   }
 
   acknowledged(process: string, clientId: ClientId, seq: Cursor): void {
@@ -183,12 +203,15 @@ export class Checks implements Watcher {
     if (shown === undefined) return this.report("nothing is lost", `${clientId} is told of a loss`)
     const account = this.account(clientId)
     const expected = this.expected(clientId, account.shown)
-    if (expected?.seq !== shown.seq || (expected.n !== undefined && shown.data !== expected.n)) {
+    // One whose handler took too long has an error instead.
+    const isOther = expected?.n !== undefined && shown.data !== undefined && shown.data !== expected.n
+    if (expected?.seq !== shown.seq || isOther) {
       return this.report(
         "exactly once, in order",
         `${clientId} is shown ${shown.seq} (${JSON.stringify(shown.data)}) after ${account.shown}, not ${expected?.seq} (${expected?.n})`,
       )
     }
+    if (shown.data === undefined) this.trace.count("rule: a handler's time was over")
     account.shown = shown.seq
   }
 
@@ -215,10 +238,13 @@ export class Checks implements Watcher {
     return undefined
   }
 
-  /** Each list as a whole, by the numbers alone. */
+  /** Each list as a whole, by the numbers alone; those of handlers that took too long are known by their seqs. */
   lists(): void {
     for (const [id, application] of this.applications) {
-      const own = application.shown.flatMap(({ data }) => (typeof data === "number" ? [data] : []))
+      const numbers = new Map(this.account(id).entries.map(({ n, seq }) => [seq, n]))
+      const own = application.shown
+        .map(({ data, seq }) => data ?? numbers.get(seq))
+        .filter((data) => typeof data === "number")
       const isRight = own.length === application.wanted && own.every((n, i) => n === i + 1)
       if (!isRight) {
         return this.report("exactly once, in order", `${id} has ${own.join(" ")} of 1 to ${application.wanted}`)
@@ -277,6 +303,16 @@ export class Checks implements Watcher {
       if (!isBarrier && seq > has) return seq
     }
     return undefined
+  }
+
+  /** What a commit says is finished above it. */
+  private checkFinished(partition: number, committed: Committed): void {
+    const { seqs } = this.resultsOf(partition)
+    const { bits, has } = finishedAbove(committed, this.incarnation)
+    for (let offset = committed.next; offset < committed.next + 8 * bits.length; offset++) {
+      if (!has(offset) || seqs.has(offset)) continue
+      return this.report("the commit never skips", `event ${partition}/${offset} is finished and has no result`)
+    }
   }
 
   /** What a router has left behind is in the dlq, or its client has it. */

@@ -141,6 +141,13 @@ const faults = {
       for (const group of groups) group.zombie_ms = 0
     }
   },
+  "metadata lost": (world, dice) => {
+    const groups = world.log.allGroups
+    for (const group of groups) group.losesMetadata_one_in = dice.upTo(3)
+    return () => {
+      for (const group of groups) group.losesMetadata_one_in = 0
+    }
+  },
   "log away": away((world) => world.log.line),
   "log flaky": flaky((world) => world.log.line),
   "log slow": slow((world) => world.log.line),
@@ -222,6 +229,8 @@ export const faultCounts = [
   "a clock is wrong",
   "a partition moves",
   "a former owner goes on",
+  "the metadata of a commit is lost",
+  "a handler is slow",
   ...["log", "mailboxes", "registry"].flatMap((line) => [
     `${line} away`,
     `${line} refuses`,
@@ -256,6 +265,8 @@ export const ruleCounts = [
     "a push",
     "an event comes twice",
     "a commit by a former owner is refused",
+    "a commit says what is finished above it",
+    "a handler's time was over",
     "a silent member loses its partitions",
     "a put finds another offset",
     "a write of an older session is refused",

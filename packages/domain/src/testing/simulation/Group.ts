@@ -83,6 +83,8 @@ export class Group {
   readonly committed = new Map<number, Committed>()
   /** Set by a fault: who loses a partition learns of it only so much later, and the next owner begins before. */
   zombie_ms = 0
+  /** Set by a fault: of so many commits one is kept without its metadata. 0: none. */
+  losesMetadata_one_in = 0
   /** Whether the coordinator can be reached. */
   isAway: () => boolean = () => false
   private readonly name: string
@@ -125,7 +127,11 @@ export class Group {
       this.trace.count("rule: a commit by a former owner is refused")
       return false
     }
-    this.committed.set(ownership.partition, committed)
+    const { metadata, next } = committed
+    const isLost = metadata !== "" && this.losesMetadata_one_in > 0 && this.dice.oneIn(this.losesMetadata_one_in)
+    if (isLost) this.trace.count("fault: the metadata of a commit is lost")
+    if (metadata !== "") this.trace.count("rule: a commit says what is finished above it")
+    this.committed.set(ownership.partition, { next, metadata: isLost ? "" : metadata })
     return true
   }
 

@@ -1,5 +1,5 @@
 /** The bounds of a run: tight ones, so that they are met, or those of production but for the times. */
-import { routerLimits, sessionLimits } from "../../Limits.ts"
+import { eventOrderLimits, routerLimits, sessionLimits } from "../../Limits.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { SimulatedLimits } from "./Production.ts"
 
@@ -11,6 +11,7 @@ const loose: SimulatedLimits = {
   ...times,
   session: { ...sessionLimits, barrier_timeout_max_ticks: 16 },
   router: routerLimits,
+  order: eventOrderLimits,
   chunk_records: 64,
   shelf_records: 1_024,
   outstanding_records: 4_096,
@@ -36,6 +37,12 @@ const tightened = (dice: Dice): SimulatedLimits => ({
     inflight_results: 4 + dice.upTo(6),
     routes: 1 + dice.upTo(3),
     ack_timeout_ticks: 4 + dice.upTo(16),
+  },
+  order: {
+    ...eventOrderLimits,
+    partition_records: 2 + dice.upTo(20),
+    client_records: dice.upTo(4),
+    span_records: 8 + dice.upTo(50),
   },
   chunk_records: dice.upTo(6),
   shelf_records: dice.upTo(8),

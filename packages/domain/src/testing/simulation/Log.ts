@@ -185,8 +185,8 @@ export class Log {
           `commit of ${topic}/${partition} at ${next}`,
           () => {
             if (!group.commit(ownership, { next, metadata })) return revoked()
-            line.trace.say(process.name, () => `${topic}/${partition} is committed at ${next}`)
-            this.watcher.committed(topic, partition, next)
+            line.trace.say(process.name, () => `${topic}/${partition} is committed at ${next}, ${metadata}`)
+            this.watcher.committed(topic, partition, { next, metadata })
             line.trace.observer?.committed(process.name, topic, next)
             return Exit.void
           },

@@ -7,7 +7,7 @@ import type { ClientOffsets } from "../../ClientOffsets.ts"
 import type { EventLog } from "../../EventLog.ts"
 import type { Handlers } from "../../Handlers.ts"
 import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
-import type { SessionLimits, RouterLimits } from "../../Limits.ts"
+import type { EventOrderLimits, SessionLimits, RouterLimits } from "../../Limits.ts"
 import type { Mailbox } from "../../Mailbox.ts"
 import type { PodChannel } from "../../PodChannel.ts"
 import type { Item } from "../../Records.ts"
@@ -24,6 +24,7 @@ export type Role = (typeof roles)[number]
 export interface SimulatedLimits {
   readonly session: SessionLimits
   readonly router: RouterLimits
+  readonly order: Omit<EventOrderLimits, "handlers_at_once">
   /** Of one produce request of the pipeline, in records. */
   readonly chunk_records: number
   readonly shelf_records: number

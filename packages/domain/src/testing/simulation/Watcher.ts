@@ -1,4 +1,5 @@
 /** What the simulated services tell whoever checks, in the moment in which it happens. */
+import type { Committed } from "../../EventLog.ts"
 import type { ClientId, Cursor } from "../../Ids.ts"
 import type { Push, StoredRecord } from "../../Records.ts"
 
@@ -6,7 +7,7 @@ export interface Watcher {
   /** A topic has these records. */
   appended(topic: string, partition: number, records: ReadonlyArray<StoredRecord>): void
   /** A group has committed. */
-  committed(topic: string, partition: number, next: number): void
+  committed(topic: string, partition: number, committed: Committed): void
   /** A process publishes to a partition, and so many publishes of it are under way there already. */
   publishing(process: string, topic: string, partition: number, records: number, underWay: number): void
   /** A router sends pushes. */

@@ -62,6 +62,10 @@ const gateways = 2
 /** Messages that wait for one subscriber of a channel. */
 const waiting_messages = 8
 
+/** Of so many runs of a handler one is slow, where any is. */
+const slow_one_in = 12
+const max_handler_ms = 20_000
+
 /** What clients connect to. */
 const url = "ws://gateways.simulated/v1/stream"
 
@@ -90,6 +94,8 @@ export class World {
   readonly gateways: ReadonlyArray<Machine>
   readonly clients: ReadonlyArray<ClientOf>
   private readonly production: Production
+  /** How long the slow ones among handlers may take in this run. 0: none is slow. */
+  private readonly slowHandler_ms: number
   private readonly dice: Dice
   private readonly disks: Line
   private readonly offsets = ClientOffsetsMemory.makeMemory().offsets
@@ -102,10 +108,11 @@ export class World {
     this.dice = new Dice(options.seed * 7_919 + options.salt * 104_729 + 17)
     this.trace = new Trace(this.kernel, options.isTraced)
     this.limits = limitsOf(new Dice(options.seed * 31 + 5))
-    this.checks = new Checks(topics, this.limits, this.trace)
+    this.checks = new Checks(topics, this.limits, Log.incarnation, this.trace)
     this.bounds = new Bounds(this.limits, options.clients, (message) =>
       this.checks.report("bounds", `${Process.running}: ${message}`),
     )
+    this.slowHandler_ms = new Dice(options.seed * 13 + 7).pick([0, 500, 3_000, max_handler_ms]) ?? 0
     const line = (name: string) => new Line(name, this.kernel, this.trace, this.fork())
     this.log = new Log(line("log"), partitions, this.limits.chunk_records, this.checks)
     this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log), this.checks)
@@ -257,11 +264,15 @@ export class World {
     return program.pipe(Effect.provide(handlers), Effect.provideContext(services))
   }
 
-  /** Answers what it got, now and then after a while. */
+  /** Answers what it got, sometimes after a while; where handlers are slow, rarely after a long one. */
   private readonly echo = (data: Schema.Json): Effect.Effect<Schema.Json> =>
-    Effect.suspend(() =>
-      this.dice.oneIn(4) ? Effect.as(Effect.sleep(this.dice.upTo(30)), data) : Effect.succeed(data),
-    )
+    Effect.suspend(() => {
+      if (this.slowHandler_ms > 0 && this.dice.oneIn(slow_one_in)) {
+        this.trace.count("fault: a handler is slow")
+        return Effect.as(Effect.sleep(this.dice.upTo(this.slowHandler_ms)), data)
+      }
+      return this.dice.oneIn(4) ? Effect.as(Effect.sleep(this.dice.upTo(30)), data) : Effect.succeed(data)
+    })
 
   private machine(name: string, program: (process: Process) => Effect.Effect<unknown, unknown>): Machine {
     return new Machine({
