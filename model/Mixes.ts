@@ -44,12 +44,12 @@ export const mixes: ReadonlyArray<Mix> = [
   {
     name: "routers crash",
     macros: { ...base, TAKEOVERS: 1 },
-    short: { ...base, SESSIONS: 1, TAKEOVERS: 1 },
+    short: { ...base, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1 },
   },
   {
     name: "routers crash, results come again",
     macros: { ...base, SESSIONS: 1, TAKEOVERS: 1, LATE_RESULTS: 1, DLQ: 3 },
-    short: { ...base, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, LATE_RESULTS: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, LATE_RESULTS: 1 },
   },
   {
     name: "zombie routers",

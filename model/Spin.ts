@@ -89,7 +89,7 @@ const inScratch = async <A>(use: (directory: string) => Promise<A>): Promise<A> 
 const build = async (directory: string, defines: ReadonlyArray<string>, flags: ReadonlyArray<string>) => {
   const translated = await execute("spin", [...defines, "-a", specification], directory, build_timeout_ms)
   if (/rror/.test(translated.text)) throw new Error(`spin: ${translated.text}`)
-  const args = ["-w", "-DNOREDUCE", "-DVECTORSZ=8192", ...flags, "-o", "pan", "pan.c"]
+  const args = ["-w", "-DNOREDUCE", "-DVECTORSZ=16384", ...flags, "-o", "pan", "pan.c"]
   const compiled = await execute("gcc", args, directory, build_timeout_ms)
   if (compiled.text.includes("error")) throw new Error(`gcc: ${compiled.text}`)
 }

@@ -4,6 +4,7 @@
  * count from the world's first millisecond.
  */
 import type { Macros } from "./Mixes.ts"
+import type { RouteId } from "../packages/domain/src/Ids.ts"
 import { production } from "../bench/src/simulate/Production.ts"
 import * as Simulation from "../packages/domain/src/testing/simulation/index.ts"
 import * as World from "../packages/domain/src/testing/world/index.ts"
@@ -19,7 +20,7 @@ export interface Trace {
 }
 
 /** So much fits into one replay. A longer trace is cut off: the beginning of a behaviour is one too. */
-export const traceLimits = { seqs: 28, results: 110, dlq: 110, pods: 8, routers: 5, epochs: 1_000_000_000 }
+export const traceLimits = { seqs: 28, results: 110, dlq: 110, routes: 60, pods: 8, routers: 5, epochs: 1_000_000_000 }
 
 /** The macros of the specification that give room for it. */
 const replayMacros = {
@@ -29,6 +30,7 @@ const replayMacros = {
   RESULTS: 115,
   DLQ: 115,
   DLQ_SIZE: 120,
+  ROUTES: traceLimits.routes,
   PODS: traceLimits.pods,
   ROUTERS: traceLimits.routers,
   SESSIONS: 200,
@@ -89,10 +91,13 @@ class Recorder {
   }
 
   readonly observe = (observation: World.Observation): void => {
-    const step = stepOf(observation, this.#numbers)
+    const steps = stepsOf(observation, this.#numbers)
     if (this.isFull) return
-    this.steps.push(step)
-    this.words.push(JSON.stringify(observation))
+    const words = JSON.stringify(observation)
+    for (const step of steps) {
+      this.steps.push(step)
+      this.words.push(words)
+    }
   }
 }
 
@@ -143,6 +148,9 @@ const actions = {
   Opens: 37,
 } as const satisfies Record<World.Observation["_tag"], number>
 
+/** One record of what `TakesShelf` begins. */
+const takes = 38
+
 const statuses = { OFFLINE: 0, REPLAYING: 2, LIVE: 3 } as const
 /** Numbers for what the world has names for, and whether all so far is within the limits. */
 class Numbers {
@@ -152,6 +160,7 @@ class Numbers {
   private readonly start_ms: number
   private results = 0
   private dlq = 0
+  private readonly routes = new Map<RouteId, number>()
 
   constructor(start_ms: number) {
     this.start_ms = start_ms
@@ -189,6 +198,14 @@ class Numbers {
     return this.within(free, traceLimits.routers)
   }
 
+  /** 0: not a barrier. */
+  route(route: RouteId | undefined): number {
+    if (route === undefined) return 0
+    const number = this.routes.get(route) ?? this.routes.size + 1
+    this.routes.set(route, number)
+    return this.within(number, traceLimits.routes)
+  }
+
   result(): void {
     this.within(++this.results, traceLimits.results)
   }
@@ -203,8 +220,20 @@ class Numbers {
   }
 }
 
-/** Reads an observation into an action. Updates the numbers. */
-const stepOf = (seen: World.Observation, numbers: Numbers): Step => {
+/** Reads an observation into actions. Updates the numbers. */
+const stepsOf = (seen: World.Observation, numbers: Numbers): ReadonlyArray<Step> => {
+  if (seen._tag !== "TakesShelf" && seen._tag !== "Appends") return [stepOf(seen, numbers)]
+  const router = numbers.router(seen.worker)
+  const records = seen.seqs.map((seq, i) => [numbers.seq(seq), numbers.route(seen.routes[i])] as const)
+  if (seen._tag === "Appends") {
+    numbers.shelved(records.length)
+    return records.map(([seq, route]) => [actions.Appends, router, seq, route])
+  }
+  return [[actions.TakesShelf, router, 0, 0], ...records.map(([seq, route]): Step => [takes, router, seq, route])]
+}
+
+type Shelving = "TakesShelf" | "Appends"
+const stepOf = (seen: Exclude<World.Observation, { readonly _tag: Shelving }>, numbers: Numbers): Step => {
   const step = (arg1 = 0, arg2 = 0, arg3 = 0): Step => [actions[seen._tag], arg1, arg2, arg3]
   switch (seen._tag) {
     case "Handles":
@@ -220,11 +249,7 @@ const stepOf = (seen: World.Observation, numbers: Numbers): Step => {
       return step(numbers.seq(seen.seq), numbers.pod(seen.pod), numbers.epoch(seen.epoch))
     case "Reads":
       return step(numbers.router(seen.worker), numbers.seq(seen.seq), seen.isPushed ? 1 : 0)
-    case "TakesShelf":
     case "Confirmed":
-      return step(numbers.router(seen.worker), numbers.set(seen.seqs))
-    case "Appends":
-      numbers.shelved(seen.seqs.length)
       return step(numbers.router(seen.worker), numbers.set(seen.seqs))
     case "Diverts":
     case "ReturnsOwn":

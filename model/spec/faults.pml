@@ -64,9 +64,9 @@ end:
        commit_somewhere();
        d_step {
          takeovers++;
-         x = owner;
+         z = next_router;
          owner_ends();
-         start_router(x % ROUTERS + 1);
+         start_router(z);
          printf("router %d takes over at %d\n", owner, committed) } }
   :: atomic { returns < RETURNS && takeovers > 0 && router[next_router].runs ->
        commit_somewhere();

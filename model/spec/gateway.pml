@@ -4,10 +4,12 @@
 #define is_alive(p) ((crashed & bit(p)) == 0)
 #if STALE_PAGES
 #define records(p) session[p].page
+#define is_short(p) session[p].page_is_short
 #define repeats_of(p) session[p].page_repeats
 #define route_of(p, seq) session[p].page_route[seq]
 #else
 #define records(p) store.mailbox
+#define is_short(p) true
 #define repeats_of(p) store.repeats
 #define route_of(p, seq) store.route[seq]
 #endif
@@ -20,6 +22,7 @@
 #if STALE_PAGES
 inline end_page(p) {
   session[p].has_page = false;
+  session[p].page_is_short = false;
   session[p].page = 0;
   session[p].page_repeats = 0;
   session[p].page_acked = 0;
@@ -168,7 +171,7 @@ inline deliver_from_mailbox(p, seq) {
 #ifdef NO_RULE_LIVE_AT_THE_END
 #define is_last(p, seq) true
 #else
-#define is_last(p, seq) (above(records(p), seq) == 0)
+#define is_last(p, seq) (is_short(p) && above(records(p), seq) == 0)
 #endif
 /* Of its own barriers only the newest ends "under way". */
 #ifdef NO_RULE_NEWEST_BARRIER
@@ -287,6 +290,7 @@ inline publish_barrier(q, to) {
 #define in_turn(p) true
 #define time_passes() clock = arg2
 #define is_page(p) is_front_of(above(store.mailbox, arg3), arg2)
+#define is_whole(p) (above(store.mailbox, arg3) == arg2)
 #define can_register(p) (arg2 <= session[p].epoch)
 #define may_close(p) true
 inline register(q, to) {
@@ -310,6 +314,7 @@ inline time_passes() {
 #endif
 }
 #define is_page(p) true
+#define is_whole(p) true
 /* Only where the registry may have forgotten something is there anything to see. */
 #define can_register(p) \
   ((REGISTRY_WIPES || REGISTRY_ROLLBACKS) && session[p].status != CLOSED &&                                            \
@@ -370,6 +375,7 @@ end:
          if
          :: is_page(p) ->
            session[p].page = as_told(2, store.mailbox);
+           session[p].page_is_short = is_whole(p);
            session[p].page_repeats = store.repeats;
            copy_routes(session[p].page_route, store.route);
            session[p].has_page = true;

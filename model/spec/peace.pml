@@ -38,7 +38,7 @@ inline stop_faults() {
 #endif
 #define is_closed_or_current(q) ((q) == connected || session[q].status == CLOSED)
 #define is_alone() (is_closed_or_current(1) && is_closed_or_current(PODS))
-#define is_read() (router[owner].position == results_end && is_expected(owner))
+#define is_read() (router[owner].position == results_end)
 
 /* `x`: whether nothing is under way, and everyone has everything; under traffic also by the newest route. */
 inline is_settled() {
@@ -153,6 +153,7 @@ inline session_goes_on() {
   :: else -> skip
   fi;
   session[who].page = store.mailbox;
+  session[who].page_is_short = true;
   session[who].page_repeats = store.repeats;
   copy_routes(session[who].page_route, store.route);
 #endif
@@ -215,6 +216,7 @@ inline all_is_handled() {
 }
 
 inline all_is_read() {
+  check_position(owner);
   do
   :: router[owner].position < results_end -> on_record(owner); push_arrives()
   :: else -> break
@@ -266,7 +268,7 @@ inline push_arrives() {
 }
 
 #ifndef REPLAY
-c_decl { static char kept[sizeof(char) * 8192]; }
+c_decl { static char kept[sizeof(char) * 16384]; }
 
 proctype Peace() {
 end:

@@ -95,11 +95,15 @@ int arg3;
   fi
 #define choose(to, i, from, last) to = arg##i
 
-/* A route of the trace is one of the model, and no other: that is, an id is used once. 0: no barrier. */
+/* A route that the trace names is one of the model, and no other: an id is used once. 0: no barrier. */
 #define is_route(name, route)                                                                                          \
-  ((name) == 0 -> (route) == 0 : (route) != 0 && (route_named[name] == (route) || (route_named[name] == 0 && !is_named(route))))
-#define is_named(route) ((named & bit(route)) != 0)
-#define name_route(name, route) route_named[name] = ((name) == 0 -> 0 : (route))
+  ((name) == 0 -> (route) == 0 : (route) != 0 && route_named[name] == (route_named[name] == 0 -> name_of_route[route] : (route)))
+inline name_route(name, route) {
+  if
+  :: name != 0 -> route_named[name] = route; name_of_route[route] = name
+  :: else -> skip
+  fi
+}
 
 /* Whether `part` is the lowest of `these`. */
 #define is_front_of(these, part) (((part) & ~(these)) == 0 && ((these) & ~(part) & filled(part)) == 0)

@@ -6,7 +6,7 @@
 #ifdef NO_RULE_REPEATS
 #define is_repeat(r, seq) false
 #else
-#define is_repeat(r, seq) (has_route(r) && kind[seq] != OTHER && (seq) <= router[r].prev && is_expected(r))
+#define is_repeat(r, seq) (has_route(r) && kind[seq] != OTHER && (seq) <= router[r].prev)
 #endif
 
 inline set_stage(r, offset, stage, its_route) {
@@ -332,7 +332,8 @@ end:
          find_first(r, SHELF);
          if
          :: y < router[r].expected && is(2, seq_of(results[y])) && is_route(arg3, route_at(r, y)) ->
-           name_route(arg3, route_at(r, y));
+           n = route_at(r, y);
+           name_route(arg3, n);
            router[r].taken = router[r].taken | bit(arg2);
            set_stage(r, y, PRODUCE, route_at(r, y));
            done("router %d sends seq %d\n", r)

@@ -5,7 +5,7 @@
 #ifdef WIDE
 #define SET int
 #define EPOCH int
-#define RECORD int
+#define RECORD short
 #define SPAN 64
 #else
 #define SET short
@@ -96,7 +96,8 @@ RECORD pushed[(ROUTES + 1) * (SEQS + 1)];
 byte pod_of_route[ROUTES + 1];
 #ifdef REPLAY
 byte routes_made;
-byte route_named[ROUTES + 1];   /* by the trace's name of a route */
+byte route_named[ROUTES + 1];     /* by the trace's name of it */
+byte name_of_route[ROUTES + 1];
 byte highest_pushed[PODS + 1];
 #endif
 
@@ -135,6 +136,7 @@ typedef Session {
   byte since;       /* seqs in the log when it began: for an invariant */
 #if STALE_PAGES
   bool has_page;
+  bool page_is_short;   /* the mailbox had no more */
   SET page;
   SET page_repeats;
   byte page_route[SEQS + 1];

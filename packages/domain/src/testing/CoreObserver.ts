@@ -2,9 +2,10 @@
  * Tells what the cores do, call by call, in the words of `world/Observation.ts`: the same for the world's shells and for
  * those of production, whose runs are held against the specification in `model/`. Of one client.
  */
+import { Result } from "effect"
 import type { Cursor, PodId, Seq } from "../Ids.ts"
 import { seqUnsafe } from "../Ids.ts"
-import { isBarrier, type Item, peekSeq, type StoredRecord } from "../Records.ts"
+import { decodePlacedBarrier, isBarrier, type Item, peekSeq, type StoredRecord } from "../Records.ts"
 import type { Router } from "../Router.ts"
 import type { Output, Session } from "../Session.ts"
 import type { CoreWatcher, RouterCall, SessionCall } from "./Cores.ts"
@@ -61,7 +62,7 @@ export class CoreObserver implements CoreWatcher {
       case "Ack":
         return this.observe({ _tag: "Hears", worker, seq: call.seq })
       case "TakeShelf":
-        if (call.shelf !== undefined) this.observe({ _tag: "TakesShelf", worker, seqs: seqsOf(call.shelf.records) })
+        if (call.shelf !== undefined) this.observe({ _tag: "TakesShelf", worker, ...shelvedOf(call.shelf.records) })
         return
       case "Shelved":
         return this.observe({ _tag: "Confirmed", worker, seqs: seqsOf(call.shelf.records) })
@@ -134,6 +135,14 @@ export class CoreObserver implements CoreWatcher {
 
 /** How often it diverted for another reason than a record. */
 const divertedBy = ({ counts }: Router): number => counts.nack + counts.unreceived + counts["ack-timeout"]
+
+/** What is told of records on their way to the dlq. */
+export const shelvedOf = (records: ReadonlyArray<StoredRecord>) => ({
+  seqs: seqsOf(records),
+  routes: records.map(({ value }) =>
+    isBarrier(value) ? Result.getOrThrow(decodePlacedBarrier(value)).barrier.route : undefined,
+  ),
+})
 
 export const seqsOf = (records: ReadonlyArray<StoredRecord>): ReadonlyArray<Seq> =>
   records.map(({ value }) => peekSeq(value) ?? seqUnsafe(0))

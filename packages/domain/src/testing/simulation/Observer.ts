@@ -11,7 +11,7 @@ import { decodeEvent, type StoredRecord } from "../../Records.ts"
 import type { Presence } from "../../Registry.ts"
 import type { Session } from "../../Session.ts"
 import { Result } from "effect"
-import { CoreObserver, seqsOf } from "../CoreObserver.ts"
+import { CoreObserver, seqsOf, shelvedOf } from "../CoreObserver.ts"
 import type { CoreWatcher, RouterCall, SessionCall } from "../Cores.ts"
 import type { Router } from "../../Router.ts"
 import type { Observation, Observe } from "../world/Observation.ts"
@@ -68,7 +68,7 @@ export class Observer implements CoreWatcher {
   appended(by: string, topic: string, records: ReadonlyArray<StoredRecord>): void {
     if (topic === this.topics.events) for (const record of records) this.enters(record)
     if (topic === this.topics.results) for (const seq of seqsOf(records)) this.observe({ _tag: "Handles", seq })
-    if (topic === this.topics.dlq) this.observe({ _tag: "Appends", worker: by, seqs: seqsOf(records) })
+    if (topic === this.topics.dlq) this.observe({ _tag: "Appends", worker: by, ...shelvedOf(records) })
   }
 
   /** A member of the group begins to read, or goes on. */

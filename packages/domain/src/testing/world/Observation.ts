@@ -4,7 +4,7 @@
  *
  * Of one client: what concerns several is told without saying whom.
  */
-import type { ClientId, Cursor, Epoch, PodId, Seq } from "../../Ids.ts"
+import type { ClientId, Cursor, Epoch, PodId, RouteId, Seq } from "../../Ids.ts"
 import type { StatusName } from "../../Status.ts"
 
 export type Observation =
@@ -22,8 +22,10 @@ export type Observation =
   /** A router reads a record, and pushes it or not. */
   | { readonly _tag: "Reads"; readonly worker: string; readonly seq: Seq; readonly isPushed: boolean }
   | { readonly _tag: "Diverts"; readonly worker: string }
-  | { readonly _tag: "TakesShelf"; readonly worker: string; readonly seqs: ReadonlyArray<Seq> }
-  | { readonly _tag: "Appends" | "Confirmed"; readonly worker: string; readonly seqs: ReadonlyArray<Seq> }
+  /** Records for the dlq, by seq; of a barrier also the route that it made. */
+  | ({ readonly _tag: "TakesShelf" } & Shelved)
+  | ({ readonly _tag: "Appends" } & Shelved)
+  | { readonly _tag: "Confirmed"; readonly worker: string; readonly seqs: ReadonlyArray<Seq> }
   | { readonly _tag: "Hears"; readonly worker: string; readonly seq: Cursor }
   | { readonly _tag: "Commits"; readonly worker: string; readonly offset: number }
   | { readonly _tag: "TakesOver"; readonly worker: string; readonly workers: ReadonlyArray<string> }
@@ -50,6 +52,12 @@ export type Observation =
   /** The client. */
   | { readonly _tag: "Shows"; readonly seq: Seq }
   | { readonly _tag: "LosesSocket"; readonly clientId: ClientId }
+
+interface Shelved {
+  readonly worker: string
+  readonly seqs: ReadonlyArray<Seq>
+  readonly routes: ReadonlyArray<RouteId | undefined>
+}
 
 export type Observe = (observation: Observation) => void
 

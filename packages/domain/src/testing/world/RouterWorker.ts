@@ -4,7 +4,7 @@ import type { AckMessage, StoredRecord } from "../../Records.ts"
 import { clientIdUnsafe, RouterId } from "../../Ids.ts"
 import { peekSeq } from "../../Records.ts"
 import { Router, type Shelf } from "../../Router.ts"
-import { seqsOf } from "../CoreObserver.ts"
+import { shelvedOf } from "../CoreObserver.ts"
 import type { Did, Parts } from "./Parts.ts"
 
 export class RouterWorker {
@@ -81,7 +81,7 @@ export class RouterWorker {
     const { records } = this.produce.shelf
     for (const { key, value } of records) this.parts.dlq.append(clientIdUnsafe(key), value)
     this.produce.isAppended = true
-    this.parts.observe({ _tag: "Appends", worker: this.name, seqs: seqsOf(records) })
+    this.parts.observe({ _tag: "Appends", worker: this.name, ...shelvedOf(records) })
     return `${this.name}: the dlq has ${records.map(textOf).join(", ")}`
   }
 
