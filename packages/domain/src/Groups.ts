@@ -73,22 +73,16 @@ const encoder = new TextEncoder()
 const hashOf = (text: string): string =>
   [text, `${text}\n`].map((salted) => (murmur2(encoder.encode(salted)) >>> 0).toString(16).padStart(8, "0")).join("")
 
-/** The router commits the offset of the last record that it is done with (docs/protocol.md); the others the one after. */
-const commitsOneShort = (role: Role): boolean => role === "result-consumer"
-
 /**
- * How many retained records of a partition a role is not done with. One that never committed is behind by all that is
- * retained. Repeats and records for quarantine at the end of the results topic count until a result follows them, for no
- * commit can be theirs.
+ * How many retained records of a partition a group has not committed. One that never committed is behind by all that is
+ * retained.
  */
-export const lagOf = (
-  role: Role,
-  {
-    committed,
-    earliest,
-    end,
-  }: { readonly earliest: number; readonly end: number; readonly committed: Committed | undefined },
-): number => {
-  const next = committed === undefined ? earliest : committed.next + (commitsOneShort(role) ? 1 : 0)
-  return Math.max(0, end - Math.max(next, earliest))
-}
+export const lagOf = ({
+  committed,
+  earliest,
+  end,
+}: {
+  readonly earliest: number
+  readonly end: number
+  readonly committed: Committed | undefined
+}): number => Math.max(0, end - Math.max(committed?.next ?? earliest, earliest))

@@ -42,7 +42,7 @@ describe("StatusManager", () => {
       yield* append(dlq, result("a", 0))
       yield* refreshed
       assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 1, dlq: 1 })
-      yield* commit(results, "nimbus-result-consumer", 0)
+      yield* commit(results, "nimbus-result-consumer", 1)
       yield* refreshed
       assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 0, dlq: 1 })
       const gauges = (yield* Metric.snapshot).filter(({ id }) => id === "nimbus_lag_records")

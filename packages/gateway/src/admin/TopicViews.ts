@@ -28,7 +28,7 @@ export const makeTopicViews = Effect.gen(function* () {
         earliest,
         end,
         ...(committed === undefined ? {} : { committed: committed.next }),
-        lag: role === undefined ? 0 : lagOf(role, { earliest, end, committed }),
+        lag: role === undefined ? 0 : lagOf({ earliest, end, committed }),
       }),
     )
 
