@@ -82,7 +82,7 @@ export const rules: ReadonlyArray<Rule> = [
     MAILBOX_ROLLBACKS: 1,
     DLQ: 6,
   }),
-  rule("NEWEST_BARRIER", "of its own barriers only the newest ends \"under way\"", {
+  rule("NEWEST_BARRIER", 'of its own barriers only the newest ends "under way"', {
     EVENTS: 1,
     SESSIONS: 1,
     BARRIERS: 2,

@@ -81,8 +81,24 @@ describe("FinishedSet", () => {
     assert.strictEqual(finishedAbove(committed, life).count, 1)
     assert.strictEqual(finishedAbove({ ...committed, next: 6 }, life).count, 0)
     assert.strictEqual(finishedAbove(committed, Incarnation.make("another life")).count, 0)
-    for (const metadata of ["", "x", "1 5", "1 5 !! a life", "2 5 BA== a life", `${committed.metadata} `]) {
+    for (const metadata of ["", "x", "1 5", "1 5 !!  a life", "2 5 BA==  a life", `${committed.metadata} `]) {
       assert.strictEqual(finishedAbove({ next: 5, metadata }, life).count, 0, metadata)
+    }
+  })
+
+  it("says whose handler holds it back, whatever that is called, and leaves it out where it is too long", () => {
+    const set = new FinishedSet(5)
+    set.read(records(9).slice(5), 9)
+    const held = { clientId: "c/1 ü", name: "a name, 100%", since_ms: 1_790_000_000_000 }
+    const alone = finishedAbove(set.committed(life, held), life)
+    assert.deepStrictEqual({ held: alone.held, count: alone.count }, { held, count: 0 })
+    set.finish(7)
+    const above = finishedAbove(set.committed(life, held), life)
+    assert.deepStrictEqual({ held: above.held, count: above.count, has: above.has(7) }, { held, count: 1, has: true })
+    const long = finishedAbove(set.committed(life, { ...held, name: "ü".repeat(500) }), life)
+    assert.deepStrictEqual({ held: long.held, count: long.count }, { held: undefined, count: 1 })
+    for (const text of ["%", "a/%/1", "a/b/c", "a"]) {
+      assert.isUndefined(finishedAbove({ next: 5, metadata: `1 5 BA== ${text} a life` }, life).held)
     }
   })
 
@@ -96,11 +112,12 @@ describe("FinishedSet", () => {
         end,
       )
       for (let offset = 1_000_001; offset < end; offset++) set.finish(offset)
-      const committed = set.committed(incarnation)
+      const held = { clientId: "c".repeat(300), name: "n".repeat(300), since_ms: 1 }
+      const committed = set.committed(incarnation, held)
       const bytes = new TextEncoder().encode(committed.metadata).length
       assert.isAtMost(bytes, commitLimits.metadata_bytes)
       const above = finishedAbove(committed, incarnation)
-      assert.isAbove(above.count, 6 * (commitLimits.metadata_bytes - 600))
+      assert.isAbove(above.count, 6 * (commitLimits.metadata_bytes - 1_300))
       assert.isTrue(above.has(1_000_001))
       assert.isTrue(above.has(1_000_000 + above.count))
     }

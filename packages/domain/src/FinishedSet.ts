@@ -3,15 +3,16 @@
  * commit as its metadata, so that a crash repeats only what was not finished.
  *
  * ```
- *   offset    ...7  8  9  10  11  12        metadata: "1 <next> <bits> <incarnation>"
+ *   offset    ...7  8  9  10  11  12        metadata: "1 <next> <bits> <held> <incarnation>"
  *   finished    x   .  x   x   .   x        bits:     from `next` on, 0 1 1 0 1, in base64
- *                  next          end
+ *                  next          end        held:     whose handler holds `next` back, and since when
  * ```
  *
  * 1. `next` is the lowest offset that is not finished; an offset that holds no record counts as finished.
  * 2. What is written counts from `next` and names it and the incarnation: bits that belong to another commit or to
  *    another life of the topics are ignored, and cost repeats.
- * 3. What is written is never longer than `commitLimits.metadata_bytes`: bits at the top are left out.
+ * 3. Who holds the commit back goes with it for operators alone: nothing is decided by it.
+ * 4. What is written is never longer than `commitLimits.metadata_bytes`: bits at the top are left out.
  */
 import { Result } from "effect"
 import { Base64 } from "effect/encoding"
@@ -78,13 +79,14 @@ export class FinishedSet {
     if (offset === this.lowest) this.advance()
   }
 
-  /** The commit (2, 3). */
-  committed(incarnation: Incarnation): Committed {
-    return { next: this.lowest, metadata: this.above === 0 ? "" : this.encode(incarnation) }
+  /** The commit (2, 3, 4). */
+  committed(incarnation: Incarnation, held?: Held): Committed {
+    const isPlain = this.above === 0 && held === undefined
+    return { next: this.lowest, metadata: isPlain ? "" : this.encode(incarnation, held) }
   }
 
-  private encode(incarnation: Incarnation): string {
-    const frame = (bits: string) => `${version} ${this.lowest} ${bits} ${incarnation}`
+  private encode(incarnation: Incarnation, held: Held | undefined): string {
+    const frame = (bits: string) => `${version} ${this.lowest} ${bits} ${encodeHeld(held)} ${incarnation}`
     const room_bytes = commitLimits.metadata_bytes - encoder.encode(frame("")).length
     const most = Math.max(0, 3 * Math.floor(room_bytes / 4))
     const from = this.lowest - this.base
@@ -92,7 +94,7 @@ export class FinishedSet {
     while (used > 0 && this.marks[from + used - 1] !== finished) used--
     const bits = new Uint8Array(Math.ceil(used / 8))
     for (let i = 0; i < used; i++) if (this.marks[from + i] === finished) bits[i >> 3]! |= 1 << (i & 7)
-    return used === 0 ? "" : frame(Base64.encode(bits))
+    return frame(Base64.encode(bits))
   }
 
   private mark(offset: number): void {
@@ -120,16 +122,26 @@ export class FinishedSet {
   }
 }
 
+/** Whose handler a commit waits for. */
+export interface Held {
+  readonly clientId: string
+  /** Of the event. */
+  readonly name: string
+  /** When the handler began, in ms since 1970. */
+  readonly since_ms: number
+}
+
 /** What is finished above a commit. */
 export interface Above {
   readonly count: number
+  readonly held: Held | undefined
   readonly bits: Uint8Array
   has(offset: number): boolean
 }
 
 /** What a commit's metadata says of the offsets above it; nothing, where it is not of this commit and incarnation (2). */
 export const finishedAbove = ({ metadata, next }: Committed, incarnation: Incarnation): Above => {
-  const [its, at, text, ...life] = metadata.split(" ")
+  const [its, at, text, held, ...life] = metadata.split(" ")
   if (its !== version || at !== String(next) || text === undefined || life.join(" ") !== incarnation) return none
   const decoded = Base64.decode(text)
   if (Result.isFailure(decoded)) return none
@@ -138,6 +150,7 @@ export const finishedAbove = ({ metadata, next }: Committed, incarnation: Incarn
   for (let byte of bits) for (; byte !== 0; byte &= byte - 1) count++
   return {
     count,
+    held: decodeHeld(held),
     bits,
     has: (offset) => {
       const i = offset - next
@@ -146,6 +159,26 @@ export const finishedAbove = ({ metadata, next }: Committed, incarnation: Incarn
   }
 }
 
-const none: Above = { count: 0, bits: new Uint8Array(), has: () => false }
+const none: Above = { count: 0, held: undefined, bits: new Uint8Array(), has: () => false }
+
+/** A client id and a name may have any character. Of both so many bytes are kept. */
+const held_bytes = 1_024
+
+const encodeHeld = (held: Held | undefined): string => {
+  if (held === undefined) return ""
+  const text = [held.clientId, held.name, String(held.since_ms)].map(encodeURIComponent).join("/")
+  return text.length > held_bytes ? "" : text
+}
+
+const decodeHeld = (text: string | undefined): Held | undefined => {
+  const [clientId, name, since] = (text ?? "").split("/")
+  const since_ms = Number(since)
+  if (clientId === undefined || name === undefined || !Number.isSafeInteger(since_ms)) return undefined
+  try {
+    return { clientId: decodeURIComponent(clientId), name: decodeURIComponent(name), since_ms }
+  } catch {
+    return undefined
+  }
+}
 
 const encoder = new TextEncoder()

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { FinishedSet } from "./FinishedSet.ts"
 import { committedBy, groupOf, lagOf, type Role } from "./Groups.ts"
+import { Incarnation } from "./Ids.ts"
 import { Topics } from "./Topics.ts"
 
 const { defaults } = Topics
@@ -61,14 +63,28 @@ describe("committedBy", () => {
 })
 
 describe("lagOf", () => {
+  const life = Incarnation.make("a life")
+  const committed = (next: number) => ({ next, metadata: "" })
+
   it.each([
-    [{ earliest: 0, end: 9, committed: { next: 9, metadata: "" } }, 0],
-    [{ earliest: 0, end: 9, committed: { next: 8, metadata: "" } }, 1],
-    [{ earliest: 0, end: 0, committed: undefined }, 0],
+    [{ earliest: 0, end: 9, committed: committed(9) }, 0],
+    [{ earliest: 0, end: 9, committed: committed(8) }, 1],
     [{ earliest: 0, end: 1, committed: undefined }, 1],
-    [{ earliest: 5, end: 9, committed: { next: 2, metadata: "" } }, 4],
-    [{ earliest: 9, end: 9, committed: { next: 2, metadata: "" } }, 0],
-  ] as const)("at %o is %i", (partition, lag) => {
-    assert.strictEqual(lagOf(partition), lag)
+    [{ earliest: 5, end: 9, committed: committed(2) }, 4],
+    [{ earliest: 9, end: 9, committed: committed(2) }, 0],
+  ] as const)("of %o is %i", (partition, lag) => {
+    assert.strictEqual(lagOf(partition, life), lag)
+  })
+
+  it("does not count what is finished above the commit", () => {
+    const set = new FinishedSet(2)
+    const offsets = [2, 3, 4, 5, 6, 7, 8]
+    set.read(
+      offsets.map((offset) => ({ offset })),
+      9,
+    )
+    for (const offset of [3, 4, 6]) set.finish(offset)
+    assert.strictEqual(lagOf({ earliest: 0, end: 9, committed: set.committed(life) }, life), 4)
+    assert.strictEqual(lagOf({ earliest: 0, end: 9, committed: set.committed(life) }, Incarnation.make("b")), 7)
   })
 })

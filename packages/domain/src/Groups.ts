@@ -9,6 +9,8 @@
 import { Effect } from "effect"
 import type { LogError } from "./Errors.ts"
 import type { Committed, EventLog } from "./EventLog.ts"
+import { finishedAbove } from "./FinishedSet.ts"
+import type { Incarnation } from "./Ids.ts"
 import { murmur2 } from "./Partitioner.ts"
 import { Topics } from "./Topics.ts"
 
@@ -74,15 +76,17 @@ const hashOf = (text: string): string =>
   [text, `${text}\n`].map((salted) => (murmur2(encoder.encode(salted)) >>> 0).toString(16).padStart(8, "0")).join("")
 
 /**
- * How many retained records of a partition a group has not committed. One that never committed is behind by all that is
- * retained.
+ * How many retained records of a partition a group is not done with. One that never committed is behind by all that is
+ * retained. What is finished above the commit does not count, as far as the commit says so: that is the event consumer's.
  */
-export const lagOf = ({
-  committed,
-  earliest,
-  end,
-}: {
-  readonly earliest: number
-  readonly end: number
-  readonly committed: Committed | undefined
-}): number => Math.max(0, end - Math.max(committed?.next ?? earliest, earliest))
+export const lagOf = (
+  {
+    committed,
+    earliest,
+    end,
+  }: { readonly earliest: number; readonly end: number; readonly committed: Committed | undefined },
+  incarnation: Incarnation,
+): number => {
+  const above = committed === undefined ? 0 : finishedAbove(committed, incarnation).count
+  return Math.max(0, end - Math.max(committed?.next ?? earliest, earliest) - above)
+}

@@ -13,6 +13,7 @@ import {
   down,
   event,
   eventually,
+  gauges,
   hasRecords,
   Hooks,
   message,
@@ -133,10 +134,10 @@ describe("EventConsumer", () => {
       )
       assert.deepStrictEqual((yield* hasRecords(topic, 5)).map(textOf), [
         `{"seq":3,"id":"m2","name":"news","data":"hello"}`,
-        `{"seq":4,"barrier":{"epoch":6,"pod":"pod-1"}}`,
+        `{"seq":4,"barrier":{"epoch":6,"pod":"pod-1","number":1}}`,
         `{"seq":0,"id":"e1","name":"slow","data":1}`,
         `{"seq":1,"id":"m1","name":"news","data":"hello"}`,
-        `{"seq":2,"barrier":{"epoch":5,"pod":"pod-1"}}`,
+        `{"seq":2,"barrier":{"epoch":5,"pod":"pod-1","number":1}}`,
       ])
       yield* committedIs(5)
     }).pipe(onGround()),
@@ -167,6 +168,65 @@ describe("EventConsumer", () => {
     }).pipe(onGround()),
   )
 
+  it.live(
+    "says with the commit whose handler holds it back, where nothing else is finished either, and measures it",
+    () =>
+      Effect.gen(function* () {
+        const { events } = yield* Topics
+        const { incarnation } = yield* EventLog
+        const open = yield* Deferred.make<void>()
+        yield* startWith({ measure_every_ms: 1 }, waiting(open))
+        const from_ms = Date.now()
+        yield* append(events, square("b", "e0", 0), event("a", "e1", "waits", 1), event("a", "e2", "waits", 2))
+        const held = Effect.map(committed, (is) => (is === undefined ? undefined : finishedAbove(is, incarnation).held))
+        yield* eventually(
+          "it says who",
+          Effect.map(held, (who) => who?.clientId === "a"),
+        )
+        assert.strictEqual((yield* held)?.name, "waits")
+        assert.isAtLeast((yield* held)?.since_ms ?? 0, from_ms)
+        yield* eventually(
+          "both are unfinished, and the first grows old",
+          Effect.map(
+            gauges,
+            (now) => now["nimbus_events_unfinished 0"] === 2 && Number(now["nimbus_events_oldest_seconds 0"]) > 0,
+          ),
+        )
+        yield* Deferred.succeed(open, undefined)
+        yield* committedIs(3)
+        yield* eventually(
+          "nothing is unfinished",
+          Effect.map(
+            gauges,
+            (now) => now["nimbus_events_unfinished 0"] === 0 && now["nimbus_events_oldest_seconds 0"] === 0,
+          ),
+        )
+        assert.isUndefined(yield* held)
+      }).pipe(onGround()),
+  )
+
+  it.live("one client's turn to be read again takes nothing from another that has no room", () =>
+    Effect.gen(function* () {
+      const { events, results: topic } = yield* Topics
+      const order = { ...eventConsumerLimits.order, client_records: 1 }
+      const open = yield* Deferred.make<void>()
+      yield* startWith({ order }, waiting(open))
+      yield* append(
+        events,
+        event("a", "e", "waits", 0),
+        ...range(0, 20).map((i) => event(i % 2 === 0 ? "a" : "b", `e${i}`, "slow", i)),
+      )
+      yield* eventually(
+        "all of one is written",
+        Effect.map(contents(topic), (all) => all.length === 10),
+      )
+      yield* Deferred.succeed(open, undefined)
+      yield* committedIs(21)
+      assert.lengthOf(yield* contents(topic), 21)
+      assert.isUndefined((yield* counts)["nimbus_events_lost_total "])
+    }).pipe(onGround({ limits: { chunk_records: 3 } })),
+  )
+
   it.live("a new owner handles nothing that was finished above the commit", () =>
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics
@@ -195,11 +255,14 @@ describe("EventConsumer", () => {
       yield* startWith({ order }, waiting(open))
       yield* append(
         events,
-        ...range(0, 100).map((i) => (i % 10 === 9 ? barrier("a", i) : event("a", `e${i}`, "slow", i))),
+        ...range(0, 100).map((i) =>
+          i % 10 === 9 ? barrier("a", i) : event("a", `e${i}`, i === 0 ? "waits" : "slow", i),
+        ),
       )
       yield* append(events, square("b", "e100", 1))
       const [first] = yield* hasRecords(topic, 1)
       assert.strictEqual(first === undefined ? 0 : summary(first).seq, 100)
+      yield* Deferred.succeed(open, undefined)
       yield* committedIs(101)
       assert.deepStrictEqual(
         (yield* contents(topic)).slice(1).map(({ value }) => Number(peekSeq(value))),

@@ -26,6 +26,7 @@ import {
   EventOrder,
   finishedAbove,
   Handlers,
+  type Held,
   type LogError,
   recordBytes,
   Topics,
@@ -74,6 +75,8 @@ interface Work {
   readonly handling: Handling.Handling
   readonly producing: Producing.Producing
   readonly changed: Changed
+  /** A commit would say something new. */
+  readonly due: () => void
   /** Something is finished. */
   readonly finished: () => void
   /** Read, and not yet in quarantine. */
@@ -117,9 +120,10 @@ const begin = Effect.fnUntraced(function* (
     now_ms: () => clock.currentTimeMillisUnsafe(),
   })
   const changed = new Changed()
-  const commit = () => order.finished.committed(log.incarnation)
+  const commit = () => order.finished.committed(log.incarnation, heldBy(order.oldest))
+  const due = () => committer.due(commit)
   const finished = () => {
-    committer.due(commit)
+    due()
     changed.tell()
   }
   const producing = yield* Producing.make({ order, partition, limits, finished })
@@ -128,7 +132,7 @@ const begin = Effect.fnUntraced(function* (
     changed.tell()
   }
   const handling = yield* Handling.make({ order, items, onEnded })
-  return { assigned, limits, order, items, handling, producing, changed, finished, refused: [] }
+  return { assigned, limits, order, items, handling, producing, changed, due, finished, refused: [] }
 })
 
 /** The commit, if the log goes that far. */
@@ -190,12 +194,21 @@ const quarantining = Effect.fnUntraced(function* ({ assigned, changed, finished,
   }
 })
 
-/** What is unfinished, and how old that is which holds the commit back. */
-const measuring = ({ assigned, limits, order }: Work) => {
+const heldBy = (oldest: EventItem | undefined): Held | undefined =>
+  oldest?.placed === undefined || oldest.leaves !== undefined
+    ? undefined
+    : { clientId: oldest.key, name: oldest.placed.event.name, since_ms: oldest.started_ms }
+
+/** What is unfinished, and how old that is which holds the commit back; if it is new, the commit says whose it is. */
+const measuring = ({ assigned, due, limits, order }: Work) => {
   const { partition } = assigned
+  let told: EventItem | undefined
   const measure = Effect.flatMap(Clock.currentTimeMillis, (now_ms) => {
+    const { oldest } = order
+    if (oldest !== told && heldBy(oldest) !== undefined) due()
+    told = oldest
     const { records, spilled } = order.size
-    const since_ms = order.oldest?.timestamp ?? now_ms
+    const since_ms = oldest?.timestamp ?? now_ms
     return Metrics.setUnfinished(partition, records + spilled, Math.max(0, now_ms - since_ms) / 1_000)
   })
   return measure.pipe(

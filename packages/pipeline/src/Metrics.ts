@@ -14,7 +14,7 @@ const restarts = counter("nimbus_pipeline_restarts_total", "Partitions that were
 const diverted = counter("nimbus_router_diverted_total", "Clients diverted to their mailboxes")
 const handlerFailures = counter("nimbus_handler_failures_total", "Events answered with an error")
 const clients = Metric.gauge("nimbus_clients", { description: "Clients by status" })
-const lag = Metric.gauge("nimbus_lag_records", { description: "Records not yet committed by the topic's consumer" })
+const lag = Metric.gauge("nimbus_lag_records", { description: "Records that the topic's consumer is not done with" })
 
 const unfinished = Metric.gauge("nimbus_events_unfinished", {
   description:

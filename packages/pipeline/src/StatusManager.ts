@@ -103,7 +103,7 @@ const lagOfAll = Effect.fnUntraced(function* (role: Role) {
     Effect.gen(function* () {
       const earliest = yield* log.earliest(topic, partition)
       const committed = yield* committedBy(log, role, topics, partition)
-      return lagOf({ earliest, committed, end: yield* log.end(topic, partition) })
+      return lagOf({ earliest, committed, end: yield* log.end(topic, partition) }, log.incarnation)
     })
   const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
   const lags = yield* Effect.forEach(partitions, ofPartition, { concurrency: 8 })

@@ -83,6 +83,8 @@ export const PartitionView = Schema.Struct({
   /** By consumer group; absent: it never committed. */
   committed: Schema.optionalKey(Count),
   lag: Count,
+  /** Whose handler the commit waits for, the event that it has, and when it began in ms since 1970, when that was written. */
+  held: Schema.optionalKey(Schema.Struct({ clientId: Schema.String, name: Schema.String, since_ms: Count })),
 })
 export type PartitionView = typeof PartitionView.Type
 

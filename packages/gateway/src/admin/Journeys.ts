@@ -11,6 +11,7 @@
 import {
   type ClientId,
   committedBy,
+  finishedAbove,
   Cursor,
   decodeEvent,
   EventLog,
@@ -90,7 +91,10 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
   /** Where it stands while nothing later is known: not handled yet, or gone on to where it is no longer seen. */
   const isUnhandled = (partition: number, seq: Seq) =>
     committedBy(log, "event-consumer", topics, partition).pipe(
-      Effect.map((committed) => (committed?.next ?? 0) <= seq),
+      Effect.map(
+        (committed) =>
+          committed === undefined || (committed.next <= seq && !finishedAbove(committed, log.incarnation).has(seq)),
+      ),
       Effect.mapError(({ code, topic }) => new AdminUnavailable({ message: `${topic}: ${code}` })),
     )
 

@@ -1,5 +1,15 @@
 /** The topics, their partitions, and how far the pipeline's consumers are behind. */
-import { committedBy, EventLog, groupOf, lagOf, type Role, Topics } from "@nimbus/domain"
+import {
+  type Committed,
+  committedBy,
+  EventLog,
+  finishedAbove,
+  groupOf,
+  type Incarnation,
+  lagOf,
+  type Role,
+  Topics,
+} from "@nimbus/domain"
 import { AdminUnavailable, type PartitionView, type TopicView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 
@@ -28,7 +38,8 @@ export const makeTopicViews = Effect.gen(function* () {
         earliest,
         end,
         ...(committed === undefined ? {} : { committed: committed.next }),
-        lag: role === undefined ? 0 : lagOf({ earliest, end, committed }),
+        lag: role === undefined ? 0 : lagOf({ earliest, end, committed }, log.incarnation),
+        ...heldBack(committed, log.incarnation),
       }),
     )
 
@@ -57,6 +68,11 @@ export const makeTopicViews = Effect.gen(function* () {
     Effect.withSpan("TopicViews"),
   )
 })
+
+const heldBack = (committed: Committed | undefined, incarnation: Incarnation): Pick<PartitionView, "held"> => {
+  const held = committed === undefined ? undefined : finishedAbove(committed, incarnation).held
+  return held === undefined ? {} : { held: { ...held, since_ms: Math.max(0, held.since_ms) } }
+}
 
 const kinds = ["events", "results", "dlq", "quarantine", "journey", "chats", "messages"] as const
 

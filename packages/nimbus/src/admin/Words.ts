@@ -137,17 +137,18 @@ export const topics = (views: ReadonlyArray<TopicView>): string =>
 /** By partition, of the topics that a consumer of the pipeline reads. */
 export const lag = (views: ReadonlyArray<TopicView>): string =>
   table(
-    ["kind", "partition", "earliest", "committed", "end", "lag"],
+    ["kind", "partition", "earliest", "committed", "end", "lag", "held back by"],
     views
       .filter(({ group }) => group !== undefined)
       .flatMap(({ kind, partitions }) =>
-        partitions.map(({ committed, earliest, end, lag, partition }) => [
+        partitions.map(({ committed, earliest, end, held, lag, partition }) => [
           kind,
           partition,
           earliest,
           committed,
           end,
           lag,
+          held === undefined ? undefined : `${held.clientId}: ${held.name}, since ${timeText(held.since_ms)}`,
         ]),
       ),
   )

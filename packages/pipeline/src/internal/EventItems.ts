@@ -31,6 +31,8 @@ export interface EventItem extends OrderItem {
   source: StoredRecord | undefined
   /** What leaves for it, once that is known. */
   leaves: LogRecord | undefined
+  /** When its handler began, in ms since 1970. */
+  started_ms: number
   /** The code of its error, where its result is one. */
   failed: string | undefined
   /** Of what is followed alone. */
@@ -79,12 +81,19 @@ export class EventItems {
       placed: isHandled ? { clientId, seq, event } : undefined,
       source: record,
       leaves: undefined,
+      started_ms: 0,
       failed: undefined,
       journey: journey.begin(record),
     }
     if (event.type === "barrier") this.leave(item, encodePlacedBarrier(seq, event))
     else if (event.type === "message") this.answer(item, event, messageOf(seq, event))
     return item
+  }
+
+  /** Its handler is to be waited for: what its bytes were cut out of is not kept for it. */
+  began(item: EventItem): void {
+    item.started_ms = this.options.now_ms()
+    this.keep(item)
   }
 
   /** What its handler says. */

@@ -58,7 +58,7 @@ export const make = Effect.fnUntraced(function* ({
     const fiber = fork(work)
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return end(item, exit)
-    items.keep(item)
+    items.began(item)
     running.add(fiber)
     fiber.addObserver((exit) => {
       running.delete(fiber)

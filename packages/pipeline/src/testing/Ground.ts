@@ -147,6 +147,15 @@ export const counts = Effect.map(Metric.snapshot, (all) => {
   return now
 })
 
+/** The same of gauges. */
+export const gauges = Effect.map(Metric.snapshot, (all) => {
+  const now: Record<string, number | bigint> = {}
+  for (const { attributes = {}, id, state, type } of all) {
+    if (type === "Gauge") now[`${id} ${Object.values(attributes).join(" ")}`] = state.value
+  }
+  return now
+})
+
 export const down = (topic: string) => new LogUnavailable({ topic, operation: "test", cause: "told to fail" })
 
 /** A role that runs until it is stopped, or until the test ends. */

@@ -36,7 +36,7 @@ const Topic = ({ topic }: { readonly topic: TopicView }) => (
     </summary>
     <Table
       label={`${many(topic.partitions.length, "partition")} of ${topic.topic}`}
-      headings={["#partition", "#earliest", "#end", "#committed", "#lag"]}
+      headings={["#partition", "#earliest", "#end", "#committed", "#lag", "held back by"]}
     >
       {topic.partitions.map((partition) => (
         <Partition key={partition.partition} partition={partition} />
@@ -54,5 +54,6 @@ const Partition = ({ partition }: { readonly partition: PartitionView }) => (
     <td class="number">{count(partition.end)}</td>
     <td class="number">{partition.committed === undefined ? "never" : count(partition.committed)}</td>
     <td class="number">{count(partition.lag)}</td>
+    <td>{partition.held === undefined ? "" : `${partition.held.clientId}: ${partition.held.name}`}</td>
   </tr>
 )
