@@ -237,9 +237,9 @@ inline time_runs_out() {
 
 inline all_is_put() {
 #if SPLIT_PRODUCE
-  append_produce(owner);
-  move_all(owner, PRODUCE, DONE);
-  move_all(owner, WRITTEN, DONE);
+  /* Once more, whether or not it was written. */
+  move_all(owner, PRODUCE, SHELF);
+  move_all(owner, WRITTEN, SHELF);
 #endif
   find_first(owner, SHELF);
   do
