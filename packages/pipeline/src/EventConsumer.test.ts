@@ -227,21 +227,30 @@ describe("EventConsumer", () => {
     }).pipe(onGround({ limits: { chunk_records: 3 } })),
   )
 
-  it.live("a new owner handles nothing that was finished above the commit", () =>
+  it.live("a new owner handles nothing that was finished above the commit, of ten thousand not one", () =>
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics
+      const { incarnation } = yield* EventLog
+      const count = 10_000
       const never = yield* Deferred.make<void>()
       const open = yield* Deferred.make<void>()
       yield* Deferred.succeed(open, undefined)
       const first = yield* startWith({ shutdown_timeout_ms: 0 }, waiting(never))
-      yield* append(events, event("a", "e0", "waits", 0), ...range(1, 50).map((i) => square(`c${i}`, `e${i}`, i)))
-      yield* hasRecords(topic, 49)
+      yield* append(
+        events,
+        event("a", "e0", "waits", 0),
+        ...range(1, count + 1).map((i) => square(`c${i % 100}`, `e${i}`, 2)),
+      )
+      yield* eventually(
+        "all that is finished is committed",
+        Effect.map(committed, (is) => is !== undefined && finishedAbove(is, incarnation).count === count),
+      )
       yield* first.stop
       yield* startWith({}, waiting(open))
-      yield* committedIs(50)
+      yield* committedIs(count + 1)
       assert.deepStrictEqual((yield* committed)?.metadata, "")
       assert.deepStrictEqual(
-        (yield* contents(topic)).slice(49).map((record) => summary(record).seq),
+        (yield* contents(topic)).slice(count).map((record) => summary(record).seq),
         [0],
       )
     }).pipe(onGround()),

@@ -20,14 +20,12 @@ import { Clock, Effect, type Latch, Layer, type Scope } from "effect"
 import {
   type AssignedPartition,
   type Chunk,
-  type Committed,
   eventBytes,
   EventLog,
   EventOrder,
   finishedAbove,
   Handlers,
   type Held,
-  type LogError,
   recordBytes,
   Topics,
 } from "@nimbus/domain"
@@ -108,7 +106,7 @@ const begin = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const { at_once: handlers_at_once } = yield* Handlers
   const committed = yield* assigned.committed
-  const next = yield* startOf(committed, log, topic, partition)
+  const next = committed?.next ?? (yield* log.earliest(topic, partition))
   const above = committed && finishedAbove(committed, log.incarnation)
   const order = new EventOrder<EventItem>({ ...limits.order, handlers_at_once }, next, above)
   const committer = yield* Committer.make(assigned, limits)
@@ -134,17 +132,6 @@ const begin = Effect.fnUntraced(function* (
   const handling = yield* Handling.make({ order, items, onEnded })
   return { assigned, limits, order, items, handling, producing, changed, due, finished, refused: [] }
 })
-
-/** The commit, if the log goes that far. */
-const startOf = (
-  committed: Committed | undefined,
-  log: EventLog["Service"],
-  topic: string,
-  partition: number,
-): Effect.Effect<number, LogError> =>
-  Effect.flatMap(log.end(topic, partition), (end) =>
-    committed !== undefined && committed.next <= end ? Effect.succeed(committed.next) : log.earliest(topic, partition),
-  )
 
 /** Until it is told to stop, and what it has in hand has left. */
 const reading = Effect.fnUntraced(function* (work: Work, stopping: Latch.Latch) {
@@ -195,7 +182,7 @@ const quarantining = Effect.fnUntraced(function* ({ assigned, changed, finished,
 })
 
 const heldBy = (oldest: EventItem | undefined): Held | undefined =>
-  oldest?.placed === undefined || oldest.leaves !== undefined
+  oldest?.placed === undefined
     ? undefined
     : { clientId: oldest.key, name: oldest.placed.event.name, since_ms: oldest.started_ms }
 

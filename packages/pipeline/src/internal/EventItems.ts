@@ -25,8 +25,8 @@ import type { HandledJourney, HandledRecord } from "./HandledJourney.ts"
 export interface EventItem extends OrderItem {
   bytes: number
   readonly timestamp: number
-  /** What is to be handled: a message and a barrier are not. */
-  readonly placed: PlacedEvent | undefined
+  /** What is to be handled, as long as it is: a message and a barrier are not. */
+  placed: PlacedEvent | undefined
   /** As long as it is needed. */
   source: StoredRecord | undefined
   /** What leaves for it, once that is known. */
@@ -124,6 +124,7 @@ export class EventItems {
     const record = { key: item.key, value, headers }
     item.leaves = result === undefined ? record : fittingResult(record, result, this.options.most_bytes)
     item.source = undefined
+    item.placed = undefined
   }
 
   /** Written once for each millisecond. */
