@@ -15,7 +15,9 @@ const rule = (macro: string, rule: string, macros: Macros): Rule => ({ macro, ru
 const base = { EVENTS: 2, SESSIONS: 2, BARRIERS: 2 }
 const one = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1 }
 /** A router that has forgotten its clients reads a repeated barrier. */
-const trap = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1, LATE_RESULTS: 1, TAKEOVERS: 1 }
+const trap = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1, LATE_RESULTS: 1, TAKEOVERS: 1, DLQ: 1 }
+/** The client is away. */
+const nobody = { EVENTS: 1, SESSIONS: 0, BARRIERS: 0 }
 const registry = { EVENTS: 1, SESSIONS: 2, BARRIERS: 1, HALF_OPEN: 1, DEAD_SOCKETS: 1 }
 
 export const rules: ReadonlyArray<Rule> = [
@@ -23,13 +25,12 @@ export const rules: ReadonlyArray<Rule> = [
   rule("BARRIERS_WAIT", "event consumer: a barrier waits for what stands before it", { ...one, OWNERS: 1 }),
   rule("ONE_REQUEST", "event consumer: one produce request is in flight", { ...one, OWNERS: 1 }),
   rule("COMMIT_LOWEST_UNFINISHED", "event consumer: the commit is the lowest offset that is not finished", {
-    ...one,
-    EVENTS: 1,
+    ...nobody,
     OTHERS: 1,
     OWNERS: 2,
   }),
   rule("FINISHED_IS_ACKNOWLEDGED", "event consumer: only what is finished is in the commit or its metadata", {
-    ...one,
+    ...nobody,
     OWNERS: 2,
   }),
   rule("REPEATS", "router 1: a seq at or below its route's prev is a repeat", { ...one, LATE_RESULTS: 1 }),
@@ -48,10 +49,10 @@ export const rules: ReadonlyArray<Rule> = [
   rule("COMMIT_WAITS", "the commit waits for all before it to be done", { ...one, TAKEOVERS: 1 }),
   rule("OWN_POSITION", "memory belongs to the read position", {
     ...one,
-    EVENTS: 1,
     TAKEOVERS: 1,
     ZOMBIES: 1,
     RETURNS: 1,
+    DLQ: 1,
   }),
   rule("PUTS_IN_ORDER", "the dlq is put in order", one),
   rule("OFFSET_WITH_MAILBOXES", "the offset is stored with the mailboxes", { ...one, MAILBOX_ROLLBACKS: 1, DLQ: 6 }),
@@ -80,7 +81,7 @@ export const rules: ReadonlyArray<Rule> = [
     ...trap,
     NEWER_BARRIERS: 1,
     MAILBOX_ROLLBACKS: 1,
-    DLQ: 6,
+    DLQ: 3,
   }),
   rule("NEWEST_BARRIER", 'of its own barriers only the newest ends "under way"', {
     EVENTS: 1,

@@ -48,14 +48,6 @@ inline publish(what) {
 
 #if OWNERS
 #define unfinished(e) (all_seqs() & ~consumer[e].finished)
-/* The commit is the lowest that is not finished; all below it is. */
-inline lowest_unfinished(these, seq) {
-  seq = 1;
-  do
-  :: seq <= seqs && ((these) & bit(seq)) != 0 -> seq++
-  :: else -> break
-  od
-}
 
 inline send(e, these) {
   consumer[e].request = (these);
@@ -63,30 +55,31 @@ inline send(e, these) {
   printf("event consumer %d sends the results %x\n", e, consumer[e].request)
 }
 
+/* What a commit with its metadata may name. */
 #ifdef NO_RULE_FINISHED_IS_ACKNOWLEDGED
 #define to_commit(e) (consumer[e].finished | consumer[e].request)
 #else
 #define to_commit(e) consumer[e].finished
 #endif
 
-/* A new owner begins with what the commit says. The metadata may be lost, or cut off at the top: above `s`. */
-inline start_consumer(cut) {
-  lowest_unfinished(events_commit, n);
-  events_owner++;
-  consumer[events_owner].finished = events_commit & (below(n) | up_to(cut))
-}
-
-inline commit_events(e) {
-  events_commit = to_commit(e);
+/*
+ * A new owner begins with what the commit named when it was written, and the metadata may be lost, or cut off at the top: of
+ * either client it is what was finished up to some seq. When the commit was written makes no difference before somebody
+ * begins with it.
+ */
+inline start_consumer(of_client_up_to, of_other_up_to) {
+  set = (of_client(to_commit(events_owner)) & up_to(of_client_up_to)) | (of_other(to_commit(events_owner)) & up_to(of_other_up_to));
 #ifdef NO_RULE_COMMIT_LOWEST_UNFINISHED
   x = seqs;
   do
-  :: x > 0 && (events_commit & bit(x)) == 0 -> x--
+  :: x > 0 && (set & bit(x)) == 0 -> x--
   :: else -> break
   od;
-  events_commit = up_to(x) & ~1;
+  set = up_to(x) & ~1;
 #endif
-  invariant("nothing is lost: what the events' commit names is in the results topic", (events_commit & ~handled) == 0)
+  invariant("nothing is lost: what the events' commit names is in the results topic", (set & ~handled) == 0);
+  events_owner++;
+  consumer[events_owner].finished = set
 }
 
 #define may_write(e) (!consumer[e].written || late_results < LATE_RESULTS)
@@ -116,11 +109,14 @@ end:
          consumer[e].request = 0;
          consumer[e].written = false;
          printf("event consumer %d hears that its request is in the results topic\n", e) } }
-  :: atomic { e == events_owner && to_commit(e) != events_commit ->
-       d_step { commit_events(e); printf("event consumer %d commits %x\n", e, events_commit) } }
-  :: atomic { e == events_owner && events_owner < OWNERS && seqs > 0 ->
+  :: atomic { e == events_owner && events_owner < OWNERS && (consumer[e].finished | consumer[e].request) != 0 ->
        choose(s, 1, 0, seqs);
-       d_step { start_consumer(s); printf("event consumer %d takes over, finished %x\n", events_owner, consumer[events_owner].finished) } }
+#if OTHERS
+       choose(m, 1, 0, seqs);
+#endif
+       d_step {
+         start_consumer(s, m);
+         printf("event consumer %d takes over, finished %x\n", events_owner, consumer[events_owner].finished) } }
 #ifdef NO_RULE_ONE_REQUEST
   /* Two produce requests of one owner are under way, and the second one is first. */
   :: atomic { e == events_owner && consumer[e].request != 0 && !consumer[e].written && results_end + seqs <= RESULTS_LIMIT ->

@@ -47,7 +47,6 @@ SET newest_barriers;
 typedef Consumer { SET finished; SET request; bool written };
 Consumer consumer[OWNERS + 1];
 byte events_owner;
-SET events_commit;   /* all that the commit and its metadata name */
 #endif
 
 /* The results topic: by offset, a record. `handled`: the seqs in it. */
@@ -194,6 +193,7 @@ hidden byte keeps_newer;
 hidden byte phase;
 hidden byte part;
 hidden byte s;   /* chosen: never set within a d_step */
+hidden byte m;
 hidden byte x;
 hidden byte y;
 hidden byte z;
