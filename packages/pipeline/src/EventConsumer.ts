@@ -29,6 +29,7 @@ import {
   type Held,
   type LogError,
   recordBytes,
+  showSize,
   Topics,
 } from "@nimbus/domain"
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
@@ -111,6 +112,11 @@ const begin = Effect.fnUntraced(function* (
   const next = yield* startOf(committed, log, topic, partition)
   const above = committed && finishedAbove(committed, log.incarnation)
   const order = new EventOrder<EventItem>({ ...limits.order, handlers_at_once }, next, above)
+  yield* showSize("event order", {
+    get size() {
+      return { ...order.size }
+    },
+  })
   const committer = yield* Committer.make(assigned, limits)
   const items = new EventItems({
     partition,
