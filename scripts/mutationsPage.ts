@@ -107,10 +107,12 @@ const caughtByModel = async (rule: Rule): Promise<string> => {
 
 /** Which rule of the world was broken, and how many seeds it took. */
 const caughtByWorld = async (patch: Patch): Promise<string> => {
+  if (patch.world === "by script") return "by a script"
   const mutant: WorldModule = await load(patch)
+  const withTraffic = patch.world === "under traffic"
   for (let seed = 0; seed < max_seeds; seed++) {
-    for (const withLosses of [false, true]) {
-      const options = World.ofSeed(seed, steps, withLosses)
+    for (const withLosses of withTraffic ? [false] : [false, true]) {
+      const options = World.ofSeed(seed, steps, withLosses, withTraffic)
       const failure = mutant.run(options)
       if (failure === undefined) continue
       if (World.run(options) !== undefined) return not_caught

@@ -54,7 +54,7 @@ export class SimulatedDoor implements Door {
   tell(notice: Notice): void {
     if (notice._tag === "Welcome") this.watcher.welcomed(notice.epoch, notice.after)
     if (notice._tag === "Status") this.watcher.status(notice.status)
-    if (notice._tag === "Lost") this.watcher.lost()
+    if (notice._tag === "Lost") this.watcher.lost({ after: notice.after, upTo: notice.upTo })
     this.write(this.frameOf(notice))
   }
 

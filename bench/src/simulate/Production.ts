@@ -115,7 +115,9 @@ const clientOf = (client: Code["client"]): Client => {
         })
         const showing = sdk.run((delivery) =>
           application.shown(
-            client.isLost(delivery) ? undefined : { seq: delivery.seq, id: delivery.id, data: delivery.data },
+            client.isLost(delivery)
+              ? { after: delivery.after, upTo: delivery.upTo }
+              : { seq: delivery.seq, id: delivery.id, data: delivery.data },
           ),
         )
         return yield* Effect.raceFirst(sending, Effect.raceFirst(showing, sdk.failed))

@@ -16,6 +16,11 @@ export interface Patch {
   readonly replace: string
   /** Where it takes the simulator several of few kinds of faults at once: those. Default: all. */
   readonly faults?: ReadonlyArray<FaultName>
+  /**
+   * How the world breaks without it, where that is not by chance: while clients go on sending, or by a script
+   * (`Delivery.scenarios.test.ts`), for it takes too many things one after another.
+   */
+  readonly world?: "under traffic" | "by script"
 }
 
 /** The world of `testing/world`, as it is or with a rule taken out of what it is made of. */

@@ -52,7 +52,8 @@ export const rules = {
     `const id = routeIdOf(this.id, ++this.routesMade)`,
     `const id = routeIdOf("any" as RouterId, 0)`,
   ),
-  routeIdsOnce: patch(
+  routeIdsOnce: {
+    ...patch(
     "a route id is used once, whatever the router forgets",
     "Router.ts",
     `    this.generation++
@@ -61,13 +62,16 @@ export const rules = {
     this.routesMade = 0
 `,
   ),
+    world: "by script",
+  },
   liveAtTheEnd: patch(
     "LIVE only where the own barrier is the last in the mailbox",
     "Session.ts",
     `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
     `this.meetEnd(page.records.findLast(({ value }) => isBarrier(value)), before)`,
   ),
-  liveByOnePage: patch(
+  liveByOnePage: {
+    ...patch(
     "LIVE by one page, not by the end of the next",
     "Session.ts",
     `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
@@ -75,36 +79,38 @@ export const rules = {
     self.last = page.records.at(-1) ?? self.last
     if (whole && page.short) this.meetEnd(self.last, page.records.length > 0 ? before : start)`,
   ),
-  onlyTheNewestBarrier: patch(
+    world: "by script",
+  },
+  onlyTheNewestBarrier: {
+    ...patch(
     "of a session's barriers the newest alone ends that one is under way",
     "Session.ts",
     `else if (barrier.number === this.number) this.barrier = undefined`,
     `else this.barrier = undefined`,
   ),
+    world: "under traffic",
+  },
   barrierInItsTurn: patch(
     "a barrier waits for what stands before it of its client",
-    "testing/world/EventWorker.ts",
-    `    const of = this.open.filter(({ key }) => {
-      if (behind.has(key)) return false
-`,
-    `    const of = this.open.filter(({ key, seq }) => {
-      if (this.parts.events.at(seq).value._tag === "Barrier") return true
-      if (behind.has(key)) return false
-`,
+    "EventOrder.ts",
+    `    if (queue !== undefined) {
+      this.queue(queue, item)`,
+    `    if (queue !== undefined && item.isHandled) {
+      this.queue(queue, item)`,
   ),
   oneProduceUnderWay: patch(
     "one produce of results is under way at a time",
-    "testing/world/EventWorker.ts",
-    `    if (this.underWay.length > 0) return undefined
-`,
+    "EventOrder.ts",
+    `if (this.underWay !== undefined || this.ready.length === 0) return undefined`,
+    `if (this.ready.length === 0) return undefined`,
   ),
   finishedIsAcknowledged: patch(
     "finished is what the results topic has acknowledged",
-    "testing/world/EventWorker.ts",
-    `    this.underWay = [...this.underWay, { of, isAppended: false }]
+    "EventOrder.ts",
+    `    return this.underWay
 `,
-    `    this.underWay = [...this.underWay, { of, isAppended: false }]
-    for (const { seq } of of) this.finished.add(seq)
+    `    for (const { offset } of this.underWay) this.finishedSet.finish(offset)
+    return this.underWay
 `,
   ),
   olderStays: patch(
@@ -146,11 +152,14 @@ export const rules = {
     ),
     faults: ["mailboxes roll back", "mailboxes wiped"],
   },
-  ownReadPosition: patch(
+  ownReadPosition: {
+    ...patch(
     "memory kept only with the own read position",
     "Router.ts",
     `if (chunk.from !== this.expected) this.forget()`,
   ),
+    world: "by script",
+  },
   window: patch("window", "Session.ts", `return !this.stalled && this.window.isOpen`, `return !this.stalled`),
   epochNotBelowStored: patch("epoch ≥ stored", "Status.ts", `to.epoch < stored.epoch ||`),
   sameEpochOtherPod: patch(

@@ -4,16 +4,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { load, type Patch, type WorldModule } from "../mutation/Mutant.ts"
-import { type RuleName, ruleNames, rules } from "../mutation/rules.ts"
+import { ruleNames, rules } from "../mutation/rules.ts"
 import { World } from "./testing/index.ts"
 
 const steps = 250
 const max_seeds = 1_500
-
-/** What takes too many things one after another to be met by chance: `Delivery.scenarios.test.ts` has a script for each. */
-const scripted: ReadonlySet<RuleName> = new Set(["ownReadPosition", "routeIdsOnce", "liveByOnePage"])
-/** What breaks while clients go on sending. */
-const underTraffic: ReadonlySet<RuleName> = new Set(["onlyTheNewestBarrier"])
 
 /** The first failure of the mutant, and how many seeds it took. */
 const firstFailure = (mutant: WorldModule, withTraffic = false) => {
@@ -42,10 +37,10 @@ describe("a failure", () => {
 
 describe("without the rule", () => {
   for (const name of ruleNames) {
-    if (scripted.has(name)) continue
     const patch: Patch = rules[name]
+    if (patch.world === "by script") continue
     it(`"${patch.rule}" a world fails`, { timeout: 180_000 }, async ({ annotate }) => {
-      const found = firstFailure(await load(patch), underTraffic.has(name))
+      const found = firstFailure(await load(patch), patch.world === "under traffic")
       if (found === undefined) return assert.fail(`${max_seeds} seeds did not miss it`)
       assert.strictEqual(World.run(found.options), undefined, "the same world fails with the rule in place")
       await annotate(`took ${found.seeds} seeds: ${found.failure.violation.message}`)

@@ -16,9 +16,9 @@
  * `delivered`: everything up to this seq was handed to the client.
  *
  * Invariants:
- * 1. What is delivered has growing seqs, and nothing of this client lies between one and the next: its own seqs first
- *    appear in the results topic in their order, those of other clients in any order between them. So from `position` on
- *    the next record of it above `delivered` is the next one, and whatever is at or below `delivered` is a repeat.
+ * 1. What is delivered has growing seqs, and nothing of this client lies between one and the next: the seqs of one client
+ *    first appear in the results topic in their order, so from `position` on its next record above `delivered` is the next
+ *    one, and whatever of it is at or below `delivered` is a repeat. Those of other clients are compared with nothing.
  * 2. A `position` comes from a fact that was saved, or from `settled`: everything below it that the client does not have
  *    was in the mailbox before the page was read that came back short.
  * 3. At most `window` results are delivered and not acknowledged. At the bound, or while the socket is behind, the

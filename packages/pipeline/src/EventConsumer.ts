@@ -27,6 +27,7 @@ import {
   Handlers,
   type Held,
   recordBytes,
+  showSize,
   Topics,
 } from "@nimbus/domain"
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
@@ -109,6 +110,11 @@ const begin = Effect.fnUntraced(function* (
   const next = committed?.next ?? (yield* log.earliest(topic, partition))
   const above = committed && finishedAbove(committed, log.incarnation)
   const order = new EventOrder<EventItem>({ ...limits.order, handlers_at_once }, next, above)
+  yield* showSize("event order", {
+    get size() {
+      return { ...order.size }
+    },
+  })
   const committer = yield* Committer.make(assigned, limits)
   const items = new EventItems({
     partition,

@@ -89,10 +89,9 @@ const run = Effect.fnUntraced(function* (limits: ResultConsumerLimits) {
   })
 })
 
-/** 96 bits, so that no two routers of an installation ever have the same. */
-const freshRouterId = Effect.map(
-  Effect.all([Random.nextIntBetween(0, 2 ** 48), Random.nextIntBetween(0, 2 ** 48)]),
-  (parts) => RouterId.make(parts.map((part) => part.toString(36)).join("-")),
+/** 53 bits: no two routers of a partition will have the same, and it goes with each push. */
+const freshRouterId = Effect.map(Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER), (n) =>
+  RouterId.make(n.toString(36)),
 )
 
 const route = Effect.fnUntraced(function* (

@@ -19,9 +19,13 @@ export interface Shared extends ResidentShared {
   readonly mayRepeatBarrier: () => boolean
 }
 
+type PublishBarrier = Output & { readonly _tag: "PublishBarrier" }
+
 export class Connection extends Resident {
   readonly session: Session
   private readonly shared: Shared
+  /** To be published again, in a later tick: there were too many in this one. */
+  private owed: PublishBarrier | undefined = undefined
 
   constructor(session: Session, partition: number, door: Door, shared: Shared) {
     super(partition, door, shared)
@@ -73,8 +77,16 @@ export class Connection extends Resident {
     }
   }
 
-  private publishBarrier({ again, number }: Output & { readonly _tag: "PublishBarrier" }): void {
-    if (again && !this.shared.mayRepeatBarrier()) return
+  /** One that was held back in an earlier tick is the newest still, and nothing else ends that one is under way. */
+  override tick(): void {
+    if (this.owed !== undefined) this.publishBarrier(this.owed)
+    super.tick()
+  }
+
+  private publishBarrier(barrier: PublishBarrier): void {
+    const { again, number } = barrier
+    this.owed = again && !this.shared.mayRepeatBarrier() ? barrier : undefined
+    if (this.owed !== undefined) return
     if (again) this.shared.counts.add("barriersAgain", 1)
     const { epoch, pod } = this.session
     this.shared.intake.putBarrier({ key: this.clientId, value: encode({ type: "barrier", epoch, pod, number }) })

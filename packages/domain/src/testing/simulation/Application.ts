@@ -7,15 +7,8 @@ import type { ClientId } from "../../Ids.ts"
 import { Demand } from "./Demand.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Process } from "./Process.ts"
-import type * as Production from "./Production.ts"
+import * as Production from "./Production.ts"
 import type { Trace } from "./Trace.ts"
-
-/** A result as it was shown. */
-export interface Shown {
-  readonly seq: number
-  readonly id: string
-  readonly data: unknown
-}
 
 export interface ApplicationOptions {
   readonly clientId: ClientId
@@ -24,8 +17,7 @@ export interface ApplicationOptions {
   readonly disk: Production.Disk
   readonly kernel: Kernel
   readonly trace: Trace
-  /** Told of each result; `undefined`: of a loss. */
-  readonly onShown: (shown: Shown | undefined) => void
+  readonly onShown: (shown: Production.Shown | Production.Loss) => void
 }
 
 export class Application {
@@ -37,7 +29,7 @@ export class Application {
   /** Set by a fault: called when it next wants to send something, once. */
   onWant: (() => void) | undefined = undefined
   readonly accepted = new Set<number>()
-  shown: Array<Shown> = []
+  shown: Array<Production.Shown> = []
   private readonly options: ApplicationOptions
   /** Numbers given out so far, and those to be sent by the life that is on. */
   private last = 0
@@ -92,8 +84,11 @@ export class Application {
       },
       shown: (shown) =>
         Effect.suspend(() => {
-          trace.say(process.name, () => (shown === undefined ? "is told of a loss" : `shows ${shown.seq} ${shown.id}`))
-          if (shown !== undefined) this.shown.push(shown)
+          const isLoss = Production.isLoss(shown)
+          trace.say(process.name, () =>
+            isLoss ? `is told lost (${shown.after}, ${shown.upTo ?? "?"}]` : `shows ${shown.seq} ${shown.id}`,
+          )
+          if (!isLoss) this.shown.push(shown)
           this.options.onShown(shown)
           const busy_ms = this.busyUntil_ms - kernel.now_ms
           if (busy_ms <= 0) return Effect.void

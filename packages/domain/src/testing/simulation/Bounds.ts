@@ -8,12 +8,15 @@
  * that much, what may be in flight, and one chunk; nor while more than `outstanding_records` were read since the first
  * that is not done.
  *
+ * Of an event consumer: what is read and not finished, in records, in bytes and in offsets.
+ *
  * Of a gateway: sessions, and one ack, nack, trim or registry write for each client; the intake of a partition, beyond
  * whose bound each sender puts one event before it is paused, and each session one barrier.
  *
  * Of a client: what its windows let in. While a save takes its time nothing is written, so that changes are those that
  * two windows of events and one of results make.
  */
+import { handlerLimits } from "../../Limits.ts"
 import type { Router } from "../../Router.ts"
 import type { Session } from "../../Session.ts"
 import type { Sized } from "../../Sizes.ts"
@@ -33,7 +36,7 @@ export class Bounds implements CoreWatcher {
   constructor(limits: SimulatedLimits, clients: number, report: (message: string) => void) {
     this.limits = limits
     this.report = report
-    this.ofParts = { ...ofGateway(limits, clients), ...ofPipeline(limits), ...ofClient(limits) }
+    this.ofParts = { ...ofGateway(limits, clients), ...ofPipeline(limits, clients), ...ofClient(limits) }
   }
 
   router(router: Router): void {
@@ -77,7 +80,14 @@ const ofGateway = ({ intake_bytes, late_steps, session }: SimulatedLimits, clien
   "late journey": () => ({ steps: late_steps, unacknowledged: clients * session.window_results }),
 })
 
-const ofPipeline = ({ late_steps }: SimulatedLimits) => ({
+const ofPipeline = ({ chunk_records, late_steps, order }: SimulatedLimits, clients: number) => ({
+  // Beyond the bound there is what was read last, and for each client one record, to go on with.
+  "event order": () => {
+    const records = order.partition_records + chunk_records + clients
+    const span = order.span_records + chunk_records
+    const bytes = order.partition_bytes + (chunk_records + clients) * record_bytes
+    return { records, bytes, span, spilled: span, running: handlerLimits.handlers_at_once, ready: records }
+  },
   "late steps": () => ({ steps: late_steps }),
 })
 

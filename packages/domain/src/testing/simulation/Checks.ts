@@ -12,6 +12,9 @@
  * - *epochs*: a pod never uses one of its own twice for the same client.
  * - *bounds*: windows, produce requests, one of them under way at a time; of what cores keep, see `Bounds.ts`.
  *
+ * - *nothing is lost*: nobody is told of a loss, but where retention or the limits of mailboxes have removed something; and
+ *   what does not come is in what was told.
+ *
  * In the end, *it settles*: everyone is LIVE and has everything, and only the newest session of a client delivers.
  */
 import { Result } from "effect"
@@ -19,9 +22,9 @@ import type { Committed } from "../../EventLog.ts"
 import { finishedAbove } from "../../FinishedSet.ts"
 import type { ClientId, Cursor, Epoch, Incarnation, PodId, RouteId } from "../../Ids.ts"
 import { decodeEvent, peekSeq, type Push, type StoredRecord } from "../../Records.ts"
-import type { Application, Shown } from "./Application.ts"
-import type { SimulatedLimits } from "./Production.ts"
-import { Session } from "./Session.ts"
+import type { Application } from "./Application.ts"
+import { isLoss, type Loss, type Shown, type SimulatedLimits } from "./Production.ts"
+import { Session, type Told } from "./Session.ts"
 import type { Trace } from "./Trace.ts"
 import { Violation } from "./Violation.ts"
 import type { Watcher } from "./Watcher.ts"
@@ -44,6 +47,8 @@ interface Account {
   /** The highest seq that was shown, and up to where acks were checked. */
   shown: number
   checkedAck: number
+  /** What its application was told will not come. */
+  readonly losses: Array<Told>
 }
 
 export interface Topics {
@@ -53,6 +58,8 @@ export interface Topics {
 }
 
 export class Checks implements Watcher {
+  /** Set where something was removed before its client had it. */
+  mayLose = false
   /** Set once older sessions have had their time to end. */
   onlyTheNewest = false
   /** The first rule that did not hold. Kept, not thrown: what is checked would catch it. */
@@ -93,6 +100,7 @@ export class Checks implements Watcher {
       last_n: 0,
       shown: -1,
       checkedAck: -1,
+      losses: [],
     })
   }
 
@@ -176,8 +184,8 @@ export class Checks implements Watcher {
 
   watch(pod: PodId, clientId: ClientId): Session {
     const session = new Session(pod, clientId, this.opened++, this.limits.session.window_results, {
-      /** The client's next record above `after` that it does not have. */
-      next: (after) => this.nextFor(clientId, after),
+      next: (after, told) => this.nextFor(clientId, after, told),
+      lost: (loss) => this.told(clientId, loss),
       isNewest: () => {
         const all = [...this.sessions].filter((other) => other.clientId === clientId)
         return all.every((other) => other === session || !other.isNewerThan(session))
@@ -199,10 +207,16 @@ export class Checks implements Watcher {
 
   /** Of clients */
 
-  shown(clientId: ClientId, shown: Shown | undefined): void {
-    if (shown === undefined) return this.report("nothing is lost", `${clientId} is told of a loss`)
+  shown(clientId: ClientId, shown: Shown | Loss): void {
     const account = this.account(clientId)
-    const expected = this.expected(clientId, account.shown)
+    if (isLoss(shown)) {
+      const told = this.told(clientId, shown)
+      if (told === undefined) return this.report("nothing is lost", `${clientId} is told of a loss`)
+      this.trace.count(`rule: a client is told lost${shown.upTo === undefined ? ", range unknown" : ""}`)
+      return void account.losses.push(told)
+    }
+    const next = this.expected(clientId, account.shown)
+    const expected = this.mayLose ? (this.besidesLosses(account, shown.seq, next) ?? next) : next
     // One whose handler took too long has an error instead.
     const isOther = expected?.n !== undefined && shown.data !== undefined && shown.data !== expected.n
     if (expected?.seq !== shown.seq || isOther) {
@@ -240,6 +254,7 @@ export class Checks implements Watcher {
 
   /** Each list as a whole, by the numbers alone; those of handlers that took too long are known by their seqs. */
   lists(): void {
+    if (this.mayLose) return
     for (const [id, application] of this.applications) {
       const numbers = new Map(this.account(id).entries.map(({ n, seq }) => [seq, n]))
       const own = application.shown
@@ -287,22 +302,39 @@ export class Checks implements Watcher {
 
   /** The next that a client's application is to be shown. */
   private expected(clientId: string, after: number): Entry | undefined {
-    const { entries } = this.account(clientId)
+    const { entries, losses } = this.account(clientId)
     for (let i = indexAbove(entries, after); i < entries.length; i++) {
       const entry = entries[i]!
-      if (!entry.isBarrier && !entry.isRepeat) return entry
+      if (!entry.isBarrier && !entry.isRepeat && !isTold(losses, entry.seq)) return entry
     }
     return undefined
   }
 
-  private nextFor(clientId: string, after: number): number | undefined {
-    const { entries } = this.account(clientId)
+  /**
+   * Of what was told to be lost, some may come all the same where the range was not known; and the second answer of an
+   * event that came twice, where the first was lost.
+   */
+  private besidesLosses(account: Account, seq: number, next: Entry | undefined): Entry | undefined {
+    const entry = account.entries[indexAbove(account.entries, seq - 1)]
+    if (entry?.seq !== seq || seq <= account.shown || entry.isBarrier || (next !== undefined && seq > next.seq)) {
+      return undefined
+    }
+    return entry.isRepeat || isTold(account.losses, seq) ? entry : undefined
+  }
+
+  private nextFor(clientId: string, after: number, told: ReadonlyArray<Told>): number | undefined {
+    const { entries, losses } = this.account(clientId)
     const has = this.application(clientId).disk.last
     for (let i = indexAbove(entries, after); i < entries.length; i++) {
       const { isBarrier, seq } = entries[i]!
-      if (!isBarrier && seq > has) return seq
+      if (!isBarrier && seq > has && !isTold(told, seq) && !isTold(losses, seq)) return seq
     }
     return undefined
+  }
+
+  private told(clientId: string, { after, upTo }: Loss): Told | undefined {
+    const end = (this.account(clientId).entries.at(-1)?.seq ?? -1) + 1
+    return this.mayLose ? { after, upTo, end } : undefined
   }
 
   /** What a commit says is finished above it. */
@@ -337,6 +369,9 @@ export class Checks implements Watcher {
     return this.applications.get(clientId)!
   }
 }
+
+const isTold = (losses: ReadonlyArray<Told>, seq: number): boolean =>
+  losses.some(({ after, end, upTo }) => seq > after && (upTo === undefined ? seq < end : seq <= upTo))
 
 /** -1: not a record of ours. */
 const seqOf = (value: Uint8Array): number => peekSeq(value) ?? -1

@@ -141,6 +141,12 @@ const faults = {
       for (const group of groups) group.zombie_ms = 0
     }
   },
+  "dlq retained shortly": (world, dice) =>
+    counted(world, "the dlq loses its oldest", () => {
+      for (let partition = 0; partition < world.log.partitions; partition++) {
+        world.retain(partition, dice.upTo(4) / 4)
+      }
+    }),
   "metadata lost": (world, dice) => {
     const groups = world.log.allGroups
     for (const group of groups) group.losesMetadata_one_in = dice.upTo(3)
@@ -231,6 +237,7 @@ export const faultCounts = [
   "a former owner goes on",
   "the metadata of a commit is lost",
   "a handler is slow",
+  "the dlq loses its oldest",
   ...["log", "mailboxes", "registry"].flatMap((line) => [
     `${line} away`,
     `${line} refuses`,
@@ -267,6 +274,8 @@ export const ruleCounts = [
     "a commit by a former owner is refused",
     "a commit says what is finished above it",
     "a handler's time was over",
+    "a client is told lost",
+    "a client is told lost, range unknown",
     "a silent member loses its partitions",
     "a put finds another offset",
     "a write of an older session is refused",

@@ -1,5 +1,5 @@
 /** The bounds of a run: tight ones, so that they are met, or those of production but for the times. */
-import { eventOrderLimits, routerLimits, sessionLimits } from "../../Limits.ts"
+import { eventOrderLimits, mailboxLimits, routerLimits, sessionLimits } from "../../Limits.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { SimulatedLimits } from "./Production.ts"
 
@@ -11,6 +11,7 @@ const loose: SimulatedLimits = {
   ...times,
   session: { ...sessionLimits, barrier_timeout_max_ticks: 16 },
   router: routerLimits,
+  mailbox: mailboxLimits,
   order: eventOrderLimits,
   chunk_records: 64,
   shelf_records: 1_024,
@@ -38,6 +39,7 @@ const tightened = (dice: Dice): SimulatedLimits => ({
     routes: 1 + dice.upTo(3),
     ack_timeout_ticks: 4 + dice.upTo(16),
   },
+  mailbox: dice.oneIn(4) ? { ...mailboxLimits, mailbox_results: 1 + dice.upTo(6) } : mailboxLimits,
   order: {
     ...eventOrderLimits,
     partition_records: 2 + dice.upTo(20),

@@ -17,6 +17,8 @@ import type { Watcher } from "./Watcher.ts"
 
 interface Partition {
   readonly records: Array<StoredRecord>
+  /** What is below is gone. */
+  earliest: number
   /** Readers at the end. */
   readonly waiting: Set<() => void>
 }
@@ -58,7 +60,13 @@ export class Log {
       publish: (topic, partition, records) => this.publish(process, topic, partition, records),
       subscribe: (topic, group) => this.subscribe(process, topic, group),
       tail: (topic, partition, position) => this.read(process, topic, partition, position, undefined),
-      earliest: (topic) => line.call(process, "earliest", () => Exit.succeed(0), unavailable(topic, "earliest")),
+      earliest: (topic, partition) =>
+        line.call(
+          process,
+          "earliest",
+          () => Exit.succeed(this.partition(topic, partition).earliest),
+          unavailable(topic, "earliest"),
+        ),
       end: (topic, partition) =>
         line.call(
           process,
@@ -241,17 +249,26 @@ export class Log {
     })
   }
 
-  private chunk(topic: string, partition: number, from: number): Chunk | undefined {
-    const { records } = this.partition(topic, partition)
-    if (from >= records.length) return undefined
+  private chunk(topic: string, partition: number, position: number): Chunk | undefined {
+    const { earliest, records } = this.partition(topic, partition)
+    if (position >= records.length) return undefined
+    const from = Math.max(position, earliest)
     const next = Math.min(records.length, from + this.dice.upTo(this.chunk_records))
     return { partition, from, next, records: records.slice(from, next) }
+  }
+
+  /** Retention: about so much of what is there is gone, but for the last record. */
+  retain(topic: string, at: number, share: number): void {
+    const partition = this.partition(topic, at)
+    const last = Math.max(0, partition.records.length - 1)
+    partition.earliest += Math.floor((last - Math.min(last, partition.earliest)) * share)
+    this.line.trace.say("fault", () => `${topic}/${at} begins at ${partition.earliest}`)
   }
 
   partition(topic: string, partition: number): Partition {
     let partitions = this.topics.get(topic)
     if (partitions === undefined) {
-      partitions = Array.from({ length: this.partitions }, () => ({ records: [], waiting: new Set() }))
+      partitions = Array.from({ length: this.partitions }, () => ({ records: [], earliest: 0, waiting: new Set() }))
       this.topics.set(topic, partitions)
     }
     return partitions[partition]!

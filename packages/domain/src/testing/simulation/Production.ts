@@ -7,7 +7,7 @@ import type { ClientOffsets } from "../../ClientOffsets.ts"
 import type { EventLog } from "../../EventLog.ts"
 import type { Handlers } from "../../Handlers.ts"
 import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
-import type { EventOrderLimits, SessionLimits, RouterLimits } from "../../Limits.ts"
+import type { EventOrderLimits, MailboxLimits, SessionLimits, RouterLimits } from "../../Limits.ts"
 import type { Mailbox } from "../../Mailbox.ts"
 import type { PodChannel } from "../../PodChannel.ts"
 import type { Item } from "../../Records.ts"
@@ -24,6 +24,7 @@ export type Role = (typeof roles)[number]
 export interface SimulatedLimits {
   readonly session: SessionLimits
   readonly router: RouterLimits
+  readonly mailbox: MailboxLimits
   readonly order: Omit<EventOrderLimits, "handlers_at_once">
   /** Of one produce request of the pipeline, in records. */
   readonly chunk_records: number
@@ -67,6 +68,12 @@ export interface GatewayOptions {
   readonly watch: (clientId: ClientId) => SessionWatcher
 }
 
+/** What will not come: what was after `after` up to `upTo`; without, some of what the log has by now. */
+export interface Loss {
+  readonly after: number
+  readonly upTo: number | undefined
+}
+
 /** What a door tells of its one session. */
 export interface SessionWatcher {
   /** Everything up to `after` counts as received. */
@@ -74,8 +81,7 @@ export interface SessionWatcher {
   delivered(items: ReadonlyArray<Item>): void
   acknowledged(seq: Cursor): void
   status(status: string): void
-  /** Never right in a run, for retention is endless there. */
-  lost(): void
+  lost(loss: Loss): void
   closed(): void
 }
 
@@ -104,10 +110,19 @@ export interface Sending {
   readonly id: string | undefined
 }
 
+/** A result as it was shown. */
+export interface Shown {
+  readonly seq: number
+  readonly id: string
+  readonly data: unknown
+}
+
+export const isLoss = (delivery: Shown | Loss): delivery is Loss => "after" in delivery
+
 export interface Application {
   /** What is to be sent now; waits for it. */
   readonly next: Effect.Effect<ReadonlyArray<Sending>>
   accepted(events: ReadonlyArray<Sending>): void
-  /** Something came: `undefined` where it is the word that something is lost. The step takes as long as this effect. */
-  shown(result: { readonly seq: number; readonly id: string; readonly data: unknown } | undefined): Effect.Effect<void>
+  /** Something came, or the word that something is lost. The step takes as long as this effect. */
+  shown(delivery: Shown | Loss): Effect.Effect<void>
 }

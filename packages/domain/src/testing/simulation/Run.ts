@@ -49,7 +49,7 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
   const { clients, events, seed } = options
   const plan = planOf(new Dice(seed * 2_654_435 + 1), options.faults ?? faultNames)
   const kept = options.only === undefined ? plan : plan.filter((_, i) => options.only?.includes(i) === true)
-  const world = new World(production, { seed, salt: options.salt ?? 0, clients, isTraced })
+  const world = new World(production, { seed, salt: options.salt ?? 0, clients, isTraced, mayLose: true })
   const endFaults = schedule(world, kept)
   work(world, events, new Dice(seed * 40_503 + 3))
   let settled_ms = 0
@@ -82,7 +82,7 @@ export interface ObservedOptions {
 /** Plays a run of one client until its faults end, or it is enough, and observes it. Nothing is checked. */
 export const observed = (production: Production, options: ObservedOptions, observe: Observe): void => {
   const { events, faults, isEnough, seed } = options
-  const world = new World(production, { seed, salt: 0, clients: 1, isTraced: false })
+  const world = new World(production, { seed, salt: 0, clients: 1, isTraced: false, mayLose: false })
   const { clientId } = world.clients[0]!.application
   const observer = new Observer(topics, partitionOf(clientId, world.log.partitions), () => Process.running, observe)
   world.trace.observer = observer

@@ -1,18 +1,25 @@
 /** What must hold of one session of a client at a gateway, told by its door. */
 import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
 import type { Item } from "../../Records.ts"
-import type { SessionWatcher } from "./Production.ts"
+import type { Loss, SessionWatcher } from "./Production.ts"
 
 /** What a session has to be held against. */
 export interface Facts {
-  /** The client's next record above `after` that it does not have yet. */
-  next(after: number): number | undefined
+  /** The client's next record above `after` that it does not have yet and that no loss is told of. */
+  next(after: number, told: ReadonlyArray<Told>): number | undefined
+  /** A loss as it is told; `undefined`: nothing may be lost here. */
+  lost(loss: Loss): Told | undefined
   isNewest(): boolean
   mustBeNewest(): boolean
   /** Told once, when the session is open. */
   uses(epoch: Epoch): void
   ended(): void
   report(rule: string, message: string): void
+}
+
+/** A loss that was told when the log ended at `end`. */
+export interface Told extends Loss {
+  readonly end: number
 }
 
 export class Session implements SessionWatcher {
@@ -25,6 +32,7 @@ export class Session implements SessionWatcher {
   private readonly order: number
   private cursor = -1
   private unacknowledged: Array<number> = []
+  private readonly losses: Array<Told> = []
 
   constructor(pod: PodId, clientId: ClientId, order: number, window: number, facts: Facts) {
     this.pod = pod
@@ -49,7 +57,7 @@ export class Session implements SessionWatcher {
 
   delivered(items: ReadonlyArray<Item>): void {
     for (const { seq } of items) {
-      const next = this.facts.next(this.cursor)
+      const next = this.facts.next(this.cursor, this.losses)
       if (seq <= this.cursor || (next !== undefined && seq > next)) {
         return this.facts.report(
           "a session delivers without gaps",
@@ -78,8 +86,11 @@ export class Session implements SessionWatcher {
     this.currentStatus = status
   }
 
-  lost(): void {
-    return this.facts.report("nothing is lost", `${this.name} tells its client of a loss`)
+  lost(loss: Loss): void {
+    const told = this.facts.lost(loss)
+    if (told === undefined) return this.facts.report("nothing is lost", `${this.name} tells its client of a loss`)
+    this.losses.push(told)
+    if (loss.upTo !== undefined) this.cursor = Math.max(this.cursor, loss.upTo)
   }
 
   closed(): void {

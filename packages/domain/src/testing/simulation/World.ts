@@ -18,6 +18,7 @@ import * as ClientOffsetsMemory from "../../ClientOffsetsMemory.ts"
 import { EventLog } from "../../EventLog.ts"
 import { Handlers } from "../../Handlers.ts"
 import { ClientId, EventId, PodId } from "../../Ids.ts"
+import { type MailboxLimits, mailboxLimits } from "../../Limits.ts"
 import { Mailbox } from "../../Mailbox.ts"
 import * as MailboxMemory from "../../MailboxMemory.ts"
 import { PodChannel } from "../../PodChannel.ts"
@@ -39,7 +40,7 @@ import { Log } from "./Log.ts"
 import { Machine } from "./Machine.ts"
 import { Network } from "./Network.ts"
 import { Process, type ProcessOptions } from "./Process.ts"
-import { type Production, type Role, roles, type Services } from "./Production.ts"
+import { isLoss, type Production, type Role, roles, type Services } from "./Production.ts"
 import { Mailboxes, Registries } from "./Stores.ts"
 import { Trace } from "./Trace.ts"
 
@@ -49,6 +50,8 @@ export interface WorldOptions {
   readonly salt: number
   readonly clients: number
   readonly isTraced: boolean
+  /** Whether mailboxes may be small, and the dlq may lose its oldest: then clients are told. */
+  readonly mayLose: boolean
 }
 
 const partitions = 2
@@ -94,6 +97,7 @@ export class World {
   readonly gateways: ReadonlyArray<Machine>
   readonly clients: ReadonlyArray<ClientOf>
   private readonly production: Production
+  private readonly mayLose: boolean
   /** How long the slow ones among handlers may take in this run. 0: none is slow. */
   private readonly slowHandler_ms: number
   private readonly dice: Dice
@@ -107,15 +111,18 @@ export class World {
     this.production = production
     this.dice = new Dice(options.seed * 7_919 + options.salt * 104_729 + 17)
     this.trace = new Trace(this.kernel, options.isTraced)
-    this.limits = limitsOf(new Dice(options.seed * 31 + 5))
+    const limits = limitsOf(new Dice(options.seed * 31 + 5))
+    this.limits = options.mayLose ? limits : { ...limits, mailbox: mailboxLimits }
+    this.mayLose = options.mayLose
     this.checks = new Checks(topics, this.limits, Log.incarnation, this.trace)
+    this.checks.mayLose = this.limits.mailbox !== mailboxLimits
     this.bounds = new Bounds(this.limits, options.clients, (message) =>
       this.checks.report("bounds", `${Process.running}: ${message}`),
     )
     this.slowHandler_ms = new Dice(options.seed * 13 + 7).pick([0, 500, 3_000, max_handler_ms]) ?? 0
     const line = (name: string) => new Line(name, this.kernel, this.trace, this.fork())
     this.log = new Log(line("log"), partitions, this.limits.chunk_records, this.checks)
-    this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log), this.checks)
+    this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log, this.limits.mailbox), this.checks)
     this.registry = new Registries(line("registry"), RegistryMemory.makeMemory())
     this.pods = new Channel(line("pod channel"), waiting_messages, podWords)
     this.acks = new Channel(line("ack channel"), waiting_messages, ackWords)
@@ -135,6 +142,13 @@ export class World {
   get allMachines(): ReadonlyArray<Machine> {
     const consumers = roles.flatMap((role) => this.machines[role])
     return [...consumers, ...this.gateways, ...this.clients.map(({ machine }) => machine)]
+  }
+
+  /** The oldest part of a partition of the dlq is gone, whether it was put or not. */
+  retain(partition: number, share: number): void {
+    if (!this.mayLose) return
+    this.checks.mayLose = true
+    this.log.retain(topics.dlq, partition, share)
   }
 
   /** Another service has something for a client. */
@@ -208,7 +222,7 @@ export class World {
       trace: this.trace,
       onShown: (shown) => {
         this.checks.shown(clientId, shown)
-        if (shown !== undefined) this.trace.observer?.has(shown.seq)
+        if (!isLoss(shown)) this.trace.observer?.has(shown.seq)
       },
     })
     this.checks.add(application)
@@ -320,8 +334,8 @@ const echo = { input: Schema.Json, output: Schema.Json }
 const numbered = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => i + 1)
 
 /** Bound to the log, as on an installation that has run before. */
-const claimedStore = (log: Log): MailboxMemory.MailboxMemory => {
-  const store = MailboxMemory.makeMemory()
+const claimedStore = (log: Log, limits: MailboxLimits): MailboxMemory.MailboxMemory => {
+  const store = MailboxMemory.makeMemory(limits)
   const ends = Array.from({ length: log.partitions }, () => 0)
   Effect.runSync(store.mailbox.claim({ incarnation: Log.incarnation, partitions: log.partitions, ends }))
   return store

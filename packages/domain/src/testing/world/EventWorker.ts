@@ -1,91 +1,94 @@
 /**
- * The event consumer (the back-office worker): reads the events topic in order, and writes what becomes of each: of one
- * client in order, of different clients as their handlers end. One produce is under way at a time. What the results topic
- * has acknowledged is *finished*: the commit is the lowest offset that is not, and says what is finished above it.
+ * The event consumer's shell around the production `EventOrder` (the back-office worker): reads the events topic in order,
+ * runs handlers, which end when they like, and produces what the order lets leave.
  *
  * One that was given up lives on and produces late.
  */
-import { type ClientId, seqUnsafe } from "../../Ids.ts"
+import type { Committed } from "../../EventLog.ts"
+import { EventOrder, type OrderItem } from "../../EventOrder.ts"
+import { finishedAbove } from "../../FinishedSet.ts"
+import { clientIdUnsafe, Incarnation, seqUnsafe } from "../../Ids.ts"
 import { outcomeOf } from "./Facts.ts"
 import type { Did, Parts } from "./Parts.ts"
 
-/** What a successor begins with. */
-export interface EventCommit {
-  readonly next: number
-  readonly finished: ReadonlySet<number>
-}
-
-interface Read {
-  readonly seq: number
-  readonly key: ClientId
-}
+const incarnation = Incarnation.make("world")
 
 interface Produce {
-  readonly of: ReadonlyArray<Read>
+  readonly of: ReadonlyArray<OrderItem>
   isAppended: boolean
 }
-
-/** Events that are read and not finished. */
-const max_open = 8
 
 export class EventWorker {
   readonly name: string
   private readonly parts: Parts
-  private readAt: number
-  /** Read, and in no produce yet. */
-  private open: ReadonlyArray<Read> = []
-  private readonly finished: Set<number>
+  private readonly order: EventOrder<OrderItem>
+  private running: ReadonlyArray<OrderItem> = []
   private underWay: ReadonlyArray<Produce> = []
 
-  constructor(name: string, parts: Parts, { finished, next }: EventCommit) {
+  /** `committed`: what it begins with. */
+  constructor(name: string, parts: Parts, committed: Committed) {
     this.name = name
     this.parts = parts
-    this.readAt = next
-    this.finished = new Set(finished)
+    this.order = new EventOrder(parts.limits.order, committed.next, finishedAbove(committed, incarnation))
   }
 
-  /** Everything before it is in the results topic, and what is finished is as well. */
-  get commit(): EventCommit {
-    const unfinished = [...this.open, ...this.underWay.flatMap(({ of }) => of)].map(({ seq }) => seq)
-    const next = Math.min(this.readAt, ...unfinished)
-    return { next, finished: new Set([...this.finished].filter((seq) => seq >= next)) }
+  get commit(): Committed {
+    return this.order.finished.committed(incarnation)
   }
 
-  /** Reads the next `max` events; their handlers begin. */
+  /** How many above its commit are finished. */
+  get finishedAbove(): number {
+    return this.order.finished.finishedAbove
+  }
+
+  /** Reads the next `max` events; handlers begin. */
   take(max: number): Did {
-    const chunk = this.parts.events.read(this.readAt, Math.min(max, max_open - this.commit.finished.size))
-    if (chunk === undefined || this.open.length >= max_open) return undefined
-    this.readAt = chunk.next
-    const fresh = chunk.records.filter(({ offset }) => !this.finished.has(offset))
-    this.open = [...this.open, ...fresh.map(({ key, offset }) => ({ seq: offset, key }))]
+    const { finished } = this.order
+    const chunk = this.order.wantsMore ? this.parts.events.read(finished.end, max) : undefined
+    if (chunk === undefined) return undefined
+    this.order.read(chunk)
+    for (const { offset } of chunk.records) if (!finished.has(offset)) this.begin(this.itemAt(offset))
     return `${this.name} takes events [${chunk.from}, ${chunk.next})`
   }
 
-  /** Produces what has ended and waits for nothing of its client. */
-  produce(isSlow: () => boolean): Did {
-    if (this.underWay.length > 0) return undefined
-    const behind = new Set<ClientId>()
-    const of = this.open.filter(({ key }) => {
-      if (behind.has(key)) return false
-      if (isSlow()) behind.add(key)
-      return !behind.has(key)
-    })
-    if (of.length === 0) return undefined
-    this.open = this.open.filter((read) => !of.includes(read))
+  /** Reads one event again of which only the offset was kept. */
+  takeAgain(): Did {
+    const offset = this.order.missing
+    if (offset === undefined) return undefined
+    this.order.refill(this.itemAt(offset))
+    this.pump()
+    return `${this.name} takes event ${offset} again`
+  }
+
+  /** A handler ends, 0 being the one that has run longest; the next may begin. */
+  end(at = 0): Did {
+    const item = this.running[at]
+    if (item === undefined) return undefined
+    this.running = this.running.toSpliced(at, 1)
+    this.order.ended(item, item.bytes)
+    this.pump()
+    return `${this.name} has handled event ${item.offset}`
+  }
+
+  /** Produces up to `max` of what may leave. */
+  produce(max: number): Did {
+    const of = this.order.takeBatch(max, Infinity)
+    if (of === undefined) return undefined
     this.underWay = [...this.underWay, { of, isAppended: false }]
-    return `${this.name} produces results of events ${seqsOf(of)}`
+    return `${this.name} produces results of events ${offsetsOf(of)}`
   }
 
   /** The results topic takes a produce, 0 being the oldest; once more if it is repeated. */
   append(at = 0): Did {
     const produce = this.underWay[at]
     if (produce === undefined) return undefined
-    for (const { key, seq } of produce.of) {
-      this.parts.results.append(key, outcomeOf(seqUnsafe(seq), this.parts.events.at(seq).value, this.name))
-      this.parts.observe({ _tag: "Handles", seq: seqUnsafe(seq) })
+    for (const { key, offset } of produce.of) {
+      const value = outcomeOf(seqUnsafe(offset), this.parts.events.at(offset).value, this.name)
+      this.parts.results.append(clientIdUnsafe(key), value)
+      this.parts.observe({ _tag: "Handles", seq: seqUnsafe(offset) })
     }
     produce.isAppended = true
-    return `${this.name}: results of events ${seqsOf(produce.of)} end at ${this.parts.results.end}`
+    return `${this.name}: results of events ${offsetsOf(produce.of)} end at ${this.parts.results.end}`
   }
 
   /** A produce is acknowledged: what it had is finished. */
@@ -93,9 +96,25 @@ export class EventWorker {
     const produce = this.underWay[at]
     if (produce?.isAppended !== true) return undefined
     this.underWay = this.underWay.toSpliced(at, 1)
-    for (const { seq } of produce.of) this.finished.add(seq)
-    return `${this.name} hears that results of events ${seqsOf(produce.of)} are there`
+    this.order.acknowledged()
+    return `${this.name} hears that results of events ${offsetsOf(produce.of)} are there`
+  }
+
+  private itemAt(offset: number): OrderItem {
+    const { key, value } = this.parts.events.at(offset)
+    return { offset, key, bytes: 1, isHandled: value._tag === "Event" }
+  }
+
+  private begin(item: OrderItem): void {
+    if (this.order.add(item)) this.running = [...this.running, item]
+    this.pump()
+  }
+
+  private pump(): void {
+    for (let item = this.order.next(); item !== undefined; item = this.order.next()) {
+      this.running = [...this.running, item]
+    }
   }
 }
 
-const seqsOf = (reads: ReadonlyArray<Read>): string => reads.map(({ seq }) => seq).join(", ")
+const offsetsOf = (items: ReadonlyArray<OrderItem>): string => items.map(({ offset }) => offset).join(", ")

@@ -1,6 +1,6 @@
 /** What the workers, gateways and clients of a world share. */
 import type { ClientId, Cursor } from "../../Ids.ts"
-import type { MailboxLimits, RouterLimits, SessionLimits } from "../../Limits.ts"
+import type { EventOrderLimits, MailboxLimits, RouterLimits, SessionLimits } from "../../Limits.ts"
 import type { AckMessage } from "../../Records.ts"
 import type { Presence } from "../../Registry.ts"
 import { Channel } from "./Channel.ts"
@@ -14,6 +14,7 @@ import { Topic } from "./Topic.ts"
 export type Did = string | undefined
 
 export interface WorldLimits {
+  readonly order: EventOrderLimits
   readonly router: RouterLimits
   readonly session: SessionLimits
   readonly mailbox: MailboxLimits
@@ -56,6 +57,14 @@ export const makeParts = (limits: WorldLimits, observe: Observe = unobserved): P
 
 /** So small that every bound is met within a few records. */
 export const tightLimits: WorldLimits = {
+  order: {
+    handlers_at_once: 2,
+    partition_records: 6,
+    partition_bytes: 1_000_000,
+    client_records: 1,
+    client_bytes: 1_000_000,
+    span_records: 12,
+  },
   router: { inflight_results_per_client: 3, inflight_results: 4, routes: 2, ack_timeout_ticks: 3 },
   session: {
     window_results: 2,

@@ -113,7 +113,9 @@ const first = <A>(all: ReadonlyArray<A>, f: (a: A) => Did): Did => {
 const turns: ReadonlyArray<(world: World) => Did> = [
   (w) => w.appendBarrier(0),
   (w) => w.eventWorkers.owner.take(3),
-  (w) => w.eventWorkers.owner.produce(() => false),
+  (w) => w.eventWorkers.owner.takeAgain(),
+  (w) => w.eventWorkers.owner.end(),
+  (w) => w.eventWorkers.owner.produce(3),
   (w) => w.eventWorkers.owner.confirm() ?? w.eventWorkers.owner.append(),
   (w) => w.routers.owner.read(3),
   (w) => w.routers.owner.hearUnreceived(),

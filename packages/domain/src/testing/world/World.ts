@@ -8,10 +8,11 @@
  *      └──────────┴────────── gateways ───────┴──────────────┴────────────────────────┴─────────────┘
  * ```
  */
+import type { Committed } from "../../EventLog.ts"
 import { ClientId, PodId, seqUnsafe } from "../../Ids.ts"
 import { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
-import { type EventCommit, EventWorker } from "./EventWorker.ts"
+import { EventWorker } from "./EventWorker.ts"
 import type { Observe } from "./Observation.ts"
 import { Gateway } from "./Gateway.ts"
 import { Group } from "./Group.ts"
@@ -31,7 +32,7 @@ export interface WorldOptions {
 const max_zombies = 2
 
 /** What a group has committed before it has. */
-const nothing: EventCommit = { next: 0, finished: new Set() }
+const nothing: Committed = { next: 0, metadata: "" }
 
 /** When worlds begin, by their own clock. */
 export const started_ms = 1_000
@@ -40,7 +41,7 @@ export class World {
   readonly parts: Parts
   readonly clients: ReadonlyArray<Client>
   readonly gateways: Array<Gateway> = []
-  readonly eventWorkers: Group<EventWorker, EventCommit>
+  readonly eventWorkers: Group<EventWorker, Committed>
   readonly routers: Group<RouterWorker, number>
   readonly replays: Group<ReplayWorker, never>
   now_ms = started_ms
@@ -91,12 +92,12 @@ export class World {
   }
 
   /** A new owner from the commit, with or without what was finished above it; the one before lives on. */
-  replaceEventWorker(knowsFinished = true): Did {
-    const { finished, next } = this.eventWorkers.committed ?? nothing
-    const commit = { next, finished: knowsFinished ? finished : nothing.finished }
-    this.eventWorkers.replace(new EventWorker(this.name("events"), this.parts, commit))
-    const above = [...commit.finished].join(", ")
-    return `${this.eventWorkers.owner.name} takes over at event ${next}${above === "" ? "" : `, finished: ${above}`}`
+  replaceEventWorker(hasMetadata = true): Did {
+    const { metadata, next } = this.eventWorkers.committed ?? nothing
+    const committed = { next, metadata: hasMetadata ? metadata : "" }
+    this.eventWorkers.replace(new EventWorker(this.name("events"), this.parts, committed))
+    const { finishedAbove, name } = this.eventWorkers.owner
+    return `${name} takes over at event ${next}${finishedAbove === 0 ? "" : `, with ${finishedAbove} finished above`}`
   }
 
   /** A new owner with empty memory, from the commit; the one before lives on. */
