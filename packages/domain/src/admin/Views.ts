@@ -192,11 +192,16 @@ export const Pulse = Schema.Struct({
   /** By the gateway that answers. */
   accepted_per_s: Schema.Finite,
   delivered_per_s: Schema.Finite,
+  /** Of those delivered, from mailboxes. */
+  replayed_per_s: Schema.Finite,
   /** Records that came into each topic, from all gateways and pipelines. Absent: nobody was watching just before. */
   topics: Schema.optionalKey(
     Schema.Struct({ events_per_s: Schema.Finite, results_per_s: Schema.Finite, dlq_per_s: Schema.Finite }),
   ),
-  /** From an event's acceptance to its result's being sent here, of those followed. Absent: there were none. */
+  /**
+   * From an event's acceptance to its result's being sent here, of those sampled whose client was LIVE all that time.
+   * Absent: there were none.
+   */
   latency: Schema.optionalKey(Schema.Struct({ p50_ms: Schema.Finite, p99_ms: Schema.Finite })),
 })
 export type Pulse = typeof Pulse.Type

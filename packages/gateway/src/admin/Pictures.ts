@@ -117,10 +117,11 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
 /** What this process counts, under whatever labels. */
 const readCounters: Effect.Effect<Reading> = Effect.gen(function* () {
   const at = yield* Clock.currentTimeMillis
-  const reading = { at, accepted: 0, delivered: 0, latency: new Array<Bucket>(), ends: undefined }
+  const reading = { at, accepted: 0, delivered: 0, replayed: 0, latency: new Array<Bucket>(), ends: undefined }
   for (const { id, state, type } of yield* Metric.snapshot) {
     if (type === "Counter" && id === "nimbus_gateway_events_accepted_total") reading.accepted += Number(state.count)
     if (type === "Counter" && id === "nimbus_gateway_results_delivered_total") reading.delivered += Number(state.count)
+    if (type === "Counter" && id === "nimbus_gateway_results_replayed_total") reading.replayed += Number(state.count)
     if (type === "Histogram" && id === "nimbus_gateway_result_latency_seconds") reading.latency.push(...state.buckets)
   }
   return reading

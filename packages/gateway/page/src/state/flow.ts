@@ -38,7 +38,9 @@ export interface Flow {
   readonly ways: Readonly<Record<WayName, Way>>
 }
 
-export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Picture): Flow => {
+/** `elsewhere_per_s`: results per second that leave the mailboxes of clients that other gateways hold. */
+export const flowOf = ({ clients, lag, pulse, roles }: Picture, elsewhere_per_s = 0): Flow => {
+  const { replayed_per_s, topics: rates } = pulse
   const isStopped = (role: string) => roles.some((view) => view.role === role && !view.isRunning)
   const way = (carrier: string, rate: number | undefined, role = carrier.replace(" ", "-")): Way => {
     if (isStopped(role)) return { carrier, note: "stopped", pace: "still", isStopped: true }
@@ -46,7 +48,7 @@ export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Pictur
     return { carrier, note: perSecond(rate), pace: paceOf(rate), isStopped: false }
   }
   const topic = (title: string, lag: number): Place => ({ title, note: `lag ${count(lag)}`, isBehind: lag > behind })
-  const replaying = many(clients.REPLAYING, "client")
+  const replayRate = replayed_per_s + elsewhere_per_s
   return {
     places: {
       doors: { title: "Doors", note: `${count(clients.LIVE + clients.REPLAYING)} connected`, isBehind: false },
@@ -62,9 +64,9 @@ export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Pictur
       shelved: way("result consumer", rates?.dlq_per_s),
       put: way("replay consumer", rates?.dlq_per_s),
       replayed: {
-        carrier: "to REPLAYING clients",
-        note: replaying,
-        pace: clients.REPLAYING > 0 ? "brisk" : "still",
+        carrier: `to ${many(clients.REPLAYING, "REPLAYING client")}`,
+        note: perSecond(replayRate),
+        pace: paceOf(replayRate),
         isStopped: false,
       },
     },

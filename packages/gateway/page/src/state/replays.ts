@@ -45,6 +45,14 @@ const next = (before: Replay | undefined, { status, waiting }: ClientRow, at: nu
   }
 }
 
+/** Results per second that leave the mailboxes of those that replay at other gateways than this one. */
+export const elsewhere_per_s = (replays: Replays, rows: ReadonlyArray<ClientRow>, pod: string | undefined): number =>
+  rows.reduce(
+    (sum, row) =>
+      row.status === "REPLAYING" && row.pod !== pod ? sum + (replays.get(row.clientId)?.rate_per_s ?? 0) : sum,
+    0,
+  )
+
 /** From 0 to 1. */
 export const progress = ({ total, waiting }: Replay): number => (total === 0 ? 1 : 1 - waiting / total)
 
