@@ -214,6 +214,8 @@ export const adminLimits = {
   last_events: 10,
   /** Records of the journey topic that are looked through for one journey. */
   journey_scan_records: 50_000,
+  /** Of what an event carries, and of its result, that a journey shows. */
+  journey_payload_bytes: 16 * 1024,
   /** Records of the quarantine topic, over all partitions, that one list looks at. */
   quarantine_scan_records: 10_000,
   /** Records of the events topic that one replay looks through. */

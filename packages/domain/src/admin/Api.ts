@@ -65,7 +65,12 @@ class AdminGroup extends HttpApiGroup.make("admin")
       success: Schema.Struct({ clients: Schema.Array(ClientRow), more: Schema.Boolean }),
       error,
     }),
-    HttpApiEndpoint.get("client", "/clients/:clientId", { params: client, success: ClientView, error }),
+    HttpApiEndpoint.get("client", "/clients/:clientId", {
+      params: client,
+      success: ClientView,
+      /** Nothing here knows of the client, or all of it is gone. */
+      error: [NotFound, AdminUnavailable],
+    }),
     HttpApiEndpoint.get("mailbox", "/clients/:clientId/mailbox", {
       params: client,
       query: { limit: Schema.optional(Limit) },

@@ -172,11 +172,24 @@ export const JourneyHop = Schema.Union([
 ])
 export type JourneyHop = typeof JourneyHop.Type
 
+/** The JSON that a record carries, in its own spelling. */
+export const Payload = Schema.Struct({
+  /** The whole, or the beginning where that is larger than may be shown. */
+  text: Schema.String,
+  /** Of the whole. */
+  bytes: Count,
+})
+export type Payload = typeof Payload.Type
+
 export const JourneyView = Schema.Struct({
   clientId: ClientId,
   seq: Seq,
   /** What stands in the events topic at this seq, while it is retained. */
   event: Schema.optionalKey(Schema.Struct({ type: Schema.String, id: Schema.String, name: Schema.String })),
+  /** The data of what was sent, while the events topic retains it. */
+  sent: Schema.optionalKey(Payload),
+  /** What the client gets, data or error, while the results topic retains it or the mailbox has it. */
+  result: Schema.optionalKey(Payload),
   /** Whether its journey is followed at all. */
   isFollowed: Schema.Boolean,
   traceId: Schema.optionalKey(Schema.String),

@@ -41,7 +41,7 @@ export class Operations extends Context.Service<
     clients(
       asked: ClientsAsked & { readonly limit?: number | undefined },
     ): Effect.Effect<{ readonly clients: ReadonlyArray<ClientRow>; readonly more: boolean }, AskError>
-    client(clientId: ClientId): Effect.Effect<ClientView, AskError>
+    client(clientId: ClientId): Effect.Effect<ClientView, NotFound | AskError>
     mailbox(clientId: ClientId, limit?: number): Effect.Effect<MailboxView, AskError>
     journey(clientId: ClientId, seq: Seq): Effect.Effect<JourneyView, NotFound | AskError>
     /** Publishes the client's retained events from a seq on anew; `upTo`: not this one and none after it. */

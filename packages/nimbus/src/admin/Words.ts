@@ -90,11 +90,14 @@ export const mailbox = ({ acked, bytes, floor, more, records, results }: Mailbox
   return records.length === 0 ? facts : withMore(`${facts}\n\n${rows}`, more)
 }
 
-export const journey = ({ clientId, event, hops, isFollowed, place, seq, traceId }: JourneyView): string => {
+export const journey = (view: JourneyView): string => {
+  const { clientId, event, hops, isFollowed, place, result, sent, seq, traceId } = view
   const facts = list([
     ["event", event === undefined ? `seq ${seq}, no longer retained` : `${event.id}, ${event.type} ${event.name}`],
     ["of", `${clientId}, seq ${seq}`],
     ["place", placeText[place]],
+    ["sent", sent && oneLine(sent.text)],
+    ["result", result && oneLine(result.text)],
     ...(traceId === undefined ? [] : [["trace", traceId] as const]),
     ...(isFollowed ? [] : [["steps", "nobody follows this event: only what the log itself knows is shown"] as const]),
   ])
