@@ -96,8 +96,8 @@ export const journey = (view: JourneyView): string => {
     ["event", event === undefined ? `seq ${seq}, no longer retained` : `${event.id}, ${event.type} ${event.name}`],
     ["of", `${clientId}, seq ${seq}`],
     ["place", placeText[place]],
-    ["sent", sent && oneLine(sent.text)],
-    ["result", result && oneLine(result.text)],
+    ...(sent === undefined ? [] : [["sent", oneLine(sent.text)] as const]),
+    ...(result === undefined ? [] : [["result", oneLine(result.text)] as const]),
     ...(traceId === undefined ? [] : [["trace", traceId] as const]),
     ...(isFollowed ? [] : [["steps", "nobody follows this event: only what the log itself knows is shown"] as const]),
   ])
