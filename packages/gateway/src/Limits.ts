@@ -15,9 +15,11 @@
  * | close | the socket is destroyed |
  * | read turn | whatever else this process has to do comes first, then the next page |
  * | openings in a row | the next one waits for its turn; of those that wait the newest gets it |
+ * | openings per turn | the next ones wait for the next turn of the event loop |
  * | barriers again | the others wait for the next tick |
  * | chat: message, messages per second, waiting messages | the message is refused, and its sender told why |
  * | chat: frame | the connection is closed |
+ * | chat: unjoined | the oldest connection that has not joined is closed |
  * | chat: history, scan | older messages are not given to a socket that asks for history |
  * | chat: catch-ups | the next socket waits for its turn |
  * | chat: recent | older records are read from the log |
@@ -26,6 +28,7 @@
  * | chat: socket cut | the socket is cut off, and comes back with its offset |
  * | direct: recent | older results are read from the log again, for all who need them at once |
  * | direct: passes, pages | the next one waits for its turn |
+ * | calls per turn | the next ones wait for the next turn of the event loop |
  * | calls per connection | HTTP/2 makes the client wait, or it opens another connection |
  * | admin: clients scanned | the others are neither counted nor found, and the answer says that there are more |
  * | admin: mail looked for | clients beyond it keep their place in the list, whether they have mail or not |
@@ -78,6 +81,8 @@ export interface GatewayLimits {
   readonly openings_in_a_row: number
   /** Between two sessions of a client after that. */
   readonly opening_every_ms: number
+  /** Sessions of all clients whose opening begins in one turn of the event loop. */
+  readonly openings_per_turn: number
   /** Barriers published again per tick. */
   readonly barriers_again_per_tick: number
   /** Events that are followed per second beside those that ask for it; and messages by HTTP likewise. 0: none. */
@@ -86,6 +91,8 @@ export interface GatewayLimits {
   readonly late_steps: number
   /** gRPC: calls open at once on one connection. */
   readonly calls_per_connection: number
+  /** gRPC: calls of all connections that begin in one turn of the event loop. */
+  readonly calls_per_turn: number
   /** How long a drain takes to send everyone away. */
   readonly send_away_ms: number
   /** Clients that are sent away are asked to come back within this, each after a random part of it. */
@@ -145,6 +152,8 @@ export interface ChatLimits {
   readonly message_bytes: number
   /** What a socket may send at once, and four times `message_bytes` if that is more. Beyond: its connection is closed. */
   readonly frame_bytes: number
+  /** Connections of Engine.IO that have not joined the chat. */
+  readonly unjoined: number
   /** Messages and broadcasts of one socket, averaged over a second. */
   readonly messages_per_second: number
   /** Messages of one socket that were taken and not yet acknowledged. */
@@ -178,6 +187,7 @@ export interface ChatLimits {
 export const chatLimits: ChatLimits = {
   message_bytes: 64 * 1024,
   frame_bytes: 4 * 1024 * 1024,
+  unjoined: 1_000,
   messages_per_second: 100,
   waiting_messages: 256,
   history_messages: 50,
@@ -266,10 +276,12 @@ export const gatewayLimits: GatewayLimits = {
   read_turn_ms: 10,
   openings_in_a_row: 10,
   opening_every_ms: 1_000,
+  openings_per_turn: 4,
   barriers_again_per_tick: 500,
   ...journeyLimits,
   late_steps: 10_000,
   calls_per_connection: 1_024,
+  calls_per_turn: 8,
   send_away_ms: 10_000,
   retry_jitter_ms: 2_000,
   session: sessionLimits,

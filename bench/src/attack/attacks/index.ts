@@ -7,4 +7,15 @@ import { openings } from "./openings.ts"
 import { silent } from "./silent.ts"
 import { webSockets } from "./webSockets.ts"
 
-export const attacks: ReadonlyArray<Attack> = [...webSockets, ...chats, ...grpc, ...silent, ...openings, ...http]
+/** What the machine itself takes. */
+const nobody: Attack = { name: "nobody", what: "nobody attacks", begin: (field) => void field.sent++ }
+
+export const attacks: ReadonlyArray<Attack> = [
+  nobody,
+  ...webSockets,
+  ...chats,
+  ...grpc,
+  ...silent,
+  ...openings,
+  ...http,
+]

@@ -541,6 +541,29 @@ describe("the chat door", () => {
     }).pipe(onLog),
   )
 
+  it.live("keeps the newest connections that have not joined, and all that have", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ chat: { ...chat, unjoined: 2 } })
+      const a = yield* join(url, { room: "r" })
+      const ask = (query: string, body?: string) =>
+        Effect.promise(async () => {
+          const method = body === undefined ? "GET" : "POST"
+          return (
+            await fetch(`${url}/socket.io/?EIO=4&transport=polling${query}`, { method, body: body ?? null })
+          ).text()
+        })
+      const sids: Array<string> = []
+      for (let n = 0; n < 4; n++) sids.push(/"sid":"([^"]+)"/.exec(yield* ask(""))?.[1] ?? assert.fail("no sid"))
+      const joined = yield* Effect.forEach(sids, (sid) => ask(`&sid=${sid}`, '40{"room":"r"}'))
+      const gone = '{"code":1,"message":"Session ID unknown"}'
+      assert.deepStrictEqual(joined, [gone, gone, "ok", "ok"])
+      // Those two have made room for others now.
+      for (let n = 0; n < 2; n++) yield* ask("")
+      assert.strictEqual(yield* ask(`&sid=${sids[2]}`, "3"), "ok")
+      assert.property(yield* send(a, "here"), "offset")
+    }).pipe(onLog),
+  )
+
   it.live("has Socket.IO's own client for pages to load", () =>
     Effect.gen(function* () {
       const { url } = yield* startGateway()

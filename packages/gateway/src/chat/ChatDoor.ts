@@ -37,6 +37,7 @@ import * as Parser from "./Parser.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Quota } from "./Quota.ts"
 import { Receipts } from "./Receipts.ts"
+import { Unjoined } from "./Unjoined.ts"
 import type { Answer, ChatServer, ChatSocket, Refusal } from "./Words.ts"
 
 /** Where Socket.IO's clients go by themselves. */
@@ -328,6 +329,7 @@ const untilTrue = (isTrue: () => boolean) =>
 
 /** Socket.IO on an HTTP server that never listens: once open, requests and upgrades are handed to it from the gateway's own. */
 const server = Effect.gen(function* () {
+  const { counts } = yield* Delivery
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
   const adapter = yield* ChatAdapter
@@ -351,6 +353,15 @@ const server = Effect.gen(function* () {
     ),
     (io) => Effect.promise(() => io.close()),
   )
+  const unjoined = new Unjoined<ChatSocket["conn"]>(limits.chat.unjoined, (conn) => {
+    counts.addTo("refused", "NOT_JOINED")
+    conn.close(true)
+  })
+  io.engine.on("connection", (conn: ChatSocket["conn"]) => {
+    unjoined.add(conn)
+    conn.once("close", () => unjoined.remove(conn))
+  })
+  io.on("connection", ({ conn }) => unjoined.remove(conn))
   const open = Effect.gen(function* () {
     yield* upgrades.handle(path, (request, socket, head) => {
       upgraded.add(socket)

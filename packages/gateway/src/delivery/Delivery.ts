@@ -39,6 +39,7 @@ import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule
 import type { Attached, Hello } from "../Door.ts"
 import { ConnectionGone, FramesTooLarge, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
+import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"
 import { Connection, type Read, type Shared } from "./Connection.ts"
@@ -220,6 +221,9 @@ const make = Effect.gen(function* () {
   )
 
   const turn = makeOpenings(limits, shared.now)
+  const turns = new EventLoopTurns(limits.openings_per_turn)
+  /** Among those of all clients. */
+  const gatewayTurn = Effect.callback<void>((resume) => Effect.sync(turns.take(() => resume(Effect.void))))
   const epochs = new PodEpochs()
   /** Asks again as long as others that connected meanwhile make the answer one that this pod may have used. */
   const connect = (clientId: ClientId): Effect.Effect<Epoch, RegistryUnavailable> =>
@@ -245,6 +249,7 @@ const make = Effect.gen(function* () {
   const arrive = Effect.fnUntraced(function* (hello: Hello) {
     const { clientId, door } = hello
     yield* turn(clientId)
+    yield* gatewayTurn
     if (draining.isDraining) return yield* new GatewayDraining()
     if (door.isGone) return yield* new ConnectionGone()
     const after = yield* checkAfter(hello)

@@ -16,12 +16,13 @@ import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
 import { refusalOf } from "../Door.ts"
+import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { Limits } from "../Limits.ts"
 import { Call } from "./Call.ts"
 import { isEncoding } from "./Compression.ts"
 import { timeoutOf } from "./Deadline.ts"
 import { NimbusService } from "./gen/nimbus_pb.js"
-import { GrpcServer } from "./GrpcServer.ts"
+import { type CallHandler, GrpcServer } from "./GrpcServer.ts"
 import { health } from "./Health.ts"
 import { type Metadata, parseMetadata } from "./Metadata.ts"
 import type { Peer } from "./Peer.ts"
@@ -114,10 +115,16 @@ export const layer = Layer.effectDiscard(
       },
     })
 
-    yield* server.handle((request, response, peer) => {
+    const take: CallHandler = (request, response, peer) => {
       if (!isGrpc(request)) return refuseHttp(response)
       if (request.url === path) greet(request, response, peer)
       else others(request, response)
+    }
+    const turns = new EventLoopTurns(limits.calls_per_turn)
+    yield* server.handle((request, response, peer) => {
+      // A call that is reset at once (CVE-2023-44487) is gone before its turn, and has cost next to nothing.
+      const giveUp = turns.take(() => response.stream.destroyed || take(request, response, peer))
+      response.stream.once("close", giveUp)
     })
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
