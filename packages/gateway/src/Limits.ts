@@ -6,6 +6,10 @@
  * | intake | sockets of that partition are not read until the log has caught up |
  * | events per second | the socket is read more slowly; nothing is refused |
  * | socket buffer | the session counts as full: nothing is delivered until the socket drains |
+ * | answers | the peer is not read until it has taken them: pongs, refusals, acks and notices that wait for it |
+ * | answers cut | the connection is closed with TOO_SLOW, or as its transport has it |
+ * | write deadline | the same, where a peer that is not read, or an HTTP answer, has had nothing taken for so long |
+ * | pipelined requests | the connection is closed |
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
  * | idle | the connection is closed with IDLE |
  * | body | 413, and the connection is closed |
@@ -63,6 +67,18 @@ export interface GatewayLimits {
   readonly intake_bytes: number
   /** Bytes handed to one socket and not yet taken by the kernel. */
   readonly socket_buffer_bytes: number
+  /** What may wait to be written to one peer in answer to what it sends, beside results. Beyond: it is not read. */
+  readonly answers_bytes: number
+  /** gRPC: the same for all calls of one connection, each of which has its share. Beyond: the call is not read. */
+  readonly connection_answers_bytes: number
+  /** WebSocket: the same where a peer has sent more that was read already. Beyond: its connection ends. */
+  readonly answers_cut_bytes: number
+  /** What an answer that waits counts for beside its own bytes, for it takes up about as much. */
+  readonly answer_cost_bytes: number
+  /** How long a peer may take nothing of what waits for it, while it is not read for that, or of an HTTP answer. */
+  readonly write_deadline_ms: number
+  /** HTTP: requests of one connection that wait for the answer to the one before. */
+  readonly pipelined_requests: number
   /** The gateway's clock: sessions' ticks, and slices of the sweep. */
   readonly tick_ms: number
   /** Each session is written to the registry and its mailbox looked into once in this time. */
@@ -267,6 +283,12 @@ export const gatewayLimits: GatewayLimits = {
   close_ms: 2_000,
   intake_bytes: 8 * 1024 * 1024,
   socket_buffer_bytes: 1024 * 1024,
+  answers_bytes: 256 * 1024,
+  connection_answers_bytes: 4 * 1024 * 1024,
+  answers_cut_bytes: 1024 * 1024,
+  answer_cost_bytes: 256,
+  write_deadline_ms: 30_000,
+  pipelined_requests: 64,
   tick_ms: 250,
   sweep_ms: 30_000,
   sweep_after_loss_ms: 1_000,

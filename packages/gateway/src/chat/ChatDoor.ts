@@ -13,13 +13,23 @@
  * closes their connections, which come back to another gateway with their offsets.
  */
 import { createHash } from "node:crypto"
-import { Server as HttpServer } from "node:http"
+import { type IncomingMessage, Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
-import { ChatMessageId, encodeChat, EventLog, type Incarnation, openLife, type RoomId, Topics } from "@nimbus/domain"
+import {
+  ChatMessageId,
+  closeCodes,
+  encodeChat,
+  EventLog,
+  type Incarnation,
+  openLife,
+  type RoomId,
+  Topics,
+} from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect"
 import { Server } from "socket.io"
+import { serversWithin } from "../BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
-import { UpgradeServer } from "../http/UpgradeServer.ts"
+import { type RequestHandler, UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
 import { chatSockets } from "../Metrics.ts"
 import { makeCatchUp } from "./CatchUp.ts"
@@ -32,6 +42,7 @@ import { type Lane, liveRoom } from "./Lane.ts"
 import { infoOf, Member, type MemberOptions } from "./Member.ts"
 import { OpenEvents } from "./OpenEvents.ts"
 import { isPlace, openOffsetOf } from "./OpenPosition.ts"
+import { Outgoing } from "./Outgoing.ts"
 import { OutOfPlace } from "./OutOfPlace.ts"
 import * as Parser from "./Parser.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
@@ -333,6 +344,10 @@ const server = Effect.gen(function* () {
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
   const adapter = yield* ChatAdapter
+  const onTooSlow = () => counts.addTo("refused", closeCodes.tooSlow.reason)
+  /** Of what waits for a socket its messages are a part. */
+  const bounds = { answers_bytes: limits.socket_buffer_bytes, answers_cut_bytes: limits.chat.socket_cut_bytes }
+  const outgoing = new Map<string, Outgoing>()
   const behind = new HttpServer()
   const upgraded = new Set<Duplex>()
   // Whoever does not even answer a close would hold up the port.
@@ -348,6 +363,7 @@ const server = Effect.gen(function* () {
           // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
           maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
           parser: Parser,
+          wsEngine: serversWithin({ ...limits, ...bounds, onTooSlow }),
           ...(adapter !== undefined && { adapter }),
         }),
     ),
@@ -358,17 +374,28 @@ const server = Effect.gen(function* () {
     conn.close(true)
   })
   io.engine.on("connection", (conn: ChatSocket["conn"]) => {
+    const sid = idOf(conn)
     unjoined.add(conn)
-    conn.once("close", () => unjoined.remove(conn))
+    outgoing.set(sid, new Outgoing(conn, limits, onTooSlow))
+    conn.once("close", () => {
+      unjoined.remove(conn)
+      outgoing.delete(sid)
+    })
   })
   io.on("connection", ({ conn }) => unjoined.remove(conn))
+  const take: RequestHandler = (request, response) => {
+    const read = () => void (request.socket.destroyed || behind.emit("request", request, response))
+    const waiting = request.method === "POST" ? outgoing.get(sidOf(request)) : undefined
+    if (waiting === undefined) read()
+    else waiting.whenRead(read)
+  }
   const open = Effect.gen(function* () {
     yield* upgrades.handle(path, (request, socket, head) => {
       upgraded.add(socket)
       socket.once("close", () => upgraded.delete(socket))
       behind.emit("upgrade", request, socket, head)
     })
-    yield* upgrades.handleRequests(path, (...request) => void behind.emit("request", ...request))
+    yield* upgrades.handleRequests(path, take)
     for (const file of clientFiles) {
       yield* upgrades.handleRequests(path + file, (request, response) => {
         // Socket.IO compresses them anew for each request, which is more than a stranger may make us do.
@@ -379,5 +406,11 @@ const server = Effect.gen(function* () {
   })
   return { io, open }
 })
+
+/** Public, but not by its types. */
+const idOf = (conn: object): string => ("id" in conn ? String(conn.id) : "")
+
+/** The session of Engine.IO that a request is of. */
+const sidOf = ({ url = "/" }: IncomingMessage): string => new URL(url, "http://gateway").searchParams.get("sid") ?? ""
 
 export const layer = Layer.effectDiscard(make)

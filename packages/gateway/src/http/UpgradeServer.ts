@@ -6,7 +6,7 @@
  * A target in absolute form (`GET http://host/path HTTP/1.1`) is served as the path in it.
  *
  * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection. One
- * on which nothing is asked is closed after `keep_alive_ms`.
+ * on which nothing is asked is closed after `keep_alive_ms`. Answers wait for whoever takes them within bounds: `Turns`.
  *
  * Each request is admitted first, also one that upgrades (`Admission`). What is refused is answered here, as a request,
  * and no door or route sees it.
@@ -20,6 +20,7 @@ import { Duplex } from "node:stream"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { type Admission, type AdmissionRules, admit, type Asked } from "./Admission.ts"
+import { Turns } from "./Turns.ts"
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -36,8 +37,10 @@ class DoorServer extends Server {
   readonly requests = new Map<string, RequestHandler>()
   readonly refusals = new Set<RefusalHandler>()
   private readonly rules: AdmissionRules
+  private readonly turns: Turns
 
-  constructor({ keep_alive_ms, request_ms }: GatewayLimits, rules: AdmissionRules) {
+  constructor(limits: GatewayLimits, rules: AdmissionRules) {
+    const { keep_alive_ms, request_ms } = limits
     super({
       requestTimeout: request_ms,
       keepAliveTimeout: keep_alive_ms,
@@ -48,6 +51,7 @@ class DoorServer extends Server {
         isWebSocket(request) && this.doors.has(pathOf(request)) && this.admit(request)._tag === "Pass",
     })
     this.rules = rules
+    this.turns = new Turns(limits, () => this.tellRefused("TOO_SLOW"))
   }
 
   override emit(event: string, ...args: Array<unknown>): boolean {
@@ -65,14 +69,17 @@ class DoorServer extends Server {
       return true
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
-      if (this.answerFirst(request, socket)) return true
-      const door = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
-      if (door !== undefined) {
-        door(request, socket)
-        return true
-      }
+      this.turns.take(request, socket, () => this.answer(request, socket))
+      return true
     }
     return super.emit(event, ...args)
+  }
+
+  private answer(request: IncomingMessage, response: ServerResponse): void {
+    if (this.answerFirst(request, response)) return
+    const door = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
+    if (door === undefined) super.emit("request", request, response)
+    else door(request, response)
   }
 
   private admit(request: IncomingMessage): Admission {

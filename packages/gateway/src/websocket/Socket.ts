@@ -4,7 +4,7 @@
  * - Reading: a frame is checked and handed on; what is wrong with it is told to the sender, counted, and hurts nobody
  *   else. The socket is not read while the log is behind or the sender is too fast.
  * - Writing: results go out in batches, in one write to the kernel. Beyond `socket_buffer_bytes` not yet taken by the kernel the
- *   session is told to wait, until the socket has drained.
+ *   session is told to wait, until the socket has drained. What else is written has a bound too: `BoundedWebSockets.ts`.
  * - `ack=auto`: `AutoAck` says what the client has read, from which pings were answered by a pong.
  */
 import type { Duplex } from "node:stream"
@@ -22,8 +22,8 @@ import {
   start,
 } from "@nimbus/domain"
 import { Result } from "effect"
-import type { WebSocket } from "ws"
 import { inBatches } from "../Batches.ts"
+import type { BoundedWebSocket } from "../BoundedWebSockets.ts"
 import type { Attached, Door, Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -34,7 +34,7 @@ export interface SocketOptions {
   /** Of the door. */
   readonly name: string
   readonly trace: Headers | undefined
-  readonly ws: WebSocket
+  readonly ws: BoundedWebSocket
   /** What `ws` writes to. */
   readonly raw: Duplex
   readonly wording: Wording
@@ -48,7 +48,7 @@ export interface SocketOptions {
 export class Socket implements Door {
   readonly name: string
   readonly trace: Headers | undefined
-  private readonly ws: WebSocket
+  private readonly ws: BoundedWebSocket
   private readonly options: SocketOptions
   private readonly throttle: Throttle
   private attached: Attached | undefined = undefined
@@ -149,6 +149,7 @@ export class Socket implements Door {
   }
 
   private receive(data: Buffer, isBinary: boolean): void {
+    if (this.ws.isTooSlow) return
     const now_ms = this.options.now()
     this.heard_ms = now_ms
     this.throttle.take(now_ms)
@@ -188,7 +189,7 @@ export class Socket implements Door {
     let bytes = 0
     for (const frame of this.options.wording.results(items)) {
       bytes += frame.length
-      this.ws.send(frame, { binary: false }, this.sent)
+      this.ws.sendBounded(frame, this.sent)
     }
     this.handed = items.at(-1)?.seq ?? this.handed
     this.wrote(bytes)

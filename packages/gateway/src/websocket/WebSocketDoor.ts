@@ -15,12 +15,13 @@ import type { Duplex } from "node:stream"
 import { closeCodes, EventLog, Frames, partitionOf, start, Topics, Trace } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
-import { WebSocket, WebSocketServer } from "ws"
+import { type BoundedWebSocket, BoundedWebSocketServer } from "../BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { refusalOf } from "../Door.ts"
 import { pathOf, refuse, refuseNowhere } from "../http/Refusal.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
+import type { Counts } from "../Metrics.ts"
 import { type BadQuery, parseQuery, type Query } from "./Hello.ts"
 import { Socket } from "./Socket.ts"
 import { nimbusWs } from "./NimbusWsWording.ts"
@@ -65,7 +66,7 @@ const make = Effect.gen(function* () {
     )
 
   const greet = (
-    ws: WebSocket,
+    ws: BoundedWebSocket,
     raw: Duplex,
     request: IncomingMessage,
     { delivery: kind, language, path }: DoorOptions,
@@ -83,7 +84,7 @@ const make = Effect.gen(function* () {
     run(open(socket, query.success, kind))
   }
 
-  const turnAway = (ws: WebSocket, { isNameless, message }: BadQuery, language: Language): void => {
+  const turnAway = (ws: BoundedWebSocket, { isNameless, message }: BadQuery, language: Language): void => {
     const { code, reason } = closeCodes.badRequest
     delivery.counts.addTo("refused", reason)
     ws.on("error", () => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))
@@ -100,7 +101,7 @@ const make = Effect.gen(function* () {
     }),
   )
   for (const door of doors) {
-    const server = serverOf(door, limits)
+    const server = serverOf(door, limits, delivery.counts)
     yield* upgrades.handle(door.path, (request, raw, head) =>
       server.handleUpgrade(request, raw, head, (ws) => greet(ws, raw, request, door)),
     )
@@ -117,22 +118,17 @@ const make = Effect.gen(function* () {
 
 export const layer = Layer.effectDiscard(make)
 
-/** `ws` closes a socket by itself that sends too much, and gives the code alone. */
-class ReasonedWebSocket extends WebSocket {
-  override close(code?: number, reason?: string | Buffer): void {
-    super.close(code, reason ?? (code === closeCodes.tooBig.code ? closeCodes.tooBig.reason : undefined))
-  }
-}
-
-const serverOf = ({ language }: DoorOptions, limits: GatewayLimits): WebSocketServer =>
-  new WebSocketServer({
-    noServer: true,
-    maxPayload: limits.frame_bytes,
-    perMessageDeflate: false,
-    clientTracking: false,
-    WebSocket: ReasonedWebSocket,
-    handleProtocols: (offered) => protocolOf(language, offered),
-  })
+const serverOf = ({ language }: DoorOptions, limits: GatewayLimits, counts: Counts): BoundedWebSocketServer =>
+  new BoundedWebSocketServer(
+    {
+      noServer: true,
+      maxPayload: limits.frame_bytes,
+      perMessageDeflate: false,
+      clientTracking: false,
+      handleProtocols: (offered) => protocolOf(language, offered),
+    },
+    { ...limits, onTooSlow: () => counts.addTo("refused", closeCodes.tooSlow.reason) },
+  )
 
 /** NimbusWS takes the first that is offered, and a client that gets none of those it offers does not go on. */
 const protocolOf = (language: Language, offered: ReadonlySet<string>): string | false => {
