@@ -13,6 +13,7 @@
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
  * | idle | the connection is closed with IDLE |
  * | body | 413, and the connection is closed |
+ * | bodies | 503 to the request that has brought the most, and its connection is closed |
  * | request | 408, and the connection is closed |
  * | keep-alive | the connection is closed, on which nothing was asked |
  * | drain | the gateway leaves; clients send again what was not accepted |
@@ -55,6 +56,8 @@ export interface GatewayLimits {
   readonly idle_timeout_ms: number
   /** HTTP: the body of a request. */
   readonly body_bytes: number
+  /** HTTP: what all requests under way have brought of their bodies. */
+  readonly bodies_bytes: number
   /** HTTP: how long a request may take to come in, with its body. Looked at once a second. */
   readonly request_ms: number
   /** HTTP: how long a connection stays open on which nothing is asked. */
@@ -277,6 +280,7 @@ export const gatewayLimits: GatewayLimits = {
   events_per_second: 50_000,
   idle_timeout_ms: 60_000,
   body_bytes: 2 * 1024 * 1024,
+  bodies_bytes: 32 * 1024 * 1024,
   request_ms: 30_000,
   keep_alive_ms: 65_000,
   drain_ms: 2_000,

@@ -1,7 +1,8 @@
 import { connect } from "node:net"
 import { assert, layer } from "@effect/vitest"
+import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
-import { FetchHttpClient, HttpClient, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Limits } from "../Limits.ts"
 import * as HttpFront from "./HttpFront.ts"
 
@@ -42,6 +43,68 @@ layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("Upgra
       const both = request("/slow") + request("/fast", "Upgrade: h2c\r\nConnection: Upgrade\r\n")
       return Effect.timeout(answered(Number(new URL(address).port), both, 2), "30 seconds")
     }),
+  )
+})
+
+layer(
+  HttpRouter.serve(
+    HttpRouter.add(
+      "POST",
+      "/length",
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ arrayBuffer }) =>
+        Effect.map(arrayBuffer, ({ byteLength }) => HttpServerResponse.text(`${byteLength}`)),
+      ),
+    ),
+    { disableLogger: true, disableListenLog: true },
+  ).pipe(
+    Layer.provideMerge(HttpFront.layerWith({ host: "127.0.0.1", port: 0 })),
+    Layer.provide(Limits.layerWith({ bodies_bytes: 100_000 })),
+    Layer.provideMerge(FetchHttpClient.layer),
+  ),
+  { excludeTestServices: true },
+)("UpgradeServer, where bodies come slowly", (it) => {
+  it.effect(
+    "refuses the largest of those that are not whole when all are too large together, and takes the others",
+    () =>
+      HttpServer.addressFormattedWith((address) =>
+        Effect.gen(function* () {
+          const begin = (declared: number, brought: number) =>
+            Effect.map(
+              Effect.acquireRelease(
+                Effect.sync(() => {
+                  const socket = connect({ host: "127.0.0.1", port: Number(new URL(address).port) })
+                  socket.on("error", () => {})
+                  const head = `POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`
+                  socket.write(`${head}Content-Length: ${declared}\r\n\r\n`)
+                  socket.write(Buffer.alloc(brought))
+                  return { socket, text: "" }
+                }),
+                ({ socket }) => Effect.sync(() => socket.destroy()),
+              ),
+              (peer) => {
+                peer.socket.on("data", (data) => void (peer.text += data.toString()))
+                return peer
+              },
+            )
+          const said = (peer: { readonly text: string }, words: string) =>
+            eventually(
+              words,
+              Effect.sync(() => peer.text.includes(words)),
+            )
+          const small = yield* begin(20_001, 20_000)
+          const large = yield* begin(70_001, 70_000)
+          // Together it is as much as there may be at most, and more with this one.
+          const medium = yield* begin(30_001, 30_000)
+          yield* said(large, "503 Service Unavailable")
+          yield* said(large, '"code":"BUSY"')
+          for (const peer of [small, medium]) peer.socket.write("x")
+          yield* said(small, "20001")
+          yield* said(medium, "30001")
+          // What was answered counts no more.
+          const later = yield* begin(90_000, 90_000)
+          yield* said(later, "90000")
+        }),
+      ),
   )
 })
 

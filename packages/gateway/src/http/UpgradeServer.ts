@@ -20,6 +20,7 @@ import { Duplex } from "node:stream"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { type Admission, type AdmissionRules, admit, type Asked } from "./Admission.ts"
+import { Bodies } from "./Bodies.ts"
 import { Turns } from "./Turns.ts"
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
@@ -28,6 +29,18 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 
 /** Told of a request that was refused before a door or a route saw it, with the code of its row in docs/errors.md. */
 export type RefusalHandler = (code: string) => void
+
+interface Refused {
+  readonly status: number
+  readonly code: string
+  readonly message: string
+}
+
+const busy: Refused = {
+  status: 503,
+  code: "BUSY",
+  message: "the bodies of requests that are under way are too large together: send it again later, or in smaller ones",
+}
 
 /** How often the server looks for requests that are too slow. */
 const check_ms = 1_000
@@ -38,6 +51,7 @@ class DoorServer extends Server {
   readonly refusals = new Set<RefusalHandler>()
   private readonly rules: AdmissionRules
   private readonly turns: Turns
+  private readonly bodies: Bodies
 
   constructor(limits: GatewayLimits, rules: AdmissionRules) {
     const { keep_alive_ms, request_ms } = limits
@@ -52,6 +66,7 @@ class DoorServer extends Server {
     })
     this.rules = rules
     this.turns = new Turns(limits, () => this.tellRefused("TOO_SLOW"))
+    this.bodies = new Bodies(limits.bodies_bytes, (response) => this.refuse(response, busy))
   }
 
   override emit(event: string, ...args: Array<unknown>): boolean {
@@ -69,6 +84,7 @@ class DoorServer extends Server {
       return true
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
+      if (hasBody(request)) this.bodies.watch(request, socket)
       this.turns.take(request, socket, () => this.answer(request, socket))
       return true
     }
@@ -76,6 +92,8 @@ class DoorServer extends Server {
   }
 
   private answer(request: IncomingMessage, response: ServerResponse): void {
+    // Refused while it waited for its turn, for its body.
+    if (response.writableEnded) return
     if (this.answerFirst(request, response)) return
     const door = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
     if (door === undefined) super.emit("request", request, response)
@@ -95,13 +113,17 @@ class DoorServer extends Server {
       answerPreflight(request, response)
       return true
     }
-    const { code, message, status } = admission
+    this.refuse(response, admission)
+    return true
+  }
+
+  private refuse(response: ServerResponse, { code, message, status }: Refused): void {
     this.tellRefused(code)
+    if (response.headersSent) return void response.socket?.destroy()
     // Its body is not waited for.
-    if (hasBody(request)) response.setHeader("connection", "close")
+    if (hasBody(response.req)) response.setHeader("connection", "close")
     const body = Buffer.from(JSON.stringify({ code, message }))
     response.writeHead(status, { "content-type": "application/json", "content-length": body.length }).end(body)
-    return true
   }
 
   private tellRefused(code: string): void {
