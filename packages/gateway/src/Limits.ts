@@ -5,6 +5,7 @@
  * | --- | --- |
  * | intake | sockets of that partition are not read until the log has caught up |
  * | events per second | the socket is read more slowly; nothing is refused |
+ * | frames of the gateway: per second, per turn, slice | what is read next waits; each connection gets a fair share |
  * | socket buffer | the session counts as full: nothing is delivered until the socket drains |
  * | answers | the peer is not read until it has taken them: pongs, refusals, acks and notices that wait for it |
  * | answers cut | the connection is closed with TOO_SLOW, or as its transport has it |
@@ -52,6 +53,18 @@ export interface GatewayLimits {
   readonly frame_bytes: number
   /** Frames a connection may send per second, averaged over a second. */
   readonly events_per_second: number
+  /** Frames that this gateway reads per second, averaged over a second, of all connections together. */
+  readonly gateway_frames_per_second: number
+  /** Frames that are read of all connections together in one go, and at most one slice more. */
+  readonly frames_per_turn: number
+  /** How long that may take, and at most one slice longer. */
+  readonly frames_turn_ms: number
+  /** After that nothing is read for so long: many other things are done meanwhile, each in a turn of the event loop. */
+  readonly frames_pause_ms: number
+  /** What is read of one connection before others get their turn. */
+  readonly read_slice_bytes: number
+  /** So many bytes cost as much as a frame, beside the frames that are in them. */
+  readonly bytes_per_frame: number
   /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
   readonly idle_timeout_ms: number
   /** HTTP: the body of a request. */
@@ -278,6 +291,13 @@ export type AdminLimits = typeof adminLimits
 export const gatewayLimits: GatewayLimits = {
   frame_bytes: 256 * 1024,
   events_per_second: 50_000,
+  // Reading alone takes some 10 µs of processor time for a frame, so that one process does hardly more.
+  gateway_frames_per_second: 100_000,
+  frames_per_turn: 256,
+  frames_turn_ms: 2,
+  frames_pause_ms: 1,
+  read_slice_bytes: 2 * 1024,
+  bytes_per_frame: 1024,
   idle_timeout_ms: 60_000,
   body_bytes: 2 * 1024 * 1024,
   bodies_bytes: 32 * 1024 * 1024,
@@ -344,6 +364,9 @@ const settings = Config.all({
     Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
     "NIMBUS_JOURNEYS_PER_SECOND",
   ).pipe(Config.withDefault(gatewayLimits.journeys_per_second)),
+  gateway_frames_per_second: positive("NIMBUS_GATEWAY_FRAMES_PER_SECOND").pipe(
+    Config.withDefault(gatewayLimits.gateway_frames_per_second),
+  ),
   window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
 })
 

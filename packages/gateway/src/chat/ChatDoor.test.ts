@@ -509,6 +509,21 @@ describe("the chat door", () => {
     }).pipe(onLog),
   )
 
+  it.live("reads all of its sockets together more slowly where they are too fast for the gateway", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ gateway_frames_per_second: 50, read_slice_bytes: 64 })
+      const [a, b] = yield* Effect.all([join(url, { room: "r" }), join(url, { room: "r" })])
+      // 50 are free, and the others of 90 owed: more than half a second at 50 a second.
+      const from = Date.now()
+      for (let n = 0; n < 45; n++) for (const { socket } of [a, b]) socket.emit("message", n)
+      yield* eventually(
+        "each is handed on",
+        Effect.sync(() => a.messages.length === 45 && b.messages.length === 45),
+      )
+      assert.isAbove(Date.now() - from, 400)
+    }).pipe(onLog),
+  )
+
   it.live("a frame beyond the bound closes the connection, and a wrong namespace is Socket.IO's own error", () =>
     Effect.gen(function* () {
       const bounds = { message_bytes: 1_000, frame_bytes: 2_000 }

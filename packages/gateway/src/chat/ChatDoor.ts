@@ -29,6 +29,7 @@ import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect
 import { Server } from "socket.io"
 import { serversWithin } from "../BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
+import { FairReading, nothing } from "../FairReading.ts"
 import { type RequestHandler, UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
 import { chatSockets } from "../Metrics.ts"
@@ -64,10 +65,11 @@ const make = Effect.gen(function* () {
   const limits = yield* Limits
   const log = yield* EventLog
   const { chats, messages } = yield* Topics
+  const reading = yield* FairReading
   const events = yield* OpenEvents
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
-  const { io, open: openDoor } = yield* server
+  const { io, open: openDoor } = yield* server(reading)
   const keptPlaces = yield* makeKeptPlaces(limits.chat.save_ms, counts)
   const catchUp = yield* makeCatchUp(limits, counts)
   const members = new Map<string, Member>()
@@ -283,8 +285,9 @@ const make = Effect.gen(function* () {
 
   const stopTaking = Effect.suspend(() => {
     state.isLeaving = true
-    // What has no answer by then may be in the log or not.
-    return Effect.timeoutOption(answered(members), limits.drain_ms)
+    // What had been brought is refused as it is read. What has no answer by then may be in the log or not.
+    const isAnswered = () => reading.waiting === 0 && [...members.values()].every(({ waiting }) => waiting === 0)
+    return Effect.timeoutOption(untilTrue(isAnswered), limits.drain_ms)
   })
   const sendAway = ({ socket }: Member): void => {
     socket.emit("leaving", { code: "GOING_AWAY" })
@@ -329,17 +332,13 @@ const inSlices = <A>(all: ReadonlyArray<A>, { drain_ms }: { readonly drain_ms: n
     },
   )
 
-/** Done once no message waits for its answer. */
-const answered = (members: ReadonlyMap<string, Member>) =>
-  untilTrue(() => [...members.values()].every(({ waiting }) => waiting === 0))
-
 const untilTrue = (isTrue: () => boolean) =>
   Effect.suspend(() => (isTrue() ? Effect.succeed(true) : Effect.as(Effect.sleep("5 millis"), false))).pipe(
     Effect.repeat({ until: (isDone) => isDone }),
   )
 
 /** Socket.IO on an HTTP server that never listens: once open, requests and upgrades are handed to it from the gateway's own. */
-const server = Effect.gen(function* () {
+const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
   const { counts } = yield* Delivery
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
@@ -375,6 +374,7 @@ const server = Effect.gen(function* () {
   })
   io.engine.on("connection", (conn: ChatSocket["conn"]) => {
     const sid = idOf(conn)
+    conn.on("packet", () => reading.count())
     unjoined.add(conn)
     outgoing.set(sid, new Outgoing(conn, limits, onTooSlow))
     conn.once("close", () => {
@@ -393,7 +393,8 @@ const server = Effect.gen(function* () {
     yield* upgrades.handle(path, (request, socket, head) => {
       upgraded.add(socket)
       socket.once("close", () => upgraded.delete(socket))
-      behind.emit("upgrade", request, socket, head)
+      reading.share(socket, head)
+      behind.emit("upgrade", request, socket, nothing)
     })
     yield* upgrades.handleRequests(path, take)
     for (const file of clientFiles) {

@@ -30,6 +30,7 @@ import { Code } from "@connectrpc/connect"
 import { Result } from "effect"
 import { inBatches } from "../Batches.ts"
 import type { Attached, Door, Notice } from "../Door.ts"
+import type { Reading } from "../FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../Pace.ts"
@@ -58,6 +59,7 @@ export interface CallOptions {
   /** How long the client gives the call. */
   readonly timeout_ms: number | undefined
   readonly limits: GatewayLimits
+  readonly reading: Pick<Reading, "count" | "share">
   readonly counts: Counts
   readonly now: () => number
 }
@@ -106,6 +108,7 @@ export class Call implements Door, Asking {
     this.writer = new StepWriter(this.stream, limits.auto_ack.mark_bytes, (bytes) => this.sent(bytes))
     this.unwritten = new Unwritten(() => this.share(), { stop: () => this.stopReading(), goOn: () => this.readOn() })
     this.answers = new Answers((bytes) => this.unwritten.remove(bytes))
+    options.reading.share(this.stream)
     this.stream.on("data", (chunk: Buffer) => this.receive(chunk))
     this.stream.on("end", () => this.halfClosed())
     this.stream.on("close", () => this.closed())
@@ -203,6 +206,7 @@ export class Call implements Door, Asking {
 
   /** Answers whether more is to be read now. */
   private take(message: Uint8Array, now_ms: number): boolean {
+    this.options.reading.count(message.length)
     this.throttle.take(now_ms)
     const request = parseRequest(message)
     if (Result.isFailure(request)) this.refuse(closeCodes.badRequest, request.failure)

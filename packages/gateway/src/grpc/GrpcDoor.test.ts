@@ -786,6 +786,24 @@ describe("GrpcDoor", () => {
     )
 
     scenario(
+      "and others are read more slowly where they are together too fast for the gateway",
+      Effect.gen(function* () {
+        const clients = yield* Effect.forEach(["c1", "c2", "c3"], (client_id) => welcomed({ client_id }))
+        const accepted = () =>
+          clients.flatMap(({ client }) => client.responses).reduce((sum, { accepted }) => sum + accepted.length, 0)
+        // 50 are free, and the others of 90 owed: more than half a second at 50 a second.
+        const from = Date.now()
+        for (const { client } of clients) client.square(...Array.from({ length: 30 }, (_, i) => i))
+        yield* eventually(
+          "all are accepted",
+          Effect.sync(() => accepted() === 90),
+        )
+        assert.isAbove(Date.now() - from, 400)
+      }),
+      { gateway_frames_per_second: 50, read_slice_bytes: 64 },
+    )
+
+    scenario(
       "whose network is gone is given up, and its session ends",
       Effect.gen(function* () {
         const { port } = yield* GrpcServer

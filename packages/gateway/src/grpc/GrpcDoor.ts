@@ -17,6 +17,7 @@ import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
 import { refusalOf } from "../Door.ts"
 import { EventLoopTurns } from "../EventLoopTurns.ts"
+import { FairReading } from "../FairReading.ts"
 import { Limits } from "../Limits.ts"
 import { Call } from "./Call.ts"
 import { isEncoding } from "./Compression.ts"
@@ -38,6 +39,7 @@ export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const delivery = yield* Delivery
     const limits = yield* Limits
+    const reading = yield* FairReading
     const server = yield* GrpcServer
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
@@ -90,7 +92,7 @@ export const layer = Layer.effectDiscard(
         timeout_ms: timeoutOf(metadata.success["grpc-timeout"]),
         trace: Trace.headersFrom(request.headers[Trace.header]),
       }
-      const call = new Call({ ...options, limits, counts: delivery.counts, now })
+      const call = new Call({ ...options, limits, reading, counts: delivery.counts, now })
       calls.add(call)
       response.stream.once("close", () => calls.delete(call))
       run(open(call, metadata.success))

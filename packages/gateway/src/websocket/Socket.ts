@@ -25,6 +25,7 @@ import { Result } from "effect"
 import { inBatches } from "../Batches.ts"
 import type { BoundedWebSocket } from "../BoundedWebSockets.ts"
 import type { Attached, Door, Notice } from "../Door.ts"
+import type { Reading } from "../FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../Pace.ts"
@@ -41,6 +42,7 @@ export interface SocketOptions {
   readonly autoAck: boolean
   readonly journey: boolean
   readonly limits: GatewayLimits
+  readonly reading: Pick<Reading, "count">
   readonly counts: Counts
   readonly now: () => number
 }
@@ -73,7 +75,7 @@ export class Socket implements Door {
     this.throttle = new Throttle(options.limits.events_per_second, this, options.now)
     this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
     this.ws.on("pong", (payload) => this.pong(payload))
-    this.ws.on("ping", () => void (this.heard_ms = options.now()))
+    this.ws.on("ping", () => this.ping())
     // `ws` closes by itself on a protocol error (too big: 1009, not UTF-8: 1007); "close" follows.
     this.ws.on("error", () => options.counts.addTo("refused", "PROTOCOL_ERROR"))
     this.ws.on("close", () => this.attached?.closed())
@@ -152,6 +154,7 @@ export class Socket implements Door {
     if (this.ws.isTooSlow) return
     const now_ms = this.options.now()
     this.heard_ms = now_ms
+    this.options.reading.count()
     this.throttle.take(now_ms)
     const frame = this.options.wording.parse(data, isBinary)
     if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
@@ -225,8 +228,15 @@ export class Socket implements Door {
     this.ws.ping(String(asked.offset), false, this.sent)
   }
 
+  /** `ws` answers it. */
+  private ping(): void {
+    this.options.reading.count()
+    this.heard_ms = this.options.now()
+  }
+
   /** Pongs come in the order of their pings; a client may leave some out (RFC 6455, 5.5.3). */
   private pong(payload: Buffer): void {
+    this.options.reading.count()
     this.heard_ms = this.options.now()
     const offset = payload.toString()
     const at = this.pinged.findIndex((asked) => String(asked.offset) === offset)

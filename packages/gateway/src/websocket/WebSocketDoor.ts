@@ -17,6 +17,7 @@ import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { type BoundedWebSocket, BoundedWebSocketServer } from "../BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
+import { FairReading, nothing } from "../FairReading.ts"
 import { refusalOf } from "../Door.ts"
 import { pathOf, refuse, refuseNowhere } from "../http/Refusal.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
@@ -42,6 +43,7 @@ const doors: ReadonlyArray<DoorOptions> = [
 const make = Effect.gen(function* () {
   const delivery = yield* Delivery
   const limits = yield* Limits
+  const reading = yield* FairReading
   const upgrades = yield* UpgradeServer
   const { partitions } = yield* EventLog
   const { events, results } = yield* Topics
@@ -78,7 +80,7 @@ const make = Effect.gen(function* () {
     const place = { events, results, partition: partitionOf(clientId, partitions) }
     const wording = language.open({ query: query.success, limits, now, place })
     const options = { name: path, trace, ws, raw, wording, autoAck: ack !== "client", journey: journey === "true" }
-    const socket = new Socket({ ...options, limits, counts: delivery.counts, now })
+    const socket = new Socket({ ...options, limits, reading, counts: delivery.counts, now })
     sockets.add(socket)
     ws.once("close", () => sockets.delete(socket))
     run(open(socket, query.success, kind))
@@ -102,9 +104,10 @@ const make = Effect.gen(function* () {
   )
   for (const door of doors) {
     const server = serverOf(door, limits, delivery.counts)
-    yield* upgrades.handle(door.path, (request, raw, head) =>
-      server.handleUpgrade(request, raw, head, (ws) => greet(ws, raw, request, door)),
-    )
+    yield* upgrades.handle(door.path, (request, raw, head) => {
+      reading.share(raw, head)
+      server.handleUpgrade(request, raw, nothing, (ws) => greet(ws, raw, request, door))
+    })
   }
   yield* Effect.sync(() => {
     const now_ms = now()

@@ -1,0 +1,190 @@
+/**
+ * How much of what clients send a gateway reads at once, and whose. All connections of all transports share it, so that a
+ * few that send as fast as they can neither hold up the others nor what else the process does.
+ *
+ * - What the kernel has brought is parsed `read_slice_bytes` at a time. In one turn of the event loop at most
+ *   `frames_per_turn` frames are read, for at most `frames_turn_ms`, and in a second at most `gateway_frames_per_second`; whatever else is to be done
+ *   comes in between.
+ * - Whose bytes are next, `FairQueue` says. A frame costs as much as another, whether it is taken or refused; bytes cost
+ *   as well, for a frame may be large, and a part of a frame is none yet.
+ * - While nobody waits, what comes is handed on as it comes. What waits is at most what the kernel brought at once: its
+ *   socket is not read before that is parsed, and TCP carries the pressure back.
+ *
+ * It stands between the kernel and the stream of a connection (`Readable.push` and `_read`). So a transport's library
+ * sees a stream that brings less at a time, and a transport that pauses its stream is given nothing more.
+ */
+import type { Duplex } from "node:stream"
+import { FairQueue, Flow } from "@nimbus/domain"
+import { Clock, Context, Effect, Layer } from "effect"
+import { type GatewayLimits, Limits } from "./Limits.ts"
+import { Pace } from "./Pace.ts"
+
+type ReadingLimits = Pick<
+  GatewayLimits,
+  | "gateway_frames_per_second"
+  | "frames_per_turn"
+  | "frames_turn_ms"
+  | "frames_pause_ms"
+  | "read_slice_bytes"
+  | "bytes_per_frame"
+>
+
+export const nothing = Buffer.alloc(0)
+
+export class Reading {
+  private readonly limits: ReadingLimits
+  private readonly now: () => number
+  private readonly queue = new FairQueue<Source>()
+  private readonly pace: Pace
+  /** What may still be read in this turn of the event loop. */
+  private left: number
+  private left_ms: number
+  private isTurnDue = false
+  /** Of what is being handed on. */
+  private frames = 0
+
+  constructor(limits: ReadingLimits, now: () => number) {
+    this.limits = limits
+    this.now = now
+    this.left = limits.frames_per_turn
+    this.left_ms = limits.frames_turn_ms
+    this.pace = new Pace(limits.gateway_frames_per_second, now())
+  }
+
+  /** Connections whose bytes wait for their turn. */
+  get waiting(): number {
+    return this.queue.size
+  }
+
+  /** A transport has taken a frame out of what it is being given, which costs more if it was larger than its bytes. */
+  count(bytes = 0): void {
+    this.frames += 1 + bytes / this.limits.bytes_per_frame
+  }
+
+  /** From here on the stream is given what it brings in its turn; first `head`, which was read of it already. */
+  share(stream: Duplex, head: Buffer = nothing): void {
+    const source: Source = new Source(stream, head, () => this.offer(source))
+  }
+
+  /** It has something to be read, and does not wait. */
+  private offer(source: Source): void {
+    while (source.isReadable) {
+      if (this.queue.size > 0 || this.isTurnOver || this.pace.owed_ms(this.now()) > 0) return this.wait(source)
+      this.queue.begin(source)
+      this.read(source)
+    }
+  }
+
+  private get isTurnOver(): boolean {
+    return this.left <= 0 || this.left_ms <= 0
+  }
+
+  private wait(source: Source): void {
+    source.isWaiting = true
+    this.queue.add(source)
+    this.turnSoon()
+  }
+
+  private read(source: Source): void {
+    this.frames = 0
+    const from_ms = performance.now()
+    const bytes = source.give(this.limits.read_slice_bytes)
+    const cost = this.frames + bytes / this.limits.bytes_per_frame
+    this.queue.charge(source, cost)
+    this.pace.take(this.now(), cost)
+    this.left -= cost
+    this.left_ms -= performance.now() - from_ms
+    this.turnSoon()
+  }
+
+  private turnSoon(): void {
+    if (this.isTurnDue) return
+    this.isTurnDue = true
+    setImmediate(this.turnOver)
+  }
+
+  /** The event loop has come round. */
+  private readonly turnOver = (): void => {
+    if (this.queue.size === 0) return this.turn()
+    setTimeout(this.turn, Math.max(this.limits.frames_pause_ms, this.pace.owed_ms(this.now())))
+  }
+
+  private readonly turn = (): void => {
+    this.isTurnDue = false
+    this.left = this.limits.frames_per_turn
+    this.left_ms = this.limits.frames_turn_ms
+    while (!this.isTurnOver && this.pace.owed_ms(this.now()) === 0) {
+      const source = this.queue.take()
+      if (source === undefined) return
+      source.isWaiting = false
+      // One that has been paused meanwhile comes back as it is resumed.
+      if (!source.isReadable) continue
+      this.read(source)
+      if (source.isReadable) this.wait(source)
+    }
+    if (this.queue.size > 0) this.turnSoon()
+  }
+}
+
+/** What one connection has brought, and its stream has not been given yet. */
+class Source extends Flow {
+  isWaiting = false
+  private readonly stream: Duplex
+  private readonly push: Duplex["push"]
+  private held: Buffer | undefined = undefined
+  private hasEnded = false
+
+  constructor(stream: Duplex, head: Buffer, offer: () => void) {
+    super()
+    this.stream = stream
+    if (head.length > 0) this.held = head
+    this.push = stream.push.bind(stream)
+    const read = stream._read.bind(stream)
+    const wake = (): void => {
+      if (!this.isWaiting) offer()
+    }
+    stream.push = (chunk: Buffer | null): boolean => {
+      if (this.held === undefined && chunk === null) return this.push(null)
+      if (chunk === null) this.hasEnded = true
+      else this.held = this.held === undefined ? chunk : Buffer.concat([this.held, chunk])
+      wake()
+      // Otherwise the kernel is asked again as soon as the stream is.
+      return this.held === undefined && stream.readableFlowing === true
+    }
+    stream._read = (size) => {
+      if (this.held === undefined) read(size)
+    }
+    stream.on("resume", wake)
+  }
+
+  get isReadable(): boolean {
+    return this.held !== undefined && this.stream.readableFlowing === true && !this.stream.destroyed
+  }
+
+  /** Hands on so many bytes, and after the last the end. Answers how many they were. */
+  give(most_bytes: number): number {
+    const held = this.held!
+    const isLast = held.length <= most_bytes
+    this.held = isLast ? undefined : held.subarray(most_bytes)
+    // What is answered at once goes out in one write.
+    this.stream.cork()
+    this.push(isLast ? held : held.subarray(0, most_bytes))
+    this.stream.uncork()
+    if (isLast && this.hasEnded) {
+      this.push(null)
+      this.stream.read(0)
+    }
+    return isLast ? held.length : most_bytes
+  }
+}
+
+/** One for all transports of a gateway. */
+export class FairReading extends Context.Service<FairReading, Reading>()("@nimbus/gateway/FairReading") {
+  static readonly layer = Layer.effect(
+    FairReading,
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      return new Reading(yield* Limits, () => clock.currentTimeMillisUnsafe())
+    }),
+  )
+}
