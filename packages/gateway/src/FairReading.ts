@@ -2,9 +2,9 @@
  * How much of what clients send a gateway reads at once, and whose. All connections of all transports share it, so that a
  * few that send as fast as they can neither hold up the others nor what else the process does.
  *
- * - What the kernel has brought is parsed `read_slice_bytes` at a time. In one turn of the event loop at most
- *   `frames_per_turn` frames are read, for at most `frames_turn_ms`, and in a second at most `gateway_frames_per_second`; whatever else is to be done
- *   comes in between.
+ * - What the kernel has brought is parsed in slices of about `read_slice_frames`, and at most `read_slice_bytes`. At most
+ *   `frames_per_turn` frames are read in one go, for at most `frames_turn_ms`, and then whatever else there is to do gets
+ *   `frames_pause_turns` turns of the event loop. In a second, no more than `gateway_frames_per_second` are read.
  * - Whose bytes are next, `FairQueue` says. A frame costs as much as another, whether it is taken or refused; bytes cost
  *   as well, for a frame may be large, and a part of a frame is none yet.
  * - While nobody waits, what comes is handed on as it comes. What waits is at most what the kernel brought at once: its
@@ -21,10 +21,11 @@ import { Pace } from "./Pace.ts"
 
 type ReadingLimits = Pick<
   GatewayLimits,
+  | "read_slice_frames"
   | "gateway_frames_per_second"
   | "frames_per_turn"
   | "frames_turn_ms"
-  | "frames_pause_ms"
+  | "frames_pause_turns"
   | "read_slice_bytes"
   | "bytes_per_frame"
 >
@@ -40,6 +41,8 @@ export class Reading {
   private left: number
   private left_ms: number
   private isTurnDue = false
+  /** Turns of the event loop until then. */
+  private pause = 0
   /** Of what is being handed on. */
   private frames = 0
 
@@ -88,7 +91,9 @@ export class Reading {
   private read(source: Source): void {
     this.frames = 0
     const from_ms = performance.now()
-    const bytes = source.give(this.limits.read_slice_bytes)
+    const { read_slice_bytes, read_slice_frames } = this.limits
+    const bytes = source.give(Math.min(read_slice_bytes, Math.ceil(read_slice_frames * source.frame_bytes)))
+    source.frame_bytes = Math.max(least_frame_bytes, bytes / Math.max(1, this.frames))
     const cost = this.frames + bytes / this.limits.bytes_per_frame
     this.queue.charge(source, cost)
     this.pace.take(this.now(), cost)
@@ -100,13 +105,17 @@ export class Reading {
   private turnSoon(): void {
     if (this.isTurnDue) return
     this.isTurnDue = true
+    this.pause = this.limits.frames_pause_turns
     setImmediate(this.turnOver)
   }
 
   /** The event loop has come round. */
   private readonly turnOver = (): void => {
     if (this.queue.size === 0) return this.turn()
-    setTimeout(this.turn, Math.max(this.limits.frames_pause_ms, this.pace.owed_ms(this.now())))
+    if (--this.pause > 0) return void setImmediate(this.turnOver)
+    const owed_ms = this.pace.owed_ms(this.now())
+    if (owed_ms > 0) setTimeout(this.turn, owed_ms)
+    else this.turn()
   }
 
   private readonly turn = (): void => {
@@ -126,9 +135,15 @@ export class Reading {
   }
 }
 
+/** WebSocket's head is 6 bytes of it, or more. */
+const least_frame_bytes = 6
+const usual_frame_bytes = 32
+
 /** What one connection has brought, and its stream has not been given yet. */
 class Source extends Flow {
   isWaiting = false
+  /** Of its frames, about: as large as those that it has sent last. */
+  frame_bytes = usual_frame_bytes
   private readonly stream: Duplex
   private readonly push: Duplex["push"]
   private held: Buffer | undefined = undefined

@@ -8,6 +8,7 @@
 import { Publisher } from "@nimbus/domain"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
+import { Addresses } from "./addresses/Addresses.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as Authorization from "./admin/Authorization.ts"
 import * as Page from "./admin/Page.ts"
@@ -50,14 +51,16 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
   ).pipe(Layer.provide(publisher))
 
 /** Where a gateway listens. */
-export interface Addresses extends HttpFront.HttpOptions {
+export interface Places extends HttpFront.HttpOptions {
   /** The gRPC door. Default: any free port of the same host. */
   readonly grpc?: GrpcOptions
 }
 
 /** Where it listens. */
-const front = ({ grpc, ...http }: Addresses) =>
-  Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 }))
+const front = ({ grpc, ...http }: Places) =>
+  Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 })).pipe(
+    Layer.provide(Addresses.layerWith(http)),
+  )
 
 /** The doors and the core. */
 const inside = (admin: Option.Option<Authorization.Access>) =>
@@ -93,7 +96,7 @@ export const layer = Layer.unwrap(
 )
 
 /** The same at these addresses. */
-export const layerAt = ({ grpc, ...http }: Addresses) =>
+export const layerAt = ({ grpc, ...http }: Places) =>
   Layer.unwrap(
     Effect.map(config, (options) =>
       layerWith({
@@ -105,7 +108,7 @@ export const layerAt = ({ grpc, ...http }: Addresses) =>
     ),
   )
 
-export interface GatewayOptions extends Addresses {
+export interface GatewayOptions extends Places {
   readonly limits?: Parameters<typeof Limits.layerWith>[0]
   readonly openEvents?: Parameters<typeof OpenEvents.layerWith>[0]
   /** Who may use the admin API. Default: nobody, there is none. */

@@ -20,6 +20,8 @@
  * | drain | the gateway leaves; clients send again what was not accepted |
  * | close | the socket is destroyed |
  * | read turn | whatever else this process has to do comes first, then the next page |
+ * | address: connections, openings, failures | 429, or gRPC's RESOURCE_EXHAUSTED, with the time after which to come back |
+ * | address: addresses | those that asked least lately are forgotten |
  * | openings in a row | the next one waits for its turn; of those that wait the newest gets it |
  * | openings per turn | the next ones wait for the next turn of the event loop |
  * | barriers again | the others wait for the next tick |
@@ -59,9 +61,11 @@ export interface GatewayLimits {
   readonly frames_per_turn: number
   /** How long that may take, and at most one slice longer. */
   readonly frames_turn_ms: number
-  /** After that nothing is read for so long: many other things are done meanwhile, each in a turn of the event loop. */
-  readonly frames_pause_ms: number
-  /** What is read of one connection before others get their turn. */
+  /** Turns of the event loop from there to the next such go: so many steps may what else is done take meanwhile. */
+  readonly frames_pause_turns: number
+  /** Frames that are read of one connection before others get their turn, as far as they are as large as those before. */
+  readonly read_slice_frames: number
+  /** The same in bytes. */
   readonly read_slice_bytes: number
   /** So many bytes cost as much as a frame, beside the frames that are in them. */
   readonly bytes_per_frame: number
@@ -133,6 +137,40 @@ export interface GatewayLimits {
   readonly auto_ack: AutoAckLimits
   readonly chat: ChatLimits
   readonly direct: DirectLimits
+  readonly address: AddressLimits
+}
+
+/** What one remote address may do: an IPv4 address, or an IPv6 network of 64 bits. This machine may do anything. */
+export interface AddressLimits {
+  /** Open at once, of all transports together. Through a trusted proxy: WebSockets and calls of gRPC. */
+  readonly connections: number
+  /** What one beyond that is told to wait. */
+  readonly connections_retry_ms: number
+  /** Connections, and calls of gRPC, opened in a row. */
+  readonly openings_in_a_row: number
+  /** After that. */
+  readonly openings_per_second: number
+  /** Requests that were answered with a failure of the client's, in a row: HTTP's 4xx, refused upgrades and calls. */
+  readonly failures_in_a_row: number
+  /** After that. Beyond: nothing is answered but that it is too much. */
+  readonly failures_per_second: number
+  /** Addresses whose openings or failures are remembered. Of more the ones that asked least lately are forgotten. */
+  readonly addresses: number
+}
+
+/**
+ * Wide enough for a carrier's NAT: carriers give each subscriber some hundred ports of the 64,512 that an address has, so
+ * that one address stands for some hundred clients, and rarely for some thousand; and all of them may come back at once
+ * when a gateway has gone. They are so narrow that one address can't take all that a gateway has.
+ */
+export const addressLimits: AddressLimits = {
+  connections: 4_096,
+  connections_retry_ms: 5_000,
+  openings_in_a_row: 4_096,
+  openings_per_second: 200,
+  failures_in_a_row: 1_000,
+  failures_per_second: 50,
+  addresses: 100_000,
 }
 
 /** Direct delivery. */
@@ -293,10 +331,11 @@ export const gatewayLimits: GatewayLimits = {
   events_per_second: 50_000,
   // Reading alone takes some 10 µs of processor time for a frame, so that one process does hardly more.
   gateway_frames_per_second: 100_000,
-  frames_per_turn: 256,
-  frames_turn_ms: 2,
-  frames_pause_ms: 1,
-  read_slice_bytes: 2 * 1024,
+  frames_per_turn: 1_024,
+  frames_turn_ms: 5,
+  frames_pause_turns: 8,
+  read_slice_frames: 64,
+  read_slice_bytes: 8 * 1024,
   bytes_per_frame: 1024,
   idle_timeout_ms: 60_000,
   body_bytes: 2 * 1024 * 1024,
@@ -334,6 +373,7 @@ export const gatewayLimits: GatewayLimits = {
   auto_ack: autoAckLimits,
   chat: chatLimits,
   direct: directLimits,
+  address: addressLimits,
 }
 
 const positive = (name: string) => Config.schema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), name)
@@ -367,6 +407,15 @@ const settings = Config.all({
   gateway_frames_per_second: positive("NIMBUS_GATEWAY_FRAMES_PER_SECOND").pipe(
     Config.withDefault(gatewayLimits.gateway_frames_per_second),
   ),
+  connections_per_address: positive("NIMBUS_CONNECTIONS_PER_ADDRESS").pipe(
+    Config.withDefault(addressLimits.connections),
+  ),
+  openings_per_address: positive("NIMBUS_OPENINGS_PER_ADDRESS").pipe(
+    Config.withDefault(addressLimits.openings_per_second),
+  ),
+  failures_per_address: positive("NIMBUS_FAILURES_PER_ADDRESS").pipe(
+    Config.withDefault(addressLimits.failures_per_second),
+  ),
   window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
 })
 
@@ -375,13 +424,32 @@ export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/ga
   /** From the environment, where operators have something to choose. */
   static readonly config: Config.Config<GatewayLimits> = Config.map(
     settings,
-    ({ chat_message_bytes, chat_messages_per_second, idle_timeout, keep_alive, window_results, ...rest }) => ({
+    ({
+      chat_message_bytes,
+      chat_messages_per_second,
+      connections_per_address,
+      failures_per_address,
+      idle_timeout,
+      keep_alive,
+      openings_per_address,
+      window_results,
+      ...rest
+    }) => ({
       ...gatewayLimits,
       ...rest,
       chat: { ...chatLimits, message_bytes: chat_message_bytes, messages_per_second: chat_messages_per_second },
       idle_timeout_ms: Math.round(Duration.toMillis(idle_timeout)),
       keep_alive_ms: Math.round(Duration.toMillis(keep_alive)),
       session: { ...sessionLimits, window_results },
+      address: {
+        ...addressLimits,
+        connections: connections_per_address,
+        // When a gateway has gone, all clients of an address come to another one at once.
+        openings_in_a_row: Math.max(connections_per_address, openings_per_address),
+        openings_per_second: openings_per_address,
+        failures_in_a_row: 20 * failures_per_address,
+        failures_per_second: failures_per_address,
+      },
     }),
   )
   static readonly layer = Layer.effect(Limits, Limits.config)

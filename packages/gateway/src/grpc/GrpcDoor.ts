@@ -135,6 +135,7 @@ export const layer = Layer.effectDiscard(
         return delivery.drained
       }),
     )
+    server.onRefused((code) => delivery.counts.addTo("refused", code))
     server.onProtocolError(() => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))
     yield* Effect.sync(() => {
       const now_ms = now()

@@ -3,10 +3,12 @@ import { assert, layer } from "@effect/vitest"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, HttpClient, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Addresses } from "../addresses/Addresses.ts"
 import { Limits } from "../Limits.ts"
 import * as HttpFront from "./HttpFront.ts"
 
 const front = HttpFront.layerWith({ host: "127.0.0.1", port: 0, hosts: ["gateway"] }).pipe(
+  Layer.provide(Addresses.layerWith({})),
   Layer.provide(Limits.layerWith({})),
   Layer.provideMerge(FetchHttpClient.layer),
 )
@@ -58,6 +60,7 @@ layer(
     { disableLogger: true, disableListenLog: true },
   ).pipe(
     Layer.provideMerge(HttpFront.layerWith({ host: "127.0.0.1", port: 0 })),
+    Layer.provide(Addresses.layerWith({})),
     Layer.provide(Limits.layerWith({ bodies_bytes: 100_000 })),
     Layer.provideMerge(FetchHttpClient.layer),
   ),

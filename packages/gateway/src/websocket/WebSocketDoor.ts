@@ -74,7 +74,10 @@ const make = Effect.gen(function* () {
     { delivery: kind, language, path }: DoorOptions,
   ): void => {
     const query = parseQuery(request.url ?? "/")
-    if (Result.isFailure(query)) return turnAway(ws, query.failure, language)
+    if (Result.isFailure(query)) {
+      upgrades.failed(request)
+      return turnAway(ws, query.failure, language)
+    }
     const { ack, clientId, journey } = query.success
     const trace = Trace.headersFrom(request.headers[Trace.header])
     const place = { events, results, partition: partitionOf(clientId, partitions) }
