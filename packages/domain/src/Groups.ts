@@ -78,8 +78,8 @@ const commitsOneShort = (role: Role): boolean => role === "result-consumer"
 
 /**
  * How many retained records of a partition a role is not done with. One that never committed is behind by all that is
- * retained. Repeats and records for quarantine at the end of the results topic count until a result follows them, for no
- * commit can be theirs.
+ * retained. Repeats and records for quarantine at the end of the results topic count, for no commit can be theirs: `Lag.ts`
+ * tells the repeats apart.
  */
 export const lagOf = (
   role: Role,

@@ -233,3 +233,9 @@ export interface JsonLimits {
 }
 
 export const jsonLimits: JsonLimits = { nesting_levels: 128 }
+
+/** Of lag that is measured from outside. */
+export const lagLimits = {
+  /** How long the record at a commit is waited for, which tells repeats from what is behind. Beyond: repeats count. */
+  read_ms: 2_000,
+}
