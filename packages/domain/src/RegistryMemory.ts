@@ -57,6 +57,14 @@ export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMem
         Effect.sync(() => presences.map((said) => Result.isSuccess(move(said.clientId, sweep(said))))),
       pods: (clientIds) => Effect.sync(() => clientIds.map((clientId) => holderOf(statuses.get(clientId)))),
       statuses: (clientIds) => Effect.sync(() => clientIds.map((clientId) => statuses.get(clientId))),
+      forget: (clientIds) =>
+        Effect.sync(() =>
+          clientIds.map((clientId) => {
+            const isGone = holderOf(statuses.get(clientId)) === undefined
+            if (isGone) statuses.delete(clientId)
+            return isGone
+          }),
+        ),
       lease: (pod, ttl_ms) =>
         withNow((now_ms) => {
           forgetExpired(leases, now_ms)

@@ -310,6 +310,10 @@ export const adminLimits = {
   shown_bytes: 64 * 1024,
   /** How long one read of the log may take, whatever it looks through. Beyond: `ADMIN_UNAVAILABLE`. */
   read_timeout_ms: 15_000,
+  /** How long clients that are to be forgotten may stay connected. Beyond: they are left as they are. */
+  forget_wait_ms: 5_000,
+  /** Between two looks at whether they still are. */
+  forget_every_ms: 100,
   /** Questions to a store at the same time, for one list. */
   at_once: 16,
   /** Between two pictures of the live page. */

@@ -26,6 +26,7 @@ const spread = Layer.effect(
       write: (...args) => Effect.suspend(() => next().write(...args)),
       pods: (...args) => Effect.suspend(() => next().pods(...args)),
       statuses: (...args) => Effect.suspend(() => next().statuses(...args)),
+      forget: (...args) => Effect.suspend(() => next().forget(...args)),
       lease: (...args) => Effect.suspend(() => next().lease(...args)),
       renew: (...args) => Effect.suspend(() => next().renew(...args)),
       release: (...args) => Effect.suspend(() => next().release(...args)),

@@ -79,6 +79,17 @@ export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect
             return clientIds.map((clientId) => byClient.get(clientId))
           })
         }),
+      forget: (clientIds) =>
+        shelved(
+          clientIds.map((clientId) => ({ clientId })),
+          (clients) => {
+            const ids = clients.map(({ clientId }) => clientId)
+            return (shelf) => redis.run(forgetScript, [shelfKey(shelf)], ids, Reply.list)
+          },
+        ).pipe(
+          Effect.map((gone) => gone.map((answer) => answer === 1)),
+          Effect.mapError(unavailable("forget")),
+        ),
       lease: (pod, ttl_ms) =>
         redis.run(leaseScript, leases, [pod, ttl_ms], Reply.integer).pipe(
           Effect.mapError(unavailable("lease")),
@@ -228,6 +239,24 @@ return held
 
 const writeScript = script(`local isFull = false ${writeLua}`)
 const writeKnownScript = script(`local isFull = true ${writeLua}`, ["allow-oom"])
+
+/** Answers 1 for each client that has no entry now, 0 for one that is not OFFLINE. It frees memory: it runs where Redis is full. */
+const forgetScript = script(
+  `${entryLua}
+local gone = {}
+for i = 1, #ARGV do
+  local from = read(KEYS[1], ARGV[i])
+  if from and from._tag ~= 'OFFLINE' then
+    gone[i] = 0
+  else
+    redis.call('HDEL', KEYS[1], ARGV[i])
+    gone[i] = 1
+  end
+end
+return gone
+`,
+  ["allow-oom"],
+)
 
 /** Leases that have run out are removed where new ones are written. */
 const leaseLua = `

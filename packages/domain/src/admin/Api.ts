@@ -20,6 +20,7 @@ import {
   ClientRow,
   ClientView,
   Drained,
+  Forgotten,
   JourneyView,
   Kicked,
   MailboxView,
@@ -55,6 +56,8 @@ const Which = {
 }
 
 const client = { clientId: ClientId }
+/** Clients that one request forgets, at most. */
+const forgotten_at_once = 100
 const error = AdminUnavailable
 
 class AdminGroup extends HttpApiGroup.make("admin")
@@ -93,6 +96,14 @@ class AdminGroup extends HttpApiGroup.make("admin")
       params: client,
       success: Kicked,
       error: [NotFound, NotPossible, AdminUnavailable],
+    }),
+    /** Of clients that will not come back: removes them from the registry, and their mail. */
+    HttpApiEndpoint.post("forget", "/forget", {
+      payload: Schema.Struct({
+        clientIds: Schema.NonEmptyArray(ClientId).check(Schema.isMaxLength(forgotten_at_once)),
+      }),
+      success: Forgotten,
+      error,
     }),
     HttpApiEndpoint.get("pods", "/pods", { success: Schema.Array(PodView), error }),
     HttpApiEndpoint.post("drain", "/pods/:pod/drain", {

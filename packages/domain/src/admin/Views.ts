@@ -155,6 +155,10 @@ export const Kicked = Schema.Struct({
 })
 export type Kicked = typeof Kicked.Type
 
+/** Clients that were forgotten, with their mail; and those that are connected, which were not. */
+export const Forgotten = Schema.Struct({ forgotten: Schema.Array(ClientId), connected: Schema.Array(ClientId) })
+export type Forgotten = typeof Forgotten.Type
+
 export const Drained = Schema.Struct({ pod: PodId, received: Schema.Boolean })
 export type Drained = typeof Drained.Type
 

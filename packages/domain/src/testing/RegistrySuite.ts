@@ -68,6 +68,24 @@ export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E
       }),
     )
 
+    it.effect("forgets who is OFFLINE, and answers for each in order", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        for (const name of ["a", "b", "c"]) yield* registry.connect(client(name), pod("p"), epoch(10))
+        yield* registry.write([
+          presence(client("a"), 10, pod("p"), "OFFLINE"),
+          presence(client("b"), 10, pod("p"), "LIVE"),
+        ])
+        const gone = yield* registry.forget([client("b"), client("a"), client("c"), client("nobody")])
+        assert.deepStrictEqual(gone, [false, true, false, true])
+        assert.isUndefined(yield* statusOf(client("a")))
+        assert.deepStrictEqual(yield* statusOf(client("b")), { _tag: "LIVE", epoch: epoch(10), pod: pod("p") })
+        assert.deepStrictEqual(yield* statusOf(client("c")), { _tag: "REPLAYING", epoch: epoch(10), pod: pod("p") })
+        assert.strictEqual(yield* registry.connect(client("a"), pod("p"), epoch(20)), epoch(20))
+      }),
+    )
+
     it.effect("of two sessions with one epoch on two pods, the one stored stays", () =>
       Effect.gen(function* () {
         const registry = yield* Registry

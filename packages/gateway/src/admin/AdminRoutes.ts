@@ -22,6 +22,7 @@ const handlers = HttpApiBuilder.group(
       journey: ({ params }) => operations.journey(params.clientId, params.seq),
       replay: ({ params, payload }) => operations.replay({ ...params, ...payload }),
       kick: ({ params }) => operations.kick(params.clientId),
+      forget: ({ payload }) => operations.forget(payload.clientIds),
       pods: () => operations.pods,
       drain: ({ params }) => operations.drain(params.pod),
       topics: () => operations.topics,

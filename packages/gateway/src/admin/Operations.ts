@@ -13,6 +13,7 @@ import type {
   ClientRow,
   ClientView,
   Drained,
+  Forgotten,
   JourneyView,
   Kicked,
   MailboxView,
@@ -52,6 +53,11 @@ export class Operations extends Context.Service<
     }): Effect.Effect<Republished, NotPossible | AskError>
     /** Closes the client's connection, wherever it is. */
     kick(clientId: ClientId): Effect.Effect<Kicked, NotFound | NotPossible | AskError>
+    /**
+     * Of clients that will not come back: what waits for them counts as acknowledged, and the registry knows them no more.
+     * One that is connected is left as it is, after a while in which it may go.
+     */
+    forget(clientIds: ReadonlyArray<ClientId>): Effect.Effect<Forgotten, AskError>
     /** Gateways, and the other processes that say that they are there. */
     readonly pods: Effect.Effect<ReadonlyArray<PodView>, AskError>
     /** Sends away the clients of a pod, which takes no new ones from then on. */

@@ -242,6 +242,56 @@ const words = (ops: Operations["Service"], clientId: ClientId, seq: number) =>
       .join(" "),
   }))
 
+describe("Operations: forgetting", () => {
+  const forget = (...clientIds: ReadonlyArray<ClientId>) => Operations.use((ops) => ops.forget(clientIds))
+
+  it.effect("removes a client that is OFFLINE with its mail, and what is on its way to its mailbox", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      yield* write(ada, 5, "OFFLINE")
+      yield* write(bob, 5, "OFFLINE")
+      yield* publish("events", ada, [event("e0"), event("e1")])
+      yield* putMail(ada, 0)
+      yield* putMail(bob, 0)
+      assert.deepStrictEqual(yield* forget(ada), { forgotten: [ada], connected: [] })
+      yield* putMail(ada, 1)
+      const { clients } = yield* Operations.use((ops) => ops.clients({}))
+      assert.deepStrictEqual(
+        clients.map(({ clientId, waiting }) => [clientId, waiting]),
+        [[bob, 1]],
+      )
+      assert.strictEqual((yield* (yield* Mailbox).stats(ada)).results, 0)
+    }).pipe(on()),
+  )
+
+  it.effect("leaves a client that is connected as it is, with its mail", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      yield* (yield* Registry).lease(pod, 600_000)
+      yield* write(ada, 5, "LIVE")
+      yield* publish("events", ada, [event("e0")])
+      yield* putMail(ada, 0)
+      const asked = yield* Effect.forkChild(forget(ada, bob))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* Fiber.join(asked), { forgotten: [bob], connected: [ada] })
+      const view = yield* Operations.use((ops) => ops.client(ada))
+      assert.deepStrictEqual([view.registry?.status, view.mailbox.results], ["LIVE", 1])
+    }).pipe(on()),
+  )
+
+  it.effect("waits for a client whose socket is just closing", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      yield* write(ada, 5, "LIVE")
+      const asked = yield* Effect.forkChild(forget(ada))
+      yield* TestClock.adjust("1 second")
+      yield* write(ada, 5, "OFFLINE")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(asked), { forgotten: [ada], connected: [] })
+    }).pipe(on()),
+  )
+})
+
 describe("Operations: journeys", () => {
   const accepted = step("accepted", 10)
 

@@ -79,6 +79,8 @@ handled (and 2 more)       1500  1970-01-01T00:00:01.500Z  event-consumer e
   it("say when nobody was reached", () => {
     assert.strictEqual(Words.kicked({ clientId: ada, pod, received: false }), "ada is not connected")
     assert.strictEqual(Words.drained({ pod, received: false }), "p1 does not listen")
+    assert.strictEqual(Words.forgotten({ forgotten: [ada], connected: [] }), "ada is forgotten")
+    assert.strictEqual(Words.forgotten({ forgotten: [], connected: [ada] }), "ada is connected, and stays")
   })
 
   it("show a client that the registry does not know, and the session of one that is here", () => {

@@ -3,6 +3,7 @@ import type {
   ClientRow,
   ClientView,
   Drained,
+  Forgotten,
   JourneyHop,
   JourneyView,
   Kicked,
@@ -203,6 +204,12 @@ const goOn = (next: Republished["next"]): string =>
 
 export const kicked = ({ clientId, pod, received }: Kicked): string =>
   received ? `${pod} was told to close the connection of ${clientId}` : `${clientId} is not connected`
+
+export const forgotten = ({ connected, forgotten }: Forgotten): string =>
+  [
+    ...forgotten.map((clientId) => `${clientId} is forgotten`),
+    ...connected.map((clientId) => `${clientId} is connected, and stays`),
+  ].join("\n")
 
 export const drained = ({ pod, received }: Drained): string =>
   received

@@ -205,6 +205,7 @@ export class Registries {
         ),
       pods: (clientIds) => read("pods", registry.pods(clientIds)),
       statuses: (clientIds) => read("statuses", registry.statuses(clientIds)),
+      forget: (clientIds) => call("forget", undefined, registry.forget(clientIds)),
       lease: (pod, ttl_ms) => call("lease", () => `lease of ${pod}`, registry.lease(pod, ttl_ms)),
       renew: (pod, ttl_ms) => call("renew", undefined, registry.renew(pod, ttl_ms)),
       release: (pod) => call("release", () => `end of ${pod}`, registry.release(pod)),
