@@ -37,6 +37,16 @@ const post = (url: string, clientId: string, messages: ReadonlyArray<object>) =>
     return Schema.decodeUnknownSync(Receipts)(await response.json()).receipts.map(({ seq }) => seq)
   })
 
+const Listed = Schema.Struct({ clients: Schema.Array(Schema.Struct({ clientId: Schema.String })) })
+
+/** A client that connects, and goes without a word. */
+const comeAndGo = (url: string, clientId: string) =>
+  Effect.promise(async () => {
+    const socket = new WebSocket(`${url.replace("http", "ws")}/v1/stream?clientId=${clientId}`)
+    await new Promise((resolve) => socket.addEventListener("message", resolve, { once: true }))
+    socket.close()
+  })
+
 /** Every view. */
 const viewPaths = ["/", "/chat", "/clients/seen", "/journey/seen/0"]
 
@@ -88,6 +98,39 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
     }),
   )
 
+  it.effect(
+    "takes its sample clients with it when it is reloaded or closed, with their mail, and no other client",
+    () =>
+      Effect.gen(function* () {
+        const { browser, url } = yield* Stage
+        yield* comeAndGo(url, "demo-of-somebody")
+        const listed = async (search: string): Promise<ReadonlyArray<string>> => {
+          const response = await fetch(`${url}/v1/admin/clients?search=${search}`)
+          return Schema.decodeUnknownSync(Listed)(await response.json()).clients.map(({ clientId }) => clientId)
+        }
+        const leave = async (page: Page, go: () => Promise<unknown>) => {
+          const clientId = await startSamples(page, 3)
+          const family = clientId.replace(/\d+$/, "")
+          await page.getByRole("button", { name: "Cut it off" }).click()
+          await page.locator(".story").getByText("OFFLINE").waitFor()
+          await Effect.runPromise(post(url, clientId, [{ name: "news", data: { number: 1 } }]))
+          await until("all are listed", async () => (await listed(family)).length === 3)
+          await go()
+          await until("none is listed", async () => (await listed(family)).length === 0)
+          const mailbox = await fetch(`${url}/v1/admin/clients/${clientId}/mailbox`)
+          assert.strictEqual(Object(await mailbox.json()).results, 0)
+        }
+        yield* visit(browser, url, async (page) => {
+          await leave(page, () => page.reload())
+          await leave(page, () => page.getByRole("button", { name: "Stop all" }).click())
+          const other = await page.context().newPage()
+          await other.goto(url)
+          await leave(other, () => other.close({ runBeforeUnload: true }))
+          assert.deepStrictEqual(await listed("demo-of-somebody"), ["demo-of-somebody"])
+        })
+      }),
+  )
+
   it.effect("finds a client by a part of its id, and those of one status", () =>
     on("/", async (page) => {
       const clientId = await startSamples(page, 2)
@@ -114,6 +157,12 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
       const before = await results()
       await until("new results", async () => (await results()) > before)
       await page.getByText(/, 0 missing, 0 repeated$/).waitFor()
+      await page.getByRole("button", { name: "Stop all" }).click()
+      const lags = async () => [
+        ...(await flow.locator(".place-note").getByText(/^lag/).allTextContents()),
+        ...(await panel(page, "Topics").locator("summary").getByText(/^lag/).allTextContents()),
+      ]
+      await until("nothing is behind", async () => (await lags()).join() === Array(6).fill("lag 0").join())
     }),
   )
 

@@ -99,13 +99,13 @@ const optionsOf = (
   return {
     width: Math.max(place.clientWidth, 100),
     height: height_px,
-    // Half of a time may stand beyond the last tick.
-    padding: [text_px / 2, Math.ceil(clock_px / 2), 0, 0],
+    // Half of a label may stand beyond the first and last tick of its axis.
+    padding: [text_px, Math.ceil(clock_px / 2), text_px, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
-      { ...axis, values: (_, ticks) => ticks.map(clock), size: 28, space: clock_px + gap_px * 4 },
+      { ...axis, values: (_, ticks) => ticks.map(clock), size: text_px + gap_px * 2, space: clock_px + gap_px * 4 },
       {
         ...axis,
         values: (_, ticks) => ticks.map(format),
