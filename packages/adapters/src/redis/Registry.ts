@@ -10,7 +10,7 @@
  *    client's shelf follows from its id, so what a chunk says of one client is written in the chunk's order.
  * 2. An entry that can't be read counts as lost, as the registry may lose any: it is logged, and the next write
  *    replaces it. So it stops nobody.
- * 3. Entries stay until Redis is wiped, about 150 bytes for each client ever seen. A full Redis refuses more of them: clients
+ * 3. Entries stay until Redis is wiped, or their clients are forgotten: about 150 bytes for each client ever seen. A full Redis refuses more of them: clients
  *    that it knows come and go as before, and leases too, for they are as many as there are pods.
  */
 import {
