@@ -37,12 +37,12 @@ const takeAll = async (browser: Browser, url: string): Promise<void> => {
   await clients.getByText(/^30,\d{3} waiting/).waitFor()
   await story.getByRole("button", { name: "Bring it back" }).click()
   await clients.getByText(/s left/).waitFor()
+  await save(light, "page-replaying")
 
   const dark = await visitor(browser, { viewport: size, colorScheme: "dark" })
   await dark.goto(url)
   await dark.getByText(/to go/).waitFor()
   await save(dark, "page-dark")
-  await save(light, "page-replaying")
   await story.getByText("LIVE").waitFor()
 
   const small = await visitor(browser, { ...phone, deviceScaleFactor: 2 })

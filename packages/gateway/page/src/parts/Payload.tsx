@@ -11,7 +11,7 @@ export const Payload = ({ label, payload }: { readonly label: string; readonly p
   return (
     <>
       <h3>{label}</h3>
-      <pre class="payload" role="region" aria-label={label} tabIndex={0}>
+      <pre class="record-text" role="region" aria-label={label} tabIndex={0}>
         {isWhole ? setJson(payload.text) : payload.text}
       </pre>
       {!isWhole && (

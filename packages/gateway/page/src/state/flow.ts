@@ -38,9 +38,8 @@ export interface Flow {
   readonly ways: Readonly<Record<WayName, Way>>
 }
 
-/** `elsewhere_per_s`: results per second that leave the mailboxes of clients that other gateways hold. */
-export const flowOf = ({ clients, lag, pulse, roles }: Picture, elsewhere_per_s = 0): Flow => {
-  const { replayed_per_s, topics: rates } = pulse
+/** `replayed_per_s`: results per second that come from mailboxes, from all gateways. */
+export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Picture, replayed_per_s = 0): Flow => {
   const isStopped = (role: string) => roles.some((view) => view.role === role && !view.isRunning)
   const way = (carrier: string, rate: number | undefined, role = carrier.replace(" ", "-")): Way => {
     if (isStopped(role)) return { carrier, note: "stopped", pace: "still", isStopped: true }
@@ -48,7 +47,6 @@ export const flowOf = ({ clients, lag, pulse, roles }: Picture, elsewhere_per_s 
     return { carrier, note: perSecond(rate), pace: paceOf(rate), isStopped: false }
   }
   const topic = (title: string, lag: number): Place => ({ title, note: `lag ${count(lag)}`, isBehind: lag > behind })
-  const replayRate = replayed_per_s + elsewhere_per_s
   return {
     places: {
       doors: { title: "Doors", note: `${count(clients.LIVE + clients.REPLAYING)} connected`, isBehind: false },
@@ -65,8 +63,8 @@ export const flowOf = ({ clients, lag, pulse, roles }: Picture, elsewhere_per_s 
       put: way("replay consumer", rates?.dlq_per_s),
       replayed: {
         carrier: `to ${many(clients.REPLAYING, "REPLAYING client")}`,
-        note: perSecond(replayRate),
-        pace: paceOf(replayRate),
+        note: perSecond(replayed_per_s),
+        pace: paceOf(replayed_per_s),
         isStopped: false,
       },
     },

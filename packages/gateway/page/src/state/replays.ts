@@ -5,7 +5,7 @@
  * is gone of it is the progress; and how fast it falls, smoothed, says how long the rest takes. Only clients of the last
  * picture are remembered, so this is no larger than a picture.
  */
-import type { ClientRow } from "@nimbus/domain/admin"
+import type { ClientRow, Pulse } from "@nimbus/domain/admin"
 import { pageLimits } from "../Limits.ts"
 
 export interface Replay {
@@ -43,6 +43,15 @@ const next = (before: Replay | undefined, { status, waiting }: ClientRow, at: nu
     total: Math.max(before.total, waiting),
     rate_per_s: before.rate_per_s === 0 ? rate : weight * rate + (1 - weight) * before.rate_per_s,
   }
+}
+
+/** Seconds over which the rate of replays is taken: a slow client takes a window full of results, and then none for a while. */
+const smoothed_pulses = 5
+
+/** Results per second that came from mailboxes here, of late. */
+export const here_per_s = (pulses: ReadonlyArray<Pulse>): number => {
+  const newest = pulses.slice(-smoothed_pulses)
+  return newest.reduce((sum, { replayed_per_s }) => sum + replayed_per_s, 0) / Math.max(1, newest.length)
 }
 
 /** Results per second that leave the mailboxes of those that replay at other gateways than this one. */

@@ -34,12 +34,14 @@ export const JourneyView = ({ clientId, seq }: JourneyViewProps) => {
       <Answer answer={answer}>
         {(journey) => (
           <div class="columns">
-            <Panel id="event" title="The event">
-              <About journey={journey} />
-            </Panel>
-            <Panel id="payload" title="Its payload">
-              <Payloads journey={journey} />
-            </Panel>
+            <div class="stack">
+              <Panel id="event" title="The event">
+                <About journey={journey} />
+              </Panel>
+              <Panel id="payload" title="Its payload">
+                <Payloads journey={journey} />
+              </Panel>
+            </div>
             <Panel id="hops" title="Its hops">
               <Hops journey={journey} />
             </Panel>
