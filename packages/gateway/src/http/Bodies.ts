@@ -42,6 +42,8 @@ export class Bodies {
     while (this.#sum_bytes > this.#most_bytes && this.#coming.size > 0) {
       const largest = this.#largest
       this.#drop(largest)
+      // Node lets go of a request once it is answered. Whoever reads its body would wait for the rest of it for ever.
+      largest.once("close", () => largest.req.destroy(new Error("refused")))
       this.#refuse(largest)
     }
   }

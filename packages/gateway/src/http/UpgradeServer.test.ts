@@ -48,13 +48,18 @@ layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("Upgra
   )
 })
 
+/** Requests whose body is read no more. */
+let read = 0
+
 layer(
   HttpRouter.serve(
     HttpRouter.add(
       "POST",
       "/length",
       Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ arrayBuffer }) =>
-        Effect.map(arrayBuffer, ({ byteLength }) => HttpServerResponse.text(`${byteLength}`)),
+        Effect.map(arrayBuffer, ({ byteLength }) => HttpServerResponse.text(`${byteLength}`)).pipe(
+          Effect.onExit(() => Effect.sync(() => void read++)),
+        ),
       ),
     ),
     { disableLogger: true, disableListenLog: true },
@@ -106,6 +111,11 @@ layer(
           // What was answered counts no more.
           const later = yield* begin(90_000, 90_000)
           yield* said(later, "90000")
+          // Nobody waits for what the refused one has not sent.
+          yield* eventually(
+            "all bodies are read no more",
+            Effect.sync(() => read === 4),
+          )
         }),
       ),
   )
