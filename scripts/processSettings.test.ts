@@ -51,6 +51,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_HOSTS: "http://here",
   NIMBUS_HTTP_KEEPALIVE: "10 millis",
   NIMBUS_HTTP_PORT: "70000",
+  NIMBUS_IDLE_DAYS: "0",
   NIMBUS_IDLE_TIMEOUT: "1 milli",
   NIMBUS_JOURNEYS_PER_SECOND: "-1",
   NIMBUS_KAFKA_BROKERS: "here",

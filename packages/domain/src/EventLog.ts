@@ -39,6 +39,8 @@ export interface TopicFacts {
   readonly incarnation: Incarnation
   /** The most that one publish may take up, as `roomOf` counts its records. */
   readonly publish_bytes: number
+  /** How long a record may be read after it was written. Infinity: for ever, or nobody knows. */
+  readonly retention_ms: number
 }
 
 /** Where a read begins. `"committed"` is the group's commit, or the earliest where it has none. */

@@ -3,7 +3,9 @@
  * time. Routing never asks it; only gateways write it.
  *
  * Contract, checked by `registrySuite` of `@nimbus/domain/testing`: each client's entry moves by `Status.transition`
- * alone, one step at a time, whatever races.
+ * alone, one step at a time, whatever races. An entry that nobody writes is forgotten, not before `idle_ms` are over
+ * (`NIMBUS_IDLE_DAYS`) and within twice that time: a gateway writes those of its sessions all the time. Who is forgotten
+ * is that of a client never seen, and epochs go on growing by the clock.
  */
 import { Context, type Effect, type Stream } from "effect"
 import type { PodTaken, RegistryUnavailable } from "./Errors.ts"

@@ -22,6 +22,7 @@ export const settingNames: ReadonlyArray<string> = [
   "NIMBUS_HOSTS",
   "NIMBUS_HTTP_KEEPALIVE",
   "NIMBUS_HTTP_PORT",
+  "NIMBUS_IDLE_DAYS",
   "NIMBUS_IDLE_TIMEOUT",
   "NIMBUS_JOURNEYS_PER_SECOND",
   "NIMBUS_KAFKA_BROKERS",

@@ -47,6 +47,13 @@ const spread = (limits: MailboxLimits) =>
     }),
   )
 
+/** Redis forgets by its own clock. */
+const time = {
+  idle_ms: 2_000,
+  pass: Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20))),
+  now: Effect.sync(() => Date.now()),
+}
+
 const client = ClientId.make("c1")
 const log = { incarnation: Incarnation.make("log-1"), partitions: 1, ends: [1e9] }
 const everything = { results: 1e6, bytes: 1e9 }
@@ -59,11 +66,12 @@ const records = (from: number, to: number, bytes = 10) =>
   }))
 
 describe.skipIf(redis === undefined)("RedisMailbox", () => {
-  mailboxSuite("in Redis", single(redisMailboxLimits), { runs: 40 })
+  mailboxSuite("in Redis", single(redisMailboxLimits), { runs: 40, time })
   mailboxSuite("in Redis, in tiny blocks", single({ block_bytes: 150, merge_bytes: 80, step_clients: 1 }), {
     runs: 150,
+    time,
   })
-  mailboxSuite("in Redis, by racing connections", spread, { runs: 60 })
+  mailboxSuite("in Redis, by racing connections", spread, { runs: 60, time })
 
   it.live("puts records that come one by one together in blocks, and reads a page of many blocks", () =>
     Effect.gen(function* () {

@@ -117,11 +117,11 @@ export class Mailboxes {
             return mailbox.ack(acks)
           }),
         ),
-      waiting: (asked) =>
+      waiting: (asked, areHere) =>
         call(
           "waiting",
           () => `look for ${asked.length}`,
-          Effect.tap(mailbox.waiting(asked), (found) =>
+          Effect.tap(mailbox.waiting(asked, areHere), (found) =>
             Effect.sync(() => line.trace.count("rule: the sweep finds mail", found.filter((is) => is).length)),
           ),
         ),
