@@ -24,6 +24,7 @@ import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
 import * as Messages from "./http/Messages.ts"
 import * as Queries from "./http/Queries.ts"
+import { ReadBudget } from "./http/ReadBudget.ts"
 import { Limits, queryLimits } from "./Limits.ts"
 import * as Membership from "./Membership.ts"
 import { Pod } from "./Pod.ts"
@@ -48,7 +49,7 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
     ).pipe(Layer.provide(Fallback.layer)),
     // The router's own bound is below the longest names that clients and rooms may have.
     { disableLogger: true, disableListenLog: true, routerConfig: { maxParamLength: queryLimits.name_chars } },
-  ).pipe(Layer.provide(publisher))
+  ).pipe(Layer.provide([publisher, ReadBudget.layer]))
 
 /** Where a gateway listens. */
 export interface Places extends HttpFront.HttpOptions {

@@ -42,6 +42,8 @@
  * | admin: mail looked for | clients beyond it keep their place in the list, whether they have mail or not |
  * | admin: rows, records looked at | the answer says that there are more, or what lies further back is not found |
  * | admin: republished | the answer says where to go on |
+ * | reads: at once, waiting, wait, time | the request is refused (`READS_BUSY`), and may be made again |
+ * | reads: bytes | what lies further back is not found, and the answer says so where it can |
  * | admin: watchers | the next one is refused, and told why |
  * | admin: watch share | pictures show what was seen last |
  * | journeys per second | further events are not followed, unless they ask for it |
@@ -138,6 +140,7 @@ export interface GatewayLimits {
   readonly chat: ChatLimits
   readonly direct: DirectLimits
   readonly address: AddressLimits
+  readonly reads: ReadLimits
 }
 
 /** What one remote address may do: an IPv4 address, or an IPv6 network of 64 bits. This machine may do anything. */
@@ -171,6 +174,34 @@ export const addressLimits: AddressLimits = {
   failures_in_a_row: 1_000,
   failures_per_second: 50,
   addresses: 100_000,
+}
+
+/** Reads of logs and stores for those who ask over HTTP, all of them together. */
+export interface ReadLimits {
+  /** Requests that read. */
+  readonly reads_at_once: number
+  /** Requests that wait for that. */
+  readonly reads_waiting: number
+  /** How long one waits. */
+  readonly reads_wait_ms: number
+  /** How long one reads. */
+  readonly reads_ms: number
+  /** What one looks through, of records in the log. */
+  readonly reads_bytes: number
+  /** How many times as long as a read took nobody reads in its place. */
+  readonly reads_rest: number
+  /** The longest such time: most of a long read was waiting for a store. */
+  readonly reads_rest_ms: number
+}
+
+export const readLimits: ReadLimits = {
+  reads_at_once: 4,
+  reads_waiting: 64,
+  reads_wait_ms: 5_000,
+  reads_ms: 20_000,
+  reads_bytes: 64 * 1024 * 1024,
+  reads_rest: 8,
+  reads_rest_ms: 1_000,
 }
 
 /** Direct delivery. */
@@ -378,6 +409,7 @@ export const gatewayLimits: GatewayLimits = {
   chat: chatLimits,
   direct: directLimits,
   address: addressLimits,
+  reads: readLimits,
 }
 
 const positive = (name: string) => Config.schema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), name)

@@ -15,7 +15,7 @@ import {
 } from "effect/http-api"
 import { ClientId, PodId, Seq } from "../Ids.ts"
 import { StatusName } from "../Status.ts"
-import { AdminUnavailable, BadRequest, NotFound, NotPossible, Unauthorized } from "./Errors.ts"
+import { AdminUnavailable, BadRequest, NotFound, NotPossible, ReadsBusy, Unauthorized } from "./Errors.ts"
 import {
   ClientRow,
   ClientView,
@@ -44,6 +44,11 @@ export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthoriza
 /** Says what is wrong with a request. */
 export class AdminRequests extends HttpApiMiddleware.Service<AdminRequests>()("@nimbus/domain/AdminRequests", {
   error: BadRequest,
+}) {}
+
+/** Reads in its turn: all that is asked takes a bounded part of a gateway. */
+export class AdminReads extends HttpApiMiddleware.Service<AdminReads>()("@nimbus/domain/AdminReads", {
+  error: ReadsBusy,
 }) {}
 
 const Natural = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -144,6 +149,7 @@ class AdminGroup extends HttpApiGroup.make("admin")
       error: NotPossible,
     }),
   )
+  .middleware(AdminReads)
   .middleware(AdminRequests)
   .middleware(AdminAuthorization)
   .prefix("/v1/admin") {}

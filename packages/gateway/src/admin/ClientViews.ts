@@ -42,13 +42,14 @@ export const makeClientViews = Effect.fnUntraced(function* (reader: LogReader, l
     const found: Array<LastEvent> = []
     for (let end = upTo; end > first && found.length < limits.last_events; end -= part_records) {
       const part: Array<LastEvent> = []
-      yield* reader.read(
+      const upTo = yield* reader.read(
         topics.events,
         partition,
         { from: Math.max(first, end - part_records), upTo: end },
         (records) => Effect.sync(() => part.push(...eventsOf(clientId, records))),
       )
       found.push(...part.reverse())
+      if (upTo < end) break
     }
     return found.slice(0, limits.last_events)
   })

@@ -22,6 +22,7 @@ import type {
   PodView,
   QuarantinedRow,
   QuarantinedView,
+  ReadsBusy,
   Republished,
   StatusView,
   TopicView,
@@ -31,8 +32,8 @@ import { Context, type Effect } from "effect"
 import type { ClientsAsked } from "./Census.ts"
 import type { Place } from "./QuarantineViews.ts"
 
-/** A service that is away; and where another process is asked, what that says of the asking itself. */
-export type AskError = AdminUnavailable | BadRequest | Unauthorized
+/** A service that is away; and where another process is asked, what that says of the asking itself, and that it is busy. */
+export type AskError = AdminUnavailable | BadRequest | ReadsBusy | Unauthorized
 
 export class Operations extends Context.Service<
   Operations,
