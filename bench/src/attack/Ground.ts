@@ -19,6 +19,9 @@ export class Ground {
     const ground = new Ground(server, new Helper("honest.ts"))
     try {
       await ground.#honest.ask({ order: "begin", ports: server.ports }, Opened, answer_ms)
+      // A server that has not counted it yet would seem to have a session too many later.
+      const isCounted = async () => (await server.connections().catch(() => Number.NaN)) === 1
+      if (!(await until(isCounted, answer_ms))) throw new Error("the honest client is not counted")
       return ground
     } catch (error) {
       await ground.close()
