@@ -37,6 +37,7 @@
  * | direct: recent | older results are read from the log again, for all who need them at once |
  * | direct: passes, pages | the next one waits for its turn |
  * | calls per turn | the next ones wait for the next turn of the event loop |
+ * | requests per turn | the next ones wait for the next turn of the event loop |
  * | calls per connection | HTTP/2 makes the client wait, or it opens another connection |
  * | admin: clients scanned | the others are neither counted nor found, and the answer says that there are more |
  * | admin: mail looked for | clients beyond it keep their place in the list, whether they have mail or not |
@@ -121,6 +122,8 @@ export interface GatewayLimits {
   readonly opening_every_ms: number
   /** Sessions of all clients whose opening begins in one turn of the event loop. */
   readonly openings_per_turn: number
+  /** HTTP: requests of all connections whose answer begins in one turn of the event loop. */
+  readonly requests_per_turn: number
   /** Barriers published again per tick. */
   readonly barriers_again_per_tick: number
   /** Events that are followed per second beside those that ask for it; and messages by HTTP likewise. 0: none. */
@@ -397,6 +400,7 @@ export const gatewayLimits: GatewayLimits = {
   openings_in_a_row: 10,
   opening_every_ms: 1_000,
   openings_per_turn: 4,
+  requests_per_turn: 4,
   barriers_again_per_tick: 500,
   ...journeyLimits,
   late_steps: 10_000,

@@ -48,6 +48,47 @@ layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("Upgra
   )
 })
 
+/** Of the event loop. */
+let round = 0
+/** Requests that were answered in each. */
+const begun = new Map<number, number>()
+
+layer(
+  HttpRouter.serve(
+    HttpRouter.add(
+      "GET",
+      "/counted",
+      Effect.sync(() => {
+        begun.set(round, (begun.get(round) ?? 0) + 1)
+        return done
+      }),
+    ),
+    { disableLogger: true, disableListenLog: true },
+  ).pipe(
+    Layer.provideMerge(HttpFront.layerWith({ host: "127.0.0.1", port: 0, hosts: ["gateway"] })),
+    Layer.provide(Addresses.layerWith({})),
+    Layer.provide(Limits.layerWith({ requests_per_turn: 2 })),
+  ),
+  { excludeTestServices: true },
+)("UpgradeServer with more requests than a turn has", (it) => {
+  it.effect("begins to answer a few at a time, however many came in one go", () =>
+    HttpServer.addressFormattedWith((address) =>
+      Effect.gen(function* () {
+        let isOver = false
+        const count = () => {
+          round++
+          if (!isOver) setImmediate(count)
+        }
+        count()
+        yield* answered(Number(new URL(address).port), request("/counted").repeat(40), 40)
+        isOver = true
+        // Those of two turns of the event loop may be seen as one.
+        assert.isAtMost(Math.max(...begun.values()), 4)
+      }),
+    ),
+  )
+})
+
 /** Requests whose body is read no more. */
 let read = 0
 

@@ -31,6 +31,7 @@ import {
 } from "../addresses/Addresses.ts"
 import type { TooMany } from "../addresses/AddressBook.ts"
 import type { Origins } from "../addresses/ClientAddress.ts"
+import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { type Admission, type AdmissionRules, admit, type Asked, isProbe } from "./Admission.ts"
 import { Bodies } from "./Bodies.ts"
@@ -82,6 +83,8 @@ class DoorServer extends Server {
   readonly refusals = new Set<RefusalHandler>()
   private readonly rules: AdmissionRules
   private readonly turns: Turns
+  /** Of all connections: what waits is one request of each. */
+  private readonly serverTurns: EventLoopTurns
   private readonly bodies: Bodies
   private readonly addresses: AddressGuard
   /** Connections that are one too many for their address. */
@@ -102,6 +105,7 @@ class DoorServer extends Server {
     })
     this.rules = rules
     this.turns = new Turns(limits, () => this.tellRefused("TOO_SLOW"))
+    this.serverTurns = new EventLoopTurns(limits.requests_per_turn)
     this.bodies = new Bodies(limits.bodies_bytes, (response) => this.refuse(response, busy))
     this.addresses = addresses
     this.on("connection", (socket) => {
@@ -128,7 +132,7 @@ class DoorServer extends Server {
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
       if (hasBody(request)) this.bodies.watch(request, socket)
-      this.turns.take(request, socket, () => this.answer(request, socket))
+      this.turns.take(request, socket, () => void this.serverTurns.take(() => this.answer(request, socket)))
       return true
     }
     return super.emit(event, ...args)
