@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ClientId, Cursor, Incarnation, Mailbox, type MailboxLimits, Seq, start } from "@nimbus/domain"
-import { mailboxSuite } from "@nimbus/domain/testing"
+import { mailboxSuite, ownClock as time } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { inject } from "vitest"
 import { startServices } from "../../../../scripts/services/Services.ts"
@@ -46,13 +46,6 @@ const spread = (limits: MailboxLimits) =>
       })
     }),
   )
-
-/** Redis forgets by its own clock. */
-const time = {
-  idle_ms: 2_000,
-  pass: Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20))),
-  now: Effect.sync(() => Date.now()),
-}
 
 const client = ClientId.make("c1")
 const log = { incarnation: Incarnation.make("log-1"), partitions: 1, ends: [1e9] }

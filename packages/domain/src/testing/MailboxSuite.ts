@@ -33,6 +33,13 @@ const virtual: MailboxTime = {
   now: Clock.currentTimeMillis,
 }
 
+/** Of a store that forgets by a clock of its own, which nobody moves on. */
+export const ownClock: MailboxTime = {
+  idle_ms: 2_000,
+  pass: Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20))),
+  now: Effect.sync(() => Date.now()),
+}
+
 /** Registers the suite. `makeLayer` gives an empty store each time it is built. */
 export const mailboxSuite = (
   name: string,
