@@ -8,7 +8,7 @@
 import type { IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { closeCodes } from "@nimbus/domain"
+import { closeCodes, type CloseReason } from "@nimbus/domain"
 import { type ServerOptions, WebSocket, WebSocketServer } from "ws"
 import type { GatewayLimits } from "./Limits.ts"
 import { type Readable, Unwritten, type UnwrittenLimits } from "./Unwritten.ts"
@@ -19,13 +19,13 @@ type Sent = (error?: Error) => void
 
 export interface Bounds
   extends UnwrittenLimits, Pick<GatewayLimits, "answers_cut_bytes" | "write_deadline_ms" | "close_ms"> {
-  /** A connection ends because its peer takes nothing. */
-  readonly onTooSlow: () => void
+  /** A connection ends because its peer takes nothing, or brings too much that is not whole: with the reason of its close. */
+  readonly onCut: (reason: string) => void
 }
 
 export class BoundedWebSocket extends WebSocket implements Readable {
-  /** It is closed for that, and what was read of it already is not looked at any more. */
-  isTooSlow = false
+  /** It is closed for what its peer does, and what was read of it already is not looked at any more. */
+  isCut = false
   #bounds: Bounds | undefined
   #unwritten: Unwritten | undefined
   #raw: Socket | undefined
@@ -107,11 +107,21 @@ export class BoundedWebSocket extends WebSocket implements Readable {
 
   /** Its peer takes nothing. */
   endTooSlow(): void {
+    this.#cut(closeCodes.tooSlow)
+  }
+
+  /** Its peer has brought too much of a message that is not whole. It is not read any more. */
+  endBusy(): void {
+    this.#cut(closeCodes.busy)
+    super.pause()
+  }
+
+  #cut({ code, reason }: CloseReason): void {
     const bounds = this.#bounds
-    if (bounds === undefined || this.isTooSlow || this.readyState !== this.OPEN) return
-    this.isTooSlow = true
-    bounds.onTooSlow()
-    this.close(closeCodes.tooSlow.code, closeCodes.tooSlow.reason)
+    if (bounds === undefined || this.isCut || this.readyState !== this.OPEN) return
+    this.isCut = true
+    bounds.onCut(reason)
+    this.close(code, reason)
     setTimeout(() => this.terminate(), bounds.close_ms).unref()
   }
 }

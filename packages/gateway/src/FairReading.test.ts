@@ -11,10 +11,11 @@ class Wire extends Duplex {
   /** How often it asked for more. */
   asked = 0
   readonly given: Array<string> = []
+  isBusy = false
 
   constructor(reading: Reading, head?: Buffer) {
     super()
-    reading.share(this, head)
+    reading.share(this, { busy: () => void (this.isBusy = true), ...(head !== undefined && { head }) })
     this.on("data", (bytes: Buffer) => {
       this.given.push(bytes.toString())
       for (let i = 0; i < bytes.length; i++) reading.count()
@@ -137,5 +138,52 @@ describe("FairReading", () => {
     for (const wire of all) wire.destroy()
     now_ms = 100_000
     await until(() => reading.waiting === 0)
+  })
+
+  describe("of messages that are not whole", () => {
+    /** A message ends with its first `.`; a `p` may stand amid its parts. */
+    class Parts extends Wire {
+      constructor(reading: Reading) {
+        super(reading)
+        this.removeAllListeners("data")
+        this.on("data", (bytes: Buffer) => {
+          const text = bytes.toString()
+          for (const _ of text.matchAll(/p/g)) reading.countControl(1)
+          for (const _ of text.matchAll(/\./g)) reading.count()
+        })
+      }
+    }
+
+    const given = async (...bytes: ReadonlyArray<string>) => {
+      const reading = make({ unfinished_bytes: 1_000, read_slice_bytes: 100_000, frames_per_turn: 1_000_000 })
+      const all = bytes.map(() => new Parts(reading))
+      await turn()
+      for (const [i, wire] of all.entries()) wire.push(Buffer.from(bytes[i]!))
+      await until(() => reading.waiting === 0)
+      return { all, busy: () => all.map(({ isBusy }) => isBusy) }
+    }
+
+    it("tells whoever has brought the most, where it is too much together", async () => {
+      const { all, busy } = await given("x".repeat(300), "x".repeat(600), "x".repeat(100))
+      assert.deepStrictEqual(busy(), [false, false, false])
+      all[2]!.push(Buffer.from("x"))
+      assert.deepStrictEqual(busy(), [false, true, false])
+    })
+
+    it("counts those no more that have become messages, or whose stream is gone", async () => {
+      const { all, busy } = await given("x".repeat(600), "x".repeat(300), "")
+      all[0]!.push(Buffer.from("."))
+      all[1]!.destroy()
+      await turn()
+      all[2]!.push(Buffer.alloc(1_000, "x"))
+      assert.deepStrictEqual(busy(), [false, false, false])
+    })
+
+    it("is not misled by what may stand amid the parts of one, nor counts that", async () => {
+      const { all, busy } = await given("p".repeat(5_000), "x".repeat(900))
+      assert.deepStrictEqual(busy(), [false, false])
+      all[1]!.push(Buffer.from(`${"p".repeat(500)}${"x".repeat(101)}`))
+      assert.deepStrictEqual(busy(), [false, true])
+    })
   })
 })

@@ -10,6 +10,9 @@
  * - While nobody waits, what comes is handed on as it comes. What waits is at most what the kernel brought at once: its
  *   socket is not read before that is parsed, and TCP carries the pressure back.
  *
+ * What a stream was given since its last message is a part of one. Beyond `unfinished_bytes` of that, in all, whoever has
+ * brought the most is told so (`Unfinished.ts`).
+ *
  * It stands between the kernel and the stream of a connection (`Readable.push` and `_read`). So a transport's library
  * sees a stream that brings less at a time, and a transport that pauses its stream is given nothing more.
  */
@@ -18,6 +21,7 @@ import { FairQueue, Flow } from "@nimbus/domain"
 import { Clock, Context, Effect, Layer } from "effect"
 import { type GatewayLimits, Limits } from "./Limits.ts"
 import { Pace } from "./Pace.ts"
+import { Unfinished } from "./Unfinished.ts"
 
 type ReadingLimits = Pick<
   GatewayLimits,
@@ -28,6 +32,7 @@ type ReadingLimits = Pick<
   | "frames_pause_turns"
   | "read_slice_bytes"
   | "bytes_per_frame"
+  | "unfinished_bytes"
 >
 
 export const nothing = Buffer.alloc(0)
@@ -37,6 +42,7 @@ export class Reading {
   private readonly now: () => number
   private readonly queue = new FairQueue<Source>()
   private readonly pace: Pace
+  private readonly unfinished: Unfinished<Source>
   /** What may still be read in this turn of the event loop. */
   private left: number
   private left_ms: number
@@ -45,6 +51,8 @@ export class Reading {
   private pause = 0
   /** Of what is being handed on. */
   private frames = 0
+  private isWhole = false
+  private control_bytes = 0
 
   constructor(limits: ReadingLimits, now: () => number) {
     this.limits = limits
@@ -52,6 +60,7 @@ export class Reading {
     this.left = limits.frames_per_turn
     this.left_ms = limits.frames_turn_ms
     this.pace = new Pace(limits.gateway_frames_per_second, now())
+    this.unfinished = new Unfinished(limits.unfinished_bytes, (source) => source.end())
   }
 
   /** Connections whose bytes wait for their turn. */
@@ -59,14 +68,25 @@ export class Reading {
     return this.queue.size
   }
 
-  /** A transport has taken a frame out of what it is being given, which costs more if it was larger than its bytes. */
+  /** A transport has taken a message out of what it is being given, which costs more if it was larger than its bytes. */
   count(bytes = 0): void {
     this.frames += 1 + bytes / this.limits.bytes_per_frame
+    this.isWhole = true
   }
 
-  /** From here on the stream is given what it brings in its turn; first `head`, which was read of it already. */
-  share(stream: Duplex, head: Buffer = nothing): void {
-    const source: Source = new Source(stream, head, () => this.offer(source))
+  /** It has taken a frame of so many bytes that may stand amid the parts of a message. */
+  countControl(bytes: number): void {
+    this.frames++
+    this.control_bytes += bytes
+  }
+
+  /**
+   * From here on the stream is given what it brings in its turn; first `head`, which was read of it already. `busy` is called
+   * where it has brought too much of a message that is not whole, and is to end it.
+   */
+  share(stream: Duplex, { busy, head = nothing }: { readonly busy: () => void; readonly head?: Buffer }): void {
+    const source: Source = new Source(stream, head, { offer: () => this.offer(source), busy })
+    stream.once("close", () => this.unfinished.remove(source))
   }
 
   /** It has something to be read, and does not wait. */
@@ -90,6 +110,8 @@ export class Reading {
 
   private read(source: Source): void {
     this.frames = 0
+    this.isWhole = false
+    this.control_bytes = 0
     const from_ms = performance.now()
     const { read_slice_bytes, read_slice_frames } = this.limits
     const bytes = source.give(Math.min(read_slice_bytes, Math.ceil(read_slice_frames * source.frame_bytes)))
@@ -100,6 +122,8 @@ export class Reading {
     this.left -= cost
     this.left_ms -= performance.now() - from_ms
     this.turnSoon()
+    const unfinished_bytes = this.unfinished.bytesOf(source) + bytes - this.control_bytes
+    this.unfinished.set(source, this.isWhole || source.isGone ? 0 : Math.max(0, unfinished_bytes))
   }
 
   private turnSoon(): void {
@@ -149,9 +173,17 @@ class Source extends Flow {
   private held: Buffer | undefined = undefined
   private hasEnded = false
 
-  constructor(stream: Duplex, head: Buffer, offer: () => void) {
+  /** It has brought too much of a message that is not whole. */
+  readonly end: () => void
+
+  constructor(
+    stream: Duplex,
+    head: Buffer,
+    { busy, offer }: { readonly busy: () => void; readonly offer: () => void },
+  ) {
     super()
     this.stream = stream
+    this.end = busy
     if (head.length > 0) this.held = head
     this.push = stream.push.bind(stream)
     const read = stream._read.bind(stream)
@@ -170,6 +202,10 @@ class Source extends Flow {
       if (this.held === undefined) read(size)
     }
     stream.on("resume", wake)
+  }
+
+  get isGone(): boolean {
+    return this.stream.destroyed
   }
 
   get isReadable(): boolean {

@@ -12,6 +12,7 @@
  * | write deadline | the same, where a peer that is not read, or an HTTP answer, has had nothing taken for so long |
  * | pipelined requests | the connection is closed |
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
+ * | unfinished | the connection or call that has brought the most of it is closed with BUSY |
  * | idle | the connection is closed with IDLE |
  * | body | 413, and the connection is closed |
  * | bodies | 503 to the request that has brought the most, and its connection is closed |
@@ -72,6 +73,8 @@ export interface GatewayLimits {
   readonly read_slice_bytes: number
   /** So many bytes cost as much as a frame, beside the frames that are in them. */
   readonly bytes_per_frame: number
+  /** What all connections have brought of messages that are not whole. */
+  readonly unfinished_bytes: number
   /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
   readonly idle_timeout_ms: number
   /** HTTP: the body of a request. */
@@ -378,6 +381,7 @@ export const gatewayLimits: GatewayLimits = {
   idle_timeout_ms: 60_000,
   body_bytes: 2 * 1024 * 1024,
   bodies_bytes: 32 * 1024 * 1024,
+  unfinished_bytes: 32 * 1024 * 1024,
   request_ms: 30_000,
   keep_alive_ms: 65_000,
   drain_ms: 2_000,

@@ -362,7 +362,7 @@ const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
           // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
           maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
           parser: Parser,
-          wsEngine: serversWithin({ ...limits, ...bounds, onTooSlow }),
+          wsEngine: serversWithin({ ...limits, ...bounds, onCut: (reason) => counts.addTo("refused", reason) }),
           ...(adapter !== undefined && { adapter }),
         }),
     ),
@@ -393,7 +393,11 @@ const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
     yield* upgrades.handle(path, (request, socket, head) => {
       upgraded.add(socket)
       socket.once("close", () => upgraded.delete(socket))
-      reading.share(socket, head)
+      const busy = () => {
+        counts.addTo("refused", closeCodes.busy.reason)
+        socket.destroy()
+      }
+      reading.share(socket, { head, busy })
       behind.emit("upgrade", request, socket, nothing)
     })
     yield* upgrades.handleRequests(path, take)

@@ -108,7 +108,7 @@ export class Call implements Door, Asking {
     this.writer = new StepWriter(this.stream, limits.auto_ack.mark_bytes, (bytes) => this.sent(bytes))
     this.unwritten = new Unwritten(() => this.share(), { stop: () => this.stopReading(), goOn: () => this.readOn() })
     this.answers = new Answers((bytes) => this.unwritten.remove(bytes))
-    options.reading.share(this.stream)
+    options.reading.share(this.stream, { busy: () => this.busy() })
     this.stream.on("data", (chunk: Buffer) => this.receive(chunk))
     this.stream.on("end", () => this.halfClosed())
     this.stream.on("close", () => this.closed())
@@ -234,6 +234,11 @@ export class Call implements Door, Asking {
     clearTimeout(this.writeDeadline)
     this.writeDeadline = undefined
     this.resume()
+  }
+
+  private busy(): void {
+    if (!this.isGone)
+      this.refuse(closeCodes.busy, "too much has come that is not whole, and the most of it here: send it again")
   }
 
   private tooSlow(): void {

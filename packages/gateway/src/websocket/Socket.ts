@@ -31,6 +31,9 @@ import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../Pace.ts"
 import type { Frame, Refusal, Wording } from "./Wording.ts"
 
+/** Of a short frame of a client, with its mask. */
+const control_head_bytes = 6
+
 export interface SocketOptions {
   /** Of the door. */
   readonly name: string
@@ -42,7 +45,7 @@ export interface SocketOptions {
   readonly autoAck: boolean
   readonly journey: boolean
   readonly limits: GatewayLimits
-  readonly reading: Pick<Reading, "count">
+  readonly reading: Pick<Reading, "count" | "countControl">
   readonly counts: Counts
   readonly now: () => number
 }
@@ -75,7 +78,7 @@ export class Socket implements Door {
     this.throttle = new Throttle(options.limits.events_per_second, this, options.now)
     this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
     this.ws.on("pong", (payload) => this.pong(payload))
-    this.ws.on("ping", () => this.ping())
+    this.ws.on("ping", (payload) => this.ping(payload))
     // `ws` closes by itself on a protocol error (too big: 1009, not UTF-8: 1007); "close" follows.
     this.ws.on("error", () => options.counts.addTo("refused", "PROTOCOL_ERROR"))
     this.ws.on("close", () => this.attached?.closed())
@@ -151,7 +154,7 @@ export class Socket implements Door {
   }
 
   private receive(data: Buffer, isBinary: boolean): void {
-    if (this.ws.isTooSlow) return
+    if (this.ws.isCut) return
     const now_ms = this.options.now()
     this.heard_ms = now_ms
     this.options.reading.count()
@@ -229,14 +232,14 @@ export class Socket implements Door {
   }
 
   /** `ws` answers it. */
-  private ping(): void {
-    this.options.reading.count()
+  private ping(payload: Buffer): void {
+    this.options.reading.countControl(control_head_bytes + payload.length)
     this.heard_ms = this.options.now()
   }
 
   /** Pongs come in the order of their pings; a client may leave some out (RFC 6455, 5.5.3). */
   private pong(payload: Buffer): void {
-    this.options.reading.count()
+    this.options.reading.countControl(control_head_bytes + payload.length)
     this.heard_ms = this.options.now()
     const offset = payload.toString()
     const at = this.pinged.findIndex((asked) => String(asked.offset) === offset)

@@ -108,8 +108,12 @@ const make = Effect.gen(function* () {
   for (const door of doors) {
     const server = serverOf(door, limits, delivery.counts)
     yield* upgrades.handle(door.path, (request, raw, head) => {
-      reading.share(raw, head)
-      server.handleUpgrade(request, raw, nothing, (ws) => greet(ws, raw, request, door))
+      let taken: BoundedWebSocket | undefined
+      reading.share(raw, { head, busy: () => taken?.endBusy() })
+      server.handleUpgrade(request, raw, nothing, (ws) => {
+        taken = ws
+        greet(ws, raw, request, door)
+      })
     })
   }
   yield* Effect.sync(() => {
@@ -133,7 +137,7 @@ const serverOf = ({ language }: DoorOptions, limits: GatewayLimits, counts: Coun
       clientTracking: false,
       handleProtocols: (offered) => protocolOf(language, offered),
     },
-    { ...limits, onTooSlow: () => counts.addTo("refused", closeCodes.tooSlow.reason) },
+    { ...limits, onCut: (reason) => counts.addTo("refused", reason) },
   )
 
 /** NimbusWS takes the first that is offered, and a client that gets none of those it offers does not go on. */
