@@ -47,7 +47,11 @@ const takeAll = async (browser: Browser, url: string): Promise<void> => {
 
   const small = await visitor(browser, { ...phone, deviceScaleFactor: 2 })
   await small.goto(url)
-  await small.locator(".flow-drawing").waitFor()
+  await small
+    .locator(".flow-drawing")
+    .getByText(/^[1-9]\d*\/s$/)
+    .first()
+    .waitFor()
   await save(small, "page-phone")
 
   await light
