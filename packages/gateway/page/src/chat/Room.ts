@@ -5,7 +5,7 @@
  * shown at its answer, in its place.
  *
  * Cut off, its connection breaks at once, without a word to the gateway, and no other is opened until it is brought back.
- * Then Socket.IO's client gives back the offset that it has come to, and gets what it has missed.
+ * Then it gives back the offset that it has come to, which its own messages have too, and gets what it has missed.
  */
 import { signal } from "@preact/signals"
 import { io } from "socket.io-client"
@@ -38,7 +38,11 @@ const ring = new Ring<Said>(pageLimits.said)
 let keys = 0
 
 export const enter = (name: string): Room => {
-  const socket = io({ auth: { room: name, history: true }, transports: ["websocket"] })
+  const auth: { room: string; history: true; offset?: string } = { room: name, history: true }
+  const socket = io({ auth, transports: ["websocket"] })
+  const isAt = (offset: unknown) => {
+    if (typeof offset === "string") auth.offset = offset
+  }
   ring.clear()
   said.value = []
   notice.value = ""
@@ -47,7 +51,11 @@ export const enter = (name: string): Room => {
   socket.on("disconnect", () => (standing.value = socket.io.reconnection() ? "offline" : "cut off"))
   socket.on("connect_error", (error) => (notice.value = error.message))
   socket.on("live", () => (standing.value = "live"))
-  socket.on("message", (data: unknown, info: unknown) => note(data, fieldOf(info, "time"), false))
+  socket.on("message", (data: unknown, info: unknown, offset: unknown) => {
+    note(data, fieldOf(info, "time"), false)
+    isAt(offset)
+  })
+  socket.on("offset", isAt)
   socket.on("lost", () => (notice.value = "Some messages of this room are gone for good."))
   socket.on("refused", (refusal: unknown) => (notice.value = textOf(fieldOf(refusal, "message"))))
   return {
@@ -57,6 +65,7 @@ export const enter = (name: string): Room => {
       const error = fieldOf(answer, "error")
       if (error !== undefined) throw new Error(textOf(fieldOf(error, "message")))
       note({ who, text }, Date.now(), true)
+      isAt(fieldOf(answer, "offset"))
     },
     cut: () => {
       socket.io.reconnection(false)
