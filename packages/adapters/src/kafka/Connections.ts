@@ -28,7 +28,8 @@ interface Connection {
 }
 
 /** Twice is the same as once. */
-export const mendConnections = (): void => mend("network/connection.js", ["connect", "disconnect", "authenticate", "send"], change)
+export const mendConnections = (): void =>
+  mend("network/connection.js", ["connect", "disconnect", "authenticate", "send"], change)
 
 const change = (prototype: Connection): void => {
   const { authenticate, connect, send } = prototype
