@@ -90,6 +90,7 @@ export default defineConfig({
     refuse(["packages/client/src/testing/**", "packages/client/src/**/*.test.ts"], only(testing, clientOnly)),
 
     refuse("packages/gateway/src/**", suites, only([...domain, ...platform], gatewayOnly)),
+    refuse("packages/gateway/src/BoundedWebSockets.ts", suites, only([...domain, ...platform, "ws"], gatewayOnly)),
     refuse(
       "packages/gateway/src/{chat,delivery,grpc,http}/**",
       suites,

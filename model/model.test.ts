@@ -7,7 +7,15 @@ import { account, refusals } from "./Conformance.ts"
 import { type Macros, mixes } from "./Mixes.ts"
 import { type Rule, rules } from "./Rules.ts"
 import { check, missing, shortLimits, withAndWithout } from "./Spin.ts"
-import { simulatedTraceOf, simulatorMacros, type Step, type Trace, traceLimits, traceOf, worldMacros } from "./Traces.ts"
+import {
+  simulatedTraceOf,
+  simulatorMacros,
+  type Step,
+  type Trace,
+  traceLimits,
+  traceOf,
+  worldMacros,
+} from "./Traces.ts"
 
 const lacking = missing()
 const isRequired = process.env["NIMBUS_TEST_SERVICES"] === "required"
@@ -138,7 +146,10 @@ const told: ReadonlyArray<{ readonly action: number; readonly falsify: (step: St
   { action: 13, falsify: ([action, seq]) => [action, seq + 1, 0, 0] },
   { action: 20, falsify: ([action, pod, seq]) => [action, pod, seq + 1, 0] },
   { action: 15, falsify: ([action, pod, clock, epoch]) => [action, pod, clock, epoch + 1] },
-  { action: 38, falsify: ([action, router, seq, route]) => [action, router, seq, route === 0 ? traceLimits.routes : 0] },
+  {
+    action: 38,
+    falsify: ([action, router, seq, route]) => [action, router, seq, route === 0 ? traceLimits.routes : 0],
+  },
   { action: 6, falsify: ([action, router, seq, isPushed]) => [action, router, seq + 1, isPushed] },
 ]
 

@@ -26,9 +26,9 @@ const window_bytes = 65_535
 const round_bytes = 24_000
 
 const data = 0
-const headers = 1
-const reset = 3
-const ping = 6
+export const headers = 1
+export const reset = 3
+export const ping = 6
 const goAway = 7
 const windowUpdate = 8
 const endStream = 1
@@ -199,7 +199,7 @@ const oddRequest = (dice: Dice): Buffer => {
   return dice.below(4) === 0 ? Buffer.concat([bytes, Buffer.from("f8ff01ffffffffffffffffff01", "hex"), bytes]) : bytes
 }
 
-const prefixed = (message: Buffer): Buffer => {
+export const prefixed = (message: Buffer): Buffer => {
   const bytes = Buffer.allocUnsafe(5 + message.length)
   bytes[0] = 0
   bytes.writeUInt32BE(message.length, 1)
@@ -207,9 +207,9 @@ const prefixed = (message: Buffer): Buffer => {
   return bytes
 }
 
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+export const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
-const http2 = (type: number, flags: number, stream: number, payload: Buffer): Buffer => {
+export const http2 = (type: number, flags: number, stream: number, payload: Buffer): Buffer => {
   const bytes = Buffer.allocUnsafe(9 + payload.length)
   bytes.writeUIntBE(payload.length, 0, 3)
   bytes[3] = type
@@ -225,7 +225,8 @@ const window = http2(8, 0, 0, Buffer.from("7fff0000", "hex"))
 
 type Headers = ReadonlyArray<readonly [string, string]>
 
-const headersOf = (client: string): Headers => [
+/** Of a call of `ProcessEvent`. */
+export const headersOf = (client: string): Headers => [
   [":method", "POST"],
   [":scheme", "http"],
   [":path", "/nimbus.NimbusService/ProcessEvent"],
@@ -262,7 +263,7 @@ const mutateHeaders = (headers: Headers, dice: Dice): Headers => {
 }
 
 /** Literals without an index, not compressed. */
-const hpack = (headers: Headers): Buffer =>
+export const hpack = (headers: Headers): Buffer =>
   Buffer.concat(headers.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]))
 
 const text = (words: string): Buffer => {

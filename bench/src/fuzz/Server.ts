@@ -20,12 +20,21 @@ const kept_chars = 64 * 1024
 export interface Vitals {
   /** Memory that is the process's own, without garbage: resident, without files that are mapped into it. */
   readonly rss_bytes: number
+  /** On V8's heap and in buffers beside it, without garbage. */
+  readonly memory_bytes: number
+  /** The most of it since the last look, with garbage. */
+  readonly peak_bytes: number
+  /** Processor time since it started, of all its threads. */
+  readonly cpu_ms: number
   /** The longest time that the event loop stood still since the last look. */
   readonly delay_ms: number
   readonly sockets: number
   /** Descriptors of all kinds. */
   readonly handles: number
 }
+
+/** The bounds on pace are met elsewhere: where frames are counted they would only make the run longer. */
+const unpaced = { NIMBUS_EVENTS_PER_SECOND: "1000000", NIMBUS_CHAT_MESSAGES_PER_SECOND: "1000000" }
 
 export class Server {
   readonly ports: { readonly http: number; readonly grpc: number }
@@ -34,10 +43,11 @@ export class Server {
   #printed = ""
   #errors = 0
 
-  static async start(storage: "pglite" | "none"): Promise<Server> {
+  /** `env`: beside what is set for every run. */
+  static async start(storage: "pglite" | "none", env: Readonly<Record<string, string>> = unpaced): Promise<Server> {
     const directory = mkdtempSync(join(tmpdir(), "nimbus-fuzz-"))
     const [http = 0, grpc = 0] = await freePorts(2)
-    const server = new Server(directory, storage, { http, grpc })
+    const server = new Server(directory, { ...env, NIMBUS_STORAGE: storage }, { http, grpc })
     if (await until(async () => !server.isAlive || (await server.isServing(storage)), ready_within_ms)) {
       if (server.isAlive) return server
     }
@@ -45,7 +55,7 @@ export class Server {
     throw new Error(`nimbus start did not become ready:\n${server.printed}`)
   }
 
-  private constructor(directory: string, storage: string, ports: Server["ports"]) {
+  private constructor(directory: string, env: Readonly<Record<string, string>>, ports: Server["ports"]) {
     this.ports = ports
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("NIMBUS_"))
     this.#child = spawn(process.execPath, [...flags, "--import", preload, program, "start"], {
@@ -53,12 +63,9 @@ export class Server {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: {
         ...Object.fromEntries(inherited),
+        ...env,
         NIMBUS_HTTP_PORT: String(ports.http),
-        NIMBUS_STORAGE: storage,
         NIMBUS_PORT: String(ports.grpc),
-        // The bounds on pace are met elsewhere: here they would only make the run longer.
-        NIMBUS_EVENTS_PER_SECOND: "1000000",
-        NIMBUS_CHAT_MESSAGES_PER_SECOND: "1000000",
       },
     })
     const kill = () => this.#child.kill("SIGKILL")
@@ -101,22 +108,41 @@ export class Server {
 
   /** Sessions and chat sockets that it says it has. */
   async connections(): Promise<number> {
-    const { body } = await this.#ask("/metrics")
+    const body = await this.metrics()
     const gauges = body.matchAll(/^nimbus_gateway_(?:sessions|chat_sockets)\S* (\d+)/gm)
     return [...gauges].reduce((sum, [, count]) => sum + Number(count), 0)
   }
 
+  async metrics(): Promise<string> {
+    return (await this.#ask("/metrics")).body
+  }
+
+  /** Asks nobody but the system. Undefined once the process has ended. */
+  rss_bytes(): number | undefined {
+    try {
+      const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8")
+      const anonymous = /RssAnon:\s+(\d+)/.exec(status)?.[1]
+      return anonymous === undefined ? undefined : Number(anonymous) * 1024
+    } catch {
+      return undefined
+    }
+  }
+
   async vitals(): Promise<Vitals> {
-    const answer = once(this.#child, "message", { signal: AbortSignal.timeout(answer_ms) })
+    const ended = new AbortController()
+    const end = () => ended.abort()
+    this.#child.once("close", end)
+    const signal = AbortSignal.any([AbortSignal.timeout(answer_ms), ended.signal])
+    const answer = once(this.#child, "message", { signal }).finally(() => this.#child.off("close", end))
     this.#child.send("vitals")
-    const [told] = await answer
-    const delay_ms = typeof told === "object" && told !== null ? Number(told.longest_delay_ms) : Number.NaN
-    const proc = `/proc/${this.#child.pid}`
-    const status = readFileSync(`${proc}/status`, "utf8")
-    const links = readdirSync(`${proc}/fd`).map((fd) => linkOf(`${proc}/fd/${fd}`))
+    const [told]: ReadonlyArray<unknown> = await answer
+    const links = readdirSync(`/proc/${this.#child.pid}/fd`).map((fd) => linkOf(`/proc/${this.#child.pid}/fd/${fd}`))
     return {
-      rss_bytes: Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]) * 1024,
-      delay_ms,
+      rss_bytes: this.rss_bytes() ?? Number.NaN,
+      memory_bytes: numberIn(told, "memory_bytes"),
+      peak_bytes: numberIn(told, "peak_bytes"),
+      cpu_ms: numberIn(told, "cpu_ms"),
+      delay_ms: numberIn(told, "longest_delay_ms"),
       sockets: links.filter((link) => link.startsWith("socket:")).length,
       handles: links.length,
     }
@@ -147,6 +173,11 @@ export class Server {
     this.#errors += text.match(/level=(ERROR|FATAL)|^ {4}at /gm)?.length ?? 0
     this.#printed = (this.#printed + text).slice(-kept_chars)
   }
+}
+
+const numberIn = (told: unknown, name: string): number => {
+  const value = typeof told === "object" && told !== null ? Reflect.get(told, name) : undefined
+  return typeof value === "number" ? value : Number.NaN
 }
 
 /** One that was closed meanwhile is nothing. */

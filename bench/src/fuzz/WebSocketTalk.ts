@@ -146,7 +146,8 @@ class WebSocketTalk implements Talk {
 
 const key = "dGhlIHNhbXBsZSBub25jZQ=="
 
-const upgrade = (path: string): Buffer =>
+/** A request for a WebSocket, as it should be. */
+export const upgrade = (path: string): Buffer =>
   Buffer.from(
     `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`,

@@ -65,6 +65,9 @@ export interface MailboxStorageLimits {
   readonly step_clients: number
 }
 
+/** That a client is here is written down, of its mailbox, once in this part of the time after which that is forgotten. */
+export const seen_share = 1 / 16
+
 export const mailboxStorageLimits: MailboxStorageLimits = {
   block_bytes: 16 * 1024,
   merge_bytes: 1024,
@@ -113,6 +116,8 @@ export const redisRegistryLimits = {
   step_clients: 512,
   /** Entries asked of Redis at a time when all are read. */
   scan_entries: 1_000,
+  /** Between two looks whether it is time to forget what nobody has written for `NIMBUS_IDLE_DAYS`. */
+  turn_every_ms: 60 * 60 * 1000,
 }
 
 /** The offsets of direct delivery in Redis. */
@@ -167,6 +172,8 @@ export const postgresLimits = {
 
 /** The mailboxes in PostgreSQL. */
 export interface PostgresMailboxLimits {
+  /** Mailboxes that `expire` looks at, whether they are to be forgotten, each time; the next ones the next time. */
+  readonly idle_clients: number
   /** Clients whose acks are written, or whose age is looked at, in one transaction. */
   readonly step_clients: number
   /** Records of a mailbox looked at in one go where its oldest are removed. */
@@ -174,6 +181,7 @@ export interface PostgresMailboxLimits {
 }
 
 export const postgresMailboxLimits: PostgresMailboxLimits = {
+  idle_clients: 10_000,
   step_clients: 1_000,
   remove_records: 1_000,
 }
@@ -227,6 +235,8 @@ export interface KafkaLimits extends ChunkLimits {
   /** Records kept in each partition of each topic that is created. */
   readonly retention_bytes: number
   readonly retention_age_ms: number
+  /** Kafka removes whole segments; one of a topic that is created has the records of this time at most. */
+  readonly segment_age_ms: number
   /** The largest batch that a topic takes, for topics that are created. */
   readonly message_bytes: number
   /** The least that a topic must take. Below: it refuses to start. */
@@ -287,6 +297,7 @@ export const kafkaLimits: KafkaLimits = {
   partitions: 4,
   retention_bytes: 1024 * 1024 * 1024,
   retention_age_ms: 7 * 24 * 60 * 60 * 1000,
+  segment_age_ms: 24 * 60 * 60 * 1000,
   message_bytes: 8 * 1024 * 1024,
   message_min_bytes: 512 * 1024,
   note_keep_ms: 10 * 365 * 24 * 60 * 60 * 1000,

@@ -2,7 +2,7 @@
  * The services of a cluster, as the environment says: the log on Kafka; registry, channels and by default the mailboxes
  * in Redis; the mailboxes in PostgreSQL where `NIMBUS_MAILBOX` says so. What every gateway and pipeline process stands on.
  */
-import { Topics } from "@nimbus/domain"
+import { Idle, mailboxLimits, Topics } from "@nimbus/domain"
 import { Config, Layer } from "effect"
 import { KafkaEventLog } from "./kafka/index.ts"
 import { settings as kafkaConfig } from "./kafka/Settings.ts"
@@ -37,6 +37,7 @@ export const config = Config.all({
   redis: redisConfig,
   podChannel: RedisPodChannel.config,
   mailbox,
+  idle_ms: Idle.config,
   storage: Storage.config,
 })
 
@@ -45,12 +46,12 @@ export type ClusterSettings = Config.Success<typeof config>
 export const layerWith = (settings: ClusterSettings) =>
   Layer.mergeAll(
     KafkaEventLog.layerWith(settings.kafka),
-    RedisRegistry.layer,
+    RedisRegistry.layerWith(settings),
     RedisMembers.layer,
     RedisPodChannel.layerWith(settings.podChannel),
     RedisAckChannel.layer,
     RedisClientOffsets.layer,
-    mailboxOf(settings.mailbox),
+    mailboxOf(settings),
     Storage.layerWith(settings.storage),
   ).pipe(
     Layer.provideMerge(RedisConnection.layerWith(settings.redis)),
@@ -69,10 +70,12 @@ export const partsWith = (settings: ClusterSettings) => {
 }
 
 /** Which store is in use stands in Redis: a process that was told another refuses to start. */
-const mailboxOf = (mailbox: MailboxSettings) =>
-  Layer.provide(
+const mailboxOf = ({ idle_ms, mailbox }: Pick<ClusterSettings, "idle_ms" | "mailbox">) => {
+  const limits = { ...mailboxLimits, mailbox_idle_ms: idle_ms }
+  return Layer.provide(
     mailbox.store === "redis"
-      ? RedisMailbox.layer
-      : Layer.provide(PostgresMailbox.layer, PostgresDatabase.layerWith(mailbox.postgres)),
+      ? RedisMailbox.layerWith({ limits })
+      : Layer.provide(PostgresMailbox.layerWith({ limits }), PostgresDatabase.layerWith(mailbox.postgres)),
     RedisMailboxStore.layer(mailbox.store),
   )
+}

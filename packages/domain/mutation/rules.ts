@@ -54,14 +54,14 @@ export const rules = {
   ),
   routeIdsOnce: {
     ...patch(
-    "a route id is used once, whatever the router forgets",
-    "Router.ts",
-    `    this.generation++
+      "a route id is used once, whatever the router forgets",
+      "Router.ts",
+      `    this.generation++
 `,
-    `    this.generation++
+      `    this.generation++
     this.routesMade = 0
 `,
-  ),
+    ),
     world: "by script",
   },
   liveAtTheEnd: patch(
@@ -72,22 +72,22 @@ export const rules = {
   ),
   liveByOnePage: {
     ...patch(
-    "LIVE by one page, not by the end of the next",
-    "Session.ts",
-    `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
-    `const self = this as unknown as { last: Item | undefined }
+      "LIVE by one page, not by the end of the next",
+      "Session.ts",
+      `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
+      `const self = this as unknown as { last: Item | undefined }
     self.last = page.records.at(-1) ?? self.last
     if (whole && page.short) this.meetEnd(self.last, page.records.length > 0 ? before : start)`,
-  ),
+    ),
     world: "by script",
   },
   onlyTheNewestBarrier: {
     ...patch(
-    "of a session's barriers the newest alone ends that one is under way",
-    "Session.ts",
-    `else if (barrier.number === this.number) this.barrier = undefined`,
-    `else this.barrier = undefined`,
-  ),
+      "of a session's barriers the newest alone ends that one is under way",
+      "Session.ts",
+      `else if (barrier.number === this.number) this.barrier = undefined`,
+      `else this.barrier = undefined`,
+    ),
     world: "under traffic",
   },
   barrierInItsTurn: patch(
@@ -154,10 +154,10 @@ export const rules = {
   },
   ownReadPosition: {
     ...patch(
-    "memory kept only with the own read position",
-    "Router.ts",
-    `if (chunk.from !== this.expected) this.forget()`,
-  ),
+      "memory kept only with the own read position",
+      "Router.ts",
+      `if (chunk.from !== this.expected) this.forget()`,
+    ),
     world: "by script",
   },
   window: patch("window", "Session.ts", `return !this.stalled && this.window.isOpen`, `return !this.stalled`),

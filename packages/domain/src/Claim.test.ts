@@ -53,6 +53,25 @@ describe("claimMailboxes", () => {
       assert.deepStrictEqual(yield* claim(3, [3, 4, 5]), { outcome: "claimed", puts: 3 })
     }),
   )
+  it.effect("tells the store how long all three topics together keep a record", () =>
+    Effect.gen(function* () {
+      const { log, mailbox } = yield* ground(1, [])
+      const told: Array<number | undefined> = []
+      const noting = {
+        ...mailbox,
+        claim: (found) => Effect.sync(() => void told.push(found.retained_ms)),
+      } satisfies Mailbox["Service"]
+      yield* Effect.provideService(Effect.provideService(claimMailboxes, EventLog, log), Mailbox, noting)
+      assert.deepStrictEqual(told, [3 * 7_000])
+    }).pipe(
+      Effect.provide(
+        EventLogMemory.layerMemory({ partitions: 1, retention: { retention_age_ms: 7_000 } }).pipe(
+          Layer.provideMerge(Topics.layerDefault),
+        ),
+      ),
+    ),
+  )
+
   it.effect("asks again a log and a store that do not answer, and says so once", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []

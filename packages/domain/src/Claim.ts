@@ -25,11 +25,13 @@ const retry_ms = 1_000
 export const claimMailboxes = Effect.gen(function* () {
   const log = yield* EventLog
   const mailbox = yield* Mailbox
-  const { events } = yield* Topics
+  const { dlq, events, results } = yield* Topics
   const all = Array.from({ length: log.partitions }, (_, partition) => partition)
   const claim = Effect.gen(function* () {
     const ends = yield* Effect.forEach(all, (partition) => log.end(events, partition), { concurrency: 16 })
-    yield* mailbox.claim({ incarnation: log.incarnation, partitions: log.partitions, ends })
+    // A record may be written anew into the next topic as long as the one before it is kept.
+    const retained_ms = [events, results, dlq].reduce((sum, topic) => sum + log.facts(topic).retention_ms, 0)
+    yield* mailbox.claim({ incarnation: log.incarnation, partitions: log.partitions, ends, retained_ms })
   })
   const tryFrom = (tries: number, before: string | undefined): Effect.Effect<void, ClaimError> =>
     Effect.catchTag(claim, "StoreMismatch", (mismatch) =>

@@ -13,6 +13,8 @@ export const closeCodes = {
   tooSlow: { code: 4003, reason: "TOO_SLOW", reconnect: true },
   /** An operator has closed this connection: come back as after `goingAway`, any gateway will do. */
   kicked: { code: 4004, reason: "KICKED", reconnect: true },
+  /** Too much has come in that is not whole, of all connections together, and this one had brought the most. */
+  busy: { code: 4005, reason: "BUSY", reconnect: true },
   /** A newer connection of the same client is there. Coming back would supersede it in turn. */
   superseded: { code: 4500, reason: "SUPERSEDED", reconnect: false },
   /** The request itself is wrong: client id, parameters, path. */

@@ -42,6 +42,8 @@ export interface TopicFacts {
   readonly incarnation: Incarnation
   /** The most that one publish may take up, as `roomOf` counts its records. */
   readonly publish_bytes: number
+  /** How long a record may be read after it was written. Infinity: for ever, or nobody knows. */
+  readonly retention_ms: number
 }
 
 /** What a group has committed of a partition. */

@@ -9,6 +9,7 @@ import { Result, Schema } from "effect"
 import { inexactNumber } from "./ExactNumbers.ts"
 import { Cursor, Epoch, EventId, Incarnation, Seq } from "./Ids.ts"
 import { JourneyStep } from "./Journey.ts"
+import { parseJsonText } from "./JsonText.ts"
 import { isNestedTooDeeply, nestingMessage } from "./Nesting.ts"
 import { EventName, Failure } from "./Records.ts"
 import { StatusName } from "./Status.ts"
@@ -108,17 +109,8 @@ export interface BadFrame {
 const decodeClientFrame = Schema.decodeUnknownResult(ClientFrame)
 
 /** What a frame's text says, whatever it is. */
-export const parseJson = (text: string): Result.Result<unknown, BadFrame> => {
-  try {
-    return Result.succeed(JSON.parse(text))
-  } catch (error) {
-    return Result.fail({
-      code: "NOT_JSON",
-      message: error instanceof Error ? error.message : String(error),
-      id: undefined,
-    })
-  }
-}
+export const parseJson = (text: string): Result.Result<unknown, BadFrame> =>
+  Result.mapError(parseJsonText(text), (message) => ({ code: "NOT_JSON", message, id: undefined }))
 
 /** Reads what a client sent. A number in it that would not come back as it was sent is refused: `ExactNumbers`. */
 export const parseClientFrame = (text: string): Result.Result<ClientFrame, BadFrame> =>

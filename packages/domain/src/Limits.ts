@@ -12,6 +12,7 @@
  * | local log | told with each of them |
  * | channel: waiting | the whole publish is lost to that subscriber, as the protocol allows it to be |
  * | registry: entries | the oldest are forgotten: the same as a wipe, of those clients alone |
+ * | registry, mailbox: idle | the client is forgotten: what still waits for it is kept first as long as mailboxes keep it |
  * | handlers: at once | the next event waits for a handler to finish |
  * | event order: partition, span | the events topic is not read on until something is finished |
  * | event order: client | of what its client sent since only the offsets are kept, and it is read again in its turn |
@@ -105,12 +106,21 @@ export interface MailboxLimits {
   readonly mailbox_results: number
   readonly mailbox_bytes: number
   readonly mailbox_age_ms: number
+  /**
+   * After the last that happened to a mailbox, or that its client was seen. One with nothing in it is forgotten then; not
+   * before the topics have forgotten its records (`retained_ms` of `Mailbox.claim`), which would come to it a second time.
+   */
+  readonly mailbox_idle_ms: number
 }
+
+/** How long a client is remembered that does not come: `NIMBUS_IDLE_DAYS`. */
+export const idle_ms = 30 * 24 * 60 * 60 * 1000
 
 export const mailboxLimits: MailboxLimits = {
   mailbox_results: 1_000_000,
   mailbox_bytes: 256 * 1024 * 1024,
   mailbox_age_ms: 7 * 24 * 60 * 60 * 1000,
+  mailbox_idle_ms: idle_ms,
 }
 
 /** The most that one read of the log gives, and one produce request carries. */
@@ -144,9 +154,11 @@ export const channelLimits: ChannelLimits = { waiting_messages: 65_536 }
 export interface RegistryLimits {
   /** Clients it knows. Beyond: the sixteenth part that came first is forgotten, until each of them is written again. */
   readonly entries: number
+  /** After it was written last a client is forgotten: not before this time, and before twice this time. */
+  readonly idle_ms: number
 }
 
-export const registryLimits: RegistryLimits = { entries: 1_000_000 }
+export const registryLimits: RegistryLimits = { entries: 1_000_000, idle_ms }
 
 /** The memory of direct delivery's offsets. */
 export interface ClientOffsetsLimits {

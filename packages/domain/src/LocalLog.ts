@@ -49,7 +49,12 @@ export const make = Effect.fnUntraced(function* <E>(
   return {
     partitions: options.partitions,
     incarnation: store.incarnation,
-    facts: () => ({ partitions: options.partitions, incarnation: store.incarnation, publish_bytes: Infinity }),
+    facts: (topic) => ({
+      partitions: options.partitions,
+      incarnation: store.incarnation,
+      publish_bytes: Infinity,
+      retention_ms: options.retention?.[topic]?.retention_age_ms ?? Infinity,
+    }),
     publish: (topic, partition, records) =>
       Effect.flatMap(log.find(topic, partition), (found) => log.publish(found, records)),
     subscribe: (topic, group) => log.subscribe(topic, group),

@@ -9,11 +9,18 @@
  *   first stays, whatever the others say; at or below `acked` or `floor` a put is nothing.
  * - `acked` and `floor` only rise. `floor` rises in the same step as the limits remove the oldest prefix.
  * - A page is read at one moment: its records are in order and without a hole above `after`.
+ * - A mailbox with nothing in it is *forgotten* once nothing has happened to it for `keep_ms`, the longer of
+ *   `mailbox_idle_ms` and `retained_ms`: it is that of a client never seen. A put, an ack, a removal by the limits and
+ *   `waiting` for those who are connected are what happens. One with a record is never forgotten.
+ * - No loss is forgotten in silence. Of a mailbox that is forgotten with `floor` above `acked`, its partition keeps the
+ *   `floor`, the highest of all such. From then on a client that is further back, that the store knows nothing of and that
+ *   says that it has been here, by `after`, is told by `hole` that something may be missing; so it is until it has got
+ *   further. A client without `after` is taken for a new one.
  * - The store as a whole may roll back (a failover): everything in it then is older, offsets included.
  */
 import { Context, type Effect } from "effect"
 import type { MailboxUnavailable, StoreMismatch } from "./Errors.ts"
-import type { ClientId, Cursor, Incarnation, Seq } from "./Ids.ts"
+import { type ClientId, type Cursor, type Incarnation, type Seq, seqUnsafe } from "./Ids.ts"
 import type { Item } from "./Records.ts"
 
 export interface MailboxRecord extends Item {
@@ -51,7 +58,7 @@ export interface Page {
   readonly acked: Cursor
   /** Everything up to here was removed by the limits if it was not acknowledged. -1: nothing was. */
   readonly floor: Cursor
-  /** Records of any client of this partition below this seq may be missing. -1: none are. */
+  /** Records of this client below this seq may be missing: the dlq has lost them, or it was forgotten. -1: none are. */
   readonly hole: Cursor
 }
 
@@ -74,6 +81,11 @@ export class Mailbox extends Context.Service<
       readonly incarnation: Incarnation
       readonly partitions: number
       readonly ends: ReadonlyArray<number>
+      /**
+       * How long after a client's event its result may come to be put, once more or at last: what topics keep, in all.
+       * Default: for ever, and no mailbox is forgotten.
+       */
+      readonly retained_ms?: number | undefined
     }): Effect.Effect<void, StoreMismatch | MailboxUnavailable>
     /** The dlq offset stored for a partition: the next one to put. */
     offset(partition: number): Effect.Effect<number | undefined, MailboxUnavailable>
@@ -84,12 +96,23 @@ export class Mailbox extends Context.Service<
     ack(
       acks: ReadonlyArray<{ readonly clientId: ClientId; readonly seq: Cursor }>,
     ): Effect.Effect<void, MailboxUnavailable>
-    /** For each, whether there is a record or a loss above `after`. In the order asked. */
+    /**
+     * For each, whether there is a record or a loss above `after`. In the order asked. `areHere`: they are connected, so
+     * nothing of them is idle.
+     */
     waiting(
       asked: ReadonlyArray<{ readonly clientId: ClientId; readonly after: Cursor }>,
+      areHere?: boolean,
     ): Effect.Effect<ReadonlyArray<boolean>, MailboxUnavailable>
-    /** Enforces the age limit as of `now_ms`; answers how many records went. Called now and then. */
+    /** Enforces the age limit as of `now_ms`, and forgets what is idle; answers how many records went. Called now and then. */
     expire(now_ms: number): Effect.Effect<number, MailboxUnavailable>
     stats(clientId: ClientId): Effect.Effect<MailboxStats, MailboxUnavailable>
   }
 >()("@nimbus/domain/Mailbox") {}
+
+/**
+ * What a page says is missing. `hole`: of the partition; `cursor`: as far as the client says that it has got, or has got;
+ * `unknown`: what may have been forgotten of it.
+ */
+export const holeFrom = (hole: Cursor, cursor: Cursor, unknown: Cursor): Cursor =>
+  cursor >= 0 && unknown >= 0 && unknown >= hole ? seqUnsafe(unknown + 1) : hole

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Cursor, start } from "./Ids.ts"
+import { mailboxLimits } from "./Limits.ts"
 import { layerMemory, makeMemory } from "./MailboxMemory.ts"
 import { clientIn, log, record } from "./testing/MailboxModel.ts"
 import { mailboxSuite } from "./testing/MailboxSuite.ts"
@@ -19,6 +20,7 @@ describe("MailboxMemory", () => {
   it.effect("rolls back records, acks, floor, hole and offsets together", () =>
     Effect.gen(function* () {
       const { mailbox, restore, snapshot } = makeMemory({
+        ...mailboxLimits,
         mailbox_results: 2,
         mailbox_bytes: 1_000,
         mailbox_age_ms: 1_000,

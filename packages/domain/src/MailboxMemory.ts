@@ -4,11 +4,13 @@
  * A mailbox is a sorted array with a head: putting the next seq is a push, acknowledging moves the head, and only a
  * seq that comes late is inserted. Every operation is one synchronous step, so there is nothing to lock.
  */
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import { StoreMismatch } from "./Errors.ts"
+import { countForgotten } from "./Forgotten.ts"
 import { type ClientId, type Cursor, type Incarnation, seqUnsafe, start } from "./Ids.ts"
 import { type MailboxLimits, mailboxLimits } from "./Limits.ts"
 import {
+  holeFrom,
   Mailbox,
   type MailboxRecord,
   type MailboxStats,
@@ -31,7 +33,11 @@ export interface MailboxMemory {
 /** All there is in a store at one moment. */
 export interface MailboxSnapshot {
   readonly log:
-    | { readonly incarnation: Incarnation; readonly partitions: ReadonlyArray<Readonly<Partition>> }
+    | {
+        readonly incarnation: Incarnation
+        readonly partitions: ReadonlyArray<Readonly<Partition>>
+        readonly retained_ms: number
+      }
     | undefined
   readonly boxes: ReadonlyMap<ClientId, Readonly<Box>>
 }
@@ -56,18 +62,34 @@ export const makeMemory = (limits: MailboxLimits = mailboxLimits): MailboxMemory
           store.log ??= {
             incarnation: log.incarnation,
             partitions: Array.from({ length: log.partitions }, newPartition),
+            retained_ms: Infinity,
           }
+          store.log.retained_ms = log.retained_ms ?? Infinity
           return Effect.void
         }),
       offset: (partition) => Effect.sync(() => partitionAt(store, partition).offset),
-      put: (partition, chunk) => Effect.sync(() => put(store, partition, chunk, limits)),
+      put: (partition, chunk) => withNow((now_ms) => put(store, partition, chunk, limits, now_ms)),
       page: (clientId, after, limit) => Effect.sync(() => page(store, clientId, after, limit)),
       ack: (acks) =>
-        Effect.sync(() => {
-          for (const { clientId, seq } of acks) acknowledge(boxFor(store, clientId), seq)
+        withNow((now_ms) => {
+          for (const { clientId, seq } of acks) {
+            if (seq > start) acknowledge(boxFor(store, clientId, Infinity, now_ms), seq)
+          }
         }),
-      waiting: (asked) => Effect.sync(() => asked.map(({ after, clientId }) => isWaiting(store, clientId, after))),
-      expire: (now_ms) => Effect.sync(() => expire(store, now_ms - limits.mailbox_age_ms)),
+      waiting: (asked, areHere = false) =>
+        withNow((now_ms) =>
+          asked.map(({ after, clientId }) => {
+            const box = store.boxes.get(clientId)
+            if (box !== undefined && areHere) box.used_ms = now_ms
+            return isWaiting(store, clientId, after)
+          }),
+        ),
+      expire: (now_ms) =>
+        Effect.suspend(() => {
+          const removed = expire(store, now_ms - limits.mailbox_age_ms, now_ms)
+          const keep_ms = Math.max(limits.mailbox_idle_ms, store.log?.retained_ms ?? Infinity)
+          return Effect.as(countForgotten("mailboxes", forget(store, now_ms - keep_ms)), removed)
+        }),
       stats: (clientId) => Effect.sync(() => stats(store.boxes.get(clientId))),
     }),
   }
@@ -76,6 +98,8 @@ export const makeMemory = (limits: MailboxLimits = mailboxLimits): MailboxMemory
 interface Partition {
   offset: number | undefined
   hole: Cursor
+  /** The highest `floor` of a mailbox that was forgotten before that was acknowledged. */
+  forgotten: Cursor
 }
 
 /** `records` from `head` on are the mailbox; all of them are above `acked` and `floor`. */
@@ -85,16 +109,36 @@ interface Box {
   records: Array<MailboxRecord>
   head: number
   bytes: number
+  /** What was `forgotten` before it was made: up to there, an earlier mailbox of this client may have lost records. */
+  readonly unknown: Cursor
+  /** When something happened to it last. */
+  used_ms: number
 }
 
 interface Store {
-  log: { readonly incarnation: Incarnation; readonly partitions: Array<Partition> } | undefined
+  log:
+    | {
+        readonly incarnation: Incarnation
+        readonly partitions: Array<Partition>
+        retained_ms: number
+      }
+    | undefined
   readonly boxes: Map<ClientId, Box>
 }
 
 const emptyStore = (): Store => ({ log: undefined, boxes: new Map() })
-const newPartition = (): Partition => ({ offset: undefined, hole: start })
-const newBox = (): Box => ({ acked: start, floor: start, records: [], head: 0, bytes: 0 })
+const newPartition = (): Partition => ({ offset: undefined, hole: start, forgotten: start })
+const newBox = (unknown: Cursor = start, used_ms = 0): Box => ({
+  acked: start,
+  floor: start,
+  records: [],
+  head: 0,
+  bytes: 0,
+  unknown,
+  used_ms,
+})
+
+const withNow = <A>(f: (now_ms: number) => A) => Effect.map(Clock.currentTimeMillis, f)
 
 const copy = (from: MailboxSnapshot): Store => ({
   log: from.log && { ...from.log, partitions: from.log.partitions.map((partition) => ({ ...partition })) },
@@ -114,15 +158,21 @@ const partitionAt = (store: Store, partition: number): Partition => {
   return found
 }
 
-const boxFor = (store: Store, clientId: ClientId): Box => {
+/** Something happens to it now. `before`: if it is new, all that an earlier mailbox of the client had was before this seq. */
+const boxFor = (store: Store, clientId: ClientId, before: number, now_ms: number): Box => {
   const found = store.boxes.get(clientId)
-  if (found !== undefined) return found
-  const box = newBox()
+  if (found !== undefined) {
+    found.used_ms = now_ms
+    return found
+  }
+  const { forgotten } = partitionOfClient(store, clientId)
+  const box = newBox(forgotten < before ? forgotten : justBelow(before), now_ms)
   store.boxes.set(clientId, box)
   return box
 }
 
 const later = (a: Cursor, b: Cursor): Cursor => (a > b ? a : b)
+const justBelow = (seq: number): Cursor => (seq === 0 ? start : seqUnsafe(seq - 1))
 
 const compare = (
   store: Store,
@@ -145,11 +195,11 @@ const compare = (
   return undefined
 }
 
-const put = (store: Store, at: number, chunk: Put, limits: MailboxLimits): PutOutcome => {
+const put = (store: Store, at: number, chunk: Put, limits: MailboxLimits, now_ms: number): PutOutcome => {
   const partition = partitionAt(store, at)
   if (partition.offset !== chunk.expected) return { _tag: "Differs", stored: partition.offset }
   for (const record of chunk.records) {
-    const box = boxFor(store, record.clientId)
+    const box = boxFor(store, record.clientId, record.seq, now_ms)
     if (insert(box, record)) enforce(box, limits)
   }
   partition.offset = chunk.next
@@ -181,15 +231,32 @@ const enforce = (box: Box, limits: MailboxLimits): void => {
   if (head > box.head) removeByLimit(box, head)
 }
 
-const expire = (store: Store, before_ms: number): number => {
+const expire = (store: Store, before_ms: number, now_ms: number): number => {
   let removed = 0
   for (const box of store.boxes.values()) {
     let head = box.head
     while (head < box.records.length && box.records[head]!.timestamp < before_ms) head++
+    if (head === box.head) continue
     removed += head - box.head
-    if (head > box.head) removeByLimit(box, head)
+    removeByLimit(box, head)
+    box.used_ms = now_ms
   }
   return removed
+}
+
+/** Answers how many. */
+const forget = (store: Store, before_ms: number): number => {
+  let gone = 0
+  for (const [clientId, box] of store.boxes) {
+    if (box.head < box.records.length || box.used_ms > before_ms) continue
+    if (box.floor > box.acked) {
+      const partition = partitionOfClient(store, clientId)
+      partition.forgotten = later(partition.forgotten, box.floor)
+    }
+    store.boxes.delete(clientId)
+    gone++
+  }
+  return gone
 }
 
 const acknowledge = (box: Box, seq: Cursor): void => {
@@ -225,14 +292,16 @@ const firstAbove = (box: Box, cursor: Cursor): number => {
   return low
 }
 
-const holeOf = (store: Store, clientId: ClientId): Cursor => {
+const partitionOfClient = (store: Store, clientId: ClientId): Partition => {
   const partitions = claimed(store)
-  return partitions[partitionOf(clientId, partitions.length)]!.hole
+  return partitions[partitionOf(clientId, partitions.length)]!
 }
 
 const page = (store: Store, clientId: ClientId, after: Cursor, limit: PageLimit): Page => {
-  const hole = holeOf(store, clientId)
+  const partition = partitionOfClient(store, clientId)
   const box = store.boxes.get(clientId)
+  const cursor = later(after, box?.acked ?? start)
+  const hole = holeFrom(partition.hole, cursor, box?.unknown ?? partition.forgotten)
   if (box === undefined) return { records: [], short: true, acked: start, floor: start, hole }
   const from = firstAbove(box, after)
   let end = from
@@ -251,7 +320,8 @@ const isWaiting = (store: Store, clientId: ClientId, after: Cursor): boolean => 
   const box = store.boxes.get(clientId) ?? newBox()
   const cursor = later(after, box.acked)
   const last = box.records.at(-1)
-  return (last !== undefined && last.seq > cursor) || box.floor > cursor || holeOf(store, clientId) - 1 > cursor
+  const { hole } = partitionOfClient(store, clientId)
+  return (last !== undefined && last.seq > cursor) || box.floor > cursor || hole - 1 > cursor
 }
 
 const stats = (box: Box = newBox()): MailboxStats => ({

@@ -3,7 +3,9 @@
  * time. Routing never asks it; only gateways write it.
  *
  * Contract, checked by `registrySuite` of `@nimbus/domain/testing`: each client's entry moves by `Status.transition`
- * alone, one step at a time, whatever races.
+ * alone, one step at a time, whatever races. An entry that nobody writes is forgotten, not before `idle_ms` are over
+ * (`NIMBUS_IDLE_DAYS`) and within twice that time: a gateway writes those of its sessions all the time. Who is forgotten
+ * is that of a client never seen, and epochs go on growing by the clock.
  */
 import { Context, type Effect, type Stream } from "effect"
 import type { PodTaken, RegistryUnavailable } from "./Errors.ts"
@@ -36,6 +38,11 @@ export class Registry extends Context.Service<
     pods(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<PodId | undefined>, RegistryUnavailable>
     /** What is stored of each client, in the order asked; `undefined` for one never seen. A lease is not looked at. */
     statuses(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<Status | undefined>, RegistryUnavailable>
+    /**
+     * Removes the entries of clients that are stored as OFFLINE; for each in order whether it has none now. One that is not
+     * OFFLINE keeps its own. A client that comes back is as one after a wipe: its epoch is the clock's.
+     */
+    forget(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<boolean>, RegistryUnavailable>
     /** Takes the lease of a pod, or says that a live pod holds it. */
     lease(pod: PodId, ttl_ms: number): Effect.Effect<void, PodTaken | RegistryUnavailable>
     /** Renews a lease that is ours, also one that has run out or was wiped. */

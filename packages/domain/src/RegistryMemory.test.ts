@@ -2,11 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ClientId, Epoch, PodId } from "./Ids.ts"
+import { registryLimits } from "./Limits.ts"
 import type { Presence } from "./Registry.ts"
 import { layerMemory, makeMemory } from "./RegistryMemory.ts"
-import { registrySuite } from "./testing/RegistrySuite.ts"
+import { registryIdleSuite, registrySuite } from "./testing/RegistrySuite.ts"
 
 registrySuite("in memory", layerMemory())
+registryIdleSuite("in memory", layerMemory({ ...registryLimits, idle_ms: 1_000 }), TestClock.adjust(400))
 
 describe("RegistryMemory", () => {
   it.effect("a lease lasts its time to live by Effect's clock, and not a ms longer", () =>
@@ -49,7 +51,7 @@ describe("RegistryMemory", () => {
 
   it.effect("beyond its bound it forgets who came first, and nobody else", () =>
     Effect.gen(function* () {
-      const { registry } = makeMemory({ entries: 32 })
+      const { registry } = makeMemory({ ...registryLimits, entries: 32 })
       yield* registry.write(Array.from({ length: 33 }, (_, i) => live(client(`c${i}`))))
       const known = yield* Stream.runCollect(registry.entries)
       assert.deepStrictEqual(

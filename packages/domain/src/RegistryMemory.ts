@@ -1,9 +1,14 @@
 /**
  * The registry in memory: for the embedded server, tests and simulation. Every entry moves by `Status.transition` and
  * nothing else; leases run out by Effect's clock.
+ *
+ * Entries stand in two maps. What is written stands in `recent`. Once in `idle_ms` that takes the place of `older`, whose
+ * entries are forgotten: nobody has written them for that long.
  */
 import { Clock, Effect, Layer, Result, Stream } from "effect"
 import { PodTaken, RegistryUnavailable } from "./Errors.ts"
+import { countForgotten } from "./Forgotten.ts"
+import * as Idle from "./Idle.ts"
 import type { ClientId, PodId } from "./Ids.ts"
 import { type RegistryLimits, registryLimits } from "./Limits.ts"
 import { type Entry, type Presence, Registry } from "./Registry.ts"
@@ -31,32 +36,64 @@ export interface RegistrySnapshot {
 export const layerMemory = (limits: RegistryLimits = registryLimits): Layer.Layer<Registry> =>
   Layer.sync(Registry, () => makeMemory(limits).registry)
 
+/** The same, as `NIMBUS_IDLE_DAYS` says. */
+export const layer = Layer.unwrap(Effect.map(Idle.config, (idle_ms) => layerMemory({ ...registryLimits, idle_ms })))
+
 export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMemory => {
-  let statuses = new Map<ClientId, Status>()
+  let recent = new Map<ClientId, Status>()
+  let older: typeof recent = new Map()
+  let turned_ms: number | undefined
   let leases = new Map<PodId, number>()
 
+  const find = (clientId: ClientId) => recent.get(clientId) ?? older.get(clientId)
   const move = (clientId: ClientId, step: Step) => {
-    const moved = transition(statuses.get(clientId), step)
+    const moved = transition(find(clientId), step)
     if (Result.isSuccess(moved) && moved.success !== undefined) {
-      statuses.set(clientId, moved.success)
-      if (statuses.size > limits.entries) forgetOldest(statuses, limits.entries)
+      recent.set(clientId, moved.success)
+      older.delete(clientId)
+      if (recent.size + older.size > limits.entries) forgetOldest(older, recent, limits.entries)
     }
     return moved
   }
+  /** Answers how many entries were forgotten. */
+  const turn = (now_ms: number): number => {
+    const since_ms = now_ms - (turned_ms ??= now_ms)
+    if (since_ms < limits.idle_ms) return 0
+    const all = recent.size + older.size
+    older = since_ms < 2 * limits.idle_ms ? recent : new Map()
+    recent = new Map()
+    turned_ms = now_ms
+    return all - older.size
+  }
+  const turning = Effect.flatMap(Clock.currentTimeMillis, (now_ms) => {
+    const gone = turn(now_ms)
+    return gone === 0 ? Effect.void : countForgotten("registry", gone)
+  })
 
   return {
     registry: Registry.of({
       connect: (clientId, pod, atLeast) =>
-        Effect.suspend(() =>
-          Result.match(move(clientId, { _tag: "Connect", pod, atLeast }), {
-            onSuccess: (status) => Effect.succeed(status?.epoch ?? atLeast),
-            onFailure: (cause) => Effect.fail(new RegistryUnavailable({ operation: "connect", cause })),
-          }),
+        Effect.andThen(
+          turning,
+          Effect.suspend(() =>
+            Result.match(move(clientId, { _tag: "Connect", pod, atLeast }), {
+              onSuccess: (status) => Effect.succeed(status?.epoch ?? atLeast),
+              onFailure: (cause) => Effect.fail(new RegistryUnavailable({ operation: "connect", cause })),
+            }),
+          ),
         ),
       write: (presences) =>
-        Effect.sync(() => presences.map((said) => Result.isSuccess(move(said.clientId, sweep(said))))),
-      pods: (clientIds) => Effect.sync(() => clientIds.map((clientId) => holderOf(statuses.get(clientId)))),
-      statuses: (clientIds) => Effect.sync(() => clientIds.map((clientId) => statuses.get(clientId))),
+        Effect.map(turning, () => presences.map((said) => Result.isSuccess(move(said.clientId, sweep(said))))),
+      pods: (clientIds) => Effect.sync(() => clientIds.map((clientId) => holderOf(find(clientId)))),
+      statuses: (clientIds) => Effect.sync(() => clientIds.map(find)),
+      forget: (clientIds) =>
+        Effect.sync(() =>
+          clientIds.map((clientId) => {
+            const isGone = holderOf(find(clientId)) === undefined
+            if (isGone) for (const statuses of [recent, older]) statuses.delete(clientId)
+            return isGone
+          }),
+        ),
       lease: (pod, ttl_ms) =>
         withNow((now_ms) => {
           forgetExpired(leases, now_ms)
@@ -72,15 +109,19 @@ export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMem
           return [...leases.keys()]
         }),
       ),
-      entries: Stream.suspend(() => Stream.fromIterable(entriesOf(statuses))),
+      entries: Stream.suspend(() =>
+        Stream.concat(Stream.fromIterable(entriesOf(older)), Stream.fromIterable(entriesOf(recent))),
+      ),
     }),
-    snapshot: () => ({ statuses: new Map(statuses), leases: new Map(leases) }),
+    snapshot: () => ({ statuses: new Map([...older, ...recent]), leases: new Map(leases) }),
     restore: (snapshot) => {
-      statuses = new Map(snapshot.statuses)
+      recent = new Map(snapshot.statuses)
+      older = new Map()
       leases = new Map(snapshot.leases)
     },
     wipe: () => {
-      statuses = new Map()
+      recent = new Map()
+      older = new Map()
       leases = new Map()
     },
   }
@@ -99,11 +140,13 @@ const forgetExpired = (leases: Map<PodId, number>, now_ms: number): void => {
 }
 
 /** A part at a time: to drop the first key of a large map again and again would walk over its holes each time. */
-const forgetOldest = (statuses: Map<ClientId, Status>, limit: number): void => {
+const forgetOldest = (older: Map<ClientId, Status>, recent: Map<ClientId, Status>, limit: number): void => {
   const keep = limit - Math.floor(limit / 16)
-  for (const clientId of statuses.keys()) {
-    if (statuses.size <= keep) return
-    statuses.delete(clientId)
+  for (const statuses of [older, recent]) {
+    for (const clientId of statuses.keys()) {
+      if (older.size + recent.size <= keep) return
+      statuses.delete(clientId)
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 import { Publisher } from "@nimbus/domain"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
+import { Addresses } from "./addresses/Addresses.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as Authorization from "./admin/Authorization.ts"
 import * as Page from "./admin/Page.ts"
@@ -15,6 +16,7 @@ import * as ChatDoor from "./chat/ChatDoor.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
 import * as Announcement from "./Announcement.ts"
 import { Delivery } from "./delivery/Delivery.ts"
+import { FairReading } from "./FairReading.ts"
 import * as GrpcDoor from "./grpc/GrpcDoor.ts"
 import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
 import * as Fallback from "./http/Fallback.ts"
@@ -22,6 +24,7 @@ import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
 import * as Messages from "./http/Messages.ts"
 import * as Queries from "./http/Queries.ts"
+import { ReadBudget } from "./http/ReadBudget.ts"
 import { Limits, queryLimits } from "./Limits.ts"
 import * as Membership from "./Membership.ts"
 import { Pod } from "./Pod.ts"
@@ -46,22 +49,25 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
     ).pipe(Layer.provide(Fallback.layer)),
     // The router's own bound is below the longest names that clients and rooms may have.
     { disableLogger: true, disableListenLog: true, routerConfig: { maxParamLength: queryLimits.name_chars } },
-  ).pipe(Layer.provide(publisher))
+  ).pipe(Layer.provide([publisher, ReadBudget.layer]))
 
 /** Where a gateway listens. */
-export interface Addresses extends HttpFront.HttpOptions {
+export interface Places extends HttpFront.HttpOptions {
   /** The gRPC door. Default: any free port of the same host. */
   readonly grpc?: GrpcOptions
 }
 
 /** Where it listens. */
-const front = ({ grpc, ...http }: Addresses) =>
-  Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 }))
+const front = ({ grpc, ...http }: Places) =>
+  Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 })).pipe(
+    Layer.provide(Addresses.layerWith(http)),
+  )
 
 /** The doors and the core. */
 const inside = (admin: Option.Option<Authorization.Access>) =>
   Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes(admin), Membership.layer).pipe(
     Layer.provideMerge(Delivery.layer),
+    Layer.provide(FairReading.layer),
     Layer.provide(Pod.layer),
   )
 
@@ -91,7 +97,7 @@ export const layer = Layer.unwrap(
 )
 
 /** The same at these addresses. */
-export const layerAt = ({ grpc, ...http }: Addresses) =>
+export const layerAt = ({ grpc, ...http }: Places) =>
   Layer.unwrap(
     Effect.map(config, (options) =>
       layerWith({
@@ -103,7 +109,7 @@ export const layerAt = ({ grpc, ...http }: Addresses) =>
     ),
   )
 
-export interface GatewayOptions extends Addresses {
+export interface GatewayOptions extends Places {
   readonly limits?: Parameters<typeof Limits.layerWith>[0]
   readonly openEvents?: Parameters<typeof OpenEvents.layerWith>[0]
   /** Who may use the admin API. Default: nobody, there is none. */

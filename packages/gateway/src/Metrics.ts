@@ -48,7 +48,7 @@ const histograms = {
   accept: seconds("nimbus_gateway_accept_seconds", "Time from the first event of a batch until the log has the batch"),
   resultLatency: seconds(
     "nimbus_gateway_result_latency_seconds",
-    "Time from an event's acceptance until its result is sent, of followed events",
+    "Time from an event's acceptance until its result is sent, of sampled events whose client was LIVE throughout",
   ),
   handover: seconds("nimbus_gateway_handover_seconds", "Time that sessions were REPLAYING before they went LIVE"),
 }

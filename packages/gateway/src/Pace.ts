@@ -14,10 +14,10 @@ export class Pace {
     this.last_ms = now_ms
   }
 
-  /** Takes a token, on credit if there is none. Answers `owed_ms`. */
-  take(now_ms: number): number {
+  /** Takes tokens, on credit if there are none. Answers `owed_ms`. */
+  take(now_ms: number, tokens = 1): number {
     this.fill(now_ms)
-    this.tokens -= 1
+    this.tokens -= tokens
     return this.owed_ms(now_ms)
   }
 

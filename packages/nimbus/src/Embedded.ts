@@ -22,14 +22,17 @@ import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
 
 const soft = Layer.mergeAll(
-  RegistryMemory.layerMemory(),
   Members.layerMemory,
   PodChannelMemory.layerMemory(),
   AckChannelMemory.layerMemory(),
   ClientOffsetsMemory.layerMemory(),
 )
 
-const memory = Layer.mergeAll(EventLogMemory.layerMemory({ partitions: 4 }), MailboxMemory.layerMemory())
+const memory = Layer.mergeAll(
+  EventLogMemory.layerMemory({ partitions: 4 }),
+  MailboxMemory.layerMemory(),
+  RegistryMemory.layerMemory(),
+)
 
 /** The archive, where there is one, is left alone until there is something to write. */
 const pipeline = Pipeline.layerSwitched({ storageWriter: { lazy: true } })
@@ -41,7 +44,7 @@ export const layerOn = <E>(stores: Stores<E>) =>
   Gateway.layer.pipe(
     // Below the gateway, whose page has a switch for each consumer.
     Layer.provideMerge(pipeline),
-    Layer.provideMerge(Layer.mergeAll(stores, soft)),
+    Layer.provideMerge(Layer.mergeAll(stores, RegistryMemory.layer, soft)),
     Layer.provideMerge(Topics.layer),
   )
 
@@ -49,7 +52,7 @@ export const layerOn = <E>(stores: Stores<E>) =>
 export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) =>
   Gateway.layerAt(address).pipe(
     Layer.provideMerge(pipeline),
-    Layer.provideMerge(Layer.mergeAll(stores, soft)),
+    Layer.provideMerge(Layer.mergeAll(stores, RegistryMemory.layer, soft)),
     Layer.provideMerge(Topics.layer),
   )
 

@@ -84,6 +84,40 @@ describe("/metrics", () => {
     ),
   )
 
+  it.live("has the latency of results whose client was LIVE, and of none that waited for its client", () =>
+    test(
+      Effect.gen(function* () {
+        const url = yield* Embedded.url
+        const post = (number: number) =>
+          Effect.promise(async () => {
+            const headers = { "content-type": "application/json" }
+            const body = JSON.stringify({ name: "sq", data: { number } })
+            const path = url.replace(/^ws/, "http")
+            const answer = await fetch(`${path}/v1/clients/c1/messages`, { method: "POST", headers, body })
+            assert.strictEqual(answer.status, 200, await answer.text())
+          })
+        yield* post(1)
+        const client = yield* Client.make({ url, clientId: "c1" })
+        const shown: Array<number> = []
+        yield* Effect.forkScoped(show(client, shown))
+        yield* isLive(client)
+        yield* hasShown(shown, 1)
+        yield* post(2)
+        yield* hasShown(shown, 2)
+        let families: ReadonlyArray<Family> = []
+        yield* eventually(
+          "everything is counted",
+          Effect.map(scrape, (text) => {
+            families = parse(text)
+            return valueOf(families, "nimbus_gateway_results_delivered_total") === 2
+          }),
+        )
+        assert.strictEqual(valueOf(families, "nimbus_gateway_results_replayed_total"), 1)
+        assert.strictEqual(valueOf(families, "nimbus_gateway_result_latency_seconds_count"), 1)
+      }),
+    ),
+  )
+
   it.live.skipIf(spawnSync("promtool", ["--version"]).error !== undefined)("is what promtool accepts", () =>
     test(
       Effect.gen(function* () {

@@ -2,55 +2,50 @@
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { eventually } from "@nimbus/domain/testing"
-import { Context, Effect, Layer, Schema, Scope } from "effect"
-import type { Browser, Page } from "playwright-core"
+import { Effect, Layer, Schema, Scope } from "effect"
+import type { Page } from "playwright-core"
 import { vi } from "vitest"
 import { browser } from "./testing/Browser.ts"
+import { on, panel, Stage, startSamples, until } from "./testing/PageStage.ts"
 import { freePort, startServer, temporaryDirectory } from "./testing/Processes.ts"
-import { desktop, phone, visit, type VisitOptions } from "./testing/Visitor.ts"
+import { desktop, phone, visit } from "./testing/Visitor.ts"
 
 // On a machine that is busy with other tests a click may take seconds.
 vi.setConfig({ testTimeout: 120_000 })
 
-class Stage extends Context.Service<Stage, { readonly browser: Browser; readonly url: string }>()("test/Stage") {
-  static readonly layer = Layer.effect(
-    Stage,
-    Effect.gen(function* () {
-      const port = yield* freePort
-      yield* startServer({ cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" } })
-      const url = `http://127.0.0.1:${port}`
-      yield* firstMessage(url)
-      return { browser: yield* browser, url }
-    }),
-  )
+const say = async (page: Page, who: string, text: string) => {
+  await page.getByLabel("Your name").fill(who)
+  await page.getByLabel("Message").fill(text)
+  await page.getByRole("button", { name: "Say" }).click()
+  await page.getByRole("log").getByText(text).waitFor()
 }
 
-/** A message for the client `seen`, the first record of its partition, whose seq is 0. */
-const firstMessage = (url: string) =>
+const enter = async (page: Page, room: string) => {
+  await page.getByLabel("Room", { exact: true }).fill(room)
+  await page.getByRole("button", { name: "Enter" }).click()
+  await page.getByRole("heading", { name: `Room ${room}` }).waitFor()
+}
+
+const Receipts = Schema.Struct({ receipts: Schema.Array(Schema.Struct({ seq: Schema.Int })) })
+
+/** Messages for a client, and the seqs that they have. */
+const post = (url: string, clientId: string, messages: ReadonlyArray<object>) =>
   Effect.promise(async () => {
-    const body = JSON.stringify({ name: "news", data: { number: 1 } })
     const headers = { "content-type": "application/json" }
-    const response = await fetch(`${url}/v1/clients/seen/messages`, { method: "POST", headers, body })
-    assert.strictEqual(response.status, 200, await response.text())
+    const body = JSON.stringify(messages)
+    const response = await fetch(`${url}/v1/clients/${clientId}/messages`, { method: "POST", headers, body })
+    return Schema.decodeUnknownSync(Receipts)(await response.json()).receipts.map(({ seq }) => seq)
   })
 
-const on = (path: string, use: (page: Page) => Promise<void>, options: VisitOptions = desktop) =>
-  Effect.flatMap(Stage, ({ browser, url }) => visit(browser, `${url}${path}`, use, options))
+const Listed = Schema.Struct({ clients: Schema.Array(Schema.Struct({ clientId: Schema.String })) })
 
-const panel = (page: Page, name: string) => page.getByRole("region", { name, exact: true })
-
-/** Starts sample clients, and gives the id of the first once all are LIVE. */
-const startSamples = async (page: Page, count: number): Promise<string> => {
-  await page.getByLabel("Sample clients", { exact: true }).first().fill(String(count))
-  await page.getByRole("button", { name: "Start", exact: true }).click()
-  const table = page.getByRole("region", { name: "Sample clients" })
-  await table
-    .getByText("LIVE")
-    .nth(count - 1)
-    .waitFor()
-  return table.getByRole("rowheader").first().innerText()
-}
+/** A client that connects, and goes without a word. */
+const comeAndGo = (url: string, clientId: string) =>
+  Effect.promise(async () => {
+    const socket = new WebSocket(`${url.replace("http", "ws")}/v1/stream?clientId=${clientId}`)
+    await new Promise((resolve) => socket.addEventListener("message", resolve, { once: true }))
+    socket.close()
+  })
 
 /** Every view. */
 const viewPaths = ["/", "/chat", "/clients/seen", "/journey/seen/0"]
@@ -84,11 +79,56 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
         row.getByText("REPLAYING").waitFor(),
         row.getByRole("progressbar", { name: `Replay of ${clientId}` }).waitFor(),
         row.getByText(/to go, .+ left/).waitFor(),
+        panel(page, "Flow")
+          .locator(".way", { hasText: "to 1 REPLAYING client" })
+          .locator(".way-note")
+          .getByText(/^\d,\d{3}\/s$/)
+          .waitFor(),
       ])
       await page.getByRole("button", { name: "Restart event-consumer" }).click()
       await Promise.all([story.getByText("LIVE").waitFor(), row.getByText("LIVE").waitFor()])
       await story.getByText(/^30,\d\d\d results, 0 missing, 0 repeated$/).waitFor()
     }),
+  )
+
+  it.effect("says in one sentence what Nimbus does", () =>
+    on("/", async (page) => {
+      const sentence = await page.getByRole("main").getByRole("paragraph").first().innerText()
+      assert.match(sentence, /^Nimbus takes events .+ exactly once, in order, [^.]+\.$/)
+    }),
+  )
+
+  it.effect(
+    "takes its sample clients with it when it is reloaded or closed, with their mail, and no other client",
+    () =>
+      Effect.gen(function* () {
+        const { browser, url } = yield* Stage
+        yield* comeAndGo(url, "demo-of-somebody")
+        const listed = async (search: string): Promise<ReadonlyArray<string>> => {
+          const response = await fetch(`${url}/v1/admin/clients?search=${search}`)
+          return Schema.decodeUnknownSync(Listed)(await response.json()).clients.map(({ clientId }) => clientId)
+        }
+        const leave = async (page: Page, go: () => Promise<unknown>) => {
+          const clientId = await startSamples(page, 3)
+          const family = clientId.replace(/\d+$/, "")
+          await page.getByRole("button", { name: "Cut it off" }).click()
+          await page.locator(".story").getByText("OFFLINE").waitFor()
+          await Effect.runPromise(post(url, clientId, [{ name: "news", data: { number: 1 } }]))
+          await until("all are listed", async () => (await listed(family)).length === 3)
+          await go()
+          await until("none is listed", async () => (await listed(family)).length === 0)
+          const mailbox = await fetch(`${url}/v1/admin/clients/${clientId}/mailbox`)
+          assert.strictEqual(Object(await mailbox.json()).results, 0)
+        }
+        yield* visit(browser, url, async (page) => {
+          await leave(page, () => page.reload())
+          await leave(page, () => page.getByRole("button", { name: "Stop all" }).click())
+          const other = await page.context().newPage()
+          await other.goto(url)
+          await leave(other, () => other.close({ runBeforeUnload: true }))
+          assert.deepStrictEqual(await listed("demo-of-somebody"), ["demo-of-somebody"])
+        })
+      }),
   )
 
   it.effect("finds a client by a part of its id, and those of one status", () =>
@@ -117,18 +157,54 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
       const before = await results()
       await until("new results", async () => (await results()) > before)
       await page.getByText(/, 0 missing, 0 repeated$/).waitFor()
+      await page.getByRole("button", { name: "Stop all" }).click()
+      const lags = async () => [
+        ...(await flow.locator(".place-note").getByText(/^lag/).allTextContents()),
+        ...(await panel(page, "Topics").locator("summary").getByText(/^lag/).allTextContents()),
+      ]
+      await until("nothing is behind", async () => (await lags()).join() === Array(6).fill("lag 0").join())
+    }),
+  )
+
+  it.effect("gives who was cut off from a room what the others said meanwhile, in order and once", () =>
+    Effect.gen(function* () {
+      const { browser, url } = yield* Stage
+      const log = (page: Page) => page.getByRole("log")
+      yield* visit(browser, `${url}/chat`, async (page) => {
+        await enter(page, "cut")
+        await say(page, "Ada", "one")
+        await Effect.runPromise(
+          visit(browser, `${url}/chat`, async (other) => {
+            await enter(other, "cut")
+            await log(other).getByText("one").waitFor()
+            await page.getByRole("button", { name: "Cut me off" }).click()
+            await page.getByText("cut off", { exact: true }).waitFor()
+            assert.isTrue(await page.getByRole("button", { name: "Say" }).isDisabled())
+            for (const text of ["two", "three", "four"]) await say(other, "Ben", text)
+            assert.strictEqual(await log(page).getByText("two").count(), 0)
+            await page.getByRole("button", { name: "Bring me back" }).click()
+            await page.getByRole("main").getByText("live", { exact: true }).waitFor()
+            await log(page).getByText("four").waitFor()
+            await say(page, "Ada", "five")
+            for (const shown of [page, other]) {
+              await log(shown).getByText("five").waitFor()
+              assert.deepStrictEqual(await log(shown).locator("p").allInnerTexts(), [
+                "one",
+                "two",
+                "three",
+                "four",
+                "five",
+              ])
+            }
+          }),
+        )
+      })
     }),
   )
 
   it.effect("carries what is said in a room from one page to another, and its history to who comes later", () =>
     Effect.gen(function* () {
       const { browser, url } = yield* Stage
-      const say = async (page: Page, who: string, text: string) => {
-        await page.getByLabel("Your name").fill(who)
-        await page.getByLabel("Message").fill(text)
-        await page.getByRole("button", { name: "Say" }).click()
-        await page.getByRole("log").getByText(text).waitFor()
-      }
       yield* visit(browser, `${url}/chat`, async (page) => {
         await say(page, "Ada", "first")
         await Effect.runPromise(
@@ -139,9 +215,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
             assert.match(await page.getByRole("log").innerText(), /Ada[^]*first[^]*Ben[^]*second/)
           }),
         )
-        await page.getByLabel("Room", { exact: true }).fill("elsewhere")
-        await page.getByRole("button", { name: "Enter" }).click()
-        await page.getByRole("heading", { name: "Room elsewhere" }).waitFor()
+        await enter(page, "elsewhere")
         await page.getByText("Nothing yet.").waitFor()
       })
     }),
@@ -157,6 +231,15 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
       }
       const told = /Logged[^]*by log[^]*topic nimbus-events-v1[^]*Handled[^]*by event-consumer/
       await until("who did what is told", async () => told.test(await hops.innerText()))
+      const payload = panel(page, "Its payload")
+      assert.match(
+        await payload.getByRole("region", { name: "What the client sent" }).innerText(),
+        /^{\n {2}"number": \d+\n}$/,
+      )
+      assert.match(
+        await payload.getByRole("region", { name: "What the client gets" }).innerText(),
+        /\n {2}"result": \d+\n}$/,
+      )
       await page.getByRole("heading", { level: 1 }).getByRole("link", { name: clientId }).click()
       await panel(page, "Where it stands").getByText("LIVE").waitFor()
       await panel(page, "Mailbox").getByText("acknowledged up to").waitFor()
@@ -167,17 +250,42 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
     }),
   )
 
-  it.effect("says that there is no such record, and that an address names nothing", () =>
+  it.effect("says that there is no such client or record, and that an address names nothing", () =>
     on(
       "/journey/nobody/987654321",
       async (page) => {
-        await page.getByRole("alert").waitFor()
-        await page.goto(new URL("/clients/nobody/more", page.url()).href)
+        await page.getByRole("alert").getByText("the log ends before seq 987654321").waitFor()
         await page.goto(new URL("/clients/nobody", page.url()).href)
-        await page.getByText("not known to the registry").waitFor()
+        await page.getByRole("alert").getByText("nothing is known of a client nobody").waitFor()
+        assert.strictEqual(await page.getByRole("button", { name: "Kick" }).count(), 0)
+        for (const path of ["/clients/nobody/more", "/nothing", "/journey/seen/x"]) {
+          const response = await page.goto(new URL(path, page.url()).href)
+          assert.strictEqual(response?.status(), 404, path)
+          await page.getByRole("heading", { name: "Nothing is here" }).waitFor()
+          await page.getByText(`no page at ${path}`).waitFor()
+        }
+        await page.getByRole("link", { name: "To the overview" }).click()
+        await panel(page, "Flow").waitFor()
       },
       { ...desktop, tolerate: /404/ },
     ),
+  )
+
+  it.effect("shows what a record carries as text, whatever it is, and no more than the bound", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stage
+      const seqs = yield* post(url, "carried", [
+        { name: "news", data: { html: "<img src=x onerror=alert(1)>", exact: 1 } },
+        { name: "news", data: "x".repeat(50_000) },
+      ])
+      yield* on(`/journey/carried/${seqs[0]}`, async (page) => {
+        const sent = page.getByRole("region", { name: "What a service sent" })
+        assert.include(await sent.innerText(), `"html": "<img src=x onerror=alert(1)>",\n`)
+        await page.goto(new URL(`/journey/carried/${seqs[1]}`, page.url()).href)
+        await page.getByText("The first 16 KiB of 48.8 KiB are shown.").first().waitFor()
+        assert.strictEqual((await sent.innerText()).length, 16 * 1024)
+      })
+    }),
   )
 
   it.effect.each(viewPaths)("fits a phone at %s: nothing is wider than the screen", (path) =>
@@ -230,8 +338,6 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of
     }),
   )
 })
-
-const until = (what: string, isSo: () => Promise<boolean>) => Effect.runPromise(eventually(what, Effect.promise(isSo)))
 
 const focused = (page: Page) => page.evaluate("document.activeElement.textContent")
 

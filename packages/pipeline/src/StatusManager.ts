@@ -5,7 +5,7 @@
  * its last value, and is counted as a failure.
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
-import { committedBy, EventLog, lagOf, Registry, type Role, Status, topicOf, Topics, trying } from "@nimbus/domain"
+import { EventLog, makeStandings, Registry, type Role, Status, trying } from "@nimbus/domain"
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -60,7 +60,7 @@ const make = Effect.fnUntraced(function* (limits: StatusManagerLimits) {
       clients,
       clients_at_ms: now_ms,
     })),
-    yield* keep("measure lag", measureLag, (last, lag, now_ms) => ({ ...last, lag, lag_at_ms: now_ms })),
+    yield* keep("measure lag", yield* makeMeasureLag, (last, lag, now_ms) => ({ ...last, lag, lag_at_ms: now_ms })),
   )
   yield* refresh.pipe(
     Effect.andThen(Effect.sleep(limits.refresh_every_ms)),
@@ -84,28 +84,23 @@ const countClients = Effect.gen(function* () {
   return clients
 })
 
-const measureLag = Effect.gen(function* () {
-  const lag = {
-    events: yield* lagOfAll("event-consumer"),
-    results: yield* lagOfAll("result-consumer"),
-    dlq: yield* lagOfAll("replay-consumer"),
-  }
-  for (const name of ["events", "results", "dlq"] as const) yield* Metrics.setLag(name, lag[name])
-  return lag
-})
-
-/** Over all partitions. */
-const lagOfAll = Effect.fnUntraced(function* (role: Role) {
-  const log = yield* EventLog
-  const topics = yield* Topics
-  const topic = topicOf(role, topics)
-  const ofPartition = (partition: number) =>
-    Effect.gen(function* () {
-      const earliest = yield* log.earliest(topic, partition)
-      const committed = yield* committedBy(log, role, topics, partition)
-      return lagOf({ earliest, committed, end: yield* log.end(topic, partition) }, log.incarnation)
-    })
-  const partitions = Array.from({ length: log.partitions }, (_, partition) => partition)
-  const lags = yield* Effect.forEach(partitions, ofPartition, { concurrency: 8 })
-  return lags.reduce((sum, one) => sum + one, 0)
+/** By topic, over all partitions. */
+const makeMeasureLag = Effect.gen(function* () {
+  const { partitions } = yield* EventLog
+  const standingOf = yield* makeStandings
+  const all = Array.from({ length: partitions }, (_, partition) => partition)
+  const lagOf = (role: Role) =>
+    Effect.map(
+      Effect.forEach(all, (partition) => standingOf(role, partition), { concurrency: 8 }),
+      (standings) => standings.reduce((sum, { lag }) => sum + lag, 0),
+    )
+  return Effect.gen(function* () {
+    const lag = {
+      events: yield* lagOf("event-consumer"),
+      results: yield* lagOf("result-consumer"),
+      dlq: yield* lagOf("replay-consumer"),
+    }
+    for (const name of ["events", "results", "dlq"] as const) yield* Metrics.setLag(name, lag[name])
+    return lag
+  })
 })

@@ -104,7 +104,8 @@ describe.skipIf(kafka === undefined)("Connections to Kafka", () => {
       yield* goesOn
       for (const login of [apis.saslHandshake, apis.saslAuthenticate]) {
         for (const deed of ["cut", "halve", "silence"] as const) {
-          const disturbed = disturb(proxy, deed, login)
+          // Of several: who writes is among them.
+          const disturbed = disturb(proxy, deed, login, login, login, login)
           proxy.close()
           proxy.open()
           yield* disturbed

@@ -9,6 +9,7 @@
  * | Who ends one waits for the answers to its requests, and stops the clock that would have given them up. | They fail at once. |
  * | What ends is closed for writing alone: its last words come while the next one is in use. | It is destroyed. |
  * | Two requests at the same time make two connections, of which one is forgotten. | They wait for the same one. |
+ * | A login during which the connection is lost is told as a wrong password, so what was to be written is refused for ever. | It is told as a lost connection. |
  */
 import { mend } from "./Mend.ts"
 
@@ -22,16 +23,19 @@ interface Connection {
   bytesNeeded: number
   connect(): Promise<boolean>
   disconnect(): Promise<boolean>
+  authenticate(): Promise<void>
   send(request: unknown): Promise<unknown>
 }
 
 /** Twice is the same as once. */
-export const mendConnections = (): void => mend("network/connection.js", ["connect", "disconnect", "send"], change)
+export const mendConnections = (): void =>
+  mend("network/connection.js", ["connect", "disconnect", "authenticate", "send"], change)
 
 const change = (prototype: Connection): void => {
-  const { connect, send } = prototype
+  const { authenticate, connect, send } = prototype
 
   prototype.connect = function (this: Connection) {
+    losses.delete(this)
     const connected = connecting.get(this) ?? connect.call(this).finally(() => connecting.delete(this))
     connecting.set(this, connected)
     return connected
@@ -42,19 +46,42 @@ const change = (prototype: Connection): void => {
     return true
   }
 
+  prototype.authenticate = async function (this: Connection) {
+    try {
+      return await authenticate.call(this)
+    } catch (error) {
+      throw orLoss(this, error)
+    }
+  }
+
+  // Logs in first where that is not done yet, and the requests of a login come through here, too.
   prototype.send = async function (this: Connection, request: unknown) {
     const { socket } = this
     try {
       return await send.call(this, request)
     } catch (error) {
-      if (error instanceof Error && error.name === "KafkaJSRequestTimeoutError") socket?.destroy(error)
-      throw error
+      if (isLoss(error)) losses.set(this, error)
+      if (isTimeout(error)) socket?.destroy(error)
+      throw orLoss(this, error)
     }
   }
 }
 
 /** Those that are being made. */
 const connecting = new WeakMap<Connection, Promise<boolean>>()
+
+/** Why a request was not answered; of the connection that is in use. */
+const losses = new WeakMap<Connection, Error>()
+
+/** kafkajs leaves of a login's error nothing but its words. */
+const orLoss = (connection: Connection, error: unknown): unknown =>
+  error instanceof Error && error.name === "KafkaJSSASLAuthenticationError" ? (losses.get(connection) ?? error) : error
+
+const isTimeout = (error: unknown): error is Error =>
+  error instanceof Error && error.name === "KafkaJSRequestTimeoutError"
+
+const isLoss = (error: unknown): error is Error =>
+  isTimeout(error) || (error instanceof Error && /^KafkaJSConnection(Closed)?Error$/.test(error.name))
 
 const end = (connection: Connection): void => {
   const closed = new ConnectionClosed()

@@ -6,6 +6,7 @@
  * | --- | --- |
  * | `cleanup.policy` | must be `delete`: compaction removes all records of a client but the last |
  * | `retention.ms` | what seqs travel through is kept as long as mailboxes keep it: a shorter time loses results of a client that is away, in silence |
+ * | `segment.ms` | Kafka removes whole segments: a record may be kept this much longer. What is forgotten of clients waits for it |
  * | `retention.bytes` | less than is set for topics that are created: said, for nobody knows how much comes |
  * | `max.message.bytes` | must take the largest event, and its result |
  * | `min.insync.replicas` | no more than there are replicas: nothing could be written |
@@ -18,6 +19,7 @@ export const settingNames = [
   "cleanup.policy",
   "retention.ms",
   "retention.bytes",
+  "segment.ms",
   "max.message.bytes",
   "min.insync.replicas",
   "message.timestamp.type",
@@ -67,6 +69,13 @@ export const judge = (topics: ReadonlyArray<TopicAsSet>, needs: Needs): Judgemen
 /** The most that a batch may have; `undefined`: not told. */
 export const messageBytesOf = ({ settings }: Pick<TopicAsSet, "settings">): number | undefined =>
   numberOf(settings, "max.message.bytes")
+
+/** How long a record may be read after it was written; Infinity: for ever, or it is not told. */
+export const retentionOf = ({ settings }: Pick<TopicAsSet, "settings">): number => {
+  const retention_ms = numberOf(settings, "retention.ms") ?? -1
+  const segment_ms = numberOf(settings, "segment.ms") ?? Infinity
+  return retention_ms < 0 ? Infinity : retention_ms + segment_ms
+}
 
 const faultsOf = ({ isOfSeqs, keep_ms, replicas, settings }: TopicAsSet, needs: Needs): ReadonlyArray<string> => {
   const faults: Array<string> = []

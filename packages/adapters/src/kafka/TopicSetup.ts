@@ -14,7 +14,7 @@ import { call, send } from "./KafkaJs.ts"
 import { baseOf, incarnationOf } from "./Life.ts"
 import { type Link, openLink } from "./Link.ts"
 import { describeSettings, describeTopics, metadataWithIds } from "./TopicRequests.ts"
-import { judge, messageBytesOf, settingNames, type TopicAsSet } from "./TopicSettings.ts"
+import { judge, messageBytesOf, retentionOf, settingNames, type TopicAsSet } from "./TopicSettings.ts"
 
 export interface TopicOptions {
   readonly topics: ReadonlyArray<string>
@@ -48,6 +48,8 @@ export interface TopicSet {
   readonly found: ReadonlyArray<FoundTopic>
   /** The most that a batch may have, by topic, where Kafka tells. */
   readonly messageBytes: ReadonlyMap<string, number>
+  /** How long a record may be read, by topic, where Kafka tells. */
+  readonly retentions: ReadonlyMap<string, number>
 }
 
 export type SetupError = KafkaUnavailable | KafkaTopicMissing | KafkaTopicUnfit | KafkaPartitionsUnequal
@@ -82,7 +84,7 @@ export const setUpTopics = (
       yield* refuseUnfit(set, limits)
       const { clusterId } = yield* ask(() => admin.describeCluster())
       const life = yield* lifeOf(link, clusterId, found, options, limits)
-      return { ...life, found, messageBytes: messageBytesByTopic(set) }
+      return { ...life, found, messageBytes: messageBytesByTopic(set), retentions: retentionsByTopic(set) }
     }),
   )
 
@@ -213,6 +215,9 @@ export const messageBytesByTopic = (set: ReadonlyArray<TopicAsSet>): ReadonlyMap
     }),
   )
 
+const retentionsByTopic = (set: ReadonlyArray<TopicAsSet>): ReadonlyMap<string, number> =>
+  new Map(set.map((one) => [one.topic, retentionOf(one)]))
+
 /** Of the topics that seqs travel through, and of the shared ones, which began as parts of that. */
 const lifeOf = Effect.fnUntraced(function* (
   link: Link,
@@ -246,6 +251,7 @@ const describe = (topic: string, options: TopicOptions, limits: KafkaLimits) => 
     "retention.ms": whole(retention_age_ms),
     "retention.bytes": whole(retention_bytes),
     // Retention removes whole segments: eight of them make what is kept.
+    "segment.ms": whole(Math.min(limits.segment_age_ms, retention_age_ms)),
     "segment.bytes": String(Math.min(1024 ** 3, Math.max(1024 ** 2, Math.floor(retention_bytes / 8)))),
     "max.message.bytes": String(limits.message_bytes),
     // The log's time, whatever clocks its writers have.

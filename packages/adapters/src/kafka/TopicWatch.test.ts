@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Incarnation } from "@nimbus/domain"
+import { retentionOf } from "./TopicSettings.ts"
 import { TopicStates } from "./TopicWatch.ts"
 
 const incarnation = Incarnation.make("log")
@@ -26,6 +27,7 @@ const states = (id?: string) =>
     sharedIncarnations: new Map([["chats", Incarnation.make("chats")]]),
     found: [{ ...topic("events"), id }, ...others],
     messageBytes: new Map([["events", 1_000]]),
+    retentions: new Map([["events", 60_000]]),
   })
 
 const tags = (faults: ReturnType<TopicStates["take"]>) => faults.map(({ _tag, topic }) => `${_tag} ${topic}`)
@@ -57,9 +59,20 @@ describe("what is known of topics", () => {
     )
   })
 
-  it("is how much each takes, less what a batch has beside its records, and which life it is of", () => {
+  it("is how much each takes, less what a batch has beside its records, how long it keeps them, and which life it is of", () => {
     const known = states("1")
-    assert.deepStrictEqual(known.facts("events"), { partitions: 2, incarnation, publish_bytes: 939 })
-    assert.deepStrictEqual(known.facts("chats"), { partitions: 2, incarnation: "chats", publish_bytes: Infinity })
+    const ofEvents = { partitions: 2, incarnation, publish_bytes: 939, retention_ms: 60_000 }
+    assert.deepStrictEqual(known.facts("events"), ofEvents)
+    const chats = Incarnation.make("chats")
+    const untold = { partitions: 2, incarnation: chats, publish_bytes: Infinity, retention_ms: Infinity }
+    assert.deepStrictEqual(known.facts("chats"), untold)
+  })
+
+  it("is how long a record may be read: its topic's time and its segment's, and for ever where either is not told", () => {
+    const of = (settings: Readonly<Record<string, string>>) => retentionOf({ settings })
+    assert.strictEqual(of({ "retention.ms": "1000", "segment.ms": "50" }), 1_050)
+    assert.strictEqual(of({ "retention.ms": "-1", "segment.ms": "50" }), Infinity)
+    assert.strictEqual(of({ "retention.ms": "1000" }), Infinity)
+    assert.strictEqual(of({}), Infinity)
   })
 })

@@ -35,6 +35,7 @@ export class TopicStates {
   readonly #sharedIncarnations: ReadonlyMap<string, Incarnation>
   readonly #ids: ReadonlyMap<string, string | undefined>
   readonly #partitions: Map<string, number>
+  readonly #retentions: ReadonlyMap<string, number>
   messageBytes: ReadonlyMap<string, number>
   /** Once a topic is not the one that it was at start. */
   replaced: KafkaTopicReplaced | undefined
@@ -45,6 +46,7 @@ export class TopicStates {
     this.#sharedIncarnations = set.sharedIncarnations
     this.#ids = new Map(set.found.map(({ id, topic }) => [topic, id]))
     this.#partitions = new Map(set.found.map(({ partitions, topic }) => [topic, partitions]))
+    this.#retentions = set.retentions
     this.messageBytes = set.messageBytes
   }
 
@@ -54,6 +56,7 @@ export class TopicStates {
       partitions: isShared ? (this.#partitions.get(topic) ?? this.#options.partitions) : this.#options.partitions,
       incarnation: this.#sharedIncarnations.get(topic) ?? this.#incarnation,
       publish_bytes: (this.messageBytes.get(topic) ?? Infinity) - header_bytes,
+      retention_ms: this.#retentions.get(topic) ?? Infinity,
     }
   }
 

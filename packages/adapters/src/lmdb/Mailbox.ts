@@ -14,7 +14,10 @@
  */
 import {
   type ClientId,
+  countForgotten,
   type Cursor,
+  holeFrom,
+  Idle,
   type Incarnation,
   type Item,
   Mailbox,
@@ -31,9 +34,9 @@ import {
   start,
   StoreMismatch,
 } from "@nimbus/domain"
-import { Effect, Layer, type Scope } from "effect"
+import { Clock, Effect, Layer, type Scope } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
-import { type MailboxStorageLimits, mailboxStorageLimits } from "../Limits.ts"
+import { type MailboxStorageLimits, mailboxStorageLimits, seen_share } from "../Limits.ts"
 import { type MailboxAcks, makeAcks } from "./MailboxAcks.ts"
 import { Block } from "./MailboxBlock.ts"
 import {
@@ -52,7 +55,17 @@ import {
   readPartition,
   writeLog,
 } from "./MailboxTables.ts"
-import { type Chunk, type ClientAck, tally, writeChunk, writeExpiry, type Writes } from "./MailboxWrites.ts"
+import {
+  type Chunk,
+  type ClientAck,
+  isIdle,
+  tally,
+  writeChunk,
+  writeExpiry,
+  writeForget,
+  writeSeen,
+  type Writes,
+} from "./MailboxWrites.ts"
 import { LmdbStore } from "./Store.ts"
 
 export interface MailboxOptions {
@@ -63,7 +76,10 @@ export interface MailboxOptions {
 export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, StorageUnavailable, LmdbStore> =>
   Layer.effect(Mailbox, make(options))
 
-export const layer = Layer.suspend(() => layerWith({}))
+/** As `NIMBUS_IDLE_DAYS` says. */
+export const layer = Layer.unwrap(
+  Effect.map(Idle.config, (mailbox_idle_ms) => layerWith({ limits: { ...mailboxLimits, mailbox_idle_ms } })),
+)
 
 const make = Effect.fn("LmdbMailbox.make")(function* ({
   limits = mailboxLimits,
@@ -71,9 +87,12 @@ const make = Effect.fn("LmdbMailbox.make")(function* ({
 }: MailboxOptions): Effect.fn.Return<Mailbox["Service"], StorageUnavailable, LmdbStore | Scope.Scope> {
   const store = yield* LmdbStore
   const tables = yield* openTables(store)
-  const writes = { tables, limits, storage }
+  const clock = yield* Clock.Clock
+  const writes = { tables, limits, storage, now: () => clock.currentTimeMillisUnsafe() }
   const acks = yield* makeAcks(store, writes)
   let partitions = 0
+  /** How long a row with nothing in it is kept. */
+  let keep_ms = Infinity
 
   const addressFor = (clientId: ClientId): Address => {
     if (partitions === 0) throw new Error("Mailbox.claim must come before anything else")
@@ -88,6 +107,7 @@ const make = Effect.fn("LmdbMailbox.make")(function* ({
       const mismatch = yield* commit("claim", () => claim(tables, log))
       if (mismatch !== undefined) return yield* mismatch
       partitions = log.partitions
+      keep_ms = Math.max(limits.mailbox_idle_ms, log.retained_ms ?? Infinity)
     }),
     offset: (partition) => read("offset", () => readPartition(tables, partition).offset),
     put: (partition, put) =>
@@ -104,15 +124,24 @@ const make = Effect.fn("LmdbMailbox.make")(function* ({
       Effect.suspend(() => acks.add(clients.map(({ clientId, seq }) => ({ ...addressFor(clientId), seq })))).pipe(
         Effect.mapError(unavailable("ack")),
       ),
-    waiting: (asked) =>
+    waiting: (asked, areHere = false) =>
       Effect.suspend(() => {
         const addresses = asked.map(({ clientId }) => addressFor(clientId))
+        const seen_ms = writes.now() - keep_ms * seen_share
+        const aging: Array<Address> = []
         return read("waiting", () =>
-          asked.map(({ after, clientId }, i) => isWaiting(tables, addresses[i]!, later(after, acks.of(clientId)))),
-        )
+          asked.map(({ after, clientId }, i) => {
+            const row = readClient(tables, addresses[i]!)
+            if (areHere && row !== undefined && isIdle(row, seen_ms)) aging.push(addresses[i]!)
+            return isWaiting(tables, addresses[i]!, row, later(after, acks.of(clientId)))
+          }),
+        ).pipe(Effect.tap(() => (aging.length === 0 ? Effect.void : commit("waiting", () => writeSeen(writes, aging)))))
       }),
     expire: (now_ms) =>
-      Effect.mapError(expire(store, writes, acks, now_ms - limits.mailbox_age_ms), unavailable("expire")),
+      Effect.mapError(
+        expire(store, writes, acks, { age_ms: now_ms - limits.mailbox_age_ms, idle_ms: now_ms - keep_ms }),
+        unavailable("expire"),
+      ),
     stats: (clientId) =>
       Effect.suspend(() => {
         const at = addressFor(clientId)
@@ -156,11 +185,12 @@ const byClient = (partition: number, { records }: Put): Chunk => {
 }
 
 const page = (tables: MailboxTables, at: Address, ack: Cursor, after: Cursor, limit: PageLimit): Page => {
-  const row = readClient(tables, at) ?? newClient()
+  const { forgotten, hole } = readPartition(tables, at.partition)
+  const row = readClient(tables, at) ?? newClient(forgotten)
   const acked = later(row.acked, ack)
-  const { hole } = readPartition(tables, at.partition)
-  const found = recordsAbove(tables, at, row, later(after, acked), limit)
-  return { ...found, acked, floor: row.floor, hole }
+  const cursor = later(after, acked)
+  const found = recordsAbove(tables, at, row, cursor, limit)
+  return { ...found, acked, floor: row.floor, hole: holeFrom(hole, cursor, row.unknown) }
 }
 
 const recordsAbove = (
@@ -194,8 +224,7 @@ const keyAround = (tables: MailboxTables, at: Address, cursor: Cursor): Uint8Arr
 }
 
 /** A record above `cursor`, or a loss: what the limits removed up to `floor`, or what is missing below `hole`. */
-const isWaiting = (tables: MailboxTables, at: Address, after: Cursor): boolean => {
-  const row = readClient(tables, at) ?? newClient()
+const isWaiting = (tables: MailboxTables, at: Address, row: ClientRow = newClient(), after: Cursor): boolean => {
   const cursor = later(after, row.acked)
   return row.last > cursor || row.floor > cursor || readPartition(tables, at.partition).hole - 1 > cursor
 }
@@ -207,34 +236,48 @@ const stats = (tables: MailboxTables, at: Address, ack: Cursor): MailboxStats =>
   return { results: row.results - trimmed.results, bytes: row.bytes - trimmed.bytes, acked, floor: row.floor }
 }
 
+/** Records of before `age_ms` go, and rows with nothing in them of before `idle_ms`. */
+interface Before {
+  readonly age_ms: number
+  readonly idle_ms: number
+}
+
 /** Looks at every row, some at a time. */
 const expire = Effect.fnUntraced(function* (
   store: LmdbStore["Service"],
   writes: Writes,
   acks: MailboxAcks,
-  before_ms: number,
+  before: Before,
 ) {
   let removed = 0
+  let forgotten = 0
   let from: Uint8Array | undefined = Buffer.of(0)
   while (from !== undefined) {
     const start: Uint8Array = from
-    const { due, next } = yield* store.read(() => someDue(writes, start, before_ms))
+    const { due, idle, next } = yield* store.read(() => someDue(writes, start, before))
     if (due.length > 0) {
       removed += yield* store.commit(() =>
-        due.reduce((sum, at) => sum + writeExpiry(writes, withAck(at, acks), before_ms), 0),
+        due.reduce((sum, at) => sum + writeExpiry(writes, withAck(at, acks), before.age_ms), 0),
+      )
+    }
+    if (idle.length > 0) {
+      forgotten += yield* store.commit(() =>
+        idle.reduce((sum, at) => sum + writeForget(writes, withAck(at, acks), before.idle_ms), 0),
       )
     }
     from = next
     yield* Effect.yieldNow
   }
+  yield* countForgotten("mailboxes", forgotten)
   return removed
 })
 
 const withAck = (at: Address, acks: MailboxAcks): ClientAck => ({ ...at, seq: acks.of(at.clientId) })
 
-/** Clients that may have records of before, and the key to go on from. */
-const someDue = ({ storage, tables }: Writes, start: Uint8Array, before_ms: number) => {
+/** Clients that may have records of before, those that may be forgotten, and the key to go on from. */
+const someDue = ({ storage, tables }: Writes, start: Uint8Array, { age_ms, idle_ms }: Before) => {
   const due: Array<Address> = []
+  const idle: Array<Address> = []
   let seen = 0
   let next: Uint8Array | undefined
   for (const { key, value } of tables.clients.range({
@@ -242,8 +285,13 @@ const someDue = ({ storage, tables }: Writes, start: Uint8Array, before_ms: numb
     end: Buffer.of(0xff, 0xff),
     limit: storage.step_clients + 1,
   })) {
-    if (seen++ === storage.step_clients) next = key
-    else if (decodeClient(value).oldest_ms < before_ms) due.push(addressOf(key))
+    if (seen++ === storage.step_clients) {
+      next = key
+      continue
+    }
+    const row = decodeClient(value)
+    if (row.oldest_ms < age_ms) due.push(addressOf(key))
+    else if (isIdle(row, idle_ms)) idle.push(addressOf(key))
   }
-  return { due, next }
+  return { due, idle, next }
 }

@@ -45,6 +45,10 @@ export interface ClientRow {
   /** The block with `last`: its first seq and its size. 0: there is none. */
   tail: Cursor
   tail_bytes: number
+  /** What was `forgotten` in the partition before this row was made: an earlier one of this client may have been that. */
+  unknown: Cursor
+  /** When something happened to it last. `undefined`: not known, for the row is from before this was written. */
+  used_ms: number | undefined
 }
 
 export interface PartitionRow {
@@ -53,6 +57,8 @@ export interface PartitionRow {
   hole: Cursor
   /** The highest seq put or acknowledged, ever. */
   highest: Cursor
+  /** The highest `floor` of a row that was forgotten before that was acknowledged. */
+  forgotten: Cursor
 }
 
 /** `format`: of all the tables. */
@@ -118,10 +124,12 @@ export const decodeClient = (value: Uint8Array): ClientRow => {
     oldest_ms: view.getFloat64(40, true),
     tail: cursorAt(view, 48),
     tail_bytes: view.getFloat64(56, true),
+    unknown: cursorAt(view, 64),
+    used_ms: value.byteLength < 80 ? undefined : view.getFloat64(72, true),
   }
 }
 
-export const newClient = (): ClientRow => ({
+export const newClient = (unknown = start): ClientRow => ({
   acked: start,
   floor: start,
   last: start,
@@ -130,24 +138,36 @@ export const newClient = (): ClientRow => ({
   oldest_ms: Infinity,
   tail: start,
   tail_bytes: 0,
+  unknown,
+  used_ms: undefined,
 })
 
-export const writeClient = (tables: MailboxTables, at: Address, row: ClientRow): void =>
+/** Something has happened to it now. */
+export const writeClient = (tables: MailboxTables, at: Address, row: ClientRow, now_ms: number): void => {
+  const { acked, bytes, floor, last, oldest_ms, results, tail, tail_bytes, unknown } = row
   tables.clients.put(
     clientKey(at),
-    floats([row.acked, row.floor, row.last, row.results, row.bytes, row.oldest_ms, row.tail, row.tail_bytes]),
+    floats([acked, floor, last, results, bytes, oldest_ms, tail, tail_bytes, unknown, now_ms]),
   )
+}
+
+export const removeClient = (tables: MailboxTables, at: Address): void => tables.clients.remove(clientKey(at))
 
 export const readPartition = (tables: MailboxTables, partition: number): PartitionRow => {
   const value = tables.partitions.get(partitionKey(partition))
-  if (value === undefined) return { offset: undefined, hole: start, highest: start }
+  if (value === undefined) return { offset: undefined, hole: start, highest: start, forgotten: start }
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
   const offset = view.getFloat64(0, true)
-  return { offset: offset < 0 ? undefined : offset, hole: cursorAt(view, 8), highest: cursorAt(view, 16) }
+  return {
+    offset: offset < 0 ? undefined : offset,
+    hole: cursorAt(view, 8),
+    highest: cursorAt(view, 16),
+    forgotten: cursorAt(view, 24),
+  }
 }
 
 export const writePartition = (tables: MailboxTables, partition: number, row: PartitionRow): void =>
-  tables.partitions.put(partitionKey(partition), floats([row.offset ?? -1, row.hole, row.highest]))
+  tables.partitions.put(partitionKey(partition), floats([row.offset ?? -1, row.hole, row.highest, row.forgotten]))
 
 const logKey = Buffer.from("log")
 const decodeLog = Schema.decodeUnknownSync(Schema.fromJsonString(LogRow))
@@ -161,7 +181,9 @@ export const readLog = (tables: MailboxTables): LogRow | undefined => {
 export const writeLog = (tables: MailboxTables, row: LogRow): void =>
   tables.log.put(logKey, Buffer.from(encodeLog(row)))
 
+/** -1 where the value was written before there was this. */
 const cursorAt = (view: DataView, at: number): Cursor => {
+  if (at >= view.byteLength) return start
   const cursor = view.getFloat64(at, true)
   return cursor < 0 ? start : seqUnsafe(cursor)
 }

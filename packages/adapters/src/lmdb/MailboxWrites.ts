@@ -33,6 +33,7 @@ import {
   newClient,
   readClient,
   readPartition,
+  removeClient,
   writeClient,
   writePartition,
 } from "./MailboxTables.ts"
@@ -42,6 +43,8 @@ export interface Writes {
   readonly tables: MailboxTables
   readonly limits: MailboxLimits
   readonly storage: MailboxStorageLimits
+  /** In ms since 1970. */
+  readonly now: () => number
 }
 
 /** A chunk's records by client, in the order they came; `highest` of all seqs. */
@@ -76,11 +79,11 @@ export const writeChunk = (
   return { _tag: "Stored" }
 }
 
-export const writeAcks = ({ tables }: Writes, acks: ReadonlyArray<ClientAck>): void => {
+export const writeAcks = ({ now, tables }: Writes, acks: ReadonlyArray<ClientAck>): void => {
   for (const at of acks) {
-    const row = readClient(tables, at) ?? newClient()
-    if (acknowledge(tables, at, row, at.seq)) writeClient(tables, at, row)
     const partition = readPartition(tables, at.partition)
+    const row = readClient(tables, at) ?? newClient(partition.forgotten)
+    if (acknowledge(tables, at, row, at.seq)) writeClient(tables, at, row, now())
     if (at.seq > partition.highest) writePartition(tables, at.partition, { ...partition, highest: at.seq })
   }
 }
@@ -90,8 +93,38 @@ export const writeExpiry = (writes: Writes, at: ClientAck, before_ms: number): n
   const row = readClient(writes.tables, at) ?? newClient()
   const acked = acknowledge(writes.tables, at, row, at.seq)
   const removed = removeOldest(writes.tables, at, row, (rest) => rest.oldest_ms < before_ms)
-  if (acked || removed > 0) writeClient(writes.tables, at, row)
+  if (acked || removed > 0) writeClient(writes.tables, at, row, writes.now())
   return removed
+}
+
+/**
+ * Forgets a mailbox that has nothing in it, if nothing has happened to it since `before_ms`; answers how many that were,
+ * 0 or 1. A row from before that was written down begins to be old now.
+ */
+export const writeForget = ({ now, tables }: Writes, at: ClientAck, before_ms: number): number => {
+  const row = readClient(tables, at)
+  if (row === undefined || !isIdle(row, before_ms) || at.seq > row.acked) return 0
+  if (row.used_ms === undefined) {
+    writeClient(tables, at, row, now())
+    return 0
+  }
+  if (row.floor > row.acked) {
+    const partition = readPartition(tables, at.partition)
+    writePartition(tables, at.partition, { ...partition, forgotten: later(partition.forgotten, row.floor) })
+  }
+  removeClient(tables, at)
+  return 1
+}
+
+export const isIdle = ({ results, used_ms = -Infinity }: ClientRow, before_ms: number): boolean =>
+  results === 0 && used_ms <= before_ms
+
+/** Their clients are here. */
+export const writeSeen = ({ now, tables }: Writes, clients: ReadonlyArray<Address>): void => {
+  for (const at of clients) {
+    const row = readClient(tables, at)
+    if (row !== undefined) writeClient(tables, at, row, now())
+  }
 }
 
 /** How many records a mailbox has in `(from, to]`, their bytes, and the blocks that have nothing above. */
@@ -115,11 +148,19 @@ const blocksOf = (tables: MailboxTables, at: Address) =>
 
 const putRecords = (writes: Writes, at: Address, records: ReadonlyArray<MailboxRecord>, ack: Cursor): void => {
   const { limits, tables } = writes
-  const row = readClient(tables, at) ?? newClient()
+  const row = readClient(tables, at) ?? newClient(unknownBefore(tables, at, records))
   const acked = acknowledge(tables, at, row, ack)
   const added = insert(writes, at, row, inOrder(records, later(row.acked, row.floor)))
   removeOldest(tables, at, row, (rest) => rest.results > limits.mailbox_results || rest.bytes > limits.mailbox_bytes)
-  if (acked || added > 0) writeClient(tables, at, row)
+  if (acked || added > 0) writeClient(tables, at, row, writes.now())
+}
+
+/** Of a new row: all that an earlier one of its client had was below these records. */
+const unknownBefore = (tables: MailboxTables, { partition }: Address, [first]: ReadonlyArray<Kept>): Cursor => {
+  const { forgotten } = readPartition(tables, partition)
+  const seq = first?.seq ?? 0
+  if (forgotten < seq) return forgotten
+  return seq === 0 ? start : seqUnsafe(seq - 1)
 }
 
 /** The records above `cursor`, in order of seq, and of each seq the first that came. */

@@ -95,6 +95,12 @@ const migrate = (sql: PgClient.PgClient, schema: string) =>
           results bigint NOT NULL DEFAULT 0,
           bytes bigint NOT NULL DEFAULT 0
         ) WITH (fillfactor = 70)`
+      // Of later versions. What is there already was used last when it was found, as far as anybody knows.
+      yield* sql`ALTER TABLE mailbox_partitions ADD COLUMN IF NOT EXISTS forgotten bigint NOT NULL DEFAULT -1`
+      yield* sql`
+        ALTER TABLE mailbox_clients
+          ADD COLUMN IF NOT EXISTS unknown bigint NOT NULL DEFAULT -1,
+          ADD COLUMN IF NOT EXISTS used_ms bigint NOT NULL DEFAULT (extract(epoch FROM now()) * 1000)`
       yield* sql`
         CREATE TABLE IF NOT EXISTS mailbox_records (
           client_id text COLLATE "C",

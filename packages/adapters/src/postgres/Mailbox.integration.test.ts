@@ -18,5 +18,7 @@ describe.skipIf(postgres === undefined)("PostgresMailbox", () => {
   const layerOf = (storage: PostgresMailboxLimits) => (limits: MailboxLimits) =>
     PostgresMailbox.layerWith({ limits, storage }).pipe(Layer.provide(database))
   mailboxSuite("in PostgreSQL", layerOf(postgresMailboxLimits), { runs: 40 })
-  mailboxSuite("in PostgreSQL, in tiny steps", layerOf({ step_clients: 1, remove_records: 1 }), { runs: 60 })
+  mailboxSuite("in PostgreSQL, in tiny steps", layerOf({ idle_clients: 1_000, step_clients: 1, remove_records: 1 }), {
+    runs: 60,
+  })
 })

@@ -3,21 +3,24 @@
  *
  * | table | one row a | columns |
  * | --- | --- | --- |
- * | mailbox_partitions | partition | the log it is bound to, the next offset, hole, and the highest seq put or acknowledged |
- * | mailbox_clients | client | acked, floor, last: the highest seq ever put; results and bytes: what its records come to |
+ * | mailbox_partitions | partition | the log it is bound to, the next offset, hole, the highest seq put or acknowledged, and forgotten: the highest floor of a client that was forgotten before that was acknowledged |
+ * | mailbox_clients | client | acked, floor, last: the highest seq ever put; results and bytes: what its records come to; used_ms: when something happened to it last; unknown: what was forgotten before it was made |
  * | mailbox_records | record | seq, timestamp, value, headers as JSON; all of them above acked and floor |
  *
  * 1. What changes mailboxes is one transaction, which first takes the rows of its partitions, in their order. So what
  *    changes one partition comes one after the other, and nothing waits in a circle.
  * 2. A partition's row is made where it is missing: a store that was emptied is bound again by the first put or ack.
  * 3. A page is one statement, and sees one moment.
+ * 4. Idle clients are looked for some at a time, in the order of their ids: there is no index that every ack would change.
  */
 import type { PgClient } from "@effect/sql-pg"
 import { PgTypes } from "@effect/sql-pg"
 import {
   ClientId,
+  countForgotten,
   type Cursor,
   type Headers,
+  holeFrom,
   type Incarnation,
   type Item,
   Mailbox,
@@ -33,9 +36,9 @@ import {
   start,
   StoreMismatch,
 } from "@nimbus/domain"
-import { Effect, Layer, Result, Schema } from "effect"
+import { Clock, Effect, Layer, Result, Schema } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
-import { type PostgresMailboxLimits, postgresMailboxLimits } from "../Limits.ts"
+import { type PostgresMailboxLimits, postgresMailboxLimits, seen_share } from "../Limits.ts"
 import { byClient, highestAcks, highestOf, later } from "../MailboxInput.ts"
 import { PostgresDatabase } from "./Database.ts"
 
@@ -52,6 +55,7 @@ export const layer = Layer.suspend(() => layerWith({}))
 interface Log {
   readonly incarnation: Incarnation
   readonly partitions: number
+  readonly retained_ms: number
 }
 
 const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = postgresMailboxLimits }: MailboxOptions) {
@@ -63,16 +67,19 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = po
     return bound
   }
   const partitionFor = (clientId: ClientId) => partitionOf(clientId, log().partitions)
+  /** How long a row with nothing in it is kept. */
+  const keep_ms = () => Math.max(limits.mailbox_idle_ms, log().retained_ms)
+  const forgetSome = makeForget(sql, storage)
 
   return Mailbox.of({
     claim: Effect.fn("Mailbox.claim")(function* (found) {
       // A mismatch takes back the rows that were made.
       yield* sql
-        .withTransaction(claim(sql, found))
+        .withTransaction(claim(sql, { ...found, retained_ms: found.retained_ms ?? Infinity }))
         .pipe(
           Effect.catchTag("SqlError", (cause) => Effect.fail(new MailboxUnavailable({ operation: "claim", cause }))),
         )
-      bound = found
+      bound = { ...found, retained_ms: found.retained_ms ?? Infinity }
     }),
     offset: (partition) =>
       sql<{ next: number | null }>`
@@ -97,9 +104,14 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = po
           { discard: true },
         )
       }).pipe(unavailable("ack")),
-    waiting: (asked) => Effect.suspend(() => readWaiting(sql, asked, partitionFor)).pipe(unavailable("waiting")),
+    waiting: (asked, areHere = false) =>
+      Effect.suspend(() => readWaiting(sql, asked, partitionFor)).pipe(
+        Effect.tap(() => (areHere ? writeSeen(sql, asked, keep_ms() * seen_share) : Effect.void)),
+        unavailable("waiting"),
+      ),
     expire: (now_ms) =>
       Effect.suspend(() => writeExpiry(sql, log(), storage, now_ms - limits.mailbox_age_ms)).pipe(
+        Effect.tap(() => forgetSome(log(), now_ms - keep_ms())),
         unavailable("expire"),
       ),
     stats: (clientId) =>
@@ -144,6 +156,7 @@ interface Partition {
   readonly partitions: number
   readonly next: number | null
   readonly highest: number
+  readonly forgotten: number
 }
 
 /** Takes the rows of these partitions until the transaction ends, and makes those that are not there. */
@@ -151,7 +164,8 @@ const take = (sql: PgClient.PgClient, { incarnation, partitions }: Log, taken: R
   INSERT INTO mailbox_partitions AS p (partition, incarnation, partitions)
   SELECT partition, ${incarnation}, ${partitions} FROM unnest(${numbers(taken)}) AS partition ORDER BY partition
   ON CONFLICT (partition) DO UPDATE SET partition = p.partition
-  RETURNING partition, incarnation, partitions, next_offset::float8 AS next, highest::float8`
+  RETURNING partition, incarnation, partitions, next_offset::float8 AS next, highest::float8,
+    forgotten::float8`
 
 const claim = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
@@ -180,7 +194,7 @@ const writePut = Effect.fnUntraced(function* (
   const stored = row?.next ?? undefined
   if (stored !== expected) return { _tag: "Differs", stored } satisfies PutOutcome
   const { mailbox_bytes, mailbox_results } = limits
-  const full = yield* insert(sql, [...byClient(records).values()].flat(), limits)
+  const full = yield* insert(sql, [...byClient(records).values()].flat(), limits, row?.forgotten ?? start)
   yield* removeOldest(sql, limits, full, (rest) => rest.results > mailbox_results || rest.bytes > mailbox_bytes)
   yield* sql`
     UPDATE mailbox_partitions
@@ -197,10 +211,15 @@ interface Size {
 }
 
 /** Puts those that are above acked and floor and not there yet; answers the mailboxes that have too much now. */
-const insert = (sql: PgClient.PgClient, records: ReadonlyArray<MailboxRecord>, limits: MailboxLimits) =>
-  records.length === 0
-    ? Effect.succeed([])
-    : sql<Size>`
+const insert = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  records: ReadonlyArray<MailboxRecord>,
+  limits: MailboxLimits,
+  forgotten: number,
+) {
+  if (records.length === 0) return []
+  const now_ms = yield* Clock.currentTimeMillis
+  return yield* sql<Size>`
         WITH given AS (
           SELECT client_id, seq::bigint, timestamp::bigint, value, headers
           FROM unnest(
@@ -217,9 +236,11 @@ const insert = (sql: PgClient.PgClient, records: ReadonlyArray<MailboxRecord>, l
           ON CONFLICT DO NOTHING
           RETURNING client_id, seq, octet_length(value) AS bytes
         ), counted AS (
-          INSERT INTO mailbox_clients AS c (client_id, last, results, bytes)
-          SELECT client_id, max(seq), count(*), sum(bytes) FROM inserted GROUP BY client_id
+          INSERT INTO mailbox_clients AS c (client_id, last, results, bytes, unknown, used_ms)
+          SELECT client_id, max(seq), count(*), sum(bytes), least(${forgotten}::bigint, min(seq) - 1), ${now_ms}::bigint
+          FROM inserted GROUP BY client_id
           ON CONFLICT (client_id) DO UPDATE SET
+            used_ms = excluded.used_ms,
             last = greatest(c.last, excluded.last),
             results = c.results + excluded.results,
             bytes = c.bytes + excluded.bytes
@@ -227,6 +248,7 @@ const insert = (sql: PgClient.PgClient, records: ReadonlyArray<MailboxRecord>, l
         )
         SELECT client_id, results::float8, bytes::float8 FROM counted
         WHERE results > ${PgTypes.float8(limits.mailbox_results)} OR bytes > ${PgTypes.float8(limits.mailbox_bytes)}`
+})
 
 /** What would be left of a mailbox, and when the oldest of that is from. */
 interface Rest {
@@ -302,7 +324,9 @@ const cut = (
 const writeCuts = (sql: PgClient.PgClient, cuts: ReadonlyArray<Cut>) =>
   cuts.length === 0
     ? Effect.void
-    : sql`
+    : Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now_ms) => sql`
         WITH cuts AS (
           SELECT * FROM unnest(
             ${texts(cuts.map(({ client_id }) => client_id))},
@@ -314,8 +338,10 @@ const writeCuts = (sql: PgClient.PgClient, cuts: ReadonlyArray<Cut>) =>
           DELETE FROM mailbox_records r USING cuts g WHERE r.client_id = g.client_id AND r.seq <= g.floor::bigint
         )
         UPDATE mailbox_clients c
-        SET floor = g.floor::bigint, results = c.results - g.results::bigint, bytes = c.bytes - g.bytes::bigint
-        FROM cuts g WHERE c.client_id = g.client_id`
+        SET floor = g.floor::bigint, results = c.results - g.results::bigint, bytes = c.bytes - g.bytes::bigint,
+          used_ms = ${now_ms}::bigint
+        FROM cuts g WHERE c.client_id = g.client_id`,
+      )
 
 interface Ack {
   readonly clientId: ClientId
@@ -329,9 +355,15 @@ const writeAcks = Effect.fnUntraced(function* (sql: PgClient.PgClient, log: Log,
     highest.set(partition, later(seq, highest.get(partition) ?? start))
   }
   const given = [texts(acks.map(({ clientId }) => clientId)), numbers(acks.map(({ seq }) => seq))] as const
-  yield* take(sql, log, [...highest.keys()])
+  const taken = yield* take(sql, log, [...highest.keys()])
+  const forgottenOf = new Map(taken.map(({ forgotten, partition }) => [partition, forgotten]))
+  const unknowns = acks.map(({ clientId }) => forgottenOf.get(partitionOf(clientId, log.partitions)) ?? start)
+  const now_ms = yield* Clock.currentTimeMillis
   yield* sql`
-    WITH given AS (SELECT client_id, seq::bigint FROM unnest(${given[0]}, ${given[1]}) AS g (client_id, seq)),
+    WITH given AS (
+      SELECT client_id, seq::bigint, unknown::bigint
+      FROM unnest(${given[0]}, ${given[1]}, ${numbers(unknowns)}) AS g (client_id, seq, unknown)
+    ),
     gone AS (
       DELETE FROM mailbox_records r USING given g WHERE r.client_id = g.client_id AND r.seq <= g.seq
       RETURNING r.client_id, octet_length(r.value) AS bytes
@@ -340,12 +372,13 @@ const writeAcks = Effect.fnUntraced(function* (sql: PgClient.PgClient, log: Log,
       FROM given g LEFT JOIN gone USING (client_id) GROUP BY g.client_id
     ), known AS (
       UPDATE mailbox_clients c SET
-        acked = greatest(c.acked, s.seq), results = c.results - s.results, bytes = c.bytes - s.bytes
+        acked = greatest(c.acked, s.seq), results = c.results - s.results, bytes = c.bytes - s.bytes,
+        used_ms = ${now_ms}::bigint
       FROM sums s WHERE c.client_id = s.client_id
       RETURNING c.client_id
     )
-    INSERT INTO mailbox_clients (client_id, acked)
-    SELECT client_id, seq FROM given WHERE client_id NOT IN (SELECT client_id FROM known)`
+    INSERT INTO mailbox_clients (client_id, acked, unknown, used_ms)
+    SELECT client_id, seq, unknown, ${now_ms}::bigint FROM given WHERE client_id NOT IN (SELECT client_id FROM known)`
   yield* sql`
     UPDATE mailbox_partitions p SET highest = greatest(p.highest, g.seq::bigint)
     FROM unnest(${numbers([...highest.keys()])}, ${numbers([...highest.values()])}) AS g (partition, seq)
@@ -380,6 +413,73 @@ const writeExpiry = Effect.fnUntraced(function* (
   }
 })
 
+/**
+ * Looks at the next clients in the order of ids, and forgets those that have nothing and to which nothing has happened
+ * since `before_ms`. The next call goes on where this one ended.
+ */
+const makeForget = (sql: PgClient.PgClient, { idle_clients, step_clients }: PostgresMailboxLimits) => {
+  let after = ""
+  const step = Effect.fnUntraced(function* (log: Log, before_ms: number) {
+    const some = yield* sql<{ client_id: string; idle: boolean }>`
+      SELECT client_id, results = 0 AND used_ms <= ${before_ms}::bigint AS idle FROM mailbox_clients
+      WHERE client_id > ${after} ORDER BY client_id LIMIT ${step_clients}`
+    const ids = some.flatMap(({ client_id, idle }) => (idle ? [ClientId.make(client_id)] : []))
+    if (ids.length > 0) yield* Effect.flatMap(sql.withTransaction(forget(sql, log, ids, before_ms)), tellForgotten)
+    after = some.length < step_clients ? "" : (some.at(-1)?.client_id ?? "")
+    return after !== ""
+  })
+  return Effect.fnUntraced(function* (log: Log, before_ms: number) {
+    if (!Number.isFinite(before_ms)) return
+    for (let seen = 0; seen < idle_clients; seen += step_clients) {
+      if (!(yield* step(log, Math.floor(before_ms)))) return
+    }
+  })
+}
+
+const tellForgotten = (n: number) => countForgotten("mailboxes", n)
+
+/** Answers how many. */
+const forget = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  log: Log,
+  ids: ReadonlyArray<ClientId>,
+  before_ms: number,
+) {
+  const partitions = ids.map((clientId) => partitionOf(clientId, log.partitions))
+  yield* take(sql, log, [...new Set(partitions)])
+  const gone = yield* sql<{ client_id: ClientId; floor: number; acked: number }>`
+    DELETE FROM mailbox_clients
+    WHERE client_id = ANY(${texts(ids)}) AND results = 0 AND used_ms <= ${before_ms}::bigint
+    RETURNING client_id, floor::float8, acked::float8`
+  const lost = gone.filter(({ acked, floor }) => floor > acked)
+  if (lost.length > 0) {
+    yield* sql`
+      UPDATE mailbox_partitions p SET forgotten = greatest(p.forgotten, g.floor)
+      FROM (
+        SELECT partition, max(floor)::bigint AS floor
+        FROM unnest(
+          ${numbers(lost.map(({ client_id }) => partitionOf(client_id, log.partitions)))},
+          ${numbers(lost.map(({ floor }) => floor))}
+        ) AS g (partition, floor) GROUP BY partition
+      ) g WHERE p.partition = g.partition`
+  }
+  return gone.length
+})
+
+/** These clients are here: written down where it was not for `seen_ms`. */
+const writeSeen = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  asked: ReadonlyArray<{ readonly clientId: ClientId }>,
+  seen_ms: number,
+) {
+  if (asked.length === 0 || !Number.isFinite(seen_ms)) return
+  const now_ms = yield* Clock.currentTimeMillis
+  yield* sql`
+    UPDATE mailbox_clients SET used_ms = ${now_ms}::bigint
+    WHERE client_id = ANY(${texts(asked.map(({ clientId }) => clientId))})
+      AND results = 0 AND used_ms <= ${Math.floor(now_ms - seen_ms)}::bigint`
+})
+
 const decodeHeaders = Schema.decodeSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)))
 
 interface PageRow {
@@ -387,6 +487,7 @@ interface PageRow {
   readonly floor: number
   readonly last: number
   readonly hole: number | null
+  readonly unknown: number | null
   /** None where the page is empty. */
   readonly seq: number | null
   readonly value: Uint8Array
@@ -397,13 +498,16 @@ interface PageRow {
 const readPage = (sql: PgClient.PgClient, partition: number, clientId: ClientId, after: Cursor, limit: PageLimit) =>
   sql<PageRow>`
   WITH box AS (
-    SELECT coalesce(max(acked), -1) AS acked, coalesce(max(floor), -1) AS floor, coalesce(max(last), -1) AS last
+    SELECT coalesce(max(acked), -1) AS acked, coalesce(max(floor), -1) AS floor, coalesce(max(last), -1) AS last,
+      max(unknown) AS unknown
     FROM mailbox_clients WHERE client_id = ${clientId}
+  ), at AS (
+    SELECT max(hole) AS hole, max(forgotten) AS forgotten FROM mailbox_partitions WHERE partition = ${partition}
   )
   SELECT box.acked::float8, box.floor::float8, box.last::float8,
-    (SELECT hole::float8 FROM mailbox_partitions WHERE partition = ${partition}) AS hole,
+    at.hole::float8, coalesce(box.unknown, at.forgotten)::float8 AS unknown,
     r.seq::float8, r.value, r.headers
-  FROM box LEFT JOIN LATERAL (
+  FROM box CROSS JOIN at LEFT JOIN LATERAL (
     SELECT * FROM (
       SELECT *, sum(octet_length(value)) OVER (ORDER BY seq) AS total, row_number() OVER (ORDER BY seq) AS place
       FROM (
@@ -424,7 +528,8 @@ const readPage = (sql: PgClient.PgClient, partition: number, clientId: ClientId,
       }
       const [acked, floor] = [toCursor(first?.acked), toCursor(first?.floor)]
       const read = records.at(-1)?.seq ?? later(after, later(acked, floor))
-      return { records, short: read >= toCursor(first?.last), acked, floor, hole: toCursor(first?.hole) }
+      const hole = holeFrom(toCursor(first?.hole), later(after, acked), toCursor(first?.unknown))
+      return { records, short: read >= toCursor(first?.last), acked, floor, hole }
     }),
   )
 

@@ -1,7 +1,14 @@
 /** Everything on a Redis Cluster: three masters, over which keys and channels are spread, and a replica of the first. */
 import { assert, describe, it } from "@effect/vitest"
 import { ClientId, Epoch, Incarnation, Mailbox, type MailboxLimits, PodChannel, PodId, Registry } from "@nimbus/domain"
-import { ackChannelSuite, eventually, mailboxSuite, podChannelSuite, registrySuite } from "@nimbus/domain/testing"
+import {
+  ackChannelSuite,
+  eventually,
+  mailboxSuite,
+  ownClock as time,
+  podChannelSuite,
+  registrySuite,
+} from "@nimbus/domain/testing"
 import { Effect, Fiber, Layer, type Scope, Stream } from "effect"
 import { afterAll, beforeAll, inject } from "vitest"
 import { type RedisCluster, startRedisCluster } from "../../../../scripts/services/RedisCluster.ts"
@@ -49,7 +56,7 @@ describe.skipIf(inject("services").redis === undefined)("on a Redis Cluster", ()
   let stores = 0
   const mailbox = (limits: MailboxLimits) =>
     Layer.suspend(() => RedisMailbox.layerWith({ limits }).pipe(Layer.provide(connectionTo(`mailbox-${stores++}`))))
-  mailboxSuite("on a cluster", mailbox, { runs: 20 })
+  mailboxSuite("on a cluster", mailbox, { runs: 20, time })
 
   it.live("uses every master for keys", () =>
     Effect.gen(function* () {

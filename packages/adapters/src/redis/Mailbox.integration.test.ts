@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ClientId, Cursor, Incarnation, Mailbox, type MailboxLimits, Seq, start } from "@nimbus/domain"
-import { mailboxSuite } from "@nimbus/domain/testing"
+import { mailboxSuite, ownClock as time } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { inject } from "vitest"
 import { startServices } from "../../../../scripts/services/Services.ts"
@@ -59,11 +59,12 @@ const records = (from: number, to: number, bytes = 10) =>
   }))
 
 describe.skipIf(redis === undefined)("RedisMailbox", () => {
-  mailboxSuite("in Redis", single(redisMailboxLimits), { runs: 40 })
+  mailboxSuite("in Redis", single(redisMailboxLimits), { runs: 40, time })
   mailboxSuite("in Redis, in tiny blocks", single({ block_bytes: 150, merge_bytes: 80, step_clients: 1 }), {
     runs: 150,
+    time,
   })
-  mailboxSuite("in Redis, by racing connections", spread, { runs: 60 })
+  mailboxSuite("in Redis, by racing connections", spread, { runs: 60, time })
 
   it.live("puts records that come one by one together in blocks, and reads a page of many blocks", () =>
     Effect.gen(function* () {

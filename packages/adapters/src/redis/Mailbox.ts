@@ -7,7 +7,9 @@
  */
 import {
   type ClientId,
+  countForgotten,
   type Cursor,
+  holeFrom,
   type Incarnation,
   type Item,
   Mailbox,
@@ -25,7 +27,7 @@ import {
 } from "@nimbus/domain"
 import { Effect, Layer } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
-import { type RedisMailboxLimits, redisMailboxLimits } from "../Limits.ts"
+import { type RedisMailboxLimits, redisMailboxLimits, seen_share } from "../Limits.ts"
 import { byClient, highestAcks, highestOf, later } from "../MailboxInput.ts"
 import { RedisConnection } from "./Connection.ts"
 import { forEachAbove, pack } from "./MailboxBlock.ts"
@@ -34,6 +36,7 @@ import {
   claimScript,
   expireScript,
   firstBlockScript,
+  forgetScript,
   pageScript,
   putScript,
   rowsScript,
@@ -53,7 +56,7 @@ export const layer = Layer.suspend(() => layerWith({}))
 
 const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = redisMailboxLimits }: MailboxOptions) {
   const redis = yield* RedisConnection
-  const { ages, box, offset } = makeKeys(redis.prefix)
+  const { ages, box, losses, offset } = makeKeys(redis.prefix)
   let bound: Log | undefined
 
   const log = (): Log => {
@@ -62,6 +65,17 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
   }
   const boxOf = (clientId: ClientId) => box(partitionOf(clientId, log().partitions), clientId)
   const binding = () => [log().incarnation, log().partitions]
+  /** How long a box with nothing in it is kept, in ms. 0: for ever. */
+  const keep_ms = () => {
+    const keep_ms = Math.max(limits.mailbox_idle_ms, log().retained_ms)
+    return Number.isFinite(keep_ms) ? Math.ceil(keep_ms) : 0
+  }
+  const keysOf = (partition: number, clientIds: ReadonlyArray<string>) => [
+    offset(partition),
+    ages(partition),
+    losses(partition),
+    ...clientIds.map((clientId) => box(partition, clientId)),
+  ]
 
   /** In steps of one partition each, many at once; the answers in the order asked. */
   const byPartition = <A extends { readonly clientId: ClientId }, B>(
@@ -93,12 +107,31 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
       const { due, next } = yield* redis.command("zscan", args, (reply) => readAges(reply, before_ms))
       for (let i = 0; i < due.length; i += storage.step_clients) {
         const some = due.slice(i, i + storage.step_clients)
-        const keys = [ages(partition), ...some.map((clientId) => box(partition, clientId))]
-        removed += yield* redis.run(expireScript, keys, [before_ms, ...some], Reply.integer)
+        removed += yield* redis.run(
+          expireScript,
+          keysOf(partition, some),
+          [keep_ms(), before_ms, ...some],
+          Reply.integer,
+        )
       }
       from = next
     } while (from !== "0")
     return removed
+  })
+
+  /** Those of which Redis must not forget more than their floor; it forgets the others by itself. */
+  const forgetPartition = Effect.fnUntraced(function* (partition: number, before_ms: number) {
+    let forgotten = 0
+    for (;;) {
+      const args = [losses(partition), "-inf", before_ms, "limit", 0, storage.step_clients]
+      const due = yield* redis.command("zrangebyscore", args, (reply) =>
+        Reply.list(reply).map((id) => Reply.text(id) ?? ""),
+      )
+      if (due.length === 0) return forgotten
+      const gone = yield* redis.run(forgetScript, keysOf(partition, due), [keep_ms(), ...due], Reply.integer)
+      forgotten += gone
+      if (gone === 0) return forgotten
+    }
   })
 
   return Mailbox.of({
@@ -113,15 +146,16 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
           .pipe(Effect.mapError(unavailable("claim")))
         if (mismatch !== undefined) return yield* mismatch
       }
-      bound = found
+      bound = { ...found, retained_ms: found.retained_ms ?? Infinity }
     }),
     offset: (partition) =>
       Effect.mapError(redis.command("hget", [offset(partition), "offset"], Reply.number), unavailable("offset")),
     put: (partition, put) =>
       Effect.suspend(() => {
         const clients = byClient(put.records)
-        const keys = [offset(partition), ages(partition)]
+        const keys = keysOf(partition, [...clients.keys()])
         const args: Array<Argument> = [
+          keep_ms(),
           put.expected ?? "",
           put.next,
           put.hole ?? "",
@@ -131,7 +165,6 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
         args.push(limits.mailbox_results, limits.mailbox_bytes, storage.merge_bytes, storage.block_bytes)
         for (const [clientId, records] of clients) {
           const blocks = pack(records, storage.block_bytes)
-          keys.push(box(partition, clientId))
           args.push(clientId, blocks.length)
           for (const block of blocks) args.push(block)
         }
@@ -145,15 +178,17 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
       }).pipe(Effect.mapError(unavailable("page"))),
     ack: (acks) =>
       byPartition(highestAcks(acks), (partition, some) => {
-        const boxes = some.map(({ clientId }) => box(partition, clientId))
+        const keys = keysOf(
+          partition,
+          some.map(({ clientId }) => clientId),
+        )
         const args = some.flatMap(({ clientId, seq }) => [clientId, seq])
-        const keys = [offset(partition), ages(partition), ...boxes]
-        return redis.run(ackScript, keys, [...binding(), ...args], (): ReadonlyArray<never> => [])
+        return redis.run(ackScript, keys, [keep_ms(), ...binding(), ...args], (): ReadonlyArray<never> => [])
       }).pipe(Effect.asVoid, Effect.mapError(unavailable("ack"))),
-    waiting: (asked) =>
+    waiting: (asked, areHere = false) =>
       byPartition(asked, (partition, some) => {
-        const boxes = some.map(({ clientId }) => box(partition, clientId))
-        return redis.run(rowsScript, [offset(partition), ...boxes], [], (reply) => {
+        const ids = some.map(({ clientId }) => clientId)
+        return redis.run(rowsScript, keysOf(partition, ids), [areHere ? keep_ms() : 0, seen_share, ...ids], (reply) => {
           const [hole, ...rows] = Reply.list(reply)
           return some.map(({ after }, i) => isWaiting(readRow(rows[i]), readCursor(hole), after))
         })
@@ -161,7 +196,11 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
     expire: (now_ms) =>
       Effect.suspend(() =>
         Effect.forEach(Array(log().partitions).keys(), (partition) =>
-          expirePartition(partition, now_ms - limits.mailbox_age_ms),
+          Effect.gen(function* () {
+            const removed = yield* expirePartition(partition, now_ms - limits.mailbox_age_ms)
+            if (keep_ms() > 0) yield* countForgotten("mailboxes", yield* forgetPartition(partition, now_ms - keep_ms()))
+            return removed
+          }),
         ),
       ).pipe(
         Effect.map((removed) => removed.reduce((sum, went) => sum + went, 0)),
@@ -177,6 +216,7 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
 interface Log {
   readonly incarnation: Incarnation
   readonly partitions: number
+  readonly retained_ms: number
 }
 
 /** Steps of different partitions sent without waiting for each other. */
@@ -187,6 +227,7 @@ const unavailable = (operation: string) => (cause: RedisUnavailable) => new Mail
 const makeKeys = (prefix: string) => ({
   offset: (partition: number) => `{${prefix}:p${partition}}:offset`,
   ages: (partition: number) => `{${prefix}:p${partition}}:ages`,
+  losses: (partition: number) => `{${prefix}:p${partition}}:losses`,
   box: (partition: number, clientId: string) => `{${prefix}:p${partition}}:box:${clientId}`,
 })
 
@@ -203,7 +244,7 @@ const readAges = (reply: unknown, before_ms: number) => {
 const mismatchOf = (
   partition: number,
   reply: ReadonlyArray<unknown>,
-  { incarnation, partitions }: Log,
+  { incarnation, partitions }: Omit<Log, "retained_ms">,
   end: number,
 ) => {
   const [reason, stored = ""] = reply.map(Reply.text)
@@ -272,7 +313,7 @@ const readRow = (reply: unknown): Row => {
 }
 
 const readPage = (reply: unknown, after: Cursor, limit: PageLimit): Page => {
-  const [hole, stored, ...blocks] = Reply.list(reply)
+  const [hole, unknown, stored, ...blocks] = Reply.list(reply)
   const { acked, floor, last } = readRow(stored)
   const cursor = later(after, later(acked, floor))
   const records: Array<Item> = []
@@ -287,7 +328,13 @@ const readPage = (reply: unknown, after: Cursor, limit: PageLimit): Page => {
       return !isFull
     })
   }
-  return { records, short: (records.at(-1)?.seq ?? cursor) >= last, acked, floor, hole: readCursor(hole) }
+  return {
+    records,
+    short: (records.at(-1)?.seq ?? cursor) >= last,
+    acked,
+    floor,
+    hole: holeFrom(readCursor(hole), later(after, acked), readCursor(unknown)),
+  }
 }
 
 /** A record above all cursors, or a loss: what the limits removed up to `floor`, or what is missing below `hole`. */

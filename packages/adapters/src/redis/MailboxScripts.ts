@@ -3,9 +3,12 @@
  * a slot:
  *
  * ```
- *   {<prefix>:p<n>}:offset       hash   offset, hole, highest, incarnation, partitions
+ *   {<prefix>:p<n>}:offset       hash   offset, hole, highest, forgotten, incarnation, partitions
  *   {<prefix>:p<n>}:ages         zset   client id ─▶ the lowest timestamp in its first block; only mailboxes with blocks
- *   {<prefix>:p<n>}:box:<client> hash   row ─▶ see `ROW`;  <number> ─▶ a block, see MailboxBlock.ts
+ *   {<prefix>:p<n>}:losses       zset   client id ─▶ when something happened to it last; only mailboxes without blocks, with
+ *                                       a loss that is not acknowledged
+ *   {<prefix>:p<n>}:box:<client> hash   row ─▶ see `ROW`;  <number> ─▶ a block, see MailboxBlock.ts;
+ *                                       unknown ─▶ what was `forgotten` before the box was made, if anything was
  * ```
  *
  * Blocks are numbered from `head` on and below `next`, without a gap, in order of seq: to append, to trim, and to find
@@ -18,6 +21,8 @@
  * 2. `last` is the highest seq ever put: it is there unless it is at or below `acked` or `floor`.
  * 3. `floor` has risen to the last record that the limits removed.
  * 4. `highest` is at or above every seq put and acknowledged in the partition.
+ * 5. A box without blocks is gone `keep` ms after something happened to it, by Redis' own EXPIRE; one with blocks has no
+ *    such time. Neither has one in `losses`: `forgetScript` removes it, and `forgotten` rises to its `floor`.
  *
  * The usual case is new seqs at the end: one block and one row a client, and nothing read but the row. A last block
  * that is small is put together with the next, so that a client with one record a chunk does not have one block a
@@ -25,7 +30,10 @@
  */
 import { script } from "./Script.ts"
 
-/** `ROW`: acked, floor, last, results, bytes, head, next, and the size of the last block, 0 if there is none. */
+/**
+ * `ROW`: acked, floor, last, results, bytes, head, next, and the size of the last block, 0 if there is none. It has 64 bytes:
+ * with a longer value Redis takes up twice as much for a hash.
+ */
 const lua = `
 local ROW, BLOCK, RECORD = '<dddddddd', '<ddI4I4', '<ddI4I4'
 local BLOCK_HEAD, RECORD_HEAD = 24, 24
@@ -39,7 +47,11 @@ local function open(key)
     box.acked, box.floor, box.last, box.results, box.bytes, box.head, box.next, box.tail = struct.unpack(ROW, row)
   else
     box.acked, box.floor, box.last, box.results, box.bytes, box.head, box.next, box.tail = -1, -1, -1, 0, 0, 0, 0, 0
+    box.isNew = true
   end
+  box.unknown = redis.call('HGET', key, 'unknown')
+  box.wasEmpty = box.head == box.next
+  box.wasLost = box.wasEmpty and box.floor > box.acked
   return box
 end
 
@@ -75,20 +87,52 @@ local function find(box, seq)
 end
 `
 
+/** Keys: offset, ages, losses, and each client's box. The first argument: how long an empty box is kept, in ms; 0: for ever. */
 const writing = `${lua}
+local OFFSET, ages, losses, keep = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1])
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Invariant 5.
+local function settle(box, id)
+  local isEmpty = box.next == box.head
+  local isLost = isEmpty and box.floor > box.acked
+  if box.wasLost and not isLost then redis.call('ZREM', losses, id) end
+  if not isEmpty or keep == 0 then
+    if box.wasEmpty and not box.isNew then redis.call('PERSIST', box.key) end
+  elseif isLost then
+    redis.call('PERSIST', box.key)
+    redis.call('ZADD', losses, digits(now()), id)
+  else
+    redis.call('PEXPIRE', box.key, digits(keep))
+  end
+end
+
+-- Of a new box. before: all that an earlier box of this client had was below this seq.
+local function begin(box, before)
+  if not box.isNew then return end
+  local unknown = math.min(tonumber(redis.call('HGET', OFFSET, 'forgotten') or -1), before - 1)
+  if unknown >= 0 then box.unknown = digits(unknown) end
+end
+
 -- box.oldest is set where the first block is new, or got an older record.
-local function save(box, ages, id)
+local function save(box, id)
   local row = struct.pack(ROW, box.acked, box.floor, box.last, box.results, box.bytes, box.head, box.next, box.tail)
   if box.waiting_n and box.waiting_n >= box.head and box.waiting_n < box.next then
     redis.call('HSET', box.key, 'row', row, box.waiting_n, box.waiting)
   else
     redis.call('HSET', box.key, 'row', row)
   end
+  if box.unknown and (box.isNew or box.emptied) then redis.call('HSET', box.key, 'unknown', box.unknown) end
   if box.next == box.head then
     if box.emptied then redis.call('ZREM', ages, id) end
   elseif box.oldest then
     redis.call('ZADD', ages, digits(box.oldest), id)
   end
+  settle(box, id)
 end
 
 -- Removes the blocks that have nothing above seq.
@@ -162,16 +206,16 @@ return nil
 )
 
 /**
- * Puts a chunk. Keys: offset, ages, and each client's box. Arguments: the offset expected and the next, the hole or "",
- * the highest seq, incarnation, partition count, the limits of results and bytes, of a block to merge and of any block;
+ * Puts a chunk. Arguments after `keep`: the offset expected and the next, the hole or "", the highest seq, incarnation,
+ * partition count, the limits of results and bytes, of a block to merge and of any block;
  * then for each client its id, how many blocks it gets, and those. Answers 1, or the stored offset if it differs, "" for
  * none.
  */
 export const putScript = script(`${writing}
 local stored = redis.call('HGET', KEYS[1], 'offset') or ''
-if stored ~= ARGV[1] then return stored end
-local most_results, most_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
-local merge_bytes, block_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
+if stored ~= ARGV[2] then return stored end
+local most_results, most_bytes = tonumber(ARGV[8]), tonumber(ARGV[9])
+local merge_bytes, block_bytes = tonumber(ARGV[10]), tonumber(ARGV[11])
 
 -- The last that was stored is written with the row.
 local function store(box, n, block)
@@ -251,54 +295,53 @@ local function put(box, block)
   if #fresh > 0 then append(box, (pack(fresh))) end
 end
 
-local at = 11
-for k = 3, #KEYS do
+local at = 12
+for k = 4, #KEYS do
   local box, id, blocks = open(KEYS[k]), ARGV[at], tonumber(ARGV[at + 1])
+  begin(box, first(ARGV[at + 2]))
   for i = at + 2, at + 1 + blocks do put(box, ARGV[i]) end
   at = at + 2 + blocks
   if box.results > most_results or box.bytes > most_bytes then
     removeOldest(box, function(results, bytes) return results > most_results or bytes > most_bytes end)
   end
-  save(box, KEYS[2], id)
+  save(box, id)
 end
-bind(KEYS[1], ARGV[5], ARGV[6])
-raise(KEYS[1], 'highest', tonumber(ARGV[4]))
-if ARGV[3] ~= '' then raise(KEYS[1], 'hole', tonumber(ARGV[3])) end
-redis.call('HSET', KEYS[1], 'offset', ARGV[2])
+bind(KEYS[1], ARGV[6], ARGV[7])
+raise(KEYS[1], 'highest', tonumber(ARGV[5]))
+if ARGV[4] ~= '' then raise(KEYS[1], 'hole', tonumber(ARGV[4])) end
+redis.call('HSET', KEYS[1], 'offset', ARGV[3])
 return 1
 `)
 
-/** Keys: offset, ages, and each client's box. Arguments: incarnation, partition count; for each client its id and seq. */
+/** Arguments after `keep`: incarnation, partition count; for each client its id and seq. */
 export const ackScript = script(
   `${writing}
 local highest = -1
-for k = 3, #KEYS do
-  local id, seq = ARGV[2 * k - 3], tonumber(ARGV[2 * k - 2])
+for k = 4, #KEYS do
+  local id, seq = ARGV[2 * k - 4], tonumber(ARGV[2 * k - 3])
   local box = open(KEYS[k])
   if seq > box.acked then
+    begin(box, math.huge)
     box.acked = seq
     drop(box, seq)
-    save(box, KEYS[2], id)
+    save(box, id)
   end
   highest = math.max(highest, seq)
 end
-bind(KEYS[1], ARGV[1], ARGV[2])
+bind(KEYS[1], ARGV[2], ARGV[3])
 raise(KEYS[1], 'highest', highest)
 `,
   ["allow-oom"],
 )
 
-/**
- * Removes what is older than a moment. Keys: ages, and each client's box. Arguments: the moment in ms, the client ids.
- * Answers how many records went.
- */
+/** Removes what is older than a moment. Arguments after `keep`: the moment in ms, the client ids. Answers how many records went. */
 export const expireScript = script(
   `${writing}
-local before, removed = tonumber(ARGV[1]), 0
-for k = 2, #KEYS do
-  local box, id = open(KEYS[k]), ARGV[k]
+local before, removed = tonumber(ARGV[2]), 0
+for k = 4, #KEYS do
+  local box, id = open(KEYS[k]), ARGV[k - 1]
   local went = removeOldest(box, function(_, _, timestamp) return timestamp < before end)
-  if went > 0 then save(box, KEYS[1], id) end
+  if went > 0 then save(box, id) end
   removed = removed + went
 end
 return removed
@@ -306,19 +349,40 @@ return removed
   ["allow-oom"],
 )
 
+/** Forgets those of `losses` for which it is time. Arguments after `keep`: the client ids. Answers how many were forgotten. */
+export const forgetScript = script(
+  `${writing}
+local before, gone = now() - keep, 0
+for k = 4, #KEYS do
+  local box, id = open(KEYS[k]), ARGV[k - 2]
+  if not box.wasLost then
+    redis.call('ZREM', losses, id)
+  elseif keep > 0 and tonumber(redis.call('ZSCORE', losses, id) or math.huge) <= before then
+    raise(KEYS[1], 'forgotten', box.floor)
+    redis.call('UNLINK', box.key)
+    redis.call('ZREM', losses, id)
+    gone = gone + 1
+  end
+end
+return gone
+`,
+  ["allow-oom"],
+)
+
 /**
- * Keys: offset and the client's box. Arguments: after, limits of results and bytes. Answers the hole, the row, and blocks
- * that have all that a page can have above all cursors; some of what is in them may be below or beyond.
+ * Keys: offset and the client's box. Arguments: after, limits of results and bytes. Answers the hole, what is unknown,
+ * the row, and blocks that have all that a page can have above all cursors; some of what is in them may be below or beyond.
  */
 export const pageScript = script(
   `${lua}
-local reply = { redis.call('HGET', KEYS[1], 'hole'), redis.call('HGET', KEYS[2], 'row') }
+local known = redis.call('HMGET', KEYS[1], 'hole', 'forgotten')
 local box = open(KEYS[2])
+local reply = { known[1], box.isNew and known[2] or box.unknown, redis.call('HGET', KEYS[2], 'row') }
 local after = math.max(tonumber(ARGV[1]), cursor(box))
 if box.last <= after then return reply end
 local most_results, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local n, results, bytes = find(box, after), 0, 0
-while n < box.next and (#reply == 2 or (results < most_results and bytes < most_bytes)) do
+while n < box.next and (#reply == 3 or (results < most_results and bytes < most_bytes)) do
   local block = read(box, n)
   local last, _, count, size = struct.unpack(BLOCK, block)
   if last > after then
@@ -332,14 +396,23 @@ return reply
   ["no-writes"],
 )
 
-/** Keys: offset, and each client's box. Answers the hole, and each row. */
+/**
+ * Answers the hole, and each row. Arguments after `keep`, which is 0 where the clients are not here: the part of that after
+ * which a box is kept longer, and the client ids.
+ */
 export const rowsScript = script(
-  `
-local reply = { redis.call('HGET', KEYS[1], 'hole') }
-for k = 2, #KEYS do reply[k] = redis.call('HGET', KEYS[k], 'row') end
+  `${writing}
+local reply, share = { redis.call('HGET', KEYS[1], 'hole') }, tonumber(ARGV[2])
+for k = 4, #KEYS do
+  local box = open(KEYS[k])
+  reply[k - 2] = redis.call('HGET', box.key, 'row')
+  if keep == 0 or box.isNew or not box.wasEmpty then
+  elseif box.wasLost then redis.call('ZADD', losses, 'XX', digits(now()), ARGV[k - 1])
+  elseif redis.call('PTTL', box.key) < keep * (1 - share) then redis.call('PEXPIRE', box.key, digits(keep)) end
+end
 return reply
 `,
-  ["no-writes"],
+  ["allow-oom"],
 )
 
 /** Keys: the client's box. Answers its row and its first block. */

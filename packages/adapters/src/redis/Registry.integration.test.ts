@@ -1,7 +1,8 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { ClientId, Epoch, PodId, Registry, Status } from "@nimbus/domain"
-import { registrySuite } from "@nimbus/domain/testing"
+import { registryIdleSuite, registrySuite } from "@nimbus/domain/testing"
 import { Arbitrary, Effect, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { inject } from "vitest"
 import { RedisConnection } from "./Connection.ts"
 import * as RedisRegistry from "./Registry.ts"
@@ -26,6 +27,7 @@ const spread = Layer.effect(
       write: (...args) => Effect.suspend(() => next().write(...args)),
       pods: (...args) => Effect.suspend(() => next().pods(...args)),
       statuses: (...args) => Effect.suspend(() => next().statuses(...args)),
+      forget: (...args) => Effect.suspend(() => next().forget(...args)),
       lease: (...args) => Effect.suspend(() => next().lease(...args)),
       renew: (...args) => Effect.suspend(() => next().renew(...args)),
       release: (...args) => Effect.suspend(() => next().release(...args)),
@@ -35,12 +37,20 @@ const spread = Layer.effect(
   }),
 )
 
+/** Shelves turn by the clock of Redis; a layer looks whether it is time by Effect's. */
+const pass = Effect.andThen(
+  TestClock.adjust(500),
+  Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20))),
+)
+const forgetful = RedisRegistry.layerWith({ idle_ms: 1_000 }).pipe(Layer.provide(connectionTo("forgetful")))
+
 const client = ClientId.make("a")
 const pod = PodId.make("p")
 
 describe.skipIf(redis === undefined)("RedisRegistry", () => {
   registrySuite("in Redis", registryIn("single"))
   registrySuite("in Redis, by racing connections", spread)
+  registryIdleSuite("in Redis", forgetful, pass)
 
   layer(registryIn("registry"), { excludeTestServices: true })("beyond the suite", (it) => {
     const write = (status: Status.Status) => {

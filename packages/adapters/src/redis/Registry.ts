@@ -2,16 +2,21 @@
  * The registry in Redis.
  *
  * ```
- *   {<prefix>:<shelf>}:clients   hash    client id ─▶ its status, as `Status.encode` writes it     shelf 0 to 15
- *   {<prefix>}:leases            zset    pod ─▶ when its lease runs out, in ms by the clock of Redis
+ *   {<prefix>:<shelf>}:clients         hash    client id ─▶ its status, as `Status.encode` writes it     shelf 0 to 15
+ *   {<prefix>:<shelf>}:clients:older   hash    the same, of those that were not written since the last turn
+ *   {<prefix>:<shelf>}:turned          when that was, in ms by the clock of Redis
+ *   {<prefix>}:leases                  zset    pod ─▶ when its lease runs out, in ms by the clock of Redis
  * ```
  *
  * 1. Every write is one script, which compares and writes as `Status.transition` does for `Connect` and `Sweep`. A
  *    client's shelf follows from its id, so what a chunk says of one client is written in the chunk's order.
  * 2. An entry that can't be read counts as lost, as the registry may lose any: it is logged, and the next write
  *    replaces it. So it stops nobody.
- * 3. Entries stay until Redis is wiped, about 150 bytes for each client ever seen. A full Redis refuses more of them: clients
- *    that it knows come and go as before, and leases too, for they are as many as there are pods.
+ * 3. Once in `idle_ms` the shelf *turns*: what is older is forgotten, and what is not becomes it. A write takes its client's
+ *    entry out of the older ones. So an entry costs no more for being forgotten, and Redis looks through none of them. A
+ *    process without this sees after a turn what it would see after a wipe.
+ * 4. A full Redis refuses more entries: clients that it knows come and go as before, and leases too, for they are as many as
+ *    there are pods.
  */
 import {
   ClientId,
@@ -21,11 +26,13 @@ import {
   murmur2,
   PodId,
   PodTaken,
+  countForgotten,
   Registry,
   RegistryUnavailable,
   Status,
+  tellFailure,
 } from "@nimbus/domain"
-import { Effect, Layer, Option, Result, Schema, Stream } from "effect"
+import { Effect, Layer, Option, Result, Schedule, Schema, Stream } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
 import { redisRegistryLimits } from "../Limits.ts"
 import { RedisConnection } from "./Connection.ts"
@@ -33,70 +40,120 @@ import * as Reply from "./Reply.ts"
 import { type Script, script } from "./Script.ts"
 import { isFull } from "./Watch.ts"
 
-export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.effect(
-  Registry,
-  Effect.gen(function* () {
-    const redis = yield* RedisConnection
-    const shelfKey = (shelf: number) => `{${redis.prefix}:${shelf}}:clients`
-    const leases = [leasesKey(redis.prefix)]
-    /** As it stands in Redis, in the order asked. */
-    const stored = (operation: string, clientIds: ReadonlyArray<ClientId>) =>
+/** Forgets nobody: for tools, and beside a process that does. */
+export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.suspend(() => Layer.effect(Registry, make))
+
+/** Forgets who was not written for `idle_ms`, for as long as the scope lives. */
+export const layerWith = ({ idle_ms }: { readonly idle_ms: number }): Layer.Layer<Registry, never, RedisConnection> =>
+  Layer.effect(
+    Registry,
+    Effect.gen(function* () {
+      const redis = yield* RedisConnection
+      const turn = Effect.forEach(allShelves, (shelf) =>
+        redis.run(
+          turnScript,
+          [...shelfKeys(redis.prefix, shelf), turnedKey(redis.prefix, shelf)],
+          [idle_ms],
+          Reply.integer,
+        ),
+      ).pipe(
+        Effect.flatMap((gone) =>
+          countForgotten(
+            "registry",
+            gone.reduce((sum, n) => sum + n, 0),
+          ),
+        ),
+        Effect.catch((error) => tellFailure("forget idle clients", error)),
+      )
+      yield* turn.pipe(
+        // Not at once: a command that only looks leaves it alone.
+        Effect.delay(Math.min(redisRegistryLimits.turn_every_ms, idle_ms / 4)),
+        Effect.repeat(Schedule.forever),
+        Effect.forkScoped,
+      )
+      return yield* make
+    }),
+  )
+
+/** Those of a shelf: what was written since the last turn, and what is older. */
+const shelfKeys = (prefix: string, shelf: number) =>
+  [`{${prefix}:${shelf}}:clients`, `{${prefix}:${shelf}}:clients:older`] as const
+const turnedKey = (prefix: string, shelf: number) => `{${prefix}:${shelf}}:turned`
+
+const make = Effect.gen(function* () {
+  const redis = yield* RedisConnection
+  const keysOf = (shelf: number) => shelfKeys(redis.prefix, shelf)
+  const leases = [leasesKey(redis.prefix)]
+  /** As it stands in Redis, in the order asked. */
+  const stored = (operation: string, clientIds: ReadonlyArray<ClientId>) =>
+    shelved(
+      clientIds.map((clientId) => ({ clientId })),
+      (clients) => {
+        const ids = clients.map(({ clientId }) => clientId)
+        return (shelf) => redis.run(findScript, keysOf(shelf), ids, Reply.list)
+      },
+    ).pipe(
+      Effect.map((found) => found.map((status) => Reply.text(status))),
+      Effect.mapError(unavailable(operation)),
+    )
+  return Registry.of({
+    connect: Effect.fnUntraced(
+      function* (clientId, pod, atLeast) {
+        const keys = keysOf(shelfOf(clientId))
+        const connect = (script: Script) => redis.run(script, keys, [clientId, pod, atLeast], Reply.number)
+        const epoch = yield* evenIfFull(connect(connectScript), () => connect(connectKnownScript))
+        return epoch === undefined ? yield* noEpochLeft() : Epoch.make(epoch)
+      },
+      (effect) => Effect.mapError(effect, unavailable("connect")),
+    ),
+    write: (presences) =>
+      shelved(presences, (clients) => {
+        const args = clients.flatMap(({ clientId, epoch, pod, status }) => [clientId, epoch, pod, status])
+        const write = (shelf: number, script: Script) => redis.run(script, keysOf(shelf), args, Reply.list)
+        return (shelf) => evenIfFull(write(shelf, writeScript), () => write(shelf, writeKnownScript))
+      }).pipe(
+        Effect.map((held) => held.map((answer) => answer === 1)),
+        Effect.mapError(unavailable("write")),
+      ),
+    pods: (clientIds) => Effect.map(stored("pods", clientIds), (found) => found.map((status) => holderOf(status))),
+    statuses: (clientIds) =>
+      Effect.flatMap(stored("statuses", clientIds), (found) => {
+        const words = found.flatMap((status, i) => (status === undefined ? [] : [clientIds[i]!, status]))
+        return Effect.map(readEntries(words), (entries) => {
+          const byClient = new Map(entries.map(({ clientId, status }) => [clientId, status]))
+          return clientIds.map((clientId) => byClient.get(clientId))
+        })
+      }),
+    forget: (clientIds) =>
       shelved(
         clientIds.map((clientId) => ({ clientId })),
         (clients) => {
           const ids = clients.map(({ clientId }) => clientId)
-          return (shelf) => redis.command("hmget", [shelfKey(shelf), ...ids], Reply.list)
+          return (shelf) => redis.run(forgetScript, keysOf(shelf), ids, Reply.list)
         },
       ).pipe(
-        Effect.map((found) => found.map((status) => Reply.text(status))),
-        Effect.mapError(unavailable(operation)),
-      )
-    return Registry.of({
-      connect: Effect.fnUntraced(
-        function* (clientId, pod, atLeast) {
-          const keys = [shelfKey(shelfOf(clientId))]
-          const connect = (script: Script) => redis.run(script, keys, [clientId, pod, atLeast], Reply.number)
-          const epoch = yield* evenIfFull(connect(connectScript), () => connect(connectKnownScript))
-          return epoch === undefined ? yield* noEpochLeft() : Epoch.make(epoch)
-        },
-        (effect) => Effect.mapError(effect, unavailable("connect")),
+        Effect.map((gone) => gone.map((answer) => answer === 1)),
+        Effect.mapError(unavailable("forget")),
       ),
-      write: (presences) =>
-        shelved(presences, (clients) => {
-          const args = clients.flatMap(({ clientId, epoch, pod, status }) => [clientId, epoch, pod, status])
-          const write = (shelf: number, script: Script) => redis.run(script, [shelfKey(shelf)], args, Reply.list)
-          return (shelf) => evenIfFull(write(shelf, writeScript), () => write(shelf, writeKnownScript))
-        }).pipe(
-          Effect.map((held) => held.map((answer) => answer === 1)),
-          Effect.mapError(unavailable("write")),
-        ),
-      pods: (clientIds) => Effect.map(stored("pods", clientIds), (found) => found.map((status) => holderOf(status))),
-      statuses: (clientIds) =>
-        Effect.flatMap(stored("statuses", clientIds), (found) => {
-          const words = found.flatMap((status, i) => (status === undefined ? [] : [clientIds[i]!, status]))
-          return Effect.map(readEntries(words), (entries) => {
-            const byClient = new Map(entries.map(({ clientId, status }) => [clientId, status]))
-            return clientIds.map((clientId) => byClient.get(clientId))
-          })
-        }),
-      lease: (pod, ttl_ms) =>
-        redis.run(leaseScript, leases, [pod, ttl_ms], Reply.integer).pipe(
-          Effect.mapError(unavailable("lease")),
-          Effect.flatMap((isOurs) => (isOurs === 1 ? Effect.void : Effect.fail(new PodTaken({ pod })))),
-        ),
-      renew: (pod, ttl_ms) =>
-        Effect.mapError(redis.run(renewScript, leases, [pod, ttl_ms], ignore), unavailable("renew")),
-      release: (pod) => Effect.mapError(redis.command("zrem", [...leases, pod], ignore), unavailable("release")),
-      livePods: redis
-        .run(livePodsScript, leases, [], (reply) => Reply.list(reply).map((pod) => PodId.make(Reply.text(pod) ?? "")))
-        .pipe(Effect.mapError(unavailable("livePods"))),
-      entries: Stream.range(0, shelves - 1).pipe(
-        Stream.flatMap((shelf) => scan(redis, shelfKey(shelf))),
-        Stream.mapError(unavailable("entries")),
+    lease: (pod, ttl_ms) =>
+      redis.run(leaseScript, leases, [pod, ttl_ms], Reply.integer).pipe(
+        Effect.mapError(unavailable("lease")),
+        Effect.flatMap((isOurs) => (isOurs === 1 ? Effect.void : Effect.fail(new PodTaken({ pod })))),
       ),
-    })
-  }),
-)
+    renew: (pod, ttl_ms) =>
+      Effect.mapError(redis.run(renewScript, leases, [pod, ttl_ms], ignore), unavailable("renew")),
+    release: (pod) => Effect.mapError(redis.command("zrem", [...leases, pod], ignore), unavailable("release")),
+    livePods: redis
+      .run(livePodsScript, leases, [], (reply) => Reply.list(reply).map((pod) => PodId.make(Reply.text(pod) ?? "")))
+      .pipe(Effect.mapError(unavailable("livePods"))),
+    entries: Stream.range(0, shelves - 1).pipe(
+      // The older ones first: what is written meanwhile comes twice then, and none is passed over but by a turn.
+      Stream.flatMap((shelf) => Stream.fromIterable(keysOf(shelf).toReversed())),
+      Stream.flatMap((key) => scan(redis, key)),
+      Stream.mapError(unavailable("entries")),
+    ),
+  })
+})
 
 /** Redis runs the second also where it is full: it must not add anything. */
 const evenIfFull = <A>(usual: Effect.Effect<A, RedisUnavailable>, known: () => Effect.Effect<A, RedisUnavailable>) =>
@@ -113,6 +170,7 @@ const noEpochLeft = () => new IllegalTransition({ from: "UNKNOWN", step: "Connec
 
 /** So many hashes, each in a slot of its own, for a cluster of up to as many nodes. Another count would lose all entries. */
 const shelves = 16
+const allShelves = Array.from({ length: shelves }, (_, shelf) => shelf)
 
 const encoder = new TextEncoder()
 const shelfOf = (clientId: ClientId): number => murmur2(encoder.encode(clientId)) & (shelves - 1)
@@ -184,29 +242,30 @@ const readEntries = (words: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<
 
 /** Numbers go by `%.0f`: Lua would round an epoch to 14 digits. */
 const entryLua = `
-local function read(key, client)
-  local stored = redis.call('HGET', key, client)
+local function read(client)
+  local stored = redis.call('HGET', KEYS[1], client) or redis.call('HGET', KEYS[2], client)
   if not stored then return nil end
   local ok, status = pcall(cjson.decode, stored)
   if not ok or type(status) ~= 'table' or type(status.epoch) ~= 'number' then return nil end
   return status
 end
-local function write(key, client, tag, epoch, pod)
-  redis.call('HSET', key, client,
+local function write(client, tag, epoch, pod)
+  local isNew = redis.call('HSET', KEYS[1], client,
     '{"_tag":"' .. tag .. '","epoch":' .. string.format('%.0f', epoch) .. ',"pod":"' .. pod .. '"}')
+  if isNew == 1 then redis.call('HDEL', KEYS[2], client) end
 end
 `
 
 /** `Status.transition` of `Connect`: answers the epoch, or nil where none is left. */
 const connectLua = `${entryLua}
 local client, pod, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local from = read(KEYS[1], client)
+local from = read(client)
 if isFull and not from then return redis.error_reply('OOM no room for a client that is not known yet') end
 if from then
   if from.epoch >= 9007199254740991 then return nil end
   epoch = math.max(from.epoch + 1, epoch)
 end
-write(KEYS[1], client, 'REPLAYING', epoch, pod)
+write(client, 'REPLAYING', epoch, pod)
 return string.format('%.0f', epoch)
 `
 
@@ -218,11 +277,11 @@ const writeLua = `${entryLua}
 local held = {}
 for i = 1, #ARGV, 4 do
   local client, epoch, pod, tag = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
-  local from = read(KEYS[1], client)
+  local from = read(client)
   if from and (epoch < from.epoch or (epoch == from.epoch and pod ~= from.pod)) then
     held[#held + 1] = 0
   else
-    if from or not isFull then write(KEYS[1], client, tag, epoch, pod) end
+    if from or not isFull then write(client, tag, epoch, pod) end
     held[#held + 1] = 1
   end
 end
@@ -231,6 +290,55 @@ return held
 
 const writeScript = script(`local isFull = false ${writeLua}`)
 const writeKnownScript = script(`local isFull = true ${writeLua}`, ["allow-oom"])
+
+/** Answers 1 for each client that has no entry now, 0 for one that is not OFFLINE. It frees memory: it runs where Redis is full. */
+const forgetScript = script(
+  `${entryLua}
+local gone = {}
+for i = 1, #ARGV do
+  local from = read(ARGV[i])
+  if from and from._tag ~= 'OFFLINE' then
+    gone[i] = 0
+  else
+    redis.call('HDEL', KEYS[1], ARGV[i])
+    redis.call('HDEL', KEYS[2], ARGV[i])
+    gone[i] = 1
+  end
+end
+return gone
+`,
+  ["allow-oom"],
+)
+
+/** Of clients, what is stored of each, in their order. */
+const findScript = script(
+  `
+if #ARGV == 0 then return {} end
+local found = redis.call('HMGET', KEYS[1], unpack(ARGV))
+for i, status in ipairs(found) do
+  if not status then found[i] = redis.call('HGET', KEYS[2], ARGV[i]) end
+end
+return found
+`,
+  ["no-writes"],
+)
+
+/** Once in so long: answers how many were forgotten. What is not older may have been written just now, however late this is. */
+const turnScript = script(
+  `
+local time = redis.call('TIME')
+local now, idle = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1])
+local turned = tonumber(redis.call('GET', KEYS[3]) or nil)
+if turned and now - turned < idle then return 0 end
+redis.call('SET', KEYS[3], string.format('%.0f', now))
+if not turned then return 0 end
+local gone = redis.call('HLEN', KEYS[2])
+redis.call('UNLINK', KEYS[2])
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
+return gone
+`,
+  ["allow-oom"],
+)
 
 /** Leases that have run out are removed where new ones are written. */
 const leaseLua = `

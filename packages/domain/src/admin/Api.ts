@@ -15,11 +15,12 @@ import {
 } from "effect/http-api"
 import { ClientId, PodId, Seq } from "../Ids.ts"
 import { StatusName } from "../Status.ts"
-import { AdminUnavailable, BadRequest, NotFound, NotPossible, Unauthorized } from "./Errors.ts"
+import { AdminUnavailable, BadRequest, NotFound, NotPossible, ReadsBusy, Unauthorized } from "./Errors.ts"
 import {
   ClientRow,
   ClientView,
   Drained,
+  Forgotten,
   JourneyView,
   Kicked,
   MailboxView,
@@ -45,6 +46,11 @@ export class AdminRequests extends HttpApiMiddleware.Service<AdminRequests>()("@
   error: BadRequest,
 }) {}
 
+/** Reads in its turn: all that is asked takes a bounded part of a gateway. */
+export class AdminReads extends HttpApiMiddleware.Service<AdminReads>()("@nimbus/domain/AdminReads", {
+  error: ReadsBusy,
+}) {}
+
 const Natural = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))
 
@@ -55,6 +61,8 @@ const Which = {
 }
 
 const client = { clientId: ClientId }
+/** Clients that one request forgets, at most. */
+const forgotten_at_once = 100
 const error = AdminUnavailable
 
 class AdminGroup extends HttpApiGroup.make("admin")
@@ -65,7 +73,12 @@ class AdminGroup extends HttpApiGroup.make("admin")
       success: Schema.Struct({ clients: Schema.Array(ClientRow), more: Schema.Boolean }),
       error,
     }),
-    HttpApiEndpoint.get("client", "/clients/:clientId", { params: client, success: ClientView, error }),
+    HttpApiEndpoint.get("client", "/clients/:clientId", {
+      params: client,
+      success: ClientView,
+      /** Nothing here knows of the client, or all of it is gone. */
+      error: [NotFound, AdminUnavailable],
+    }),
     HttpApiEndpoint.get("mailbox", "/clients/:clientId/mailbox", {
       params: client,
       query: { limit: Schema.optional(Limit) },
@@ -88,6 +101,14 @@ class AdminGroup extends HttpApiGroup.make("admin")
       params: client,
       success: Kicked,
       error: [NotFound, NotPossible, AdminUnavailable],
+    }),
+    /** Of clients that will not come back: removes them from the registry, and their mail. */
+    HttpApiEndpoint.post("forget", "/forget", {
+      payload: Schema.Struct({
+        clientIds: Schema.NonEmptyArray(ClientId).check(Schema.isMaxLength(forgotten_at_once)),
+      }),
+      success: Forgotten,
+      error,
     }),
     HttpApiEndpoint.get("pods", "/pods", { success: Schema.Array(PodView), error }),
     HttpApiEndpoint.post("drain", "/pods/:pod/drain", {
@@ -128,6 +149,7 @@ class AdminGroup extends HttpApiGroup.make("admin")
       error: NotPossible,
     }),
   )
+  .middleware(AdminReads)
   .middleware(AdminRequests)
   .middleware(AdminAuthorization)
   .prefix("/v1/admin") {}

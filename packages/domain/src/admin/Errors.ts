@@ -29,6 +29,13 @@ export class AdminUnavailable extends Schema.TaggedError<AdminUnavailable>()(
   { httpApiStatus: 503 },
 ) {}
 
+/** As many read as may, or this read took too long. Passing: ask again, after `Retry-After`. */
+export class ReadsBusy extends Schema.TaggedError<ReadsBusy>()(
+  "ReadsBusy",
+  { code: Schema.tag("READS_BUSY"), message: Schema.String },
+  { httpApiStatus: 503 },
+) {}
+
 /** The request is not well-formed: a parameter, the query or the body; the message says which. */
 export class BadRequest extends Schema.TaggedError<BadRequest>()(
   "BadRequest",

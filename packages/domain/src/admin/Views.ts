@@ -157,6 +157,10 @@ export const Kicked = Schema.Struct({
 })
 export type Kicked = typeof Kicked.Type
 
+/** Clients that were forgotten, with their mail; and those that are connected, which were not. */
+export const Forgotten = Schema.Struct({ forgotten: Schema.Array(ClientId), connected: Schema.Array(ClientId) })
+export type Forgotten = typeof Forgotten.Type
+
 export const Drained = Schema.Struct({ pod: PodId, received: Schema.Boolean })
 export type Drained = typeof Drained.Type
 
@@ -174,11 +178,24 @@ export const JourneyHop = Schema.Union([
 ])
 export type JourneyHop = typeof JourneyHop.Type
 
+/** The JSON that a record carries, in its own spelling. */
+export const Payload = Schema.Struct({
+  /** The whole, or the beginning where that is larger than may be shown. */
+  text: Schema.String,
+  /** Of the whole. */
+  bytes: Count,
+})
+export type Payload = typeof Payload.Type
+
 export const JourneyView = Schema.Struct({
   clientId: ClientId,
   seq: Seq,
   /** What stands in the events topic at this seq, while it is retained. */
   event: Schema.optionalKey(Schema.Struct({ type: Schema.String, id: Schema.String, name: Schema.String })),
+  /** The data of what was sent, while the events topic retains it. */
+  sent: Schema.optionalKey(Payload),
+  /** What the client gets, data or error, while the results topic retains it or the mailbox has it. */
+  result: Schema.optionalKey(Payload),
   /** Whether its journey is followed at all. */
   isFollowed: Schema.Boolean,
   traceId: Schema.optionalKey(Schema.String),
@@ -194,11 +211,16 @@ export const Pulse = Schema.Struct({
   /** By the gateway that answers. */
   accepted_per_s: Schema.Finite,
   delivered_per_s: Schema.Finite,
+  /** Of those delivered, from mailboxes. */
+  replayed_per_s: Schema.Finite,
   /** Records that came into each topic, from all gateways and pipelines. Absent: nobody was watching just before. */
   topics: Schema.optionalKey(
     Schema.Struct({ events_per_s: Schema.Finite, results_per_s: Schema.Finite, dlq_per_s: Schema.Finite }),
   ),
-  /** From an event's acceptance to its result's being sent here, of those followed. Absent: there were none. */
+  /**
+   * From an event's acceptance to its result's being sent here, of those sampled whose client was LIVE all that time.
+   * Absent: there were none.
+   */
   latency: Schema.optionalKey(Schema.Struct({ p50_ms: Schema.Finite, p99_ms: Schema.Finite })),
 })
 export type Pulse = typeof Pulse.Type

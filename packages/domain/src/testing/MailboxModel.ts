@@ -7,13 +7,13 @@
 import { assert } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ClientId, Cursor, Incarnation, Seq, start } from "../Ids.ts"
-import type { MailboxLimits } from "../Limits.ts"
+import { idle_ms, type MailboxLimits } from "../Limits.ts"
 import type { Mailbox, MailboxRecord, MailboxStats, Page, PageLimit, Put, PutOutcome } from "../Mailbox.ts"
 import { partitionOf } from "../Partitioner.ts"
 import type { Item } from "../Records.ts"
 
 /** The log that suites claim: no seq reaches the ends. */
-export const log = { incarnation: Incarnation.make("log-1"), partitions: 3, ends: [1e6, 1e6, 1e6] }
+export const log = { incarnation: Incarnation.make("log-1"), partitions: 3, ends: [1e6, 1e6, 1e6], retained_ms: 0 }
 
 /** The `n`th client of a partition of `log`. */
 export const clientIn = (partition: number, n = 0): ClientId => {
@@ -74,6 +74,8 @@ export const Limits = Schema.Struct({
   mailbox_results: Schema.Literals([2, 9, 1_000]),
   mailbox_bytes: Schema.Literals([30, 200, 100_000]),
   mailbox_age_ms: Schema.Literals([10, 50, 1_000]),
+  /** Never met: see `forgetSentences` of the suite. */
+  mailbox_idle_ms: Schema.Literal(idle_ms),
 })
 
 export const Commands = list(Command, 60)

@@ -3,7 +3,8 @@
  * the other, compared with the model of `MailboxModel.ts`, and at once, explained by `MailboxRace.ts`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Layer, Schema } from "effect"
+import { Clock, Effect, type Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { type ClientId, Cursor, Incarnation, Seq, start } from "../Ids.ts"
 import { type MailboxLimits, mailboxLimits } from "../Limits.ts"
 import { Mailbox, type MailboxRecord } from "../Mailbox.ts"
@@ -14,6 +15,29 @@ import * as Race from "./MailboxRace.ts"
 export interface MailboxSuiteOptions {
   /** Random command sequences to compare. Each makes a store. */
   readonly runs: number
+  /** By which the store knows what is idle. Default: Effect's clock, which the suite moves on. */
+  readonly time?: MailboxTime
+}
+
+export interface MailboxTime {
+  readonly idle_ms: number
+  /** Lets some of it pass. */
+  readonly pass: Effect.Effect<void>
+  readonly now: Effect.Effect<number>
+}
+
+const days_ms = 24 * 60 * 60 * 1000
+const virtual: MailboxTime = {
+  idle_ms: 30 * days_ms,
+  pass: TestClock.adjust(10 * days_ms),
+  now: Clock.currentTimeMillis,
+}
+
+/** Of a store that forgets by a clock of its own, which nobody moves on. */
+export const ownClock: MailboxTime = {
+  idle_ms: 2_000,
+  pass: Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20))),
+  now: Effect.sync(() => Date.now()),
 }
 
 /** Registers the suite. `makeLayer` gives an empty store each time it is built. */
@@ -42,6 +66,7 @@ export const mailboxSuite = (
     describe("limits", () => limitSentences(test))
     describe("hole and waiting", () => lossSentences(test))
     describe("claim", () => claimSentences(test))
+    describe("what is idle", () => idleSentences(test, options.time ?? virtual))
     it.effect.prop(
       "answers any commands as the model does",
       { limits: Model.Limits, commands: Model.Commands },
@@ -448,6 +473,146 @@ const lossSentences = (test: Test) => {
       const asked = [c0, c1, c0, c1].map((clientId, i) => ({ clientId, after: Cursor.make(i) }))
       assert.deepStrictEqual(yield* mailbox.waiting(asked), [false, true, false, false])
     }))
+}
+
+const idleSentences = (test: Test, time: MailboxTime) => {
+  const limits = { mailbox_idle_ms: time.idle_ms, mailbox_age_ms: 1_000_000 * days_ms }
+  const youngest = { ...limits, mailbox_age_ms: 0 }
+  const expire = (mailbox: Claimed) => Effect.flatMap(time.now, mailbox.expire)
+  const isKnown = (mailbox: Claimed, clientId: ClientId) =>
+    Effect.map(mailbox.stats(clientId), ({ acked, floor, results }) => acked > start || floor > start || results > 0)
+  /** Lets time pass until a client is forgotten. */
+  const untilForgotten = Effect.fnUntraced(function* (
+    mailbox: Claimed,
+    clientId: ClientId,
+    meanwhile: Effect.Effect<unknown, unknown> = Effect.void,
+  ) {
+    for (let passes = 0; yield* isKnown(mailbox, clientId); passes++) {
+      assert.isBelow(passes, 10_000, "it is never forgotten")
+      yield* meanwhile
+      yield* time.pass
+      yield* expire(mailbox)
+    }
+  })
+
+  test(
+    "is forgotten: a mailbox with nothing in it; and one with a record is not",
+    (mailbox) =>
+      Effect.gen(function* () {
+        const other = clientIn(0, 1)
+        yield* mailbox.store(0, [record(c0, 5), record(other, 6), record(other, 7)])
+        yield* mailbox.ackOne(c0, 5)
+        yield* mailbox.ackOne(other, 6)
+        assert.isTrue(yield* isKnown(mailbox, c0))
+        yield* untilForgotten(mailbox, c0)
+        assert.deepStrictEqual(yield* mailbox.all(c0), {
+          records: [],
+          short: true,
+          acked: start,
+          floor: start,
+          hole: start,
+        })
+        const page = yield* mailbox.all(other)
+        assert.deepStrictEqual(seqsOf(page.records), [7])
+        assert.strictEqual(page.acked, 6)
+      }),
+    limits,
+  )
+
+  test(
+    "is forgotten once more, when it was emptied long after it was filled, or came to be again",
+    (mailbox) =>
+      Effect.gen(function* () {
+        yield* mailbox.store(0, records(c0, 5))
+        yield* mailbox.ackOne(clientIn(0, 1), 1)
+        yield* untilForgotten(mailbox, clientIn(0, 1))
+        yield* mailbox.ackOne(c0, 5)
+        assert.isTrue(yield* isKnown(mailbox, c0))
+        yield* untilForgotten(mailbox, c0)
+        yield* mailbox.store(0, records(c0, 8))
+        assert.deepStrictEqual(seqsOf((yield* mailbox.all(c0)).records), [8])
+        yield* mailbox.ackOne(c0, 8)
+        yield* untilForgotten(mailbox, c0)
+      }),
+    limits,
+  )
+
+  test(
+    "is not as long as the topics keep what may be put again",
+    (mailbox) =>
+      Effect.gen(function* () {
+        yield* mailbox.claim({ ...log, retained_ms: Infinity })
+        yield* mailbox.ackOne(c0, 4)
+        yield* mailbox.store(0, records(c0, 4))
+        const until_ms = (yield* time.now) + 2 * time.idle_ms
+        while ((yield* time.now) < until_ms) yield* Effect.andThen(time.pass, expire(mailbox))
+        yield* mailbox.store(0, records(c0, 3))
+        assert.deepStrictEqual(seqsOf((yield* mailbox.all(c0)).records), [])
+        yield* mailbox.claim(log)
+        yield* mailbox.ackOne(c0, 5)
+        yield* untilForgotten(mailbox, c0)
+      }),
+    limits,
+  )
+
+  test(
+    "is not whose client is here",
+    (mailbox) =>
+      Effect.gen(function* () {
+        const gone = clientIn(0, 1)
+        yield* mailbox.ack([c0, gone].map((clientId) => ({ clientId, seq: Cursor.make(4) })))
+        // A put writes what a store may have kept of acks until then.
+        yield* mailbox.store(0, [...records(c0, 4), ...records(gone, 4)])
+        // Who looks in from outside, as an operator does, keeps nothing.
+        const isHere = mailbox.waiting([{ clientId: c0, after: Cursor.make(4) }], true)
+        yield* untilForgotten(mailbox, gone, Effect.andThen(mailbox.isWaiting(gone, 4), isHere))
+        assert.strictEqual((yield* mailbox.stats(c0)).acked, 4)
+      }),
+    limits,
+  )
+
+  test(
+    "with a loss: whoever says that it has been here, and is further back, is told that something may be missing",
+    (mailbox) =>
+      Effect.gen(function* () {
+        const holeOf = (clientId: ClientId, after: number) =>
+          Effect.map(mailbox.all(clientId, after), ({ hole }) => hole)
+        yield* mailbox.store(0, records(c0, 3, 5))
+        yield* time.pass
+        yield* expire(mailbox)
+        assert.strictEqual((yield* mailbox.stats(c0)).floor, 5)
+        yield* untilForgotten(mailbox, c0)
+        assert.strictEqual(yield* holeOf(c0, 3), 6)
+        // A new client, and another partition's.
+        assert.strictEqual(yield* holeOf(c0, -1), start)
+        assert.strictEqual(yield* holeOf(c1, 3), start)
+        // Its socket died before it had read so: it is told again, though there is a mailbox now.
+        yield* mailbox.store(0, records(c0, 9))
+        assert.strictEqual(yield* holeOf(c0, 3), 6)
+        yield* mailbox.ackOne(c0, 4)
+        assert.strictEqual(yield* holeOf(c0, -1), 6)
+        // What comes late is no loss of a client that is new with it.
+        const late = clientIn(0, 1)
+        yield* mailbox.store(0, records(late, 4))
+        assert.isAtMost(yield* holeOf(late, 4), 5)
+      }),
+    youngest,
+  )
+
+  test(
+    "with a loss that was acknowledged: nothing is told",
+    (mailbox) =>
+      Effect.gen(function* () {
+        yield* mailbox.store(0, records(c0, 3))
+        yield* time.pass
+        yield* expire(mailbox)
+        assert.strictEqual((yield* mailbox.stats(c0)).floor, 3)
+        yield* mailbox.ackOne(c0, 3)
+        yield* untilForgotten(mailbox, c0)
+        assert.strictEqual((yield* mailbox.all(c0, 1)).hole, start)
+      }),
+    youngest,
+  )
 }
 
 const claimSentences = (test: Test) => {

@@ -4,7 +4,7 @@
  * The suite runs against the real clock and a store that it may share: it uses ids of its own in every test, and looks
  * at those only.
  */
-import { assert, layer } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, type Layer, Random, Schema, Stream } from "effect"
 import { ClientId, Epoch, PodId } from "../Ids.ts"
 import { type Presence, Registry } from "../Registry.ts"
@@ -65,6 +65,24 @@ export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E
         assert.deepStrictEqual(held, [true, false, true, true, false])
         assert.deepStrictEqual(yield* statusOf(client("a")), { _tag: "LIVE", epoch: epoch(12), pod: pod("q") })
         assert.deepStrictEqual(yield* statusOf(client("b")), { _tag: "REPLAYING", epoch: epoch(4), pod: pod("p") })
+      }),
+    )
+
+    it.effect("forgets who is OFFLINE, and answers for each in order", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        for (const name of ["a", "b", "c"]) yield* registry.connect(client(name), pod("p"), epoch(10))
+        yield* registry.write([
+          presence(client("a"), 10, pod("p"), "OFFLINE"),
+          presence(client("b"), 10, pod("p"), "LIVE"),
+        ])
+        const gone = yield* registry.forget([client("b"), client("a"), client("c"), client("nobody")])
+        assert.deepStrictEqual(gone, [false, true, false, true])
+        assert.isUndefined(yield* statusOf(client("a")))
+        assert.deepStrictEqual(yield* statusOf(client("b")), { _tag: "LIVE", epoch: epoch(10), pod: pod("p") })
+        assert.deepStrictEqual(yield* statusOf(client("c")), { _tag: "REPLAYING", epoch: epoch(10), pod: pod("p") })
+        assert.strictEqual(yield* registry.connect(client("a"), pod("p"), epoch(20)), epoch(20))
       }),
     )
 
@@ -263,6 +281,68 @@ export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E
       }),
     )
   })
+
+/**
+ * What is forgotten of those who do not come. `makeLayer` gives an empty registry that forgets after `idle_ms`; `pass` lets
+ * some of that time pass.
+ */
+export const registryIdleSuite = <E>(
+  name: string,
+  registry: Layer.Layer<Registry, E>,
+  pass: Effect.Effect<void>,
+): void => {
+  describe(`Registry: ${name}, of clients that do not come`, () => {
+    const test = (sentence: string, body: Effect.Effect<void, unknown, Registry>) =>
+      it.effect(sentence, () => Effect.provide(body, registry), 60_000)
+    /** Lets time pass until `client` is forgotten. */
+    const untilForgotten = Effect.fnUntraced(function* (
+      client: ClientId,
+      meanwhile: Effect.Effect<unknown, unknown, Registry>,
+    ) {
+      const { statuses } = yield* Registry
+      for (let passes = 0; (yield* statuses([client]))[0] !== undefined; passes++) {
+        assert.isBelow(passes, 10_000, "it is never forgotten")
+        yield* meanwhile
+        yield* pass
+      }
+    })
+
+    test(
+      "an entry that nobody writes is forgotten, and one that is written stays, once",
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const [gone, here] = [client("gone"), client("here")]
+        yield* registry.write([gone, here].map((clientId) => presence(clientId, 5, pod("p"), "OFFLINE")))
+        const look = Effect.gen(function* () {
+          assert.deepStrictEqual(yield* registry.write([presence(here, 5, pod("p"), "LIVE")]), [true])
+          const entries = yield* Stream.runCollect(registry.entries)
+          assert.strictEqual(entries.filter(({ clientId }) => clientId === here).length, 1)
+        })
+        yield* untilForgotten(gone, look)
+        assert.deepStrictEqual(yield* registry.pods([gone, here]), [undefined, pod("p")])
+        assert.strictEqual(yield* registry.connect(gone, pod("p"), epoch(3)), epoch(3))
+      }),
+    )
+
+    test(
+      "epochs of a client that comes again and again go on growing, and older ones are refused",
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        yield* registry.write([presence(client("gone"), 1, pod("p"), "OFFLINE")])
+        let last = yield* registry.connect(client("a"), pod("p"), epoch(7))
+        const again = Effect.gen(function* () {
+          const next = yield* registry.connect(client("a"), pod("p"), epoch(1))
+          assert.strictEqual(next, epoch(last + 1))
+          assert.deepStrictEqual(yield* registry.write([presence(client("a"), last, pod("p"), "LIVE")]), [false])
+          last = next
+        })
+        yield* untilForgotten(client("gone"), again)
+      }),
+    )
+  })
+}
 
 const a_minute_ms = 60_000
 const calls = Schema.Array(Call)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { bytes, count, duration, many, ms, perSecond } from "./format.ts"
+import { bytes, count, duration, many, ms, perSecond, shortMs } from "./format.ts"
 
 describe("format", () => {
   it("counts", () => {
@@ -12,6 +12,10 @@ describe("format", () => {
   it("tells rates and times with a digit more where they are small", () => {
     assert.deepStrictEqual([perSecond(0.25), perSecond(9.96), perSecond(1_234.5)], ["0.3/s", "10/s", "1,235/s"])
     assert.deepStrictEqual([ms(0.44), ms(12.6), ms(undefined)], ["0.4 ms", "13 ms", "–"])
+  })
+
+  it("keeps times short where there is little room", () => {
+    assert.deepStrictEqual([shortMs(0.44), shortMs(999), shortMs(12_500)], ["0.4 ms", "999 ms", "12.5 s"])
   })
 
   it("tells sizes in the largest unit that leaves a number above one", () => {

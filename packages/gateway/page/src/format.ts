@@ -13,6 +13,9 @@ export const perSecond = (rate: number): string => `${(rate < 10 ? fine : whole)
 export const ms = (time: number | undefined): string =>
   time === undefined ? "–" : `${(time < 10 ? fine : whole).format(time)} ms`
 
+/** For axes: short, whatever the scale. */
+export const shortMs = (time: number): string => (time < 1_000 ? ms(time) : `${fine.format(time / 1_000)} s`)
+
 export const bytes = (n: number): string => {
   if (n < 1024) return `${n} B`
   if (n < 1024 * 1024) return `${fine.format(n / 1024)} KiB`

@@ -1,7 +1,10 @@
 /** The admin API over HTTP: `AdminApi` of `@nimbus/domain/admin`, answered by `Operations`. */
-import { AdminApi, AdminRequests, BadRequest, RoleControl } from "@nimbus/domain/admin"
+import { AdminApi, AdminReads, AdminRequests, BadRequest, ReadsBusy, RoleControl } from "@nimbus/domain/admin"
 import { Effect, Layer } from "effect"
+import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { Delivery } from "../delivery/Delivery.ts"
+import { ReadBudget } from "../http/ReadBudget.ts"
 import * as Authorization from "./Authorization.ts"
 import { Operations } from "./Operations.ts"
 import * as ServiceOperations from "./ServiceOperations.ts"
@@ -22,6 +25,7 @@ const handlers = HttpApiBuilder.group(
       journey: ({ params }) => operations.journey(params.clientId, params.seq),
       replay: ({ params, payload }) => operations.replay({ ...params, ...payload }),
       kick: ({ params }) => operations.kick(params.clientId),
+      forget: ({ payload }) => operations.forget(payload.clientIds),
       pods: () => operations.pods,
       drain: ({ params }) => operations.drain(params.pod),
       topics: () => operations.topics,
@@ -41,9 +45,30 @@ const requests = HttpApiMiddleware.layerSchemaErrorTransform(AdminRequests, ({ c
   Effect.fail(new BadRequest({ message: cause.message })),
 )
 
+/** These read nothing but this process' memory, or order something: they are never refused. What is watched is paced. */
+const free = new Set(["roles", "setRole", "kick", "drain", "history", "pictures"])
+
+const busy = HttpServerResponse.schemaJson(ReadsBusy)
+
+/** The others read in their turn. Who is refused is told when to ask again. */
+const reads = Layer.effect(
+  AdminReads,
+  Effect.gen(function* () {
+    const budget = yield* ReadBudget
+    const { counts } = yield* Delivery
+    return (respond, { endpoint }) =>
+      free.has(endpoint.identifier)
+        ? respond
+        : Effect.catchTag(budget.read(respond), "ReadsBusy", (error) => {
+            counts.addTo("refused", error.code)
+            return Effect.orDie(busy(error, { status: 503, headers: { "retry-after": "1" } }))
+          })
+  }),
+)
+
 /** Routes of the gateway's HTTP server, for whoever `access` lets in. */
 export const layerWith = (access: Authorization.Access) =>
   HttpApiBuilder.layer(AdminApi).pipe(
     Layer.provide(handlers),
-    Layer.provide([ServiceOperations.layer, Pictures.layer, Authorization.layerWith(access), requests]),
+    Layer.provide([ServiceOperations.layer, Pictures.layer, Authorization.layerWith(access), reads, requests]),
   )

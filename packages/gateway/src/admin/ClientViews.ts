@@ -12,7 +12,7 @@ import {
   type StoredRecord,
   Topics,
 } from "@nimbus/domain"
-import { AdminUnavailable, type ClientView, type MailboxView } from "@nimbus/domain/admin"
+import { AdminUnavailable, type ClientView, type MailboxView, NotFound } from "@nimbus/domain/admin"
 import { Effect, Option, Result } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import type { AdminLimits } from "../Limits.ts"
@@ -42,32 +42,37 @@ export const makeClientViews = Effect.fnUntraced(function* (reader: LogReader, l
     const found: Array<LastEvent> = []
     for (let end = upTo; end > first && found.length < limits.last_events; end -= part_records) {
       const part: Array<LastEvent> = []
-      yield* reader.read(
+      const upTo = yield* reader.read(
         topics.events,
         partition,
         { from: Math.max(first, end - part_records), upTo: end },
         (records) => Effect.sync(() => part.push(...eventsOf(clientId, records))),
       )
       found.push(...part.reverse())
+      if (upTo < end) break
     }
     return found.slice(0, limits.last_events)
   })
 
-  const client = Effect.fn("ClientViews.client")(function* (clientId: ClientId) {
-    const [known, stats, last] = yield* Effect.all(
-      [registered(clientId), mailbox.stats(clientId), lastEvents(clientId)],
-      { concurrency: "unbounded" },
-    )
-    const session = Option.flatMap(delivery, ({ session }) => Option.fromUndefinedOr(session(clientId)))
-    return {
-      clientId,
-      ...known,
-      partition: partitionOf(clientId, log.partitions),
-      mailbox: stats,
-      ...(Option.isSome(session) ? { session: session.value } : {}),
-      lastEvents: last,
-    } satisfies ClientView
-  }, Effect.mapError(unavailable))
+  const client = Effect.fn("ClientViews.client")(
+    function* (clientId: ClientId) {
+      const [known, stats, last] = yield* Effect.all(
+        [registered(clientId), mailbox.stats(clientId), lastEvents(clientId)],
+        { concurrency: "unbounded" },
+      )
+      const session = Option.flatMap(delivery, ({ session }) => Option.fromUndefinedOr(session(clientId)))
+      return {
+        clientId,
+        ...known,
+        partition: partitionOf(clientId, log.partitions),
+        mailbox: stats,
+        ...(Option.isSome(session) ? { session: session.value } : {}),
+        lastEvents: last,
+      } satisfies ClientView
+    },
+    Effect.mapError(unavailable),
+    Effect.filterOrFail(isKnown, unknown),
+  )
 
   const mail = Effect.fn("ClientViews.mailbox")(function* (clientId: ClientId, records: number) {
     const [{ acked, bytes, floor, results }, page] = yield* Effect.all(
@@ -80,6 +85,14 @@ export const makeClientViews = Effect.fnUntraced(function* (reader: LogReader, l
 
   return { client, mailbox: mail }
 })
+
+const isKnown = ({ lastEvents, mailbox: { acked, floor, results }, registry, session }: ClientView): boolean => {
+  const isUntouched = results === 0 && acked === start && floor === start
+  return registry !== undefined || session !== undefined || lastEvents.length > 0 || !isUntouched
+}
+
+const unknown = ({ clientId }: ClientView) =>
+  new NotFound({ message: `nothing is known of a client ${clientId}: it was never here, or all of it has expired` })
 
 /** Records that one look into the past of a partition reads. */
 const part_records = 1_000

@@ -25,10 +25,11 @@ import {
   Topics,
   Trace,
 } from "@nimbus/domain"
-import { AdminUnavailable, hopsOf, type JourneyView, NotFound } from "@nimbus/domain/admin"
+import { AdminUnavailable, hopsOf, type JourneyView, NotFound, type Payload } from "@nimbus/domain/admin"
 import { Effect, Option, Result, Schema } from "effect"
 import type { AdminLimits } from "../Limits.ts"
 import type { LogReader, Range } from "./LogReader.ts"
+import { payloadOf } from "./Payloads.ts"
 
 export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limits: AdminLimits) {
   const log = yield* EventLog
@@ -123,6 +124,8 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
           : event !== undefined && (yield* isUnhandled(partition, seq))
             ? "events"
             : "unknown"
+    const shown = (record: { readonly value: Uint8Array } | undefined) =>
+      record === undefined ? undefined : payloadOf(record.value, limits.journey_payload_bytes)
     return viewOf({
       clientId,
       seq,
@@ -130,6 +133,8 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
       steps,
       kept,
       event,
+      sent: shown(event?.record),
+      result: shown(result ?? item),
       incarnation: log.incarnation,
       topic: topics.events,
       partition,
@@ -158,12 +163,15 @@ interface Known {
   readonly steps: ReadonlyArray<Journey.JourneyStep>
   readonly kept: ReadonlyArray<Headers | undefined>
   readonly event: { readonly record: StoredRecord; readonly shown: NonNullable<JourneyView["event"]> } | undefined
+  readonly sent: Payload | undefined
+  readonly result: Payload | undefined
   readonly incarnation: string
   readonly topic: string
   readonly partition: number
 }
 
-const viewOf = ({ clientId, event, incarnation, kept, partition, place, seq, steps, topic }: Known): JourneyView => {
+const viewOf = (known: Known): JourneyView => {
+  const { clientId, event, incarnation, kept, partition, place, result, sent, seq, steps, topic } = known
   const isFollowed = steps.length > 0 || kept.some(Journey.isFollowed)
   const isLogged = steps.some(({ step }) => step === "logged")
   // The log itself knows when it took the event.
@@ -174,6 +182,8 @@ const viewOf = ({ clientId, event, incarnation, kept, partition, place, seq, ste
     clientId,
     seq,
     ...(event === undefined ? {} : { event: event.shown }),
+    ...(sent === undefined ? {} : { sent }),
+    ...(result === undefined ? {} : { result }),
     isFollowed,
     ...(traceId === undefined ? {} : { traceId }),
     place,

@@ -5,6 +5,7 @@
 import { type Chunk, EventLog, type LogError, type StoredRecord } from "@nimbus/domain"
 import { AdminUnavailable } from "@nimbus/domain/admin"
 import { Effect, Option, Stream } from "effect"
+import { ReadMeter } from "../http/ReadBudget.ts"
 import type { AdminLimits } from "../Limits.ts"
 
 /** Records at offsets `[from, upTo)`. */
@@ -16,13 +17,16 @@ export interface Range {
 export interface LogReader {
   /** What is retained of a partition. */
   range(topic: string, partition: number): Effect.Effect<Range, AdminUnavailable>
-  /** Hands over the records that are there, in order, in parts; fails where the log takes longer than `read_timeout_ms`. */
+  /**
+   * Hands over the records that are there, in order, in parts; fails where the log takes longer than `read_timeout_ms`.
+   * Answers how far it came: to the end of the range, or less where the request may look through no more (`ReadMeter`).
+   */
   read<E, R>(
     topic: string,
     partition: number,
     range: Range,
     each: (records: ReadonlyArray<StoredRecord>) => Effect.Effect<void, E, R>,
-  ): Effect.Effect<void, AdminUnavailable | E, R>
+  ): Effect.Effect<number, AdminUnavailable | E, R>
   /** The record at this offset, if there is one. */
   at(topic: string, partition: number, offset: number): Effect.Effect<StoredRecord | undefined, AdminUnavailable>
   /** The first record of the partition that is not before the point, which is found by halving. */
@@ -89,7 +93,23 @@ export const makeLogReader = Effect.fnUntraced(function* (
 
   return {
     range,
-    read: (topic, partition, range, each) => inTime(topic, Stream.runForEach(parts(topic, partition, range), each)),
+    read: (topic, partition, range, each) =>
+      inTime(
+        topic,
+        Effect.gen(function* () {
+          const meter = yield* ReadMeter.current
+          let next = range.from
+          yield* Stream.runForEach(
+            Stream.takeUntil(parts(topic, partition, range), (records) => {
+              next = (records.at(-1)?.offset ?? next - 1) + 1
+              meter.left_bytes -= records.reduce((sum, { value }) => sum + value.length, 0)
+              return meter.left_bytes <= 0
+            }),
+            each,
+          )
+          return meter.left_bytes <= 0 ? Math.min(next, range.upTo) : range.upTo
+        }),
+      ),
     at: (topic, partition, offset) =>
       inTime(
         topic,

@@ -13,6 +13,7 @@ import type {
   ClientRow,
   ClientView,
   Drained,
+  Forgotten,
   JourneyView,
   Kicked,
   MailboxView,
@@ -21,6 +22,7 @@ import type {
   PodView,
   QuarantinedRow,
   QuarantinedView,
+  ReadsBusy,
   Republished,
   StatusView,
   TopicView,
@@ -30,8 +32,8 @@ import { Context, type Effect } from "effect"
 import type { ClientsAsked } from "./Census.ts"
 import type { Place } from "./QuarantineViews.ts"
 
-/** A service that is away; and where another process is asked, what that says of the asking itself. */
-export type AskError = AdminUnavailable | BadRequest | Unauthorized
+/** A service that is away; and where another process is asked, what that says of the asking itself, and that it is busy. */
+export type AskError = AdminUnavailable | BadRequest | ReadsBusy | Unauthorized
 
 export class Operations extends Context.Service<
   Operations,
@@ -41,7 +43,7 @@ export class Operations extends Context.Service<
     clients(
       asked: ClientsAsked & { readonly limit?: number | undefined },
     ): Effect.Effect<{ readonly clients: ReadonlyArray<ClientRow>; readonly more: boolean }, AskError>
-    client(clientId: ClientId): Effect.Effect<ClientView, AskError>
+    client(clientId: ClientId): Effect.Effect<ClientView, NotFound | AskError>
     mailbox(clientId: ClientId, limit?: number): Effect.Effect<MailboxView, AskError>
     journey(clientId: ClientId, seq: Seq): Effect.Effect<JourneyView, NotFound | AskError>
     /** Publishes the client's retained events from a seq on anew; `upTo`: not this one and none after it. */
@@ -52,6 +54,11 @@ export class Operations extends Context.Service<
     }): Effect.Effect<Republished, NotPossible | AskError>
     /** Closes the client's connection, wherever it is. */
     kick(clientId: ClientId): Effect.Effect<Kicked, NotFound | NotPossible | AskError>
+    /**
+     * Of clients that will not come back: what waits for them counts as acknowledged, and the registry knows them no more.
+     * One that is connected is left as it is, after a while in which it may go.
+     */
+    forget(clientIds: ReadonlyArray<ClientId>): Effect.Effect<Forgotten, AskError>
     /** Gateways, and the other processes that say that they are there. */
     readonly pods: Effect.Effect<ReadonlyArray<PodView>, AskError>
     /** Sends away the clients of a pod, which takes no new ones from then on. */

@@ -69,6 +69,42 @@ describe("Page", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
   )
 
+  const visiting = (path: string, headers: Readonly<Record<string, string>> = { accept: "text/html,*/*;q=0.8" }) =>
+    HttpClient.execute(HttpClientRequest.get(path).pipe(HttpClientRequest.setHeaders(headers)))
+
+  it.effect.each(["/nothing", "/clients", "/clients/c1/more", "/journey/c1/x", "/journey/c1/1e3", "/v1/nothing"])(
+    "answers a browser that goes to %s with 404 and the page, which says that nothing is there",
+    (path) =>
+      Effect.gen(function* () {
+        yield* serving(page)
+        const response = yield* visiting(path)
+        assert.strictEqual(response.status, 404)
+        assert.strictEqual(yield* response.text, page["index.html"])
+        assert.include(response.headers["content-security-policy"] ?? "", "default-src 'none'")
+        assert.strictEqual(response.headers["cache-control"], "no-store")
+      }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
+  )
+
+  it.live("leaves what programs ask for to the gateway: 404 as JSON, and 405 with the methods that there are", () =>
+    Effect.gen(function* () {
+      const gateway = yield* Layer.build(
+        Gateway.layerWith({ host: "127.0.0.1", port: 0, admin: Option.some<Access>({ _tag: "Loopback" }) }).pipe(
+          Layer.provideMerge(MemoryParts.layer),
+        ),
+      )
+      const ask = (path: string, init: RequestInit = {}) =>
+        HttpServer.addressFormattedWith((address) =>
+          Effect.promise(async () => {
+            const response = await fetch(new URL(path, address), init)
+            return [response.status, Object(JSON.parse(await response.text())).code]
+          }),
+        ).pipe(Effect.provide(gateway))
+      assert.deepStrictEqual(yield* ask("/nothing"), [404, "NOT_FOUND"])
+      assert.deepStrictEqual(yield* ask("/v1/admin/clients/nobody"), [404, "NOT_FOUND"])
+      assert.deepStrictEqual(yield* ask("/healthz", { method: "DELETE" }), [405, "METHOD_NOT_ALLOWED"])
+    }),
+  )
+
   it.effect("says what to run where the page has not been built", () =>
     Effect.gen(function* () {
       yield* serving({})

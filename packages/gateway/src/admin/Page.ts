@@ -3,6 +3,7 @@
  *
  * ```
  *   /, /chat, /clients/…, /journey/…  ──▶ index.html   asked for again each time, and answered 304 by its ETag
+ *   anything else, from a browser     ──▶ index.html   with 404: the page says that nothing is there
  *   /assets/<name>-<hash>.js, .css    ──▶ themselves   kept by browsers for ever: another content has another name
  * ```
  *
@@ -15,7 +16,8 @@ import { extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { Effect, Layer } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { isClientId } from "@nimbus/domain"
+import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 
 interface PageFile {
   readonly type: string
@@ -59,6 +61,10 @@ const types: Readonly<Record<string, string>> = {
 /** The addresses of the page's own views: which of them is shown the page sees for itself. */
 const views = ["/", "/chat", "/clients/:clientId", "/journey/:clientId/:seq"] as const
 
+/** Whether a view can be of such a client and seq. */
+const isPossible = ({ clientId, seq }: Readonly<Record<string, string | undefined>>): boolean =>
+  (clientId === undefined || isClientId(clientId)) && (seq === undefined || /^\d{1,15}$/.test(seq))
+
 /** The page in `directory`; where there is none, every view says what to run. */
 export const layerAt = (directory: string) =>
   Layer.unwrap(Effect.sync(() => (existsSync(join(directory, "index.html")) ? built(directory) : notBuilt)))
@@ -76,10 +82,39 @@ const built = (directory: string) => {
     if (file === undefined) return HttpServerResponse.text("not found\n", { status: 404 })
     return yield* answer(file, immutable)
   })
-  return Layer.merge(atViews(answer(index, revalidated)), HttpRouter.add("GET", "/assets/:name", asset))
+  const view = Effect.flatMap(HttpRouter.params, (params) =>
+    isPossible(params) ? answer(index, revalidated) : Effect.succeed(notFound(index)),
+  )
+  return Layer.mergeAll(atViews(view), HttpRouter.add("GET", "/assets/:name", asset), elsewhere(index))
 }
 
-type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest>
+/** A browser that goes to an address which is none is shown the page; everyone else is answered as without it. */
+const elsewhere = (index: PageFile) =>
+  HttpRouter.add(
+    "*",
+    "/*",
+    Effect.gen(function* () {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const isVisit = request.method === "GET" && (request.headers["accept"] ?? "").includes("text/html")
+      if (isVisit) return notFound(index)
+      return yield* new HttpServerError.HttpServerError({
+        reason: new HttpServerError.RouteNotFound({ request }),
+      })
+    }),
+  )
+
+const notFound = ({ bytes, type }: PageFile) =>
+  HttpServerResponse.uint8Array(bytes, {
+    status: 404,
+    contentType: type,
+    headers: { ...pageHeaders, "cache-control": "no-store" },
+  })
+
+type Answer = Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  never,
+  HttpServerRequest.HttpServerRequest | HttpRouter.RouteContext
+>
 
 const atViews = (answer: Answer) =>
   HttpRouter.use((router) => Effect.forEach(views, (path) => router.add("GET", path, answer), { discard: true }))

@@ -13,12 +13,13 @@ import {
 import type { Picture } from "@nimbus/domain/admin"
 import { Effect, Layer, Metric, Stream } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
+import { ReadBudget } from "../http/ReadBudget.ts"
 import { Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import { Pictures } from "./Pictures.ts"
 
-const core = Delivery.layer.pipe(
+const core = Layer.merge(Delivery.layer, ReadBudget.layer).pipe(
   Layer.provideMerge(Pod.layer),
   Layer.provideMerge(Limits.layerWith({})),
   Layer.provideMerge(MemoryParts.layer),

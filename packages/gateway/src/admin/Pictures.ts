@@ -23,6 +23,7 @@ import {
 import { Clock, Context, Effect, Layer, Metric, Schedule, Stream } from "effect"
 import { EventLog } from "@nimbus/domain"
 import { Delivery } from "../delivery/Delivery.ts"
+import { ReadBudget } from "../http/ReadBudget.ts"
 import { type AdminLimits, adminLimits } from "../Limits.ts"
 import { type Census, type ClientsAsked, makeCensus } from "./Census.ts"
 import { backlogOf } from "./ServiceOperations.ts"
@@ -59,7 +60,9 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   const log = yield* EventLog
   const { pod } = yield* Delivery
   const { list: roles } = yield* RoleControl
-  const takeCensus = yield* makeCensus(limits)
+  const census = yield* makeCensus(limits)
+  const { read: inTurn } = yield* ReadBudget
+  const takeCensus = (which: ClientsAsked) => inTurn(census(which, limits.picture_rows))
   const pace = { interval_ms: limits.picture_ms, share: limits.watch_share }
   const lookAtTopics: Effect.Effect<ReadonlyArray<TopicView>, AdminUnavailable> = yield* makeTopicViews
   const topics = paced(lookAtTopics, [], pace)
@@ -107,7 +110,7 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
     watch: (which) =>
       Effect.gen(function* () {
         if (watching >= limits.watchers) return yield* new NotPossible({ message: `${watching} are watching already` })
-        const picture = draw(paced(takeCensus(which, limits.picture_rows), nobody, pace))
+        const picture = draw(paced(takeCensus(which), nobody, pace))
         const pictures = Stream.mapEffect(Stream.fromSchedule(Schedule.spaced(limits.picture_ms)), () => picture)
         return Stream.unwrap(Effect.as(counted, Stream.concat(Stream.fromEffect(picture), pictures)))
       }),
@@ -117,10 +120,11 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
 /** What this process counts, under whatever labels. */
 const readCounters: Effect.Effect<Reading> = Effect.gen(function* () {
   const at = yield* Clock.currentTimeMillis
-  const reading = { at, accepted: 0, delivered: 0, latency: new Array<Bucket>(), ends: undefined }
+  const reading = { at, accepted: 0, delivered: 0, replayed: 0, latency: new Array<Bucket>(), ends: undefined }
   for (const { id, state, type } of yield* Metric.snapshot) {
     if (type === "Counter" && id === "nimbus_gateway_events_accepted_total") reading.accepted += Number(state.count)
     if (type === "Counter" && id === "nimbus_gateway_results_delivered_total") reading.delivered += Number(state.count)
+    if (type === "Counter" && id === "nimbus_gateway_results_replayed_total") reading.replayed += Number(state.count)
     if (type === "Histogram" && id === "nimbus_gateway_result_latency_seconds") reading.latency.push(...state.buckets)
   }
   return reading

@@ -8,6 +8,7 @@ const zero: Reading = {
   at: 10_000,
   accepted: 100,
   delivered: 50,
+  replayed: 40,
   latency: [
     [0.001, 5],
     [0.01, 5],
@@ -18,8 +19,8 @@ const zero: Reading = {
 
 describe("pulseOf", () => {
   it("gives rates per second, whatever lies between the two looks", () => {
-    const pulse = pulseOf(zero, { ...zero, at: 10_500, accepted: 200, delivered: 60 })
-    assert.deepStrictEqual(pulse, { at: 10_500, accepted_per_s: 200, delivered_per_s: 20 })
+    const pulse = pulseOf(zero, { ...zero, at: 10_500, accepted: 200, delivered: 60, replayed: 42 })
+    assert.deepStrictEqual(pulse, { at: 10_500, accepted_per_s: 200, delivered_per_s: 20, replayed_per_s: 4 })
   })
 
   it("gives the rates of the topics where both looks had them", () => {
@@ -49,6 +50,7 @@ describe("pulseOf", () => {
       at: 10_000,
       accepted_per_s: 0,
       delivered_per_s: 1_000,
+      replayed_per_s: 0,
     })
   })
 })

@@ -7,6 +7,8 @@ export interface Reading {
   readonly at: number
   readonly accepted: number
   readonly delivered: number
+  /** Of those delivered, from mailboxes. */
+  readonly replayed: number
   /** Cumulative, as Prometheus has it: how many were at or below each bound, bounds rising. */
   readonly latency: ReadonlyArray<Bucket>
   /** The ends of the topics, over all partitions. `undefined`: nobody looked. */
@@ -25,6 +27,7 @@ export const pulseOf = (before: Reading, after: Reading): Pulse => {
     at: after.at,
     accepted_per_s: perSecond(before.accepted, after.accepted),
     delivered_per_s: perSecond(before.delivered, after.delivered),
+    replayed_per_s: perSecond(before.replayed, after.replayed),
     ...(before.ends !== undefined &&
       after.ends !== undefined && {
         topics: {

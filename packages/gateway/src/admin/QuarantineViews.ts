@@ -20,12 +20,17 @@ export const makeQuarantineViews = Effect.fnUntraced(function* (reader: LogReade
   /** The newest of a partition. */
   const ofPartition = Effect.fnUntraced(function* (partition: number, count: number) {
     const { from, upTo } = yield* reader.range(topic, partition)
+    const first = Math.max(from, upTo - scan_records)
     let rows: Array<QuarantinedRow> = []
-    yield* reader.read(topic, partition, { from: Math.max(from, upTo - scan_records), upTo }, (records) =>
-      Effect.sync(() => {
-        rows = [...rows, ...records.map((record) => rowOf(partition, record))].slice(-count)
-      }),
-    )
+    for (let end = upTo; end > first && rows.length < count; end -= part_records) {
+      const part: Array<QuarantinedRow> = []
+      const range = { from: Math.max(first, end - part_records), upTo: end }
+      const looked = yield* reader.read(topic, partition, range, (records) =>
+        Effect.sync(() => part.push(...records.map((record) => rowOf(partition, record)))),
+      )
+      rows = [...part, ...rows].slice(-count)
+      if (looked < end) break
+    }
     return { rows, retained: upTo - from }
   })
 
@@ -49,6 +54,9 @@ export const makeQuarantineViews = Effect.fnUntraced(function* (reader: LogReade
 
   return { list, show }
 })
+
+/** Records that one look into the past of a partition reads. */
+const part_records = 1_000
 
 const decoder = new TextDecoder()
 

@@ -57,7 +57,7 @@ export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, 
     const found: Array<Old & { readonly bytes: number }> = []
     let bytes = 0
     let stopped: number | undefined
-    yield* reader.read(topics.events, partition, { from, upTo: end }, (records) =>
+    const looked = yield* reader.read(topics.events, partition, { from, upTo: end }, (records) =>
       Effect.sync(() => {
         for (const record of records) {
           if (record.key !== clientId || stopped !== undefined) continue
@@ -70,7 +70,7 @@ export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, 
         }
       }),
     )
-    return { found, next: stopped ?? (end < upTo ? end : undefined) }
+    return { found, next: stopped ?? (looked < upTo ? looked : undefined) }
   })
 
   const replay = Effect.fn("Republishing.replay")(function* (clientId: ClientId, from: Seq, asked?: Seq) {

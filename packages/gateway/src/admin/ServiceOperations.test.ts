@@ -190,9 +190,19 @@ describe("Operations: clients", () => {
         ],
       )
       assert.isUndefined(view.session)
-      const unknown = yield* Operations.use(({ client }) => client(ClientId.make("nobody")))
-      assert.isUndefined(unknown.registry)
-      assert.deepStrictEqual(unknown.lastEvents, [])
+    }).pipe(on()),
+  )
+
+  it.effect("knows a client by its mail alone, and says of another that nothing is known of it", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      yield* putMail(ada, 0)
+      const view = yield* Operations.use(({ client }) => client(ada))
+      assert.isUndefined(view.registry)
+      assert.strictEqual(view.mailbox.results, 1)
+      const { _tag, message } = yield* Effect.flip(Operations.use(({ client }) => client(ClientId.make("nobody"))))
+      assert.strictEqual(_tag, "NotFound")
+      assert.include(message, "nobody")
     }).pipe(on()),
   )
 
@@ -231,6 +241,56 @@ const words = (ops: Operations["Service"], clientId: ClientId, seq: number) =>
       .map((hop) => (hop._tag === "Seen" ? hop.step.step : `?${hop.step}${hop.or === undefined ? "" : `/${hop.or}`}`))
       .join(" "),
   }))
+
+describe("Operations: forgetting", () => {
+  const forget = (...clientIds: ReadonlyArray<ClientId>) => Operations.use((ops) => ops.forget(clientIds))
+
+  it.effect("removes a client that is OFFLINE with its mail, and what is on its way to its mailbox", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      yield* write(ada, 5, "OFFLINE")
+      yield* write(bob, 5, "OFFLINE")
+      yield* publish("events", ada, [event("e0"), event("e1")])
+      yield* putMail(ada, 0)
+      yield* putMail(bob, 0)
+      assert.deepStrictEqual(yield* forget(ada), { forgotten: [ada], connected: [] })
+      yield* putMail(ada, 1)
+      const { clients } = yield* Operations.use((ops) => ops.clients({}))
+      assert.deepStrictEqual(
+        clients.map(({ clientId, waiting }) => [clientId, waiting]),
+        [[bob, 1]],
+      )
+      assert.strictEqual((yield* (yield* Mailbox).stats(ada)).results, 0)
+    }).pipe(on()),
+  )
+
+  it.effect("leaves a client that is connected as it is, with its mail", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      yield* (yield* Registry).lease(pod, 600_000)
+      yield* write(ada, 5, "LIVE")
+      yield* publish("events", ada, [event("e0")])
+      yield* putMail(ada, 0)
+      const asked = yield* Effect.forkChild(forget(ada, bob))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* Fiber.join(asked), { forgotten: [bob], connected: [ada] })
+      const view = yield* Operations.use((ops) => ops.client(ada))
+      assert.deepStrictEqual([view.registry?.status, view.mailbox.results], ["LIVE", 1])
+    }).pipe(on()),
+  )
+
+  it.effect("waits for a client whose socket is just closing", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      yield* write(ada, 5, "LIVE")
+      const asked = yield* Effect.forkChild(forget(ada))
+      yield* TestClock.adjust("1 second")
+      yield* write(ada, 5, "OFFLINE")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(asked), { forgotten: [ada], connected: [] })
+    }).pipe(on()),
+  )
+})
 
 describe("Operations: journeys", () => {
   const accepted = step("accepted", 10)
@@ -310,6 +370,34 @@ describe("Operations: journeys", () => {
         assert.strictEqual(place, seq % 7 === 3 ? "events" : "results", `seq ${seq}`)
       }
     }).pipe(on()),
+  )
+
+  it.effect("shows what was sent and what the client gets, in their own spelling and up to the bound", () =>
+    Effect.gen(function* () {
+      const ops = yield* Operations
+      yield* claimed
+      const written = (text: string) => utf8.encode(text)
+      yield* publish("events", ada, [
+        written(`{"type":"event","id":"e0","name":"sq","data":{"n":9007199254740993}}`),
+        written(`{"type":"event","id":"e1","name":"sq","data":"${"ü".repeat(40)}"}`),
+        written(`{"type":"event","id":"e2","name":"sq","data":null}`),
+      ])
+      yield* publish("results", ada, [
+        written(`{"seq":0,"id":"e0","name":"sq","data":[1.0]}`),
+        written(`{"seq":1,"id":"e1","name":"sq","error":{"code":"HANDLER_FAILED","message":"no"}}`),
+      ])
+      const shown = (seq: number) => Effect.map(ops.journey(ada, seqOf(seq)), ({ result, sent }) => ({ result, sent }))
+      assert.deepStrictEqual(yield* shown(0), {
+        sent: { text: `{"n":9007199254740993}`, bytes: 22 },
+        result: { text: "[1.0]", bytes: 5 },
+      })
+      assert.deepStrictEqual(yield* shown(1), {
+        // The bound falls into the middle of a character.
+        sent: { text: `"${"ü".repeat(24)}`, bytes: 82 },
+        result: { text: `{"code":"HANDLER_FAILED","message":"no"}`, bytes: 40 },
+      })
+      assert.deepStrictEqual(yield* shown(2), { sent: { text: "null", bytes: 4 }, result: undefined })
+    }).pipe(on({ journey_payload_bytes: 50 })),
   )
 
   it.effect("says what is known of an event that nobody follows, and marks nothing as missing", () =>
@@ -518,8 +606,7 @@ describe("Operations: quarantine", () => {
         assert.strictEqual(codeOf(yield* failure(ops.retry(place))), "NOT_FOUND")
         assert.strictEqual(codeOf(yield* failure(ops.quarantined(place))), "NOT_FOUND")
       }
-      const { end } = yield* logged(ada)
-      assert.strictEqual(end, 0)
+      assert.strictEqual(yield* (yield* EventLog).end((yield* Topics).events, partition), 0)
     }).pipe(on()),
   )
 })

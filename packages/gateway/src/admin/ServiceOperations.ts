@@ -6,6 +6,7 @@ import { Delivery } from "../delivery/Delivery.ts"
 import { type AdminLimits, adminLimits } from "../Limits.ts"
 import { makeCensus } from "./Census.ts"
 import { makeClientViews } from "./ClientViews.ts"
+import { makeForgetting } from "./Forgetting.ts"
 import { makeJourneys } from "./Journeys.ts"
 import { makeLogReader } from "./LogReader.ts"
 import { Operations } from "./Operations.ts"
@@ -74,6 +75,7 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
     journey: yield* makeJourneys(reader, limits),
     replay: ({ clientId, from, upTo }) => republishing.replay(clientId, from, upTo),
     kick: orders.kick,
+    forget: yield* makeForgetting(limits),
     drain: orders.drain,
     quarantine: (limit = limits.rows) => quarantine.list(limit),
     quarantined: quarantine.show,

@@ -1,12 +1,11 @@
 /** The topics, their partitions, and how far the pipeline's consumers are behind. */
 import {
   type Committed,
-  committedBy,
   EventLog,
   finishedAbove,
   groupOf,
   type Incarnation,
-  lagOf,
+  makeStandings,
   type Role,
   Topics,
 } from "@nimbus/domain"
@@ -23,22 +22,22 @@ export const makeTopicViews = Effect.gen(function* () {
     dlq: "replay-consumer",
   }
 
+  const standingOf = yield* makeStandings
+
+  /** Of a topic that nobody of the pipeline consumes. */
+  const ends = (topic: string, partition: number) =>
+    Effect.map(
+      Effect.all([log.earliest(topic, partition), log.end(topic, partition)], { concurrency: 2 }),
+      ([earliest, end]) => ({ earliest, end, committed: undefined, lag: 0 }),
+    )
+
   const ofPartition = (topic: string, role: Role | undefined) => (partition: number) =>
     Effect.map(
-      Effect.all(
-        [
-          log.earliest(topic, partition),
-          log.end(topic, partition),
-          role === undefined ? Effect.undefined : committedBy(log, role, topics, partition),
-        ],
-        { concurrency: "unbounded" },
-      ),
-      ([earliest, end, committed]): PartitionView => ({
+      role === undefined ? ends(topic, partition) : standingOf(role, partition),
+      ({ committed, ...standing }): PartitionView => ({
         partition,
-        earliest,
-        end,
+        ...standing,
         ...(committed === undefined ? {} : { committed: committed.next }),
-        lag: role === undefined ? 0 : lagOf({ earliest, end, committed }, log.incarnation),
         ...heldBack(committed, log.incarnation),
       }),
     )

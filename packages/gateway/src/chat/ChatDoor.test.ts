@@ -509,6 +509,21 @@ describe("the chat door", () => {
     }).pipe(onLog),
   )
 
+  it.live("reads all of its sockets together more slowly where they are too fast for the gateway", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ gateway_frames_per_second: 50, read_slice_bytes: 64 })
+      const [a, b] = yield* Effect.all([join(url, { room: "r" }), join(url, { room: "r" })])
+      // 50 are free, and the others of 90 owed: more than half a second at 50 a second.
+      const from = Date.now()
+      for (let n = 0; n < 45; n++) for (const { socket } of [a, b]) socket.emit("message", n)
+      yield* eventually(
+        "each is handed on",
+        Effect.sync(() => a.messages.length === 45 && b.messages.length === 45),
+      )
+      assert.isAbove(Date.now() - from, 400)
+    }).pipe(onLog),
+  )
+
   it.live("a frame beyond the bound closes the connection, and a wrong namespace is Socket.IO's own error", () =>
     Effect.gen(function* () {
       const bounds = { message_bytes: 1_000, frame_bytes: 2_000 }
@@ -538,6 +553,29 @@ describe("the chat door", () => {
       }
       assert.property(yield* send(a, "fine"), "offset")
       assert.isUndefined(a.others.find(([name]) => name === "refused"))
+    }).pipe(onLog),
+  )
+
+  it.live("keeps the newest connections that have not joined, and all that have", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startGateway({ chat: { ...chat, unjoined: 2 } })
+      const a = yield* join(url, { room: "r" })
+      const ask = (query: string, body?: string) =>
+        Effect.promise(async () => {
+          const method = body === undefined ? "GET" : "POST"
+          return (
+            await fetch(`${url}/socket.io/?EIO=4&transport=polling${query}`, { method, body: body ?? null })
+          ).text()
+        })
+      const sids: Array<string> = []
+      for (let n = 0; n < 4; n++) sids.push(/"sid":"([^"]+)"/.exec(yield* ask(""))?.[1] ?? assert.fail("no sid"))
+      const joined = yield* Effect.forEach(sids, (sid) => ask(`&sid=${sid}`, '40{"room":"r"}'))
+      const gone = '{"code":1,"message":"Session ID unknown"}'
+      assert.deepStrictEqual(joined, [gone, gone, "ok", "ok"])
+      // Those two have made room for others now.
+      for (let n = 0; n < 2; n++) yield* ask("")
+      assert.strictEqual(yield* ask(`&sid=${sids[2]}`, "3"), "ok")
+      assert.property(yield* send(a, "here"), "offset")
     }).pipe(onLog),
   )
 

@@ -13,13 +13,24 @@
  * closes their connections, which come back to another gateway with their offsets.
  */
 import { createHash } from "node:crypto"
-import { Server as HttpServer } from "node:http"
+import { type IncomingMessage, Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
-import { ChatMessageId, encodeChat, EventLog, type Incarnation, openLife, type RoomId, Topics } from "@nimbus/domain"
+import {
+  ChatMessageId,
+  closeCodes,
+  encodeChat,
+  EventLog,
+  type Incarnation,
+  openLife,
+  type RoomId,
+  Topics,
+} from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect"
 import { Server } from "socket.io"
+import { serversWithin } from "../BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
-import { UpgradeServer } from "../http/UpgradeServer.ts"
+import { FairReading, nothing } from "../FairReading.ts"
+import { type RequestHandler, UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
 import { chatSockets } from "../Metrics.ts"
 import { makeCatchUp } from "./CatchUp.ts"
@@ -32,11 +43,13 @@ import { type Lane, liveRoom } from "./Lane.ts"
 import { infoOf, Member, type MemberOptions } from "./Member.ts"
 import { OpenEvents } from "./OpenEvents.ts"
 import { isPlace, openOffsetOf } from "./OpenPosition.ts"
+import { Outgoing } from "./Outgoing.ts"
 import { OutOfPlace } from "./OutOfPlace.ts"
 import * as Parser from "./Parser.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Quota } from "./Quota.ts"
 import { Receipts } from "./Receipts.ts"
+import { Unjoined } from "./Unjoined.ts"
 import type { Answer, ChatServer, ChatSocket, Refusal } from "./Words.ts"
 
 /** Where Socket.IO's clients go by themselves. */
@@ -52,10 +65,11 @@ const make = Effect.gen(function* () {
   const limits = yield* Limits
   const log = yield* EventLog
   const { chats, messages } = yield* Topics
+  const reading = yield* FairReading
   const events = yield* OpenEvents
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
-  const { io, open: openDoor } = yield* server
+  const { io, open: openDoor } = yield* server(reading)
   const keptPlaces = yield* makeKeptPlaces(limits.chat.save_ms, counts)
   const catchUp = yield* makeCatchUp(limits, counts)
   const members = new Map<string, Member>()
@@ -271,8 +285,9 @@ const make = Effect.gen(function* () {
 
   const stopTaking = Effect.suspend(() => {
     state.isLeaving = true
-    // What has no answer by then may be in the log or not.
-    return Effect.timeoutOption(answered(members), limits.drain_ms)
+    // What had been brought is refused as it is read. What has no answer by then may be in the log or not.
+    const isAnswered = () => reading.waiting === 0 && [...members.values()].every(({ waiting }) => waiting === 0)
+    return Effect.timeoutOption(untilTrue(isAnswered), limits.drain_ms)
   })
   const sendAway = ({ socket }: Member): void => {
     socket.emit("leaving", { code: "GOING_AWAY" })
@@ -317,20 +332,21 @@ const inSlices = <A>(all: ReadonlyArray<A>, { drain_ms }: { readonly drain_ms: n
     },
   )
 
-/** Done once no message waits for its answer. */
-const answered = (members: ReadonlyMap<string, Member>) =>
-  untilTrue(() => [...members.values()].every(({ waiting }) => waiting === 0))
-
 const untilTrue = (isTrue: () => boolean) =>
   Effect.suspend(() => (isTrue() ? Effect.succeed(true) : Effect.as(Effect.sleep("5 millis"), false))).pipe(
     Effect.repeat({ until: (isDone) => isDone }),
   )
 
 /** Socket.IO on an HTTP server that never listens: once open, requests and upgrades are handed to it from the gateway's own. */
-const server = Effect.gen(function* () {
+const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
+  const { counts } = yield* Delivery
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
   const adapter = yield* ChatAdapter
+  const onTooSlow = () => counts.addTo("refused", closeCodes.tooSlow.reason)
+  /** Of what waits for a socket its messages are a part. */
+  const bounds = { answers_bytes: limits.socket_buffer_bytes, answers_cut_bytes: limits.chat.socket_cut_bytes }
+  const outgoing = new Map<string, Outgoing>()
   const behind = new HttpServer()
   const upgraded = new Set<Duplex>()
   // Whoever does not even answer a close would hold up the port.
@@ -346,18 +362,45 @@ const server = Effect.gen(function* () {
           // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
           maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
           parser: Parser,
+          wsEngine: serversWithin({ ...limits, ...bounds, onCut: (reason) => counts.addTo("refused", reason) }),
           ...(adapter !== undefined && { adapter }),
         }),
     ),
     (io) => Effect.promise(() => io.close()),
   )
+  const unjoined = new Unjoined<ChatSocket["conn"]>(limits.chat.unjoined, (conn) => {
+    counts.addTo("refused", "NOT_JOINED")
+    conn.close(true)
+  })
+  io.engine.on("connection", (conn: ChatSocket["conn"]) => {
+    const sid = idOf(conn)
+    conn.on("packet", () => reading.count())
+    unjoined.add(conn)
+    outgoing.set(sid, new Outgoing(conn, limits, onTooSlow))
+    conn.once("close", () => {
+      unjoined.remove(conn)
+      outgoing.delete(sid)
+    })
+  })
+  io.on("connection", ({ conn }) => unjoined.remove(conn))
+  const take: RequestHandler = (request, response) => {
+    const read = () => void (request.socket.destroyed || behind.emit("request", request, response))
+    const waiting = request.method === "POST" ? outgoing.get(sidOf(request)) : undefined
+    if (waiting === undefined) read()
+    else waiting.whenRead(read)
+  }
   const open = Effect.gen(function* () {
     yield* upgrades.handle(path, (request, socket, head) => {
       upgraded.add(socket)
       socket.once("close", () => upgraded.delete(socket))
-      behind.emit("upgrade", request, socket, head)
+      const busy = () => {
+        counts.addTo("refused", closeCodes.busy.reason)
+        socket.destroy()
+      }
+      reading.share(socket, { head, busy })
+      behind.emit("upgrade", request, socket, nothing)
     })
-    yield* upgrades.handleRequests(path, (...request) => void behind.emit("request", ...request))
+    yield* upgrades.handleRequests(path, take)
     for (const file of clientFiles) {
       yield* upgrades.handleRequests(path + file, (request, response) => {
         // Socket.IO compresses them anew for each request, which is more than a stranger may make us do.
@@ -368,5 +411,11 @@ const server = Effect.gen(function* () {
   })
   return { io, open }
 })
+
+/** Public, but not by its types. */
+const idOf = (conn: object): string => ("id" in conn ? String(conn.id) : "")
+
+/** The session of Engine.IO that a request is of. */
+const sidOf = ({ url = "/" }: IncomingMessage): string => new URL(url, "http://gateway").searchParams.get("sid") ?? ""
 
 export const layer = Layer.effectDiscard(make)

@@ -167,13 +167,12 @@ export class Member implements Sender<ChatMessageId> {
 
   /**
    * What the transport has not taken: packets wait in Engine.IO's buffer until the ones before are with the kernel. The
-   * part that is on its way there is at most as much again.
+   * part that is on its way there is at most as much again. What bounds both is in `Outgoing.ts`.
    */
   #watchTransport(): void {
     const { conn } = this.socket
     conn.on("packetCreate", ({ data }: { readonly data?: string | Buffer }) => {
       this.#buffered_bytes += data?.length ?? 0
-      if (this.#buffered_bytes > this.#limits.chat.socket_cut_bytes) return this.#cut()
       if (!this.isFull) return
       this.room_left.closeUnsafe()
       if (this.state === "live") this.#onFull(this)
@@ -182,14 +181,6 @@ export class Member implements Sender<ChatMessageId> {
       this.#buffered_bytes = 0
       this.room_left.openUnsafe()
     })
-  }
-
-  #cut(): void {
-    if (this.state === "gone") return
-    this.state = "gone"
-    this.#counts.addTo("refused", "TOO_SLOW")
-    // Not within the loop of whoever writes; and nothing can be told to a socket that takes nothing.
-    queueMicrotask(() => this.socket.conn.close(true))
   }
 }
 

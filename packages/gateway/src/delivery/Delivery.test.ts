@@ -108,6 +108,34 @@ describe("Delivery", () => {
     )
   })
 
+  it.live("opens sessions a few at a time, however many are asked for at once", () => {
+    const { registry } = RegistryMemory.makeMemory()
+    let round = 0
+    let isOver = false
+    const count = () => {
+      round++
+      if (!isOver) setImmediate(count)
+    }
+    const rounds = new Map<number, number>()
+    const connect: typeof registry.connect = (...asked) =>
+      Effect.suspend(() => {
+        rounds.set(round, (rounds.get(round) ?? 0) + 1)
+        return registry.connect(...asked)
+      })
+    return Effect.gen(function* () {
+      const { open, size } = yield* Delivery
+      count()
+      yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, door }), {
+        concurrency: "unbounded",
+        discard: true,
+      })
+      isOver = true
+      assert.strictEqual(size(), clients.length)
+      // Those of two turns of the event loop may be seen as one.
+      assert.isAtMost(Math.max(...rounds.values()), 4)
+    }).pipe(Effect.provide(parts({ ...registry, connect }, { openings_per_turn: 2 })))
+  })
+
   it.live("tells a registry that was wiped who is here, long before the sweep would", () => {
     const memory = RegistryMemory.makeMemory()
     return Effect.gen(function* () {

@@ -35,7 +35,7 @@ import {
   Topics,
   Trace,
 } from "@nimbus/domain"
-import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Stream } from "effect"
+import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Semaphore, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
 import { ConnectionGone, FramesTooLarge, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
@@ -220,6 +220,9 @@ const make = Effect.gen(function* () {
   )
 
   const turn = makeOpenings(limits, shared.now)
+  const turns = yield* Semaphore.make(limits.openings_per_turn)
+  /** Among those of all clients: a few in each turn of the event loop, in their order. */
+  const gatewayTurn = turns.withPermit(Effect.yieldNow)
   const epochs = new PodEpochs()
   /** Asks again as long as others that connected meanwhile make the answer one that this pod may have used. */
   const connect = (clientId: ClientId): Effect.Effect<Epoch, RegistryUnavailable> =>
@@ -245,6 +248,7 @@ const make = Effect.gen(function* () {
   const arrive = Effect.fnUntraced(function* (hello: Hello) {
     const { clientId, door } = hello
     yield* turn(clientId)
+    yield* gatewayTurn
     if (draining.isDraining) return yield* new GatewayDraining()
     if (door.isGone) return yield* new ConnectionGone()
     const after = yield* checkAfter(hello)

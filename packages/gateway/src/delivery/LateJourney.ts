@@ -23,7 +23,8 @@ import type { Counts } from "../Metrics.ts"
 import { makeFlusher } from "./Flusher.ts"
 
 export interface LateJourney {
-  sent(clientId: ClientId, items: ReadonlyArray<Item>): void
+  /** `live_ms`: since when the client is LIVE; `undefined`: it is not, so what it is sent has waited for it. */
+  sent(clientId: ClientId, items: ReadonlyArray<Item>, live_ms: number | undefined): void
   acknowledged(clientId: ClientId, upTo: Cursor): void
   /** Forgets what a session never acknowledged. */
   closed(clientId: ClientId): void
@@ -86,13 +87,15 @@ export const makeLateJourney = (
       soon.wake()
     }
     return {
-      sent(clientId, items) {
+      sent(clientId, items, live_ms) {
         for (const { headers, seq } of items) {
           if (!Journey.isFollowed(headers)) continue
           const before = Journey.steps(headers)
           const sent = stepOf("sent", { rule: ruleOf(before.at(-1)) })
           const [first] = before
-          if (first?.step === "accepted") counts.observe("resultLatency", sent.time - first.time)
+          if (first?.step === "accepted" && live_ms !== undefined && first.time >= live_ms) {
+            counts.observe("resultLatency", sent.time - first.time)
+          }
           add(clientId, seq, ...before, sent)
           const hop = trace.begin("deliver", {
             clientId,

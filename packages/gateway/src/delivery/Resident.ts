@@ -64,6 +64,8 @@ export abstract class Resident implements Attached, Sender {
   private trimmed: Cursor = start
   /** Since when it is not LIVE. */
   private replaying_ms: number
+  /** Since when it is LIVE. */
+  private live_ms: number | undefined = undefined
   /** Results delivered from the mailbox that were counted. */
   private replayed = 0
 
@@ -193,7 +195,7 @@ export abstract class Resident implements Attached, Sender {
     const { replayed } = this.session
     if (replayed > this.replayed) counts.add("replayed", replayed - this.replayed)
     this.replayed = replayed
-    journey.sent(this.clientId, items)
+    journey.sent(this.clientId, items, this.live_ms)
     if (!this.door.deliver(items)) this.session.stall()
   }
 
@@ -214,13 +216,15 @@ export abstract class Resident implements Attached, Sender {
     const { counts, debug, now, presences, replaying } = this.residents
     if (this.session.status === "LIVE") {
       replaying.delete(this)
-      counts.observe("handover", now() - this.replaying_ms)
+      this.live_ms = now()
+      counts.observe("handover", this.live_ms - this.replaying_ms)
       debug(this, "LIVE")
     } else {
       replaying.add(this)
       counts.addTo("demoted", this.session.demotion)
       debug(this, `REPLAYING: ${this.session.demotion}`)
       this.replaying_ms = now()
+      this.live_ms = undefined
     }
     presences.write(this.presence)
     this.door.tell({ _tag: "Status", status: this.session.status })

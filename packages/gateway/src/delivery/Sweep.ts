@@ -1,6 +1,6 @@
 /**
- * The sweep: now and then each session is written to the registry again and its mailbox looked into. What was lost on
- * the way (a `Mail`, a `Nack`, a presence in a registry that was wiped) is found again here.
+ * The sweep: now and then each session is written to the registry again and its mailbox looked into, so that neither is
+ * ever idle. What was lost on the way (a `Mail`, a `Nack`, a presence in a registry that was wiped) is found again here.
  *
  * It goes round in slices, so that a gateway never asks for everything at once.
  */
@@ -26,7 +26,7 @@ export const makeSweep = (
       connection.trim()
     }
     const asked = connections.map(({ clientId, upTo }) => ({ clientId, after: upTo }))
-    return Effect.match(mailbox.waiting(asked), {
+    return Effect.match(mailbox.waiting(asked, true), {
       onFailure: () => counts.addTo("failed", "look into mailboxes"),
       onSuccess: (waiting) =>
         connections.forEach((connection, i) => {

@@ -5,7 +5,8 @@
  *   call goes on; one that is no `EventRequest` at all ends it, as gRPC has it. The stream is not read while the log is
  *   behind or the sender is too fast: HTTP/2's window then closes, for this call alone.
  * - Writing: results go out in one write per batch. Beyond `socket_buffer_bytes` not yet taken by the connection the
- *   session is told to wait, until the stream has drained.
+ *   session is told to wait, until the stream has drained. Whatever else is written has a bound as well (`Unwritten.ts`): a
+ *   client that opens no window for it, or does not read its connection, is not read, and then ends with TOO_SLOW.
  * - Acks: as long as the client sends none of its own, `AutoAck` says what it has read, from what flow control has let
  *   through and which PINGs were answered (`Peer.ts`).
  * - Half-closed by the client, the call ends by itself when nothing is left to say: the client is LIVE, and its last
@@ -29,11 +30,14 @@ import { Code } from "@connectrpc/connect"
 import { Result } from "effect"
 import { inBatches } from "../Batches.ts"
 import type { Attached, Door, Notice } from "../Door.ts"
+import type { Reading } from "../FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../Pace.ts"
+import { Unwritten } from "../Unwritten.ts"
 import type { Encoding } from "./Compression.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
+import { Answers } from "./Answers.ts"
 import type { Asking, Peer, Question } from "./Peer.ts"
 import { type EventRequest, eventOf, isAckOnly, parseRequest } from "./Requests.ts"
 import { encode, encodeResults, noticeOf, refusalOf } from "./Responses.ts"
@@ -55,6 +59,7 @@ export interface CallOptions {
   /** How long the client gives the call. */
   readonly timeout_ms: number | undefined
   readonly limits: GatewayLimits
+  readonly reading: Pick<Reading, "count" | "share">
   readonly counts: Counts
   readonly now: () => number
 }
@@ -68,12 +73,16 @@ export class Call implements Door, Asking {
   private readonly throttle: Throttle
   private attached: Attached | undefined = undefined
   private acksByClient: boolean
-  /** Reasons not to read: the log is behind, or the sender too fast. */
+  /** Reasons not to read: the log is behind, the sender too fast, or too much waits for it. */
   private pauses = 0
   private isBehind = false
   /** Everything up to here was handed to the stream. */
   private handed: Cursor = start
   private readonly writer: StepWriter
+  private readonly unwritten: Unwritten
+  /** What of it is written, and waits to be let through. */
+  private readonly answers: Answers
+  private writeDeadline: NodeJS.Timeout | undefined = undefined
   private readonly autoAck: AutoAck
   /** The last event, until its result is here. */
   private unanswered: EventId | undefined = undefined
@@ -97,9 +106,13 @@ export class Call implements Door, Asking {
     this.reader = new FrameReader(limits.frame_bytes, options.encoding)
     this.throttle = new Throttle(limits.events_per_second, this, options.now)
     this.writer = new StepWriter(this.stream, limits.auto_ack.mark_bytes, (bytes) => this.sent(bytes))
+    this.unwritten = new Unwritten(() => this.share(), { stop: () => this.stopReading(), goOn: () => this.readOn() })
+    this.answers = new Answers((bytes) => this.unwritten.remove(bytes))
+    options.reading.share(this.stream, { busy: () => this.busy() })
     this.stream.on("data", (chunk: Buffer) => this.receive(chunk))
     this.stream.on("end", () => this.halfClosed())
     this.stream.on("close", () => this.closed())
+    options.peer.calls++
     response.writeHead(200, head)
     if (options.timeout_ms !== undefined) this.deadline = setTimeout(() => this.late(), options.timeout_ms)
     // Nothing is read before the session is open.
@@ -117,7 +130,7 @@ export class Call implements Door, Asking {
     if (this.isGone) return false
     for (const batch of inBatches(items, this.options.limits.auto_ack.mark_bytes)) {
       this.handed = batch.at(-1)?.seq ?? this.handed
-      this.write(encodeResults(batch, this.options.showsSteps, this.saw))
+      this.writeBytes(encodeResults(batch, this.options.showsSteps, this.saw), false)
     }
     this.isBehind = this.writer.waiting_bytes > this.options.limits.socket_buffer_bytes
     return !this.isBehind
@@ -141,7 +154,9 @@ export class Call implements Door, Asking {
   }
 
   resume(): void {
-    if (--this.pauses === 0 && !this.isGone) this.stream.resume()
+    if (--this.pauses > 0 || this.isGone) return
+    this.read(nothing)
+    if (this.pauses === 0 && !this.isGone) this.stream.resume()
   }
 
   /** A PING goes out now. */
@@ -178,15 +193,20 @@ export class Call implements Door, Asking {
   }
 
   private receive(chunk: Buffer): void {
-    const now_ms = this.options.now()
-    this.options.peer.heard(now_ms)
+    this.options.peer.heard(this.options.now())
+    this.read(chunk)
+  }
+
+  private read(chunk: Buffer): void {
     if (this.isGone) return
+    const now_ms = this.options.now()
     const fault = this.reader.read(chunk, (message) => this.take(message, now_ms))
     if (fault !== undefined) this.stopAt(fault)
   }
 
-  /** Answers whether the stream is to be read on. */
+  /** Answers whether more is to be read now. */
   private take(message: Uint8Array, now_ms: number): boolean {
+    this.options.reading.count(message.length)
     this.throttle.take(now_ms)
     const request = parseRequest(message)
     if (Result.isFailure(request)) this.refuse(closeCodes.badRequest, request.failure)
@@ -194,7 +214,35 @@ export class Call implements Door, Asking {
       if (request.success.ack !== undefined) this.takeAck(request.success.ack)
       if (!isAckOnly(request.success)) this.takeEvent(request.success)
     }
-    return !this.isGone
+    return !this.isGone && this.writeDeadline === undefined
+  }
+
+  /** All calls of a connection have the bound of one peer together. */
+  private share() {
+    const { answer_cost_bytes, answers_bytes, connection_answers_bytes } = this.options.limits
+    const share = connection_answers_bytes / this.options.peer.calls
+    return { answer_cost_bytes, answers_bytes: Math.min(answers_bytes, share) }
+  }
+
+  private stopReading(): void {
+    this.pause()
+    const { write_deadline_ms } = this.options.limits
+    this.writeDeadline = setTimeout(() => this.tooSlow(), write_deadline_ms)
+  }
+
+  private readOn(): void {
+    clearTimeout(this.writeDeadline)
+    this.writeDeadline = undefined
+    this.resume()
+  }
+
+  private busy(): void {
+    if (!this.isGone)
+      this.refuse(closeCodes.busy, "too much has come that is not whole, and the most of it here: send it again")
+  }
+
+  private tooSlow(): void {
+    if (!this.isGone) this.refuse(closeCodes.tooSlow, "nothing was read of what waits for this call")
   }
 
   private stopAt(fault: FrameFault): void {
@@ -235,13 +283,21 @@ export class Call implements Door, Asking {
   }
 
   private write(bytes: Buffer): void {
+    this.writeBytes(bytes, true)
+  }
+
+  private writeBytes(bytes: Buffer, isAnswer: boolean): void {
     if (this.isGone) return
+    if (isAnswer) this.unwritten.add(bytes.length)
+    this.answers.write(bytes.length, isAnswer)
     if (!this.acksByClient) this.autoAck.write(this.handed, bytes.length, this.options.now())
     this.writer.write(bytes)
   }
 
   /** HTTP/2's flow control has let these bytes through, and the socket has them. */
   private sent(bytes: number): void {
+    this.writeDeadline?.refresh()
+    this.answers.sent(bytes)
     this.autoAck.sent(bytes)
     if (!this.acksByClient && this.attached !== undefined && this.autoAck.isDue) this.options.peer.ask(this)
     if (this.isBehind && this.writer.waiting_bytes <= this.options.limits.socket_buffer_bytes / 2) {
@@ -287,6 +343,8 @@ export class Call implements Door, Asking {
   private closed(): void {
     this.hasEnded = true
     clearTimeout(this.deadline)
+    clearTimeout(this.writeDeadline)
+    this.options.peer.calls--
     this.options.peer.forget(this)
     const { rstCode, sentTrailers } = this.stream
     // One that the client has reset, for whatever reason, is not read to its end.
@@ -306,6 +364,8 @@ export class Call implements Door, Asking {
     return trailersOf(reason, message, Math.floor(Math.random() * this.options.limits.retry_jitter_ms))
   }
 }
+
+const nothing = Buffer.alloc(0)
 
 const faults = {
   compressed: "a message is compressed, and the call did not say with what",

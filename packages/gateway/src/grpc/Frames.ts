@@ -21,7 +21,10 @@ export class FrameReader {
     this.encoding = encoding
   }
 
-  /** Hands on every message that is whole now, until one answers false. What it answers itself ends the stream. */
+  /**
+   * Hands on every message that is whole now, until one answers false: those behind it wait for the next call. What it
+   * answers itself ends the stream.
+   */
   read(chunk: Buffer, take: (message: Uint8Array) => boolean): FrameFault | undefined {
     const bytes = this.rest === undefined ? chunk : Buffer.concat([this.rest, chunk])
     let at = 0
@@ -35,8 +38,8 @@ export class FrameReader {
       const sent = bytes.subarray(at + head_bytes, end)
       const message = isCompressed ? gunzip(sent, this.message_bytes) : sent
       if (typeof message === "string") return message
-      if (!take(message)) return undefined
       at = end
+      if (!take(message)) break
     }
     this.rest = at === bytes.length ? undefined : bytes.subarray(at)
     return undefined

@@ -1,5 +1,6 @@
 /** The door by itself: real connections, the delivery core, and the services of the domain in memory. */
-import { constants } from "node:http2"
+import { once } from "node:events"
+import { connect as connectHttp2, constants } from "node:http2"
 import { connect as connectTcp, createServer, type Socket } from "node:net"
 import { gzipSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
@@ -15,6 +16,7 @@ import {
   EventLog,
   type Failure,
   Journey,
+  Registry,
   RouteId,
   Seq,
   sessionLimits,
@@ -30,6 +32,7 @@ import { Health, HealthCheckResponse_ServingStatus as Serving } from "./gen/grpc
 import { ServerReflection, ServerReflectionRequestSchema } from "./gen/grpc/reflection/v1/reflection_pb.js"
 import * as v1alpha from "./gen/grpc/reflection/v1alpha/reflection_pb.js"
 import { EventRequestSchema, Status } from "./gen/nimbus_pb.js"
+import { path } from "./GrpcDoor.ts"
 import { GrpcServer } from "./GrpcServer.ts"
 
 type Limits = Parameters<typeof Gateway.layerWith>[0]["limits"]
@@ -785,6 +788,24 @@ describe("GrpcDoor", () => {
     )
 
     scenario(
+      "and others are read more slowly where they are together too fast for the gateway",
+      Effect.gen(function* () {
+        const clients = yield* Effect.forEach(["c1", "c2", "c3"], (client_id) => welcomed({ client_id }))
+        const accepted = () =>
+          clients.flatMap(({ client }) => client.responses).reduce((sum, { accepted }) => sum + accepted.length, 0)
+        // 50 are free, and the others of 90 owed: more than half a second at 50 a second.
+        const from = Date.now()
+        for (const { client } of clients) client.square(...Array.from({ length: 30 }, (_, i) => i))
+        yield* eventually(
+          "all are accepted",
+          Effect.sync(() => accepted() === 90),
+        )
+        assert.isAbove(Date.now() - from, 400)
+      }),
+      { gateway_frames_per_second: 50, read_slice_bytes: 64 },
+    )
+
+    scenario(
       "whose network is gone is given up, and its session ends",
       Effect.gen(function* () {
         const { port } = yield* GrpcServer
@@ -805,6 +826,34 @@ describe("GrpcDoor", () => {
       { idle_timeout_ms: 2_000 },
     )
   })
+
+  scenario(
+    "a call that is reset at once opens no session, however many there are (CVE-2023-44487)",
+    Effect.gen(function* () {
+      const { port } = yield* GrpcServer
+      const session = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          const session = connectHttp2(`http://127.0.0.1:${port}`)
+          await once(session, "connect")
+          return session
+        }),
+        (session) => Effect.sync(() => session.destroy()),
+      )
+      const head = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" }
+      for (let n = 0; n < 100; n++) {
+        const stream = session.request({ ...head, client_id: `reset${n}` })
+        stream.on("error", () => {})
+        stream.close(constants.NGHTTP2_CANCEL)
+      }
+      yield* Effect.promise(() => new Promise<void>((resolve) => void session.ping(() => resolve())))
+      yield* welcomed({ client_id: "c1" })
+      const { entries } = yield* Registry
+      const known = (yield* Stream.runCollect(entries)).filter(({ clientId }) => clientId.startsWith("reset"))
+      // Some have their turn before their reset is read.
+      assert.isBelow(known.length, 10)
+    }),
+    { calls_per_turn: 1, openings_per_turn: 1_000 },
+  )
 
   it.live("tells its clients to come back, each after a while of its own, when it goes away", () =>
     Effect.gen(function* () {

@@ -16,12 +16,14 @@ import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
 import { refusalOf } from "../Door.ts"
+import { EventLoopTurns } from "../EventLoopTurns.ts"
+import { FairReading } from "../FairReading.ts"
 import { Limits } from "../Limits.ts"
 import { Call } from "./Call.ts"
 import { isEncoding } from "./Compression.ts"
 import { timeoutOf } from "./Deadline.ts"
 import { NimbusService } from "./gen/nimbus_pb.js"
-import { GrpcServer } from "./GrpcServer.ts"
+import { type CallHandler, GrpcServer } from "./GrpcServer.ts"
 import { health } from "./Health.ts"
 import { type Metadata, parseMetadata } from "./Metadata.ts"
 import type { Peer } from "./Peer.ts"
@@ -37,6 +39,7 @@ export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const delivery = yield* Delivery
     const limits = yield* Limits
+    const reading = yield* FairReading
     const server = yield* GrpcServer
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
@@ -89,7 +92,7 @@ export const layer = Layer.effectDiscard(
         timeout_ms: timeoutOf(metadata.success["grpc-timeout"]),
         trace: Trace.headersFrom(request.headers[Trace.header]),
       }
-      const call = new Call({ ...options, limits, counts: delivery.counts, now })
+      const call = new Call({ ...options, limits, reading, counts: delivery.counts, now })
       calls.add(call)
       response.stream.once("close", () => calls.delete(call))
       run(open(call, metadata.success))
@@ -114,10 +117,16 @@ export const layer = Layer.effectDiscard(
       },
     })
 
-    yield* server.handle((request, response, peer) => {
+    const take: CallHandler = (request, response, peer) => {
       if (!isGrpc(request)) return refuseHttp(response)
       if (request.url === path) greet(request, response, peer)
       else others(request, response)
+    }
+    const turns = new EventLoopTurns(limits.calls_per_turn)
+    yield* server.handle((request, response, peer) => {
+      // A call that is reset at once (CVE-2023-44487) is gone before its turn, and has cost next to nothing.
+      const giveUp = turns.take(() => response.stream.destroyed || take(request, response, peer))
+      response.stream.once("close", giveUp)
     })
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
@@ -126,6 +135,7 @@ export const layer = Layer.effectDiscard(
         return delivery.drained
       }),
     )
+    server.onRefused((code) => delivery.counts.addTo("refused", code))
     server.onProtocolError(() => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))
     yield* Effect.sync(() => {
       const now_ms = now()

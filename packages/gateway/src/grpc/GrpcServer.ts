@@ -3,9 +3,20 @@
  * the way down the sessions end before the port is closed. Until the door is there, and after it has gone, calls are
  * answered UNAVAILABLE.
  */
-import { createServer, type Http2ServerRequest, type Http2ServerResponse, type Http2Session } from "node:http2"
+import {
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2"
 import { Clock, Config, Context, Effect, Layer, Schema, type Scope } from "effect"
 import { Code } from "@connectrpc/connect"
+import { Addresses, messageOf, onClose } from "../addresses/Addresses.ts"
+import type { TooMany } from "../addresses/AddressBook.ts"
+import type { Origins } from "../addresses/ClientAddress.ts"
 import { GrpcPortUnavailable } from "../Errors.ts"
 import { Limits } from "../Limits.ts"
 import { Peer } from "./Peer.ts"
@@ -40,6 +51,8 @@ export class GrpcServer extends Context.Service<
     readonly peers: () => Iterable<Peer>
     /** Called for each connection that breaks HTTP/2's own rules, and so ends. */
     readonly onProtocolError: (listener: () => void) => void
+    /** Called for each call that is refused for its address, with the code of its row in docs/errors.md. */
+    readonly onRefused: (listener: (code: string) => void) => void
     /** Takes all calls for as long as the scope lives. */
     handle(handler: CallHandler): Effect.Effect<void, never, Scope.Scope>
   }
@@ -57,15 +70,49 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
   const peers = new Map<Http2Session | undefined, Peer>()
   let handler = absent
 
+  const addresses = yield* Addresses
+  const remotes = new WeakMap<Http2Session, string | undefined>()
+  /** Connections that are one too many for their address. */
+  const refusedSessions = new WeakMap<Http2Session, TooMany>()
+  let tellRefused = (_code: string): void => {}
+
+  const originsOf = (session: Http2Session | undefined, headers: IncomingHttpHeaders): Origins => ({
+    peer: session && remotes.get(session),
+    forwardedFor: headers["x-forwarded-for"]?.toString(),
+    forwarded: headers["forwarded"]?.toString(),
+  })
+
   const server = createServer({ settings: { maxConcurrentStreams: calls_per_connection } }, (request, response) => {
-    const peer = peers.get(request.stream.session)
-    if (peer !== undefined) handler(request, response, peer)
+    const { session } = request.stream
+    const peer = peers.get(session)
+    if (session === undefined || peer === undefined) return
+    const origins = originsOf(session, request.headers)
+    const refusal =
+      refusedSessions.get(session) ?? addresses.ask(origins) ?? addresses.open(origins, onClose(response.stream))
+    if (refusal !== undefined) {
+      tellRefused(refusal.code)
+      const message = `${refusal.code}: ${messageOf(refusal)}`
+      return answer(response, trailers(Code.ResourceExhausted, message, refusal.retry_ms))
+    }
+    const { stream } = response
+    stream.once("close", () => {
+      if (isFailure(stream)) addresses.fail(origins)
+    })
+    handler(request, response, peer)
   })
   server.on("connection", (socket: { setNoDelay(): void }) => socket.setNoDelay())
   server.on("session", (session) => {
+    const remote = session.socket.remoteAddress
+    remotes.set(session, remote)
+    const refusal = addresses.accept(remote, onClose(session))
+    if (refusal !== undefined) {
+      refusedSessions.set(session, refusal)
+      setTimeout(() => session.destroy(), close_ms).unref()
+    }
     peers.set(session, new Peer(session, () => clock.currentTimeMillisUnsafe()))
     session.once("close", () => peers.delete(session))
   })
+  server.on("sessionError", (_: unknown, session: ServerHttp2Session) => addresses.fail(originsOf(session, {})))
 
   const listen = Effect.callback<number, GrpcPortUnavailable>((resume) => {
     server.once("error", (cause) => resume(Effect.fail(new GrpcPortUnavailable({ host, port, cause }))))
@@ -85,6 +132,7 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
     followsAll,
     port: yield* Effect.acquireRelease(listen, () => close),
     peers: () => peers.values(),
+    onRefused: (listener) => void (tellRefused = listener),
     onProtocolError: (listener) => void server.on("sessionError", listener),
     handle: (taken) =>
       Effect.acquireRelease(
@@ -93,3 +141,9 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
       ),
   })
 })
+
+/** By the client's own fault. */
+const failures: ReadonlySet<unknown> = new Set([Code.InvalidArgument, Code.Unimplemented, Code.Internal].map(String))
+
+const isFailure = ({ sentHeaders, sentTrailers }: ServerHttp2Stream): boolean =>
+  failures.has(sentTrailers?.["grpc-status"]) || sentHeaders?.[":status"] === 415

@@ -31,6 +31,8 @@ export class Peer {
   /** For the next PING. */
   private readonly asking = new Set<Asking>()
   private largest_bytes = defaultWindow_bytes
+  /** Open on it now. */
+  calls = 0
 
   constructor(session: ServerHttp2Session, now: () => number) {
     this.session = session

@@ -1,6 +1,6 @@
 /** What a client says: an event for the log, an ack, or both. */
 import { fromBinary } from "@bufbuild/protobuf"
-import { EventId, inexactNumber, isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
+import { EventId, inexactNumber, isNestedTooDeeply, nestingMessage, parseJsonText } from "@nimbus/domain"
 import { Result } from "effect"
 import { type EventRequest, EventRequestSchema } from "./gen/nimbus_pb.js"
 
@@ -36,15 +36,12 @@ export const eventOf = (
   if (eventId.length > name_chars) return bad("event_id has at most 128 characters")
   let data = `{"number":${number}}`
   if (dataJson !== "") {
-    try {
-      const parsed: unknown = JSON.parse(dataJson)
-      if (isNestedTooDeeply(parsed, dataJson.length)) return bad(`data_json: ${nestingMessage}`)
-      const inexact = inexactNumber(dataJson)
-      if (inexact !== undefined) return Result.fail({ code: "BAD_NUMBER", message: `data_json: ${inexact}` })
-      data = JSON.stringify(parsed)
-    } catch (error) {
-      return bad(`data_json: ${error instanceof Error ? error.message : String(error)}`)
-    }
+    const parsed = parseJsonText(dataJson)
+    if (Result.isFailure(parsed)) return bad(`data_json: ${parsed.failure}`)
+    if (isNestedTooDeeply(parsed.success, dataJson.length)) return bad(`data_json: ${nestingMessage}`)
+    const inexact = inexactNumber(dataJson)
+    if (inexact !== undefined) return Result.fail({ code: "BAD_NUMBER", message: `data_json: ${inexact}` })
+    data = JSON.stringify(parsed.success)
   }
   const id = EventId.make(eventId === "" ? newId() : eventId)
   const text = `{"type":"event","id":${JSON.stringify(id)},"name":${JSON.stringify(eventName)},"data":${data}}`

@@ -35,6 +35,7 @@ const statusOf: ReadonlyMap<number, Code> = new Map([
   [closeCodes.kicked.code, Code.Unavailable],
   [closeCodes.unavailable.code, Code.Unavailable],
   [closeCodes.tooSlow.code, Code.ResourceExhausted],
+  [closeCodes.busy.code, Code.Unavailable],
   [closeCodes.tooBig.code, Code.ResourceExhausted],
   [closeCodes.superseded.code, Code.Aborted],
   [closeCodes.badRequest.code, Code.InvalidArgument],

@@ -67,9 +67,12 @@ type Kind = "probe" | "admin" | "chat" | "other"
 
 const probes = new Set(["/healthz", "/readyz", "/metrics"])
 
+/** Health and metrics. */
+export const isProbe = (path: string): boolean => probes.has(path)
+
 /** What is exempt must be spelled exactly; what is held to more is found however the router lets it be spelled. */
 const kindOf = (path: string): Kind => {
-  if (probes.has(path)) return "probe"
+  if (isProbe(path)) return "probe"
   if (path === "/socket.io/") return "chat"
   return /^\/+v1\/+admin(?![^/;])/i.test(decoded(path)) ? "admin" : "other"
 }

@@ -19,7 +19,18 @@ describe("the settings of who may ask", () => {
     [{ NIMBUS_HOSTS: "Nimbus.example., [FD00::1] ,10.0.0.7" }, [], ["nimbus.example", "fd00::1", "10.0.0.7"]],
   ] as const)("%j: origins %j, hosts %j", ([env, origins, hosts]) =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* read(env), { origins: [...origins], hosts: [...hosts] })
+      assert.deepStrictEqual(yield* read(env), { origins: [...origins], hosts: [...hosts], trustedProxies: [] })
+    }),
+  )
+
+  it.effect("the proxies that are trusted are named by addresses, blocks and well-known names", () =>
+    Effect.gen(function* () {
+      const { trustedProxies } = yield* read({ NIMBUS_TRUSTED_PROXIES: "loopback, 10.0.0.0/8,2001:db8::/32" })
+      assert.deepStrictEqual(trustedProxies, ["loopback", "10.0.0.0/8", "2001:db8::/32"])
+      for (const text of ["proxy.example", "10.0.0.0/33", "loopback,", "*"]) {
+        const { message } = yield* Effect.flip(read({ NIMBUS_TRUSTED_PROXIES: text }))
+        assert.include(message, "must be addresses or blocks of them")
+      }
     }),
   )
 

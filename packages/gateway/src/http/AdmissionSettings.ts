@@ -1,5 +1,6 @@
-/** What operators say of who may ask: `NIMBUS_ORIGINS` and `NIMBUS_HOSTS`. */
+/** What operators say of who may ask: `NIMBUS_ORIGINS`, `NIMBUS_HOSTS` and `NIMBUS_TRUSTED_PROXIES`. */
 import { Config, Option, Schema } from "effect"
+import { isProxy } from "../addresses/ClientAddress.ts"
 import { type AdmissionRules, hostnameOf, isLoopback } from "./Admission.ts"
 
 const partsOf = (text: string): ReadonlyArray<string> => text.split(",").map((part) => part.trim())
@@ -16,13 +17,19 @@ const isName = (text: string): boolean =>
 
 const Origins = listOf(isOrigin, "must be origins such as https://chat.example, with commas between them, or *")
 const Hosts = listOf(isName, "must be names such as nimbus.example, with commas between them, without scheme and port")
+const Proxies = listOf(
+  isProxy,
+  "must be addresses or blocks of them such as 10.0.0.0/8, or loopback, linklocal or uniquelocal, with commas between them",
+)
 
 export const config = Config.all({
   origins: Config.option(Config.schema(Origins, "NIMBUS_ORIGINS")),
   alias: Config.option(Config.schema(Origins, "NIMBUS_CORS_ORIGINS")),
   hosts: Config.option(Config.schema(Hosts, "NIMBUS_HOSTS")),
+  proxies: Config.option(Config.schema(Proxies, "NIMBUS_TRUSTED_PROXIES")),
 }).pipe(
-  Config.map(({ alias, hosts, origins }) => ({
+  Config.map(({ alias, hosts, origins, proxies }) => ({
+    trustedProxies: Option.match(proxies, { onNone: () => [], onSome: partsOf }),
     origins: Option.match(
       Option.orElse(origins, () => alias),
       { onNone: () => [], onSome: partsOf },

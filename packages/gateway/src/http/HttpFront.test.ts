@@ -3,10 +3,12 @@ import { connect } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { HttpServer } from "effect/http"
+import { Addresses } from "../addresses/Addresses.ts"
 import { Limits } from "../Limits.ts"
 import * as HttpFront from "./HttpFront.ts"
 
 const front = HttpFront.layerWith({ host: "127.0.0.1", port: 0 }).pipe(
+  Layer.provide(Addresses.layerWith({})),
   Layer.provide(Limits.layerWith({ close_ms: 20 })),
 )
 

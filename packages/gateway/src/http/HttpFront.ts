@@ -5,11 +5,12 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Config, Effect, Layer } from "effect"
+import type { AddressOptions } from "../addresses/Addresses.ts"
 import { Limits } from "../Limits.ts"
 import { config as admissionConfig, rulesAt } from "./AdmissionSettings.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
 
-export interface HttpOptions {
+export interface HttpOptions extends AddressOptions {
   readonly host: string
   /** 0: any free port. */
   readonly port: number

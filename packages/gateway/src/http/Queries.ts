@@ -32,6 +32,7 @@ import {
 import { Effect, Layer, Option, Result, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { queryLimits } from "../Limits.ts"
+import { ReadBudget } from "./ReadBudget.ts"
 import { refuse } from "./Refusal.ts"
 
 const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: queryLimits.page_records }))
@@ -109,6 +110,9 @@ const respondMessages = (room: RoomId, incarnation: Incarnation, page: ArchivePa
   return respondPage(incarnation, "messages", items, page)
 }
 
+/** Reads in its turn, with what operators read. */
+const inTurn = <A, E, R>(query: Effect.Effect<A, E, R>) => Effect.flatMap(ReadBudget, ({ read }) => read(query))
+
 type Query = typeof results | typeof messages | typeof openMessages
 
 /** Asked of the archive of this process, if there is one. */
@@ -118,9 +122,10 @@ const route = (path: `/${string}`, archive: Option.Option<ArchiveShape>, query: 
     path,
     Option.isNone(archive)
       ? refuse(404, "NO_ARCHIVE", "there is no archive here: see NIMBUS_STORAGE")
-      : query(archive.value).pipe(
+      : inTurn(query(archive.value)).pipe(
           Effect.catchTags({
             SchemaError: ({ message }) => refuse(400, "BAD_REQUEST", message),
+            ReadsBusy: ({ code, message }) => refuse(503, code, message, { "retry-after": "1" }),
             ArchiveUnavailable: ({ code }) => refuse(503, code, "the archive is away; ask again"),
           }),
         ),

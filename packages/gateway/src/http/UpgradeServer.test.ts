@@ -1,11 +1,14 @@
 import { connect } from "node:net"
 import { assert, layer } from "@effect/vitest"
+import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
-import { FetchHttpClient, HttpClient, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Addresses } from "../addresses/Addresses.ts"
 import { Limits } from "../Limits.ts"
 import * as HttpFront from "./HttpFront.ts"
 
 const front = HttpFront.layerWith({ host: "127.0.0.1", port: 0, hosts: ["gateway"] }).pipe(
+  Layer.provide(Addresses.layerWith({})),
   Layer.provide(Limits.layerWith({})),
   Layer.provideMerge(FetchHttpClient.layer),
 )
@@ -42,6 +45,120 @@ layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("Upgra
       const both = request("/slow") + request("/fast", "Upgrade: h2c\r\nConnection: Upgrade\r\n")
       return Effect.timeout(answered(Number(new URL(address).port), both, 2), "30 seconds")
     }),
+  )
+})
+
+/** Of the event loop. */
+let round = 0
+/** Requests that were answered in each. */
+const begun = new Map<number, number>()
+
+layer(
+  HttpRouter.serve(
+    HttpRouter.add(
+      "GET",
+      "/counted",
+      Effect.sync(() => {
+        begun.set(round, (begun.get(round) ?? 0) + 1)
+        return done
+      }),
+    ),
+    { disableLogger: true, disableListenLog: true },
+  ).pipe(
+    Layer.provideMerge(HttpFront.layerWith({ host: "127.0.0.1", port: 0, hosts: ["gateway"] })),
+    Layer.provide(Addresses.layerWith({})),
+    Layer.provide(Limits.layerWith({ requests_per_turn: 2 })),
+  ),
+  { excludeTestServices: true },
+)("UpgradeServer with more requests than a turn has", (it) => {
+  it.effect("begins to answer a few at a time, however many came in one go", () =>
+    HttpServer.addressFormattedWith((address) =>
+      Effect.gen(function* () {
+        let isOver = false
+        const count = () => {
+          round++
+          if (!isOver) setImmediate(count)
+        }
+        count()
+        yield* answered(Number(new URL(address).port), request("/counted").repeat(40), 40)
+        isOver = true
+        // Those of two turns of the event loop may be seen as one.
+        assert.isAtMost(Math.max(...begun.values()), 4)
+      }),
+    ),
+  )
+})
+
+/** Requests whose body is read no more. */
+let read = 0
+
+layer(
+  HttpRouter.serve(
+    HttpRouter.add(
+      "POST",
+      "/length",
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ arrayBuffer }) =>
+        Effect.map(arrayBuffer, ({ byteLength }) => HttpServerResponse.text(`${byteLength}`)).pipe(
+          Effect.onExit(() => Effect.sync(() => void read++)),
+        ),
+      ),
+    ),
+    { disableLogger: true, disableListenLog: true },
+  ).pipe(
+    Layer.provideMerge(HttpFront.layerWith({ host: "127.0.0.1", port: 0 })),
+    Layer.provide(Addresses.layerWith({})),
+    Layer.provide(Limits.layerWith({ bodies_bytes: 100_000 })),
+    Layer.provideMerge(FetchHttpClient.layer),
+  ),
+  { excludeTestServices: true },
+)("UpgradeServer, where bodies come slowly", (it) => {
+  it.effect(
+    "refuses the largest of those that are not whole when all are too large together, and takes the others",
+    () =>
+      HttpServer.addressFormattedWith((address) =>
+        Effect.gen(function* () {
+          const begin = (declared: number, brought: number) =>
+            Effect.map(
+              Effect.acquireRelease(
+                Effect.sync(() => {
+                  const socket = connect({ host: "127.0.0.1", port: Number(new URL(address).port) })
+                  socket.on("error", () => {})
+                  const head = `POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`
+                  socket.write(`${head}Content-Length: ${declared}\r\n\r\n`)
+                  socket.write(Buffer.alloc(brought))
+                  return { socket, text: "" }
+                }),
+                ({ socket }) => Effect.sync(() => socket.destroy()),
+              ),
+              (peer) => {
+                peer.socket.on("data", (data) => void (peer.text += data.toString()))
+                return peer
+              },
+            )
+          const said = (peer: { readonly text: string }, words: string) =>
+            eventually(
+              words,
+              Effect.sync(() => peer.text.includes(words)),
+            )
+          const small = yield* begin(20_001, 20_000)
+          const large = yield* begin(70_001, 70_000)
+          // Together it is as much as there may be at most, and more with this one.
+          const medium = yield* begin(30_001, 30_000)
+          yield* said(large, "503 Service Unavailable")
+          yield* said(large, '"code":"BUSY"')
+          for (const peer of [small, medium]) peer.socket.write("x")
+          yield* said(small, "20001")
+          yield* said(medium, "30001")
+          // What was answered counts no more.
+          const later = yield* begin(90_000, 90_000)
+          yield* said(later, "90000")
+          // Nobody waits for what the refused one has not sent.
+          yield* eventually(
+            "all bodies are read no more",
+            Effect.sync(() => read === 4),
+          )
+        }),
+      ),
   )
 })
 

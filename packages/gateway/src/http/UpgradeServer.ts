@@ -6,20 +6,54 @@
  * A target in absolute form (`GET http://host/path HTTP/1.1`) is served as the path in it.
  *
  * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection. One
- * on which nothing is asked is closed after `keep_alive_ms`.
+ * on which nothing is asked is closed after `keep_alive_ms`. Answers wait for whoever takes them within bounds: `Turns`.
  *
  * Each request is admitted first, also one that upgrades (`Admission`). What is refused is answered here, as a request,
  * and no door or route sees it.
+ *
+ * Before that, its address must be within its bounds (`addresses`). What each answers with a failure of the client's is
+ * counted for it.
  *
  * The port is open before the application is there, while the process waits for its services, and until after it has
  * gone. In between `/healthz` is answered 200, for the process is alive, and everything else 503: Node itself would leave
  * it without an answer.
  */
 import { IncomingMessage, Server, ServerResponse } from "node:http"
+import { Socket } from "node:net"
 import { Duplex } from "node:stream"
 import { Context, Effect, Layer, type Scope } from "effect"
+import {
+  Addresses,
+  type AddressGuard,
+  messageOf as tooManyMessageOf,
+  onClose,
+  retrySeconds,
+} from "../addresses/Addresses.ts"
+import type { TooMany } from "../addresses/AddressBook.ts"
+import type { Origins } from "../addresses/ClientAddress.ts"
+import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
-import { type Admission, type AdmissionRules, admit, type Asked } from "./Admission.ts"
+import { type Admission, type AdmissionRules, admit, type Asked, isProbe } from "./Admission.ts"
+import { Bodies } from "./Bodies.ts"
+import { Turns } from "./Turns.ts"
+
+interface TooManyAsked {
+  readonly _tag: "TooMany"
+  readonly status: 429
+  readonly code: TooMany["code"]
+  readonly message: string
+  readonly retryAfter: string
+}
+
+type Decision = Admission | TooManyAsked
+
+const tooManyOf = (refusal: TooMany): TooManyAsked => ({
+  _tag: "TooMany",
+  status: 429,
+  code: refusal.code,
+  message: tooManyMessageOf(refusal),
+  retryAfter: retrySeconds(refusal),
+})
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -27,6 +61,18 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 
 /** Told of a request that was refused before a door or a route saw it, with the code of its row in docs/errors.md. */
 export type RefusalHandler = (code: string) => void
+
+interface Refused {
+  readonly status: number
+  readonly code: string
+  readonly message: string
+}
+
+const busy: Refused = {
+  status: 503,
+  code: "BUSY",
+  message: "the bodies of requests that are under way are too large together: send it again later, or in smaller ones",
+}
 
 /** How often the server looks for requests that are too slow. */
 const check_ms = 1_000
@@ -36,8 +82,18 @@ class DoorServer extends Server {
   readonly requests = new Map<string, RequestHandler>()
   readonly refusals = new Set<RefusalHandler>()
   private readonly rules: AdmissionRules
+  private readonly turns: Turns
+  /** Of all connections: what waits is one request of each. */
+  private readonly serverTurns: EventLoopTurns
+  private readonly bodies: Bodies
+  private readonly addresses: AddressGuard
+  /** Connections that are one too many for their address. */
+  private readonly refusedSockets = new WeakMap<Duplex, TooMany>()
+  /** What was decided of a request, which is asked for twice where it upgrades. */
+  private readonly admissions = new WeakMap<IncomingMessage, Decision>()
 
-  constructor({ keep_alive_ms, request_ms }: GatewayLimits, rules: AdmissionRules) {
+  constructor(limits: GatewayLimits, rules: AdmissionRules, addresses: AddressGuard) {
+    const { close_ms, keep_alive_ms, request_ms } = limits
     super({
       requestTimeout: request_ms,
       keepAliveTimeout: keep_alive_ms,
@@ -48,11 +104,21 @@ class DoorServer extends Server {
         isWebSocket(request) && this.doors.has(pathOf(request)) && this.admit(request)._tag === "Pass",
     })
     this.rules = rules
+    this.turns = new Turns(limits, () => this.tellRefused("TOO_SLOW"))
+    this.serverTurns = new EventLoopTurns(limits.requests_per_turn)
+    this.bodies = new Bodies(limits.bodies_bytes, (response) => this.refuse(response, busy))
+    this.addresses = addresses
+    this.on("connection", (socket) => {
+      const refusal = addresses.accept(socket.remoteAddress, onClose(socket))
+      if (refusal === undefined) return
+      this.refusedSockets.set(socket, refusal)
+      setTimeout(() => socket.destroy(), close_ms).unref()
+    })
   }
 
   override emit(event: string, ...args: Array<unknown>): boolean {
     const [request, socket, head] = args
-    if (event === "clientError") this.tellBroken(request)
+    if (event === "clientError") this.tellBroken(request, socket)
     if (
       event === "upgrade" &&
       request instanceof IncomingMessage &&
@@ -65,36 +131,79 @@ class DoorServer extends Server {
       return true
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
-      if (this.answerFirst(request, socket)) return true
-      const door = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
-      if (door !== undefined) {
-        door(request, socket)
-        return true
-      }
+      if (hasBody(request)) this.bodies.watch(request, socket)
+      this.turns.take(request, socket, () => void this.serverTurns.take(() => this.answer(request, socket)))
+      return true
     }
     return super.emit(event, ...args)
   }
 
-  private admit(request: IncomingMessage): Admission {
-    return admit(askedBy(request), this.rules)
+  private answer(request: IncomingMessage, response: ServerResponse): void {
+    // Refused while it waited for its turn, for its body.
+    if (response.writableEnded) return
+    if (this.answerFirst(request, response)) return
+    const door = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
+    if (door === undefined) super.emit("request", request, response)
+    else door(request, response)
+  }
+
+  private admit(request: IncomingMessage): Decision {
+    const decided = this.admissions.get(request)
+    if (decided !== undefined) return decided
+    const decision = this.decide(request)
+    this.admissions.set(request, decision)
+    return decision
+  }
+
+  private decide(request: IncomingMessage): Decision {
+    const path = pathOf(request)
+    const origins = originsOf(request)
+    // Health and metrics are answered to everybody, as far as connections are.
+    const over = this.refusedSockets.get(request.socket) ?? (isProbe(path) ? undefined : this.addresses.ask(origins))
+    if (over !== undefined) return tooManyOf(over)
+    const admission = admit(askedBy(request), this.rules)
+    const refusal = admission._tag === "Pass" ? this.open(request, path, origins) : undefined
+    return refusal === undefined ? admission : tooManyOf(refusal)
+  }
+
+  /** A connection of its own was counted as it was accepted. One of a proxy carries others, too, unless it upgrades. */
+  private open(request: IncomingMessage, path: string, origins: Origins): TooMany | undefined {
+    if (isWebSocket(request) && this.doors.has(path)) {
+      return this.addresses.openThrough(origins, onClose(request.socket))
+    }
+    return isFirstPoll(request, path) ? this.addresses.openThrough(origins) : undefined
+  }
+
+  /** Something that it asked for was refused, by whom it was handed to. */
+  failed(request: IncomingMessage): void {
+    this.addresses.fail(originsOf(request))
   }
 
   /** Whether that is all of the answer. */
   private answerFirst(request: IncomingMessage, response: ServerResponse): boolean {
     const admission = this.admit(request)
+    response.once("finish", () => {
+      if (isFailure(response.statusCode)) this.failed(request)
+    })
     for (const [name, value] of Object.entries(headersOf(admission))) response.setHeader(name, value)
     if (admission._tag === "Pass") return false
     if (admission._tag === "Preflight") {
       answerPreflight(request, response)
       return true
     }
-    const { code, message, status } = admission
+    if (this.refusedSockets.has(request.socket)) response.setHeader("connection", "close")
+    if (admission._tag === "TooMany") response.setHeader("retry-after", admission.retryAfter)
+    this.refuse(response, admission)
+    return true
+  }
+
+  private refuse(response: ServerResponse, { code, message, status }: Refused): void {
     this.tellRefused(code)
+    if (response.headersSent) return void response.socket?.destroy()
     // Its body is not waited for.
-    if (hasBody(request)) response.setHeader("connection", "close")
+    if (hasBody(response.req)) response.setHeader("connection", "close")
     const body = Buffer.from(JSON.stringify({ code, message }))
     response.writeHead(status, { "content-type": "application/json", "content-length": body.length }).end(body)
-    return true
   }
 
   private tellRefused(code: string): void {
@@ -102,10 +211,12 @@ class DoorServer extends Server {
   }
 
   /** Node answers what is too slow, or no HTTP. A peer that has just gone away is no fault of what it sent. */
-  private tellBroken(error: unknown): void {
+  private tellBroken(error: unknown, socket: unknown): void {
     const code = error instanceof Error && "code" in error ? String(error.code) : ""
     const isTimeout = code === "ERR_HTTP_REQUEST_TIMEOUT"
-    if (isTimeout || code.startsWith("HPE_")) this.tellRefused(isTimeout ? "REQUEST_TIMEOUT" : "PROTOCOL_ERROR")
+    if (!isTimeout && !code.startsWith("HPE_")) return
+    this.tellRefused(isTimeout ? "REQUEST_TIMEOUT" : "PROTOCOL_ERROR")
+    if (socket instanceof Socket) this.addresses.fail({ ...unsaid, peer: socket.remoteAddress })
   }
 }
 
@@ -118,15 +229,18 @@ export class UpgradeServer extends Context.Service<
     /** The same with its other requests. */
     handleRequests(path: string, handler: RequestHandler): Effect.Effect<void, never, Scope.Scope>
     onRefused(handler: RefusalHandler): Effect.Effect<void, never, Scope.Scope>
+    /** An upgrade was refused after it was made. */
+    failed(request: IncomingMessage): void
   }
 >()("@nimbus/gateway/UpgradeServer") {
   static readonly layerWith = (rules: AdmissionRules) =>
     Layer.effect(
       UpgradeServer,
-      Effect.map(Limits, (limits) => {
-        const server = new DoorServer(limits, rules)
+      Effect.map(Effect.all([Limits, Addresses]), ([limits, addresses]) => {
+        const server = new DoorServer(limits, rules, addresses)
         return {
           server,
+          failed: (request) => server.failed(request),
           handle: (path, handler) =>
             Effect.acquireRelease(
               Effect.sync(() => server.doors.set(path, handler)),
@@ -156,6 +270,21 @@ const absent: RequestHandler = (request, response) => {
 const isWebSocket = ({ headers, method }: IncomingMessage): boolean =>
   method === "GET" && headers.upgrade?.toLowerCase() === "websocket"
 
+/** Of Socket.IO: there is no session yet. */
+const isFirstPoll = ({ url = "" }: IncomingMessage, path: string): boolean =>
+  path === "/socket.io/" && !/[?&]sid=/.test(url)
+
+/** One that is too many is not counted as another failure: whoever waits as it is told is served again. */
+const isFailure = (status: number): boolean => status >= 400 && status < 500 && status !== 429
+
+const unsaid: Origins = { peer: undefined, forwardedFor: undefined, forwarded: undefined }
+
+const originsOf = (request: IncomingMessage): Origins => ({
+  peer: request.socket.remoteAddress,
+  forwardedFor: headerOf(request, "x-forwarded-for"),
+  forwarded: headerOf(request, "forwarded"),
+})
+
 const askedBy = (request: IncomingMessage): Asked => {
   const path = pathOf(request)
   const { headers, method = "" } = request
@@ -180,7 +309,7 @@ const hasBody = ({ headers }: IncomingMessage): boolean =>
  * Of every answer. One that may be kept, or is for all to read, says so itself, over these: what is not ours to guess at,
  * such as a result in JSON, neither a cache keeps nor a browser takes for something else.
  */
-const headersOf = (admission: Admission): Readonly<Record<string, string>> => ({
+const headersOf = (admission: Decision): Readonly<Record<string, string>> => ({
   "cache-control": "no-store",
   "x-content-type-options": "nosniff",
   ...("readableBy" in admission &&

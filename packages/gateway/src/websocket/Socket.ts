@@ -4,7 +4,7 @@
  * - Reading: a frame is checked and handed on; what is wrong with it is told to the sender, counted, and hurts nobody
  *   else. The socket is not read while the log is behind or the sender is too fast.
  * - Writing: results go out in batches, in one write to the kernel. Beyond `socket_buffer_bytes` not yet taken by the kernel the
- *   session is told to wait, until the socket has drained.
+ *   session is told to wait, until the socket has drained. What else is written has a bound too: `BoundedWebSockets.ts`.
  * - `ack=auto`: `AutoAck` says what the client has read, from which pings were answered by a pong.
  */
 import type { Duplex } from "node:stream"
@@ -22,25 +22,30 @@ import {
   start,
 } from "@nimbus/domain"
 import { Result } from "effect"
-import type { WebSocket } from "ws"
 import { inBatches } from "../Batches.ts"
+import type { BoundedWebSocket } from "../BoundedWebSockets.ts"
 import type { Attached, Door, Notice } from "../Door.ts"
+import type { Reading } from "../FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../Pace.ts"
 import type { Frame, Refusal, Wording } from "./Wording.ts"
 
+/** Of a short frame of a client, with its mask. */
+const control_head_bytes = 6
+
 export interface SocketOptions {
   /** Of the door. */
   readonly name: string
   readonly trace: Headers | undefined
-  readonly ws: WebSocket
+  readonly ws: BoundedWebSocket
   /** What `ws` writes to. */
   readonly raw: Duplex
   readonly wording: Wording
   readonly autoAck: boolean
   readonly journey: boolean
   readonly limits: GatewayLimits
+  readonly reading: Pick<Reading, "count" | "countControl">
   readonly counts: Counts
   readonly now: () => number
 }
@@ -48,7 +53,7 @@ export interface SocketOptions {
 export class Socket implements Door {
   readonly name: string
   readonly trace: Headers | undefined
-  private readonly ws: WebSocket
+  private readonly ws: BoundedWebSocket
   private readonly options: SocketOptions
   private readonly throttle: Throttle
   private attached: Attached | undefined = undefined
@@ -73,7 +78,7 @@ export class Socket implements Door {
     this.throttle = new Throttle(options.limits.events_per_second, this, options.now)
     this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
     this.ws.on("pong", (payload) => this.pong(payload))
-    this.ws.on("ping", () => void (this.heard_ms = options.now()))
+    this.ws.on("ping", (payload) => this.ping(payload))
     // `ws` closes by itself on a protocol error (too big: 1009, not UTF-8: 1007); "close" follows.
     this.ws.on("error", () => options.counts.addTo("refused", "PROTOCOL_ERROR"))
     this.ws.on("close", () => this.attached?.closed())
@@ -149,8 +154,10 @@ export class Socket implements Door {
   }
 
   private receive(data: Buffer, isBinary: boolean): void {
+    if (this.ws.isCut) return
     const now_ms = this.options.now()
     this.heard_ms = now_ms
+    this.options.reading.count()
     this.throttle.take(now_ms)
     const frame = this.options.wording.parse(data, isBinary)
     if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
@@ -188,7 +195,7 @@ export class Socket implements Door {
     let bytes = 0
     for (const frame of this.options.wording.results(items)) {
       bytes += frame.length
-      this.ws.send(frame, { binary: false }, this.sent)
+      this.ws.sendBounded(frame, this.sent)
     }
     this.handed = items.at(-1)?.seq ?? this.handed
     this.wrote(bytes)
@@ -224,8 +231,15 @@ export class Socket implements Door {
     this.ws.ping(String(asked.offset), false, this.sent)
   }
 
+  /** `ws` answers it. */
+  private ping(payload: Buffer): void {
+    this.options.reading.countControl(control_head_bytes + payload.length)
+    this.heard_ms = this.options.now()
+  }
+
   /** Pongs come in the order of their pings; a client may leave some out (RFC 6455, 5.5.3). */
   private pong(payload: Buffer): void {
+    this.options.reading.countControl(control_head_bytes + payload.length)
     this.heard_ms = this.options.now()
     const offset = payload.toString()
     const at = this.pinged.findIndex((asked) => String(asked.offset) === offset)

@@ -487,6 +487,21 @@ describe("WebSocketDoor", () => {
   )
 
   scenario(
+    "reads all of its sockets together more slowly where they are too fast for the gateway",
+    Effect.gen(function* () {
+      const peers = yield* Effect.forEach(["c1", "c2", "c3"], (id) => connect(`clientId=${id}`))
+      for (const peer of peers) yield* peer.next("welcome")
+      // 50 are free, and the others of 90 owed: more than half a second at 50 a second.
+      const ids = Array.from({ length: 30 }, (_, i) => `e${i}`)
+      const from = Date.now()
+      for (const peer of peers) for (const id of ids) peer.say({ type: "event", id, name: "sq", data: {} })
+      for (const peer of peers) yield* acceptedAll(peer, ids)
+      assert.isAbove(Date.now() - from, 400)
+    }),
+    { gateway_frames_per_second: 50, read_slice_bytes: 64 },
+  )
+
+  scenario(
     "gives up on a peer that does not answer its pings",
     Effect.gen(function* () {
       const peer = yield* connect("clientId=c1&ack=client")

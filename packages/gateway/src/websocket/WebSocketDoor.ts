@@ -15,12 +15,14 @@ import type { Duplex } from "node:stream"
 import { closeCodes, EventLog, Frames, partitionOf, start, Topics, Trace } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
-import { WebSocket, WebSocketServer } from "ws"
+import { type BoundedWebSocket, BoundedWebSocketServer } from "../BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
+import { FairReading, nothing } from "../FairReading.ts"
 import { refusalOf } from "../Door.ts"
 import { pathOf, refuse, refuseNowhere } from "../http/Refusal.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
+import type { Counts } from "../Metrics.ts"
 import { type BadQuery, parseQuery, type Query } from "./Hello.ts"
 import { Socket } from "./Socket.ts"
 import { nimbusWs } from "./NimbusWsWording.ts"
@@ -41,6 +43,7 @@ const doors: ReadonlyArray<DoorOptions> = [
 const make = Effect.gen(function* () {
   const delivery = yield* Delivery
   const limits = yield* Limits
+  const reading = yield* FairReading
   const upgrades = yield* UpgradeServer
   const { partitions } = yield* EventLog
   const { events, results } = yield* Topics
@@ -65,25 +68,28 @@ const make = Effect.gen(function* () {
     )
 
   const greet = (
-    ws: WebSocket,
+    ws: BoundedWebSocket,
     raw: Duplex,
     request: IncomingMessage,
     { delivery: kind, language, path }: DoorOptions,
   ): void => {
     const query = parseQuery(request.url ?? "/")
-    if (Result.isFailure(query)) return turnAway(ws, query.failure, language)
+    if (Result.isFailure(query)) {
+      upgrades.failed(request)
+      return turnAway(ws, query.failure, language)
+    }
     const { ack, clientId, journey } = query.success
     const trace = Trace.headersFrom(request.headers[Trace.header])
     const place = { events, results, partition: partitionOf(clientId, partitions) }
     const wording = language.open({ query: query.success, limits, now, place })
     const options = { name: path, trace, ws, raw, wording, autoAck: ack !== "client", journey: journey === "true" }
-    const socket = new Socket({ ...options, limits, counts: delivery.counts, now })
+    const socket = new Socket({ ...options, limits, reading, counts: delivery.counts, now })
     sockets.add(socket)
     ws.once("close", () => sockets.delete(socket))
     run(open(socket, query.success, kind))
   }
 
-  const turnAway = (ws: WebSocket, { isNameless, message }: BadQuery, language: Language): void => {
+  const turnAway = (ws: BoundedWebSocket, { isNameless, message }: BadQuery, language: Language): void => {
     const { code, reason } = closeCodes.badRequest
     delivery.counts.addTo("refused", reason)
     ws.on("error", () => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))
@@ -100,10 +106,15 @@ const make = Effect.gen(function* () {
     }),
   )
   for (const door of doors) {
-    const server = serverOf(door, limits)
-    yield* upgrades.handle(door.path, (request, raw, head) =>
-      server.handleUpgrade(request, raw, head, (ws) => greet(ws, raw, request, door)),
-    )
+    const server = serverOf(door, limits, delivery.counts)
+    yield* upgrades.handle(door.path, (request, raw, head) => {
+      let taken: BoundedWebSocket | undefined
+      reading.share(raw, { head, busy: () => taken?.endBusy() })
+      server.handleUpgrade(request, raw, nothing, (ws) => {
+        taken = ws
+        greet(ws, raw, request, door)
+      })
+    })
   }
   yield* Effect.sync(() => {
     const now_ms = now()
@@ -117,22 +128,17 @@ const make = Effect.gen(function* () {
 
 export const layer = Layer.effectDiscard(make)
 
-/** `ws` closes a socket by itself that sends too much, and gives the code alone. */
-class ReasonedWebSocket extends WebSocket {
-  override close(code?: number, reason?: string | Buffer): void {
-    super.close(code, reason ?? (code === closeCodes.tooBig.code ? closeCodes.tooBig.reason : undefined))
-  }
-}
-
-const serverOf = ({ language }: DoorOptions, limits: GatewayLimits): WebSocketServer =>
-  new WebSocketServer({
-    noServer: true,
-    maxPayload: limits.frame_bytes,
-    perMessageDeflate: false,
-    clientTracking: false,
-    WebSocket: ReasonedWebSocket,
-    handleProtocols: (offered) => protocolOf(language, offered),
-  })
+const serverOf = ({ language }: DoorOptions, limits: GatewayLimits, counts: Counts): BoundedWebSocketServer =>
+  new BoundedWebSocketServer(
+    {
+      noServer: true,
+      maxPayload: limits.frame_bytes,
+      perMessageDeflate: false,
+      clientTracking: false,
+      handleProtocols: (offered) => protocolOf(language, offered),
+    },
+    { ...limits, onCut: (reason) => counts.addTo("refused", reason) },
+  )
 
 /** NimbusWS takes the first that is offered, and a client that gets none of those it offers does not go on. */
 const protocolOf = (language: Language, offered: ReadonlySet<string>): string | false => {

@@ -129,6 +129,9 @@ export const commands = <E, R, E2, R2>(
     Command.make("kick", { ...flags, id }, (asked) => ask(asked, ({ kick }) => kick(asked.id), Words.kicked)).pipe(
       Command.withDescription("Close a client's connection"),
     ),
+    Command.make("forget", { ...flags, id }, (asked) =>
+      ask(asked, ({ forget }) => forget([asked.id]), Words.forgotten),
+    ).pipe(Command.withDescription("Forget a client that will not come back, with all that waits for it")),
     Command.make("drain", { ...flags, pod: Argument.String("pod").pipe(Argument.withSchema(PodId)) }, (asked) =>
       ask(asked, ({ drain }) => drain(asked.pod), Words.drained),
     ).pipe(Command.withDescription("Send a gateway's clients away, so that it can be stopped")),

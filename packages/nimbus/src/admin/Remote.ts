@@ -32,6 +32,10 @@ const make = Effect.fnUntraced(function* (url: string) {
     journey: (clientId, seq) => asked(admin.journey({ params: { clientId, seq } })),
     replay: ({ clientId, ...payload }) => asked(admin.replay({ params: { clientId }, payload })),
     kick: (clientId) => asked(admin.kick({ params: { clientId } })),
+    forget: ([first, ...rest]) =>
+      first === undefined
+        ? Effect.succeed({ forgotten: [], connected: [] })
+        : asked(admin.forget({ payload: { clientIds: [first, ...rest] } })),
     pods: asked(admin.pods()),
     drain: (pod) => asked(admin.drain({ params: { pod } })),
     topics: asked(admin.topics()),

@@ -13,6 +13,8 @@ describe("Words", () => {
       clientId: ada,
       seq: seq(12),
       event: { type: "event", id: EventId.make("e1"), name: "sq" },
+      sent: { text: `{"n":\n7}`, bytes: 7 },
+      result: { text: "49", bytes: 2 },
       isFollowed: true,
       traceId: "abc",
       place: "mailbox",
@@ -35,10 +37,12 @@ describe("Words", () => {
     })
     assert.strictEqual(
       text,
-      `event  e1, event sq
-of     ada, seq 12
-place  in the mailbox
-trace  abc
+      `event   e1, event sq
+of      ada, seq 12
+place   in the mailbox
+sent    {"n": 7}
+result  49
+trace   abc
 
 step                   after ms  time                      by                why
 accepted                      0  1970-01-01T00:00:00.000Z  gateway p1        rule=why
@@ -75,6 +79,8 @@ handled (and 2 more)       1500  1970-01-01T00:00:01.500Z  event-consumer e
   it("say when nobody was reached", () => {
     assert.strictEqual(Words.kicked({ clientId: ada, pod, received: false }), "ada is not connected")
     assert.strictEqual(Words.drained({ pod, received: false }), "p1 does not listen")
+    assert.strictEqual(Words.forgotten({ forgotten: [ada], connected: [] }), "ada is forgotten")
+    assert.strictEqual(Words.forgotten({ forgotten: [], connected: [ada] }), "ada is connected, and stays")
   })
 
   it("show a client that the registry does not know, and the session of one that is here", () => {

@@ -3,6 +3,7 @@ import type {
   ClientRow,
   ClientView,
   Drained,
+  Forgotten,
   JourneyHop,
   JourneyView,
   Kicked,
@@ -90,11 +91,14 @@ export const mailbox = ({ acked, bytes, floor, more, records, results }: Mailbox
   return records.length === 0 ? facts : withMore(`${facts}\n\n${rows}`, more)
 }
 
-export const journey = ({ clientId, event, hops, isFollowed, place, seq, traceId }: JourneyView): string => {
+export const journey = (view: JourneyView): string => {
+  const { clientId, event, hops, isFollowed, place, result, sent, seq, traceId } = view
   const facts = list([
     ["event", event === undefined ? `seq ${seq}, no longer retained` : `${event.id}, ${event.type} ${event.name}`],
     ["of", `${clientId}, seq ${seq}`],
     ["place", placeText[place]],
+    ...(sent === undefined ? [] : [["sent", oneLine(sent.text)] as const]),
+    ...(result === undefined ? [] : [["result", oneLine(result.text)] as const]),
     ...(traceId === undefined ? [] : [["trace", traceId] as const]),
     ...(isFollowed ? [] : [["steps", "nobody follows this event: only what the log itself knows is shown"] as const]),
   ])
@@ -201,6 +205,12 @@ const goOn = (next: Republished["next"]): string =>
 
 export const kicked = ({ clientId, pod, received }: Kicked): string =>
   received ? `${pod} was told to close the connection of ${clientId}` : `${clientId} is not connected`
+
+export const forgotten = ({ connected, forgotten }: Forgotten): string =>
+  [
+    ...forgotten.map((clientId) => `${clientId} is forgotten`),
+    ...connected.map((clientId) => `${clientId} is connected, and stays`),
+  ].join("\n")
 
 export const drained = ({ pod, received }: Drained): string =>
   received

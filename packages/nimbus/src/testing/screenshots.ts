@@ -5,7 +5,7 @@
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
-import type { Browser, Page } from "playwright-core"
+import type { Browser, BrowserContextOptions, Page } from "playwright-core"
 import { browser } from "./Browser.ts"
 import { freePort, startServer, temporaryDirectory } from "./Processes.ts"
 import { phone } from "./Visitor.ts"
@@ -13,9 +13,18 @@ import { phone } from "./Visitor.ts"
 const images = join(import.meta.dirname, "../../../../docs/images")
 const size = { width: 1280, height: 860 }
 const results_enough = 40
+/** Long enough for a machine that has other things to do. */
+const patience_ms = 90_000
+
+/** Somebody who looks with a browser like this. */
+const visitor = async (browser: Browser, options: BrowserContextOptions): Promise<Page> => {
+  const context = await browser.newContext({ locale: "en-GB", ...options })
+  context.setDefaultTimeout(patience_ms)
+  return context.newPage()
+}
 
 const takeAll = async (browser: Browser, url: string): Promise<void> => {
-  const light = await (await browser.newContext({ locale: "en-GB", viewport: size, colorScheme: "light" })).newPage()
+  const light = await visitor(browser, { viewport: size, colorScheme: "light" })
   await light.goto(url)
   await light.getByRole("button", { name: "Start", exact: true }).click()
   const story = light.locator(".story")
@@ -23,22 +32,26 @@ const takeAll = async (browser: Browser, url: string): Promise<void> => {
   await story.getByRole("button", { name: "Cut it off" }).click()
   await story.getByRole("button", { name: /messages/ }).click()
   const clients = light.getByRole("region", { name: "List of clients" })
-  await clients.getByText(/^2\d,\d{3} waiting/).waitFor()
+  await clients.getByText(/^\d{1,2},\d{3} waiting/).waitFor()
   await save(light, "page-offline")
-  await clients.getByText(/^30,0/).waitFor()
+  await clients.getByText(/^30,\d{3} waiting/).waitFor()
   await story.getByRole("button", { name: "Bring it back" }).click()
   await clients.getByText(/s left/).waitFor()
+  await save(light, "page-replaying")
 
-  const dark = await (await browser.newContext({ locale: "en-GB", viewport: size, colorScheme: "dark" })).newPage()
+  const dark = await visitor(browser, { viewport: size, colorScheme: "dark" })
   await dark.goto(url)
   await dark.getByText(/to go/).waitFor()
   await save(dark, "page-dark")
-  await save(light, "page-replaying")
   await story.getByText("LIVE").waitFor()
 
-  const small = await (await browser.newContext({ locale: "en-GB", ...phone, deviceScaleFactor: 2 })).newPage()
+  const small = await visitor(browser, { ...phone, deviceScaleFactor: 2 })
   await small.goto(url)
-  await small.locator(".flow-drawing").waitFor()
+  await small
+    .locator(".flow-drawing")
+    .getByText(/^[1-9]\d*\/s$/)
+    .first()
+    .waitFor()
   await save(small, "page-phone")
 
   await light

@@ -56,7 +56,12 @@ export class Log {
     return {
       partitions: this.partitions,
       incarnation: Log.incarnation,
-      facts: () => ({ partitions: this.partitions, incarnation: Log.incarnation, publish_bytes: Infinity }),
+      facts: () => ({
+        partitions: this.partitions,
+        incarnation: Log.incarnation,
+        publish_bytes: Infinity,
+        retention_ms: Infinity,
+      }),
       publish: (topic, partition, records) => this.publish(process, topic, partition, records),
       subscribe: (topic, group) => this.subscribe(process, topic, group),
       tail: (topic, partition, position) => this.read(process, topic, partition, position, undefined),

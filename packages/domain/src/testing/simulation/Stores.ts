@@ -117,11 +117,11 @@ export class Mailboxes {
             return mailbox.ack(acks)
           }),
         ),
-      waiting: (asked) =>
+      waiting: (asked, areHere) =>
         call(
           "waiting",
           () => `look for ${asked.length}`,
-          Effect.tap(mailbox.waiting(asked), (found) =>
+          Effect.tap(mailbox.waiting(asked, areHere), (found) =>
             Effect.sync(() => line.trace.count("rule: the sweep finds mail", found.filter((is) => is).length)),
           ),
         ),
@@ -205,6 +205,7 @@ export class Registries {
         ),
       pods: (clientIds) => read("pods", registry.pods(clientIds)),
       statuses: (clientIds) => read("statuses", registry.statuses(clientIds)),
+      forget: (clientIds) => call("forget", undefined, registry.forget(clientIds)),
       lease: (pod, ttl_ms) => call("lease", () => `lease of ${pod}`, registry.lease(pod, ttl_ms)),
       renew: (pod, ttl_ms) => call("renew", undefined, registry.renew(pod, ttl_ms)),
       release: (pod) => call("release", () => `end of ${pod}`, registry.release(pod)),

@@ -77,6 +77,6 @@ export const tightLimits: WorldLimits = {
     barrier_timeout_ticks: 3,
     barrier_timeout_max_ticks: 12,
   },
-  mailbox: { mailbox_results: 1_000, mailbox_bytes: 1_000_000, mailbox_age_ms: 1_000_000 },
+  mailbox: { mailbox_results: 1_000, mailbox_bytes: 1_000_000, mailbox_age_ms: 1_000_000, mailbox_idle_ms: Infinity },
   socket_frames: 4,
 }

@@ -1,6 +1,6 @@
 /** A line to say something. It is cleared once the log has it. */
 import { useState } from "preact/hooks"
-import type { Room } from "./Room.ts"
+import { type Room, standing } from "./Room.ts"
 
 const key = "nimbus-chat-name"
 
@@ -43,7 +43,7 @@ export const ChatLine = ({ room }: { readonly room: Room }) => {
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
       />
-      <button type="submit" class="primary">
+      <button type="submit" class="primary" disabled={standing.value === "cut off"}>
         Say
       </button>
       {fault !== undefined && <p role="alert">{fault}</p>}

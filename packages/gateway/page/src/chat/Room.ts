@@ -3,6 +3,9 @@
  *
  * A socket is not given its own messages; the answer to one comes when the socket has everything before it, so it is
  * shown at its answer, in its place.
+ *
+ * Cut off, its connection breaks at once, without a word to the gateway, and no other is opened until it is brought back.
+ * Then it gives back the offset that it has come to, which its own messages have too, and gets what it has missed.
  */
 import { signal } from "@preact/signals"
 import { io } from "socket.io-client"
@@ -21,11 +24,13 @@ export interface Room {
   readonly name: string
   /** Resolves once the log has it; rejects with what was wrong. */
   say(who: string, text: string): Promise<void>
+  cut(): void
+  bringBack(): void
   leave(): void
 }
 
 export const said = signal<ReadonlyArray<Said>>([])
-export const standing = signal<"away" | "catching up" | "live">("away")
+export const standing = signal<"offline" | "cut off" | "catching up" | "live">("offline")
 /** What the gateway had to say of lost messages and refusals. */
 export const notice = signal("")
 
@@ -33,16 +38,24 @@ const ring = new Ring<Said>(pageLimits.said)
 let keys = 0
 
 export const enter = (name: string): Room => {
-  const socket = io({ auth: { room: name, history: true }, transports: ["websocket"] })
+  const auth: { room: string; history: true; offset?: string } = { room: name, history: true }
+  const socket = io({ auth, transports: ["websocket"] })
+  const isAt = (offset: unknown) => {
+    if (typeof offset === "string") auth.offset = offset
+  }
   ring.clear()
   said.value = []
   notice.value = ""
-  standing.value = "away"
+  standing.value = "offline"
   socket.on("connect", () => (standing.value = "catching up"))
-  socket.on("disconnect", () => (standing.value = "away"))
+  socket.on("disconnect", () => (standing.value = socket.io.reconnection() ? "offline" : "cut off"))
   socket.on("connect_error", (error) => (notice.value = error.message))
   socket.on("live", () => (standing.value = "live"))
-  socket.on("message", (data: unknown, info: unknown) => note(data, fieldOf(info, "time"), false))
+  socket.on("message", (data: unknown, info: unknown, offset: unknown) => {
+    note(data, fieldOf(info, "time"), false)
+    isAt(offset)
+  })
+  socket.on("offset", isAt)
   socket.on("lost", () => (notice.value = "Some messages of this room are gone for good."))
   socket.on("refused", (refusal: unknown) => (notice.value = textOf(fieldOf(refusal, "message"))))
   return {
@@ -52,6 +65,16 @@ export const enter = (name: string): Room => {
       const error = fieldOf(answer, "error")
       if (error !== undefined) throw new Error(textOf(fieldOf(error, "message")))
       note({ who, text }, Date.now(), true)
+      isAt(fieldOf(answer, "offset"))
+    },
+    cut: () => {
+      socket.io.reconnection(false)
+      socket.io.engine.close()
+    },
+    bringBack: () => {
+      socket.io.reconnection(true)
+      standing.value = "offline"
+      socket.connect()
     },
     leave: () => void socket.disconnect(),
   }

@@ -6,7 +6,7 @@ import { clientPath, journeyPath } from "../router.ts"
 import type { SampleClient } from "./SampleClient.ts"
 
 export const SampleTable = ({ samples }: { readonly samples: ReadonlyArray<SampleClient> }) => (
-  <Table label="Sample clients" headings={["client", "status", "#results", "last", "cable"]}>
+  <Table label="Sample clients" headings={["client", "status", "#results", "last", "connection"]}>
     {samples.map((sample) => (
       <Row key={sample.clientId} sample={sample} />
     ))}
@@ -36,7 +36,7 @@ const Row = ({ sample }: { readonly sample: SampleClient }) => {
           aria-label={`${isCut ? "Bring back" : "Cut off"} ${clientId}`}
           onClick={() => (isCut ? sample.bringBack() : sample.cut())}
         >
-          {isCut ? "Bring back" : "Cut off"}
+          {isCut ? "Back" : "Cut off"}
         </button>
       </td>
     </tr>

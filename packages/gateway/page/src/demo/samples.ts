@@ -1,5 +1,9 @@
-/** The sample clients of this page: bounded, and gone with it. */
+/**
+ * The sample clients of this page: bounded, and gone with it. Nobody can come back by their names, so the gateway is asked to
+ * forget them: otherwise each page that was ever open would leave clients that are OFFLINE for good.
+ */
 import { signal } from "@preact/signals"
+import { token } from "../api/token.ts"
 import { pageLimits } from "../Limits.ts"
 import { announce } from "../state/announce.ts"
 import { type SampleClient, startSample } from "./SampleClient.ts"
@@ -35,5 +39,27 @@ export const stopSamples = async (): Promise<void> => {
   samples.value = []
   clearInterval(timer)
   timer = undefined
-  await Promise.all(stopped.map((sample) => sample.stop()))
+  const names = stopped.map(({ clientId }) => clientId)
+  if (names.length === 0) return
+  for (const sample of stopped) sample.cut()
+  await Promise.all([...stopped.map((sample) => sample.stop()), forget(names)])
 }
+
+/** `keepalive`: the page may be on its way out, and the request outlives it. */
+const forget = (clientIds: ReadonlyArray<string>): Promise<void> =>
+  fetch("/v1/admin/forget", {
+    method: "POST",
+    keepalive: true,
+    headers: {
+      "content-type": "application/json",
+      ...(token.value === undefined ? {} : { authorization: `Bearer ${token.value}` }),
+    },
+    body: JSON.stringify({ clientIds }),
+  }).then(
+    ({ ok, status }) => announce(ok ? "The sample clients are gone" : `${notForgotten} It answered ${status}.`),
+    () => announce(notForgotten),
+  )
+
+const notForgotten = "The gateway does not forget the sample clients: they stay in its list."
+
+addEventListener("pagehide", () => void stopSamples())

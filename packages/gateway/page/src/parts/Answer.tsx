@@ -36,6 +36,15 @@ interface AnswerProps<A> {
 
 export const Answer = <A,>({ answer, children }: AnswerProps<A>) => {
   if (answer === undefined) return <p class="quiet">Asking …</p>
-  if (answer._tag === "Failure") return <p role="alert">{answer.failure}</p>
+  if (answer._tag === "Failure") {
+    return (
+      <section class="panel">
+        <p role="alert">{answer.failure}</p>
+        <p>
+          <a href="/">To the overview</a>
+        </p>
+      </section>
+    )
+  }
   return <>{children(answer.success)}</>
 }

@@ -22,17 +22,26 @@ interface ChartProps {
   readonly pulses: ReadonlySignal<Array<Pulse>>
   readonly lines: ReadonlyArray<Line>
   readonly format: (value: number) => string
+  /** At the axis, where that is another one. */
+  readonly axisFormat?: (value: number) => string
 }
 
 const height_px = 170
+/** Of the text at the axes, and the room around it. */
+const text_px = 12
+const gap_px = 5
 
-export const Chart = ({ format, lines, pulses, title }: ChartProps) => {
+export const Chart = ({ axisFormat, format, lines, pulses, title }: ChartProps) => {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot | undefined>(undefined)
   const scheme = schemeChanges.value
   useEffect(() => {
     if (place.current === null) return
-    const drawn = new UPlot(optionsOf(place.current, lines, format), dataOf(pulses.peek(), lines), place.current)
+    const drawn = new UPlot(
+      optionsOf(place.current, lines, axisFormat ?? format),
+      dataOf(pulses.peek(), lines),
+      place.current,
+    )
     plot.current = drawn
     const resized = new ResizeObserver(([entry]) => {
       if (entry !== undefined) drawn.setSize({ width: entry.contentRect.width, height: height_px })
@@ -84,16 +93,27 @@ const optionsOf = (
 ): UPlot.Options => {
   const style = getComputedStyle(place)
   const colour = (property: string) => style.getPropertyValue(property).trim()
-  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } }
+  const font = `${text_px}px ${style.fontFamily}`
+  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font }
+  const clock_px = widthOf(["00:00:00"], font)
   return {
     width: Math.max(place.clientWidth, 100),
     height: height_px,
+    // Half of a label may stand beyond the first and last tick of its axis.
+    padding: [text_px, Math.ceil(clock_px / 2), text_px, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
-      { ...axis, values: (_, ticks) => ticks.map(clock), size: 28, space: 80 },
-      { ...axis, values: (_, ticks) => ticks.map(format), size: 64, space: 30 },
+      { ...axis, values: (_, ticks) => ticks.map(clock), size: text_px + gap_px * 2, space: clock_px + gap_px * 4 },
+      {
+        ...axis,
+        values: (_, ticks) => ticks.map(format),
+        gap: gap_px,
+        // As wide as its widest label, and as half of a time, which stands beneath the first tick.
+        size: (_, labels) => Math.max(widthOf(labels ?? [], font) + gap_px * 2, clock_px / 2),
+        space: 30,
+      },
     ],
     series: [
       {},
@@ -106,6 +126,15 @@ const optionsOf = (
       })),
     ],
   }
+}
+
+const pen = document.createElement("canvas").getContext("2d")
+
+/** Of the widest text, in whole px. */
+const widthOf = (texts: ReadonlyArray<string>, font: string): number => {
+  if (pen === null) return 0
+  pen.font = font
+  return Math.ceil(Math.max(0, ...texts.map((text) => pen.measureText(text).width)))
 }
 
 const clock = (at_s: number): string => new Date(at_s * 1000).toLocaleTimeString("en-GB")

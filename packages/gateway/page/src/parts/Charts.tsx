@@ -1,5 +1,5 @@
 /** Throughput and latency over the last minutes. */
-import { ms, perSecond } from "../format.ts"
+import { ms, perSecond, shortMs } from "../format.ts"
 import { pulses } from "../state/live.ts"
 import { Chart, type Line } from "./Chart.tsx"
 import { Panel } from "./Panel.tsx"
@@ -20,7 +20,7 @@ export const Charts = () => (
   <Panel id="charts" title="The last minutes">
     <div class="charts">
       <Chart title="Throughput" pulses={pulses} lines={throughput} format={perSecond} />
-      <Chart title="Latency of followed events" pulses={pulses} lines={latency} format={ms} />
+      <Chart title="Latency of sampled live events" pulses={pulses} lines={latency} format={ms} axisFormat={shortMs} />
     </div>
   </Panel>
 )

@@ -1,7 +1,8 @@
 /** The flow of records as a drawing: wide, or upright where the screen is narrow. */
-import { picture } from "../state/live.ts"
+import { picture, pulses, replays } from "../state/live.ts"
 import { flowOf, inWords, placeNames, wayNames, type Place, type Way } from "../state/flow.ts"
 import { isNarrow } from "../state/narrow.ts"
+import { elsewhere_per_s, here_per_s } from "../state/replays.ts"
 import { narrow, wide, type Box, type Route } from "./flowLayout.ts"
 import { Panel } from "./Panel.tsx"
 
@@ -15,7 +16,9 @@ export const Flow = () => {
       </Panel>
     )
   }
-  const flow = flowOf(shown)
+  const { clients, pod, rows } = shown
+  const replayed_per_s = here_per_s(pulses.value) + elsewhere_per_s(replays.value, rows, pod)
+  const flow = flowOf(shown, clients.REPLAYING === 0 ? 0 : replayed_per_s)
   return (
     <Panel id="flow" title="Flow">
       <svg class="flow-drawing" viewBox={layout.viewBox} role="img" aria-labelledby="flow-title flow-words">

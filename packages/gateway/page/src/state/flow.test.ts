@@ -15,6 +15,7 @@ const quiet: Picture = {
     at: 0,
     accepted_per_s: 0,
     delivered_per_s: 0,
+    replayed_per_s: 0,
     topics: { events_per_s: 120, results_per_s: 100, dlq_per_s: 40 },
   },
   topics: [],
@@ -30,9 +31,17 @@ describe("flow", () => {
     assert.strictEqual(places.doors.note, "4 connected")
     assert.deepStrictEqual(
       [ways.accepted.note, ways.handled.note, ways.pushed.note, ways.shelved.note, ways.put.note, ways.replayed.note],
-      ["120/s", "100/s", "60/s", "40/s", "40/s", "1 client"],
+      ["120/s", "100/s", "60/s", "40/s", "40/s", "0/s"],
     )
-    assert.deepStrictEqual([ways.accepted.pace, ways.shelved.pace, ways.replayed.pace], ["brisk", "slow", "brisk"])
+    assert.deepStrictEqual([ways.accepted.pace, ways.shelved.pace, ways.replayed.pace], ["brisk", "slow", "still"])
+  })
+
+  it("tells how many results a second replays bring", () => {
+    const { replayed } = flowOf(quiet, 3_000).ways
+    assert.deepStrictEqual(
+      [replayed.carrier, replayed.note, replayed.pace],
+      ["to 1 REPLAYING client", "3,000/s", "fast"],
+    )
   })
 
   it("shows every way stopped whose consumer is, and no other", () => {

@@ -38,7 +38,8 @@ export interface Flow {
   readonly ways: Readonly<Record<WayName, Way>>
 }
 
-export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Picture): Flow => {
+/** `replayed_per_s`: results per second that come from mailboxes, from all gateways. */
+export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Picture, replayed_per_s = 0): Flow => {
   const isStopped = (role: string) => roles.some((view) => view.role === role && !view.isRunning)
   const way = (carrier: string, rate: number | undefined, role = carrier.replace(" ", "-")): Way => {
     if (isStopped(role)) return { carrier, note: "stopped", pace: "still", isStopped: true }
@@ -46,7 +47,6 @@ export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Pictur
     return { carrier, note: perSecond(rate), pace: paceOf(rate), isStopped: false }
   }
   const topic = (title: string, lag: number): Place => ({ title, note: `lag ${count(lag)}`, isBehind: lag > behind })
-  const replaying = many(clients.REPLAYING, "client")
   return {
     places: {
       doors: { title: "Doors", note: `${count(clients.LIVE + clients.REPLAYING)} connected`, isBehind: false },
@@ -62,9 +62,9 @@ export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Pictur
       shelved: way("result consumer", rates?.dlq_per_s),
       put: way("replay consumer", rates?.dlq_per_s),
       replayed: {
-        carrier: "to REPLAYING clients",
-        note: replaying,
-        pace: clients.REPLAYING > 0 ? "brisk" : "still",
+        carrier: `to ${many(clients.REPLAYING, "REPLAYING client")}`,
+        note: perSecond(replayed_per_s),
+        pace: paceOf(replayed_per_s),
         isStopped: false,
       },
     },

@@ -68,6 +68,7 @@ const watching = ({ search, status }: Filter) =>
     })
     ring.clear()
     for (const pulse of history) ring.push(pulse)
+    pulsesSeen.value++
     yield* Stream.runForEach(Stream.timeout(pictures, pageLimits.silence_ms), (picture) =>
       Effect.sync(() => show(picture)),
     )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ClientId, Epoch, PodId, type Status } from "@nimbus/domain"
 import type { ClientRow } from "@nimbus/domain/admin"
-import { left_ms, observe, progress, type Replays } from "./replays.ts"
+import { elsewhere_per_s, here_per_s, left_ms, observe, progress, type Replays } from "./replays.ts"
 
 const row = (status: Status.StatusName, waiting: number, clientId = "c1"): ClientRow => ({
   clientId: ClientId.make(clientId),
@@ -55,6 +55,26 @@ describe("replays", () => {
   it("forget who is LIVE, or not in the picture", () => {
     assert.strictEqual(seen([row("REPLAYING", 9)], [row("LIVE", 0)]).size, 0)
     assert.deepStrictEqual([...seen([row("REPLAYING", 9)], [row("REPLAYING", 9, "c2")]).keys()], ["c2"])
+  })
+
+  it("count those at other gateways alone into what these bring", () => {
+    const here = [row("REPLAYING", 1_000), row("REPLAYING", 1_000, "c2"), row("OFFLINE", 10, "c3")]
+    const later = [row("REPLAYING", 800), row("REPLAYING", 500, "c2"), row("OFFLINE", 5, "c3")]
+    const rates = seen(here, later)
+    assert.strictEqual(elsewhere_per_s(rates, later, "p1"), 0)
+    assert.strictEqual(elsewhere_per_s(rates, later, "p2"), 700)
+  })
+
+  it("have a rate also while a slow client takes none for a moment", () => {
+    const pulses = [9_000, 5_000, 0, 0, 0, 5_000].map((replayed_per_s, at) => ({
+      at,
+      accepted_per_s: 0,
+      delivered_per_s: 0,
+      replayed_per_s,
+    }))
+    assert.strictEqual(here_per_s(pulses.slice(0, 5)), 2_800)
+    assert.strictEqual(here_per_s(pulses), 2_000)
+    assert.strictEqual(here_per_s([]), 0)
   })
 
   it("call an empty mailbox done", () => {

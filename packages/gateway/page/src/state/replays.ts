@@ -5,7 +5,7 @@
  * is gone of it is the progress; and how fast it falls, smoothed, says how long the rest takes. Only clients of the last
  * picture are remembered, so this is no larger than a picture.
  */
-import type { ClientRow } from "@nimbus/domain/admin"
+import type { ClientRow, Pulse } from "@nimbus/domain/admin"
 import { pageLimits } from "../Limits.ts"
 
 export interface Replay {
@@ -44,6 +44,23 @@ const next = (before: Replay | undefined, { status, waiting }: ClientRow, at: nu
     rate_per_s: before.rate_per_s === 0 ? rate : weight * rate + (1 - weight) * before.rate_per_s,
   }
 }
+
+/** Seconds over which the rate of replays is taken: a slow client takes a window full of results, and then none for a while. */
+const smoothed_pulses = 5
+
+/** Results per second that came from mailboxes here, of late. */
+export const here_per_s = (pulses: ReadonlyArray<Pulse>): number => {
+  const newest = pulses.slice(-smoothed_pulses)
+  return newest.reduce((sum, { replayed_per_s }) => sum + replayed_per_s, 0) / Math.max(1, newest.length)
+}
+
+/** Results per second that leave the mailboxes of those that replay at other gateways than this one. */
+export const elsewhere_per_s = (replays: Replays, rows: ReadonlyArray<ClientRow>, pod: string | undefined): number =>
+  rows.reduce(
+    (sum, row) =>
+      row.status === "REPLAYING" && row.pod !== pod ? sum + (replays.get(row.clientId)?.rate_per_s ?? 0) : sum,
+    0,
+  )
 
 /** From 0 to 1. */
 export const progress = ({ total, waiting }: Replay): number => (total === 0 ? 1 : 1 - waiting / total)

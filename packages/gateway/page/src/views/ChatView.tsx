@@ -4,9 +4,8 @@ import { enter, notice, type Room, said, standing } from "../chat/Room.ts"
 import { ChatLine } from "../chat/ChatLine.tsx"
 import { ChatLog } from "../chat/ChatLog.tsx"
 import { ChatRooms } from "../chat/ChatRooms.tsx"
+import { CutButton } from "../chat/CutButton.tsx"
 import { Panel } from "../parts/Panel.tsx"
-
-const words = { away: "not connected", "catching up": "catching up", live: "live" }
 
 export const ChatView = () => {
   const [name, setName] = useState("lobby")
@@ -25,8 +24,9 @@ export const ChatView = () => {
         aside={
           <>
             <span class={`link link-${standing.value === "live" ? "open" : "broken"}`} role="status">
-              {words[standing.value]}
+              {standing}
             </span>
+            {room !== undefined && <CutButton room={room} />}
             <ChatRooms name={name} onEnter={setName} />
           </>
         }

@@ -32,7 +32,7 @@ export const ClientView = ({ clientId }: { readonly clientId: ClientId }) => {
         <button type="button" onClick={() => setAsked(asked + 1)}>
           Look again
         </button>
-        <KickButton clientId={clientId} onKicked={() => setAsked(asked + 1)} />
+        {answer?._tag === "Success" && <KickButton clientId={clientId} onKicked={() => setAsked(asked + 1)} />}
       </div>
       <Answer answer={answer}>
         {([client, mailbox]) => (

@@ -8,6 +8,7 @@ import { Answer, useAnswer } from "../parts/Answer.tsx"
 import { Fact, Facts } from "../parts/Facts.tsx"
 import { Hop } from "../parts/Hop.tsx"
 import { Panel } from "../parts/Panel.tsx"
+import { Payload } from "../parts/Payload.tsx"
 import { clientPath } from "../router.ts"
 
 interface JourneyViewProps {
@@ -33,9 +34,14 @@ export const JourneyView = ({ clientId, seq }: JourneyViewProps) => {
       <Answer answer={answer}>
         {(journey) => (
           <div class="columns">
-            <Panel id="event" title="The event">
-              <About journey={journey} />
-            </Panel>
+            <div class="stack">
+              <Panel id="event" title="The event">
+                <About journey={journey} />
+              </Panel>
+              <Panel id="payload" title="Its payload">
+                <Payloads journey={journey} />
+              </Panel>
+            </div>
             <Panel id="hops" title="Its hops">
               <Hops journey={journey} />
             </Panel>
@@ -73,6 +79,16 @@ const About = ({ journey: { event, isFollowed, place, traceId } }: { readonly jo
       </Fact>
     )}
   </Facts>
+)
+
+const Payloads = ({ journey: { event, result, sent } }: { readonly journey: Journey }) => (
+  <>
+    {sent !== undefined && (
+      <Payload label={event?.type === "message" ? "What a service sent" : "What the client sent"} payload={sent} />
+    )}
+    {result !== undefined && <Payload label="What the client gets" payload={result} />}
+    {sent === undefined && result === undefined && <p class="quiet">It is no longer retained.</p>}
+  </>
 )
 
 const Hops = ({ journey: { hops } }: { readonly journey: Journey }) =>

@@ -10,6 +10,10 @@ import { Demo } from "../demo/Demo.tsx"
 export const Overview = () => (
   <>
     <h1 class="hidden">Overview</h1>
+    <p class="purpose">
+      Nimbus takes events from clients, has handlers work on them, and brings each client each of its results exactly
+      once, in order, also when a client was offline or a process has died.
+    </p>
     <Flow />
     <div class="overview">
       <div class="stack hands">

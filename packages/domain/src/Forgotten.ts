@@ -1,0 +1,10 @@
+/** Clients that were forgotten after `NIMBUS_IDLE_DAYS`, as far as a store knows how many. docs/metrics.md has it. */
+import { type Effect, Metric } from "effect"
+
+const forgotten = Metric.counter("nimbus_forgotten_clients_total", {
+  description: "Clients that did not come for so long that they were forgotten",
+  incremental: true,
+})
+
+export const countForgotten = (store: "mailboxes" | "registry", n: number): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(forgotten, { store }), n)

@@ -1,0 +1,50 @@
+/** A gateway's page in a real Chromium, and what tests of it have in common. */
+import { assert } from "@effect/vitest"
+import { eventually } from "@nimbus/domain/testing"
+import { Context, Effect, Layer } from "effect"
+import type { Browser, Page } from "playwright-core"
+import { browser } from "./Browser.ts"
+import { freePort, startServer, temporaryDirectory } from "./Processes.ts"
+import { desktop, visit, type VisitOptions } from "./Visitor.ts"
+
+export class Stage extends Context.Service<Stage, { readonly browser: Browser; readonly url: string }>()("test/Stage") {
+  static readonly layer = Layer.effect(
+    Stage,
+    Effect.gen(function* () {
+      const port = yield* freePort
+      yield* startServer({ cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" } })
+      const url = `http://127.0.0.1:${port}`
+      yield* firstMessage(url)
+      return { browser: yield* browser, url }
+    }),
+  )
+}
+
+/** A message for the client `seen`, the first record of its partition, whose seq is 0. */
+const firstMessage = (url: string) =>
+  Effect.promise(async () => {
+    const body = JSON.stringify({ name: "news", data: { number: 1 } })
+    const headers = { "content-type": "application/json" }
+    const response = await fetch(`${url}/v1/clients/seen/messages`, { method: "POST", headers, body })
+    assert.strictEqual(response.status, 200, await response.text())
+  })
+
+export const on = (path: string, use: (page: Page) => Promise<void>, options: VisitOptions = desktop) =>
+  Effect.flatMap(Stage, ({ browser, url }) => visit(browser, `${url}${path}`, use, options))
+
+export const panel = (page: Page, name: string) => page.getByRole("region", { name, exact: true })
+
+/** Starts sample clients, and gives the id of the first once all are LIVE. */
+export const startSamples = async (page: Page, count: number): Promise<string> => {
+  await page.getByLabel("Sample clients", { exact: true }).first().fill(String(count))
+  await page.getByRole("button", { name: "Start", exact: true }).click()
+  const table = page.getByRole("region", { name: "Sample clients" })
+  await table
+    .getByText("LIVE")
+    .nth(count - 1)
+    .waitFor()
+  return table.getByRole("rowheader").first().innerText()
+}
+
+export const until = (what: string, isSo: () => Promise<boolean>) =>
+  Effect.runPromise(eventually(what, Effect.promise(isSo)))
