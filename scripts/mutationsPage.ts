@@ -17,7 +17,7 @@ import * as Simulation from "../packages/domain/src/testing/simulation/index.ts"
 import * as World from "../packages/domain/src/testing/world/index.ts"
 
 export const page = join(import.meta.dirname, "..", "docs", "mutations.md")
-const steps = 250
+const steps = 400
 const max_seeds = 3_000
 /** Of the simulator: for rules, which the model and the world catch, and for bugs of shells, which nothing else does. */
 const simulated_seeds = { rule: 120, shell: 1_000 }

@@ -7,7 +7,7 @@ import { load, type Patch, type WorldModule } from "../mutation/Mutant.ts"
 import { ruleNames, rules } from "../mutation/rules.ts"
 import { World } from "./testing/index.ts"
 
-const steps = 250
+const steps = 400
 const max_seeds = 1_500
 
 /** The first failure of the mutant, and how many seeds it took. */

@@ -7,10 +7,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import { World } from "./testing/index.ts"
 
-const steps = 250
-const seeds = 4_000
+const steps = 400
+const seeds = 2_500
 /** They take longer. */
-const busy_seeds = 500
+const busy_seeds = 400
 const lists = 500
 
 const Bits = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 32 - 1 }))
@@ -50,7 +50,7 @@ describe("Delivery", () => {
 
   it("meets LIVE clients, pushes, replays, repeats and every fault on the way", () => {
     const seen = new Map<string, number>()
-    for (let seed = 0; seed < 100; seed++) {
+    for (let seed = 0; seed < 200; seed++) {
       World.play(World.ofSeed(seed, steps, true), (did) => {
         for (const sight of sights) if (did?.includes(sight) === true) seen.set(sight, (seen.get(sight) ?? 0) + 1)
       })
