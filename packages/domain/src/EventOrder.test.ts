@@ -350,6 +350,25 @@ describe("EventOrder", () => {
     assert.strictEqual(order.missing, 3)
   })
 
+  it("reads one again of each client alone while the log takes nothing", () => {
+    const order = new EventOrder<Item>({ ...tight, handlers_at_once: 9, partition_records: 5 }, 0)
+    const item = (offset: number, key: string) => ({ offset, key, isHandled: true, bytes: 10 })
+    const all = [item(0, "a"), item(1, "a"), item(2, "a"), item(3, "a"), item(4, "a"), item(5, "b"), item(6, "c")]
+    order.read({ next: 7, records: all })
+    for (const one of all) order.add(one)
+    for (let one: Item | undefined = all[0]; one?.key === "a"; one = order.next()) order.ended(one, 10)
+    assert.deepStrictEqual(order.takeBatch(10, Infinity), all.slice(0, 3))
+    assert.strictEqual(order.size.records, 5)
+    assert.isUndefined(order.missing, "what has ended is in memory still")
+    order.acknowledged()
+    order.read({ next: 10, records: [item(7, "d"), item(8, "e"), item(9, "f")] })
+    for (const one of [item(7, "d"), item(8, "e"), item(9, "f")]) order.add(one)
+    assert.isFalse(order.wantsMore)
+    assert.strictEqual(order.missing, 3, "nothing of it is in memory, so it has its turn")
+    order.refill(all[3]!)
+    assert.isUndefined(order.missing)
+  })
+
   it("has many clients of much traffic at once, in linear time", () => {
     const order = new EventOrder<Item>(eventOrderLimits, 0)
     const count = 60_000

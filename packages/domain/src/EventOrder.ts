@@ -39,6 +39,8 @@ export interface OrderItem {
 interface KeyQueue<I> {
   readonly key: string
   running: I | undefined
+  /** The offset of the last that came to its turn. */
+  last: number
   /** In order; those before `first` have left. */
   waiting: Array<I>
   first: number
@@ -266,6 +268,7 @@ export class EventOrder<I extends OrderItem> {
     const queue: KeyQueue<I> = {
       key,
       running: undefined,
+      last: -1,
       waiting: [],
       first: 0,
       bytes: 0,
@@ -283,6 +286,7 @@ export class EventOrder<I extends OrderItem> {
 
   private start(queue: KeyQueue<I>, item: I): void {
     queue.running = item
+    queue.last = item.offset
     this.running++
   }
 
@@ -293,6 +297,7 @@ export class EventOrder<I extends OrderItem> {
 
   private shift(queue: KeyQueue<I>): I {
     const item = queue.waiting[queue.first++]!
+    queue.last = item.offset
     queue.bytes -= item.bytes
     if (queue.first === queue.waiting.length) {
       queue.waiting = []
@@ -314,10 +319,10 @@ export class EventOrder<I extends OrderItem> {
     this.spilling.add(queue)
   }
 
-  /** Half of its share is free; one that has nothing else to do always gets something. */
+  /** Half of its share is free; one of which nothing is in memory gets something, however full that is. */
   private hasRoom(queue: KeyQueue<I>): boolean {
     const waiting = queue.waiting.length - queue.first
-    if (waiting === 0 && queue.running === undefined) return true
+    if (waiting === 0 && this.finishedSet.has(queue.last)) return true
     const { client_bytes, client_records, partition_bytes, partition_records } = this.limits
     const isBelow = this.records < partition_records && this.bytes < partition_bytes
     return isBelow && 2 * waiting <= client_records && 2 * queue.bytes <= client_bytes
