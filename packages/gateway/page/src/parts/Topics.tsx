@@ -36,12 +36,20 @@ const Topic = ({ topic }: { readonly topic: TopicView }) => (
     </summary>
     <Table
       label={`${many(topic.partitions.length, "partition")} of ${topic.topic}`}
-      headings={["#partition", "#earliest", "#end", "#committed", "#lag", "held back by"]}
+      headings={["#partition", "#earliest", "#end", "#committed", "#lag"]}
     >
       {topic.partitions.map((partition) => (
         <Partition key={partition.partition} partition={partition} />
       ))}
     </Table>
+    {topic.partitions.map(
+      ({ held, partition }) =>
+        held !== undefined && (
+          <p key={partition} class="quiet value">
+            Partition {partition} waits for {held.name} of {held.clientId}
+          </p>
+        ),
+    )}
   </details>
 )
 
@@ -54,6 +62,5 @@ const Partition = ({ partition }: { readonly partition: PartitionView }) => (
     <td class="number">{count(partition.end)}</td>
     <td class="number">{partition.committed === undefined ? "never" : count(partition.committed)}</td>
     <td class="number">{count(partition.lag)}</td>
-    <td>{partition.held === undefined ? "" : `${partition.held.clientId}: ${partition.held.name}`}</td>
   </tr>
 )
