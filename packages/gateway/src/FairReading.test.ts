@@ -101,6 +101,35 @@ describe("FairReading", () => {
     await until(() => wire!.text.length === 300)
   })
 
+  it("gives a stream that is held nothing, whatever its reader does, and goes on as it is let go", async () => {
+    const reading = make()
+    const [wire, other] = await wires(reading, 2)
+    wire!.once("data", () => reading.hold(wire!))
+    wire!.push(Buffer.alloc(300, "x"))
+    wire!.pause()
+    wire!.resume()
+    other!.push(Buffer.alloc(300, "o"))
+    await until(() => other!.text.length === 300)
+    assert.strictEqual(wire!.text.length, 20)
+    reading.letGo(wire!)
+    await until(() => wire!.text.length === 300)
+  })
+
+  it("goes on with a stream that is taken over by another reader, first with what the last had read too much of", async () => {
+    const reading = make({ unfinished_bytes: 50 })
+    const wire = new Wire(reading)
+    await turn()
+    wire.push(Buffer.alloc(300, "x"))
+    wire.pause()
+    const rest = wire.given.pop()
+    let isBusy = false
+    reading.share(wire, { head: Buffer.from(rest ?? ""), busy: () => (isBusy = true) })
+    wire.removeAllListeners("data").on("data", (bytes: Buffer) => void wire.given.push(bytes.toString()))
+    wire.resume()
+    await until(() => wire.text.length === 300)
+    assert.deepStrictEqual([wire.isBusy, isBusy], [false, true])
+  })
+
   it("gives the end after the last bytes, and first of all what was read before", async () => {
     const reading = make()
     const wire = new Wire(reading, Buffer.from("head,"))

@@ -40,6 +40,7 @@ export const nothing = Buffer.alloc(0)
 export class Reading {
   private readonly limits: ReadingLimits
   private readonly now: () => number
+  private readonly sources = new WeakMap<Duplex, Source>()
   private readonly queue = new FairQueue<Source>()
   private readonly pace: Pace
   private readonly unfinished: Unfinished<Source>
@@ -60,7 +61,7 @@ export class Reading {
     this.left = limits.frames_per_turn
     this.left_ms = limits.frames_turn_ms
     this.pace = new Pace(limits.gateway_frames_per_second, now())
-    this.unfinished = new Unfinished(limits.unfinished_bytes, (source) => source.end())
+    this.unfinished = new Unfinished(limits.unfinished_bytes, (source) => source.end?.())
   }
 
   /** Connections whose bytes wait for their turn. */
@@ -82,11 +83,33 @@ export class Reading {
 
   /**
    * From here on the stream is given what it brings in its turn; first `head`, which was read of it already. `busy` is called
-   * where it has brought too much of a message that is not whole, and is to end it.
+   * where it has brought too much of a message that is not whole, and is to end it; without it, nothing is counted so.
+   * A stream that is shared already stays so, with this `busy`.
    */
-  share(stream: Duplex, { busy, head = nothing }: { readonly busy: () => void; readonly head?: Buffer }): void {
-    const source: Source = new Source(stream, head, { offer: () => this.offer(source), busy })
+  share(stream: Duplex, { busy, head = nothing }: { readonly busy?: () => void; readonly head?: Buffer } = {}): void {
+    const source = this.sources.get(stream) ?? this.begin(stream)
+    source.end = busy
+    source.putBack(head)
+  }
+
+  /** A stream that is shared is given nothing until it is let go. */
+  hold(stream: Duplex): void {
+    const source = this.sources.get(stream)
+    if (source !== undefined) source.isHeldBack = true
+  }
+
+  letGo(stream: Duplex): void {
+    const source = this.sources.get(stream)
+    if (source === undefined || !source.isHeldBack) return
+    source.isHeldBack = false
+    source.wake()
+  }
+
+  private begin(stream: Duplex): Source {
+    const source: Source = new Source(stream, () => this.offer(source))
+    this.sources.set(stream, source)
     stream.once("close", () => this.unfinished.remove(source))
+    return source
   }
 
   /** It has something to be read, and does not wait. */
@@ -122,6 +145,7 @@ export class Reading {
     this.left -= cost
     this.left_ms -= performance.now() - from_ms
     this.turnSoon()
+    if (source.end === undefined) return
     const unfinished_bytes = this.unfinished.bytesOf(source) + bytes - this.control_bytes
     this.unfinished.set(source, this.isWhole || source.isGone ? 0 : Math.max(0, unfinished_bytes))
   }
@@ -166,6 +190,10 @@ const usual_frame_bytes = 32
 /** What one connection has brought, and its stream has not been given yet. */
 class Source extends Flow {
   isWaiting = false
+  /** It is given nothing. */
+  isHeldBack = false
+  /** It has brought too much of a message that is not whole. */
+  end: (() => void) | undefined = undefined
   /** Of its frames, about: as large as those that it has sent last. */
   frame_bytes = usual_frame_bytes
   private readonly stream: Duplex
@@ -173,35 +201,36 @@ class Source extends Flow {
   private held: Buffer | undefined = undefined
   private hasEnded = false
 
-  /** It has brought too much of a message that is not whole. */
-  readonly end: () => void
+  private readonly offer: () => void
 
-  constructor(
-    stream: Duplex,
-    head: Buffer,
-    { busy, offer }: { readonly busy: () => void; readonly offer: () => void },
-  ) {
+  constructor(stream: Duplex, offer: () => void) {
     super()
     this.stream = stream
-    this.end = busy
-    if (head.length > 0) this.held = head
+    this.offer = offer
     this.push = stream.push.bind(stream)
     const read = stream._read.bind(stream)
-    const wake = (): void => {
-      if (!this.isWaiting) offer()
-    }
     stream.push = (chunk: Buffer | null): boolean => {
       if (this.held === undefined && chunk === null) return this.push(null)
       if (chunk === null) this.hasEnded = true
       else this.held = this.held === undefined ? chunk : Buffer.concat([this.held, chunk])
-      wake()
+      this.wake()
       // Otherwise the kernel is asked again as soon as the stream is.
       return this.held === undefined && stream.readableFlowing === true
     }
     stream._read = (size) => {
       if (this.held === undefined) read(size)
     }
-    stream.on("resume", wake)
+    stream.on("resume", () => this.wake())
+  }
+
+  /** It may have become readable. */
+  wake(): void {
+    if (!this.isWaiting) this.offer()
+  }
+
+  /** What was read of it already comes first. */
+  putBack(head: Buffer): void {
+    if (head.length > 0) this.held = this.held === undefined ? head : Buffer.concat([head, this.held])
   }
 
   get isGone(): boolean {
@@ -209,7 +238,8 @@ class Source extends Flow {
   }
 
   get isReadable(): boolean {
-    return this.held !== undefined && this.stream.readableFlowing === true && !this.stream.destroyed
+    if (this.held === undefined || this.isHeldBack) return false
+    return this.stream.readableFlowing === true && !this.stream.destroyed
   }
 
   /** Hands on so many bytes, and after the last the end. Answers how many they were. */

@@ -10,7 +10,7 @@
  * | answers | the peer is not read until it has taken them: pongs, refusals, acks and notices that wait for it |
  * | answers cut | the connection is closed with TOO_SLOW, or as its transport has it |
  * | write deadline | the same, where a peer that is not read, or an HTTP answer, has had nothing taken for so long |
- * | pipelined requests | the connection is closed |
+ * | pipelined requests | the connection is read no more until they are answered |
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
  * | unfinished | the connection or call that has brought the most of it is closed with BUSY |
  * | idle | the connection is closed with IDLE |
@@ -103,7 +103,7 @@ export interface GatewayLimits {
   readonly answer_cost_bytes: number
   /** How long a peer may take nothing of what waits for it, while it is not read for that, or of an HTTP answer. */
   readonly write_deadline_ms: number
-  /** HTTP: requests of one connection that wait for the answer to the one before. */
+  /** HTTP: requests of one connection that wait for the answer to the one before, and at most one slice more. */
   readonly pipelined_requests: number
   /** The gateway's clock: sessions' ticks, and slices of the sweep. */
   readonly tick_ms: number
@@ -135,6 +135,11 @@ export interface GatewayLimits {
   readonly late_steps: number
   /** gRPC: calls open at once on one connection. */
   readonly calls_per_connection: number
+  /**
+   * gRPC: calls of one connection that its peer may reset per second, averaged over a second. Beyond: the connection ends. A
+   * proxy that carries more clients on one, and loses all of them at once, opens another.
+   */
+  readonly resets_per_second: number
   /** gRPC: calls of all connections that begin in one turn of the event loop. */
   readonly calls_per_turn: number
   /** How long a drain takes to send everyone away. */
@@ -409,6 +414,7 @@ export const gatewayLimits: GatewayLimits = {
   ...journeyLimits,
   late_steps: 10_000,
   calls_per_connection: 1_024,
+  resets_per_second: 256,
   calls_per_turn: 8,
   send_away_ms: 10_000,
   retry_jitter_ms: 2_000,

@@ -825,8 +825,8 @@ describe("GrpcDoor", () => {
     )
   })
 
-  scenario(
-    "a call that is reset at once opens no session, however many there are (CVE-2023-44487)",
+  /** A connection on which so many calls are begun and reset. */
+  const resets = (calls: number) =>
     Effect.gen(function* () {
       const { port } = yield* GrpcServer
       const session = yield* Effect.acquireRelease(
@@ -837,12 +837,38 @@ describe("GrpcDoor", () => {
         }),
         (session) => Effect.sync(() => session.destroy()),
       )
+      session.on("error", () => {})
       const head = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" }
-      for (let n = 0; n < 100; n++) {
+      for (let n = 0; n < calls; n++) {
         const stream = session.request({ ...head, client_id: `reset${n}` })
         stream.on("error", () => {})
         stream.close(constants.NGHTTP2_CANCEL)
       }
+      return session
+    })
+
+  scenario(
+    "a connection ends on which more calls are reset than may be in a second, and others stay",
+    Effect.gen(function* () {
+      const { client } = yield* welcomed({ client_id: "c1" })
+      const session = yield* resets(100)
+      yield* eventually(
+        "it has ended",
+        Effect.sync(() => session.destroyed),
+      )
+      client.send({ eventName: "sq", eventId: "e1" })
+      yield* eventually(
+        "the other is served",
+        Effect.sync(() => client.responses.length > 1),
+      )
+    }),
+    { resets_per_second: 10 },
+  )
+
+  scenario(
+    "a call that is reset at once opens no session, however many there are (CVE-2023-44487)",
+    Effect.gen(function* () {
+      const session = yield* resets(100)
       yield* Effect.promise(() => new Promise<void>((resolve) => void session.ping(() => resolve())))
       yield* welcomed({ client_id: "c1" })
       const { entries } = yield* Registry

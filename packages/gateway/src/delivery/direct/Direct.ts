@@ -17,7 +17,7 @@ import {
   type SessionLimits,
   Topics,
 } from "@nimbus/domain"
-import { Effect, FiberSet, type Scope, Semaphore } from "effect"
+import { Effect, FiberSet, PartitionedSemaphore, type Scope } from "effect"
 import type { Door } from "../../Door.ts"
 import type { GatewayLimits } from "../../Limits.ts"
 import type { ResidentShared } from "../Resident.ts"
@@ -49,7 +49,8 @@ export const makeDirect = Effect.fnUntraced(function* (
   const topics = yield* Topics
   const saver = yield* makeOffsetSaver(limits.direct.save_ms, residents.counts)
   const feeds = yield* makeFeeds(limits.direct, residents.counts)
-  const pages = yield* Semaphore.make(limits.direct.pages)
+  // Thousands may wait after an outage, and to release one of `Semaphore` costs as much as there are.
+  const pages = yield* PartitionedSemaphore.make<number>({ permits: limits.direct.pages })
   const run = yield* FiberSet.makeRuntime<never>()
 
   /** A page, if the store is as far as it was when it was settled. */
@@ -62,7 +63,7 @@ export const makeDirect = Effect.fnUntraced(function* (
       return ((yield* mailbox.offset(connection.partition)) ?? 0) >= dlq ? found : undefined
     })
     run(
-      Effect.match(pages.withPermits(1)(checked), {
+      Effect.match(pages.withPermit(connection.partition)(checked), {
         onSuccess: (found) => (found === undefined ? connection.session.pageFailed() : connection.session.page(found)),
         onFailure: () => {
           residents.counts.addTo("failed", "read mailbox")
