@@ -75,10 +75,16 @@ export interface GatewayLimits {
   readonly bytes_per_frame: number
   /** What all connections have brought of messages that are not whole. */
   readonly unfinished_bytes: number
+  /** What a piece that is read counts for beside its own bytes, while it is part of a message that is not whole. */
+  readonly piece_cost_bytes: number
+  /** WebSocket: frames in which a peer may send one message. Each takes up much more than its bytes. */
+  readonly message_fragments: number
   /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
   readonly idle_timeout_ms: number
   /** HTTP: the body of a request. */
   readonly body_bytes: number
+  /** HTTP: pieces of less than `piece_cost_bytes` in which a body may come. */
+  readonly body_small_pieces: number
   /** HTTP: what all requests under way have brought of their bodies. */
   readonly bodies_bytes: number
   /** HTTP: how long a request may take to come in, with its body. Looked at once a second. */
@@ -385,8 +391,11 @@ export const gatewayLimits: GatewayLimits = {
   bytes_per_frame: 1024,
   idle_timeout_ms: 60_000,
   body_bytes: 2 * 1024 * 1024,
+  body_small_pieces: 4_096,
   bodies_bytes: 32 * 1024 * 1024,
   unfinished_bytes: 32 * 1024 * 1024,
+  piece_cost_bytes: 256,
+  message_fragments: 128,
   request_ms: 30_000,
   keep_alive_ms: 65_000,
   drain_ms: 2_000,

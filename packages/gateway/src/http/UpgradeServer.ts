@@ -76,6 +76,12 @@ const busy: Refused = {
   message: "the bodies of requests that are under way are too large together: send it again later, or in smaller ones",
 }
 
+const inPieces: Refused = {
+  status: 400,
+  code: "BAD_REQUEST",
+  message: "the body comes in too many pieces that are too small: send it in larger chunks",
+}
+
 /** How often the server looks for requests that are too slow. */
 const check_ms = 1_000
 
@@ -110,8 +116,10 @@ class DoorServer extends Server {
     this.reading = reading
     this.turns = new Turns(limits, reading, () => this.tellRefused("TOO_SLOW"))
     this.serverTurns = new EventLoopTurns(limits.requests_per_turn)
-    this.bodies = new Bodies(limits.bodies_bytes, (response) => this.refuse(response, busy))
+    this.bodies = new Bodies(limits, (response, why) => this.refuse(response, why === "too much" ? busy : inPieces))
     this.addresses = addresses
+    // Node would answer 417 by itself, past all bounds. RFC 9110, 10.1.1: an expectation may be left unmet without a word.
+    this.on("checkExpectation", (request, response) => this.emit("request", request, response))
     this.on("connection", (socket) => {
       this.share(socket)
       const refusal = addresses.accept(socket.remoteAddress, onClose(socket))
