@@ -184,7 +184,12 @@ describe("FairReading", () => {
     }
 
     const given = async (...bytes: ReadonlyArray<string>) => {
-      const reading = make({ unfinished_bytes: 1_000, read_slice_bytes: 100_000, frames_per_turn: 1_000_000 })
+      const reading = make({
+        unfinished_bytes: 1_000,
+        piece_cost_bytes: 0,
+        read_slice_bytes: 100_000,
+        frames_per_turn: 1_000_000,
+      })
       const all = bytes.map(() => new Parts(reading))
       await turn()
       for (const [i, wire] of all.entries()) wire.push(Buffer.from(bytes[i]!))
@@ -197,6 +202,25 @@ describe("FairReading", () => {
       assert.deepStrictEqual(busy(), [false, false, false])
       all[2]!.push(Buffer.from("x"))
       assert.deepStrictEqual(busy(), [false, true, false])
+    })
+
+    it("counts each piece for what it takes up beside its bytes, as long as it is part of one", async () => {
+      const reading = make({ unfinished_bytes: 1_000, piece_cost_bytes: 100, frames_per_turn: 1_000_000 })
+      const wire = new Parts(reading)
+      await turn()
+      const says = async (text: string, times: number) => {
+        for (let i = 0; i < times; i++) {
+          wire.push(Buffer.from(text))
+          await until(() => reading.waiting === 0)
+        }
+      }
+      await says("x", 9)
+      await says(".", 1)
+      await says("p", 50)
+      await says("x", 9)
+      assert.isFalse(wire.isBusy)
+      await says("x", 1)
+      assert.isTrue(wire.isBusy)
     })
 
     it("counts those no more that have become messages, or whose stream is gone", async () => {

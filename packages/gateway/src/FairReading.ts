@@ -11,7 +11,7 @@
  *   socket is not read before that is parsed, and TCP carries the pressure back.
  *
  * What a stream was given since its last message is a part of one. Beyond `unfinished_bytes` of that, in all, whoever has
- * brought the most is told so (`Unfinished.ts`).
+ * brought the most is told so (`Unfinished.ts`). Each piece counts for more than its bytes, as it takes up more.
  *
  * It stands between the kernel and the stream of a connection (`Readable.push` and `_read`). So a transport's library
  * sees a stream that brings less at a time, and a transport that pauses its stream is given nothing more.
@@ -33,6 +33,7 @@ type ReadingLimits = Pick<
   | "read_slice_bytes"
   | "bytes_per_frame"
   | "unfinished_bytes"
+  | "piece_cost_bytes"
 >
 
 export const nothing = Buffer.alloc(0)
@@ -146,8 +147,9 @@ export class Reading {
     this.left_ms -= performance.now() - from_ms
     this.turnSoon()
     if (source.end === undefined) return
-    const unfinished_bytes = this.unfinished.bytesOf(source) + bytes - this.control_bytes
-    this.unfinished.set(source, this.isWhole || source.isGone ? 0 : Math.max(0, unfinished_bytes))
+    source.part_bytes = this.isWhole || source.isGone ? 0 : Math.max(0, source.part_bytes + bytes - this.control_bytes)
+    source.part_pieces = source.part_bytes === 0 ? 0 : source.part_pieces + 1
+    this.unfinished.set(source, source.part_bytes + source.part_pieces * this.limits.piece_cost_bytes)
   }
 
   private turnSoon(): void {
@@ -196,6 +198,9 @@ class Source extends Flow {
   end: (() => void) | undefined = undefined
   /** Of its frames, about: as large as those that it has sent last. */
   frame_bytes = usual_frame_bytes
+  /** Of a message that is not whole: what was given of it, and in how many pieces. */
+  part_bytes = 0
+  part_pieces = 0
   private readonly stream: Duplex
   private readonly push: Duplex["push"]
   private held: Buffer | undefined = undefined
