@@ -585,6 +585,21 @@ describe("GrpcDoor", () => {
       )
     }
 
+    scenario(
+      "ends a call that is half-closed within a message with BAD_REQUEST, once it was answered what is left",
+      Effect.gen(function* () {
+        yield* put("c1", [1])
+        const { client, welcome } = yield* welcomed({ client_id: "c1" })
+        client.sendBytes(frame(Buffer.alloc(100)).subarray(0, 50))
+        client.halfClose()
+        yield* client.hasResults(1)
+        yield* bringBarrier("c1", 2, welcome.epoch)
+        const { code, message } = yield* client.ended
+        assert.strictEqual(code, 3)
+        assert.match(message, /^BAD_REQUEST: .*within a message/)
+      }),
+    )
+
     for (const [what, bytes, code, said] of [
       ["what is no gzip", Buffer.from("no gzip"), 13, /^BAD_FRAME: .*gzip/],
       ["gzip that is cut off", gzipSync(Buffer.alloc(300, "x")).subarray(0, 20), 13, /^BAD_FRAME: .*gzip/],
