@@ -65,6 +65,13 @@ describe("FairReading", () => {
     assert.strictEqual(wire!.text, bytes)
   })
 
+  it("waits no longer for others than it may, however few of their turns that is", async () => {
+    const reading = make({ frames_pause_turns: 1_000_000_000, frames_pause_ms: 1 })
+    const [wire] = await wires(reading, 1)
+    wire!.push(Buffer.alloc(500, "x"))
+    await until(() => wire!.text.length === 500)
+  })
+
   it("shares a turn among those that send as fast as they can, and has whoever sends little not wait for them", async () => {
     const reading = make()
     const [first, second, modest] = await wires(reading, 3)

@@ -4,7 +4,8 @@
  *
  * - What the kernel has brought is parsed in slices of about `read_slice_frames`, and at most `read_slice_bytes`. At most
  *   `frames_per_turn` frames are read in one go, for at most `frames_turn_ms`, and then whatever else there is to do gets
- *   `frames_pause_turns` turns of the event loop. In a second, no more than `gateway_frames_per_second` are read.
+ *   `frames_pause_turns` turns of the event loop, or those of `frames_pause_ms`. In a second, no more than
+ *   `gateway_frames_per_second` are read.
  * - Whose bytes are next, `FairQueue` says. A frame costs as much as another, whether it is taken or refused; bytes cost
  *   as well, for a frame may be large, and a part of a frame is none yet.
  * - While nobody waits, what comes is handed on as it comes. What waits is at most what the kernel brought at once: its
@@ -30,6 +31,7 @@ type ReadingLimits = Pick<
   | "frames_per_turn"
   | "frames_turn_ms"
   | "frames_pause_turns"
+  | "frames_pause_ms"
   | "read_slice_bytes"
   | "bytes_per_frame"
   | "unfinished_bytes"
@@ -49,8 +51,9 @@ export class Reading {
   private left: number
   private left_ms: number
   private isTurnDue = false
-  /** Turns of the event loop until then. */
+  /** Turns of the event loop until then, and since when. */
   private pause = 0
+  private paused_ms = 0
   /** Of what is being handed on. */
   private frames = 0
   private isWhole = false
@@ -156,13 +159,15 @@ export class Reading {
     if (this.isTurnDue) return
     this.isTurnDue = true
     this.pause = this.limits.frames_pause_turns
+    this.paused_ms = performance.now()
     setImmediate(this.turnOver)
   }
 
   /** The event loop has come round. */
   private readonly turnOver = (): void => {
     if (this.queue.size === 0) return this.turn()
-    if (--this.pause > 0) return void setImmediate(this.turnOver)
+    const isLong = performance.now() - this.paused_ms >= this.limits.frames_pause_ms
+    if (--this.pause > 0 && !isLong) return void setImmediate(this.turnOver)
     const owed_ms = this.pace.owed_ms(this.now())
     if (owed_ms > 0) setTimeout(this.turn, owed_ms)
     else this.turn()

@@ -67,6 +67,8 @@ export interface GatewayLimits {
   readonly frames_turn_ms: number
   /** Turns of the event loop from there to the next such go: so many steps may what else is done take meanwhile. */
   readonly frames_pause_turns: number
+  /** How long those turns may take. Beyond: the next one is the last. */
+  readonly frames_pause_ms: number
   /** Frames that are read of one connection before others get their turn, as far as they are as large as those before. */
   readonly read_slice_frames: number
   /** The same in bytes. */
@@ -386,6 +388,7 @@ export const gatewayLimits: GatewayLimits = {
   frames_per_turn: 1_024,
   frames_turn_ms: 5,
   frames_pause_turns: 8,
+  frames_pause_ms: 20,
   read_slice_frames: 64,
   read_slice_bytes: 8 * 1024,
   bytes_per_frame: 1024,

@@ -21,7 +21,8 @@ import { Effect, FiberSet, PartitionedSemaphore, type Scope } from "effect"
 import type { Door } from "../../Door.ts"
 import type { GatewayLimits } from "../../Limits.ts"
 import type { ResidentShared } from "../Resident.ts"
-import { DirectConnection, type DirectShared } from "./DirectConnection.ts"
+import { makeReads } from "../Reads.ts"
+import { DirectConnection, type DirectShared, type Read } from "./DirectConnection.ts"
 import { makeFeeds } from "./Feeds.ts"
 import { makeOffsetSaver } from "./OffsetSaver.ts"
 
@@ -54,7 +55,7 @@ export const makeDirect = Effect.fnUntraced(function* (
   const run = yield* FiberSet.makeRuntime<never>()
 
   /** A page, if the store is as far as it was when it was settled. */
-  const read: DirectShared["read"] = (connection, after, limit) => {
+  const read = yield* makeReads(limits, residents.now, ({ after, connection, limit }: Read) => {
     const page = mailbox.page(connection.clientId, after, limit)
     const checked = Effect.gen(function* () {
       const found = yield* page
@@ -71,7 +72,7 @@ export const makeDirect = Effect.fnUntraced(function* (
         },
       }).pipe(Effect.andThen(Effect.sync(() => connection.carryOut()))),
     )
-  }
+  })
   const shared: DirectShared = { ...residents, feeds, read, save: saver.save }
 
   const open = Effect.fnUntraced(function* ({ after, clientId, door, epoch, limits, pod }: Arrival) {
