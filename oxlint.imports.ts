@@ -34,7 +34,10 @@ const nodeSide = {
   regex: String.raw`^\.\.?/(.*/)?(node\.ts|FileMemory\.ts|node/|command/)`,
   message: "Browsers run this: it can't import what is for Node.",
 }
-const adapters = { group: ["@nimbus/adapters", "@nimbus/adapters/**"], message: "Only main.ts names adapters." }
+const adapters = {
+  group: ["@nimbus/adapters", "@nimbus/adapters/**"],
+  message: "Only main.ts, or what it loads, names adapters.",
+}
 
 /** Refuses everything but the own package's files, effect and these. */
 const only = (allowed: ReadonlyArray<string>, message: string) => ({
@@ -150,6 +153,6 @@ export default defineConfig({
     refuse(["packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
 
     // The mains, and they alone, name adapters: they compose layers, nothing else.
-    refuse("packages/{gateway,nimbus,pipeline}/src/main.ts"),
+    refuse(["packages/{gateway,pipeline}/src/main.ts", "packages/nimbus/src/Program.ts"]),
   ],
 })

@@ -108,7 +108,7 @@ describe("LocalLog", () => {
 
   it.effect("the store is read only for a pull, and not at all at the tail", () =>
     Effect.gen(function* () {
-      const { log, store } = yield* open({ tail_cache_bytes: 1_500, chunk_records: 10 })
+      const { log, store } = yield* open({ tail_cache_bytes: 4_000, chunk_records: 10 })
       for (let i = 0; i < 10; i++) yield* log.publish("t", 0, records(10))
       const pull = yield* Stream.toPull(log.tail("t", 0, "earliest"))
       assert.strictEqual(store.reads, 0)

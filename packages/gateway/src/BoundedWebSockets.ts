@@ -2,6 +2,8 @@
  * `ws`, with a bound on what waits to be written to a peer that does not read (`Unwritten.ts`): pongs, which `ws` sends by
  * itself, and whatever is sent by `send`. Both transports on WebSockets are made of these.
  *
+ * A message comes in so many frames at most: `ws` keeps each by itself until the last, and one of a byte takes up a hundred.
+ *
  * While too much waits the socket is not read, whatever its owner says by `resume`; then the peer has `write_deadline_ms`
  * to take something, by the clock of the TCP socket itself, which sees each byte that the kernel takes.
  */
@@ -18,7 +20,9 @@ type SendOptions = Parameters<WebSocket["send"]>[1]
 type Sent = (error?: Error) => void
 
 export interface Bounds
-  extends UnwrittenLimits, Pick<GatewayLimits, "answers_cut_bytes" | "write_deadline_ms" | "close_ms"> {
+  extends
+    UnwrittenLimits,
+    Pick<GatewayLimits, "answers_cut_bytes" | "write_deadline_ms" | "close_ms" | "message_fragments"> {
   /** A connection ends because its peer takes nothing, or brings too much that is not whole: with the reason of its close. */
   readonly onCut: (reason: string) => void
 }
@@ -139,7 +143,7 @@ export class BoundedWebSocketServer extends WebSocketServer<typeof BoundedWebSoc
   readonly #bounds: Bounds
 
   constructor(options: Omit<ServerOptions, "WebSocket">, bounds: Bounds) {
-    super({ ...options, ...ownPongs, WebSocket: BoundedWebSocket })
+    super({ ...options, ...ownPongs, maxFragments: bounds.message_fragments, WebSocket: BoundedWebSocket })
     this.#bounds = bounds
   }
 

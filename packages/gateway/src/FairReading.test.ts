@@ -65,6 +65,13 @@ describe("FairReading", () => {
     assert.strictEqual(wire!.text, bytes)
   })
 
+  it("waits no longer for others than it may, however few of their turns that is", async () => {
+    const reading = make({ frames_pause_turns: 1_000_000_000, frames_pause_ms: 1 })
+    const [wire] = await wires(reading, 1)
+    wire!.push(Buffer.alloc(500, "x"))
+    await until(() => wire!.text.length === 500)
+  })
+
   it("shares a turn among those that send as fast as they can, and has whoever sends little not wait for them", async () => {
     const reading = make()
     const [first, second, modest] = await wires(reading, 3)
@@ -99,6 +106,35 @@ describe("FairReading", () => {
     assert.strictEqual(wire!.text.length, 20)
     wire!.resume()
     await until(() => wire!.text.length === 300)
+  })
+
+  it("gives a stream that is held nothing, whatever its reader does, and goes on as it is let go", async () => {
+    const reading = make()
+    const [wire, other] = await wires(reading, 2)
+    wire!.once("data", () => reading.hold(wire!))
+    wire!.push(Buffer.alloc(300, "x"))
+    wire!.pause()
+    wire!.resume()
+    other!.push(Buffer.alloc(300, "o"))
+    await until(() => other!.text.length === 300)
+    assert.strictEqual(wire!.text.length, 20)
+    reading.letGo(wire!)
+    await until(() => wire!.text.length === 300)
+  })
+
+  it("goes on with a stream that is taken over by another reader, first with what the last had read too much of", async () => {
+    const reading = make({ unfinished_bytes: 50 })
+    const wire = new Wire(reading)
+    await turn()
+    wire.push(Buffer.alloc(300, "x"))
+    wire.pause()
+    const rest = wire.given.pop()
+    let isBusy = false
+    reading.share(wire, { head: Buffer.from(rest ?? ""), busy: () => (isBusy = true) })
+    wire.removeAllListeners("data").on("data", (bytes: Buffer) => void wire.given.push(bytes.toString()))
+    wire.resume()
+    await until(() => wire.text.length === 300)
+    assert.deepStrictEqual([wire.isBusy, isBusy], [false, true])
   })
 
   it("gives the end after the last bytes, and first of all what was read before", async () => {
@@ -155,7 +191,12 @@ describe("FairReading", () => {
     }
 
     const given = async (...bytes: ReadonlyArray<string>) => {
-      const reading = make({ unfinished_bytes: 1_000, read_slice_bytes: 100_000, frames_per_turn: 1_000_000 })
+      const reading = make({
+        unfinished_bytes: 1_000,
+        piece_cost_bytes: 0,
+        read_slice_bytes: 100_000,
+        frames_per_turn: 1_000_000,
+      })
       const all = bytes.map(() => new Parts(reading))
       await turn()
       for (const [i, wire] of all.entries()) wire.push(Buffer.from(bytes[i]!))
@@ -168,6 +209,25 @@ describe("FairReading", () => {
       assert.deepStrictEqual(busy(), [false, false, false])
       all[2]!.push(Buffer.from("x"))
       assert.deepStrictEqual(busy(), [false, true, false])
+    })
+
+    it("counts each piece for what it takes up beside its bytes, as long as it is part of one", async () => {
+      const reading = make({ unfinished_bytes: 1_000, piece_cost_bytes: 100, frames_per_turn: 1_000_000 })
+      const wire = new Parts(reading)
+      await turn()
+      const says = async (text: string, times: number) => {
+        for (let i = 0; i < times; i++) {
+          wire.push(Buffer.from(text))
+          await until(() => reading.waiting === 0)
+        }
+      }
+      await says("x", 9)
+      await says(".", 1)
+      await says("p", 50)
+      await says("x", 9)
+      assert.isFalse(wire.isBusy)
+      await says("x", 1)
+      assert.isTrue(wire.isBusy)
     })
 
     it("counts those no more that have become messages, or whose stream is gone", async () => {

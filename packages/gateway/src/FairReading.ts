@@ -4,14 +4,15 @@
  *
  * - What the kernel has brought is parsed in slices of about `read_slice_frames`, and at most `read_slice_bytes`. At most
  *   `frames_per_turn` frames are read in one go, for at most `frames_turn_ms`, and then whatever else there is to do gets
- *   `frames_pause_turns` turns of the event loop. In a second, no more than `gateway_frames_per_second` are read.
+ *   `frames_pause_turns` turns of the event loop, or those of `frames_pause_ms`. In a second, no more than
+ *   `gateway_frames_per_second` are read.
  * - Whose bytes are next, `FairQueue` says. A frame costs as much as another, whether it is taken or refused; bytes cost
  *   as well, for a frame may be large, and a part of a frame is none yet.
  * - While nobody waits, what comes is handed on as it comes. What waits is at most what the kernel brought at once: its
  *   socket is not read before that is parsed, and TCP carries the pressure back.
  *
  * What a stream was given since its last message is a part of one. Beyond `unfinished_bytes` of that, in all, whoever has
- * brought the most is told so (`Unfinished.ts`).
+ * brought the most is told so (`Unfinished.ts`). Each piece counts for more than its bytes, as it takes up more.
  *
  * It stands between the kernel and the stream of a connection (`Readable.push` and `_read`). So a transport's library
  * sees a stream that brings less at a time, and a transport that pauses its stream is given nothing more.
@@ -30,9 +31,11 @@ type ReadingLimits = Pick<
   | "frames_per_turn"
   | "frames_turn_ms"
   | "frames_pause_turns"
+  | "frames_pause_ms"
   | "read_slice_bytes"
   | "bytes_per_frame"
   | "unfinished_bytes"
+  | "piece_cost_bytes"
 >
 
 export const nothing = Buffer.alloc(0)
@@ -40,6 +43,7 @@ export const nothing = Buffer.alloc(0)
 export class Reading {
   private readonly limits: ReadingLimits
   private readonly now: () => number
+  private readonly sources = new WeakMap<Duplex, Source>()
   private readonly queue = new FairQueue<Source>()
   private readonly pace: Pace
   private readonly unfinished: Unfinished<Source>
@@ -47,8 +51,9 @@ export class Reading {
   private left: number
   private left_ms: number
   private isTurnDue = false
-  /** Turns of the event loop until then. */
+  /** Turns of the event loop until then, and since when. */
   private pause = 0
+  private paused_ms = 0
   /** Of what is being handed on. */
   private frames = 0
   private isWhole = false
@@ -60,7 +65,7 @@ export class Reading {
     this.left = limits.frames_per_turn
     this.left_ms = limits.frames_turn_ms
     this.pace = new Pace(limits.gateway_frames_per_second, now())
-    this.unfinished = new Unfinished(limits.unfinished_bytes, (source) => source.end())
+    this.unfinished = new Unfinished(limits.unfinished_bytes, (source) => source.end?.())
   }
 
   /** Connections whose bytes wait for their turn. */
@@ -82,11 +87,33 @@ export class Reading {
 
   /**
    * From here on the stream is given what it brings in its turn; first `head`, which was read of it already. `busy` is called
-   * where it has brought too much of a message that is not whole, and is to end it.
+   * where it has brought too much of a message that is not whole, and is to end it; without it, nothing is counted so.
+   * A stream that is shared already stays so, with this `busy`.
    */
-  share(stream: Duplex, { busy, head = nothing }: { readonly busy: () => void; readonly head?: Buffer }): void {
-    const source: Source = new Source(stream, head, { offer: () => this.offer(source), busy })
+  share(stream: Duplex, { busy, head = nothing }: { readonly busy?: () => void; readonly head?: Buffer } = {}): void {
+    const source = this.sources.get(stream) ?? this.begin(stream)
+    source.end = busy
+    source.putBack(head)
+  }
+
+  /** A stream that is shared is given nothing until it is let go. */
+  hold(stream: Duplex): void {
+    const source = this.sources.get(stream)
+    if (source !== undefined) source.isHeldBack = true
+  }
+
+  letGo(stream: Duplex): void {
+    const source = this.sources.get(stream)
+    if (source === undefined || !source.isHeldBack) return
+    source.isHeldBack = false
+    source.wake()
+  }
+
+  private begin(stream: Duplex): Source {
+    const source: Source = new Source(stream, () => this.offer(source))
+    this.sources.set(stream, source)
     stream.once("close", () => this.unfinished.remove(source))
+    return source
   }
 
   /** It has something to be read, and does not wait. */
@@ -122,21 +149,25 @@ export class Reading {
     this.left -= cost
     this.left_ms -= performance.now() - from_ms
     this.turnSoon()
-    const unfinished_bytes = this.unfinished.bytesOf(source) + bytes - this.control_bytes
-    this.unfinished.set(source, this.isWhole || source.isGone ? 0 : Math.max(0, unfinished_bytes))
+    if (source.end === undefined) return
+    source.part_bytes = this.isWhole || source.isGone ? 0 : Math.max(0, source.part_bytes + bytes - this.control_bytes)
+    source.part_pieces = source.part_bytes === 0 ? 0 : source.part_pieces + 1
+    this.unfinished.set(source, source.part_bytes + source.part_pieces * this.limits.piece_cost_bytes)
   }
 
   private turnSoon(): void {
     if (this.isTurnDue) return
     this.isTurnDue = true
     this.pause = this.limits.frames_pause_turns
+    this.paused_ms = performance.now()
     setImmediate(this.turnOver)
   }
 
   /** The event loop has come round. */
   private readonly turnOver = (): void => {
     if (this.queue.size === 0) return this.turn()
-    if (--this.pause > 0) return void setImmediate(this.turnOver)
+    const isLong = performance.now() - this.paused_ms >= this.limits.frames_pause_ms
+    if (--this.pause > 0 && !isLong) return void setImmediate(this.turnOver)
     const owed_ms = this.pace.owed_ms(this.now())
     if (owed_ms > 0) setTimeout(this.turn, owed_ms)
     else this.turn()
@@ -166,42 +197,50 @@ const usual_frame_bytes = 32
 /** What one connection has brought, and its stream has not been given yet. */
 class Source extends Flow {
   isWaiting = false
+  /** It is given nothing. */
+  isHeldBack = false
+  /** It has brought too much of a message that is not whole. */
+  end: (() => void) | undefined = undefined
   /** Of its frames, about: as large as those that it has sent last. */
   frame_bytes = usual_frame_bytes
+  /** Of a message that is not whole: what was given of it, and in how many pieces. */
+  part_bytes = 0
+  part_pieces = 0
   private readonly stream: Duplex
   private readonly push: Duplex["push"]
   private held: Buffer | undefined = undefined
   private hasEnded = false
 
-  /** It has brought too much of a message that is not whole. */
-  readonly end: () => void
+  private readonly offer: () => void
 
-  constructor(
-    stream: Duplex,
-    head: Buffer,
-    { busy, offer }: { readonly busy: () => void; readonly offer: () => void },
-  ) {
+  constructor(stream: Duplex, offer: () => void) {
     super()
     this.stream = stream
-    this.end = busy
-    if (head.length > 0) this.held = head
+    this.offer = offer
     this.push = stream.push.bind(stream)
     const read = stream._read.bind(stream)
-    const wake = (): void => {
-      if (!this.isWaiting) offer()
-    }
     stream.push = (chunk: Buffer | null): boolean => {
       if (this.held === undefined && chunk === null) return this.push(null)
       if (chunk === null) this.hasEnded = true
       else this.held = this.held === undefined ? chunk : Buffer.concat([this.held, chunk])
-      wake()
+      this.wake()
       // Otherwise the kernel is asked again as soon as the stream is.
       return this.held === undefined && stream.readableFlowing === true
     }
     stream._read = (size) => {
       if (this.held === undefined) read(size)
     }
-    stream.on("resume", wake)
+    stream.on("resume", () => this.wake())
+  }
+
+  /** It may have become readable. */
+  wake(): void {
+    if (!this.isWaiting) this.offer()
+  }
+
+  /** What was read of it already comes first. */
+  putBack(head: Buffer): void {
+    if (head.length > 0) this.held = this.held === undefined ? head : Buffer.concat([head, this.held])
   }
 
   get isGone(): boolean {
@@ -209,7 +248,8 @@ class Source extends Flow {
   }
 
   get isReadable(): boolean {
-    return this.held !== undefined && this.stream.readableFlowing === true && !this.stream.destroyed
+    if (this.held === undefined || this.isHeldBack) return false
+    return this.stream.readableFlowing === true && !this.stream.destroyed
   }
 
   /** Hands on so many bytes, and after the last the end. Answers how many they were. */

@@ -16,7 +16,6 @@ import * as ChatDoor from "./chat/ChatDoor.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
 import * as Announcement from "./Announcement.ts"
 import { Delivery } from "./delivery/Delivery.ts"
-import { FairReading } from "./FairReading.ts"
 import * as GrpcDoor from "./grpc/GrpcDoor.ts"
 import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
 import * as Fallback from "./http/Fallback.ts"
@@ -67,7 +66,6 @@ const front = ({ grpc, ...http }: Places) =>
 const inside = (admin: Option.Option<Authorization.Access>) =>
   Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes(admin), Membership.layer).pipe(
     Layer.provideMerge(Delivery.layer),
-    Layer.provide(FairReading.layer),
     Layer.provide(Pod.layer),
   )
 

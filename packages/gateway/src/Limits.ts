@@ -10,7 +10,7 @@
  * | answers | the peer is not read until it has taken them: pongs, refusals, acks and notices that wait for it |
  * | answers cut | the connection is closed with TOO_SLOW, or as its transport has it |
  * | write deadline | the same, where a peer that is not read, or an HTTP answer, has had nothing taken for so long |
- * | pipelined requests | the connection is closed |
+ * | pipelined requests | the connection is read no more until they are answered |
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
  * | unfinished | the connection or call that has brought the most of it is closed with BUSY |
  * | idle | the connection is closed with IDLE |
@@ -67,6 +67,8 @@ export interface GatewayLimits {
   readonly frames_turn_ms: number
   /** Turns of the event loop from there to the next such go: so many steps may what else is done take meanwhile. */
   readonly frames_pause_turns: number
+  /** How long those turns may take. Beyond: the next one is the last. */
+  readonly frames_pause_ms: number
   /** Frames that are read of one connection before others get their turn, as far as they are as large as those before. */
   readonly read_slice_frames: number
   /** The same in bytes. */
@@ -75,10 +77,16 @@ export interface GatewayLimits {
   readonly bytes_per_frame: number
   /** What all connections have brought of messages that are not whole. */
   readonly unfinished_bytes: number
+  /** What a piece that is read counts for beside its own bytes, while it is part of a message that is not whole. */
+  readonly piece_cost_bytes: number
+  /** WebSocket: frames in which a peer may send one message. Each takes up much more than its bytes. */
+  readonly message_fragments: number
   /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
   readonly idle_timeout_ms: number
   /** HTTP: the body of a request. */
   readonly body_bytes: number
+  /** HTTP: pieces of less than `piece_cost_bytes` in which a body may come. */
+  readonly body_small_pieces: number
   /** HTTP: what all requests under way have brought of their bodies. */
   readonly bodies_bytes: number
   /** HTTP: how long a request may take to come in, with its body. Looked at once a second. */
@@ -103,7 +111,7 @@ export interface GatewayLimits {
   readonly answer_cost_bytes: number
   /** How long a peer may take nothing of what waits for it, while it is not read for that, or of an HTTP answer. */
   readonly write_deadline_ms: number
-  /** HTTP: requests of one connection that wait for the answer to the one before. */
+  /** HTTP: requests of one connection that wait for the answer to the one before, and at most one slice more. */
   readonly pipelined_requests: number
   /** The gateway's clock: sessions' ticks, and slices of the sweep. */
   readonly tick_ms: number
@@ -135,6 +143,11 @@ export interface GatewayLimits {
   readonly late_steps: number
   /** gRPC: calls open at once on one connection. */
   readonly calls_per_connection: number
+  /**
+   * gRPC: calls of one connection that its peer may reset per second, averaged over a second. Beyond: the connection ends. A
+   * proxy that carries more clients on one, and loses all of them at once, opens another.
+   */
+  readonly resets_per_second: number
   /** gRPC: calls of all connections that begin in one turn of the event loop. */
   readonly calls_per_turn: number
   /** How long a drain takes to send everyone away. */
@@ -375,13 +388,17 @@ export const gatewayLimits: GatewayLimits = {
   frames_per_turn: 1_024,
   frames_turn_ms: 5,
   frames_pause_turns: 8,
+  frames_pause_ms: 20,
   read_slice_frames: 64,
   read_slice_bytes: 8 * 1024,
   bytes_per_frame: 1024,
   idle_timeout_ms: 60_000,
   body_bytes: 2 * 1024 * 1024,
+  body_small_pieces: 4_096,
   bodies_bytes: 32 * 1024 * 1024,
   unfinished_bytes: 32 * 1024 * 1024,
+  piece_cost_bytes: 256,
+  message_fragments: 128,
   request_ms: 30_000,
   keep_alive_ms: 65_000,
   drain_ms: 2_000,
@@ -409,6 +426,7 @@ export const gatewayLimits: GatewayLimits = {
   ...journeyLimits,
   late_steps: 10_000,
   calls_per_connection: 1_024,
+  resets_per_second: 256,
   calls_per_turn: 8,
   send_away_ms: 10_000,
   retry_jitter_ms: 2_000,

@@ -286,19 +286,31 @@ describe("a peer that sends and never reads", () => {
   )
 
   scenario(
-    "by HTTP: it ends when it asks for more than may wait",
+    "by HTTP: it is read no more while as many requests wait as may, and then all are answered",
     Effect.gen(function* () {
-      const before = yield* tooSlow
       const { ends } = yield* watchEnds
       const { handleRequests } = yield* UpgradeServer
-      let asked = 0
-      yield* handleRequests("/waits", () => void asked++)
+      const { read_slice_bytes } = gatewayLimits
+      let answer = (): void => {}
+      yield* handleRequests("/waits", (_, response) => void (answer = () => response.end()))
+      let answered = 0
+      yield* handleRequests("/next", (_, response) => {
+        answered++
+        response.end()
+      })
       const peer = yield* openTcp
       const end = yield* endOf(peer, ends)
-      peer.write(get("/waits").repeat(200))
-      yield* counts(before + 1)
-      assert.strictEqual(asked, 1)
-      yield* until("its end is gone", () => end.destroyed)
+      let parsed = 0
+      end.on("data", ({ length }: Buffer) => (parsed += length))
+      const count = 10_000
+      peer.resume()
+      peer.write(get("/waits") + get("/next").repeat(count))
+      yield* othersAreAnswered
+      assert.strictEqual(answered, 0)
+      assert.isAbove(parsed, 0)
+      assert.isAtMost(parsed, gatewayLimits.pipelined_requests * get("/next").length + 2 * read_slice_bytes)
+      answer()
+      yield* until("all are answered", () => answered === count)
     }),
   )
 })

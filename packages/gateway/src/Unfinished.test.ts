@@ -30,6 +30,9 @@ describe("what is not whole", () => {
       unfinished.remove("b")
     }
     assert.deepStrictEqual(ended, [])
+    // And nothing that was never brought: the bound is what it was.
+    unfinished.set("c", 101)
+    assert.deepStrictEqual(ended, ["c"])
   })
 
   it("counts what is whole until it is done with, and does not end it", () => {

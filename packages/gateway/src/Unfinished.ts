@@ -22,9 +22,9 @@ export class Unfinished<Owner> {
 
   /** So much of it is held now. */
   set(owner: Owner, bytes: number): void {
+    if (bytes === 0) return this.remove(owner)
     this.#sum_bytes += bytes - this.bytesOf(owner)
-    if (bytes > 0) this.#brought.set(owner, bytes)
-    else this.remove(owner)
+    this.#brought.set(owner, bytes)
     while (this.#sum_bytes > this.#most_bytes) {
       const largest = this.#largest
       if (largest === undefined) return

@@ -63,6 +63,19 @@ describe("messages that are not whole", () => {
     }).pipe(Effect.scoped, onGateway),
   )
 
+  it.live.each(["/v1/stream?clientId=c1", "/approach2/events?clientId=c2", "/socket.io/?EIO=4&transport=websocket"])(
+    "end the connection at %s where they come in too many frames",
+    (path) =>
+      Effect.gen(function* () {
+        const { closed, ws } = yield* open(path)
+        for (let i = 0; i < 128; i++) ws.send("x", { fin: false })
+        yield* read(ws)
+        assert.strictEqual(ws.readyState, ws.OPEN)
+        ws.send("x", { fin: false })
+        assert.strictEqual(yield* closed, 1008)
+      }).pipe(Effect.scoped, onGateway),
+  )
+
   it.live("end the gRPC call that has brought the most of them", () =>
     Effect.gen(function* () {
       const { port } = yield* GrpcServer

@@ -30,6 +30,8 @@ const bodyWithoutEnd = (field: Field, isEndless: boolean): void => {
   )
 }
 
+const chunked = `POST ${message} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`
+
 const pipelined = (requests: ReadonlyArray<Buffer>, connections: number, reads: boolean): Attack["begin"] =>
   flood({
     port: "http",
@@ -66,6 +68,22 @@ export const http: ReadonlyArray<Attack> = [
     begin: (field) => {
       for (let n = 0; n < 200; n++) bodyWithoutEnd(field, n % 2 === 0)
     },
+  },
+  {
+    name: "chunks",
+    what: "20 requests with bodies in chunks of a byte",
+    begin: flood({
+      port: "http",
+      connections: 20,
+      reads: true,
+      opening: () => [{ says: Buffer.from(chunked) }],
+      chunk: chunkOf([Buffer.from("1\r\n \r\n")], 16 * 1024),
+    }),
+  },
+  {
+    name: "expectations",
+    what: "8 connections ask with an expectation that nobody meets, pipelined",
+    begin: pipelined([Buffer.from("GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: a-miracle\r\n\r\n")], 8, true),
   },
   {
     name: "wrong-requests",

@@ -50,6 +50,12 @@ const halves_each = 300
 const half = frame(0x01, Buffer.alloc(240 * 1024, 0x20))
 const chatHalf = frame(0x01, Buffer.alloc(4 * 1024 * 1024 - 1, 0x20))
 
+/** A message in frames of a byte, each of which takes up a hundred: far more than a message may have. */
+const pieces_each = 16_000
+const pieces = Buffer.concat(
+  Array.from({ length: pieces_each }, (_, i) => frame(i === 0 ? 0x01 : 0x00, Buffer.alloc(1, 0x20))),
+)
+
 const halfOf = (field: Field, path: string, begun: Buffer): void =>
   converse(
     field,
@@ -117,6 +123,16 @@ export const webSockets: ReadonlyArray<Attack> = [
       for (let n = 0; n < halves_each; n++) {
         halfOf(field, `/v1/stream?clientId=attacker-half-${n}`, half)
         halfOf(field, "/socket.io/?EIO=4&transport=websocket", chatHalf)
+      }
+    },
+  },
+  {
+    name: "pieces",
+    what: "300 WebSockets of the chat and 300 others begin messages in frames of a byte and do not end them",
+    begin: (field) => {
+      for (let n = 0; n < halves_each; n++) {
+        halfOf(field, `/v1/stream?clientId=attacker-pieces-${n}`, pieces)
+        halfOf(field, "/socket.io/?EIO=4&transport=websocket", pieces)
       }
     },
   },

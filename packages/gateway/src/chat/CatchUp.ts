@@ -10,7 +10,7 @@
  * A few at a time read the log or the archive. Who can't take more gives up its place until it can.
  */
 import { EventLog } from "@nimbus/domain"
-import { Effect, Semaphore, Stream } from "effect"
+import { Effect, PartitionedSemaphore, Stream } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { makeChatHistory } from "./ChatHistory.ts"
@@ -24,7 +24,8 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
   const log = yield* EventLog
   const page_bytes = limits.socket_buffer_bytes
   const history = yield* makeChatHistory({ results: limits.chat.turn_records, bytes: page_bytes })
-  const turns = yield* Semaphore.make(limits.chat.catch_ups)
+  // By partition. As many may wait as there are sockets, and to release one of `Semaphore` costs as much as there are.
+  const turns = yield* PartitionedSemaphore.make<number>({ permits: limits.chat.catch_ups })
 
   const readLog = (member: Member, lane: Lane) =>
     log.tail(lane.topic, lane.partition, member.next).pipe(
@@ -70,15 +71,14 @@ export const makeCatchUp = Effect.fnUntraced(function* (limits: GatewayLimits, c
   const step = (member: Member, lane: Lane): Effect.Effect<void> => {
     if (member.isFull) return member.room_left.await
     if (member.next < lane.recentFrom) {
-      return Semaphore.withPermits(
-        turns,
-        1,
-      )(read(member, lane)).pipe(
-        Effect.catch((error) => {
-          counts.addTo("failed", "read chat history")
-          return Effect.andThen(Effect.logDebug("a socket waits for what it missed", error), Effect.sleep(retry_ms))
-        }),
-      )
+      return turns
+        .withPermit(lane.partition)(read(member, lane))
+        .pipe(
+          Effect.catch((error) => {
+            counts.addTo("failed", "read chat history")
+            return Effect.andThen(Effect.logDebug("a socket waits for what it missed", error), Effect.sleep(retry_ms))
+          }),
+        )
     }
     return Effect.andThen(
       Effect.sync(() => lane.giveRecent(member)),

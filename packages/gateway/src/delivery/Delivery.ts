@@ -35,9 +35,10 @@ import {
   Topics,
   Trace,
 } from "@nimbus/domain"
-import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Semaphore, Stream } from "effect"
+import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Scheduler, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
 import { ConnectionGone, FramesTooLarge, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
+import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"
@@ -220,9 +221,13 @@ const make = Effect.gen(function* () {
   )
 
   const turn = makeOpenings(limits, shared.now)
-  const turns = yield* Semaphore.make(limits.openings_per_turn)
-  /** Among those of all clients: a few in each turn of the event loop, in their order. */
-  const gatewayTurn = turns.withPermit(Effect.yieldNow)
+  const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
+  const turns = new EventLoopTurns(limits.openings_per_turn, (act) => dispatcher.scheduleTask(act, 0))
+  /** Among those of all clients. */
+  const gatewayTurn = Effect.callback<void>((resume) => {
+    const giveUp = turns.take(() => resume(Effect.void))
+    return Effect.sync(giveUp)
+  })
   const epochs = new PodEpochs()
   /** Asks again as long as others that connected meanwhile make the answer one that this pod may have used. */
   const connect = (clientId: ClientId): Effect.Effect<Epoch, RegistryUnavailable> =>

@@ -10,7 +10,8 @@
  * - Acks: as long as the client sends none of its own, `AutoAck` says what it has read, from what flow control has let
  *   through and which PINGs were answered (`Peer.ts`).
  * - Half-closed by the client, the call ends by itself when nothing is left to say: the client is LIVE, and its last
- *   event has its result. In a client's order of results that one comes last. Once the client's transport has that end,
+ *   event has its result. In a client's order of results that one comes last. One that was half-closed within a message
+ *   ends with BAD_REQUEST then. Once the client's transport has that end,
  *   which the client itself has asked for, all that was sent counts as read. Any other end leaves it open.
  */
 import { constants, type Http2ServerResponse, type ServerHttp2Stream } from "node:http2"
@@ -323,6 +324,7 @@ export class Call implements Door, Asking {
     const { attached } = this
     if (!this.isHalfClosed || !this.isLive || this.unanswered !== undefined) return
     if (attached === undefined || this.isGone || this.writer.waiting_bytes > 0) return
+    if (this.reader.isWithin) return this.refuse(closeCodes.badRequest, "the call was half-closed within a message")
     this.isComplete = true
     this.end(okTrailers)
   }

@@ -3,6 +3,7 @@
  * begins and another ends has nothing to do with HTTP/2's own frames, so a chunk holds any number of them, both ways.
  * Reads them; `FrameWriter.ts` writes them.
  */
+import { Gathered } from "../Gathered.ts"
 import { type Encoding, gunzip } from "./Compression.ts"
 
 const head_bytes = 5
@@ -13,7 +14,8 @@ export type FrameFault = "too-big" | "compressed" | "broken"
 export class FrameReader {
   private readonly message_bytes: number
   private readonly encoding: Encoding
-  private rest: Buffer | undefined = undefined
+  /** What is not whole yet, or waits. */
+  private readonly rest = new Gathered()
 
   /** `message_bytes`: the largest message, compressed or not. At most one of that size waits here for its end. */
   constructor(message_bytes: number, encoding: Encoding) {
@@ -21,12 +23,18 @@ export class FrameReader {
     this.encoding = encoding
   }
 
+  /** Whether what has come ends within a message, where none that is whole waits. */
+  get isWithin(): boolean {
+    return this.rest.length > 0
+  }
+
   /**
    * Hands on every message that is whole now, until one answers false: those behind it wait for the next call. What it
    * answers itself ends the stream.
    */
   read(chunk: Buffer, take: (message: Uint8Array) => boolean): FrameFault | undefined {
-    const bytes = this.rest === undefined ? chunk : Buffer.concat([this.rest, chunk])
+    this.rest.add(chunk)
+    const { bytes } = this.rest
     let at = 0
     while (bytes.length - at >= head_bytes) {
       const isCompressed = bytes[at] !== 0
@@ -41,7 +49,9 @@ export class FrameReader {
       at = end
       if (!take(message)) break
     }
-    this.rest = at === bytes.length ? undefined : bytes.subarray(at)
+    if (at === 0) return undefined
+    this.rest.take()
+    if (at < bytes.length) this.rest.add(bytes.subarray(at))
     return undefined
   }
 }

@@ -587,6 +587,21 @@ describe("GrpcDoor", () => {
       )
     }
 
+    scenario(
+      "ends a call that is half-closed within a message with BAD_REQUEST, once it was answered what is left",
+      Effect.gen(function* () {
+        yield* put("c1", [1])
+        const { client, welcome } = yield* welcomed({ client_id: "c1" })
+        client.sendBytes(frame(Buffer.alloc(100)).subarray(0, 50))
+        client.halfClose()
+        yield* client.hasResults(1)
+        yield* bringBarrier("c1", 2, welcome.epoch)
+        const { code, message } = yield* client.ended
+        assert.strictEqual(code, 3)
+        assert.match(message, /^BAD_REQUEST: .*within a message/)
+      }),
+    )
+
     for (const [what, bytes, code, said] of [
       ["what is no gzip", Buffer.from("no gzip"), 13, /^BAD_FRAME: .*gzip/],
       ["gzip that is cut off", gzipSync(Buffer.alloc(300, "x")).subarray(0, 20), 13, /^BAD_FRAME: .*gzip/],
@@ -827,8 +842,8 @@ describe("GrpcDoor", () => {
     )
   })
 
-  scenario(
-    "a call that is reset at once opens no session, however many there are (CVE-2023-44487)",
+  /** A connection on which so many calls are begun and reset. */
+  const resets = (calls: number) =>
     Effect.gen(function* () {
       const { port } = yield* GrpcServer
       const session = yield* Effect.acquireRelease(
@@ -839,12 +854,38 @@ describe("GrpcDoor", () => {
         }),
         (session) => Effect.sync(() => session.destroy()),
       )
+      session.on("error", () => {})
       const head = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" }
-      for (let n = 0; n < 100; n++) {
+      for (let n = 0; n < calls; n++) {
         const stream = session.request({ ...head, client_id: `reset${n}` })
         stream.on("error", () => {})
         stream.close(constants.NGHTTP2_CANCEL)
       }
+      return session
+    })
+
+  scenario(
+    "a connection ends on which more calls are reset than may be in a second, and others stay",
+    Effect.gen(function* () {
+      const { client } = yield* welcomed({ client_id: "c1" })
+      const session = yield* resets(100)
+      yield* eventually(
+        "it has ended",
+        Effect.sync(() => session.destroyed),
+      )
+      client.send({ eventName: "sq", eventId: "e1" })
+      yield* eventually(
+        "the other is served",
+        Effect.sync(() => client.responses.length > 1),
+      )
+    }),
+    { resets_per_second: 10 },
+  )
+
+  scenario(
+    "a call that is reset at once opens no session, however many there are (CVE-2023-44487)",
+    Effect.gen(function* () {
+      const session = yield* resets(100)
       yield* Effect.promise(() => new Promise<void>((resolve) => void session.ping(() => resolve())))
       yield* welcomed({ client_id: "c1" })
       const { entries } = yield* Registry

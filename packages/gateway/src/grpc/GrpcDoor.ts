@@ -16,7 +16,6 @@ import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
 import { refusalOf } from "../Door.ts"
-import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { FairReading } from "../FairReading.ts"
 import { Limits } from "../Limits.ts"
 import { Call } from "./Call.ts"
@@ -122,12 +121,7 @@ export const layer = Layer.effectDiscard(
       if (request.url === path) greet(request, response, peer)
       else others(request, response)
     }
-    const turns = new EventLoopTurns(limits.calls_per_turn)
-    yield* server.handle((request, response, peer) => {
-      // A call that is reset at once (CVE-2023-44487) is gone before its turn, and has cost next to nothing.
-      const giveUp = turns.take(() => response.stream.destroyed || take(request, response, peer))
-      response.stream.once("close", giveUp)
-    })
+    yield* server.handle(take)
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         isLeaving = true

@@ -5,8 +5,8 @@
  */
 import {
   createServer,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
+  Http2ServerRequest,
+  Http2ServerResponse,
   type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
@@ -18,6 +18,7 @@ import { Addresses, messageOf, onClose } from "../addresses/Addresses.ts"
 import type { TooMany } from "../addresses/AddressBook.ts"
 import type { Origins } from "../addresses/ClientAddress.ts"
 import { GrpcPortUnavailable } from "../Errors.ts"
+import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { Limits } from "../Limits.ts"
 import { Peer } from "./Peer.ts"
 import { answer, trailers } from "./Status.ts"
@@ -65,7 +66,7 @@ export class GrpcServer extends Context.Service<
 const absent: CallHandler = (_, response) => answer(response, trailers(Code.Unavailable, "starting or stopping"))
 
 const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port }: GrpcOptions) {
-  const { calls_per_connection, close_ms } = yield* Limits
+  const { calls_per_connection, calls_per_turn, close_ms, resets_per_second } = yield* Limits
   const clock = yield* Clock.Clock
   const peers = new Map<Http2Session | undefined, Peer>()
   let handler = absent
@@ -82,7 +83,7 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
     forwarded: headers["forwarded"]?.toString(),
   })
 
-  const server = createServer({ settings: { maxConcurrentStreams: calls_per_connection } }, (request, response) => {
+  const begin = (request: Http2ServerRequest, response: Http2ServerResponse): void => {
     const { session } = request.stream
     const peer = peers.get(session)
     if (session === undefined || peer === undefined) return
@@ -99,6 +100,23 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
       if (isFailure(stream)) addresses.fail(origins)
     })
     handler(request, response, peer)
+  }
+
+  const turns = new EventLoopTurns(calls_per_turn)
+  const server = createServer({
+    settings: { maxConcurrentStreams: calls_per_connection },
+    streamResetBurst: resets_per_second,
+    streamResetRate: resets_per_second,
+  })
+  // A call that is reset at once (CVE-2023-44487) is gone before its turn, and nothing but the stream was made for it.
+  server.on("stream", (stream, headers, _flags, rawHeaders) => {
+    const giveUp = turns.take(() => {
+      if (stream.destroyed) return
+      begin(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream))
+    })
+    stream.once("close", giveUp)
+    // Its client has reset it: that it is closed says so.
+    stream.on("error", ignore)
   })
   server.on("connection", (socket: { setNoDelay(): void }) => socket.setNoDelay())
   server.on("session", (session) => {
@@ -141,6 +159,8 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
       ),
   })
 })
+
+const ignore = (): void => {}
 
 /** By the client's own fault. */
 const failures: ReadonlySet<unknown> = new Set([Code.InvalidArgument, Code.Unimplemented, Code.Internal].map(String))

@@ -1,11 +1,13 @@
 /**
  * The HTTP server that all doors of a gateway share, and where it listens.
  *
- * It stands below the doors, so that on the way down they leave first and the port is closed last.
+ * It stands below the doors, so that on the way down they leave first and the port is closed last. What it reads of its
+ * clients, and what the doors read of theirs, is shared by all: `FairReading`.
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Config, Effect, Layer } from "effect"
 import type { AddressOptions } from "../addresses/Addresses.ts"
+import { FairReading } from "../FairReading.ts"
 import { Limits } from "../Limits.ts"
 import { config as admissionConfig, rulesAt } from "./AdmissionSettings.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
@@ -35,6 +37,7 @@ export const layerWith = (options: HttpOptions) =>
   cutLast.pipe(
     Layer.provideMerge(listening(options)),
     Layer.provideMerge(UpgradeServer.layerWith(rulesAt(options.host, options))),
+    Layer.provideMerge(FairReading.layer),
   )
 
 const listening = ({ host, port }: HttpOptions) =>

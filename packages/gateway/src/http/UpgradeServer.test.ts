@@ -6,6 +6,7 @@ import { FetchHttpClient, HttpClient, HttpRouter, HttpServer, HttpServerRequest,
 import { Addresses } from "../addresses/Addresses.ts"
 import { Limits } from "../Limits.ts"
 import * as HttpFront from "./HttpFront.ts"
+import { UpgradeServer } from "./UpgradeServer.ts"
 
 const front = HttpFront.layerWith({ host: "127.0.0.1", port: 0, hosts: ["gateway"] }).pipe(
   Layer.provide(Addresses.layerWith({})),
@@ -45,6 +46,60 @@ layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("Upgra
       const both = request("/slow") + request("/fast", "Upgrade: h2c\r\nConnection: Upgrade\r\n")
       return Effect.timeout(answered(Number(new URL(address).port), both, 2), "30 seconds")
     }),
+  )
+})
+
+/** The answer to this. */
+const ask = (port: number, bytes: string) =>
+  Effect.callback<string>((resume) => {
+    let text = ""
+    const socket = connect({ host: "127.0.0.1", port }, () => socket.write(bytes))
+    socket.on("data", (data) => void (text += data.toString("latin1")))
+    socket.on("error", () => {})
+    socket.once("close", () => resume(Effect.succeed(text)))
+    return Effect.sync(() => socket.destroy())
+  })
+
+layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("UpgradeServer", (it) => {
+  it.effect("takes a request that expects anything for one like all others, which is admitted first", () =>
+    HttpServer.addressFormattedWith((address) =>
+      Effect.gen(function* () {
+        const refused: Array<string> = []
+        yield* (yield* UpgradeServer).onRefused((code) => void refused.push(code))
+        const port = Number(new URL(address).port)
+        const expecting = request("/fast", "Expect: a-miracle\r\nConnection: close\r\n")
+        assert.match(yield* ask(port, expecting), /^HTTP\/1\.1 200 /)
+        assert.match(yield* ask(port, expecting.replace("gateway", "evil.example")), /^HTTP\/1\.1 403 /)
+        assert.deepStrictEqual(refused, ["HOST_NOT_ALLOWED"])
+      }),
+    ),
+  )
+
+  const inPieces = (letters: ReadonlyArray<string>) => {
+    const head = "POST /pieces HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    const chunks = letters.map((letter) => `1\r\n${letter}\r\n`).join("")
+    return `${head}Transfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`
+  }
+
+  it.effect("hands on a body that comes byte by byte in one piece, and refuses one in far too many", () =>
+    HttpServer.addressFormattedWith((address) =>
+      Effect.gen(function* () {
+        const port = Number(new URL(address).port)
+        yield* (yield* UpgradeServer).handleRequests("/pieces", (request, response) => {
+          let [pieces, text] = [0, ""]
+          request.on("data", (piece: Buffer) => {
+            pieces++
+            text += piece.toString()
+          })
+          request.on("end", () => response.end(JSON.stringify({ pieces, text })))
+        })
+        const letters = Array.from({ length: 4_096 }, (_, i) => String.fromCharCode(97 + (i % 26)))
+        const answer = yield* ask(port, inPieces(letters))
+        assert.strictEqual(answer.slice(answer.indexOf("{")), JSON.stringify({ pieces: 1, text: letters.join("") }))
+        const refused = yield* ask(port, inPieces([...letters, "x"]))
+        assert.match(refused, /^HTTP\/1\.1 400 [^]*"code":"BAD_REQUEST"[^]*too small/)
+      }),
+    ),
   )
 })
 

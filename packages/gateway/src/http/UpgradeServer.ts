@@ -7,6 +7,7 @@
  *
  * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection. One
  * on which nothing is asked is closed after `keep_alive_ms`. Answers wait for whoever takes them within bounds: `Turns`.
+ * Requests are read in the same turns as what comes at the doors: `FairReading`.
  *
  * Each request is admitted first, also one that upgrades (`Admission`). What is refused is answered here, as a request,
  * and no door or route sees it.
@@ -32,6 +33,7 @@ import {
 import type { TooMany } from "../addresses/AddressBook.ts"
 import type { Origins } from "../addresses/ClientAddress.ts"
 import { EventLoopTurns } from "../EventLoopTurns.ts"
+import { FairReading, type Reading } from "../FairReading.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { type Admission, type AdmissionRules, admit, type Asked, isProbe } from "./Admission.ts"
 import { Bodies } from "./Bodies.ts"
@@ -74,6 +76,12 @@ const busy: Refused = {
   message: "the bodies of requests that are under way are too large together: send it again later, or in smaller ones",
 }
 
+const inPieces: Refused = {
+  status: 400,
+  code: "BAD_REQUEST",
+  message: "the body comes in too many pieces that are too small: send it in larger chunks",
+}
+
 /** How often the server looks for requests that are too slow. */
 const check_ms = 1_000
 
@@ -82,6 +90,7 @@ class DoorServer extends Server {
   readonly requests = new Map<string, RequestHandler>()
   readonly refusals = new Set<RefusalHandler>()
   private readonly rules: AdmissionRules
+  private readonly reading: Reading
   private readonly turns: Turns
   /** Of all connections: what waits is one request of each. */
   private readonly serverTurns: EventLoopTurns
@@ -92,7 +101,7 @@ class DoorServer extends Server {
   /** What was decided of a request, which is asked for twice where it upgrades. */
   private readonly admissions = new WeakMap<IncomingMessage, Decision>()
 
-  constructor(limits: GatewayLimits, rules: AdmissionRules, addresses: AddressGuard) {
+  constructor(limits: GatewayLimits, rules: AdmissionRules, addresses: AddressGuard, reading: Reading) {
     const { close_ms, keep_alive_ms, request_ms } = limits
     super({
       requestTimeout: request_ms,
@@ -104,16 +113,27 @@ class DoorServer extends Server {
         isWebSocket(request) && this.doors.has(pathOf(request)) && this.admit(request)._tag === "Pass",
     })
     this.rules = rules
-    this.turns = new Turns(limits, () => this.tellRefused("TOO_SLOW"))
+    this.reading = reading
+    this.turns = new Turns(limits, reading, () => this.tellRefused("TOO_SLOW"))
     this.serverTurns = new EventLoopTurns(limits.requests_per_turn)
-    this.bodies = new Bodies(limits.bodies_bytes, (response) => this.refuse(response, busy))
+    this.bodies = new Bodies(limits, (response, why) => this.refuse(response, why === "too much" ? busy : inPieces))
     this.addresses = addresses
+    // Node would answer 417 by itself, past all bounds. RFC 9110, 10.1.1: an expectation may be left unmet without a word.
+    this.on("checkExpectation", (request, response) => this.emit("request", request, response))
     this.on("connection", (socket) => {
+      this.share(socket)
       const refusal = addresses.accept(socket.remoteAddress, onClose(socket))
       if (refusal === undefined) return
       this.refusedSockets.set(socket, refusal)
       setTimeout(() => socket.destroy(), close_ms).unref()
     })
+  }
+
+  /** Node's parser reads what the kernel brings by itself, all of it at once, unless somebody else asks for it as well. */
+  private share(socket: Socket): void {
+    socket.on("data", ask)
+    socket.off("data", ask)
+    this.reading.share(socket)
   }
 
   override emit(event: string, ...args: Array<unknown>): boolean {
@@ -131,6 +151,7 @@ class DoorServer extends Server {
       return true
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
+      this.reading.count()
       if (hasBody(request)) this.bodies.watch(request, socket)
       this.turns.take(request, socket, () => void this.serverTurns.take(() => this.answer(request, socket)))
       return true
@@ -236,8 +257,8 @@ export class UpgradeServer extends Context.Service<
   static readonly layerWith = (rules: AdmissionRules) =>
     Layer.effect(
       UpgradeServer,
-      Effect.map(Effect.all([Limits, Addresses]), ([limits, addresses]) => {
-        const server = new DoorServer(limits, rules, addresses)
+      Effect.map(Effect.all([Limits, Addresses, FairReading]), ([limits, addresses, reading]) => {
+        const server = new DoorServer(limits, rules, addresses, reading)
         return {
           server,
           failed: (request) => server.failed(request),
@@ -260,6 +281,8 @@ export class UpgradeServer extends Context.Service<
       }),
     )
 }
+
+const ask = (): void => {}
 
 const absent: RequestHandler = (request, response) => {
   if (pathOf(request) === "/healthz") response.writeHead(200).end("ok\n")

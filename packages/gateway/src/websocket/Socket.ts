@@ -98,6 +98,8 @@ export class Socket implements Door {
   }
 
   deliver(items: ReadonlyArray<Item>): boolean {
+    // It is told to wait until it is closed: what goes to nobody would only be read and encoded.
+    if (this.isGone) return false
     const { autoAck, limits, raw } = this.options
     raw.cork()
     if (!autoAck) this.sendResults(items)
@@ -211,7 +213,7 @@ export class Socket implements Door {
 
   /** After each write; a socket that has gone reports here too, and "close" follows. */
   private readonly sent = (): void => {
-    if (!this.isBehind || this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes / 2) return
+    if (this.isGone || !this.isBehind || this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes / 2) return
     this.isBehind = false
     this.attached?.drained()
   }

@@ -17,11 +17,12 @@ import {
   type SessionLimits,
   Topics,
 } from "@nimbus/domain"
-import { Effect, FiberSet, type Scope, Semaphore } from "effect"
+import { Effect, FiberSet, PartitionedSemaphore, type Scope } from "effect"
 import type { Door } from "../../Door.ts"
 import type { GatewayLimits } from "../../Limits.ts"
 import type { ResidentShared } from "../Resident.ts"
-import { DirectConnection, type DirectShared } from "./DirectConnection.ts"
+import { makeReads } from "../Reads.ts"
+import { DirectConnection, type DirectShared, type Read } from "./DirectConnection.ts"
 import { makeFeeds } from "./Feeds.ts"
 import { makeOffsetSaver } from "./OffsetSaver.ts"
 
@@ -49,11 +50,12 @@ export const makeDirect = Effect.fnUntraced(function* (
   const topics = yield* Topics
   const saver = yield* makeOffsetSaver(limits.direct.save_ms, residents.counts)
   const feeds = yield* makeFeeds(limits.direct, residents.counts)
-  const pages = yield* Semaphore.make(limits.direct.pages)
+  // Thousands may wait after an outage, and to release one of `Semaphore` costs as much as there are.
+  const pages = yield* PartitionedSemaphore.make<number>({ permits: limits.direct.pages })
   const run = yield* FiberSet.makeRuntime<never>()
 
   /** A page, if the store is as far as it was when it was settled. */
-  const read: DirectShared["read"] = (connection, after, limit) => {
+  const read = yield* makeReads(limits, residents.now, ({ after, connection, limit }: Read) => {
     const page = mailbox.page(connection.clientId, after, limit)
     const checked = Effect.gen(function* () {
       const found = yield* page
@@ -62,7 +64,7 @@ export const makeDirect = Effect.fnUntraced(function* (
       return ((yield* mailbox.offset(connection.partition)) ?? 0) >= dlq ? found : undefined
     })
     run(
-      Effect.match(pages.withPermits(1)(checked), {
+      Effect.match(pages.withPermit(connection.partition)(checked), {
         onSuccess: (found) => (found === undefined ? connection.session.pageFailed() : connection.session.page(found)),
         onFailure: () => {
           residents.counts.addTo("failed", "read mailbox")
@@ -70,7 +72,7 @@ export const makeDirect = Effect.fnUntraced(function* (
         },
       }).pipe(Effect.andThen(Effect.sync(() => connection.carryOut()))),
     )
-  }
+  })
   const shared: DirectShared = { ...residents, feeds, read, save: saver.save }
 
   const open = Effect.fnUntraced(function* ({ after, clientId, door, epoch, limits, pod }: Arrival) {

@@ -15,6 +15,12 @@ import type {
 import type { Door } from "../../Door.ts"
 import { Resident, type ResidentShared } from "../Resident.ts"
 
+export interface Read {
+  readonly connection: DirectConnection
+  readonly after: Cursor
+  readonly limit: PageLimit
+}
+
 export interface DirectShared extends ResidentShared {
   readonly feeds: {
     readonly enter: (connection: DirectConnection) => void
@@ -24,7 +30,8 @@ export interface DirectShared extends ResidentShared {
     readonly inform: (connection: DirectConnection) => void
     readonly settle: (connection: DirectConnection) => void
   }
-  readonly read: (connection: DirectConnection, after: Cursor, limit: PageLimit) => void
+  /** Reads a page in its turn, and gives it to the session. */
+  readonly read: (read: Read) => void
   readonly save: (connection: DirectConnection) => void
 }
 
@@ -96,7 +103,7 @@ export class DirectConnection extends Resident implements Follower {
       case "Lost":
         return this.lost(output)
       case "Read":
-        return shared.read(this, output.after, output.limit)
+        return shared.read({ connection: this, after: output.after, limit: output.limit })
       case "Follow":
         return shared.feeds.follow(this)
       case "Settle":
