@@ -8,11 +8,13 @@
  * | beside 3 s | the same of the other clients while one client's handler sleeps 3 s |
  * | beside 1,000 × 50 ms | the same while one client has 1,000 events of 50 ms in the log |
  * | connect beside 3 s | from connecting to LIVE and the first result, of new clients, while one handler sleeps 3 s; and alone |
+ * | io | handlers of 5 to 50 ms, 1 in 100: 1 s, one event under way for each client: events per second, beside the ideal |
  */
 import { Client, Memory } from "@nimbus/client"
 import { Effect, Fiber } from "effect"
 import { startServices } from "../../scripts/services/Services.ts"
 import { tellLoad } from "./Figures.ts"
+import { ideal_per_second } from "./Io.ts"
 import { quantile } from "./Load.ts"
 import { type Running, startHandlers } from "./Processes.ts"
 
@@ -21,6 +23,7 @@ const clients = 40
 const rounds = 10
 const hog_events = 1_000
 const slow_ms = 3_000
+const io_measure_ms = 10_000
 
 const ms = (n: number): string => `${n.toFixed(1)} ms`
 
@@ -47,6 +50,20 @@ const quick = (some: ReadonlyArray<Client.Client>) =>
     }),
     (all): Times => all.flat(),
   )
+
+/** Events per second, of all of them together. */
+const io = Effect.fnUntraced(function* (some: ReadonlyArray<Client.Client>) {
+  let finished = 0
+  const until = performance.now() + io_measure_ms
+  const send = Effect.fnUntraced(function* (client: Client.Client, i: number) {
+    for (let number = i * 997; performance.now() < until; number++) {
+      yield* client.request("io", { number })
+      if (performance.now() < until) finished++
+    }
+  })
+  yield* Effect.forEach(some, send, { concurrency: "unbounded", discard: true })
+  return (finished * 1000) / io_measure_ms
+})
 
 const connecting = (base: string, prefix: string) =>
   Effect.forEach(
@@ -90,6 +107,8 @@ const measure = Effect.fnUntraced(function* ({ base }: Running) {
   tell("beside 3 s", yield* whileOneSleeps(quick(others)))
   tell("connect alone", yield* connecting(base, "a"))
   tell("connect beside 3 s", yield* whileOneSleeps(connecting(base, "b")))
+  const [per_s, ideal] = [yield* io(all), ideal_per_second(clients)]
+  console.error(`io: ${per_s.toFixed(0)}/s, ${(per_s / ideal).toFixed(3)} of the ideal ${ideal.toFixed(0)}/s`)
   yield* hog.sendAll(Array.from({ length: hog_events }, () => ({ name: "wait", data: { ms: 50 } })))
   tell("beside 1,000 × 50 ms", yield* quick(others))
   return rows
