@@ -79,9 +79,8 @@ const caughtByCode = async (name: RuleName | undefined): Promise<Pick<Row, "worl
   return { world, simulator: simulator ?? (isSimulated(name) ? `not in ${simulated_seeds.rule} seeds` : undefined) }
 }
 
-/** The simulator has no retention; and what stands for a shell in the world is production's own there. */
-const isSimulated = (name: RuleName): boolean =>
-  !["floor", "hole", "lossIsSent"].includes(name) && !worldRules[name].file.startsWith("testing/")
+/** What stands for a shell in the world is production's own there. */
+const isSimulated = (name: RuleName): boolean => !worldRules[name].file.startsWith("testing/")
 
 /** Which rule of the simulator was broken, and how many seeds it took; `undefined`: none in so many. */
 const caughtBySimulator = async (of: string, patch: Patch, max_seeds: number): Promise<string | undefined> => {
