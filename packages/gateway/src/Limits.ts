@@ -388,7 +388,7 @@ export const gatewayLimits: GatewayLimits = {
   frames_per_turn: 1_024,
   frames_turn_ms: 5,
   frames_pause_turns: 8,
-  frames_pause_ms: 20,
+  frames_pause_ms: 100,
   read_slice_frames: 64,
   read_slice_bytes: 8 * 1024,
   bytes_per_frame: 1024,
