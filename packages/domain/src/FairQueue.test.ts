@@ -73,6 +73,20 @@ describe("FairQueue", () => {
     assert.include(before, modest)
   })
 
+  it("serves whoever asks for little before a storm of newcomers", () => {
+    const queue = new FairQueue<Sender>()
+    const modest = new Sender()
+    queue.begin(modest)
+    queue.charge(modest, 1)
+    for (let i = 0; i < 100; i++) {
+      const newcomer = new Sender()
+      queue.enter(newcomer, most)
+      queue.add(newcomer)
+    }
+    queue.add(modest)
+    assert.strictEqual(queue.take(), modest)
+  })
+
   it("saves nothing up for whoever asked for nothing", () => {
     const queue = new FairQueue<Sender>()
     const [steady, late] = [new Sender(), new Sender()]

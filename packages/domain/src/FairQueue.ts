@@ -11,7 +11,8 @@
  *    It waits at most for one serving of each of the others that begin there too.
  * 2. Those who always wait are served equally, by cost, up to the cost of one serving.
  * 3. As long as somebody waits, somebody is next: what one does not use the others get.
- * 4. Nothing is saved up: whoever asked for nothing has no more than its share afterwards.
+ * 4. Newcomers pay an entry: a storm of them, each with a first serving to come, would be before everybody else.
+ * 5. Nothing is saved up: whoever asked for nothing has no more than its share afterwards.
  *
  * The cost may be known afterwards alone, as it is of bytes that are yet to be parsed. A flow keeps one number, and the
  * queue nothing of those that do not wait.
@@ -31,6 +32,11 @@ export class FairQueue<F extends Flow> {
 
   get size(): number {
     return this.waiting.length
+  }
+
+  /** One that is new begins as if it had just been served at this cost. */
+  enter(flow: F, cost: number): void {
+    flow.ends = this.time + cost
   }
 
   /** Begins to wait. It must not wait already. */

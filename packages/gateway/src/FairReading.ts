@@ -112,6 +112,7 @@ export class Reading {
   private begin(stream: Duplex): Source {
     const source: Source = new Source(stream, () => this.offer(source))
     this.sources.set(stream, source)
+    this.queue.enter(source, this.limits.read_slice_frames)
     stream.once("close", () => this.unfinished.remove(source))
     return source
   }

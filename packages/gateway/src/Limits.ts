@@ -388,7 +388,7 @@ export const gatewayLimits: GatewayLimits = {
   frames_per_turn: 1_024,
   frames_turn_ms: 5,
   frames_pause_turns: 8,
-  frames_pause_ms: 20,
+  frames_pause_ms: 100,
   read_slice_frames: 64,
   read_slice_bytes: 8 * 1024,
   bytes_per_frame: 1024,
@@ -440,6 +440,12 @@ export const gatewayLimits: GatewayLimits = {
 
 const positive = (name: string) => Config.schema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), name)
 
+/** One such message alone must not be as much as all that are not whole may be together (`unfinished_bytes`). */
+const most_frame_bytes = 16 * 1024 * 1024
+const frameBytes = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most_frame_bytes }))
+/** A frame of the chat may have four times as much. */
+const chatBytes = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most_frame_bytes / 4 }))
+
 /** Timers take no longer one. */
 const timeout = Schema.DurationFromString.check(
   Schema.makeFilter(
@@ -450,7 +456,7 @@ const timeout = Schema.DurationFromString.check(
 )
 
 const settings = Config.all({
-  frame_bytes: positive("NIMBUS_FRAME_BYTES").pipe(Config.withDefault(gatewayLimits.frame_bytes)),
+  frame_bytes: Config.schema(frameBytes, "NIMBUS_FRAME_BYTES").pipe(Config.withDefault(gatewayLimits.frame_bytes)),
   events_per_second: positive("NIMBUS_EVENTS_PER_SECOND").pipe(Config.withDefault(gatewayLimits.events_per_second)),
   idle_timeout: Config.schema(timeout, "NIMBUS_IDLE_TIMEOUT").pipe(
     Config.withDefault(Duration.millis(gatewayLimits.idle_timeout_ms)),
@@ -458,7 +464,9 @@ const settings = Config.all({
   keep_alive: Config.schema(timeout, "NIMBUS_HTTP_KEEPALIVE").pipe(
     Config.withDefault(Duration.millis(gatewayLimits.keep_alive_ms)),
   ),
-  chat_message_bytes: positive("NIMBUS_CHAT_MESSAGE_BYTES").pipe(Config.withDefault(chatLimits.message_bytes)),
+  chat_message_bytes: Config.schema(chatBytes, "NIMBUS_CHAT_MESSAGE_BYTES").pipe(
+    Config.withDefault(chatLimits.message_bytes),
+  ),
   chat_messages_per_second: positive("NIMBUS_CHAT_MESSAGES_PER_SECOND").pipe(
     Config.withDefault(chatLimits.messages_per_second),
   ),

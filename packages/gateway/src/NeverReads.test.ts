@@ -83,11 +83,14 @@ const watchEnds = Effect.gen(function* () {
   return { ends, most: look }
 })
 
+/** What a peer lets wait at its own end before it says more. */
+const waits_bytes = 256 * 1024
+
 /** Says the same again and again as fast as it is taken, until `most_bytes` or the end. Answers what it has said so far. */
 const flood = (say: () => number, waiting: () => number, isOver: () => boolean) => {
   let said_bytes = 0
   const goOn = (): void => {
-    while (!isOver() && waiting() < 256 * 1024 && said_bytes < most_bytes) said_bytes += say()
+    while (!isOver() && waiting() < waits_bytes && said_bytes < most_bytes) said_bytes += say()
     if (!isOver() && said_bytes < most_bytes) setImmediate(goOn)
   }
   goOn()
@@ -316,6 +319,27 @@ describe("a peer that sends and never reads", () => {
 })
 
 describe("a peer that sends on gRPC and never reads", () => {
+  scenario(
+    "what it sends waits at its own end, as long as the call stands",
+    Effect.gen(function* () {
+      const { port } = yield* GrpcServer
+      const client = yield* connectGrpc({ port, metadata: { client_id: "c1", ack: "client" } })
+      client.stream.pause()
+      const said = floodCall(client)
+      let [last_bytes, still] = [-1, 0]
+      // Each call of another shows that the gateway goes on.
+      while (still < 20) {
+        yield* callsAreAnswered
+        still = said() === last_bytes ? still + 1 : 0
+        last_bytes = said()
+      }
+      assert.isBelow(said(), most_bytes)
+      assert.isAtLeast(client.stream.writableLength, waits_bytes)
+      assert.isFalse(client.stream.destroyed || client.stream.readableEnded)
+    }),
+    { write_deadline_ms: 600_000, gateway_frames_per_second: 1_000_000_000 },
+  )
+
   scenario(
     "what waits for its call: it is read no more, and the call ends",
     Effect.gen(function* () {

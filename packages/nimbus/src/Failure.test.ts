@@ -34,7 +34,12 @@ describe("Failure", () => {
     { settings: { NIMBUS_PORT: "70000" }, line: /^NIMBUS_PORT: expected a value between 0 and 65535$/ },
     { settings: { NIMBUS_PARTITIONS: "1.5" }, line: /^NIMBUS_PARTITIONS: expected an integer$/ },
     { settings: { NIMBUS_WINDOW_RESULTS: "0" }, line: /^NIMBUS_WINDOW_RESULTS: expected a value greater .* 1$/ },
-    { settings: { NIMBUS_FRAME_BYTES: "-1" }, line: /^NIMBUS_FRAME_BYTES: expected a value greater .* 1$/ },
+    { settings: { NIMBUS_FRAME_BYTES: "-1" }, line: /^NIMBUS_FRAME_BYTES: expected .* 1 and 16777216$/ },
+    { settings: { NIMBUS_FRAME_BYTES: "99999999999" }, line: /^NIMBUS_FRAME_BYTES: expected .* 1 and 16777216$/ },
+    {
+      settings: { NIMBUS_CHAT_MESSAGE_BYTES: "4194305" },
+      line: /^NIMBUS_CHAT_MESSAGE_BYTES: expected .* and 4194304$/,
+    },
     { settings: { NIMBUS_EVENTS_PER_SECOND: "many" }, line: /^NIMBUS_EVENTS_PER_SECOND: expected a number$/ },
     { settings: { NIMBUS_IDLE_TIMEOUT: "soon" }, line: /^NIMBUS_IDLE_TIMEOUT: expected a valid Duration string$/ },
     { settings: { NIMBUS_IDLE_TIMEOUT: "1 milli" }, line: /^NIMBUS_IDLE_TIMEOUT: expected .* 1 second and 24 days$/ },

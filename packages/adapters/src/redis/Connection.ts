@@ -199,11 +199,16 @@ const connectOnce = (settings: RedisSettings, client: Client): Effect.Effect<voi
     const onError = (error: unknown) => {
       cause = causeOf(error)
     }
-    const onReady = () => resume(Effect.void)
-    const onEnd = () => resume(Effect.fail(startError(settings, cause)))
+    const over = () => void client.off("error", onError).off("ready", onReady).off("end", onEnd)
+    const end = (outcome: Effect.Effect<void, StartError>) => {
+      over()
+      resume(outcome)
+    }
+    const onReady = () => end(Effect.void)
+    const onEnd = () => end(Effect.fail(startError(settings, cause)))
     client.on("error", onError).once("ready", onReady).once("end", onEnd)
     client.connect().catch(onError)
-    return Effect.sync(() => void client.off("error", onError).off("ready", onReady).off("end", onEnd))
+    return Effect.sync(over)
   })
 
 /** Of a cluster it is what its last node said. */

@@ -47,8 +47,9 @@ const historyOf = (asked: unknown): number | undefined => {
   return asked === true ? Infinity : (asked ?? false) === false ? 0 : undefined
 }
 
-/** Of a client that has its place kept. */
-const isName = (name: unknown): name is string => typeof name === "string" && name.length >= 1 && name.length <= 128
+/** Of a client that has its place kept. Half of a surrogate pair can't be written: two clients would have one place. */
+const isName = (name: unknown): name is string =>
+  typeof name === "string" && name.length >= 1 && name.length <= 128 && name.isWellFormed()
 
 /** Whether it names itself in a way that there can't be. */
 export const isMisnamed = ({ auth }: Handshake): boolean => {

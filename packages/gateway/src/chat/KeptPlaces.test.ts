@@ -125,7 +125,7 @@ describe("the place of a client that names itself", () => {
     }).pipe(inRoom),
   )
 
-  it.live.each([7, "", "x".repeat(129), ["c"], {}])("can't be %j's", (clientId) =>
+  it.live.each([7, "", "x".repeat(129), "\ud800", ["c"], {}])("can't be %j's", (clientId) =>
     Effect.gen(function* () {
       const { url } = yield* startGateway()
       const { socket } = yield* connect(url, { ...named(clientId, "r"), reconnection: false })

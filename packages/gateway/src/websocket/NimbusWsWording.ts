@@ -13,6 +13,7 @@
  *    what it is.
  * 4. Frames that NimbusWS does not have go only to a connection that asks for them: `frames=all`.
  */
+import { isUtf8 } from "node:buffer"
 import {
   boundlessNumber,
   decodeResult,
@@ -53,8 +54,9 @@ class NimbusWsWording implements Wording {
     this.hearsAcks = about.query.frames === "all" || about.query.ack === "client"
   }
 
-  /** A binary frame is read as text, as NimbusWS reads it. */
-  parse(data: Buffer): Result.Result<Frames.ClientFrame, Frames.BadFrame> {
+  /** A binary frame is read as text, as NimbusWS reads it, where it is UTF-8: nothing in it may come back as something else. */
+  parse(data: Buffer, isBinary: boolean): Result.Result<Frames.ClientFrame, Frames.BadFrame> {
+    if (isBinary && !isUtf8(data)) return bad("NOT_JSON", "The frame is not UTF-8")
     const text = data.toString()
     return Result.flatMap(Frames.parseJson(text), (frame) => {
       if (frame === null) return bad("NOT_JSON", "Cannot read properties of null (reading 'type')")

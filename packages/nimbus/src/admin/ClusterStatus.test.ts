@@ -71,7 +71,7 @@ describe("the status of a cluster", () => {
       )
       const error = yield* Effect.flip(soon({ log: noLog, registry: refused }))
       assert.propertyVal(error, "code", "ADMIN_UNAVAILABLE")
-      assert.match(String(error), /no answer within 4 s; /)
+      assert.match(String(error), /of the log no answer within 4 s; of the registry /)
     }),
   )
 

@@ -32,7 +32,9 @@ export const reached = Effect.fn("ClusterStatus.reached")(function* <E, E2>(part
     ...(typeof ofClients === "string" ? [{ part: "registry", reason: ofClients }] : []),
   ]
   if (typeof ofLog === "string" && typeof ofClients === "string") {
-    return yield* new AdminUnavailable({ message: `nothing can be reached: ${ofLog}; ${ofClients}` })
+    return yield* new AdminUnavailable({
+      message: `nothing can be reached: of the log ${ofLog}; of the registry ${ofClients}`,
+    })
   }
   return {
     ...(typeof ofClients === "string" ? {} : ofClients),
