@@ -111,4 +111,5 @@ const isFine = values.forever
   : values.seeds === undefined
     ? one({ ...common, seed: numberOf("seed", values.seed) })
     : await range(numberOf("from", values.from), numberOf("seeds", values.seeds))
-process.exit(isFine ? 0 : 1)
+// Not at once: what is printed may not have been taken yet.
+process.exitCode = isFine ? 0 : 1

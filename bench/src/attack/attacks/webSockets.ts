@@ -69,6 +69,16 @@ const halfOf = (field: Field, path: string, begun: Buffer): void =>
     () => halfOf(field, path, begun),
   )
 
+/** As many of each transport. */
+const halvesOf =
+  (name: string, ofStream: Buffer, ofChat: Buffer): Attack["begin"] =>
+  (field) => {
+    for (let n = 0; n < halves_each; n++) {
+      halfOf(field, `/v1/stream?clientId=attacker-${name}-${n}`, ofStream)
+      halfOf(field, "/socket.io/?EIO=4&transport=websocket", ofChat)
+    }
+  }
+
 export const webSockets: ReadonlyArray<Attack> = [
   {
     name: "pings",
@@ -119,21 +129,11 @@ export const webSockets: ReadonlyArray<Attack> = [
   {
     name: "halves",
     what: "300 WebSockets of the chat and 300 others begin messages of the largest size and do not end them",
-    begin: (field) => {
-      for (let n = 0; n < halves_each; n++) {
-        halfOf(field, `/v1/stream?clientId=attacker-half-${n}`, half)
-        halfOf(field, "/socket.io/?EIO=4&transport=websocket", chatHalf)
-      }
-    },
+    begin: halvesOf("half", half, chatHalf),
   },
   {
     name: "pieces",
     what: "300 WebSockets of the chat and 300 others begin messages in frames of a byte and do not end them",
-    begin: (field) => {
-      for (let n = 0; n < halves_each; n++) {
-        halfOf(field, `/v1/stream?clientId=attacker-pieces-${n}`, pieces)
-        halfOf(field, "/socket.io/?EIO=4&transport=websocket", pieces)
-      }
-    },
+    begin: halvesOf("pieces", pieces, pieces),
   },
 ]

@@ -2,19 +2,14 @@
  * One connection of routed delivery at this gateway: the session's core, and the door it came in by. It carries out what
  * the session decides, through the parts that all connections of the gateway share.
  */
-import { type Cursor, encode, type Output, type PageLimit, type Push, type Session } from "@nimbus/domain"
+import { encode, type Output, type Push, type Session } from "@nimbus/domain"
 import type { Door } from "../Door.ts"
+import type { Read } from "./Reads.ts"
 import { Resident, type ResidentShared } from "./Resident.ts"
-
-export interface Read {
-  readonly connection: Connection
-  readonly after: Cursor
-  readonly limit: PageLimit
-}
 
 export interface Shared extends ResidentShared {
   /** Reads a page in its turn, and gives it to the session. */
-  readonly read: (read: Read) => void
+  readonly read: (read: Read<Connection>) => void
   /** Whether a barrier may be published again in this tick. */
   readonly mayRepeatBarrier: () => boolean
 }

@@ -42,7 +42,7 @@ import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"
-import { Connection, type Read, type Shared } from "./Connection.ts"
+import { Connection, type Shared } from "./Connection.ts"
 import { Draining } from "./Draining.ts"
 import { makeDirect } from "./direct/Direct.ts"
 import { makeIntake } from "./Intake.ts"
@@ -50,7 +50,7 @@ import { makeLateJourney } from "./LateJourney.ts"
 import { makeOpenings } from "./Openings.ts"
 import { makeOutbox } from "./Outbox.ts"
 import { keepLease, makePresences } from "./Presences.ts"
-import { makeReads } from "./Reads.ts"
+import { makeReads, type Read } from "./Reads.ts"
 import type { Resident, ResidentShared } from "./Resident.ts"
 import { makeSweep } from "./Sweep.ts"
 
@@ -146,7 +146,7 @@ const make = Effect.gen(function* () {
   const shared: Shared = {
     ...residents,
     mayRepeatBarrier: () => barriersAgain++ < limits.barriers_again_per_tick,
-    read: yield* makeReads(limits, residents.now, ({ after, connection, limit }: Read) => {
+    read: yield* makeReads(limits, residents.now, ({ after, connection, limit }: Read<Connection>) => {
       run(
         Effect.match(mailbox.page(connection.clientId, after, limit), {
           onSuccess: (page) => connection.session.page(page),

@@ -3,6 +3,7 @@
  * clients with much to come would keep it from all others. So after `read_turn_ms` of it the event loop goes round once.
  * What waits is bounded: a session has one read under way.
  */
+import type { Cursor, PageLimit } from "@nimbus/domain"
 import { Effect, type Scope } from "effect"
 import { makeFlusher } from "./Flusher.ts"
 
@@ -10,14 +11,21 @@ interface Waiting {
   readonly connection: { readonly isClosed: boolean }
 }
 
+/** Of a page of the connection's mailbox. */
+export interface Read<Connection> {
+  readonly connection: Connection
+  readonly after: Cursor
+  readonly limit: PageLimit
+}
+
 /** `begin` reads a page, and hands it over at once if the store is in this process. */
-export const makeReads = <Read extends Waiting>(
+export const makeReads = <Of extends Waiting>(
   { read_turn_ms }: { readonly read_turn_ms: number },
   now: () => number,
-  begin: (read: Read) => void,
-): Effect.Effect<(read: Read) => void, never, Scope.Scope> =>
+  begin: (read: Of) => void,
+): Effect.Effect<(read: Of) => void, never, Scope.Scope> =>
   Effect.gen(function* () {
-    let waiting: Array<Read> = []
+    let waiting: Array<Of> = []
     const turn = Effect.sync(() => {
       const until_ms = now() + read_turn_ms
       let taken = 0

@@ -6,6 +6,7 @@ import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
 import { Gateway, type GatewayLimits } from "../index.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
+import { UpgradeServer } from "./UpgradeServer.ts"
 
 const body_bytes = 10_000
 
@@ -232,6 +233,22 @@ layer(gateway({ request_ms: 300, keep_alive_ms: 300 }), { excludeTestServices: t
         const { headers, status } = yield* say("GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
         assert.strictEqual(status, 200)
         assert.include(headers, "\r\nconnection: keep-alive\r\n")
+      }),
+    )
+  },
+)
+
+layer(gateway({}), { excludeTestServices: true })(
+  "HTTP requests to a door that is not there yet, or any more",
+  (it) => {
+    it.effect("are answered 503 if they would upgrade: it is to come", () =>
+      Effect.gen(function* () {
+        const { handle } = yield* UpgradeServer
+        // Whoever takes a path last leaves nobody there.
+        yield* Effect.scoped(handle("/v1/stream", () => {}))
+        const { headers, status } = yield* say(upgrade("GET /v1/stream?clientId=c1"))
+        assert.strictEqual(status, 503)
+        assert.include(headers, "retry-after: 1")
       }),
     )
   },

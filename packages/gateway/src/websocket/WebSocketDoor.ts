@@ -8,13 +8,14 @@
  * | `/approach2/events` | direct | those of NimbusWS |
  *
  * Going away: they stop taking connections, read nothing more, wait until the log has what they took (bounded), and
- * then the delivery core closes every session with GOING_AWAY. A request without an upgrade is answered 426.
+ * then the delivery core closes every session with GOING_AWAY. A request without an upgrade is answered 426, and one with
+ * it, while they are not there yet, 503.
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { closeCodes, EventLog, Frames, partitionOf, start, Topics, Trace } from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
-import { HttpRouter, HttpServerRequest } from "effect/http"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { type BoundedWebSocket, BoundedWebSocketServer } from "../BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { FairReading, nothing } from "../FairReading.ts"
@@ -148,14 +149,19 @@ const protocolOf = (language: Language, offered: ReadonlySet<string>): string | 
 
 /** What speaks HTTP to a door is told what the door speaks. The router passes over slashes that a door does not. */
 const answerAt = (path: string) =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
-    pathOf(url) === path
-      ? refuse(426, "UPGRADE_REQUIRED", "this is a WebSocket: connect with ws://", {
-          connection: "upgrade",
-          upgrade: "websocket",
-        })
-      : refuseNowhere(url),
-  )
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers, url }) => {
+    if (pathOf(url) !== path) return refuseNowhere(url)
+    // The door takes it as long as it is there, which it is not yet when the first requests are answered.
+    if (headers["upgrade"]?.toLowerCase() === "websocket") return notReady
+    return refuse(426, "UPGRADE_REQUIRED", "this is a WebSocket: connect with ws://", {
+      connection: "upgrade",
+      upgrade: "websocket",
+    })
+  })
+
+const notReady = Effect.succeed(
+  HttpServerResponse.text("not ready: starting or stopping\n", { status: 503, headers: { "retry-after": "1" } }),
+)
 
 export const routes = Layer.mergeAll(
   Layer.empty,

@@ -21,8 +21,8 @@ import { Effect, FiberSet, PartitionedSemaphore, type Scope } from "effect"
 import type { Door } from "../../Door.ts"
 import type { GatewayLimits } from "../../Limits.ts"
 import type { ResidentShared } from "../Resident.ts"
-import { makeReads } from "../Reads.ts"
-import { DirectConnection, type DirectShared, type Read } from "./DirectConnection.ts"
+import { makeReads, type Read } from "../Reads.ts"
+import { DirectConnection, type DirectShared } from "./DirectConnection.ts"
 import { makeFeeds } from "./Feeds.ts"
 import { makeOffsetSaver } from "./OffsetSaver.ts"
 
@@ -55,7 +55,7 @@ export const makeDirect = Effect.fnUntraced(function* (
   const run = yield* FiberSet.makeRuntime<never>()
 
   /** A page, if the store is as far as it was when it was settled. */
-  const read = yield* makeReads(limits, residents.now, ({ after, connection, limit }: Read) => {
+  const read = yield* makeReads(limits, residents.now, ({ after, connection, limit }: Read<DirectConnection>) => {
     const page = mailbox.page(connection.clientId, after, limit)
     const checked = Effect.gen(function* () {
       const found = yield* page

@@ -2,24 +2,10 @@
  * One connection of direct delivery at this gateway: its session's core, the door it came in by, and its place in the
  * partition's feed.
  */
-import type {
-  ClientOffset,
-  Cursor,
-  DirectOutput,
-  DirectSession,
-  Follower,
-  LogItem,
-  OffsetOwner,
-  PageLimit,
-} from "@nimbus/domain"
+import type { ClientOffset, DirectOutput, DirectSession, Follower, LogItem, OffsetOwner } from "@nimbus/domain"
 import type { Door } from "../../Door.ts"
+import type { Read } from "../Reads.ts"
 import { Resident, type ResidentShared } from "../Resident.ts"
-
-export interface Read {
-  readonly connection: DirectConnection
-  readonly after: Cursor
-  readonly limit: PageLimit
-}
 
 export interface DirectShared extends ResidentShared {
   readonly feeds: {
@@ -31,7 +17,7 @@ export interface DirectShared extends ResidentShared {
     readonly settle: (connection: DirectConnection) => void
   }
   /** Reads a page in its turn, and gives it to the session. */
-  readonly read: (read: Read) => void
+  readonly read: (read: Read<DirectConnection>) => void
   readonly save: (connection: DirectConnection) => void
 }
 
