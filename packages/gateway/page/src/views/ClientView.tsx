@@ -115,8 +115,8 @@ const LastEvents = ({ client: { clientId, lastEvents } }: { readonly client: Cli
           </th>
           <td>{time(event.time)}</td>
           <td>{event.type}</td>
-          <td>{event.name}</td>
-          <td>
+          <td class="word">{event.name}</td>
+          <td class="word">
             <code>{event.id}</code>
           </td>
         </tr>
