@@ -8,7 +8,7 @@
  * | beside 3 s | the same of the other clients while one client's handler sleeps 3 s |
  * | beside 1,000 × 50 ms | the same while one client has 1,000 events of 50 ms in the log |
  * | connect beside 3 s | from connecting to LIVE and the first result, of new clients, while one handler sleeps 3 s; and alone |
- * | io | handlers of 5 to 50 ms, 1 in 100: 1 s, one event under way for each client: events per second, beside the ideal |
+ * | io | handlers of 5 to 50 ms, 1 in 100: 1 s: events per second, beside the ideal, which is that of handlers alone; with one event under way for each client, whose way through the log counts too, and with four, of which the next one waits already |
  */
 import { Client, Memory } from "@nimbus/client"
 import { Effect, Fiber } from "effect"
@@ -51,8 +51,8 @@ const quick = (some: ReadonlyArray<Client.Client>) =>
     (all): Times => all.flat(),
   )
 
-/** Events per second, of all of them together. */
-const io = Effect.fnUntraced(function* (some: ReadonlyArray<Client.Client>) {
+/** Events per second, of all of them together; each has `under_way` events on their way. */
+const io = Effect.fnUntraced(function* (some: ReadonlyArray<Client.Client>, under_way: number) {
   let finished = 0
   const until = performance.now() + io_measure_ms
   const send = Effect.fnUntraced(function* (client: Client.Client, i: number) {
@@ -61,7 +61,10 @@ const io = Effect.fnUntraced(function* (some: ReadonlyArray<Client.Client>) {
       if (performance.now() < until) finished++
     }
   })
-  yield* Effect.forEach(some, send, { concurrency: "unbounded", discard: true })
+  const senders = some.flatMap((client, i) =>
+    Array.from({ length: under_way }, (_, n) => send(client, i * under_way + n)),
+  )
+  yield* Effect.all(senders, { concurrency: "unbounded", discard: true })
   return (finished * 1000) / io_measure_ms
 })
 
@@ -107,8 +110,12 @@ const measure = Effect.fnUntraced(function* ({ base }: Running) {
   tell("beside 3 s", yield* whileOneSleeps(quick(others)))
   tell("connect alone", yield* connecting(base, "a"))
   tell("connect beside 3 s", yield* whileOneSleeps(connecting(base, "b")))
-  const [per_s, ideal] = [yield* io(all), ideal_per_second(clients)]
-  console.error(`io: ${per_s.toFixed(0)}/s, ${(per_s / ideal).toFixed(3)} of the ideal ${ideal.toFixed(0)}/s`)
+  const ideal = ideal_per_second(clients)
+  for (const under_way of [1, 4]) {
+    const per_s = yield* io(all, under_way)
+    const share = (per_s / ideal).toFixed(3)
+    console.error(`io, ${under_way} under way: ${per_s.toFixed(0)}/s, ${share} of the ideal ${ideal.toFixed(0)}/s`)
+  }
   yield* hog.sendAll(Array.from({ length: hog_events }, () => ({ name: "wait", data: { ms: 50 } })))
   tell("beside 1,000 × 50 ms", yield* quick(others))
   return rows
