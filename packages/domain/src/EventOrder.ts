@@ -50,6 +50,9 @@ interface KeyQueue<I> {
   firstSpilled: number
 }
 
+/** Of most clients nothing waits: they share it. Nothing is ever put into it. */
+const none: Array<never> = []
+
 /** What is read and not finished. */
 export interface OrderSize {
   /** From the commit to the last record that was read. */
@@ -269,10 +272,10 @@ export class EventOrder<I extends OrderItem> {
       key,
       running: undefined,
       last: -1,
-      waiting: [],
+      waiting: none,
       first: 0,
       bytes: 0,
-      spilled: [],
+      spilled: none,
       firstSpilled: 0,
     }
     this.queues.set(key, queue)
@@ -291,7 +294,8 @@ export class EventOrder<I extends OrderItem> {
   }
 
   private wait(queue: KeyQueue<I>, item: I): void {
-    queue.waiting.push(item)
+    if (queue.waiting.length === 0) queue.waiting = [item]
+    else queue.waiting.push(item)
     queue.bytes += item.bytes
   }
 
@@ -300,7 +304,7 @@ export class EventOrder<I extends OrderItem> {
     queue.last = item.offset
     queue.bytes -= item.bytes
     if (queue.first === queue.waiting.length) {
-      queue.waiting = []
+      queue.waiting = none
       queue.first = 0
     }
     return item
@@ -315,7 +319,8 @@ export class EventOrder<I extends OrderItem> {
       this.keep(item)
       return this.wait(queue, item)
     }
-    queue.spilled.push(item.offset)
+    if (queue.spilled.length === 0) queue.spilled = [item.offset]
+    else queue.spilled.push(item.offset)
     this.spilling.add(queue)
   }
 
@@ -331,7 +336,7 @@ export class EventOrder<I extends OrderItem> {
   private forget(queue: KeyQueue<I>, spilled: number): void {
     queue.firstSpilled += spilled
     if (queue.firstSpilled === queue.spilled.length) {
-      queue.spilled = []
+      queue.spilled = none
       queue.firstSpilled = 0
       this.spilling.delete(queue)
     } else if (queue.firstSpilled >= 4_096) {

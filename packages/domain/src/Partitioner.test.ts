@@ -25,9 +25,13 @@ describe("Partitioner", () => {
   )
 
   it.effect.prop("a client's partition is Kafka's", [ClientId, partitions], ([clientId, partitions]) =>
+    Effect.sync(() => assert.strictEqual(partitionOf(clientId, partitions), partitionInJava(clientId, partitions))),
+  )
+
+  it.effect.prop("and so is that of any key, short or long", [Schema.String, partitions], ([key, partitions]) =>
     Effect.sync(() => {
-      const positive = BigInt(murmur2AsInJava(encoder.encode(clientId))) & 0x7fffffffn
-      assert.strictEqual(partitionOf(clientId, partitions), Number(positive % BigInt(partitions)))
+      for (const text of [key, `${key}é`, key.repeat(100), "a".repeat(256 + key.length)])
+        assert.strictEqual(partitionOf(text, partitions), partitionInJava(text, partitions))
     }),
   )
 
@@ -38,6 +42,9 @@ describe("Partitioner", () => {
     assert.isBelow(Math.max(...counts), 1_150)
   })
 })
+
+const partitionInJava = (key: string, partitions: number): number =>
+  Number((BigInt(murmur2AsInJava(encoder.encode(key))) & 0x7fffffffn) % BigInt(partitions))
 
 /** `org.apache.kafka.common.utils.Utils#murmur2` line by line, with Java's ints as BigInts cut to 32 bits. */
 const murmur2AsInJava = (data: Uint8Array): number => {
