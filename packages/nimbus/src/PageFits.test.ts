@@ -88,7 +88,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page fi
     { path: "/clients/seen", shows: "message" },
     { path: "/journey/seen/0", shows: "The event" },
   ]
-  it.effect.each(screens.flatMap((screen) => views.map((view) => ({ ...view, screen }))))(
+  it.effect.each(screens.flatMap((screen) => views.map(({ path, shows }) => ({ path, screen, shows }))))(
     "$screen.0 at $path",
     ({ path, screen: [, options], shows }) =>
       on(
