@@ -153,6 +153,10 @@ export default defineConfig({
     refuse(["packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
 
     // The mains, and they alone, name adapters: they compose layers, nothing else.
-    refuse(["packages/{gateway,pipeline}/src/main.ts", "packages/nimbus/src/Program.ts"]),
+    refuse([
+      "packages/{gateway,pipeline}/src/main.ts",
+      "packages/pipeline/src/Process.ts",
+      "packages/nimbus/src/Program.ts",
+    ]),
   ],
 })

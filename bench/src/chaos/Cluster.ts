@@ -6,13 +6,14 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { setTimeout as sleep } from "node:timers/promises"
 
-export type Role = "gateway" | "pipeline" | "embedded"
+export type Role = "gateway" | "pipeline" | "slow-pipeline" | "embedded"
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 const programs: Readonly<Record<Role, ReadonlyArray<string>>> = {
   gateway: [file("../../../packages/gateway/src/main.ts")],
   pipeline: [file("../../../packages/pipeline/src/main.ts")],
+  "slow-pipeline": [file("slowPipeline.ts")],
   embedded: [file("../../../packages/nimbus/src/main.ts"), "start"],
 }
 
@@ -142,6 +143,7 @@ export class ClusterNode {
 const portSetting: Readonly<Record<Role, string>> = {
   gateway: "NIMBUS_HTTP_PORT",
   pipeline: "NIMBUS_PIPELINE_HTTP_PORT",
+  "slow-pipeline": "NIMBUS_PIPELINE_HTTP_PORT",
   embedded: "NIMBUS_HTTP_PORT",
 }
 

@@ -24,6 +24,8 @@ export interface StageOptions {
   readonly outage_ms: number
   /** Only the second of the gateways and of the pipelines may be killed. */
   readonly sparesFirst: boolean
+  /** Some handlers take a while. */
+  readonly slowHandlers: boolean
   /** Where the processes' logs are kept. Default: nowhere. */
   readonly logs: string | undefined
   readonly fleet: Omit<FleetOptions, "directory"> & { readonly remembersInFiles: boolean }
@@ -43,7 +45,7 @@ export interface Stage {
 const window_results = 256
 
 export const setStage = async (options: StageOptions): Promise<Stage> => {
-  const { logs, outage_ms, partitions, seed, sparesFirst } = options
+  const { logs, outage_ms, partitions, seed, slowHandlers, sparesFirst } = options
   const directory = mkdtempSync(join(tmpdir(), "nimbus-chaos-"))
   const logDirectory = logs === undefined ? directory : resolve(logs)
   mkdirSync(logDirectory, { recursive: true })
@@ -67,7 +69,8 @@ export const setStage = async (options: StageOptions): Promise<Stage> => {
       NIMBUS_REDIS_ADDRESS: `127.0.0.1:${wire("redis")[index]?.port}`,
       NIMBUS_KAFKA_BROKERS: `127.0.0.1:${wire("kafka")[0]?.port}`,
     }
-    const node = new ClusterNode({ role, port, environment, directory: logDirectory, onChange })
+    const program = role === "pipeline" && slowHandlers ? "slow-pipeline" : role
+    const node = new ClusterNode({ role: program, port, environment, directory: logDirectory, onChange })
     nodes.push(node)
     return node
   }

@@ -33,6 +33,8 @@ const { values } = parseArgs({
     herd: { type: "string" },
     /** Instead of all faults only this, for the embedded server. */
     "disk-full": { type: "boolean", default: false },
+    /** With handlers that take 0 to 2 s for one event in 20. */
+    "slow-handlers": { type: "boolean", default: false },
     /** Where the processes' logs are kept. Default: nowhere. */
     logs: { type: "string" },
   },
@@ -81,6 +83,7 @@ const cluster = async (): Promise<boolean> => {
     partitions: number("partitions"),
     outage_ms: number("outage") * 1000,
     sparesFirst: false,
+    slowHandlers: values["slow-handlers"],
     logs: values.logs,
     fleet: { clients, processes: 2, rate, batch, remembersInFiles: !values.relive && !isHerd },
   })

@@ -90,7 +90,16 @@ const judgeGrowth = (samples: ReadonlyArray<Sample>): boolean => {
 
 const soak = async (): Promise<boolean> => {
   const fleet = { clients, processes: 2, rate, batch: 3, remembersInFiles: true }
-  const stage = await setStage({ seed, partitions: 12, outage_ms: 5_000, sparesFirst: true, logs: values.logs, fleet })
+  const { logs } = values
+  const stage = await setStage({
+    seed,
+    partitions: 12,
+    outage_ms: 5_000,
+    sparesFirst: true,
+    slowHandlers: false,
+    logs,
+    fleet,
+  })
   const over = new AbortController()
   try {
     await stage.start()

@@ -1,43 +1,5 @@
-/** One pipeline process of a cluster: all roles, or those in `NIMBUS_ROLES`, with the sample handlers. */
-import { createServer } from "node:http"
-import { hostname } from "node:os"
-import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
-import * as Cluster from "@nimbus/adapters/cluster"
-import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
+/** One pipeline process of a cluster, with the sample handlers. */
 import { Handlers } from "@nimbus/domain"
-import { Config, Effect, Layer } from "effect"
-import * as Health from "./Health.ts"
-import { Pipeline } from "./index.ts"
+import { run } from "./Process.ts"
 
-/** All settings are read here, before anything is connected to: one that is wrong stops the start at once. */
-const settings = Config.all({
-  address: Health.config,
-  cluster: Cluster.config,
-  roles: Pipeline.config,
-  shutdown: Shutdown.config,
-  telemetry: Telemetry.config,
-})
-
-Layer.unwrap(
-  Effect.map(settings, ({ address, cluster, roles, shutdown, telemetry }) =>
-    Layer.mergeAll(
-      Pipeline.layerOf(roles),
-      Health.checked,
-      Health.announced(Pipeline.rolesText(roles), hostname()),
-    ).pipe(
-      Layer.provide(Handlers.layer(Handlers.samples)),
-      Layer.provide(Cluster.layerWith(cluster)),
-      // Below the services: it answers while they are waited for.
-      Layer.provide(Health.layer),
-      Layer.provide([Health.Readiness.layer, NodeHttpServer.layer(createServer, address)]),
-      Layer.provide(Shutdown.layerWith(shutdown)),
-      Layer.provide(Telemetry.layerWith("nimbus-pipeline", telemetry)),
-    ),
-  ),
-).pipe(
-  Layer.launch,
-  Effect.provide(Logs.layer),
-  Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
-  Failure.report,
-  NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
-)
+run(Handlers.layer(Handlers.samples))

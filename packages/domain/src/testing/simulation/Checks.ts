@@ -7,7 +7,8 @@
  *   own events among them are 1, 2, 3, …
  * - *a session delivers without gaps*: each record is the client's next, but for those that the client has.
  * - *a push states a fact* to a session that has been LIVE by its route: `prev` is the client's record just before `seq`.
- * - *only the client's ack counts*: nobody acknowledges what the client's memory does not hold.
+ * - *only the client's ack counts*: nobody acknowledges what the client's memory does not hold, but what it was told to
+ *   be lost.
  * - *the commit never skips*: what lies before a commit, or is said to be finished above it, is where it was to go.
  * - *epochs*: a pod never uses one of its own twice for the same client.
  * - *bounds*: windows, produce requests, one of them under way at a time; of what cores keep, see `Bounds.ts`.
@@ -171,7 +172,8 @@ export class Checks implements Watcher {
     for (let i = indexAbove(entries, Math.max(account.checkedAck, last)); i < entries.length; i++) {
       const entry = entries[i]!
       if (entry.seq > seq) break
-      if (entry.isBarrier || entry.isRepeat) continue
+      // What it was told to be lost it does not wait for.
+      if (entry.isBarrier || entry.isRepeat || isTold(account.losses, entry.seq)) continue
       return this.report(
         "only the client's ack counts",
         `${process} acknowledges ${seq} of ${clientId}, who has ${last}`,
