@@ -64,6 +64,11 @@ describe("ops", () => {
     assert.deepStrictEqual(unknown, [])
   })
 
+  it("the dashboard draws what the alerts look at", () => {
+    const [alerts, dashboard] = asked.map(([, file]) => new Set(queriesIn(file).flatMap(namesInQuery)))
+    assert.deepStrictEqual([...alerts!.difference(dashboard!)], [])
+  })
+
   it("every alert says what it is about and how bad it is", () => {
     const file: unknown = asked[0]![1]
     assert.isNotEmpty(rulesIn(file))
