@@ -65,8 +65,8 @@ describe("ops", () => {
   })
 
   it("the dashboard draws what the alerts look at", () => {
-    const [alerts, dashboard] = asked.map(([, file]) => new Set(queriesIn(file).flatMap(namesInQuery)))
-    assert.deepStrictEqual([...alerts!.difference(dashboard!)], [])
+    const [alerts, dashboard] = asked.map(([, file]) => queriesIn(file).flatMap(namesInQuery))
+    assert.includeMembers(dashboard!, alerts!)
   })
 
   it("every alert says what it is about and how bad it is", () => {
