@@ -64,7 +64,7 @@ export const mixes: ReadonlyArray<Mix> = [
   {
     name: "dlq produces are repeated, and late",
     macros: { ...base, SPLIT_PRODUCE: 1, RETRIES: 1 },
-    short: { ...base, SESSIONS: 1, SPLIT_PRODUCE: 1, TAKEOVERS: 1 },
+    short: { ...base, SESSIONS: 1, BARRIERS: 1, SPLIT_PRODUCE: 1, RETRIES: 1 },
   },
   {
     name: "the mailboxes roll back, routers crash",

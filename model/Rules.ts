@@ -15,7 +15,7 @@ const rule = (macro: string, rule: string, macros: Macros): Rule => ({ macro, ru
 const base = { EVENTS: 2, SESSIONS: 2, BARRIERS: 2 }
 const one = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1 }
 /** A router that has forgotten its clients reads a repeated barrier. */
-const trap = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1, LATE_RESULTS: 1, TAKEOVERS: 1, DLQ: 1 }
+const trap = { ...one, LATE_RESULTS: 1, TAKEOVERS: 1, DLQ: 1, NACKS: 0 }
 /** The client is away. */
 const nobody = { EVENTS: 1, SESSIONS: 0, BARRIERS: 0 }
 const registry = { EVENTS: 1, SESSIONS: 2, BARRIERS: 1, HALF_OPEN: 1, DEAD_SOCKETS: 1 }
@@ -53,6 +53,7 @@ export const rules: ReadonlyArray<Rule> = [
     ZOMBIES: 1,
     RETURNS: 1,
     DLQ: 1,
+    NACKS: 0,
   }),
   rule("PUTS_IN_ORDER", "the dlq is put in order", one),
   rule("OFFSET_WITH_MAILBOXES", "the offset is stored with the mailboxes", { ...one, MAILBOX_ROLLBACKS: 1, DLQ: 6 }),

@@ -64,6 +64,11 @@ describe("ops", () => {
     assert.deepStrictEqual(unknown, [])
   })
 
+  it("the dashboard draws what the alerts look at", () => {
+    const [alerts, dashboard] = asked.map(([, file]) => queriesIn(file).flatMap(namesInQuery))
+    assert.includeMembers(dashboard!, alerts!)
+  })
+
   it("every alert says what it is about and how bad it is", () => {
     const file: unknown = asked[0]![1]
     assert.isNotEmpty(rulesIn(file))

@@ -39,6 +39,9 @@
 #ifndef RETURNS
 #define RETURNS 0         /* a zombie gets the partition back */
 #endif
+#ifndef NACKS
+#define NACKS 1           /* whether a router may divert at any time; else it does on a barrier, and where an ack is overdue at the end */
+#endif
 #ifndef LOST_BARRIERS
 #define LOST_BARRIERS 0
 #endif

@@ -23,18 +23,21 @@ inline end_route(r) {
   router[r].route = 0;
   router[r].prev = 0
 }
-/* From one stage to another. */
+/* From one stage to another. In C, as everything that all parts call: Spin bounds the length of a step, and Peace is one. */
 inline move_all(r, from, to) {
-  x = router[r].began;
-  do
-  :: x < router[r].expected ->
-    if
-    :: stage_at(r, x) == from -> router[r].at[x] = (to == DONE -> 0 : to + STAGES * route_at(r, x))
-    :: else -> skip
-    fi;
-    x++
-  :: else -> break
-  od
+  mover = r;
+  stage = from;
+  next_stage = to;
+  c_code { move_stages(); }
+}
+c_code {
+  static void move_stages(void) {
+    int at;
+    for (at = now.router[mover].began; at < now.router[mover].expected; at++) {
+      if (now.router[mover].at[at] % STAGES != stage) continue;
+      now.router[mover].at[at] = next_stage == DONE ? 0 : next_stage + now.router[mover].at[at] / STAGES * STAGES;
+    }
+  }
 }
 /* `y`: the first offset at this stage, or the next one to be read. */
 inline find_first(r, stage) {
@@ -316,7 +319,7 @@ end:
          :: else -> refuse()
          fi } }
   /* A nack, an unreceived push, an ack time-out, a full bound; without anything in flight it only loses the route. */
-  :: atomic { may_quietly(DIVERTS) && is(1, r) && router[r].runs && has_route(r) ->
+  :: atomic { may_quietly(DIVERTS) && NACKS && is(1, r) && router[r].runs && has_route(r) ->
        d_step { divert(r); done_quietly("router %d diverts\n", r) } }
 #ifdef REPLAY
   /* One produce is under way; of what the trace says it took, one record after another. */

@@ -190,6 +190,9 @@ hidden byte i;
 hidden byte j;
 hidden byte round;
 hidden byte keeps_newer;
+hidden byte mover;
+hidden byte stage;
+hidden byte next_stage;
 hidden byte phase;
 hidden byte part;
 hidden byte s;   /* chosen: never set within a d_step */

@@ -74,17 +74,20 @@ export class OffsetsUnavailable extends Schema.TaggedError<OffsetsUnavailable>()
 
 /**
  * The mailboxes were written against other topics: another incarnation, another partition count, or seqs beyond
- * the log's end. Refuse to start: point the process at the store that belongs to this log, or begin with an empty one.
+ * the log's end; or the data by a later protocol. Refuse to start: point the process at the store that belongs to this
+ * log, or begin with an empty one.
  */
 export class StoreMismatch extends Schema.TaggedError<StoreMismatch>()("StoreMismatch", {
   code: Schema.tag("STORE_MISMATCH"),
-  reason: Schema.Literals(["incarnation", "partitions", "beyond-end"]),
+  reason: Schema.Literals(["protocol", "incarnation", "partitions", "beyond-end"]),
   stored: Schema.String,
   found: Schema.String,
   incarnation: Incarnation,
 }) {
   override get message(): string {
     switch (this.reason) {
+      case "protocol":
+        return `the data is of protocol ${this.stored}, and this version speaks ${this.found}; start the version that wrote it, or begin with an empty store`
       case "partitions":
         return `the data has ${this.stored} partitions, not ${this.found}; set NIMBUS_PARTITIONS=${this.stored}, or begin with an empty store`
       case "incarnation":

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { EventLog, Topics } from "@nimbus/domain"
 import { eventLogSuite, eventually } from "@nimbus/domain/testing"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 import { moduleUrl, startChild, temporaryDirectory } from "./Children.ts"
 import { type EventLogLmdbOptions, layerWith } from "./EventLog.ts"
 import { LmdbStore } from "./Store.ts"
@@ -22,6 +22,19 @@ const withLog = <A, E>(
   options: EventLogLmdbOptions,
   use: (log: EventLog["Service"]) => Effect.Effect<A, E>,
 ) => EventLog.use(use).pipe(Effect.provide(logIn(directory, options), { local: true }))
+
+/** Changes what is written about the log as a whole, and gives it. */
+const withAbout = (directory: string, change: (stored: string) => string) =>
+  LmdbStore.use((store) =>
+    Effect.flatMap(store.table("log"), (table) =>
+      store.commit(() => {
+        const key = new TextEncoder().encode("log")
+        const changed = change(new TextDecoder().decode(table.get(key)))
+        table.put(key, new TextEncoder().encode(changed))
+        return changed
+      }),
+    ),
+  ).pipe(Effect.provide(LmdbStore.layerWith({ directory }), { local: true }))
 
 describe("LMDB", () => {
   const directory = mkdtempSync(join(tmpdir(), "nimbus-"))
@@ -74,6 +87,42 @@ describe("EventLog on LMDB", () => {
       assert.strictEqual(failure._tag, "StoreMismatch")
       assert.deepInclude(failure, { reason: "partitions", stored: "3", found: "4" })
       assert.strictEqual(yield* withLog(directory, { topics, partitions: 3 }, (log) => log.end("t", 2)), 1)
+    }),
+  )
+
+  it.live("takes over a log of the protocol before, which then names who has it and does not open it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const options = { topics: ["t"], partitions: 1 }
+      yield* withLog(directory, options, (log) => log.publish("t", 0, [record]))
+      const before = Schema.Struct({
+        incarnation: Schema.String,
+        partitions: Schema.Int,
+        topics: Schema.Record(Schema.String, Schema.Int),
+      })
+      const incarnation = "the one before"
+      yield* withAbout(directory, () => JSON.stringify({ incarnation, partitions: 1, topics: { t: 0 } }))
+      yield* withLog(directory, options, (log) =>
+        Effect.gen(function* () {
+          assert.strictEqual(log.incarnation, incarnation)
+          assert.strictEqual(yield* log.end("t", 0), 1)
+        }),
+      )
+      const about = yield* withAbout(directory, (stored) => stored)
+      const refusal = yield* Effect.flip(Schema.decodeEffect(Schema.fromJsonString(before))(about))
+      assert.include(refusal.message, "written by a newer version of Nimbus")
+    }),
+  )
+
+  it.live("refuses a log of a later protocol, and changes nothing by that", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const options = { topics: ["t"], partitions: 1 }
+      yield* withLog(directory, options, (log) => log.publish("t", 0, [record]))
+      const later = yield* withAbout(directory, (stored) => stored.replace('"protocol":2', '"protocol":3'))
+      const failure = yield* Effect.flip(withLog(directory, { ...options, topics: ["t", "u"] }, () => Effect.void))
+      assert.deepInclude(failure, { _tag: "StoreMismatch", reason: "protocol", stored: "3", found: "2" })
+      assert.strictEqual(yield* withAbout(directory, (stored) => stored), later)
     }),
   )
 

@@ -3,12 +3,14 @@
  *
  * | table | key | value |
  * | --- | --- | --- |
- * | log | `log` | JSON: incarnation, partition count, the number of each topic |
+ * | log | `log` | JSON: incarnation, partition count, the number of each topic, the protocol |
  * | log-blocks | `BlockKey` | `BlockCodec`: the records of one append, in one value |
  * | log-commits | JSON: topic, group, partition | the next offset, in decimal; after a space what was committed with it |
  *
  * What is published has been flushed to disk when the publish succeeds. Group commits go with the next write, or
  * `commit_delay_ms` later: a crash loses at most those of that time, and their records are read again.
+ *
+ * A log of the protocol before is taken over as it opens. From then on a version of that protocol refuses to open it.
  */
 import { randomUUID } from "node:crypto"
 import {
@@ -20,7 +22,7 @@ import {
   StoreMismatch,
   Topics,
 } from "@nimbus/domain"
-import { Config, Effect, Layer, Schema } from "effect"
+import { Config, Effect, Layer, Predicate, Record, Schema } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { lmdbLogLimits } from "../Limits.ts"
 import { BlockEncoder, decodeBlock } from "./BlockCodec.ts"
@@ -65,17 +67,42 @@ export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, LmdbSt
   Effect.map(partitionCount, (partitions) => layerWith({ partitions })),
 )
 
+/** By which results and commits are written. 1: the order of a partition; its log does not say so. */
+const protocol = 2
+
+/** Among the numbers of the topics: a version of protocol 1 takes it for a topic, and refuses to open with this name. */
+const protocolEntry = "written by a newer version of Nimbus"
+
 /** What is written once about the log as a whole. */
 const About = Schema.fromJsonString(
   Schema.Struct({
     incarnation: Incarnation,
     partitions: Schema.Int,
-    topics: Schema.Record(Schema.String, Schema.Int),
+    topics: Schema.Record(Schema.String, Schema.Union([Schema.Int, Schema.Struct({ protocol: Schema.Int })])),
   }),
 )
-type About = typeof About.Type
 const decodeAbout = Schema.decodeSync(About)
 const encodeAbout = Schema.encodeSync(About)
+
+interface LogFacts {
+  readonly incarnation: Incarnation
+  readonly partitions: number
+  readonly protocol: number
+  readonly topics: Readonly<Record<string, number>>
+}
+
+const parseFacts = (stored: string): LogFacts => {
+  const { topics, ...about } = decodeAbout(stored)
+  const entry = topics[protocolEntry]
+  return {
+    ...about,
+    protocol: typeof entry === "object" ? entry.protocol : 1,
+    topics: Record.filter(topics, Predicate.isNumber),
+  }
+}
+
+const formatFacts = ({ incarnation, partitions, topics }: LogFacts): string =>
+  encodeAbout({ incarnation, partitions, topics: { ...topics, [protocolEntry]: { protocol } } })
 
 const openStore = Effect.fnUntraced(function* (
   topics: ReadonlyArray<string>,
@@ -85,44 +112,40 @@ const openStore = Effect.fnUntraced(function* (
   const log = yield* store.table("log")
   const blocks = yield* store.table("log-blocks")
   const commits = yield* store.table("log-commits")
-  const about = yield* store.commit(() => describe(log, topics, partitions))
-  if (about.partitions !== partitions) {
-    return yield* new StoreMismatch({
-      reason: "partitions",
-      stored: String(about.partitions),
-      found: String(partitions),
-      incarnation: about.incarnation,
-    })
-  }
-  return makeLogStore(store, blocks, commits, about)
+  const facts = yield* store.commit(() => describe(log, topics, partitions))
+  const mismatch = (reason: StoreMismatch["reason"], stored: number, found: number) =>
+    new StoreMismatch({ reason, stored: `${stored}`, found: `${found}`, incarnation: facts.incarnation })
+  if (facts.protocol > protocol) return yield* mismatch("protocol", facts.protocol, protocol)
+  if (facts.partitions !== partitions) return yield* mismatch("partitions", facts.partitions, partitions)
+  return makeLogStore(store, blocks, commits, facts)
 })
 
-/** Reads what is written about the log, and adds what is new unless it is another log. */
-const describe = (log: Table, topics: ReadonlyArray<string>, partitions: number): About => {
+/** Reads what is written about the log, and adds what is new unless it is another log, or a later protocol's. */
+const describe = (log: Table, topics: ReadonlyArray<string>, partitions: number): LogFacts => {
   const stored = log.get(aboutKey)
-  const known: About =
+  const known: LogFacts =
     stored === undefined
-      ? { incarnation: Incarnation.make(randomUUID()), partitions, topics: {} }
-      : decodeAbout(text(stored))
-  if (known.partitions !== partitions) return known
+      ? { incarnation: Incarnation.make(randomUUID()), partitions, protocol, topics: {} }
+      : parseFacts(text(stored))
+  if (known.protocol > protocol || known.partitions !== partitions) return known
   const numbers = { ...known.topics }
   for (const topic of topics) numbers[topic] ??= Object.keys(numbers).length
-  const about = { ...known, topics: numbers }
-  log.put(aboutKey, bytes(encodeAbout(about)))
-  return about
+  const facts = { ...known, topics: numbers }
+  log.put(aboutKey, bytes(formatFacts(facts)))
+  return facts
 }
 
 const makeLogStore = (
   store: LmdbStore["Service"],
   table: Table,
   commits: Table,
-  about: About,
+  facts: LogFacts,
 ): LocalLog.LogStore<StorageUnavailable> => {
   const encoder = new BlockEncoder()
   /** Per partition all bytes ever appended, as of the last block. */
   const appended = new Map<string, number>()
   const number = (topic: string): number => {
-    const known = about.topics[topic]
+    const known = facts.topics[topic]
     if (known === undefined) throw new Error(`the topic ${topic} has no number`)
     return known
   }
@@ -160,7 +183,7 @@ const makeLogStore = (
   }
 
   return {
-    incarnation: about.incarnation,
+    incarnation: facts.incarnation,
     bounds: (topic, partition) =>
       store.read(() => {
         const last = newest(topic, partition, Number.MAX_SAFE_INTEGER)
