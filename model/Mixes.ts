@@ -69,7 +69,7 @@ export const mixes: ReadonlyArray<Mix> = [
   {
     name: "the mailboxes roll back, routers crash",
     macros: { ...base, SESSIONS: 1, MAILBOX_ROLLBACKS: 1, TAKEOVERS: 1, DLQ: 6 },
-    short: { ...base, SESSIONS: 1, MAILBOX_ROLLBACKS: 1, DLQ: 6 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, MAILBOX_ROLLBACKS: 1, TAKEOVERS: 1 },
   },
   {
     name: "the registry rolls back, the clock stands still",
@@ -114,7 +114,7 @@ export const mixes: ReadonlyArray<Mix> = [
   {
     name: "the same, routers crash",
     macros: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OWNERS: 2, TAKEOVERS: 1 },
-    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OWNERS: 2, TAKEOVERS: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OWNERS: 2, TAKEOVERS: 1, NACKS: 0 },
   },
   {
     name: "a mailbox that keeps newer barriers, routers crash, results come again",
@@ -134,7 +134,7 @@ export const mixes: ReadonlyArray<Mix> = [
   {
     name: "under traffic: routers crash, results come again",
     macros: { EVENTS: 1, SESSIONS: 1, BARRIERS: 2, TAKEOVERS: 1, LATE_RESULTS: 1, TRAFFIC: 1 },
-    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, TRAFFIC: 1 },
+    short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, LATE_RESULTS: 1, TRAFFIC: 1 },
   },
   {
     name: "nearly everything at once",
