@@ -103,8 +103,13 @@ export const mixes: ReadonlyArray<Mix> = [
   },
   {
     name: "event consumers follow one another, requests are late, metadata is lost",
-    macros: { EVENTS: 2, SESSIONS: 1, BARRIERS: 1, OWNERS: 3 },
+    macros: { EVENTS: 2, SESSIONS: 1, BARRIERS: 1, OWNERS: 2 },
     short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OWNERS: 2 },
+  },
+  {
+    name: "the same with three of them, the client is away",
+    macros: { EVENTS: 2, SESSIONS: 0, BARRIERS: 0, OWNERS: 3 },
+    short: { EVENTS: 2, SESSIONS: 0, BARRIERS: 0, OWNERS: 3 },
   },
   {
     name: "the same with a second client",
