@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Epoch,
@@ -287,10 +287,15 @@ describe("ReplayConsumer", () => {
     }).pipe(onGround()),
   )
 
-  it.effect("fills a wiped store again no faster than its bound", () =>
+  it.effect("fills a wiped store again no faster than its bound, and no slower where the clock is set back", () =>
     Effect.gen(function* () {
       const { dlq } = yield* Topics
       const { restore, snapshot } = yield* MailboxStore
+      const clock = yield* Clock.Clock
+      let back_ms = 0
+      const currentTimeMillisUnsafe = () => clock.currentTimeMillisUnsafe() - back_ms
+      const currentTimeMillis = Effect.sync(currentTimeMillisUnsafe)
+      const setBack: Clock.Clock = { ...clock, currentTimeMillis, currentTimeMillisUnsafe }
       const first = yield* startWith()
       const empty = snapshot()
       for (let seq = 0; seq < 100; seq++) yield* append(dlq, result("a", seq))
@@ -299,11 +304,12 @@ describe("ReplayConsumer", () => {
       assert.strictEqual(yield* offset, 100)
       yield* first.stop
       restore(empty)
-      yield* startWith({ rebuild_records_per_second: 10 })
+      yield* Effect.provideService(startWith({ rebuild_records_per_second: 10 }), Clock.Clock, setBack)
       const offsets: Array<number | undefined> = []
       for (let second = 0; second < 3; second++) {
         yield* settle
         offsets.push(yield* offset)
+        back_ms = 3_600_000
         yield* TestClock.adjust("1 second")
       }
       assert.deepStrictEqual(offsets, [10, 20, 30])

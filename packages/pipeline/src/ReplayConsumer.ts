@@ -24,6 +24,7 @@ import {
   claimMailboxes,
   type ClientId,
   decodePlacedBarrier,
+  Elapsed,
   EventLog,
   isBarrier,
   isClientId,
@@ -240,12 +241,13 @@ type Pace = (chunk: Chunk) => Effect.Effect<void>
 const makePace = (rebuildTo: number, stopping: Latch.Latch, limits: ReplayConsumerLimits): Effect.Effect<Pace> =>
   Clock.clockWith((clock) =>
     Effect.sync(() => {
-      let due_ms = clock.currentTimeMillisUnsafe()
+      const now_ms = () => Elapsed.msUnsafe(clock)
+      let due_ms = now_ms()
       return (chunk) =>
         Effect.suspend(() => {
           if (chunk.next > rebuildTo) return Effect.void
           due_ms += (chunk.records.length * 1000) / limits.rebuild_records_per_second
-          const wait_ms = due_ms - clock.currentTimeMillisUnsafe()
+          const wait_ms = due_ms - now_ms()
           return wait_ms < 1 ? Effect.void : Effect.raceFirst(Effect.sleep(wait_ms), stopping.await)
         })
     }),

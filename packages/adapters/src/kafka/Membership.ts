@@ -15,7 +15,15 @@
  * 4. A commit is sent in the name of the generation that the partition was assigned in; a later one refuses it.
  * 5. Kafka away or a coordinator that moves is waited for. Being turned away ends the membership with an error.
  */
-import { type Committed, type LogError, LogUnavailable, PartitionRevoked, trying, type Trying } from "@nimbus/domain"
+import {
+  type Committed,
+  Elapsed,
+  type LogError,
+  LogUnavailable,
+  PartitionRevoked,
+  trying,
+  type Trying,
+} from "@nimbus/domain"
 import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
@@ -294,11 +302,11 @@ class Member implements Membership {
   /** Until the generation is over. */
   readonly #beat = Effect.fnUntraced(function* (this: Member, generation: Generation): Effect.fn.Return<void> {
     const { group: groupId, limits, link } = this.#options
-    let heard_ms = this.#clock.currentTimeMillisUnsafe()
+    let heard_ms = Elapsed.msUnsafe(this.#clock)
     for (;;) {
       yield* Effect.raceFirst(Effect.sleep(limits.heartbeat_ms), this.#doubt.await)
       this.#doubt.closeUnsafe()
-      const sent_ms = this.#clock.currentTimeMillisUnsafe()
+      const sent_ms = Elapsed.msUnsafe(this.#clock)
       const left_ms = heard_ms + limits.session_timeout_ms - sent_ms
       const { id: groupGenerationId, memberId } = generation
       const error = yield* call(() => generation.coordinator.heartbeat({ groupId, groupGenerationId, memberId })).pipe(
@@ -312,7 +320,7 @@ class Member implements Membership {
       }
       if (codeOf(error) === codes.unknownMember) this.#memberId = ""
       if (isOver(error)) return yield* Effect.logInfo(`${groupId} rebalances`)
-      const rest_ms = heard_ms + limits.session_timeout_ms - this.#clock.currentTimeMillisUnsafe()
+      const rest_ms = heard_ms + limits.session_timeout_ms - Elapsed.msUnsafe(this.#clock)
       if (rest_ms <= 0) {
         return yield* Effect.logWarning(`${groupId} has not heard from us for a session's time: ${error.message}`)
       }

@@ -19,7 +19,16 @@
  *    good fails at once with `LogRefused`, and those around it go on; unless it is for its size, it is an alarm too.
  * 5. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each by its own time.
  */
-import { Alarms, type LogRecord, type LogRefused, LogUnavailable, roomOf, trying, type Trying } from "@nimbus/domain"
+import {
+  Alarms,
+  Elapsed,
+  type LogRecord,
+  type LogRefused,
+  LogUnavailable,
+  roomOf,
+  trying,
+  type Trying,
+} from "@nimbus/domain"
 import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
@@ -155,7 +164,7 @@ class Writer {
       const refusal = this.#refusal(bytes)
       if (refusal !== undefined) return resume(unavailable(topic, new Error(refusal)))
       const lane = this.#lane(topic, partition)
-      lane.waiting.push({ records, bytes, since_ms: this.#clock.currentTimeMillisUnsafe(), resume })
+      lane.waiting.push({ records, bytes, since_ms: Elapsed.msUnsafe(this.#clock), resume })
       this.#publishes++
       this.#bytes += bytes
       this.#isEmpty.closeUnsafe()
@@ -359,7 +368,7 @@ class Writer {
 
   #isLate({ batch }: Lane): boolean {
     const since_ms = batch?.publishes[0]?.since_ms ?? Infinity
-    return this.#clock.currentTimeMillisUnsafe() - since_ms > this.#limits.delivery_timeout_ms
+    return Elapsed.msUnsafe(this.#clock) - since_ms > this.#limits.delivery_timeout_ms
   }
 
   /** Invariant 3. Another lane's numbers are not in doubt: it keeps the identity. */

@@ -3,7 +3,8 @@
  * than a set share of the time. Whoever asks in between gets what was seen last, and so does everyone who asks while a
  * look is under way. What can't be seen keeps its last value, and says that it is old.
  */
-import { Clock, Effect, Exit } from "effect"
+import { Elapsed } from "@nimbus/domain"
+import { Effect, Exit } from "effect"
 
 export interface Seen<A> {
   readonly value: A
@@ -26,11 +27,11 @@ export const paced = <A, E, R>(
   let seen: Seen<A> = { value: initial, isStale: true }
   let next_ms = -Infinity
   return Effect.gen(function* () {
-    const began_ms = yield* Clock.currentTimeMillis
+    const began_ms = yield* Elapsed.ms
     if (began_ms < next_ms) return seen
     next_ms = Infinity
     return yield* Effect.onExit(look, (exit) =>
-      Effect.map(Clock.currentTimeMillis, (now_ms) => {
+      Effect.map(Elapsed.ms, (now_ms) => {
         seen = Exit.isSuccess(exit) ? { value: exit.value, isStale: false } : { ...seen, isStale: true }
         next_ms = began_ms + Math.max(interval_ms, (now_ms - began_ms) / share)
       }),

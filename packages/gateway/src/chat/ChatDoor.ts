@@ -18,6 +18,7 @@ import type { Duplex } from "node:stream"
 import {
   ChatMessageId,
   closeCodes,
+  Elapsed,
   encodeChat,
   EventLog,
   type Incarnation,
@@ -179,7 +180,7 @@ const make = Effect.gen(function* () {
     members.set(socket.id, member)
     if (!hall.isOpen) outOfPlace.join(member)
     hall.intake.join(room, member)
-    const quota = new Quota(limits.chat.messages_per_second, clock.currentTimeMillisUnsafe())
+    const quota = new Quota(limits.chat.messages_per_second, Elapsed.msUnsafe(clock))
     const sending = hall.isOpen ? events.send : "message"
     socket.on(sending, (...args) => takeMessage(member, quota, args))
     socket.on("broadcast", (...args) => takeBroadcast(member, quota, args))
@@ -204,7 +205,7 @@ const make = Effect.gen(function* () {
 
   const mayNot = (quota: Quota): Refusal | undefined => {
     if (state.isLeaving) return { code: "GOING_AWAY", message: "the gateway is leaving; send again after reconnecting" }
-    if (quota.take(clock.currentTimeMillisUnsafe())) return undefined
+    if (quota.take(Elapsed.msUnsafe(clock))) return undefined
     return { code: "RATE_LIMITED", message: `more than ${limits.chat.messages_per_second} messages a second` }
   }
   const isBusy = (member: Member): Refusal | undefined =>

@@ -14,8 +14,9 @@
  * 3. One request reads for `reads_ms` and looks through `reads_bytes` at most. What lies further back is not found.
  * 4. Who asks no more, for the connection is gone, is interrupted, and neither waits nor reads on.
  */
+import { Elapsed } from "@nimbus/domain"
 import { ReadsBusy } from "@nimbus/domain/admin"
-import { Clock, Context, Effect, Layer, Semaphore } from "effect"
+import { Context, Effect, Layer, Semaphore } from "effect"
 import { Limits } from "../Limits.ts"
 
 /** What one request may still look through. */
@@ -70,9 +71,9 @@ const make = Effect.gen(function* () {
       Effect.gen(function* () {
         yield* restore(places.take(1))
         began()
-        const from_ms = yield* Clock.currentTimeMillis
+        const from_ms = yield* Elapsed.ms
         return yield* Effect.onExit(restore(inTime(read)), () =>
-          Effect.flatMap(Clock.currentTimeMillis, (now_ms) => leave(now_ms - from_ms)),
+          Effect.flatMap(Elapsed.ms, (now_ms) => leave(now_ms - from_ms)),
         )
       }),
     )
