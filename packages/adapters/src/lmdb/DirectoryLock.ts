@@ -25,7 +25,7 @@ export const lockDirectory = (
         catch: (cause) =>
           isBusy(cause) ? new DataDirectoryInUse({ directory, ...readOwner(directory) }) : unavailable("lock")(cause),
       }),
-      (lock) => Effect.sync(() => lock.close()),
+      release,
     ),
   )
 
@@ -54,11 +54,24 @@ const make = (directory: string): void => {
 
 const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
+/**
+ * Every lock that is held. The garbage collector closes a database that nothing refers to, and a program that runs its
+ * layers by `Effect.runFork` and keeps no fiber leaves nothing that refers to a scope of its own.
+ */
+const held = new Set<DatabaseSync>()
+
+const release = (lock: DatabaseSync) =>
+  Effect.sync(() => {
+    held.delete(lock)
+    lock.close()
+  })
+
 const take = (directory: string): DatabaseSync => {
   const lock = new DatabaseSync(join(directory, "nimbus.lock"))
   try {
     lock.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE")
     writeFileSync(ownerFile(directory), `${process.pid}\n`)
+    held.add(lock)
     return lock
   } catch (error) {
     lock.close()

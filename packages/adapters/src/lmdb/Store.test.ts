@@ -146,6 +146,19 @@ describe("LmdbStore", () => {
     }),
   )
 
+  it.live("holds its directory also where the program keeps no fiber of it, and the garbage is collected", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const child = yield* startChild(collectingHolder, directory)
+      yield* eventually(
+        "the child has collected its garbage",
+        Effect.sync(() => child.lines().includes("collected")),
+      )
+      const failure = yield* Effect.flip(Effect.asVoid(withStore(directory, () => Effect.void)))
+      assert.strictEqual(failure._tag, "DataDirectoryInUse")
+    }),
+  )
+
   it.live("refuses a data file that is not LMDB's, or that is cut off, instead of crashing", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -181,8 +194,23 @@ const holder = `
   import { Effect, Layer } from "effect"
   import { LmdbStore } from ${moduleUrl("./Store.ts")}
   const [, directory] = process.argv
-  const hold = Layer.effectDiscard(Effect.sync(() => process.stdout.write("held\\n"))).pipe(
+  const hold = Layer.effectDiscard(Effect.sync(() => { globalThis.held = true; process.stdout.write("held\\n") })).pipe(
     Layer.provide(LmdbStore.layerWith({ directory })), Layer.launch)
   Effect.runFork(hold)
   setInterval(() => {}, 1000)
+`
+
+/** Collects in turns of its event loop of their own, when no call under way refers to the fiber. */
+const collectingHolder = `
+  ${holder}
+  import { setFlagsFromString } from "node:v8"
+  import { runInNewContext } from "node:vm"
+  setFlagsFromString("--expose-gc")
+  const collect = runInNewContext("gc")
+  let collected = 0
+  setInterval(() => {
+    if (!globalThis.held) return
+    collect()
+    if (++collected === 2) process.stdout.write("collected\\n")
+  }, 10)
 `
