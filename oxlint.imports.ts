@@ -36,7 +36,7 @@ const nodeSide = {
 }
 const adapters = {
   group: ["@nimbus/adapters", "@nimbus/adapters/**"],
-  message: "Only main.ts, or what it loads, names adapters.",
+  message: "Only what the programs of packages/nimbus run names adapters.",
 }
 
 /** Refuses everything but the own package's files, effect and these. */
@@ -152,11 +152,7 @@ export default defineConfig({
     refuse("packages/nimbus/src/**", suites, adapters),
     refuse(["packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
 
-    // The mains, and they alone, name adapters: they compose layers, nothing else.
-    refuse([
-      "packages/{gateway,pipeline}/src/main.ts",
-      "packages/pipeline/src/Process.ts",
-      "packages/nimbus/src/Program.ts",
-    ]),
+    // What the programs run, and it alone, names adapters: it composes layers, nothing else.
+    refuse(["packages/nimbus/src/Program.ts", "packages/nimbus/src/cluster/*.ts"]),
   ],
 })

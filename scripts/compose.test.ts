@@ -81,7 +81,7 @@ describe("docker-compose.yml", () => {
   for (const name of ["gateway", "pipeline"]) {
     it(`starts the ${name} as pnpm start in its package does, which the tests run`, () => {
       const [program = "", ...files] = startOf(name).split(" ")
-      assert.deepStrictEqual(services[name]?.command, [program, ...files.map((file) => `packages/${name}/${file}`)])
+      assert.deepStrictEqual(services[name]?.command, [program, ...files.map((file) => join("packages", name, file))])
       assert.isTrue(existsSync(join(root, services[name]?.command?.[1] ?? "")))
     })
 

@@ -120,7 +120,7 @@ describe("the image", () => {
       const [port = 0, nowhere = 0] = yield* Effect.promise(() => freePorts(2))
       const { child, printed } = yield* Effect.acquireRelease(
         Effect.sync(() =>
-          start([`packages/${name}/src/main.ts`], {
+          start([`packages/nimbus/src/cluster/${name}.ts`], {
             NIMBUS_HTTP_PORT: `${port}`,
             NIMBUS_PIPELINE_HTTP_PORT: `${port}`,
             NIMBUS_PORT: "0",

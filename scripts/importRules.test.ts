@@ -35,7 +35,7 @@ const doors = "Doors don't import each other, and what they stand on imports non
 const adapters = "Adapters don't import each other: what they share lies beside them."
 const byName = "Import a package by its name."
 const suites = "Only tests import what is for tests."
-const onlyMain = "Only main.ts, or what it loads, names adapters."
+const onlyMain = "Only what the programs of packages/nimbus run names adapters."
 
 const cases: ReadonlyArray<Case> = [
   allowed("packages/domain/src/x.ts", "effect"),

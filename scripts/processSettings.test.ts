@@ -17,7 +17,7 @@ import { Pipeline } from "../packages/pipeline/src/index.ts"
 
 const root = join(import.meta.dirname, "..")
 
-/** What each `main.ts` reads. */
+/** What each process reads. */
 const settings: Readonly<Record<string, Config.Config<unknown>>> = {
   gateway: Config.all([Cluster.config, Gateway.config, Logs.config, Shutdown.config, Telemetry.config]),
   pipeline: Config.all([
@@ -177,7 +177,7 @@ describe("the settings of a cluster's processes", () => {
 const start = async (role: string, env: Readonly<Record<string, string>>) => {
   const cwd = mkdtempSync(join(tmpdir(), "nimbus-settings-"))
   const inherited = Object.entries(process.env).filter(([name]) => !/^NIMBUS_|_URL$/.test(name))
-  const child = spawn(process.execPath, [join(root, "packages", role, "src/main.ts")], {
+  const child = spawn(process.execPath, [join(root, `packages/nimbus/src/cluster/${role}.ts`)], {
     cwd,
     stdio: ["ignore", "pipe", "pipe"],
     // Nobody listens on port 1.

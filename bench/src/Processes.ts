@@ -92,8 +92,8 @@ export const startCluster = async (mailbox: Cluster["mailbox"], env: NodeJS.Proc
   const [httpPort, eventsPort, resultsPort] = (await freePorts(3)) as [number, number, number]
   const execArgv = (process.env["NIMBUS_BENCH_EXECARGV"] ?? "").split(" ").filter((word) => word !== "")
   const settings = { ...env, NIMBUS_MAILBOX: mailbox, NIMBUS_EVENTS_PER_SECOND: unlimited }
-  const gatewayMain = [...execArgv, file("../../packages/gateway/src/main.ts")]
-  const pipelineMain = [...execArgv, file("../../packages/pipeline/src/main.ts")]
+  const gatewayMain = [...execArgv, file("../../packages/nimbus/src/cluster/gateway.ts")]
+  const pipelineMain = [...execArgv, file("../../packages/nimbus/src/cluster/pipeline.ts")]
   const pipeline = (port: number, roles: string) =>
     start(pipelineMain, port, { ...settings, NIMBUS_PIPELINE_HTTP_PORT: `${port}`, NIMBUS_ROLES: roles })
   // One after the other: the first creates the topics.

@@ -8,7 +8,7 @@ import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import * as Storage from "@nimbus/adapters/storage"
 import { type EventLog, Handlers, type Topics } from "@nimbus/domain"
 import { Config, Effect, Layer, Schema } from "effect"
-import { Embedded } from "nimbus"
+import { Embedded } from "@nimbus/server"
 import { io_ms } from "./Io.ts"
 
 const data = Config.String("NIMBUS_DATA")

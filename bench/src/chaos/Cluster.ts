@@ -11,8 +11,8 @@ export type Role = "gateway" | "pipeline" | "slow-pipeline" | "embedded"
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 const programs: Readonly<Record<Role, ReadonlyArray<string>>> = {
-  gateway: [file("../../../packages/gateway/src/main.ts")],
-  pipeline: [file("../../../packages/pipeline/src/main.ts")],
+  gateway: [file("../../../packages/nimbus/src/cluster/gateway.ts")],
+  pipeline: [file("../../../packages/nimbus/src/cluster/pipeline.ts")],
   "slow-pipeline": [file("slowPipeline.ts")],
   embedded: [file("../../../packages/nimbus/src/main.ts"), "start"],
 }

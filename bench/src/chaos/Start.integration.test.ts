@@ -13,8 +13,8 @@ import { ask, freePorts, until } from "../../../scripts/services/Tools.ts"
 const available = inject("services")
 
 const programs = {
-  gateway: fileURLToPath(new URL("../../../packages/gateway/src/main.ts", import.meta.url)),
-  pipeline: fileURLToPath(new URL("../../../packages/pipeline/src/main.ts", import.meta.url)),
+  gateway: fileURLToPath(new URL("../../../packages/nimbus/src/cluster/gateway.ts", import.meta.url)),
+  pipeline: fileURLToPath(new URL("../../../packages/nimbus/src/cluster/pipeline.ts", import.meta.url)),
 }
 const roles = ["gateway", "pipeline"] as const
 type Role = (typeof roles)[number]

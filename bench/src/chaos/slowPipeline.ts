@@ -1,6 +1,6 @@
 /** A pipeline whose `sq` takes 0 to 2 s for one event in 20, as a service does that it has to ask, and no time for the others. */
 import { Handlers } from "@nimbus/domain"
-import { run } from "@nimbus/pipeline/process"
+import { run } from "@nimbus/server/pipeline"
 import { Effect, Random, Schema } from "effect"
 
 const slow_share = 0.05

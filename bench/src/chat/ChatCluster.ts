@@ -12,7 +12,7 @@ import { freePorts } from "../../../scripts/services/Tools.ts"
 import { until } from "./Talker.ts"
 
 const main = (program: "gateway" | "pipeline") =>
-  fileURLToPath(new URL(`../../../packages/${program}/src/main.ts`, import.meta.url))
+  fileURLToPath(new URL(`../../../packages/nimbus/src/cluster/${program}.ts`, import.meta.url))
 
 export interface ChatProcess {
   readonly port: number

@@ -6,7 +6,7 @@ import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { PgliteArchive } from "@nimbus/adapters/pglite"
 import { Handlers } from "@nimbus/domain"
 import { Effect, Layer } from "effect"
-import { Embedded } from "nimbus"
+import { Embedded } from "@nimbus/server"
 
 export const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-chat-"))),

@@ -118,7 +118,7 @@ const compare = Effect.fnUntraced(function* ({ clients, results }: KillsOptions)
   return { rows, wrong }
 })
 
-const main = fileURLToPath(new URL("../../../packages/pipeline/src/main.ts", import.meta.url))
+const main = fileURLToPath(new URL("../../../packages/nimbus/src/cluster/pipeline.ts", import.meta.url))
 
 const startWriter = Effect.fnUntraced(function* ({ environment }: KillsOptions) {
   const port = at(yield* Effect.promise(() => freePorts(1)), 0)

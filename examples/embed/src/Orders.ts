@@ -2,7 +2,7 @@
 import { Client, Memory } from "@nimbus/client"
 import { Handlers } from "@nimbus/domain"
 import { Effect, Layer, Schema } from "effect"
-import { Embedded } from "nimbus"
+import { Embedded } from "@nimbus/server"
 
 class SoldOut extends Schema.TaggedError<SoldOut>()("SoldOut", { message: Schema.String }) {}
 

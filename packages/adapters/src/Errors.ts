@@ -313,4 +313,17 @@ export class DynamoRefused extends Schema.TaggedError<DynamoRefused>()("DynamoRe
   }
 }
 
+/** A store is asked for whose client library is not installed. Install it beside this package. */
+export class LibraryMissing extends Schema.TaggedError<LibraryMissing>()("LibraryMissing", {
+  code: Schema.tag("LIBRARY_MISSING"),
+  stores: Schema.Array(Schema.String),
+  /** Each with the version that is wanted. */
+  packages: Schema.Array(Schema.String),
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return `${this.stores.join(" and ")} need client libraries that are not installed: npm install ${this.packages.join(" ")}`
+  }
+}
+
 const causeOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

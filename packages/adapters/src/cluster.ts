@@ -2,11 +2,12 @@
  * The services of a cluster, as the environment says: the log on Kafka; registry, channels and by default the mailboxes
  * in Redis; the mailboxes in PostgreSQL where `NIMBUS_MAILBOX` says so. What every gateway and pipeline process stands on.
  */
-import { Idle, mailboxLimits, Topics } from "@nimbus/domain"
-import { Config, Layer } from "effect"
+import { Idle, type MailboxLimits, mailboxLimits, Topics } from "@nimbus/domain"
+import { Config, Effect, Layer } from "effect"
 import { KafkaEventLog } from "./kafka/index.ts"
 import { settings as kafkaConfig } from "./kafka/Settings.ts"
-import { postgresConfig, PostgresDatabase, PostgresMailbox, type PostgresSettings } from "./postgres/index.ts"
+import { config as postgresConfig, type PostgresSettings } from "./postgres/Settings.ts"
+import { load } from "./process/Libraries.ts"
 import {
   RedisAckChannel,
   RedisClientOffsets,
@@ -73,9 +74,17 @@ export const partsWith = (settings: ClusterSettings) => {
 const mailboxOf = ({ idle_ms, mailbox }: Pick<ClusterSettings, "idle_ms" | "mailbox">) => {
   const limits = { ...mailboxLimits, mailbox_idle_ms: idle_ms }
   return Layer.provide(
-    mailbox.store === "redis"
-      ? RedisMailbox.layerWith({ limits })
-      : Layer.provide(PostgresMailbox.layerWith({ limits }), PostgresDatabase.layerWith(mailbox.postgres)),
+    mailbox.store === "redis" ? RedisMailbox.layerWith({ limits }) : mailboxInPostgres(mailbox.postgres, limits),
     RedisMailboxStore.layer(mailbox.store),
   )
 }
+
+/** PostgreSQL's client library is imported where it is in use. */
+const mailboxInPostgres = (settings: PostgresSettings, limits: MailboxLimits) =>
+  Layer.unwrap(
+    Effect.map(
+      load(["postgres"], () => import("./postgres/index.ts")),
+      ({ PostgresDatabase, PostgresMailbox }) =>
+        Layer.provide(PostgresMailbox.layerWith({ limits }), PostgresDatabase.layerWith(settings)),
+    ),
+  )

@@ -1,19 +1,21 @@
 /**
  * Where results and chat messages are kept for good, as `NIMBUS_STORAGE` says: in PostgreSQL, in DynamoDB, in both at
- * once, or nowhere. Where it is nowhere there is no `Archive`, and who can do without one looks whether there is.
+ * once, or nowhere. Where it is nowhere there is no `Archive`, and who can do without one looks whether there is. A store's
+ * client library is imported where the store is in use.
  */
 import { Archive, archiveInAll, type ArchiveShape } from "@nimbus/domain"
 import { Config, Context, Effect, Layer, Schema, type Scope } from "effect"
-import { DynamoArchive, dynamoConfig, DynamoDatabase, type DynamoSettings } from "./dynamodb/index.ts"
+import { config as dynamoConfig, type DynamoSettings } from "./dynamodb/Settings.ts"
 import type {
   DynamoRefused,
   DynamoUnavailable,
+  LibraryMissing,
   PostgresRefused,
   PostgresTlsFailed,
   PostgresUnavailable,
 } from "./Errors.ts"
-import { PgliteArchive } from "./pglite/index.ts"
-import { PostgresArchive, postgresConfig, PostgresDatabase, type PostgresSettings } from "./postgres/index.ts"
+import { config as postgresConfig, type PostgresSettings } from "./postgres/Settings.ts"
+import { load } from "./process/Libraries.ts"
 
 /** Each store that is in use, with where it is. */
 export interface StorageSettings {
@@ -63,24 +65,54 @@ export const config: Config.Config<StorageSettings> = configOf(["postgres", "dyn
 export const embeddedConfig = (directory: Config.Config<string>): Config.Config<StorageSettings> =>
   configOf(["postgres", "dynamodb", "pglite"], "pglite", directory)
 
-type StorageFailure = PostgresRefused | PostgresTlsFailed | PostgresUnavailable | DynamoRefused | DynamoUnavailable
+type StorageFailure =
+  | LibraryMissing
+  | PostgresRefused
+  | PostgresTlsFailed
+  | PostgresUnavailable
+  | DynamoRefused
+  | DynamoUnavailable
 
 /** Provides `Archive` where there is a store; its type does not tell, for there may be none. */
 export const layerWith = (settings: StorageSettings) => Layer.effectContext(make(settings))
 
 const make = Effect.fnUntraced(function* ({ dynamodb, pglite, postgres }: StorageSettings) {
   const layers: ReadonlyArray<Layer.Layer<Archive, StorageFailure>> = [
-    ...(postgres === undefined
-      ? []
-      : [PostgresArchive.layer.pipe(Layer.provide(PostgresDatabase.layerWith(postgres)))]),
-    ...(dynamodb === undefined ? [] : [DynamoArchive.layer.pipe(Layer.provide(DynamoDatabase.layerWith(dynamodb)))]),
-    ...(pglite === undefined ? [] : [PgliteArchive.layerWith(pglite)]),
+    ...(postgres === undefined ? [] : [inPostgres(postgres)]),
+    ...(dynamodb === undefined ? [] : [inDynamo(dynamodb)]),
+    ...(pglite === undefined ? [] : [inPglite(pglite)]),
   ]
   const [first, ...others] = yield* Effect.forEach(layers, built)
   return first === undefined
     ? Context.empty()
     : Context.make(Archive, others.length === 0 ? first : archiveInAll([first, ...others]))
 })
+
+const inPostgres = (settings: PostgresSettings) =>
+  Layer.unwrap(
+    Effect.map(
+      load(["postgres"], () => import("./postgres/index.ts")),
+      ({ PostgresArchive, PostgresDatabase }) =>
+        PostgresArchive.layer.pipe(Layer.provide(PostgresDatabase.layerWith(settings))),
+    ),
+  )
+
+const inDynamo = (settings: DynamoSettings) =>
+  Layer.unwrap(
+    Effect.map(
+      load(["dynamodb"], () => import("./dynamodb/index.ts")),
+      ({ DynamoArchive, DynamoDatabase }) =>
+        DynamoArchive.layer.pipe(Layer.provide(DynamoDatabase.layerWith(settings))),
+    ),
+  )
+
+const inPglite = (directory: string) =>
+  Layer.unwrap(
+    Effect.map(
+      load(["pglite"], () => import("./pglite/index.ts")),
+      ({ PgliteArchive }) => PgliteArchive.layerWith(directory),
+    ),
+  )
 
 const built = <E>(layer: Layer.Layer<Archive, E>): Effect.Effect<ArchiveShape, E, Scope.Scope> =>
   Effect.map(Layer.build(layer), (services) => Context.get(services, Archive))

@@ -6,7 +6,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
+import { Environment, Failure, Libraries, Logs, Shutdown } from "@nimbus/adapters/process"
 import { Config, Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as ClientCommand from "./admin/ClientCommand.ts"
@@ -17,6 +17,7 @@ import { command as grpcClient } from "./grpc/GrpcClientCommand.ts"
 import * as Settings from "./Settings.ts"
 
 const lmdb = Effect.promise(() => import("@nimbus/adapters/lmdb"))
+const cluster = Libraries.load(["kafka", "redis"], () => import("@nimbus/adapters/cluster"))
 const embedded = Effect.promise(() => import("./Embedded.ts"))
 
 /** The log and the mailboxes of a data directory. */
@@ -71,14 +72,14 @@ const operations = Where.operations({
   embedded: logIn(Settings.data),
   cluster: Layer.unwrap(
     Effect.gen(function* () {
-      const Cluster = yield* Effect.promise(() => import("@nimbus/adapters/cluster"))
+      const Cluster = yield* cluster
       return Cluster.layerWith({ ...(yield* Cluster.config), storage: {} })
     }),
   ),
 })
 
 const clusterStatus = Effect.gen(function* () {
-  const Cluster = yield* Effect.promise(() => import("@nimbus/adapters/cluster"))
+  const Cluster = yield* cluster
   const { reached } = yield* Effect.promise(() => import("./admin/ClusterStatus.ts"))
   return yield* reached(Cluster.partsWith(yield* Cluster.config))
 })

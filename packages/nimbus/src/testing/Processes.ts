@@ -39,8 +39,8 @@ export interface Surroundings {
 
 const programs = {
   nimbus: fileURLToPath(new URL("../main.ts", import.meta.url)),
-  gateway: fileURLToPath(new URL("../../../gateway/src/main.ts", import.meta.url)),
-  pipeline: fileURLToPath(new URL("../../../pipeline/src/main.ts", import.meta.url)),
+  gateway: fileURLToPath(new URL("../cluster/gateway.ts", import.meta.url)),
+  pipeline: fileURLToPath(new URL("../cluster/pipeline.ts", import.meta.url)),
 }
 
 /** For a process to start on a machine that is busy with others. */

@@ -1,0 +1,44 @@
+/** One pipeline process of a cluster: all roles, or those in `NIMBUS_ROLES`. */
+import { createServer } from "node:http"
+import { hostname } from "node:os"
+import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Environment, Failure, Libraries, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
+import type { Handlers } from "@nimbus/domain"
+import { Health, Pipeline } from "@nimbus/pipeline"
+import { Config, Effect, Layer } from "effect"
+
+const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
+  Effect.gen(function* () {
+    const Cluster = yield* Libraries.load(["kafka", "redis"], () => import("@nimbus/adapters/cluster"))
+    // All settings are read here, before anything is connected to: one that is wrong stops the start at once.
+    const { address, cluster, roles, shutdown, telemetry } = yield* Config.all({
+      address: Health.config,
+      cluster: Cluster.config,
+      roles: Pipeline.config,
+      shutdown: Shutdown.config,
+      telemetry: Telemetry.config,
+    })
+    return Layer.mergeAll(
+      Pipeline.layerOf(roles),
+      Health.checked,
+      Health.announced(Pipeline.rolesText(roles), hostname()),
+    ).pipe(
+      Layer.provide(handlers),
+      Layer.provide(Cluster.layerWith(cluster)),
+      // Below the services: it answers while they are waited for.
+      Layer.provide(Health.layer),
+      Layer.provide([Health.Readiness.layer, NodeHttpServer.layer(createServer, address)]),
+      Layer.provide(Shutdown.layerWith(shutdown)),
+      Layer.provide(Telemetry.layerWith("nimbus-pipeline", telemetry)),
+    )
+  })
+
+/** Runs it until a signal comes, with these handlers. */
+export const run = <E>(handlers: Layer.Layer<Handlers, E>): void =>
+  Layer.unwrap(pipeline(handlers)).pipe(
+    Layer.launch,
+    Effect.provide(Logs.layer),
+    Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
+    Failure.report,
+    NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
+  )
