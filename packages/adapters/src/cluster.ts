@@ -7,7 +7,7 @@ import { Config, Effect, Layer } from "effect"
 import { KafkaEventLog } from "./kafka/index.ts"
 import { settings as kafkaConfig } from "./kafka/Settings.ts"
 import { config as postgresConfig, type PostgresSettings } from "./postgres/Settings.ts"
-import { load } from "./process/Libraries.ts"
+import { load } from "./Libraries.ts"
 import {
   RedisAckChannel,
   RedisClientOffsets,

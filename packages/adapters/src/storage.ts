@@ -15,7 +15,7 @@ import type {
   PostgresUnavailable,
 } from "./Errors.ts"
 import { config as postgresConfig, type PostgresSettings } from "./postgres/Settings.ts"
-import { load } from "./process/Libraries.ts"
+import { load } from "./Libraries.ts"
 
 /** Each store that is in use, with where it is. */
 export interface StorageSettings {

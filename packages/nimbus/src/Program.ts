@@ -6,7 +6,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Environment, Failure, Libraries, Logs, Shutdown } from "@nimbus/adapters/process"
+import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
 import { Config, Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as ClientCommand from "./admin/ClientCommand.ts"
@@ -17,7 +17,10 @@ import { command as grpcClient } from "./grpc/GrpcClientCommand.ts"
 import * as Settings from "./Settings.ts"
 
 const lmdb = Effect.promise(() => import("@nimbus/adapters/lmdb"))
-const cluster = Libraries.load(["kafka", "redis"], () => import("@nimbus/adapters/cluster"))
+const cluster = Effect.gen(function* () {
+  const { load } = yield* Effect.promise(() => import("@nimbus/adapters/libraries"))
+  return yield* load(["kafka", "redis"], () => import("@nimbus/adapters/cluster"))
+})
 const embedded = Effect.promise(() => import("./Embedded.ts"))
 
 /** The log and the mailboxes of a data directory. */

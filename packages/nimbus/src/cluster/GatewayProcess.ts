@@ -1,6 +1,7 @@
 /** One gateway process of a cluster, with every door. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Environment, Failure, Libraries, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
+import * as Libraries from "@nimbus/adapters/libraries"
+import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
 import { ChatAdapter, Gateway } from "@nimbus/gateway"
 import { Config, Effect, Layer } from "effect"
 

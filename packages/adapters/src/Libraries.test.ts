@@ -2,10 +2,10 @@ import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import manifest from "../../package.json" with { type: "json" }
+import manifest from "../package.json" with { type: "json" }
 import * as Libraries from "./Libraries.ts"
 
-const sources = join(import.meta.dirname, "..")
+const sources = import.meta.dirname
 const { effect: _, ...optional } = manifest.peerDependencies
 
 /** The packages that a store's sources import, but for those that every store has. */

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs"
 import { Effect, Predicate, Schema } from "effect"
-import { LibraryMissing } from "../Errors.ts"
+import { LibraryMissing } from "./Errors.ts"
 
 /** By store, which is a folder of this package: the libraries that it imports. */
 export const libraries = {
@@ -46,5 +46,4 @@ const Manifest = Schema.fromJsonString(Schema.Struct({ peerDependencies: Schema.
 
 /** The versions that this package takes. */
 const wanted = () =>
-  Schema.decodeUnknownSync(Manifest)(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
-    .peerDependencies
+  Schema.decodeUnknownSync(Manifest)(readFileSync(new URL("../package.json", import.meta.url), "utf8")).peerDependencies
