@@ -1,18 +1,34 @@
 import { configDefaults, defineConfig } from "vitest/config"
 
-/** What runs against real services: see scripts/services. */
+/**
+ * Vitest has no workspace files any more: this is the configuration, one project per package, and three by name:
+ *
+ * | files                          | project              | run by           |
+ * | ------------------------------ | -------------------- | ---------------- |
+ * | `*.test.ts`                    | that of the package  | `npm test`       |
+ * | `*.integration.test.ts`        | `integration`        | `npm test`       |
+ * | `*.verify.test.ts`             | `verify`             | `npm run verify` |
+ * | `*.integration.verify.test.ts` | `verify-integration` | `npm run verify` |
+ *
+ * Integration tests run against real services: see scripts/services. CONTRIBUTING.md says what belongs to `verify`.
+ */
 const integration = "**/*.integration.test.ts"
+const verify = "**/*.verify.test.ts"
+const verifyIntegration = "**/*.integration.verify.test.ts"
 
 /** They only end what hangs: some tests start processes, on a machine that may be several times slower than usual. */
 const limits = { testTimeout: 120_000, hookTimeout: 120_000 }
 
-// Vitest has no workspace files any more: this is the configuration, one project per package.
+/** Most tests of processes wait for something most of the time, so that two at once take little longer than one. */
+const maxWorkers = 2
+
 const project = (name: string, root: string, include = ["src/**/*.test.ts"]) => ({
   test: {
     name,
     root,
     include,
-    exclude: [...configDefaults.exclude, integration],
+    exclude: [...configDefaults.exclude, integration, verify],
+    maxWorkers,
     ...limits,
   },
 })
@@ -30,7 +46,6 @@ export default defineConfig({
       project("bench", "bench"),
       project("examples", "examples", ["*/src/**/*.test.ts"]),
       project("scripts", "scripts", ["**/*.test.ts"]),
-      project("model", "model", ["**/*.test.ts"]),
       {
         test: {
           name: "integration",
@@ -38,6 +53,27 @@ export default defineConfig({
           globalSetup: "scripts/services/vitestSetup.ts",
           // After all others, one file at a time: they share the services, and the processors with them.
           sequence: { groupOrder: 1 },
+          fileParallelism: false,
+          ...limits,
+        },
+      },
+      {
+        test: {
+          name: "verify",
+          include: [verify],
+          exclude: [...configDefaults.exclude, verifyIntegration],
+          sequence: { groupOrder: 2 },
+          maxWorkers,
+          ...limits,
+        },
+      },
+      {
+        test: {
+          name: "verify-integration",
+          include: [verifyIntegration],
+          globalSetup: "scripts/services/vitestSetup.ts",
+          // One file at a time: what they break, and how fast all of it is there again, is theirs alone.
+          sequence: { groupOrder: 3 },
           fileParallelism: false,
           ...limits,
         },

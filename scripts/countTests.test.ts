@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { countTests, summary } from "./countTests.ts"
+import { countTests, summary, total } from "./countTests.ts"
 
 const report = (success: boolean, files: ReadonlyArray<{ status: string; tests: ReadonlyArray<string> }>): string =>
   JSON.stringify({
@@ -50,5 +50,14 @@ describe("countTests", () => {
   it("throws on text that is no report", () => {
     assert.throws(() => countTests("{}"))
     assert.throws(() => countTests("not json"))
+  })
+
+  it("adds up several runs, and all of them must be ok", () => {
+    const good = countTests(report(true, [{ status: "passed", tests: ["passed", "passed"] }]))
+    const bad = countTests(report(false, [{ status: "failed", tests: ["passed", "failed"] }]))
+    assert.deepStrictEqual(total([good, good]), { passed: 4, failed: 0, ok: true })
+    assert.deepStrictEqual(total([good, bad]), { passed: 3, failed: 1, ok: false })
+    assert.isFalse(total([good, countTests(report(true, []))]).ok, "a run without a test")
+    assert.isFalse(total([]).ok, "no run")
   })
 })

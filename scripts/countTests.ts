@@ -1,5 +1,5 @@
 /**
- * Counts what vitest's JSON report says, for the last line of `.ci/run`: `12 passed, 0 failed`.
+ * Counts what vitest's JSON reports say, for the last line of `.ci/run`: `12 passed, 0 failed`.
  *
  * A test file that could not even be collected has no tests to count, so it counts as one failure itself.
  */
@@ -40,10 +40,15 @@ export const countTests = (report: string): Count => {
 
 export const summary = ({ failed, passed }: Count): string => `${passed} passed, ${failed} failed`
 
+/** What several runs came to together. All of them must be well, and there must be one. */
+export const total = (counts: ReadonlyArray<Count>): Count => ({
+  passed: counts.reduce((sum, { passed }) => sum + passed, 0),
+  failed: counts.reduce((sum, { failed }) => sum + failed, 0),
+  ok: counts.length > 0 && counts.every(({ ok }) => ok),
+})
+
 if (import.meta.main) {
-  const path = process.argv[2]
-  if (path === undefined) throw new Error("usage: countTests.ts <report.json>")
-  const count = countTests(readFileSync(path, "utf8"))
+  const count = total(process.argv.slice(2).map((path) => countTests(readFileSync(path, "utf8"))))
   console.log(summary(count))
   process.exitCode = count.ok ? 0 : 1
 }

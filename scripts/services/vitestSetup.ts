@@ -1,5 +1,5 @@
 /**
- * Starts the services once for all `*.integration.test.ts`, which find where they are by `inject("services")`. A service
+ * Starts the services once for all integration tests of a run, which find where they are by `inject("services")`. A service
  * that can't be started on this machine is absent there: its suites skip, and the reason stands on stderr. Under
  * `NIMBUS_TEST_SERVICES=required` that is a failure instead; `NIMBUS_TEST_SERVICES=none` starts nothing.
  */

@@ -1,5 +1,5 @@
 /**
- * Every rule is needed, and the property of `Delivery.property.test.ts` sees that: with any one rule taken out, some
+ * Every rule is needed, and the property of `Delivery.property.verify.test.ts` sees that: with any one rule taken out, some
  * world fails within a bounded number of seeds, and the same world holds with the rule.
  */
 import { assert, describe, it } from "@effect/vitest"
