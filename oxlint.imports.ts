@@ -34,6 +34,13 @@ const nodeSide = {
   regex: String.raw`^\.\.?/(.*/)?(node\.ts|FileMemory\.ts|node/|command/)`,
   message: "Browsers run this: it can't import what is for Node.",
 }
+const barrel = {
+  regex: "^effect$",
+  allowTypeImports: true,
+
+  message:
+    "A page loads this: esbuild keeps the whole of what comes from a barrel. Import `effect/Effect` and the like.",
+}
 const adapters = {
   group: ["@nimbus/adapters", "@nimbus/adapters/**"],
   message: "Only what the programs of packages/nimbus run names adapters.",
@@ -45,7 +52,7 @@ const only = (allowed: ReadonlyArray<string>, message: string) => ({
   message,
 })
 
-type Refusal = ReturnType<typeof only> | typeof otherPackages
+type Refusal = ReturnType<typeof only> | typeof otherPackages | typeof barrel
 
 const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusal>): OxlintOverride => ({
   files: [files].flat(),
@@ -54,6 +61,7 @@ const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusa
 
 const grpc = ["@bufbuild/protobuf", "@bufbuild/protobuf/**", "@connectrpc/connect", "@connectrpc/**"]
 const browser = ["preact", "preact/hooks", "@preact/signals", "uplot", "socket.io-client"]
+const bundlers = ["esbuild", "vite"]
 const lmdb = ["lmdb"]
 const kafka = ["kafkajs", "lz4-napi", "snappy", "@node-rs/crc32"]
 const redis = ["ioredis", "@socket.io/redis-streams-adapter"]
@@ -84,13 +92,14 @@ export default defineConfig({
     refuse("packages/pipeline/src/**", suites, only(domain, pipelineOnly)),
     refuse(["packages/pipeline/src/testing/**", "packages/pipeline/src/**/*.test.ts"], only(testing, pipelineOnly)),
 
-    refuse("packages/client/src/**", suites, nodeSide, only(domain, clientOnly)),
+    refuse("packages/client/src/**", suites, nodeSide, barrel, only(domain, clientOnly)),
     refuse(
       ["packages/client/src/{node,FileMemory}.ts", "packages/client/src/{node,command}/**"],
       suites,
       only([...domain, ...node], clientOnly),
     ),
     refuse(["packages/client/src/testing/**", "packages/client/src/**/*.test.ts"], only(testing, clientOnly)),
+    refuse("packages/client/src/Bundle.test.ts", only([...testing, ...bundlers], clientOnly)),
 
     refuse("packages/gateway/src/**", suites, only([...domain, ...platform], gatewayOnly)),
     refuse("packages/gateway/src/BoundedWebSockets.ts", suites, only([...domain, ...platform, "ws"], gatewayOnly)),

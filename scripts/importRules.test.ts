@@ -27,6 +27,7 @@ const allowed = (where: string, specifier: string): Case => ({ where, code: from
 const domainOnly = "domain imports effect: no I/O, no other package."
 const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
 const clientOnly = "client imports domain and effect: it runs in browsers too."
+const barrel = "esbuild keeps the whole of what comes from a barrel."
 const nodeSide = "Browsers run this: it can't import what is for Node."
 const gatewayOnly = "gateway imports domain, effect and the platform, and a door its own library."
 const pageOnly = "The page runs in browsers: it imports domain, the SDK, effect and what draws it."
@@ -68,6 +69,16 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/pipeline/src/x.test.ts", "@nimbus/gateway", pipelineOnly),
 
   allowed("packages/client/src/x.ts", "@nimbus/domain"),
+  allowed("packages/client/src/x.ts", "effect/Effect"),
+  refused("packages/client/src/x.ts", "effect", barrel),
+  {
+    where: "packages/client/src/x.ts",
+    code: `import type { Effect } from "effect"\nexport type E = Effect.Effect<void>\n`,
+    refusal: undefined,
+  },
+  allowed("packages/client/src/x.test.ts", "effect"),
+  allowed("packages/client/src/Bundle.test.ts", "esbuild"),
+  refused("packages/client/src/x.test.ts", "esbuild", clientOnly),
   allowed("packages/client/src/node.ts", "node:fs/promises"),
   allowed("packages/client/src/node/x.ts", "../FileMemory.ts"),
   allowed("packages/client/src/command/x.ts", "node:fs"),

@@ -632,6 +632,28 @@ describe("Client: connecting", () => {
     }),
   )
 
+  it.effect(
+    "a reader of the status that is slow misses changes, never the last, and one that comes late has the current",
+    () =>
+      Effect.gen(function* () {
+        const { make, network } = yield* makeWorld
+        const client = yield* make()
+        const slow = yield* Stream.toPull(client.status)
+        assert.deepStrictEqual(yield* slow, ["OFFLINE"])
+        const gateway = yield* network.accept
+        const changes = Array.from({ length: 100 }, (_, i) => ({
+          type: "status",
+          status: i % 2 === 0 ? "LIVE" : "REPLAYING",
+        }))
+        yield* gateway.send(welcome(), ...changes, results(1))
+        yield* yield* Stream.toPull(client.results)
+        const seen = yield* slow
+        assert.isBelow(seen.length, changes.length)
+        assert.strictEqual(seen.at(-1), "REPLAYING")
+        assert.deepStrictEqual(yield* Stream.runHead(client.status), Option.some("REPLAYING"))
+      }),
+  )
+
   it.effect("refuses an address or a client id that can't be", () =>
     Effect.gen(function* () {
       const { make } = yield* makeWorld

@@ -14,8 +14,15 @@
  * A result is acknowledged after the consumer's own step, never before. A consumer that is slow acknowledges late, and
  * the gateway's window then stops sending; the inbox holds no more than that (`Core.ts`, invariant 4).
  */
-import { ClientId, EventId, EventName, Frames, showSize, type Status } from "@nimbus/domain"
-import { Cause, Deferred, Effect, PubSub, Random, Result, Schema, type Scope, Stream } from "effect"
+import { type ClientId, type EventId, type Frames, Guards, ServerFrames, showSize, type Status } from "@nimbus/domain"
+import type { Schema, Scope } from "effect"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import * as Core from "./Core.ts"
 import {
   BadRequest,
@@ -130,12 +137,13 @@ export const make = Effect.fn("Client.make")(function* (
       return { ...Core.sizeOf(core), ...inbox.size, ...outbox.size, ...senders.size }
     },
   })
-  const status = yield* makeStatus
+  const status = makeStatus()
   const failed = yield* Deferred.make<never, ClientError>()
   const end = (cause: Cause.Cause<ClientError>): Effect.Effect<void> => {
     inbox.end(cause)
     Deferred.doneUnsafe(failed, Effect.failCause(cause))
-    return Effect.andThen(status.set("OFFLINE"), senders.end(cause))
+    status.set("OFFLINE")
+    return senders.end(cause)
   }
 
   const link = Link.keep({
@@ -152,7 +160,8 @@ export const make = Effect.fn("Client.make")(function* (
     disconnected: Effect.suspend(() => {
       outbox.disconnect()
       tell({ _tag: "Disconnected" })
-      return Effect.andThen(status.set("OFFLINE"), senders.release)
+      status.set("OFFLINE")
+      return senders.release
     }),
   })
   for (const part of [link, outbox.run]) yield* Effect.forkScoped(Effect.catchCause(part, end))
@@ -210,10 +219,10 @@ const hear = Effect.fnUntraced(function* (
   status: StatusCell,
 ): Effect.fn.Return<void, ConnectionClosed> {
   for (const text of frames) {
-    const frame = Frames.parseServerFrame(text)
+    const frame = ServerFrames.parse(text)
     if (Result.isFailure(frame)) return yield* protocolError(frame.failure.message)
     for (const output of tell({ _tag: "Heard", frame: frame.success })) {
-      if (output._tag === "Status") yield* status.set(output.status)
+      if (output._tag === "Status") status.set(output.status)
       else if (output._tag === "Objection") yield* Effect.logWarning("The gateway objects", output.objection)
       else if (output._tag === "Cut") return yield* protocolError(output.reason)
     }
@@ -224,26 +233,39 @@ const hear = Effect.fnUntraced(function* (
 const protocolError = (reason: string) => Effect.fail(new ConnectionClosed({ close: 1002, reason }))
 
 interface StatusCell {
-  set(status: Status.StatusName): Effect.Effect<void>
+  set(status: Status.StatusName): void
   readonly current: Effect.Effect<Status.StatusName>
   readonly changes: Stream.Stream<Status.StatusName>
 }
 
-const makeStatus: Effect.Effect<StatusCell> = Effect.gen(function* () {
-  const changes = yield* PubSub.sliding<Status.StatusName>({ capacity: 16, replay: 1 })
+/** Changes that a reader has not taken yet. Beyond: it misses the oldest. */
+const unreadChanges = 16
+
+type StatusReader = Queue.Queue<Status.StatusName, Cause.Done>
+
+/** A queue for each reader: a `PubSub` would be a tenth of what a page loads. */
+const makeStatus = (): StatusCell => {
+  const readers = new Set<StatusReader>()
   let current: Status.StatusName = "OFFLINE"
-  yield* PubSub.publish(changes, current)
+  const add = (reader: StatusReader) =>
+    Effect.sync(() => {
+      readers.add(reader)
+      Queue.offerUnsafe(reader, current)
+    })
+  const remove = (reader: StatusReader) => Effect.sync(() => readers.delete(reader))
   return {
-    set: (status) =>
-      Effect.suspend(() => {
-        if (status === current) return Effect.void
-        current = status
-        return PubSub.publish(changes, status)
-      }),
+    set: (status) => {
+      if (status === current) return
+      current = status
+      for (const reader of readers) Queue.offerUnsafe(reader, status)
+    },
     current: Effect.sync(() => current),
-    changes: Stream.fromPubSub(changes),
+    changes: Stream.callback((reader) => Effect.acquireRelease(add(reader), () => remove(reader)), {
+      bufferSize: unreadChanges,
+      strategy: "sliding",
+    }),
   }
-})
+}
 
 // Sending
 
@@ -275,25 +297,21 @@ const idsFrom = (random: number): (() => string) => {
   return () => `${prefix}-${(count++).toString(36)}`
 }
 
-const decodeId = Schema.decodeResult(EventId)
-const decodeName = Schema.decodeResult(EventName)
-
 /** The frame of an event. Checked here is what the gateway could only answer with a refusal that names no event. */
 const encode = (event: NewEvent & { readonly id: string }): Result.Result<Outgoing, EventInvalid> => {
-  const id = decodeId(event.id)
-  const name = decodeName(event.name)
-  if (Result.isFailure(id)) return invalid(`id: ${id.failure.message}`)
-  if (Result.isFailure(name)) return invalid(`name: ${name.failure.message}`)
+  const { id, name } = event
+  if (!Guards.isEventId(id)) return invalid("id: an id has 1 to 128 characters")
+  if (!Guards.isEventName(name)) return invalid("name: a name has 1 to 128 characters")
   const frame: Frames.EventFrame = {
     type: "event",
-    id: id.success,
-    name: name.success,
+    id,
+    name,
     ...(event.data === undefined ? {} : { data: event.data }),
   }
   try {
     const fault = event.data === undefined ? undefined : faultIn(event.data)
     if (fault !== undefined) return invalid(fault)
-    return Result.succeed({ id: id.success, frame: JSON.stringify(frame) })
+    return Result.succeed({ id, frame: JSON.stringify(frame) })
   } catch (error) {
     return invalid(`data: ${error instanceof Error ? error.message : String(error)}`)
   }
@@ -308,12 +326,11 @@ interface Target {
   readonly url: URL
 }
 
-const decodeClientId = Schema.decodeUnknownResult(ClientId)
-
 const targetOf = (options: ClientOptions, transport: TransportShape): Result.Result<Target, BadRequest> => {
-  const clientId = decodeClientId(options.clientId)
-  if (Result.isFailure(clientId))
-    return Result.fail(new BadRequest({ reason: `clientId: ${clientId.failure.message}` }))
+  const { clientId } = options
+  if (!Guards.isClientId(clientId)) {
+    return Result.fail(new BadRequest({ reason: "clientId: a client id has 1 to 128 characters of A-Za-z0-9._:@-" }))
+  }
   // As parsed, its scheme is in small letters.
   const text = URL.parse(String(options.url))?.href ?? ""
   const url = URL.parse(text.replace(/^http/, "ws"))
@@ -323,7 +340,7 @@ const targetOf = (options: ClientOptions, transport: TransportShape): Result.Res
   }
   url.hash = ""
   if (url.pathname === "/") url.pathname = "/v1/stream"
-  return Result.succeed({ clientId: clientId.success, url })
+  return Result.succeed({ clientId, url })
 }
 
 const notAnAddress = "is no address of a WebSocket"

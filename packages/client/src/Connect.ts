@@ -7,7 +7,12 @@
  * ```
  */
 import type { EventId, Frames, Status } from "@nimbus/domain"
-import { Effect, Exit, Layer, type Schema, Scope, Stream } from "effect"
+import type { Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Client from "./Client.ts"
 import { type Delivery, isLost, type Lost, type Stats } from "./Core.ts"
 import { CallbackFailed, type ClientError, type MemoryCorrupt, type MemoryUnavailable } from "./Errors.ts"

@@ -442,7 +442,8 @@ const lost = (state: State, connection: Connection, frame: Frames.Lost, out: Arr
     return cut("more lost notices than can wait", out)
   }
   state.stats.lost += 1
-  deliver(state, log, [{ ...frame, reason: "retention" }], out)
+  const { after, type, upTo } = frame
+  deliver(state, log, [{ type, reason: "retention", after, ...(upTo === undefined ? {} : { upTo }) }], out)
   if (frame.upTo === undefined) return
   state.received = frame.upTo
   state.shown = frame.upTo

@@ -21,11 +21,13 @@ import { createHash } from "node:crypto"
 import { type FileHandle, mkdir, open, readdir, readFile, rename, stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import type { ClientId } from "@nimbus/domain"
-import { Effect, Layer, Result, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { MemoryCorrupt, MemoryUnavailable } from "./Errors.ts"
 import {
   apply,
-  Change,
   ClientMemory,
   decodeStored,
   empty,
@@ -34,6 +36,7 @@ import {
   toLedger,
   toRemembered,
 } from "./Memory.ts"
+import { Change } from "./MemorySchemas.ts"
 
 /** A file is rewritten when it is larger than this and than twice what it was after the last rewrite. */
 const rewriteAbove_bytes = 256 * 1024
@@ -198,7 +201,7 @@ const readAll = (path: string, text: string): Result.Result<Ledger, MemoryCorrup
   if (text === "") return Result.succeed(toLedger(empty))
   const [first = "", ...lines] = text.split("\n")
   const stored = decodeStored(first)
-  if (Result.isFailure(stored)) return corrupt(path, 1, stored.failure.message)
+  if (Result.isFailure(stored)) return corrupt(path, 1, stored.failure)
   const ledger = toLedger(stored.success)
   const afterLastNewline = lines.pop()
   for (const [i, line] of lines.entries()) {

@@ -7,7 +7,13 @@
  * Bounded by the core, which delivers no more than may wait (`Core.ts`, invariant 4).
  */
 import type { Incarnation } from "@nimbus/domain"
-import { Array, type Cause, Effect, Fiber, Queue, Semaphore, Stream } from "effect"
+import type { Cause } from "effect"
+import * as Array from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
 import { type Delivery, type Input, isLost } from "./Core.ts"
 import type { ClientError } from "./Errors.ts"
 import type { ClientLimits } from "./Limits.ts"

@@ -1,6 +1,9 @@
 /** Keeps a client connected: connects, reads, notices silence, comes back, and stops where coming back is no use. */
 import type { ClientId } from "@nimbus/domain"
-import { type Array, Clock, Effect, Random, type Scope } from "effect"
+import type { Array, Scope } from "effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import {
   type BadRequest,
   ConnectionClosed,

@@ -1,7 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ClientId, Cursor, EventId, Incarnation, Seq } from "@nimbus/domain"
-import { Effect } from "effect"
-import { apply, type Change, ClientMemory, empty, layerMemory, layerStorage, toLedger, toRemembered } from "./Memory.ts"
+import { Effect, Result, Schema } from "effect"
+import {
+  apply,
+  type Change,
+  ClientMemory,
+  decodeStored,
+  empty,
+  encodeStored,
+  layerMemory,
+  layerStorage,
+  toLedger,
+  toRemembered,
+} from "./Memory.ts"
+import { Remembered } from "./MemorySchemas.ts"
 import { memorySuite } from "./testing/memorySuite.ts"
 
 const mapStorage = (quota = Number.POSITIVE_INFINITY) => {
@@ -21,6 +33,20 @@ memorySuite("in a browser's storage", () => layerStorage(mapStorage()))
 
 const c1 = ClientId.make("c1")
 const reached: Change = { _tag: "Reached", last: Cursor.make(4) }
+
+const isRemembered = Schema.is(Remembered)
+const either = <S extends Schema.Top>(schema: S) => Schema.Union([schema, schema, schema, Schema.Json])
+const cursors = Schema.Literals([-2, -1, 0, 7, 0.5, 2 ** 53])
+const ids = Schema.Literals(["", "x", "x".repeat(128), "x".repeat(129)])
+/** Right, but for an edge or something else here or there. */
+const nearly = either(
+  Schema.Struct({
+    log: Schema.optionalKey(either(Schema.Literals(["log-0", "", "x".repeat(257)]))),
+    last: either(cursors),
+    unaccepted: either(Schema.Array(Schema.Struct({ id: either(ids), frame: either(Schema.String) }))),
+    doubtful: either(Schema.Array(Schema.Struct({ id: either(ids), answered: Schema.optionalKey(cursors) }))),
+  }),
+)
 
 describe("Memory", () => {
   it.effect("in a storage survives the page", () =>
@@ -50,6 +76,24 @@ describe("Memory", () => {
       )
       assert.strictEqual(corrupt.code, "MEMORY_CORRUPT")
     }),
+  )
+
+  it.effect.prop("is read from a storage as it was written", [Remembered], ([remembered]) =>
+    Effect.sync(() => {
+      const text = encodeStored(remembered)
+      assert.strictEqual(encodeStored(Result.getOrThrow(decodeStored(text))), text)
+    }),
+  )
+
+  it.effect.prop(
+    "what is nearly a memory is one if the schema takes it for one",
+    [nearly],
+    ([value]) =>
+      Effect.sync(() => {
+        const text = JSON.stringify(value)
+        assert.strictEqual(Result.isSuccess(decodeStored(text)), isRemembered(JSON.parse(text)), text)
+      }),
+    { arbitrary: { runs: 2_000 } },
   )
 
   it("takes every further item of an answered id for a repeat in another log", () => {

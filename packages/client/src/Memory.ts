@@ -24,42 +24,19 @@
  * 2. `load` gives what the saves of this client id add up to; nothing was ever saved: `empty`.
  * 3. One life of a client id uses a memory at a time: `load` once, then one `save` after the other.
  */
-import { type ClientId, Cursor, EventId, Incarnation, Seq, start } from "@nimbus/domain"
-import { Context, Effect, Layer, Schema } from "effect"
+import { type ClientId, type Cursor, type EventId, Guards, type Incarnation, parseJsonText } from "@nimbus/domain"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import { MemoryCorrupt, MemoryUnavailable } from "./Errors.ts"
+import type { Change, Outgoing, Remembered } from "./MemorySchemas.ts"
 
-/** An event on its way: its frame is encoded once and sent again byte for byte. */
-export const Outgoing = Schema.Struct({ id: EventId, frame: Schema.String })
-export type Outgoing = typeof Outgoing.Type
+export type { Change, Doubt, Outgoing, Remembered } from "./MemorySchemas.ts"
 
-/** `answered`: the seq of its first answer; -1 for one in an earlier incarnation. */
-export const Doubt = Schema.Struct({ id: EventId, answered: Schema.optionalKey(Cursor) })
-export type Doubt = typeof Doubt.Type
-
-export const Remembered = Schema.Struct({
-  log: Schema.optionalKey(Incarnation),
-  last: Cursor,
-  unaccepted: Schema.Array(Outgoing),
-  doubtful: Schema.Array(Doubt),
-})
-export type Remembered = typeof Remembered.Type
+const start = Guards.beginning
 
 export const empty: Remembered = { last: start, unaccepted: [], doubtful: [] }
-
-export const Change = Schema.TaggedUnion({
-  /** Seqs begin anew, after `last`: what is remembered of those before means nothing any more. */
-  Entered: { log: Incarnation, last: Cursor },
-  /** The consumer is done with everything up to `last`. */
-  Reached: { last: Cursor },
-  Sent: { events: Schema.Array(Outgoing) },
-  /** Accepted, refused or answered: not to be sent again. */
-  Settled: { ids: Schema.Array(EventId) },
-  Doubted: { ids: Schema.Array(EventId) },
-  Answered: { answers: Schema.Array(Schema.Struct({ id: EventId, seq: Seq })) },
-  /** No longer doubtful: refused, or the bound was reached. */
-  Forgotten: { ids: Schema.Array(EventId) },
-})
-export type Change = typeof Change.Type
 
 export class ClientMemory extends Context.Service<
   ClientMemory,
@@ -150,9 +127,26 @@ export interface KeyValueStorage {
   setItem(key: string, value: string): void
 }
 
-const Stored = Schema.fromJsonString(Remembered)
-export const decodeStored = Schema.decodeResult(Stored)
-export const encodeStored = Schema.encodeSync(Stored)
+/** What `encodeStored` wrote, or what is wrong with it: as the schema `Remembered` reads it, a property holds the two together. */
+export const decodeStored = (text: string): Result.Result<Remembered, string> => {
+  const json = parseJsonText(text)
+  if (Result.isFailure(json)) return Result.fail(json.failure)
+  return isRemembered(json.success) ? Result.succeed(json.success) : Result.fail("is not what a client remembers")
+}
+
+export const encodeStored = (remembered: Remembered): string => JSON.stringify(remembered)
+
+const isRemembered = (u: unknown): u is Remembered =>
+  Guards.isObject(u) &&
+  (u["log"] === undefined || Guards.isIncarnation(u["log"])) &&
+  Guards.isCursor(u["last"]) &&
+  Guards.isArrayOf(u["unaccepted"], isOutgoing) &&
+  Guards.isArrayOf(u["doubtful"], isDoubt)
+
+const isOutgoing = (u: unknown): boolean => Guards.isObject(u) && Guards.isEventId(u["id"]) && Guards.isText(u["frame"])
+
+const isDoubt = (u: unknown): boolean =>
+  Guards.isObject(u) && Guards.isEventId(u["id"]) && (u["answered"] === undefined || Guards.isCursor(u["answered"]))
 
 /**
  * Keeps it in a browser's `localStorage`, under `nimbus:<client id>`, written whole at each save. What is kept is
@@ -172,7 +166,7 @@ export const layerStorage = (storage: KeyValueStorage): Layer.Layer<ClientMemory
           ? empty
           : yield* Effect.mapError(
               Effect.fromResult(decodeStored(text)),
-              (error) => new MemoryCorrupt({ place: key, reason: error.message }),
+              (reason) => new MemoryCorrupt({ place: key, reason }),
             )
       ledgers.set(clientId, toLedger(remembered))
       return remembered

@@ -8,7 +8,9 @@
  * cursor is kept only once; acks and pings are kept only once.
  */
 import type { ClientId, Cursor } from "@nimbus/domain"
-import { Effect, Latch, Semaphore } from "effect"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Semaphore from "effect/Semaphore"
 import type { MemoryUnavailable } from "./Errors.ts"
 import type { Change, ClientMemory, Outgoing } from "./Memory.ts"
 import type { Connection } from "./Transport.ts"

@@ -5,7 +5,10 @@
  * for one are served in the order in which they came.
  */
 import type { EventId, Failure, Frames } from "@nimbus/domain"
-import { type Cause, Deferred, Effect, Semaphore } from "effect"
+import type { Cause } from "effect"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import { type Delivery, type Input, isLost, type State } from "./Core.ts"
 import { type ClientError, EventFailed, EventRefused, ResultLost } from "./Errors.ts"
 import type { Outgoing } from "./Memory.ts"

@@ -9,8 +9,13 @@
  * 4. What can't become better by trying again fails with `BAD_REQUEST` (4501), and says why: an address that no socket is
  *    made for, or one at which a gateway answers that there is no stream.
  */
-import { type Array, Cause, Context, Effect, Layer, Queue, Schema, type Scope } from "effect"
-import { closeCodes, Frames } from "@nimbus/domain"
+import type { Array, Scope } from "effect"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import { closeCodes, Guards, subprotocol } from "@nimbus/domain"
 import { ConnectionClosed } from "./Errors.ts"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
 
@@ -68,7 +73,7 @@ export const webSocket = (
     const frames = yield* Queue.bounded<string, ConnectionClosed>(limits.unread_frames)
     const socket = yield* Effect.acquireRelease(
       Effect.try({
-        try: () => new Constructor(url, Frames.subprotocol),
+        try: () => new Constructor(url, subprotocol),
         catch: notMade,
       }),
       (socket) => Effect.sync(() => socket.close(1000)),
@@ -109,9 +114,6 @@ const opened = (socket: WebSocketLike, frames: Queue.Queue<string, ConnectionClo
     })
   })
 
-const Refusal = Schema.Struct({ code: Schema.String, message: Schema.String })
-const decodeRefusal = Schema.decodeUnknownPromise(Refusal)
-
 /** Of an answer that says why there is no stream. */
 const refusal_bytes = 4_096
 /** Some time it is there: 408, 425 and 429 say "not now", and 426 that it is. */
@@ -131,9 +133,13 @@ const refusalAt = (url: string): Effect.Effect<string | undefined> =>
       await answer.body?.cancel()
       return undefined
     }
-    const { code, message } = await decodeRefusal(await answer.json())
-    return `${code}: ${message}`
+    return refusalIn(await answer.json())
   }).pipe(Effect.orElseSucceed(() => undefined))
+
+const refusalIn = (answer: unknown): string | undefined =>
+  Guards.isObject(answer) && Guards.isText(answer["code"]) && Guards.isText(answer["message"])
+    ? `${answer["code"]}: ${answer["message"]}`
+    : undefined
 
 const drained = (socket: WebSocketLike, limits: TransportLimits): Effect.Effect<void, ConnectionClosed> =>
   Effect.gen(function* () {

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
 import * as Frames from "./Frames.ts"
+import * as ServerFrames from "./ServerFrames.ts"
 
 const decodeClientFrame = Schema.decodeUnknownResult(Frames.ClientFrame)
-const decodeServerFrame = Schema.decodeUnknownResult(Frames.ServerFrame)
 
 /** Shortest, longest, and one beyond either. */
 const edges = Schema.Literals(["", "x", "x".repeat(128), "x".repeat(129)])
@@ -48,23 +48,10 @@ describe("Frames", () => {
     }),
   )
 
-  it.effect.prop(
-    "a gateway's frame is read as it was written, and as the schema reads it",
-    [Frames.ServerFrame],
-    ([frame]) =>
-      Effect.sync(() => {
-        const text = JSON.stringify(frame)
-        const parsed = Result.getOrThrow(Frames.parseServerFrame(text))
-        assert.deepStrictEqual(parsed, Result.getOrThrow(decodeServerFrame(JSON.parse(text))))
-        assert.deepStrictEqual(parsed, JSON.parse(text))
-      }),
-  )
-
   it.effect.prop("any text is a frame or says what is wrong with it", [Schema.String], ([text]) =>
     Effect.sync(() => {
       const code = isJson(text) ? "BAD_FRAME" : "NOT_JSON"
       assert.strictEqual(Result.getOrThrow(Result.flip(Frames.parseClientFrame(text))).code, code)
-      assert.strictEqual(Result.getOrThrow(Result.flip(Frames.parseServerFrame(text))).code, code)
     }),
   )
 
@@ -96,7 +83,7 @@ describe("Frames", () => {
   it("the envelope of results holds what stands between its ends", () => {
     const decoder = new TextDecoder()
     const text = `${decoder.decode(Frames.resultsPrefix)}{"seq":1,"id":"e1","name":"sq"}${decoder.decode(Frames.resultsSuffix)}`
-    const frame: unknown = Result.getOrThrow(Frames.parseServerFrame(text))
+    const frame: unknown = Result.getOrThrow(ServerFrames.parse(text))
     assert.deepStrictEqual(frame, { type: "results", items: [{ seq: 1, id: "e1", name: "sq" }] })
   })
 })

@@ -14,7 +14,7 @@ import { isNestedTooDeeply, nestingMessage } from "./Nesting.ts"
 import { EventName, Failure } from "./Records.ts"
 import { StatusName } from "./Status.ts"
 
-export const subprotocol = "nimbus.v1"
+export { subprotocol } from "./Subprotocol.ts"
 
 /** Something for a handler to do. Without an id the gateway makes one and tells it in `accepted`. */
 export const EventFrame = Schema.Struct({
@@ -152,22 +152,6 @@ const isShortString = (u: unknown): boolean => typeof u === "string" && u.length
 
 const idOf = (u: unknown): string | undefined =>
   typeof u === "object" && u !== null && "id" in u && typeof u.id === "string" ? u.id.slice(0, 128) : undefined
-
-const decodeServerFrame = Schema.decodeUnknownResult(ServerFrame)
-
-/** Reads what a gateway sent; for the SDK. A `results` frame is trusted past its type: its bytes come from our own encoder. */
-export const parseServerFrame = (text: string): Result.Result<ServerFrame, BadFrame> =>
-  Result.flatMap(parseJson(text), (frame) => {
-    if (isResults(frame)) return Result.succeed(frame)
-    return Result.mapError(decodeServerFrame(frame), (error) => ({
-      code: "BAD_FRAME" as const,
-      message: error.message,
-      id: undefined,
-    }))
-  })
-
-const isResults = (u: unknown): u is Results =>
-  typeof u === "object" && u !== null && "type" in u && u.type === "results" && "items" in u && Array.isArray(u.items)
 
 const encoder = new TextEncoder()
 export const resultsPrefix = encoder.encode(`{"type":"results","items":[`)

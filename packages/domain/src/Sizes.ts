@@ -2,7 +2,9 @@
  * How much the parts of a process keep in memory: whoever has a queue, a buffer or a map that grows lets others look at
  * its size, to hold it against its bound. The simulator looks after every turn; by default nobody does.
  */
-import { Context, Effect, type Scope } from "effect"
+import type { Scope } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 
 /** Something with a size: how much of each thing it keeps. Only to be looked at, and cheap. */
 export interface Sized {

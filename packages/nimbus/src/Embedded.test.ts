@@ -1,6 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Client, isLost, Memory, Transport } from "@nimbus/client"
-import { ClientId, EventLog, Frames, Handlers, Journey, Mailbox, partitionOf, Publisher, Topics } from "@nimbus/domain"
+import {
+  ClientId,
+  EventLog,
+  Handlers,
+  Journey,
+  Mailbox,
+  partitionOf,
+  Publisher,
+  ServerFrames,
+  Topics,
+} from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { gatewayLimits } from "@nimbus/gateway"
 import { Context, Effect, Fiber, Latch, Layer, Result, Schema, Stream } from "effect"
@@ -321,7 +331,7 @@ const countResults = () => {
         read: Effect.tap(read, (frames) =>
           Effect.sync(() => {
             for (const text of frames) {
-              const frame = Result.getOrThrow(Frames.parseServerFrame(text))
+              const frame = Result.getOrThrow(ServerFrames.parse(text))
               if (frame.type === "results") count += frame.items.length
             }
           }),

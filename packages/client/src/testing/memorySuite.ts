@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ClientId, Cursor, EventId, Incarnation, Seq } from "@nimbus/domain"
 import { Arbitrary, Effect, type Layer } from "effect"
-import { apply, Change, ClientMemory, empty, encodeStored, type Remembered, toLedger, toRemembered } from "../Memory.ts"
+import { apply, ClientMemory, empty, encodeStored, type Remembered, toLedger, toRemembered } from "../Memory.ts"
+import { Change } from "../MemorySchemas.ts"
 
 const c1 = ClientId.make("c1")
 const c2 = ClientId.make("c2:@.-_")

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { encodeResult, EventId, Frames, type Item, Journey, Seq } from "@nimbus/domain"
+import { encodeResult, EventId, type Item, Journey, Seq, ServerFrames } from "@nimbus/domain"
 import { Result } from "effect"
 import { encodeResults } from "./ResultsFrame.ts"
 
@@ -10,7 +10,7 @@ const item = (seq: number, isFollowed = false): Item => ({
 })
 
 const decoded = (items: ReadonlyArray<Item>, withJourney: boolean) => {
-  const frame = Result.getOrThrow(Frames.parseServerFrame(encodeResults(items, withJourney).toString()))
+  const frame = Result.getOrThrow(ServerFrames.parse(encodeResults(items, withJourney).toString()))
   return frame.type === "results" ? frame.items : assert.fail(frame.type)
 }
 

@@ -9,7 +9,8 @@
  */
 import { type FileHandle, mkdir, open as openFile, readFile } from "node:fs/promises"
 import { dirname } from "node:path"
-import { Memory, MemoryCorrupt, MemoryUnavailable } from "@nimbus/client"
+import { MemoryCorrupt, MemoryUnavailable } from "@nimbus/client"
+import { Change } from "@nimbus/client/schemas"
 import { EventId, Frames } from "@nimbus/domain"
 import { Effect, Result, Schema, type Scope, Semaphore } from "effect"
 
@@ -17,7 +18,7 @@ export const Entry = Schema.TaggedUnion({
   /** A run of the demo has begun. */
   Began: { at_ms: Schema.Int },
   /** A client's SDK has saved this: what it sends, what was accepted, how far it is. */
-  Saved: { changes: Schema.Array(Memory.Change) },
+  Saved: { changes: Schema.Array(Change) },
   /** A client was shown these. */
   Received: { items: Schema.Array(Frames.ResultItem) },
   /** Messages that the sender is about to post, each with its number. */

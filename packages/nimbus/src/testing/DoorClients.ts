@@ -5,7 +5,7 @@
  * Those that acknowledge remember the seq of their last result and give it when they come back: to them the promise is
  * exactly once. The others know nothing of seqs: what came just before a cut they may see again, and never a gap.
  */
-import { Frames } from "@nimbus/domain"
+import { ServerFrames } from "@nimbus/domain"
 import { eventually, type NeverHappened } from "@nimbus/domain/testing"
 import { GrpcClient } from "@nimbus/gateway/testing"
 import { Effect, Result, Schema, type Scope } from "effect"
@@ -53,7 +53,7 @@ const native: DoorClient = {
     let [lastSeq, status] = [after, ""]
     const query = `clientId=${clientId}&ack=client&after=${after}`
     const socket = yield* open(`ws://127.0.0.1:${http}/v1/stream?${query}`, (ws, data) => {
-      const frame = Result.getOrThrow(Frames.parseServerFrame(data))
+      const frame = Result.getOrThrow(ServerFrames.parse(data))
       if (frame.type === "status" || frame.type === "welcome") status = frame.status
       if (frame.type !== "results") return
       for (const item of frame.items) {

@@ -1,5 +1,5 @@
 /** A plain WebSocket client, as anyone has it who does not use the SDK. */
-import { Frames } from "@nimbus/domain"
+import { type Frames, ServerFrames } from "@nimbus/domain"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Result } from "effect"
 import { WebSocket } from "ws"
@@ -22,7 +22,7 @@ export const connect = Effect.fnUntraced(function* (port: number, query: string)
   const frames: Array<Frames.ServerFrame> = []
   // What an error comes to shows in the close.
   socket.on("error", () => {})
-  socket.on("message", (data: Buffer) => frames.push(Result.getOrThrow(Frames.parseServerFrame(data.toString()))))
+  socket.on("message", (data: Buffer) => frames.push(Result.getOrThrow(ServerFrames.parse(data.toString()))))
   const closed = new Promise<{ readonly code: number; readonly reason: string }>((resolve) =>
     socket.once("close", (code, reason) => resolve({ code, reason: reason.toString() })),
   )

@@ -1,0 +1,37 @@
+/**
+ * The schemas of what a client remembers, for whoever keeps it in a store of their own. `Memory.ts` does without them:
+ * a page need not load the decoder of schemas.
+ */
+import { Cursor, EventId, Incarnation, Seq } from "@nimbus/domain"
+import * as Schema from "effect/Schema"
+
+/** An event on its way: its frame is encoded once and sent again byte for byte. */
+export const Outgoing = Schema.Struct({ id: EventId, frame: Schema.String })
+export type Outgoing = typeof Outgoing.Type
+
+/** `answered`: the seq of its first answer; -1 for one in an earlier incarnation. */
+export const Doubt = Schema.Struct({ id: EventId, answered: Schema.optionalKey(Cursor) })
+export type Doubt = typeof Doubt.Type
+
+export const Remembered = Schema.Struct({
+  log: Schema.optionalKey(Incarnation),
+  last: Cursor,
+  unaccepted: Schema.Array(Outgoing),
+  doubtful: Schema.Array(Doubt),
+})
+export type Remembered = typeof Remembered.Type
+
+export const Change = Schema.TaggedUnion({
+  /** Seqs begin anew, after `last`: what is remembered of those before means nothing any more. */
+  Entered: { log: Incarnation, last: Cursor },
+  /** The consumer is done with everything up to `last`. */
+  Reached: { last: Cursor },
+  Sent: { events: Schema.Array(Outgoing) },
+  /** Accepted, refused or answered: not to be sent again. */
+  Settled: { ids: Schema.Array(EventId) },
+  Doubted: { ids: Schema.Array(EventId) },
+  Answered: { answers: Schema.Array(Schema.Struct({ id: EventId, seq: Seq })) },
+  /** No longer doubtful: refused, or the bound was reached. */
+  Forgotten: { ids: Schema.Array(EventId) },
+})
+export type Change = typeof Change.Type
