@@ -161,7 +161,9 @@ export class BoundedWebSocketServer extends WebSocketServer<typeof BoundedWebSoc
 }
 
 /** The same, for a library that makes its server itself. */
-export const serversWithin = (bounds: Bounds) =>
+export const serversWithin = (
+  bounds: Bounds,
+): new (options: Omit<ServerOptions, "WebSocket">) => BoundedWebSocketServer =>
   class extends BoundedWebSocketServer {
     constructor(options: Omit<ServerOptions, "WebSocket">) {
       super(options, bounds)

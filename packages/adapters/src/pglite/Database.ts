@@ -5,6 +5,7 @@
  * What it has acknowledged outlives the process, also a killed one. It does not wait for the disk: a power failure may
  * leave it broken, which costs the archive and nothing else.
  */
+import { extname } from "node:path"
 import { Duplex } from "node:stream"
 import { Worker } from "node:worker_threads"
 import { PgClient } from "@effect/sql-pg"
@@ -54,7 +55,7 @@ const parameters = [
 const start = (directory: string, options: PgliteOptions) =>
   Effect.try({
     try: () => {
-      const worker = new Worker(new URL("./Worker.ts", import.meta.url), {
+      const worker = new Worker(new URL(`./Worker${extname(import.meta.url)}`, import.meta.url), {
         workerData: { directory, parameters, ...options },
       })
       worker.setMaxListeners(0)

@@ -27,10 +27,12 @@ import type { RedisSettings } from "./Settings.ts"
 /** For Socket.IO's `adapter`: made with the server, and closed by it, before the scope closes. */
 export type ChatAdapterFactory = ReturnType<typeof createAdapter>
 
-export const make = Effect.fn("RedisChatAdapter.make")(function* (
+export const make: (
   settings: RedisSettings,
-  limits: RedisLimits = redisLimits,
-): Effect.fn.Return<ChatAdapterFactory, RedisUnavailable, RedisConnection | Scope.Scope> {
+  limits?: RedisLimits,
+) => Effect.Effect<ChatAdapterFactory, RedisUnavailable, RedisConnection | Scope.Scope> = Effect.fn(
+  "RedisChatAdapter.make",
+)(function* (settings: RedisSettings, limits: RedisLimits = redisLimits) {
   const redis = yield* RedisConnection
   const info = yield* redis.command("info", ["cluster"], Reply.text)
   const isCluster = settings.nodes.length > 1 || (info?.includes("cluster_enabled:1") ?? false)

@@ -7,6 +7,7 @@ import type { ServerOptions } from "socket.io"
 
 export type AdapterFactory = ServerOptions["adapter"]
 
-export const ChatAdapter = Context.Reference<AdapterFactory | undefined>("@nimbus/gateway/ChatAdapter", {
-  defaultValue: () => undefined,
-})
+export const ChatAdapter: Context.Reference<AdapterFactory | undefined> = Context.Reference<AdapterFactory | undefined>(
+  "@nimbus/gateway/ChatAdapter",
+  { defaultValue: () => undefined },
+)

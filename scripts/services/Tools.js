@@ -1,0 +1,98 @@
+/** Small things that all services need: programs on this machine, ports, waiting. */
+import { execFile } from "node:child_process"
+import { accessSync, constants, globSync, readFileSync } from "node:fs"
+import { connect, createServer } from "node:net"
+import { delimiter, join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+/** A line on stderr: stdout belongs to the command that the services are for. */
+export const report = (line) => {
+  process.stderr.write(`services: ${line}\n`)
+}
+/** Where a program is: on the PATH, or where Debian hides the programs of PostgreSQL. */
+export const findProgram = (name) => {
+  const directories = [...(process.env["PATH"] ?? "").split(delimiter), ...globSync("/usr/lib/postgresql/*/bin").sort()]
+  return directories.map((directory) => join(directory, name)).find(isExecutable)
+}
+const isExecutable = (path) => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+/** Runs a program to its end; answers what it printed, or fails with the end of that. */
+export const run = (command, args, options) =>
+  new Promise((resolve, reject) => {
+    const { env, timeout_ms, user } = options
+    const settings = { timeout: timeout_ms, maxBuffer: 16 * 1024 * 1024, env: { ...process.env, ...env }, ...user }
+    execFile(command, args, settings, (error, stdout, stderr) => {
+      if (error === null) return resolve(stdout)
+      reject(new Error(`${command}: ${error.message.split("\n")[0]}\n${`${stdout}${stderr}`.trim().slice(-2_000)}`))
+    })
+  })
+/** For apt-get: downloads again what a network lost, and waits for another apt that is at work. */
+export const aptPatience = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"]
+/** Whom to run a program as that refuses to run as root; `undefined`: as we are. */
+export const unprivileged = () => {
+  if (process.getuid?.() !== 0) return undefined
+  const users = readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .map((line) => line.split(":"))
+  const [, , uid, gid] = users.find(([name]) => name === "postgres") ?? users.find(([name]) => name === "nobody") ?? []
+  if (uid === undefined || gid === undefined) throw new Error("no user postgres or nobody to run PostgreSQL as")
+  return { uid: Number(uid), gid: Number(gid) }
+}
+/**
+ * Ports that nobody listens on, all different. They lie below those that a system hands out by itself, so nobody gets one
+ * by chance between now and when it is listened on.
+ */
+export const freePorts = async (count) => {
+  const found = []
+  for (let tried = 0; found.length < count; tried++) {
+    if (tried === port_count) throw new Error("no port is free")
+    const port = first_port + (next_port++ % port_count)
+    if (await isFree(port)) found.push(port)
+  }
+  return found
+}
+const first_port = 10_000
+const port_count = 22_000
+/** Begins anywhere, so that processes that look at once look elsewhere; none is found twice. */
+let next_port = Math.floor(Math.random() * port_count)
+/** On any address of this machine. */
+const isFree = (port) =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once("error", () => resolve(false))
+    server.listen(port, () => server.close(() => resolve(true)))
+  })
+/** One of those ports. */
+export const at = (ports, index) => {
+  const port = ports[index]
+  if (port === undefined) throw new RangeError(`there is no port ${index}`)
+  return port
+}
+/** Asks one question over TCP; answers the first bytes that come back, or nothing within `timeout_ms`. */
+export const ask = (port, question, timeout_ms = 5_000) =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(question))
+    const end = (answer) => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.setTimeout(timeout_ms, () => end(undefined))
+    socket.once("data", (data) => end(data))
+    socket.once("error", () => end(undefined))
+    socket.once("close", () => end(undefined))
+  })
+/** Until `condition` holds; `false` when it did not within `within_ms`. */
+export const until = async (condition, within_ms) => {
+  const deadline = Date.now() + within_ms
+  while (!(await condition())) {
+    if (Date.now() > deadline) return false
+    await sleep(20)
+  }
+  return true
+}
+//# sourceMappingURL=Tools.js.map
