@@ -55,6 +55,16 @@ const makeArchive = () => {
   return archive
 }
 
+/** Notes what asks an archive for its position. */
+const watch = (archive: ArchiveShape) => {
+  const asked: Array<ArchiveKind> = []
+  const position: ArchiveShape["position"] = (source) => {
+    asked.push(source.kind)
+    return archive.position(source)
+  }
+  return { asked, watched: { ...archive, position } }
+}
+
 const startOn = (archive: ArchiveShape, limits: Partial<StorageWriterLimits> = {}) =>
   start(StorageWriter.layerWith({ ...quick, ...limits }).pipe(Layer.provide(Layer.succeed(Archive, archive))))
 
@@ -385,14 +395,7 @@ describe("StorageWriter", () => {
       Effect.gen(function* () {
         const { results } = yield* Topics
         const archive = makeArchive()
-        const asked: Array<string> = []
-        const watched: ArchiveShape = {
-          ...archive,
-          position: (source) => {
-            asked.push(source.kind)
-            return archive.position(source)
-          },
-        }
+        const { asked, watched } = watch(archive)
         yield* append(results, result("a", 0))
         yield* assign(results, 1)
         yield* startOn(watched, { lazy: true })
@@ -401,6 +404,21 @@ describe("StorageWriter", () => {
         yield* append(results, result("a", 1))
         yield* has(archive, "a", 2)
         assert.deepStrictEqual(asked, ["results"])
+      }),
+    ),
+  )
+
+  it.live("leaves the archive alone, where it is lazy, when it is told to stop before there was something new", () =>
+    onGround()(
+      Effect.gen(function* () {
+        const { results } = yield* Topics
+        const { asked, watched } = watch(makeArchive())
+        yield* append(results, result("a", 0))
+        const partition = yield* assign(results, 1)
+        const writer = yield* startOn(watched, { lazy: true })
+        yield* eventually("it waits for something new", () => partition.positions.length > 0)
+        yield* writer.stop
+        assert.deepStrictEqual(asked, [])
       }),
     ),
   )

@@ -169,7 +169,7 @@ const write = Effect.fnUntraced(function* (
   const archive = yield* Archive
   const committer = yield* Committer.make(assigned, limits)
   const writing = yield* Behind.make
-  if (limits.lazy) yield* somethingNew(assigned, stopping)
+  if (limits.lazy && !(yield* hasSomethingNew(assigned, stopping))) return
   const position = yield* refuseBeyondEnd(source, topic)
   const progress = { read: position ?? 0, written: position ?? 0 }
   yield* Effect.forkScoped(tellLag(assigned, progress, limits))
@@ -196,9 +196,12 @@ const write = Effect.fnUntraced(function* (
   yield* writing.settled
 })
 
-/** Until there is a record that the group has not committed. */
-const somethingNew = (assigned: AssignedPartition, stopping: Latch.Latch) =>
-  Workers.forEachChunk(assigned.read("committed"), stopping, () => Effect.succeed(false))
+/** Waits for a record that the group has not committed. `false`: there was none when it was told to stop. */
+const hasSomethingNew = Effect.fnUntraced(function* (assigned: AssignedPartition, stopping: Latch.Latch) {
+  let found = false
+  yield* Workers.forEachChunk(assigned.read("committed"), stopping, () => Effect.sync(() => !(found = true)))
+  return found
+})
 
 /** What a chunk holds: records to write and where they came from, one for one, and records that can't be read. */
 interface Sorted {
