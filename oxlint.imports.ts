@@ -11,7 +11,8 @@
  */
 import { defineConfig, type OxlintOverride } from "oxlint"
 
-const domain = ["@nimbus/domain", "@nimbus/domain/admin"]
+const rooms = ["protocol", "services", "errors", "limits", "json", "observability", "admin"]
+const domain = ["@nimbus/domain", ...rooms.map((room) => `@nimbus/domain/${room}`)]
 const node = ["node:*", "node:*/**"]
 const platform = [...node, "@effect/platform-node", "@effect/platform-node/**"]
 const vitest = ["vitest", "@effect/vitest"]
@@ -30,6 +31,11 @@ const otherAdapters = {
 }
 /** The same for tests, which may go up to scripts/services. */
 const otherAdapter = { ...otherAdapters, regex: String.raw`^\.\./[^/.]+/` }
+/** The rooms of domain that lie above the one that imports. */
+const above = (rooms: string) => ({
+  regex: String.raw`^\.\./(.*/)?(${rooms}|testing)/`,
+  message: "A room of domain imports only those below it.",
+})
 const nodeSide = {
   regex: String.raw`^\.\.?/(.*/)?(node\.ts|FileMemory\.ts|node/|command/)`,
   message: "Browsers run this: it can't import what is for Node.",
@@ -87,6 +93,10 @@ export default defineConfig({
     refuse(["packages/**", "bench/**", "examples/**"]),
 
     refuse("packages/domain/src/**", suites, only([], domainOnly)),
+    // From the bottom to the top: json, protocol, services. What can be observed stands beside the services.
+    refuse("packages/domain/src/json/**", above("protocol|services|observability|admin"), only([], domainOnly)),
+    refuse("packages/domain/src/protocol/**", above("services|observability|admin"), only([], domainOnly)),
+    refuse("packages/domain/src/{services,observability}/**", suites, above("admin"), only([], domainOnly)),
     refuse(["packages/domain/src/testing/**", "packages/domain/src/**/*.test.ts"], only(vitest, domainOnly)),
 
     refuse("packages/pipeline/src/**", suites, only(domain, pipelineOnly)),

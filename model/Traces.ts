@@ -4,7 +4,7 @@
  * count from the world's first millisecond.
  */
 import type { Macros } from "./Mixes.ts"
-import type { RouteId } from "../packages/domain/src/Ids.ts"
+import type { RouteId } from "../packages/domain/src/protocol/Ids.ts"
 import { production } from "../bench/src/simulate/Production.ts"
 import * as Simulation from "../packages/domain/src/testing/simulation/index.ts"
 import * as World from "../packages/domain/src/testing/world/index.ts"

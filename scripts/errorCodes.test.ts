@@ -9,7 +9,7 @@ import { globSync, readFileSync } from "node:fs"
 import { constants } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { closeCodes } from "../packages/domain/src/CloseCodes.ts"
+import { closeCodes } from "../packages/domain/src/protocol/CloseCodes.ts"
 
 const root = join(import.meta.dirname, "..")
 

@@ -38,13 +38,13 @@ describe("the Dockerfile", () => {
   })
 
   it.each([
-    ["packages/domain/src/Ids.ts", true],
+    ["packages/domain/src/protocol/Ids.ts", true],
     ["package.json", true],
     [".env", false],
     ["packages/gateway/.env", false],
     ["packages/gateway/.env.local", false],
     ["packages/nimbus/data/data.mdb", false],
-    ["packages/domain/src/Router.test.ts", false],
+    ["packages/domain/src/protocol/Router.test.ts", false],
     ["docs/README.md", false],
   ])("takes %s along: %s", (path, taken) => {
     assert.strictEqual(Image.inContext(path), taken)

@@ -24,6 +24,7 @@ const from = (specifier: string): string => `import * as m from "${specifier}"\n
 const refused = (where: string, specifier: string, refusal: string): Case => ({ where, code: from(specifier), refusal })
 const allowed = (where: string, specifier: string): Case => ({ where, code: from(specifier), refusal: undefined })
 
+const belowOnly = "A room of domain imports only those below it."
 const domainOnly = "domain imports effect: no I/O, no other package."
 const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
 const clientOnly = "client imports domain and effect: it runs in browsers too."
@@ -42,7 +43,13 @@ const cases: ReadonlyArray<Case> = [
   allowed("packages/domain/src/x.ts", "effect"),
   allowed("packages/domain/src/x.ts", "effect/http"),
   allowed("packages/domain/src/x.ts", "./internal/Ring.ts"),
-  allowed("packages/domain/src/internal/x.ts", "../Ids.ts"),
+  allowed("packages/domain/src/protocol/internal/x.ts", "../Ids.ts"),
+  allowed("packages/domain/src/protocol/x.ts", "../json/Nesting.ts"),
+  allowed("packages/domain/src/services/x.ts", "../protocol/Ids.ts"),
+  refused("packages/domain/src/json/x.ts", "../protocol/Ids.ts", belowOnly),
+  refused("packages/domain/src/protocol/x.ts", "../services/EventLog.ts", belowOnly),
+  refused("packages/domain/src/protocol/internal/x.ts", "../../services/EventLog.ts", belowOnly),
+  refused("packages/domain/src/services/x.ts", "../admin/Views.ts", belowOnly),
   refused("packages/domain/src/x.ts", "node:fs", domainOnly),
   refused("packages/domain/src/x.ts", "node:fs/promises", domainOnly),
   refused("packages/domain/src/x.ts", "effectful", domainOnly),
@@ -60,7 +67,7 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/domain/src/testing/x.ts", "lmdb", domainOnly),
   refused("packages/domain/src/x.test.ts", "node:fs", domainOnly),
 
-  allowed("packages/pipeline/src/x.ts", "@nimbus/domain"),
+  allowed("packages/pipeline/src/x.ts", "@nimbus/domain/protocol"),
   allowed("packages/pipeline/src/x.test.ts", "@nimbus/domain/testing"),
   refused("packages/pipeline/src/x.ts", "@nimbus/domain/testing", pipelineOnly),
   refused("packages/pipeline/src/x.ts", "@nimbus/adapters/lmdb", pipelineOnly),
@@ -152,8 +159,8 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/nimbus/src/x.ts", "@nimbus/adapters/lmdb", onlyMain),
   refused("packages/nimbus/src/x.ts", "@nimbus/adapters", onlyMain),
   refused("packages/nimbus/src/x.test.ts", "../../gateway/src/Session.ts", byName),
-  refused("bench/src/x.ts", "../../packages/domain/src/Ids.ts", byName),
-  refused("examples/embed/src/x.ts", "../../../packages/domain/src/Ids.ts", byName),
+  refused("bench/src/x.ts", "../../packages/domain/src/protocol/Ids.ts", byName),
+  refused("examples/embed/src/x.ts", "../../../packages/domain/src/protocol/Ids.ts", byName),
 
   { where: "packages/domain/src/x.ts", code: `import type { A } from "ws"\nexport type B = A\n`, refusal: domainOnly },
   { where: "packages/domain/src/x.ts", code: `import "ws"\n`, refusal: domainOnly },

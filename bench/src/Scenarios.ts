@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
 import { type LoadClient, type LoadOptions, connect, quantile, type Server, sleep } from "./Load.ts"
 import type { Cluster, Running } from "./Processes.ts"
-import { partitionOf } from "@nimbus/domain"
+import { partitionOf } from "@nimbus/domain/protocol"
 
 const warm_up_ms = 2_000
 const measure_ms = 5_000

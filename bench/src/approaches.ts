@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { connect } from "node:net"
 import { loadavg } from "node:os"
-import { partitionOf } from "@nimbus/domain"
+import { partitionOf } from "@nimbus/domain/protocol"
 import { Kafka, logLevel, type Producer } from "kafkajs"
 import { WebSocket } from "ws"
 import { startServices } from "../../scripts/services/Services.ts"

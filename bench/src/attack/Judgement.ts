@@ -15,7 +15,7 @@
  * 2. An attack that did not take place, and an honest client that did not send, prove nothing: they are breaches too. So is
  *    a figure that was not measured.
  */
-import { localLogLimits } from "@nimbus/domain"
+import { localLogLimits } from "@nimbus/domain/limits"
 import type { Vitals } from "../fuzz/Server.ts"
 import type { AttackReport, Window } from "./Talks.ts"
 

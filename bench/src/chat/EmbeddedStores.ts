@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { PgliteArchive } from "@nimbus/adapters/pglite"
-import { Handlers } from "@nimbus/domain"
+import { Handlers } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import { Embedded } from "@nimbus/server"
 

@@ -1,6 +1,7 @@
 /** The embedded server on its stores: what its log has no more, a chat client gets from the archive. */
 import { assert, it } from "@effect/vitest"
-import { Archive, EventLog, partitionOf, Topics } from "@nimbus/domain"
+import { partitionOf } from "@nimbus/domain/protocol"
+import { Archive, EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"

@@ -3,7 +3,7 @@
  * clients were shown exactly what they should, connections are back to what they were, memory is bounded, and nothing
  * was logged as an error.
  */
-import { localLogLimits } from "@nimbus/domain"
+import { localLogLimits } from "@nimbus/domain/limits"
 import { until } from "../../../scripts/services/Tools.ts"
 import { Attack } from "./Attack.ts"
 import { chat } from "./ChatTalk.ts"

@@ -2,7 +2,7 @@
  * A door of the simulated gateways: the words of the native WebSocket door on a simulated socket. It decides nothing
  * about delivery; that is the production core behind it.
  */
-import { ClientId, type CloseReason, Cursor, EventId, Frames, type Item, start } from "@nimbus/domain"
+import { ClientId, type CloseReason, Cursor, EventId, Frames, type Item, start } from "@nimbus/domain/protocol"
 import type { End, SessionWatcher } from "@nimbus/domain/testing/simulation"
 import type { Attached, Door, GatewayLimits, Hello, Notice } from "@nimbus/gateway"
 import { Result } from "effect"

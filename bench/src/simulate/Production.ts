@@ -3,7 +3,7 @@
  * core behind a simulated door, and the SDK's client on a simulated socket with a memory that survives.
  */
 import * as ClientCode from "@nimbus/client"
-import type { ClientId } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain/protocol"
 import {
   abnormal,
   type Client,

@@ -6,7 +6,8 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
-import { Archive, Cursor, encodeResult, EventId, EventLog, partitionOf, Seq, start, Topics } from "@nimbus/domain"
+import { Cursor, encodeResult, EventId, partitionOf, Seq, start } from "@nimbus/domain/protocol"
+import { Archive, EventLog, Topics } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import { at, freePorts } from "../../../scripts/services/Tools.ts"
 

@@ -2,7 +2,8 @@
 import { DynamoArchive, dynamoConfig, DynamoDatabase } from "@nimbus/adapters/dynamodb"
 import { KafkaEventLog } from "@nimbus/adapters/kafka"
 import { PostgresArchive, postgresConfig, PostgresDatabase } from "@nimbus/adapters/postgres"
-import { Archive, Incarnation, Topics } from "@nimbus/domain"
+import { Incarnation } from "@nimbus/domain/protocol"
+import { Archive, Topics } from "@nimbus/domain/services"
 import { ConfigProvider, Effect, Layer } from "effect"
 
 /** The archive in PostgreSQL, as the environment says, and its database beside it. */

@@ -33,7 +33,7 @@
  * | dynamodb: unprocessed | the write fails, and may be made again |
  * | postgres: clients, records in a step | the rest comes in the next |
  */
-import { type ChunkLimits, chunkLimits } from "@nimbus/domain"
+import { type ChunkLimits, chunkLimits } from "@nimbus/domain/limits"
 
 export const lmdbLimits = {
   /** Named tables in one environment. */

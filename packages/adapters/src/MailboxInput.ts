@@ -1,5 +1,6 @@
 /** What mailbox stores do to what they are given, before they write it. */
-import { type ClientId, type Cursor, type MailboxRecord, start } from "@nimbus/domain"
+import { type ClientId, type Cursor, start } from "@nimbus/domain/protocol"
+import type { MailboxRecord } from "@nimbus/domain/services"
 
 export const later = (a: Cursor, b: Cursor): Cursor => (a > b ? a : b)
 

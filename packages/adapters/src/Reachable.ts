@@ -3,7 +3,7 @@
  * back-off. There is no last attempt: whoever starts us decides how long is too long. The log has a line when we begin to
  * wait, one in `outage_again_ms` while we do, and one when the service is there; each failure is logged at Debug.
  */
-import { outageLimits } from "@nimbus/domain"
+import { outageLimits } from "@nimbus/domain/limits"
 import { Clock, Effect, Schedule } from "effect"
 import { startLimits } from "./Limits.ts"
 

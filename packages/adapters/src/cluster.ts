@@ -2,7 +2,8 @@
  * The services of a cluster, as the environment says: the log on Kafka; registry, channels and by default the mailboxes
  * in Redis; the mailboxes in PostgreSQL where `NIMBUS_MAILBOX` says so. What every gateway and pipeline process stands on.
  */
-import { Idle, type MailboxLimits, mailboxLimits, Topics } from "@nimbus/domain"
+import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
+import { Idle, Topics } from "@nimbus/domain/services"
 import { Config, Effect, Layer } from "effect"
 import { KafkaEventLog } from "./kafka/index.ts"
 import { settings as kafkaConfig } from "./kafka/Settings.ts"

@@ -3,7 +3,7 @@
  * once, or nowhere. Where it is nowhere there is no `Archive`, and who can do without one looks whether there is. A store's
  * client library is imported where the store is in use.
  */
-import { Archive, archiveInAll, type ArchiveShape } from "@nimbus/domain"
+import { Archive, archiveInAll, type ArchiveShape } from "@nimbus/domain/services"
 import { Config, Context, Effect, Layer, Schema, type Scope } from "effect"
 import { config as dynamoConfig, type DynamoSettings } from "./dynamodb/Settings.ts"
 import type {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, closeCodes, Cursor, Seq } from "@nimbus/domain"
+import { ClientId, closeCodes, Cursor, Seq } from "@nimbus/domain/protocol"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Queue, Ref, type Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Client from "./Client.ts"

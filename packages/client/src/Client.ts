@@ -14,7 +14,8 @@
  * A result is acknowledged after the consumer's own step, never before. A consumer that is slow acknowledges late, and
  * the gateway's window then stops sending; the inbox holds no more than that (`Core.ts`, invariant 4).
  */
-import { type ClientId, type EventId, type Frames, Guards, ServerFrames, showSize, type Status } from "@nimbus/domain"
+import { showSize } from "@nimbus/domain/observability"
+import { type ClientId, type EventId, type Frames, Guards, ServerFrames, type Status } from "@nimbus/domain/protocol"
 import type { Schema, Scope } from "effect"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Frames } from "@nimbus/domain"
+import type { Frames } from "@nimbus/domain/protocol"
 import { eventually } from "@nimbus/domain/testing"
 import { Deferred, Effect, Queue } from "effect"
 import { connect, type Connected, type ConnectOptions } from "./Connect.ts"

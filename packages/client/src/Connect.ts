@@ -6,7 +6,7 @@
  * await client.send("sq", { number: 7 })
  * ```
  */
-import type { EventId, Frames, Status } from "@nimbus/domain"
+import type { EventId, Frames, Status } from "@nimbus/domain/protocol"
 import type { Schema } from "effect"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cursor, EventId, type Frames, Incarnation, Seq } from "@nimbus/domain"
+import { Cursor, EventId, type Frames, Incarnation, Seq } from "@nimbus/domain/protocol"
 import { Arbitrary, Effect, Schema } from "effect"
 import * as Core from "./Core.ts"
 import { clientLimits } from "./Limits.ts"

@@ -31,15 +31,7 @@
  *    A frame that would exceed it is not taken at all: the connection is cut, and resumes after `done`.
  * 5. What is lost is delivered, in its place: a `lost` frame, and the rest of a log that is gone.
  */
-import {
-  type Cursor,
-  type EventId,
-  type Failure,
-  type Frames,
-  type Incarnation,
-  type Seq,
-  type Status,
-} from "@nimbus/domain"
+import type { Cursor, EventId, Failure, Frames, Incarnation, Seq, Status } from "@nimbus/domain/protocol"
 import type { Array } from "effect"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
 import { apply, type Change, type Ledger, type Outgoing, type Remembered, toLedger } from "./Memory.ts"

@@ -2,7 +2,7 @@
  * Every error of the SDK, one class per cause. Each has a stable `code`, which is its row in `docs/errors.md`
  * together with what the caller can do about it.
  */
-import type { ClientId, EventId, Failure } from "@nimbus/domain"
+import type { ClientId, EventId, Failure } from "@nimbus/domain/protocol"
 import * as Data from "effect/Data"
 
 /** What was asked for is wrong, said by us before connecting or by the gateway: client id, address, path, parameters. */

@@ -3,7 +3,7 @@
  * sent. Taken are null, booleans, texts, finite numbers, arrays and plain objects of these, and what says by `toJSON` what
  * it is as JSON, as a `Date` does. A property that is undefined is one that is not there. −0 is 0.
  */
-import { jsonLimits } from "@nimbus/domain"
+import { jsonLimits } from "@nimbus/domain/limits"
 
 /** What is wrong with it, and where; `undefined`: nothing. */
 export const faultIn = (data: unknown): string | undefined => fault(data, "data", jsonLimits.nesting_levels)

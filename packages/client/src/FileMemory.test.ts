@@ -2,7 +2,7 @@ import { appendFile, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } f
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, EventId } from "@nimbus/domain"
+import { ClientId, Cursor, EventId } from "@nimbus/domain/protocol"
 import { afterAll } from "vitest"
 import { Effect } from "effect"
 import { layerFile } from "./FileMemory.ts"

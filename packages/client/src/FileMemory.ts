@@ -20,7 +20,7 @@
 import { createHash } from "node:crypto"
 import { type FileHandle, mkdir, open, readdir, readFile, rename, stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
-import type { ClientId } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain/protocol"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"

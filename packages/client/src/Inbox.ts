@@ -6,7 +6,7 @@
  *
  * Bounded by the core, which delivers no more than may wait (`Core.ts`, invariant 4).
  */
-import type { Incarnation } from "@nimbus/domain"
+import type { Incarnation } from "@nimbus/domain/protocol"
 import type { Cause } from "effect"
 import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"

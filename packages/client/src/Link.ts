@@ -1,5 +1,5 @@
 /** Keeps a client connected: connects, reads, notices silence, comes back, and stops where coming back is no use. */
-import type { ClientId } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain/protocol"
 import type { Array, Scope } from "effect"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, EventId, Incarnation, Seq } from "@nimbus/domain"
+import { ClientId, Cursor, EventId, Incarnation, Seq } from "@nimbus/domain/protocol"
 import { Effect, Result, Schema } from "effect"
 import {
   apply,

@@ -24,7 +24,8 @@
  * 2. `load` gives what the saves of this client id add up to; nothing was ever saved: `empty`.
  * 3. One life of a client id uses a memory at a time: `load` once, then one `save` after the other.
  */
-import { type ClientId, type Cursor, type EventId, Guards, type Incarnation, parseJsonText } from "@nimbus/domain"
+import { parseJsonText } from "@nimbus/domain/json"
+import { type ClientId, type Cursor, type EventId, Guards, type Incarnation } from "@nimbus/domain/protocol"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -2,7 +2,7 @@
  * The schemas of what a client remembers, for whoever keeps it in a store of their own. `Memory.ts` does without them:
  * a page need not load the decoder of schemas.
  */
-import { Cursor, EventId, Incarnation, Seq } from "@nimbus/domain"
+import { Cursor, EventId, Incarnation, Seq } from "@nimbus/domain/protocol"
 import * as Schema from "effect/Schema"
 
 /** An event on its way: its frame is encoded once and sent again byte for byte. */

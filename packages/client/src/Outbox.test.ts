@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, EventId } from "@nimbus/domain"
+import { ClientId, Cursor, EventId } from "@nimbus/domain/protocol"
 import { Deferred, Effect } from "effect"
 import * as Outbox from "./Outbox.ts"
 

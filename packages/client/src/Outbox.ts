@@ -7,7 +7,7 @@
  * Bounds: events by `window_events`; changes by those and by the results that may wait for the consumer, since the
  * cursor is kept only once; acks and pings are kept only once.
  */
-import type { ClientId, Cursor } from "@nimbus/domain"
+import type { ClientId, Cursor } from "@nimbus/domain/protocol"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Semaphore from "effect/Semaphore"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { closeCodes } from "@nimbus/domain"
+import { closeCodes } from "@nimbus/domain/protocol"
 import { clientLimits } from "./Limits.ts"
 import { delay_ms } from "./Reconnect.ts"
 

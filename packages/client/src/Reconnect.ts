@@ -1,5 +1,5 @@
 /** When to come back after a connection is over, and when not to. Pure: the caller has the clock and the dice. */
-import { type ClientId, closeCodes, shouldReconnect } from "@nimbus/domain"
+import { type ClientId, closeCodes, shouldReconnect } from "@nimbus/domain/protocol"
 import { BadRequest, type ConnectionClosed, MessageTooBig, Superseded, TurnedAway } from "./Errors.ts"
 import type { ClientLimits } from "./Limits.ts"
 

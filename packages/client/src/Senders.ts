@@ -4,7 +4,7 @@
  * The window has one permit for each unaccepted event, those remembered from an earlier life included. Those who wait
  * for one are served in the order in which they came.
  */
-import type { EventId, Failure, Frames } from "@nimbus/domain"
+import type { EventId, Failure, Frames } from "@nimbus/domain/protocol"
 import type { Cause } from "effect"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

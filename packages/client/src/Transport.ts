@@ -15,7 +15,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
-import { closeCodes, Guards, subprotocol } from "@nimbus/domain"
+import { closeCodes, Guards, subprotocol } from "@nimbus/domain/protocol"
 import { ConnectionClosed } from "./Errors.ts"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
 

@@ -6,56 +6,56 @@ const patch = (rule: string, file: string, find: string, replace = ""): Patch =>
 export const rules = {
   onlyTheClientsAck: patch(
     "only the client's ack counts",
-    "Session.ts",
+    "protocol/Session.ts",
     `if (this.acked > start) this.emit({ _tag: "Ack", seq: this.acked })`,
     `this.emit({ _tag: "Ack", seq: this.delivered })`,
   ),
   repeats: patch(
     "a push at or below delivered is a repeat",
-    "Session.ts",
+    "protocol/Session.ts",
     `if (push.seq <= this.delivered && !this.opening) {`,
     `if (false) {`,
   ),
   pushesCheckPrev: patch(
     "pushes check prev",
-    "Session.ts",
+    "protocol/Session.ts",
     `push.route === this.route && push.prev <= this.delivered`,
     `push.route === this.route`,
   ),
   heldPushesCheckPrev: patch(
     "held pushes check prev",
-    "Session.ts",
+    "protocol/Session.ts",
     `if (push.prev > this.delivered) return this.meetOther("gap")`,
   ),
   routeStartsAtBarrier: patch(
     "the barrier is part of the chain: the route starts at its seq",
-    "Router.ts",
+    "protocol/Router.ts",
     `pod: barrier.pod, prev: seq`,
     `pod: barrier.pod, prev: -1`,
   ),
   barrierSetsDelivered: patch(
     "the barrier is part of the chain: it sets delivered",
-    "Session.ts",
+    "protocol/Session.ts",
     `    this.delivered = item.seq
     if (this.isAllAcknowledged)`,
     `    if (this.isAllAcknowledged)`,
   ),
   repeatsByPrev: patch(
     "a record at or below its route's prev is a repeat",
-    "Router.ts",
+    "protocol/Router.ts",
     `if (route !== undefined && seq <= route.prev) {`,
     `if (false) {`,
   ),
   routeIds: patch(
     "a route has an id, and a session takes the pushes of its own alone",
-    "Router.ts",
+    "protocol/Router.ts",
     `const id = routeIdOf(this.id, ++this.routesMade)`,
     `const id = routeIdOf("any" as RouterId, 0)`,
   ),
   routeIdsOnce: {
     ...patch(
       "a route id is used once, whatever the router forgets",
-      "Router.ts",
+      "protocol/Router.ts",
       `    this.generation++
 `,
       `    this.generation++
@@ -66,14 +66,14 @@ export const rules = {
   },
   liveAtTheEnd: patch(
     "LIVE only where the own barrier is the last in the mailbox",
-    "Session.ts",
+    "protocol/Session.ts",
     `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
     `this.meetEnd(page.records.findLast(({ value }) => isBarrier(value)), before)`,
   ),
   liveByOnePage: {
     ...patch(
       "LIVE by one page, not by the end of the next",
-      "Session.ts",
+      "protocol/Session.ts",
       `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
       `const self = this as unknown as { last: Item | undefined }
     self.last = page.records.at(-1) ?? self.last
@@ -84,7 +84,7 @@ export const rules = {
   onlyTheNewestBarrier: {
     ...patch(
       "of a session's barriers the newest alone ends that one is under way",
-      "Session.ts",
+      "protocol/Session.ts",
       `else if (barrier.number === this.number) this.barrier = undefined`,
       `else this.barrier = undefined`,
     ),
@@ -92,7 +92,7 @@ export const rules = {
   },
   barrierInItsTurn: patch(
     "a barrier waits for what stands before it of its client",
-    "EventOrder.ts",
+    "protocol/EventOrder.ts",
     `    if (queue !== undefined) {
       this.queue(queue, item)`,
     `    if (queue !== undefined && item.isHandled) {
@@ -100,13 +100,13 @@ export const rules = {
   ),
   oneProduceUnderWay: patch(
     "one produce of results is under way at a time",
-    "EventOrder.ts",
+    "protocol/EventOrder.ts",
     `if (this.underWay !== undefined || this.ready.length === 0) return undefined`,
     `if (this.ready.length === 0) return undefined`,
   ),
   finishedIsAcknowledged: patch(
     "finished is what the results topic has acknowledged",
-    "EventOrder.ts",
+    "protocol/EventOrder.ts",
     `    return this.underWay
 `,
     `    for (const { offset } of this.underWay) this.finishedSet.finish(offset)
@@ -115,7 +115,7 @@ export const rules = {
   ),
   olderStays: patch(
     "a put keeps the older of two with one seq",
-    "MailboxMemory.ts",
+    "services/MailboxMemory.ts",
     `    if (box.records[at]?.seq === record.seq) return false
 `,
     `    if (box.records[at]?.seq === record.seq) {
@@ -126,7 +126,7 @@ export const rules = {
   ),
   commitWaits: patch(
     "the commit waits for all before it",
-    "internal/Outstanding.ts",
+    "protocol/internal/Outstanding.ts",
     `if (this.first === this.marks.length) this.commit = next`,
     `this.commit = next
     if (this.first === this.marks.length) return`,
@@ -147,7 +147,7 @@ export const rules = {
   offsetStored: {
     ...patch(
       "offset stored with the mailboxes",
-      "MailboxMemory.ts",
+      "services/MailboxMemory.ts",
       `if (partition.offset !== chunk.expected) return { _tag: "Differs", stored: partition.offset }`,
     ),
     faults: ["mailboxes roll back", "mailboxes wiped"],
@@ -155,51 +155,51 @@ export const rules = {
   ownReadPosition: {
     ...patch(
       "memory kept only with the own read position",
-      "Router.ts",
+      "protocol/Router.ts",
       `if (chunk.from !== this.expected) this.forget()`,
     ),
     world: "by script",
   },
-  window: patch("window", "Session.ts", `return !this.stalled && this.window.isOpen`, `return !this.stalled`),
-  epochNotBelowStored: patch("epoch ≥ stored", "Status.ts", `to.epoch < stored.epoch ||`),
+  window: patch("window", "protocol/Session.ts", `return !this.stalled && this.window.isOpen`, `return !this.stalled`),
+  epochNotBelowStored: patch("epoch ≥ stored", "protocol/Status.ts", `to.epoch < stored.epoch ||`),
   sameEpochOtherPod: patch(
     "of two sessions with one epoch, the newer holds",
-    "Status.ts",
+    "protocol/Status.ts",
     `to.epoch < stored.epoch || (to.epoch === stored.epoch && to.pod !== stored.pod)`,
     `to.epoch < stored.epoch`,
   ),
   epochsOfAPodGrow: patch(
     "a pod never uses an epoch of its own twice",
-    "PodEpochs.ts",
+    "protocol/PodEpochs.ts",
     `this.last = Math.max(this.last + 1, now_ms)`,
     `this.last = now_ms`,
   ),
   epochsFromClock: patch(
     "epochs grow across a wipe",
-    "Status.ts",
+    "protocol/Status.ts",
     `from === undefined ? atLeast :`,
     `from === undefined ? Epoch.make(1) :`,
   ),
-  divertOnBarrier: patch("divert on barrier", "Router.ts", `this.divert(clientId, "barrier")`),
+  divertOnBarrier: patch("divert on barrier", "protocol/Router.ts", `this.divert(clientId, "barrier")`),
   divertInOrder: patch(
     "divert in order",
-    "Router.ts",
+    "protocol/Router.ts",
     `const { index, record } = route.inflight[i]!`,
     `const { index, record } = route.inflight[route.inflight.length - 1 - (i - route.first)]!`,
   ),
   shelveWithoutRoute: patch(
     "a router begins with empty memory and shelves who has no route",
-    "Router.ts",
+    "protocol/Router.ts",
     `if (route === undefined) this.shelve(record, this.outstanding.shelved(record.offset))
     else this.push(clientId, route, seq, record)`,
     `if (route === undefined) this.outstanding.done(this.outstanding.shelved(record.offset))
     else this.push(clientId, route, seq, record)`,
   ),
-  floor: patch("floor", "Session.ts", `if (page.floor > this.delivered) {`, `if (false) {`),
-  hole: patch("hole", "Session.ts", `if (page.hole > this.toldHole &&`, `if (false &&`),
+  floor: patch("floor", "protocol/Session.ts", `if (page.floor > this.delivered) {`, `if (false) {`),
+  hole: patch("hole", "protocol/Session.ts", `if (page.hole > this.toldHole &&`, `if (false &&`),
   lossIsSent: patch(
     "a loss counts as sent",
-    "Session.ts",
+    "protocol/Session.ts",
     `return this.window.results === 0 && this.lossProof === undefined`,
     `return this.window.results === 0`,
   ),

@@ -3,7 +3,7 @@
  * together with what the caller can do about it.
  */
 import { Schema } from "effect"
-import { Incarnation } from "./Ids.ts"
+import { Incarnation } from "./protocol/Ids.ts"
 
 /** The log did not take or give records. Passing: the same call may be made again. */
 export class LogUnavailable extends Schema.TaggedError<LogUnavailable>()("LogUnavailable", {

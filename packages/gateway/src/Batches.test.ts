@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { type Item, Seq } from "@nimbus/domain"
+import { type Item, Seq } from "@nimbus/domain/protocol"
 import { inBatches } from "./Batches.ts"
 
 const items = (...sizes: ReadonlyArray<number>): ReadonlyArray<Item> =>

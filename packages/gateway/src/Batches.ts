@@ -1,4 +1,4 @@
-import type { Item } from "@nimbus/domain"
+import type { Item } from "@nimbus/domain/protocol"
 
 /** Results in pieces of so many bytes of their records, so that each piece can be acknowledged by itself. */
 export function* inBatches(items: ReadonlyArray<Item>, batch_bytes: number): Iterable<ReadonlyArray<Item>> {

@@ -10,7 +10,7 @@
 import type { IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { closeCodes, type CloseReason } from "@nimbus/domain"
+import { closeCodes, type CloseReason } from "@nimbus/domain/protocol"
 import { type ServerOptions, WebSocket, WebSocketServer } from "ws"
 import type { GatewayLimits } from "./Limits.ts"
 import { type Readable, Unwritten, type UnwrittenLimits } from "./Unwritten.ts"

@@ -16,7 +16,7 @@ import {
   type Item,
   type Seq,
   type Status,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
 
 /** What the core tells a client, beside results. Each door words it in its own frames. */
 export type Notice =

@@ -18,7 +18,7 @@
  * sees a stream that brings less at a time, and a transport that pauses its stream is given nothing more.
  */
 import type { Duplex } from "node:stream"
-import { FairQueue, Flow } from "@nimbus/domain"
+import { FairQueue, Flow } from "@nimbus/domain/protocol"
 import { Clock, Context, Effect, Layer } from "effect"
 import { type GatewayLimits, Limits } from "./Limits.ts"
 import { Pace } from "./Pace.ts"

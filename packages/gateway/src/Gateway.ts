@@ -5,7 +5,7 @@
  * On the way down the layers close in this order: doors (take nothing more, wait for the log), core (close sessions,
  * write presences, trim, give back the lease), port.
  */
-import { Publisher } from "@nimbus/domain"
+import { Publisher } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { Addresses } from "./addresses/Addresses.ts"

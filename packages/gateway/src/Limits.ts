@@ -52,7 +52,13 @@
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
-import { type AutoAckLimits, autoAckLimits, journeyLimits, type SessionLimits, sessionLimits } from "@nimbus/domain"
+import {
+  type AutoAckLimits,
+  autoAckLimits,
+  journeyLimits,
+  type SessionLimits,
+  sessionLimits,
+} from "@nimbus/domain/limits"
 
 export interface GatewayLimits {
   /** The largest frame a client may send. */

@@ -1,6 +1,6 @@
 /** Says to operators that this gateway is there, where there are `Members`. */
 import { hostname } from "node:os"
-import { beMember, Members, reachableAt } from "@nimbus/domain"
+import { beMember, Members, reachableAt } from "@nimbus/domain/services"
 import { RoleControl } from "@nimbus/domain/admin"
 import { Effect, Layer, Option } from "effect"
 import { HttpServer } from "effect/http"

@@ -2,7 +2,8 @@
  * What a gateway counts and measures, under the names that Prometheus knows it by: plain numbers, added to by callbacks
  * of the hot path, handed to Effect's metrics once a tick. docs/metrics.md says what each of them means.
  */
-import { type Demotion, secondsBoundaries } from "@nimbus/domain"
+import { secondsBoundaries } from "@nimbus/domain/observability"
+import type { Demotion } from "@nimbus/domain/protocol"
 import { Effect, Metric } from "effect"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })

@@ -5,7 +5,7 @@
 import { connect as connectTcp, createServer, type Socket } from "node:net"
 import { Code } from "@connectrpc/connect"
 import { assert, describe, it } from "@effect/vitest"
-import { closeCodes } from "@nimbus/domain"
+import { closeCodes } from "@nimbus/domain/protocol"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, type Scope } from "effect"
 import { HttpServer } from "effect/http"

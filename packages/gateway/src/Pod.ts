@@ -1,5 +1,5 @@
 /** Who this gateway process is. Fresh per process: an id must never be used by two. */
-import { PodId } from "@nimbus/domain"
+import { PodId } from "@nimbus/domain/protocol"
 import { Context, Effect, Layer } from "effect"
 
 export class Pod extends Context.Service<Pod, { readonly id: PodId }>()("@nimbus/gateway/Pod") {

@@ -1,7 +1,7 @@
 /** Clients that begin messages and do not end them, on every transport, by real sockets. */
 import { Code } from "@connectrpc/connect"
 import { assert, describe, it } from "@effect/vitest"
-import { closeCodes } from "@nimbus/domain"
+import { closeCodes } from "@nimbus/domain/protocol"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
 import { WebSocket } from "ws"

@@ -12,7 +12,8 @@ import {
   RedisPodChannel,
   RedisRegistry,
 } from "@nimbus/adapters/redis"
-import { ClientId, Handlers, Mailbox, Publisher, start, Topics } from "@nimbus/domain"
+import { ClientId, start } from "@nimbus/domain/protocol"
+import { Handlers, Mailbox, Publisher, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Gateway } from "@nimbus/gateway"
 import { PlainClient } from "@nimbus/gateway/testing"

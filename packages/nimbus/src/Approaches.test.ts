@@ -1,22 +1,18 @@
 /** The doors of NimbusWS on all of Nimbus: clients that know nothing of seqs and acks, cut off and back again. */
 import { assert, describe, it } from "@effect/vitest"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
+import { autoAckLimits } from "@nimbus/domain/limits"
+import { ClientId, Epoch, Incarnation, partitionOf, start } from "@nimbus/domain/protocol"
 import {
-  autoAckLimits,
-  ClientId,
   ClientOffsets,
-  Epoch,
   EventLog,
   EventLogMemory,
   Handlers,
-  Incarnation,
   Mailbox,
   MailboxMemory,
-  partitionOf,
   Publisher,
-  start,
   Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { PlainClient } from "@nimbus/gateway/testing"
 import { Effect, Layer, Schema, type Scope } from "effect"

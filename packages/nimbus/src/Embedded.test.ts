@@ -1,16 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Client, isLost, Memory, Transport } from "@nimbus/client"
-import {
-  ClientId,
-  EventLog,
-  Handlers,
-  Journey,
-  Mailbox,
-  partitionOf,
-  Publisher,
-  ServerFrames,
-  Topics,
-} from "@nimbus/domain"
+import { ClientId, Journey, partitionOf, ServerFrames } from "@nimbus/domain/protocol"
+import { EventLog, Handlers, Mailbox, Publisher, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { gatewayLimits } from "@nimbus/gateway"
 import { Context, Effect, Fiber, Latch, Layer, Result, Schema, Stream } from "effect"

@@ -15,7 +15,7 @@ import {
   PodChannelMemory,
   RegistryMemory,
   Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { Gateway, type HttpOptions } from "@nimbus/gateway"
 import { Pipeline } from "@nimbus/pipeline"
 import { Effect, Layer } from "effect"

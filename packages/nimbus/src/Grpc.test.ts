@@ -3,7 +3,7 @@
  * the door's, and with no word of acks, seqs or notices.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Handlers } from "@nimbus/domain"
+import { Handlers } from "@nimbus/domain/services"
 import { GrpcServer } from "@nimbus/gateway"
 import { GrpcClient, OldGrpcClient } from "@nimbus/gateway/testing"
 import { Effect, Layer } from "effect"

@@ -1,6 +1,6 @@
 /** Clients that acknowledge nothing, killed in the middle of a replay: on embedded parts. */
 import { describe, it } from "@effect/vitest"
-import { Handlers } from "@nimbus/domain"
+import { Handlers } from "@nimbus/domain/services"
 import { GrpcServer } from "@nimbus/gateway"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"

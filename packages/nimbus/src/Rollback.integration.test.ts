@@ -4,19 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { RedisConnection, RedisMailbox, RedisPodChannel, RedisRegistry } from "@nimbus/adapters/redis"
-import {
-  ClientId,
-  type Cursor,
-  encodeResult,
-  EventId,
-  EventLog,
-  EventLogMemory,
-  Mailbox,
-  partitionOf,
-  Seq,
-  start,
-  Topics,
-} from "@nimbus/domain"
+import { ClientId, type Cursor, encodeResult, EventId, partitionOf, Seq, start } from "@nimbus/domain/protocol"
+import { EventLog, EventLogMemory, Mailbox, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { ReplayConsumer } from "@nimbus/pipeline"
 import { Effect, Layer } from "effect"

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Telemetry } from "@nimbus/adapters/process"
 import { Client, Memory } from "@nimbus/client"
-import { Handlers } from "@nimbus/domain"
+import { Handlers } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Layer } from "effect"
 import * as Embedded from "./Embedded.ts"

@@ -17,19 +17,9 @@
  * 4. Told to stop, it starts nothing more; what runs and what is ready leaves. The rest is the next owner's.
  */
 import { Clock, Effect, type Latch, Layer, type Scope } from "effect"
-import {
-  type AssignedPartition,
-  type Chunk,
-  eventBytes,
-  EventLog,
-  EventOrder,
-  finishedAbove,
-  Handlers,
-  type Held,
-  recordBytes,
-  showSize,
-  Topics,
-} from "@nimbus/domain"
+import { showSize } from "@nimbus/domain/observability"
+import { EventOrder, finishedAbove, type Held, recordBytes } from "@nimbus/domain/protocol"
+import { type AssignedPartition, type Chunk, eventBytes, EventLog, Handlers, Topics } from "@nimbus/domain/services"
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"

@@ -4,7 +4,8 @@
  *
  *     layer, answers by Readiness ◀── checked, which asks the services for as long as they are there
  */
-import { Alarms, beMember, EventLog, Mailbox, notReady, PodId, reachableAt, Registry, Topics } from "@nimbus/domain"
+import { PodId } from "@nimbus/domain/protocol"
+import { Alarms, beMember, EventLog, Mailbox, notReady, reachableAt, Registry, Topics } from "@nimbus/domain/services"
 import { Config, Context, Effect, Layer, Ref, Schedule } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"

@@ -21,7 +21,7 @@ import {
   eventOrderLimits,
   type RouterLimits,
   routerLimits,
-} from "@nimbus/domain"
+} from "@nimbus/domain/limits"
 
 /** How a consumer fails, commits and leaves. */
 export interface ConsumerLimits {

@@ -3,7 +3,8 @@
  * record.
  */
 import { Effect, Metric } from "effect"
-import type { DivertReason, Role, Status } from "@nimbus/domain"
+import type { DivertReason, Status } from "@nimbus/domain/protocol"
+import type { Role } from "@nimbus/domain/services"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 

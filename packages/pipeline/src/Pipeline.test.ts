@@ -1,23 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { RoleControl } from "@nimbus/domain/admin"
 import { Effect, Exit, Latch, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
+import { sessionLimits } from "@nimbus/domain/limits"
 import {
-  AckChannel,
   type ClientId,
   Epoch,
-  type EventLog,
-  Handlers,
   type Item,
-  Mailbox,
   type Output,
-  PodChannel,
   PodId,
-  Registry,
   Session,
-  sessionLimits,
   start as beginning,
-  Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { AckChannel, type EventLog, Handlers, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import * as Pipeline from "./Pipeline.ts"
 import { StatusManager } from "./StatusManager.ts"
 import { append, barrier, client, event, eventually, onGround, start, summary } from "./testing/Ground.ts"

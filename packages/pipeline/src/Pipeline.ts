@@ -1,5 +1,5 @@
 /** The pipeline in one process: every role, or those that are named; each independent of the others. */
-import { Archive } from "@nimbus/domain"
+import { Archive } from "@nimbus/domain/services"
 import { RoleControl } from "@nimbus/domain/admin"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 import { NoStorage } from "./Errors.ts"

@@ -1,6 +1,7 @@
 /** Every consumer quarantines what other producers wrote and nobody can take, with why, and goes on. */
 import { assert, describe, it } from "@effect/vitest"
-import { Archive, ArchiveMemory, EventLog, Handlers, type LogRecord, partitionOf, Topics } from "@nimbus/domain"
+import { type LogRecord, partitionOf } from "@nimbus/domain/protocol"
+import { Archive, ArchiveMemory, EventLog, Handlers, Topics } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import * as EventConsumer from "./EventConsumer.ts"
 import * as Quarantine from "./Quarantine.ts"

@@ -4,15 +4,9 @@
  * than the topic takes, only so much is kept as it does take: the whole record is still where it stood.
  */
 import { Clock, Effect, Metric } from "effect"
-import {
-  type ChunkLimits,
-  EventLog,
-  type LogRecord,
-  Quarantined,
-  roomOf,
-  type StoredRecord,
-  Topics,
-} from "@nimbus/domain"
+import type { ChunkLimits } from "@nimbus/domain/limits"
+import { type LogRecord, Quarantined, roomOf, type StoredRecord } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import type { ConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { publishUntilAcknowledged } from "./internal/Publish.ts"

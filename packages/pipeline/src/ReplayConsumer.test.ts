@@ -1,19 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Epoch,
-  EventLog,
-  Incarnation,
-  Journey,
-  Mailbox,
-  MailboxUnavailable,
-  PodChannel,
-  Registry,
-  RegistryUnavailable,
-  Topics,
-  start as beginning,
-} from "@nimbus/domain"
+import { MailboxUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
+import { Epoch, Incarnation, Journey, start as beginning } from "@nimbus/domain/protocol"
+import { EventLog, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import type { ReplayConsumerLimits } from "./Limits.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as ReplayConsumer from "./ReplayConsumer.ts"

@@ -17,30 +17,31 @@
  * ones), so that end is the hole's upper bound.
  */
 import { Clock, Effect, type Latch, Layer, Metric, Result } from "effect"
+import type { MailboxUnavailable } from "@nimbus/domain/errors"
+import { chunkLimits } from "@nimbus/domain/limits"
+import { Elapsed, type Trace } from "@nimbus/domain/observability"
+import {
+  type ClientId,
+  decodePlacedBarrier,
+  isBarrier,
+  isClientId,
+  peekSeq,
+  type PodId,
+  type Seq,
+  seqUnsafe,
+} from "@nimbus/domain/protocol"
 import {
   type AssignedPartition,
   type Chunk,
-  chunkLimits,
   claimMailboxes,
-  type ClientId,
-  decodePlacedBarrier,
-  Elapsed,
   EventLog,
-  isBarrier,
-  isClientId,
   Mailbox,
   type MailboxRecord,
-  type MailboxUnavailable,
-  peekSeq,
   PodChannel,
-  type PodId,
   type PutOutcome,
   Registry,
-  type Seq,
-  seqUnsafe,
   Topics,
-  type Trace,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { type ReplayConsumerLimits, replayConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"

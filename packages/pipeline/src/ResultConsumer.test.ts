@@ -1,19 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Result, Stream } from "effect"
-import {
-  AckChannel,
-  ChannelUnavailable,
-  type AckMessage,
-  decodePlacedBarrier,
-  EventLog,
-  Journey,
-  PodChannel,
-  type PodMessage,
-  type Push,
-  Seq,
-  Topics,
-  routerLimits,
-} from "@nimbus/domain"
+import { ChannelUnavailable } from "@nimbus/domain/errors"
+import { routerLimits } from "@nimbus/domain/limits"
+import { type AckMessage, decodePlacedBarrier, Journey, type PodMessage, type Push, Seq } from "@nimbus/domain/protocol"
+import { AckChannel, EventLog, PodChannel, Topics } from "@nimbus/domain/services"
 import type { ResultConsumerLimits } from "./Limits.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as ResultConsumer from "./ResultConsumer.ts"

@@ -21,20 +21,15 @@
  */
 import { Effect, Latch, Layer, Metric, Random, type Scope, Stream } from "effect"
 import {
-  AckChannel,
-  type AssignedPartition,
-  type Chunk,
   type DivertReason,
-  EventLog,
-  PodChannel,
   type PodId,
   type Push,
   Router,
   RouterId,
   type Shelf,
-  Topics,
   type Unreadable,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { AckChannel, type AssignedPartition, type Chunk, EventLog, PodChannel, Topics } from "@nimbus/domain/services"
 import { type ResultConsumerLimits, resultConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine } from "./Quarantine.ts"

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Metric, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Epoch, EventLog, PodId, Registry, RegistryUnavailable, Topics } from "@nimbus/domain"
+import { RegistryUnavailable } from "@nimbus/domain/errors"
+import { Epoch, PodId } from "@nimbus/domain/protocol"
+import { EventLog, Registry, Topics } from "@nimbus/domain/services"
 import { StatusManager } from "./StatusManager.ts"
 import { append, client, onGround, pod, result, settle } from "./testing/Ground.ts"
 

@@ -5,7 +5,8 @@
  * its last value, and is counted as a failure.
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
-import { EventLog, makeStandings, Registry, type Role, Status, trying } from "@nimbus/domain"
+import { Status } from "@nimbus/domain/protocol"
+import { EventLog, makeStandings, Registry, type Role, trying } from "@nimbus/domain/services"
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 

@@ -1,21 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer } from "effect"
+import { ArchiveUnavailable } from "@nimbus/domain/errors"
 import {
-  Archive,
-  type ArchiveKind,
-  ArchiveMemory,
-  type ArchiveShape,
-  ArchiveUnavailable,
   ChatMessageId,
   encodeChat,
-  EventLog,
   type Incarnation,
   openLife,
   openRoom,
   RoomId,
   start as beginning,
-  Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { Archive, type ArchiveKind, ArchiveMemory, type ArchiveShape, EventLog, Topics } from "@nimbus/domain/services"
 import type { StorageWriterLimits } from "./Limits.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as StorageWriter from "./StorageWriter.ts"

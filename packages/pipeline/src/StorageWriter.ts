@@ -17,33 +17,32 @@
  *    wants to stop, and what it did not take comes again.
  */
 import { Effect, type Latch, Layer, Metric, Result } from "effect"
+import { ArchiveMismatch, type ArchiveUnavailable, type LogError, type LogUnavailable } from "@nimbus/domain/errors"
+import { chunkLimits } from "@nimbus/domain/limits"
 import {
-  Archive,
-  ArchiveMismatch,
-  type ArchiveKind,
-  type ArchiveRecord,
-  type ArchiveSource,
-  type ArchiveUnavailable,
-  type AssignedPartition,
-  type Chunk,
-  chunkLimits,
   decodeResult,
-  EventLog,
   type Incarnation,
   isBarrier,
   isClientId,
   isTombstone,
-  type LogError,
-  type LogUnavailable,
   openLife,
-  type PartitionAmong,
   peekSeq,
-  type Role,
   type StoredRecord,
+} from "@nimbus/domain/protocol"
+import {
+  Archive,
+  type ArchiveKind,
+  type ArchiveRecord,
+  type ArchiveSource,
+  type AssignedPartition,
+  type Chunk,
+  EventLog,
+  type PartitionAmong,
+  type Role,
   toArchived,
   Topics,
   untilItPasses,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { type StorageWriterLimits, storageWriterLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"

@@ -1,6 +1,7 @@
 import { createServer } from "node:http"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Archive, Cursor, Incarnation } from "@nimbus/domain"
+import { Cursor, Incarnation } from "@nimbus/domain/protocol"
+import { Archive } from "@nimbus/domain/services"
 import { archiveSuite } from "@nimbus/domain/testing"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { startDynalite } from "../../../../scripts/services/Dynalite.ts"

@@ -25,6 +25,8 @@ import {
   PutCommand,
   QueryCommand,
 } from "@aws-sdk/lib-dynamodb"
+import { ArchiveUnavailable } from "@nimbus/domain/errors"
+import type { Incarnation } from "@nimbus/domain/protocol"
 import {
   Archive,
   type ArchiveBatch,
@@ -33,9 +35,7 @@ import {
   type ArchiveRecord,
   type ArchiveShape,
   type ArchiveSource,
-  ArchiveUnavailable,
-  type Incarnation,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { Effect, Layer, Schema } from "effect"
 import { dynamoLimits } from "../Limits.ts"
 import { call, DynamoDatabase } from "./Database.ts"

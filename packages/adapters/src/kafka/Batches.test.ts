@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { LogRecord } from "@nimbus/domain"
+import type { LogRecord } from "@nimbus/domain/protocol"
 import { Arbitrary, Effect, Schema } from "effect"
 import { gzipSync } from "node:zlib"
 import { readInt64, writeInt64 } from "./RecordBatch.ts"

@@ -16,7 +16,9 @@
  * 3. What is uncompressed for one answer takes up `decoded_bytes`, and at most one batch more. The rest comes in the next.
  */
 import { crc32c } from "@node-rs/crc32"
-import { type Chunk, type ChunkLimits, recordBytes, type StoredRecord } from "@nimbus/domain"
+import type { ChunkLimits } from "@nimbus/domain/limits"
+import { recordBytes, type StoredRecord } from "@nimbus/domain/protocol"
+import type { Chunk } from "@nimbus/domain/services"
 import { header_bytes, readInt64, readRecords, toTime } from "./RecordBatch.ts"
 
 /** What a partition answered: batches, and which transactions in them were aborted. */

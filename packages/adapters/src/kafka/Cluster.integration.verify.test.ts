@@ -1,6 +1,7 @@
 /** With three brokers of its own, each of which has all records, while one of them is killed, hangs or is stopped. */
 import { assert, describe, it } from "@effect/vitest"
-import { type AssignedPartition, EventLog, type LogRecord, Topics } from "@nimbus/domain"
+import type { LogRecord } from "@nimbus/domain/protocol"
+import { type AssignedPartition, EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber, Layer, Logger, Schedule, Stream } from "effect"
 import { inject } from "vitest"

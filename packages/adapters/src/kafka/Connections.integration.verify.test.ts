@@ -1,6 +1,6 @@
 /** Connections that end or fall silent at the worst moment, of each kind of request. */
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, Topics } from "@nimbus/domain"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { inject } from "vitest"

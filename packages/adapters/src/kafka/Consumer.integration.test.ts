@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type AssignedPartition, type Chunk, EventLog, type LogRecord, Topics } from "@nimbus/domain"
+import type { LogRecord } from "@nimbus/domain/protocol"
+import { type AssignedPartition, type Chunk, EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Exit, Fiber, Layer, Logger, Scope, Stream } from "effect"
 import { Kafka, logLevel } from "kafkajs"

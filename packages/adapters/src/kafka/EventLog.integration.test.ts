@@ -1,5 +1,5 @@
 import { describe } from "@effect/vitest"
-import { Topics } from "@nimbus/domain"
+import { Topics } from "@nimbus/domain/services"
 import { eventLogSuite } from "@nimbus/domain/testing"
 import { Layer } from "effect"
 import { inject } from "vitest"

@@ -14,16 +14,8 @@
  * `delivery_timeout_ms` and questions for `question_timeout_ms`: then they fail with `LogUnavailable`. All of them go on
  * when it is back, by themselves.
  */
-import {
-  type AssignedPartition,
-  type Chunk,
-  EventLog,
-  type LogError,
-  LogUnavailable,
-  PartitionRevoked,
-  Topics,
-  UnknownTopic,
-} from "@nimbus/domain"
+import { type LogError, LogUnavailable, PartitionRevoked, UnknownTopic } from "@nimbus/domain/errors"
+import { type AssignedPartition, type Chunk, EventLog, Topics } from "@nimbus/domain/services"
 import { Array as Arr, Cause, type Config, Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
 import type { Kafka } from "kafkajs"
 import type {

@@ -1,5 +1,6 @@
 /** What Kafka and kafkajs say went wrong, and whether it passes. */
-import { Alarms, LogRefused } from "@nimbus/domain"
+import { LogRefused } from "@nimbus/domain/errors"
+import { Alarms } from "@nimbus/domain/services"
 import { Effect, Predicate } from "effect"
 import { KafkaRefused, KafkaTlsFailed, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"

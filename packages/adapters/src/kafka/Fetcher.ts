@@ -18,7 +18,9 @@
  *    open.
  * 6. While Kafka is away readers wait, and go on where they were. Nobody is given an error for that.
  */
-import { type Chunk, LogUnavailable, recordBytes, tellFailure, trying, type Trying } from "@nimbus/domain"
+import { LogUnavailable } from "@nimbus/domain/errors"
+import { recordBytes } from "@nimbus/domain/protocol"
+import { type Chunk, tellFailure, trying, type Trying } from "@nimbus/domain/services"
 import { type Cause, Effect, FiberSet, type Scope } from "effect"
 import { KafkaBatchUnreadable, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"

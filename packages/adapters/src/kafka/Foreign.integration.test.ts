@@ -1,7 +1,8 @@
 /** What other producers may put into a topic: it is read, or said to be unreadable, and reading goes on. */
 import { zstdCompressSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, type StoredRecord, Topics } from "@nimbus/domain"
+import type { StoredRecord } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber, Layer, Metric, Stream } from "effect"
 import { CompressionTypes } from "kafkajs"

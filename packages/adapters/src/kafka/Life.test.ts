@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Incarnation } from "@nimbus/domain"
+import { Incarnation } from "@nimbus/domain/protocol"
 import { baseOf, decide } from "./Life.ts"
 
 const base = Incarnation.make("kafka-c-n")

@@ -19,7 +19,7 @@
  * 4. Where the group may not be used, nothing is noted, and names make the incarnation, as with 1.
  */
 import { createHash } from "node:crypto"
-import { Incarnation } from "@nimbus/domain"
+import { Incarnation } from "@nimbus/domain/protocol"
 import { Effect, Option, Schema } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"

@@ -15,15 +15,9 @@
  * 4. A commit is sent in the name of the generation that the partition was assigned in; a later one refuses it.
  * 5. Kafka away or a coordinator that moves is waited for. Being turned away ends the membership with an error.
  */
-import {
-  type Committed,
-  Elapsed,
-  type LogError,
-  LogUnavailable,
-  PartitionRevoked,
-  trying,
-  type Trying,
-} from "@nimbus/domain"
+import { type LogError, LogUnavailable, PartitionRevoked } from "@nimbus/domain/errors"
+import { Elapsed } from "@nimbus/domain/observability"
+import { type Committed, trying, type Trying } from "@nimbus/domain/services"
 import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"

@@ -2,7 +2,8 @@
  * Questions about offsets, asked of the brokers together (`Coalesced`): the bounds of partitions, the commits of groups.
  * One that is not answered within `question_timeout_ms` fails.
  */
-import { type Committed, LogUnavailable } from "@nimbus/domain"
+import { LogUnavailable } from "@nimbus/domain/errors"
+import type { Committed } from "@nimbus/domain/services"
 import { Effect, FiberSet, type Scope } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"

@@ -5,7 +5,7 @@
  * Kafka aborts a transaction after its producer's `transaction.timeout.ms`, so most pass unseen. One that is open for
  * longer than `open_transaction_ms` is told, and measured until it ends.
  */
-import { trying } from "@nimbus/domain"
+import { trying } from "@nimbus/domain/services"
 import { Clock, Effect, type Scope } from "effect"
 import { KafkaTransactionOpen } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"

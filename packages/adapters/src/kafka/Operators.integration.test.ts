@@ -1,6 +1,7 @@
 /** Topics as operators have them: other settings than ours, and changed while a process runs. */
 import { assert, describe, it } from "@effect/vitest"
-import { Alarms, EventLog, type LogRecord, makeAlarms, Topics } from "@nimbus/domain"
+import type { LogRecord } from "@nimbus/domain/protocol"
+import { Alarms, EventLog, makeAlarms, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, Logger, Stream } from "effect"
 import { inject } from "vitest"

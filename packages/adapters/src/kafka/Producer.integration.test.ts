@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, type LogRecord, Topics } from "@nimbus/domain"
+import type { LogRecord } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { inject } from "vitest"

@@ -19,16 +19,10 @@
  *    good fails at once with `LogRefused`, and those around it go on; unless it is for its size, it is an alarm too.
  * 5. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each by its own time.
  */
-import {
-  Alarms,
-  Elapsed,
-  type LogRecord,
-  type LogRefused,
-  LogUnavailable,
-  roomOf,
-  trying,
-  type Trying,
-} from "@nimbus/domain"
+import { type LogRefused, LogUnavailable } from "@nimbus/domain/errors"
+import { Elapsed } from "@nimbus/domain/observability"
+import { type LogRecord, roomOf } from "@nimbus/domain/protocol"
+import { Alarms, trying, type Trying } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"

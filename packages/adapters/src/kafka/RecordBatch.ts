@@ -13,7 +13,7 @@
  * that everything takes. Bytes that were read are not copied: a record that is kept keeps the response it came in.
  */
 import { crc32c } from "@node-rs/crc32"
-import { type Headers, type LogRecord, roomOf, type StoredRecord } from "@nimbus/domain"
+import { type Headers, type LogRecord, roomOf, type StoredRecord } from "@nimbus/domain/protocol"
 import { uncompress } from "./Codecs.ts"
 
 /** Whose batch it is, and which: for Kafka to know it again. */

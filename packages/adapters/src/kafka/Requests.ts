@@ -4,7 +4,7 @@
  * partition failed it throws away what the others answered.
  */
 import { Buffer } from "node:buffer"
-import type { LogRecord } from "@nimbus/domain"
+import type { LogRecord } from "@nimbus/domain/protocol"
 import type { Aborted, Batches } from "./Batches.ts"
 import { type BatchId, batchRoom, readInt64, writeBatch, writeInt64 } from "./RecordBatch.ts"
 

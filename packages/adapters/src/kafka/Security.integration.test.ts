@@ -1,6 +1,6 @@
 /** The ways into a Kafka that does not let everybody in: SASL, alone and over TLS. */
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, Topics } from "@nimbus/domain"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { Effect, Layer, Logger, Option, Stream } from "effect"
 import { inject } from "vitest"
 import { trusting } from "../../../../scripts/services/Tls.ts"

@@ -1,5 +1,5 @@
 /** Where Kafka is, how to get in and how topics are created, as the environment says: see docs/configuration.md. */
-import type { LocalLog } from "@nimbus/domain"
+import type { LocalLog } from "@nimbus/domain/services"
 import { Config, Duration, Option, Redacted, Schema } from "effect"
 import type { SASLOptions } from "kafkajs"
 import { type KafkaLimits, kafkaLimits } from "../Limits.ts"

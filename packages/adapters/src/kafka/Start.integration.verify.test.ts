@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, Topics } from "@nimbus/domain"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { Effect, Fiber, Layer, Logger } from "effect"
 import { inject } from "vitest"
 import { makeBrokerProxy } from "./testing/BrokerProxy.ts"

@@ -4,7 +4,9 @@
  *
  * What is missing is created, unless that is switched off. What is there is left as it is, and must fit.
  */
-import { type Incarnation, type LocalLog, mailboxLimits } from "@nimbus/domain"
+import { mailboxLimits } from "@nimbus/domain/limits"
+import type { Incarnation } from "@nimbus/domain/protocol"
+import type { LocalLog } from "@nimbus/domain/services"
 import { type Array as Arr, Effect, Predicate, type Scope } from "effect"
 import type { Admin, Broker, Kafka } from "kafkajs"
 import { KafkaPartitionsUnequal, KafkaTopicMissing, KafkaTopicUnfit, KafkaUnavailable } from "../Errors.ts"

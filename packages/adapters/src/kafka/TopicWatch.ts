@@ -10,7 +10,8 @@
  * | it is set so that records would be lost or refused | an alarm, as at start a refusal |
  * | `max.message.bytes` | what is written is cut to it |
  */
-import { Alarms, type Incarnation, type TopicFacts } from "@nimbus/domain"
+import type { Incarnation } from "@nimbus/domain/protocol"
+import { Alarms, type TopicFacts } from "@nimbus/domain/services"
 import { Effect, Schedule, type Scope } from "effect"
 import { KafkaPartitionsAdded, KafkaTopicReplaced, KafkaTopicUnfit, type KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"

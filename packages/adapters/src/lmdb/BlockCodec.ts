@@ -10,7 +10,8 @@
  * Numbers are little-endian. Flag 1: the key is ASCII; flag 2: there are headers. Offsets are not stored: a block's
  * records follow each other from its key's offset on.
  */
-import type { Headers, LocalLog, LogRecord, StoredRecord } from "@nimbus/domain"
+import type { Headers, LogRecord, StoredRecord } from "@nimbus/domain/protocol"
+import type { LocalLog } from "@nimbus/domain/services"
 
 /** Encodes blocks into one buffer that it keeps: what `encode` answers is good until the next call. */
 export class BlockEncoder {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { EventLog, Topics } from "@nimbus/domain"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventLogSuite, eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, Schema, Stream } from "effect"
 import { moduleUrl, startChild, temporaryDirectory } from "./Children.ts"
@@ -186,7 +186,7 @@ const record = { key: "k", value: new Uint8Array(100) }
 const recordsPerPublish = 50
 
 const inChild = (body: string) => `
-  import { EventLog, Topics } from "@nimbus/domain"
+  import { EventLog, Topics } from "@nimbus/domain/services"
   import { Effect, Layer, Stream } from "effect"
   import { layerWith } from ${moduleUrl("./EventLog.ts")}
   import { LmdbStore } from ${moduleUrl("./Store.ts")}

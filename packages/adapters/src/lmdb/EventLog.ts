@@ -13,15 +13,10 @@
  * A log of the protocol before is taken over as it opens. From then on a version of that protocol refuses to open it.
  */
 import { randomUUID } from "node:crypto"
-import {
-  type Committed,
-  EventLog,
-  Incarnation,
-  type LocalLogLimits,
-  LocalLog,
-  StoreMismatch,
-  Topics,
-} from "@nimbus/domain"
+import { StoreMismatch } from "@nimbus/domain/errors"
+import type { LocalLogLimits } from "@nimbus/domain/limits"
+import { Incarnation } from "@nimbus/domain/protocol"
+import { type Committed, EventLog, LocalLog, Topics } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Predicate, Record, Schema } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { lmdbLogLimits } from "../Limits.ts"

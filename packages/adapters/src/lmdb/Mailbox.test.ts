@@ -4,7 +4,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, Incarnation, Mailbox, type MailboxRecord, Seq, start } from "@nimbus/domain"
+import { ClientId, Cursor, Incarnation, Seq, start } from "@nimbus/domain/protocol"
+import { Mailbox, type MailboxRecord } from "@nimbus/domain/services"
 import { mailboxSuite } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
@@ -140,7 +141,8 @@ describe("Mailbox on LMDB after kill -9", () => {
 /** Puts on from the stored offset without end, seqs like offsets, and says each offset once its put has succeeded. */
 const putter = `
   import { Effect, Layer } from "effect"
-  import { Incarnation, Mailbox } from "@nimbus/domain"
+  import { Incarnation } from "@nimbus/domain/protocol"
+  import { Mailbox } from "@nimbus/domain/services"
   import { layer } from ${JSON.stringify(new URL("./Mailbox.ts", import.meta.url).href)}
   import { LmdbStore } from ${JSON.stringify(new URL("./Store.ts", import.meta.url).href)}
   const [, directory] = process.argv

@@ -12,28 +12,28 @@
  * 2. A put takes the acks of its clients with it. What a crash may lose of an ack is the trimming: a client without
  *    memory of its own may then see a repeat.
  */
+import { MailboxUnavailable, StoreMismatch } from "@nimbus/domain/errors"
+import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
 import {
   type ClientId,
-  countForgotten,
   type Cursor,
-  holeFrom,
-  Idle,
   type Incarnation,
   type Item,
-  Mailbox,
-  type MailboxLimits,
-  mailboxLimits,
-  type MailboxRecord,
-  type MailboxStats,
-  MailboxUnavailable,
-  type Page,
-  type PageLimit,
   partitionOf,
-  type Put,
   seqUnsafe,
   start,
-  StoreMismatch,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import {
+  countForgotten,
+  holeFrom,
+  Idle,
+  Mailbox,
+  type MailboxRecord,
+  type MailboxStats,
+  type Page,
+  type PageLimit,
+  type Put,
+} from "@nimbus/domain/services"
 import { Clock, Effect, Layer, type Scope } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { type MailboxStorageLimits, mailboxStorageLimits, seen_share } from "../Limits.ts"

@@ -5,7 +5,8 @@
  * Until one is written it costs a map entry, and a crash forgets it: what it trimmed is there again, and the client's
  * next ack trims it once more.
  */
-import { type ClientId, type Cursor, start, tellFailure } from "@nimbus/domain"
+import { type ClientId, type Cursor, start } from "@nimbus/domain/protocol"
+import { tellFailure } from "@nimbus/domain/services"
 import { Effect, Latch, type Scope, Semaphore } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { type ClientAck, writeAcks, type Writes } from "./MailboxWrites.ts"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cursor, type Headers, Seq } from "@nimbus/domain"
+import { Cursor, type Headers, Seq } from "@nimbus/domain/protocol"
 import { Block, type Kept, pack } from "./MailboxBlock.ts"
 
 const kept = (seq: number, timestamp = seq, value = `value ${seq}`, headers?: Headers): Kept => ({

@@ -13,7 +13,7 @@
  *     for each record its body: the value, then its headers as JSON; nothing where it has none
  * ```
  */
-import { type Cursor, type Headers, type Item, type Seq, seqUnsafe } from "@nimbus/domain"
+import { type Cursor, type Headers, type Item, type Seq, seqUnsafe } from "@nimbus/domain/protocol"
 import { Schema } from "effect"
 
 /** What a mailbox keeps of a record. */

@@ -11,7 +11,7 @@
  * Keys sort as their parts do: numbers are big-endian, and a client id, which is ASCII, has nothing as low as the 0
  * after it. So a mailbox is one range of blocks, in order.
  */
-import { ClientId, type Cursor, Incarnation, seqUnsafe, start } from "@nimbus/domain"
+import { ClientId, type Cursor, Incarnation, seqUnsafe, start } from "@nimbus/domain/protocol"
 import { Effect, Schema } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import type { LmdbStore, Table } from "./Store.ts"

@@ -12,15 +12,9 @@
  * below the highest reads the block around it and packs it again. A tail that is small is packed again too, so
  * that a client with one record a chunk does not have one block a record.
  */
-import {
-  type Cursor,
-  type MailboxLimits,
-  type MailboxRecord,
-  type Put,
-  type PutOutcome,
-  seqUnsafe,
-  start,
-} from "@nimbus/domain"
+import type { MailboxLimits } from "@nimbus/domain/limits"
+import { type Cursor, seqUnsafe, start } from "@nimbus/domain/protocol"
+import type { MailboxRecord, Put, PutOutcome } from "@nimbus/domain/services"
 import type { MailboxStorageLimits } from "../Limits.ts"
 import { Block, type Kept, pack } from "./MailboxBlock.ts"
 import {

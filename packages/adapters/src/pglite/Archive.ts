@@ -2,7 +2,8 @@
  * The archive on PGlite: that of PostgreSQL, opened when it is asked for something for the first time. A server that
  * nobody uses has no database, and its start does not wait for one.
  */
-import { Archive, ArchiveUnavailable, type ArchiveShape } from "@nimbus/domain"
+import { ArchiveUnavailable } from "@nimbus/domain/errors"
+import { Archive, type ArchiveShape } from "@nimbus/domain/services"
 import { Effect, Exit, Fiber, FiberSet, Layer, Scope } from "effect"
 import type { PgliteUnavailable, PostgresRefused } from "../Errors.ts"
 import { pgliteLimits } from "../Limits.ts"

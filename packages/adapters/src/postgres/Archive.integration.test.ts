@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Archive, Cursor, Incarnation } from "@nimbus/domain"
+import { Cursor, Incarnation } from "@nimbus/domain/protocol"
+import { Archive } from "@nimbus/domain/services"
 import { archiveSuite } from "@nimbus/domain/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { inject } from "vitest"

@@ -8,6 +8,8 @@
  * 3. A batch that PostgreSQL can't take because of its data is written in halves, down to the record that it refuses.
  */
 import { type PgClient, PgTypes } from "@effect/sql-pg"
+import { ArchiveUnavailable } from "@nimbus/domain/errors"
+import type { Incarnation } from "@nimbus/domain/protocol"
 import {
   Archive,
   type ArchiveBatch,
@@ -16,9 +18,7 @@ import {
   type ArchiveRefusal,
   type ArchiveShape,
   type ArchiveSource,
-  ArchiveUnavailable,
-  type Incarnation,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { Effect, Layer, Result } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"

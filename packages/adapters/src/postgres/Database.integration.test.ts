@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Incarnation, Mailbox, Seq, start } from "@nimbus/domain"
+import { ClientId, Incarnation, Seq, start } from "@nimbus/domain/protocol"
+import { Mailbox } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber, Layer, Logger, Redacted } from "effect"
 import { inject } from "vitest"

@@ -1,5 +1,5 @@
 import { describe } from "@effect/vitest"
-import type { MailboxLimits } from "@nimbus/domain"
+import type { MailboxLimits } from "@nimbus/domain/limits"
 import { mailboxSuite } from "@nimbus/domain/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { inject } from "vitest"

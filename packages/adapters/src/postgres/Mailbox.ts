@@ -15,27 +15,27 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { PgTypes } from "@effect/sql-pg"
+import { MailboxUnavailable, StoreMismatch } from "@nimbus/domain/errors"
+import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
 import {
   ClientId,
-  countForgotten,
   type Cursor,
   type Headers,
-  holeFrom,
   type Incarnation,
   type Item,
-  Mailbox,
-  type MailboxLimits,
-  mailboxLimits,
-  type MailboxRecord,
-  MailboxUnavailable,
-  type PageLimit,
   partitionOf,
-  type Put,
-  type PutOutcome,
   seqUnsafe,
   start,
-  StoreMismatch,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import {
+  countForgotten,
+  holeFrom,
+  Mailbox,
+  type MailboxRecord,
+  type PageLimit,
+  type Put,
+  type PutOutcome,
+} from "@nimbus/domain/services"
 import { Clock, Effect, Layer, Result, Schema } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { type PostgresMailboxLimits, postgresMailboxLimits, seen_share } from "../Limits.ts"

@@ -2,7 +2,8 @@
  * Ack channels by pub/sub: `<prefix>:acks:<partition>`. One publish carries a batch, as a frame. Nothing is kept: what
  * comes while a subscriber has no connection, or has too much waiting, is lost.
  */
-import { AckChannel, ChannelUnavailable } from "@nimbus/domain"
+import { ChannelUnavailable } from "@nimbus/domain/errors"
+import { AckChannel } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import { RedisConnection } from "./Connection.ts"
 import { decodeAckFrame, encodeFrame } from "./Frames.ts"

@@ -1,5 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { ClientId, type Member, Members, PodChannel, PodId, type PodMessage, Registry } from "@nimbus/domain"
+import { ClientId, PodId, type PodMessage } from "@nimbus/domain/protocol"
+import { type Member, Members, PodChannel, Registry } from "@nimbus/domain/services"
 import { ackChannelSuite, eventually, podChannelSuite } from "@nimbus/domain/testing"
 import { Effect, Exit, Layer, Option, Scope, Stream } from "effect"
 import { inject } from "vitest"

@@ -1,5 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { ClientId, ClientOffsets, Cursor, Epoch, Incarnation } from "@nimbus/domain"
+import { ClientId, Cursor, Epoch, Incarnation } from "@nimbus/domain/protocol"
+import { ClientOffsets } from "@nimbus/domain/services"
 import { clientOffsetsSuite } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { inject } from "vitest"

@@ -7,7 +7,9 @@
  *
  * Every call is one script on one key, so that keys spread over a cluster; those of a chunk are sent together.
  */
-import { ClientOffsets, type ClientId, Cursor, OffsetsUnavailable } from "@nimbus/domain"
+import { OffsetsUnavailable } from "@nimbus/domain/errors"
+import { type ClientId, Cursor } from "@nimbus/domain/protocol"
+import { ClientOffsets } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import { redisOffsetsLimits } from "../Limits.ts"
 import { RedisConnection } from "./Connection.ts"

@@ -1,6 +1,8 @@
 /** Everything on a Redis Cluster: three masters, over which keys and channels are spread, and a replica of the first. */
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Epoch, Incarnation, Mailbox, type MailboxLimits, PodChannel, PodId, Registry } from "@nimbus/domain"
+import type { MailboxLimits } from "@nimbus/domain/limits"
+import { ClientId, Epoch, Incarnation, PodId } from "@nimbus/domain/protocol"
+import { Mailbox, PodChannel, Registry } from "@nimbus/domain/services"
 import {
   ackChannelSuite,
   eventually,

@@ -16,7 +16,7 @@
  *    connection.
  */
 import type { EventEmitter } from "node:events"
-import { trying } from "@nimbus/domain"
+import { trying } from "@nimbus/domain/services"
 import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { Cluster, Redis } from "ioredis"
 import { RedisEvicts, RedisRefused, RedisTlsFailed, RedisUnavailable } from "../Errors.ts"

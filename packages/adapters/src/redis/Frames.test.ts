@@ -12,7 +12,7 @@ import {
   type Push,
   RouteId,
   Seq,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
 import { Arbitrary, Effect, Schema } from "effect"
 import { decodeAckFrame, decodePodFrame, encodeFrame } from "./Frames.ts"
 

@@ -27,7 +27,7 @@ import {
   routeIdUnsafe,
   seqUnsafe,
   start,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
 
 type Message = PodMessage | AckMessage
 

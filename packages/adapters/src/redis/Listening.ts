@@ -1,5 +1,6 @@
 /** What is published to a channel as a stream of batches: what is not read in time waits, up to a bound. */
-import { channelLimits, makeInboxes } from "@nimbus/domain"
+import { channelLimits } from "@nimbus/domain/limits"
+import { makeInboxes } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { RedisConnection } from "./Connection.ts"
 

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, Incarnation, Mailbox, type MailboxLimits, Seq, start } from "@nimbus/domain"
+import type { MailboxLimits } from "@nimbus/domain/limits"
+import { ClientId, Cursor, Incarnation, Seq, start } from "@nimbus/domain/protocol"
+import { Mailbox } from "@nimbus/domain/services"
 import { mailboxSuite, ownClock as time } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { inject } from "vitest"

@@ -5,26 +5,26 @@
  * Nothing is kept in this process but which log the store is bound to. A store that was emptied is bound again by the
  * first put or ack.
  */
+import { MailboxUnavailable, StoreMismatch } from "@nimbus/domain/errors"
+import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
 import {
   type ClientId,
-  countForgotten,
   type Cursor,
-  holeFrom,
   type Incarnation,
   type Item,
-  Mailbox,
-  type MailboxLimits,
-  mailboxLimits,
-  type MailboxStats,
-  MailboxUnavailable,
-  type Page,
-  type PageLimit,
   partitionOf,
-  type PutOutcome,
   seqUnsafe,
   start,
-  StoreMismatch,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import {
+  countForgotten,
+  holeFrom,
+  Mailbox,
+  type MailboxStats,
+  type Page,
+  type PageLimit,
+  type PutOutcome,
+} from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
 import { type RedisMailboxLimits, redisMailboxLimits, seen_share } from "../Limits.ts"

@@ -9,7 +9,8 @@
  *
  * Numbers are little-endian. `MailboxScripts.ts` reads and writes the same.
  */
-import { type Cursor, type Headers, type Item, type MailboxRecord, type Seq, seqUnsafe } from "@nimbus/domain"
+import { type Cursor, type Headers, type Item, type Seq, seqUnsafe } from "@nimbus/domain/protocol"
+import type { MailboxRecord } from "@nimbus/domain/services"
 import { Schema } from "effect"
 
 /** Packs records in order of seq into as few blocks of up to `block_bytes` as they fit. A larger record has its own. */

@@ -14,7 +14,7 @@
  * removes the key `{<prefix>}:mailboxes`. A process of the protocol before takes our note for that of another store, and
  * refuses too.
  */
-import { tellFailure } from "@nimbus/domain"
+import { tellFailure } from "@nimbus/domain/services"
 import { Effect, Layer, Schedule } from "effect"
 import { OtherMailboxStore, OtherProtocol, type RedisUnavailable } from "../Errors.ts"
 import { redisNoteLimits } from "../Limits.ts"

@@ -3,7 +3,8 @@
  *
  *     {<prefix>}:members    zset    member, as JSON ─▶ when its time is over, in ms by the clock of Redis
  */
-import { Member, Members, RegistryUnavailable } from "@nimbus/domain"
+import { RegistryUnavailable } from "@nimbus/domain/errors"
+import { Member, Members } from "@nimbus/domain/services"
 import { Effect, Layer, Option, Schema } from "effect"
 import { RedisConnection } from "./Connection.ts"
 import * as Reply from "./Reply.ts"

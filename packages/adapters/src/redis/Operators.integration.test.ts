@@ -1,19 +1,7 @@
 /** A Redis as operators have it: full, evicting, a replica, with other databases than are asked for. */
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Alarms,
-  ClientId,
-  Epoch,
-  EventId,
-  encodeResult,
-  Incarnation,
-  Mailbox,
-  makeAlarms,
-  PodId,
-  Registry,
-  Seq,
-  start,
-} from "@nimbus/domain"
+import { ClientId, Epoch, EventId, encodeResult, Incarnation, PodId, Seq, start } from "@nimbus/domain/protocol"
+import { Alarms, Mailbox, makeAlarms, Registry } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber, Layer, Logger } from "effect"
 import { Redis } from "ioredis"

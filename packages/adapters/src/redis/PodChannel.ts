@@ -14,7 +14,9 @@
  *    which the pod repeats now and then.
  * 3. Nothing is kept: what comes while a subscriber has no connection, or has too much waiting, is lost.
  */
-import { ChannelUnavailable, PodChannel, type PodId, PodTaken, tellFailure } from "@nimbus/domain"
+import { ChannelUnavailable, PodTaken } from "@nimbus/domain/errors"
+import type { PodId } from "@nimbus/domain/protocol"
+import { PodChannel, tellFailure } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option, Schedule, type Scope } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
 import { redisNoteLimits } from "../Limits.ts"

@@ -1,5 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { ClientId, Epoch, PodId, Registry, Status } from "@nimbus/domain"
+import { ClientId, Epoch, PodId, Status } from "@nimbus/domain/protocol"
+import { Registry } from "@nimbus/domain/services"
 import { registryIdleSuite, registrySuite } from "@nimbus/domain/testing"
 import { Arbitrary, Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"

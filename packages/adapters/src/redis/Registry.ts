@@ -18,20 +18,9 @@
  * 4. A full Redis refuses more entries: clients that it knows come and go as before, and leases too, for they are as many as
  *    there are pods.
  */
-import {
-  ClientId,
-  type Entry,
-  Epoch,
-  IllegalTransition,
-  murmur2,
-  PodId,
-  PodTaken,
-  countForgotten,
-  Registry,
-  RegistryUnavailable,
-  Status,
-  tellFailure,
-} from "@nimbus/domain"
+import { IllegalTransition, PodTaken, RegistryUnavailable } from "@nimbus/domain/errors"
+import { ClientId, Epoch, murmur2, PodId, Status } from "@nimbus/domain/protocol"
+import { type Entry, countForgotten, Registry, tellFailure } from "@nimbus/domain/services"
 import { Effect, Layer, Option, Result, Schedule, Schema, Stream } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
 import { redisRegistryLimits } from "../Limits.ts"

@@ -9,7 +9,7 @@
  *
  * All of these are over by themselves when a look finds them put right. Redis away is an outage, which passes.
  */
-import { Alarms } from "@nimbus/domain"
+import { Alarms } from "@nimbus/domain/services"
 import { Effect, Latch, Schedule, type Scope } from "effect"
 import { RedisEvicts, RedisFull, RedisReadOnly, type RedisUnavailable } from "../Errors.ts"
 import type { RedisLimits } from "../Limits.ts"

@@ -4,7 +4,7 @@
  * Events go in batches, once connected, each when the one before is accepted: so times are the system's and not those
  * of a queue in here. Results of earlier runs and messages, which may come too, are shown and not counted.
  */
-import type { Frames } from "@nimbus/domain"
+import type { Frames } from "@nimbus/domain/protocol"
 import { Clock, Deferred, Effect, Random, Stream } from "effect"
 import type { Client, NewEvent } from "../Client.ts"
 import { type Delivery, isLost, type Stats } from "../Core.ts"

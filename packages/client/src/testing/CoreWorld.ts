@@ -5,7 +5,7 @@
  * The consumer's work is durable together with the cursor: what it was through with and had not saved at a crash is
  * undone by the crash.
  */
-import { ClientId, EventId, type Frames, type Incarnation } from "@nimbus/domain"
+import { ClientId, EventId, type Frames, type Incarnation } from "@nimbus/domain/protocol"
 import * as Core from "../Core.ts"
 import { apply, type Change, empty, type Ledger, toLedger, toRemembered } from "../Memory.ts"
 import { GatewayModel } from "./GatewayModel.ts"

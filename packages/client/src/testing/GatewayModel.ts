@@ -6,7 +6,7 @@
  * `delivered`, in order, while fewer than `window` are unacknowledged. What the client acknowledged is gone for ever:
  * a client that acknowledges too early finds a gap.
  */
-import { Cursor, Epoch, EventId, Frames, Incarnation, Seq, start } from "@nimbus/domain"
+import { Cursor, Epoch, EventId, Frames, Incarnation, Seq, start } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 
 interface Record {

@@ -1,6 +1,6 @@
 /** The contract of `ClientMemory`, run on every implementation. `make` opens the same memory each time it is built. */
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, EventId, Incarnation, Seq } from "@nimbus/domain"
+import { ClientId, Cursor, EventId, Incarnation, Seq } from "@nimbus/domain/protocol"
 import { Arbitrary, Effect, type Layer } from "effect"
 import { apply, ClientMemory, empty, encodeStored, type Remembered, toLedger, toRemembered } from "../Memory.ts"
 import { Change } from "../MemorySchemas.ts"

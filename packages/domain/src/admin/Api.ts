@@ -13,8 +13,8 @@ import {
   HttpApiSchema,
   HttpApiSecurity,
 } from "effect/http-api"
-import { ClientId, PodId, Seq } from "../Ids.ts"
-import { StatusName } from "../Status.ts"
+import { ClientId, PodId, Seq } from "../protocol/Ids.ts"
+import { StatusName } from "../protocol/Status.ts"
 import { AdminUnavailable, BadRequest, NotFound, NotPossible, ReadsBusy, Unauthorized } from "./Errors.ts"
 import {
   ClientRow,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { type JourneyStep, rules, StepName } from "../Journey.ts"
+import { type JourneyStep, rules, StepName } from "../protocol/Journey.ts"
 import { hopsOf } from "./JourneyHops.ts"
 import { JourneyView } from "./Views.ts"
 

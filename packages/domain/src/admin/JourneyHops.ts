@@ -12,7 +12,7 @@
  *    thing known is not told of at all: it may not have happened yet.
  * 3. Which way an event took is never guessed: where both are possible, the hop names both.
  */
-import { type JourneyStep, rules, type StepName } from "../Journey.ts"
+import { type JourneyStep, rules, type StepName } from "../protocol/Journey.ts"
 import type { JourneyHop, JourneyView } from "./Views.ts"
 
 /** Steps as they were found, in any order, any of them more than once; and what else is known of the record's place. */

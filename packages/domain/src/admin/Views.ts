@@ -4,9 +4,9 @@
  * Every list is bounded by `adminLimits`; where there was more, the answer says so.
  */
 import { Schema } from "effect"
-import { ClientId, Cursor, Epoch, EventId, Incarnation, PodId, Seq } from "../Ids.ts"
-import { JourneyStep, StepName } from "../Journey.ts"
-import { StatusName } from "../Status.ts"
+import { ClientId, Cursor, Epoch, EventId, Incarnation, PodId, Seq } from "../protocol/Ids.ts"
+import { JourneyStep, StepName } from "../protocol/Journey.ts"
+import { StatusName } from "../protocol/Status.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 /** ms since 1970. */

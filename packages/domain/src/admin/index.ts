@@ -1,6 +1,6 @@
 /** The admin API as data: its shapes, its errors and its endpoints; and the ids that it is asked by. */
-export { ClientId, PodId, Seq } from "../Ids.ts"
-export { StatusName } from "../Status.ts"
+export { ClientId, PodId, Seq } from "../protocol/Ids.ts"
+export { StatusName } from "../protocol/Status.ts"
 export * from "./Api.ts"
 export * from "./Errors.ts"
 export * from "./JourneyHops.ts"

@@ -4,9 +4,9 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Random, Schema, Scope, Stream } from "effect"
-import { AckChannel } from "../AckChannel.ts"
-import { ClientId, RouteId } from "../Ids.ts"
-import { Ack, type AckMessage, Nack } from "../Records.ts"
+import { AckChannel } from "../services/AckChannel.ts"
+import { ClientId, RouteId } from "../protocol/Ids.ts"
+import { Ack, type AckMessage, Nack } from "../protocol/Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
 
 export const ackChannelSuite = <E>(name: string, channel: Layer.Layer<AckChannel, E>) =>

@@ -4,9 +4,9 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
-import { Archive, type ArchiveKind, type ArchiveRecord } from "../Archive.ts"
-import { archiveKeyOf } from "../ChatArchive.ts"
-import { Cursor, Incarnation, RoomId, start } from "../Ids.ts"
+import { Archive, type ArchiveKind, type ArchiveRecord } from "../services/Archive.ts"
+import { archiveKeyOf } from "../services/ChatArchive.ts"
+import { Cursor, Incarnation, RoomId, start } from "../protocol/Ids.ts"
 
 const fresh = Effect.sync(() => Incarnation.make(`suite-${crypto.randomUUID()}`))
 

@@ -1,8 +1,8 @@
 /** What every `ClientOffsets` keeps to. The suite uses client ids of its own in every test. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer, Random } from "effect"
-import { ClientOffsets } from "../ClientOffsets.ts"
-import { ClientId, Cursor, Epoch, Incarnation } from "../Ids.ts"
+import { ClientOffsets } from "../services/ClientOffsets.ts"
+import { ClientId, Cursor, Epoch, Incarnation } from "../protocol/Ids.ts"
 
 export const clientOffsetsSuite = <E>(name: string, offsets: Layer.Layer<ClientOffsets, E>) =>
   layer(offsets, { excludeTestServices: true })(`ClientOffsets: ${name}`, (it) => {

@@ -3,11 +3,11 @@
  * those of production, whose runs are held against the specification in `model/`. Of one client.
  */
 import { Result } from "effect"
-import type { Cursor, PodId, Seq } from "../Ids.ts"
-import { seqUnsafe } from "../Ids.ts"
-import { decodePlacedBarrier, isBarrier, type Item, peekSeq, type StoredRecord } from "../Records.ts"
-import type { Router } from "../Router.ts"
-import type { Output, Session } from "../Session.ts"
+import type { Cursor, PodId, Seq } from "../protocol/Ids.ts"
+import { seqUnsafe } from "../protocol/Ids.ts"
+import { decodePlacedBarrier, isBarrier, type Item, peekSeq, type StoredRecord } from "../protocol/Records.ts"
+import type { Router } from "../protocol/Router.ts"
+import type { Output, Session } from "../protocol/Session.ts"
 import type { CoreWatcher, RouterCall, SessionCall } from "./Cores.ts"
 import type { Observe } from "./world/Observation.ts"
 

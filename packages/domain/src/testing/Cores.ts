@@ -2,11 +2,11 @@
  * Sees every call of the protocol's cores, `Router` and `Session`, whoever makes it: for what is checked and observed
  * of production shells, which keep their cores to themselves. To watch changes nothing.
  */
-import type { Chunk } from "../EventLog.ts"
-import type { Cursor } from "../Ids.ts"
-import type { Page } from "../Mailbox.ts"
-import { Router, type Shelf } from "../Router.ts"
-import { type Output, Session } from "../Session.ts"
+import type { Chunk } from "../services/EventLog.ts"
+import type { Cursor } from "../protocol/Ids.ts"
+import type { Page } from "../services/Mailbox.ts"
+import { Router, type Shelf } from "../protocol/Router.ts"
+import { type Output, Session } from "../protocol/Session.ts"
 
 /** A call that is done, with what it was given or has answered. */
 export type RouterCall =

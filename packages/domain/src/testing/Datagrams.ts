@@ -1,7 +1,7 @@
 /** What the suites of the two lossy channels share: publishes that can be told apart, and waiting for one to come in. */
 import { assert } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { ClientId } from "../Ids.ts"
+import { ClientId } from "../protocol/Ids.ts"
 import { eventually } from "./Eventually.ts"
 
 /** Some are of no client. */

@@ -4,10 +4,10 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber, type Layer, Ref, Scope, Stream } from "effect"
-import { type AssignedPartition, type Chunk, EventLog, type Position } from "../EventLog.ts"
+import { type AssignedPartition, type Chunk, EventLog, type Position } from "../services/EventLog.ts"
 import { chunkLimits, commitLimits } from "../Limits.ts"
-import type { Retention } from "../LocalLog.ts"
-import type { LogRecord, StoredRecord } from "../Records.ts"
+import type { Retention } from "../services/LocalLog.ts"
+import type { LogRecord, StoredRecord } from "../protocol/Records.ts"
 import { eventually } from "./Eventually.ts"
 
 /** The log that the suite asks for. Its topic names are new in every run. */

@@ -6,11 +6,11 @@
  */
 import { assert } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { ClientId, Cursor, Incarnation, Seq, start } from "../Ids.ts"
+import { ClientId, Cursor, Incarnation, Seq, start } from "../protocol/Ids.ts"
 import { idle_ms, type MailboxLimits } from "../Limits.ts"
-import type { Mailbox, MailboxRecord, MailboxStats, Page, PageLimit, Put, PutOutcome } from "../Mailbox.ts"
-import { partitionOf } from "../Partitioner.ts"
-import type { Item } from "../Records.ts"
+import type { Mailbox, MailboxRecord, MailboxStats, Page, PageLimit, Put, PutOutcome } from "../services/Mailbox.ts"
+import { partitionOf } from "../protocol/Partitioner.ts"
+import type { Item } from "../protocol/Records.ts"
 
 /** The log that suites claim: no seq reaches the ends. */
 export const log = { incarnation: Incarnation.make("log-1"), partitions: 3, ends: [1e6, 1e6, 1e6], retained_ms: 0 }

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { mailboxLimits } from "../Limits.ts"
-import type { Mailbox } from "../Mailbox.ts"
-import { makeMemory } from "../MailboxMemory.ts"
+import type { Mailbox } from "../services/Mailbox.ts"
+import { makeMemory } from "../services/MailboxMemory.ts"
 import { clientIn, log } from "./MailboxModel.ts"
 import { type Call, isExplained } from "./MailboxRace.ts"
 

@@ -7,10 +7,10 @@
  * several in steps.
  */
 import { Effect, Schema } from "effect"
-import { Cursor, Seq } from "../Ids.ts"
+import { Cursor, Seq } from "../protocol/Ids.ts"
 import type { MailboxLimits } from "../Limits.ts"
-import type { Mailbox } from "../Mailbox.ts"
-import { makeMemory } from "../MailboxMemory.ts"
+import type { Mailbox } from "../services/Mailbox.ts"
+import { makeMemory } from "../services/MailboxMemory.ts"
 import { clientIn, log, readable, record } from "./MailboxModel.ts"
 
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))

@@ -1,8 +1,8 @@
 /** What every `Members` keeps to. The suite uses ids of its own in every test. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
-import { PodId } from "../Ids.ts"
-import { type Member, Members } from "../Members.ts"
+import { PodId } from "../protocol/Ids.ts"
+import { type Member, Members } from "../services/Members.ts"
 import { eventually } from "./Eventually.ts"
 
 export const membersSuite = <E>(name: string, members: Layer.Layer<Members, E>) =>

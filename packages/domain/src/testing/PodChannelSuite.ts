@@ -4,9 +4,9 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Option, Random, Schema, Scope, Stream } from "effect"
-import { ClientId, PodId, RouteId } from "../Ids.ts"
-import { PodChannel } from "../PodChannel.ts"
-import { Drain, encodeResult, Kick, Mail, type PodMessage, type Push, Result } from "../Records.ts"
+import { ClientId, PodId, RouteId } from "../protocol/Ids.ts"
+import { PodChannel } from "../services/PodChannel.ts"
+import { Drain, encodeResult, Kick, Mail, type PodMessage, type Push, Result } from "../protocol/Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
 import { eventually } from "./Eventually.ts"
 

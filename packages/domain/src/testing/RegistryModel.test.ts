@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema, Stream } from "effect"
-import { Epoch } from "../Ids.ts"
-import { Registry } from "../Registry.ts"
-import { makeMemory } from "../RegistryMemory.ts"
+import { Epoch } from "../protocol/Ids.ts"
+import { Registry } from "../services/Registry.ts"
+import { makeMemory } from "../services/RegistryMemory.ts"
 import { Call, isExplained } from "./RegistryModel.ts"
 
 type Shape = Registry["Service"]

@@ -6,9 +6,9 @@
  * A chunk is not one step, but one for each of its presences; so each client is explained alone.
  */
 import { Effect, Result, Schema, Stream } from "effect"
-import { ClientId, Epoch, PodId } from "../Ids.ts"
-import { Registry } from "../Registry.ts"
-import { encode, type Status, StatusName, type Step, transition } from "../Status.ts"
+import { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
+import { Registry } from "../services/Registry.ts"
+import { encode, type Status, StatusName, type Step, transition } from "../protocol/Status.ts"
 
 const clients = ["a", "b"] as const
 const Client = Schema.Literals(clients)

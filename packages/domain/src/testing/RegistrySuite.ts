@@ -6,9 +6,9 @@
  */
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, type Layer, Random, Schema, Stream } from "effect"
-import { ClientId, Epoch, PodId } from "../Ids.ts"
-import { type Presence, Registry } from "../Registry.ts"
-import { seenWith, type StatusName } from "../Status.ts"
+import { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
+import { type Presence, Registry } from "../services/Registry.ts"
+import { seenWith, type StatusName } from "../protocol/Status.ts"
 import { eventually } from "./Eventually.ts"
 import { Call, isExplained } from "./RegistryModel.ts"
 

@@ -4,8 +4,8 @@
  */
 import { Arbitrary, Result, Schema } from "effect"
 import { IllegalTransition } from "../Errors.ts"
-import { Epoch, PodId } from "../Ids.ts"
-import { isSuperseded, Status, type StatusName, Step, transition } from "../Status.ts"
+import { Epoch, PodId } from "../protocol/Ids.ts"
+import { isSuperseded, Status, type StatusName, Step, transition } from "../protocol/Status.ts"
 
 export type Transition = typeof transition
 

@@ -2,7 +2,7 @@
  * Which view the address names. Links of the page are followed without loading it again: the sample clients live in it.
  */
 import { computed, signal } from "@preact/signals"
-import { ClientId, Seq } from "@nimbus/domain"
+import { ClientId, Seq } from "@nimbus/domain/protocol"
 import { Schema } from "effect"
 
 export type View =

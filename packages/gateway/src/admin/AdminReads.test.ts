@@ -1,7 +1,8 @@
 /** What operators' reads take of a gateway: bounded for all of them together, and over when nobody waits for the answer. */
 import { request } from "node:http"
 import { assert, layer } from "@effect/vitest"
-import { EventLog, encode, EventId, partitionOf, ClientId, Topics } from "@nimbus/domain"
+import { encode, EventId, partitionOf, ClientId } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { HttpServer } from "effect/http"

@@ -9,7 +9,8 @@
  * A pass costs the same whoever asks and however many rows are wanted: what is kept of it is bounded, and mailboxes are
  * asked about what is kept alone.
  */
-import { type Entry, Mailbox, Registry, start, Status, type PodId } from "@nimbus/domain"
+import { start, Status, type PodId } from "@nimbus/domain/protocol"
+import { type Entry, Mailbox, Registry } from "@nimbus/domain/services"
 import { AdminUnavailable, type ClientRow, type PodView, type StatusView } from "@nimbus/domain/admin"
 import { Effect, Stream } from "effect"
 import type { AdminLimits } from "../Limits.ts"

@@ -2,16 +2,13 @@
 import {
   type ClientId,
   decodeEvent,
-  EventLog,
-  Mailbox,
   partitionOf,
-  Registry,
   seqUnsafe,
   start,
   Status,
   type StoredRecord,
-  Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { EventLog, Mailbox, Registry, Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, type ClientView, type MailboxView, NotFound } from "@nimbus/domain/admin"
 import { Effect, Option, Result } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"

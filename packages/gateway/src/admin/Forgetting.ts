@@ -10,18 +10,9 @@
  *
  * A client that does come back begins at the end of the log, as one that has acknowledged everything.
  */
-import {
-  type ClientId,
-  Cursor,
-  EventLog,
-  type LogError,
-  Mailbox,
-  type MailboxUnavailable,
-  partitionOf,
-  Registry,
-  type RegistryUnavailable,
-  Topics,
-} from "@nimbus/domain"
+import type { LogError, MailboxUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
+import { type ClientId, Cursor, partitionOf } from "@nimbus/domain/protocol"
+import { EventLog, Mailbox, Registry, Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, type Forgotten } from "@nimbus/domain/admin"
 import { Effect, Ref, Schedule } from "effect"
 import type { AdminLimits } from "../Limits.ts"

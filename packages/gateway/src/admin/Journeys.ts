@@ -8,23 +8,20 @@
  * | mailbox | the seq | that it waits there, and the steps of its way there |
  * | journey topic | halving by time from the event's own on, then one after the other | the rest |
  */
+import { Trace } from "@nimbus/domain/observability"
 import {
   type ClientId,
-  committedBy,
   finishedAbove,
   Cursor,
   decodeEvent,
-  EventLog,
   type Headers,
   Journey,
-  Mailbox,
   partitionOf,
   peekSeq,
   type Seq,
   type StoredRecord,
-  Topics,
-  Trace,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { committedBy, EventLog, Mailbox, Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, hopsOf, type JourneyView, NotFound, type Payload } from "@nimbus/domain/admin"
 import { Effect, Option, Result, Schema } from "effect"
 import type { AdminLimits } from "../Limits.ts"

@@ -2,7 +2,9 @@
  * Reads of the log that end: a range of a partition, one record, or the place where a partition, which is in some order,
  * passes a point.
  */
-import { type Chunk, EventLog, type LogError, type StoredRecord } from "@nimbus/domain"
+import type { LogError } from "@nimbus/domain/errors"
+import type { StoredRecord } from "@nimbus/domain/protocol"
+import { type Chunk, EventLog } from "@nimbus/domain/services"
 import { AdminUnavailable } from "@nimbus/domain/admin"
 import { Effect, Option, Stream } from "effect"
 import { ReadMeter } from "../http/ReadBudget.ts"

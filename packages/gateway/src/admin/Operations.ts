@@ -6,7 +6,7 @@
  * time. `kick` and `drain` go through pod channels, which may lose them: asking again is safe. `replay` and `retry`
  * publish new events: asking again publishes them again.
  */
-import type { ClientId, PodId, Seq } from "@nimbus/domain"
+import type { ClientId, PodId, Seq } from "@nimbus/domain/protocol"
 import type {
   AdminUnavailable,
   BadRequest,

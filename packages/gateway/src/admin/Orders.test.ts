@@ -1,7 +1,7 @@
 /** What operators order, at every door: real connections, and the services of the domain in memory. */
 import { once } from "node:events"
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId } from "@nimbus/domain"
+import { ClientId } from "@nimbus/domain/protocol"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"

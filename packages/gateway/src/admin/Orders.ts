@@ -1,14 +1,7 @@
 /** What a gateway is told to do, over its pod's channel, which may lose it: asking again is safe. */
-import {
-  type ChannelUnavailable,
-  type ClientId,
-  PodChannel,
-  type PodId,
-  type PodMessage,
-  Registry,
-  type RegistryUnavailable,
-  Status,
-} from "@nimbus/domain"
+import type { ChannelUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
+import { type ClientId, type PodId, type PodMessage, Status } from "@nimbus/domain/protocol"
+import { PodChannel, Registry } from "@nimbus/domain/services"
 import { AdminUnavailable, type Drained, type Kicked, NotFound } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 

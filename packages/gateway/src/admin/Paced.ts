@@ -3,7 +3,7 @@
  * than a set share of the time. Whoever asks in between gets what was seen last, and so does everyone who asks while a
  * look is under way. What can't be seen keeps its last value, and says that it is old.
  */
-import { Elapsed } from "@nimbus/domain"
+import { Elapsed } from "@nimbus/domain/observability"
 import { Effect, Exit } from "effect"
 
 export interface Seen<A> {

@@ -16,7 +16,7 @@ import { extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { Effect, Layer } from "effect"
-import { isClientId } from "@nimbus/domain"
+import { isClientId } from "@nimbus/domain/protocol"
 import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 
 interface PageFile {

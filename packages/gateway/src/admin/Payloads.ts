@@ -1,5 +1,5 @@
 /** What records carry, as it is shown: the text of their data, bounded, and with every digit that it was written with. */
-import { membersOf } from "@nimbus/domain"
+import { membersOf } from "@nimbus/domain/json"
 import type { Payload } from "@nimbus/domain/admin"
 
 /** The data of an event or a result, or why there is none; `undefined`: it carries neither. Shown up to `shown_bytes`. */

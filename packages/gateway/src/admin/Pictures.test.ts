@@ -1,15 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import {
-  ClientId,
-  encode,
-  Epoch,
-  EventId,
-  EventLog,
-  partitionOf,
-  Registry,
-  RegistryUnavailable,
-  Topics,
-} from "@nimbus/domain"
+import { RegistryUnavailable } from "@nimbus/domain/errors"
+import { ClientId, encode, Epoch, EventId, partitionOf } from "@nimbus/domain/protocol"
+import { EventLog, Registry, Topics } from "@nimbus/domain/services"
 import type { Picture } from "@nimbus/domain/admin"
 import { Effect, Layer, Metric, Stream } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"

@@ -21,7 +21,7 @@ import {
   type TopicView,
 } from "@nimbus/domain/admin"
 import { Clock, Context, Effect, Layer, Metric, Schedule, Stream } from "effect"
-import { EventLog } from "@nimbus/domain"
+import { EventLog } from "@nimbus/domain/services"
 import { Delivery } from "../delivery/Delivery.ts"
 import { ReadBudget } from "../http/ReadBudget.ts"
 import { type AdminLimits, adminLimits } from "../Limits.ts"

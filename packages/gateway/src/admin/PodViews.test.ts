@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { PodId } from "@nimbus/domain"
+import { PodId } from "@nimbus/domain/protocol"
 import { podViews } from "./PodViews.ts"
 
 const [gateway, old, dead, pipeline] = ["gw-1", "gw-2", "gw-3", "pipeline-1"].map((id) => PodId.make(id))

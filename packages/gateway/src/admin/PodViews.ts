@@ -1,5 +1,5 @@
 /** The processes of an installation: the gateways that the registry knows, and all that say that they are there. */
-import { type Member, Members } from "@nimbus/domain"
+import { type Member, Members } from "@nimbus/domain/services"
 import { AdminUnavailable, type PodView } from "@nimbus/domain/admin"
 import { Effect, Option } from "effect"
 

@@ -1,5 +1,6 @@
 /** What could not be decoded, as it lies in the quarantine topic. */
-import { EventLog, Quarantined, type StoredRecord, Topics } from "@nimbus/domain"
+import { Quarantined, type StoredRecord } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { NotFound, type QuarantinedRow, type QuarantinedView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 import type { AdminLimits } from "../Limits.ts"

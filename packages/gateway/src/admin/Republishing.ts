@@ -4,15 +4,14 @@
  * An event keeps its name and data and gets a new id and, from the log, a new seq. Its old seq would rightly be dropped as
  * a repeat by everyone who has seen it: that is what makes delivery exactly once.
  */
+import { chunkLimits } from "@nimbus/domain/limits"
 import {
-  chunkLimits,
   type ClientId,
   decodeEvent,
   decodeResult,
   encode,
   type Event,
   EventId,
-  EventLog,
   isClientId,
   Journey,
   partitionOf,
@@ -20,8 +19,8 @@ import {
   type Seq,
   seqUnsafe,
   type StoredRecord,
-  Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, NotFound, NotPossible, type Republished } from "@nimbus/domain/admin"
 import { Clock, Effect, Result } from "effect"
 import type { AdminLimits } from "../Limits.ts"

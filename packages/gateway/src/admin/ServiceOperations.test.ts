@@ -1,23 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
+import { RegistryUnavailable } from "@nimbus/domain/errors"
 import {
   ClientId,
   encode,
   encodeResult,
   Epoch,
   EventId,
-  EventLog,
   type Headers,
   Journey,
-  Mailbox,
   PodId,
   partitionOf,
   Quarantined,
-  Registry,
-  RegistryUnavailable,
   Seq,
   type Status,
-  Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { EventLog, Mailbox, Registry, Topics } from "@nimbus/domain/services"
 import type { Republished } from "@nimbus/domain/admin"
 import { Effect, Fiber, Layer, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,5 +1,5 @@
 /** `Operations` on the services of this process: of a gateway, or of a command that serves nobody. */
-import { EventLog } from "@nimbus/domain"
+import { EventLog } from "@nimbus/domain/services"
 import type { StatusView, TopicView } from "@nimbus/domain/admin"
 import { Effect, Layer, Option } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"

@@ -1,14 +1,6 @@
 /** The topics, their partitions, and how far the pipeline's consumers are behind. */
-import {
-  type Committed,
-  EventLog,
-  finishedAbove,
-  groupOf,
-  type Incarnation,
-  makeStandings,
-  type Role,
-  Topics,
-} from "@nimbus/domain"
+import { finishedAbove, type Incarnation } from "@nimbus/domain/protocol"
+import { type Committed, EventLog, groupOf, makeStandings, type Role, Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, type PartitionView, type TopicView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 

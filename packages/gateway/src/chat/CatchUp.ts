@@ -9,7 +9,7 @@
  *
  * A few at a time read the log or the archive. Who can't take more gives up its place until it can.
  */
-import { EventLog } from "@nimbus/domain"
+import { EventLog } from "@nimbus/domain/services"
 import { Effect, PartitionedSemaphore, Stream } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"

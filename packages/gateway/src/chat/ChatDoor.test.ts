@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Archive, ArchiveMemory, EventLog, partitionOf, RoomId, Topics } from "@nimbus/domain"
+import { partitionOf, RoomId } from "@nimbus/domain/protocol"
+import { Archive, ArchiveMemory, EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Exit, Fiber, Latch, Layer, Schema, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"

@@ -15,17 +15,9 @@
 import { createHash } from "node:crypto"
 import { type IncomingMessage, Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
-import {
-  ChatMessageId,
-  closeCodes,
-  Elapsed,
-  encodeChat,
-  EventLog,
-  type Incarnation,
-  openLife,
-  type RoomId,
-  Topics,
-} from "@nimbus/domain"
+import { Elapsed } from "@nimbus/domain/observability"
+import { ChatMessageId, closeCodes, encodeChat, type Incarnation, openLife, type RoomId } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect"
 import { Server } from "socket.io"
 import { serversWithin } from "../BoundedWebSockets.ts"

@@ -2,16 +2,9 @@
  * Messages of a room from the archive, if there is one: what the log has no more, or has among too many others. Without
  * one a socket that comes back too late is told what it lost.
  */
-import {
-  Archive,
-  archiveKeyOf,
-  type ArchiveUnavailable,
-  type ChatMessage,
-  type CorruptRecord,
-  Cursor,
-  fromArchived,
-  type StoredRecord,
-} from "@nimbus/domain"
+import type { ArchiveUnavailable, CorruptRecord } from "@nimbus/domain/errors"
+import { type ChatMessage, Cursor, type StoredRecord } from "@nimbus/domain/protocol"
+import { Archive, archiveKeyOf, fromArchived } from "@nimbus/domain/services"
 import { Effect, Option, type Result } from "effect"
 import type { Conversation } from "./Conversation.ts"
 

@@ -1,5 +1,5 @@
 /** What a socket takes part in: a room, or the open chat. */
-import type { Incarnation, RoomId } from "@nimbus/domain"
+import type { Incarnation, RoomId } from "@nimbus/domain/protocol"
 
 export interface Conversation {
   /** Of its topic, as the archive knows it. */

@@ -13,14 +13,13 @@
 import {
   type ChatMessage,
   type ChatMessageId,
-  EventLog,
   Incarnation,
   openRoom,
   partitionOf,
   type RoomId,
   type StoredRecord,
-  tellFailure,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { EventLog, tellFailure } from "@nimbus/domain/services"
 import { Effect, Schedule, Stream } from "effect"
 import { type Intake, makeIntake } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"

@@ -1,5 +1,5 @@
 /** What a socket says when it connects: its room, and how far it is. */
-import { openRoom, type RoomId, roomNamed } from "@nimbus/domain"
+import { openRoom, type RoomId, roomNamed } from "@nimbus/domain/protocol"
 
 interface Handshake {
   readonly auth: Readonly<Record<string, unknown>>

@@ -1,5 +1,6 @@
 /** Reads what a socket sends: the arguments of `message` and `broadcast`, which may be anything. */
-import { ChatMessageId, isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
+import { isNestedTooDeeply, nestingMessage } from "@nimbus/domain/json"
+import { ChatMessageId } from "@nimbus/domain/protocol"
 import { Result, Schema } from "effect"
 import type { Json } from "effect/Schema"
 import { InexactNumber } from "./Parser.ts"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientOffsets, Topics } from "@nimbus/domain"
+import { ClientOffsets, Topics } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import {
   ask,

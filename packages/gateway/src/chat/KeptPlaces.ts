@@ -6,15 +6,9 @@
  * saved a little later, all together; what is lost on the way, with a gateway or a store, makes messages come again.
  */
 import { createHash } from "node:crypto"
-import {
-  ClientId,
-  type ClientOffset,
-  ClientOffsets,
-  Epoch,
-  type OffsetOwner,
-  type OffsetsUnavailable,
-  start,
-} from "@nimbus/domain"
+import type { OffsetsUnavailable } from "@nimbus/domain/errors"
+import { ClientId, Epoch, start } from "@nimbus/domain/protocol"
+import { type ClientOffset, ClientOffsets, type OffsetOwner } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import { makeFlusher } from "../delivery/Flusher.ts"
 import type { Counts } from "../Metrics.ts"

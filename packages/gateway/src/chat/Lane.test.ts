@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { StoredRecord } from "@nimbus/domain"
+import type { StoredRecord } from "@nimbus/domain/protocol"
 import { Effect } from "effect"
 import { chatLimits, gatewayLimits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"

@@ -19,12 +19,12 @@
 import {
   type ChatIdentity,
   type ChatMessage,
-  type Chunk,
   decodeChat,
   recordBytes,
   type RoomId,
   type StoredRecord,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import type { Chunk } from "@nimbus/domain/services"
 import { Effect, Result } from "effect"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"

@@ -4,7 +4,8 @@
  * Its own messages come back to it as answers, in their place: whatever it was given or answered, it has everything of
  * the room up to there.
  */
-import type { ChatMessage, ChatMessageId, CorruptRecord, RoomId, StoredRecord } from "@nimbus/domain"
+import type { CorruptRecord } from "@nimbus/domain/errors"
+import type { ChatMessage, ChatMessageId, RoomId, StoredRecord } from "@nimbus/domain/protocol"
 import { Latch, Result } from "effect"
 import type { Sender } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"

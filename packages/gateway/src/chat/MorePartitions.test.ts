@@ -1,6 +1,7 @@
 /** The chats topic gets partitions while gateways run, and is begun anew with them. */
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, partitionOf, Topics } from "@nimbus/domain"
+import { partitionOf } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { HttpServer } from "effect/http"

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientOffsets, EventLog, openRoom, partitionOf, Topics } from "@nimbus/domain"
+import { openRoom, partitionOf } from "@nimbus/domain/protocol"
+import { ClientOffsets, EventLog, Topics } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import { io as io3 } from "socket.io-client-3"
 import {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Incarnation, openLife, openRoom } from "@nimbus/domain"
+import { Incarnation, openLife, openRoom } from "@nimbus/domain/protocol"
 import { isPlace, openOffsetOf } from "./OpenPosition.ts"
 import { markOf, positionAt } from "./Position.ts"
 

@@ -12,7 +12,14 @@
  * 2. The offset beside them is how far the socket is in its own partition, so whoever comes back with it misses nothing there.
  * 3. What was there when the gateway came is history, which they have not.
  */
-import { type ChatMessage, decodeChat, isTombstone, roomChars, type RoomId, type StoredRecord } from "@nimbus/domain"
+import {
+  type ChatMessage,
+  decodeChat,
+  isTombstone,
+  roomChars,
+  type RoomId,
+  type StoredRecord,
+} from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import type { Counts } from "../Metrics.ts"
 import type { Member } from "./Member.ts"

@@ -3,7 +3,7 @@
  * back as it was sent can't be told from another one afterwards. The event then has `InexactNumber` for its data, which
  * is refused where data is (`Incoming.ts`).
  */
-import { inexactNumber } from "@nimbus/domain"
+import { inexactNumber } from "@nimbus/domain/json"
 import * as parser from "socket.io-parser"
 
 /** Why the data of an event can't be taken. */

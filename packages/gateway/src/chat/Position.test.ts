@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Incarnation, RoomId } from "@nimbus/domain"
+import { Incarnation, RoomId } from "@nimbus/domain/protocol"
 import { Effect, Schema } from "effect"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 

@@ -9,7 +9,8 @@
  * this room and log. Places are passed as the last argument of events, where Socket.IO's own clients remember them and
  * give them back as `auth.offset`.
  */
-import { type Incarnation, murmur2, naturalOf, type RoomId } from "@nimbus/domain"
+import { naturalOf } from "@nimbus/domain/json"
+import { type Incarnation, murmur2, type RoomId } from "@nimbus/domain/protocol"
 
 /** What the places of a room begin with. */
 export const markOf = (incarnation: Incarnation, room: RoomId): string =>

@@ -6,7 +6,7 @@ import { connect as connectTo, createServer, type Socket as TcpSocket } from "no
 import { tmpdir } from "node:os"
 import { join as joinPath } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { ClientOffsets, Topics } from "@nimbus/domain"
+import { ClientOffsets, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect } from "effect"
 import { clients, isWanted } from "../../../../scripts/clients/Clients.ts"

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, partitionOf, Topics } from "@nimbus/domain"
+import { partitionOf } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Latch, Stream } from "effect"
 import {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ChatMessageId, encodeChat, RoomId } from "@nimbus/domain"
+import { ChatMessageId, encodeChat, RoomId } from "@nimbus/domain/protocol"
 import { Repeats } from "./Repeats.ts"
 
 const said = (offset: number, id: string, { author = "a", room = "r", timestamp = offset } = {}) => ({

@@ -9,7 +9,7 @@
  *
  * Whoever reads the log finds the same repeats, at whatever gateway, and hands over only the first of them.
  */
-import { type ChatIdentity, identityKey, identityOf, type StoredRecord } from "@nimbus/domain"
+import { type ChatIdentity, identityKey, identityOf, type StoredRecord } from "@nimbus/domain/protocol"
 import type { ChatLimits } from "../Limits.ts"
 
 interface Said {

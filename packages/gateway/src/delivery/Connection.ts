@@ -2,7 +2,7 @@
  * One connection of routed delivery at this gateway: the session's core, and the door it came in by. It carries out what
  * the session decides, through the parts that all connections of the gateway share.
  */
-import { encode, type Output, type Push, type Session } from "@nimbus/domain"
+import { encode, type Output, type Push, type Session } from "@nimbus/domain/protocol"
 import type { Door } from "../Door.ts"
 import type { Read } from "./Reads.ts"
 import { Resident, type ResidentShared } from "./Resident.ts"

@@ -1,26 +1,28 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
-  AckChannelMemory,
-  ClientOffsetsMemory,
   ClientId,
   encodePlacedBarrier,
   Epoch,
-  EventLog,
-  EventLogMemory,
   Journey,
-  Mailbox,
-  MailboxMemory,
   partitionOf,
-  PodChannel,
-  PodChannelMemory,
   PodId,
-  Registry,
-  RegistryMemory,
   RouteId,
   Seq,
   start,
+} from "@nimbus/domain/protocol"
+import {
+  AckChannelMemory,
+  ClientOffsetsMemory,
+  EventLog,
+  EventLogMemory,
+  Mailbox,
+  MailboxMemory,
+  PodChannel,
+  PodChannelMemory,
+  Registry,
+  RegistryMemory,
   Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Clock, Effect, Fiber, Latch, Layer, Logger, References, Stream } from "effect"
 import type { Door } from "../Door.ts"

@@ -9,32 +9,21 @@
  *                                      └───── pages: Mailbox       Outbox ──▶ AckChannel, Mailbox
  * ```
  */
+import type { LogError, MailboxUnavailable, OffsetsUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
+import type { SessionLimits } from "@nimbus/domain/limits"
+import { JourneyBudget, showSize, Trace } from "@nimbus/domain/observability"
 import {
-  claimMailboxes,
   type ClientId,
   type Cursor,
   type Epoch,
-  eventBytes,
-  EventLog,
-  JourneyBudget,
-  type LogError,
-  Mailbox,
-  type MailboxUnavailable,
-  type OffsetsUnavailable,
-  PodChannel,
   PodEpochs,
   type PodId,
   type PodMessage,
   partitionOf,
-  Registry,
-  type RegistryUnavailable,
   Session,
-  type SessionLimits,
-  showSize,
   start,
-  Topics,
-  Trace,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { claimMailboxes, eventBytes, EventLog, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Scheduler, Stream } from "effect"
 import type { Attached, Hello } from "../Door.ts"
 import { ConnectionGone, FramesTooLarge, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"

@@ -1,14 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Alarms,
-  EventId,
-  EventLog,
-  EventLogMemory,
-  LogRefused,
-  LogUnavailable,
-  makeAlarms,
-  Topics,
-} from "@nimbus/domain"
+import { LogRefused, LogUnavailable } from "@nimbus/domain/errors"
+import { EventId } from "@nimbus/domain/protocol"
+import { Alarms, EventLog, EventLogMemory, makeAlarms, Topics } from "@nimbus/domain/services"
 import { Deferred, Effect, Layer } from "effect"
 import { Counts } from "../Metrics.ts"
 import { makeIntake, type Sender } from "./Intake.ts"

@@ -13,21 +13,11 @@
  * (docs/protocol.md, *Resent events*), so its connection is closed, and what else of it waited here goes with it, for
  * no event may overtake another. Barriers are published again by their sessions.
  */
-import {
-  Alarms,
-  chunkLimits,
-  type EventId,
-  EventLog,
-  type LogError,
-  type LogRecord,
-  LogUnavailable,
-  partitionOf,
-  roomOf,
-  showSize,
-  type Trace,
-  type Trying,
-  trying,
-} from "@nimbus/domain"
+import { type LogError, LogUnavailable } from "@nimbus/domain/errors"
+import { chunkLimits } from "@nimbus/domain/limits"
+import { showSize, type Trace } from "@nimbus/domain/observability"
+import { type EventId, type LogRecord, partitionOf, roomOf } from "@nimbus/domain/protocol"
+import { Alarms, EventLog, type Trying, trying } from "@nimbus/domain/services"
 import { Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 

@@ -2,22 +2,20 @@
  * The end of a followed event's journey: `sent` and `acknowledged` happen after its last record, so they go to the
  * journey topic, in batches; with `sent` all steps before it. Events that nobody follows cost one look at their headers.
  */
+import { chunkLimits } from "@nimbus/domain/limits"
+import { showSize, Trace } from "@nimbus/domain/observability"
 import {
-  chunkLimits,
   chunksOf,
   type ClientId,
   type Cursor,
-  EventLog,
   type Item,
   Journey,
   type LogRecord,
   partitionOf,
   type PodId,
   type Seq,
-  showSize,
-  Topics,
-  Trace,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { Clock, Effect, Exit, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 import { makeFlusher } from "./Flusher.ts"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId } from "@nimbus/domain"
+import { ClientId } from "@nimbus/domain/protocol"
 import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { makeOpenings, OpeningPace } from "./Openings.ts"

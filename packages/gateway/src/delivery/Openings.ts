@@ -6,7 +6,7 @@
  * soon waits for its turn, and a session that is there goes on meanwhile. At most one of a client waits: a newer one
  * takes over its turn, and the older is superseded, as it would have been a moment later.
  */
-import type { ClientId } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain/protocol"
 import { Deferred, Effect } from "effect"
 import { OpeningSuperseded } from "../Errors.ts"
 import type { GatewayLimits } from "../Limits.ts"

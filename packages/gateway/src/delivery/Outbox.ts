@@ -2,15 +2,9 @@
  * The way back: acks and nacks to the routers, and trims to the mailboxes. Each is kept once per client, the latest
  * only, for acks are cumulative; so what waits here is bounded by the number of sessions.
  */
-import {
-  AckChannel,
-  type AckMessage,
-  type ClientId,
-  type Cursor,
-  Mailbox,
-  type RouteId,
-  showSize,
-} from "@nimbus/domain"
+import { showSize } from "@nimbus/domain/observability"
+import type { AckMessage, ClientId, Cursor, RouteId } from "@nimbus/domain/protocol"
+import { AckChannel, Mailbox } from "@nimbus/domain/services"
 import { Effect, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 import { makeFlusher } from "./Flusher.ts"

@@ -2,7 +2,9 @@
  * What this gateway says to the registry: the lease of its pod, and who is here in which status. Only gateways write
  * it; a write that is refused means that a newer session is somewhere else.
  */
-import { type ClientId, type Epoch, type PodId, type Presence, Registry, showSize } from "@nimbus/domain"
+import { showSize } from "@nimbus/domain/observability"
+import type { ClientId, Epoch, PodId } from "@nimbus/domain/protocol"
+import { type Presence, Registry } from "@nimbus/domain/services"
 import { Effect, Schedule, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 import type { GatewayLimits } from "../Limits.ts"

@@ -3,7 +3,8 @@
  * clients with much to come would keep it from all others. So after `read_turn_ms` of it the event loop goes round once.
  * What waits is bounded: a session has one read under way.
  */
-import type { Cursor, PageLimit } from "@nimbus/domain"
+import type { Cursor } from "@nimbus/domain/protocol"
+import type { PageLimit } from "@nimbus/domain/services"
 import { Effect, type Scope } from "effect"
 import { makeFlusher } from "./Flusher.ts"
 

@@ -2,7 +2,7 @@
  * Ready: the log, the registry and the mailboxes answer, the registry knows this pod's lease, nobody drains this gateway, and
  * there is no fault that an operator has to put right first.
  */
-import { Alarms, EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain"
+import { Alarms, EventLog, Mailbox, notReady, Registry, Topics } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import { Delivery } from "./Delivery.ts"
 

@@ -2,6 +2,7 @@
  * One connection at this gateway, whatever its delivery: the door it came in by, and what every session needs of the
  * gateway. `Connection` is the one of routed delivery, `DirectConnection` the one of direct delivery.
  */
+import type { JourneyBudget, Trace } from "@nimbus/domain/observability"
 import {
   type ClientId,
   closeCodes,
@@ -9,17 +10,15 @@ import {
   type Cursor,
   type DirectSession,
   type EventId,
-  type EventLog,
   type Item,
   type Headers,
   Journey,
-  type JourneyBudget,
   type Push,
   type Seq,
   type Session,
   start,
-  type Trace,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import type { EventLog } from "@nimbus/domain/services"
 import type { Attached, Door, Notice } from "../Door.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Intake, Sender } from "./Intake.ts"

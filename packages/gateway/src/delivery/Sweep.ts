@@ -4,7 +4,8 @@
  *
  * It goes round in slices, so that a gateway never asks for everything at once.
  */
-import type { ClientId, Mailbox } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain/protocol"
+import type { Mailbox } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { Counts } from "../Metrics.ts"
 import type { Presences } from "./Presences.ts"

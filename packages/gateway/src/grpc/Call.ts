@@ -26,7 +26,7 @@ import {
   type Headers,
   type Item,
   start,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
 import { Code } from "@connectrpc/connect"
 import { Result } from "effect"
 import { inBatches } from "../Batches.ts"

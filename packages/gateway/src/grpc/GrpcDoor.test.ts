@@ -8,19 +8,9 @@ import { createClient } from "@connectrpc/connect"
 import { createGrpcTransport } from "@connectrpc/connect-node"
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
 import { FileDescriptorProtoSchema, timestampMs } from "@bufbuild/protobuf/wkt"
-import {
-  autoAckLimits,
-  ClientId,
-  encodePlacedBarrier,
-  Epoch,
-  EventLog,
-  type Failure,
-  Journey,
-  Registry,
-  RouteId,
-  Seq,
-  sessionLimits,
-} from "@nimbus/domain"
+import { autoAckLimits, sessionLimits } from "@nimbus/domain/limits"
+import { ClientId, encodePlacedBarrier, Epoch, type Failure, Journey, RouteId, Seq } from "@nimbus/domain/protocol"
+import { EventLog, Registry } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, type Schema, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"

@@ -1,6 +1,7 @@
 /** What a client asks for in the metadata of its call, checked by schema, so that a mistake gets a clear answer. */
 import type { IncomingHttpHeaders } from "node:http2"
-import { ClientId, Cursor, fromDigits, Incarnation } from "@nimbus/domain"
+import { fromDigits } from "@nimbus/domain/json"
+import { ClientId, Cursor, Incarnation } from "@nimbus/domain/protocol"
 import { Result, Schema } from "effect"
 import { Timeout } from "./Deadline.ts"
 

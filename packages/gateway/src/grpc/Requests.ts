@@ -1,6 +1,7 @@
 /** What a client says: an event for the log, an ack, or both. */
 import { fromBinary } from "@bufbuild/protobuf"
-import { EventId, inexactNumber, isNestedTooDeeply, nestingMessage, parseJsonText } from "@nimbus/domain"
+import { inexactNumber, isNestedTooDeeply, nestingMessage, parseJsonText } from "@nimbus/domain/json"
+import { EventId } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import { type EventRequest, EventRequestSchema } from "./gen/nimbus_pb.js"
 

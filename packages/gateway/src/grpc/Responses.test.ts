@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { toBinary } from "@bufbuild/protobuf"
-import { encodeResult, EventId, Seq } from "@nimbus/domain"
+import { encodeResult, EventId, Seq } from "@nimbus/domain/protocol"
 import { Arbitrary, Effect, Schema } from "effect"
 import { FrameReader } from "./Frames.ts"
 import { EventResponseSchema } from "./gen/nimbus_pb.js"

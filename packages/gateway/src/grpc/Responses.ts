@@ -8,7 +8,7 @@
  */
 import { create, toBinary } from "@bufbuild/protobuf"
 import { timestampFromMs } from "@bufbuild/protobuf/wkt"
-import { type Item, Journey, type Seq } from "@nimbus/domain"
+import { type Item, Journey, type Seq } from "@nimbus/domain/protocol"
 import type { Notice } from "../Door.ts"
 import { FrameWriter } from "./FrameWriter.ts"
 import {

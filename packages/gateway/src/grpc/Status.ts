@@ -1,6 +1,6 @@
 /** How a call ends: gRPC's status codes, and which of them says what the gateway has to say. */
 import type { Http2ServerResponse } from "node:http2"
-import { closeCodes, type CloseReason } from "@nimbus/domain"
+import { closeCodes, type CloseReason } from "@nimbus/domain/protocol"
 import { Code } from "@connectrpc/connect"
 import { acceptedEncodings } from "./Compression.ts"
 

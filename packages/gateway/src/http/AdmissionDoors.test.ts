@@ -1,7 +1,7 @@
 /** Who may ask, over the wire: the same refusals from every transport of the HTTP port, and what pages may read. */
 import { request } from "node:http"
 import { assert, layer } from "@effect/vitest"
-import { EventLog, Topics } from "@nimbus/domain"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { HttpServer } from "effect/http"

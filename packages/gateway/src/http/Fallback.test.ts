@@ -1,7 +1,7 @@
 /** What the HTTP port answers to requests that nobody wrote a route for, by hand, byte for byte. */
 import { connect } from "node:net"
 import { assert, layer } from "@effect/vitest"
-import { EventLog, Topics } from "@nimbus/domain"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
 import { Gateway, type GatewayLimits } from "../index.ts"

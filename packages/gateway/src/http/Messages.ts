@@ -2,7 +2,8 @@
  * `POST /v1/clients/:clientId/messages`: one message for a client, or an array of them. Answered once the log has them,
  * with a receipt each.
  */
-import { AddressedMessage, ClientId, EventId, Message, Publisher, Seq } from "@nimbus/domain"
+import { ClientId, EventId, Seq } from "@nimbus/domain/protocol"
+import { AddressedMessage, Message, Publisher } from "@nimbus/domain/services"
 import { Effect, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, HttpTraceContext } from "effect/http"
 import * as RequestBody from "./RequestBody.ts"

@@ -1,15 +1,7 @@
 import { assert, layer } from "@effect/vitest"
-import {
-  Archive,
-  archiveKeyOf,
-  ArchiveMemory,
-  ArchiveUnavailable,
-  escapeName,
-  Incarnation,
-  openLife,
-  openRoom,
-  RoomId,
-} from "@nimbus/domain"
+import { ArchiveUnavailable } from "@nimbus/domain/errors"
+import { escapeName, Incarnation, openLife, openRoom, RoomId } from "@nimbus/domain/protocol"
+import { Archive, archiveKeyOf, ArchiveMemory } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, HttpClient, HttpServer } from "effect/http"
 import { Gateway } from "../index.ts"

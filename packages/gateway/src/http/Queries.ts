@@ -11,24 +11,18 @@
  * follows, null where nothing follows yet. Without an archive all answer 404.
  * They are open to whoever reaches the port, as everything here is: see docs/configuration.md, `NIMBUS_HOST`.
  */
+import { fromDigits } from "@nimbus/domain/json"
+import { ClientId, Cursor, Incarnation, openLife, openRoom, RoomId, start } from "@nimbus/domain/protocol"
 import {
   Archive,
   archiveKeyOf,
   type ArchiveKind,
   type ArchivePage,
   type ArchiveShape,
-  ClientId,
-  Cursor,
   EventLog,
   fromArchived,
-  fromDigits,
-  Incarnation,
-  openLife,
-  openRoom,
-  RoomId,
-  start,
   Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { Effect, Layer, Option, Result, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { queryLimits } from "../Limits.ts"

@@ -14,7 +14,7 @@
  * 3. One request reads for `reads_ms` and looks through `reads_bytes` at most. What lies further back is not found.
  * 4. Who asks no more, for the connection is gone, is interrupted, and neither waits nor reads on.
  */
-import { Elapsed } from "@nimbus/domain"
+import { Elapsed } from "@nimbus/domain/observability"
 import { ReadsBusy } from "@nimbus/domain/admin"
 import { Context, Effect, Layer, Semaphore } from "effect"
 import { Limits } from "../Limits.ts"

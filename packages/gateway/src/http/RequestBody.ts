@@ -3,7 +3,7 @@
  * be UTF-8, its text JSON, and its numbers such that they come back. A decoder that puts a replacement for what is no
  * UTF-8 would change what somebody sent.
  */
-import { inexactNumber, isNestedTooDeeply, nestingMessage } from "@nimbus/domain"
+import { inexactNumber, isNestedTooDeeply, nestingMessage } from "@nimbus/domain/json"
 import { Effect, Result } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { BodyInvalid } from "../Errors.ts"

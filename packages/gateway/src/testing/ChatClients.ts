@@ -1,6 +1,7 @@
 /** Gateways of a test, and Socket.IO's own clients as they are, which write down all that they hear. */
 import { assert } from "@effect/vitest"
-import { ClientOffsets, ClientOffsetsMemory, OffsetsUnavailable, Topics } from "@nimbus/domain"
+import { OffsetsUnavailable } from "@nimbus/domain/errors"
+import { ClientOffsets, ClientOffsetsMemory, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { HttpServer } from "effect/http"

@@ -3,26 +3,28 @@
  * the replay consumer would do, a test does by hand.
  */
 import {
-  AckChannelMemory,
   ClientId,
-  ClientOffsetsMemory,
   encodeResult,
   EventId,
-  EventLog,
-  EventLogMemory,
   type Failure,
   type Headers,
   Journey,
+  partitionOf,
+  Seq,
+  type StoredRecord,
+} from "@nimbus/domain/protocol"
+import {
+  AckChannelMemory,
+  ClientOffsetsMemory,
+  EventLog,
+  EventLogMemory,
   Mailbox,
   MailboxMemory,
-  partitionOf,
   PodChannel,
   PodChannelMemory,
   RegistryMemory,
-  Seq,
-  type StoredRecord,
   Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { Effect, Layer, type Schema, Stream } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 

@@ -1,5 +1,6 @@
 /** What a client asks for in the URL of a WebSocket, checked by schema, so that a mistake gets a clear answer. */
-import { ClientId, Cursor, fromDigits, Incarnation } from "@nimbus/domain"
+import { fromDigits } from "@nimbus/domain/json"
+import { ClientId, Cursor, Incarnation } from "@nimbus/domain/protocol"
 import { Result, Schema } from "effect"
 
 const Query = Schema.Struct({

@@ -1,6 +1,15 @@
 /** The words of NimbusWS by themselves: what goes into the log, and what comes out of records of today and before. */
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, encodeCompleted, encodeResult, EventId, type Frames, type Item, Journey, Seq } from "@nimbus/domain"
+import {
+  ClientId,
+  encodeCompleted,
+  encodeResult,
+  EventId,
+  type Frames,
+  type Item,
+  Journey,
+  Seq,
+} from "@nimbus/domain/protocol"
 import { Result, Schema } from "effect"
 import { gatewayLimits } from "../Limits.ts"
 import type { Query } from "./Hello.ts"

@@ -14,20 +14,17 @@
  * 4. Frames that NimbusWS does not have go only to a connection that asks for them: `frames=all`.
  */
 import { isUtf8 } from "node:buffer"
+import { boundlessNumber, isNestedTooDeeply, membersOf, nestingMessage } from "@nimbus/domain/json"
 import {
-  boundlessNumber,
   decodeResult,
   encodeAcceptedEvent,
   type EventId,
   Frames,
-  isNestedTooDeeply,
   type Item,
   Journey,
-  membersOf,
-  nestingMessage,
   type Result as ResultRecord,
   type Seq,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
 import { Predicate, Result } from "effect"
 import type { Notice } from "../Door.ts"
 import { Unaccepted, type Waiting } from "./Unaccepted.ts"

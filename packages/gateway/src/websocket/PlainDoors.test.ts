@@ -1,7 +1,8 @@
 /** The doors of NimbusWS by themselves: what their frames are, and what they answer to what is wrong. */
 import { request } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, Mailbox, partitionOf, Seq, Topics } from "@nimbus/domain"
+import { partitionOf, Seq } from "@nimbus/domain/protocol"
+import { EventLog, Mailbox, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, Metric, Schema, type Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"

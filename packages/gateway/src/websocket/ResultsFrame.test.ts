@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { encodeResult, EventId, type Item, Journey, Seq, ServerFrames } from "@nimbus/domain"
+import { encodeResult, EventId, type Item, Journey, Seq, ServerFrames } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import { encodeResults } from "./ResultsFrame.ts"
 

@@ -2,7 +2,7 @@
  * The bytes of results: the records' own bytes, copied once, in one `results` frame with commas between. Nothing is
  * parsed or encoded again, but for the journey of a followed record on a connection that asked for it.
  */
-import { Frames, type Item, Journey } from "@nimbus/domain"
+import { Frames, type Item, Journey } from "@nimbus/domain/protocol"
 
 const { resultsPrefix, resultsSuffix } = Frames
 const comma = 44

@@ -20,7 +20,7 @@ import {
   type Item,
   type Seq,
   start,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import { inBatches } from "../Batches.ts"
 import type { BoundedWebSocket } from "../BoundedWebSockets.ts"

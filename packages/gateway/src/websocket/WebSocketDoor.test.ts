@@ -3,19 +3,9 @@
  * here; what a result consumer or the replay consumer would do, the tests do by hand.
  */
 import { assert, describe, it } from "@effect/vitest"
-import {
-  autoAckLimits,
-  sessionLimits,
-  AckChannel,
-  ClientId,
-  encodePlacedBarrier,
-  Epoch,
-  EventLog,
-  partitionOf,
-  PodChannel,
-  RouteId,
-  Seq,
-} from "@nimbus/domain"
+import { autoAckLimits, sessionLimits } from "@nimbus/domain/limits"
+import { ClientId, encodePlacedBarrier, Epoch, partitionOf, RouteId, Seq } from "@nimbus/domain/protocol"
+import { AckChannel, EventLog, PodChannel } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, Option, Queue, Ref, Schema, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"

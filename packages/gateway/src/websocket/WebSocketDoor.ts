@@ -13,7 +13,9 @@
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { closeCodes, EventLog, Frames, partitionOf, start, Topics, Trace } from "@nimbus/domain"
+import { Trace } from "@nimbus/domain/observability"
+import { closeCodes, Frames, partitionOf, start } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { type BoundedWebSocket, BoundedWebSocketServer } from "../BoundedWebSockets.ts"

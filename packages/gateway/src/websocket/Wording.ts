@@ -3,7 +3,7 @@
  * goes into the log, and the frames that the client gets. The one here is `nimbus.v1`; `NimbusWsWording.ts` has the
  * one of NimbusWS.
  */
-import { type ClientId, type EventId, Frames, type Item } from "@nimbus/domain"
+import { type ClientId, type EventId, Frames, type Item } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import type { Notice } from "../Door.ts"
 import type { GatewayLimits } from "../Limits.ts"

@@ -1,15 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import {
-  ClientId,
-  Epoch,
-  EventLog,
-  EventLogMemory,
-  PodId,
-  Registry,
-  RegistryMemory,
-  RegistryUnavailable,
-  Topics,
-} from "@nimbus/domain"
+import { RegistryUnavailable } from "@nimbus/domain/errors"
+import { ClientId, Epoch, PodId } from "@nimbus/domain/protocol"
+import { EventLog, EventLogMemory, Registry, RegistryMemory, Topics } from "@nimbus/domain/services"
 import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { freePort, nimbus, temporaryDirectory } from "../testing/Processes.ts"

@@ -2,7 +2,7 @@
  * The status of a cluster as far as it can be had soon: an operator asks for it while something is away, and must not wait
  * for that. What the log and the registry tell is asked for at the same time, and what has not come by then is named.
  */
-import { type EventLog, MailboxMemory, type Registry, type Topics } from "@nimbus/domain"
+import { type EventLog, MailboxMemory, type Registry, type Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, type StatusView } from "@nimbus/domain/admin"
 import { ServiceOperations } from "@nimbus/gateway"
 import { Cause, Effect, Exit, Fiber, type Layer, Option } from "effect"

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Topics } from "@nimbus/domain"
+import { Topics } from "@nimbus/domain/services"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { adminStory, Ground, json, partition, seed } from "../testing/adminStory.ts"
 import { embedded, type Env, operator } from "../testing/Operator.ts"

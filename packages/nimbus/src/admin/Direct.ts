@@ -1,5 +1,12 @@
 /** `Operations` on the stores themselves, where no server is asked. */
-import { claimMailboxes, type EventLog, type Mailbox, PodChannelMemory, RegistryMemory, Topics } from "@nimbus/domain"
+import {
+  claimMailboxes,
+  type EventLog,
+  type Mailbox,
+  PodChannelMemory,
+  RegistryMemory,
+  Topics,
+} from "@nimbus/domain/services"
 import { NotPossible } from "@nimbus/domain/admin"
 import { Operations, ServiceOperations } from "@nimbus/gateway"
 import { Effect, Layer } from "effect"

@@ -8,7 +8,8 @@
  * | nothing, and a server runs on the data directory | that server |
  * | nothing, and none does | the stores in the directory, which are this process's own meanwhile |
  */
-import type { EventLog, Mailbox, PodChannel, Registry, StoreMismatch, Topics, UnknownTopic } from "@nimbus/domain"
+import type { StoreMismatch, UnknownTopic } from "@nimbus/domain/errors"
+import type { EventLog, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import { AdminAccess, Operations } from "@nimbus/gateway/admin"
 import { type Config, Console, Effect, FileSystem, Layer, Option, type PlatformError } from "effect"
 import { Flag } from "effect/cli"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, Epoch, EventId, PodId, Seq } from "@nimbus/domain"
+import { ClientId, Cursor, Epoch, EventId, PodId, Seq } from "@nimbus/domain/protocol"
 import * as Words from "./Words.ts"
 
 const ada = ClientId.make("ada")

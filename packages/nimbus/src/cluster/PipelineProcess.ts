@@ -4,7 +4,7 @@ import { hostname } from "node:os"
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Libraries from "@nimbus/adapters/libraries"
 import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
-import type { Handlers } from "@nimbus/domain"
+import type { Handlers } from "@nimbus/domain/services"
 import { Health, Pipeline } from "@nimbus/pipeline"
 import { Config, Effect, Layer } from "effect"
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Memory } from "@nimbus/client"
-import { Cursor, EventId, type Frames, Incarnation, Seq } from "@nimbus/domain"
+import { Cursor, EventId, type Frames, Incarnation, Seq } from "@nimbus/domain/protocol"
 import { Account } from "./Account.ts"
 import type { Entry } from "./Journal.ts"
 import { clientRow, messageName, messagesRow, totalOf } from "./Report.ts"

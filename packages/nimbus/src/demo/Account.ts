@@ -7,7 +7,7 @@
  * client is, which events need not be sent again, and which were answered; and no result is shown twice.
  */
 import { Memory } from "@nimbus/client"
-import { type Cursor, type EventId, type Frames, start } from "@nimbus/domain"
+import { type Cursor, type EventId, type Frames, start } from "@nimbus/domain/protocol"
 import { Option, Schema } from "effect"
 import type { Entry } from "./Journal.ts"
 

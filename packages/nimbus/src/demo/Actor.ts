@@ -5,7 +5,7 @@
  */
 import { join } from "node:path"
 import { Client, ClientMemory, isLost, type MemoryUnavailable, Transport } from "@nimbus/client"
-import type { Incarnation, Status } from "@nimbus/domain"
+import type { Incarnation, Status } from "@nimbus/domain/protocol"
 import { Array, Clock, Effect, Latch, Result, Stream } from "effect"
 import { Account } from "./Account.ts"
 import * as Cable from "./Cable.ts"

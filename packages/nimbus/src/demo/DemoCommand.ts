@@ -6,7 +6,7 @@
  * the runs before have left there, however they ended.
  */
 import { join } from "node:path"
-import type { EventLog, Mailbox } from "@nimbus/domain"
+import type { EventLog, Mailbox } from "@nimbus/domain/services"
 import { Config, Console, Effect, type Layer, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { FetchHttpClient, type HttpServer } from "effect/http"

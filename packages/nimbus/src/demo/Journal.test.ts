@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { EventId } from "@nimbus/domain"
+import { EventId } from "@nimbus/domain/protocol"
 import { Effect } from "effect"
 import { temporaryDirectory } from "../testing/Processes.ts"
 import * as Journal from "./Journal.ts"

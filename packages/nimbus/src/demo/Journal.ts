@@ -11,7 +11,7 @@ import { type FileHandle, mkdir, open as openFile, readFile } from "node:fs/prom
 import { dirname } from "node:path"
 import { MemoryCorrupt, MemoryUnavailable } from "@nimbus/client"
 import { Change } from "@nimbus/client/schemas"
-import { EventId, Frames } from "@nimbus/domain"
+import { EventId, Frames } from "@nimbus/domain/protocol"
 import { Effect, Result, Schema, type Scope, Semaphore } from "effect"
 
 export const Entry = Schema.TaggedUnion({

@@ -1,5 +1,5 @@
 /** The demo's counts: one row for each party that sent something, held to what came of it. Pure. */
-import type { EventId } from "@nimbus/domain"
+import type { EventId } from "@nimbus/domain/protocol"
 import type { Account, Received } from "./Account.ts"
 
 export interface Row {

@@ -4,7 +4,7 @@
  * What was posted before a crash is not posted again: the log may have it, and a message posted twice comes twice. So it
  * counts as accepted only with its receipt, or when it has come.
  */
-import { EventId } from "@nimbus/domain"
+import { EventId } from "@nimbus/domain/protocol"
 import { Clock, Effect, Schema } from "effect"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import type { Books } from "./Actor.ts"

@@ -4,7 +4,8 @@
  *
  * Whatever an earlier run of it has left behind, killed or not, is part of the count.
  */
-import { ClientId, EventLog, Mailbox } from "@nimbus/domain"
+import { ClientId } from "@nimbus/domain/protocol"
+import { EventLog, Mailbox } from "@nimbus/domain/services"
 import { Clock, Console, Effect, Fiber, Schedule } from "effect"
 import { DemoFailed } from "../Errors.ts"
 import * as Actor from "./Actor.ts"

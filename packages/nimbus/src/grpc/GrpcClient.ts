@@ -6,7 +6,7 @@
  */
 import { createClient, ConnectError, Code, type Client } from "@connectrpc/connect"
 import { createGrpcTransport } from "@connectrpc/connect-node"
-import { closeCodes } from "@nimbus/domain"
+import { closeCodes } from "@nimbus/domain/protocol"
 import { NimbusService } from "@nimbus/gateway/proto"
 import { Console, Effect, Random, Schedule } from "effect"
 import { AnswersMissing, CallFailed } from "../Errors.ts"

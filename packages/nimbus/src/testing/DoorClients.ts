@@ -5,7 +5,7 @@
  * Those that acknowledge remember the seq of their last result and give it when they come back: to them the promise is
  * exactly once. The others know nothing of seqs: what came just before a cut they may see again, and never a gap.
  */
-import { ServerFrames } from "@nimbus/domain"
+import { ServerFrames } from "@nimbus/domain/protocol"
 import { eventually, type NeverHappened } from "@nimbus/domain/testing"
 import { GrpcClient } from "@nimbus/gateway/testing"
 import { Effect, Result, Schema, type Scope } from "effect"

@@ -1,5 +1,5 @@
 /** A plain WebSocket client, as anyone has it who does not use the SDK. */
-import { type Frames, ServerFrames } from "@nimbus/domain"
+import { type Frames, ServerFrames } from "@nimbus/domain/protocol"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Result } from "effect"
 import { WebSocket } from "ws"

@@ -3,7 +3,8 @@
  * through the pipeline, publish some anew, kick a client and drain a gateway.
  */
 import { assert, layer } from "@effect/vitest"
-import { encode, EventId, EventLog, partitionOf, Quarantined, Topics } from "@nimbus/domain"
+import { encode, EventId, partitionOf, Quarantined } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, type Layer } from "effect"
 import type { Said } from "./Operator.ts"

@@ -1,5 +1,5 @@
 /** Trying again: first soon, then twice as late each time, up to a bound; never giving up. */
-import { tellFailure, untilItPasses, untilItWorks } from "@nimbus/domain"
+import { tellFailure, untilItPasses, untilItWorks } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"

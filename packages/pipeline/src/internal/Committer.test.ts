@@ -1,14 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Logger, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  type AssignedPartition,
-  type LogError,
-  makeOutages,
-  outageLimits,
-  Outages,
-  PartitionRevoked,
-} from "@nimbus/domain"
+import { type LogError, PartitionRevoked } from "@nimbus/domain/errors"
+import { outageLimits } from "@nimbus/domain/limits"
+import { type AssignedPartition, makeOutages, Outages } from "@nimbus/domain/services"
 import { eventConsumerLimits } from "../Limits.ts"
 import { quickLimits } from "../testing/Limits.ts"
 import { down, eventually, settle } from "../testing/Ground.ts"

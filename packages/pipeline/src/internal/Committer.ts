@@ -5,7 +5,7 @@
  * is made again, later each time. Closing the scope commits what is left, and gives up after `commit_timeout_ms`.
  */
 import { Effect, Latch, type Scope } from "effect"
-import { type AssignedPartition, type Committed, trying } from "@nimbus/domain"
+import { type AssignedPartition, type Committed, trying } from "@nimbus/domain/services"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"
 import { backoff_ms, reportFailure } from "./Backoff.ts"

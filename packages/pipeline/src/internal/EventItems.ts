@@ -9,17 +9,16 @@ import {
   encodePlacedBarrier,
   encodeResult,
   type Event,
-  fittingResult,
   isClientId,
   type LogRecord,
   type OrderItem,
   partitionOf,
-  type PlacedEvent,
   recordBytes,
   type Result,
   seqUnsafe,
   type StoredRecord,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { fittingResult, type PlacedEvent } from "@nimbus/domain/services"
 import type { HandledJourney, HandledRecord } from "./HandledJourney.ts"
 
 export interface EventItem extends OrderItem {

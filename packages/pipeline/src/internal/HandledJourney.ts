@@ -4,7 +4,9 @@
  * is told but the offset of its first.
  */
 import { Clock, Effect } from "effect"
-import { type Event, EventLog, type Headers, Journey, type Result, type StoredRecord, Trace } from "@nimbus/domain"
+import { Trace } from "@nimbus/domain/observability"
+import { type Event, type Headers, Journey, type Result, type StoredRecord } from "@nimbus/domain/protocol"
+import { EventLog } from "@nimbus/domain/services"
 import { Instance } from "../Instance.ts"
 
 export interface HandledJourney {

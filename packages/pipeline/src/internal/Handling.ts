@@ -3,7 +3,8 @@
  * fiber. Those that run end with the scope.
  */
 import { type Cause, Deferred, Effect, Exit, Fiber, type Scope } from "effect"
-import { type EventOrder, Handlers, recordBytes, type Result } from "@nimbus/domain"
+import { type EventOrder, recordBytes, type Result } from "@nimbus/domain/protocol"
+import { Handlers } from "@nimbus/domain/services"
 import type { EventItem, EventItems } from "./EventItems.ts"
 
 export interface Handling {

@@ -5,7 +5,9 @@
  * is dropped and counted.
  */
 import { Effect, Metric, Queue, type Scope } from "effect"
-import { chunksOf, type ClientId, type EventLog, Journey, type LogRecord, type Seq, showSize } from "@nimbus/domain"
+import { showSize } from "@nimbus/domain/observability"
+import { chunksOf, type ClientId, Journey, type LogRecord, type Seq } from "@nimbus/domain/protocol"
+import type { EventLog } from "@nimbus/domain/services"
 import type { ResultConsumerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import { reportFailure } from "./Backoff.ts"

@@ -4,7 +4,8 @@
  * over must not find its predecessor's publish beside its own.
  */
 import { Deferred, Effect, Exit, Fiber, type Scope } from "effect"
-import { EventLog, type EventOrder, type LogRecord, Topics } from "@nimbus/domain"
+import type { EventOrder, LogRecord } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import type { EventConsumerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import type { EventItem } from "./EventItems.ts"

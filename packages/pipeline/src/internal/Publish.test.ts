@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Alarms, EventLog, type LogRecord, LogRefused, makeAlarms, roomOf } from "@nimbus/domain"
+import { LogRefused } from "@nimbus/domain/errors"
+import { type LogRecord, roomOf } from "@nimbus/domain/protocol"
+import { Alarms, EventLog, makeAlarms } from "@nimbus/domain/services"
 import { Effect, Fiber } from "effect"
 import { contents, eventually, Hooks, onGround, raw, textOf } from "../testing/Ground.ts"
 import { quickLimits } from "../testing/Limits.ts"

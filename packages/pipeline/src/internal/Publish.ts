@@ -8,7 +8,10 @@
  *                                                    nothing may be left out and an operator may have put it right
  * ```
  */
-import { Alarms, type ChunkLimits, chunksOf, type EventLog, type LogRecord, type LogRefused } from "@nimbus/domain"
+import type { LogRefused } from "@nimbus/domain/errors"
+import type { ChunkLimits } from "@nimbus/domain/limits"
+import { chunksOf, type LogRecord } from "@nimbus/domain/protocol"
+import { Alarms, type EventLog } from "@nimbus/domain/services"
 import { Effect, Predicate } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
 import { untilPassed } from "./Backoff.ts"

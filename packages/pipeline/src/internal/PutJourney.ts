@@ -1,6 +1,7 @@
 /** The step `put` on followed records, and the hop of their traces; on any other it is one comparison. */
 import { Clock, Effect } from "effect"
-import { type Headers, Journey, type StoredRecord, Trace } from "@nimbus/domain"
+import { Trace } from "@nimbus/domain/observability"
+import { type Headers, Journey, type StoredRecord } from "@nimbus/domain/protocol"
 import { Instance } from "../Instance.ts"
 
 export interface PutJourney {

@@ -3,7 +3,8 @@
  * as far as something is, then not until there is again. Nothing of anybody else waits for it.
  */
 import { Effect, Metric, Pull, Stream } from "effect"
-import { type AssignedPartition, type Chunk, EventLog, type EventOrder } from "@nimbus/domain"
+import type { EventOrder } from "@nimbus/domain/protocol"
+import { type AssignedPartition, type Chunk, EventLog } from "@nimbus/domain/services"
 import type { ConsumerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import { untilDone } from "./Backoff.ts"

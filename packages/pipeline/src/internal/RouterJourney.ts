@@ -3,8 +3,8 @@
  * comparison.
  */
 import { Clock, Effect, type Scope } from "effect"
+import { Trace } from "@nimbus/domain/observability"
 import {
-  EventLog,
   type Headers,
   Journey,
   type PodId,
@@ -12,9 +12,8 @@ import {
   type Router,
   type Shelf,
   type StoredRecord,
-  Topics,
-  Trace,
-} from "@nimbus/domain"
+} from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
 import { Instance } from "../Instance.ts"
 import type { ResultConsumerLimits } from "../Limits.ts"
 import * as LateSteps from "./LateSteps.ts"

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Stream } from "effect"
-import { EventLog, EventLogMemory, groupOf, PartitionRevoked, sharedGroupOf, Topics } from "@nimbus/domain"
+import { PartitionRevoked } from "@nimbus/domain/errors"
+import { EventLog, EventLogMemory, groupOf, sharedGroupOf, Topics } from "@nimbus/domain/services"
 import { append, assign, eventually, onGround, raw, settle, textOf } from "../testing/Ground.ts"
 import { quickLimits } from "../testing/Limits.ts"
 import * as Workers from "./Workers.ts"

@@ -20,7 +20,7 @@ import {
   type Role,
   Topics,
   trying,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countRestart } from "../Metrics.ts"
 import { backoff_ms } from "./Backoff.ts"

@@ -3,10 +3,9 @@
  * or to hand out partitions by hand, and the few questions that tests ask.
  */
 import { Context, Deferred, Effect, Exit, Layer, Logger, Metric, Queue, Result as Res, Scope, Stream } from "effect"
+import { type LogError, LogUnavailable, PartitionRevoked, type PublishError } from "@nimbus/domain/errors"
+import { mailboxLimits } from "@nimbus/domain/limits"
 import {
-  AckChannelMemory,
-  type AssignedPartition,
-  type Chunk,
   type ClientId,
   clientIdUnsafe,
   decodeResult,
@@ -16,24 +15,24 @@ import {
   Epoch,
   type Event,
   EventId,
-  EventLog,
-  EventLogMemory,
-  type LogError,
   type LogRecord,
-  LogUnavailable,
-  Mailbox,
-  mailboxLimits,
-  MailboxMemory,
-  PartitionRevoked,
-  PodChannelMemory,
   PodId,
-  type Position,
-  type PublishError,
-  RegistryMemory,
   Seq,
   type StoredRecord,
+} from "@nimbus/domain/protocol"
+import {
+  AckChannelMemory,
+  type AssignedPartition,
+  type Chunk,
+  EventLog,
+  EventLogMemory,
+  Mailbox,
+  MailboxMemory,
+  PodChannelMemory,
+  type Position,
+  RegistryMemory,
   Topics,
-} from "@nimbus/domain"
+} from "@nimbus/domain/services"
 import { eventually as waitFor } from "@nimbus/domain/testing"
 
 /** What a test does to the log; by default nothing. */

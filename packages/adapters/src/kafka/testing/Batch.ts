@@ -1,6 +1,7 @@
 /** Batches as brokers have them, for tests. */
 import { crc32c } from "@node-rs/crc32"
-import { type LogRecord, chunkLimits } from "@nimbus/domain"
+import { chunkLimits } from "@nimbus/domain/limits"
+import type { LogRecord } from "@nimbus/domain/protocol"
 import { kafkaLimits } from "../../Limits.ts"
 import { type Aborted, type BatchLimits, readChunks } from "../Batches.ts"
 import { batchRoom, writeBatch, writeInt64 } from "../RecordBatch.ts"

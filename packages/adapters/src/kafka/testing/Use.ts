@@ -1,6 +1,7 @@
 /** A log in use, which must go on whatever happens to Kafka, and lose and repeat nothing. */
 import { assert } from "@effect/vitest"
-import type { EventLog, LogRecord } from "@nimbus/domain"
+import type { LogRecord } from "@nimbus/domain/protocol"
+import type { EventLog } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber, Schedule, type Scope, Stream } from "effect"
 

@@ -3,7 +3,7 @@
  * shown. Its own state is as durable as its client's memory: after a crash it goes on from what that has.
  */
 import { Effect } from "effect"
-import type { ClientId } from "../../Ids.ts"
+import type { ClientId } from "../../protocol/Ids.ts"
 import { Demand } from "./Demand.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Process } from "./Process.ts"

@@ -17,9 +17,9 @@
  * two windows of events and one of results make.
  */
 import { handlerLimits } from "../../Limits.ts"
-import type { Router } from "../../Router.ts"
-import type { Session } from "../../Session.ts"
-import type { Sized } from "../../Sizes.ts"
+import type { Router } from "../../protocol/Router.ts"
+import type { Session } from "../../protocol/Session.ts"
+import type { Sized } from "../../observability/Sizes.ts"
 import type { CoreWatcher } from "../Cores.ts"
 import type { SimulatedLimits } from "./Production.ts"
 

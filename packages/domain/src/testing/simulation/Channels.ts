@@ -3,11 +3,11 @@
  * each message takes its own time, may come twice, or not at all.
  */
 import { type Cause, Effect, Exit, Queue, type Scope, Stream } from "effect"
-import type { AckChannel } from "../../AckChannel.ts"
+import type { AckChannel } from "../../services/AckChannel.ts"
 import { ChannelUnavailable } from "../../Errors.ts"
-import type { PodId } from "../../Ids.ts"
-import type { PodChannel } from "../../PodChannel.ts"
-import type { AckMessage, PodMessage } from "../../Records.ts"
+import type { PodId } from "../../protocol/Ids.ts"
+import type { PodChannel } from "../../services/PodChannel.ts"
+import type { AckMessage, PodMessage } from "../../protocol/Records.ts"
 import type { Line } from "./Line.ts"
 import type { Process } from "./Process.ts"
 import type { Watcher } from "./Watcher.ts"

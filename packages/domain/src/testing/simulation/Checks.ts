@@ -19,10 +19,10 @@
  * In the end, *it settles*: everyone is LIVE and has everything, and only the newest session of a client delivers.
  */
 import { Result } from "effect"
-import type { Committed } from "../../EventLog.ts"
-import { finishedAbove } from "../../FinishedSet.ts"
-import type { ClientId, Cursor, Epoch, Incarnation, PodId, RouteId } from "../../Ids.ts"
-import { decodeEvent, peekSeq, type Push, type StoredRecord } from "../../Records.ts"
+import type { Committed } from "../../services/EventLog.ts"
+import { finishedAbove } from "../../protocol/FinishedSet.ts"
+import type { ClientId, Cursor, Epoch, Incarnation, PodId, RouteId } from "../../protocol/Ids.ts"
+import { decodeEvent, peekSeq, type Push, type StoredRecord } from "../../protocol/Records.ts"
 import type { Application } from "./Application.ts"
 import { isLoss, type Loss, type Shown, type SimulatedLimits } from "./Production.ts"
 import { Session, type Told } from "./Session.ts"

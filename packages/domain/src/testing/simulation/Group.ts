@@ -5,7 +5,7 @@
  * another matter. Usually it gives up first; one that hangs, or whose news is late, reads and writes on as a zombie
  * while the new owner has begun.
  */
-import type { Committed } from "../../EventLog.ts"
+import type { Committed } from "../../services/EventLog.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Process } from "./Process.ts"

@@ -6,9 +6,9 @@
  */
 import { Cause, Effect, Exit, Stream } from "effect"
 import { LogUnavailable, PartitionRevoked } from "../../Errors.ts"
-import type { AssignedPartition, Chunk, Committed, EventLog, Position } from "../../EventLog.ts"
-import { Incarnation } from "../../Ids.ts"
-import type { LogRecord, StoredRecord } from "../../Records.ts"
+import type { AssignedPartition, Chunk, Committed, EventLog, Position } from "../../services/EventLog.ts"
+import { Incarnation } from "../../protocol/Ids.ts"
+import type { LogRecord, StoredRecord } from "../../protocol/Records.ts"
 import type { Dice } from "../world/Dice.ts"
 import { Group, type Ownership } from "./Group.ts"
 import type { Line } from "./Line.ts"

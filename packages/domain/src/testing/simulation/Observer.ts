@@ -5,15 +5,15 @@
  *
  * A client is known by what it says: what it acknowledges or names as `after`, or is seen to show, it has shown.
  */
-import type { Cursor, Epoch, PodId, Seq } from "../../Ids.ts"
-import { PodId as podId, seqUnsafe } from "../../Ids.ts"
-import { decodeEvent, type StoredRecord } from "../../Records.ts"
-import type { Presence } from "../../Registry.ts"
-import type { Session } from "../../Session.ts"
+import type { Cursor, Epoch, PodId, Seq } from "../../protocol/Ids.ts"
+import { PodId as podId, seqUnsafe } from "../../protocol/Ids.ts"
+import { decodeEvent, type StoredRecord } from "../../protocol/Records.ts"
+import type { Presence } from "../../services/Registry.ts"
+import type { Session } from "../../protocol/Session.ts"
 import { Result } from "effect"
 import { CoreObserver, seqsOf, shelvedOf } from "../CoreObserver.ts"
 import type { CoreWatcher, RouterCall, SessionCall } from "../Cores.ts"
-import type { Router } from "../../Router.ts"
+import type { Router } from "../../protocol/Router.ts"
 import type { Observation, Observe } from "../world/Observation.ts"
 
 export interface ObservedTopics {

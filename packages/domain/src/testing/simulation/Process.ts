@@ -20,8 +20,8 @@ import {
   Scheduler,
 } from "effect"
 import { outageLimits } from "../../Limits.ts"
-import { makeOutages, Outages } from "../../Outages.ts"
-import { type Sized, Sizes } from "../../Sizes.ts"
+import { makeOutages, Outages } from "../../services/Outages.ts"
+import { type Sized, Sizes } from "../../observability/Sizes.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Trace } from "./Trace.ts"

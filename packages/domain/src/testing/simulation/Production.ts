@@ -2,17 +2,17 @@
  * What is simulated: the production code, handed in, for this package knows neither gateways nor pipelines nor clients.
  */
 import type { Effect, Layer, Scope } from "effect"
-import type { AckChannel } from "../../AckChannel.ts"
-import type { ClientOffsets } from "../../ClientOffsets.ts"
-import type { EventLog } from "../../EventLog.ts"
-import type { Handlers } from "../../Handlers.ts"
-import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
+import type { AckChannel } from "../../services/AckChannel.ts"
+import type { ClientOffsets } from "../../services/ClientOffsets.ts"
+import type { EventLog } from "../../services/EventLog.ts"
+import type { Handlers } from "../../services/Handlers.ts"
+import type { ClientId, Cursor, Epoch, PodId } from "../../protocol/Ids.ts"
 import type { EventOrderLimits, MailboxLimits, SessionLimits, RouterLimits } from "../../Limits.ts"
-import type { Mailbox } from "../../Mailbox.ts"
-import type { PodChannel } from "../../PodChannel.ts"
-import type { Item } from "../../Records.ts"
-import type { Registry } from "../../Registry.ts"
-import type { Topics } from "../../Topics.ts"
+import type { Mailbox } from "../../services/Mailbox.ts"
+import type { PodChannel } from "../../services/PodChannel.ts"
+import type { Item } from "../../protocol/Records.ts"
+import type { Registry } from "../../services/Registry.ts"
+import type { Topics } from "../../services/Topics.ts"
 import type { End } from "./Network.ts"
 
 export type Services = EventLog | Topics | Mailbox | ClientOffsets | Registry | PodChannel | AckChannel | Handlers

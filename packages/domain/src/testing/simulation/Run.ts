@@ -3,7 +3,7 @@
  * then one more event for each client, which only its newest session may deliver.
  */
 import { Metric } from "effect"
-import { partitionOf } from "../../Partitioner.ts"
+import { partitionOf } from "../../protocol/Partitioner.ts"
 import { type CoreWatcher, watching } from "../Cores.ts"
 import { Dice } from "../world/Dice.ts"
 import type { Observe } from "../world/Observation.ts"

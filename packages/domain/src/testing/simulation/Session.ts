@@ -1,6 +1,6 @@
 /** What must hold of one session of a client at a gateway, told by its door. */
-import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
-import type { Item } from "../../Records.ts"
+import type { ClientId, Cursor, Epoch, PodId } from "../../protocol/Ids.ts"
+import type { Item } from "../../protocol/Records.ts"
 import type { Loss, SessionWatcher } from "./Production.ts"
 
 /** What a session has to be held against. */

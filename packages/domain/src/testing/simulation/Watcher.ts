@@ -1,7 +1,7 @@
 /** What the simulated services tell whoever checks, in the moment in which it happens. */
-import type { Committed } from "../../EventLog.ts"
-import type { ClientId, Cursor } from "../../Ids.ts"
-import type { Push, StoredRecord } from "../../Records.ts"
+import type { Committed } from "../../services/EventLog.ts"
+import type { ClientId, Cursor } from "../../protocol/Ids.ts"
+import type { Push, StoredRecord } from "../../protocol/Records.ts"
 
 export interface Watcher {
   /** A topic has these records. */

@@ -2,10 +2,10 @@
  * What must hold in a world, after every step and at the end. It keeps its own account of the log and shares nothing
  * with what it checks.
  */
-import type { ClientId, RouteId } from "../../Ids.ts"
-import { start } from "../../Ids.ts"
-import { isBarrier, peekSeq, type Push } from "../../Records.ts"
-import type { Status } from "../../Status.ts"
+import type { ClientId, RouteId } from "../../protocol/Ids.ts"
+import { start } from "../../protocol/Ids.ts"
+import { isBarrier, peekSeq, type Push } from "../../protocol/Records.ts"
+import type { Status } from "../../protocol/Status.ts"
 import type { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
 import type { World } from "./World.ts"

@@ -2,8 +2,8 @@
  * A client: sends numbered events, reads results, acknowledges at its own pace, loses its socket and comes back to any
  * gateway. One that remembers gives its last seq when it comes back, as the SDK does.
  */
-import { type ClientId, type Cursor, type Seq, seqUnsafe, start } from "../../Ids.ts"
-import type { StatusName } from "../../Status.ts"
+import { type ClientId, type Cursor, type Seq, seqUnsafe, start } from "../../protocol/Ids.ts"
+import type { StatusName } from "../../protocol/Status.ts"
 import type { Connection } from "./Connection.ts"
 import { numberOf } from "./Facts.ts"
 import type { Did, Parts } from "./Parts.ts"

@@ -1,10 +1,10 @@
 /** One connection at a gateway: the shell around the production `Session`. It carries out what the session decides. */
-import type { Cursor, Seq } from "../../Ids.ts"
-import { start } from "../../Ids.ts"
-import type { Page, PageLimit } from "../../Mailbox.ts"
-import type { Push } from "../../Records.ts"
-import type { Presence } from "../../Registry.ts"
-import type { Output, Session } from "../../Session.ts"
+import type { Cursor, Seq } from "../../protocol/Ids.ts"
+import { start } from "../../protocol/Ids.ts"
+import type { Page, PageLimit } from "../../services/Mailbox.ts"
+import type { Push } from "../../protocol/Records.ts"
+import type { Presence } from "../../services/Registry.ts"
+import type { Output, Session } from "../../protocol/Session.ts"
 import type { Did, Parts } from "./Parts.ts"
 import type { Socket } from "./Socket.ts"
 

@@ -4,10 +4,10 @@
  *
  * One that was given up lives on and produces late.
  */
-import type { Committed } from "../../EventLog.ts"
-import { EventOrder, type OrderItem } from "../../EventOrder.ts"
-import { finishedAbove } from "../../FinishedSet.ts"
-import { clientIdUnsafe, Incarnation, seqUnsafe } from "../../Ids.ts"
+import type { Committed } from "../../services/EventLog.ts"
+import { EventOrder, type OrderItem } from "../../protocol/EventOrder.ts"
+import { finishedAbove } from "../../protocol/FinishedSet.ts"
+import { clientIdUnsafe, Incarnation, seqUnsafe } from "../../protocol/Ids.ts"
 import { outcomeOf } from "./Facts.ts"
 import type { Did, Parts } from "./Parts.ts"
 

@@ -1,7 +1,7 @@
 /** What stands in the world's topics: events and barriers as facts, results in the production encoding. */
-import type { ClientId, Epoch, PodId, Seq } from "../../Ids.ts"
-import { EventId } from "../../Ids.ts"
-import { encodePlacedBarrier, encodeResult } from "../../Records.ts"
+import type { ClientId, Epoch, PodId, Seq } from "../../protocol/Ids.ts"
+import { EventId } from "../../protocol/Ids.ts"
+import { encodePlacedBarrier, encodeResult } from "../../protocol/Records.ts"
 
 /** An entry of the events topic: the client's `n`th event, from 1, or a barrier. */
 export type Fact =

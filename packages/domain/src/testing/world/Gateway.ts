@@ -1,8 +1,8 @@
 /** A gateway process: a pod id of its own, an inbox, and the connections it holds. */
-import type { ClientId, Cursor, PodId } from "../../Ids.ts"
-import { PodEpochs } from "../../PodEpochs.ts"
-import type { Delivering } from "../../Records.ts"
-import { Session } from "../../Session.ts"
+import type { ClientId, Cursor, PodId } from "../../protocol/Ids.ts"
+import { PodEpochs } from "../../protocol/PodEpochs.ts"
+import type { Delivering } from "../../protocol/Records.ts"
+import { Session } from "../../protocol/Session.ts"
 import type { Channel } from "./Channel.ts"
 import { Connection } from "./Connection.ts"
 import type { Did, Parts } from "./Parts.ts"

@@ -4,8 +4,8 @@
  *
  * Of one client: what concerns several is told without saying whom.
  */
-import type { ClientId, Cursor, Epoch, PodId, RouteId, Seq } from "../../Ids.ts"
-import type { StatusName } from "../../Status.ts"
+import type { ClientId, Cursor, Epoch, PodId, RouteId, Seq } from "../../protocol/Ids.ts"
+import type { StatusName } from "../../protocol/Status.ts"
 
 export type Observation =
   /** The events topic has an event, or a barrier. */

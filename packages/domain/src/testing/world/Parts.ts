@@ -1,8 +1,8 @@
 /** What the workers, gateways and clients of a world share. */
-import type { ClientId, Cursor } from "../../Ids.ts"
+import type { ClientId, Cursor } from "../../protocol/Ids.ts"
 import type { EventOrderLimits, MailboxLimits, RouterLimits, SessionLimits } from "../../Limits.ts"
-import type { AckMessage } from "../../Records.ts"
-import type { Presence } from "../../Registry.ts"
+import type { AckMessage } from "../../protocol/Records.ts"
+import type { Presence } from "../../services/Registry.ts"
 import { Channel } from "./Channel.ts"
 import type { BarrierOf, Fact } from "./Facts.ts"
 import { PodChannels } from "./PodChannels.ts"

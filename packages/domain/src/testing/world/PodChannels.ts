@@ -1,6 +1,6 @@
 /** The pods' channels: a publish goes to whoever listens, and says whether anyone does. */
-import type { PodId } from "../../Ids.ts"
-import type { Delivering, Push } from "../../Records.ts"
+import type { PodId } from "../../protocol/Ids.ts"
+import type { Delivering, Push } from "../../protocol/Records.ts"
 import { Channel } from "./Channel.ts"
 
 export class PodChannels {

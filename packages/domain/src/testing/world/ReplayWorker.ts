@@ -2,9 +2,9 @@
  * The replay consumer (the mail carrier): reads the dlq in order, puts each chunk in one step that compares the stored
  * offset, then hints to the client's pod.
  */
-import { clientIdUnsafe, seqUnsafe } from "../../Ids.ts"
-import type { MailboxRecord, Put } from "../../Mailbox.ts"
-import { peekSeq, type StoredRecord } from "../../Records.ts"
+import { clientIdUnsafe, seqUnsafe } from "../../protocol/Ids.ts"
+import type { MailboxRecord, Put } from "../../services/Mailbox.ts"
+import { peekSeq, type StoredRecord } from "../../protocol/Records.ts"
 import type { Did, Parts } from "./Parts.ts"
 
 export class ReplayWorker {

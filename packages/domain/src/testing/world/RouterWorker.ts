@@ -1,9 +1,9 @@
 /** The result consumer's shell around the production `Router`: reads, publishes, writes the dlq, hears acks. */
-import type { ClientId, RouteId } from "../../Ids.ts"
-import type { AckMessage, StoredRecord } from "../../Records.ts"
-import { clientIdUnsafe, RouterId } from "../../Ids.ts"
-import { peekSeq } from "../../Records.ts"
-import { Router, type Shelf } from "../../Router.ts"
+import type { ClientId, RouteId } from "../../protocol/Ids.ts"
+import type { AckMessage, StoredRecord } from "../../protocol/Records.ts"
+import { clientIdUnsafe, RouterId } from "../../protocol/Ids.ts"
+import { peekSeq } from "../../protocol/Records.ts"
+import { Router, type Shelf } from "../../protocol/Router.ts"
 import { shelvedOf } from "../CoreObserver.ts"
 import type { Did, Parts } from "./Parts.ts"
 

@@ -2,7 +2,7 @@
  * A run: a world, one step per number, then peace. The same numbers make the same run, and a run without some of them
  * is a run as well, so that a failure can be shrunk to the steps that matter.
  */
-import type { Router } from "../../Router.ts"
+import type { Router } from "../../protocol/Router.ts"
 import { CoreObserver } from "../CoreObserver.ts"
 import { watching } from "../Cores.ts"
 import { act, actionsWith, type FaultName, faultNames } from "./Actions.ts"

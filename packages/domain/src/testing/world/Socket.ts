@@ -1,7 +1,7 @@
 /** A socket: frames in order, each way, until it dies with all that is in it. The two ends learn that at different times. */
-import type { Cursor, Seq } from "../../Ids.ts"
-import type { Item } from "../../Records.ts"
-import type { StatusName } from "../../Status.ts"
+import type { Cursor, Seq } from "../../protocol/Ids.ts"
+import type { Item } from "../../protocol/Records.ts"
+import type { StatusName } from "../../protocol/Status.ts"
 
 export type Frame =
   | { readonly _tag: "Welcome"; readonly after: Cursor }

@@ -1,13 +1,17 @@
 /** The stores, as production has them in memory, and the faults that the protocol allows them: to roll back, to be wiped. */
 import { Effect } from "effect"
-import type { ClientId, Cursor, Epoch, PodId } from "../../Ids.ts"
-import { Incarnation } from "../../Ids.ts"
+import type { ClientId, Cursor, Epoch, PodId } from "../../protocol/Ids.ts"
+import { Incarnation } from "../../protocol/Ids.ts"
 import type { MailboxLimits } from "../../Limits.ts"
-import type { MailboxStats, Page, PageLimit, Put, PutOutcome } from "../../Mailbox.ts"
-import { type MailboxMemory, type MailboxSnapshot, makeMemory as makeMailbox } from "../../MailboxMemory.ts"
-import type { Presence } from "../../Registry.ts"
-import { makeMemory as makeRegistry, type RegistryMemory, type RegistrySnapshot } from "../../RegistryMemory.ts"
-import type { Status } from "../../Status.ts"
+import type { MailboxStats, Page, PageLimit, Put, PutOutcome } from "../../services/Mailbox.ts"
+import { type MailboxMemory, type MailboxSnapshot, makeMemory as makeMailbox } from "../../services/MailboxMemory.ts"
+import type { Presence } from "../../services/Registry.ts"
+import {
+  makeMemory as makeRegistry,
+  type RegistryMemory,
+  type RegistrySnapshot,
+} from "../../services/RegistryMemory.ts"
+import type { Status } from "../../protocol/Status.ts"
 import type { Observe } from "./Observation.ts"
 
 const partition = 0

@@ -1,5 +1,5 @@
 /** One partition of a topic: an array that only grows, and loses its oldest entries to retention. */
-import type { ClientId } from "../../Ids.ts"
+import type { ClientId } from "../../protocol/Ids.ts"
 
 export interface Entry<V> {
   readonly key: ClientId

@@ -8,8 +8,8 @@
  *      └──────────┴────────── gateways ───────┴──────────────┴────────────────────────┴─────────────┘
  * ```
  */
-import type { Committed } from "../../EventLog.ts"
-import { ClientId, PodId, seqUnsafe } from "../../Ids.ts"
+import type { Committed } from "../../services/EventLog.ts"
+import { ClientId, PodId, seqUnsafe } from "../../protocol/Ids.ts"
 import { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
 import { EventWorker } from "./EventWorker.ts"

@@ -5,7 +5,7 @@
  */
 import { connect } from "@nimbus/client"
 import { type ReadonlySignal, signal } from "@preact/signals"
-import type { Frames, Status } from "@nimbus/domain"
+import type { Frames, Status } from "@nimbus/domain/protocol"
 import { pageLimits } from "../Limits.ts"
 import { Account } from "./Account.ts"
 import { makeCable } from "./Cable.ts"

@@ -1,5 +1,5 @@
 /** Which clients to show. */
-import type { Status } from "@nimbus/domain"
+import type { Status } from "@nimbus/domain/protocol"
 import type { StatusView } from "@nimbus/domain/admin"
 import { count } from "../format.ts"
 import { filter } from "../state/live.ts"

@@ -1,5 +1,5 @@
 /** Closes the client's connection; a client of the SDK comes back by itself. */
-import type { ClientId } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import { useState } from "preact/hooks"
 import { ask } from "../api/Admin.ts"

@@ -1,5 +1,5 @@
 /** A client's status: by its word and its shape, and then by colour. */
-import type { Status } from "@nimbus/domain"
+import type { Status } from "@nimbus/domain/protocol"
 
 export const StatusBadge = ({ status }: { readonly status: Status.StatusName }) => (
   <span class={`status status-${status.toLowerCase()}`}>

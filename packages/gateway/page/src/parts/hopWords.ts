@@ -1,5 +1,5 @@
 /** The hops of a journey in words. */
-import type { Journey } from "@nimbus/domain"
+import type { Journey } from "@nimbus/domain/protocol"
 
 export const titles: Readonly<Record<Journey.StepName, string>> = {
   accepted: "Accepted",

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Incarnation } from "@nimbus/domain"
+import { Incarnation } from "@nimbus/domain/protocol"
 import type { Picture } from "@nimbus/domain/admin"
 import { flowOf, inWords } from "./flow.ts"
 

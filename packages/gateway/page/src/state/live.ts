@@ -10,7 +10,7 @@
  * Another filter is another stream. A tab that nobody sees has none, and costs the gateway nothing.
  */
 import { computed, effect, signal } from "@preact/signals"
-import type { Status } from "@nimbus/domain"
+import type { Status } from "@nimbus/domain/protocol"
 import type { Picture, Pulse } from "@nimbus/domain/admin"
 import { Data, Effect, Fiber, Schedule, Stream } from "effect"
 import { Admin, noteRefusal, runtime } from "../api/Admin.ts"

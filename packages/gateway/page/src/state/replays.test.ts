@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Epoch, PodId, type Status } from "@nimbus/domain"
+import { ClientId, Epoch, PodId, type Status } from "@nimbus/domain/protocol"
 import type { ClientRow } from "@nimbus/domain/admin"
 import { elsewhere_per_s, here_per_s, left_ms, observe, progress, type Replays } from "./replays.ts"
 

@@ -1,5 +1,5 @@
 /** One client: its status, its session, its mailbox and its newest events. */
-import type { ClientId } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain/protocol"
 import type { ClientView as Client, MailboxView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 import { useState } from "preact/hooks"

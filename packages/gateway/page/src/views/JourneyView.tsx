@@ -1,5 +1,5 @@
 /** What happened to one event, hop by hop, with times; what nobody has seen is shown as missing. */
-import type { ClientId, Seq } from "@nimbus/domain"
+import type { ClientId, Seq } from "@nimbus/domain/protocol"
 import type { JourneyView as Journey } from "@nimbus/domain/admin"
 import { useEffect, useState } from "preact/hooks"
 import { pageLimits } from "../Limits.ts"

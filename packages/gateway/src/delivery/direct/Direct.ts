@@ -1,22 +1,10 @@
 /**
  * Direct delivery at this gateway: opens its sessions. See docs/approaches.md for what it costs and when to use it.
  */
-import {
-  type ClientId,
-  ClientOffsets,
-  type Cursor,
-  DirectSession,
-  type Epoch,
-  EventLog,
-  type LogError,
-  Mailbox,
-  type MailboxUnavailable,
-  type OffsetsUnavailable,
-  partitionOf,
-  type PodId,
-  type SessionLimits,
-  Topics,
-} from "@nimbus/domain"
+import type { LogError, MailboxUnavailable, OffsetsUnavailable } from "@nimbus/domain/errors"
+import type { SessionLimits } from "@nimbus/domain/limits"
+import { type ClientId, type Cursor, DirectSession, type Epoch, partitionOf, type PodId } from "@nimbus/domain/protocol"
+import { ClientOffsets, EventLog, Mailbox, Topics } from "@nimbus/domain/services"
 import { Effect, FiberSet, PartitionedSemaphore, type Scope } from "effect"
 import type { Door } from "../../Door.ts"
 import type { GatewayLimits } from "../../Limits.ts"

@@ -2,7 +2,8 @@
  * One connection of direct delivery at this gateway: its session's core, the door it came in by, and its place in the
  * partition's feed.
  */
-import type { ClientOffset, DirectOutput, DirectSession, Follower, LogItem, OffsetOwner } from "@nimbus/domain"
+import type { DirectOutput, DirectSession, Follower, LogItem } from "@nimbus/domain/protocol"
+import type { ClientOffset, OffsetOwner } from "@nimbus/domain/services"
 import type { Door } from "../../Door.ts"
 import type { Read } from "../Reads.ts"
 import { Resident, type ResidentShared } from "../Resident.ts"

@@ -14,7 +14,9 @@
  * - `settle`: the commit of the result consumers says up to where a result is acknowledged or in the dlq; once the
  *   mailboxes have the dlq up to its end, they have all of that.
  */
-import { committedBy, EventLog, Feed, type LogError, Mailbox, type MailboxUnavailable, Topics } from "@nimbus/domain"
+import type { LogError, MailboxUnavailable } from "@nimbus/domain/errors"
+import { Feed } from "@nimbus/domain/protocol"
+import { committedBy, EventLog, Mailbox, Topics } from "@nimbus/domain/services"
 import { Effect, type Fiber, FiberSet, Latch, Pull, Schedule, type Scope, Semaphore, Stream } from "effect"
 import type { DirectLimits } from "../../Limits.ts"
 import type { Counts } from "../../Metrics.ts"

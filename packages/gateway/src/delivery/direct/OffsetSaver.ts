@@ -2,7 +2,8 @@
  * The way of direct delivery's offsets into their store: the latest of each client only, a little later, all together.
  * A store that fails costs a longer catch-up: the next ack, or the sweep, saves again.
  */
-import { type ClientId, type ClientOffset, ClientOffsets, type OffsetOwner } from "@nimbus/domain"
+import type { ClientId } from "@nimbus/domain/protocol"
+import { type ClientOffset, ClientOffsets, type OffsetOwner } from "@nimbus/domain/services"
 import { Effect, type Scope } from "effect"
 import type { Counts } from "../../Metrics.ts"
 import { makeFlusher } from "../Flusher.ts"

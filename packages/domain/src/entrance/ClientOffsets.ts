@@ -1,0 +1,3 @@
+/** The contract of `ClientOffsets`, and its layer in memory. */
+export * from "../services/ClientOffsets.ts"
+export * from "../services/ClientOffsetsMemory.ts"

@@ -1,0 +1,158 @@
+/**
+ * What a client and a gateway say to each other over the native WebSocket: JSON, one frame a message, subprotocol
+ * `nimbus.v1`.
+ *
+ * Client to gateway: `event`, `ack`, `ping`. Gateway to client: `welcome`, `accepted`, `refused`, `results`, `status`,
+ * `lost`, `error`, `pong`. Shared by the door and the SDK, so that the two cannot drift.
+ */
+import { Result, Schema } from "effect"
+import { inexactNumber } from "../json/ExactNumbers.ts"
+import { Cursor, Epoch, EventId, Incarnation, Seq } from "./Ids.ts"
+import { JourneyStep } from "./Journey.ts"
+import { parseJsonText } from "../json/JsonText.ts"
+import { isNestedTooDeeply, nestingMessage } from "../json/Nesting.ts"
+import { EventName, Failure } from "./Records.ts"
+import { StatusName } from "./Status.ts"
+
+export { subprotocol } from "./Subprotocol.ts"
+
+/** Something for a handler to do. Without an id the gateway makes one and tells it in `accepted`. */
+export const EventFrame = Schema.Struct({
+  type: Schema.Literal("event"),
+  id: Schema.optionalKey(EventId),
+  name: EventName,
+  data: Schema.optionalKey(Schema.Json),
+})
+export type EventFrame = typeof EventFrame.Type
+
+/** Everything up to `seq` is the client's own now. */
+export const AckFrame = Schema.Struct({ type: Schema.Literal("ack"), seq: Seq })
+export type AckFrame = typeof AckFrame.Type
+export const PingFrame = Schema.Struct({ type: Schema.Literal("ping") })
+export type PingFrame = typeof PingFrame.Type
+
+export const ClientFrame = Schema.Union([EventFrame, AckFrame, PingFrame])
+export type ClientFrame = typeof ClientFrame.Type
+
+export const Welcome = Schema.Struct({
+  type: Schema.Literal("welcome"),
+  clientId: Schema.String,
+  epoch: Epoch,
+  status: StatusName,
+  /** Remember it beside the last seq, and give both when coming back (`after`, `log`). */
+  log: Incarnation,
+  /** Where this session starts: everything up to here is taken as received. */
+  after: Cursor,
+  limits: Schema.Struct({
+    frame_bytes: Schema.Int,
+    window_results: Schema.Int,
+    events_per_second: Schema.Int,
+    idle_timeout_ms: Schema.Int,
+  }),
+})
+export type Welcome = typeof Welcome.Type
+
+/** The log has these events. */
+export const Accepted = Schema.Struct({ type: Schema.Literal("accepted"), ids: Schema.Array(EventId) })
+export type Accepted = typeof Accepted.Type
+
+/** This event was not taken, and sending it again as it is will not help. */
+export const Refused = Schema.Struct({
+  type: Schema.Literal("refused"),
+  id: Schema.optionalKey(Schema.String),
+  code: Schema.String,
+  message: Schema.String,
+})
+export type Refused = typeof Refused.Type
+
+export const ResultItem = Schema.Struct({
+  seq: Seq,
+  id: EventId,
+  name: EventName,
+  data: Schema.optionalKey(Schema.Json),
+  error: Schema.optionalKey(Failure),
+  journey: Schema.optionalKey(Schema.Array(JourneyStep)),
+})
+export type ResultItem = typeof ResultItem.Type
+
+export const Results = Schema.Struct({ type: Schema.Literal("results"), items: Schema.Array(ResultItem) })
+export type Results = typeof Results.Type
+
+export const StatusFrame = Schema.Struct({ type: Schema.Literal("status"), status: StatusName })
+export type StatusFrame = typeof StatusFrame.Type
+
+/** Results after `after` up to `upTo` were removed by retention before the client had them. No `upTo`: range unknown. */
+export const Lost = Schema.Struct({
+  type: Schema.Literal("lost"),
+  after: Cursor,
+  upTo: Schema.optionalKey(Seq),
+})
+export type Lost = typeof Lost.Type
+
+/** Something the client said was wrong; the connection goes on unless a close follows. */
+export const ErrorFrame = Schema.Struct({ type: Schema.Literal("error"), code: Schema.String, message: Schema.String })
+export type ErrorFrame = typeof ErrorFrame.Type
+
+export const Pong = Schema.Struct({ type: Schema.Literal("pong") })
+
+export const ServerFrame = Schema.Union([Welcome, Accepted, Refused, Results, StatusFrame, Lost, ErrorFrame, Pong])
+export type ServerFrame = typeof ServerFrame.Type
+
+/** What is wrong with a frame. */
+export interface BadFrame {
+  readonly code: "NOT_JSON" | "BAD_FRAME" | "BAD_NUMBER"
+  readonly message: string
+  /** The id of the event that it seems to be, so that the refusal can name it. */
+  readonly id: string | undefined
+}
+
+const decodeClientFrame = Schema.decodeUnknownResult(ClientFrame)
+
+/** What a frame's text says, whatever it is. */
+export const parseJson = (text: string): Result.Result<unknown, BadFrame> =>
+  Result.mapError(parseJsonText(text), (message) => ({ code: "NOT_JSON", message, id: undefined }))
+
+/** Reads what a client sent. A number in it that would not come back as it was sent is refused: `ExactNumbers`. */
+export const parseClientFrame = (text: string): Result.Result<ClientFrame, BadFrame> =>
+  Result.flatMap(parseJson(text), (frame) => {
+    const inexact = inexactNumber(text)
+    if (inexact !== undefined) return Result.fail({ code: "BAD_NUMBER", message: inexact, id: idOf(frame) })
+    return clientFrameOf(frame, text.length)
+  })
+
+/**
+ * The same of what `JSON.parse` gave of a text of so many characters. The usual event and ack are recognised by hand, as
+ * the schema would (a property holds the two together); everything else goes through the schema, which words the error.
+ * One difference stays where the text was not looked at: a number in `data` that is beyond all bounds (1e999), which
+ * nothing but the schema would find, is passed on and written as null.
+ */
+export const clientFrameOf = (frame: unknown, chars: number): Result.Result<ClientFrame, BadFrame> => {
+  if (isNestedTooDeeply(frame, chars)) {
+    return Result.fail({ code: "BAD_FRAME", message: nestingMessage, id: idOf(frame) })
+  }
+  if (isUsualFrame(frame)) return Result.succeed(frame)
+  return Result.mapError(decodeClientFrame(frame), (error) => ({
+    code: "BAD_FRAME" as const,
+    message: error.message,
+    id: idOf(frame),
+  }))
+}
+
+const isUsualFrame = (u: unknown): u is EventFrame | AckFrame => {
+  if (typeof u !== "object" || u === null || !("type" in u)) return false
+  const keys = Object.keys(u).length
+  if (u.type === "ack") return keys === 2 && "seq" in u && isSeq(u.seq)
+  if (u.type !== "event" || !("id" in u) || !("name" in u)) return false
+  return keys === ("data" in u ? 4 : 3) && isShortString(u.id) && isShortString(u.name)
+}
+
+const isSeq = (u: unknown): boolean => typeof u === "number" && Number.isSafeInteger(u) && u >= 0
+
+const isShortString = (u: unknown): boolean => typeof u === "string" && u.length >= 1 && u.length <= 128
+
+const idOf = (u: unknown): string | undefined =>
+  typeof u === "object" && u !== null && "id" in u && typeof u.id === "string" ? u.id.slice(0, 128) : undefined
+
+const encoder = new TextEncoder()
+export const resultsPrefix = encoder.encode(`{"type":"results","items":[`)
+export const resultsSuffix = encoder.encode("]}")

@@ -1,0 +1,469 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
+import { ClientId, Cursor, Epoch, EventId, PodId, RouteId, RouterId, Seq } from "./Ids.ts"
+import type { RouterLimits } from "../Limits.ts"
+import {
+  decodePlacedBarrier,
+  encodePlacedBarrier,
+  encodeResult,
+  isBarrier,
+  peekSeq,
+  type StoredRecord,
+} from "./Records.ts"
+import { Router, type Shelf } from "./Router.ts"
+
+const limits: RouterLimits = {
+  inflight_results_per_client: 3,
+  inflight_results: 5,
+  routes: 3,
+  ack_timeout_ticks: 2,
+}
+
+const pod = (name: string) => PodId.make(name)
+const client = (name: string) => ClientId.make(name)
+const epoch = Epoch.make(1)
+const routerId = RouterId.make("r")
+const route = (n: number) => RouteId.make(`r.${n}`)
+
+/** What a record of the results topic says: `c 5` is result 5 of client c, `c 6 p` its barrier 6, from pod p. */
+const valueOf = (seq: number, podName: string | undefined): Uint8Array =>
+  podName === undefined
+    ? encodeResult({ seq: Seq.make(seq), id: EventId.make("e"), name: "n", data: null })
+    : encodePlacedBarrier(Seq.make(seq), { epoch, pod: pod(podName) })
+
+const recordAt = (offset: number, text: string): StoredRecord => {
+  const [key = "", seq = "", podName] = text.split(" ")
+  return { key, value: valueOf(Number(seq), podName), offset, timestamp: 0 }
+}
+
+type Input = (router: Router) => unknown
+
+/** A chunk of the results topic that begins at offset `from`. */
+const chunk =
+  (from: number, ...texts: ReadonlyArray<string>): Input =>
+  (router) =>
+    router.chunk({
+      partition: 0,
+      from,
+      next: from + texts.length,
+      records: texts.map((text, i) => recordAt(from + i, text)),
+    })
+const ack =
+  (name: string, seq: number): Input =>
+  (router) =>
+    router.ack(client(name), Cursor.make(seq))
+/** Of the router's `n`th route. */
+const nack =
+  (name: string, n: number): Input =>
+  (router) =>
+    router.nack(client(name), route(n))
+const unreceived =
+  (name: string, n: number): Input =>
+  (router) =>
+    router.nack(client(name), route(n), "unreceived")
+const pass: Input = (router) => router.pass()
+/** Writes everything that waits to the dlq. */
+const shelve: Input = (router) => {
+  const shelf = router.takeShelf(1_000)
+  if (shelf !== undefined) router.shelved(shelf)
+}
+const carryOut: Input = (router) => {
+  router.takePushes()
+  shelve(router)
+  router.takeCommit()
+}
+
+const text = ({ key, value }: StoredRecord): string => `${key} ${peekSeq(value)}`
+const onShelf = (shelf: Shelf | undefined): ReadonlyArray<string> | undefined => shelf?.records.map(text)
+
+/** Of the barriers of a shelf. */
+const routesOf = (shelf: Shelf | undefined) =>
+  shelf?.records
+    .filter(({ value }) => isBarrier(value))
+    .map(({ value }) => Result.getOrThrow(decodePlacedBarrier(value)).barrier.route)
+
+interface Outputs {
+  /** By pod, as `client prev→seq`. */
+  readonly pushes?: Readonly<Record<string, ReadonlyArray<string>>>
+  /** What goes to the dlq next. */
+  readonly shelf?: ReadonlyArray<string>
+  /** After that was written. */
+  readonly commit?: number
+}
+
+const outputsOf = (router: Router): Outputs => {
+  const pushes: Record<string, ReadonlyArray<string>> = {}
+  for (const [to, ofPod] of router.takePushes()) {
+    pushes[to] = ofPod.map(({ clientId, prev, seq }) => `${clientId} ${prev}→${seq}`)
+  }
+  const shelf = router.takeShelf(1_000)
+  if (shelf !== undefined) router.shelved(shelf)
+  const commit = router.takeCommit()
+  return {
+    ...(Object.keys(pushes).length > 0 ? { pushes } : {}),
+    ...(shelf === undefined ? {} : { shelf: shelf.records.map(text) }),
+    ...(commit === undefined ? {} : { commit }),
+  }
+}
+
+const routerAfter = (inputs: ReadonlyArray<Input>, options: Partial<RouterLimits> = {}): Router => {
+  const router = new Router({ ...limits, ...options }, routerId)
+  for (const input of inputs) input(router)
+  return router
+}
+
+/** A router that has had these inputs, and whose pushes, shelf and commit were carried out. */
+const given = (inputs: ReadonlyArray<Input>, options?: Partial<RouterLimits>) => ({
+  when: (...whens: ReadonlyArray<Input>) => ({
+    gives: (expected: Outputs) => {
+      const router = routerAfter([...inputs, carryOut], options)
+      for (const input of whens) input(router)
+      assert.deepStrictEqual(outputsOf(router), expected)
+    },
+  }),
+})
+
+describe("Router", () => {
+  describe("on a record", () => {
+    it("drops what is not above its client's prev, and is done with it", () => {
+      given([chunk(0, "a 5 p", "a 7"), ack("a", 7)])
+        .when(chunk(2, "a 7", "a 4", "a 5 p"))
+        .gives({ commit: 5 })
+    })
+    it("asks nothing of the order between clients", () => {
+      given([chunk(0, "a 5 p", "b 3 q")])
+        .when(chunk(2, "b 4", "a 6"))
+        .gives({ pushes: { p: ["a 5→6"], q: ["b 3→4"] } })
+    })
+    it("drops a repeated barrier, and leaves the route as it is", () => {
+      given([chunk(0, "a 1 p", "a 5 q")])
+        .when(chunk(2, "a 1 p", "a 6"))
+        .gives({ pushes: { q: ["a 5→6"] } })
+    })
+    it("shelves repeats of a client without a route once more", () => {
+      given([chunk(0, "a 5")])
+        .when(chunk(1, "a 5", "a 4"))
+        .gives({ shelf: ["a 5", "a 4"], commit: 3 })
+    })
+    it("gives each barrier's route an id of its own, which the dlq and its pushes have", () => {
+      const router = routerAfter([chunk(0, "a 1 p", "a 2", "b 3 q", "b 4", "a 5 p", "a 6")])
+      const pushed = [...router.takePushes().values()].flat().map((push) => `${push.seq} ${push.route}`)
+      assert.deepStrictEqual(pushed, ["2 r.1", "6 r.3", "4 r.2"])
+      assert.deepStrictEqual(routesOf(router.takeShelf(10)), [route(1), route(2), route(3)])
+    })
+    it("shelves a result whose client has no route", () => {
+      given([])
+        .when(chunk(0, "a 0", "b 1"))
+        .gives({ shelf: ["a 0", "b 1"], commit: 2 })
+    })
+    it("pushes a result whose client has one, each with the seq of the record before it", () => {
+      given([chunk(0, "a 1 p")])
+        .when(chunk(1, "a 4", "b 5", "a 7"))
+        .gives({ pushes: { p: ["a 1→4", "a 4→7"] }, shelf: ["b 5"] })
+    })
+    it("pushes to each client's own pod", () => {
+      given([chunk(0, "a 1 p", "b 2 q", "c 3 p")])
+        .when(chunk(3, "a 4", "b 5", "c 6"))
+        .gives({ pushes: { p: ["a 1→4", "c 3→6"], q: ["b 2→5"] } })
+    })
+    it("shelves a barrier, and routes to its pod from its seq on", () => {
+      given([])
+        .when(chunk(0, "a 3 p", "a 5"))
+        .gives({ pushes: { p: ["a 3→5"] }, shelf: ["a 3"], commit: 1 })
+    })
+    it("diverts the client on a barrier: in flight before the barrier, and in order", () => {
+      given([chunk(0, "a 1 p", "a 2", "a 3")])
+        .when(chunk(3, "a 4 q", "a 5"))
+        .gives({ pushes: { q: ["a 4→5"] }, shelf: ["a 2", "a 3", "a 4"], commit: 4 })
+    })
+    it("leaves out of a divert what the client has acknowledged", () => {
+      given([chunk(0, "a 1 p", "a 2", "a 3"), ack("a", 2)])
+        .when(chunk(3, "a 4 q"))
+        .gives({ shelf: ["a 3", "a 4"], commit: 4 })
+    })
+    it("leaves other clients alone", () => {
+      given([chunk(0, "a 1 p", "b 2 p", "b 3")])
+        .when(chunk(3, "a 4 q", "b 5"))
+        .gives({ pushes: { p: ["b 3→5"] }, shelf: ["a 4"] })
+    })
+  })
+
+  describe("diverts", () => {
+    const inFlight = [chunk(0, "a 1 p", "a 2", "b 3 p", "a 4")]
+
+    it("on a nack, and shelves what comes after", () => {
+      given(inFlight)
+        .when(nack("a", 1), chunk(4, "a 5"))
+        .gives({ shelf: ["a 2", "a 4", "a 5"], commit: 5 })
+    })
+    it("on a push that nobody received", () => {
+      given(inFlight)
+        .when(unreceived("a", 1), chunk(4, "a 5"))
+        .gives({ shelf: ["a 2", "a 4", "a 5"], commit: 5 })
+    })
+    it("nobody on a nack for a client without a route", () => {
+      given(inFlight)
+        .when(nack("z", 1), chunk(4, "a 5"))
+        .gives({ pushes: { p: ["a 4→5"] } })
+    })
+    it("nobody on a nack or an answer that is late: its route is over", () => {
+      given([...inFlight, chunk(4, "a 5 q")])
+        .when(nack("a", 1), unreceived("a", 1), chunk(5, "a 6"))
+        .gives({ pushes: { q: ["a 5→6"] } })
+    })
+    it("whichever route there is on a nack that names none", () => {
+      given(inFlight)
+        .when((router) => router.nack(client("a"), undefined), chunk(4, "a 5"))
+        .gives({ shelf: ["a 2", "a 4", "a 5"], commit: 5 })
+    })
+    it("on an ack timeout, not before, and only who is late", () => {
+      given(inFlight).when(pass).gives({})
+      given([...inFlight, pass, chunk(4, "b 5")])
+        .when(pass)
+        .gives({ shelf: ["a 2", "a 4"], commit: 4 })
+    })
+    it("nobody who has acknowledged in time", () => {
+      given([...inFlight, ack("a", 4)])
+        .when(pass, pass, pass)
+        .gives({})
+    })
+    it("a client that has too much in flight, and shelves what is one too many", () => {
+      given([chunk(0, "a 1 p", "a 2", "a 3", "a 4")])
+        .when(chunk(4, "a 5"))
+        .gives({ shelf: ["a 2", "a 3", "a 4", "a 5"], commit: 5 })
+      given([chunk(0, "a 1 p", "a 2", "a 3", "a 4"), ack("a", 2)])
+        .when(chunk(4, "a 5"))
+        .gives({ pushes: { p: ["a 4→5"] } })
+    })
+    it("the client with the oldest in flight, when there is too much in all", () => {
+      given([chunk(0, "a 1 p", "b 2 p", "c 3 p", "b 4", "a 5", "c 6", "a 7", "b 8")])
+        .when(chunk(8, "c 9"))
+        .gives({ pushes: { p: ["c 6→9"] }, shelf: ["b 4", "b 8"], commit: 4 })
+    })
+    it("the client at hand when it is that one", () => {
+      given([chunk(0, "a 1 p", "a 2", "a 3")], { inflight_results: 2 })
+        .when(chunk(3, "a 4"))
+        .gives({ shelf: ["a 2", "a 3", "a 4"], commit: 4 })
+    })
+    it("everyone, where nothing may be in flight", () => {
+      given([chunk(0, "a 1 p")], { inflight_results: 0 })
+        .when(chunk(1, "a 2", "a 3"))
+        .gives({ shelf: ["a 2", "a 3"], commit: 3 })
+    })
+    it("the oldest route, when there are too many", () => {
+      given([chunk(0, "a 1 p", "b 2 p", "c 3 p", "a 4 p")])
+        .when(chunk(4, "d 5 p", "b 6", "a 7"))
+        .gives({ pushes: { p: ["a 4→7"] }, shelf: ["d 5", "b 6"], commit: 6 })
+    })
+    it("and never has more routes or more in flight than its bounds", () => {
+      const router = routerAfter([
+        chunk(0, "a 1 p", "b 2 p", "c 3 p", "d 4 p", "b 5", "c 6", "d 7", "b 8", "c 9", "d 10"),
+      ])
+      const { inflight, routes } = router.size
+      assert.deepStrictEqual({ routes, inflight }, { routes: 2, inflight: 4 })
+    })
+    it("and counts why", () => {
+      const { counts } = routerAfter([
+        chunk(0, "a 1 p", "a 2 p", "a 3"),
+        nack("a", 2),
+        chunk(3, "a 4 p"),
+        unreceived("a", 3),
+        chunk(4, "a 5 p", "a 6", "a 6"),
+        pass,
+        pass,
+        carryOut,
+      ])
+      assert.deepStrictEqual(counts, {
+        repeats: 1,
+        pushed: 2,
+        shelved: 6,
+        barrier: 1,
+        nack: 1,
+        unreceived: 1,
+        "ack-timeout": 1,
+        "client-full": 0,
+        "router-full": 0,
+      })
+    })
+  })
+
+  describe("commits", () => {
+    it("the offset after the last record that is done with all before it", () => {
+      given([])
+        .when(chunk(7, "a 1"))
+        .gives({ shelf: ["a 1"], commit: 8 })
+    })
+    it("nothing while the first record is in flight", () => {
+      given([chunk(0, "a 1 p"), carryOut, chunk(1, "a 2", "a 3")])
+        .when(ack("a", 1))
+        .gives({})
+      given([chunk(0, "a 1 p"), carryOut, chunk(1, "a 2", "a 3")])
+        .when(ack("a", 2))
+        .gives({ commit: 2 })
+    })
+    it("cumulatively: an ack covers all up to it", () => {
+      given([chunk(0, "a 1 p", "a 2", "a 3")])
+        .when(ack("a", 3))
+        .gives({ commit: 3 })
+    })
+    it("over what is acknowledged out of turn only once what is before it is done", () => {
+      given([chunk(0, "a 1 p", "b 2 p", "a 3", "b 4")])
+        .when(ack("b", 4))
+        .gives({})
+      given([chunk(0, "a 1 p", "b 2 p", "a 3", "b 4"), ack("b", 4)])
+        .when(ack("a", 3))
+        .gives({ commit: 4 })
+    })
+    it("over repeats as soon as all before them is done", () => {
+      given([chunk(0, "a 1 p", "a 2")])
+        .when(chunk(2, "a 2", "a 1 p"))
+        .gives({})
+      given([chunk(0, "a 1 p", "a 2"), chunk(2, "a 2", "a 1 p")])
+        .when(ack("a", 2))
+        .gives({ commit: 4 })
+    })
+    it("over offsets without a record", () => {
+      const empty: Input = (router) => router.chunk({ partition: 0, from: 1, next: 5, records: [] })
+      given([chunk(0, "a 1")])
+        .when(empty)
+        .gives({ commit: 5 })
+      given([
+        chunk(0, "a 1 p"),
+        carryOut,
+        chunk(1, "a 2"),
+        (router) => router.chunk({ partition: 0, from: 2, next: 5, records: [] }),
+      ])
+        .when(ack("a", 2))
+        .gives({ commit: 5 })
+    })
+    it("a diverted record once the dlq has it", () => {
+      given([chunk(0, "a 1 p", "a 2")])
+        .when(nack("a", 1))
+        .gives({ shelf: ["a 2"], commit: 2 })
+    })
+    it("nothing on an ack that is late, repeated, or of a client without a route", () => {
+      given([chunk(0, "a 1 p", "a 2"), ack("a", 2)])
+        .when(ack("a", 2), ack("a", 1), ack("z", 9))
+        .gives({})
+    })
+    it("once for each move", () => {
+      const router = routerAfter([chunk(0, "a 1"), shelve])
+      assert.strictEqual(router.takeCommit(), 1)
+      assert.strictEqual(router.takeCommit(), undefined)
+    })
+  })
+
+  describe("the shelf", () => {
+    it("is written one produce at a time, in order, at most so many records", () => {
+      const router = routerAfter([chunk(0, "a 1", "a 2", "a 3")])
+      const first = router.takeShelf(2)
+      assert.deepStrictEqual(onShelf(first), ["a 1", "a 2"])
+      assert.strictEqual(router.takeShelf(2), undefined)
+      assert.strictEqual(router.underWay, first)
+      assert.strictEqual(router.takeCommit(), undefined)
+
+      if (first !== undefined) router.shelved(first)
+      assert.strictEqual(router.underWay, undefined)
+      assert.strictEqual(router.takeCommit(), 2)
+      assert.deepStrictEqual(onShelf(router.takeShelf(2)), ["a 3"])
+    })
+    it("is acknowledged once: a repeated acknowledgement is nothing", () => {
+      const router = routerAfter([chunk(0, "a 1", "a 2")])
+      const first = router.takeShelf(1)
+      if (first === undefined) return assert.fail("nothing was shelved")
+      router.shelved(first)
+      const second = router.takeShelf(1)
+      router.shelved(first)
+      assert.strictEqual(router.underWay, second)
+      assert.strictEqual(router.takeCommit(), 1)
+    })
+  })
+
+  describe("memory", () => {
+    it("is kept while each read starts where the last one ended", () => {
+      given([chunk(0, "a 1 p")])
+        .when(chunk(1, "a 2"))
+        .gives({ pushes: { p: ["a 1→2"] } })
+      assert.strictEqual(routerAfter([chunk(0, "a 1 p")]).position, 1)
+      assert.strictEqual(new Router(limits, routerId).position, undefined)
+    })
+    it("is emptied when a read starts elsewhere, further on or back", () => {
+      given([chunk(0, "a 1 p", "a 2")])
+        .when(chunk(5, "a 9"))
+        .gives({ shelf: ["a 9"], commit: 6 })
+      given([chunk(0, "a 1 p", "a 2")])
+        .when(chunk(1, "a 2", "a 3"))
+        .gives({ shelf: ["a 2", "a 3"], commit: 3 })
+    })
+    it("takes with it the pushes and the shelf that were not carried out, and the commit", () => {
+      const router = routerAfter([chunk(0, "a 1 p", "a 2", "b 3")])
+      const shelf = router.takeShelf(10)
+      chunk(7, "b 9")(router)
+      if (shelf !== undefined) router.shelved(shelf)
+      assert.deepStrictEqual(outputsOf(router), { shelf: ["b 9"], commit: 8 })
+    })
+    it("that was emptied takes a repeated old barrier for a new one, by a route that nobody had before", () => {
+      const router = routerAfter([chunk(0, "a 1 p", "a 2"), carryOut, chunk(7, "a 1 p", "a 9")])
+      assert.deepStrictEqual(
+        [...router.takePushes().values()].flat().map((push) => push.route),
+        [route(2)],
+      )
+      assert.deepStrictEqual(routesOf(router.takeShelf(10)), [route(2)])
+    })
+  })
+
+  describe("records that can't be read", () => {
+    const bad: Input = (router) =>
+      router.chunk({
+        partition: 0,
+        from: 1,
+        next: 2,
+        records: [{ key: "a", value: new TextEncoder().encode("?"), offset: 1, timestamp: 0 }],
+      })
+
+    it("go to quarantine, and the commit waits for it", () => {
+      const router = routerAfter([chunk(0, "a 1 p"), bad, chunk(2, "a 2"), ack("a", 2), carryOut])
+      const [unreadable, ...more] = router.takeUnreadable()
+      assert.strictEqual(unreadable?.record.offset, 1)
+      assert.deepStrictEqual(more, [])
+      assert.strictEqual(router.takeCommit(), undefined)
+      if (unreadable !== undefined) router.quarantined(unreadable)
+      assert.strictEqual(router.takeCommit(), 3)
+    })
+    it("leave the commit before them until then", () => {
+      const router = routerAfter([chunk(0, "a 1"), shelve, bad])
+      assert.strictEqual(router.takeCommit(), 1)
+      router.takeUnreadable().forEach((unreadable) => router.quarantined(unreadable))
+      assert.strictEqual(router.takeCommit(), 2)
+    })
+    it("from before the memory was emptied are quarantined in vain", () => {
+      const router = routerAfter([chunk(0, "a 1"), shelve, bad])
+      const before = router.takeUnreadable()
+      chunk(7, "a 9")(router)
+      before.forEach((unreadable) => router.quarantined(unreadable))
+      assert.strictEqual(router.takeCommit(), undefined)
+    })
+    it("change nothing where they are barriers: the route stays", () => {
+      const value = new TextEncoder().encode(`{"seq":2,"barrier":{"epoch":-1,"pod":"q"}}`)
+      const badBarrier: Input = (router) =>
+        router.chunk({ partition: 0, from: 1, next: 2, records: [{ key: "a", value, offset: 1, timestamp: 0 }] })
+      given([chunk(0, "a 1 p"), badBarrier])
+        .when(chunk(2, "a 3"))
+        .gives({ pushes: { p: ["a 1→3"] } })
+    })
+  })
+
+  it("goes on unharmed through many thousands of acks", () => {
+    const router = new Router({ ...limits, inflight_results_per_client: 2_000, inflight_results: 2_000 }, routerId)
+    chunk(0, "a 0 p")(router)
+    carryOut(router)
+    for (let seq = 1; seq <= 20_000; seq++) {
+      chunk(seq, `a ${seq}`)(router)
+      if (seq > 1_000) ack("a", seq - 1_000)(router)
+    }
+    assert.strictEqual(router.takeCommit(), 19_001)
+    assert.strictEqual(router.size.inflight, 1_000)
+    nack("a", 1)(router)
+    assert.deepStrictEqual(onShelf(router.takeShelf(2)), ["a 19001", "a 19002"])
+  })
+})

@@ -1,0 +1,128 @@
+/**
+ * The status of a client: OFFLINE, REPLAYING, LIVE.
+ *
+ * ```
+ *             Connect (a higher epoch)
+ *   OFFLINE ───────────────────────────▶ REPLAYING
+ *      ▲                                  │   ▲
+ *      │ Disconnect, LeaseExpired         │   │ FallBack
+ *      │                           GoLive ▼   │
+ *      └───────────────────────────────── LIVE
+ * ```
+ *
+ * Payload: the epoch, which is one connection, and the pod that holds it. Steps come from gateways through the
+ * registry, late, repeated and out of order.
+ *
+ * A session walks the arrows. The registry, which may have been wiped or rolled back meanwhile, takes `Connect` and
+ * `Sweep`: a session saying again what it is.
+ *
+ * Invariants:
+ * 1. The epoch never falls, and `Connect` always raises it.
+ * 2. A step of an older epoch, or of another pod's session with the same epoch, changes nothing and says so
+ *    (`superseded`): a registry that lost its last write may hand an epoch out twice, and then the last to connect wins.
+ * 3. `GoLive`, `FallBack` and `Disconnect` move only the session they name, and only along an arrow.
+ */
+import { Result, Schema } from "effect"
+import { CorruptRecord, IllegalTransition } from "../Errors.ts"
+import { Epoch, epochUnsafe, PodId, podIdUnsafe } from "./Ids.ts"
+
+export const StatusName = Schema.Literals(["OFFLINE", "REPLAYING", "LIVE"])
+export type StatusName = typeof StatusName.Type
+
+const session = { epoch: Epoch, pod: PodId }
+
+/** Was here at `epoch`, on `pod`; now away. A client never seen has no status at all. */
+export const Offline = Schema.TaggedStruct("OFFLINE", session)
+/** Connected; still reading its mailbox. */
+export const Replaying = Schema.TaggedStruct("REPLAYING", session)
+/** Connected, and everything older has been read. */
+export const Live = Schema.TaggedStruct("LIVE", session)
+
+export const Status = Schema.Union([Offline, Replaying, Live])
+export type Status = typeof Status.Type
+
+export const Step = Schema.TaggedUnion({
+  /** A new connection. `atLeast`: the clock in ms, so that epochs grow across a wiped registry too. */
+  Connect: { pod: PodId, atLeast: Epoch },
+  /** The own barrier was read from the mailbox. */
+  GoLive: session,
+  /** A gap, a slow client, or a record in the mailbox. */
+  FallBack: session,
+  /** The socket is gone. */
+  Disconnect: session,
+  /** The pod's lease has run out. */
+  LeaseExpired: { pod: PodId },
+  /** A session says again what it is, whatever the registry knows. */
+  Sweep: { ...session, status: StatusName },
+})
+export type Step = typeof Step.Type
+
+type Moved = Result.Result<Status | undefined, IllegalTransition>
+
+/** One step, from `undefined` for a client never seen. */
+export const transition = (from: Status | undefined, step: Step): Moved =>
+  Step.match(step, {
+    Connect: ({ atLeast, pod }): Moved => {
+      if (from?.epoch === Number.MAX_SAFE_INTEGER) return illegal(from, "Connect", "no-epoch-left")
+      const epoch = from === undefined ? atLeast : Epoch.make(Math.max(from.epoch + 1, atLeast))
+      return Result.succeed({ _tag: "REPLAYING", epoch, pod })
+    },
+    GoLive: (to): Moved => along(from, to, "GoLive", "LIVE", ["REPLAYING"]),
+    FallBack: (to): Moved => along(from, to, "FallBack", "REPLAYING", ["LIVE"]),
+    Disconnect: (to): Moved => along(from, to, "Disconnect", "OFFLINE", ["REPLAYING", "LIVE"]),
+    LeaseExpired: ({ pod }): Moved => Result.succeed(from?.pod === pod ? { ...from, _tag: "OFFLINE" } : from),
+    Sweep: ({ epoch, pod, status }): Moved =>
+      from !== undefined && isSuperseded(from, { epoch, pod })
+        ? illegal(from, "Sweep", "superseded")
+        : Result.succeed({ _tag: status, epoch, pod }),
+  })
+
+type Session = { readonly epoch: Epoch; readonly pod: PodId }
+
+const illegal = (from: Status | undefined, step: string, reason: IllegalTransition["reason"]): Moved =>
+  Result.fail(new IllegalTransition({ from: from?._tag ?? "UNKNOWN", step, reason }))
+
+const along = (
+  from: Status | undefined,
+  to: Session,
+  step: string,
+  status: StatusName,
+  starts: ReadonlyArray<StatusName>,
+): Moved => {
+  if (from !== undefined && isSuperseded(from, to)) return illegal(from, step, "superseded")
+  if (from === undefined || from.epoch !== to.epoch || !starts.includes(from._tag)) {
+    return illegal(from, step, "no-such-arrow")
+  }
+  return Result.succeed({ _tag: status, epoch: to.epoch, pod: to.pod })
+}
+
+/** Invariants 1 and 2: whether a newer session than `to` has been here. */
+export const isSuperseded = (stored: Session, to: Session): boolean =>
+  to.epoch < stored.epoch || (to.epoch === stored.epoch && to.pod !== stored.pod)
+
+/** The status as everyone else should see it: a client whose pod's lease is gone is OFFLINE. */
+export const seenWith = (status: Status, livePods: ReadonlySet<PodId>): StatusName =>
+  livePods.has(status.pod) ? status._tag : "OFFLINE"
+
+const stored = Schema.fromJsonString(Status)
+const decodeStored = Schema.decodeResult(stored, { onExcessProperty: "error" })
+const encodeStored = Schema.encodeSync(stored)
+
+/** The stored form: one line of JSON. */
+export const encode = (status: Status): string => encodeStored(status)
+
+/** What `encode` writes, but for the longest epochs. */
+const usual = /^\{"_tag":"(?:(OFFLINE)|(REPLAYING)|LIVE)","epoch":(0|[1-9]\d{0,14}),"pod":"([A-Za-z0-9._:-]{1,128})"\}$/
+
+/**
+ * Reads the stored form. Anything else than what `encode` writes is a `CorruptRecord`, never a guess. What is usual is
+ * recognised by hand, as the schema would (a property holds the two together): registries are read as a whole.
+ */
+export const decode = (text: string): Result.Result<Status, CorruptRecord> => {
+  const [, offline, replaying, epoch, pod] = usual.exec(text) ?? []
+  if (epoch === undefined || pod === undefined) {
+    return Result.mapError(decodeStored(text), (error) => new CorruptRecord({ reason: error.message }))
+  }
+  const _tag = offline !== undefined ? "OFFLINE" : replaying !== undefined ? "REPLAYING" : "LIVE"
+  return Result.succeed({ _tag, epoch: epochUnsafe(Number(epoch)), pod: podIdUnsafe(pod) })
+}

@@ -1,0 +1,20 @@
+/**
+ * Acks and nacks from gateways to the router of a partition: lossy, unordered, kept nowhere.
+ *
+ * Contract, checked by `ackChannelSuite` of `@nimbus/domain/testing`. What is lost costs latency only: a repeated
+ * push repeats the ack, and the router diverts what stays unacknowledged.
+ */
+import { Context, type Effect, type Scope, type Stream } from "effect"
+import type { ChannelUnavailable } from "../Errors.ts"
+import type { AckMessage } from "../protocol/Records.ts"
+
+export class AckChannel extends Context.Service<
+  AckChannel,
+  {
+    /** Sends a batch to whoever routes this partition now: nobody, one or several. */
+    publish(partition: number, messages: ReadonlyArray<AckMessage>): Effect.Effect<void, ChannelUnavailable>
+    subscribe(
+      partition: number,
+    ): Effect.Effect<Stream.Stream<ReadonlyArray<AckMessage>, ChannelUnavailable>, ChannelUnavailable, Scope.Scope>
+  }
+>()("@nimbus/domain/AckChannel") {}

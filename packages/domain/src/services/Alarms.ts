@@ -1,0 +1,99 @@
+/**
+ * What an operator has to put right: a fault that does not pass by itself, as a setting of Kafka or Redis that loses
+ * records. An alarm is seen in three places for as long as it lasts: a line of the log, which is repeated, the metric
+ * `nimbus_alarm`, and, where it keeps this process from serving, `/readyz`.
+ *
+ * ```
+ *   raise ─▶ lasts ─▶ raise again: the same alarm, told once in `alarm_again_ms`, and where its message is another
+ *              ├─▶ clear ─▶ over, told
+ *              └─▶ its time is over ─▶ over, told when somebody looks
+ * ```
+ *
+ * What passes by itself is an outage: see Outages.ts.
+ */
+import { Clock, Context, Effect, Metric } from "effect"
+import { type AlarmLimits, alarmLimits } from "../Limits.ts"
+
+/** Which fault it is: its code is a row in docs/errors.md, and its message says what to do, in one line. */
+export interface Fault {
+  readonly code: string
+  readonly message: string
+}
+
+export interface AlarmOptions {
+  /** Whether this process must not be sent clients or work meanwhile. */
+  readonly blocks: boolean
+  /** How long it lasts unless it is raised again. By default until it is cleared. */
+  readonly lasts_ms?: number | undefined
+}
+
+export interface Alarms {
+  /** `subject` tells alarms of one code apart: the topic, or the address. There are few of them. */
+  raise(subject: string, fault: Fault, options: AlarmOptions): Effect.Effect<void>
+  /** The fault is put right; nothing where there is none. */
+  clear(subject: string, code: string): Effect.Effect<void>
+  /** The messages of those that last and block. */
+  readonly blocking: Effect.Effect<ReadonlyArray<string>>
+}
+
+const gauge = Metric.gauge("nimbus_alarm", { description: "Faults that an operator has to put right, by code" })
+
+interface Alarm {
+  readonly subject: string
+  readonly blocks: boolean
+  fault: Fault
+  ends_ms: number
+  told_ms: number
+}
+
+export const makeAlarms = (limits: AlarmLimits): Alarms => {
+  const alarms = new Map<string, Alarm>()
+  const keyOf = (subject: string, code: string): string => `${code} ${subject}`
+  const count = (code: string): Effect.Effect<void> => {
+    let lasting = 0
+    for (const { fault } of alarms.values()) if (fault.code === code) lasting++
+    return Metric.update(Metric.withAttributes(gauge, { code }), lasting)
+  }
+  const clear = (subject: string, code: string): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const alarm = alarms.get(keyOf(subject, code))
+      if (alarm === undefined) return Effect.void
+      alarms.delete(keyOf(subject, code))
+      const line = Effect.annotateLogs(Effect.logInfo(`over: ${alarm.fault.message}`), { code })
+      return Effect.andThen(count(code), line)
+    })
+  const expire = Effect.flatMap(Clock.currentTimeMillis, (now_ms) =>
+    Effect.forEach(
+      [...alarms.values()].filter(({ ends_ms }) => ends_ms <= now_ms),
+      ({ fault, subject }) => clear(subject, fault.code),
+      { discard: true },
+    ),
+  )
+  const raise: Alarms["raise"] = Effect.fnUntraced(function* (subject, fault, { blocks, lasts_ms = Infinity }) {
+    const now_ms = yield* Clock.currentTimeMillis
+    const key = keyOf(subject, fault.code)
+    const known = alarms.get(key)
+    const alarm = known ?? { subject, blocks, fault, ends_ms: 0, told_ms: -Infinity }
+    const isNews = alarm.fault.message !== fault.message
+    alarm.fault = fault
+    alarm.ends_ms = now_ms + lasts_ms
+    alarms.set(key, alarm)
+    if (known === undefined) yield* count(fault.code)
+    if (!isNews && now_ms - alarm.told_ms < limits.alarm_again_ms) return
+    alarm.told_ms = now_ms
+    yield* Effect.annotateLogs(Effect.logError(fault.message), { code: fault.code })
+  })
+  return {
+    raise,
+    clear,
+    blocking: Effect.andThen(
+      expire,
+      Effect.sync(() => [...alarms.values()].filter(({ blocks }) => blocks).map(({ fault }) => fault.message)),
+    ),
+  }
+}
+
+/** Those of the process. */
+export const Alarms = Context.Reference<Alarms>("@nimbus/domain/Alarms", {
+  defaultValue: () => makeAlarms(alarmLimits),
+})

@@ -1,0 +1,112 @@
+/**
+ * The archive: results of clients and messages of rooms, kept for as long as the operator wants, to be asked by page.
+ * Delivery never reads it.
+ *
+ * | kind | a record's key | its place under that key |
+ * | --- | --- | --- |
+ * | `results` | client | seq: the offset of its event in the events topic |
+ * | `messages` | room | offset in the chats topic |
+ *
+ * Contract, checked by `archiveSuite` of `@nimbus/domain/testing`:
+ *
+ * - A record is one row for (incarnation, kind, key, place): of several that are written one after the other the first
+ *   stays, whatever the others say, and records of different incarnations never meet.
+ * - `write` is done once every store has all of the batch for good, and only then moves the position. A write that
+ *   failed may have left some of its rows: make it again.
+ * - The position only rises. Everything below it is stored, whoever wrote it and in whatever order.
+ * - A record that a store can never take is refused with the reason, and does not keep the others out.
+ * - A page is in order of place, above `after`, and without a hole.
+ */
+import { Context, Effect } from "effect"
+import type { ArchiveUnavailable } from "../Errors.ts"
+import type { Cursor, Incarnation } from "../protocol/Ids.ts"
+import type { PageLimit } from "./Mailbox.ts"
+
+export type ArchiveKind = "results" | "messages"
+
+export interface ArchiveRecord {
+  readonly key: string
+  /** Under its key; grows in the order of the log. */
+  readonly place: number
+  /** The log's, in ms since 1970. */
+  readonly timestamp: number
+  /** The record's value: JSON, as it stands in the log. */
+  readonly value: string
+}
+
+/** One partition of one topic, in one life of it. */
+export interface ArchiveSource {
+  readonly incarnation: Incarnation
+  readonly kind: ArchiveKind
+  readonly partition: number
+}
+
+export interface ArchiveBatch {
+  readonly source: ArchiveSource
+  /** No two of them with the same key and place. */
+  readonly records: ReadonlyArray<ArchiveRecord>
+  /** The position afterwards: the offset to read on from. */
+  readonly position: number
+}
+
+export interface ArchiveRefusal {
+  /** Which record of the batch. */
+  readonly index: number
+  readonly reason: string
+}
+
+export interface ArchiveQuestion {
+  readonly incarnation: Incarnation
+  readonly kind: ArchiveKind
+  readonly key: string
+  /** The place before the first that is wanted; -1 for the beginning. */
+  readonly after: Cursor
+  /** At least one record is given if there is one. */
+  readonly limit: PageLimit
+}
+
+export interface ArchivePage {
+  readonly records: ReadonlyArray<Omit<ArchiveRecord, "key">>
+  /** More are stored above the last of them. */
+  readonly more: boolean
+}
+
+export interface ArchiveShape {
+  /** Of each store, for messages. */
+  readonly stores: ReadonlyArray<string>
+  /** The offset to read on from; `undefined`: nothing was ever written. */
+  position(source: ArchiveSource): Effect.Effect<number | undefined, ArchiveUnavailable>
+  write(batch: ArchiveBatch): Effect.Effect<ReadonlyArray<ArchiveRefusal>, ArchiveUnavailable>
+  page(question: ArchiveQuestion): Effect.Effect<ArchivePage, ArchiveUnavailable>
+}
+
+export class Archive extends Context.Service<Archive, ArchiveShape>()("@nimbus/domain/Archive") {}
+
+/**
+ * Several archives as one: what is written is in all of them. Each catches up with the one that is furthest ahead, and
+ * pages come from the first that answers.
+ */
+export const archiveInAll = (archives: readonly [ArchiveShape, ...ReadonlyArray<ArchiveShape>]): ArchiveShape => {
+  const [first, ...others] = archives
+  return {
+    stores: archives.flatMap(({ stores }) => stores),
+    position: (source) =>
+      Effect.map(
+        inEach(archives, (archive) => archive.position(source)),
+        (positions) =>
+          positions.reduce((least, one) =>
+            least === undefined || one === undefined ? undefined : Math.min(least, one),
+          ),
+      ),
+    write: (batch) =>
+      Effect.map(
+        inEach(archives, (archive) => archive.write(batch)),
+        (refusals) => refusals.flat(),
+      ),
+    page: (question) =>
+      others.reduce((answer, archive) => Effect.catch(answer, () => archive.page(question)), first.page(question)),
+  }
+}
+
+const inEach = <A, E>(archives: ReadonlyArray<ArchiveShape>, f: (archive: ArchiveShape) => Effect.Effect<A, E>) =>
+  Effect.forEach(archives, f, { concurrency: "unbounded" })

@@ -1,0 +1,30 @@
+/**
+ * Datagrams to one gateway. They may be lost, delayed and reordered; nothing is kept.
+ *
+ * Contract, checked by `podChannelSuite` of `@nimbus/domain/testing`: a publish that answers `false` was received by
+ * nobody. `true` promises nothing. A subscriber that falls behind loses whole publishes, and those answer `false`
+ * where the implementation can tell.
+ */
+import { Context, type Effect, type Scope, type Stream } from "effect"
+import type { ChannelUnavailable, PodTaken } from "../Errors.ts"
+import type { PodId } from "../protocol/Ids.ts"
+import type { PodMessage } from "../protocol/Records.ts"
+
+export class PodChannel extends Context.Service<
+  PodChannel,
+  {
+    /** Sends a batch to a pod in one go; answers whether anyone received it. */
+    publish(pod: PodId, messages: ReadonlyArray<PodMessage>): Effect.Effect<boolean, ChannelUnavailable>
+    /**
+     * From the moment this is done, what is published to the pod comes in on the stream, in batches. Refused where
+     * another live pod has the channel that this one is to listen to.
+     */
+    subscribe(
+      pod: PodId,
+    ): Effect.Effect<
+      Stream.Stream<ReadonlyArray<PodMessage>, ChannelUnavailable>,
+      ChannelUnavailable | PodTaken,
+      Scope.Scope
+    >
+  }
+>()("@nimbus/domain/PodChannel") {}

@@ -1,0 +1,182 @@
+/**
+ * Sends messages to clients, from any Effect service that has an `EventLog`.
+ *
+ * A message enters through the events topic, passes the event consumer unhandled, and is ordered, replayed and
+ * acknowledged like the result of an event, under the name that the sender gives it.
+ */
+import { Clock, Context, Effect, Layer, Random, Result, Schema } from "effect"
+import { BadBatch, type PublishError } from "../Errors.ts"
+import { chunksOf } from "../protocol/ChunksOf.ts"
+import { EventLog } from "./EventLog.ts"
+import { eventBytes } from "./Fitting.ts"
+import { ClientId, EventId, type Seq, seqUnsafe } from "../protocol/Ids.ts"
+import * as Journey from "../protocol/Journey.ts"
+import { JourneyBudget } from "../observability/JourneyBudget.ts"
+import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from "../Limits.ts"
+import { partitionOf } from "../protocol/Partitioner.ts"
+import { encode, EventName, type LogRecord, roomOf } from "../protocol/Records.ts"
+import { Topics } from "./Topics.ts"
+import * as Trace from "../observability/Trace.ts"
+
+/** What a client is to get. Without an id the publisher makes one. */
+export const Message = Schema.Struct({
+  id: Schema.optionalKey(EventId),
+  name: EventName,
+  data: Schema.Json,
+})
+export type Message = typeof Message.Type
+
+/** A message and who is to get it. */
+export const AddressedMessage = Schema.Struct({ clientId: ClientId, ...Message.fields })
+export type AddressedMessage = typeof AddressedMessage.Type
+
+/** The log has the message: `seq` is its place there, and the client will get it under this seq and id. */
+export interface Receipt {
+  readonly id: EventId
+  readonly seq: Seq
+}
+
+export class Publisher extends Context.Service<
+  Publisher,
+  {
+    /** Sends one message; done when the log has it. */
+    send(clientId: ClientId, message: Message): Effect.Effect<Receipt, BadBatch | PublishError>
+    /**
+     * Sends a batch, in as few publishes as the topic takes; done when the log has all of it, with the receipts in its order. A
+     * client gets its messages in the order of the batch. `BadBatch`: nothing was published. Otherwise any part
+     * may have been, and sending it again may deliver that part twice, under the same ids if the sender chose them.
+     */
+    sendAll(batch: ReadonlyArray<AddressedMessage>): Effect.Effect<ReadonlyArray<Receipt>, BadBatch | PublishError>
+  }
+>()("@nimbus/domain/Publisher") {
+  /** A batch has at most `chunk_records` messages and `chunk_bytes` encoded bytes. Beyond: `BadBatch`. */
+  static readonly layerWith = (options: Partial<PublisherOptions>): Layer.Layer<Publisher, never, EventLog | Topics> =>
+    Layer.effect(
+      Publisher,
+      Effect.suspend(() => makePublisher({ ...chunkLimits, ...journeyLimits, service: "publisher", ...options })),
+    )
+
+  static readonly layer = Publisher.layerWith({})
+}
+
+export interface PublisherOptions extends ChunkLimits, JourneyLimits {
+  /** Who it is in the journeys of its messages. Default: `publisher`, and a random instance. */
+  readonly service: string
+  readonly instance: string
+}
+
+type Options = Omit<PublisherOptions, "instance"> & Partial<PublisherOptions>
+
+const makePublisher = Effect.fnUntraced(function* (options: Options) {
+  const log = yield* EventLog
+  const topics = yield* Topics
+  const { events } = topics
+  const trace = yield* Trace.make
+  const follow = yield* makeFollow(options)
+
+  /** Answers a seq for each record. */
+  const publishGroup = ({ indices, partition, records }: Group) =>
+    Effect.map(
+      Effect.forEach(chunksOf(records, options, log.facts(events).publish_bytes), (chunk) =>
+        Effect.map(log.publish(events, partition, chunk), (first) => chunk.map((_, i) => seqUnsafe(first + i))),
+      ),
+      (seqs) => ({ indices, seqs: seqs.flat() }),
+    )
+
+  // A span of its own would stand between the caller's and those of the messages.
+  const sendAll = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMessage>) {
+    const hops = trace.chunk()
+    const letters = yield* lettersOf(batch, options, eventBytes(log, topics))
+    const followed = letters.map(yield* follow(hops))
+    const published = yield* Effect.forEach(groupsOf(followed, log.partitions), publishGroup, {
+      concurrency: "unbounded",
+    }).pipe(Effect.onExit((exit) => hops.end(exit)))
+    const seqs: Array<Seq> = []
+    for (const one of published) one.indices.forEach((index, i) => (seqs[index] = one.seqs[i]!))
+    return letters.map(({ id }, index): Receipt => ({ id, seq: seqs[index]! }))
+  })
+
+  return Publisher.of({
+    sendAll,
+    send: (clientId, message) => Effect.map(sendAll([{ clientId, ...message }]), (receipts) => receipts[0]!),
+  })
+})
+
+/** Follows what the budget has room for. */
+const makeFollow = Effect.fnUntraced(function* ({ journeys_per_second, instance: named, service }: Options) {
+  const budget = new JourneyBudget(journeys_per_second)
+  const instance = named ?? `publisher-${yield* half}`
+  let passed_ms = yield* Clock.currentTimeMillis
+  return Effect.fnUntraced(function* (hops: Trace.Hops) {
+    const now_ms = yield* Clock.currentTimeMillis
+    const from = yield* Trace.ofCaller
+    budget.pass(now_ms - passed_ms)
+    passed_ms = now_ms
+    const details = { rule: Journey.rules.accepted, followed: "within the budget" }
+    const step = Journey.follow({ time: now_ms, service, instance, step: "accepted", details })
+    return ({ id, record }: Letter): Letter => {
+      if (!budget.take()) return { id, record }
+      const hop = hops.begin("accept", { clientId: record.key, from, details })
+      return { id, record: { ...record, headers: { ...step, ...(hop ?? from) } } }
+    }
+  })
+})
+
+/** A message ready for the log. */
+interface Letter {
+  readonly id: EventId
+  readonly record: LogRecord
+}
+
+const decode = Schema.decodeUnknownResult(AddressedMessage)
+
+/** Checks and encodes the batch. Callers are typed, but what they pass on may not be what it says. */
+const lettersOf = Effect.fnUntraced(function* (
+  batch: ReadonlyArray<AddressedMessage>,
+  limits: ChunkLimits,
+  most_bytes: number,
+) {
+  if (batch.length > limits.chunk_records) {
+    return yield* new BadBatch({ reason: `more than ${limits.chunk_records} messages` })
+  }
+  const letters: Array<Letter> = []
+  let bytes = 0
+  for (const [index, message] of batch.entries()) {
+    const decoded = decode(message)
+    if (Result.isFailure(decoded)) return yield* new BadBatch({ index, reason: decoded.failure.message })
+    const { clientId, data, id = yield* freshId, name } = decoded.success
+    const value = encode({ type: "message", id, name, data })
+    const record: LogRecord = { key: clientId, value }
+    const room = roomOf(record)
+    if (room > most_bytes)
+      return yield* new BadBatch({ index, reason: `it takes up ${room} bytes, and the topics take ${most_bytes}` })
+    letters.push({ id, record })
+    bytes += value.length
+    if (bytes > limits.chunk_bytes)
+      return yield* new BadBatch({ index, reason: `more than ${limits.chunk_bytes} bytes` })
+  }
+  return letters
+})
+
+/** What goes to one partition, and where it stands in the batch. */
+interface Group {
+  readonly partition: number
+  readonly indices: Array<number>
+  readonly records: Array<LogRecord>
+}
+
+const groupsOf = (letters: ReadonlyArray<Letter>, partitions: number): Iterable<Group> => {
+  const groups = new Map<number, Group>()
+  letters.forEach(({ record }, index) => {
+    const partition = partitionOf(record.key, partitions)
+    const group = groups.get(partition) ?? { partition, indices: [], records: [] }
+    group.indices.push(index)
+    group.records.push(record)
+    groups.set(partition, group)
+  })
+  return groups.values()
+}
+
+/** 96 random bits: unique among all messages a client could ever get. */
+const half = Effect.map(Random.nextIntBetween(0, 2 ** 48), (n) => n.toString(16).padStart(12, "0"))
+const freshId = Effect.zipWith(half, half, (high, low) => EventId.make(`m-${high}${low}`))

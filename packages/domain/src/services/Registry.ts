@@ -1,0 +1,56 @@
+/**
+ * The registry: per client its epoch, pod and status; per pod a lease. Soft: it may be wiped or roll back at any
+ * time. Routing never asks it; only gateways write it.
+ *
+ * Contract, checked by `registrySuite` of `@nimbus/domain/testing`: each client's entry moves by `Status.transition`
+ * alone, one step at a time, whatever races. An entry that nobody writes is forgotten, not before `idle_ms` are over
+ * (`NIMBUS_IDLE_DAYS`) and within twice that time: a gateway writes those of its sessions all the time. Who is forgotten
+ * is that of a client never seen, and epochs go on growing by the clock.
+ */
+import { Context, type Effect, type Stream } from "effect"
+import type { PodTaken, RegistryUnavailable } from "../Errors.ts"
+import type { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
+import type { Status, StatusName } from "../protocol/Status.ts"
+
+export interface Presence {
+  readonly clientId: ClientId
+  readonly epoch: Epoch
+  readonly pod: PodId
+  readonly status: StatusName
+}
+
+export interface Entry {
+  readonly clientId: ClientId
+  readonly status: Status
+}
+
+export class Registry extends Context.Service<
+  Registry,
+  {
+    /** A new connection: the client is REPLAYING at epoch max(stored + 1, `atLeast`), where `atLeast` is the clock in ms. */
+    connect(clientId: ClientId, pod: PodId, atLeast: Epoch): Effect.Effect<Epoch, RegistryUnavailable>
+    /** Writes a chunk; for each in order whether it held. One that did not changed nothing: that session is superseded. */
+    write(presences: ReadonlyArray<Presence>): Effect.Effect<ReadonlyArray<boolean>, RegistryUnavailable>
+    /**
+     * The pod that holds each client, in the order asked; `undefined` for one that is OFFLINE or unknown. As stored: a
+     * lease that has run out is not looked at, for what is sent to a dead pod is received by nobody.
+     */
+    pods(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<PodId | undefined>, RegistryUnavailable>
+    /** What is stored of each client, in the order asked; `undefined` for one never seen. A lease is not looked at. */
+    statuses(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<Status | undefined>, RegistryUnavailable>
+    /**
+     * Removes the entries of clients that are stored as OFFLINE; for each in order whether it has none now. One that is not
+     * OFFLINE keeps its own. A client that comes back is as one after a wipe: its epoch is the clock's.
+     */
+    forget(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<boolean>, RegistryUnavailable>
+    /** Takes the lease of a pod, or says that a live pod holds it. */
+    lease(pod: PodId, ttl_ms: number): Effect.Effect<void, PodTaken | RegistryUnavailable>
+    /** Renews a lease that is ours, also one that has run out or was wiped. */
+    renew(pod: PodId, ttl_ms: number): Effect.Effect<void, RegistryUnavailable>
+    release(pod: PodId): Effect.Effect<void, RegistryUnavailable>
+    /** Pods whose lease has not run out. */
+    readonly livePods: Effect.Effect<ReadonlyArray<PodId>, RegistryUnavailable>
+    /** All entries as stored, in no order; a client whose pod's lease is gone counts as OFFLINE (`Status.seenWith`). */
+    readonly entries: Stream.Stream<Entry, RegistryUnavailable>
+  }
+>()("@nimbus/domain/Registry") {}
