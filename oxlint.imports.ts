@@ -11,7 +11,7 @@
  */
 import { defineConfig, type OxlintOverride } from "oxlint"
 
-const rooms = ["protocol", "services", "errors", "limits", "json", "observability", "admin"]
+const rooms = ["protocol", "services", "errors", "limits", "json", "observability", "admin", "http"]
 const domain = ["@nimbus/domain", ...rooms.map((room) => `@nimbus/domain/${room}`)]
 const node = ["node:*", "node:*/**"]
 const platform = [...node, "@effect/platform-node", "@effect/platform-node/**"]
@@ -68,6 +68,7 @@ const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusa
 const grpc = ["@bufbuild/protobuf", "@bufbuild/protobuf/**", "@connectrpc/connect", "@connectrpc/**"]
 const browser = ["preact", "preact/hooks", "@preact/signals", "uplot", "socket.io-client"]
 const bundlers = ["esbuild", "vite"]
+const validators = ["ajv/dist/2020.js", "@seriousme/openapi-schema-validator"]
 const lmdb = ["lmdb"]
 const kafka = ["kafkajs", "lz4-napi", "snappy", "@node-rs/crc32"]
 const redis = ["ioredis", "@socket.io/redis-streams-adapter"]
@@ -129,7 +130,10 @@ export default defineConfig({
     ),
     refuse(
       ["packages/gateway/src/testing/**", "packages/gateway/src/**/*.test.ts"],
-      only([...testing, ...platform, ...grpc, "ws", "socket.io-client", "socket.io-client-3"], gatewayOnly),
+      only(
+        [...testing, ...platform, ...grpc, ...validators, "ws", "socket.io-client", "socket.io-client-3"],
+        gatewayOnly,
+      ),
     ),
 
     refuse("packages/gateway/page/src/**", suites, only([...domain, "@nimbus/client", ...browser], pageOnly)),

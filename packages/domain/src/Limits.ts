@@ -278,3 +278,11 @@ export interface JsonLimits {
 }
 
 export const jsonLimits: JsonLimits = { nesting_levels: 128 }
+
+/** Pages of the archive over HTTP. */
+export const pageLimits = {
+  /** The most records that may be asked for. Beyond: `BAD_REQUEST`. */
+  page_records: 1_000,
+  /** Where the request says nothing. */
+  page_default_records: 100,
+}

@@ -1,7 +1,7 @@
 /**
  * The entrance for services that embed Nimbus. What the packages of Nimbus itself need stands behind the subpaths:
  * `/protocol` (records, frames, state machines), `/services` (contracts, memory layers), `/errors`, `/limits`, `/json`,
- * `/observability`, `/admin`, and `/testing` (conformance suites).
+ * `/observability`, `/admin`, `/http` (the HTTP API), and `/testing` (conformance suites).
  *
  * ```
  *   handlers and events     Handlers · Publisher · Topics

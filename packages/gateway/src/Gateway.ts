@@ -9,9 +9,7 @@ import { Publisher } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { Addresses } from "./addresses/Addresses.ts"
-import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as Authorization from "./admin/Authorization.ts"
-import * as Page from "./admin/Page.ts"
 import * as ChatDoor from "./chat/ChatDoor.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
 import * as Announcement from "./Announcement.ts"
@@ -19,14 +17,12 @@ import { Delivery } from "./delivery/Delivery.ts"
 import * as GrpcDoor from "./grpc/GrpcDoor.ts"
 import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
 import * as Fallback from "./http/Fallback.ts"
-import * as Health from "./http/Health.ts"
 import * as HttpFront from "./http/HttpFront.ts"
-import * as Messages from "./http/Messages.ts"
-import * as Queries from "./http/Queries.ts"
 import { ReadBudget } from "./http/ReadBudget.ts"
 import { Limits, queryLimits } from "./Limits.ts"
 import * as Membership from "./Membership.ts"
 import { Pod } from "./Pod.ts"
+import * as Routes from "./Routes.ts"
 import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 
 /** What is sent to clients by HTTP is followed on a budget as large as that of events. */
@@ -39,13 +35,7 @@ const publisher = Layer.unwrap(
 
 const routes = (admin: Option.Option<Authorization.Access>) =>
   HttpRouter.serve(
-    Layer.mergeAll(
-      Health.layer,
-      Messages.layer,
-      Queries.layer,
-      WebSocketDoor.routes,
-      Option.isSome(admin) ? Layer.merge(AdminRoutes.layerWith(admin.value), Page.layer) : Layer.empty,
-    ).pipe(Layer.provide(Fallback.layer)),
+    Routes.layerWith(admin).pipe(Layer.provide(Fallback.layer)),
     // The router's own bound is below the longest names that clients and rooms may have.
     { disableLogger: true, disableListenLog: true, routerConfig: { maxParamLength: queryLimits.name_chars } },
   ).pipe(Layer.provide([publisher, ReadBudget.layer]))

@@ -264,10 +264,6 @@ export const directLimits: DirectLimits = {
 export const queryLimits = {
   /** Of a name in the path of a URL, once it is decoded. Beyond: 404. */
   name_chars: 1_024,
-  /** The most records that may be asked for. Beyond: `BAD_REQUEST`. */
-  page_records: 1_000,
-  /** Where the question says nothing. */
-  page_default_records: 100,
   /** Of records in a page. Beyond: the page is shorter; one record is always given. */
   page_bytes: 1024 * 1024,
 }

@@ -14,12 +14,15 @@ const shown_chars = 40
 const Digits = Schema.String.annotate({ message: "must be one text of digits" }).check(
   Schema.makeFilter(
     (text) => spelling.test(text) || `must be digits, not ${JSON.stringify(text.slice(0, shown_chars))}`,
+    { toJsonSchema: () => ({ pattern: spelling.source }) },
   ),
 )
 
-/** The integer that digits spell, checked by its own schema. */
-export const fromDigits = <A extends number, RD>(integer: Schema.Codec<A, number, RD>) =>
-  Digits.pipe(Schema.decodeTo(integer, SchemaTransformation.transform({ decode: Number, encode: String })))
+/** The integer that digits spell, checked by its own schema. `description`: of the text, for documents of an API. */
+export const fromDigits = <A extends number, RD>(integer: Schema.Codec<A, number, RD>, description?: string) =>
+  (description === undefined ? Digits : Digits.annotate({ description })).pipe(
+    Schema.decodeTo(integer, SchemaTransformation.transform({ decode: Number, encode: String })),
+  )
 
 /** The same by hand, where a refusal needs no words: a natural number, or `undefined`. */
 export const naturalOf = (text: string): number | undefined => {

@@ -15,10 +15,12 @@
  */
 import { Schema } from "effect"
 
+/** A text of this pattern, which documents of an API have too. */
+const spelledAs = (pattern: RegExp) =>
+  Schema.String.check(Schema.isPattern(pattern, { toJsonSchema: () => ({ pattern: pattern.source }) }))
+
 /** A client, for life: 1 to 128 characters of `A-Za-z0-9._:@-`. It is the key of every record of that client. */
-export const ClientId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:@-]{1,128}$/)).pipe(
-  Schema.brand("ClientId"),
-)
+export const ClientId = spelledAs(/^[A-Za-z0-9._:@-]{1,128}$/).pipe(Schema.brand("ClientId"))
 export type ClientId = typeof ClientId.Type
 
 export const isClientId = Schema.is(ClientId)
@@ -78,7 +80,7 @@ export type Seq = typeof Seq.Type
 export const start: Cursor = Cursor.make(-1)
 
 /** One gateway process. Fresh per process: an id is never used by two. */
-export const PodId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]{1,128}$/)).pipe(Schema.brand("PodId"))
+export const PodId = spelledAs(/^[A-Za-z0-9._:-]{1,128}$/).pipe(Schema.brand("PodId"))
 export type PodId = typeof PodId.Type
 
 /**

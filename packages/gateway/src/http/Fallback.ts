@@ -10,6 +10,7 @@
  *
  * A request that upgrades where there is no door is a request like any other, and gets the same answers.
  */
+import { problems } from "@nimbus/domain/http"
 import { ByteSize, Effect, Layer } from "effect"
 import {
   FindMyWay,
@@ -78,8 +79,8 @@ const instead = <E>(
   const { reason } = error
   if (reason._tag === "RouteNotFound") return Effect.flatMap(HttpServerRequest.HttpServerRequest, nowhere(known))
   if (reason._tag !== "RequestParseError") return Effect.fail(error)
-  if (reason.reason !== "BodyTooLarge") return refuse(400, "BAD_REQUEST", reason.message)
-  return refuse(413, "BODY_TOO_BIG", `a body has at most ${body_bytes} bytes; send it in several`)
+  if (reason.reason !== "BodyTooLarge") return refuse(problems.badRequest, reason.message)
+  return refuse(problems.bodyTooBig, `a body has at most ${body_bytes} bytes; send it in several`)
 }
 
 const nowhere =
@@ -88,5 +89,5 @@ const nowhere =
     const allowed = methods.filter((method) => known.find(method === "HEAD" ? "GET" : method, url) !== undefined)
     if (allowed.length === 0) return refuseNowhere(url)
     const allow = allowed.join(", ")
-    return refuse(405, "METHOD_NOT_ALLOWED", `${shownPath(url)} takes ${allow}, not ${method}`, { allow })
+    return refuse(problems.methodNotAllowed, `${shownPath(url)} takes ${allow}, not ${method}`, { allow })
   }

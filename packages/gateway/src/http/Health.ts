@@ -1,14 +1,15 @@
 /** What operators and load balancers ask: alive, ready, and the metrics. */
+import { endpoints } from "@nimbus/domain/http"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { missing } from "../delivery/Ready.ts"
 
-const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
+const alive = HttpRouter.add("GET", endpoints.healthz.path, HttpServerResponse.text("ok\n"))
 
 const ready = HttpRouter.add(
   "GET",
-  "/readyz",
+  endpoints.readyz.path,
   Effect.map(missing, (missing) =>
     missing.length === 0
       ? HttpServerResponse.text("ready\n")
@@ -16,4 +17,4 @@ const ready = HttpRouter.add(
   ),
 )
 
-export const layer = Layer.mergeAll(alive, ready, PrometheusMetrics.layerHttp({ path: "/metrics" }))
+export const layer = Layer.mergeAll(alive, ready, PrometheusMetrics.layerHttp({ path: endpoints.metrics.path }))

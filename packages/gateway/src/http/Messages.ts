@@ -2,21 +2,18 @@
  * `POST /v1/clients/:clientId/messages`: one message for a client, or an array of them. Answered once the log has them,
  * with a receipt each.
  */
-import { ClientId, EventId, Seq } from "@nimbus/domain/protocol"
-import { AddressedMessage, Message, Publisher } from "@nimbus/domain/services"
+import { ClientPath, endpoints, MessagesBody, problems, Receipts } from "@nimbus/domain/http"
+import { AddressedMessage, Publisher } from "@nimbus/domain/services"
 import { Effect, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, HttpTraceContext } from "effect/http"
 import * as RequestBody from "./RequestBody.ts"
 import { refuse } from "./Refusal.ts"
 
-const Params = Schema.Struct({ clientId: ClientId })
-const Body = Schema.Union([Message, Schema.Array(Message)])
-const decode = Schema.decodeUnknownEffect(Body)
-const Receipts = Schema.Struct({ receipts: Schema.Array(Schema.Struct({ id: EventId, seq: Seq })) })
+const decode = Schema.decodeUnknownEffect(MessagesBody)
 const respond = HttpServerResponse.schemaJson(Receipts)
 
 const send = Effect.gen(function* () {
-  const { clientId } = yield* HttpRouter.schemaPathParams(Params)
+  const { clientId } = yield* HttpRouter.schemaPathParams(ClientPath)
   const request = yield* HttpServerRequest.HttpServerRequest
   const body = yield* decode(yield* RequestBody.json)
   const messages = "name" in body ? [body] : body
@@ -28,14 +25,15 @@ const send = Effect.gen(function* () {
 
 const answer = send.pipe(
   Effect.catchTags({
-    BadBatch: ({ code, reason }) => refuse(400, code, reason),
-    BodyInvalid: ({ code, reason }) => refuse(400, code, reason),
-    SchemaError: ({ message }) => refuse(400, "BAD_REQUEST", message),
+    BadBatch: ({ reason }) => refuse(problems.badBatch, reason),
+    BodyInvalid: ({ code, reason }) => refuse(code === "BAD_NUMBER" ? problems.badNumber : problems.badRequest, reason),
+    SchemaError: ({ message }) => refuse(problems.badRequest, message),
     // The batch is in parts that the topic took when it was last looked at.
-    LogRefused: ({ code, message, reason }) => refuse(reason === "too-large" ? 413 : 500, code, message),
-    LogUnavailable: ({ code }) => refuse(503, code, "the log is away; send it again"),
-    UnknownTopic: ({ code, topic }) => refuse(500, code, `there is no topic ${topic}`),
+    LogRefused: ({ message, reason }) =>
+      refuse(reason === "too-large" ? problems.tooLargeForLog : problems.logRefused, message),
+    LogUnavailable: () => refuse(problems.logUnavailable, "the log is away; send it again"),
+    UnknownTopic: ({ topic }) => refuse(problems.unknownTopic, `there is no topic ${topic}`),
   }),
 )
 
-export const layer = HttpRouter.add("POST", "/v1/clients/:clientId/messages", answer)
+export const layer = HttpRouter.add(endpoints.sendMessages.method, endpoints.sendMessages.path, answer)

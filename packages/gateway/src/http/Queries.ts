@@ -11,8 +11,9 @@
  * follows, null where nothing follows yet. Without an archive all answer 404.
  * They are open to whoever reaches the port, as everything here is: see docs/configuration.md, `NIMBUS_HOST`.
  */
-import { fromDigits } from "@nimbus/domain/json"
-import { ClientId, Cursor, Incarnation, openLife, openRoom, RoomId, start } from "@nimbus/domain/protocol"
+import { ClientPath, endpoints, PageQuery, problems, RoomPath } from "@nimbus/domain/http"
+import { pageLimits } from "@nimbus/domain/limits"
+import { type Incarnation, openLife, openRoom, type RoomId, start } from "@nimbus/domain/protocol"
 import {
   Archive,
   archiveKeyOf,
@@ -23,22 +24,11 @@ import {
   fromArchived,
   Topics,
 } from "@nimbus/domain/services"
-import { Effect, Layer, Option, Result, Schema } from "effect"
+import { Effect, Layer, Option, Result } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { queryLimits } from "../Limits.ts"
 import { ReadBudget } from "./ReadBudget.ts"
 import { refuse } from "./Refusal.ts"
-
-const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: queryLimits.page_records }))
-
-const Partition = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-
-const Search = Schema.Struct({
-  after: Schema.optionalKey(fromDigits(Cursor)),
-  limit: Schema.optionalKey(fromDigits(Limit)),
-  incarnation: Schema.optionalKey(Incarnation),
-  partition: Schema.optionalKey(fromDigits(Partition)),
-})
 
 /** `items`: JSON already, of which a page is put together without reading it again. */
 const respondPage = (incarnation: Incarnation, name: string, items: ReadonlyArray<string>, page: ArchivePage) => {
@@ -61,16 +51,15 @@ const ask = Effect.fnUntraced(function* (
   keyOf: (partition: number | undefined) => string,
   lifeOf = ofSeqs,
 ) {
-  const { page_bytes, page_default_records } = queryLimits
-  const search = yield* HttpServerRequest.schemaSearchParams(Search)
+  const search = yield* HttpServerRequest.schemaSearchParams(PageQuery)
   const incarnation = search.incarnation ?? lifeOf(yield* EventLog, yield* Topics)
-  const limit = { results: search.limit ?? page_default_records, bytes: page_bytes }
+  const limit = { results: search.limit ?? pageLimits.page_default_records, bytes: queryLimits.page_bytes }
   const [key, after] = [keyOf(search.partition), search.after ?? start]
   return { incarnation, page: yield* archive.page({ incarnation, kind, key, after, limit }) }
 })
 
 const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
-  const { clientId } = yield* HttpRouter.schemaPathParams(Schema.Struct({ clientId: ClientId }))
+  const { clientId } = yield* HttpRouter.schemaPathParams(ClientPath)
   const { incarnation, page } = yield* ask(archive, "results", () => clientId)
   return respondPage(
     incarnation,
@@ -81,7 +70,7 @@ const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
 })
 
 const messages = Effect.fnUntraced(function* (archive: ArchiveShape) {
-  const { room } = yield* HttpRouter.schemaPathParams(Schema.Struct({ room: RoomId }))
+  const { room } = yield* HttpRouter.schemaPathParams(RoomPath)
   const { incarnation, page } = yield* ask(archive, "messages", (partition) => archiveKeyOf(room, partition), ofRooms)
   return respondMessages(room, incarnation, page)
 })
@@ -110,17 +99,21 @@ const inTurn = <A, E, R>(query: Effect.Effect<A, E, R>) => Effect.flatMap(ReadBu
 type Query = typeof results | typeof messages | typeof openMessages
 
 /** Asked of the archive of this process, if there is one. */
-const route = (path: `/${string}`, archive: Option.Option<ArchiveShape>, query: Query) =>
+const route = (
+  { method, path }: Pick<typeof endpoints.results, "method"> & { readonly path: `/${string}` },
+  archive: Option.Option<ArchiveShape>,
+  query: Query,
+) =>
   HttpRouter.add(
-    "GET",
+    method,
     path,
     Option.isNone(archive)
-      ? refuse(404, "NO_ARCHIVE", "there is no archive here: see NIMBUS_STORAGE")
+      ? refuse(problems.noArchive, "there is no archive here: see NIMBUS_STORAGE")
       : inTurn(query(archive.value)).pipe(
           Effect.catchTags({
-            SchemaError: ({ message }) => refuse(400, "BAD_REQUEST", message),
-            ReadsBusy: ({ code, message }) => refuse(503, code, message, { "retry-after": "1" }),
-            ArchiveUnavailable: ({ code }) => refuse(503, code, "the archive is away; ask again"),
+            SchemaError: ({ message }) => refuse(problems.badRequest, message),
+            ReadsBusy: ({ message }) => refuse(problems.readsBusy, message, { "retry-after": "1" }),
+            ArchiveUnavailable: () => refuse(problems.archiveUnavailable, "the archive is away; ask again"),
           }),
         ),
   )
@@ -128,9 +121,9 @@ const route = (path: `/${string}`, archive: Option.Option<ArchiveShape>, query: 
 export const layer = Layer.unwrap(
   Effect.map(Effect.serviceOption(Archive), (archive) =>
     Layer.mergeAll(
-      route("/v1/clients/:clientId/results", archive, results),
-      route("/v1/rooms/:room/messages", archive, messages),
-      route("/v1/open/messages", archive, openMessages),
+      route(endpoints.results, archive, results),
+      route(endpoints.roomMessages, archive, messages),
+      route(endpoints.openMessages, archive, openMessages),
     ),
   ),
 )

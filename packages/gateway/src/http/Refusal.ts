@@ -1,14 +1,13 @@
 /** How HTTP says no: a status, and as JSON the code of its row in docs/errors.md with a sentence. It is counted. */
+import { type Problem, problems } from "@nimbus/domain/http"
 import { Effect, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { Delivery } from "../delivery/Delivery.ts"
 
-const Problem = Schema.Struct({ code: Schema.String, message: Schema.String })
-const respond = HttpServerResponse.schemaJson(Problem)
+const respond = HttpServerResponse.schemaJson(Schema.Struct({ code: Schema.String, message: Schema.String }))
 
 export const refuse = Effect.fnUntraced(function* (
-  status: number,
-  code: string,
+  { code, status }: Pick<Problem, "code" | "status">,
   message: string,
   headers: Readonly<Record<string, string>> = {},
 ) {
@@ -21,7 +20,7 @@ export const refuse = Effect.fnUntraced(function* (
 /** Of a request's target: without its query. */
 export const pathOf = (url: string): string => url.replace(/[?#].*$/s, "")
 
-export const refuseNowhere = (url: string) => refuse(404, "NOT_FOUND", `there is no ${shownPath(url)} here`)
+export const refuseNowhere = (url: string) => refuse(problems.notFound, `there is no ${shownPath(url)} here`)
 
 const shown_chars = 100
 

@@ -1,25 +1,11 @@
 /** What a client asks for in the URL of a WebSocket, checked by schema, so that a mistake gets a clear answer. */
-import { fromDigits } from "@nimbus/domain/json"
-import { ClientId, Cursor, Incarnation } from "@nimbus/domain/protocol"
+import { StreamQuery } from "@nimbus/domain/http"
 import { Result, Schema } from "effect"
 
-const Query = Schema.Struct({
-  clientId: ClientId,
-  /** The last seq the client has; -1 or absent: none. */
-  after: Schema.optionalKey(fromDigits(Cursor)),
-  /** The incarnation of the log that `after` belongs to, from an earlier `welcome`. */
-  log: Schema.optionalKey(Incarnation),
-  /** `client`: only the client's word counts. `auto`: the gateway finds out by pings what the client has read. */
-  ack: Schema.optionalKey(Schema.Literals(["client", "auto"])),
-  /** Whether each result comes with the steps of its journey so far. */
-  journey: Schema.optionalKey(Schema.Literals(["true", "false"])),
-  /** `all`: a client of NimbusWS wants the frames that only Nimbus has as well. */
-  frames: Schema.optionalKey(Schema.Literal("all")),
-})
-export type Query = typeof Query.Type
+export type Query = typeof StreamQuery.Type
 
-const decode = Schema.decodeUnknownResult(Query)
-const names = Object.keys(Query.fields)
+const decode = Schema.decodeUnknownResult(StreamQuery)
+const names = Object.keys(StreamQuery.fields)
 
 /** Why a request gets no session. */
 export interface BadQuery {

@@ -13,6 +13,7 @@
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
+import { endpoints, problems } from "@nimbus/domain/http"
 import { Trace } from "@nimbus/domain/observability"
 import { closeCodes, Frames, partitionOf, start } from "@nimbus/domain/protocol"
 import { EventLog, Topics } from "@nimbus/domain/services"
@@ -38,9 +39,9 @@ interface DoorOptions {
 }
 
 const doors: ReadonlyArray<DoorOptions> = [
-  { path: "/v1/stream", language: native, delivery: "routed" },
-  { path: "/approach3/events", language: nimbusWs, delivery: "routed" },
-  { path: "/approach2/events", language: nimbusWs, delivery: "direct" },
+  { path: endpoints.stream.path, language: native, delivery: "routed" },
+  { path: endpoints.approach3.path, language: nimbusWs, delivery: "routed" },
+  { path: endpoints.approach2.path, language: nimbusWs, delivery: "direct" },
 ]
 
 const make = Effect.gen(function* () {
@@ -155,7 +156,7 @@ const answerAt = (path: string) =>
     if (pathOf(url) !== path) return refuseNowhere(url)
     // The door takes it as long as it is there, which it is not yet when the first requests are answered.
     if (headers["upgrade"]?.toLowerCase() === "websocket") return notReady
-    return refuse(426, "UPGRADE_REQUIRED", "this is a WebSocket: connect with ws://", {
+    return refuse(problems.upgradeRequired, "this is a WebSocket: connect with ws://", {
       connection: "upgrade",
       upgrade: "websocket",
     })
