@@ -1,5 +1,6 @@
 /**
- * Builds the page into `dist/site`, where the gateway serves it from; does nothing where that is already of these sources.
+ * Builds the page into `dist/site`, where the gateway serves it from, and the SDK as one module beside it, `client.js`; does
+ * nothing where that is already of these sources.
  *
  * What counts is the content of every file that can go into the page, the lockfile among them. The new page takes the old
  * one's place by a rename, so that whoever reads it meanwhile finds a whole one.
@@ -17,6 +18,7 @@ const stamp = join(site, ".sources")
 const sources = [
   "pnpm-lock.yaml",
   "tsconfig.json",
+  "packages/client/package.json",
   "packages/client/src",
   "packages/domain/src",
   "packages/gateway/page/build.ts",
@@ -56,6 +58,21 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
     logLevel: "warn",
     oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
     build: { outDir: next, emptyOutDir: true, assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  })
+  await build({
+    root: page,
+    configFile: false,
+    logLevel: "warn",
+    build: {
+      outDir: next,
+      emptyOutDir: false,
+      modulePreload: { polyfill: false },
+      rolldownOptions: {
+        input: join(root, "packages/client/src/index.ts"),
+        preserveEntrySignatures: "strict",
+        output: { entryFileNames: "client.js" },
+      },
+    },
   })
   writeFileSync(join(next, ".sources"), wanted)
   mkdirSync(join(page, "dist"), { recursive: true })

@@ -49,19 +49,20 @@ const declared = <Id extends string, Groups extends HttpApiGroup.Constraint>(
   return routes
 }
 
-/** For people, and the description of the admin API itself. */
+/** For people and their pages, and the description of the admin API itself. */
 const others = [
   "* /*",
   "GET /",
   "GET /assets/:name",
   "GET /chat",
+  "GET /client.js",
   "GET /clients/:clientId",
   "GET /journey/:clientId/:seq",
   "GET /v1/admin/openapi.json",
 ]
 
 layer(gateway)("the routes of a gateway", (it) => {
-  it.effect("are those that the two declarations have, and the page", () =>
+  it.effect("are those that the two declarations have, the page, and the SDK", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* served, [...declared(NimbusApi), ...declared(AdminApi), ...others].sort())
     }),

@@ -3,6 +3,7 @@ import { Layer, Option } from "effect"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import type { Access } from "./admin/Authorization.ts"
 import * as Page from "./admin/Page.ts"
+import * as ClientScript from "./http/ClientScript.ts"
 import * as Documents from "./http/Documents.ts"
 import * as Health from "./http/Health.ts"
 import * as Messages from "./http/Messages.ts"
@@ -13,6 +14,7 @@ import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
 export const layerWith = (admin: Option.Option<Access>) =>
   Layer.mergeAll(
     Health.layer,
+    ClientScript.layer,
     Messages.layer,
     Queries.layer,
     Documents.layer,

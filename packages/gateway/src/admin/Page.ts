@@ -10,24 +10,12 @@
  * They are read once, when the gateway starts, so that no request names a file of the disk. The page itself is no secret:
  * what it shows comes from the admin API, which asks for the token.
  */
-import { createHash } from "node:crypto"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { extname, join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { gzipSync } from "node:zlib"
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
 import { Effect, Layer } from "effect"
 import { isClientId } from "@nimbus/domain/protocol"
 import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
-
-interface PageFile {
-  readonly type: string
-  readonly etag: string
-  readonly bytes: Uint8Array
-  readonly gzipped: Uint8Array
-}
-
-/** Where `packages/gateway/page/build.ts` puts it. */
-export const builtPage = fileURLToPath(new URL("../../page/dist/site", import.meta.url))
+import * as Site from "../http/Site.ts"
 
 /** What a browser may load and reach for this page: what comes from here. Styles by `style` objects are not inline ones. */
 const contentSecurityPolicy = [
@@ -48,16 +36,6 @@ const pageHeaders = {
   "cross-origin-resource-policy": "same-origin",
 }
 
-const revalidated = "no-cache"
-const immutable = "public, max-age=31536000, immutable"
-
-const types: Readonly<Record<string, string>> = {
-  ".css": "text/css; charset=utf-8",
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript; charset=utf-8",
-  ".svg": "image/svg+xml",
-}
-
 /** The addresses of the page's own views: which of them is shown the page sees for itself. */
 const views = ["/", "/chat", "/clients/:clientId", "/journey/:clientId/:seq"] as const
 
@@ -69,27 +47,27 @@ const isPossible = ({ clientId, seq }: Readonly<Record<string, string | undefine
 export const layerAt = (directory: string) =>
   Layer.unwrap(Effect.sync(() => (existsSync(join(directory, "index.html")) ? built(directory) : notBuilt)))
 
-export const layer = layerAt(builtPage)
+export const layer = layerAt(Site.built)
 
 const built = (directory: string) => {
-  const index = read(join(directory, "index.html"))
+  const index = Site.read(join(directory, "index.html"))
   const assets = new Map(
-    filesIn(join(directory, "assets")).map((name) => [name, read(join(directory, "assets", name))]),
+    filesIn(join(directory, "assets")).map((name) => [name, Site.read(join(directory, "assets", name))]),
   )
   const asset = Effect.gen(function* () {
     const { name } = yield* HttpRouter.params
     const file = assets.get(name ?? "")
     if (file === undefined) return HttpServerResponse.text("not found\n", { status: 404 })
-    return yield* answer(file, immutable)
+    return yield* answer(file, Site.immutable)
   })
   const view = Effect.flatMap(HttpRouter.params, (params) =>
-    isPossible(params) ? answer(index, revalidated) : Effect.succeed(notFound(index)),
+    isPossible(params) ? answer(index, Site.revalidated) : Effect.succeed(notFound(index)),
   )
   return Layer.mergeAll(atViews(view), HttpRouter.add("GET", "/assets/:name", asset), elsewhere(index))
 }
 
 /** A browser that goes to an address which is none is shown the page; everyone else is answered as without it. */
-const elsewhere = (index: PageFile) =>
+const elsewhere = (index: Site.SiteFile) =>
   HttpRouter.add(
     "*",
     "/*",
@@ -103,7 +81,7 @@ const elsewhere = (index: PageFile) =>
     }),
   )
 
-const notFound = ({ bytes, type }: PageFile) =>
+const notFound = ({ bytes, type }: Site.SiteFile) =>
   HttpServerResponse.uint8Array(bytes, {
     status: 404,
     contentType: type,
@@ -119,33 +97,9 @@ type Answer = Effect.Effect<
 const atViews = (answer: Answer) =>
   HttpRouter.use((router) => Effect.forEach(views, (path) => router.add("GET", path, answer), { discard: true }))
 
-const notBuilt = atViews(
-  Effect.succeed(
-    HttpServerResponse.text("The page has not been built. Run `npm run setup`, then start the gateway again.\n", {
-      status: 503,
-    }),
-  ),
-)
+const notBuilt = atViews(Effect.succeed(Site.notBuilt("The page")))
 
 const filesIn = (directory: string): ReadonlyArray<string> => (existsSync(directory) ? readdirSync(directory) : [])
 
-const read = (file: string): PageFile => {
-  const bytes = readFileSync(file)
-  return {
-    type: types[extname(file)] ?? "application/octet-stream",
-    etag: `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`,
-    bytes,
-    gzipped: gzipSync(bytes),
-  }
-}
-
-const answer = Effect.fnUntraced(function* ({ bytes, etag, gzipped, type }: PageFile, cacheControl: string) {
-  const { headers } = yield* HttpServerRequest.HttpServerRequest
-  const common = { ...pageHeaders, etag, "cache-control": cacheControl, vary: "accept-encoding" }
-  if (headers["if-none-match"] === etag) return HttpServerResponse.empty({ status: 304, headers: common })
-  const isGzipped = /\bgzip\b/.test(headers["accept-encoding"] ?? "")
-  return HttpServerResponse.uint8Array(isGzipped ? gzipped : bytes, {
-    contentType: type,
-    headers: isGzipped ? { ...common, "content-encoding": "gzip" } : common,
-  })
-})
+const answer = (file: Site.SiteFile, cacheControl: string) =>
+  Site.answer(file, { ...pageHeaders, "cache-control": cacheControl })
