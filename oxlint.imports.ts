@@ -21,9 +21,9 @@ const testing = [...domain, "@nimbus/domain/testing", ...vitest, ...node]
 /** What a package must import by its name: a relative path that leaves a package comes in again by a `src`. */
 const otherPackages = { regex: String.raw`^\.\.?/(.*/)?(src|node_modules)/`, message: "Import a package by its name." }
 const suites = { regex: String.raw`^\.\.?/(.*/)?testing/`, message: "Only tests import what is for tests." }
-const otherDoors = {
+const otherTransports = {
   regex: String.raw`^\.\./(.*/)?(chat|grpc|websocket)/`,
-  message: "Doors don't import each other, and what they stand on imports none.",
+  message: "Transports don't import each other, and what they stand on imports none.",
 }
 const otherAdapters = {
   regex: String.raw`^\.\./(.*/)?[^/.]+/`,
@@ -79,7 +79,7 @@ const domainOnly = "domain imports effect: no I/O, no other package."
 const pipelineOnly = "pipeline imports domain and effect: stores come from the environment."
 const clientOnly = "client imports domain and effect: it runs in browsers too."
 const pageOnly = "The page runs in browsers: it imports domain, the SDK, effect and what draws it."
-const gatewayOnly = "gateway imports domain, effect and the platform, and a door its own library."
+const gatewayOnly = "gateway imports domain, effect and the platform, and a transport its own library."
 const adapterOnly = "An adapter imports domain, effect and its one client library."
 
 export default defineConfig({
@@ -117,15 +117,25 @@ export default defineConfig({
     refuse(
       "packages/gateway/src/{chat,delivery,grpc,http}/**",
       suites,
-      otherDoors,
+      otherTransports,
       only([...domain, ...platform], gatewayOnly),
     ),
-    refuse("packages/gateway/src/websocket/**", suites, otherDoors, only([...domain, ...platform, "ws"], gatewayOnly)),
-    refuse("packages/gateway/src/grpc/**", suites, otherDoors, only([...domain, ...platform, ...grpc], gatewayOnly)),
+    refuse(
+      "packages/gateway/src/websocket/**",
+      suites,
+      otherTransports,
+      only([...domain, ...platform, "ws"], gatewayOnly),
+    ),
+    refuse(
+      "packages/gateway/src/grpc/**",
+      suites,
+      otherTransports,
+      only([...domain, ...platform, ...grpc], gatewayOnly),
+    ),
     refuse(
       "packages/gateway/src/chat/**",
       suites,
-      otherDoors,
+      otherTransports,
       only([...domain, ...platform, "socket.io", "socket.io-parser"], gatewayOnly),
     ),
     refuse(

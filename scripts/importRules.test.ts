@@ -30,10 +30,10 @@ const pipelineOnly = "pipeline imports domain and effect: stores come from the e
 const clientOnly = "client imports domain and effect: it runs in browsers too."
 const barrel = "esbuild keeps the whole of what comes from a barrel."
 const nodeSide = "Browsers run this: it can't import what is for Node."
-const gatewayOnly = "gateway imports domain, effect and the platform, and a door its own library."
+const gatewayOnly = "gateway imports domain, effect and the platform, and a transport its own library."
 const pageOnly = "The page runs in browsers: it imports domain, the SDK, effect and what draws it."
 const adapterOnly = "An adapter imports domain, effect and its one client library."
-const doors = "Doors don't import each other, and what they stand on imports none."
+const transports = "Transports don't import each other, and what they stand on imports none."
 const adapters = "Adapters don't import each other: what they share lies beside them."
 const byName = "Import a package by its name."
 const suites = "Only tests import what is for tests."
@@ -100,7 +100,7 @@ const cases: ReadonlyArray<Case> = [
   allowed("packages/gateway/src/x.ts", "@effect/platform-node"),
   allowed("packages/gateway/src/x.ts", "@effect/platform-node/NodeHttpServer"),
   allowed("packages/gateway/src/x.ts", "node:http"),
-  allowed("packages/gateway/src/x.ts", "./websocket/Door.ts"),
+  allowed("packages/gateway/src/x.ts", "./websocket/Transport.ts"),
   allowed("packages/gateway/src/websocket/x.ts", "ws"),
   allowed("packages/gateway/src/websocket/x.ts", "../delivery/Delivery.ts"),
   allowed("packages/gateway/src/websocket/x.ts", "../http/HttpFront.ts"),
@@ -114,12 +114,12 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/gateway/src/x.ts", "@nimbus/pipeline", gatewayOnly),
   refused("packages/gateway/src/websocket/x.ts", "@nimbus/adapters/lmdb", gatewayOnly),
   refused("packages/gateway/src/x.test.ts", "@nimbus/adapters/lmdb", gatewayOnly),
-  refused("packages/gateway/src/websocket/x.ts", "../grpc/Door.ts", doors),
-  refused("packages/gateway/src/grpc/x.ts", "../chat/Door.ts", doors),
-  refused("packages/gateway/src/chat/x.ts", "../websocket/Door.ts", doors),
-  refused("packages/gateway/src/http/x.ts", "../websocket/Door.ts", doors),
-  refused("packages/gateway/src/delivery/x.ts", "../grpc/Door.ts", doors),
-  refused("packages/gateway/src/grpc/deep/x.ts", "../../websocket/Door.ts", doors),
+  refused("packages/gateway/src/websocket/x.ts", "../grpc/Transport.ts", transports),
+  refused("packages/gateway/src/grpc/x.ts", "../chat/Transport.ts", transports),
+  refused("packages/gateway/src/chat/x.ts", "../websocket/Transport.ts", transports),
+  refused("packages/gateway/src/http/x.ts", "../websocket/Transport.ts", transports),
+  refused("packages/gateway/src/delivery/x.ts", "../grpc/Transport.ts", transports),
+  refused("packages/gateway/src/grpc/deep/x.ts", "../../websocket/Transport.ts", transports),
 
   allowed("packages/gateway/page/src/x.ts", "@nimbus/client"),
   allowed("packages/gateway/page/src/x.ts", "@nimbus/domain/admin"),

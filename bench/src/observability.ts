@@ -66,16 +66,16 @@ const measure = async ({ pid, server }: Running, of: Server = server, settle = s
 const receiver = await startReceiver(3912)
 const off = await startNimbus(3910, { NIMBUS_JOURNEYS_PER_SECOND: "0", NIMBUS_EVENTS_PER_SECOND: unlimited })
 const on = await startNimbus(3911, { NIMBUS_OTLP_URL: receiver.url, NIMBUS_EVENTS_PER_SECOND: unlimited })
-const followed: Server = options.all
+const sampled: Server = options.all
   ? { ...on.server, url: (clientId) => `${on.server.url(clientId)}&journey=true` }
   : on.server
 
 await measure(off, off.server, warm_up_ms)
-await measure(on, followed, warm_up_ms)
+await measure(on, sampled, warm_up_ms)
 const [throughput, cpu] = [new Array<number>(), new Array<number>()]
 for (let block = 0; block < blocks; block++) {
   const a = [await measure(off)]
-  const b = [await measure(on, followed), await measure(on, followed)]
+  const b = [await measure(on, sampled), await measure(on, sampled)]
   a.push(await measure(off))
   const of = (windows: ReadonlyArray<Window>, name: keyof Window) => mean(windows.map((window) => window[name]))
   throughput.push(of(b, "results_per_s") / of(a, "results_per_s"))
@@ -86,7 +86,7 @@ for (let block = 0; block < blocks; block++) {
   )
 }
 console.log(`blocks                        ${blocks}`)
-console.log(`followed                      ${options.all ? "every event" : "by default"}`)
+console.log(`sampled                       ${options.all ? "every event" : "by default"}`)
 console.log(`exported                      ${receiver.took.requests} requests, ${receiver.took.bytes} bytes`)
 console.log(`results/s, on / off           ${told(throughput)}`)
 console.log(`processor time per result     ${told(cpu)}`)

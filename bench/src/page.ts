@@ -32,7 +32,7 @@ interface Window {
 
 interface Watching {
   readonly bytes: number
-  readonly pictures: number
+  readonly snapshots: number
   readonly ms: number
 }
 
@@ -41,18 +41,18 @@ const nimbus = await startNimbus(port, { NIMBUS_EVENTS_PER_SECOND: unlimited })
 /** Reads pictures until `stop`. */
 const watch = async (until: AbortSignal): Promise<Watching> => {
   const from = performance.now()
-  let [bytes, pictures] = [0, 0]
+  let [bytes, snapshots] = [0, 0]
   try {
     const response = await fetch(`${nimbus.base}/v1/admin/pictures`, { signal: until })
-    if (!response.ok || response.body === null) throw new Error(`pictures were answered ${response.status}`)
+    if (!response.ok || response.body === null) throw new Error(`snapshots were answered ${response.status}`)
     for await (const chunk of response.body) {
       bytes += chunk.length
-      pictures += chunk.filter((byte: number) => byte === 10).length
+      snapshots += chunk.filter((byte: number) => byte === 10).length
     }
   } catch (error) {
     if (!until.aborted) throw error
   }
-  return { bytes, pictures, ms: performance.now() - from }
+  return { bytes, snapshots, ms: performance.now() - from }
 }
 
 const watched: Array<Watching> = []
@@ -122,8 +122,8 @@ for (let block = 0; block < blocks; block++) {
 }
 const total = (of: keyof Watching) => watched.reduce((sum, watching) => sum + watching[of], 0)
 console.log(`clients connected                  ${idleClients + busyClients}`)
-console.log(`stream of pictures                 ${Math.round((total("bytes") * 1000) / total("ms"))} bytes/s`)
-console.log(`one picture                        ${Math.round(total("bytes") / total("pictures"))} bytes`)
+console.log(`stream of snapshots                 ${Math.round((total("bytes") * 1000) / total("ms"))} bytes/s`)
+console.log(`one snapshot                        ${Math.round(total("bytes") / total("snapshots"))} bytes`)
 console.log(
   `an idle server, with a page        ${difference.median.toFixed(1)} ms of processor time per second more ` +
     `(95 %: ${difference.low.toFixed(1)} to ${difference.high.toFixed(1)})`,

@@ -20,7 +20,7 @@ export interface KafkaPorts {
 }
 
 /** A further plain listener: who comes by it is told `tells` as the broker's port, where a proxy stands. */
-export interface Door {
+export interface Listener {
   readonly listens: number
   readonly tells: number
 }
@@ -51,7 +51,7 @@ export const plan = (
   directory: string,
   ports: KafkaPorts,
   member: ClusterMember = { clusterId: newClusterId(), nodeId: 1, controllers: [ports.controller] },
-  doors: ReadonlyArray<Door> = [],
+  listeners: ReadonlyArray<Listener> = [],
 ): Plan => {
   const java = findProgram("java") ?? "java"
   const settings = join(directory, "server.properties")
@@ -77,7 +77,7 @@ export const plan = (
     prepare: async () => {
       writeFileSync(
         settings,
-        properties({ ...broker(directory, ports, member), ...(doors.length > 0 && behind(ports, doors)) }),
+        properties({ ...broker(directory, ports, member), ...(listeners.length > 0 && behind(ports, listeners)) }),
       )
       writeFileSync(log4j, properties(logging))
       await makeCertificate(certificate, keystore(directory))
@@ -140,16 +140,16 @@ const broker = (
 })
 
 /** The listeners with those that a proxy stands before. Clients by PLAINTEXT are still told its own port. */
-const behind = ({ controller, plain, sasl, tls }: KafkaPorts, doors: ReadonlyArray<Door>) => {
+const behind = ({ controller, plain, sasl, tls }: KafkaPorts, listeners: ReadonlyArray<Listener>) => {
   const own = [`PLAINTEXT://127.0.0.1:${plain}`, `SASL://127.0.0.1:${sasl}`, `TLS://127.0.0.1:${tls}`]
-  const all = (port: (door: Door) => number) => [
+  const all = (port: (listener: Listener) => number) => [
     ...own,
-    ...doors.map((door, i) => `DOOR${i}://127.0.0.1:${port(door)}`),
+    ...listeners.map((listener, i) => `LISTENER${i}://127.0.0.1:${port(listener)}`),
   ]
   return {
     listeners: [...all(({ listens }) => listens), `CONTROLLER://127.0.0.1:${controller}`].join(),
     "advertised.listeners": all(({ tells }) => tells).join(),
-    "listener.security.protocol.map": [protocols, ...doors.map((_, i) => `DOOR${i}:PLAINTEXT`)].join(),
+    "listener.security.protocol.map": [protocols, ...listeners.map((_, i) => `LISTENER${i}:PLAINTEXT`)].join(),
   }
 }
 

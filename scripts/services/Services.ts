@@ -33,7 +33,7 @@ export const missing = (name: ServiceName): string | undefined => kinds[name].mi
 
 export interface ServicesOptions {
   /** Proxies before Kafka, each by a listener of its own. */
-  readonly kafkaDoors?: ReadonlyArray<Kafka.Door>
+  readonly kafkaListeners?: ReadonlyArray<Kafka.Listener>
 }
 
 /** Starts these, and waits until they answer. Fails with the reason, and leaves nothing, if one of them can't. */
@@ -83,9 +83,9 @@ export const startServices = async (
 const kinds = {
   kafka: {
     missing: Kafka.missing,
-    plan: (directory: string, ports: ReadonlyArray<number>, { kafkaDoors }: ServicesOptions) => {
+    plan: (directory: string, ports: ReadonlyArray<number>, { kafkaListeners }: ServicesOptions) => {
       const own = { plain: at(ports, 0), sasl: at(ports, 1), tls: at(ports, 2), controller: at(ports, 3) }
-      return Kafka.plan(directory, own, undefined, kafkaDoors)
+      return Kafka.plan(directory, own, undefined, kafkaListeners)
     },
   },
   redis: {

@@ -1,7 +1,7 @@
 /** Attack after attack on one server, with a calm between. A server that has died is a breach; the next attack gets a new one. */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Attack } from "./Field.ts"
-import { Ground } from "./Ground.ts"
+import { TestEnvironment } from "./TestEnvironment.ts"
 import { breachesOf, promised, type Rest } from "./Judgement.ts"
 import { AttackReport, Helper, type Window } from "./Talks.ts"
 
@@ -51,29 +51,29 @@ export const besiege = async (options: SiegesOptions): Promise<ReadonlyArray<Row
       const row = await camp.endure(attack)
       rows.push(row)
       options.report?.(row)
-      if (row.measured === undefined) camp = void (await camp.ground.close())
+      if (row.measured === undefined) camp = void (await camp.testEnvironment.close())
     }
     return rows
   } finally {
-    await Promise.all([camp?.ground.close(), attackers.stop()])
+    await Promise.all([camp?.testEnvironment.close(), attackers.stop()])
   }
 }
 
 class Camp {
-  readonly ground: Ground
+  readonly testEnvironment: TestEnvironment
   readonly #first: Rest
   readonly #options: SiegesOptions
   readonly #attackers: Helper
   #errors = 0
 
   static async open(options: SiegesOptions, attackers: Helper): Promise<Camp> {
-    const ground = await Ground.open(options.storage)
+    const testEnvironment = await TestEnvironment.open(options.storage)
     await sleep(options.calm_seconds * 1_000)
-    return new Camp(ground, await ground.rest(), options, attackers)
+    return new Camp(testEnvironment, await testEnvironment.rest(), options, attackers)
   }
 
-  private constructor(ground: Ground, first: Rest, options: SiegesOptions, attackers: Helper) {
-    this.ground = ground
+  private constructor(testEnvironment: TestEnvironment, first: Rest, options: SiegesOptions, attackers: Helper) {
+    this.testEnvironment = testEnvironment
     this.#first = first
     this.#options = options
     this.#attackers = attackers
@@ -84,36 +84,36 @@ class Camp {
       const measured = await this.#measure(attack)
       return { attack, measured, breaches: await this.#judge(measured) }
     } catch (error) {
-      if (this.ground.server.isAlive) throw error
-      return { attack, measured: undefined, breaches: [`the process ended:\n${this.ground.server.printed}`] }
+      if (this.testEnvironment.server.isAlive) throw error
+      return { attack, measured: undefined, breaches: [`the process ended:\n${this.testEnvironment.server.printed}`] }
     }
   }
 
   async #measure(attack: Attack): Promise<Measured> {
-    const { ground } = this
+    const { testEnvironment } = this
     const { calm_seconds, seconds, settle_ms } = this.#options
-    const refusedBefore = await ground.refused()
-    const before = await ground.rest()
-    await ground.openWindow()
+    const refusedBefore = await testEnvironment.refused()
+    const before = await testEnvironment.rest()
+    await testEnvironment.openWindow()
     let rss_peak_bytes = before.rss_bytes
-    const look = () => (rss_peak_bytes = Math.max(rss_peak_bytes, ground.server.rss_bytes() ?? 0))
+    const look = () => (rss_peak_bytes = Math.max(rss_peak_bytes, testEnvironment.server.rss_bytes() ?? 0))
     const watch = setInterval(look, look_every_ms)
-    const order = { attack: attack.name, ports: ground.server.ports, seconds }
+    const order = { attack: attack.name, ports: testEnvironment.server.ports, seconds }
     const achieved = await this.#attackers
       .ask(order, AttackReport, seconds * 1_000 + slack_ms)
       .finally(() => clearInterval(watch))
     const over_ms = performance.now()
-    const honest = await ground.closeWindow()
-    const during = await ground.rest()
-    const after = await ground.settle(this.#first, settle_ms)
+    const honest = await testEnvironment.closeWindow()
+    const during = await testEnvironment.rest()
+    const after = await testEnvironment.settle(this.#first, settle_ms)
     const settled_ms = performance.now() - over_ms
-    const refused = differences(refusedBefore, await ground.refused())
+    const refused = differences(refusedBefore, await testEnvironment.refused())
     await sleep(calm_seconds * 1_000)
     return { achieved, honest, before, during, after, rss_peak_bytes, settled_ms, refused }
   }
 
   async #judge({ achieved, after, honest }: Measured): Promise<ReadonlyArray<string>> {
-    const { server } = this.ground
+    const { server } = this.testEnvironment
     const errors = server.errors - this.#errors
     this.#errors = server.errors
     const isReady = await server.isReady()

@@ -26,7 +26,7 @@ export const wireNames = [
 ] as const
 export type WireName = (typeof wireNames)[number]
 
-export interface Ground {
+export interface TestEnvironment {
   readonly gateways: ReadonlyArray<ClusterNode>
   readonly pipelines: ReadonlyArray<ClusterNode>
   /** Those of them that may be killed. */
@@ -53,21 +53,21 @@ const slow = { bytes_per_sec: 4_000, for_ms: 10_000, every: 10, events: 600 }
 const clock_ms = 4_000
 
 /** Finds what a fault of its kind strikes. */
-export type Kind = (ground: Ground) => Fault
+export type Kind = (testEnvironment: TestEnvironment) => Fault
 
 /** How they are called on the command line. */
 export const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["gateway-killed", ({ dice, mortal }) => killed("gateway", dice.pick(mortal.gateways))],
   ["pipeline-killed", ({ dice, mortal }) => killed("pipeline", dice.pick(mortal.pipelines))],
-  ["redis-emptied", (ground) => emptiedRedis(ground)],
-  ["redis-restarted", (ground) => restartedRedis(ground)],
-  ["redis-older", (ground) => olderRedis(ground)],
-  ["kafka-stopped", (ground) => stoppedKafka(ground)],
-  ["clients-moved", (ground) => movedClients(ground)],
-  ["clients-slow", (ground) => slowClients(ground)],
-  ["herd", (ground) => herd(ground)],
-  ["gateway-paused", (ground) => pausedGateway(ground)],
-  ["pipeline-paused", (ground) => pausedPipeline(ground)],
+  ["redis-emptied", (testEnvironment) => emptiedRedis(testEnvironment)],
+  ["redis-restarted", (testEnvironment) => restartedRedis(testEnvironment)],
+  ["redis-older", (testEnvironment) => olderRedis(testEnvironment)],
+  ["kafka-stopped", (testEnvironment) => stoppedKafka(testEnvironment)],
+  ["clients-moved", (testEnvironment) => movedClients(testEnvironment)],
+  ["clients-slow", (testEnvironment) => slowClients(testEnvironment)],
+  ["herd", (testEnvironment) => herd(testEnvironment)],
+  ["gateway-paused", (testEnvironment) => pausedGateway(testEnvironment)],
+  ["pipeline-paused", (testEnvironment) => pausedPipeline(testEnvironment)],
   ["gateway-clock", ({ dice, gateways }) => shiftedClock("gateway", dice.pick(gateways))],
   ["pipeline-clock", ({ dice, pipelines }) => shiftedClock("pipeline", dice.pick(pipelines))],
   ...wireNames.flatMap((name): ReadonlyArray<[string, Kind]> => {
@@ -81,14 +81,14 @@ export const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 ])
 
 /** One of each, in an order of the dice. */
-export const faults = (ground: Ground, of: ReadonlyArray<Kind>): ReadonlyArray<Fault> =>
-  ground.dice.shuffle(of.map((kind) => kind(ground)))
+export const faults = (testEnvironment: TestEnvironment, of: ReadonlyArray<Kind>): ReadonlyArray<Fault> =>
+  testEnvironment.dice.shuffle(of.map((kind) => kind(testEnvironment)))
 
 /**
  * Rebalances and nothing else: a pipeline leaves in good order, and another comes. Every client sends within a second of
  * it, so that every route is made anew at once.
  */
-export const rebalances = ({ fleet, pipelines }: Ground): ReadonlyArray<Fault> => {
+export const rebalances = ({ fleet, pipelines }: TestEnvironment): ReadonlyArray<Fault> => {
   const node = pipelines[0]!
   const mend = () => fleet.burst(1_000)
   return [
@@ -104,7 +104,7 @@ const killed = (role: string, node: ClusterNode): Fault => ({
   mend: () => node.start(),
 })
 
-const emptiedRedis = ({ services }: Ground): Fault => ({
+const emptiedRedis = ({ services }: TestEnvironment): Fault => ({
   name: "Redis restarted empty",
   strike: () => services.get("redis").kill(),
   mend: async () => {
@@ -114,7 +114,7 @@ const emptiedRedis = ({ services }: Ground): Fault => ({
 })
 
 /** It writes its data to disk as it goes, and reads it when it comes. */
-const restartedRedis = ({ services }: Ground): Fault => ({
+const restartedRedis = ({ services }: TestEnvironment): Fault => ({
   name: "Redis restarted with its data",
   strike: async () => {
     await tellRedis(services, "SAVE")
@@ -124,7 +124,7 @@ const restartedRedis = ({ services }: Ground): Fault => ({
 })
 
 /** As after a failover to a replica that lags, or a crash between two snapshots. */
-const olderRedis = ({ services }: Ground): Fault => ({
+const olderRedis = ({ services }: TestEnvironment): Fault => ({
   name: `Redis restarted as it was ${forgotten_ms / 1000} s before`,
   isCountedAfter: true,
   strike: async () => {
@@ -141,7 +141,7 @@ const tellRedis = async (services: Services, command: string): Promise<void> => 
   if (answer?.toString() !== "+OK\r\n") throw new Error(`Redis says ${String(answer)} to ${command}`)
 }
 
-const stoppedKafka = ({ outage_ms, services }: Ground): Fault => ({
+const stoppedKafka = ({ outage_ms, services }: TestEnvironment): Fault => ({
   name: `Kafka stopped for ${outage_ms / 1000} s`,
   strike: () => services.get("kafka").stop(),
   mend: async () => {
@@ -151,7 +151,7 @@ const stoppedKafka = ({ outage_ms, services }: Ground): Fault => ({
 })
 
 /** A quarter of them. */
-const movedClients = ({ dice, fleet, urls }: Ground): Fault => ({
+const movedClients = ({ dice, fleet, urls }: TestEnvironment): Fault => ({
   name: "clients moved between gateways",
   strike: () => move(fleet, dice, urls),
   mend: async () => {},
@@ -163,7 +163,7 @@ const move = async (fleet: Fleet, dice: Dice, to: ReadonlyArray<string>): Promis
 }
 
 /** Some of its clients go elsewhere while it stands still: it wakes up with sessions that are over, and no lease. */
-const pausedGateway = ({ dice, fleet, gateways, urls }: Ground): Fault => {
+const pausedGateway = ({ dice, fleet, gateways, urls }: TestEnvironment): Fault => {
   const at = dice.below(gateways.length)
   const others = urls.filter((_, i) => i !== at)
   return {
@@ -182,7 +182,7 @@ const pausedGateway = ({ dice, fleet, gateways, urls }: Ground): Fault => {
 }
 
 /** The other one takes over its partitions; then it goes on with what it had in hand. */
-const pausedPipeline = ({ dice, pipelines }: Ground): Fault => {
+const pausedPipeline = ({ dice, pipelines }: TestEnvironment): Fault => {
   const node = dice.pick(pipelines)
   return {
     name: `pipeline stopped (SIGSTOP) for ${paused_ms.pipeline / 1000} s`,
@@ -195,7 +195,7 @@ const pausedPipeline = ({ dice, pipelines }: Ground): Fault => {
 }
 
 /** At one gateway, while some of them are sent far more than they can take. */
-const slowClients = ({ dice, fleet, wires }: Ground): Fault => {
+const slowClients = ({ dice, fleet, wires }: TestEnvironment): Fault => {
   const wire = dice.pick(wires["clients-gateway"])
   const { bytes_per_sec, every, events, for_ms } = slow
   return {
@@ -212,7 +212,7 @@ const slowClients = ({ dice, fleet, wires }: Ground): Fault => {
 }
 
 /** Every connection of a client ends, and all may come back at once. */
-const herd = ({ fleet, wires }: Ground): Fault => ({
+const herd = ({ fleet, wires }: TestEnvironment): Fault => ({
   name: `all ${fleet.size} clients cut off at once`,
   strike: async () => {
     for (const wire of wires["clients-gateway"]) {

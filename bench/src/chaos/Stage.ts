@@ -14,7 +14,7 @@ import { startServices } from "../../../scripts/services/Services.ts"
 import { at, freePorts } from "../../../scripts/services/Tools.ts"
 import { ClusterNode } from "./Cluster.ts"
 import { Dice } from "./Dice.ts"
-import type { Ground } from "./Faults.ts"
+import type { TestEnvironment } from "./Faults.ts"
 import { Fleet, type FleetOptions } from "./Fleet.ts"
 import { Wire } from "./Wire.ts"
 
@@ -32,7 +32,7 @@ export interface StageOptions {
 }
 
 export interface Stage {
-  readonly ground: Ground
+  readonly testEnvironment: TestEnvironment
   readonly nodes: ReadonlyArray<ClusterNode>
   /** Starts all, with the clients spread over the gateways. */
   start(): Promise<void>
@@ -53,8 +53,8 @@ export const setStage = async (options: StageOptions): Promise<Stage> => {
   const ports = await freePorts(6)
   const wires = await layWires(at(ports, 4), at(ports, 5))
   const toKafka = [...wires["gateway-kafka"], ...wires["pipeline-kafka"]]
-  const kafkaDoors = toKafka.map((wire, i) => ({ listens: at(ports, 4 + i), tells: wire.port }))
-  const services = await startServices(["kafka", "redis"], { kafkaDoors })
+  const kafkaListeners = toKafka.map((wire, i) => ({ listens: at(ports, 4 + i), tells: wire.port }))
+  const services = await startServices(["kafka", "redis"], { kafkaListeners })
   for (const wire of [...wires["gateway-redis"], ...wires["pipeline-redis"]]) wire.to(portOf(services.get("redis")))
 
   const memories = options.fleet.remembersInFiles ? join(directory, "memories") : undefined
@@ -81,7 +81,7 @@ export const setStage = async (options: StageOptions): Promise<Stage> => {
   const mortal = sparesFirst ? { gateways: gateways.slice(1), pipelines: pipelines.slice(1) } : { gateways, pipelines }
 
   return {
-    ground: { gateways, pipelines, mortal, wires, urls, services, fleet, dice: new Dice(seed), outage_ms },
+    testEnvironment: { gateways, pipelines, mortal, wires, urls, services, fleet, dice: new Dice(seed), outage_ms },
     nodes,
     start: async () => {
       await Promise.all(nodes.map((node) => node.start()))
@@ -100,7 +100,7 @@ export const setStage = async (options: StageOptions): Promise<Stage> => {
   }
 }
 
-const layWires = async (gatewaysToKafka: number, pipelinesToKafka: number): Promise<Ground["wires"]> => {
+const layWires = async (gatewaysToKafka: number, pipelinesToKafka: number): Promise<TestEnvironment["wires"]> => {
   const lay = (count: number) => Promise.all(Array.from({ length: count }, () => Wire.listen()))
   const wires = {
     "clients-gateway": await lay(2),

@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { diskFull } from "./DiskFull.ts"
-import { faults, type Ground, kinds, rebalances } from "./Faults.ts"
+import { faults, type TestEnvironment, kinds, rebalances } from "./Faults.ts"
 import { judge } from "./Judgement.ts"
 import { describe, recover, type Recovery } from "./Recovery.ts"
 import { setStage } from "./Stage.ts"
@@ -58,15 +58,15 @@ const say = (line: string): void =>
   console.error(`${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s  ${line}`)
 
 /** All faults, again and again until the time is over; the first round is always finished. */
-const torment = async (ground: Ground, check: () => void): Promise<ReadonlyArray<Recovery>> => {
+const torment = async (testEnvironment: TestEnvironment, check: () => void): Promise<ReadonlyArray<Recovery>> => {
   const recoveries: Array<Recovery> = []
   const until = performance.now() + seconds * 1000
   for (let round = 0; round === 0 || performance.now() < until; round++) {
-    for (const fault of values.relive ? rebalances(ground) : faults(ground, chosen)) {
+    for (const fault of values.relive ? rebalances(testEnvironment) : faults(testEnvironment, chosen)) {
       if (round > 0 && performance.now() >= until) break
-      await sleep(ground.dice.below(1_500))
+      await sleep(testEnvironment.dice.below(1_500))
       say(fault.name)
-      const recovery = await recover(fault, ground.fleet, check)
+      const recovery = await recover(fault, testEnvironment.fleet, check)
       recoveries.push(recovery)
       say(`  well again after ${(Math.max(recovery.live_ms, recovery.answered_ms) / 1000).toFixed(1)} s`)
     }
@@ -87,7 +87,7 @@ const cluster = async (): Promise<boolean> => {
     logs: values.logs,
     fleet: { clients, processes: 2, rate, batch, remembersInFiles: !values.relive && !isHerd },
   })
-  const { fleet } = stage.ground
+  const { fleet } = stage.testEnvironment
   try {
     await stage.start()
     say(`two gateways, two pipelines, ${values.partitions} partitions, seed ${seed}`)
@@ -100,7 +100,7 @@ const cluster = async (): Promise<boolean> => {
     }
     await recover({ name: "connecting", strike: async () => {}, mend }, fleet, () => stage.check())
     say(describe(fleet))
-    const recoveries = await torment(stage.ground, () => stage.check())
+    const recoveries = await torment(stage.testEnvironment, () => stage.check())
     const isSound = await judge(fleet)
     stage.check()
     printTable(recoveries)

@@ -1,6 +1,6 @@
 /**
- * An attack on one door: a few connections at once, each of which goes on round after round and comes back when it is
- * closed, until enough frames have certainly been read by the server.
+ * An attack on one transport: a few connections at once, each of which goes on round after round and comes back when it
+ * is closed, until enough frames have certainly been read by the server.
  *
  * Of a round whose fence was answered all frames count; of one that the server closed in the middle, where it had been
  * expected to go on, only the first.
@@ -8,10 +8,10 @@
 import { connect, type Socket } from "node:net"
 import { Dice } from "../chaos/Dice.ts"
 import type { Server } from "./Server.ts"
-import type { HostileDoor, Round, Talk } from "./Talk.ts"
+import type { HostileTransport, Round, Talk } from "./Talk.ts"
 
 export interface AttackOptions {
-  readonly door: HostileDoor
+  readonly transport: HostileTransport
   readonly frames: number
   readonly seed: number
   readonly ports: Server["ports"]
@@ -35,7 +35,7 @@ const stalled_ms = 60_000
 const hostile_clients = 32
 
 export class Attack {
-  readonly door: HostileDoor
+  readonly transport: HostileTransport
   readonly outcomes = new Map<string, number>()
   frames = 0
   connections = 0
@@ -48,7 +48,7 @@ export class Attack {
 
   constructor(options: AttackOptions) {
     this.#options = options
-    this.door = options.door
+    this.transport = options.transport
     this.#dice = new Dice(options.seed)
   }
 
@@ -88,12 +88,12 @@ export class Attack {
     this.connections++
     const seed = this.#dice.below(2 ** 31)
     const dice = new Dice(seed)
-    const talk = this.door.talk({
+    const talk = this.transport.talk({
       dice,
       client: `h${dice.below(20) === 0 ? dice.below(hostile_clients) : 2 * slot - dice.below(2)}`,
       tell: (outcome) => this.tell(outcome),
     })
-    const socket = connect({ host: "127.0.0.1", port: this.#options.ports[this.door.port], noDelay: true })
+    const socket = connect({ host: "127.0.0.1", port: this.#options.ports[this.transport.port], noDelay: true })
     this.#sockets.add(socket)
     new Assailant(this, talk, socket, dice).begin()
     socket.once("close", () => {
@@ -120,7 +120,7 @@ class Assailant {
     this.#talk = talk
     this.#socket = socket
     this.#dice = dice
-    this.#left = attack.door.rounds
+    this.#left = attack.transport.rounds
   }
 
   begin(): void {

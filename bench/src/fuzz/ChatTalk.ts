@@ -1,7 +1,7 @@
 /** Hostile chat: Socket.IO and Engine.IO packets over WebSocket that are wrong, or whose words are. */
 import type { Dice } from "../chaos/Dice.ts"
 import { mutateBytes, mutateJson, odd } from "./Mutations.ts"
-import { webSocketDoor } from "./WebSocketTalk.ts"
+import { webSocketTransport } from "./WebSocketTalk.ts"
 
 const messages = [
   '["message",{"text":"hello"}]',
@@ -10,7 +10,7 @@ const messages = [
   '["message",null,"m2"]',
 ]
 
-export const chat = webSocketDoor({
+export const chat = webSocketTransport({
   name: "chat",
   path: () => "/socket.io/?EIO=4&transport=websocket",
   hello: { says: '40{"room":"hostile"}', answer: '42["live"' },

@@ -1,7 +1,7 @@
 /**
- * Attacks doors of one server while honest clients use all doors, and judges: the process lives and is ready, honest
- * clients were shown exactly what they should, connections are back to what they were, memory is bounded, and nothing
- * was logged as an error.
+ * Attacks transports of one server while honest clients use all transports, and judges: the process lives and is ready,
+ * honest clients were shown exactly what they should, connections are back to what they were, memory is bounded, and
+ * nothing was logged as an error.
  */
 import { localLogLimits } from "@nimbus/domain/limits"
 import { until } from "../../../scripts/services/Tools.ts"
@@ -11,14 +11,14 @@ import { grpc } from "./GrpcTalk.ts"
 import { type Honest, honestClients } from "./Honest.ts"
 import { http } from "./HttpTalk.ts"
 import { Server, type Vitals } from "./Server.ts"
-import type { HostileDoor } from "./Talk.ts"
+import type { HostileTransport } from "./Talk.ts"
 import { approach2, approach3, native } from "./WebSocketTalk.ts"
 
-export const doors: ReadonlyArray<HostileDoor> = [native, approach2, approach3, grpc, chat, http]
+export const transports: ReadonlyArray<HostileTransport> = [native, approach2, approach3, grpc, chat, http]
 
 export interface FuzzOptions {
-  readonly doors: ReadonlyArray<HostileDoor>
-  /** For each door. */
+  readonly transports: ReadonlyArray<HostileTransport>
+  /** For each transport. */
   readonly frames: number
   readonly seed: number
   /** When to stop with fewer frames. */
@@ -50,7 +50,7 @@ export interface Report {
 
 export const fuzz = async (options: FuzzOptions): Promise<Report> => {
   // The archive is read by HTTP alone. Elsewhere its own memory would hide what is looked for.
-  const server = await Server.start(options.doors.includes(http) ? "pglite" : "none")
+  const server = await Server.start(options.transports.includes(http) ? "pglite" : "none")
   try {
     const honest = await honestClients(server.ports)
     try {
@@ -84,8 +84,9 @@ const attack = async (server: Server, honest: ReadonlyArray<Honest>, options: Fu
     const isLate = performance.now() - began_ms >= most_ms / 2
     if (isLate || total >= (options.frames * attacks.length) / 2) half ??= look()
   }
-  const attacks = options.doors.map(
-    (door, i) => new Attack({ door, frames: options.frames, seed: options.seed + i, ports: server.ports, onProgress }),
+  const attacks = options.transports.map(
+    (transport, i) =>
+      new Attack({ transport, frames: options.frames, seed: options.seed + i, ports: server.ports, onProgress }),
   )
   const endAll = () => attacks.forEach((attack) => attack.giveUp())
   const watch = setInterval(() => (!server.isAlive || performance.now() - began_ms >= most_ms) && endAll(), 100)
@@ -122,14 +123,16 @@ const baselineOf = async (server: Server, honest: ReadonlyArray<Honest>): Promis
 
 const tell = (vitals: Vitals, attacks: ReadonlyArray<Attack>, { report = () => {} }: FuzzOptions): void => {
   const { delay_ms, handles, rss_bytes } = vitals
-  const counts = attacks.map(({ connections, door, frames }) => `${door.name}: ${frames} on ${connections} connections`)
+  const counts = attacks.map(
+    ({ connections, transport, frames }) => `${transport.name}: ${frames} on ${connections} connections`,
+  )
   report(`${counts.join(", ")}; ${megabytes(rss_bytes)} MB, ${handles} handles, stood still ${delay_ms.toFixed(0)} ms`)
 }
 
 const shortOf = (attacks: ReadonlyArray<Attack>, wanted: number): ReadonlyArray<string> =>
   attacks
     .filter(({ frames }) => frames < wanted)
-    .map(({ door, frames }) => `${door.name}: only ${frames} frames were read`)
+    .map(({ transport, frames }) => `${transport.name}: only ${frames} frames were read`)
 
 const harmOf = async (honest: ReadonlyArray<Honest>): Promise<ReadonlyArray<string>> => {
   const harmed = await Promise.all(

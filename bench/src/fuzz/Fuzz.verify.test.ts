@@ -1,25 +1,26 @@
-/** A short attack on the doors of one server at once; `npm run fuzz` has the long one. */
+/** A short attack on the transports of one server at once; `npm run fuzz` has the long one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Dice } from "../chaos/Dice.ts"
-import { doors, fuzz } from "./Fuzz.ts"
+import { transports, fuzz } from "./Fuzz.ts"
 
 /** HTTP has the archive below it, whose start alone takes longer than this. */
-const socketDoors = doors.filter(({ name }) => name !== "http")
+const socketTransports = transports.filter(({ name }) => name !== "http")
 
-/** Enough that each door is met in all of its ways, whatever the dice say. */
+/** Enough that each transport is met in all of its ways, whatever the dice say. */
 const frames = 2_000
 
 describe("hostile frames", () => {
-  it("harm neither the server nor honest clients, on any door of sockets", { timeout: 180_000 }, async () => {
-    const { attacks, breaches } = await fuzz({ doors: socketDoors, frames, seed: 1 })
+  it("harm neither the server nor honest clients, on any transport of sockets", { timeout: 180_000 }, async () => {
+    const { attacks, breaches } = await fuzz({ transports: socketTransports, frames, seed: 1 })
     assert.deepStrictEqual(breaches, [])
-    for (const { door, outcomes } of attacks) assert.isAbove(outcomes.size, 3, `${door.name} answers in several ways`)
+    for (const { transport, outcomes } of attacks)
+      assert.isAbove(outcomes.size, 3, `${transport.name} answers in several ways`)
   })
 
   // The chat says hello until it is answered, always the same.
-  it.each(doors.filter(({ name }) => name !== "chat"))("$name: the same seed says the same", (door) => {
+  it.each(transports.filter(({ name }) => name !== "chat"))("$name: the same seed says the same", (transport) => {
     const said = (seed: number) => {
-      const talk = door.talk({ dice: new Dice(seed), client: "h1", tell: () => {} })
+      const talk = transport.talk({ dice: new Dice(seed), client: "h1", tell: () => {} })
       return Buffer.concat(Array.from({ length: 20 }, () => talk.round().bytes))
     }
     assert.isTrue(said(1).equals(said(1)))

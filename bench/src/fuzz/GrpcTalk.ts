@@ -10,9 +10,9 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { EventRequestSchema, EventResponseSchema } from "@nimbus/gateway/proto"
 import type { Dice } from "../chaos/Dice.ts"
 import { mutateBytes, mutateJson } from "./Mutations.ts"
-import { type HostileDoor, type Round, Splitter, type Talk, type TalkOptions } from "./Talk.ts"
+import { type HostileTransport, type Round, Splitter, type Talk, type TalkOptions } from "./Talk.ts"
 
-export const grpc: HostileDoor = {
+export const grpc: HostileTransport = {
   name: "grpc",
   port: "grpc",
   rounds: 40,

@@ -1,6 +1,6 @@
 /**
- * Honest clients, one on each door, that send 1, 2, 3, … and must be shown exactly that, in order, while others attack.
- * They keep one connection: nobody has a reason to close it.
+ * Honest clients, one on each transport, that send 1, 2, 3, … and must be shown exactly that, in order, while others
+ * attack. They keep one connection: nobody has a reason to close it.
  */
 import { setTimeout as sleep } from "node:timers/promises"
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
@@ -31,14 +31,14 @@ export interface Honest {
 
 type Open = (ports: Server["ports"], shown: (number: unknown) => void, broken: (why: string) => void) => Promise<Line>
 
-/** How a number is sent on a door. */
+/** How a number is sent on a transport. */
 interface Line {
   send(number: number): Promise<void> | void
   close(): Promise<void> | void
 }
 
 export const honestClients = (ports: Server["ports"]): Promise<ReadonlyArray<Honest>> =>
-  Promise.all(Object.entries(doors).map(([name, open]) => Counter.begin(name, open, ports)))
+  Promise.all(Object.entries(transports).map(([name, open]) => Counter.begin(name, open, ports)))
 
 class Counter implements Honest {
   readonly name: string
@@ -202,7 +202,7 @@ const http: Open = async ({ http: port }, shown, broken) => {
   }
 }
 
-const doors = { native, approach2: plain("approach2"), approach3: plain("approach3"), grpc, chat, http }
+const transports = { native, approach2: plain("approach2"), approach3: plain("approach3"), grpc, chat, http }
 
 const openSocket = (url: string, broken: (why: string) => void): Promise<WebSocket> =>
   new Promise((resolve, reject) => {

@@ -1,9 +1,9 @@
 /** Hostile HTTP/1.1: whole requests with wrong words inside, pipelined, and requests that are not whole. */
 import type { Dice } from "../chaos/Dice.ts"
 import { mutateBytes, mutateJson, odd } from "./Mutations.ts"
-import type { HostileDoor, Round, Talk, TalkOptions } from "./Talk.ts"
+import type { HostileTransport, Round, Talk, TalkOptions } from "./Talk.ts"
 
-export const http: HostileDoor = {
+export const http: HostileTransport = {
   name: "http",
   port: "http",
   rounds: 40,

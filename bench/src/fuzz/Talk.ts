@@ -30,7 +30,7 @@ export interface TalkOptions {
   readonly tell: (outcome: string) => void
 }
 
-export interface HostileDoor {
+export interface HostileTransport {
   readonly name: string
   readonly port: "http" | "grpc"
   /** Rounds after which a connection is left. */

@@ -2,9 +2,9 @@
 import { isUtf8 } from "node:buffer"
 import type { Dice } from "../chaos/Dice.ts"
 import { mutateBytes, mutateJson, odd } from "./Mutations.ts"
-import { type HostileDoor, type Round, Splitter, type Talk, type TalkOptions } from "./Talk.ts"
+import { type HostileTransport, type Round, Splitter, type Talk, type TalkOptions } from "./Talk.ts"
 
-export interface WebSocketDoorOptions {
+export interface WebSocketTransportOptions {
   readonly name: string
   readonly path: (client: string) => string
   /** Said first on each connection, and what the answer to it begins with. */
@@ -16,15 +16,15 @@ export interface WebSocketDoorOptions {
   readonly outcome: (text: string) => string | undefined
 }
 
-export const webSocketDoor = (options: WebSocketDoorOptions): HostileDoor => ({
+export const webSocketTransport = (options: WebSocketTransportOptions): HostileTransport => ({
   name: options.name,
   port: "http",
   rounds: 40,
   talk: (about) => new WebSocketTalk(options, about),
 })
 
-const json = (name: string, path: string, valid: ReadonlyArray<string>, asks = ""): HostileDoor =>
-  webSocketDoor({
+const json = (name: string, path: string, valid: ReadonlyArray<string>, asks = ""): HostileTransport =>
+  webSocketTransport({
     name,
     path: (client) => `${path}?clientId=${client}${asks}`,
     framesPerRound: 32,
@@ -52,7 +52,7 @@ export const approach2 = json("approach2", "/approach2/events", plainEvents, "&f
 export const approach3 = json("approach3", "/approach3/events", plainEvents, "&frames=all")
 
 class WebSocketTalk implements Talk {
-  readonly #options: WebSocketDoorOptions
+  readonly #options: WebSocketTransportOptions
   readonly #about: TalkOptions
   #isOpen = false
   /** What came before the frames began. */
@@ -62,7 +62,7 @@ class WebSocketTalk implements Talk {
   #fence = 0
   readonly #splitter = new Splitter(sizeOf)
 
-  constructor(options: WebSocketDoorOptions, about: TalkOptions) {
+  constructor(options: WebSocketTransportOptions, about: TalkOptions) {
     this.#options = options
     this.#about = about
     this.#isGreeted = options.hello === undefined

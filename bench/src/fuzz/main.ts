@@ -1,29 +1,29 @@
 /**
- * `npm run fuzz -- --door all --frames 1000000 --seed 1`: hostile frames for one door after the other, each on a server
- * of its own, while honest clients use all doors. Ends with 1 if anything is not as it should be.
+ * `npm run fuzz -- --transport all --frames 1000000 --seed 1`: hostile frames for one transport after the other, each
+ * on a server of its own, while honest clients use all transports. Ends with 1 if anything is not as it should be.
  *
  * The seed decides what is said; how the connections take turns is the machine's affair.
  */
 import { parseArgs } from "node:util"
-import { boundOf, doors, fuzz, megabytes, type Report } from "./Fuzz.ts"
+import { boundOf, transports, fuzz, megabytes, type Report } from "./Fuzz.ts"
 
 const { values } = parseArgs({
   options: {
-    /** One of the doors, or all. */
-    door: { type: "string", default: "all" },
-    /** For each door. */
+    /** One of the transports, or all. */
+    transport: { type: "string", default: "all" },
+    /** For each transport. */
     frames: { type: "string", default: "1000000" },
-    /** For each door, after which it is left with fewer frames. */
+    /** For each transport, after which it is left with fewer frames. */
     seconds: { type: "string" },
     seed: { type: "string", default: "1" },
   },
 })
 
-const chosen = values.door === "all" ? doors : doors.filter(({ name }) => name === values.door)
+const chosen = values.transport === "all" ? transports : transports.filter(({ name }) => name === values.transport)
 const most_ms = values.seconds === undefined ? undefined : Number(values.seconds) * 1000
 const [frames, seed] = [Number(values.frames), Number(values.seed)]
 if (chosen.length === 0 || !Number.isInteger(frames) || frames < 10 || !Number.isInteger(seed)) {
-  console.error(`--door all|${doors.map(({ name }) => name).join("|")} --frames 10 or more --seed a number`)
+  console.error(`--transport all|${transports.map(({ name }) => name).join("|")} --frames 10 or more --seed a number`)
   process.exit(2)
 }
 
@@ -36,8 +36,8 @@ const cells = ({
   honest,
   took_ms,
 }: Report): ReadonlyArray<ReadonlyArray<string>> =>
-  attacks.map(({ connections, door, frames, outcomes }) => [
-    door.name,
+  attacks.map(({ connections, transport, frames, outcomes }) => [
+    transport.name,
     String(frames),
     String(connections),
     (took_ms / 1000).toFixed(0),
@@ -54,7 +54,7 @@ const cells = ({
   ])
 
 const header = [
-  "door",
+  "transport",
   "frames read",
   "connections",
   "s",
@@ -70,12 +70,12 @@ const header = [
 const print = (row: ReadonlyArray<string>): void => console.log(`| ${row.join(" | ")} |`)
 
 const rows: Array<ReadonlyArray<string>> = []
-for (const door of chosen) {
-  const report = await fuzz({ doors: [door], frames, seed, most_ms, report: (line) => console.error(line) })
+for (const transport of chosen) {
+  const report = await fuzz({ transports: [transport], frames, seed, most_ms, report: (line) => console.error(line) })
   rows.push(...cells(report))
   for (const breach of report.breaches) {
     process.exitCode = 1
-    console.error(`BREACH (${door.name}, seed ${seed}): ${breach}`)
+    console.error(`BREACH (${transport.name}, seed ${seed}): ${breach}`)
   }
 }
 for (const row of [header, header.map(() => "---"), ...rows]) print(row)

@@ -1,4 +1,7 @@
-/** The libraries for the gRPC door beside each other, as bare echo servers: messages per second, and what a reader that stalls costs. */
+/**
+ * The libraries for the gRPC transport beside each other, as bare echo servers: messages per second, and what a reader
+ * that stalls costs.
+ */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"

@@ -1,6 +1,6 @@
 /**
  * Bare gRPC echo servers, one library each, all of the same contract and with the same code for its messages: what a
- * door on that library could reach at best. `node echo.ts grpc-js|connect|http2`; prints its port.
+ * transport on that library could reach at best. `node echo.ts grpc-js|connect|http2`; prints its port.
  *
  * `http2` is Node's own server with gRPC's frames read and written by hand, a chunk at a time.
  */

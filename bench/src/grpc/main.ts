@@ -1,9 +1,10 @@
 /**
- * `npm run bench:grpc`: the gRPC door beside the WebSocket door and beside bare echo servers, in one run on this machine,
- * load generator included. `-- libraries`: the echo servers alone, of each library, and what readers that stall cost them.
+ * `npm run bench:grpc`: the gRPC transport beside the WebSocket transport and beside bare echo servers, in one run on
+ * this machine, load generator included. `-- libraries`: the echo servers alone, of each library, and what readers that
+ * stall cost them.
  *
- * All clients are as cheap as they can be, and the same for a door and its echo servers. A gRPC client acknowledges
- * nothing itself: the gateway's PINGs do; a WebSocket client acknowledges each frame.
+ * All clients are as cheap as they can be, and the same for a transport and its echo servers. A gRPC client
+ * acknowledges nothing itself: the gateway's PINGs do; a WebSocket client acknowledges each frame.
  */
 import { inTurn, perSecond, worded } from "../Figures.ts"
 import { sleep } from "../Load.ts"
@@ -60,7 +61,7 @@ const row = async (what: string, measures: Readonly<Record<string, () => Promise
   console.error(JSON.stringify(rows.at(-1)))
 }
 
-const doors = async (): Promise<void> => {
+const transports = async (): Promise<void> => {
   const wsEcho = await startEcho(port + 2)
   const echoes = { connect: await startGrpcEcho("connect"), http2: await startGrpcEcho("http2") }
   const nimbus = await startNimbus(port, {
@@ -75,16 +76,16 @@ const doors = async (): Promise<void> => {
     [100, 64],
   ] as const) {
     await row(`live, ${clients} client${clients === 1 ? "" : "s"}`, {
-      "gRPC door": () => liveGrpc(grpcPort, clients, underWay),
-      "WebSocket door": () => live(nimbus.server, clients, underWay),
+      "gRPC transport": () => liveGrpc(grpcPort, clients, underWay),
+      "WebSocket transport": () => live(nimbus.server, clients, underWay),
       "echo on Node's http2": () => liveGrpc(echoes.http2.port, clients, underWay),
       "echo on Connect": () => liveGrpc(echoes.connect.port, clients, underWay),
       "echo on ws": () => live(wsEcho.server, clients, underWay),
     })
   }
   await row(`replay of ${backlog.toLocaleString("en")}`, {
-    "gRPC door": () => replayGrpc(nimbus),
-    "WebSocket door": () => replay(nimbus, backlog, partitions),
+    "gRPC transport": () => replayGrpc(nimbus),
+    "WebSocket transport": () => replay(nimbus, backlog, partitions),
   })
   await Promise.all([nimbus.stop(), wsEcho.stop(), echoes.connect.stop(), echoes.http2.stop()])
   console.table(rows)
@@ -107,5 +108,5 @@ const compareLibraries = async (): Promise<void> => {
   console.table(table)
 }
 
-await (process.argv.includes("libraries") ? compareLibraries() : doors())
+await (process.argv.includes("libraries") ? compareLibraries() : transports())
 process.exit(0)

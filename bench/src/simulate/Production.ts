@@ -1,6 +1,6 @@
 /**
  * The production code as the simulator runs it, unchanged: the consumers and the status manager, the gateways' delivery
- * core behind a simulated door, and the SDK's client on a simulated socket with a memory that survives.
+ * core behind a simulated transport, and the SDK's client on a simulated socket with a memory that survives.
  */
 import * as ClientCode from "@nimbus/client"
 import type { ClientId } from "@nimbus/domain/protocol"
@@ -17,7 +17,7 @@ import {
 import * as GatewayCode from "@nimbus/gateway"
 import * as PipelineCode from "@nimbus/pipeline"
 import { Cause, Effect, FiberSet, Layer, Queue } from "effect"
-import { helloOf, SimulatedDoor } from "./Door.ts"
+import { connectRequestOf, SimulatedTransport } from "./Transport.ts"
 
 /** The packages, as they are or with a bug put in. */
 export interface Code {
@@ -63,18 +63,18 @@ const roleOf = (
 
 const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: GatewayOptions) => {
   const all = { ...gateway.gatewayLimits, ...limits, sweep_after_loss_ms: 1_000, journeys_per_second: 4 }
-  const door = Effect.gen(function* () {
+  const transport = Effect.gen(function* () {
     const delivery = yield* gateway.Delivery
     const run = yield* FiberSet.makeRuntime<never>()
-    const doors = new Set<SimulatedDoor>()
+    const transports = new Set<SimulatedTransport>()
     const greet = (end: End, url: string): void => {
-      const hello = helloOf(url)
-      const door = new SimulatedDoor(end, hello.clientId, all, watch(hello.clientId))
-      doors.add(door)
+      const request = connectRequestOf(url)
+      const transport = new SimulatedTransport(end, request.clientId, all, watch(request.clientId))
+      transports.add(transport)
       run(
-        Effect.match(delivery.open({ ...hello, door }), {
-          onSuccess: (attached) => door.attach(attached),
-          onFailure: (error) => door.close(gateway.refusalOf(error)),
+        Effect.match(delivery.open({ ...request, transport }), {
+          onSuccess: (handle) => transport.attach(handle),
+          onFailure: (error) => transport.close(gateway.refusalOf(error)),
         }).pipe(Effect.tapCause((cause) => Effect.logError("a session could not be opened", cause))),
       )
     }
@@ -82,12 +82,12 @@ const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: Gat
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         stop()
-        for (const door of doors) door.pause()
+        for (const transport of transports) transport.pause()
         return delivery.drained
       }),
     )
   })
-  return Layer.effectDiscard(door).pipe(
+  return Layer.effectDiscard(transport).pipe(
     Layer.provide(gateway.Delivery.layer),
     Layer.provide(Layer.succeed(gateway.Pod, { id: pod })),
     Layer.provide(gateway.Limits.layerWith(all)),

@@ -47,7 +47,7 @@ const spared = ["gateway 1", "pipeline 1"]
 /** Until it is told to stop. */
 const measure = async (stage: Stage, minute: () => number, stop: AbortSignal): Promise<ReadonlyArray<Sample>> => {
   const samples: Array<Sample> = []
-  const { fleet, services } = stage.ground
+  const { fleet, services } = stage.testEnvironment
   while (!stop.aborted) {
     const now = minute()
     for (const [i, node] of stage.nodes.entries()) samples.push(...(await sampleNode(node, processes[i] ?? "", now)))
@@ -64,10 +64,10 @@ const torment = async (stage: Stage, minute: () => number) => {
   const marks: Array<Mark> = []
   const isOver = () => minute() >= minutes
   while (!isOver()) {
-    for (const fault of faults(stage.ground, [...kinds.values()])) {
+    for (const fault of faults(stage.testEnvironment, [...kinds.values()])) {
       if (isOver()) break
       marks.push({ minute: minute(), fault: fault.name })
-      recoveries.push(await recover(fault, stage.ground.fleet, () => stage.check()))
+      recoveries.push(await recover(fault, stage.testEnvironment.fleet, () => stage.check()))
       console.error(`${minute().toFixed(1)} min  ${fault.name}: survived`)
       await sleep(rest_ms)
     }
@@ -103,8 +103,10 @@ const soak = async (): Promise<boolean> => {
   const over = new AbortController()
   try {
     await stage.start()
-    await recover({ name: "connecting", strike: async () => {}, mend: async () => {} }, stage.ground.fleet, () =>
-      stage.check(),
+    await recover(
+      { name: "connecting", strike: async () => {}, mend: async () => {} },
+      stage.testEnvironment.fleet,
+      () => stage.check(),
     )
     const began = performance.now()
     const minute = () => (performance.now() - began) / 60_000
@@ -116,7 +118,7 @@ const soak = async (): Promise<boolean> => {
       values.out,
       await draw(samples, marks, `${clients} clients, ${marks.length} faults (grey), seed ${seed}`),
     )
-    const isSound = await judge(stage.ground.fleet)
+    const isSound = await judge(stage.testEnvironment.fleet)
     printTable(recoveries)
     return judgeGrowth(samples) && isSound
   } finally {

@@ -14,7 +14,7 @@
  * A result is acknowledged after the consumer's own step, never before. A consumer that is slow acknowledges late, and
  * the gateway's window then stops sending; the inbox holds no more than that (`Core.ts`, invariant 4).
  */
-import { showSize } from "@nimbus/domain/observability"
+import { registerSize } from "@nimbus/domain/observability"
 import { type ClientId, type EventId, type Frames, Guards, ServerFrames, type Status } from "@nimbus/domain/protocol"
 import type { Schema, Scope } from "effect"
 import * as Cause from "effect/Cause"
@@ -133,7 +133,7 @@ export const make = Effect.fn("Client.make")(function* (
   }
   const inbox = yield* Inbox.make(limits, tell)
   const senders = yield* Senders.make(core, tell)
-  yield* showSize("client", {
+  yield* registerSize("client", {
     get size() {
       return { ...Core.sizeOf(core), ...inbox.size, ...outbox.size, ...senders.size }
     },

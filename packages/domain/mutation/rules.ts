@@ -190,9 +190,9 @@ export const rules = {
   shelveWithoutRoute: patch(
     "a router begins with empty memory and shelves who has no route",
     "protocol/Router.ts",
-    `if (route === undefined) this.shelve(record, this.outstanding.shelved(record.offset))
+    `if (route === undefined) this.spill(record, this.outstanding.spilled(record.offset))
     else this.push(clientId, route, seq, record)`,
-    `if (route === undefined) this.outstanding.done(this.outstanding.shelved(record.offset))
+    `if (route === undefined) this.outstanding.done(this.outstanding.spilled(record.offset))
     else this.push(clientId, route, seq, record)`,
   ),
   floor: patch("floor", "protocol/Session.ts", `if (page.floor > this.delivered) {`, `if (false) {`),

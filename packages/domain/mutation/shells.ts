@@ -28,8 +28,8 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "gateway",
     "only the client sends again what the log may have",
     "delivery/Intake.ts",
-    `giveUp(lane, batch)`,
-    `lane.entries = [...batch, ...lane.entries]`,
+    `giveUp(queue, batch)`,
+    `queue.entries = [...batch, ...queue.entries]`,
   ),
   olderStays: {
     ...patch(
@@ -55,7 +55,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   trimsUnbounded: patch(
     "gateway",
     "of the trims of a client the latest alone waits",
-    "delivery/Outbox.ts",
+    "delivery/AckSender.ts",
     `trims.set(clientId, seq)`,
     `trims.set((clientId + seq) as ClientId, seq)`,
   ),
@@ -71,18 +71,18 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "pipeline",
     "a record is done when its dlq write is acknowledged",
     "ResultConsumer.ts",
-    `    return Effect.andThen(write(shelf), () => {
-      router.shelved(shelf)`,
-    `    router.shelved(shelf)
+    `    return Effect.andThen(write(spill), () => {
+      router.spilled(spill)`,
+    `    router.spilled(spill)
     carryOn()
-    return Effect.andThen(write(shelf), () => {`,
+    return Effect.andThen(write(spill), () => {`,
   ),
   shelfUnbounded: {
     ...patch(
       "pipeline",
       "while more than `shelf_records` wait for the dlq nothing is read",
       "ResultConsumer.ts",
-      `if (router.size.shelf > limits.shelf_records) {`,
+      `if (router.size.spill > limits.shelf_records) {`,
       `if (false) {`,
     ),
     faults: ["log away", "log slow"],

@@ -17,7 +17,7 @@
  * | event order: partition, span | the events topic is not read on until something is finished |
  * | event order: client | of what its client sent since only the offsets are kept, and it is read again in its turn |
  * | publisher: batch | the batch is refused |
- * | journeys per second | further events are not followed, unless somebody asked for it |
+ * | journeys per second | further events are not sampled, unless somebody asked for it |
  * | outage | further failures are counted, and not told one by one |
  * | alarm | it is counted and shown all the time, and told no more often |
  * | JSON: nesting | the frame, message or request is refused |
@@ -201,7 +201,7 @@ export const memoryLogLimits = {
 
 /** Journeys that nobody asked for. */
 export interface JourneyLimits {
-  /** Events that are followed per second, of those that one gateway or `Publisher` takes. 0: none. */
+  /** Events that are sampled per second, of those that one gateway or `Publisher` takes. 0: none. */
   readonly journeys_per_second: number
 }
 

@@ -33,7 +33,7 @@ export class FramesTooLarge extends Schema.TaggedError<FramesTooLarge>()("Frames
   event_bytes: Schema.Number,
 }) {
   override get message(): string {
-    return `NIMBUS_FRAME_BYTES is ${this.frame_bytes}, and the topics take events up to ${this.event_bytes} bytes: set less, or a larger max.message.bytes for events, results and dlq`
+    return `NIMBUS_FRAME_BYTES is ${this.frame_bytes}, and the topics take events up to ${this.event_bytes} bytes: set less, or a larger max.message.bytes for events, results and backlog`
   }
 }
 

@@ -21,7 +21,7 @@ import type { Duplex } from "node:stream"
 import { FairQueue, Flow } from "@nimbus/domain/protocol"
 import { Clock, Context, Effect, Layer } from "effect"
 import { type GatewayLimits, Limits } from "./Limits.ts"
-import { Pace } from "./Pace.ts"
+import { TokenBucket } from "./TokenBucket.ts"
 import { Unfinished } from "./Unfinished.ts"
 
 type ReadingLimits = Pick<
@@ -45,7 +45,7 @@ export class Reading {
   private readonly now: () => number
   private readonly sources = new WeakMap<Duplex, Source>()
   private readonly queue = new FairQueue<Source>()
-  private readonly pace: Pace
+  private readonly bucket: TokenBucket
   private readonly unfinished: Unfinished<Source>
   /** What may still be read in this turn of the event loop. */
   private left: number
@@ -64,7 +64,7 @@ export class Reading {
     this.now = now
     this.left = limits.frames_per_turn
     this.left_ms = limits.frames_turn_ms
-    this.pace = new Pace(limits.gateway_frames_per_second, now())
+    this.bucket = new TokenBucket(limits.gateway_frames_per_second, now())
     this.unfinished = new Unfinished(limits.unfinished_bytes, (source) => source.end?.())
   }
 
@@ -120,7 +120,7 @@ export class Reading {
   /** It has something to be read, and does not wait. */
   private offer(source: Source): void {
     while (source.isReadable) {
-      if (this.queue.size > 0 || this.isTurnOver || this.pace.owed_ms(this.now()) > 0) return this.wait(source)
+      if (this.queue.size > 0 || this.isTurnOver || this.bucket.owed_ms(this.now()) > 0) return this.wait(source)
       this.queue.begin(source)
       this.read(source)
     }
@@ -146,7 +146,7 @@ export class Reading {
     source.frame_bytes = Math.max(least_frame_bytes, bytes / Math.max(1, this.frames))
     const cost = this.frames + bytes / this.limits.bytes_per_frame
     this.queue.charge(source, cost)
-    this.pace.take(this.now(), cost)
+    this.bucket.take(this.now(), cost)
     this.left -= cost
     this.left_ms -= performance.now() - from_ms
     this.turnSoon()
@@ -169,7 +169,7 @@ export class Reading {
     if (this.queue.size === 0) return this.turn()
     const isLong = performance.now() - this.paused_ms >= this.limits.frames_pause_ms
     if (--this.pause > 0 && !isLong) return void setImmediate(this.turnOver)
-    const owed_ms = this.pace.owed_ms(this.now())
+    const owed_ms = this.bucket.owed_ms(this.now())
     if (owed_ms > 0) setTimeout(this.turn, owed_ms)
     else this.turn()
   }
@@ -178,7 +178,7 @@ export class Reading {
     this.isTurnDue = false
     this.left = this.limits.frames_per_turn
     this.left_ms = this.limits.frames_turn_ms
-    while (!this.isTurnOver && this.pace.owed_ms(this.now()) === 0) {
+    while (!this.isTurnOver && this.bucket.owed_ms(this.now()) === 0) {
       const source = this.queue.take()
       if (source === undefined) return
       source.isWaiting = false

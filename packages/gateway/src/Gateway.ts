@@ -1,20 +1,20 @@
 /**
- * A gateway: the delivery core, its HTTP server, and the doors. Needs the services of `@nimbus/domain` from the
+ * A gateway: the delivery core, its HTTP server, and the transports. Needs the services of `@nimbus/domain` from the
  * environment: EventLog, Topics, Registry, Mailbox, PodChannel, AckChannel.
  *
- * On the way down the layers close in this order: doors (take nothing more, wait for the log), core (close sessions,
- * write presences, trim, give back the lease), port.
+ * On the way down the layers close in this order: transports (take nothing more, wait for the log), core (close
+ * sessions, write presences, trim, give back the lease), port.
  */
 import { Publisher } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { Addresses } from "./addresses/Addresses.ts"
 import * as Authorization from "./admin/Authorization.ts"
-import * as ChatDoor from "./chat/ChatDoor.ts"
+import * as ChatTransport from "./chat/ChatTransport.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
 import * as Announcement from "./Announcement.ts"
 import { Delivery } from "./delivery/Delivery.ts"
-import * as GrpcDoor from "./grpc/GrpcDoor.ts"
+import * as GrpcTransport from "./grpc/GrpcTransport.ts"
 import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
 import * as Fallback from "./http/Fallback.ts"
 import * as HttpFront from "./http/HttpFront.ts"
@@ -23,9 +23,9 @@ import { Limits, queryLimits } from "./Limits.ts"
 import * as Membership from "./Membership.ts"
 import { Pod } from "./Pod.ts"
 import * as Routes from "./Routes.ts"
-import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
+import * as WebSocketTransport from "./websocket/WebSocketTransport.ts"
 
-/** What is sent to clients by HTTP is followed on a budget as large as that of events. */
+/** What is sent to clients by HTTP is sampled on a budget as large as that of events. */
 const publisher = Layer.unwrap(
   Effect.gen(function* () {
     const { journeys_per_second } = yield* Limits
@@ -42,7 +42,7 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
 
 /** Where a gateway listens. */
 export interface Places extends HttpFront.HttpOptions {
-  /** The gRPC door. Default: any free port of the same host. */
+  /** The gRPC transport. Default: any free port of the same host. */
   readonly grpc?: GrpcOptions
 }
 
@@ -52,12 +52,15 @@ const front = ({ grpc, ...http }: Places) =>
     Layer.provide(Addresses.layerWith(http)),
   )
 
-/** The doors and the core. */
+/** The transports and the core. */
 const inside = (admin: Option.Option<Authorization.Access>) =>
-  Layer.mergeAll(WebSocketDoor.layer, ChatDoor.layer, GrpcDoor.layer, routes(admin), Membership.layer).pipe(
-    Layer.provideMerge(Delivery.layer),
-    Layer.provide(Pod.layer),
-  )
+  Layer.mergeAll(
+    WebSocketTransport.layer,
+    ChatTransport.layer,
+    GrpcTransport.layer,
+    routes(admin),
+    Membership.layer,
+  ).pipe(Layer.provideMerge(Delivery.layer), Layer.provide(Pod.layer))
 
 /** All that the environment says of a gateway: see docs/configuration.md. The admin API is on where there is a token. */
 export const config = Config.map(

@@ -47,8 +47,8 @@
  * | reads: at once, waiting, wait, time | the request is refused (`READS_BUSY`), and may be made again |
  * | reads: bytes | what lies further back is not found, and the answer says so where it can |
  * | admin: watchers | the next one is refused, and told why |
- * | admin: watch share | pictures show what was seen last |
- * | journeys per second | further events are not followed, unless they ask for it |
+ * | admin: watch share | snapshots show what was seen last |
+ * | journeys per second | further events are not sampled, unless they ask for it |
  * | late steps | further journey steps of this turn are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
@@ -143,7 +143,7 @@ export interface GatewayLimits {
   readonly requests_per_turn: number
   /** Barriers published again per tick. */
   readonly barriers_again_per_tick: number
-  /** Events that are followed per second beside those that ask for it; and messages by HTTP likewise. 0: none. */
+  /** Events that are sampled per second beside those that ask for it; and messages by HTTP likewise. 0: none. */
   readonly journeys_per_second: number
   /** Journey steps that wait for the journey topic. */
   readonly late_steps: number
@@ -268,7 +268,9 @@ export const queryLimits = {
   page_bytes: 1024 * 1024,
 }
 
-/** The chat door. A socket that takes nothing may have `socket_buffer_bytes` waiting, and then reads the log later. */
+/**
+ * The chat transport. A socket that takes nothing may have `socket_buffer_bytes` waiting, and then reads the log later.
+ */
 export interface ChatLimits {
   /** The JSON of one message. */
   readonly message_bytes: number
@@ -368,13 +370,13 @@ export const adminLimits = {
   forget_every_ms: 100,
   /** Questions to a store at the same time, for one list. */
   at_once: 16,
-  /** Between two pictures of the live page. */
+  /** Between two snapshots of the live page. */
   picture_ms: 1_000,
   /** Clients on a picture. */
   picture_rows: 50,
-  /** The part of the time that looking at the registry, or at the topics, may take for pictures. */
+  /** The part of the time that looking at the registry, or at the topics, may take for snapshots. */
   watch_share: 0.01,
-  /** How many may watch pictures at the same time. */
+  /** How many may watch snapshots at the same time. */
   watchers: 32,
   /** Seconds of the past that a page begins with. */
   pulses: 300,

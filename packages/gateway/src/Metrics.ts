@@ -29,7 +29,7 @@ const counters = {
   ),
   chatCatchUps: counter("nimbus_gateway_chat_catch_ups_total", "Times a socket read the log for what it had missed"),
   chatBehind: counter("nimbus_gateway_chat_behind_total", "Times a live socket was too slow and had to catch up"),
-  followed: counter("nimbus_gateway_journeys_total", "Events whose journey is followed"),
+  followed: counter("nimbus_gateway_journeys_total", "Events whose journey is sampled"),
   stepsDropped: counter(
     "nimbus_gateway_journey_steps_dropped_total",
     "Records of journey steps dropped at their bound",
@@ -38,7 +38,7 @@ const counters = {
 
 /** Each with the name of its label. Labels' values are ours, so there are few of them. */
 const labelled = {
-  delivered: ["door", counter("nimbus_gateway_results_delivered_total", "Results handed to doors")],
+  delivered: ["door", counter("nimbus_gateway_results_delivered_total", "Results handed to transports")],
   lost: ["door", counter("nimbus_gateway_lost_total", "Times retention removed results before their client had them")],
   demoted: ["reason", counter("nimbus_gateway_demotions_total", "Sessions that were LIVE and went back to REPLAYING")],
   refused: ["code", counter("nimbus_gateway_refused_total", "Things clients said that were wrong")],

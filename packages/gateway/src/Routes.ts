@@ -8,7 +8,7 @@ import * as Documents from "./http/Documents.ts"
 import * as Health from "./http/Health.ts"
 import * as Messages from "./http/Messages.ts"
 import * as Queries from "./http/Queries.ts"
-import * as WebSocketDoor from "./websocket/WebSocketDoor.ts"
+import * as WebSocketTransport from "./websocket/WebSocketTransport.ts"
 
 /** `admin`: who may use the page and the admin API. None: there is neither. */
 export const layerWith = (admin: Option.Option<Access>) =>
@@ -18,7 +18,7 @@ export const layerWith = (admin: Option.Option<Access>) =>
     Messages.layer,
     Queries.layer,
     Documents.layer,
-    WebSocketDoor.routes,
+    WebSocketTransport.routes,
     Option.isSome(admin)
       ? Layer.mergeAll(AdminRoutes.layerWith(admin.value), Documents.adminLayer, Page.layer)
       : Layer.empty,

@@ -1,10 +1,10 @@
-/** The doors of Nimbus, and the one delivery core behind them. */
+/** The transports of Nimbus, and the one delivery core behind them. */
 export * as Gateway from "./Gateway.ts"
 export { ChatAdapter } from "./chat/ChatAdapter.ts"
 export * as ServiceOperations from "./admin/ServiceOperations.ts"
 export * from "./admin/index.ts"
 export { Delivery } from "./delivery/Delivery.ts"
-export { type Attached, type Door, type Hello, type Notice, refusalOf } from "./Door.ts"
+export { type SessionHandle, type Transport, type ConnectRequest, type Notice, refusalOf } from "./Transport.ts"
 export { FramesTooLarge, GrpcPortUnavailable } from "./Errors.ts"
 export type { FairReading } from "./FairReading.ts"
 export type { UpgradeServer } from "./http/UpgradeServer.ts"

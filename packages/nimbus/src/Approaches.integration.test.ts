@@ -1,6 +1,6 @@
 /**
- * The doors of NimbusWS on Kafka and Redis, with two gateways and the pipeline: a client that goes from one to the other
- * gets each result once, in order, and a newer connection elsewhere ends the older one.
+ * The transports of NimbusWS on Kafka and Redis, with two gateways and the pipeline: a client that goes from one to the
+ * other gets each result once, in order, and a newer connection elsewhere ends the older one.
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { KafkaEventLog } from "@nimbus/adapters/kafka"
@@ -111,7 +111,7 @@ const session = (approach: string, gateway: 0 | 1, clientId: ClientId, count: nu
 
 const oneTo = (last: number) => Array.from({ length: last }, (_, i) => i + 1)
 
-describe.skipIf(kafka === undefined || redis === undefined)("the doors of NimbusWS on Kafka and Redis", () => {
+describe.skipIf(kafka === undefined || redis === undefined)("the transports of NimbusWS on Kafka and Redis", () => {
   layer(nimbus, { excludeTestServices: true, timeout: 120_000 })("with two gateways", (it) => {
     for (const order of [
       ["approach2", "approach2", "approach2"],

@@ -1,4 +1,4 @@
-/** The doors of NimbusWS on all of Nimbus: clients that know nothing of seqs and acks, cut off and back again. */
+/** The transports of NimbusWS on all of Nimbus: clients that know nothing of seqs and acks, cut off and back again. */
 import { assert, describe, it } from "@effect/vitest"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { autoAckLimits } from "@nimbus/domain/limits"
@@ -313,7 +313,7 @@ describe("approach2", () => {
   )
 })
 
-describe("one client at several doors, one after the other", () => {
+describe("one client at several transports, one after the other", () => {
   for (const order of [
     ["approach2", "approach3", "approach2"],
     ["approach3", "approach2", "approach3"],

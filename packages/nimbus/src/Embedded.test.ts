@@ -5,7 +5,7 @@ import { EventLog, Handlers, Mailbox, Publisher, Topics } from "@nimbus/domain/s
 import { eventually } from "@nimbus/domain/testing"
 import { gatewayLimits } from "@nimbus/gateway"
 import { Context, Effect, Fiber, Latch, Layer, Result, Schema, Stream } from "effect"
-import * as Cable from "./demo/Cable.ts"
+import * as Connection from "./demo/Connection.ts"
 import * as Embedded from "./Embedded.ts"
 import { events, hasShown, isLive, numberOf, oneTo, sendNumbers, show } from "./testing/Squares.ts"
 
@@ -77,7 +77,7 @@ const isEnd = (partition: number, offset: number) =>
     return offset >= (yield* (yield* EventLog).end((yield* Topics).journey, partition))
   })
 
-/** The steps of the client's `nth` followed event, from the journey topic, once it is acknowledged. */
+/** The steps of the client's `nth` sampled event, from the journey topic, once it is acknowledged. */
 const journeyOf = (clientId: string, nth: number) =>
   Effect.gen(function* () {
     let steps: ReadonlyArray<Journey.JourneyStep> = []
@@ -97,8 +97,8 @@ const journeyOf = (clientId: string, nth: number) =>
 describe("Embedded", () => {
   it.live("a client is cut off, results pile up, it returns, replays, and is LIVE", () =>
     Effect.gen(function* () {
-      const cable = Cable.make()
-      const client = yield* connect("c1", cable.transport)
+      const connection = Connection.make()
+      const client = yield* connect("c1", connection.transport)
       const other = yield* connect("c2")
       const [shown, othersShown]: ReadonlyArray<Array<number>> = [[], []]
       yield* Effect.forkScoped(show(client, shown!))
@@ -114,7 +114,7 @@ describe("Embedded", () => {
         "the first of the burst are accepted",
         Effect.map(client.stats, ({ accepted }) => accepted > 100),
       )
-      yield* cable.cut
+      yield* connection.cut
       yield* Gate.use((gate) => gate.open)
       yield* sendNumbers(other, 1, 500)
       yield* hasShown(othersShown!, 500)
@@ -125,7 +125,7 @@ describe("Embedded", () => {
       assert.strictEqual(shown!.length, 100)
       assert.strictEqual(yield* client.currentStatus, "OFFLINE")
 
-      yield* cable.mend
+      yield* connection.mend
       yield* Fiber.join(burst)
       yield* hasShown(shown!, 1_000)
       yield* isLive(client)
@@ -196,8 +196,8 @@ describe("Embedded", () => {
 
   it.live("a client that asks for it sees the journey of each result, live and from the mailbox", () =>
     Effect.gen(function* () {
-      const cable = Cable.make()
-      const client = yield* connect("c1", cable.transport, { journey: true })
+      const connection = Connection.make()
+      const client = yield* connect("c1", connection.transport, { journey: true })
       const journeys: Array<ReadonlyArray<string>> = []
       yield* Effect.forkScoped(
         client.run((delivery) =>
@@ -213,13 +213,13 @@ describe("Embedded", () => {
       assert.deepStrictEqual(journeys[0], ["accepted", "logged", "handled", "routed"])
 
       yield* client.send("gated", { number: 2 })
-      yield* cable.cut
+      yield* connection.cut
       yield* Gate.use((gate) => gate.open)
       yield* eventually(
         "it waits",
         Effect.map(waitingFor("c1"), ({ results }) => results > 0),
       )
-      yield* cable.mend
+      yield* connection.mend
       yield* eventually(
         "a result that waited",
         Effect.sync(() => journeys.length === 2),
@@ -233,8 +233,8 @@ describe("Embedded", () => {
     "at a low rate the journey topic alone tells the whole journey of every event, and why, live and replayed",
     () =>
       Effect.gen(function* () {
-        const cable = Cable.make()
-        const client = yield* connect("c1", cable.transport)
+        const connection = Connection.make()
+        const client = yield* connect("c1", connection.transport)
         yield* Effect.forkScoped(client.run(() => Effect.void))
         yield* isLive(client)
         yield* client.send("sq", { number: 1 })
@@ -252,13 +252,13 @@ describe("Embedded", () => {
         )
 
         yield* client.send("gated", { number: 2 })
-        yield* cable.cut
+        yield* connection.cut
         yield* Gate.use((gate) => gate.open)
         yield* eventually(
           "it waits",
           Effect.map(waitingFor("c1"), ({ results }) => results > 0),
         )
-        yield* cable.mend
+        yield* connection.mend
         const replayed = yield* journeyOf("c1", 2)
         assert.deepStrictEqual(replayed.map(({ details, step }) => [step, details?.["rule"]]).slice(-3), [
           ["put", Journey.rules.put],
@@ -279,9 +279,9 @@ describe("Embedded", () => {
       yield* sendNumbers(client, 1, 500)
       yield* hasShown(shown, 500)
       yield* journeyOf("c1", 1)
-      const followed = new Set((yield* lateSteps("c1")).map(({ seq }) => seq))
+      const sampled = new Set((yield* lateSteps("c1")).map(({ seq }) => seq))
       // One at once, and then one a second; the test lasts some.
-      assert.isBelow(followed.size, 50)
+      assert.isBelow(sampled.size, 50)
     }).pipe(on({ host: "127.0.0.1", port: 0, limits }))
   })
 

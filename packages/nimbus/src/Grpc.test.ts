@@ -1,6 +1,6 @@
 /**
- * The gRPC door on the whole of Nimbus, for clients of the old contract: made from a copy of it, by another library than
- * the door's, and with no word of acks, seqs or notices.
+ * The gRPC transport on the whole of Nimbus, for clients of the old contract: made from a copy of it, by another
+ * library than the transport's, and with no word of acks, seqs or notices.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Handlers } from "@nimbus/domain/services"
@@ -38,7 +38,7 @@ describe("a client of the old contract", () => {
         answers.map(({ log }) => log?.steps.at(-1)?.message.split(":")[0] === "NOT_INT32"),
         [false, false, false, true, false],
       )
-      // The first events of a second are followed, and it sees their steps, as from NimbusGRPC's own server.
+      // The first events of a second are sampled, and it sees their steps, as from NimbusGRPC's own server.
       for (const { log } of answers) {
         assert.strictEqual(log?.steps[0]?.methodName, "accepted")
         assert.isDefined(log?.steps[0]?.timestamp)

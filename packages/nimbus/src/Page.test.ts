@@ -59,7 +59,7 @@ const isShown = async (page: Page, path: string) => {
 }
 
 layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page of nimbus start", (it) => {
-  it.effect("tells the story by clicks: a client is cut off, its mail piles up, it is back, replays and is LIVE", () =>
+  it.effect("tells the story by clicks: a client is cut off, its messages queue, it is back, replays and is LIVE", () =>
     on("/", async (page) => {
       const clientId = await startSamples(page, 3)
       const story = page.locator(".story")

@@ -6,7 +6,7 @@ import { ClientId } from "@nimbus/domain/protocol"
 import { Handlers, Mailbox, Publisher } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
-import * as Cable from "./demo/Cable.ts"
+import * as Connection from "./demo/Connection.ts"
 import * as Embedded from "./Embedded.ts"
 import { isLive } from "./testing/Squares.ts"
 import { temporaryDirectory } from "./testing/Processes.ts"
@@ -35,12 +35,12 @@ describe("retention of mailboxes", () => {
       const { sendAll } = yield* Publisher
       const notes = (first: number, count: number) =>
         sendAll(Array.from({ length: count }, (_, i) => ({ clientId: c1, name: "note", data: first + i })))
-      const cable = Cable.make()
+      const connection = Connection.make()
       const client = yield* Client.make({
         url: yield* Embedded.url,
         clientId: c1,
         limits: { reconnect_min_ms: 5, reconnect_max_ms: 20 },
-      }).pipe(Effect.provideService(Transport.Transport, cable.transport))
+      }).pipe(Effect.provideService(Transport.Transport, connection.transport))
       const deliveries: Array<Delivery> = []
       yield* Effect.forkScoped(client.run((delivery) => Effect.sync(() => deliveries.push(delivery))))
       const came = (count: number) =>
@@ -52,7 +52,7 @@ describe("retention of mailboxes", () => {
       const before = yield* notes(0, 5)
       yield* came(5)
 
-      yield* cable.cut
+      yield* connection.cut
       const away = yield* notes(5, 50)
       yield* eventually(
         "the newest ten are left",
@@ -61,7 +61,7 @@ describe("retention of mailboxes", () => {
           ({ floor, results }) => results === 10 && floor >= away[39]!.seq,
         ),
       )
-      yield* cable.mend
+      yield* connection.mend
       yield* came(16)
       yield* isLive(client)
       const after = yield* notes(55, 1)

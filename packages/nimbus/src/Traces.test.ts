@@ -19,7 +19,7 @@ const telemetry = Layer.unwrap(
   ),
 )
 
-/** `journeys_per_second`: of an event that nobody follows there is no trace. */
+/** `journeys_per_second`: of an event that is not sampled there is no trace. */
 const on = (journeys_per_second: number) =>
   Embedded.layerMemory({ host: "127.0.0.1", port: 0, limits: { journeys_per_second } }).pipe(
     Layer.provide(Handlers.layer(Handlers.samples)),
@@ -114,7 +114,7 @@ describe("traces", () => {
     }).pipe(Effect.provide(on(20), { local: true })),
   )
 
-  it.live("are of followed events alone", () =>
+  it.live("are of sampled events alone", () =>
     Effect.gen(function* () {
       const { client, shown } = yield* connect
       yield* sendNumbers(client, 1, 200)

@@ -19,13 +19,13 @@ import {
   hasRecords,
   Hooks,
   message,
-  onGround,
+  inTestEnvironment,
   raw,
   settle,
   start,
   summary,
   textOf,
-} from "./testing/Ground.ts"
+} from "./testing/TestEnvironment.ts"
 import { quickLimits } from "./testing/Limits.ts"
 
 const broken = Handlers.make("broken", {
@@ -100,7 +100,7 @@ describe("EventConsumer", () => {
       // The handler takes 10 ms of each event.
       assert.isAtLeast(Date.parse(completed_at), from_ms + 10)
       assert.strictEqual(new Date(completed_at).toISOString(), completed_at)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("answers events in their order, with the offset of each as its seq", () =>
@@ -119,7 +119,7 @@ describe("EventConsumer", () => {
         ["a", "b", "a"],
       )
       yield* committedIs(3)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("messages and barriers wait for what stands before them of their own client, and for nobody else", () =>
@@ -142,7 +142,7 @@ describe("EventConsumer", () => {
         `{"seq":2,"barrier":{"epoch":5,"pod":"pod-1","number":1}}`,
       ])
       yield* committedIs(5)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("a handler that takes long holds up its own client alone, and the commit, which says what is finished", () =>
@@ -167,7 +167,7 @@ describe("EventConsumer", () => {
         (yield* contents(topic)).slice(98).map((record) => summary(record).seq),
         [1, 2],
       )
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live(
@@ -204,7 +204,7 @@ describe("EventConsumer", () => {
           ),
         )
         assert.isUndefined(yield* held)
-      }).pipe(onGround()),
+      }).pipe(inTestEnvironment()),
   )
 
   it.live("one client's turn to be read again takes nothing from another that has no room", () =>
@@ -226,7 +226,7 @@ describe("EventConsumer", () => {
       yield* committedIs(21)
       assert.lengthOf(yield* contents(topic), 21)
       assert.isUndefined((yield* counts)["nimbus_events_lost_total "])
-    }).pipe(onGround({ limits: { chunk_records: 3 } })),
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 3 } })),
   )
 
   it.live("a new owner handles nothing that was finished above the commit, of ten thousand not one", () =>
@@ -255,7 +255,7 @@ describe("EventConsumer", () => {
         (yield* contents(topic)).slice(count).map((record) => summary(record).seq),
         [0],
       )
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("of a client with much waiting it keeps the offsets, and reads it again in its turn", () =>
@@ -279,7 +279,7 @@ describe("EventConsumer", () => {
         (yield* contents(topic)).slice(1).map(({ value }) => Number(peekSeq(value))),
         range(0, 100),
       )
-    }).pipe(onGround({ limits: { chunk_records: 7 } })),
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 7 } })),
   )
 
   it.live("what retention has removed before its turn came is lost, and counted, and holds up nothing", () =>
@@ -302,7 +302,7 @@ describe("EventConsumer", () => {
         [0, 1, 6, 7, 8, 9],
       )
       assert.strictEqual((yield* counts)["nimbus_events_lost_total "], 4)
-    }).pipe(onGround({ limits: { chunk_records: 1 } })),
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 1 } })),
   )
 
   it.live("answers what can't be handled with an error, in order, and goes on", () =>
@@ -330,7 +330,7 @@ describe("EventConsumer", () => {
       const now = yield* counts
       assert.strictEqual(now["nimbus_handler_failures_total HANDLER_FAILED"], 2)
       assert.strictEqual(now["nimbus_handler_failures_total UNKNOWN_EVENT"], 1)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("a result that the topics do not take is an error for its client, and the next ones go on", () =>
@@ -344,7 +344,7 @@ describe("EventConsumer", () => {
         { seq: 0, id: "m1", says: "RESULT_TOO_BIG" },
         { seq: 1, id: "m2", says: "short" },
       ])
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("keeps as much of a record in quarantine as fits there, and where all of it is", () =>
@@ -357,7 +357,7 @@ describe("EventConsumer", () => {
       const [kept] = yield* hasRecords(quarantine, 1)
       assert.match(textOf(kept), /^x{500,3000}$/)
       assert.strictEqual(kept?.headers?.[Quarantine.headers.offset], "0")
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("quarantines what can't be decoded as it is, before anything after it is committed", () =>
@@ -389,7 +389,7 @@ describe("EventConsumer", () => {
         { seq: 3, id: "e2", says: { number: 2, result: 4 } },
       ])
       yield* committedIs(4)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("commits past a chunk of which nothing comes", () =>
@@ -399,7 +399,7 @@ describe("EventConsumer", () => {
       yield* append(events, raw("a", "x"))
       yield* committedIs(1)
       assert.lengthOf(yield* contents(topic), 0)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("has one produce under way, and reads no more than its bound ahead of it", () =>
@@ -430,7 +430,7 @@ describe("EventConsumer", () => {
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
       )
       yield* committedIs(10)
-    }).pipe(onGround({ limits: { chunk_records: 1 } })),
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 1 } })),
   )
 
   it.live("writes again what the log did not take, in order", () =>
@@ -446,7 +446,7 @@ describe("EventConsumer", () => {
         [0, 1, 2, 3, 4],
       )
       assert.strictEqual(attempts, 9)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("after a crash it repeats what was not committed, and every repeat has the seq it had", () =>
@@ -470,7 +470,7 @@ describe("EventConsumer", () => {
         (yield* results(5)).map(({ id, seq }) => `${id} ${seq}`),
         ["e1 0", "e2 1", "e1 0", "e2 1", "e3 2"],
       )
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("starts again after a failed read behind what it has written", () =>
@@ -495,7 +495,7 @@ describe("EventConsumer", () => {
         [0, 1],
       )
       assert.strictEqual(failures, 3)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("a revoked partition stops at once, and begins at the commit when it comes back", () =>
@@ -525,7 +525,7 @@ describe("EventConsumer", () => {
         (yield* results(1)).map(({ seq }) => seq),
         [1],
       )
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("stopped, it lets the handler that runs finish, starts no other, and commits what it has written", () =>
@@ -544,17 +544,17 @@ describe("EventConsumer", () => {
       yield* append(events, square("a", "e3", 3))
       yield* settle
       assert.lengthOf(yield* contents(topic), 1)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
-  it.live("adds to the journey of what is followed when the log had it and where, and its own step", () =>
+  it.live("adds to the journey of what is sampled when the log had it and where, and its own step", () =>
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics
       yield* startWith()
       const accepted: Journey.JourneyStep = { time: 1, service: "gateway", instance: "pod-1", step: "accepted" }
-      yield* append(events, { ...square("a", "e1", 1), headers: Journey.follow(accepted) }, square("a", "e2", 2))
-      const [followed, other] = yield* hasRecords(topic, 2)
-      const [first, logged, handled, ...more] = Journey.steps(followed?.headers)
+      yield* append(events, { ...square("a", "e1", 1), headers: Journey.sample(accepted) }, square("a", "e2", 2))
+      const [sampled, other] = yield* hasRecords(topic, 2)
+      const [first, logged, handled, ...more] = Journey.steps(sampled?.headers)
       assert.deepStrictEqual(first, accepted)
       const [record] = yield* contents(events)
       assert.deepStrictEqual(logged, {
@@ -571,7 +571,7 @@ describe("EventConsumer", () => {
       })
       assert.deepStrictEqual(more, [])
       assert.isUndefined(other?.headers)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("partitions are handled side by side", () =>
@@ -592,6 +592,6 @@ describe("EventConsumer", () => {
         "the one that waited is there",
         Effect.map(log.end(topic, 1), (end) => end === 1),
       )
-    }).pipe(onGround({ partitions: 2 })),
+    }).pipe(inTestEnvironment({ partitions: 2 })),
   )
 })

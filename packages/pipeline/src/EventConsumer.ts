@@ -17,7 +17,7 @@
  * 4. Told to stop, it starts nothing more; what runs and what is ready leaves. The rest is the next owner's.
  */
 import { Clock, Effect, type Latch, Layer, type Scope } from "effect"
-import { showSize } from "@nimbus/domain/observability"
+import { registerSize } from "@nimbus/domain/observability"
 import { EventOrder, finishedAbove, type Held, recordBytes } from "@nimbus/domain/protocol"
 import { type AssignedPartition, type Chunk, eventBytes, EventLog, Handlers, Topics } from "@nimbus/domain/services"
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
@@ -100,7 +100,7 @@ const begin = Effect.fnUntraced(function* (
   const next = committed?.next ?? (yield* log.earliest(topic, partition))
   const above = committed && finishedAbove(committed, log.incarnation)
   const order = new EventOrder<EventItem>({ ...limits.order, handlers_at_once }, next, above)
-  yield* showSize("event order", {
+  yield* registerSize("event order", {
     get size() {
       return { ...order.size }
     },

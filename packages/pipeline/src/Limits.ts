@@ -5,8 +5,8 @@
  * | --- | --- |
  * | chunk | a produce request is split |
  * | event consumer: order | nothing more is read, or only the offsets of one client are kept: `EventOrderLimits` |
- * | result consumer: shelf | the results topic is not read on until the dlq has taken some |
- * | result consumer: outstanding | the same, until the oldest record that is not done is in the dlq or acknowledged |
+ * | result consumer: spill | the results topic is not read on until the backlog has taken some |
+ * | result consumer: outstanding | the same, until the oldest record that is not done is in the backlog or acknowledged |
  * | result consumer: unhurried | each chunk waits a little for acks |
  * | result consumer: ack timeout | the client is diverted to its mailbox |
  * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic goes on beside it |
@@ -64,12 +64,12 @@ export const eventConsumerLimits: EventConsumerLimits = {
 }
 
 export interface ResultConsumerLimits extends ConsumerLimits {
-  /** The most that one produce request to the dlq topic carries. */
+  /** The most that one produce request to the backlog topic carries. */
   readonly chunk: ChunkLimits
   readonly router: RouterLimits
   /** The time that a push may stay unacknowledged is `router.ack_timeout_ticks` of these. */
   readonly tick_ms: number
-  /** Records of a partition that wait for the dlq. Beyond: nothing more is read. */
+  /** Records of a partition that wait for the backlog. Beyond: nothing more is read. */
   readonly shelf_records: number
   /**
    * Results of a partition in flight to clients. Beyond: the next chunk waits for acks, but no longer than

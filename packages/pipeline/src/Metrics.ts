@@ -30,8 +30,10 @@ const archiveLag = Metric.gauge("nimbus_archive_lag_records", { description: "Re
 /** Results recognised by their seq and dropped. */
 export const repeats = counter("nimbus_router_repeats_total", "Repeated records dropped by routers")
 export const quarantined = counter("nimbus_pipeline_quarantined_total", "Records that could not be decoded")
-/** Where the dlq no longer held what the mailboxes had not got. Each is told to the partition's clients as `lost`. */
-export const holes = counter("nimbus_mailbox_holes_total", "Times the dlq had lost records before they were put")
+/**
+ * Where the backlog no longer held what the mailboxes had not got. Each is told to the partition's clients as `lost`.
+ */
+export const holes = counter("nimbus_mailbox_holes_total", "Times the backlog had lost records before they were put")
 export const rewinds = counter(
   "nimbus_mailbox_rewinds_total",
   "Times the mailbox store had another offset than expected",

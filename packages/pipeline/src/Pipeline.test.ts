@@ -14,7 +14,16 @@ import {
 import { AckChannel, type EventLog, Handlers, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import * as Pipeline from "./Pipeline.ts"
 import { StatusManager } from "./StatusManager.ts"
-import { append, barrier, client, event, eventually, onGround, start, summary } from "./testing/Ground.ts"
+import {
+  append,
+  barrier,
+  client,
+  event,
+  eventually,
+  inTestEnvironment,
+  start,
+  summary,
+} from "./testing/TestEnvironment.ts"
 
 const soon = { backoff_min_ms: 1, backoff_max_ms: 10, commit_every_ms: 1, shutdown_timeout_ms: 50 }
 
@@ -166,7 +175,7 @@ describe("Pipeline", () => {
       // All of them are on the live path again.
       yield* send(1)
       for (const one of [a, b, c]) yield* has(one, 201)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("with nothing under way there is no lag", () =>
@@ -185,7 +194,7 @@ describe("Pipeline", () => {
         )
         assert.deepStrictEqual((yield* snapshot).clients, { OFFLINE: 0, REPLAYING: 1, LIVE: 0 })
       }).pipe(Effect.provide(pipeline))
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("a client misses and repeats nothing while each consumer in turn crashes and is switched on again", () =>
@@ -213,7 +222,7 @@ describe("Pipeline", () => {
         assert.deepStrictEqual(seenBy(a), squares(sent))
         assert.deepStrictEqual(seenBy(b), squares(sent))
       }).pipe(Effect.provide(Pipeline.layerSwitched(options).pipe(Layer.provide(samples))))
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("a consumer that is switched off waits for nothing, whatever it has in hand", () =>
@@ -233,6 +242,6 @@ describe("Pipeline", () => {
         assert.deepStrictEqual(yield* set("event-consumer", false), { role: "event-consumer", isRunning: false })
         assert.strictEqual((yield* Effect.flip(set("no-such", true)))._tag, "NotFound")
       }).pipe(Effect.provide(Pipeline.layerSwitched(patient).pipe(Layer.provide(Handlers.layer([endless])))))
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 })

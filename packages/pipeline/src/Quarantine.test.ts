@@ -8,7 +8,18 @@ import * as Quarantine from "./Quarantine.ts"
 import * as ReplayConsumer from "./ReplayConsumer.ts"
 import * as ResultConsumer from "./ResultConsumer.ts"
 import * as StorageWriter from "./StorageWriter.ts"
-import { append, event, eventually, hasRecords, Hooks, onGround, raw, result, start, textOf } from "./testing/Ground.ts"
+import {
+  append,
+  event,
+  eventually,
+  hasRecords,
+  Hooks,
+  inTestEnvironment,
+  raw,
+  result,
+  start,
+  textOf,
+} from "./testing/TestEnvironment.ts"
 import { quickLimits } from "./testing/Limits.ts"
 
 const reason = "a batch that can't be read: its checksum is wrong"
@@ -42,7 +53,7 @@ describe("What can't be read", () => {
     it.live(`of the ${kind} topic goes to quarantine with the reason`, () =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* quarantined(kind, unreadable), [`${reason}: ${textOf(unreadable)}`])
-      }).pipe(onGround()),
+      }).pipe(inTestEnvironment()),
     )
   }
 
@@ -53,7 +64,7 @@ describe("What can't be read", () => {
         assert.deepStrictEqual(yield* quarantined(kind, result("a", 0), keyless, result("a", 2)), [
           `the key is no client id: ${textOf(keyless)}`,
         ])
-      }).pipe(onGround()),
+      }).pipe(inTestEnvironment()),
     )
   }
 
@@ -74,6 +85,6 @@ describe("What can't be read", () => {
         "the other has its result",
         Effect.map(hasRecords(results, 1), ([first]) => first?.key === home),
       )
-    }).pipe(onGround({ partitions: 2 })),
+    }).pipe(inTestEnvironment({ partitions: 2 })),
   )
 })

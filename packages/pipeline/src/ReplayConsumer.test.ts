@@ -17,7 +17,7 @@ import {
   hasRecords,
   mailbox_age_ms,
   MailboxStore,
-  onGround,
+  inTestEnvironment,
   placedBarrier,
   pod,
   raw,
@@ -25,7 +25,7 @@ import {
   settle,
   start,
   textOf,
-} from "./testing/Ground.ts"
+} from "./testing/TestEnvironment.ts"
 import { quickLimits } from "./testing/Limits.ts"
 
 const startWith = (limits: Partial<ReplayConsumerLimits> = {}) =>
@@ -74,7 +74,7 @@ describe("ReplayConsumer", () => {
         "a commit for the lag",
         Effect.map(log.committed(dlq, "nimbus-replay-consumer", 0), (is) => is?.next === 5),
       )
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("tells the pods of clients that are here, once per chunk, and nobody else", () =>
@@ -89,7 +89,7 @@ describe("ReplayConsumer", () => {
       yield* eventually("mail", () => clients.length > 0)
       yield* settle
       assert.deepStrictEqual(clients, ["a"])
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("goes on putting while the registry does not answer", () =>
@@ -107,7 +107,7 @@ describe("ReplayConsumer", () => {
           Effect.map(Registry, (registry) => ({ ...registry, pods: () => Effect.fail(registryDown) })),
         ),
       ),
-      onGround(),
+      inTestEnvironment(),
     ),
   )
 
@@ -133,7 +133,7 @@ describe("ReplayConsumer", () => {
           }),
         ),
       ),
-      onGround(),
+      inTestEnvironment(),
     ),
   )
 
@@ -154,7 +154,7 @@ describe("ReplayConsumer", () => {
       yield* startWith()
       yield* putTo(4)
       assert.deepStrictEqual(yield* seqsOf("a"), [0, 1, 2, 3])
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("goes back to where the mailboxes are when they roll back under it", () =>
@@ -173,7 +173,7 @@ describe("ReplayConsumer", () => {
       assert.deepStrictEqual(yield* seqsOf("a"), [0, 1, 2, 3])
       assert.strictEqual((yield* pageOf("a")).hole, -1)
       assert.strictEqual((yield* counts)["nimbus_mailbox_rewinds_total "], 1)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("puts again what the mailboxes lose while nothing comes", () =>
@@ -190,7 +190,7 @@ describe("ReplayConsumer", () => {
       yield* putTo(3)
       assert.deepStrictEqual(yield* seqsOf("a"), [0, 1, 2])
       assert.strictEqual((yield* counts)["nimbus_mailbox_rewinds_total "], 1)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("puts again until the store has it, also when it had taken it and the answer was lost", () =>
@@ -223,11 +223,11 @@ describe("ReplayConsumer", () => {
           }),
         ),
       ),
-      onGround(),
+      inTestEnvironment(),
     ),
   )
 
-  it.live("says that there is a hole where the dlq has lost records before they were put", () =>
+  it.live("says that there is a hole where the backlog has lost records before they were put", () =>
     Effect.gen(function* () {
       const { dlq, events } = yield* Topics
       const log = yield* EventLog
@@ -238,7 +238,7 @@ describe("ReplayConsumer", () => {
       yield* first.stop
       for (let seq = 4; seq < 40; seq++) yield* append(dlq, result("a", seq))
       yield* eventually(
-        "the dlq has lost something that was never put",
+        "the backlog has lost something that was never put",
         Effect.map(log.earliest(dlq, 0), (earliest) => earliest > 1),
       )
       yield* startWith()
@@ -247,14 +247,14 @@ describe("ReplayConsumer", () => {
       assert.strictEqual(hole, yield* log.end(events, 0))
       const [before, ...kept] = records.map(({ seq }) => Number(seq))
       assert.strictEqual(before, 3)
-      // Retention may have gone on meanwhile: what is there is the end of the dlq, whole.
+      // Retention may have gone on meanwhile: what is there is the end of the backlog, whole.
       assert.isBelow(kept.length, 36)
       assert.isNotEmpty(kept)
       assert.deepStrictEqual(
         kept,
         kept.map((_, i) => 40 - kept.length + i),
       )
-    }).pipe(onGround({ retention: { retention_bytes: 1_000 }, limits: { retention_every_ms: 1 } })),
+    }).pipe(inTestEnvironment({ retention: { retention_bytes: 1_000 }, limits: { retention_every_ms: 1 } })),
   )
 
   it.live("quarantines what it can't read, and puts the rest", () =>
@@ -274,7 +274,7 @@ describe("ReplayConsumer", () => {
       assert.strictEqual(first?.headers?.[Quarantine.headers.topic], dlq)
       assert.include(second?.headers?.[Quarantine.headers.reason], "epoch")
       assert.deepStrictEqual(yield* seqsOf("a"), [0, 6])
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.effect("fills a wiped store again no faster than its bound, and no slower where the clock is set back", () =>
@@ -309,7 +309,7 @@ describe("ReplayConsumer", () => {
       }
       assert.strictEqual(yield* offset, 100)
       assert.lengthOf(yield* seqsOf("a"), 100)
-    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 10 } })),
   )
 
   it.effect("enforces the mailboxes' age limit now and then", () =>
@@ -322,7 +322,7 @@ describe("ReplayConsumer", () => {
       for (let i = 0; i < 3; i++) yield* Effect.andThen(TestClock.adjust(mailbox_age_ms / 2), settle)
       assert.deepStrictEqual(yield* seqsOf("a"), [])
       assert.strictEqual((yield* pageOf("a")).floor, 0)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("refuses a store that belongs to another log", () =>
@@ -331,22 +331,22 @@ describe("ReplayConsumer", () => {
       yield* mailbox.claim({ incarnation: Incarnation.make("another"), partitions: 1, ends: [0] })
       const exit = yield* Effect.exit(startWith())
       assert.isTrue(Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("StoreMismatch"))
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
-  it.live("adds its step to the journey of what is followed", () =>
+  it.live("adds its step to the journey of what is sampled", () =>
     Effect.gen(function* () {
       const { dlq } = yield* Topics
       yield* startWith()
-      const shelved: Journey.JourneyStep = { time: 1, service: "result-consumer", instance: "x", step: "shelved" }
-      yield* append(dlq, { ...result("a", 0), headers: Journey.follow(shelved) }, result("a", 1))
+      const spilled: Journey.JourneyStep = { time: 1, service: "result-consumer", instance: "x", step: "shelved" }
+      yield* append(dlq, { ...result("a", 0), headers: Journey.sample(spilled) }, result("a", 1))
       yield* putTo(2)
       const { records } = yield* pageOf("a")
       assert.deepStrictEqual(
         records.map(({ headers }) => Journey.steps(headers).map(({ step }) => step)),
         [["shelved", "put"], []],
       )
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 })
 

@@ -1,8 +1,8 @@
 /**
- * The replay consumer (NimbusGRPC's mail carrier): from the dlq into the mailboxes, and a hint to whoever waits.
+ * The replay consumer (NimbusGRPC's mail carrier): from the backlog into the mailboxes, and a hint to whoever waits.
  *
  * ```
- *   dlq topic ─ chunk ─▶ put (expected, next) ──▶ Mailbox
+ *   backlog topic ─ chunk ─▶ put (expected, next) ──▶ Mailbox
  *       ▲                  │ Differs: go on from the stored offset, or from the earliest
  *       └──────────────────┤
  *                          └ Stored ─▶ Mail to the pods that the Registry names (behind: a hint may be lost)
@@ -12,9 +12,9 @@
  * and advanced by the Mailbox in one step, so that a store that rolled back gets again what it lost. While nothing comes
  * that offset is looked at now and then, for what was lost may be the last that its client waits for.
  *
- * Where the dlq no longer holds the stored offset there is a *hole*: it is counted and told to the partition's clients
- * as `lost`. What stood in it had any seqs below the end of the events topic (a diverted record comes after younger
- * ones), so that end is the hole's upper bound.
+ * Where the backlog no longer holds the stored offset there is a *hole*: it is counted and told to the partition's
+ * clients as `lost`. What stood in it had any seqs below the end of the events topic (a diverted record comes after
+ * younger ones), so that end is the hole's upper bound.
  */
 import { Clock, Effect, type Latch, Layer, Metric, Result } from "effect"
 import type { MailboxUnavailable } from "@nimbus/domain/errors"
@@ -46,7 +46,7 @@ import { type ReplayConsumerLimits, replayConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
 import { reportFailure, untilDone } from "./internal/Backoff.ts"
-import * as Behind from "./internal/Behind.ts"
+import * as PipelinedWriter from "./internal/PipelinedWriter.ts"
 import * as Committer from "./internal/Committer.ts"
 import * as PutJourney from "./internal/PutJourney.ts"
 import * as Workers from "./internal/Workers.ts"
@@ -96,17 +96,17 @@ const carry = Effect.fnUntraced(function* (
   const mailbox = yield* Mailbox
   const journey = yield* PutJourney.make(role, topics.dlq, partition)
   const committer = yield* Committer.make(assigned, limits)
-  const telling = yield* Behind.make
+  const telling = yield* PipelinedWriter.make
   let stored = yield* mailbox.offset(partition)
 
   let inHand = false
 
-  const onChunk = (pace: Pace) => (chunk: Chunk) =>
+  const onChunk = (throttle: Throttle) => (chunk: Chunk) =>
     Effect.suspend(() => {
       inHand = true
       const hops = journey.chunk()
       const sorted = sort(chunk, hops)
-      return putChunk(pace, chunk, sorted, hops.end).pipe(
+      return putChunk(throttle, chunk, sorted, hops.end).pipe(
         // Whoever has the partition next reads on from here and never tells of this chunk. A hint too many does no harm.
         Effect.onInterrupt(() => tellLast(sorted.clients, limits)),
         Effect.ensuring(Effect.sync(() => void (inHand = false))),
@@ -129,7 +129,7 @@ const carry = Effect.fnUntraced(function* (
     }
   })
   const putChunk = Effect.fnUntraced(function* (
-    pace: Pace,
+    throttle: Throttle,
     chunk: Chunk,
     { clients, records, refused }: Sorted,
     end: Trace.Hops["end"],
@@ -148,13 +148,13 @@ const carry = Effect.fnUntraced(function* (
     yield* Metrics.countIn(role, chunk.records.length)
     yield* Metrics.countOut("mailbox", records.length)
     yield* telling.run(Effect.onInterrupt(tell(clients, limits), () => tellLast(clients, limits)))
-    yield* pace(chunk)
+    yield* throttle(chunk)
     return true
   })
 
   while (!stopping.isOpen()) {
-    const pace = yield* makePace((yield* assigned.committed)?.next ?? 0, stopping, limits)
-    const reading = Workers.forEachChunk(assigned.read(stored ?? "earliest"), stopping, onChunk(pace))
+    const throttle = yield* makeThrottle((yield* assigned.committed)?.next ?? 0, stopping, limits)
+    const reading = Workers.forEachChunk(assigned.read(stored ?? "earliest"), stopping, onChunk(throttle))
     yield* Effect.raceFirst(reading, rolledBack)
   }
   yield* telling.settled
@@ -200,7 +200,7 @@ const sort = (chunk: Chunk, journey: PutJourney.PutChunk): Sorted => {
 const tellHole = (stored: number | undefined, chunk: Chunk, hole: Seq): Effect.Effect<void> =>
   Metric.update(Metrics.holes, 1).pipe(
     Effect.andThen(
-      Effect.logError("the dlq has lost records before they were put: their clients are told", {
+      Effect.logError("the backlog has lost records before they were put: their clients are told", {
         stored,
         earliest: chunk.from,
         below_seq: hole,
@@ -236,10 +236,14 @@ const tellLast = (clients: ReadonlySet<ClientId>, limits: ReplayConsumerLimits) 
   Effect.timeoutOption(Effect.interruptible(tell(clients, limits)), limits.commit_timeout_ms)
 
 /** Waits after a chunk. */
-type Pace = (chunk: Chunk) => Effect.Effect<void>
+type Throttle = (chunk: Chunk) => Effect.Effect<void>
 
 /** Holds back below the offset that had been put once before: that far, the store is being rebuilt. */
-const makePace = (rebuildTo: number, stopping: Latch.Latch, limits: ReplayConsumerLimits): Effect.Effect<Pace> =>
+const makeThrottle = (
+  rebuildTo: number,
+  stopping: Latch.Latch,
+  limits: ReplayConsumerLimits,
+): Effect.Effect<Throttle> =>
   Clock.clockWith((clock) =>
     Effect.sync(() => {
       const now_ms = () => Elapsed.msUnsafe(clock)

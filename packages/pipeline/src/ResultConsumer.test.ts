@@ -17,7 +17,7 @@ import {
   eventually,
   hasRecords,
   Hooks,
-  onGround,
+  inTestEnvironment,
   placedBarrier,
   pod,
   raw,
@@ -25,7 +25,7 @@ import {
   settle,
   start,
   textOf,
-} from "./testing/Ground.ts"
+} from "./testing/TestEnvironment.ts"
 import { quickLimits } from "./testing/Limits.ts"
 
 const soon: Partial<ResultConsumerLimits> = {
@@ -62,8 +62,8 @@ const ack = (clientId: string, seq: number): AckMessage => ({
   seq: Seq.make(seq),
 })
 
-/** What the dlq holds, as `client seq`. */
-const shelved = Effect.fnUntraced(function* (n: number) {
+/** What the backlog holds, as `client seq`. */
+const spilled = Effect.fnUntraced(function* (n: number) {
   const records = yield* hasRecords((yield* Topics).dlq, n)
   return records.map((record) => `${record.key} ${JSON.parse(textOf(record)).seq}`)
 })
@@ -78,14 +78,14 @@ const committedIs = Effect.fnUntraced(function* (next: number) {
 })
 
 describe("ResultConsumer", () => {
-  it.live("shelves the results of a client that has no route, in order", () =>
+  it.live("spills the results of a client that has no route, in order", () =>
     Effect.gen(function* () {
       const { results } = yield* Topics
       yield* startWith()
       yield* append(results, result("a", 0), result("b", 1), result("a", 2))
-      assert.deepStrictEqual(yield* shelved(3), ["a 0", "b 1", "a 2"])
+      assert.deepStrictEqual(yield* spilled(3), ["a 0", "b 1", "a 2"])
       yield* committedIs(3)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("pushes what follows a barrier to its pod, each saying what came before", () =>
@@ -96,8 +96,8 @@ describe("ResultConsumer", () => {
       yield* append(results, placedBarrier("a", 0), result("a", 1), result("b", 2), result("a", 3))
       yield* eventually("two pushes", () => pushes.length === 2)
       assert.deepStrictEqual(pushes, ["a 1<0", "a 3<1"])
-      assert.deepStrictEqual(yield* shelved(2), ["a 0", "b 2"])
-    }).pipe(onGround()),
+      assert.deepStrictEqual(yield* spilled(2), ["a 0", "b 2"])
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("commits the offset after the last record that is done, and that only when the client has acknowledged", () =>
@@ -110,8 +110,8 @@ describe("ResultConsumer", () => {
       yield* committedIs(1)
       yield* tell(ack("a", 2))
       yield* committedIs(3)
-      assert.deepStrictEqual(yield* shelved(1), ["a 0"])
-    }).pipe(onGround()),
+      assert.deepStrictEqual(yield* spilled(1), ["a 0"])
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("diverts a client whose push nobody received", () =>
@@ -119,10 +119,10 @@ describe("ResultConsumer", () => {
       const { results } = yield* Topics
       yield* startWith()
       yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 2))
-      assert.deepStrictEqual(yield* shelved(3), ["a 0", "a 1", "a 2"])
+      assert.deepStrictEqual(yield* spilled(3), ["a 0", "a 1", "a 2"])
       yield* append(results, result("a", 3))
-      assert.deepStrictEqual(yield* shelved(4), ["a 0", "a 1", "a 2", "a 3"])
-    }).pipe(onGround()),
+      assert.deepStrictEqual(yield* spilled(4), ["a 0", "a 1", "a 2", "a 3"])
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("diverts a client that does not acknowledge in time, without what it has acknowledged", () =>
@@ -133,9 +133,9 @@ describe("ResultConsumer", () => {
       yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 2))
       yield* eventually("two pushes", () => pushes.length === 2)
       yield* tell(ack("a", 1))
-      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 2"])
+      assert.deepStrictEqual(yield* spilled(2), ["a 0", "a 2"])
       yield* committedIs(3)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("diverts a client that its gateway can't take pushes for", () =>
@@ -149,10 +149,10 @@ describe("ResultConsumer", () => {
       const { clientId, route } = pushes[0]!
       yield* tell({ _tag: "Nack", clientId, route })
       const [barrier, ...rest] = yield* hasRecords(dlq, 2)
-      // The barrier in the dlq names the route that it made.
+      // The barrier in the backlog names the route that it made.
       assert.strictEqual(Result.getOrThrow(decodePlacedBarrier(barrier!.value)).barrier.route, route)
       assert.deepStrictEqual(rest.map(textOf), [textOf(result("a", 1))])
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("quarantines what it can't read, with the reason, and commits past it", () =>
@@ -166,12 +166,12 @@ describe("ResultConsumer", () => {
       assert.strictEqual(first?.headers?.[Quarantine.headers.topic], results)
       assert.strictEqual(first?.headers?.[Quarantine.headers.offset], "1")
       assert.include(second?.headers?.[Quarantine.headers.reason], "epoch")
-      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 6"])
+      assert.deepStrictEqual(yield* spilled(2), ["a 0", "a 6"])
       yield* committedIs(4)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
-  it.live("writes to the dlq again until it is acknowledged, one request at a time and in order", () =>
+  it.live("writes to the backlog again until it is acknowledged, one request at a time and in order", () =>
     Effect.gen(function* () {
       const { dlq, results } = yield* Topics
       const hooks = yield* Hooks
@@ -191,13 +191,13 @@ describe("ResultConsumer", () => {
             })
       yield* startWith({ chunk: { chunk_records: 2, chunk_bytes: 1_000 } })
       yield* append(results, result("a", 0), result("b", 1), result("a", 2), result("b", 3), result("a", 4))
-      assert.deepStrictEqual(yield* shelved(5), ["a 0", "b 1", "a 2", "b 3", "a 4"])
+      assert.deepStrictEqual(yield* spilled(5), ["a 0", "b 1", "a 2", "b 3", "a 4"])
       assert.strictEqual(most, 1)
       assert.isAbove(failures, 3)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
-  it.live("reads no further while the dlq is slow, and goes on when it is not", () =>
+  it.live("reads no further while the backlog is slow, and goes on when it is not", () =>
     Effect.gen(function* () {
       const { dlq, results } = yield* Topics
       const hooks = yield* Hooks
@@ -211,11 +211,11 @@ describe("ResultConsumer", () => {
       yield* settle
       assert.isAtMost(read, 40)
       yield* Deferred.succeed(open, undefined)
-      assert.lengthOf(yield* shelved(500), 500)
-    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+      assert.lengthOf(yield* spilled(500), 500)
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 10 } })),
   )
 
-  it.live("reads no further than its bound beyond a record that the dlq does not take, whoever acknowledges", () =>
+  it.live("reads no further than its bound beyond a record that the backlog does not take, whoever acknowledges", () =>
     Effect.gen(function* () {
       const { dlq, results } = yield* Topics
       const hooks = yield* Hooks
@@ -242,7 +242,7 @@ describe("ResultConsumer", () => {
       yield* Deferred.succeed(taken, undefined)
       yield* eventually("the rest", () => pushed === 99)
       yield* committedIs(100)
-    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 10 } })),
   )
 
   it.live("does not flood a gateway: with much in flight a chunk waits for acks", () =>
@@ -258,7 +258,7 @@ describe("ResultConsumer", () => {
       for (let seq = 20; seq < 100; seq += 5) yield* Effect.andThen(tell(ack("a", seq)), settle)
       yield* eventually("the rest", () => pushes.length === 99)
       assert.lengthOf(yield* contents(dlq), 1)
-    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 10 } })),
   )
 
   it.live("with much in flight and no acks at all it goes on, slowly", () =>
@@ -269,10 +269,10 @@ describe("ResultConsumer", () => {
       for (let seq = 1; seq < 100; seq++) yield* append(results, result("a", seq))
       yield* startWith({ unhurried_results: 20, acks_wait_ms: 1 })
       yield* eventually("all are pushed", () => pushes.length === 99)
-    }).pipe(onGround({ limits: { chunk_records: 10 } })),
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 10 } })),
   )
 
-  it.live("counts what it reads, pushes, shelves, diverts and drops", () =>
+  it.live("counts what it reads, pushes, spills, diverts and drops", () =>
     Effect.gen(function* () {
       const { results } = yield* Topics
       const pushes = yield* received
@@ -280,7 +280,7 @@ describe("ResultConsumer", () => {
       yield* append(results, placedBarrier("a", 0), result("a", 1), result("a", 1), result("b", 2))
       yield* eventually("a push", () => pushes.length === 1)
       yield* tell({ _tag: "Nack", clientId: client("a") })
-      yield* shelved(3)
+      yield* spilled(3)
       yield* eventually(
         "the counts",
         Effect.map(
@@ -293,7 +293,7 @@ describe("ResultConsumer", () => {
             now["nimbus_router_repeats_total "] === 1,
         ),
       )
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("goes on reading while one client does not acknowledge", () =>
@@ -304,8 +304,8 @@ describe("ResultConsumer", () => {
       yield* append(results, placedBarrier("a", 0), placedBarrier("b", 1))
       yield* append(results, result("a", 2), result("a", 3), result("a", 4), result("b", 5))
       yield* eventually("b's push", () => pushes.includes("b 5<1"))
-      assert.deepStrictEqual(yield* shelved(5), ["a 0", "b 1", "a 2", "a 3", "a 4"])
-    }).pipe(onGround()),
+      assert.deepStrictEqual(yield* spilled(5), ["a 0", "b 1", "a 2", "a 3", "a 4"])
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("starts again after a failed read where it was, with its memory", () =>
@@ -328,11 +328,11 @@ describe("ResultConsumer", () => {
       yield* eventually("the next push", () => pushes.length === 2)
       assert.deepStrictEqual(pushes, ["a 1<0", "a 2<1"])
       assert.isFalse(fail)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live(
-    "a new owner begins behind the last record that was done and shelves the rest, whatever the old one had pushed",
+    "a new owner begins behind the last record that was done and spills the rest, whatever the old one had pushed",
     () =>
       Effect.gen(function* () {
         const { results } = yield* Topics
@@ -344,9 +344,9 @@ describe("ResultConsumer", () => {
         yield* committedIs(2)
         yield* first.stop
         yield* startWith()
-        assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 2"])
+        assert.deepStrictEqual(yield* spilled(2), ["a 0", "a 2"])
         assert.lengthOf(pushes, 2)
-      }).pipe(onGround()),
+      }).pipe(inTestEnvironment()),
   )
 
   it.live("a partition that comes back goes on with its memory at its own read position, not at the commit", () =>
@@ -365,10 +365,10 @@ describe("ResultConsumer", () => {
       assert.deepStrictEqual(pushes, ["a 1<0", "a 2<1", "a 3<2"])
       assert.deepStrictEqual(before.positions, ["committed"])
       assert.deepStrictEqual(after.positions, [2])
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
-  it.live("writes again what was under way to the dlq when the partition was revoked", () =>
+  it.live("writes again what was under way to the backlog when the partition was revoked", () =>
     Effect.gen(function* () {
       const { dlq, results } = yield* Topics
       const hooks = yield* Hooks
@@ -383,16 +383,16 @@ describe("ResultConsumer", () => {
       const before = yield* assign(results, undefined)
       yield* startWith()
       yield* append(results, result("a", 0), result("a", 1))
-      yield* eventually("a dlq write is under way", () => under_way === 1)
+      yield* eventually("a backlog write is under way", () => under_way === 1)
       yield* before.revoke
       hooks.publishing = () => Effect.void
       const after = yield* assign(results, undefined)
-      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 1"])
+      assert.deepStrictEqual(yield* spilled(2), ["a 0", "a 1"])
       assert.deepStrictEqual(after.positions, [2])
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
-  it.live("stopped, it finishes what waits for the dlq and commits it", () =>
+  it.live("stopped, it finishes what waits for the backlog and commits it", () =>
     Effect.gen(function* () {
       const { dlq, results } = yield* Topics
       const hooks = yield* Hooks
@@ -405,10 +405,10 @@ describe("ResultConsumer", () => {
       yield* role.stop
       assert.lengthOf(yield* contents(dlq), 2)
       yield* committedIs(2)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
-  it.live("stopped, it does not wait for ever for a dlq that does not answer", () =>
+  it.live("stopped, it does not wait for ever for a backlog that does not answer", () =>
     Effect.gen(function* () {
       const { dlq, results } = yield* Topics
       const hooks = yield* Hooks
@@ -420,7 +420,7 @@ describe("ResultConsumer", () => {
       yield* Deferred.await(begun)
       yield* role.stop.pipe(Effect.timeout("30 seconds"))
       assert.lengthOf(yield* contents(dlq), 0)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("a failing pod channel is the same as nobody there", () =>
@@ -428,20 +428,20 @@ describe("ResultConsumer", () => {
       const { results } = yield* Topics
       yield* startWith()
       yield* append(results, placedBarrier("a", 0), result("a", 1))
-      assert.deepStrictEqual(yield* shelved(2), ["a 0", "a 1"])
-    }).pipe(withoutPods, onGround()),
+      assert.deepStrictEqual(yield* spilled(2), ["a 0", "a 1"])
+    }).pipe(withoutPods, inTestEnvironment()),
   )
 
-  it.live("tells the journey of what is followed: routed and pushed, diverted or shelved", () =>
+  it.live("tells the journey of what is sampled: routed and pushed, diverted or spilled", () =>
     Effect.gen(function* () {
       const { dlq, journey, results } = yield* Topics
       const pushes: Array<Push> = []
       yield* receives((push) => pushes.push(push))
       yield* startWith()
-      const followed = { ...result("a", 1), headers: Journey.follow(accepted) }
-      yield* append(results, placedBarrier("a", 0), followed, result("a", 2), {
+      const sampled = { ...result("a", 1), headers: Journey.sample(accepted) }
+      yield* append(results, placedBarrier("a", 0), sampled, result("a", 2), {
         ...result("b", 3),
-        headers: Journey.follow(accepted),
+        headers: Journey.sample(accepted),
       })
       yield* eventually("two pushes", () => pushes.length === 2)
       const [late] = yield* hasRecords(journey, 1)
@@ -457,20 +457,20 @@ describe("ResultConsumer", () => {
       })
       yield* tell({ _tag: "Nack", clientId: client("a") })
       const steps = (yield* hasRecords(dlq, 4)).map(({ headers }) => Journey.steps(headers).slice(1))
-      const [[shelved], [diverted]] = [steps[1]!, steps[2]!]
+      const [[spilled], [diverted]] = [steps[1]!, steps[2]!]
       assert.deepStrictEqual(
         steps.map((steps) => steps.map(({ step }) => step)),
         [[], ["shelved"], ["diverted"], []],
       )
       const at = { topic: results, partition: "0" }
-      assert.deepStrictEqual(shelved?.details, { rule: Journey.rules.shelved, offset: "3", ...at })
+      assert.deepStrictEqual(spilled?.details, { rule: Journey.rules.shelved, offset: "3", ...at })
       assert.deepStrictEqual(diverted?.details, {
         rule: Journey.rules.diverted.nack,
         reason: "nack",
         offset: "1",
         ...at,
       })
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 })
 

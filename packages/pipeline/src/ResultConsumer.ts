@@ -3,21 +3,22 @@
  *
  * ```
  *   results topic ─ chunk ─▶ ┌────────┐ ─ pushes ──▶ pod channel, in the turn in which the chunk was read
- *   ack channel   ────────▶  │ Router │ ─ shelf ───▶ dlq topic, one produce in flight
+ *   ack channel   ────────▶  │ Router │ ─ spill ───▶ backlog topic, one produce in flight
  *   clock         ─ tick ──▶ └────────┘ ─ commit ──▶ coalesced
  *                  ◀── "received by nobody" ──┘
  * ```
  *
  * What it sees to, beside carrying out what the router says:
  * - a push that nobody received, or that could not be sent, diverts its client;
- * - while more than `shelf_records` wait for the dlq nothing is read, nor while more than `outstanding_records` were read
- *   since the first that is not done, as when one dlq write hangs and all other clients acknowledge;
+ * - while more than `shelf_records` wait for the backlog nothing is read, nor while more than `outstanding_records`
+ *   were read since the first that is not done, as when one backlog write hangs and all other clients acknowledge;
  * - while much is in flight to clients a chunk waits for acks, but only so long: one client that does not acknowledge
  *   never holds up another, and what is in flight beyond all measure the router diverts;
  * - the memory of a partition outlives its assignment, and is used again only with its own read position
- *   (`Router.position`); a shelf that was under way is then written again.
+ *   (`Router.position`); a spill that was under way is then written again.
  *
- * Stopped, it finishes the dlq writes that wait and commits. What is in flight to clients is repeated by the next owner.
+ * Stopped, it finishes the backlog writes that wait and commits. What is in flight to clients is repeated by the next
+ * owner.
  */
 import { Effect, Latch, Layer, Metric, Random, type Scope, Stream } from "effect"
 import {
@@ -26,7 +27,7 @@ import {
   type Push,
   Router,
   RouterId,
-  type Shelf,
+  type SpillBatch,
   type Unreadable,
 } from "@nimbus/domain/protocol"
 import { AckChannel, type AssignedPartition, type Chunk, EventLog, PodChannel, Topics } from "@nimbus/domain/services"
@@ -106,14 +107,14 @@ const route = Effect.fnUntraced(function* (
 
   /** After every input, in the same turn. */
   const carryOn = (): void => {
-    const { inflight, outstanding, shelf } = router.size
+    const { inflight, outstanding, spill } = router.size
     committer.offer(router.takeCommit())
-    if (shelf > 0) shelving.wake()
+    if (spill > 0) spilling.wake()
     if (inflight <= limits.unhurried_results) acknowledged.openUnsafe()
     if (outstanding <= limits.outstanding_records) caughtUp.openUnsafe()
   }
-  const shelving = makeShelving(router, limits, carryOn, (shelf) => {
-    const { end, records } = journey.shelved(shelf)
+  const spilling = makeSpilling(router, limits, carryOn, (spill) => {
+    const { end, records } = journey.spilled(spill)
     return publishUntilAcknowledged(log, topics.dlq, partition, records, limits).pipe(
       Effect.onExit((exit) => end(exit)),
     )
@@ -130,8 +131,8 @@ const route = Effect.fnUntraced(function* (
       acknowledged.closeUnsafe()
       yield* Effect.raceFirst(acknowledged.await, Effect.sleep(limits.acks_wait_ms))
     }
-    if (router.size.shelf > limits.shelf_records) {
-      yield* Effect.raceFirst(shelving.atMost(limits.shelf_records), stopping.await)
+    if (router.size.spill > limits.shelf_records) {
+      yield* Effect.raceFirst(spilling.atMost(limits.shelf_records), stopping.await)
     }
     if (router.size.outstanding > limits.outstanding_records) {
       caughtUp.closeUnsafe()
@@ -152,14 +153,14 @@ const route = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => report(memory))
   yield* listen(router, partition, carryOn, limits)
   yield* Effect.forkScoped(passTime(memory, carryOn, limits))
-  yield* Effect.forkScoped(shelving.run, { startImmediately: true })
+  yield* Effect.forkScoped(spilling.run, { startImmediately: true })
   yield* refuse
   yield* Workers.forEachChunk(assigned.read(router.position ?? "committed"), stopping, onChunk)
-  yield* shelving.atMost(0)
+  yield* spilling.atMost(0)
 })
 
-/** The way to the dlq, one produce in flight. */
-interface Shelving {
+/** The way to the backlog, one produce in flight. */
+interface Spilling {
   /** There may be something to write. */
   wake(): void
   /** Done once no more than `records` wait or are under way. */
@@ -167,33 +168,33 @@ interface Shelving {
   readonly run: Effect.Effect<never>
 }
 
-const makeShelving = (
+const makeSpilling = (
   router: Router,
   limits: ResultConsumerLimits,
   carryOn: () => void,
-  write: (shelf: Shelf) => Effect.Effect<void>,
-): Shelving => {
+  write: (spill: SpillBatch) => Effect.Effect<void>,
+): Spilling => {
   const waiting = Latch.makeUnsafe(true)
   const written = Latch.makeUnsafe()
   const next = Effect.suspend(() => {
     // What was under way when the partition was revoked is written again.
-    const shelf = router.underWay ?? router.takeShelf(limits.chunk.chunk_records)
-    if (shelf === undefined) {
+    const spill = router.underWay ?? router.takeSpill(limits.chunk.chunk_records)
+    if (spill === undefined) {
       waiting.closeUnsafe()
       return waiting.await
     }
-    return Effect.andThen(write(shelf), () => {
-      router.shelved(shelf)
+    return Effect.andThen(write(spill), () => {
+      router.spilled(spill)
       written.openUnsafe()
       carryOn()
-      return Metrics.countOut("dlq", shelf.records.length)
+      return Metrics.countOut("dlq", spill.records.length)
     })
   })
   return {
     wake: () => void waiting.openUnsafe(),
     atMost: (records) =>
       Effect.whileLoop({
-        while: () => router.size.shelf > records,
+        while: () => router.size.spill > records,
         body: () => {
           written.closeUnsafe()
           return written.await

@@ -5,7 +5,7 @@ import { RegistryUnavailable } from "@nimbus/domain/errors"
 import { Epoch, PodId } from "@nimbus/domain/protocol"
 import { EventLog, Registry, Topics } from "@nimbus/domain/services"
 import { StatusManager } from "./StatusManager.ts"
-import { append, client, onGround, pod, result, settle } from "./testing/Ground.ts"
+import { append, client, inTestEnvironment, pod, result, settle } from "./testing/TestEnvironment.ts"
 
 const manager = Effect.map(Layer.build(StatusManager.layerWith({ refresh_every_ms: 1_000 })), (context) =>
   Context.get(context, StatusManager),
@@ -28,7 +28,7 @@ describe("StatusManager", () => {
       yield* TestClock.adjust("2 minutes")
       yield* settle
       assert.deepStrictEqual((yield* snapshot).clients, { OFFLINE: 4, REPLAYING: 0, LIVE: 0 })
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.effect("measures what each topic's consumer has not committed", () =>
@@ -49,7 +49,7 @@ describe("StatusManager", () => {
       assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 0, dlq: 1 })
       const gauges = (yield* Metric.snapshot).filter(({ id }) => id === "nimbus_lag_records")
       assert.lengthOf(gauges, 3)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.effect("keeps what it had while the registry does not answer, and goes on measuring lag", () =>
@@ -70,7 +70,7 @@ describe("StatusManager", () => {
           Effect.map(Registry, (registry) => ({ ...registry, livePods: Effect.fail(registryDown) })),
         ),
       ),
-      onGround(),
+      inTestEnvironment(),
     ),
   )
 })

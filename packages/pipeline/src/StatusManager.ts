@@ -6,7 +6,7 @@
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
 import { Status } from "@nimbus/domain/protocol"
-import { EventLog, makeStandings, Registry, type Role, trying } from "@nimbus/domain/services"
+import { EventLog, makeStandings, Registry, type Role, failureReporter } from "@nimbus/domain/services"
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -46,7 +46,7 @@ const make = Effect.fnUntraced(function* (limits: StatusManagerLimits) {
     read: Effect.Effect<A, E, R>,
     set: (last: StatusSnapshot, value: A, now_ms: number) => StatusSnapshot,
   ) {
-    const outage = yield* trying(operation)
+    const outage = yield* failureReporter(operation)
     return read.pipe(
       Effect.flatMap((value) =>
         Effect.flatMap(Clock.currentTimeMillis, (now_ms) => Ref.update(snapshot, (last) => set(last, value, now_ms))),

@@ -21,14 +21,14 @@ import {
   counts,
   eventually,
   hasRecords,
-  onGround,
+  inTestEnvironment,
   placedBarrier,
   raw,
   result,
   settle,
   start,
   text,
-} from "./testing/Ground.ts"
+} from "./testing/TestEnvironment.ts"
 import { quickLimits } from "./testing/Limits.ts"
 
 const quick: Partial<StorageWriterLimits> = { ...quickLimits, gather_ms: 1, lag_every_ms: 1 }
@@ -87,7 +87,7 @@ const away = new ArchiveUnavailable({ store: "test", operation: "write", cause: 
 
 describe("StorageWriter", () => {
   it.live("archives each client's results as they stand in the log, and no barriers", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const archive = makeArchive()
@@ -101,7 +101,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("archives the messages of rooms, those of other services too", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { chats } = yield* Topics
         const archive = makeArchive()
@@ -126,7 +126,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("archives messages without a key or a room beside the rooms, and leaves out what says nothing", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { chats, quarantine } = yield* Topics
         const archive = makeArchive()
@@ -152,7 +152,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("archives the open chat apart from the rooms, whose offsets are the same numbers", () =>
-    onGround(
+    inTestEnvironment(
       {},
       Topics.layerOpen,
     )(
@@ -173,7 +173,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("sends no place twice in one batch: a store may refuse that, for ever", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const archive = makeArchive()
@@ -192,7 +192,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("takes the first of several results with one seq, also after a restart", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const archive = makeArchive()
@@ -212,7 +212,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("tries again until the archive has it, reads no further meanwhile, and commits only then", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const archive = makeArchive()
@@ -232,7 +232,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("begins once an archive that does not answer at first does", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const archive = makeArchive()
@@ -248,7 +248,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("leaves a write that does not end when it is told to stop, and makes it again the next time", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { chats, results } = yield* Topics
         const archive = makeArchive()
@@ -268,7 +268,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("reads on from the archive's position, whatever the group has committed", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const [archive, young] = [makeArchive(), makeArchive()]
@@ -286,7 +286,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("writes a batch again after a crash in the middle, and doubles nothing", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const archive = makeArchive()
@@ -313,7 +313,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("quarantines what it can't read and what a store can't hold, and goes on", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { chats, quarantine, results } = yield* Topics
         const archive = makeArchive()
@@ -355,7 +355,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("refuses to start on an archive that has more than the log", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { incarnation } = yield* EventLog
         const archive = makeArchive()
@@ -368,7 +368,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("counts records that the log lost before they were archived, and goes on with what is left", () =>
-    onGround({ retention: { retention_bytes: 1 } })(
+    inTestEnvironment({ retention: { retention_bytes: 1 } })(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const log = yield* EventLog
@@ -386,7 +386,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("leaves the archive alone, where it is lazy, until there is something new", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const archive = makeArchive()
@@ -404,7 +404,7 @@ describe("StorageWriter", () => {
   )
 
   it.live("leaves the archive alone, where it is lazy, when it is told to stop before there was something new", () =>
-    onGround()(
+    inTestEnvironment()(
       Effect.gen(function* () {
         const { results } = yield* Topics
         const { asked, watched } = watch(makeArchive())

@@ -47,7 +47,7 @@ import { type StorageWriterLimits, storageWriterLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
 import { backoff_ms, reportFailure, untilDone } from "./internal/Backoff.ts"
-import * as Behind from "./internal/Behind.ts"
+import * as PipelinedWriter from "./internal/PipelinedWriter.ts"
 import * as Committer from "./internal/Committer.ts"
 import * as Workers from "./internal/Workers.ts"
 
@@ -167,7 +167,7 @@ const write = Effect.fnUntraced(function* (
   const { partition, topic } = assigned
   const archive = yield* Archive
   const committer = yield* Committer.make(assigned, limits)
-  const writing = yield* Behind.make
+  const writing = yield* PipelinedWriter.make
   if (limits.lazy && !(yield* hasSomethingNew(assigned, stopping))) return
   const position = yield* refuseBeyondEnd(source, topic)
   const progress = { read: position ?? 0, written: position ?? 0 }

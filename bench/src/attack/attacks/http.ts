@@ -110,7 +110,7 @@ export const http: ReadonlyArray<Attack> = [
   },
   {
     name: "admin-watchers",
-    what: "20 watch pictures and do not read",
+    what: "20 watch snapshots and do not read",
     begin: flood({
       port: "http",
       connections: 20,

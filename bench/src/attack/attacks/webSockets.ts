@@ -1,4 +1,4 @@
-/** The WebSocket doors: pings, what is no frame, events as fast as they are taken, and events that are refused. */
+/** The WebSocket transports: pings, what is no frame, events as fast as they are taken, and events that are refused. */
 import { frame, upgrade } from "../../fuzz/WebSocketTalk.ts"
 import type { Attack, Field } from "../Field.ts"
 import { type Chunk, chunkOf, converse, flood } from "../Flood.ts"
@@ -43,7 +43,7 @@ const floodOf = ({ chunk, connections, path, reads }: Options): Attack["begin"] 
     chunk,
   })
 
-const doors = ["/approach2/events", "/approach3/events"]
+const transports = ["/approach2/events", "/approach3/events"]
 
 const halves_each = 300
 /** All but the end of a message that is nearly as large as it may be. */
@@ -109,14 +109,14 @@ export const webSockets: ReadonlyArray<Attack> = [
     name: "approaches",
     what: "8 WebSockets at the transports of NimbusWS do the same",
     begin: (field) => {
-      for (const path of doors) floodOf({ path, chunk: refused, connections: 4, reads: false })(field)
+      for (const path of transports) floodOf({ path, chunk: refused, connections: 4, reads: false })(field)
     },
   },
   {
     name: "approaches-pings",
     what: "8 WebSockets at the transports of NimbusWS ping, say `x`, and do not read",
     begin: (field) => {
-      for (const path of doors) {
+      for (const path of transports) {
         floodOf({
           path,
           chunk: chunkOf([frame(ping, Buffer.alloc(125, 0x61)), said("x")]),

@@ -20,7 +20,7 @@
  */
 import { LogUnavailable } from "@nimbus/domain/errors"
 import { recordBytes } from "@nimbus/domain/protocol"
-import { type Chunk, tellFailure, trying, type Trying } from "@nimbus/domain/services"
+import { type Chunk, logFailure, failureReporter, type FailureReporter } from "@nimbus/domain/services"
 import { type Cause, Effect, FiberSet, type Scope } from "effect"
 import { KafkaBatchUnreadable, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
@@ -47,7 +47,7 @@ export const makeFetcher = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Fetcher, never, Scope.Scope> {
   const fork = yield* FiberSet.makeRuntime<never, void, never>()
   const transactions = yield* makeOpenTransactions(limits)
-  return new Fetcher(link, bounds, limits, fork, yield* trying("read from Kafka"), transactions)
+  return new Fetcher(link, bounds, limits, fork, yield* failureReporter("read from Kafka"), transactions)
 })
 
 /** Of one partition, from one position on. */
@@ -133,7 +133,7 @@ export class Fetcher {
   readonly #busy = new Set<string | undefined>()
   /** Of leaders that can't be read: how often in a row. */
   readonly #failures = new Map<string | undefined, number>()
-  readonly #outage: Trying
+  readonly #outage: FailureReporter
   readonly #transactions: OpenTransactions
   #isScheduled = false
 
@@ -142,7 +142,7 @@ export class Fetcher {
     bounds: Bounds,
     limits: KafkaLimits,
     fork: (effect: Effect.Effect<void>) => unknown,
-    reading: Trying,
+    reading: FailureReporter,
     transactions: OpenTransactions,
   ) {
     this.#link = link
@@ -292,7 +292,7 @@ export class Fetcher {
           this.#fail(reader, cause)
         }),
       // Asked for long enough before that.
-      onFailure: (error) => tellFailure("ask for the bounds of a partition", error),
+      onFailure: (error) => logFailure("ask for the bounds of a partition", error),
     })
   }
 }
@@ -301,7 +301,7 @@ export class Fetcher {
 const tellUnreadable = (topic: string, unreadable: ReadonlyArray<KafkaBatchUnreadable>): Effect.Effect<void> =>
   Effect.andThen(
     countUnreadable(topic, unreadable.length),
-    Effect.forEach(unreadable, (one) => tellFailure(`decode ${topic}`, one), { discard: true }),
+    Effect.forEach(unreadable, (one) => logFailure(`decode ${topic}`, one), { discard: true }),
   )
 
 const unreadableOf = (topic: string, chunks: ReadonlyArray<Chunk>): ReadonlyArray<KafkaBatchUnreadable> =>

@@ -17,7 +17,7 @@
  */
 import { type LogError, LogUnavailable, PartitionRevoked } from "@nimbus/domain/errors"
 import { Elapsed } from "@nimbus/domain/observability"
-import { type Committed, trying, type Trying } from "@nimbus/domain/services"
+import { type Committed, failureReporter, type FailureReporter } from "@nimbus/domain/services"
 import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
@@ -101,7 +101,7 @@ export const joinGroup = Effect.fnUntraced(function* (
   options: MembershipOptions,
 ): Effect.fn.Return<Membership, never, Scope.Scope> {
   const clock = yield* Clock.clockWith(Effect.succeed)
-  const member = new Member(options, clock, yield* trying(`join ${options.group}`))
+  const member = new Member(options, clock, yield* failureReporter(`join ${options.group}`))
   yield* Effect.addFinalizer(() => member.leave)
   yield* Effect.forkScoped(
     Effect.catch(
@@ -117,7 +117,7 @@ class Member implements Membership {
   readonly #options: MembershipOptions
   readonly #clock: Clock.Clock
   /** While the group can't be joined. */
-  readonly #outage: Trying
+  readonly #outage: FailureReporter
   /** Ours now. */
   #assigned: ReadonlyArray<Assignment> = []
   /** Not yet pulled; what is revoked goes with the next assignment. So there are no more than partitions. */
@@ -133,7 +133,7 @@ class Member implements Membership {
   /** A reason to send a heartbeat now. */
   readonly #doubt = Latch.makeUnsafe()
 
-  constructor(options: MembershipOptions, clock: Clock.Clock, joining: Trying) {
+  constructor(options: MembershipOptions, clock: Clock.Clock, joining: FailureReporter) {
     this.#options = options
     this.#clock = clock
     this.#outage = joining

@@ -5,7 +5,7 @@
  * Kafka aborts a transaction after its producer's `transaction.timeout.ms`, so most pass unseen. One that is open for
  * longer than `open_transaction_ms` is told, and measured until it ends.
  */
-import { trying } from "@nimbus/domain/services"
+import { failureReporter } from "@nimbus/domain/services"
 import { Clock, Effect, type Scope } from "effect"
 import { KafkaTransactionOpen } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
@@ -21,7 +21,7 @@ export interface OpenTransactions {
 export const makeOpenTransactions = Effect.fnUntraced(function* (
   limits: Pick<KafkaLimits, "open_transaction_ms">,
 ): Effect.fn.Return<OpenTransactions, never, Scope.Scope> {
-  const outage = yield* trying("read on behind a transaction")
+  const outage = yield* failureReporter("read on behind a transaction")
   const open = new Map<string, Open>()
 
   const ended = (key: string, { partition, topic, isTold }: Open): Effect.Effect<void> => {

@@ -22,7 +22,7 @@
 import { type LogRefused, LogUnavailable } from "@nimbus/domain/errors"
 import { Elapsed } from "@nimbus/domain/observability"
 import { type LogRecord, roomOf } from "@nimbus/domain/protocol"
-import { Alarms, trying, type Trying } from "@nimbus/domain/services"
+import { Alarms, failureReporter, type FailureReporter } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
@@ -48,7 +48,7 @@ export const makeProducer = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Producer, never, Scope.Scope> {
   const clock = yield* Clock.clockWith(Effect.succeed)
   const fork = yield* FiberSet.makeRuntime<never, void, never>()
-  const writer = new Writer(link, topics, limits, clock, fork, yield* Alarms, yield* trying("write to Kafka"))
+  const writer = new Writer(link, topics, limits, clock, fork, yield* Alarms, yield* failureReporter("write to Kafka"))
   yield* Effect.addFinalizer(() => writer.close)
   return { publish: (topic, partition, records) => writer.publish(topic, partition, records) }
 })
@@ -74,7 +74,7 @@ interface Identity {
 }
 
 /** One partition. */
-class Lane {
+class PartitionQueue {
   readonly topic: string
   readonly partition: number
   waiting: Array<Waiting> = []
@@ -117,10 +117,10 @@ class Writer {
   readonly #clock: Clock.Clock
   readonly #alarms: Alarms
   readonly #fork: Fork
-  readonly #outage: Trying
-  readonly #lanes = new Map<string, Lane>()
+  readonly #outage: FailureReporter
+  readonly #lanes = new Map<string, PartitionQueue>()
   /** Lanes with something to send and nothing under way. */
-  readonly #ready = new Set<Lane>()
+  readonly #ready = new Set<PartitionQueue>()
   /** Requests under way, by leader. */
   readonly #requests = new Map<string | undefined, number>()
   /** For lanes that have none. */
@@ -128,7 +128,7 @@ class Writer {
   #publishes = 0
   #bytes = 0
   /** Lanes whose batch has failed and waits to be sent again. */
-  readonly #failing = new Set<Lane>()
+  readonly #failing = new Set<PartitionQueue>()
   #isScheduled = false
   #isClosed = false
   readonly #isEmpty = Latch.makeUnsafe(true)
@@ -140,7 +140,7 @@ class Writer {
     clock: Clock.Clock,
     fork: Fork,
     alarms: Alarms,
-    writing: Trying,
+    writing: FailureReporter,
   ) {
     this.#link = link
     this.#topics = topics
@@ -157,12 +157,12 @@ class Writer {
       for (const record of records) bytes += roomOf(record)
       const refusal = this.#refusal(bytes)
       if (refusal !== undefined) return resume(unavailable(topic, new Error(refusal)))
-      const lane = this.#lane(topic, partition)
-      lane.waiting.push({ records, bytes, since_ms: Elapsed.msUnsafe(this.#clock), resume })
+      const queue = this.#lane(topic, partition)
+      queue.waiting.push({ records, bytes, since_ms: Elapsed.msUnsafe(this.#clock), resume })
       this.#publishes++
       this.#bytes += bytes
       this.#isEmpty.closeUnsafe()
-      if (!lane.isUnderWay) this.#makeReady(lane)
+      if (!queue.isUnderWay) this.#makeReady(queue)
     })
   }
 
@@ -172,9 +172,9 @@ class Writer {
   }).pipe(
     Effect.andThen(
       Effect.sync(() => {
-        for (const lane of this.#lanes.values()) {
-          const left = [...(lane.batch?.publishes ?? []), ...lane.waiting]
-          for (const { resume } of left) resume(unavailable(lane.topic, new Error(closed)))
+        for (const queue of this.#lanes.values()) {
+          const left = [...(queue.batch?.publishes ?? []), ...queue.waiting]
+          for (const { resume } of left) resume(unavailable(queue.topic, new Error(closed)))
         }
       }),
     ),
@@ -187,18 +187,18 @@ class Writer {
       : undefined
   }
 
-  #lane(topic: string, partition: number): Lane {
-    const key = laneKey(topic, partition)
+  #lane(topic: string, partition: number): PartitionQueue {
+    const key = queueKey(topic, partition)
     const known = this.#lanes.get(key)
     if (known !== undefined) return known
-    const lane = new Lane(topic, partition)
-    this.#lanes.set(key, lane)
-    return lane
+    const queue = new PartitionQueue(topic, partition)
+    this.#lanes.set(key, queue)
+    return queue
   }
 
   /** What becomes ready in one turn goes together. */
-  #makeReady(lane: Lane): void {
-    this.#ready.add(lane)
+  #makeReady(queue: PartitionQueue): void {
+    this.#ready.add(queue)
     this.#schedule()
   }
 
@@ -212,48 +212,48 @@ class Writer {
   }
 
   #sendReady(): void {
-    for (const lane of this.#ready) lane.identity ??= this.#identity
-    const byLeader = Map.groupBy(this.#ready, (lane) => this.#link.leaderOf(lane.topic, lane.partition))
-    for (const [leader, lanes] of byLeader) {
+    for (const queue of this.#ready) queue.identity ??= this.#identity
+    const byLeader = Map.groupBy(this.#ready, (queue) => this.#link.leaderOf(queue.topic, queue.partition))
+    for (const [leader, queues] of byLeader) {
       const underWay = this.#requests.get(leader) ?? 0
       if (underWay >= this.#limits.produce_requests) continue
-      const chosen = chooseLanes(lanes, (lane) => this.#batchOf(lane).bytes, this.#limits)
-      for (const lane of chosen) {
-        this.#ready.delete(lane)
-        lane.isUnderWay = true
+      const chosen = chooseQueues(queues, (queue) => this.#batchOf(queue).bytes, this.#limits)
+      for (const queue of chosen) {
+        this.#ready.delete(queue)
+        queue.isUnderWay = true
       }
       this.#requests.set(leader, underWay + 1)
       this.#fork(this.#send(leader, chosen))
-      if (chosen.length < lanes.length) this.#schedule()
+      if (chosen.length < queues.length) this.#schedule()
     }
   }
 
-  #batchOf(lane: Lane): Batch {
-    return lane.nextBatch(Math.min(this.#limits.batch_bytes, this.#topics.facts(lane.topic).publish_bytes))
+  #batchOf(queue: PartitionQueue): Batch {
+    return queue.nextBatch(Math.min(this.#limits.batch_bytes, this.#topics.facts(queue.topic).publish_bytes))
   }
 
-  #send(leader: string | undefined, lanes: ReadonlyArray<Lane>): Effect.Effect<void> {
-    return Effect.flatMap(Effect.result(this.#produce(leader, lanes)), (answer) => {
+  #send(leader: string | undefined, queues: ReadonlyArray<PartitionQueue>): Effect.Effect<void> {
+    return Effect.flatMap(Effect.result(this.#produce(leader, queues)), (answer) => {
       this.#requests.set(leader, (this.#requests.get(leader) ?? 1) - 1)
-      const failed: Array<Lane> = []
+      const failed: Array<PartitionQueue> = []
       const refusals: Array<LogRefused> = []
       let cause: unknown
-      for (const lane of lanes) {
-        const error = Result.isFailure(answer) ? answer.failure : this.#written(lane, answer.success)
-        const refusal = error === undefined ? undefined : refusalOf(lane.topic, error)
+      for (const queue of queues) {
+        const error = Result.isFailure(answer) ? answer.failure : this.#written(queue, answer.success)
+        const refusal = error === undefined ? undefined : refusalOf(queue.topic, error)
         if (refusal !== undefined) refusals.push(refusal)
-        if (error === undefined || this.#isSettled(lane, error, refusal)) {
-          this.#failing.delete(lane)
-          this.#release(lane)
+        if (error === undefined || this.#isSettled(queue, error, refusal)) {
+          this.#failing.delete(queue)
+          this.#release(queue)
         } else {
-          this.#failing.add(lane)
-          failed.push(lane)
+          this.#failing.add(queue)
+          failed.push(queue)
         }
         cause ??= error
       }
       // Given up meanwhile, and nothing after it: nobody waits for those.
       if (cause === undefined)
-        for (const lane of this.#failing) if (lane.batch === undefined) this.#failing.delete(lane)
+        for (const queue of this.#failing) if (queue.batch === undefined) this.#failing.delete(queue)
       this.#schedule()
       return Effect.andThen(this.#tell(cause), Effect.andThen(this.#raise(refusals), this.#again(failed)))
     })
@@ -263,33 +263,33 @@ class Writer {
   readonly #produce = Effect.fnUntraced(function* (
     this: Writer,
     leader: string | undefined,
-    lanes: ReadonlyArray<Lane>,
+    queues: ReadonlyArray<PartitionQueue>,
   ): Effect.fn.Return<ReadonlyMap<string, Written>, KafkaUnavailable> {
     if (leader === undefined) return yield* new KafkaUnavailable({ cause: new Error("no leader is known") })
     const broker = yield* this.#link.broker(leader)
-    const identity = lanes[0]?.identity ?? (yield* newIdentity(broker))
+    const identity = queues[0]?.identity ?? (yield* newIdentity(broker))
     this.#identity ??= identity
-    const batches = lanes.map((lane) => {
-      lane.identity = identity
-      const { partition, sequence, topic } = lane
-      return { ...identity, topic, partition, sequence, records: this.#batchOf(lane).records }
+    const batches = queues.map((queue) => {
+      queue.identity = identity
+      const { partition, sequence, topic } = queue
+      return { ...identity, topic, partition, sequence, records: this.#batchOf(queue).records }
     })
     const timeout_ms = this.#limits.request_timeout_ms
     const request = produce(batches, timeout_ms, this.#clock.currentTimeMillisUnsafe())
     const written = yield* call(() => send(broker, request, timeout_ms))
-    return new Map(written.map((answer) => [laneKey(answer.topic, answer.partition), answer]))
+    return new Map(written.map((answer) => [queueKey(answer.topic, answer.partition), answer]))
   })
 
   /** Answers the error if it was not written. */
-  #written(lane: Lane, written: ReadonlyMap<string, Written>): Error | undefined {
-    const answer = written.get(laneKey(lane.topic, lane.partition))
+  #written(queue: PartitionQueue, written: ReadonlyMap<string, Written>): Error | undefined {
+    const answer = written.get(queueKey(queue.topic, queue.partition))
     if (answer === undefined) return new Error("Kafka has not answered for the partition")
     if (answer.code !== 0) return new PartitionError(answer.code)
-    const { publishes, records } = this.#batchOf(lane)
-    lane.sequence = advance(lane.sequence, records.length)
-    lane.batch = undefined
-    lane.failures = 0
-    lane.most_bytes = Infinity
+    const { publishes, records } = this.#batchOf(queue)
+    queue.sequence = advance(queue.sequence, records.length)
+    queue.batch = undefined
+    queue.failures = 0
+    queue.most_bytes = Infinity
     let offset = answer.baseOffset
     for (const { records, resume } of publishes) {
       resume(Effect.succeed(offset))
@@ -300,22 +300,22 @@ class Writer {
   }
 
   /** Whether nothing is to be waited for before the lane goes on: with the same batch or the next one. */
-  #isSettled(lane: Lane, error: unknown, refusal: LogRefused | undefined): boolean {
+  #isSettled(queue: PartitionQueue, error: unknown, refusal: LogRefused | undefined): boolean {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code)) {
-      this.#renew(lane)
+      this.#renew(queue)
       return true
     }
-    if (refusal === undefined && !this.#isLate(lane)) return false
-    const { batch } = lane
-    this.#renew(lane)
+    if (refusal === undefined && !this.#isLate(queue)) return false
+    const { batch } = queue
+    this.#renew(queue)
     if (refusal?.reason === "too-large" && batch !== undefined && batch.publishes.length > 1) {
-      lane.halve(batch)
+      queue.halve(batch)
       return true
     }
     const publishes = batch?.publishes ?? []
-    lane.batch = undefined
-    const failure = refusal === undefined ? unavailable(lane.topic, error) : Effect.fail(refusal)
+    queue.batch = undefined
+    const failure = refusal === undefined ? unavailable(queue.topic, error) : Effect.fail(refusal)
     for (const { resume } of publishes) resume(failure)
     this.#forget(publishes)
     // While Kafka is away nothing else will be taken either.
@@ -332,19 +332,19 @@ class Writer {
     )
   }
 
-  #release(lane: Lane): void {
-    lane.isUnderWay = false
-    if (lane.batch !== undefined || lane.waiting.length > 0) this.#ready.add(lane)
+  #release(queue: PartitionQueue): void {
+    queue.isUnderWay = false
+    if (queue.batch !== undefined || queue.waiting.length > 0) this.#ready.add(queue)
   }
 
-  #again(lanes: ReadonlyArray<Lane>): Effect.Effect<void> {
-    if (lanes.length === 0) return Effect.void
-    const failures = Math.max(...lanes.map((lane) => lane.failures++))
+  #again(queues: ReadonlyArray<PartitionQueue>): Effect.Effect<void> {
+    if (queues.length === 0) return Effect.void
+    const failures = Math.max(...queues.map((queue) => queue.failures++))
     return Effect.ignore(this.#link.recover).pipe(
       Effect.andThen(Effect.sleep(backoff_ms(failures, this.#limits))),
       Effect.andThen(
         Effect.sync(() => {
-          for (const lane of lanes) this.#release(lane)
+          for (const queue of queues) this.#release(queue)
           this.#schedule()
         }),
       ),
@@ -360,16 +360,16 @@ class Writer {
     return error === undefined ? Effect.void : this.#outage.failed(error)
   }
 
-  #isLate({ batch }: Lane): boolean {
+  #isLate({ batch }: PartitionQueue): boolean {
     const since_ms = batch?.publishes[0]?.since_ms ?? Infinity
     return Elapsed.msUnsafe(this.#clock) - since_ms > this.#limits.delivery_timeout_ms
   }
 
   /** Invariant 3. Another lane's numbers are not in doubt: it keeps the identity. */
-  #renew(lane: Lane): void {
-    if (this.#identity === lane.identity) this.#identity = undefined
-    lane.identity = undefined
-    lane.sequence = 0
+  #renew(queue: PartitionQueue): void {
+    if (this.#identity === queue.identity) this.#identity = undefined
+    queue.identity = undefined
+    queue.sequence = 0
   }
 
   #forget(publishes: ReadonlyArray<Waiting>): void {
@@ -403,19 +403,19 @@ const takeBatch = (waiting: Array<Waiting>, most_bytes: number): Batch => {
 const recordsOf = ({ records }: Waiting): ReadonlyArray<LogRecord> => records
 
 /** Those that can share the next request: in turn, up to its bound, of one identity. */
-const chooseLanes = (
-  lanes: ReadonlyArray<Lane>,
-  bytesOf: (lane: Lane) => number,
+const chooseQueues = (
+  queues: ReadonlyArray<PartitionQueue>,
+  bytesOf: (queue: PartitionQueue) => number,
   limits: KafkaLimits,
-): ReadonlyArray<Lane> => {
-  const [first] = lanes
-  const chosen: Array<Lane> = []
+): ReadonlyArray<PartitionQueue> => {
+  const [first] = queues
+  const chosen: Array<PartitionQueue> = []
   let bytes = 0
-  for (const lane of lanes) {
-    if (lane.identity !== first?.identity) continue
-    bytes += bytesOf(lane)
+  for (const queue of queues) {
+    if (queue.identity !== first?.identity) continue
+    bytes += bytesOf(queue)
     if (chosen.length > 0 && bytes > limits.produce_bytes) break
-    chosen.push(lane)
+    chosen.push(queue)
   }
   return chosen
 }
@@ -434,7 +434,7 @@ const disputes: ReadonlySet<number> = new Set([
   codes.unknownProducer,
 ])
 
-const laneKey = (topic: string, partition: number): string => `${partition} ${topic}`
+const queueKey = (topic: string, partition: number): string => `${partition} ${topic}`
 
 const unavailable = (topic: string, cause: unknown) =>
   Effect.fail(new LogUnavailable({ topic, operation: "publish", cause }))

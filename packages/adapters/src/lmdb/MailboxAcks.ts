@@ -6,7 +6,7 @@
  * next ack trims it once more.
  */
 import { type ClientId, type Cursor, start } from "@nimbus/domain/protocol"
-import { tellFailure } from "@nimbus/domain/services"
+import { logFailure } from "@nimbus/domain/services"
 import { Effect, Latch, type Scope, Semaphore } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { type ClientAck, writeAcks, type Writes } from "./MailboxWrites.ts"
@@ -44,7 +44,7 @@ export const makeAcks = Effect.fnUntraced(function* (
       Effect.whileLoop({ while: () => waiting.size > bound, body: () => writeSome, step: () => {} }),
     )
 
-  const warn = Effect.catch((error: StorageUnavailable) => tellFailure("write acks", error))
+  const warn = Effect.catch((error: StorageUnavailable) => logFailure("write acks", error))
   yield* Effect.addFinalizer(() => warn(writeUntil(0)))
   yield* some.await.pipe(
     Effect.andThen(Effect.sleep(ack_delay_ms)),

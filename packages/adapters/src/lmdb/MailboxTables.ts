@@ -52,7 +52,7 @@ export interface ClientRow {
 }
 
 export interface PartitionRow {
-  /** The dlq offset to put next. */
+  /** The backlog offset to put next. */
   offset: number | undefined
   hole: Cursor
   /** The highest seq put or acknowledged, ever. */

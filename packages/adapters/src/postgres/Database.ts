@@ -4,7 +4,7 @@
  *
  * A commit does not wait for the disk (`synchronous_commit = off`): what PostgreSQL loses in a crash is the last fraction
  * of a second of all tables together, offsets included, and a store that rolls back as a whole loses nothing of ours:
- * the dlq has it.
+ * the backlog has it.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, type Scope } from "effect"

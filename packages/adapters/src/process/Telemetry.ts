@@ -2,7 +2,7 @@
  * What a process tells others of its work, beside its logs: metrics of itself, and traces of the events that it follows
  * (docs/observability.md), by OTLP over HTTP where there is somebody who takes them.
  *
- * Traces are of followed events alone: spans of Effect's own, of requests and services, are not made. What can't be
+ * Traces are of sampled events alone: spans of Effect's own, of requests and services, are not made. What can't be
  * exported is dropped and hurts nothing.
  */
 import { Config, Effect, Layer, Option, References, Schema } from "effect"

@@ -16,7 +16,7 @@
  *    connection.
  */
 import type { EventEmitter } from "node:events"
-import { trying } from "@nimbus/domain/services"
+import { failureReporter } from "@nimbus/domain/services"
 import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { Cluster, Redis } from "ioredis"
 import { RedisEvicts, RedisRefused, RedisTlsFailed, RedisUnavailable } from "../Errors.ts"
@@ -238,7 +238,7 @@ const misunderstanding = /ETIMEDOUT|ECONNRESET|EPIPE|closed/
 /** From the moment it is lost until it is ready again a connection is an outage. */
 const tellChanges = Effect.fnUntraced(function* (name: string, client: Client, state: { readonly isStarted: boolean }) {
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const outage = yield* trying(`the connection to ${name}`)
+  const outage = yield* failureReporter(`the connection to ${name}`)
   const closed = new Error("it was closed")
   let cause: unknown = closed
   client.on("error", (error) => (cause = causeOf(error)))
@@ -280,12 +280,12 @@ const mayWrite = (settings: RedisSettings, client: Client): Effect.Effect<void, 
     ),
   )
 
-/** Without it nothing is lost either: what a restart loses is built again from the dlq topic. */
+/** Without it nothing is lost either: what a restart loses is built again from the backlog topic. */
 const tellPersistence = Effect.fnUntraced(function* (settings: RedisSettings, client: Client) {
   const [server = client] = mastersOf(client)
   if ((yield* infoOf(server, "persistence", "aof_enabled")) !== "0") return
   yield* Effect.logInfo(
-    `Redis at ${where(settings)} has appendonly no: what a restart loses of mailboxes is built again from the dlq topic`,
+    `Redis at ${where(settings)} has appendonly no: what a restart loses of mailboxes is built again from the backlog topic`,
   )
 })
 

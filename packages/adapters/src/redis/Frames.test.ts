@@ -6,7 +6,7 @@ import {
   Cursor,
   Drain,
   Kick,
-  Mail,
+  MailboxHint,
   Nack,
   type PodMessage,
   type Push,
@@ -33,7 +33,7 @@ const pushes: Arbitrary.Arbitrary<Push> = Arbitrary.map(
   ({ value, ...push }): Push => ({ _tag: "Push", ...push, value: Uint8Array.from(value) }),
 )
 const podMessages: Arbitrary.Arbitrary<ReadonlyArray<PodMessage>> = Arbitrary.map(
-  Arbitrary.all([Arbitrary.array(pushes), Arbitrary.array(Arbitrary.schema(Schema.Union([Mail, Kick, Drain])))]),
+  Arbitrary.all([Arbitrary.array(pushes), Arbitrary.array(Arbitrary.schema(Schema.Union([MailboxHint, Kick, Drain])))]),
   ([some, others]) => [...others, ...some, ...others],
 )
 const ackMessages: Arbitrary.Arbitrary<ReadonlyArray<AckMessage>> = Arbitrary.array(

@@ -14,7 +14,7 @@
  * removes the key `{<prefix>}:mailboxes`. A process of the protocol before takes our note for that of another store, and
  * refuses too.
  */
-import { tellFailure } from "@nimbus/domain/services"
+import { logFailure } from "@nimbus/domain/services"
 import { Effect, Layer, Schedule } from "effect"
 import { OtherMailboxStore, OtherProtocol, type RedisUnavailable } from "../Errors.ts"
 import { redisNoteLimits } from "../Limits.ts"
@@ -68,7 +68,7 @@ export const layer = (
         )
         .pipe(Effect.flatMap(([stored = "", ...running]) => judge(store, key, stored, running)))
       yield* note
-      yield* Effect.catch(note, (error) => tellFailure("note the mailbox store", error)).pipe(
+      yield* Effect.catch(note, (error) => logFailure("note the mailbox store", error)).pipe(
         Effect.delay(redisNoteLimits.note_every_ms),
         Effect.repeat(Schedule.forever),
         Effect.forkScoped,

@@ -16,7 +16,7 @@
  */
 import { ChannelUnavailable, PodTaken } from "@nimbus/domain/errors"
 import type { PodId } from "@nimbus/domain/protocol"
-import { PodChannel, tellFailure } from "@nimbus/domain/services"
+import { PodChannel, logFailure } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option, Schedule, type Scope } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
 import { redisNoteLimits } from "../Limits.ts"
@@ -98,10 +98,10 @@ const makeNames = (redis: RedisConnection["Service"]) => {
     /** Takes the channel for as long as the scope lives. */
     keep: (pod: PodId, channel: string): Effect.Effect<void, PodTaken | RedisUnavailable, Scope.Scope> =>
       Effect.acquireRelease(note(pod, channel), () =>
-        Effect.catch(drop(pod, channel), (error) => tellFailure(`give back the channel ${channel}`, error)),
+        Effect.catch(drop(pod, channel), (error) => logFailure(`give back the channel ${channel}`, error)),
       ).pipe(
         Effect.andThen(
-          Effect.catch(note(pod, channel), (error) => tellFailure(`take the channel ${channel}`, error)).pipe(
+          Effect.catch(note(pod, channel), (error) => logFailure(`take the channel ${channel}`, error)).pipe(
             Effect.delay(redisNoteLimits.note_every_ms),
             Effect.repeat(Schedule.forever),
             Effect.forkScoped,

@@ -38,7 +38,7 @@ const spread = Layer.effect(
   }),
 )
 
-/** Shelves turn by the clock of Redis; a layer looks whether it is time by Effect's. */
+/** Spills turn by the clock of Redis; a layer looks whether it is time by Effect's. */
 const pass = Effect.andThen(
   TestClock.adjust(500),
   Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20))),
@@ -61,8 +61,8 @@ describe.skipIf(redis === undefined)("RedisRegistry", () => {
     /** Where the client's entry is, found among all. */
     const stored = Effect.gen(function* () {
       const connection = yield* RedisConnection
-      for (let shelf = 0; shelf < 16; shelf++) {
-        const key = `{registry:${shelf}}:clients`
+      for (let bucket = 0; bucket < 16; bucket++) {
+        const key = `{registry:${bucket}}:clients`
         const text = yield* connection.command("hget", [key, client], Reply.text)
         if (text !== undefined) return { key, text }
       }

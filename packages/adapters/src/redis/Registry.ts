@@ -2,25 +2,25 @@
  * The registry in Redis.
  *
  * ```
- *   {<prefix>:<shelf>}:clients         hash    client id ─▶ its status, as `Status.encode` writes it     shelf 0 to 15
- *   {<prefix>:<shelf>}:clients:older   hash    the same, of those that were not written since the last turn
- *   {<prefix>:<shelf>}:turned          when that was, in ms by the clock of Redis
+ *   {<prefix>:<bucket>}:clients         hash    client id ─▶ its status, as `Status.encode` writes it     bucket 0 to 15
+ *   {<prefix>:<bucket>}:clients:older   hash    the same, of those that were not written since the last turn
+ *   {<prefix>:<bucket>}:turned          when that was, in ms by the clock of Redis
  *   {<prefix>}:leases                  zset    pod ─▶ when its lease runs out, in ms by the clock of Redis
  * ```
  *
  * 1. Every write is one script, which compares and writes as `Status.transition` does for `Connect` and `Sweep`. A
- *    client's shelf follows from its id, so what a chunk says of one client is written in the chunk's order.
+ *    client's bucket follows from its id, so what a chunk says of one client is written in the chunk's order.
  * 2. An entry that can't be read counts as lost, as the registry may lose any: it is logged, and the next write
  *    replaces it. So it stops nobody.
- * 3. Once in `idle_ms` the shelf *turns*: what is older is forgotten, and what is not becomes it. A write takes its client's
- *    entry out of the older ones. So an entry costs no more for being forgotten, and Redis looks through none of them. A
- *    process without this sees after a turn what it would see after a wipe.
+ * 3. Once in `idle_ms` the bucket *turns*: what is older is forgotten, and what is not becomes it. A write takes its
+ *    client's entry out of the older ones. So an entry costs no more for being forgotten, and Redis looks through none
+ *    of them. A process without this sees after a turn what it would see after a wipe.
  * 4. A full Redis refuses more entries: clients that it knows come and go as before, and leases too, for they are as many as
  *    there are pods.
  */
 import { IllegalTransition, PodTaken, RegistryUnavailable } from "@nimbus/domain/errors"
 import { ClientId, Epoch, murmur2, PodId, Status } from "@nimbus/domain/protocol"
-import { type Entry, countForgotten, Registry, tellFailure } from "@nimbus/domain/services"
+import { type Entry, countForgotten, Registry, logFailure } from "@nimbus/domain/services"
 import { Effect, Layer, Option, Result, Schedule, Schema, Stream } from "effect"
 import type { RedisUnavailable } from "../Errors.ts"
 import { redisRegistryLimits } from "../Limits.ts"
@@ -38,10 +38,10 @@ export const layerWith = ({ idle_ms }: { readonly idle_ms: number }): Layer.Laye
     Registry,
     Effect.gen(function* () {
       const redis = yield* RedisConnection
-      const turn = Effect.forEach(allShelves, (shelf) =>
+      const turn = Effect.forEach(allBuckets, (bucket) =>
         redis.run(
           turnScript,
-          [...shelfKeys(redis.prefix, shelf), turnedKey(redis.prefix, shelf)],
+          [...bucketKeys(redis.prefix, bucket), turnedKey(redis.prefix, bucket)],
           [idle_ms],
           Reply.integer,
         ),
@@ -52,7 +52,7 @@ export const layerWith = ({ idle_ms }: { readonly idle_ms: number }): Layer.Laye
             gone.reduce((sum, n) => sum + n, 0),
           ),
         ),
-        Effect.catch((error) => tellFailure("forget idle clients", error)),
+        Effect.catch((error) => logFailure("forget idle clients", error)),
       )
       yield* turn.pipe(
         // Not at once: a command that only looks leaves it alone.
@@ -64,22 +64,22 @@ export const layerWith = ({ idle_ms }: { readonly idle_ms: number }): Layer.Laye
     }),
   )
 
-/** Those of a shelf: what was written since the last turn, and what is older. */
-const shelfKeys = (prefix: string, shelf: number) =>
-  [`{${prefix}:${shelf}}:clients`, `{${prefix}:${shelf}}:clients:older`] as const
-const turnedKey = (prefix: string, shelf: number) => `{${prefix}:${shelf}}:turned`
+/** Those of a bucket: what was written since the last turn, and what is older. */
+const bucketKeys = (prefix: string, bucket: number) =>
+  [`{${prefix}:${bucket}}:clients`, `{${prefix}:${bucket}}:clients:older`] as const
+const turnedKey = (prefix: string, bucket: number) => `{${prefix}:${bucket}}:turned`
 
 const make = Effect.gen(function* () {
   const redis = yield* RedisConnection
-  const keysOf = (shelf: number) => shelfKeys(redis.prefix, shelf)
+  const keysOf = (bucket: number) => bucketKeys(redis.prefix, bucket)
   const leases = [leasesKey(redis.prefix)]
   /** As it stands in Redis, in the order asked. */
   const stored = (operation: string, clientIds: ReadonlyArray<ClientId>) =>
-    shelved(
+    byBucket(
       clientIds.map((clientId) => ({ clientId })),
       (clients) => {
         const ids = clients.map(({ clientId }) => clientId)
-        return (shelf) => redis.run(findScript, keysOf(shelf), ids, Reply.list)
+        return (bucket) => redis.run(findScript, keysOf(bucket), ids, Reply.list)
       },
     ).pipe(
       Effect.map((found) => found.map((status) => Reply.text(status))),
@@ -88,7 +88,7 @@ const make = Effect.gen(function* () {
   return Registry.of({
     connect: Effect.fnUntraced(
       function* (clientId, pod, atLeast) {
-        const keys = keysOf(shelfOf(clientId))
+        const keys = keysOf(bucketOf(clientId))
         const connect = (script: Script) => redis.run(script, keys, [clientId, pod, atLeast], Reply.number)
         const epoch = yield* evenIfFull(connect(connectScript), () => connect(connectKnownScript))
         return epoch === undefined ? yield* noEpochLeft() : Epoch.make(epoch)
@@ -96,10 +96,10 @@ const make = Effect.gen(function* () {
       (effect) => Effect.mapError(effect, unavailable("connect")),
     ),
     write: (presences) =>
-      shelved(presences, (clients) => {
+      byBucket(presences, (clients) => {
         const args = clients.flatMap(({ clientId, epoch, pod, status }) => [clientId, epoch, pod, status])
-        const write = (shelf: number, script: Script) => redis.run(script, keysOf(shelf), args, Reply.list)
-        return (shelf) => evenIfFull(write(shelf, writeScript), () => write(shelf, writeKnownScript))
+        const write = (bucket: number, script: Script) => redis.run(script, keysOf(bucket), args, Reply.list)
+        return (bucket) => evenIfFull(write(bucket, writeScript), () => write(bucket, writeKnownScript))
       }).pipe(
         Effect.map((held) => held.map((answer) => answer === 1)),
         Effect.mapError(unavailable("write")),
@@ -114,11 +114,11 @@ const make = Effect.gen(function* () {
         })
       }),
     forget: (clientIds) =>
-      shelved(
+      byBucket(
         clientIds.map((clientId) => ({ clientId })),
         (clients) => {
           const ids = clients.map(({ clientId }) => clientId)
-          return (shelf) => redis.run(forgetScript, keysOf(shelf), ids, Reply.list)
+          return (bucket) => redis.run(forgetScript, keysOf(bucket), ids, Reply.list)
         },
       ).pipe(
         Effect.map((gone) => gone.map((answer) => answer === 1)),
@@ -135,9 +135,9 @@ const make = Effect.gen(function* () {
     livePods: redis
       .run(livePodsScript, leases, [], (reply) => Reply.list(reply).map((pod) => PodId.make(Reply.text(pod) ?? "")))
       .pipe(Effect.mapError(unavailable("livePods"))),
-    entries: Stream.range(0, shelves - 1).pipe(
+    entries: Stream.range(0, buckets - 1).pipe(
       // The older ones first: what is written meanwhile comes twice then, and none is passed over but by a turn.
-      Stream.flatMap((shelf) => Stream.fromIterable(keysOf(shelf).toReversed())),
+      Stream.flatMap((bucket) => Stream.fromIterable(keysOf(bucket).toReversed())),
       Stream.flatMap((key) => scan(redis, key)),
       Stream.mapError(unavailable("entries")),
     ),
@@ -158,35 +158,35 @@ const ignore = (): void => {}
 const noEpochLeft = () => new IllegalTransition({ from: "UNKNOWN", step: "Connect", reason: "no-epoch-left" })
 
 /** So many hashes, each in a slot of its own, for a cluster of up to as many nodes. Another count would lose all entries. */
-const shelves = 16
-const allShelves = Array.from({ length: shelves }, (_, shelf) => shelf)
+const buckets = 16
+const allBuckets = Array.from({ length: buckets }, (_, bucket) => bucket)
 
 const encoder = new TextEncoder()
-const shelfOf = (clientId: ClientId): number => murmur2(encoder.encode(clientId)) & (shelves - 1)
+const bucketOf = (clientId: ClientId): number => murmur2(encoder.encode(clientId)) & (buckets - 1)
 
-/** One step for each shelf of a chunk, or several if they are many; the answers in the order of the chunk. */
-const shelved = <A extends { readonly clientId: ClientId }>(
+/** One step for each bucket of a chunk, or several if they are many; the answers in the order of the chunk. */
+const byBucket = <A extends { readonly clientId: ClientId }>(
   chunk: ReadonlyArray<A>,
-  step: (some: ReadonlyArray<A>) => (shelf: number) => Effect.Effect<ReadonlyArray<unknown>, RedisUnavailable>,
+  step: (some: ReadonlyArray<A>) => (bucket: number) => Effect.Effect<ReadonlyArray<unknown>, RedisUnavailable>,
 ): Effect.Effect<ReadonlyArray<unknown>, RedisUnavailable> =>
   Effect.suspend(() => {
     const places = new Map<number, Array<number>>()
     chunk.forEach(({ clientId }, place) => {
-      const shelf = shelfOf(clientId)
-      const there = places.get(shelf)
-      if (there === undefined) places.set(shelf, [place])
+      const bucket = bucketOf(clientId)
+      const there = places.get(bucket)
+      if (there === undefined) places.set(bucket, [place])
       else there.push(place)
     })
     const answers: Array<unknown> = []
-    /** The steps of one shelf come one after the other: invariant 1. */
-    const onShelf = Effect.fnUntraced(function* ([shelf, there]: readonly [number, ReadonlyArray<number>]) {
+    /** The steps of one bucket come one after the other: invariant 1. */
+    const inBucket = Effect.fnUntraced(function* ([bucket, there]: readonly [number, ReadonlyArray<number>]) {
       for (let from = 0; from < there.length; from += redisRegistryLimits.step_clients) {
         const some = there.slice(from, from + redisRegistryLimits.step_clients)
-        const found = yield* step(some.map((place) => chunk[place]!))(shelf)
+        const found = yield* step(some.map((place) => chunk[place]!))(bucket)
         some.forEach((place, i) => (answers[place] = found[i]))
       }
     })
-    return Effect.as(Effect.forEach(places, onShelf, { concurrency: shelves, discard: true }), answers)
+    return Effect.as(Effect.forEach(places, inBucket, { concurrency: buckets, discard: true }), answers)
   })
 
 /** What `Status.encode` writes, for ids that need no escaping: in the scripts too. */
@@ -197,7 +197,7 @@ const holderOf = (stored: string | undefined): PodId | undefined => {
   return tag === undefined || tag === "OFFLINE" || pod === undefined ? undefined : PodId.make(pod)
 }
 
-/** All entries of a shelf. One that is written meanwhile may come twice. */
+/** All entries of a bucket. One that is written meanwhile may come twice. */
 const scan = (redis: RedisConnection["Service"], key: string) =>
   Stream.paginate("0", (cursor) =>
     redis

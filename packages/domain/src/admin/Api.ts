@@ -24,7 +24,7 @@ import {
   JourneyView,
   Kicked,
   MailboxView,
-  Picture,
+  Snapshot,
   PodView,
   Pulse,
   QuarantinedRow,
@@ -145,7 +145,7 @@ class AdminGroup extends HttpApiGroup.make("admin")
     /** A picture a second, for as long as the connection lasts. */
     HttpApiEndpoint.get("pictures", "/pictures", {
       query: Which,
-      success: HttpApiSchema.StreamNdjson({ schema: Picture }),
+      success: HttpApiSchema.StreamNdjson({ schema: Snapshot }),
       error: NotPossible,
     }),
   )

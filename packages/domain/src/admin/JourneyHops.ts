@@ -86,9 +86,9 @@ const way = (
 ): ReadonlyArray<Expected> => {
   const only = (...steps: ReadonlyArray<StepName>): ReadonlyArray<Expected> =>
     steps.filter((step) => seen.has(step)).map((step) => ({ step }))
-  const isShelved = seen.has("diverted") || seen.has("shelved")
-  if (isShelved || seen.has("put") || sent.has(rules.sentFromMailbox) || place === "mailbox") {
-    const why = isShelved ? only("diverted", "shelved") : [{ step: "shelved", or: "diverted" } as const]
+  const isSpilled = seen.has("diverted") || seen.has("shelved")
+  if (isSpilled || seen.has("put") || sent.has(rules.sentFromMailbox) || place === "mailbox") {
+    const why = isSpilled ? only("diverted", "shelved") : [{ step: "shelved", or: "diverted" } as const]
     // Only what was routed can be diverted.
     const before = seen.has("diverted") || seen.has("pushed") ? [{ step: "routed" } as const] : only("routed")
     return [...before, ...only("pushed"), ...why, { step: "put" }]

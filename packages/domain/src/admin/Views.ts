@@ -196,7 +196,7 @@ export const JourneyView = Schema.Struct({
   sent: Schema.optionalKey(Payload),
   /** What the client gets, data or error, while the results topic retains it or the mailbox has it. */
   result: Schema.optionalKey(Payload),
-  /** Whether its journey is followed at all. */
+  /** Whether its journey is sampled at all. */
   isFollowed: Schema.Boolean,
   traceId: Schema.optionalKey(Schema.String),
   /** Where the record is now, as far as that can be told. */
@@ -226,7 +226,7 @@ export const Pulse = Schema.Struct({
 export type Pulse = typeof Pulse.Type
 
 /** What the page draws, sent over one connection. Its size does not depend on how many clients there are. */
-export const Picture = Schema.Struct({
+export const Snapshot = Schema.Struct({
   ...StatusView.fields,
   pulse: Pulse,
   topics: Schema.Array(TopicView),
@@ -237,4 +237,4 @@ export const Picture = Schema.Struct({
   /** What could not be read this second keeps its last value, and is named here. */
   stale: Schema.Array(Schema.String),
 })
-export type Picture = typeof Picture.Type
+export type Snapshot = typeof Snapshot.Type

@@ -1,7 +1,7 @@
 /**
  * How deep JSON may be nested. `JSON.parse` takes any depth, but what comes after it, writing it again or walking it by
  * a schema, needs stack for each level and throws where there is no more. So everything that comes from outside is held
- * against this bound first, at the door.
+ * against this bound first, at the transport.
  */
 import { jsonLimits } from "../Limits.ts"
 

@@ -1,5 +1,5 @@
 /**
- * The trace of a followed event across processes: a *hop* is the span of what one part does with its record, the child
+ * The trace of a sampled event across processes: a *hop* is the span of what one part does with its record, the child
  * of the hop before, which the record header `traceparent` (W3C Trace Context) names.
  *
  * ```

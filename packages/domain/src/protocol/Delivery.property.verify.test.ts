@@ -62,7 +62,7 @@ describe("Delivery", () => {
 /** Words of the trace: a world in which one of these never happens would prove nothing about it. */
 const sights = [
   "pushes",
-  "shelves",
+  "spills",
   "shows",
   "is told LIVE",
   "is told REPLAYING",

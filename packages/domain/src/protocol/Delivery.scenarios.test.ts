@@ -95,9 +95,9 @@ class Stage {
     this.work()
   }
 
-  /** What the router has shelved gets into the mailbox; its Mail is under way. */
-  shelve(router = this.world.routers.owner): void {
-    this.did(router.takeShelf(9), router.appendShelf(), router.confirmShelf())
+  /** What the router has spilled gets into the mailbox; its Mail is under way. */
+  spill(router = this.world.routers.owner): void {
+    this.did(router.takeSpill(9), router.appendSpill(), router.confirmSpill())
     const { owner } = this.world.replays
     this.all(() => owner.take(9) ?? owner.put(true))
   }
@@ -146,7 +146,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       assert.strictEqual(near.inbox.size, 2)
       near.inbox.take()
       stage.did(near.receive(0))
-      stage.shelve()
+      stage.spill()
       stage.did(near.receive(0))
       stage.readMailbox()
       stage.show()
@@ -157,7 +157,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     words: "a repeat of what was sent and not acknowledged is not acknowledged by the gateway; then the socket dies",
     rule: "onlyTheClientsAck",
     violates: "the commit never skips",
-    telling: "is neither shown nor shelved",
+    telling: "is neither shown nor spilled",
     script: (stage) => {
       const { c1, near, world } = stage
       stage.live()
@@ -190,17 +190,18 @@ const scenarios: ReadonlyArray<Scenario> = [
     },
   },
   {
-    words: "a result is diverted, its dlq write committed, and the router crashes: its successor shelves, not pushes",
+    words:
+      "a result is diverted, its backlog write committed, and the router crashes: its successor spills, not pushes",
     rule: "shelveWithoutRoute",
     violates: "the commit never skips",
-    telling: "is neither shown nor shelved",
+    telling: "is neither shown nor spilled",
     script: (stage) => {
       const { near, world } = stage
       stage.live()
       world.parts.pods.deafen(near.pod, true)
       stage.send()
       stage.did(world.routers.owner.read(9), world.routers.owner.hearUnreceived())
-      stage.shelve()
+      stage.spill()
       stage.did(world.commitResults(world.routers.owner))
       world.parts.pods.deafen(near.pod, false)
       stage.did(world.replaceRouter())
@@ -248,7 +249,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       // Still REPLAYING: the first push is held, and there is no room for the second.
       stage.did(world.routers.owner.read(9), near.receive(0), near.receive(0))
       assert.strictEqual(world.parts.acks.take()?._tag, "Nack")
-      stage.shelve()
+      stage.spill()
       stage.did(near.receive(0))
       stage.all(() => stage.connection.readPage() ?? stage.connection.pageArrives())
       assert.strictEqual(stage.connection.session.status, "LIVE")
@@ -257,7 +258,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       stage.all(() => world.hearAck(0, () => true))
       // The second is still in flight until it is late.
       for (let tick = 0; tick < 3; tick++) world.routers.owner.pass()
-      stage.shelve()
+      stage.spill()
       assert.strictEqual(near.inbox.take()?._tag, "Mail")
       assert.strictEqual(stage.connection.session.status, "LIVE")
       // Another result would find it as well, by the gap; so there is none.
@@ -284,7 +285,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       stage.readMailbox()
       stage.work()
       stage.did(world.routers.owner.read(9))
-      stage.shelve()
+      stage.spill()
       old.tick()
       old.tick()
       stage.readMailbox(old)
@@ -331,18 +332,18 @@ const scenarios: ReadonlyArray<Scenario> = [
       stage.did(world.replaceRouter(), world.routers.owner.read(9), near.receive(0))
       stage.show()
       for (const router of world.routers.workers) router.hear({ _tag: "Nack", clientId: c1.id })
-      stage.shelve(zombie)
-      stage.shelve()
+      stage.spill(zombie)
+      stage.spill()
       stage.send()
       stage.did(zombie.read(9), world.routers.owner.read(9))
-      stage.shelve()
-      stage.shelve(zombie)
+      stage.spill()
+      stage.spill(zombie)
       stage.all(() => near.receive(0))
       stage.end()
     },
   },
   {
-    words: "the mailbox store loses puts that the dlq's committed offset has passed",
+    words: "the mailbox store loses puts that the backlog's committed offset has passed",
     rule: "offsetStored",
     violates: "exactly once, in order",
     telling: "c1 does not get 1",
@@ -352,7 +353,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       for (const rollsBack of [true, false]) {
         stage.send()
         stage.did(world.routers.owner.read(9))
-        stage.shelve()
+        stage.spill()
         if (rollsBack) world.parts.mailbox.rollBack()
       }
       stage.end()
@@ -369,7 +370,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       const first = world.routers.owner
       stage.did(world.replaceRouter())
       stage.send()
-      shelvesAndCommits(stage)
+      spillsAndCommits(stage)
       stage.send()
       stage.did(world.restoreRouter(first, "commit"), first.read(9))
       assert.strictEqual(first.router.size.routes, 0)
@@ -394,7 +395,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       stage.readMailbox()
       // The older one's barrier comes out: it is not the newer one's.
       stage.did(world.routers.owner.read(9))
-      stage.shelve()
+      stage.spill()
       stage.connection.mail()
       stage.readMailbox()
       assert.strictEqual(stage.connection.session.status, "REPLAYING")
@@ -405,7 +406,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     words: "a slow event, and its client's barrier behind it: the barrier waits",
     rule: "barrierInItsTurn",
     violates: "the commit never skips",
-    telling: "is neither shown nor shelved",
+    telling: "is neither shown nor spilled",
     script: (stage) => {
       const { c1, far, world } = stage
       stage.live()
@@ -464,7 +465,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       world.parts.pods.deafen(near.pod, true)
       stage.send()
       stage.did(world.routers.owner.read(9), world.routers.owner.hearUnreceived())
-      stage.shelve()
+      stage.spill()
       stage.connection.mail()
       stage.readMailbox()
       stage.end()
@@ -482,12 +483,12 @@ const scenarios: ReadonlyArray<Scenario> = [
       stage.readMailbox()
       stage.work()
       stage.did(world.routers.owner.read(9))
-      stage.shelve()
+      stage.spill()
       world.parts.mailbox.backUp()
       world.parts.pods.deafen(near.pod, true)
       stage.send()
       stage.did(world.routers.owner.read(9), world.routers.owner.hearUnreceived())
-      stage.shelve()
+      stage.spill()
       stage.connection.mail()
       stage.readMailbox()
       assert.strictEqual(stage.connection.session.upTo, 0)
@@ -524,7 +525,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       stage.did(owner.take(9), owner.end(), owner.produce(9), owner.append(), zombie.append())
       for (let i = 0; i < 2; i++) {
         stage.did(world.routers.owner.read(1))
-        stage.shelve()
+        stage.spill()
       }
       stage.end()
     },
@@ -545,7 +546,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       const first = world.routers.owner
       stage.did(world.replaceRouter())
       stage.send()
-      shelvesAndCommits(stage)
+      spillsAndCommits(stage)
       stage.did(zombie.append(), world.restoreRouter(first, "commit"), first.read(9))
       stage.send()
       stage.did(first.read(9))
@@ -554,10 +555,10 @@ const scenarios: ReadonlyArray<Scenario> = [
   },
 ]
 
-/** The router's shelf is in the dlq, and nobody has looked there yet. */
-const shelvesAndCommits = (stage: Stage): void => {
+/** The router's spill is in the backlog, and nobody has looked there yet. */
+const spillsAndCommits = (stage: Stage): void => {
   const { owner } = stage.world.routers
-  stage.did(owner.read(9), owner.takeShelf(9), owner.appendShelf(), owner.confirmShelf())
+  stage.did(owner.read(9), owner.takeSpill(9), owner.appendSpill(), owner.confirmSpill())
   stage.did(stage.world.commitResults(owner))
 }
 

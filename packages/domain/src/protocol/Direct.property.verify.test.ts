@@ -1,6 +1,6 @@
 /**
  * Direct delivery under random interleavings: sessions and feeds as they are, on a log with repeats whose oldest part
- * goes, a mailbox that follows it, offsets that are forgotten or roll back, other doors in between, cut sockets.
+ * goes, a mailbox that follows it, offsets that are forgotten or roll back, other transports in between, cut sockets.
  * Whatever happens, the client's list is exactly its 1, 2, 3, …, and in the end it is LIVE with all of them.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -55,7 +55,7 @@ class World {
   readonly #log: Array<StoredRecord> = []
   #earliest = 0
   #seq = 0
-  /** Up to here the result consumer has shelved, and up to here it is in the mailboxes. */
+  /** Up to here the result consumer has spilled, and up to here it is in the mailboxes. */
   #shelved = 0
   #boxed = 0
   #epoch = 1
@@ -195,7 +195,7 @@ class World {
     this.#carry(peer)
   }
 
-  /** Another door of the same client: native, or approach 3. Its acks reach the mailbox alone. */
+  /** Another transport of the same client: native, or approach 3. Its acks reach the mailbox alone. */
   elsewhere(peer: Peer): void {
     this.cut(peer)
     const waiting = [...this.#firsts(this.#boxed, peer.clientId)].filter(({ seq }) => seq > peer.has)
@@ -203,7 +203,7 @@ class World {
     if (taken.length === 0 || peer.has > peer.acked) return
     peer.got.push(...taken)
     peer.acked = peer.has
-    this.#options.sees("another door")
+    this.#options.sees("another transport")
   }
 
   forget(peer: Peer): void {
@@ -248,7 +248,7 @@ class World {
     this.#carry(peer)
   }
 
-  /** As the shell does: the commit first, and then the dlq that follows it must be in the mailboxes. */
+  /** As the shell does: the commit first, and then the backlog that follows it must be in the mailboxes. */
   settle(): void {
     if (!this.peers.some(({ settles }) => settles)) return
     if (this.#handover === undefined) {
@@ -418,12 +418,20 @@ describe("Direct delivery", () => {
     120_000,
   )
 
-  it("meets passes, pages, repeats, lost offsets and other doors on the way", () => {
+  it("meets passes, pages, repeats, lost offsets and other transports on the way", () => {
     const seen = new Map<string, number>()
     for (let seed = 0; seed < 100; seed++) {
       play({ seed, hasMemory: seed % 2 === 0, sees: (sight) => void seen.set(sight, (seen.get(sight) ?? 0) + 1) })
     }
-    for (const sight of ["repeats", "passes", "a pass waits", "offsets lost", "another door", "pages", "settles"]) {
+    for (const sight of [
+      "repeats",
+      "passes",
+      "a pass waits",
+      "offsets lost",
+      "another transport",
+      "pages",
+      "settles",
+    ]) {
       assert.isAbove(seen.get(sight) ?? 0, 5, sight)
     }
   })

@@ -239,7 +239,7 @@ export class DirectSession implements Follower {
     return true
   }
 
-  /** The door can't write to the socket now: like a full window. */
+  /** The transport can't write to the socket now: like a full window. */
   stall(): void {
     this.stalled = true
   }

@@ -3,7 +3,7 @@
  * `nimbus.v1`.
  *
  * Client to gateway: `event`, `ack`, `ping`. Gateway to client: `welcome`, `accepted`, `refused`, `results`, `status`,
- * `lost`, `error`, `pong`. Shared by the door and the SDK, so that the two cannot drift.
+ * `lost`, `error`, `pong`. Shared by the transport and the SDK, so that the two cannot drift.
  */
 import { Result, Schema } from "effect"
 import { inexactNumber } from "../json/ExactNumbers.ts"

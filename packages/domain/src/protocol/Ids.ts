@@ -117,5 +117,7 @@ export const routeIdOf = (router: RouterId, number: number): RouteId => `${route
 /** Brands a name just read from what only routers and gateways write. */
 export const routeIdUnsafe = (name: string): RouteId => name as RouteId
 
-/** Brands a record key of a topic that only our own consumers write: it was a `ClientId` when it came in by a door. */
+/**
+ * Brands a record key of a topic that only our own consumers write: it was a `ClientId` when it came in by a transport.
+ */
 export const clientIdUnsafe = (key: string): ClientId => key as ClientId

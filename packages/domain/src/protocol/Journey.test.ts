@@ -21,16 +21,16 @@ const decodeLate = Schema.decodeEffect(Schema.fromJsonString(Journey.LateSteps))
 const accepted: Journey.JourneyStep = { time: 1, service: "gateway", instance: "p1", step: "accepted" }
 
 describe("Journey", () => {
-  it.effect.prop("the steps appended to a followed record are read back in order", [Steps], ([[first, ...rest]]) =>
+  it.effect.prop("the steps appended to a sampled record are read back in order", [Steps], ([[first, ...rest]]) =>
     Effect.sync(() => {
-      let headers = Journey.follow(first)
+      let headers = Journey.sample(first)
       for (const step of rest) headers = Journey.append(headers, step)
       assert.deepStrictEqual(Journey.steps(headers), JSON.parse(JSON.stringify([first, ...rest])))
-      assert.deepStrictEqual(Journey.append(Journey.follow(first), ...rest), headers)
+      assert.deepStrictEqual(Journey.append(Journey.sample(first), ...rest), headers)
     }),
   )
 
-  it.effect.prop("a header that is not ours reads as no steps, and can be followed on", [notOurs], ([text]) =>
+  it.effect.prop("a header that is not ours reads as no steps, and can be appended to", [notOurs], ([text]) =>
     Effect.sync(() => {
       const headers = { [Journey.header]: text }
       assert.deepStrictEqual(Journey.steps(headers), [])
@@ -57,7 +57,7 @@ describe("Journey", () => {
   )
 
   it("a clock with fractions of milliseconds does no harm", () => {
-    const headers = Journey.append(Journey.follow({ ...accepted, time: 1.75 }), { ...accepted, time: 2.5 })
+    const headers = Journey.append(Journey.sample({ ...accepted, time: 1.75 }), { ...accepted, time: 2.5 })
     assert.deepStrictEqual(
       Journey.steps(headers).map(({ time }) => time),
       [1, 2],
@@ -66,14 +66,14 @@ describe("Journey", () => {
 
   it("tells a record that nobody follows by its headers", () => {
     const foreign = { traceparent: "00-1-2-00" }
-    assert.isFalse(Journey.isFollowed(undefined))
-    assert.isFalse(Journey.isFollowed(foreign))
-    assert.isTrue(Journey.isFollowed(Journey.follow(accepted)))
+    assert.isFalse(Journey.isSampled(undefined))
+    assert.isFalse(Journey.isSampled(foreign))
+    assert.isTrue(Journey.isSampled(Journey.sample(accepted)))
     assert.deepStrictEqual(Journey.steps(foreign), [])
   })
 
   it("leaves the headers of others alone", () => {
-    const headers = Journey.append({ ...Journey.follow(accepted), traceparent: "00-1-2-00" }, accepted)
+    const headers = Journey.append({ ...Journey.sample(accepted), traceparent: "00-1-2-00" }, accepted)
     assert.strictEqual(headers["traceparent"], "00-1-2-00")
     assert.strictEqual(Journey.steps(headers).length, 2)
   })

@@ -2,7 +2,7 @@
  * The journey of an event: what happened to it, where and when, as steps.
  *
  * Steps travel beside the data, in the record header `nimbus-journey`, never inside its encoded bytes. An event whose
- * journey nobody follows has no such header and costs nothing. What happens after the last record (pushed, sent,
+ * journey is not sampled has no such header and costs nothing. What happens after the last record (pushed, sent,
  * acknowledged) goes in batches to the journey topic, keyed by client. With `sent` go all steps of the header, so that
  * the whole journey of a delivered event can be read from the journey topic alone; a step may stand there twice.
  */
@@ -111,16 +111,16 @@ export const encodeLateSteps = ({ clientId, seq, steps }: LateSteps): Uint8Array
 
 export const header = "nimbus-journey"
 
-/** Whether anyone follows this record. */
-export const isFollowed = (headers: Headers | undefined): headers is Headers =>
+/** Whether this record is sampled. */
+export const isSampled = (headers: Headers | undefined): headers is Headers =>
   headers !== undefined && headers[header] !== undefined
 
-/** The headers of an event that somebody follows from here on. */
-export const follow = (step: JourneyStep): Headers => ({ [header]: encodeSteps([step]) })
+/** The headers of an event that is sampled from here on. */
+export const sample = (step: JourneyStep): Headers => ({ [header]: encodeSteps([step]) })
 
 /** The steps so far. What is not ours reads as none: a journey never stops a record. */
 export const steps = (headers: Headers | undefined): ReadonlyArray<JourneyStep> => {
-  const text = isFollowed(headers) ? headers[header]! : "[]"
+  const text = isSampled(headers) ? headers[header]! : "[]"
   try {
     const found: unknown = JSON.parse(text)
     return Array.isArray(found) ? found.filter(isStep) : []
@@ -129,7 +129,7 @@ export const steps = (headers: Headers | undefined): ReadonlyArray<JourneyStep> 
   }
 }
 
-/** The headers of a followed record with these steps more. What stands there is not read again. */
+/** The headers of a sampled record with these steps more. What stands there is not read again. */
 export const append = (headers: Headers, ...more: ReadonlyArray<JourneyStep>): Headers => {
   if (more.length === 0) return headers
   const before = headers[header] ?? ""

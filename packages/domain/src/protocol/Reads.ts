@@ -33,7 +33,9 @@ export interface Page {
   readonly acked: Cursor
   /** Everything up to here was removed by the limits if it was not acknowledged. -1: nothing was. */
   readonly floor: Cursor
-  /** Records of this client below this seq may be missing: the dlq has lost them, or it was forgotten. -1: none are. */
+  /**
+   * Records of this client below this seq may be missing: the backlog has lost them, or it was forgotten. -1: none are.
+   */
   readonly hole: Cursor
 }
 

@@ -8,11 +8,11 @@
  *                     {…,"data":…,"accepted":{"created_at":"2026-01-01T00:00:00.000Z"}} Event, whose client is told when
  *                     {"type":"message","id":"m1","name":"news","data":…}              Event, from a Publisher
  *                     {"type":"barrier","epoch":1790000000000,"pod":"p1","number":1}   Barrier
- * results, dlq topics {"seq":12,"id":"e1","name":"sq","data":{"number":7,"result":49}} Result
+ * results, backlog topics {"seq":12,"id":"e1","name":"sq","data":{"number":7,"result":49}} Result
  * and mailboxes       {"seq":12,"id":"e1","name":"sq","error":{"code":…,"message":…}}  Result of a failure
  *                     {…,"accepted":{"created_at":…,"completed_at":…,"data":…}}        Result of such an event
  *                     {"seq":12,"barrier":{"epoch":1790000000000,"pod":"p1","number":1}} Barrier, on its way
- * dlq, mailboxes      {"seq":12,"barrier":{…,"route":"x7k.4"}}                         Barrier that made a route
+ * backlog, mailboxes      {"seq":12,"barrier":{…,"route":"x7k.4"}}                         Barrier that made a route
  * ```
  *
  * A barrier from before numbers and routes has neither. It is carried and passed like any other, and makes nobody LIVE.
@@ -144,7 +144,10 @@ export const Result = Schema.Struct({
 })
 export type Result = typeof Result.Type
 
-/** A barrier with its seq, in the results and dlq topics and in mailboxes. From the dlq on it names the route that it made. */
+/**
+ * A barrier with its seq, in the results and backlog topics and in mailboxes. From the backlog on it names the route
+ * that it made.
+ */
 export const PlacedBarrier = Schema.Struct({
   seq: Seq,
   barrier: Schema.Struct({
@@ -167,10 +170,10 @@ export interface Push extends Item {
   readonly route: RouteId
 }
 /** A hint: there may be something in the mailbox. */
-export const Mail = Schema.TaggedStruct("Mail", { clientId: ClientId })
-export type Mail = typeof Mail.Type
+export const MailboxHint = Schema.TaggedStruct("Mail", { clientId: ClientId })
+export type MailboxHint = typeof MailboxHint.Type
 /** What the protocol sends to a gateway. */
-export type Delivering = Push | Mail
+export type Delivering = Push | MailboxHint
 
 /** An operator wants this client's connection closed. To the protocol that is a disconnect like any other. */
 export const Kick = Schema.TaggedStruct("Kick", { clientId: ClientId })
@@ -329,7 +332,7 @@ const letterB = 98
 const shortestTail = 8
 
 /**
- * The seq of a record of the results or dlq topic, from its first bytes; `undefined` where they are not ours.
+ * The seq of a record of the results or backlog topic, from its first bytes; `undefined` where they are not ours.
  * Results return through one number to keep the hot path free of objects: see `isBarrier`.
  */
 export const peekSeq = (value: Uint8Array): Seq | undefined => {

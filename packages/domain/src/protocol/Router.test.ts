@@ -10,7 +10,7 @@ import {
   peekSeq,
   type StoredRecord,
 } from "./Records.ts"
-import { Router, type Shelf } from "./Router.ts"
+import { Router, type SpillBatch } from "./Router.ts"
 
 const limits: RouterLimits = {
   inflight_results_per_client: 3,
@@ -62,31 +62,31 @@ const unreceived =
   (router) =>
     router.nack(client(name), route(n), "unreceived")
 const pass: Input = (router) => router.pass()
-/** Writes everything that waits to the dlq. */
-const shelve: Input = (router) => {
-  const shelf = router.takeShelf(1_000)
-  if (shelf !== undefined) router.shelved(shelf)
+/** Writes everything that waits to the backlog. */
+const spill: Input = (router) => {
+  const spill = router.takeSpill(1_000)
+  if (spill !== undefined) router.spilled(spill)
 }
 const carryOut: Input = (router) => {
   router.takePushes()
-  shelve(router)
+  spill(router)
   router.takeCommit()
 }
 
 const text = ({ key, value }: StoredRecord): string => `${key} ${peekSeq(value)}`
-const onShelf = (shelf: Shelf | undefined): ReadonlyArray<string> | undefined => shelf?.records.map(text)
+const inSpill = (spill: SpillBatch | undefined): ReadonlyArray<string> | undefined => spill?.records.map(text)
 
-/** Of the barriers of a shelf. */
-const routesOf = (shelf: Shelf | undefined) =>
-  shelf?.records
+/** Of the barriers of a spill. */
+const routesOf = (spill: SpillBatch | undefined) =>
+  spill?.records
     .filter(({ value }) => isBarrier(value))
     .map(({ value }) => Result.getOrThrow(decodePlacedBarrier(value)).barrier.route)
 
 interface Outputs {
   /** By pod, as `client prev→seq`. */
   readonly pushes?: Readonly<Record<string, ReadonlyArray<string>>>
-  /** What goes to the dlq next. */
-  readonly shelf?: ReadonlyArray<string>
+  /** What goes to the backlog next. */
+  readonly spill?: ReadonlyArray<string>
   /** After that was written. */
   readonly commit?: number
 }
@@ -96,12 +96,12 @@ const outputsOf = (router: Router): Outputs => {
   for (const [to, ofPod] of router.takePushes()) {
     pushes[to] = ofPod.map(({ clientId, prev, seq }) => `${clientId} ${prev}→${seq}`)
   }
-  const shelf = router.takeShelf(1_000)
-  if (shelf !== undefined) router.shelved(shelf)
+  const spill = router.takeSpill(1_000)
+  if (spill !== undefined) router.spilled(spill)
   const commit = router.takeCommit()
   return {
     ...(Object.keys(pushes).length > 0 ? { pushes } : {}),
-    ...(shelf === undefined ? {} : { shelf: shelf.records.map(text) }),
+    ...(spill === undefined ? {} : { spill: spill.records.map(text) }),
     ...(commit === undefined ? {} : { commit }),
   }
 }
@@ -112,7 +112,7 @@ const routerAfter = (inputs: ReadonlyArray<Input>, options: Partial<RouterLimits
   return router
 }
 
-/** A router that has had these inputs, and whose pushes, shelf and commit were carried out. */
+/** A router that has had these inputs, and whose pushes, spill and commit were carried out. */
 const given = (inputs: ReadonlyArray<Input>, options?: Partial<RouterLimits>) => ({
   when: (...whens: ReadonlyArray<Input>) => ({
     gives: (expected: Outputs) => {
@@ -140,66 +140,66 @@ describe("Router", () => {
         .when(chunk(2, "a 1 p", "a 6"))
         .gives({ pushes: { q: ["a 5→6"] } })
     })
-    it("shelves repeats of a client without a route once more", () => {
+    it("spills repeats of a client without a route once more", () => {
       given([chunk(0, "a 5")])
         .when(chunk(1, "a 5", "a 4"))
-        .gives({ shelf: ["a 5", "a 4"], commit: 3 })
+        .gives({ spill: ["a 5", "a 4"], commit: 3 })
     })
-    it("gives each barrier's route an id of its own, which the dlq and its pushes have", () => {
+    it("gives each barrier's route an id of its own, which the backlog and its pushes have", () => {
       const router = routerAfter([chunk(0, "a 1 p", "a 2", "b 3 q", "b 4", "a 5 p", "a 6")])
       const pushed = [...router.takePushes().values()].flat().map((push) => `${push.seq} ${push.route}`)
       assert.deepStrictEqual(pushed, ["2 r.1", "6 r.3", "4 r.2"])
-      assert.deepStrictEqual(routesOf(router.takeShelf(10)), [route(1), route(2), route(3)])
+      assert.deepStrictEqual(routesOf(router.takeSpill(10)), [route(1), route(2), route(3)])
     })
-    it("shelves a result whose client has no route", () => {
+    it("spills a result whose client has no route", () => {
       given([])
         .when(chunk(0, "a 0", "b 1"))
-        .gives({ shelf: ["a 0", "b 1"], commit: 2 })
+        .gives({ spill: ["a 0", "b 1"], commit: 2 })
     })
     it("pushes a result whose client has one, each with the seq of the record before it", () => {
       given([chunk(0, "a 1 p")])
         .when(chunk(1, "a 4", "b 5", "a 7"))
-        .gives({ pushes: { p: ["a 1→4", "a 4→7"] }, shelf: ["b 5"] })
+        .gives({ pushes: { p: ["a 1→4", "a 4→7"] }, spill: ["b 5"] })
     })
     it("pushes to each client's own pod", () => {
       given([chunk(0, "a 1 p", "b 2 q", "c 3 p")])
         .when(chunk(3, "a 4", "b 5", "c 6"))
         .gives({ pushes: { p: ["a 1→4", "c 3→6"], q: ["b 2→5"] } })
     })
-    it("shelves a barrier, and routes to its pod from its seq on", () => {
+    it("spills a barrier, and routes to its pod from its seq on", () => {
       given([])
         .when(chunk(0, "a 3 p", "a 5"))
-        .gives({ pushes: { p: ["a 3→5"] }, shelf: ["a 3"], commit: 1 })
+        .gives({ pushes: { p: ["a 3→5"] }, spill: ["a 3"], commit: 1 })
     })
     it("diverts the client on a barrier: in flight before the barrier, and in order", () => {
       given([chunk(0, "a 1 p", "a 2", "a 3")])
         .when(chunk(3, "a 4 q", "a 5"))
-        .gives({ pushes: { q: ["a 4→5"] }, shelf: ["a 2", "a 3", "a 4"], commit: 4 })
+        .gives({ pushes: { q: ["a 4→5"] }, spill: ["a 2", "a 3", "a 4"], commit: 4 })
     })
     it("leaves out of a divert what the client has acknowledged", () => {
       given([chunk(0, "a 1 p", "a 2", "a 3"), ack("a", 2)])
         .when(chunk(3, "a 4 q"))
-        .gives({ shelf: ["a 3", "a 4"], commit: 4 })
+        .gives({ spill: ["a 3", "a 4"], commit: 4 })
     })
     it("leaves other clients alone", () => {
       given([chunk(0, "a 1 p", "b 2 p", "b 3")])
         .when(chunk(3, "a 4 q", "b 5"))
-        .gives({ pushes: { p: ["b 3→5"] }, shelf: ["a 4"] })
+        .gives({ pushes: { p: ["b 3→5"] }, spill: ["a 4"] })
     })
   })
 
   describe("diverts", () => {
     const inFlight = [chunk(0, "a 1 p", "a 2", "b 3 p", "a 4")]
 
-    it("on a nack, and shelves what comes after", () => {
+    it("on a nack, and spills what comes after", () => {
       given(inFlight)
         .when(nack("a", 1), chunk(4, "a 5"))
-        .gives({ shelf: ["a 2", "a 4", "a 5"], commit: 5 })
+        .gives({ spill: ["a 2", "a 4", "a 5"], commit: 5 })
     })
     it("on a push that nobody received", () => {
       given(inFlight)
         .when(unreceived("a", 1), chunk(4, "a 5"))
-        .gives({ shelf: ["a 2", "a 4", "a 5"], commit: 5 })
+        .gives({ spill: ["a 2", "a 4", "a 5"], commit: 5 })
     })
     it("nobody on a nack for a client without a route", () => {
       given(inFlight)
@@ -214,23 +214,23 @@ describe("Router", () => {
     it("whichever route there is on a nack that names none", () => {
       given(inFlight)
         .when((router) => router.nack(client("a"), undefined), chunk(4, "a 5"))
-        .gives({ shelf: ["a 2", "a 4", "a 5"], commit: 5 })
+        .gives({ spill: ["a 2", "a 4", "a 5"], commit: 5 })
     })
     it("on an ack timeout, not before, and only who is late", () => {
       given(inFlight).when(pass).gives({})
       given([...inFlight, pass, chunk(4, "b 5")])
         .when(pass)
-        .gives({ shelf: ["a 2", "a 4"], commit: 4 })
+        .gives({ spill: ["a 2", "a 4"], commit: 4 })
     })
     it("nobody who has acknowledged in time", () => {
       given([...inFlight, ack("a", 4)])
         .when(pass, pass, pass)
         .gives({})
     })
-    it("a client that has too much in flight, and shelves what is one too many", () => {
+    it("a client that has too much in flight, and spills what is one too many", () => {
       given([chunk(0, "a 1 p", "a 2", "a 3", "a 4")])
         .when(chunk(4, "a 5"))
-        .gives({ shelf: ["a 2", "a 3", "a 4", "a 5"], commit: 5 })
+        .gives({ spill: ["a 2", "a 3", "a 4", "a 5"], commit: 5 })
       given([chunk(0, "a 1 p", "a 2", "a 3", "a 4"), ack("a", 2)])
         .when(chunk(4, "a 5"))
         .gives({ pushes: { p: ["a 4→5"] } })
@@ -238,22 +238,22 @@ describe("Router", () => {
     it("the client with the oldest in flight, when there is too much in all", () => {
       given([chunk(0, "a 1 p", "b 2 p", "c 3 p", "b 4", "a 5", "c 6", "a 7", "b 8")])
         .when(chunk(8, "c 9"))
-        .gives({ pushes: { p: ["c 6→9"] }, shelf: ["b 4", "b 8"], commit: 4 })
+        .gives({ pushes: { p: ["c 6→9"] }, spill: ["b 4", "b 8"], commit: 4 })
     })
     it("the client at hand when it is that one", () => {
       given([chunk(0, "a 1 p", "a 2", "a 3")], { inflight_results: 2 })
         .when(chunk(3, "a 4"))
-        .gives({ shelf: ["a 2", "a 3", "a 4"], commit: 4 })
+        .gives({ spill: ["a 2", "a 3", "a 4"], commit: 4 })
     })
     it("everyone, where nothing may be in flight", () => {
       given([chunk(0, "a 1 p")], { inflight_results: 0 })
         .when(chunk(1, "a 2", "a 3"))
-        .gives({ shelf: ["a 2", "a 3"], commit: 3 })
+        .gives({ spill: ["a 2", "a 3"], commit: 3 })
     })
     it("the oldest route, when there are too many", () => {
       given([chunk(0, "a 1 p", "b 2 p", "c 3 p", "a 4 p")])
         .when(chunk(4, "d 5 p", "b 6", "a 7"))
-        .gives({ pushes: { p: ["a 4→7"] }, shelf: ["d 5", "b 6"], commit: 6 })
+        .gives({ pushes: { p: ["a 4→7"] }, spill: ["d 5", "b 6"], commit: 6 })
     })
     it("and never has more routes or more in flight than its bounds", () => {
       const router = routerAfter([
@@ -276,7 +276,7 @@ describe("Router", () => {
       assert.deepStrictEqual(counts, {
         repeats: 1,
         pushed: 2,
-        shelved: 6,
+        spilled: 6,
         barrier: 1,
         nack: 1,
         unreceived: 1,
@@ -291,7 +291,7 @@ describe("Router", () => {
     it("the offset after the last record that is done with all before it", () => {
       given([])
         .when(chunk(7, "a 1"))
-        .gives({ shelf: ["a 1"], commit: 8 })
+        .gives({ spill: ["a 1"], commit: 8 })
     })
     it("nothing while the first record is in flight", () => {
       given([chunk(0, "a 1 p"), carryOut, chunk(1, "a 2", "a 3")])
@@ -336,10 +336,10 @@ describe("Router", () => {
         .when(ack("a", 2))
         .gives({ commit: 5 })
     })
-    it("a diverted record once the dlq has it", () => {
+    it("a diverted record once the backlog has it", () => {
       given([chunk(0, "a 1 p", "a 2")])
         .when(nack("a", 1))
-        .gives({ shelf: ["a 2"], commit: 2 })
+        .gives({ spill: ["a 2"], commit: 2 })
     })
     it("nothing on an ack that is late, repeated, or of a client without a route", () => {
       given([chunk(0, "a 1 p", "a 2"), ack("a", 2)])
@@ -347,33 +347,33 @@ describe("Router", () => {
         .gives({})
     })
     it("once for each move", () => {
-      const router = routerAfter([chunk(0, "a 1"), shelve])
+      const router = routerAfter([chunk(0, "a 1"), spill])
       assert.strictEqual(router.takeCommit(), 1)
       assert.strictEqual(router.takeCommit(), undefined)
     })
   })
 
-  describe("the shelf", () => {
+  describe("the spill", () => {
     it("is written one produce at a time, in order, at most so many records", () => {
       const router = routerAfter([chunk(0, "a 1", "a 2", "a 3")])
-      const first = router.takeShelf(2)
-      assert.deepStrictEqual(onShelf(first), ["a 1", "a 2"])
-      assert.strictEqual(router.takeShelf(2), undefined)
+      const first = router.takeSpill(2)
+      assert.deepStrictEqual(inSpill(first), ["a 1", "a 2"])
+      assert.strictEqual(router.takeSpill(2), undefined)
       assert.strictEqual(router.underWay, first)
       assert.strictEqual(router.takeCommit(), undefined)
 
-      if (first !== undefined) router.shelved(first)
+      if (first !== undefined) router.spilled(first)
       assert.strictEqual(router.underWay, undefined)
       assert.strictEqual(router.takeCommit(), 2)
-      assert.deepStrictEqual(onShelf(router.takeShelf(2)), ["a 3"])
+      assert.deepStrictEqual(inSpill(router.takeSpill(2)), ["a 3"])
     })
     it("is acknowledged once: a repeated acknowledgement is nothing", () => {
       const router = routerAfter([chunk(0, "a 1", "a 2")])
-      const first = router.takeShelf(1)
-      if (first === undefined) return assert.fail("nothing was shelved")
-      router.shelved(first)
-      const second = router.takeShelf(1)
-      router.shelved(first)
+      const first = router.takeSpill(1)
+      if (first === undefined) return assert.fail("nothing was spilled")
+      router.spilled(first)
+      const second = router.takeSpill(1)
+      router.spilled(first)
       assert.strictEqual(router.underWay, second)
       assert.strictEqual(router.takeCommit(), 1)
     })
@@ -390,17 +390,17 @@ describe("Router", () => {
     it("is emptied when a read starts elsewhere, further on or back", () => {
       given([chunk(0, "a 1 p", "a 2")])
         .when(chunk(5, "a 9"))
-        .gives({ shelf: ["a 9"], commit: 6 })
+        .gives({ spill: ["a 9"], commit: 6 })
       given([chunk(0, "a 1 p", "a 2")])
         .when(chunk(1, "a 2", "a 3"))
-        .gives({ shelf: ["a 2", "a 3"], commit: 3 })
+        .gives({ spill: ["a 2", "a 3"], commit: 3 })
     })
-    it("takes with it the pushes and the shelf that were not carried out, and the commit", () => {
+    it("takes with it the pushes and the spill that were not carried out, and the commit", () => {
       const router = routerAfter([chunk(0, "a 1 p", "a 2", "b 3")])
-      const shelf = router.takeShelf(10)
+      const spill = router.takeSpill(10)
       chunk(7, "b 9")(router)
-      if (shelf !== undefined) router.shelved(shelf)
-      assert.deepStrictEqual(outputsOf(router), { shelf: ["b 9"], commit: 8 })
+      if (spill !== undefined) router.spilled(spill)
+      assert.deepStrictEqual(outputsOf(router), { spill: ["b 9"], commit: 8 })
     })
     it("that was emptied takes a repeated old barrier for a new one, by a route that nobody had before", () => {
       const router = routerAfter([chunk(0, "a 1 p", "a 2"), carryOut, chunk(7, "a 1 p", "a 9")])
@@ -408,7 +408,7 @@ describe("Router", () => {
         [...router.takePushes().values()].flat().map((push) => push.route),
         [route(2)],
       )
-      assert.deepStrictEqual(routesOf(router.takeShelf(10)), [route(2)])
+      assert.deepStrictEqual(routesOf(router.takeSpill(10)), [route(2)])
     })
   })
 
@@ -431,13 +431,13 @@ describe("Router", () => {
       assert.strictEqual(router.takeCommit(), 3)
     })
     it("leave the commit before them until then", () => {
-      const router = routerAfter([chunk(0, "a 1"), shelve, bad])
+      const router = routerAfter([chunk(0, "a 1"), spill, bad])
       assert.strictEqual(router.takeCommit(), 1)
       router.takeUnreadable().forEach((unreadable) => router.quarantined(unreadable))
       assert.strictEqual(router.takeCommit(), 2)
     })
     it("from before the memory was emptied are quarantined in vain", () => {
-      const router = routerAfter([chunk(0, "a 1"), shelve, bad])
+      const router = routerAfter([chunk(0, "a 1"), spill, bad])
       const before = router.takeUnreadable()
       chunk(7, "a 9")(router)
       before.forEach((unreadable) => router.quarantined(unreadable))
@@ -464,6 +464,6 @@ describe("Router", () => {
     assert.strictEqual(router.takeCommit(), 19_001)
     assert.strictEqual(router.size.inflight, 1_000)
     nack("a", 1)(router)
-    assert.deepStrictEqual(onShelf(router.takeShelf(2)), ["a 19001", "a 19002"])
+    assert.deepStrictEqual(inSpill(router.takeSpill(2)), ["a 19001", "a 19002"])
   })
 })

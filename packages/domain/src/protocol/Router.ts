@@ -5,27 +5,27 @@
  *                      ┌────────────────── router ───────────────────┐
  *   results topic ───▶ │ a route, and at or below its prev? drop     │ ──▶ pushes, by pod
  *   (chunks, in order) │ a route? push, keep in flight               │
- *   acks, nacks, ticks │ none?    shelve                             │ ──▶ dlq topic (one produce in flight)
- *                 ───▶ │ barrier? divert, new route, shelve with id  │
+ *   acks, nacks, ticks │ none?    spill                              │ ──▶ backlog topic (one produce in flight)
+ *                 ───▶ │ barrier? divert, new route, spill  with id  │
  *                      └─────────────────────────────────────────────┘ ──▶ commit
  * ```
  *
  * In memory, and nowhere else: `routes`, client → { pod, route id, prev }; per route what is in flight. To *divert* a client
- * is to shelve what it has in flight, in order, and forget its route: always safe.
+ * is to spill what it has in flight, in order, and forget its route: always safe.
  *
  * Invariants:
  * 1. Of a client with a route, a record with `seq` ≤ `prev` is a repeat and changes nothing. Repeats of a client without
- *    one are shelved again: in its mailbox twice is the same as once.
+ *    one are spilled again: in its mailbox twice is the same as once.
  * 2. A push states a fact to whoever has read the barrier of its route at the end of the mailbox: nothing of its client
  *    lies between `prev` and `seq` but what was in that mailbox before the barrier.
- * 3. A client's records reach the dlq in order; one is left out only if the client acknowledged it.
+ * 3. A client's records reach the backlog in order; one is left out only if the client acknowledged it.
  * 4. A route id is used once. A router that has no memory of a client may take a repeated old barrier for a new one, and
- *    its pushes would skip what is shelved behind it: nobody takes them who has not read that very copy of the barrier.
+ *    its pushes would skip what is spilled behind it: nobody takes them who has not read that very copy of the barrier.
  * 5. The commit is the offset after the last record such that it and all before it are done.
  * 6. What is in memory belongs to the read position. A read that starts elsewhere starts with empty memory.
  *
  * Deterministic; no I/O, clock or randomness. It updates its own state in place and takes whole chunks; the shell
- * carries out what it takes from `takePushes`, `takeShelf` and `takeCommit`.
+ * carries out what it takes from `takePushes`, `takeSpill` and `takeCommit`.
  */
 import { Result } from "effect"
 import type { Chunk } from "./Reads.ts"
@@ -36,10 +36,10 @@ import { decodePlacedBarrier, encodePlacedBarrier, isBarrier, peekSeq } from "./
 import type { Push, StoredRecord } from "./Records.ts"
 import { Outstanding } from "./internal/Outstanding.ts"
 
-/** Records to be written to the dlq in one produce, in order. */
-export interface Shelf {
+/** Records to be written to the backlog in one produce, in order. */
+export interface SpillBatch {
   readonly records: ReadonlyArray<StoredRecord>
-  /** Whose memory it belongs to: a shelf from before the memory was emptied is acknowledged in vain. */
+  /** Whose memory it belongs to: a spill from before the memory was emptied is acknowledged in vain. */
   readonly generation: number
 }
 
@@ -71,7 +71,7 @@ interface Route {
 
 export class Router {
   /** How often each thing happened; the shell reads it for metrics. */
-  readonly counts: Record<DivertReason, number> & { repeats: number; pushed: number; shelved: number }
+  readonly counts: Record<DivertReason, number> & { repeats: number; pushed: number; spilled: number }
   private readonly limits: RouterLimits
   private readonly id: RouterId
   /** Survives whatever else is forgotten (invariant 4). */
@@ -85,10 +85,10 @@ export class Router {
   private pushes = new Map<PodId, Array<Push>>()
   private waiting: Array<StoredRecord> = []
   private waitingIndexes: Array<number> = []
-  private taken: Shelf | undefined = undefined
+  private taken: SpillBatch | undefined = undefined
   private takenIndexes: Array<number> = []
   private unreadable: Array<Unreadable> = []
-  /** Of followed records alone, which have headers. */
+  /** Of sampled records alone, which have headers. */
   private readonly reasons = new WeakMap<StoredRecord, DivertReason>()
 
   /** `id`: of this router alone, ever. */
@@ -98,7 +98,7 @@ export class Router {
     this.counts = {
       repeats: 0,
       pushed: 0,
-      shelved: 0,
+      spilled: 0,
       barrier: 0,
       nack: 0,
       unreceived: 0,
@@ -114,12 +114,12 @@ export class Router {
   }
 
   /**
-   * Clients with a route, results in flight, records that wait for the dlq, and `outstanding`: all from the first that is
-   * not done to the last that was read, which the commit waits for.
+   * Clients with a route, results in flight, records that wait for the backlog, and `outstanding`: all from the first
+   * that is not done to the last that was read, which the commit waits for.
    */
-  get size(): Readonly<Record<"routes" | "inflight" | "shelf" | "outstanding", number>> {
-    const shelf = this.waiting.length + this.takenIndexes.length
-    return { routes: this.routes.size, inflight: this.inflight, shelf, outstanding: this.outstanding.size }
+  get size(): Readonly<Record<"routes" | "inflight" | "spill" | "outstanding", number>> {
+    const spill = this.waiting.length + this.takenIndexes.length
+    return { routes: this.routes.size, inflight: this.inflight, spill, outstanding: this.outstanding.size }
   }
 
   /** The next chunk of the results topic. */
@@ -172,9 +172,10 @@ export class Router {
   }
 
   /**
-   * What to write to the dlq next, at most `records`: `undefined` while nothing waits or the last is not `shelved` yet.
+   * What to write to the backlog next, at most `records`: `undefined` while nothing waits or the last is not `spilled`
+   * yet.
    */
-  takeShelf(records: number): Shelf | undefined {
+  takeSpill(records: number): SpillBatch | undefined {
     if (this.taken !== undefined || this.waiting.length === 0) return undefined
     const all = this.waiting.length <= records
     this.taken = { records: all ? this.waiting : this.waiting.slice(0, records), generation: this.generation }
@@ -184,21 +185,21 @@ export class Router {
     return this.taken
   }
 
-  /** The shelf that is under way, to be written again by a shell that was interrupted in the middle of it. */
-  get underWay(): Shelf | undefined {
+  /** The spill that is under way, to be written again by a shell that was interrupted in the middle of it. */
+  get underWay(): SpillBatch | undefined {
     return this.taken
   }
 
-  /** The dlq has this shelf. */
-  shelved(shelf: Shelf): void {
-    if (shelf !== this.taken) return
+  /** The backlog has this spill. */
+  spilled(spill: SpillBatch): void {
+    if (spill !== this.taken) return
     for (const index of this.takenIndexes) this.outstanding.done(index)
-    this.counts.shelved += this.takenIndexes.length
+    this.counts.spilled += this.takenIndexes.length
     this.taken = undefined
     this.takenIndexes = []
   }
 
-  /** Why this record of a shelf was diverted; `undefined`: its client had no route, or nobody follows it. */
+  /** Why this record of a spill was diverted; `undefined`: its client had no route, or it is not sampled. */
   reasonOf(record: StoredRecord): DivertReason | undefined {
     return this.reasons.get(record)
   }
@@ -246,7 +247,7 @@ export class Router {
     // Who has a route was looked at before.
     if (route === undefined && !isClientId(clientId)) return this.refuse(record, "the key is no client id")
     if (isBarrier(record.value)) return this.barrier(clientId, seq, record)
-    if (route === undefined) this.shelve(record, this.outstanding.shelved(record.offset))
+    if (route === undefined) this.spill(record, this.outstanding.spilled(record.offset))
     else this.push(clientId, route, seq, record)
   }
 
@@ -257,7 +258,7 @@ export class Router {
     this.divert(clientId, "barrier")
     const id = routeIdOf(this.id, ++this.routesMade)
     const value = encodePlacedBarrier(seq, { ...barrier, route: id })
-    this.shelve({ ...record, value }, this.outstanding.shelved(record.offset))
+    this.spill({ ...record, value }, this.outstanding.spilled(record.offset))
     if (this.routes.size >= this.limits.routes) this.divertOldestRoute()
     this.routes.set(clientId, { id, pod: barrier.pod, prev: seq, inflight: [], first: 0 })
   }
@@ -265,10 +266,10 @@ export class Router {
   private push(clientId: ClientId, route: Route, seq: Seq, record: StoredRecord): void {
     if (route.inflight.length - route.first >= this.limits.inflight_results_per_client) {
       this.divert(clientId, "client-full")
-      return this.shelve(record, this.outstanding.shelved(record.offset))
+      return this.spill(record, this.outstanding.spilled(record.offset))
     }
     if (this.inflight >= this.limits.inflight_results) this.divertOldestInFlight(clientId)
-    if (!this.routes.has(clientId)) return this.shelve(record, this.outstanding.shelved(record.offset))
+    if (!this.routes.has(clientId)) return this.spill(record, this.outstanding.spilled(record.offset))
     const { id, prev } = route
     const push: Push = { _tag: "Push", clientId, seq, prev, route: id, value: record.value, headers: record.headers }
     const ofPod = this.pushes.get(route.pod)
@@ -280,7 +281,7 @@ export class Router {
     this.counts.pushed++
   }
 
-  private shelve(record: StoredRecord, index: number): void {
+  private spill(record: StoredRecord, index: number): void {
     this.waiting.push(record)
     this.waitingIndexes.push(index)
   }
@@ -294,7 +295,7 @@ export class Router {
       const { index, record } = route.inflight[i]!
       this.outstanding.diverted(index)
       if (record.headers !== undefined) this.reasons.set(record, reason)
-      this.shelve(record, index)
+      this.spill(record, index)
     }
     this.inflight -= route.inflight.length - route.first
   }
@@ -310,7 +311,7 @@ export class Router {
 
   /** The commit waits for its quarantine. */
   private refuse(record: StoredRecord, reason: string): void {
-    const index = this.outstanding.shelved(record.offset)
+    const index = this.outstanding.spilled(record.offset)
     this.unreadable.push({ record, reason, index, generation: this.generation })
   }
 }

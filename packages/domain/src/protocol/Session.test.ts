@@ -492,7 +492,7 @@ describe("Session", () => {
     })
   })
 
-  describe("a stalled door", () => {
+  describe("a stalled transport", () => {
     it("is like a full window: pushes are held, nothing is read", () => {
       given([...live, stall])
         .when(push(1, 2), mail)

@@ -222,7 +222,7 @@ export class Session {
     return true
   }
 
-  /** The door can't write to the socket now: like a full window. */
+  /** The transport can't write to the socket now: like a full window. */
   stall(): void {
     this.stalled = true
   }

@@ -9,7 +9,7 @@
  *              └─▶ its time is over ─▶ over, told when somebody looks
  * ```
  *
- * What passes by itself is an outage: see Outages.ts.
+ * What passes by itself is an outage: see FailureLog.ts.
  */
 import { Clock, Context, Effect, Metric } from "effect"
 import { type AlarmLimits, alarmLimits } from "../Limits.ts"

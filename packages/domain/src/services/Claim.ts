@@ -12,7 +12,7 @@ import { Effect } from "effect"
 import type { LogError, LogUnavailable, MailboxUnavailable, StoreMismatch } from "../Errors.ts"
 import { EventLog } from "./EventLog.ts"
 import { Mailbox } from "./Mailbox.ts"
-import { untilItPasses } from "./Outages.ts"
+import { untilItPasses } from "./FailureLog.ts"
 import { Topics } from "./Topics.ts"
 
 /** How often the end is read at most. Beyond: what the store said last stands. */

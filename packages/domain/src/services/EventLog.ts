@@ -31,7 +31,9 @@ export type { Chunk, Committed } from "../protocol/Reads.ts"
 
 /** What is known of a topic now. */
 export interface TopicFacts {
-  /** Its partition count. That of events, results and dlq is `EventLog.partitions` and stays; others may get more. */
+  /**
+   * Its partition count. That of events, results and backlog is `EventLog.partitions` and stays; others may get more.
+   */
   readonly partitions: number
   /** Which life of the topic its offsets belong to: `EventLog.incarnation`, or one of its own. */
   readonly incarnation: Incarnation

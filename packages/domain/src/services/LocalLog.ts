@@ -16,7 +16,7 @@ import { Cause, Clock, Deferred, Effect, type Scope, Stream } from "effect"
 import { type LogError, type LogUnavailable, PartitionRevoked, UnknownTopic } from "../Errors.ts"
 import type { AssignedPartition, Chunk, Committed, EventLog, Position } from "./EventLog.ts"
 import { type LocalLogLimits, localLogLimits } from "../Limits.ts"
-import { tellFailure } from "./Outages.ts"
+import { logFailure } from "./FailureLog.ts"
 import { type Block, recordsOf, slice } from "./local/Block.ts"
 import { ConsumerGroup, type Ownership } from "./local/ConsumerGroup.ts"
 import type { LogStore, Retention } from "./local/LogStore.ts"
@@ -255,7 +255,7 @@ class LocalLog<E> {
       found.earliest = earliest
       this.#cache.trim(found.tail, earliest)
       yield* this.#store.drop(topic, partition, earliest)
-    }).pipe(Effect.catch((error) => tellFailure(`retention of ${topic}`, error)))
+    }).pipe(Effect.catch((error) => logFailure(`retention of ${topic}`, error)))
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The mailboxes: per client the records not yet acknowledged, by seq, and per partition of the dlq the offset that
+ * The mailboxes: per client the records not yet acknowledged, by seq, and per partition of the backlog the offset that
  * has been put.
  *
  * Contract, checked by `mailboxSuite` of `@nimbus/domain/testing`:
@@ -28,7 +28,7 @@ export type { Page, PageLimit } from "../protocol/Reads.ts"
 
 export interface MailboxRecord extends Item {
   readonly clientId: ClientId
-  /** When the dlq took it, in ms since 1970: for the age limit. */
+  /** When the backlog took it, in ms since 1970: for the age limit. */
   readonly timestamp: number
 }
 
@@ -39,7 +39,7 @@ export interface Put {
   readonly next: number
   readonly records: ReadonlyArray<MailboxRecord>
   /**
-   * The dlq no longer held `expected`: what was between is gone, all of it below this seq. Clients of the partition
+   * The backlog no longer held `expected`: what was between is gone, all of it below this seq. Clients of the partition
    * that have not got so far are told `lost`, range unknown.
    */
   readonly hole?: Seq | undefined
@@ -73,7 +73,7 @@ export class Mailbox extends Context.Service<
        */
       readonly retained_ms?: number | undefined
     }): Effect.Effect<void, StoreMismatch | MailboxUnavailable>
-    /** The dlq offset stored for a partition: the next one to put. */
+    /** The backlog offset stored for a partition: the next one to put. */
     offset(partition: number): Effect.Effect<number | undefined, MailboxUnavailable>
     put(partition: number, put: Put): Effect.Effect<PutOutcome, MailboxUnavailable>
     /** The lowest records above `after` (and above `acked`), up to the limit but at least one if there is any. */

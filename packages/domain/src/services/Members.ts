@@ -9,7 +9,7 @@ import { Clock, Context, Effect, Layer, Schedule, Schema, type Scope } from "eff
 import type { RegistryUnavailable } from "../Errors.ts"
 import { PodId } from "../protocol/Ids.ts"
 import { memberLimits } from "../Limits.ts"
-import { trying } from "./Outages.ts"
+import { failureReporter } from "./FailureLog.ts"
 
 export const Member = Schema.Struct({
   /** Of a gateway, its pod. */
@@ -55,7 +55,7 @@ export class Members extends Context.Service<
 export const beMember = (member: Member): Effect.Effect<void, never, Members | Scope.Scope> =>
   Effect.gen(function* () {
     const members = yield* Members
-    const outage = yield* trying("announcing this process")
+    const outage = yield* failureReporter("announcing this process")
     yield* Effect.addFinalizer(() => Effect.ignore(members.withdraw(member)))
     yield* Effect.matchEffect(members.announce(member, memberLimits.member_ttl_ms), {
       onSuccess: () => outage.worked,

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { ClientId, PodId } from "../protocol/Ids.ts"
 import { layerMemory, makeMemory } from "./PodChannelMemory.ts"
-import { Mail, type PodMessage } from "../protocol/Records.ts"
+import { MailboxHint, type PodMessage } from "../protocol/Records.ts"
 import { podChannelSuite } from "../testing/PodChannelSuite.ts"
 
 podChannelSuite("in memory", layerMemory())
@@ -76,4 +76,4 @@ describe("PodChannelMemory", () => {
 
 const pod = PodId.make("p1")
 const mails = (n: number): ReadonlyArray<PodMessage> =>
-  Array.from({ length: n }, (_, i) => Mail.make({ clientId: ClientId.make(`c${i}`) }))
+  Array.from({ length: n }, (_, i) => MailboxHint.make({ clientId: ClientId.make(`c${i}`) }))

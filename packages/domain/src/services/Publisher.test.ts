@@ -122,7 +122,7 @@ describe("Publisher", () => {
   )
 
   it.effect("follows what its budget has room for, and more as time passes", () => {
-    const followedOf = (count: number) =>
+    const sampledOf = (count: number) =>
       Effect.gen(function* () {
         const publisher = yield* Publisher
         const receipts = yield* publisher.sendAll(Array.from({ length: count }, (_, i) => addressed("a", i)))
@@ -132,15 +132,15 @@ describe("Publisher", () => {
         return steps.filter((steps) => steps.length > 0)
       })
     return Effect.gen(function* () {
-      const [first, ...more] = yield* followedOf(5)
+      const [first, ...more] = yield* sampledOf(5)
       assert.lengthOf(more, 1)
-      assert.deepInclude(first?.[0], { service: "door", instance: "d1", step: "accepted" })
+      assert.deepInclude(first?.[0], { service: "transport", instance: "d1", step: "accepted" })
       assert.strictEqual(first?.[0]?.details?.["rule"], Journey.rules.accepted)
-      assert.lengthOf(yield* followedOf(5), 0)
+      assert.lengthOf(yield* sampledOf(5), 0)
       yield* TestClock.adjust("500 millis")
-      assert.lengthOf(yield* followedOf(5), 1)
+      assert.lengthOf(yield* sampledOf(5), 1)
     }).pipe(
-      Effect.provide(Publisher.layerWith({ journeys_per_second: 2, service: "door", instance: "d1" })),
+      Effect.provide(Publisher.layerWith({ journeys_per_second: 2, service: "transport", instance: "d1" })),
       Effect.provide(log),
     )
   })

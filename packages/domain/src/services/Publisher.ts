@@ -11,7 +11,7 @@ import { EventLog } from "./EventLog.ts"
 import { eventBytes } from "./Fitting.ts"
 import { ClientId, EventId, type Seq, seqUnsafe } from "../protocol/Ids.ts"
 import * as Journey from "../protocol/Journey.ts"
-import { JourneyBudget } from "../observability/JourneyBudget.ts"
+import { SamplingTokenBucket } from "../observability/SamplingTokenBucket.ts"
 import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from "../Limits.ts"
 import { partitionOf } from "../protocol/Partitioner.ts"
 import { encode, EventName, type LogRecord, roomOf } from "../protocol/Records.ts"
@@ -72,7 +72,7 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const topics = yield* Topics
   const { events } = topics
   const trace = yield* Trace.make
-  const follow = yield* makeFollow(options)
+  const sample = yield* makeSampler(options)
 
   /** Answers a seq for each record. */
   const publishGroup = ({ indices, partition, records }: Group) =>
@@ -87,8 +87,8 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const sendAll = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMessage>) {
     const hops = trace.chunk()
     const letters = yield* lettersOf(batch, options, eventBytes(log, topics))
-    const followed = letters.map(yield* follow(hops))
-    const published = yield* Effect.forEach(groupsOf(followed, log.partitions), publishGroup, {
+    const sampled = letters.map(yield* sample(hops))
+    const published = yield* Effect.forEach(groupsOf(sampled, log.partitions), publishGroup, {
       concurrency: "unbounded",
     }).pipe(Effect.onExit((exit) => hops.end(exit)))
     const seqs: Array<Seq> = []
@@ -102,9 +102,9 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
   })
 })
 
-/** Follows what the budget has room for. */
-const makeFollow = Effect.fnUntraced(function* ({ journeys_per_second, instance: named, service }: Options) {
-  const budget = new JourneyBudget(journeys_per_second)
+/** Samples what the budget has room for. */
+const makeSampler = Effect.fnUntraced(function* ({ journeys_per_second, instance: named, service }: Options) {
+  const budget = new SamplingTokenBucket(journeys_per_second)
   const instance = named ?? `publisher-${yield* half}`
   let passed_ms = yield* Clock.currentTimeMillis
   return Effect.fnUntraced(function* (hops: Trace.Hops) {
@@ -113,7 +113,7 @@ const makeFollow = Effect.fnUntraced(function* ({ journeys_per_second, instance:
     budget.pass(now_ms - passed_ms)
     passed_ms = now_ms
     const details = { rule: Journey.rules.accepted, followed: "within the budget" }
-    const step = Journey.follow({ time: now_ms, service, instance, step: "accepted", details })
+    const step = Journey.sample({ time: now_ms, service, instance, step: "accepted", details })
     return ({ id, record }: Letter): Letter => {
       if (!budget.take()) return { id, record }
       const hop = hops.begin("accept", { clientId: record.key, from, details })

@@ -8,7 +8,7 @@ import { seqUnsafe } from "../protocol/Ids.ts"
 import { decodePlacedBarrier, isBarrier, type Item, peekSeq, type StoredRecord } from "../protocol/Records.ts"
 import type { Router } from "../protocol/Router.ts"
 import type { Output, Session } from "../protocol/Session.ts"
-import type { CoreWatcher, RouterCall, SessionCall } from "./Cores.ts"
+import type { CoreProbe, RouterCall, SessionCall } from "./CoreProbe.ts"
 import type { Observe } from "./world/Observation.ts"
 
 /** What is known of a session between two calls. */
@@ -28,7 +28,7 @@ interface KnownRouter {
   diverted: number
 }
 
-export class CoreObserver implements CoreWatcher {
+export class CoreObserver implements CoreProbe {
   private readonly observe: Observe
   private readonly nameOf: (router: Router) => string
   private readonly routers = new Map<Router, KnownRouter>()
@@ -61,11 +61,11 @@ export class CoreObserver implements CoreWatcher {
         return
       case "Ack":
         return this.observe({ _tag: "Hears", worker, seq: call.seq })
-      case "TakeShelf":
-        if (call.shelf !== undefined) this.observe({ _tag: "TakesShelf", worker, ...shelvedOf(call.shelf.records) })
+      case "TakeSpill":
+        if (call.spill !== undefined) this.observe({ _tag: "TakesShelf", worker, ...spilledOf(call.spill.records) })
         return
-      case "Shelved":
-        return this.observe({ _tag: "Confirmed", worker, seqs: seqsOf(call.shelf.records) })
+      case "Spilled":
+        return this.observe({ _tag: "Confirmed", worker, seqs: seqsOf(call.spill.records) })
       case "Nack":
       case "Pass":
         if (divertedBy(router) > known.diverted) this.observe({ _tag: "Diverts", worker })
@@ -136,8 +136,8 @@ export class CoreObserver implements CoreWatcher {
 /** How often it diverted for another reason than a record. */
 const divertedBy = ({ counts }: Router): number => counts.nack + counts.unreceived + counts["ack-timeout"]
 
-/** What is told of records on their way to the dlq. */
-export const shelvedOf = (records: ReadonlyArray<StoredRecord>) => ({
+/** What is told of records on their way to the backlog. */
+export const spilledOf = (records: ReadonlyArray<StoredRecord>) => ({
   seqs: seqsOf(records),
   routes: records.map(({ value }) =>
     isBarrier(value) ? Result.getOrThrow(decodePlacedBarrier(value)).barrier.route : undefined,

@@ -6,7 +6,7 @@ import { assert, layer } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Option, Random, Schema, Scope, Stream } from "effect"
 import { ClientId, PodId, RouteId } from "../protocol/Ids.ts"
 import { PodChannel } from "../services/PodChannel.ts"
-import { Drain, encodeResult, Kick, Mail, type PodMessage, type Push, Result } from "../protocol/Records.ts"
+import { Drain, encodeResult, Kick, MailboxHint, type PodMessage, type Push, Result } from "../protocol/Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
 import { eventually } from "./Eventually.ts"
 
@@ -73,7 +73,7 @@ export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel
         const pod = yield* freshPod
         const batches = yield* channel.subscribe(pod)
         const answers = yield* Effect.forEach(upTo(overflow_publishes), (n) =>
-          channel.publish(pod, numbered(n, toMail)),
+          channel.publish(pod, numbered(n, toMailboxHint)),
         )
         const received = yield* collect(batches)
         yield* publishUntil(channel.publish(pod, [mail("end")]), () => clientsOf(received).has("end"))
@@ -88,7 +88,7 @@ export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel
         const channel = yield* PodChannel
         const pod = yield* freshPod
         const received = yield* subscribe(pod)
-        yield* Effect.forEach(upTo(200), (n) => channel.publish(pod, numbered(n, toMail)), {
+        yield* Effect.forEach(upTo(200), (n) => channel.publish(pod, numbered(n, toMailboxHint)), {
           concurrency: "unbounded",
           discard: true,
         })
@@ -98,8 +98,8 @@ export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel
     )
   })
 
-const toMail = (clientId: ClientId): PodMessage => Mail.make({ clientId })
-const mail = (client: string): PodMessage => toMail(ClientId.make(client))
+const toMailboxHint = (clientId: ClientId): PodMessage => MailboxHint.make({ clientId })
+const mail = (client: string): PodMessage => toMailboxHint(ClientId.make(client))
 
 const freshPod = Effect.map(Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER), (n) => PodId.make(`suite-${n}`))
 
@@ -120,7 +120,7 @@ const pushes: Arbitrary.Arbitrary<PodMessage> = Arbitrary.map(
   }),
 )
 
-const others = Schema.Union([Mail, Kick, Drain])
+const others = Schema.Union([MailboxHint, Kick, Drain])
 
 /** One or more messages of every kind. */
 const messages: Arbitrary.Arbitrary<ReadonlyArray<PodMessage>> = Arbitrary.map(

@@ -22,7 +22,7 @@ export const pageLimits = {
   sample_every_ms: 1_000,
   /** Results that a sample client takes: it is slow on purpose, so that a replay lasts long enough to be watched. */
   sample_results_per_s: 3_000,
-  /** The longest pause of a sample client that comes back: who has mended its cable wants to see something. */
+  /** The longest pause of a sample client that comes back: who has mended its connection wants to see something. */
   sample_reconnect_max_ms: 500,
   /** Between two looks at what the sample clients have counted. */
   sample_refresh_ms: 250,

@@ -8,14 +8,14 @@ import { ReadBudget } from "../http/ReadBudget.ts"
 import * as Authorization from "./Authorization.ts"
 import { Operations } from "./Operations.ts"
 import * as ServiceOperations from "./ServiceOperations.ts"
-import { Pictures } from "./Pictures.ts"
+import { Snapshots } from "./Snapshots.ts"
 
 const handlers = HttpApiBuilder.group(
   AdminApi,
   "admin",
   Effect.fnUntraced(function* (handlers) {
     const operations = yield* Operations
-    const pictures = yield* Pictures
+    const snapshots = yield* Snapshots
     const roles = yield* RoleControl
     return handlers.handleAll({
       status: () => operations.status,
@@ -34,8 +34,8 @@ const handlers = HttpApiBuilder.group(
       retry: ({ params }) => operations.retry(params),
       roles: () => roles.list,
       setRole: ({ params, payload }) => roles.set(params.role, payload.isRunning),
-      history: () => pictures.history,
-      pictures: ({ query }) => pictures.watch(query),
+      history: () => snapshots.history,
+      pictures: ({ query }) => snapshots.watch(query),
     })
   }),
 )
@@ -70,5 +70,5 @@ const reads = Layer.effect(
 export const layerWith = (access: Authorization.Access) =>
   HttpApiBuilder.layer(AdminApi).pipe(
     Layer.provide(handlers),
-    Layer.provide([ServiceOperations.layer, Pictures.layer, Authorization.layerWith(access), reads, requests]),
+    Layer.provide([ServiceOperations.layer, Snapshots.layer, Authorization.layerWith(access), reads, requests]),
   )

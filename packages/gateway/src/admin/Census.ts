@@ -27,7 +27,10 @@ export interface Census {
   /** There are more clients than were looked at. */
   readonly clientsMore: boolean
   readonly pods: ReadonlyArray<PodView>
-  /** Of those that were asked for: who replays, then who is away with mail, then the others; the newest first. */
+  /**
+   * Of those that were asked for: who replays, then who is offline with messages waiting, then the others; the newest
+   * first.
+   */
   readonly rows: ReadonlyArray<ClientRow>
   readonly rowsMore: boolean
 }

@@ -104,9 +104,9 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
       { concurrency: 2 },
     )
     const kept: ReadonlyArray<Headers | undefined> = [event?.record.headers, result?.headers, item?.headers]
-    const mayBeFollowed = event === undefined || kept.some(Journey.isFollowed)
+    const mayBeSampled = event === undefined || kept.some(Journey.isSampled)
     const from_ms = event?.record.timestamp ?? result?.timestamp
-    const late = mayBeFollowed ? yield* lateSteps(clientId, partition, seq, from_ms) : []
+    const late = mayBeSampled ? yield* lateSteps(clientId, partition, seq, from_ms) : []
     const steps = [...kept.flatMap((headers) => Journey.steps(headers)), ...late]
     if (event === undefined && result === undefined && item === undefined && steps.length === 0) {
       return yield* notFound(`seq ${seq} is no longer retained, and nothing else is known of it`)
@@ -169,7 +169,7 @@ interface Known {
 
 const viewOf = (known: Known): JourneyView => {
   const { clientId, event, incarnation, kept, partition, place, result, sent, seq, steps, topic } = known
-  const isFollowed = steps.length > 0 || kept.some(Journey.isFollowed)
+  const isFollowed = steps.length > 0 || kept.some(Journey.isSampled)
   const isLogged = steps.some(({ step }) => step === "logged")
   // The log itself knows when it took the event.
   const logged = event === undefined || isLogged ? [] : [loggedStep(event.record, incarnation, topic, partition)]
@@ -184,7 +184,7 @@ const viewOf = (known: Known): JourneyView => {
     isFollowed,
     ...(traceId === undefined ? {} : { traceId }),
     place,
-    // Of an event that nobody follows no step was ever to be kept.
+    // Of an event that is not sampled no step was ever to be kept.
     hops: isFollowed ? hops : hops.filter(({ _tag }) => _tag === "Seen"),
   }
 }

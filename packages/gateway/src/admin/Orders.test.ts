@@ -1,4 +1,4 @@
-/** What operators order, at every door: real connections, and the services of the domain in memory. */
+/** What operators order, at every transport: real connections, and the services of the domain in memory. */
 import { once } from "node:events"
 import { assert, describe, it } from "@effect/vitest"
 import { ClientId } from "@nimbus/domain/protocol"
@@ -57,7 +57,7 @@ const readyz = Effect.flatMap(port, (port) =>
 )
 
 describe("a kick", () => {
-  it.live("closes that client's connection and no other, at whichever door, and it may come back", () =>
+  it.live("closes that client's connection and no other, at whichever transport, and it may come back", () =>
     scenario(
       Effect.gen(function* () {
         const { kick } = yield* Operations
@@ -116,7 +116,7 @@ describe("a kick", () => {
 })
 
 describe("a drain", () => {
-  it.live("sends everyone away, at every door, over a while, takes nobody new and is not ready", () =>
+  it.live("sends everyone away, at every transport, over a while, takes nobody new and is not ready", () =>
     scenario(
       Effect.gen(function* () {
         const { drain } = yield* Operations

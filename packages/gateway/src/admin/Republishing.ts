@@ -37,7 +37,7 @@ export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, 
     const id = EventId.make(crypto.randomUUID())
     const time = yield* Clock.currentTimeMillis
     const step: Journey.JourneyStep = { time, service: "admin", instance, step: "accepted" }
-    const headers = isFollowed ? Journey.follow(step) : undefined
+    const headers = isFollowed ? Journey.sample(step) : undefined
     return { id, record: { key: clientId, value: encode({ ...event, id }), headers } }
   })
 
@@ -100,7 +100,7 @@ export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, 
     if (!isClientId(record.key)) return yield* notPossible("its key is no client id")
     const event = label.from.topic === topics.events ? decodedEvent(record) : decodedResult(record)
     if (Result.isFailure(event)) return yield* notPossible(`it still can't be decoded: ${event.failure}`)
-    const isFollowed = Journey.isFollowed(record.headers)
+    const isFollowed = Journey.isSampled(record.headers)
     const old = { oldSeq: seqUnsafe(label.from.offset), event: event.success, isFollowed }
     return yield* publish(record.key, [old]).pipe(
       Effect.map((events) => toRepublished(events, undefined, limits)),
@@ -121,7 +121,7 @@ interface Old {
 const eventOf = (record: StoredRecord): Old | undefined => {
   const event = decodedEvent(record)
   if (Result.isFailure(event)) return undefined
-  return { oldSeq: seqUnsafe(record.offset), event: event.success, isFollowed: Journey.isFollowed(record.headers) }
+  return { oldSeq: seqUnsafe(record.offset), event: event.success, isFollowed: Journey.isSampled(record.headers) }
 }
 
 const decodedEvent = ({ value }: StoredRecord): Result.Result<Event, string> => {

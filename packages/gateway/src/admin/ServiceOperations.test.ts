@@ -66,7 +66,7 @@ const step = (name: Journey.StepName, time: number, service = "gateway"): Journe
 
 /** Headers with these steps. */
 const stepped = (first: Journey.JourneyStep, ...more: ReadonlyArray<Journey.JourneyStep>): Headers =>
-  Journey.append(Journey.follow(first), ...more)
+  Journey.append(Journey.sample(first), ...more)
 
 const late = (clientId: ClientId, seq: number, ...steps: ReadonlyArray<Journey.JourneyStep>) =>
   utf8.encode(Schema.encodeSync(Schema.fromJsonString(Journey.LateSteps))({ clientId, seq: seqOf(seq), steps }))
@@ -511,7 +511,7 @@ describe("Operations: publishing anew", () => {
     }).pipe(on({ replay_bytes: 100 })),
   )
 
-  it.effect("follows the new event if somebody followed the old one", () =>
+  it.effect("samples the new event if the old one was sampled", () =>
     Effect.gen(function* () {
       const ops = yield* Operations
       yield* claimed

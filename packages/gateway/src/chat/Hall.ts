@@ -19,13 +19,13 @@ import {
   type RoomId,
   type StoredRecord,
 } from "@nimbus/domain/protocol"
-import { EventLog, tellFailure } from "@nimbus/domain/services"
+import { EventLog, logFailure } from "@nimbus/domain/services"
 import { Effect, Schedule, Stream } from "effect"
 import { type Intake, makeIntake } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Conversation } from "./Conversation.ts"
-import { Lane } from "./Lane.ts"
+import { PartitionReader } from "./PartitionReader.ts"
 import type { Member } from "./Member.ts"
 import { markOf } from "./Position.ts"
 
@@ -35,8 +35,8 @@ export interface Hall {
   readonly life: Incarnation
   readonly isOpen: boolean
   readonly intake: Intake<ChatMessageId>
-  readonly lanes: ReadonlyArray<Lane>
-  readonly laneOf: (conversation: Conversation) => Lane
+  readonly readers: ReadonlyArray<PartitionReader>
+  readonly readerOf: (conversation: Conversation) => PartitionReader
   readonly conversation: (room: RoomId) => Conversation
 }
 
@@ -70,8 +70,8 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
   const ends = yield* Effect.forEach(partitions, (partition) =>
     Effect.map(log.end(topic, partition).pipe(Effect.retry(Schedule.spaced(retry_ms))), (end) => ({ partition, end })),
   )
-  const laneAt = (place: { readonly partition: number; readonly end: number }) =>
-    new Lane({
+  const readerAt = (place: { readonly partition: number; readonly end: number }) =>
+    new PartitionReader({
       ...place,
       topic,
       isOpen,
@@ -83,15 +83,15 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
       catchUp,
       pass,
     })
-  const lanes = ends.map(laneAt)
-  const byPartition = new Map(lanes.map((lane) => [lane.partition, lane]))
+  const readers = ends.map(readerAt)
+  const byPartition = new Map(readers.map((reader) => [reader.partition, reader]))
   const hall: Hall = {
     topic,
     life,
     isOpen,
     intake,
-    lanes,
-    laneOf: ({ partition }) => byPartition.get(partition)!,
+    readers,
+    readerOf: ({ partition }) => byPartition.get(partition)!,
     conversation: (room) => {
       const partition = partitionOf(room, count)
       const isMoved = partition !== partitionOf(room, log.partitions)
@@ -100,16 +100,16 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
     },
   }
 
-  const readLane = (lane: Lane) =>
-    Effect.suspend(() => Stream.runForEach(log.tail(topic, lane.partition, lane.position), lane.take)).pipe(
+  const readPartition = (reader: PartitionReader) =>
+    Effect.suspend(() => Stream.runForEach(log.tail(topic, reader.partition, reader.position), reader.take)).pipe(
       Effect.catchTag("LogUnavailable", (error) => {
         counts.addTo("failed", "read chat messages")
-        return Effect.andThen(tellFailure("read chat messages", error), Effect.sleep(retry_ms))
+        return Effect.andThen(logFailure("read chat messages", error), Effect.sleep(retry_ms))
       }),
       Effect.forever,
       Effect.orDie,
     )
-  for (const lane of lanes) yield* Effect.forkScoped(readLane(lane))
+  for (const reader of readers) yield* Effect.forkScoped(readPartition(reader))
 
   let read = count
   const readAdded = Effect.suspend(() => {
@@ -120,7 +120,7 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
       Effect.logWarning(
         `the topic ${topic} has ${read} partitions now: what others write into the new ones is given to who is there, and has a place in the history of its room once the gateways have started anew`,
       ),
-      Effect.forEach(added, (partition) => Effect.forkScoped(readLane(laneAt({ partition, end: 0 }))), {
+      Effect.forEach(added, (partition) => Effect.forkScoped(readPartition(readerAt({ partition, end: 0 }))), {
         discard: true,
       }),
     )

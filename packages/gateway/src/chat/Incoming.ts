@@ -4,7 +4,7 @@ import { ChatMessageId } from "@nimbus/domain/protocol"
 import { Result, Schema } from "effect"
 import type { Json } from "effect/Schema"
 import { InexactNumber } from "./Parser.ts"
-import type { Answer, Refusal } from "./Words.ts"
+import type { Answer, Refusal } from "./ChatEvents.ts"
 
 export interface Incoming {
   readonly data: Json

@@ -67,7 +67,10 @@ export const makeKeptPlaces = Effect.fnUntraced(function* (save_ms: number, coun
   return places
 })
 
-/** Names are anything, and those of one client in two rooms are two. No client of the other doors has such an id by chance. */
+/**
+ * Names are anything, and those of one client in two rooms are two. No client of the other transports has such an id by
+ * chance.
+ */
 const ownerOf = ({ home, isOpen, room }: Conversation, name: string): OffsetOwner => {
   const digest = createHash("sha256")
     .update(JSON.stringify([isOpen, room, name]))

@@ -12,7 +12,7 @@ import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Conversation } from "./Conversation.ts"
 import { positionAt } from "./Position.ts"
-import type { Answer, ChatSocket, MessageInfo, Refusal } from "./Words.ts"
+import type { Answer, ChatSocket, MessageInfo, Refusal } from "./ChatEvents.ts"
 
 /** `behind`: it reads what it missed. `ahead`: it waits for the partition's reader to come to where it is. */
 export type State = "behind" | "ahead" | "live" | "gone"

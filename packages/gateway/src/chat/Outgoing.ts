@@ -13,7 +13,7 @@
  */
 import { BoundedWebSocket } from "../BoundedWebSockets.ts"
 import type { GatewayLimits } from "../Limits.ts"
-import type { ChatSocket } from "./Words.ts"
+import type { ChatSocket } from "./ChatEvents.ts"
 
 type Connection = ChatSocket["conn"]
 

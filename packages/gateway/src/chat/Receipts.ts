@@ -10,7 +10,7 @@
  * they read it. Engine.IO asks every 25 seconds; this asks behind each message, one question at a time. An answer proves
  * that the client's library has the messages, not that the program has worked on them.
  */
-import type { ChatSocket } from "./Words.ts"
+import type { ChatSocket } from "./ChatEvents.ts"
 
 export class Receipts {
   /** Everything below this has arrived. */

@@ -90,7 +90,7 @@ const run = (recipe: Recipe, url: string) =>
   )
 
 /** A way to a port that can be cut. */
-const makeCable = (port: number) =>
+const makeConnection = (port: number) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const sockets = new Set<TcpSocket>()
@@ -125,9 +125,9 @@ describe.each(all)("the recipe for $name, $library", (recipe) => {
     Effect.gen(function* () {
       const store = makeStore()
       const { url } = yield* Effect.provideService(startGateway(), ClientOffsets, store.offsets)
-      const cable = yield* makeCable(Number(new URL(url).port))
+      const connection = yield* makeConnection(Number(new URL(url).port))
       const other = yield* join(url, { auth: { room: "kitchen" } }, "message")
-      const { lines } = yield* run(recipe, cable.url)
+      const { lines } = yield* run(recipe, connection.url)
       const prints = (expected: ReadonlyArray<string>) =>
         Effect.andThen(
           eventually(
@@ -141,10 +141,10 @@ describe.each(all)("the recipe for $name, $library", (recipe) => {
       yield* ask(other, "message", "one")
       yield* prints(["said", "one"])
       yield* keeps(store, 2)
-      cable.cut()
+      connection.cut()
       yield* ask(other, "message", "two")
       yield* ask(other, "message", "three")
-      cable.mend()
+      connection.mend()
       yield* prints(["said", "one", "two", "three"])
       yield* ask(other, "message", "four")
       yield* prints(["said", "one", "two", "three", "four"])

@@ -1,9 +1,9 @@
 /**
- * One connection of routed delivery at this gateway: the session's core, and the door it came in by. It carries out what
- * the session decides, through the parts that all connections of the gateway share.
+ * One connection of routed delivery at this gateway: the session's core, and the transport it came in by. It carries
+ * out what the session decides, through the parts that all connections of the gateway share.
  */
 import { encode, type Output, type Push, type Session } from "@nimbus/domain/protocol"
-import type { Door } from "../Door.ts"
+import type { Transport } from "../Transport.ts"
 import type { Read } from "./Reads.ts"
 import { Resident, type ResidentShared } from "./Resident.ts"
 
@@ -22,8 +22,8 @@ export class Connection extends Resident {
   /** To be published again, in a later tick: there were too many in this one. */
   private owed: PublishBarrier | undefined = undefined
 
-  constructor(session: Session, partition: number, door: Door, shared: Shared) {
-    super(partition, door, shared)
+  constructor(session: Session, partition: number, transport: Transport, shared: Shared) {
+    super(partition, transport, shared)
     this.session = session
     this.shared = shared
   }
@@ -53,10 +53,10 @@ export class Connection extends Resident {
         return this.deliver(output.items)
       case "Ack":
         shared.journey.acknowledged(this.clientId, output.seq)
-        return shared.outbox.ack(this.partition, this.clientId, output.seq)
+        return shared.ackSender.ack(this.partition, this.clientId, output.seq)
       case "Nack":
         shared.counts.add("nacked", 1)
-        return shared.outbox.nack(this.partition, this.clientId, output.route)
+        return shared.ackSender.nack(this.partition, this.clientId, output.route)
       case "Trim":
         return this.trim()
       case "PublishBarrier":

@@ -25,16 +25,16 @@ import {
 } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Clock, Effect, Fiber, Latch, Layer, Logger, References, Stream } from "effect"
-import type { Door } from "../Door.ts"
+import type { Transport } from "../Transport.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
 import { Delivery } from "./Delivery.ts"
 
-const door: Door = {
+const transport: Transport = {
   name: "test",
   isGone: false,
   deliver: () => true,
-  tell: () => {},
+  notify: () => {},
   close: () => {},
   pause: () => {},
   resume: () => {},
@@ -87,17 +87,17 @@ describe("Delivery", () => {
     return Effect.gen(function* () {
       const { open } = yield* Delivery
       const statuses: Array<string> = []
-      const attached = yield* open({
+      const handle = yield* open({
         clientId: clients[1]!,
         after: start,
         log: undefined,
-        door: { ...door, tell: (notice) => notice._tag === "Welcome" && statuses.push(notice.status) },
+        transport: { ...transport, notify: (notice) => notice._tag === "Welcome" && statuses.push(notice.status) },
       })
       yield* eventually(
         "it is welcome",
         Effect.sync(() => statuses.length === 1),
       )
-      attached.closed()
+      handle.closed()
       yield* eventually(
         "all is told",
         Effect.sync(() => lines.length >= told.length),
@@ -127,7 +127,7 @@ describe("Delivery", () => {
     return Effect.gen(function* () {
       const { open, size } = yield* Delivery
       count()
-      yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, door }), {
+      yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, transport }), {
         concurrency: "unbounded",
         discard: true,
       })
@@ -142,7 +142,7 @@ describe("Delivery", () => {
     const memory = RegistryMemory.makeMemory()
     return Effect.gen(function* () {
       const { open, pod } = yield* Delivery
-      yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, door }))
+      yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, transport }))
       memory.wipe()
       assert.deepStrictEqual(new Set(yield* memory.registry.pods(clients)), new Set([undefined]))
       yield* eventually(
@@ -157,13 +157,16 @@ describe("Delivery", () => {
     const { registry } = RegistryMemory.makeMemory()
     const { firstAsked, late, slow } = firstLate(registry)
     const closed: Array<string> = []
-    const named = (name: string): Door => ({ ...door, close: ({ reason }) => void closed.push(`${name} ${reason}`) })
+    const named = (name: string): Transport => ({
+      ...transport,
+      close: ({ reason }) => void closed.push(`${name} ${reason}`),
+    })
     return Effect.gen(function* () {
       const { open, size } = yield* Delivery
-      const hello = { clientId: clients[0]!, after: start, log: undefined }
-      const older = yield* Effect.forkChild(open({ ...hello, door: named("older") }), { startImmediately: true })
+      const request = { clientId: clients[0]!, after: start, log: undefined }
+      const older = yield* Effect.forkChild(open({ ...request, transport: named("older") }), { startImmediately: true })
       yield* firstAsked
-      yield* open({ ...hello, door: named("newer") })
+      yield* open({ ...request, transport: named("newer") })
       yield* late.open
       yield* Fiber.join(older)
       assert.deepStrictEqual(closed, ["older SUPERSEDED"])
@@ -174,17 +177,23 @@ describe("Delivery", () => {
   it.live("lets a client that opens session after session wait, and keeps the one that is there", () => {
     const memory = RegistryMemory.makeMemory()
     const closed: Array<string> = []
-    const named = (name: string): Door => ({ ...door, close: ({ reason }) => void closed.push(`${name} ${reason}`) })
+    const named = (name: string): Transport => ({
+      ...transport,
+      close: ({ reason }) => void closed.push(`${name} ${reason}`),
+    })
     return Effect.gen(function* () {
       const { open, session } = yield* Delivery
-      const hello = { clientId: clients[0]!, after: start, log: undefined }
-      for (const name of ["first", "second"]) yield* open({ ...hello, door: named(name) })
-      const third = yield* Effect.forkChild(Effect.flip(open({ ...hello, door: named("third") })), {
+      const request = { clientId: clients[0]!, after: start, log: undefined }
+      for (const name of ["first", "second"]) yield* open({ ...request, transport: named(name) })
+      const third = yield* Effect.forkChild(Effect.flip(open({ ...request, transport: named("third") })), {
         startImmediately: true,
       })
-      const gone = yield* Effect.forkChild(Effect.flip(open({ ...hello, door: { ...door, isGone: true } })), {
-        startImmediately: true,
-      })
+      const gone = yield* Effect.forkChild(
+        Effect.flip(open({ ...request, transport: { ...transport, isGone: true } })),
+        {
+          startImmediately: true,
+        },
+      )
       assert.strictEqual((yield* Fiber.join(third))._tag, "OpeningSuperseded")
       assert.strictEqual((yield* Fiber.join(gone))._tag, "ConnectionGone")
       assert.deepStrictEqual(closed, ["first SUPERSEDED"])
@@ -203,16 +212,16 @@ describe("Delivery", () => {
       const { events, journey } = yield* Topics
       const partition = partitionOf(clientId, log.partitions)
       yield* log.publish(events, partition, [{ key: clientId, value: new Uint8Array(1) }])
-      const hello = { clientId, after: Seq.make(0), log: undefined }
-      const older = yield* Effect.forkChild(open({ ...hello, door }), { startImmediately: true })
+      const request = { clientId, after: Seq.make(0), log: undefined }
+      const older = yield* Effect.forkChild(open({ ...request, transport }), { startImmediately: true })
       yield* firstAsked
       let [delivered, isLive] = [0, false]
       const newer = yield* open({
-        ...hello,
-        door: {
-          ...door,
+        ...request,
+        transport: {
+          ...transport,
           deliver: (items) => (delivered += items.length) > 0,
-          tell: (notice) => void (isLive ||= notice._tag === "Status" && notice.status === "LIVE"),
+          notify: (notice) => void (isLive ||= notice._tag === "Status" && notice.status === "LIVE"),
         },
       })
       const [prev, route] = [Seq.make(1), RouteId.make("r.1")]
@@ -225,7 +234,7 @@ describe("Delivery", () => {
         "it is LIVE",
         Effect.sync(() => isLive),
       )
-      const headers = Journey.follow({ time: 0, service: "gateway", instance: pod, step: "accepted", details: {} })
+      const headers = Journey.sample({ time: 0, service: "gateway", instance: pod, step: "accepted", details: {} })
       const push = { _tag: "Push", clientId, seq, prev, route, value: new Uint8Array(1), headers } as const
       yield* (yield* PodChannel).publish(pod, [push])
       yield* eventually(
@@ -250,18 +259,18 @@ describe("Delivery", () => {
     const clientId = clients[0]!
     const { connects, firstAsked, late, slow } = firstLate(registry)
     const epochs: Array<number> = []
-    const told: Door = { ...door, tell: (notice) => notice._tag === "Welcome" && epochs.push(notice.epoch) }
+    const told: Transport = { ...transport, notify: (notice) => notice._tag === "Welcome" && epochs.push(notice.epoch) }
     return Effect.gen(function* () {
       const { open } = yield* Delivery
-      const hello = { clientId, after: start, log: undefined, door: told }
+      const request = { clientId, after: start, log: undefined, transport: told }
       // By a pod whose clock is ahead: until ours has caught up, the registry chooses the epochs.
       const ahead = Epoch.make((yield* Clock.currentTimeMillis) + 3_600_000)
       yield* registry.connect(clientId, PodId.make("ahead"), ahead)
       const before = snapshot()
-      const first = yield* Effect.forkChild(open(hello), { startImmediately: true })
+      const first = yield* Effect.forkChild(open(request), { startImmediately: true })
       yield* firstAsked
       restore(before)
-      const second = yield* Effect.forkChild(open(hello), { startImmediately: true })
+      const second = yield* Effect.forkChild(open(request), { startImmediately: true })
       yield* eventually(
         "the second is open",
         Effect.sync(() => epochs.length === 1),

@@ -1,9 +1,9 @@
 /**
- * The delivery core of a gateway, behind all of its doors: it holds the sessions, feeds them pushes, pages and ticks,
- * and carries out what they decide. No connection has a fiber or a timer of its own.
+ * The delivery core of a gateway, behind all of its transports: it holds the sessions, feeds them pushes, pages and
+ * ticks, and carries out what they decide. No connection has a fiber or a timer of its own.
  *
  * ```
- *   door ── open, event, ack ──▶ Connection ──▶ Intake ──▶ events topic
+ *   transport ── open, event, ack ──▶ Connection ──▶ Intake ──▶ events topic
  *     ▲                             │  ▲  ▲
  *     └── deliver, tell, close ─────┘  │  └── pushes, Mail: PodChannel
  *                                      └───── pages: Mailbox       Outbox ──▶ AckChannel, Mailbox
@@ -11,7 +11,7 @@
  */
 import type { LogError, MailboxUnavailable, OffsetsUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
 import type { SessionLimits } from "@nimbus/domain/limits"
-import { JourneyBudget, showSize, Trace } from "@nimbus/domain/observability"
+import { SamplingTokenBucket, registerSize, Trace } from "@nimbus/domain/observability"
 import {
   type ClientId,
   type Cursor,
@@ -25,7 +25,7 @@ import {
 } from "@nimbus/domain/protocol"
 import { claimMailboxes, eventBytes, EventLog, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Scheduler, Stream } from "effect"
-import type { Attached, Hello } from "../Door.ts"
+import type { SessionHandle, ConnectRequest } from "../Transport.ts"
 import { ConnectionGone, FramesTooLarge, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
 import { EventLoopTurns } from "../EventLoopTurns.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
@@ -36,8 +36,8 @@ import { Draining } from "./Draining.ts"
 import { makeDirect } from "./direct/Direct.ts"
 import { makeIntake } from "./Intake.ts"
 import { makeLateJourney } from "./LateJourney.ts"
-import { makeOpenings } from "./Openings.ts"
-import { makeOutbox } from "./Outbox.ts"
+import { makeConnectRateLimiter } from "./ConnectRateLimiter.ts"
+import { makeAckSender } from "./AckSender.ts"
 import { keepLease, makePresences } from "./Presences.ts"
 import { makeReads, type Read } from "./Reads.ts"
 import type { Resident, ResidentShared } from "./Resident.ts"
@@ -49,26 +49,31 @@ export class Delivery extends Context.Service<
   Delivery,
   {
     readonly pod: PodId
-    /** What this gateway counts; doors add what they refuse. */
+    /** What this gateway counts; transports add what they refuse. */
     readonly counts: Counts
     /**
      * Opens a session, once it is the client's turn. An older one of the same client here is closed as superseded;
      * elsewhere the sweep finds it. What fails is counted.
      */
-    open(hello: Hello): Effect.Effect<Attached, NotOpened>
+    open(request: ConnectRequest): Effect.Effect<SessionHandle, NotOpened>
     /** The same for direct delivery. */
-    openDirect(hello: Hello): Effect.Effect<Attached, NotOpened | MailboxUnavailable | OffsetsUnavailable>
+    openDirect(
+      request: ConnectRequest,
+    ): Effect.Effect<SessionHandle, NotOpened | MailboxUnavailable | OffsetsUnavailable>
     /** Connections with a session now. */
     readonly size: () => number
-    /** Whether this gateway is told to send its clients away, and when. Doors that have no sessions here do it themselves. */
+    /**
+     * Whether this gateway is told to send its clients away, and when. Transports that have no sessions here do it
+     * themselves.
+     */
     readonly draining: Pick<Draining, "isDraining" | "begun">
     /** What is known of the client's session here. */
     session(
       clientId: ClientId,
     ): { readonly door: string; readonly upTo: Cursor; readonly acknowledged: Cursor } | undefined
     /**
-     * For a door that leaves and reads nothing more: done once the log has everything that any door took, or after
-     * `drain_ms`. What was not accepted by then, clients send again.
+     * For a transport that leaves and reads nothing more: done once the log has everything that any transport took, or
+     * after `drain_ms`. What was not accepted by then, clients send again.
      */
     readonly drained: Effect.Effect<void>
   }
@@ -101,7 +106,7 @@ const make = Effect.gen(function* () {
   const hurry = makeHurry(() => sessions.size, limits)
   yield* keepLease(pod, limits, counts, hurry.begin)
   const pushes = yield* channel.subscribe(pod)
-  const outbox = yield* makeOutbox(limits.trim_ms, counts)
+  const ackSender = yield* makeAckSender(limits.trim_ms, counts)
   const presences = yield* makePresences((clientId, epoch) => {
     const connection = sessions.get(clientId)
     if (connection?.session.epoch === epoch) connection.superseded()
@@ -115,11 +120,11 @@ const make = Effect.gen(function* () {
       counts,
       counted: { accepted: "accepted", failed: "events" },
     }),
-    outbox,
+    ackSender,
     presences,
     journey: yield* makeLateJourney(pod, limits.late_steps, counts),
     trace: yield* Trace.make,
-    journeys: new JourneyBudget(limits.journeys_per_second),
+    journeys: new SamplingTokenBucket(limits.journeys_per_second),
     counts,
     incarnation: log.incarnation,
     debug: isDebug ? (connection, message) => void run(aboutSession(connection, Effect.logDebug(message))) : () => {},
@@ -128,7 +133,7 @@ const make = Effect.gen(function* () {
     remove: (connection) => {
       if (sessions.get(connection.clientId) !== connection) return
       sessions.delete(connection.clientId)
-      counts.session(connection.doorName, -1)
+      counts.session(connection.transportName, -1)
       residents.journey.closed(connection.clientId)
     },
   }
@@ -148,7 +153,7 @@ const make = Effect.gen(function* () {
     }),
   }
 
-  yield* showSize("delivery", {
+  yield* registerSize("delivery", {
     get size() {
       return { sessions: sessions.size, replaying: shared.replaying.size }
     },
@@ -175,7 +180,7 @@ const make = Effect.gen(function* () {
       if (message._tag === "Mail") connection?.mail()
       else if (message._tag === "Kick") connection?.kick()
       else if (connection?.push(message) !== true) {
-        outbox.nack(partitionOf(message.clientId, log.partitions), message.clientId, message.route)
+        ackSender.nack(partitionOf(message.clientId, log.partitions), message.clientId, message.route)
       }
     }
     for (const connection of touched) connection.carryOut()
@@ -209,7 +214,7 @@ const make = Effect.gen(function* () {
     Effect.forkScoped,
   )
 
-  const turn = makeOpenings(limits, shared.now)
+  const turn = makeConnectRateLimiter(limits, shared.now)
   const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
   const turns = new EventLoopTurns(limits.openings_per_turn, (act) => dispatcher.scheduleTask(act, 0))
   /** Among those of all clients. */
@@ -228,31 +233,39 @@ const make = Effect.gen(function* () {
     })
 
   /** A client's `after` counts only if it is of this log: of this incarnation, and before its end. */
-  const checkAfter = Effect.fnUntraced(function* ({ after, clientId, door, log: of }: Hello) {
+  const checkAfter = Effect.fnUntraced(function* ({ after, clientId, transport, log: of }: ConnectRequest) {
     if (after === start) return after
     if (of !== undefined && of !== log.incarnation) {
-      door.tell({ _tag: "Error", code: "AFTER_OTHER_LOG", message: "`after` belongs to another log and is ignored" })
+      transport.notify({
+        _tag: "Error",
+        code: "AFTER_OTHER_LOG",
+        message: "`after` belongs to another log and is ignored",
+      })
       return start
     }
     if (after < (yield* log.end(topics.events, partitionOf(clientId, log.partitions)))) return after
-    door.tell({ _tag: "Error", code: "AFTER_BEYOND_END", message: "`after` is beyond the log's end and is ignored" })
+    transport.notify({
+      _tag: "Error",
+      code: "AFTER_BEYOND_END",
+      message: "`after` is beyond the log's end and is ignored",
+    })
     return start
   })
 
-  const arrive = Effect.fnUntraced(function* (hello: Hello) {
-    const { clientId, door } = hello
+  const arrive = Effect.fnUntraced(function* (request: ConnectRequest) {
+    const { clientId, transport } = request
     yield* turn(clientId)
     yield* gatewayTurn
     if (draining.isDraining) return yield* new GatewayDraining()
-    if (door.isGone) return yield* new ConnectionGone()
-    const after = yield* checkAfter(hello)
+    if (transport.isGone) return yield* new ConnectionGone()
+    const after = yield* checkAfter(request)
     const epoch = yield* connect(clientId)
     // The registry may answer two that came at the same time in the other order: the newer one stays.
     const before = sessions.get(clientId)
     if (before !== undefined && before.session.epoch < epoch) before.superseded()
     // What the client acknowledged to its last session must not come again, with or without a memory of its own.
-    yield* outbox.trimNow(clientId)
-    return { clientId, epoch, pod, after, door, limits: sessionLimitsOf(hello, limits) }
+    yield* ackSender.trimNow(clientId)
+    return { clientId, epoch, pod, after, transport, limits: sessionLimitsOf(request, limits) }
   })
 
   /** Of two that came at the same time the newer one stays. */
@@ -262,7 +275,7 @@ const make = Effect.gen(function* () {
     else {
       other?.superseded()
       sessions.set(connection.clientId, connection)
-      counts.session(connection.doorName, 1)
+      counts.session(connection.transportName, 1)
       shared.intake.join(connection.clientId, connection)
       connection.carryOut()
     }
@@ -276,15 +289,15 @@ const make = Effect.gen(function* () {
       else if (_tag !== "ConnectionGone") counts.addTo("failed", _tag)
     })
 
-  const open = Effect.fnUntraced(function* (hello: Hello) {
-    const arrival = yield* arrive(hello)
+  const open = Effect.fnUntraced(function* (request: ConnectRequest) {
+    const arrival = yield* arrive(request)
     const session = new Session(arrival)
     const partition = partitionOf(arrival.clientId, log.partitions)
-    return settle(new Connection(session, partition, arrival.door, shared))
+    return settle(new Connection(session, partition, arrival.transport, shared))
   }, Effect.tapError(notOpened))
 
-  const openDirect = Effect.fnUntraced(function* (hello: Hello) {
-    return settle(yield* direct.open(yield* arrive(hello)))
+  const openDirect = Effect.fnUntraced(function* (request: ConnectRequest) {
+    return settle(yield* direct.open(yield* arrive(request)))
   }, Effect.tapError(notOpened))
 
   yield* Effect.addFinalizer(() =>
@@ -306,7 +319,7 @@ const make = Effect.gen(function* () {
 })
 
 /** Acks that are held back must not stop what is sent meanwhile. */
-const sessionLimitsOf = ({ autoAck = false }: Hello, { auto_ack, session }: GatewayLimits): SessionLimits => {
+const sessionLimitsOf = ({ autoAck = false }: ConnectRequest, { auto_ack, session }: GatewayLimits): SessionLimits => {
   if (!autoAck) return session
   return {
     ...session,

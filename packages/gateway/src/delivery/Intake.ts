@@ -15,9 +15,9 @@
  */
 import { type LogError, LogUnavailable } from "@nimbus/domain/errors"
 import { chunkLimits } from "@nimbus/domain/limits"
-import { showSize, type Trace } from "@nimbus/domain/observability"
+import { registerSize, type Trace } from "@nimbus/domain/observability"
 import { type EventId, type LogRecord, partitionOf, roomOf } from "@nimbus/domain/protocol"
-import { Alarms, EventLog, type Trying, trying } from "@nimbus/domain/services"
+import { Alarms, EventLog, type FailureReporter, failureReporter } from "@nimbus/domain/services"
 import { Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { Counts } from "../Metrics.ts"
 
@@ -40,11 +40,11 @@ interface Entry<Id extends string> {
 interface From<Id extends string> {
   readonly sender: Sender<Id>
   readonly id: Id
-  /** Of a followed event: until the log has it. */
+  /** Of a sampled event: until the log has it. */
   readonly hop?: Trace.Hop | undefined
 }
 
-interface Lane<Id extends string> {
+interface PartitionQueue<Id extends string> {
   readonly partition: number
   entries: Array<Entry<Id>>
   /** Of those entries the barriers, by client. */
@@ -91,31 +91,31 @@ export const makeIntake = <Id extends string = EventId>({
     const log = yield* EventLog
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
-    const lanes = Array.from({ length: partitions }, (_, partition): Lane<Id> => {
+    const queues = Array.from({ length: partitions }, (_, partition): PartitionQueue<Id> => {
       const work = Latch.makeUnsafe(false)
       const empty = { entries: [], barriers: new Map(), bytes: 0, since_ms: 0 }
       return { partition, ...empty, publishing: false, paused: new Set(), work }
     })
 
-    const laneOf = (key: string): Lane<Id> => lanes[partitionOf(key, lanes.length)]!
+    const queueOf = (key: string): PartitionQueue<Id> => queues[partitionOf(key, queues.length)]!
 
-    const add = (lane: Lane<Id>, entry: Entry<Id>): void => {
-      if (lane.entries.length === 0) lane.since_ms = now()
-      lane.entries.push(entry)
-      lane.bytes += entry.record.value.length
-      lane.work.openUnsafe()
+    const add = (queue: PartitionQueue<Id>, entry: Entry<Id>): void => {
+      if (queue.entries.length === 0) queue.since_ms = now()
+      queue.entries.push(entry)
+      queue.bytes += entry.record.value.length
+      queue.work.openUnsafe()
     }
 
-    const pauseIfFull = (lane: Lane<Id>, sender: Sender<Id>): void => {
-      if (lane.bytes <= intake_bytes || lane.paused.has(sender)) return
-      lane.paused.add(sender)
+    const pauseIfFull = (queue: PartitionQueue<Id>, sender: Sender<Id>): void => {
+      if (queue.bytes <= intake_bytes || queue.paused.has(sender)) return
+      queue.paused.add(sender)
       sender.pause()
     }
 
     const alarms = yield* Alarms
-    const publish = (lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>) => {
+    const publish = (queue: PartitionQueue<Id>, batch: ReadonlyArray<Entry<Id>>) => {
       const records = batch.map(({ record }) => record)
-      return log.publish(topic, lane.partition, records).pipe(
+      return log.publish(topic, queue.partition, records).pipe(
         Effect.catchTag("LogRefused", (cause) =>
           // Whatever else is refused is an alarm already.
           Effect.when(
@@ -127,8 +127,12 @@ export const makeIntake = <Id extends string = EventId>({
     }
 
     /** In order. What the log has is told at once, whatever becomes of the rest. */
-    const write = (lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>, since_ms: number): Effect.Effect<void, LogError> =>
-      Effect.matchEffect(publish(lane, batch), {
+    const write = (
+      queue: PartitionQueue<Id>,
+      batch: ReadonlyArray<Entry<Id>>,
+      since_ms: number,
+    ): Effect.Effect<void, LogError> =>
+      Effect.matchEffect(publish(queue, batch), {
         onSuccess: () =>
           Effect.sync(() => {
             counts.add(counted.accepted, tellAccepted(batch))
@@ -137,66 +141,69 @@ export const makeIntake = <Id extends string = EventId>({
         onFailure: (error) => {
           if (error._tag === "LogRefused" && error.reason === "too-large" && batch.length > 1) {
             const half = Math.ceil(batch.length / 2)
-            return Effect.andThen(write(lane, batch.slice(0, half), since_ms), write(lane, batch.slice(half), since_ms))
+            return Effect.andThen(
+              write(queue, batch.slice(0, half), since_ms),
+              write(queue, batch.slice(half), since_ms),
+            )
           }
-          giveUp(lane, batch)
+          giveUp(queue, batch)
           const failure =
             error._tag === "LogRefused" ? new LogUnavailable({ topic, operation: "publish", cause: error }) : error
           return Effect.fail(failure)
         },
       })
 
-    const turn = (lane: Lane<Id>, outage: Trying) =>
+    const turn = (queue: PartitionQueue<Id>, outage: FailureReporter) =>
       Effect.gen(function* () {
-        yield* lane.work.await
+        yield* queue.work.await
         // What else this turn of the event loop brings is to come along.
         yield* Effect.yieldNow
-        const { since_ms } = lane
-        const batch = takeBatch(lane, log.facts(topic).publish_bytes)
-        lane.since_ms = now()
-        yield* write(lane, batch, since_ms).pipe(
+        const { since_ms } = queue
+        const batch = takeBatch(queue, log.facts(topic).publish_bytes)
+        queue.since_ms = now()
+        yield* write(queue, batch, since_ms).pipe(
           Effect.andThen(outage.worked),
           Effect.catchTag("LogUnavailable", (error) => {
             counts.addTo("failed", `publish ${counted.failed}`)
             return outage.failed(error)
           }),
         )
-        settle(lane, intake_bytes)
+        settle(queue, intake_bytes)
       })
 
     // An unknown topic is a fault of the set-up, found at the first event: a defect that ends the gateway.
-    for (const lane of lanes) {
-      yield* showSize("intake", {
+    for (const queue of queues) {
+      yield* registerSize("intake", {
         get size() {
-          return sizeOf(lane)
+          return sizeOf(queue)
         },
       })
-      const outage = yield* trying(`publish ${counted.failed}`)
-      yield* Effect.forkScoped(Effect.orDie(Effect.forever(turn(lane, outage))))
+      const outage = yield* failureReporter(`publish ${counted.failed}`)
+      yield* Effect.forkScoped(Effect.orDie(Effect.forever(turn(queue, outage))))
     }
 
     return {
       put(record, from) {
-        const lane = laneOf(record.key)
-        add(lane, { record, from })
-        pauseIfFull(lane, from.sender)
+        const queue = queueOf(record.key)
+        add(queue, { record, from })
+        pauseIfFull(queue, from.sender)
       },
       putBarrier(record) {
-        const lane = laneOf(record.key)
-        const waiting = lane.barriers.get(record.key)
+        const queue = queueOf(record.key)
+        const waiting = queue.barriers.get(record.key)
         if (waiting !== undefined) {
-          lane.bytes += record.value.length - waiting.record.value.length
+          queue.bytes += record.value.length - waiting.record.value.length
           waiting.record = record
           return
         }
         const entry: Entry<Id> = { record, from: undefined }
-        lane.barriers.set(record.key, entry)
-        add(lane, entry)
+        queue.barriers.set(record.key, entry)
+        add(queue, entry)
       },
-      join: (key, sender) => pauseIfFull(laneOf(key), sender),
-      leave: (key, sender) => void laneOf(key).paused.delete(sender),
+      join: (key, sender) => pauseIfFull(queueOf(key), sender),
+      leave: (key, sender) => void queueOf(key).paused.delete(sender),
       idle: Effect.suspend(() =>
-        lanes.every((lane) => lane.entries.length === 0 && !lane.publishing)
+        queues.every((queue) => queue.entries.length === 0 && !queue.publishing)
           ? Effect.succeed(true)
           : Effect.as(Effect.sleep("5 millis"), false),
       ).pipe(Effect.repeat({ until: (isIdle) => isIdle }), Effect.asVoid),
@@ -207,15 +214,15 @@ export const makeIntake = <Id extends string = EventId>({
 const refusal_ms = 60_000
 
 /** What waits, from how many, how many barriers are among it, and how many senders wait for room. */
-const sizeOf = <Id extends string>({ bytes, entries, paused }: Lane<Id>) => {
+const sizeOf = <Id extends string>({ bytes, entries, paused }: PartitionQueue<Id>) => {
   const senders = new Set(entries.flatMap(({ from }) => (from === undefined ? [] : [from.sender])))
   const barriers = entries.filter(({ from }) => from === undefined).length
   return { bytes, senders: senders.size, barriers, paused: paused.size }
 }
 
 /** At most one chunk, but one record at least; a larger backlog goes in several. */
-const takeBatch = <Id extends string>(lane: Lane<Id>, publish_bytes: number): ReadonlyArray<Entry<Id>> => {
-  const all = lane.entries
+const takeBatch = <Id extends string>(queue: PartitionQueue<Id>, publish_bytes: number): ReadonlyArray<Entry<Id>> => {
+  const all = queue.entries
   let bytes = 0
   let room = 0
   let count = 0
@@ -225,21 +232,21 @@ const takeBatch = <Id extends string>(lane: Lane<Id>, publish_bytes: number): Re
     if (count > 0 && isFull) break
     bytes += record.value.length
     room += roomOf(record)
-    if (from === undefined) lane.barriers.delete(record.key)
+    if (from === undefined) queue.barriers.delete(record.key)
     count++
   }
-  lane.entries = count === all.length ? [] : all.slice(count)
-  lane.bytes -= bytes
-  lane.publishing = true
+  queue.entries = count === all.length ? [] : all.slice(count)
+  queue.bytes -= bytes
+  queue.publishing = true
   return count === all.length ? all : all.slice(0, count)
 }
 
-const settle = <Id extends string>(lane: Lane<Id>, intake_bytes: number): void => {
-  lane.publishing = false
-  if (lane.entries.length === 0) lane.work.closeUnsafe()
-  if (lane.bytes > intake_bytes / 2) return
-  const paused = lane.paused
-  lane.paused = new Set()
+const settle = <Id extends string>(queue: PartitionQueue<Id>, intake_bytes: number): void => {
+  queue.publishing = false
+  if (queue.entries.length === 0) queue.work.closeUnsafe()
+  if (queue.bytes > intake_bytes / 2) return
+  const paused = queue.paused
+  queue.paused = new Set()
   for (const sender of paused) sender.resume()
 }
 
@@ -262,12 +269,12 @@ const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>): numbe
 
 const notAccepted = Exit.fail("the log does not answer")
 
-const giveUp = <Id extends string>(lane: Lane<Id>, batch: ReadonlyArray<Entry<Id>>): void => {
+const giveUp = <Id extends string>(queue: PartitionQueue<Id>, batch: ReadonlyArray<Entry<Id>>): void => {
   const senders = new Set(batch.flatMap(({ from }) => (from === undefined ? [] : [from.sender])))
-  for (const { from } of [...batch, ...lane.entries]) {
+  for (const { from } of [...batch, ...queue.entries]) {
     if (from !== undefined && senders.has(from.sender)) from.hop?.end(notAccepted)
   }
-  lane.entries = lane.entries.filter(({ from }) => from === undefined || !senders.has(from.sender))
-  lane.bytes = lane.entries.reduce((sum, { record }) => sum + record.value.length, 0)
+  queue.entries = queue.entries.filter(({ from }) => from === undefined || !senders.has(from.sender))
+  queue.bytes = queue.entries.reduce((sum, { record }) => sum + record.value.length, 0)
   for (const sender of senders) sender.unavailable()
 }

@@ -1,9 +1,10 @@
 /**
- * The end of a followed event's journey: `sent` and `acknowledged` happen after its last record, so they go to the
- * journey topic, in batches; with `sent` all steps before it. Events that nobody follows cost one look at their headers.
+ * The end of a sampled event's journey: `sent` and `acknowledged` happen after its last record, so they go to the
+ * journey topic, in batches; with `sent` all steps before it. Events that are not sampled cost one look at their
+ * headers.
  */
 import { chunkLimits } from "@nimbus/domain/limits"
-import { showSize, Trace } from "@nimbus/domain/observability"
+import { registerSize, Trace } from "@nimbus/domain/observability"
 import {
   chunksOf,
   type ClientId,
@@ -30,7 +31,7 @@ export interface LateJourney {
 
 const collect_ms = 200
 
-/** A followed result that awaits its ack. */
+/** A sampled result that awaits its ack. */
 interface Sent {
   readonly seq: Seq
   readonly hop: Trace.Hop | undefined
@@ -64,7 +65,7 @@ export const makeLateJourney = (
       return Effect.forEach(chunks, publish, { discard: true })
     })
     const soon = yield* makeFlusher(flush, collect_ms)
-    yield* showSize("late journey", {
+    yield* registerSize("late journey", {
       get size() {
         let unacknowledgedResults = 0
         for (const results of unacknowledged.values()) unacknowledgedResults += results.length
@@ -87,7 +88,7 @@ export const makeLateJourney = (
     return {
       sent(clientId, items, live_ms) {
         for (const { headers, seq } of items) {
-          if (!Journey.isFollowed(headers)) continue
+          if (!Journey.isSampled(headers)) continue
           const before = Journey.steps(headers)
           const sent = stepOf("sent", { rule: ruleOf(before.at(-1)) })
           const [first] = before

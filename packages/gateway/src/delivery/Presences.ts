@@ -2,7 +2,7 @@
  * What this gateway says to the registry: the lease of its pod, and who is here in which status. Only gateways write
  * it; a write that is refused means that a newer session is somewhere else.
  */
-import { showSize } from "@nimbus/domain/observability"
+import { registerSize } from "@nimbus/domain/observability"
 import type { ClientId, Epoch, PodId } from "@nimbus/domain/protocol"
 import { type Presence, Registry } from "@nimbus/domain/services"
 import { Effect, Schedule, type Scope } from "effect"
@@ -60,7 +60,7 @@ export const makePresences = (
           Effect.sync(() => batch.forEach(({ clientId, epoch }, i) => held[i] || superseded(clientId, epoch))),
       })
     })
-    yield* showSize("presences", {
+    yield* registerSize("presences", {
       get size() {
         return { clients: waiting.size }
       },

@@ -1,7 +1,7 @@
 /**
- * Reads of mailboxes, in turns. A page from a store in this process, and what a door makes of it, is work of this thread:
- * clients with much to come would keep it from all others. So after `read_turn_ms` of it the event loop goes round once.
- * What waits is bounded: a session has one read under way.
+ * Reads of mailboxes, in turns. A page from a store in this process, and what a transport makes of it, is work of this
+ * thread: clients with much to come would keep it from all others. So after `read_turn_ms` of it the event loop goes
+ * round once. What waits is bounded: a session has one read under way.
  */
 import type { Cursor } from "@nimbus/domain/protocol"
 import type { PageLimit } from "@nimbus/domain/services"

@@ -1,8 +1,8 @@
 /**
- * One connection at this gateway, whatever its delivery: the door it came in by, and what every session needs of the
- * gateway. `Connection` is the one of routed delivery, `DirectConnection` the one of direct delivery.
+ * One connection at this gateway, whatever its delivery: the transport it came in by, and what every session needs of
+ * the gateway. `Connection` is the one of routed delivery, `DirectConnection` the one of direct delivery.
  */
-import type { JourneyBudget, Trace } from "@nimbus/domain/observability"
+import type { SamplingTokenBucket, Trace } from "@nimbus/domain/observability"
 import {
   type ClientId,
   closeCodes,
@@ -19,21 +19,21 @@ import {
   start,
 } from "@nimbus/domain/protocol"
 import type { EventLog } from "@nimbus/domain/services"
-import type { Attached, Door, Notice } from "../Door.ts"
+import type { SessionHandle, Transport, Notice } from "../Transport.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Intake, Sender } from "./Intake.ts"
 import type { LateJourney } from "./LateJourney.ts"
-import type { Outbox } from "./Outbox.ts"
+import type { AckSender } from "./AckSender.ts"
 import type { Presences } from "./Presences.ts"
 
 /** What all connections of a gateway share. */
 export interface ResidentShared {
   readonly intake: Intake
-  readonly outbox: Outbox
+  readonly ackSender: AckSender
   readonly presences: Presences
   readonly journey: LateJourney
-  /** Which events are followed beside those that ask for it. */
-  readonly journeys: JourneyBudget
+  /** Which events are sampled beside those that ask for it. */
+  readonly journeys: SamplingTokenBucket
   readonly trace: Trace.Trace
   readonly counts: Counts
   /** A line of the log about this connection. It costs nothing where such lines are not written. */
@@ -53,10 +53,10 @@ interface Followed {
 }
 const unfollowed: Followed = { headers: undefined, hop: undefined }
 
-export abstract class Resident implements Attached, Sender {
+export abstract class Resident implements SessionHandle, Sender {
   abstract readonly session: Session | DirectSession
   readonly partition: number
-  protected readonly door: Door
+  protected readonly transport: Transport
   private readonly residents: ResidentShared
   isClosed = false
   /** The mailbox was trimmed up to here. */
@@ -68,9 +68,9 @@ export abstract class Resident implements Attached, Sender {
   /** Results delivered from the mailbox that were counted. */
   private replayed = 0
 
-  constructor(partition: number, door: Door, shared: ResidentShared) {
+  constructor(partition: number, transport: Transport, shared: ResidentShared) {
     this.partition = partition
-    this.door = door
+    this.transport = transport
     this.residents = shared
     this.replaying_ms = shared.now()
     shared.replaying.add(this)
@@ -83,8 +83,8 @@ export abstract class Resident implements Attached, Sender {
   /** There may be something in the mailbox. `carryOut` follows. */
   abstract mail(): void
 
-  get doorName(): string {
-    return this.door.name
+  get transportName(): string {
+    return this.transport.name
   }
 
   get clientId(): ClientId {
@@ -101,7 +101,7 @@ export abstract class Resident implements Attached, Sender {
 
   /** For those who look on. */
   get seenFromOutside() {
-    return { door: this.door.name, upTo: this.upTo, acknowledged: this.acknowledged }
+    return { door: this.transport.name, upTo: this.upTo, acknowledged: this.acknowledged }
   }
 
   get presence() {
@@ -133,15 +133,15 @@ export abstract class Resident implements Attached, Sender {
   }
 
   accepted(ids: ReadonlyArray<EventId>): void {
-    if (!this.isClosed) this.door.tell({ _tag: "Accepted", ids })
+    if (!this.isClosed) this.transport.notify({ _tag: "Accepted", ids })
   }
 
   pause(): void {
-    if (!this.isClosed) this.door.pause()
+    if (!this.isClosed) this.transport.pause()
   }
 
   resume(): void {
-    if (!this.isClosed) this.door.resume()
+    if (!this.isClosed) this.transport.resume()
   }
 
   /** The socket is gone: the registry learns it, and the mailbox what the client had. */
@@ -162,7 +162,7 @@ export abstract class Resident implements Attached, Sender {
     this.residents.debug(this, "superseded by a newer session")
     this.trim()
     this.leave()
-    this.door.close(closeCodes.superseded)
+    this.transport.close(closeCodes.superseded)
   }
 
   /** This gateway is leaving. */
@@ -185,29 +185,29 @@ export abstract class Resident implements Attached, Sender {
     if (acknowledged <= this.trimmed) return
     this.trimmed = acknowledged
     this.residents.counts.add("trims", 1)
-    this.residents.outbox.trim(this.clientId, acknowledged)
+    this.residents.ackSender.trim(this.clientId, acknowledged)
   }
 
   protected deliver(items: ReadonlyArray<Item>): void {
     const { counts, journey } = this.residents
-    counts.addTo("delivered", this.door.name, items.length)
+    counts.addTo("delivered", this.transport.name, items.length)
     const { replayed } = this.session
     if (replayed > this.replayed) counts.add("replayed", replayed - this.replayed)
     this.replayed = replayed
     journey.sent(this.clientId, items, this.live_ms)
-    if (!this.door.deliver(items)) this.session.stall()
+    if (!this.transport.deliver(items)) this.session.stall()
   }
 
   protected welcome(after: Cursor): void {
     const { epoch, status } = this.session
     this.residents.debug(this, "a session opens")
-    this.door.tell({ _tag: "Welcome", epoch, status, log: this.residents.incarnation, after })
+    this.transport.notify({ _tag: "Welcome", epoch, status, log: this.residents.incarnation, after })
   }
 
   /** Retention has removed results before this client had them. Not every transport has a frame for it. */
   protected lost(range: Notice & { readonly _tag: "Lost" }): void {
-    this.residents.counts.addTo("lost", this.door.name)
-    this.door.tell(range)
+    this.residents.counts.addTo("lost", this.transport.name)
+    this.transport.notify(range)
   }
 
   /** It has turned LIVE, or is so no more. */
@@ -226,7 +226,7 @@ export abstract class Resident implements Attached, Sender {
       this.live_ms = undefined
     }
     presences.write(this.presence)
-    this.door.tell({ _tag: "Status", status: this.session.status })
+    this.transport.notify({ _tag: "Status", status: this.session.status })
   }
 
   protected leave(): void {
@@ -239,7 +239,7 @@ export abstract class Resident implements Attached, Sender {
   private end(reason: CloseReason): void {
     if (this.isClosed) return
     this.closed()
-    this.door.close(reason)
+    this.transport.close(reason)
   }
 
   private follow(isAsked: boolean): Followed {
@@ -247,9 +247,9 @@ export abstract class Resident implements Attached, Sender {
     counts.add("followed", 1)
     const { pod } = this.session
     const details = { rule: Journey.rules.accepted, followed: isAsked ? "asked for" : "within the budget" }
-    const from = this.door.trace
+    const from = this.transport.trace
     const hop = trace.begin("accept", { clientId: this.clientId, from, details })
     const step = { time: now(), service: "gateway", instance: pod, step: "accepted", details } as const
-    return { headers: { ...Journey.follow(step), ...(hop?.headers ?? from) }, hop }
+    return { headers: { ...Journey.sample(step), ...(hop?.headers ?? from) }, hop }
   }
 }

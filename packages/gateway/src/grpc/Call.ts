@@ -30,11 +30,11 @@ import {
 import { Code } from "@connectrpc/connect"
 import { Result } from "effect"
 import { inBatches } from "../Batches.ts"
-import type { Attached, Door, Notice } from "../Door.ts"
+import type { SessionHandle, Transport, Notice } from "../Transport.ts"
 import type { Reading } from "../FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Throttle } from "../Pace.ts"
+import { Throttle } from "../TokenBucket.ts"
 import { Unwritten } from "../Unwritten.ts"
 import type { Encoding } from "./Compression.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
@@ -50,9 +50,9 @@ export interface CallOptions {
   readonly peer: Peer
   readonly trace: Headers | undefined
   readonly acksByClient: boolean
-  /** Whether every event is followed, for the client. */
+  /** Whether every event is sampled, for the client. */
   readonly follows: boolean
-  /** Whether a result that was followed, for whatever reason, comes with its steps. */
+  /** Whether a result that was sampled, for whatever reason, comes with its steps. */
   readonly showsSteps: boolean
   readonly notices: boolean
   /** Of the client's messages. */
@@ -65,14 +65,14 @@ export interface CallOptions {
   readonly now: () => number
 }
 
-export class Call implements Door, Asking {
+export class Call implements Transport, Asking {
   readonly name = "grpc"
   readonly trace: Headers | undefined
   private readonly options: CallOptions
   private readonly stream: ServerHttp2Stream
   private readonly reader: FrameReader
   private readonly throttle: Throttle
-  private attached: Attached | undefined = undefined
+  private handle: SessionHandle | undefined = undefined
   private acksByClient: boolean
   /** Reasons not to read: the log is behind, the sender too fast, or too much waits for it. */
   private pauses = 0
@@ -121,9 +121,9 @@ export class Call implements Door, Asking {
   }
 
   /** The session is open: from here on requests are read. */
-  attach(attached: Attached): void {
-    this.attached = attached
-    if (this.isGone) return attached.closed()
+  attach(handle: SessionHandle): void {
+    this.handle = handle
+    if (this.isGone) return handle.closed()
     this.resume()
   }
 
@@ -137,7 +137,7 @@ export class Call implements Door, Asking {
     return !this.isBehind
   }
 
-  tell(notice: Notice): void {
+  notify(notice: Notice): void {
     if (notice._tag === "Status") this.isLive = notice.status === "LIVE"
     if (notice._tag === "Error") this.options.counts.addTo("refused", notice.code)
     if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
@@ -169,13 +169,13 @@ export class Call implements Door, Asking {
 
   /** Called now and then: what was sent is acknowledged by its age, too. */
   look(now_ms: number): void {
-    if (!this.acksByClient && this.attached !== undefined && this.autoAck.look(now_ms)) this.options.peer.ask(this)
+    if (!this.acksByClient && this.handle !== undefined && this.autoAck.look(now_ms)) this.options.peer.ask(this)
   }
 
   /** Says what is wrong and ends the call. */
   refuse(code: CloseReason, message: string): void {
     this.options.counts.addTo("refused", code.reason)
-    this.attached?.closed()
+    this.handle?.closed()
     this.end(this.trailersOf(code, message))
   }
 
@@ -251,13 +251,13 @@ export class Call implements Door, Asking {
       return this.refuse(closeCodes.tooBig, `a message has at most ${this.options.limits.frame_bytes} bytes`)
     }
     this.options.counts.addTo("refused", "BAD_FRAME")
-    this.attached?.closed()
+    this.handle?.closed()
     this.end(trailers(Code.Internal, `BAD_FRAME: ${faults[fault]}`))
   }
 
   /** The client waits no longer: what it was not sent waits for its next call. */
   private late(): void {
-    this.attached?.closed()
+    this.handle?.closed()
     this.end(trailers(Code.DeadlineExceeded, "the time that the client gave this call is over"))
   }
 
@@ -268,15 +268,15 @@ export class Call implements Door, Asking {
       return this.write(encode(refusalOf(request, event.failure)))
     }
     this.unanswered = event.success.id
-    this.attached?.event(event.success.id, event.success.value, this.options.follows)
+    this.handle?.event(event.success.id, event.success.value, this.options.follows)
   }
 
   private takeAck(seq: bigint): void {
     this.acksByClient = true
     if (seq >= 0n && seq <= BigInt(Number.MAX_SAFE_INTEGER)) {
-      if (this.attached?.ack(CursorSchema.make(Number(seq))) === true || this.isGone) return
+      if (this.handle?.ack(CursorSchema.make(Number(seq))) === true || this.isGone) return
     }
-    this.tell({ _tag: "Error", code: "ACK_BEYOND_SENT", message: `seq ${seq} was not sent in this call` })
+    this.notify({ _tag: "Error", code: "ACK_BEYOND_SENT", message: `seq ${seq} was not sent in this call` })
   }
 
   private readonly saw = (eventId: string): void => {
@@ -300,10 +300,10 @@ export class Call implements Door, Asking {
     this.writeDeadline?.refresh()
     this.answers.sent(bytes)
     this.autoAck.sent(bytes)
-    if (!this.acksByClient && this.attached !== undefined && this.autoAck.isDue) this.options.peer.ask(this)
+    if (!this.acksByClient && this.handle !== undefined && this.autoAck.isDue) this.options.peer.ask(this)
     if (this.isBehind && this.writer.waiting_bytes <= this.options.limits.socket_buffer_bytes / 2) {
       this.isBehind = false
-      this.attached?.drained()
+      this.handle?.drained()
     }
     this.endIfDone()
   }
@@ -312,7 +312,7 @@ export class Call implements Door, Asking {
     if (this.acksByClient || this.isGone) return
     this.autoAck.widened(this.options.peer.window_bytes)
     const upTo = this.autoAck.answered(asked, this.options.now())
-    if (upTo !== undefined) this.attached?.ack(upTo)
+    if (upTo !== undefined) this.handle?.ack(upTo)
   }
 
   private halfClosed(): void {
@@ -321,9 +321,9 @@ export class Call implements Door, Asking {
   }
 
   private endIfDone(): void {
-    const { attached } = this
+    const { handle } = this
     if (!this.isHalfClosed || !this.isLive || this.unanswered !== undefined) return
-    if (attached === undefined || this.isGone || this.writer.waiting_bytes > 0) return
+    if (handle === undefined || this.isGone || this.writer.waiting_bytes > 0) return
     if (this.reader.isWithin) return this.refuse(closeCodes.badRequest, "the call was half-closed within a message")
     this.isComplete = true
     this.end(okTrailers)
@@ -357,8 +357,8 @@ export class Call implements Door, Asking {
 
   /** The last that is heard of this call. `upTo`: the client has that. */
   private leave(upTo: Cursor | undefined): void {
-    if (upTo !== undefined) this.attached?.ack(upTo)
-    this.attached?.closed()
+    if (upTo !== undefined) this.handle?.ack(upTo)
+    this.handle?.closed()
     this.leaving.resolve()
   }
 

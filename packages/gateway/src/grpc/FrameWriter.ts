@@ -1,7 +1,7 @@
 /**
- * Messages of a stream into one buffer. A result that is no error, and that nobody follows, is written by hand, byte for
- * byte as the generated code would (a test holds the two together), for that costs a fraction of it: a replay is made of
- * little else. Everything else comes as the bytes of a message.
+ * Messages of a stream into one buffer. A result that is no error, and that is not sampled, is written by hand, byte
+ * for byte as the generated code would (a test holds the two together), for that costs a fraction of it: a replay is
+ * made of little else. Everything else comes as the bytes of a message.
  */
 const head_bytes = 5
 /** What a result has at most beside its texts: head, tags, three numbers. */

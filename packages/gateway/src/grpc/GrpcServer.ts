@@ -1,7 +1,7 @@
 /**
- * The HTTP/2 server of the gRPC door, without TLS, and where it listens. It stands below the delivery core, so that on
- * the way down the sessions end before the port is closed. Until the door is there, and after it has gone, calls are
- * answered UNAVAILABLE.
+ * The HTTP/2 server of the gRPC transport, without TLS, and where it listens. It stands below the delivery core, so
+ * that on the way down the sessions end before the port is closed. Until the transport is there, and after it has gone,
+ * calls are answered UNAVAILABLE.
  */
 import {
   createServer,
@@ -27,7 +27,9 @@ export interface GrpcOptions {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
-  /** Whether events of calls that do not say are followed: clients of the old contract show steps and can't ask for them. */
+  /**
+   * Whether events of calls that do not say are sampled: clients of the old contract show steps and can't ask for them.
+   */
   readonly followsAll?: boolean
 }
 

@@ -9,7 +9,7 @@
 import { create, toBinary } from "@bufbuild/protobuf"
 import { timestampFromMs } from "@bufbuild/protobuf/wkt"
 import { type Item, Journey, type Seq } from "@nimbus/domain/protocol"
-import type { Notice } from "../Door.ts"
+import type { Notice } from "../Transport.ts"
 import { FrameWriter } from "./FrameWriter.ts"
 import {
   ErrorSchema,
@@ -45,7 +45,7 @@ export const encodeResults = (
   for (const item of items) {
     const record = recordIn(item.value)
     if (record !== undefined) saw(record.id)
-    if (withJourney && Journey.isFollowed(item.headers)) writer.message(toBytes(resultOf(item, record, true)))
+    if (withJourney && Journey.isSampled(item.headers)) writer.message(toBytes(resultOf(item, record, true)))
     else if (!writePlain(writer, item.seq, record)) writer.message(toBytes(resultOf(item, record, false)))
   }
   return writer.finish()
@@ -54,7 +54,7 @@ export const encodeResults = (
 /** Whether the record was one that can be written by hand. */
 const writePlain = (writer: FrameWriter, seq: Seq, record: ResultRecord | undefined): boolean => {
   if (record === undefined || "error" in record) return false
-  const { dataJson, failure, number, result } = wordsOf(record.data)
+  const { dataJson, failure, number, result } = contractDataOf(record.data)
   if (failure !== undefined) return false
   writer.result({ seq, id: record.id, name: record.name, number, result, dataJson })
   return true
@@ -129,11 +129,11 @@ export const resultOf = (
   result.eventName = record.name
   result.eventId = record.id
   if ("error" in record) failed(result, record.error)
-  else fill(result, wordsOf(record.data))
+  else fill(result, contractDataOf(record.data))
   return result
 }
 
-const fill = (told: EventResponse, { dataJson, failure, number, result }: Words): void => {
+const fill = (told: EventResponse, { dataJson, failure, number, result }: ContractData): void => {
   told.number = number
   told.result = result
   if (dataJson !== undefined) told.dataJson = dataJson
@@ -141,15 +141,15 @@ const fill = (told: EventResponse, { dataJson, failure, number, result }: Words)
 }
 
 /** Data in the words of the contract. */
-interface Words {
+interface ContractData {
   number: number
   result: number
   dataJson: string | undefined
   failure: Failure | undefined
 }
 
-const wordsOf = (data: unknown): Words => {
-  const words: Words = { number: 0, result: 0, dataJson: undefined, failure: undefined }
+const contractDataOf = (data: unknown): ContractData => {
+  const words: ContractData = { number: 0, result: 0, dataJson: undefined, failure: undefined }
   let isWhole = typeof data === "object" && data !== null && !Array.isArray(data)
   for (const [key, value] of typeof data === "object" && data !== null ? Object.entries(data) : []) {
     if (key !== "number" && key !== "result") isWhole = false

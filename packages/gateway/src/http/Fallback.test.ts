@@ -103,7 +103,7 @@ layer(gateway({ body_bytes }), { excludeTestServices: true })("the HTTP port", (
   )
 
   it.effect.each(["GET /v1/stream/?clientId=c1", "GET /approach3/events/?clientId=c1", "GET /?clientId=c1x"])(
-    "answers an upgrade by %s, where there is no door, with 404 and a reason",
+    "answers an upgrade by %s, where there is no transport, with 404 and a reason",
     (line) =>
       Effect.gen(function* () {
         const answer = yield* say(upgrade(line).replace("Connection: Upgrade", "Connection: Upgrade, close"))
@@ -239,7 +239,7 @@ layer(gateway({ request_ms: 300, keep_alive_ms: 300 }), { excludeTestServices: t
 )
 
 layer(gateway({}), { excludeTestServices: true })(
-  "HTTP requests to a door that is not there yet, or any more",
+  "HTTP requests to a transport that is not there yet, or any more",
   (it) => {
     it.effect("are answered 503 if they would upgrade: it is to come", () =>
       Effect.gen(function* () {

@@ -8,7 +8,7 @@
  * | a body beyond `body_bytes` | 413 `BODY_TOO_BIG`, while it still comes; the connection is closed |
  * | a body that broke off | 400 `BAD_REQUEST` |
  *
- * A request that upgrades where there is no door is a request like any other, and gets the same answers.
+ * A request that upgrades where there is no transport is a request like any other, and gets the same answers.
  */
 import { problems } from "@nimbus/domain/http"
 import { ByteSize, Effect, Layer } from "effect"

@@ -1,8 +1,8 @@
 /**
- * The HTTP server that all doors of a gateway share, and where it listens.
+ * The HTTP server that all transports of a gateway share, and where it listens.
  *
- * It stands below the doors, so that on the way down they leave first and the port is closed last. What it reads of its
- * clients, and what the doors read of theirs, is shared by all: `FairReading`.
+ * It stands below the transports, so that on the way down they leave first and the port is closed last. What it reads
+ * of its clients, and what the transports read of theirs, is shared by all: `FairReading`.
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Config, Effect, Layer } from "effect"
@@ -46,7 +46,7 @@ const listening = ({ host, port }: HttpOptions) =>
       NodeHttpServer.layer(() => server, {
         host,
         port,
-        // Sockets are closed by the delivery core, after the doors have drained; the port waits for them below it.
+        // Sockets are closed by the delivery core, after the transports have drained; the port waits for them below it.
         disablePreemptiveShutdown: true,
       }),
     ),

@@ -41,11 +41,13 @@ const app = HttpRouter.serve(
 )
 
 layer(app.pipe(Layer.provideMerge(front)), { excludeTestServices: true })("UpgradeServer with an application", (it) => {
-  it.effect("answers an upgrade where there is no door as a request, also behind one that is not answered yet", () =>
-    HttpServer.addressFormattedWith((address) => {
-      const both = request("/slow") + request("/fast", "Upgrade: h2c\r\nConnection: Upgrade\r\n")
-      return Effect.timeout(answered(Number(new URL(address).port), both, 2), "30 seconds")
-    }),
+  it.effect(
+    "answers an upgrade where there is no transport as a request, also behind one that is not answered yet",
+    () =>
+      HttpServer.addressFormattedWith((address) => {
+        const both = request("/slow") + request("/fast", "Upgrade: h2c\r\nConnection: Upgrade\r\n")
+        return Effect.timeout(answered(Number(new URL(address).port), both, 2), "30 seconds")
+      }),
   )
 })
 

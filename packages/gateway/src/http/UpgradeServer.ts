@@ -1,16 +1,16 @@
 /**
- * Node's HTTP server with doors: a door takes the upgrade requests of its path, or all of them, and everything else goes
- * on to the HTTP application. (An application of Effect upgrades too, but with a fiber per connection and a writer
- * that knows no backpressure.)
+ * Node's HTTP server with transports: a transport takes the upgrade requests of its path, or all of them, and
+ * everything else goes on to the HTTP application. (An application of Effect upgrades too, but with a fiber per
+ * connection and a writer that knows no backpressure.)
  *
  * A target in absolute form (`GET http://host/path HTTP/1.1`) is served as the path in it.
  *
  * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection. One
  * on which nothing is asked is closed after `keep_alive_ms`. Answers wait for whoever takes them within bounds: `Turns`.
- * Requests are read in the same turns as what comes at the doors: `FairReading`.
+ * Requests are read in the same turns as what comes at the transports: `FairReading`.
  *
  * Each request is admitted first, also one that upgrades (`Admission`). What is refused is answered here, as a request,
- * and no door or route sees it.
+ * and no transport or route sees it.
  *
  * Before that, its address must be within its bounds (`addresses`). What each answers with a failure of the client's is
  * counted for it.
@@ -61,7 +61,9 @@ export type RequestHandler = (request: IncomingMessage, response: ServerResponse
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
-/** Told of a request that was refused before a door or a route saw it, with the code of its row in docs/errors.md. */
+/**
+ * Told of a request that was refused before a transport or a route saw it, with the code of its row in docs/errors.md.
+ */
 export type RefusalHandler = (code: string) => void
 
 interface Refused {
@@ -85,8 +87,8 @@ const inPieces: Refused = {
 /** How often the server looks for requests that are too slow. */
 const check_ms = 1_000
 
-class DoorServer extends Server {
-  readonly doors = new Map<string, UpgradeHandler>()
+class TransportServer extends Server {
+  readonly transports = new Map<string, UpgradeHandler>()
   readonly requests = new Map<string, RequestHandler>()
   readonly refusals = new Set<RefusalHandler>()
   private readonly rules: AdmissionRules
@@ -110,7 +112,7 @@ class DoorServer extends Server {
       // Elsewhere it is a request like any other. Taken off HTTP while another one's answer is on the way, it would get
       // none, and its socket would stay for ever.
       shouldUpgradeCallback: (request) =>
-        isWebSocket(request) && this.doors.has(pathOf(request)) && this.admit(request)._tag === "Pass",
+        isWebSocket(request) && this.transports.has(pathOf(request)) && this.admit(request)._tag === "Pass",
     })
     this.rules = rules
     this.reading = reading
@@ -145,9 +147,9 @@ class DoorServer extends Server {
       socket instanceof Duplex &&
       Buffer.isBuffer(head)
     ) {
-      const door = this.doors.get(pathOf(request))
-      if (door === undefined) socket.destroy()
-      else door(request, socket, head)
+      const transport = this.transports.get(pathOf(request))
+      if (transport === undefined) socket.destroy()
+      else transport(request, socket, head)
       return true
     }
     if (event === "request" && request instanceof IncomingMessage && socket instanceof ServerResponse) {
@@ -163,9 +165,9 @@ class DoorServer extends Server {
     // Refused while it waited for its turn, for its body.
     if (response.writableEnded) return
     if (this.answerFirst(request, response)) return
-    const door = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
-    if (door === undefined) super.emit("request", request, response)
-    else door(request, response)
+    const transport = this.requests.get(pathOf(request)) ?? (this.listenerCount("request") === 0 ? absent : undefined)
+    if (transport === undefined) super.emit("request", request, response)
+    else transport(request, response)
   }
 
   private admit(request: IncomingMessage): Decision {
@@ -189,7 +191,7 @@ class DoorServer extends Server {
 
   /** A connection of its own was counted as it was accepted. One of a proxy carries others, too, unless it upgrades. */
   private open(request: IncomingMessage, path: string, origins: Origins): TooMany | undefined {
-    if (isWebSocket(request) && this.doors.has(path)) {
+    if (isWebSocket(request) && this.transports.has(path)) {
       return this.addresses.openThrough(origins, onClose(request.socket))
     }
     return isFirstPoll(request, path) ? this.addresses.openThrough(origins) : undefined
@@ -258,14 +260,14 @@ export class UpgradeServer extends Context.Service<
     Layer.effect(
       UpgradeServer,
       Effect.map(Effect.all([Limits, Addresses, FairReading]), ([limits, addresses, reading]) => {
-        const server = new DoorServer(limits, rules, addresses, reading)
+        const server = new TransportServer(limits, rules, addresses, reading)
         return {
           server,
           failed: (request) => server.failed(request),
           handle: (path, handler) =>
             Effect.acquireRelease(
-              Effect.sync(() => server.doors.set(path, handler)),
-              () => Effect.sync(() => server.doors.delete(path)),
+              Effect.sync(() => server.transports.set(path, handler)),
+              () => Effect.sync(() => server.transports.delete(path)),
             ),
           handleRequests: (path, handler) =>
             Effect.acquireRelease(

@@ -1,6 +1,6 @@
 /**
- * What a gateway stands on, in memory, for tests of a door by itself: there is no pipeline, and what a result consumer or
- * the replay consumer would do, a test does by hand.
+ * What a gateway stands on, in memory, for tests of a transport by itself: there is no pipeline, and what a result
+ * consumer or the replay consumer would do, a test does by hand.
  */
 import {
   ClientId,
@@ -83,8 +83,8 @@ const first = Effect.fnUntraced(function* (id: string, count: number, isMeant: (
 /** The first records of a client in the events topic, barriers included. */
 export const logged = (id: string, count: number) => first(id, count, () => true)
 
-/** The first `count` of its records whose journey is followed: no barriers. */
-export const followed = (id: string, count: number) => first(id, count, ({ headers }) => Journey.isFollowed(headers))
+/** The first `count` of its records whose journey is sampled: no barriers. */
+export const sampled = (id: string, count: number) => first(id, count, ({ headers }) => Journey.isSampled(headers))
 
 /** Up to where a client has acknowledged. */
 export const acked = (id: string) =>

@@ -1,4 +1,4 @@
-/** Clients of the doors, for tests of any package. */
+/** Clients of the transports, for tests of any package. */
 export * as GrpcClient from "./GrpcClient.ts"
 export * as OldGrpcClient from "./OldGrpcClient.ts"
 export * as PlainClient from "./PlainClient.ts"

@@ -28,7 +28,7 @@ const validators = HttpServer.addressFormattedWith((address) =>
 const open = (query: string) =>
   HttpServer.addressFormattedWith((address) => connect(`${address.replace("http", "ws")}/v1/stream?clientId=${query}`))
 
-/** The dlq has lost what the mailboxes of all clients were to get. */
+/** The backlog has lost what the mailboxes of all clients were to get. */
 const loseMail = Effect.gen(function* () {
   const [{ partitions }, { put }] = [yield* EventLog, yield* Mailbox]
   for (let partition = 0; partition < partitions; partition++) {
@@ -38,7 +38,7 @@ const loseMail = Effect.gen(function* () {
 
 const followed = () => {
   const step = { time: 1_790_000_000_000, service: "event-consumer", instance: "e1", step: "handled" } as const
-  return { ...Journey.follow(step) }
+  return { ...Journey.sample(step) }
 }
 
 const said = [

@@ -6,7 +6,7 @@ import { encodeResults } from "./ResultsFrame.ts"
 const item = (seq: number, isFollowed = false): Item => ({
   seq: Seq.make(seq),
   value: encodeResult({ seq: Seq.make(seq), id: EventId.make(`é${seq}`), name: "sq", data: { result: seq } }),
-  headers: isFollowed ? Journey.follow({ time: 1, service: "gateway", instance: "gw", step: "accepted" }) : undefined,
+  headers: isFollowed ? Journey.sample({ time: 1, service: "gateway", instance: "gw", step: "accepted" }) : undefined,
 })
 
 const decoded = (items: ReadonlyArray<Item>, withJourney: boolean) => {

@@ -1,6 +1,6 @@
 /**
  * The bytes of results: the records' own bytes, copied once, in one `results` frame with commas between. Nothing is
- * parsed or encoded again, but for the journey of a followed record on a connection that asked for it.
+ * parsed or encoded again, but for the journey of a sampled record on a connection that asked for it.
  */
 import { Frames, type Item, Journey } from "@nimbus/domain/protocol"
 
@@ -14,7 +14,7 @@ export const encodeResults = (items: ReadonlyArray<Item>, withJourney: boolean):
 const valueOf =
   (withJourney: boolean) =>
   (item: Item): Uint8Array =>
-    withJourney && Journey.isFollowed(item.headers) ? withSteps(item) : item.value
+    withJourney && Journey.isSampled(item.headers) ? withSteps(item) : item.value
 
 const join = (values: ReadonlyArray<Uint8Array>): Buffer => {
   let length = resultsPrefix.length + resultsSuffix.length + values.length - 1

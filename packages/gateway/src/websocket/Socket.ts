@@ -1,5 +1,5 @@
 /**
- * One WebSocket: reads frames, writes frames in the wording of its door, and keeps the socket honest.
+ * One WebSocket: reads frames, writes frames in the frame format of its transport, and keeps the socket honest.
  *
  * - Reading: a frame is checked and handed on; what is wrong with it is told to the sender, counted, and hurts nobody
  *   else. The socket is not read while the log is behind or the sender is too fast.
@@ -24,24 +24,24 @@ import {
 import { Result } from "effect"
 import { inBatches } from "../Batches.ts"
 import type { BoundedWebSocket } from "../BoundedWebSockets.ts"
-import type { Attached, Door, Notice } from "../Door.ts"
+import type { SessionHandle, Transport, Notice } from "../Transport.ts"
 import type { Reading } from "../FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Throttle } from "../Pace.ts"
-import type { Frame, Refusal, Wording } from "./Wording.ts"
+import { Throttle } from "../TokenBucket.ts"
+import type { Frame, Refusal, FrameCodec } from "./FrameCodec.ts"
 
 /** Of a short frame of a client, with its mask. */
 const control_head_bytes = 6
 
 export interface SocketOptions {
-  /** Of the door. */
+  /** Of the transport. */
   readonly name: string
   readonly trace: Headers | undefined
   readonly ws: BoundedWebSocket
   /** What `ws` writes to. */
   readonly raw: Duplex
-  readonly wording: Wording
+  readonly codec: FrameCodec
   readonly autoAck: boolean
   readonly journey: boolean
   readonly limits: GatewayLimits
@@ -50,13 +50,13 @@ export interface SocketOptions {
   readonly now: () => number
 }
 
-export class Socket implements Door {
+export class Socket implements Transport {
   readonly name: string
   readonly trace: Headers | undefined
   private readonly ws: BoundedWebSocket
   private readonly options: SocketOptions
   private readonly throttle: Throttle
-  private attached: Attached | undefined = undefined
+  private handle: SessionHandle | undefined = undefined
   /** Reasons not to read: the log is behind, or the sender too fast. */
   private pauses = 0
   private isBehind = false
@@ -81,15 +81,15 @@ export class Socket implements Door {
     this.ws.on("ping", (payload) => this.ping(payload))
     // `ws` closes by itself on a protocol error (too big: 1009, not UTF-8: 1007); "close" follows.
     this.ws.on("error", () => options.counts.addTo("refused", "PROTOCOL_ERROR"))
-    this.ws.on("close", () => this.attached?.closed())
+    this.ws.on("close", () => this.handle?.closed())
     // Nothing is read before the session is open.
     this.pause()
   }
 
   /** The session is open: from here on frames are read. */
-  attach(attached: Attached): void {
-    this.attached = attached
-    if (this.isGone) return attached.closed()
+  attach(handle: SessionHandle): void {
+    this.handle = handle
+    if (this.isGone) return handle.closed()
     this.resume()
   }
 
@@ -109,14 +109,14 @@ export class Socket implements Door {
     return !this.isBehind
   }
 
-  tell(notice: Notice): void {
+  notify(notice: Notice): void {
     if (notice._tag === "Lost" && notice.upTo !== undefined) {
       this.handed = notice.upTo
       this.wrote(0)
     }
-    const { counts, wording } = this.options
+    const { counts, codec } = this.options
     if (notice._tag === "Error") counts.addTo("refused", notice.code)
-    for (const frame of wording.notices(notice)) this.writeFrame(frame)
+    for (const frame of codec.notices(notice)) this.writeFrame(frame)
   }
 
   close({ code, reason }: CloseReason): void {
@@ -161,7 +161,7 @@ export class Socket implements Door {
     this.heard_ms = now_ms
     this.options.reading.count()
     this.throttle.take(now_ms)
-    const frame = this.options.wording.parse(data, isBinary)
+    const frame = this.options.codec.parse(data, isBinary)
     if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
     switch (frame.success.type) {
       case "event":
@@ -175,11 +175,11 @@ export class Socket implements Door {
 
   private takeEvent(event: Frames.EventFrame, data: Buffer): void {
     const id = event.id ?? EventId.make(crypto.randomUUID())
-    this.attached?.event(id, this.options.wording.record(event, id, data), this.options.journey)
+    this.handle?.event(id, this.options.codec.record(event, id, data), this.options.journey)
   }
 
   private takeAck(seq: Seq): void {
-    if (this.attached?.ack(seq) === false && !this.isGone) {
+    if (this.handle?.ack(seq) === false && !this.isGone) {
       this.tellError("ACK_BEYOND_SENT", `seq ${seq} was not sent on this connection`)
     }
   }
@@ -190,12 +190,12 @@ export class Socket implements Door {
 
   private refuseFrame(refusal: Refusal): void {
     this.options.counts.addTo("refused", refusal.code)
-    this.write(this.options.wording.refusal(refusal))
+    this.write(this.options.codec.refusal(refusal))
   }
 
   private sendResults(items: ReadonlyArray<Item>): void {
     let bytes = 0
-    for (const frame of this.options.wording.results(items)) {
+    for (const frame of this.options.codec.results(items)) {
       bytes += frame.length
       this.ws.sendBounded(frame, this.sent)
     }
@@ -215,7 +215,7 @@ export class Socket implements Door {
   private readonly sent = (): void => {
     if (this.isGone || !this.isBehind || this.ws.bufferedAmount > this.options.limits.socket_buffer_bytes / 2) return
     this.isBehind = false
-    this.attached?.drained()
+    this.handle?.drained()
   }
 
   /** What is written now stands before the next ping; a frame that is no result need not be counted. */
@@ -227,7 +227,7 @@ export class Socket implements Door {
   }
 
   private askForPong(): void {
-    if (this.attached === undefined || this.isGone) return
+    if (this.handle === undefined || this.isGone) return
     const asked = this.autoAck.ask(this.options.now())
     this.pinged.push(asked)
     this.ws.ping(String(asked.offset), false, this.sent)
@@ -249,7 +249,7 @@ export class Socket implements Door {
     if (asked === undefined) return
     this.pinged.splice(0, at + 1)
     const upTo = this.autoAck.answered(asked, this.heard_ms)
-    if (upTo !== undefined) this.attached?.ack(upTo)
+    if (upTo !== undefined) this.handle?.ack(upTo)
   }
 
   private giveUp(): void {

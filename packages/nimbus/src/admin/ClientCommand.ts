@@ -6,7 +6,7 @@ import { Effect, type Layer, Option } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import { answer, flags } from "./Commands.ts"
 import type * as Where from "./Where.ts"
-import * as Words from "./Words.ts"
+import * as Format from "./Format.ts"
 
 export const command = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>) =>
   Command.make(
@@ -18,7 +18,7 @@ export const command = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations
       id: Argument.String("client-id").pipe(Argument.withSchema(ClientId), Argument.optional),
     },
     Effect.fn("ClientCommand")(function* ({ clientId, id, ...asked }) {
-      if (Option.isSome(id)) return yield* answer(at)(asked, ({ client }) => client(id.value), Words.client)
+      if (Option.isSome(id)) return yield* answer(at)(asked, ({ client }) => client(id.value), Format.client)
       if (Option.isNone(clientId)) return yield* neither
       const { Sample } = yield* Effect.promise(() => import("@nimbus/client/node"))
       yield* Sample.send({ ...asked, clientId: clientId.value })

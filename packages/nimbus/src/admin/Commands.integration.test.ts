@@ -5,7 +5,7 @@ import { eventually } from "@nimbus/domain/testing"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { inject } from "vitest"
 import { clusterOfItsOwn } from "../testing/Cluster.ts"
-import { adminStory, Ground, json, seed } from "../testing/adminStory.ts"
+import { adminStory, TestEnvironment, json, seed } from "../testing/adminStory.ts"
 import { cluster, type Env, operator } from "../testing/Operator.ts"
 import { freePort, startMember, temporaryDirectory } from "../testing/Processes.ts"
 
@@ -26,7 +26,7 @@ const onCluster =
   (...args: ReadonlyArray<string>) =>
     operator(env)(...args, "--cluster")
 
-const ground = Effect.gen(function* () {
+const testEnvironment = Effect.gen(function* () {
   const { cwd, env } = yield* settled
   const port = yield* freePort
   yield* startMember("gateway", port, { cwd, env: { ...env, NIMBUS_ADMIN_TOKEN: token } })
@@ -35,11 +35,11 @@ const ground = Effect.gen(function* () {
   // A flag is what tells the story's commands from those that are to go by the API.
   const run = (...args: ReadonlyArray<string>) =>
     args.includes("--by-api") ? byApi(...args.filter((arg) => arg !== "--by-api")) : onCluster(env)(...args)
-  return Ground.of({ port, run, byApi: ["--by-api"] })
+  return TestEnvironment.of({ port, run, byApi: ["--by-api"] })
 })
 
 describe.skipIf(kafka === undefined || redis === undefined)("on Kafka and Redis", () => {
-  adminStory("the commands of operators, on a cluster", Layer.effect(Ground, ground))
+  adminStory("the commands of operators, on a cluster", Layer.effect(TestEnvironment, testEnvironment))
 
   it.live(
     "see a cluster of which no gateway runs, where nobody can be kicked and no pod drained",

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Topics } from "@nimbus/domain/services"
 import { ConfigProvider, Effect, Layer } from "effect"
-import { adminStory, Ground, json, partition, seed } from "../testing/adminStory.ts"
+import { adminStory, TestEnvironment, json, partition, seed } from "../testing/adminStory.ts"
 import { embedded, type Env, operator } from "../testing/Operator.ts"
 import { freePort, nimbus, startServer, temporaryDirectory } from "../testing/Processes.ts"
 
@@ -25,13 +25,13 @@ const place = Effect.gen(function* () {
   return { cwd, port, env }
 })
 
-const ground = Effect.gen(function* () {
+const testEnvironment = Effect.gen(function* () {
   const { cwd, env, port } = yield* place
   yield* startServer({ cwd, env })
-  return Ground.of({ port, run: operator(env), byApi: ["--url", `http://127.0.0.1:${port}`] })
+  return TestEnvironment.of({ port, run: operator(env), byApi: ["--url", `http://127.0.0.1:${port}`] })
 })
 
-adminStory("the commands of operators, on an embedded server", Layer.effect(Ground, ground))
+adminStory("the commands of operators, on an embedded server", Layer.effect(TestEnvironment, testEnvironment))
 
 describe("operators' commands", () => {
   it.live(

@@ -5,7 +5,7 @@ import { Console, Effect, type Layer, Logger, Option, References, Schema } from 
 import { Argument, Command, Flag } from "effect/cli"
 import type { ReachedStatus } from "./ClusterStatus.ts"
 import * as Where from "./Where.ts"
-import * as Words from "./Words.ts"
+import * as Format from "./Format.ts"
 
 export const flags = {
   ...Where.flags,
@@ -63,8 +63,8 @@ export const commands = <E, R, E2, R2>(
   return [
     Command.make("status", flags, (asked) =>
       Effect.gen(function* () {
-        if (!(yield* Where.asksCluster(asked))) return yield* ask(asked, ({ status }) => status, Words.status)
-        yield* print(asked, Words.status)(clusterStatus)
+        if (!(yield* Where.asksCluster(asked))) return yield* ask(asked, ({ status }) => status, Format.status)
+        yield* print(asked, Format.status)(clusterStatus)
       }),
     ).pipe(Command.withDescription("Clients by status, lag, pods, quarantine")),
     Command.make(
@@ -84,26 +84,26 @@ export const commands = <E, R, E2, R2>(
               status: Option.getOrUndefined(asked.status),
               search: Option.getOrUndefined(asked.search),
             }),
-          Words.clients,
+          Format.clients,
         ),
     ).pipe(Command.withDescription("Clients: those that replay first, then those that are away with mail")),
     Command.make("mailbox", { ...flags, id, limit }, (asked) =>
-      ask(asked, ({ mailbox }) => mailbox(asked.id, Option.getOrUndefined(asked.limit)), Words.mailbox),
+      ask(asked, ({ mailbox }) => mailbox(asked.id, Option.getOrUndefined(asked.limit)), Format.mailbox),
     ).pipe(Command.withDescription("What waits for a client")),
     Command.make("trace", { ...flags, id, seq: Argument.Int("seq").pipe(Argument.withSchema(Seq)) }, (asked) =>
-      ask(asked, ({ journey }) => journey(asked.id, asked.seq), Words.journey),
+      ask(asked, ({ journey }) => journey(asked.id, asked.seq), Format.journey),
     ).pipe(Command.withDescription("The journey of one event: every hop, by whom, and why")),
     Command.make("quarantine").pipe(
       Command.withDescription("Records that could not be decoded"),
       Command.withSubcommands([
         Command.make("list", { ...flags, limit }, (asked) =>
-          ask(asked, ({ quarantine }) => quarantine(Option.getOrUndefined(asked.limit)), Words.quarantine),
+          ask(asked, ({ quarantine }) => quarantine(Option.getOrUndefined(asked.limit)), Format.quarantine),
         ).pipe(Command.withDescription("The newest first")),
         Command.make("show", { ...flags, ...place }, (asked) =>
-          ask(asked, ({ quarantined }) => quarantined(asked), Words.quarantined),
+          ask(asked, ({ quarantined }) => quarantined(asked), Format.quarantined),
         ).pipe(Command.withDescription("One of them, with its text")),
         Command.make("retry", { ...flags, ...place }, (asked) =>
-          ask(asked, ({ retry }) => retry(asked), Words.republished),
+          ask(asked, ({ retry }) => retry(asked), Format.republished),
         ).pipe(Command.withDescription("Publish it as a new event, with a new seq, if it can be decoded by now")),
       ]),
     ),
@@ -123,25 +123,25 @@ export const commands = <E, R, E2, R2>(
         ask(
           asked,
           ({ replay }) => replay({ clientId: asked.id, from: asked.from, upTo: Option.getOrUndefined(asked.upTo) }),
-          Words.republished,
+          Format.republished,
         ),
     ).pipe(Command.withDescription("Publish a client's events as new events, with new seqs")),
-    Command.make("kick", { ...flags, id }, (asked) => ask(asked, ({ kick }) => kick(asked.id), Words.kicked)).pipe(
+    Command.make("kick", { ...flags, id }, (asked) => ask(asked, ({ kick }) => kick(asked.id), Format.kicked)).pipe(
       Command.withDescription("Close a client's connection"),
     ),
     Command.make("forget", { ...flags, id }, (asked) =>
-      ask(asked, ({ forget }) => forget([asked.id]), Words.forgotten),
+      ask(asked, ({ forget }) => forget([asked.id]), Format.forgotten),
     ).pipe(Command.withDescription("Forget a client that will not come back, with all that waits for it")),
     Command.make("drain", { ...flags, pod: Argument.String("pod").pipe(Argument.withSchema(PodId)) }, (asked) =>
-      ask(asked, ({ drain }) => drain(asked.pod), Words.drained),
+      ask(asked, ({ drain }) => drain(asked.pod), Format.drained),
     ).pipe(Command.withDescription("Send a gateway's clients away, so that it can be stopped")),
-    Command.make("pods", flags, (asked) => ask(asked, ({ pods }) => pods, Words.pods)).pipe(
+    Command.make("pods", flags, (asked) => ask(asked, ({ pods }) => pods, Format.pods)).pipe(
       Command.withDescription("Gateways and pipelines: where each is, what it does, and how many clients it has"),
     ),
-    Command.make("topics", flags, (asked) => ask(asked, ({ topics }) => topics, Words.topics)).pipe(
+    Command.make("topics", flags, (asked) => ask(asked, ({ topics }) => topics, Format.topics)).pipe(
       Command.withDescription("Topics, what they retain, and how far their readers are behind"),
     ),
-    Command.make("lag", flags, (asked) => ask(asked, ({ topics }) => topics, Words.lag)).pipe(
+    Command.make("lag", flags, (asked) => ask(asked, ({ topics }) => topics, Format.lag)).pipe(
       Command.withDescription("How far each consumer of the pipeline is behind, by partition"),
     ),
   ] as const

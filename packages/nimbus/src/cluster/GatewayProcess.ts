@@ -1,4 +1,4 @@
-/** One gateway process of a cluster, with every door. */
+/** One gateway process of a cluster, with every transport. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as Libraries from "@nimbus/adapters/libraries"
 import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"

@@ -8,7 +8,7 @@ import { Client, ClientMemory, isLost, type MemoryUnavailable, Transport } from 
 import type { Incarnation, Status } from "@nimbus/domain/protocol"
 import { Array, Clock, Effect, Latch, Result, Stream } from "effect"
 import { Account } from "./Account.ts"
-import * as Cable from "./Cable.ts"
+import * as Connection from "./Connection.ts"
 import * as Journal from "./Journal.ts"
 import type { Narrator } from "./Narrator.ts"
 
@@ -41,11 +41,11 @@ export type Actor = Effect.Success<ReturnType<typeof make>>
 
 /** Connects as long as the scope lives. */
 export const make = Effect.fn("Actor.make")(function* ({ account, log, name, narrator, record, url }: ActorOptions) {
-  const cable = Cable.make()
+  const connection = Connection.make()
   const { hasEntered, memory } = journalMemory(account, record, log)
   const client = yield* Client.make({ url, clientId: name, limits }).pipe(
     Effect.provideService(ClientMemory, memory),
-    Effect.provideService(Transport.Transport, cable.transport),
+    Effect.provideService(Transport.Transport, connection.transport),
   )
   // The line of a result must come after that of the log it is in.
   const receive = Stream.runForEachArray(client.results, (deliveries) =>
@@ -63,7 +63,7 @@ export const make = Effect.fn("Actor.make")(function* ({ account, log, name, nar
     return client.sendAll(Array.makeBy(count, (i) => ({ name: "sq", data: { number: first + i } })))
   }
   yield* Effect.forkScoped(tellStatus(name, client, narrator))
-  return { name, account, cable, client, send, /** Until the client fails. */ receive }
+  return { name, account, connection, client, send, /** Until the client fails. */ receive }
 })
 
 type Record = (entry: Journal.Entry) => Effect.Effect<void, MemoryUnavailable>

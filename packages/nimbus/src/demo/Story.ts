@@ -105,7 +105,7 @@ const cutOff = Effect.fnUntraced(function* (count: number, { bob }: Cast, narrat
   const before = { accepted: accepted.size, received: received.length, sent: sent.size }
   const burst = yield* Effect.forkScoped(bob.send(count))
   yield* waitUntil(live_ms, () => accepted.size > before.accepted)
-  yield* bob.cable.cut
+  yield* bob.connection.cut
   yield* narrator.say(
     `bob has sent ${sent.size - before.sent}, heard that ${accepted.size - before.accepted} were accepted, and has ${received.length - before.received} results`,
   )
@@ -135,7 +135,7 @@ const comeBack = Effect.fnUntraced(function* (
   const { bob } = cast
   yield* narrator.act("The line of bob is mended")
   const before = { ...(yield* bob.client.stats), received: bob.account.received.length }
-  yield* bob.cable.mend
+  yield* bob.connection.mend
   yield* isLive(bob)
   yield* Fiber.join(burst)
   yield* waitUntil(results_ms, () => isFinished(cast))

@@ -10,8 +10,8 @@ import { Context, Effect, type Layer } from "effect"
 import type { Said } from "./Operator.ts"
 import { connect, type RawClient } from "./RawClient.ts"
 
-export class Ground extends Context.Service<
-  Ground,
+export class TestEnvironment extends Context.Service<
+  TestEnvironment,
   {
     /** Where the gateway is. */
     readonly port: number
@@ -46,22 +46,22 @@ export const json = (said: Said) => {
   return JSON.parse(said.stdout)
 }
 
-export const adminStory = <E>(name: string, ground: Layer.Layer<Ground, E>) =>
-  layer(ground, { excludeTestServices: true, timeout: 120_000 })(name, (it) => {
-    it.effect("is told, from the first look to the drain", () => Effect.flatMap(Ground, tell), 240_000)
+export const adminStory = <E>(name: string, testEnvironment: Layer.Layer<TestEnvironment, E>) =>
+  layer(testEnvironment, { excludeTestServices: true, timeout: 120_000 })(name, (it) => {
+    it.effect("is told, from the first look to the drain", () => Effect.flatMap(TestEnvironment, tell), 240_000)
   })
 
-const tell = Effect.fnUntraced(function* (ground: Ground["Service"]) {
-  const ada = yield* connect(ground.port, "clientId=ada&ack=client&journey=true")
+const tell = Effect.fnUntraced(function* (testEnvironment: TestEnvironment["Service"]) {
+  const ada = yield* connect(testEnvironment.port, "clientId=ada&ack=client&journey=true")
   yield* square(ada, [2, 3, 4])
-  yield* looksAround(ground)
-  yield* follows(ground, ada)
-  yield* followsOneThatWaited(ground)
-  yield* findsMail(ground)
-  yield* empties(ground, ada)
-  yield* replays(ground, ada)
-  yield* kicks(ground, ada)
-  yield* drains(ground)
+  yield* looksAround(testEnvironment)
+  yield* follows(testEnvironment, ada)
+  yield* followsOneThatWaited(testEnvironment)
+  yield* findsMail(testEnvironment)
+  yield* empties(testEnvironment, ada)
+  yield* replays(testEnvironment, ada)
+  yield* kicks(testEnvironment, ada)
+  yield* drains(testEnvironment)
 })
 
 /** Sends numbers, and acknowledges their squares. */
@@ -80,7 +80,7 @@ const has = Effect.fnUntraced(function* (client: RawClient, count: number) {
   client.send({ type: "ack", seq: client.results().at(-1)?.seq })
 })
 
-const looksAround = Effect.fnUntraced(function* ({ byApi, run }: Ground["Service"]) {
+const looksAround = Effect.fnUntraced(function* ({ byApi, run }: TestEnvironment["Service"]) {
   yield* eventually(
     "the registry knows that ada is LIVE",
     Effect.map(run("status", "--json"), (said) => json(said).clients.LIVE === 1),
@@ -125,7 +125,7 @@ const looksAround = Effect.fnUntraced(function* ({ byApi, run }: Ground["Service
 const seqOf = (client: RawClient, id: string): string =>
   String(client.results().find((result) => result.id === id)?.seq ?? assert.fail(`no result of ${id}`))
 
-const follows = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: RawClient) {
+const follows = Effect.fnUntraced(function* ({ run }: TestEnvironment["Service"], ada: RawClient) {
   const seq = seqOf(ada, "e3")
   const trace = Effect.map(run("trace", "ada", seq, "--json"), json)
   yield* eventually(
@@ -148,7 +148,7 @@ const follows = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: Ra
 })
 
 /** A client that has acknowledged nothing when it goes finds everything in its mailbox. */
-const followsOneThatWaited = Effect.fnUntraced(function* ({ port, run }: Ground["Service"]) {
+const followsOneThatWaited = Effect.fnUntraced(function* ({ port, run }: TestEnvironment["Service"]) {
   const query = "clientId=carol&ack=client&journey=true"
   yield* Effect.scoped(
     Effect.gen(function* () {
@@ -200,7 +200,7 @@ const post = (port: number, clientId: string, messages: ReadonlyArray<object>) =
   })
 
 /** Of a client that is away. */
-const findsMail = Effect.fnUntraced(function* ({ port, run }: Ground["Service"]) {
+const findsMail = Effect.fnUntraced(function* ({ port, run }: TestEnvironment["Service"]) {
   yield* Effect.scoped(connect(port, "clientId=bob&ack=client"))
   const [first] = yield* post(port, "bob", [
     { name: "note", data: "one" },
@@ -222,7 +222,7 @@ const findsMail = Effect.fnUntraced(function* ({ port, run }: Ground["Service"])
 })
 
 /** Quarantine: what is broken stays there, what is not comes out as a new event. */
-const empties = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: RawClient) {
+const empties = Effect.fnUntraced(function* ({ run }: TestEnvironment["Service"], ada: RawClient) {
   const listed = Effect.map(run("quarantine", "list", "--json"), (said) => json(said).records)
   yield* eventually(
     "the broken record is quarantined",
@@ -246,7 +246,7 @@ const empties = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: Ra
   assert.deepStrictEqual(result?.data, { number: 12, result: 144 })
 })
 
-const replays = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: RawClient) {
+const replays = Effect.fnUntraced(function* ({ run }: TestEnvironment["Service"], ada: RawClient) {
   const before = ada.results().length
   const from = seqOf(ada, "e3")
   const upTo = String(Number(seqOf(ada, "e4")) + 1)
@@ -266,14 +266,14 @@ const replays = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: Ra
   assert.strictEqual((yield* run("replay", "ada", "--from", "999999")).code, "NOT_POSSIBLE")
 })
 
-const kicks = Effect.fnUntraced(function* ({ run }: Ground["Service"], ada: RawClient) {
+const kicks = Effect.fnUntraced(function* ({ run }: TestEnvironment["Service"], ada: RawClient) {
   assert.strictEqual((yield* run("kick", "nobody")).code, "NOT_FOUND")
   const said = yield* run("kick", "ada")
   assert.match(said.stdout, /^gw-.* was told to close the connection of ada$/)
   assert.deepStrictEqual(yield* ada.closed, { code: 4004, reason: "KICKED" })
 })
 
-const drains = Effect.fnUntraced(function* ({ port, run }: Ground["Service"]) {
+const drains = Effect.fnUntraced(function* ({ port, run }: TestEnvironment["Service"]) {
   const ada = yield* connect(port, "clientId=ada&ack=client")
   assert.strictEqual((yield* run("drain", "gw-nobody")).code, "NOT_FOUND")
   const [{ pod }] = json(yield* run("pods", "--json"))

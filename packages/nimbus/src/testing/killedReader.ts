@@ -11,7 +11,7 @@ import { assert } from "@effect/vitest"
 import { eventually, World } from "@nimbus/domain/testing"
 import { GrpcClient } from "@nimbus/gateway/testing"
 import { Effect } from "effect"
-import type { Place } from "./DoorClients.ts"
+import type { Place } from "./TransportClients.ts"
 import { temporaryDirectory } from "./Processes.ts"
 import { oneTo } from "./Squares.ts"
 

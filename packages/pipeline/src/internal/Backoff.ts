@@ -1,5 +1,5 @@
 /** Trying again: first soon, then twice as late each time, up to a bound; never giving up. */
-import { tellFailure, untilItPasses, untilItWorks } from "@nimbus/domain/services"
+import { logFailure, untilItPasses, untilItWorks } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"
@@ -38,4 +38,4 @@ export const untilPassed = <A, E, Passing extends E, R>(
 
 /** Counts a failure that is not followed up here, and tells it: the first of its kind, and then now and then. */
 export const reportFailure = (operation: string, error: unknown): Effect.Effect<void> =>
-  Effect.andThen(countFailure(operation, 1), tellFailure(operation, error))
+  Effect.andThen(countFailure(operation, 1), logFailure(operation, error))

@@ -3,10 +3,10 @@ import { Deferred, Effect, Exit, Logger, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { type LogError, PartitionRevoked } from "@nimbus/domain/errors"
 import { outageLimits } from "@nimbus/domain/limits"
-import { type AssignedPartition, makeOutages, Outages } from "@nimbus/domain/services"
+import { type AssignedPartition, makeFailureLog, FailureLog } from "@nimbus/domain/services"
 import { eventConsumerLimits } from "../Limits.ts"
 import { quickLimits } from "../testing/Limits.ts"
-import { down, eventually, settle } from "../testing/Ground.ts"
+import { down, eventually, settle } from "../testing/TestEnvironment.ts"
 import * as Committer from "./Committer.ts"
 
 /** A partition of which only the commits matter; `before` is run for each. */
@@ -67,7 +67,7 @@ describe("Committer", () => {
       assert.strictEqual(lines.length, 2)
       assert.match(String(lines[1]), /^commit t works again, after 4\d\.\d s and 1\d failures$/)
     }).pipe(
-      Effect.provideService(Outages, makeOutages(outageLimits)),
+      Effect.provideService(FailureLog, makeFailureLog(outageLimits)),
       Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))])),
     )
   })

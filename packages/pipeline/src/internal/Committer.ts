@@ -5,7 +5,7 @@
  * is made again, later each time. Closing the scope commits what is left, and gives up after `commit_timeout_ms`.
  */
 import { Effect, Latch, type Scope } from "effect"
-import { type AssignedPartition, type Committed, trying } from "@nimbus/domain/services"
+import { type AssignedPartition, type Committed, failureReporter } from "@nimbus/domain/services"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"
 import { backoff_ms, reportFailure } from "./Backoff.ts"
@@ -36,7 +36,7 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  const outage = yield* trying(`commit ${partition.topic}`)
+  const outage = yield* failureReporter(`commit ${partition.topic}`)
   let failures = 0
   const failed = (error: unknown) =>
     Effect.suspend(() => {

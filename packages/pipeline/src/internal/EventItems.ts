@@ -34,7 +34,7 @@ export interface EventItem extends OrderItem {
   started_ms: number
   /** The code of its error, where its result is one. */
   failed: string | undefined
-  /** Of what is followed alone. */
+  /** Of what is sampled alone. */
   readonly journey: HandledRecord | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * The steps `logged` and `handled` on followed records, and the hop `handle` of their traces; on any other it is one
+ * The steps `logged` and `handled` on sampled records, and the hop `handle` of their traces; on any other it is one
  * comparison. Nobody else sees both the record's place and time in the log and the record itself: who publishes a chunk
  * is told but the offset of its first.
  */
@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
   const journey: HandledJourney = {
     begin: (record) => {
       const { headers: from, key: clientId } = record
-      if (!Journey.isFollowed(from)) return undefined
+      if (!Journey.isSampled(from)) return undefined
       const hops = trace.chunk()
       const place = logged(record)
       return {

@@ -5,7 +5,7 @@
  * is dropped and counted.
  */
 import { Effect, Metric, Queue, type Scope } from "effect"
-import { showSize } from "@nimbus/domain/observability"
+import { registerSize } from "@nimbus/domain/observability"
 import { chunksOf, type ClientId, Journey, type LogRecord, type Seq } from "@nimbus/domain/protocol"
 import type { EventLog } from "@nimbus/domain/services"
 import type { ResultConsumerLimits } from "../Limits.ts"
@@ -25,7 +25,7 @@ export const make = Effect.fnUntraced(function* (
   limits: Pick<ResultConsumerLimits, "late_steps" | "chunk" | "commit_timeout_ms">,
 ): Effect.fn.Return<LateSteps, never, Scope.Scope> {
   const queue = yield* Queue.dropping<LogRecord>(limits.late_steps)
-  yield* showSize("late steps", {
+  yield* registerSize("late steps", {
     get size() {
       return { steps: Queue.sizeUnsafe(queue) }
     },
@@ -42,7 +42,7 @@ export const make = Effect.fnUntraced(function* (
     yield* lost(dropped)
     dropped = 0
   })
-  // What else comes soon goes along: a write for each chunk that has a followed record costs more than its steps.
+  // What else comes soon goes along: a write for each chunk that has a sampled record costs more than its steps.
   const soon = Effect.andThen(Queue.peek(queue), Effect.sleep(collect_ms))
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(write), limits.commit_timeout_ms))
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(soon, write)))

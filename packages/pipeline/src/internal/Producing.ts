@@ -79,10 +79,8 @@ const leavesOf = ({ leaves, offset }: EventItem): LogRecord => {
 }
 
 const endHops = (batch: ReadonlyArray<EventItem>, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-  const followed = batch.flatMap(({ journey }) => (journey === undefined ? [] : [journey]))
-  return followed.length === 0
-    ? Effect.void
-    : Effect.forEach(followed, (journey) => journey.end(exit), { discard: true })
+  const sampled = batch.flatMap(({ journey }) => (journey === undefined ? [] : [journey]))
+  return sampled.length === 0 ? Effect.void : Effect.forEach(sampled, (journey) => journey.end(exit), { discard: true })
 }
 
 const countFailures = (batch: ReadonlyArray<EventItem>): Effect.Effect<void> => {

@@ -3,7 +3,7 @@ import { LogRefused } from "@nimbus/domain/errors"
 import { type LogRecord, roomOf } from "@nimbus/domain/protocol"
 import { Alarms, EventLog, makeAlarms } from "@nimbus/domain/services"
 import { Effect, Fiber } from "effect"
-import { contents, eventually, Hooks, onGround, raw, textOf } from "../testing/Ground.ts"
+import { contents, eventually, Hooks, inTestEnvironment, raw, textOf } from "../testing/TestEnvironment.ts"
 import { quickLimits } from "../testing/Limits.ts"
 import { publishUntilAcknowledged } from "./Publish.ts"
 
@@ -43,7 +43,7 @@ describe("publishUntilAcknowledged", () => {
       yield* write(all)
       assert.deepStrictEqual(publishes, [2, 2, 1])
       assert.deepStrictEqual((yield* contents(topic)).map(textOf), ["a", "b", "c", "d", "e"])
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("writes in halves what is refused for its size, and a single record without its journey", () =>
@@ -56,7 +56,7 @@ describe("publishUntilAcknowledged", () => {
         assert.isUndefined(written[5]?.headers)
         assert.deepStrictEqual(yield* alarms.blocking, [])
       }),
-    ).pipe(onGround()),
+    ).pipe(inTestEnvironment()),
   )
 
   it.live(
@@ -79,6 +79,6 @@ describe("publishUntilAcknowledged", () => {
           }
           assert.deepStrictEqual((yield* contents(topic)).map(textOf), ["not-allowed", "not-valid", "too-large"])
         }),
-      ).pipe(onGround()),
+      ).pipe(inTestEnvironment()),
   )
 })

@@ -1,4 +1,4 @@
-/** The step `put` on followed records, and the hop of their traces; on any other it is one comparison. */
+/** The step `put` on sampled records, and the hop of their traces; on any other it is one comparison. */
 import { Clock, Effect } from "effect"
 import { Trace } from "@nimbus/domain/observability"
 import { type Headers, Journey, type StoredRecord } from "@nimbus/domain/protocol"
@@ -24,7 +24,7 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
       return {
         end: hops.end,
         put: ({ headers: from, key: clientId, offset }) => {
-          if (!Journey.isFollowed(from)) return from
+          if (!Journey.isSampled(from)) return from
           const details = { rule: Journey.rules.put, topic, partition: String(partition), offset: String(offset) }
           const time = clock.currentTimeMillisUnsafe()
           const headers = Journey.append(from, { time, service, instance, step: "put", details })

@@ -1,5 +1,5 @@
 /**
- * The steps of followed records at a router, each with its reason, and the hops of their traces; of any other it is one
+ * The steps of sampled records at a router, each with its reason, and the hops of their traces; of any other it is one
  * comparison.
  */
 import { Clock, Effect, type Scope } from "effect"
@@ -10,7 +10,7 @@ import {
   type PodId,
   type Push,
   type Router,
-  type Shelf,
+  type SpillBatch,
   type StoredRecord,
 } from "@nimbus/domain/protocol"
 import { EventLog, Topics } from "@nimbus/domain/services"
@@ -21,8 +21,8 @@ import * as LateSteps from "./LateSteps.ts"
 export interface RouterJourney {
   /** Pushes on their way to a pod. */
   routed(pod: PodId, pushes: ReadonlyArray<Push>): Routed
-  /** Records on their way to the dlq: diverted, or never routed. */
-  shelved(shelf: Shelf): Shelved
+  /** Records on their way to the backlog: diverted, or never routed. */
+  spilled(spill: SpillBatch): SpilledRecords
 }
 
 export interface Routed extends Pick<Trace.Hops, "end"> {
@@ -31,11 +31,11 @@ export interface Routed extends Pick<Trace.Hops, "end"> {
   pushed(): void
 }
 
-export interface Shelved extends Pick<Trace.Hops, "end"> {
-  readonly records: Shelf["records"]
+export interface SpilledRecords extends Pick<Trace.Hops, "end"> {
+  readonly records: SpillBatch["records"]
 }
 
-const isFollowed = ({ headers }: { readonly headers?: Headers | undefined }): boolean => Journey.isFollowed(headers)
+const isSampled = ({ headers }: { readonly headers?: Headers | undefined }): boolean => Journey.isSampled(headers)
 
 export const make = Effect.fnUntraced(function* (
   service: string,
@@ -58,14 +58,14 @@ export const make = Effect.fnUntraced(function* (
   })
   const route = (hops: Trace.Hops, pod: PodId, push: Push): Push => {
     const { clientId, headers: from, prev } = push
-    if (!Journey.isFollowed(from)) return push
+    if (!Journey.isSampled(from)) return push
     const next = step("routed", { rule: Journey.rules.routed, pod, prev: String(prev) })
     const hop = hops.begin("route", { clientId, from, details: next.details })
     return { ...push, headers: { ...Journey.append(from, next), ...hop } }
   }
-  const shelve = (hops: Trace.Hops, record: StoredRecord): StoredRecord => {
+  const spillRecord = (hops: Trace.Hops, record: StoredRecord): StoredRecord => {
     const { headers: from, key: clientId } = record
-    if (!Journey.isFollowed(from)) return record
+    if (!Journey.isSampled(from)) return record
     const reason = router.reasonOf(record)
     const offset = String(record.offset)
     const next =
@@ -77,23 +77,23 @@ export const make = Effect.fnUntraced(function* (
   }
   return {
     routed: (pod, pushes) => {
-      if (!pushes.some(isFollowed)) return { pushes, pushed: () => {}, end: nothing }
+      if (!pushes.some(isSampled)) return { pushes, pushed: () => {}, end: nothing }
       const hops = trace.chunk()
       return {
         pushes: pushes.map((push) => route(hops, pod, push)),
         pushed: () => {
           for (const push of pushes) {
-            if (isFollowed(push))
+            if (isSampled(push))
               late.offer(push.clientId, push.seq, step("pushed", { rule: Journey.rules.pushed, pod }))
           }
         },
         end: hops.end,
       }
     },
-    shelved: ({ records }) => {
-      if (!records.some(isFollowed)) return { records, end: nothing }
+    spilled: ({ records }) => {
+      if (!records.some(isSampled)) return { records, end: nothing }
       const hops = trace.chunk()
-      return { records: records.map((record) => shelve(hops, record)), end: hops.end }
+      return { records: records.map((record) => spillRecord(hops, record)), end: hops.end }
     },
   }
 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Stream } from "effect"
 import { PartitionRevoked } from "@nimbus/domain/errors"
 import { EventLog, EventLogMemory, groupOf, sharedGroupOf, Topics } from "@nimbus/domain/services"
-import { append, assign, eventually, onGround, raw, settle, textOf } from "../testing/Ground.ts"
+import { append, assign, eventually, inTestEnvironment, raw, settle, textOf } from "../testing/TestEnvironment.ts"
 import { quickLimits } from "../testing/Limits.ts"
 import * as Workers from "./Workers.ts"
 
@@ -37,7 +37,7 @@ describe("Workers", () => {
       yield* assign(events, undefined)
       yield* eventually("the next worker", () => begun === 2)
       assert.strictEqual(most, 1)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 
   it.live("a worker whose partition is revoked while it asks for it has not failed", () => {
@@ -50,7 +50,7 @@ describe("Workers", () => {
       yield* workersOf(Effect.suspend(() => (++begun < 3 ? Effect.fail(revoked) : Effect.never)))
       yield* eventually("a third start", () => begun === 3)
       assert.deepStrictEqual(lines, [])
-    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))])), onGround())
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))])), inTestEnvironment())
   })
 
   it.live("a group of topics of one's own goes on where it was when installations shared the name", () => {
@@ -87,7 +87,7 @@ describe("Workers", () => {
     }).pipe(
       Effect.provideService(Topics, topics),
       Effect.provide(EventLogMemory.layerMemoryWith({ topics: [topics.events], partitions: 1 })),
-      onGround(),
+      inTestEnvironment(),
     )
   })
 
@@ -100,6 +100,6 @@ describe("Workers", () => {
       yield* eventually("a third start", () => begun === 3)
       yield* settle
       assert.strictEqual(begun, 3)
-    }).pipe(onGround()),
+    }).pipe(inTestEnvironment()),
   )
 })

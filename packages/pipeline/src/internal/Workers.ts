@@ -19,7 +19,7 @@ import {
   groupOf,
   type Role,
   Topics,
-  trying,
+  failureReporter,
 } from "@nimbus/domain/services"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countRestart } from "../Metrics.ts"
@@ -104,7 +104,7 @@ const again = <E, R>(
 ): Effect.Effect<void, never, Exclude<R, Scope.Scope>> =>
   Effect.gen(function* () {
     let failures = 0
-    const outage = yield* trying(role)
+    const outage = yield* failureReporter(role)
     const recovered = Effect.sleep(limits.backoff_max_ms).pipe(
       Effect.andThen(() => {
         failures = 0

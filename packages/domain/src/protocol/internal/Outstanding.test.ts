@@ -12,7 +12,7 @@ const Order = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maxim
 describe("Outstanding", () => {
   it.prop("commits what comes after the done prefix, whatever becomes done first", [Order], ([ranks]) => {
     const outstanding = new Outstanding()
-    const indexes = ranks.map((_, offset) => outstanding.shelved(offset))
+    const indexes = ranks.map((_, offset) => outstanding.spilled(offset))
     const done = new Set<number>()
     let committed: number | undefined
     for (const offset of ranks.map((_, i) => i).sort((i, j) => ranks[i]! - ranks[j]!)) {
@@ -30,7 +30,7 @@ describe("Outstanding", () => {
     const outstanding = new Outstanding()
     outstanding.passed(4)
     assert.strictEqual(outstanding.takeCommit(), 4)
-    const mark = outstanding.shelved(4)
+    const mark = outstanding.spilled(4)
     outstanding.passed(9)
     assert.strictEqual(outstanding.takeCommit(), undefined)
     outstanding.done(mark)
@@ -39,7 +39,7 @@ describe("Outstanding", () => {
   it("knows whose push is the oldest, and whose are as old as a tick", () => {
     const outstanding = new Outstanding()
     assert.strictEqual(outstanding.oldestPushed(), undefined)
-    outstanding.shelved(0)
+    outstanding.spilled(0)
     const first = outstanding.pushed(1, a, 1)
     outstanding.pushed(2, b, 2)
     outstanding.pushed(3, a, 3)
@@ -53,7 +53,7 @@ describe("Outstanding", () => {
   })
   it("keeps its place through many thousands", () => {
     const outstanding = new Outstanding()
-    const held = outstanding.shelved(0)
+    const held = outstanding.spilled(0)
     const marks = Array.from({ length: 20_000 }, (_, i) => outstanding.pushed(i + 1, a, i))
     for (const mark of marks.slice(0, 15_000)) outstanding.done(mark)
     assert.strictEqual(outstanding.takeCommit(), undefined)

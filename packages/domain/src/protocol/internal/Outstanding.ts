@@ -9,7 +9,7 @@ import type { ClientId } from "../Ids.ts"
 interface Mark {
   /** Where the commit is once this and all before it are done: after it, and after what needs no mark behind it. */
   next: number
-  /** Whose push it is; `undefined` once it goes to the dlq. */
+  /** Whose push it is; `undefined` once it goes to the backlog. */
   pushedTo: ClientId | undefined
   readonly tick: number
   done: boolean
@@ -33,8 +33,8 @@ export class Outstanding {
     return this.add({ next: offset + 1, pushedTo, tick, done: false })
   }
 
-  /** A record that goes to the dlq or to quarantine. */
-  shelved(offset: number): number {
+  /** A record that goes to the backlog or to quarantine. */
+  spilled(offset: number): number {
     return this.add({ next: offset + 1, pushedTo: undefined, tick: 0, done: false })
   }
 
@@ -44,7 +44,7 @@ export class Outstanding {
     else this.marks[this.marks.length - 1]!.next = next
   }
 
-  /** A pushed record goes to the dlq after all. */
+  /** A pushed record goes to the backlog after all. */
   diverted(index: number): void {
     this.marks[index - this.base]!.pushedTo = undefined
   }

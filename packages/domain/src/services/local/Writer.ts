@@ -15,7 +15,7 @@
 import { Effect } from "effect"
 import type { LogUnavailable } from "../../Errors.ts"
 import type { LocalLogLimits } from "../../Limits.ts"
-import { tellFailure } from "../Outages.ts"
+import { logFailure } from "../FailureLog.ts"
 import type { LogRecord } from "../../protocol/Records.ts"
 import { recordBytes } from "../../protocol/Records.ts"
 import { Fifo } from "./Fifo.ts"
@@ -172,7 +172,7 @@ export class Writer<E> {
       this.#unsure.add(partition)
       resume(Effect.fail(unavailable(partition, "publish", cause)))
     }
-    return commits.length === 0 ? Effect.void : tellFailure("store group commits", cause)
+    return commits.length === 0 ? Effect.void : logFailure("store group commits", cause)
   }
 }
 

@@ -1,12 +1,12 @@
 /**
  * Whether what is kept in memory stays under its bounds: that of routers and sessions is looked at after every call of
- * theirs, that of all other parts (`Sizes.ts`) after every turn of their process. A part, or a thing that it keeps, of
+ * theirs, that of all other parts (`MemoryGauges.ts`) after every turn of their process. A part, or a thing that it keeps, of
  * which no bound is stated here breaks the rule as well.
  *
- * Of a router: routes; what is in flight, to each client and in all; and what waits for the dlq. Nothing is read while
- * more than `shelf_records` wait, so that what waits and what is in flight, which may have to wait as well, is at most
- * that much, what may be in flight, and one chunk; nor while more than `outstanding_records` were read since the first
- * that is not done.
+ * Of a router: routes; what is in flight, to each client and in all; and what waits for the backlog. Nothing is read
+ * while more than `shelf_records` wait, so that what waits and what is in flight, which may have to wait as well, is at
+ * most that much, what may be in flight, and one chunk; nor while more than `outstanding_records` were read since the
+ * first that is not done.
  *
  * Of an event consumer: what is read and not finished, in records, in bytes and in offsets.
  *
@@ -19,8 +19,8 @@
 import { handlerLimits } from "../../Limits.ts"
 import type { Router } from "../../protocol/Router.ts"
 import type { Session } from "../../protocol/Session.ts"
-import type { Sized } from "../../observability/Sizes.ts"
-import type { CoreWatcher } from "../Cores.ts"
+import type { Sized } from "../../observability/MemoryGauges.ts"
+import type { CoreProbe } from "../CoreProbe.ts"
 import type { SimulatedLimits } from "./Production.ts"
 
 type Size = Sized["size"]
@@ -28,7 +28,7 @@ type Size = Sized["size"]
 /** More than any event or barrier of a run has. */
 const record_bytes = 80
 
-export class Bounds implements CoreWatcher {
+export class Bounds implements CoreProbe {
   private readonly limits: SimulatedLimits
   private readonly report: (message: string) => void
   private readonly ofParts: Readonly<Record<string, (size: Size) => Size>>
@@ -41,10 +41,10 @@ export class Bounds implements CoreWatcher {
 
   router(router: Router): void {
     const { chunk_records, outstanding_records, router: most, shelf_records } = this.limits
-    const { inflight, outstanding, routes, shelf } = router.size
+    const { inflight, outstanding, routes, spill } = router.size
     this.check("routes", routes, most.routes)
     this.check("in flight", inflight, most.inflight_results)
-    this.check("for the dlq", shelf + inflight, shelf_records + most.inflight_results + chunk_records)
+    this.check("for the dlq", spill + inflight, shelf_records + most.inflight_results + chunk_records)
     this.check("outstanding", outstanding, outstanding_records + chunk_records)
     for (const route of router["routes"].values()) {
       this.check("in flight to one", route.inflight.length - route.first, most.inflight_results_per_client)

@@ -182,7 +182,7 @@ export class Checks implements Watcher {
     account.checkedAck = Math.max(account.checkedAck, Math.min(seq, last))
   }
 
-  /** Of doors */
+  /** Of transports */
 
   watch(pod: PodId, clientId: ClientId): Session {
     const session = new Session(pod, clientId, this.opened++, this.limits.session.window_results, {
@@ -349,7 +349,7 @@ export class Checks implements Watcher {
     }
   }
 
-  /** What a router has left behind is in the dlq, or its client has it. */
+  /** What a router has left behind is in the backlog, or its client has it. */
   private checkRouted(partition: number, offset: number): void {
     const { key, value } = this.resultsOf(partition).records[offset]!
     const seq = seqOf(value)

@@ -11,8 +11,8 @@ import { decodeEvent, type StoredRecord } from "../../protocol/Records.ts"
 import type { Presence } from "../../services/Registry.ts"
 import type { Session } from "../../protocol/Session.ts"
 import { Result } from "effect"
-import { CoreObserver, seqsOf, shelvedOf } from "../CoreObserver.ts"
-import type { CoreWatcher, RouterCall, SessionCall } from "../Cores.ts"
+import { CoreObserver, seqsOf, spilledOf } from "../CoreObserver.ts"
+import type { CoreProbe, RouterCall, SessionCall } from "../CoreProbe.ts"
 import type { Router } from "../../protocol/Router.ts"
 import type { Observation, Observe } from "../world/Observation.ts"
 
@@ -22,7 +22,7 @@ export interface ObservedTopics {
   readonly dlq: string
 }
 
-export class Observer implements CoreWatcher {
+export class Observer implements CoreProbe {
   private readonly observe: Observe
   private readonly topics: ObservedTopics
   private readonly partition: number
@@ -68,7 +68,7 @@ export class Observer implements CoreWatcher {
   appended(by: string, topic: string, records: ReadonlyArray<StoredRecord>): void {
     if (topic === this.topics.events) for (const record of records) this.enters(record)
     if (topic === this.topics.results) for (const seq of seqsOf(records)) this.observe({ _tag: "Handles", seq })
-    if (topic === this.topics.dlq) this.observe({ _tag: "Appends", worker: by, ...shelvedOf(records) })
+    if (topic === this.topics.dlq) this.observe({ _tag: "Appends", worker: by, ...spilledOf(records) })
   }
 
   /** A member of the group begins to read, or goes on. */

@@ -20,8 +20,8 @@ import {
   Scheduler,
 } from "effect"
 import { outageLimits } from "../../Limits.ts"
-import { makeOutages, Outages } from "../../services/Outages.ts"
-import { type Sized, Sizes } from "../../observability/Sizes.ts"
+import { makeFailureLog, FailureLog } from "../../services/FailureLog.ts"
+import { type Sized, MemoryGauges } from "../../observability/MemoryGauges.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Trace } from "./Trace.ts"
@@ -65,8 +65,8 @@ export class Process {
       Context.add(Scheduler.Scheduler, schedulerOf(kernel, this)),
       Context.add(Random.Random, randomOf(dice)),
       Context.add(Metric.MetricRegistry, metrics),
-      Context.add(Outages, makeOutages(outageLimits)),
-      Context.add(Sizes, { add: (part, sized) => this.keeps(part, sized) }),
+      Context.add(FailureLog, makeFailureLog(outageLimits)),
+      Context.add(MemoryGauges, { add: (part, sized) => this.keeps(part, sized) }),
       Context.add(Logger.CurrentLoggers, new Set([loggerOf(trace, name, onDefect)])),
     )
   }

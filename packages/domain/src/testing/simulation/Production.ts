@@ -47,7 +47,7 @@ export interface SimulatedLimits {
 export interface Production {
   /** One role of the pipeline, as long as the layer lives. */
   readonly role: (role: Role, process: string, limits: SimulatedLimits) => Layer.Layer<never, unknown, Services>
-  /** A gateway with its door. */
+  /** A gateway with its transport. */
   readonly gateway: (options: GatewayOptions) => Effect.Effect<never, unknown, Services | Scope.Scope>
   /** A client, with a memory of its own that is empty. */
   readonly client: () => Client
@@ -64,7 +64,7 @@ export interface GatewayOptions {
   readonly limits: SimulatedLimits
   /** From now on connections come to `accept`; the answer stops it. */
   readonly listen: (accept: (end: End, url: string) => void) => () => void
-  /** A door was opened for this client: tells what becomes of it. */
+  /** A transport was opened for this client: tells what becomes of it. */
   readonly watch: (clientId: ClientId) => SessionWatcher
 }
 
@@ -74,7 +74,7 @@ export interface Loss {
   readonly upTo: number | undefined
 }
 
-/** What a door tells of its one session. */
+/** What a transport tells of its one session. */
 export interface SessionWatcher {
   /** Everything up to `after` counts as received. */
   welcomed(epoch: Epoch, after: Cursor): void

@@ -4,7 +4,7 @@
  */
 import { Metric } from "effect"
 import { partitionOf } from "../../protocol/Partitioner.ts"
-import { type CoreWatcher, watching } from "../Cores.ts"
+import { type CoreProbe, probing } from "../CoreProbe.ts"
 import { Dice } from "../world/Dice.ts"
 import type { Observe } from "../world/Observation.ts"
 import { type Fault, type FaultName, faultNames, faultsEnd_ms, planOf, schedule } from "./Faults.ts"
@@ -54,7 +54,7 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
   work(world, events, new Dice(seed * 40_503 + 3))
   let settled_ms = 0
   const violation = attempt(world, () =>
-    watching(watcherOf(world), () => {
+    probing(watcherOf(world), () => {
       advance(world, start_ms + faultsEnd_ms)
       world.trace.say("fault", () => "no more faults")
       endFaults()
@@ -88,11 +88,11 @@ export const observed = (production: Production, options: ObservedOptions, obser
   world.trace.observer = observer
   schedule(world, planOf(new Dice(seed * 2_654_435 + 1), faults))
   work(world, events, new Dice(seed * 40_503 + 3))
-  watching(observer, () => world.kernel.run(start_ms + faultsEnd_ms, isEnough))
+  probing(observer, () => world.kernel.run(start_ms + faultsEnd_ms, isEnough))
 }
 
 /** Looks at the cores after each of their calls. */
-const watcherOf = ({ bounds, checks }: World): CoreWatcher => ({
+const watcherOf = ({ bounds, checks }: World): CoreProbe => ({
   router: (router) => bounds.router(router),
   session: (session) => {
     bounds.session(session)

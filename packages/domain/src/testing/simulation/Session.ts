@@ -1,4 +1,4 @@
-/** What must hold of one session of a client at a gateway, told by its door. */
+/** What must hold of one session of a client at a gateway, told by its transport. */
 import type { ClientId, Cursor, Epoch, PodId } from "../../protocol/Ids.ts"
 import type { Item } from "../../protocol/Records.ts"
 import type { Loss, SessionWatcher } from "./Production.ts"

@@ -2,7 +2,7 @@
  * A whole Nimbus in virtual time: the production parts, each in a process of its own, between simulated services.
  *
  * ```
- *   clients ═══ network ═══ gateways ── events ──▶ event consumers ── results ──▶ result consumers ── dlq ─┐
+ *   clients ═══ network ═══ gateways ── events ──▶ event consumers ── results ──▶ result consumers ── backlog ─┐
  *                              ▲ ▲                                                  │        ▲             │
  *                              │ └────────── pod channel ───────────────────────────┘        │             │
  *                              │             ack channel ────────────────────────────────────┘             │
@@ -50,7 +50,7 @@ export interface WorldOptions {
   readonly salt: number
   readonly clients: number
   readonly isTraced: boolean
-  /** Whether mailboxes may be small, and the dlq may lose its oldest: then clients are told. */
+  /** Whether mailboxes may be small, and the backlog may lose its oldest: then clients are told. */
   readonly mayLose: boolean
 }
 
@@ -144,7 +144,7 @@ export class World {
     return [...consumers, ...this.gateways, ...this.clients.map(({ machine }) => machine)]
   }
 
-  /** The oldest part of a partition of the dlq is gone, whether it was put or not. */
+  /** The oldest part of a partition of the backlog is gone, whether it was put or not. */
   retain(partition: number, share: number): void {
     if (!this.mayLose) return
     this.checks.mayLose = true

@@ -67,9 +67,9 @@ const goings: ReadonlyArray<Action> = [
   { weight: 6, run: (w) => w.commitEvents(w.eventWorkers.owner) },
   { weight: 14, run: (w, d) => router(w, d).read(d.upTo(3)) },
   { weight: 4, run: (w, d) => router(w, d).hearUnreceived() },
-  { weight: 7, run: (w, d) => router(w, d).takeShelf(d.upTo(3)) },
-  { weight: 7, run: (w, d) => router(w, d).appendShelf() },
-  { weight: 7, run: (w, d) => router(w, d).confirmShelf() },
+  { weight: 7, run: (w, d) => router(w, d).takeSpill(d.upTo(3)) },
+  { weight: 7, run: (w, d) => router(w, d).appendSpill() },
+  { weight: 7, run: (w, d) => router(w, d).confirmSpill() },
   { weight: 3, run: (w, d) => w.commitResults(router(w, d)) },
   { weight: 10, run: (w, d) => w.hearAck(anyOf(d, w.parts.acks), () => true) },
   { weight: 9, run: (w, d) => replay(w, d).take(d.upTo(3)) },
@@ -104,7 +104,7 @@ const faults: ReadonlyArray<Action> = [
   { fault: "time", weight: 6, run: (w) => passTime(w) },
 ]
 
-/** The retention of the dlq, on top: what goes is lost, and must be told. */
+/** The retention of the backlog, on top: what goes is lost, and must be told. */
 const retention: Action = { weight: 2, run: (w, d) => retains(w, d) }
 
 /** All that goes on, the faults among `allowed`, and retention. */
@@ -197,5 +197,5 @@ const retains = (world: World, dice: Dice): Did => {
   const { dlq } = world.parts
   if (dlq.earliest === dlq.end) return undefined
   dlq.retain(dlq.earliest + dice.upTo(3))
-  return `the dlq begins at ${dlq.earliest}`
+  return `the backlog begins at ${dlq.earliest}`
 }

@@ -36,7 +36,7 @@ export class Checks {
   /** Per client the seqs of its events and barriers, in order; and of its events alone, the `n`th at `n - 1`. */
   private readonly log = new Map<ClientId, { readonly all: Array<number>; readonly events: Array<number> }>()
   private readonly checked = new Map<ClientId, number>()
-  private readonly shelved = new Set<string>()
+  private readonly spilled = new Set<string>()
   private readonly epochs = new Map<ClientId, Status>()
   private registryFaults = 0
   /** By client, pod and epoch: whose it is. */
@@ -88,7 +88,7 @@ export class Checks {
     }
     for (; this.dlq < dlq.end; this.dlq++) {
       const { key, value } = dlq.at(this.dlq)
-      this.shelved.add(`${key} ${peekSeq(value)}`)
+      this.spilled.add(`${key} ${peekSeq(value)}`)
     }
   }
 
@@ -172,7 +172,7 @@ export class Checks {
     return highest
   }
 
-  /** Whatever lies before the commit is in the dlq, or its client has it. */
+  /** Whatever lies before the commit is in the backlog, or its client has it. */
   private checkCommit(): void {
     const committed = this.world.routers.committed ?? 0
     while (this.committed < committed) this.checkLeftBehind(this.committed++)
@@ -181,10 +181,10 @@ export class Checks {
   private checkLeftBehind(offset: number): void {
     const { key, value } = this.world.parts.results.at(offset)
     const seq = peekSeq(value)
-    if (this.shelved.has(`${key} ${seq}`)) return
+    if (this.spilled.has(`${key} ${seq}`)) return
     const client = this.world.clients.find(({ id }) => id === key)
     if (client?.shown.some((shown) => shown.seq === seq) === true) return
-    throw new Violation("the commit never skips", `${key} ${seq}, result ${offset}, is neither shown nor shelved`)
+    throw new Violation("the commit never skips", `${key} ${seq}, result ${offset}, is neither shown nor spilled`)
   }
 
   private checkEpochs(): void {

@@ -22,9 +22,9 @@ export type Observation =
   /** A router reads a record, and pushes it or not. */
   | { readonly _tag: "Reads"; readonly worker: string; readonly seq: Seq; readonly isPushed: boolean }
   | { readonly _tag: "Diverts"; readonly worker: string }
-  /** Records for the dlq, by seq; of a barrier also the route that it made. */
-  | ({ readonly _tag: "TakesShelf" } & Shelved)
-  | ({ readonly _tag: "Appends" } & Shelved)
+  /** Records for the backlog, by seq; of a barrier also the route that it made. */
+  | ({ readonly _tag: "TakesShelf" } & Spilled)
+  | ({ readonly _tag: "Appends" } & Spilled)
   | { readonly _tag: "Confirmed"; readonly worker: string; readonly seqs: ReadonlyArray<Seq> }
   | { readonly _tag: "Hears"; readonly worker: string; readonly seq: Cursor }
   | { readonly _tag: "Commits"; readonly worker: string; readonly offset: number }
@@ -53,7 +53,7 @@ export type Observation =
   | { readonly _tag: "Shows"; readonly seq: Seq }
   | { readonly _tag: "LosesSocket"; readonly clientId: ClientId }
 
-interface Shelved {
+interface Spilled {
   readonly worker: string
   readonly seqs: ReadonlyArray<Seq>
   readonly routes: ReadonlyArray<RouteId | undefined>

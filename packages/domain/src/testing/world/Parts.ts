@@ -18,7 +18,7 @@ export interface WorldLimits {
   readonly router: RouterLimits
   readonly session: SessionLimits
   readonly mailbox: MailboxLimits
-  /** Frames that wait in a socket. Beyond: the door stalls the session. */
+  /** Frames that wait in a socket. Beyond: the transport stalls the session. */
   readonly socket_frames: number
 }
 

@@ -1,6 +1,6 @@
 /**
- * The replay consumer (the mail carrier): reads the dlq in order, puts each chunk in one step that compares the stored
- * offset, then hints to the client's pod.
+ * The replay consumer (the mail carrier): reads the backlog in order, puts each chunk in one step that compares the
+ * stored offset, then hints to the client's pod.
  */
 import { clientIdUnsafe, seqUnsafe } from "../../protocol/Ids.ts"
 import type { MailboxRecord, Put } from "../../services/Mailbox.ts"
@@ -24,7 +24,7 @@ export class ReplayWorker {
     return this.stored ?? this.parts.dlq.earliest
   }
 
-  /** Reads the next `max` records of the dlq. */
+  /** Reads the next `max` records of the backlog. */
   take(max: number): Did {
     if (this.pending !== undefined) return undefined
     const chunk = this.parts.dlq.read(this.position, max)
@@ -33,7 +33,7 @@ export class ReplayWorker {
       expected: this.stored,
       next: chunk.next,
       records: chunk.records.map(mailOf),
-      // What the dlq no longer holds is below whatever the events topic has by now.
+      // What the backlog no longer holds is below whatever the events topic has by now.
       hole: chunk.from > (this.stored ?? 0) ? seqUnsafe(this.parts.events.end) : undefined,
     }
     return `${this.name} takes dlq [${chunk.from}, ${chunk.next})`

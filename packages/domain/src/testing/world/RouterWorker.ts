@@ -1,10 +1,10 @@
-/** The result consumer's shell around the production `Router`: reads, publishes, writes the dlq, hears acks. */
+/** The result consumer's shell around the production `Router`: reads, publishes, writes the backlog, hears acks. */
 import type { ClientId, RouteId } from "../../protocol/Ids.ts"
 import type { AckMessage, StoredRecord } from "../../protocol/Records.ts"
 import { clientIdUnsafe, RouterId } from "../../protocol/Ids.ts"
 import { peekSeq } from "../../protocol/Records.ts"
-import { Router, type Shelf } from "../../protocol/Router.ts"
-import { shelvedOf } from "../CoreObserver.ts"
+import { Router, type SpillBatch } from "../../protocol/Router.ts"
+import { spilledOf } from "../CoreObserver.ts"
 import type { Did, Parts } from "./Parts.ts"
 
 export class RouterWorker {
@@ -12,7 +12,7 @@ export class RouterWorker {
   readonly router: Router
   private readonly parts: Parts
   private position: number
-  private produce: { readonly shelf: Shelf; isAppended: boolean } | undefined = undefined
+  private produce: { readonly spill: SpillBatch; isAppended: boolean } | undefined = undefined
   private unreceived: Array<{ readonly clientId: ClientId; readonly route: RouteId }> = []
 
   constructor(name: string, parts: Parts, position: number) {
@@ -28,7 +28,7 @@ export class RouterWorker {
 
   /** Nothing is left to do but to read on. */
   get isIdle(): boolean {
-    return this.produce === undefined && this.unreceived.length === 0 && this.router.size.shelf === 0
+    return this.produce === undefined && this.unreceived.length === 0 && this.router.size.spill === 0
   }
 
   seek(position: number): Did {
@@ -66,31 +66,31 @@ export class RouterWorker {
     else this.router.ack(message.clientId, message.seq)
   }
 
-  /** Begins the next dlq produce. */
-  takeShelf(max: number): Did {
+  /** Begins the next backlog produce. */
+  takeSpill(max: number): Did {
     if (this.produce !== undefined) return undefined
-    const shelf = this.router.takeShelf(max)
-    if (shelf === undefined) return undefined
-    this.produce = { shelf, isAppended: false }
-    return `${this.name} shelves ${shelf.records.map(textOf).join(", ")}`
+    const spill = this.router.takeSpill(max)
+    if (spill === undefined) return undefined
+    this.produce = { spill, isAppended: false }
+    return `${this.name} spills ${spill.records.map(textOf).join(", ")}`
   }
 
-  /** The dlq takes the produce; once more if it is repeated. */
-  appendShelf(): Did {
+  /** The backlog takes the produce; once more if it is repeated. */
+  appendSpill(): Did {
     if (this.produce === undefined) return undefined
-    const { records } = this.produce.shelf
+    const { records } = this.produce.spill
     for (const { key, value } of records) this.parts.dlq.append(clientIdUnsafe(key), value)
     this.produce.isAppended = true
-    this.parts.observe({ _tag: "Appends", worker: this.name, ...shelvedOf(records) })
-    return `${this.name}: the dlq has ${records.map(textOf).join(", ")}`
+    this.parts.observe({ _tag: "Appends", worker: this.name, ...spilledOf(records) })
+    return `${this.name}: the backlog has ${records.map(textOf).join(", ")}`
   }
 
   /** The produce is acknowledged. */
-  confirmShelf(): Did {
+  confirmSpill(): Did {
     if (this.produce?.isAppended !== true) return undefined
-    this.router.shelved(this.produce.shelf)
+    this.router.spilled(this.produce.spill)
     this.produce = undefined
-    return `${this.name} hears that its shelf is in the dlq`
+    return `${this.name} hears that its spill is in the backlog`
   }
 
   pass(): void {

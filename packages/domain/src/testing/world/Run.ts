@@ -4,7 +4,7 @@
  */
 import type { Router } from "../../protocol/Router.ts"
 import { CoreObserver } from "../CoreObserver.ts"
-import { watching } from "../Cores.ts"
+import { probing } from "../CoreProbe.ts"
 import { act, actionsWith, type FaultName, faultNames } from "./Actions.ts"
 import { Checks, Violation } from "./Checks.ts"
 import { Dice, numbers } from "./Dice.ts"
@@ -18,7 +18,7 @@ export interface RunOptions {
   readonly mix: number
   /** One for each step. */
   readonly choices: ReadonlyArray<number>
-  /** Whether mailboxes and the dlq are so small that results are lost, and must be told. */
+  /** Whether mailboxes and the backlog are so small that results are lost, and must be told. */
   readonly withLosses: boolean
   /** Whether clients go on sending when the faults end: of fewer clients. Default: they do not. */
   readonly withTraffic?: boolean
@@ -106,7 +106,7 @@ export const observed = ({ remembers, seed, steps }: ObservedOptions, observe: O
   const actions = actionsWith(allowed, false)
   const world = new World({ limits: tightLimits, clients: [remembers], gateways: 2, observe })
   const nameOf = (router: Router) => world.routers.workers.find((worker) => worker.router === router)?.name ?? "gone"
-  watching(new CoreObserver(observe, nameOf), () => {
+  probing(new CoreObserver(observe, nameOf), () => {
     for (const choice of choices) {
       const own = new Dice(choice)
       if (own.oneIn(calm_every)) calm(world, () => {}, calm_rounds)

@@ -3,7 +3,7 @@
  * happens by itself: whoever drives it (a script, or dice) does one small thing after another, in any order.
  *
  * ```
- *   clients ──▶ events ──▶ EventWorker ──▶ results ──▶ RouterWorker ──▶ dlq ──▶ ReplayWorker ──▶ mailbox
+ *   clients ──▶ events ──▶ EventWorker ──▶ results ──▶ RouterWorker ──▶ backlog ──▶ ReplayWorker ──▶ mailbox
  *      ▲          ▲ barriers                  ▲ acks         │ pushes                 │ mail        │ pages
  *      └──────────┴────────── gateways ───────┴──────────────┴────────────────────────┴─────────────┘
  * ```

@@ -41,7 +41,7 @@ export const Demo = () => {
       {first === undefined ? (
         <p class="quiet">
           Each is a client of its own in this page: it sends a number to be squared every second. Then cut one off, let
-          mail pile up, bring it back, and watch it replay.
+          messages queue, bring it back, and watch it replay.
         </p>
       ) : (
         <>

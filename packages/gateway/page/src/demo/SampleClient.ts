@@ -1,5 +1,5 @@
 /**
- * A client of this page: the SDK as any application has it, behind a cable that can be cut.
+ * A client of this page: the SDK as any application has it, behind a connection that can be cut.
  *
  * It sends a number to be squared once a second, and holds what it gets against what it must get.
  */
@@ -8,8 +8,8 @@ import { type ReadonlySignal, signal } from "@preact/signals"
 import type { Frames, Status } from "@nimbus/domain/protocol"
 import { pageLimits } from "../Limits.ts"
 import { Account } from "./Account.ts"
-import { makeCable } from "./Cable.ts"
-import { makePace } from "./pace.ts"
+import { makeConnection } from "./Connection.ts"
+import { makeThrottle } from "./throttle.ts"
 
 export interface SampleView {
   readonly status: Status.StatusName
@@ -54,14 +54,14 @@ export const startSample = async (
   const view = signal(unused)
   const change = (part: Partial<SampleView>) => (view.value = { ...view.value, ...part })
   const account = new Account()
-  const cable = makeCable()
-  const pace = makePace(pageLimits.sample_results_per_s)
+  const connection = makeConnection()
+  const throttle = makeThrottle(pageLimits.sample_results_per_s)
   let lastSeq: number | undefined
   const client = await connect({
     url: location.origin,
     clientId,
     journey: true,
-    WebSocket: cable.WebSocket,
+    WebSocket: connection.WebSocket,
     limits: { reconnect_max_ms: pageLimits.sample_reconnect_max_ms },
     onStatus: (status) => {
       change({ status })
@@ -70,12 +70,12 @@ export const startSample = async (
     onResult: (result) => {
       account.note(result.name, numberOf(result))
       lastSeq = result.seq
-      return pace()
+      return throttle()
     },
   })
   client.closed.catch((error: unknown) => change({ fault: error instanceof Error ? error.message : String(error) }))
 
-  // One event under way at most: while the cable is cut, the next one waits for the answer to the last.
+  // One event under way at most: while the connection is cut, the next one waits for the answer to the last.
   let number = 0
   let isWaiting = false
   const send = () => {
@@ -94,11 +94,11 @@ export const startSample = async (
     clientId,
     view,
     cut: () => {
-      cable.cut()
+      connection.cut()
       change({ isCut: true })
     },
     bringBack: () => {
-      cable.mend()
+      connection.mend()
       change({ isCut: false })
     },
     takeNumbers: (count) => {

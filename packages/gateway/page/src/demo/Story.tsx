@@ -1,4 +1,4 @@
-/** The story of one client in three steps: cut off, mail piles up, back again. What happened is told beneath. */
+/** The story of one client in three steps: cut off, messages queue, back again. What happened is told beneath. */
 import { useState } from "preact/hooks"
 import { pageLimits } from "../Limits.ts"
 import { count } from "../format.ts"
@@ -6,7 +6,7 @@ import { ReplayBar } from "../parts/ReplayBar.tsx"
 import { StatusBadge } from "../parts/StatusBadge.tsx"
 import { clientPath } from "../router.ts"
 import { replays } from "../state/live.ts"
-import { postMail } from "./mail.ts"
+import { postMessages } from "./postMessages.ts"
 import type { SampleClient } from "./SampleClient.ts"
 
 const { mail_messages } = pageLimits
@@ -17,13 +17,15 @@ export const Story = ({ sample }: { readonly sample: SampleClient }) => {
   const { isCut, missing, received, repeated, status } = sample.view.value
   const replay = replays.value.get(sample.clientId)
   const isPosting = posted !== undefined && posted < mail_messages
-  const pile = () => {
+  const post = () => {
     setPosted(0)
     setFault(undefined)
-    postMail(sample.clientId, sample.takeNumbers(mail_messages), mail_messages, setPosted).catch((error: unknown) => {
-      setPosted(undefined)
-      setFault(error instanceof Error ? error.message : String(error))
-    })
+    postMessages(sample.clientId, sample.takeNumbers(mail_messages), mail_messages, setPosted).catch(
+      (error: unknown) => {
+        setPosted(undefined)
+        setFault(error instanceof Error ? error.message : String(error))
+      },
+    )
   }
   return (
     <div class="story">
@@ -37,7 +39,7 @@ export const Story = ({ sample }: { readonly sample: SampleClient }) => {
           </button>
         </li>
         <li>
-          <button type="button" disabled={isPosting} onClick={pile}>
+          <button type="button" disabled={isPosting} onClick={post}>
             Send it {count(mail_messages)} messages
           </button>
           {isPosting && <progress max={mail_messages} value={posted} aria-label={`Messages for ${sample.clientId}`} />}

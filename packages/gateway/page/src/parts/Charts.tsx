@@ -7,7 +7,7 @@ import { Panel } from "./Panel.tsx"
 const throughput: ReadonlyArray<Line> = [
   { label: "events", colour: "--line-1", of: (pulse) => pulse.topics?.events_per_s },
   { label: "results", colour: "--line-2", dash: [6, 3], of: (pulse) => pulse.topics?.results_per_s },
-  { label: "shelved", colour: "--line-3", dash: [2, 3], of: (pulse) => pulse.topics?.dlq_per_s },
+  { label: "spilled", colour: "--line-3", dash: [2, 3], of: (pulse) => pulse.topics?.dlq_per_s },
   { label: "delivered", colour: "--line-4", dash: [9, 3, 2, 3], of: (pulse) => pulse.delivered_per_s },
 ]
 

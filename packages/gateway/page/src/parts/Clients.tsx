@@ -4,7 +4,7 @@ import type { ClientRow } from "@nimbus/domain/admin"
 import { count, many } from "../format.ts"
 import { clientPath } from "../router.ts"
 import { announce } from "../state/announce.ts"
-import { filter, picture, replays } from "../state/live.ts"
+import { filter, snapshot, replays } from "../state/live.ts"
 import { ClientFilter } from "./ClientFilter.tsx"
 import { Panel } from "./Panel.tsx"
 import { PodName } from "./PodName.tsx"
@@ -13,7 +13,7 @@ import { StatusBadge } from "./StatusBadge.tsx"
 import { Table } from "./Table.tsx"
 
 export const Clients = () => {
-  const shown = picture.value
+  const shown = snapshot.value
   const rows = shown?.rows ?? []
   const found = `${shown?.rowsMore === true ? "more than " : ""}${many(rows.length, "client")}`
   const { search, status } = filter.value
@@ -37,7 +37,7 @@ export const Clients = () => {
 }
 
 const nobody = (isEarly: boolean, isFiltered: boolean): string => {
-  if (isEarly) return "Waiting for the first picture …"
+  if (isEarly) return "Waiting for the first snapshot …"
   return isFiltered ? "No client like that." : "No client has come yet. Start some with “Try it”."
 }
 

@@ -1,5 +1,5 @@
 /** The flow of records as a drawing: wide, or upright where the screen is narrow. */
-import { picture, pulses, replays } from "../state/live.ts"
+import { snapshot, pulses, replays } from "../state/live.ts"
 import { flowOf, inWords, placeNames, wayNames, type Place, type Way } from "../state/flow.ts"
 import { isNarrow } from "../state/narrow.ts"
 import { elsewhere_per_s, here_per_s } from "../state/replays.ts"
@@ -7,12 +7,12 @@ import { narrow, wide, type Box, type Route } from "./flowLayout.ts"
 import { Panel } from "./Panel.tsx"
 
 export const Flow = () => {
-  const shown = picture.value
+  const shown = snapshot.value
   const layout = isNarrow.value ? narrow : wide
   if (shown === undefined) {
     return (
       <Panel id="flow" title="Flow">
-        <p class="quiet">Waiting for the first picture …</p>
+        <p class="quiet">Waiting for the first snapshot …</p>
       </Panel>
     )
   }

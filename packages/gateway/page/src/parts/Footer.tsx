@@ -1,9 +1,9 @@
 /** Which gateway tells all this, and what it could not read. */
 import { PodName } from "./PodName.tsx"
-import { picture } from "../state/live.ts"
+import { snapshot } from "../state/live.ts"
 
 export const Footer = () => {
-  const shown = picture.value
+  const shown = snapshot.value
   if (shown === undefined) return null
   return (
     <footer class="bottom">

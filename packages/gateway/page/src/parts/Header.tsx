@@ -1,7 +1,7 @@
 /** The top of every view. */
 import { count } from "../format.ts"
 import { view } from "../router.ts"
-import { link, picture } from "../state/live.ts"
+import { link, snapshot } from "../state/live.ts"
 
 const words = {
   connecting: "connecting",
@@ -13,7 +13,7 @@ const words = {
 
 export const Header = () => {
   const { name } = view.value
-  const clients = picture.value?.clients
+  const clients = snapshot.value?.clients
   return (
     <header class="top">
       <a class="brand" href="/">

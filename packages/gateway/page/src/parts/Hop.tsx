@@ -1,7 +1,7 @@
 /** One hop of a journey: what, when, by whom, and by which rule of docs/protocol.md. */
 import type { JourneyHop } from "@nimbus/domain/admin"
 import { ms, time } from "../format.ts"
-import { titles } from "./hopWords.ts"
+import { titles } from "./hopTexts.ts"
 
 export const Hop = ({ hop }: { readonly hop: JourneyHop }) => {
   if (hop._tag === "Missing") {

@@ -1,12 +1,12 @@
 /** The gateways, by their leases. */
 import { count } from "../format.ts"
-import { picture } from "../state/live.ts"
+import { snapshot } from "../state/live.ts"
 import { Panel } from "./Panel.tsx"
 import { PodName } from "./PodName.tsx"
 import { Table } from "./Table.tsx"
 
 export const Pods = () => {
-  const shown = picture.value
+  const shown = snapshot.value
   return (
     <Panel id="pods" title="Gateways">
       <Table label="List of gateways" headings={["gateway", "lease", "#clients"]}>

@@ -4,11 +4,11 @@ import { useState } from "preact/hooks"
 import type { RoleView } from "@nimbus/domain/admin"
 import { ask } from "../api/Admin.ts"
 import { announce } from "../state/announce.ts"
-import { picture } from "../state/live.ts"
+import { snapshot } from "../state/live.ts"
 import { Panel } from "./Panel.tsx"
 
 export const Roles = () => {
-  const roles = picture.value?.roles ?? []
+  const roles = snapshot.value?.roles ?? []
   if (roles.length === 0) return null
   return (
     <Panel id="roles" title="Pipeline">

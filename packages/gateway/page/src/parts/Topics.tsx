@@ -2,12 +2,12 @@
 import type { PartitionView, TopicView } from "@nimbus/domain/admin"
 import { count, many } from "../format.ts"
 import { behind } from "../state/flow.ts"
-import { picture } from "../state/live.ts"
+import { snapshot } from "../state/live.ts"
 import { Panel } from "./Panel.tsx"
 import { Table } from "./Table.tsx"
 
 export const Topics = () => {
-  const shown = picture.value
+  const shown = snapshot.value
   return (
     <Panel
       id="topics"

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Incarnation } from "@nimbus/domain/protocol"
-import type { Picture } from "@nimbus/domain/admin"
+import type { Snapshot } from "@nimbus/domain/admin"
 import { flowOf, inWords } from "./flow.ts"
 
-const quiet: Picture = {
+const quiet: Snapshot = {
   incarnation: Incarnation.make("i"),
   partitions: 1,
   clients: { OFFLINE: 2, REPLAYING: 1, LIVE: 3 },
@@ -26,14 +26,14 @@ const quiet: Picture = {
 }
 
 describe("flow", () => {
-  it("tells what each way carries: what is not shelved goes to clients that are LIVE", () => {
+  it("tells what each way carries: what is not spilled goes to clients that are LIVE", () => {
     const { places, ways } = flowOf(quiet)
-    assert.strictEqual(places.doors.note, "4 connected")
+    assert.strictEqual(places.transports.note, "4 connected")
     assert.deepStrictEqual(
-      [ways.accepted.note, ways.handled.note, ways.pushed.note, ways.shelved.note, ways.put.note, ways.replayed.note],
+      [ways.accepted.note, ways.handled.note, ways.pushed.note, ways.spilled.note, ways.put.note, ways.replayed.note],
       ["120/s", "100/s", "60/s", "40/s", "40/s", "0/s"],
     )
-    assert.deepStrictEqual([ways.accepted.pace, ways.shelved.pace, ways.replayed.pace], ["brisk", "slow", "still"])
+    assert.deepStrictEqual([ways.accepted.pace, ways.spilled.pace, ways.replayed.pace], ["brisk", "slow", "still"])
   })
 
   it("tells how many results a second replays bring", () => {
@@ -50,7 +50,7 @@ describe("flow", () => {
       return Object.entries(ways).flatMap(([name, way]) => (way.isStopped ? [name] : []))
     }
     assert.deepStrictEqual(stopped("event-consumer"), ["handled"])
-    assert.deepStrictEqual(stopped("result-consumer").sort(), ["pushed", "shelved"])
+    assert.deepStrictEqual(stopped("result-consumer").sort(), ["pushed", "spilled"])
     assert.deepStrictEqual(stopped("replay-consumer"), ["put"])
     assert.deepStrictEqual(stopped("storage-writer"), [])
   })
@@ -68,7 +68,7 @@ describe("flow", () => {
 
   it("says the same in words", () => {
     const words = inWords(flowOf({ ...quiet, roles: [{ role: "event-consumer", isRunning: false }] }))
-    assert.include(words, "Mailboxes: 2 clients away.")
+    assert.include(words, "Mailboxes: 2 clients offline.")
     assert.include(words, "handled, event consumer: stopped.")
   })
 })

@@ -1,17 +1,18 @@
 /**
- * What moves between the parts of the system, from one picture: the places that keep records, and the ways between them.
+ * What moves between the parts of the system, from one snapshot: the places that keep records, and the ways between
+ * them.
  *
  * ```
- *   doors ──▶ events ──▶ results ──▶ dlq ──▶ mailboxes
+ *   transports ──▶ events ──▶ results ──▶ backlog ──▶ mailboxes
  *     ▲ ▲                   │                    │
  *     │ └──── pushed ───────┘                    │
  *     └────── replayed ──────────────────────────┘
  * ```
  */
-import type { Picture } from "@nimbus/domain/admin"
+import type { Snapshot } from "@nimbus/domain/admin"
 import { count, many, perSecond } from "../format.ts"
 
-export const placeNames = ["doors", "events", "results", "dlq", "mailboxes"] as const
+export const placeNames = ["transports", "events", "results", "dlq", "mailboxes"] as const
 export type PlaceName = (typeof placeNames)[number]
 
 export interface Place {
@@ -21,7 +22,7 @@ export interface Place {
   readonly isBehind: boolean
 }
 
-export const wayNames = ["accepted", "handled", "pushed", "shelved", "put", "replayed"] as const
+export const wayNames = ["accepted", "handled", "pushed", "spilled", "put", "replayed"] as const
 export type WayName = (typeof wayNames)[number]
 
 export interface Way {
@@ -39,7 +40,7 @@ export interface Flow {
 }
 
 /** `replayed_per_s`: results per second that come from mailboxes, from all gateways. */
-export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Picture, replayed_per_s = 0): Flow => {
+export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Snapshot, replayed_per_s = 0): Flow => {
   const isStopped = (role: string) => roles.some((view) => view.role === role && !view.isRunning)
   const way = (carrier: string, rate: number | undefined, role = carrier.replace(" ", "-")): Way => {
     if (isStopped(role)) return { carrier, note: "stopped", pace: "still", isStopped: true }
@@ -49,17 +50,21 @@ export const flowOf = ({ clients, lag, pulse: { topics: rates }, roles }: Pictur
   const topic = (title: string, lag: number): Place => ({ title, note: `lag ${count(lag)}`, isBehind: lag > behind })
   return {
     places: {
-      doors: { title: "Doors", note: `${count(clients.LIVE + clients.REPLAYING)} connected`, isBehind: false },
+      transports: {
+        title: "Transports",
+        note: `${count(clients.LIVE + clients.REPLAYING)} connected`,
+        isBehind: false,
+      },
       events: topic("Events", lag.events),
       results: topic("Results", lag.results),
-      dlq: topic("DLQ", lag.dlq),
-      mailboxes: { title: "Mailboxes", note: `${many(clients.OFFLINE, "client")} away`, isBehind: false },
+      dlq: topic("Backlog", lag.dlq),
+      mailboxes: { title: "Mailboxes", note: `${many(clients.OFFLINE, "client")} offline`, isBehind: false },
     },
     ways: {
       accepted: way("gateway", rates?.events_per_s),
       handled: way("event consumer", rates?.results_per_s),
       pushed: way("to LIVE clients", rates && Math.max(0, rates.results_per_s - rates.dlq_per_s), "result-consumer"),
-      shelved: way("result consumer", rates?.dlq_per_s),
+      spilled: way("result consumer", rates?.dlq_per_s),
       put: way("replay consumer", rates?.dlq_per_s),
       replayed: {
         carrier: `to ${many(clients.REPLAYING, "REPLAYING client")}`,

@@ -1,17 +1,17 @@
 /**
- * What the gateway sees, a picture a second over one connection, and the last minutes of it.
+ * What the gateway sees, a snapshot a second over one connection, and the last minutes of it.
  *
  * ```
  *   filter ──┐
- *   tab is seen ──▶ one stream of pictures ──▶ picture, replays, pulses (a ring)
- *   token ───┘         └─ breaks ──▶ again, with growing pauses; the last picture stays, and is marked as old
+ *   tab is seen ──▶ one stream of snapshots ──▶ picture, replays, pulses (a ring)
+ *   token ───┘         └─ breaks ──▶ again, with growing pauses; the last snapshot stays, and is marked as old
  * ```
  *
  * Another filter is another stream. A tab that nobody sees has none, and costs the gateway nothing.
  */
 import { computed, effect, signal } from "@preact/signals"
 import type { Status } from "@nimbus/domain/protocol"
-import type { Picture, Pulse } from "@nimbus/domain/admin"
+import type { Snapshot, Pulse } from "@nimbus/domain/admin"
 import { Data, Effect, Fiber, Schedule, Stream } from "effect"
 import { Admin, noteRefusal, runtime } from "../api/Admin.ts"
 import { isTokenNeeded, token } from "../api/token.ts"
@@ -25,7 +25,7 @@ export interface Filter {
 }
 
 export const filter = signal<Filter>({ status: undefined, search: "" })
-export const picture = signal<Picture | undefined>(undefined)
+export const snapshot = signal<Snapshot | undefined>(undefined)
 export const replays = signal<Replays>(new Map())
 export const link = signal<"connecting" | "open" | "broken" | "paused" | "full">("connecting")
 
@@ -38,7 +38,7 @@ export const pulses = computed(() => {
 })
 
 class StreamEnded extends Data.TaggedError("StreamEnded") {
-  override readonly message = "The stream of pictures ended."
+  override readonly message = "The stream of snapshots ended."
 }
 
 /** Watches for as long as the page lives. */
@@ -63,14 +63,14 @@ const watching = ({ search, status }: Filter) =>
     const admin = yield* Admin
     if (search !== "") yield* Effect.sleep(pageLimits.settle_ms)
     const history = yield* admin.history()
-    const pictures = yield* admin.pictures({
+    const snapshots = yield* admin.pictures({
       query: { ...(status === undefined ? {} : { status }), ...(search === "" ? {} : { search }) },
     })
     ring.clear()
     for (const pulse of history) ring.push(pulse)
     pulsesSeen.value++
-    yield* Stream.runForEach(Stream.timeout(pictures, pageLimits.silence_ms), (picture) =>
-      Effect.sync(() => show(picture)),
+    yield* Stream.runForEach(Stream.timeout(snapshots, pageLimits.silence_ms), (snapshot) =>
+      Effect.sync(() => show(snapshot)),
     )
     return yield* new StreamEnded()
   }).pipe(
@@ -88,10 +88,10 @@ const pauses = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced
   Schedule.jittered,
 )
 
-const show = (next: Picture): void => {
+const show = (next: Snapshot): void => {
   link.value = "open"
   replays.value = observe(replays.value, next.rows, next.pulse.at)
-  picture.value = next
+  snapshot.value = next
   if (ring.newest?.at !== next.pulse.at) {
     ring.push(next.pulse)
     pulsesSeen.value++

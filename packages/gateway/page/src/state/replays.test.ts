@@ -12,8 +12,8 @@ const row = (status: Status.StatusName, waiting: number, clientId = "c1"): Clien
 })
 
 /** One picture a second. */
-const seen = (...pictures: ReadonlyArray<ReadonlyArray<ClientRow>>): Replays =>
-  pictures.reduce<Replays>((before, rows, i) => observe(before, rows, (i + 1) * 1000), new Map())
+const seen = (...snapshots: ReadonlyArray<ReadonlyArray<ClientRow>>): Replays =>
+  snapshots.reduce<Replays>((before, rows, i) => observe(before, rows, (i + 1) * 1000), new Map())
 
 describe("replays", () => {
   it("take what waited while the client was OFFLINE for the whole", () => {
@@ -52,7 +52,7 @@ describe("replays", () => {
     assert.strictEqual(progress(replay), 0)
   })
 
-  it("forget who is LIVE, or not in the picture", () => {
+  it("forget who is LIVE, or not in the snapshot", () => {
     assert.strictEqual(seen([row("REPLAYING", 9)], [row("LIVE", 0)]).size, 0)
     assert.deepStrictEqual([...seen([row("REPLAYING", 9)], [row("REPLAYING", 9, "c2")]).keys()], ["c2"])
   })

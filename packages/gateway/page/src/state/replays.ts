@@ -3,7 +3,7 @@
  *
  * `waiting` falls while a client takes its mail. The most that was seen waiting since it was last LIVE is the whole; what
  * is gone of it is the progress; and how fast it falls, smoothed, says how long the rest takes. Only clients of the last
- * picture are remembered, so this is no larger than a picture.
+ * picture are remembered, so this is no larger than a snapshot.
  */
 import type { ClientRow, Pulse } from "@nimbus/domain/admin"
 import { pageLimits } from "../Limits.ts"

@@ -69,7 +69,7 @@ const Standing = ({ client: { partition, registry, session } }: { readonly clien
     <Fact name="partition">{partition}</Fact>
     {session !== undefined && (
       <>
-        <Fact name="door">{session.door}</Fact>
+        <Fact name="transport">{session.door}</Fact>
         <Fact name="sent up to">{session.upTo}</Fact>
         <Fact name="acknowledged up to">{session.acknowledged}</Fact>
       </>

@@ -6,7 +6,7 @@ import type { SessionLimits } from "@nimbus/domain/limits"
 import { type ClientId, type Cursor, DirectSession, type Epoch, partitionOf, type PodId } from "@nimbus/domain/protocol"
 import { ClientOffsets, EventLog, Mailbox, Topics } from "@nimbus/domain/services"
 import { Effect, FiberSet, PartitionedSemaphore, type Scope } from "effect"
-import type { Door } from "../../Door.ts"
+import type { Transport } from "../../Transport.ts"
 import type { GatewayLimits } from "../../Limits.ts"
 import type { ResidentShared } from "../Resident.ts"
 import { makeReads, type Read } from "../Reads.ts"
@@ -19,7 +19,7 @@ export interface Arrival {
   readonly epoch: Epoch
   readonly pod: PodId
   readonly after: Cursor
-  readonly door: Door
+  readonly transport: Transport
   readonly limits: SessionLimits
 }
 
@@ -63,10 +63,10 @@ export const makeDirect = Effect.fnUntraced(function* (
   })
   const shared: DirectShared = { ...residents, feeds, read, save: saver.save }
 
-  const open = Effect.fnUntraced(function* ({ after, clientId, door, epoch, limits, pod }: Arrival) {
+  const open = Effect.fnUntraced(function* ({ after, clientId, transport, epoch, limits, pod }: Arrival) {
     const partition = partitionOf(clientId, log.partitions)
     // What an earlier session is still pushed would not come here: it goes to the mailbox.
-    residents.outbox.nack(partition, clientId, undefined)
+    residents.ackSender.nack(partition, clientId, undefined)
     yield* saver.saveNow(clientId)
     const { acked } = yield* mailbox.stats(clientId)
     const saved = yield* offsets.load({ clientId, epoch, log: log.incarnation })
@@ -74,7 +74,7 @@ export const makeDirect = Effect.fnUntraced(function* (
     const isOurs = saved !== undefined && saved.offset <= (yield* log.end(topics.results, partition))
     const stored = isOurs ? saved : undefined
     const session = new DirectSession({ clientId, epoch, pod, after, acked, stored, limits })
-    return new DirectConnection(session, partition, door, shared)
+    return new DirectConnection(session, partition, transport, shared)
   })
   return { open }
 })

@@ -1,10 +1,10 @@
 /**
- * One connection of direct delivery at this gateway: its session's core, the door it came in by, and its place in the
- * partition's feed.
+ * One connection of direct delivery at this gateway: its session's core, the transport it came in by, and its place in
+ * the partition's feed.
  */
 import type { DirectOutput, DirectSession, Follower, LogItem } from "@nimbus/domain/protocol"
 import type { ClientOffset, OffsetOwner } from "@nimbus/domain/services"
-import type { Door } from "../../Door.ts"
+import type { Transport } from "../../Transport.ts"
 import type { Read } from "../Reads.ts"
 import { Resident, type ResidentShared } from "../Resident.ts"
 
@@ -24,12 +24,15 @@ export interface DirectShared extends ResidentShared {
 
 export class DirectConnection extends Resident implements Follower {
   readonly session: DirectSession
-  /** A page counts only while the mailboxes have the dlq up to here: else the store has rolled back since it was settled. */
+  /**
+   * A page counts only while the mailboxes have the backlog up to here: else the store has rolled back since it was
+   * settled.
+   */
   dlq: number | undefined = undefined
   private readonly shared: DirectShared
 
-  constructor(session: DirectSession, partition: number, door: Door, shared: DirectShared) {
-    super(partition, door, shared)
+  constructor(session: DirectSession, partition: number, transport: Transport, shared: DirectShared) {
+    super(partition, transport, shared)
     this.session = session
     this.shared = shared
     shared.feeds.enter(this)

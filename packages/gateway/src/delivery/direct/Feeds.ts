@@ -11,8 +11,8 @@
  * - A reader that fails goes on where it was. A pass that fails, or gets nothing for `pass_patience_ms`, is over, and
  *   whoever was in it waits for the next one, which looks anew at what the log retains.
  * - A pass waits for its members as long as that; to one that is slower it is the next pass that comes.
- * - `settle`: the commit of the result consumers says up to where a result is acknowledged or in the dlq; once the
- *   mailboxes have the dlq up to its end, they have all of that.
+ * - `settle`: the commit of the result consumers says up to where a result is acknowledged or in the backlog; once the
+ *   mailboxes have the backlog up to its end, they have all of that.
  */
 import type { LogError, MailboxUnavailable } from "@nimbus/domain/errors"
 import { Feed } from "@nimbus/domain/protocol"
@@ -24,7 +24,7 @@ import type { DirectConnection, DirectShared } from "./DirectConnection.ts"
 
 export type Feeds = DirectShared["feeds"]
 
-interface Lane {
+interface PartitionReader {
   readonly partition: number
   readonly feed: Feed
   readonly residents: Set<DirectConnection>
@@ -44,7 +44,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
   const topics = yield* Topics
   const permits = yield* Semaphore.make(limits.passes)
   const run = yield* FiberSet.makeRuntime<never>()
-  const lanes = new Map<number, Lane>()
+  const readers = new Map<number, PartitionReader>()
 
   const tolerate = (part: string) => (error: LogError | MailboxUnavailable) => {
     counts.addTo("failed", part)
@@ -54,7 +54,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
     )
   }
 
-  const readEnd = ({ feed, partition }: Lane) =>
+  const readEnd = ({ feed, partition }: PartitionReader) =>
     Effect.gen(function* () {
       if (feed.next === undefined) feed.begin(yield* log.end(topics.results, partition))
       const chunks = log.tail(topics.results, partition, feed.next ?? "earliest")
@@ -62,7 +62,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
     }).pipe(Effect.catch(tolerate("read results")), Effect.forever)
 
   /** A reader that was cut off while all that it was to read went gets no chunk to tell it so. */
-  const look = ({ feed, partition }: Lane) =>
+  const look = ({ feed, partition }: PartitionReader) =>
     Effect.sleep(limits.look_every_ms).pipe(
       Effect.andThen(log.earliest(topics.results, partition)),
       Effect.andThen((earliest) => Effect.sync(() => feed.retained(earliest))),
@@ -70,9 +70,9 @@ export const makeFeeds = Effect.fnUntraced(function* (
       Effect.forever,
     )
 
-  const pass = (lane: Lane) =>
+  const pass = (reader: PartitionReader) =>
     Effect.gen(function* () {
-      const { feed, partition } = lane
+      const { feed, partition } = reader
       const from = feed.beginPass(yield* log.earliest(topics.results, partition))
       if (from === undefined) return
       counts.add("directPasses", 1)
@@ -81,16 +81,16 @@ export const makeFeeds = Effect.fnUntraced(function* (
         const chunks = yield* Effect.timeoutOption(pull, limits.pass_patience_ms)
         if (chunks._tag === "None") return
         for (const chunk of chunks.value) feed.passChunk(chunk)
-        if (feed.passState === "idle" && !(yield* somebodyComes(lane))) return
+        if (feed.passState === "idle" && !(yield* somebodyComes(reader))) return
       }
     }).pipe(
       Effect.scoped,
       Pull.catchDone(() => Effect.void),
-      Effect.ensuring(Effect.sync(() => lane.feed.endPass())),
+      Effect.ensuring(Effect.sync(() => reader.feed.endPass())),
       Effect.catch(tolerate("catch up")),
     )
 
-  const somebodyComes = ({ behind, feed }: Lane) =>
+  const somebodyComes = ({ behind, feed }: PartitionReader) =>
     Effect.gen(function* () {
       const coming = Effect.gen(function* () {
         while (feed.passState === "idle") {
@@ -102,17 +102,17 @@ export const makeFeeds = Effect.fnUntraced(function* (
       return feed.passState === "more"
     })
 
-  const passes = (lane: Lane) =>
+  const passes = (reader: PartitionReader) =>
     Effect.gen(function* () {
-      while (!lane.feed.wanted) {
-        lane.behind.closeUnsafe()
-        yield* lane.behind.await
+      while (!reader.feed.wanted) {
+        reader.behind.closeUnsafe()
+        yield* reader.behind.await
       }
-      yield* permits.withPermits(1)(pass(lane))
+      yield* permits.withPermits(1)(pass(reader))
     }).pipe(Effect.forever)
 
-  /** In this order: what the commit speaks of is in the dlq before its end is asked for. */
-  const settled = ({ partition }: Lane) =>
+  /** In this order: what the commit speaks of is in the backlog before its end is asked for. */
+  const settled = ({ partition }: PartitionReader) =>
     Effect.gen(function* () {
       const earliest = yield* log.earliest(topics.results, partition)
       const committed = yield* committedBy(log, "result-consumer", topics, partition)
@@ -124,16 +124,16 @@ export const makeFeeds = Effect.fnUntraced(function* (
       return { handover: Math.max(earliest, committed?.next ?? earliest), dlq }
     })
 
-  const settle = (lane: Lane) =>
+  const settle = (reader: PartitionReader) =>
     Effect.gen(function* () {
-      yield* lane.asked.await
-      lane.asked.closeUnsafe()
-      const asking = lane.settling
-      lane.settling = []
-      const { dlq, handover } = yield* Effect.tapError(settled(lane), () =>
+      yield* reader.asked.await
+      reader.asked.closeUnsafe()
+      const asking = reader.settling
+      reader.settling = []
+      const { dlq, handover } = yield* Effect.tapError(settled(reader), () =>
         Effect.sync(() => {
-          lane.settling.push(...asking)
-          lane.asked.openUnsafe()
+          reader.settling.push(...asking)
+          reader.asked.openUnsafe()
         }),
       )
       for (const connection of asking) {
@@ -143,10 +143,10 @@ export const makeFeeds = Effect.fnUntraced(function* (
       }
     }).pipe(Effect.catch(tolerate("settle mailboxes")), Effect.forever)
 
-  const open = (partition: number): Lane => {
+  const open = (partition: number): PartitionReader => {
     const behind = Latch.makeUnsafe()
     const feed = new Feed({ recent_bytes: limits.recent_bytes, wake: () => void behind.openUnsafe() })
-    const lane: Lane = {
+    const reader: PartitionReader = {
       partition,
       feed,
       residents: new Set(),
@@ -155,34 +155,34 @@ export const makeFeeds = Effect.fnUntraced(function* (
       settling: [],
       fiber: undefined,
     }
-    lane.fiber = run(
-      Effect.all([readEnd(lane), look(lane), passes(lane), settle(lane)], { concurrency: 4, discard: true }),
+    reader.fiber = run(
+      Effect.all([readEnd(reader), look(reader), passes(reader), settle(reader)], { concurrency: 4, discard: true }),
     )
-    lanes.set(partition, lane)
+    readers.set(partition, reader)
     counts.add("directReaders", 1)
-    return lane
+    return reader
   }
 
-  const laneOf = ({ partition }: DirectConnection): Lane => lanes.get(partition) ?? open(partition)
+  const readerOf = ({ partition }: DirectConnection): PartitionReader => readers.get(partition) ?? open(partition)
 
   return {
-    enter: (connection) => void laneOf(connection).residents.add(connection),
+    enter: (connection) => void readerOf(connection).residents.add(connection),
     leave: (connection) => {
-      const lane = lanes.get(connection.partition)
-      if (lane === undefined) return
-      lane.feed.leave(connection)
-      lane.settling = lane.settling.filter((one) => one !== connection)
-      lane.residents.delete(connection)
-      if (lane.residents.size > 0) return
-      lanes.delete(lane.partition)
-      lane.fiber?.interruptUnsafe()
+      const reader = readers.get(connection.partition)
+      if (reader === undefined) return
+      reader.feed.leave(connection)
+      reader.settling = reader.settling.filter((one) => one !== connection)
+      reader.residents.delete(connection)
+      if (reader.residents.size > 0) return
+      readers.delete(reader.partition)
+      reader.fiber?.interruptUnsafe()
     },
-    follow: (connection) => laneOf(connection).feed.follow(connection),
-    inform: (connection) => lanes.get(connection.partition)?.feed.inform(connection),
+    follow: (connection) => readerOf(connection).feed.follow(connection),
+    inform: (connection) => readers.get(connection.partition)?.feed.inform(connection),
     settle: (connection) => {
-      const lane = laneOf(connection)
-      lane.settling.push(connection)
-      lane.asked.openUnsafe()
+      const reader = readerOf(connection)
+      reader.settling.push(connection)
+      reader.asked.openUnsafe()
     },
   }
 })

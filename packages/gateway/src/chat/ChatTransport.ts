@@ -1,0 +1,414 @@
+/**
+ * The chat transport: a Socket.IO server at `/socket.io/` on the gateway's HTTP port.
+ *
+ * ```
+ *   socket ── message ──▶ Intake ──▶ chats topic ──▶ Lane, one reader per partition ──▶ the room's sockets here
+ *                                         ▲                                         └─▶ the sender: its answer
+ *                          other gateways and services
+ *   socket in no room ── event:message ──▶ the same with a topic of its own ──▶ all sockets in no room, itself too
+ *   socket ── broadcast ──▶ Socket.IO's adapter ──▶ every socket of every gateway
+ * ```
+ *
+ * Going away: it takes no sockets and no messages, waits until the log has what it took (bounded), tells its sockets and
+ * closes their connections, which come back to another gateway with their offsets.
+ */
+import { createHash } from "node:crypto"
+import { type IncomingMessage, Server as HttpServer } from "node:http"
+import type { Duplex } from "node:stream"
+import { Elapsed } from "@nimbus/domain/observability"
+import { ChatMessageId, closeCodes, encodeChat, type Incarnation, openLife, type RoomId } from "@nimbus/domain/protocol"
+import { EventLog, Topics } from "@nimbus/domain/services"
+import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect"
+import { Server } from "socket.io"
+import { serversWithin } from "../BoundedWebSockets.ts"
+import { Delivery } from "../delivery/Delivery.ts"
+import { FairReading, nothing } from "../FairReading.ts"
+import { type RequestHandler, UpgradeServer } from "../http/UpgradeServer.ts"
+import { Limits } from "../Limits.ts"
+import { chatSockets } from "../Metrics.ts"
+import { makeCatchUp } from "./CatchUp.ts"
+import { ChatAdapter } from "./ChatAdapter.ts"
+import { type Hall, type HallOptions, makeHall, retry_ms } from "./Hall.ts"
+import { type ConnectRequest, connectRequestOf, isMisnamed } from "./ConnectRequest.ts"
+import { answerOf, incomingOf } from "./Incoming.ts"
+import { type KeptPlace, makeKeptPlaces } from "./KeptPlaces.ts"
+import { type PartitionReader, liveRoom } from "./PartitionReader.ts"
+import { infoOf, Member, type MemberOptions } from "./Member.ts"
+import { OpenEvents } from "./OpenEvents.ts"
+import { isPlace, openOffsetOf } from "./OpenPosition.ts"
+import { Outgoing } from "./Outgoing.ts"
+import { OutOfPlace } from "./OutOfPlace.ts"
+import * as Parser from "./Parser.ts"
+import { markOf, offsetOf, positionAt } from "./Position.ts"
+import { SendTokenBucket } from "./SendTokenBucket.ts"
+import { Receipts } from "./Receipts.ts"
+import { Unjoined } from "./Unjoined.ts"
+import type { Answer, ChatServer, ChatSocket, Refusal } from "./ChatEvents.ts"
+
+/** Where Socket.IO's clients go by themselves. */
+export const path = "/socket.io/"
+
+/** What a page loads from beside it: Socket.IO's own client, in the version of this server. */
+const clientFiles = ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"].flatMap(
+  (name) => [name, `${name}.map`],
+)
+
+const make = Effect.gen(function* () {
+  const { counts, draining } = yield* Delivery
+  const limits = yield* Limits
+  const log = yield* EventLog
+  const { chats, messages } = yield* Topics
+  const reading = yield* FairReading
+  const events = yield* OpenEvents
+  const clock = yield* Clock.Clock
+  const run = yield* FiberSet.makeRuntime<never>()
+  const { io, open: openTransport } = yield* server(reading)
+  const keptPlaces = yield* makeKeptPlaces(limits.chat.save_ms, counts)
+  const catchUp = yield* makeCatchUp(limits, counts)
+  const members = new Map<string, Member>()
+  const state = { isLeaving: false }
+
+  const placeOf = (life: Incarnation, room: RoomId, offset: number) => positionAt(markOf(life, room), offset)
+  const send: HallOptions["send"] = (hall, room, message, record, except) => {
+    const live = io.local.to(liveRoom({ isOpen: hall.isOpen, room }))
+    if (hall.isOpen) return void live.emit(events.listen, message.data)
+    const others = except === undefined ? live : live.except(except.socket.id)
+    others.emit("message", message.data, infoOf(message, record), placeOf(hall.life, room, record.offset))
+  }
+  const say: MemberOptions["say"] = ({ isOpen, mark, socket }, message, at) => {
+    if (isOpen) return void socket.emit(events.listen, message.data)
+    socket.emit("message", message.data, infoOf(message, at), positionAt(mark, at.offset))
+  }
+  const tell: HallOptions["tell"] = (hall, room, offset) =>
+    void io.local.to(liveRoom({ isOpen: hall.isOpen, room })).emit("offset", placeOf(hall.life, room, offset))
+  const bringUp = (member: Member): void => void run(catchUp(member, readerOf(member)))
+  const memberOf = (id: string) => members.get(id)
+  const shared = { limits, counts, send, tell, memberOf, catchUp: bringUp }
+  const outOfPlace = new OutOfPlace({
+    counts,
+    give: (room, present, message, record) => {
+      const conversation = rooms.conversation(room)
+      const words = [message.data, infoOf(message, record)] as const
+      const upTo = positionAt(conversation.mark, rooms.readerOf(conversation).position - 1)
+      io.local.to(liveRoom({ isOpen: false, room })).emit("message", ...words, upTo)
+      for (const { mark, next, socket, state } of present) {
+        if (state !== "live") socket.emit("message", ...words, positionAt(mark, next - 1))
+      }
+    },
+  })
+  const rooms = yield* makeHall({
+    ...shared,
+    topic: chats,
+    life: log.facts(chats).incarnation,
+    isOpen: false,
+    pass: (...args) => outOfPlace.take(...args),
+  })
+  const open =
+    messages === undefined
+      ? undefined
+      : yield* makeHall({
+          ...shared,
+          topic: messages,
+          life: openLife(log.facts(messages).incarnation),
+          isOpen: true,
+          pass: () => {},
+        })
+  const readers = [...rooms.readers, ...(open?.readers ?? [])]
+  const hallOf = ({ isOpen }: { readonly isOpen: boolean }): Hall => (isOpen && open !== undefined ? open : rooms)
+  const readerOf = (member: Member): PartitionReader => hallOf(member).readerOf(member.conversation)
+
+  /** Where a socket goes on: at its offset if that is one of this room and log; otherwise with as much history as it asks for. */
+  const place = Effect.fnUntraced(function* (
+    member: Member,
+    { history, offset: given }: ConnectRequest,
+    kept: KeptPlace | undefined,
+  ) {
+    const { isOpen, mark } = member
+    const reader = readerOf(member)
+    const offset = isOpen ? openOffsetOf(mark, given, (text) => reader.find(text)) : offsetOf(mark, given)
+    if (offset === "other") {
+      member.refuse({ code: "AFTER_OTHER_LOG", message: "the offset belongs to another room or log and is ignored" })
+    }
+    if (offset === "unknown") {
+      member.refuse({ code: "BAD_REQUEST", message: "the offset is none that was given here, and is ignored" })
+    }
+    if (history === undefined) {
+      member.refuse({ code: "BAD_REQUEST", message: "history is to be a number of messages or true, and is ignored" })
+    }
+    const next = typeof offset === "number" ? offset + 1 : kept && (yield* kept.load)
+    if (next !== undefined) {
+      const end = next <= reader.end ? reader.end : yield* log.end(reader.topic, reader.partition)
+      member.next = next
+      if (next <= end) return
+      member.refuse({ code: "AFTER_BEYOND_END", message: "the offset is beyond the log's end and is ignored" })
+    }
+    // Whoever has an offset that is ignored has asked for what came after it.
+    const most = limits.chat.history_messages
+    const asked = offset === undefined && next === undefined ? (history ?? 0) : isOpen ? 0 : most
+    member.newest = Math.min(asked, most)
+    member.next = reader.end
+  })
+
+  const onFull = (member: Member): void => {
+    counts.add("chatBehind", 1)
+    readerOf(member).leave(member, "behind")
+    bringUp(member)
+  }
+
+  /** What has certainly arrived is kept. */
+  const keepPlace = (member: Member, kept: KeptPlace): void => {
+    const position = () => (member.state === "live" ? readerOf(member).position : member.next)
+    const receipts: Receipts = new Receipts(member.socket, position, () => kept.save(receipts.arrived))
+  }
+
+  const welcome = (socket: ChatSocket, connectRequest: ConnectRequest): void => {
+    const hall = hallOf(connectRequest)
+    const { clientId, room } = connectRequest
+    const conversation = hall.conversation(room)
+    const author = authorOf(clientId, socket.data.pid)
+    const member = new Member({ socket, conversation, author, limits, counts, say, onFull })
+    const kept = clientId === undefined ? undefined : keptPlaces.of(conversation, clientId)
+    if (kept !== undefined) keepPlace(member, kept)
+    members.set(socket.id, member)
+    if (!hall.isOpen) outOfPlace.join(member)
+    hall.intake.join(room, member)
+    const bucket = new SendTokenBucket(limits.chat.messages_per_second, Elapsed.msUnsafe(clock))
+    const sending = hall.isOpen ? events.send : "message"
+    socket.on(sending, (...args) => takeMessage(member, bucket, args))
+    socket.on("broadcast", (...args) => takeBroadcast(member, bucket, args))
+    socket.onAny((name: string, ...args: ReadonlyArray<unknown>) => {
+      if (name !== sending && name !== "broadcast") refuseUnknown(bucket, answerOf(args))
+    })
+    socket.on("disconnect", () => {
+      members.delete(socket.id)
+      outOfPlace.leave(member)
+      hall.intake.leave(room, member)
+      readerOf(member).leave(member, "gone")
+      member.room_left.openUnsafe()
+    })
+    run(
+      place(member, connectRequest, kept).pipe(
+        Effect.retry({ while: ({ _tag }) => _tag !== "UnknownTopic", schedule: Schedule.spaced(retry_ms) }),
+        Effect.orDie,
+        Effect.andThen(Effect.suspend(() => catchUp(member, readerOf(member)))),
+      ),
+    )
+  }
+
+  const mayNot = (bucket: SendTokenBucket): Refusal | undefined => {
+    if (state.isLeaving) return { code: "GOING_AWAY", message: "the gateway is leaving; send again after reconnecting" }
+    if (bucket.take(Elapsed.msUnsafe(clock))) return undefined
+    return { code: "RATE_LIMITED", message: `more than ${limits.chat.messages_per_second} messages a second` }
+  }
+  const isBusy = (member: Member): Refusal | undefined =>
+    member.isPaused || member.waiting >= limits.chat.waiting_messages
+      ? { code: "BUSY", message: "too much waits for the log; send again later" }
+      : undefined
+  /** A refusal goes where the answer would have gone, or on its own. */
+  const refuse = (member: Member, answer: ((answer: Answer) => void) | undefined, refusal: Refusal): void => {
+    if (answer === undefined) return member.refuse(refusal)
+    counts.addTo("refused", refusal.code)
+    answer({ error: refusal })
+  }
+
+  /** Only who waits for an answer is told: whatever else a program emits, nobody has asked about it. */
+  const refuseUnknown = (bucket: SendTokenBucket, answer: ((answer: Answer) => void) | undefined): void => {
+    const error = mayNot(bucket) ?? { code: "UNKNOWN_EVENT", message: "the chat has no event of this name" }
+    counts.addTo("refused", error.code)
+    answer?.({ error })
+  }
+
+  const takeMessage = (member: Member, bucket: SendTokenBucket, args: ReadonlyArray<unknown>): void => {
+    const answer = answerOf(args)
+    const refusal = mayNot(bucket) ?? isBusy(member)
+    if (refusal !== undefined) return refuse(member, answer, refusal)
+    const incoming = incomingOf(args, limits.chat.message_bytes)
+    if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
+    const { data, id: chosen } = incoming.success
+    if (member.isOpen && isPlace(member.mark, data)) {
+      return refuse(member, answer, { code: "BAD_MESSAGE", message: "the text is that of a place of this chat" })
+    }
+    const { author, room, socket } = member
+    const id = chosen ?? ChatMessageId.make(crypto.randomUUID())
+    const said = chosen && readerOf(member).saidAt(member, { room, author, id }, clock.currentTimeMillisUnsafe())
+    if (said !== undefined) return answer?.({ id, offset: positionAt(member.mark, said) })
+    const isNew = member.await(id, (told) => {
+      if ("error" in told) refuse(member, answer, told.error)
+      else answer?.(told)
+    })
+    const record = encodeChat({ room, id, sender: socket.id, data }, chosen && author)
+    if (isNew) hallOf(member).intake.put(record, { sender: member, id })
+  }
+
+  const takeBroadcast = (member: Member, bucket: SendTokenBucket, args: ReadonlyArray<unknown>): void => {
+    const answer = answerOf(args)
+    const refusal = mayNot(bucket)
+    if (refusal !== undefined) return refuse(member, answer, refusal)
+    const incoming = incomingOf(args, limits.chat.message_bytes)
+    if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
+    io.emit("broadcast", { sender: member.socket.id, data: incoming.success.data })
+    answer?.({})
+  }
+
+  io.use((socket, next) => {
+    const connectRequest = connectRequestOf(socket.handshake, open !== undefined)
+    if (isMisnamed(socket.handshake)) {
+      counts.addTo("refused", "BAD_REQUEST")
+      return next(new Error("Invalid client id"))
+    }
+    if (connectRequest === undefined || state.isLeaving) {
+      counts.addTo("refused", connectRequest === undefined ? "INVALID_ROOM_ID" : "GOING_AWAY")
+      return next(new Error(connectRequest === undefined ? "Invalid room id" : "GOING_AWAY"))
+    }
+    // It makes Socket.IO's clients remember offsets. Its own recovery would send every message through the adapter.
+    socket.data.pid = connectRequest.pid ?? crypto.randomUUID()
+    Object.assign(socket, { pid: socket.data.pid })
+    next()
+  })
+  io.on("connection", (socket) => {
+    const connectRequest = connectRequestOf(socket.handshake, open !== undefined)
+    if (connectRequest !== undefined) welcome(socket, connectRequest)
+  })
+  // Not before: a socket that nobody welcomes would wait for ever.
+  yield* openTransport
+  yield* Effect.suspend(() => {
+    for (const reader of readers) reader.tellOffsets()
+    return Metric.update(chatSockets, members.size)
+  }).pipe(Effect.repeat(Schedule.spaced(limits.chat.offset_every_ms)), Effect.forkScoped)
+
+  const stopTaking = Effect.suspend(() => {
+    state.isLeaving = true
+    // What had been brought is refused as it is read. What has no answer by then may be in the log or not.
+    const isAnswered = () => reading.waiting === 0 && [...members.values()].every(({ waiting }) => waiting === 0)
+    return Effect.timeoutOption(untilTrue(isAnswered), limits.drain_ms)
+  })
+  const sendAway = ({ socket }: Member): void => {
+    socket.emit("leaving", { code: "GOING_AWAY" })
+    // Closed from below: a socket that is disconnected by the server does not come back by itself.
+    socket.conn.close()
+  }
+  yield* draining.begun.pipe(
+    Effect.andThen(stopTaking),
+    Effect.andThen(Effect.suspend(() => inSlices([...members.values()], limits, sendAway))),
+    Effect.forkScoped,
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      yield* stopTaking
+      for (const member of members.values()) sendAway(member)
+      yield* Effect.timeoutOption(
+        untilTrue(() => io.engine.clientsCount === 0),
+        limits.close_ms,
+      )
+    }),
+  )
+})
+
+/** A client is known again by the name that it has given itself, or by the one that its library was given and keeps. */
+const authorOf = (clientId: string | undefined, pid: string | undefined): string =>
+  createHash("sha256")
+    .update(JSON.stringify({ clientId, pid: clientId ?? pid }))
+    .digest("base64url")
+    .slice(0, 22)
+
+/** One after the other, spread over `drain_ms`. */
+const inSlices = <A>(all: ReadonlyArray<A>, { drain_ms }: { readonly drain_ms: number }, each: (one: A) => void) =>
+  Effect.forEach(
+    all,
+    (one) =>
+      Effect.andThen(
+        Effect.sync(() => each(one)),
+        Effect.sleep(drain_ms / all.length),
+      ),
+    {
+      discard: true,
+    },
+  )
+
+const untilTrue = (isTrue: () => boolean) =>
+  Effect.suspend(() => (isTrue() ? Effect.succeed(true) : Effect.as(Effect.sleep("5 millis"), false))).pipe(
+    Effect.repeat({ until: (isDone) => isDone }),
+  )
+
+/** Socket.IO on an HTTP server that never listens: once open, requests and upgrades are handed to it from the gateway's own. */
+const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
+  const { counts } = yield* Delivery
+  const limits = yield* Limits
+  const upgrades = yield* UpgradeServer
+  const adapter = yield* ChatAdapter
+  const onTooSlow = () => counts.addTo("refused", closeCodes.tooSlow.reason)
+  /** Of what waits for a socket its messages are a part. */
+  const bounds = { answers_bytes: limits.socket_buffer_bytes, answers_cut_bytes: limits.chat.socket_cut_bytes }
+  const outgoing = new Map<string, Outgoing>()
+  const behind = new HttpServer()
+  const upgraded = new Set<Duplex>()
+  // Whoever does not even answer a close would hold up the port.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const socket of upgraded) socket.destroy()
+    }),
+  )
+  const io: ChatServer = yield* Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new Server(behind, {
+          // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
+          maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
+          parser: Parser,
+          wsEngine: serversWithin({ ...limits, ...bounds, onCut: (reason) => counts.addTo("refused", reason) }),
+          ...(adapter !== undefined && { adapter }),
+        }),
+    ),
+    (io) => Effect.promise(() => io.close()),
+  )
+  const unjoined = new Unjoined<ChatSocket["conn"]>(limits.chat.unjoined, (conn) => {
+    counts.addTo("refused", "NOT_JOINED")
+    conn.close(true)
+  })
+  io.engine.on("connection", (conn: ChatSocket["conn"]) => {
+    const sid = idOf(conn)
+    conn.on("packet", () => reading.count())
+    unjoined.add(conn)
+    outgoing.set(sid, new Outgoing(conn, limits, onTooSlow))
+    conn.once("close", () => {
+      unjoined.remove(conn)
+      outgoing.delete(sid)
+    })
+  })
+  io.on("connection", ({ conn }) => unjoined.remove(conn))
+  const take: RequestHandler = (request, response) => {
+    const read = () => void (request.socket.destroyed || behind.emit("request", request, response))
+    const waiting = request.method === "POST" ? outgoing.get(sidOf(request)) : undefined
+    if (waiting === undefined) read()
+    else waiting.whenRead(read)
+  }
+  const open = Effect.gen(function* () {
+    yield* upgrades.handle(path, (request, socket, head) => {
+      upgraded.add(socket)
+      socket.once("close", () => upgraded.delete(socket))
+      const busy = () => {
+        counts.addTo("refused", closeCodes.busy.reason)
+        socket.destroy()
+      }
+      reading.share(socket, { head, busy })
+      behind.emit("upgrade", request, socket, nothing)
+    })
+    yield* upgrades.handleRequests(path, take)
+    for (const file of clientFiles) {
+      yield* upgrades.handleRequests(path + file, (request, response) => {
+        // Socket.IO compresses them anew for each request, which is more than a stranger may make us do.
+        delete request.headers["accept-encoding"]
+        behind.emit("request", request, response)
+      })
+    }
+  })
+  return { io, open }
+})
+
+/** Public, but not by its types. */
+const idOf = (conn: object): string => ("id" in conn ? String(conn.id) : "")
+
+/** The session of Engine.IO that a request is of. */
+const sidOf = ({ url = "/" }: IncomingMessage): string => new URL(url, "http://gateway").searchParams.get("sid") ?? ""
+
+export const layer = Layer.effectDiscard(make)

@@ -1,0 +1,95 @@
+/**
+ * How often one client may open a session at this gateway. Each costs the registry a write and the mailbox a window of
+ * results, which a client that acknowledges nothing is given again and again.
+ *
+ * A client may do so `openings_in_a_row` times at once, and then once each `opening_every_ms`. An opening that comes too
+ * soon waits for its turn, and a session that is there goes on meanwhile. At most one of a client waits: a newer one
+ * takes over its turn, and the older is superseded, as it would have been a moment later.
+ */
+import type { ClientId } from "@nimbus/domain/protocol"
+import { Deferred, Effect } from "effect"
+import { OpeningSuperseded } from "../Errors.ts"
+import type { GatewayLimits } from "../Limits.ts"
+
+type ConnectRateLimits = Pick<GatewayLimits, "openings_in_a_row" | "opening_every_ms">
+
+interface Waiting {
+  readonly at_ms: number
+  readonly superseded: Deferred.Deferred<never, OpeningSuperseded>
+}
+
+/** Done when it is the client's turn. */
+export const makeConnectRateLimiter = (limits: ConnectRateLimits, now: () => number) => {
+  const rates = new ConnectRates(limits)
+  const waiting = new Map<ClientId, Waiting>()
+
+  const waitUntil = (clientId: ClientId, at_ms: number): Effect.Effect<void, OpeningSuperseded> => {
+    const mine: Waiting = { at_ms, superseded: Deferred.makeUnsafe() }
+    waiting.set(clientId, mine)
+    return Deferred.await(mine.superseded).pipe(
+      // No turn is further away: what seems so was planned under a clock that has gone back since.
+      Effect.timeoutOption(Math.min(limits.opening_every_ms, Math.max(0, at_ms - now()))),
+      Effect.ensuring(Effect.sync(() => waiting.get(clientId) === mine && waiting.delete(clientId))),
+      Effect.asVoid,
+    )
+  }
+
+  return (clientId: ClientId): Effect.Effect<void, OpeningSuperseded> =>
+    Effect.suspend(() => {
+      const before = waiting.get(clientId)
+      if (before !== undefined) {
+        Deferred.doneUnsafe(before.superseded, Effect.fail(new OpeningSuperseded()))
+        return waitUntil(clientId, before.at_ms)
+      }
+      const now_ms = now()
+      const wait_ms = rates.take(clientId, now_ms)
+      return wait_ms === 0 ? Effect.void : waitUntil(clientId, now_ms + wait_ms)
+    })
+}
+
+/**
+ * The pace itself: the generic cell rate algorithm (ITU-T I.371, virtual scheduling), one number for each client that
+ * has opened a session lately.
+ */
+export class ConnectRates {
+  private readonly every_ms: number
+  private readonly tolerance_ms: number
+  /** When the next opening of a client is due, if it were to keep the pace exactly. The least lately changed first. */
+  private readonly due = new Map<ClientId, number>()
+
+  constructor({ opening_every_ms, openings_in_a_row }: ConnectRateLimits) {
+    this.every_ms = opening_every_ms
+    this.tolerance_ms = opening_every_ms * (openings_in_a_row - 1)
+  }
+
+  /** Clients that are remembered. */
+  get size(): number {
+    return this.due.size
+  }
+
+  /** Takes the client's next turn; answers in how many milliseconds that is. */
+  take(clientId: ClientId, now_ms: number): number {
+    this.forget(now_ms)
+    const known_ms = this.due.get(clientId) ?? now_ms
+    // What lies further ahead was written under a clock that has gone back since.
+    const due_ms = Math.min(Math.max(now_ms, known_ms), now_ms + this.most_ms)
+    this.due.delete(clientId)
+    this.due.set(clientId, due_ms + this.every_ms)
+    return Math.max(0, due_ms - now_ms - this.tolerance_ms)
+  }
+
+  /** How far ahead a due time may be when its client comes. */
+  private get most_ms(): number {
+    return this.tolerance_ms + this.every_ms
+  }
+
+  /** Two at a time, so that there are ever fewer that mean nothing any more. */
+  private forget(now_ms: number): void {
+    let left = 2
+    for (const [clientId, due_ms] of this.due) {
+      const isMeaningful = due_ms > now_ms && due_ms <= now_ms + this.most_ms + this.every_ms
+      if (isMeaningful || left-- === 0) return
+      this.due.delete(clientId)
+    }
+  }
+}

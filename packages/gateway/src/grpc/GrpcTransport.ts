@@ -1,0 +1,155 @@
+/**
+ * The gRPC transport: `nimbus.NimbusService` with its one bidirectional stream, health and reflection.
+ *
+ * `ProcessEvent` is served on its HTTP/2 stream itself: through a library's router every message costs a promise or
+ * two, and there is no telling what has arrived (docs/grpc.md has the figures). The unary and small services go
+ * through Connect's.
+ *
+ * Going away: it takes no calls, reads nothing more, waits until the log has what it took (bounded), and then the
+ * delivery core ends every call with UNAVAILABLE.
+ */
+import { type Http2ServerRequest, Http2ServerResponse } from "node:http2"
+import { Code } from "@connectrpc/connect"
+import { connectNodeAdapter } from "@connectrpc/connect-node"
+import { Trace } from "@nimbus/domain/observability"
+import { type ClientId, closeCodes, start } from "@nimbus/domain/protocol"
+import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
+import { Delivery } from "../delivery/Delivery.ts"
+import { missing } from "../delivery/Ready.ts"
+import { refusalOf } from "../Transport.ts"
+import { FairReading } from "../FairReading.ts"
+import { Limits } from "../Limits.ts"
+import { Call } from "./Call.ts"
+import { isEncoding } from "./Compression.ts"
+import { timeoutOf } from "./Deadline.ts"
+import { NimbusService } from "./gen/nimbus_pb.js"
+import { type CallHandler, GrpcServer } from "./GrpcServer.ts"
+import { health } from "./Health.ts"
+import { type Metadata, parseMetadata } from "./Metadata.ts"
+import type { Peer } from "./Peer.ts"
+import { reflection } from "./Reflection.ts"
+import { answer, trailers, unimplemented } from "./Status.ts"
+
+export const path = `/${NimbusService.typeName}/${NimbusService.method.processEvent.name}`
+
+/** How often the answer of a health watch is looked at again. */
+const health_ms = 1_000
+
+export const layer = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const delivery = yield* Delivery
+    const limits = yield* Limits
+    const reading = yield* FairReading
+    const server = yield* GrpcServer
+    const clock = yield* Clock.Clock
+    const now = () => clock.currentTimeMillisUnsafe()
+    const calls = new Set<Call>()
+    const newest = new Map<ClientId, Call>()
+    const run = yield* FiberSet.makeRuntime<never>()
+    const runMissing = Effect.runPromiseWith(yield* Effect.context<Effect.Services<typeof missing>>())
+    let isLeaving = false
+
+    /** What was sent in a call that ended well must not come again in the next, which may come before all is settled. */
+    const settled = (clientId: ClientId, call: Call) =>
+      Effect.suspend(() => {
+        const before = newest.get(clientId)
+        newest.set(clientId, call)
+        void call.left.then(() => newest.get(clientId) === call && newest.delete(clientId))
+        if (before?.isEnding !== true) return Effect.void
+        return Effect.timeoutOption(
+          Effect.promise(() => before.left),
+          limits.close_ms,
+        )
+      })
+    const open = (call: Call, { ack, after = start, client_id, log }: Metadata) =>
+      Effect.andThen(
+        settled(client_id, call),
+        delivery.open({ clientId: client_id, after, log, autoAck: ack !== "client", transport: call }),
+      ).pipe(
+        Effect.match({
+          onSuccess: (handle) => call.attach(handle),
+          onFailure: (error) => call.close(refusalOf(error)),
+        }),
+      )
+
+    const greet = (request: Http2ServerRequest, response: Http2ServerResponse, peer: Peer): void => {
+      const encoding = String(request.headers["grpc-encoding"] ?? "identity")
+      if (!isEncoding(encoding)) return refuse(response, "UNIMPLEMENTED", unimplemented(`no ${encoding} here`))
+      const metadata = parseMetadata(request.headers)
+      if (Result.isFailure(metadata)) {
+        return refuse(response, "BAD_REQUEST", trailers(Code.InvalidArgument, `BAD_REQUEST: ${metadata.failure}`))
+      }
+      const { ack, journey, notices } = metadata.success
+      const options = {
+        response,
+        peer,
+        acksByClient: ack === "client",
+        follows: journey === undefined ? server.followsAll : journey === "true",
+        // NimbusGRPC's server shows steps; what is within the budget costs nothing more.
+        showsSteps: journey !== "false",
+        notices: notices === "true",
+        encoding,
+        timeout_ms: timeoutOf(metadata.success["grpc-timeout"]),
+        trace: Trace.headersFrom(request.headers[Trace.header]),
+      }
+      const call = new Call({ ...options, limits, reading, counts: delivery.counts, now })
+      calls.add(call)
+      response.stream.once("close", () => calls.delete(call))
+      run(open(call, metadata.success))
+    }
+
+    const refuse = (response: Http2ServerResponse, code: string, trailers: Readonly<Record<string, string>>): void => {
+      delivery.counts.addTo("refused", code)
+      answer(response, trailers)
+    }
+
+    const others = connectNodeAdapter({
+      connect: false,
+      grpcWeb: false,
+      readMaxBytes: limits.frame_bytes,
+      routes: (router) => {
+        const isReady = async () => !isLeaving && (await runMissing(missing)).length === 0
+        reflection(health({ isReady, every_ms: health_ms })(router))
+      },
+      fallback: (request, response) => {
+        if (response instanceof Http2ServerResponse)
+          refuse(response, "UNIMPLEMENTED", unimplemented(`no ${request.url} here`))
+      },
+    })
+
+    const take: CallHandler = (request, response, peer) => {
+      if (!isGrpc(request)) return refuseHttp(response)
+      if (request.url === path) greet(request, response, peer)
+      else others(request, response)
+    }
+    yield* server.handle(take)
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        isLeaving = true
+        for (const call of calls) call.pause()
+        return delivery.drained
+      }),
+    )
+    server.onRefused((code) => delivery.counts.addTo("refused", code))
+    server.onProtocolError(() => delivery.counts.addTo("refused", "PROTOCOL_ERROR"))
+    yield* Effect.sync(() => {
+      const now_ms = now()
+      for (const peer of server.peers()) {
+        if (peer.check(now_ms, limits.idle_timeout_ms)) delivery.counts.addTo("refused", closeCodes.idle.reason)
+      }
+    }).pipe(Effect.repeat(Schedule.spaced(limits.idle_timeout_ms / 4)), Effect.forkScoped)
+    yield* Effect.sync(() => {
+      const now_ms = now()
+      for (const call of calls) call.look(now_ms)
+    }).pipe(Effect.repeat(Schedule.spaced(limits.auto_ack.look_ms)), Effect.forkScoped)
+  }),
+)
+
+/** gRPC is a POST of its own content type; `application/grpc-web` is another protocol. */
+const isGrpc = ({ headers, method }: Http2ServerRequest): boolean =>
+  method === "POST" && /^application\/grpc(\+proto)?(;|$)/.test(headers["content-type"] ?? "")
+
+const refuseHttp = (response: Http2ServerResponse): void => {
+  response.writeHead(415, { "content-type": "text/plain" })
+  response.end("this port speaks gRPC\n")
+}
