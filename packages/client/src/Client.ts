@@ -46,6 +46,7 @@ import * as Outbox from "./Outbox.ts"
 import * as Senders from "./Senders.ts"
 import { Transport, type TransportShape } from "./Transport.ts"
 
+/** Who the client is and where its gateway is. */
 export interface ClientOptions {
   /** Where the gateway is: `ws://host:port`, `wss://…`, or the whole address of its stream. `http` reads as `ws`. */
   readonly url: string | URL
@@ -69,6 +70,7 @@ export interface NewEvent {
   readonly id?: string | undefined
 }
 
+/** A client as Effect has it. `connect` makes one with promises and callbacks. */
 export interface Client {
   readonly clientId: ClientId
   /**

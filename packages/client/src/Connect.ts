@@ -19,6 +19,7 @@ import { CallbackFailed, type ClientError, type MemoryCorrupt, type MemoryUnavai
 import { type ClientMemory, layerMemory } from "./Memory.ts"
 import { layerWebSocket, type WebSocketConstructor } from "./Transport.ts"
 
+/** Who the client is, where its gateway is, and what is called when something comes. */
 export interface ConnectOptions extends Client.ClientOptions {
   /**
    * Called for each result, in order, each once; the next one waits for the promise. It is acknowledged after that, so
@@ -34,6 +35,7 @@ export interface ConnectOptions extends Client.ClientOptions {
   readonly WebSocket?: WebSocketConstructor | undefined
 }
 
+/** A client without Effect: its methods return promises. */
 export interface Connected {
   /** Resolves with the event's id once the gateway's log has it. Rejects with a typed error (`_tag`, `code`). */
   send(name: string, data?: Schema.Json, options?: { readonly id?: string | undefined }): Promise<EventId>

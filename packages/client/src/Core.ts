@@ -51,6 +51,7 @@ export interface Lost {
 /** What a consumer gets, in order: a result, or the word that some are lost. */
 export type Delivery = Frames.ResultItem | Lost
 
+/** Whether a delivery tells of results that will not come. */
 export const isLost = (delivery: Delivery): delivery is Lost => "type" in delivery
 
 export type Input =

@@ -39,6 +39,7 @@ export interface ClientLimits {
   readonly close_timeout_ms: number
 }
 
+/** The defaults. */
 export const clientLimits: ClientLimits = {
   window_events: 1_024,
   window_results: 131_072,

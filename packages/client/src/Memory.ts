@@ -37,8 +37,13 @@ export type { Change, Doubt, Outgoing, Remembered } from "./MemorySchemas.ts"
 
 const start = Guards.beginning
 
+/** What a client remembers that has never run. */
 export const empty: Remembered = { last: start, unaccepted: [], doubtful: [] }
 
+/**
+ * Keeps what a client must remember: in the process (`layerMemory`), in a browser (`layerStorage`), in a file
+ * (`@nimbus/client/node`), or in a store of your own.
+ */
 export class ClientMemory extends Context.Service<
   ClientMemory,
   {
@@ -56,6 +61,7 @@ export interface Ledger {
   readonly doubtful: Map<EventId, Cursor | undefined>
 }
 
+/** A copy that can be changed in place. */
 export const toLedger = (remembered: Remembered): Ledger => ({
   log: remembered.log,
   last: remembered.last,
@@ -63,6 +69,7 @@ export const toLedger = (remembered: Remembered): Ledger => ({
   doubtful: new Map(remembered.doubtful.map((doubt) => [doubt.id, doubt.answered])),
 })
 
+/** A copy of it as data. */
 export const toRemembered = (ledger: Ledger): Remembered => ({
   ...(ledger.log === undefined ? {} : { log: ledger.log }),
   last: ledger.last,
@@ -135,6 +142,7 @@ export const decodeStored = (text: string): Result.Result<Remembered, string> =>
   return isRemembered(json.success) ? Result.succeed(json.success) : Result.fail("is not what a client remembers")
 }
 
+/** The text that a store keeps. */
 export const encodeStored = (remembered: Remembered): string => JSON.stringify(remembered)
 
 const isRemembered = (u: unknown): u is Remembered =>

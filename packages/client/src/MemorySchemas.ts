@@ -13,6 +13,7 @@ export type Outgoing = typeof Outgoing.Type
 export const Doubt = Schema.Struct({ id: EventId, answered: Schema.optionalKey(Cursor) })
 export type Doubt = typeof Doubt.Type
 
+/** What a client remembers between its lives. */
 export const Remembered = Schema.Struct({
   log: Schema.optionalKey(Incarnation),
   last: Cursor,
@@ -21,6 +22,7 @@ export const Remembered = Schema.Struct({
 })
 export type Remembered = typeof Remembered.Type
 
+/** One change of what it remembers. */
 export const Change = Schema.TaggedUnion({
   /** Seqs begin anew, after `last`: what is remembered of those before means nothing any more. */
   Entered: { log: Incarnation, last: Cursor },

@@ -19,12 +19,14 @@ import { closeCodes, Guards, subprotocol } from "@nimbus/domain/protocol"
 import { ConnectionClosed } from "./Errors.ts"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
 
+/** One open connection. It is closed with its scope. */
 export interface Connection {
   /** All frames that came in since the last read; waits for the first. */
   readonly read: Effect.Effect<Array.NonEmptyReadonlyArray<string>, ConnectionClosed>
   write(frames: ReadonlyArray<string>): Effect.Effect<void, ConnectionClosed>
 }
 
+/** The methods of a transport. */
 export interface TransportShape {
   /** Why it could never connect there; `undefined`: it may. */
   fault?(url: URL): string | undefined
@@ -42,6 +44,8 @@ export interface WebSocketLike {
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void
   addEventListener(type: "close", listener: (event: { readonly code: number; readonly reason: string }) => void): void
 }
+
+/** Makes a WebSocket: `globalThis.WebSocket`, or that of the package `ws`. */
 export type WebSocketConstructor = new (url: string, protocol: string) => WebSocketLike
 
 type TransportLimits = Pick<ClientLimits, "unread_frames" | "unsent_bytes">

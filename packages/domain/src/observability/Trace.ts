@@ -18,8 +18,10 @@ import * as HttpHeaders from "effect/http/Headers"
 import { w3c } from "effect/http/HttpTraceContext"
 import type { Headers } from "../protocol/Records.ts"
 
+/** The record header that names the span before, as W3C Trace Context has it. */
 export const header = "traceparent"
 
+/** What a part does with its record. */
 export type HopName = "accept" | "handle" | "route" | "divert" | "shelve" | "put" | "deliver"
 
 /** What a hop is about. */
@@ -46,6 +48,7 @@ export interface Hops {
   readonly end: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
 }
 
+/** Begins the spans of records. */
 export interface Trace {
   /** Begins now. `undefined`: nobody traces. */
   begin(name: HopName, options: HopOptions): Hop | undefined

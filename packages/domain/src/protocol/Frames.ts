@@ -28,12 +28,16 @@ export type EventFrame = typeof EventFrame.Type
 /** Everything up to `seq` is the client's own now. */
 export const AckFrame = Schema.Struct({ type: Schema.Literal("ack"), seq: Seq })
 export type AckFrame = typeof AckFrame.Type
+
+/** Asks for a `pong`. */
 export const PingFrame = Schema.Struct({ type: Schema.Literal("ping") })
 export type PingFrame = typeof PingFrame.Type
 
+/** What a client sends. */
 export const ClientFrame = Schema.Union([EventFrame, AckFrame, PingFrame])
 export type ClientFrame = typeof ClientFrame.Type
 
+/** The first frame of a session: who the client is, where it starts, and the bounds of this gateway. */
 export const Welcome = Schema.Struct({
   type: Schema.Literal("welcome"),
   clientId: Schema.String,
@@ -65,6 +69,7 @@ export const Refused = Schema.Struct({
 })
 export type Refused = typeof Refused.Type
 
+/** One result of an event, or one message: it has `data` or `error`. */
 export const ResultItem = Schema.Struct({
   seq: Seq,
   id: EventId,
@@ -75,9 +80,11 @@ export const ResultItem = Schema.Struct({
 })
 export type ResultItem = typeof ResultItem.Type
 
+/** Results and messages, in the order of `seq`. */
 export const Results = Schema.Struct({ type: Schema.Literal("results"), items: Schema.Array(ResultItem) })
 export type Results = typeof Results.Type
 
+/** The status of the client has changed. */
 export const StatusFrame = Schema.Struct({ type: Schema.Literal("status"), status: StatusName })
 export type StatusFrame = typeof StatusFrame.Type
 
@@ -93,8 +100,10 @@ export type Lost = typeof Lost.Type
 export const ErrorFrame = Schema.Struct({ type: Schema.Literal("error"), code: Schema.String, message: Schema.String })
 export type ErrorFrame = typeof ErrorFrame.Type
 
+/** The answer to `ping`. */
 export const Pong = Schema.Struct({ type: Schema.Literal("pong") })
 
+/** What a gateway sends. */
 export const ServerFrame = Schema.Union([Welcome, Accepted, Refused, Results, StatusFrame, Lost, ErrorFrame, Pong])
 export type ServerFrame = typeof ServerFrame.Type
 
@@ -154,5 +163,9 @@ const idOf = (u: unknown): string | undefined =>
   typeof u === "object" && u !== null && "id" in u && typeof u.id === "string" ? u.id.slice(0, 128) : undefined
 
 const encoder = new TextEncoder()
+
+/** The bytes of a `results` frame before its first item. Items are separated by commas. */
 export const resultsPrefix = encoder.encode(`{"type":"results","items":[`)
+
+/** The bytes of a `results` frame after its last item. */
 export const resultsSuffix = encoder.encode("]}")

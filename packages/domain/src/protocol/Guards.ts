@@ -17,6 +17,7 @@ export const isInteger = (u: unknown): u is number => Number.isSafeInteger(u)
 
 const isFrom = (u: unknown, least: number): boolean => isInteger(u) && u >= least
 
+/** Whether a value is a client id. */
 export const isClientId = (u: unknown): u is ClientId => isText(u) && /^[A-Za-z0-9._:@-]{1,128}$/.test(u)
 
 export const isEventId = (u: unknown): u is EventId => isTextUpTo(u, 128)

@@ -23,6 +23,7 @@ const spelledAs = (pattern: RegExp) =>
 export const ClientId = spelledAs(/^[A-Za-z0-9._:@-]{1,128}$/).pipe(Schema.brand("ClientId"))
 export type ClientId = typeof ClientId.Type
 
+/** Whether a value is a client id. */
 export const isClientId = Schema.is(ClientId)
 
 /** Text that UTF-8 can carry, of 1 to `most` UTF-16 code units. */
@@ -38,6 +39,8 @@ export const roomChars = 256
 /** A room of the chat: any well-formed text of 1 to 256 characters. As it is, it is the key of every record of that room. */
 export const RoomId = textUpTo(roomChars).pipe(Schema.brand("RoomId"))
 export type RoomId = typeof RoomId.Type
+
+/** Whether a value is the name of a room. */
 export const isRoomId = Schema.is(RoomId)
 
 /** The room that a client or a record names: text, or a number by its decimal spelling. `undefined`: it names none. */

@@ -12,6 +12,7 @@ import type { Headers } from "./Records.ts"
 import type { DivertReason } from "./Router.ts"
 import { utf8 } from "./internal/Utf8.ts"
 
+/** The steps of an event and of its result. */
 export const StepName = Schema.Literals([
   /** Taken from its sender, for the log. */
   "accepted",
@@ -36,6 +37,7 @@ export const StepName = Schema.Literals([
 ])
 export type StepName = typeof StepName.Type
 
+/** One step: when it was taken, by which process, and why. */
 export const JourneyStep = Schema.Struct({
   /** ms since 1970, by the clock of the instance. */
   time: Schema.Int,
@@ -109,6 +111,7 @@ const areDetails = (u: unknown): boolean =>
 export const encodeLateSteps = ({ clientId, seq, steps }: LateSteps): Uint8Array =>
   utf8(`{"clientId":${JSON.stringify(clientId)},"seq":${seq},"steps":${encodeSteps(steps)}}`)
 
+/** The record header that carries the steps so far. */
 export const header = "nimbus-journey"
 
 /** Whether this record is sampled. */

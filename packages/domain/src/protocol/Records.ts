@@ -127,6 +127,7 @@ export const Barrier = Schema.Struct({
 })
 export type Barrier = typeof Barrier.Type
 
+/** A record of the events topic. */
 export const EventRecord = Schema.Union([Event, Barrier])
 export type EventRecord = typeof EventRecord.Type
 
@@ -134,6 +135,7 @@ export type EventRecord = typeof EventRecord.Type
 export const Failure = Schema.Struct({ code: Schema.String, message: Schema.String })
 export type Failure = typeof Failure.Type
 
+/** A record of the results topic: what came of one event. It has `data` or `error`. */
 export const Result = Schema.Struct({
   seq: Seq,
   id: EventId,
@@ -182,6 +184,7 @@ export type Kick = typeof Kick.Type
 export const Drain = Schema.TaggedStruct("Drain", {})
 export type Drain = typeof Drain.Type
 
+/** What a gateway is sent: pushes, and what operators order. */
 export type PodMessage = Delivering | Kick | Drain
 
 /** The client has everything up to `seq`. Cumulative. */
@@ -193,10 +196,13 @@ export type Ack = { readonly _tag: "Ack"; readonly clientId: ClientId; readonly 
  */
 export const Nack = Schema.TaggedStruct("Nack", { clientId: ClientId, route: Schema.optionalKey(RouteId) })
 export type Nack = typeof Nack.Type
+
+/** What a router is sent by gateways. */
 export type AckMessage = Ack | Nack
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
+/** The bytes of a record of the events, results or dlq topic. */
 export const encode = (record: EventRecord | Result | PlacedBarrier): Uint8Array => utf8(JSON.stringify(record))
 
 /** A result's bytes: `seq` first, whatever order the caller's fields have. */
@@ -321,7 +327,11 @@ const isUsualResult = (u: unknown): u is Result =>
 
 /** Decodes a record of the events topic: an event, a message or a barrier. */
 export const decodeEvent = decodeWith<EventRecord, typeof EventRecord.Encoded>(EventRecord, isUsualEvent)
+
+/** Decodes a result, of the results or dlq topic or of a mailbox. */
 export const decodeResult = decodeWith(Result, isUsualResult)
+
+/** Decodes a barrier, of the results or dlq topic or of a mailbox. */
 export const decodePlacedBarrier = decodeWith(PlacedBarrier, Predicate.isNever)
 
 const prefix = utf8(`{"seq":`)

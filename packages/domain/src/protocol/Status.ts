@@ -26,6 +26,7 @@ import { Result, Schema } from "effect"
 import { CorruptRecord, IllegalTransition } from "../Errors.ts"
 import { Epoch, epochUnsafe, PodId, podIdUnsafe } from "./Ids.ts"
 
+/** OFFLINE: not connected. REPLAYING: older results are being read from the mailbox. LIVE: there are none left. */
 export const StatusName = Schema.Literals(["OFFLINE", "REPLAYING", "LIVE"])
 export type StatusName = typeof StatusName.Type
 
@@ -38,9 +39,11 @@ export const Replaying = Schema.TaggedStruct("REPLAYING", session)
 /** Connected, and everything older has been read. */
 export const Live = Schema.TaggedStruct("LIVE", session)
 
+/** A status with the session that it belongs to. */
 export const Status = Schema.Union([Offline, Replaying, Live])
 export type Status = typeof Status.Type
 
+/** What may happen to a status. */
 export const Step = Schema.TaggedUnion({
   /** A new connection. `atLeast`: the clock in ms, so that epochs grow across a wiped registry too. */
   Connect: { pod: PodId, atLeast: Epoch },

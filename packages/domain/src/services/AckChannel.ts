@@ -8,6 +8,10 @@ import { Context, type Effect, type Scope, type Stream } from "effect"
 import type { ChannelUnavailable } from "../Errors.ts"
 import type { AckMessage } from "../protocol/Records.ts"
 
+/**
+ * Carries acks and nacks from gateways to the router of a partition. Messages may be lost: the router then waits for a
+ * repetition.
+ */
 export class AckChannel extends Context.Service<
   AckChannel,
   {

@@ -12,6 +12,7 @@ import type { AckMessage } from "../protocol/Records.ts"
 export const layerMemory = (limits: ChannelLimits = channelLimits): Layer.Layer<AckChannel> =>
   Layer.sync(AckChannel, () => makeMemory(limits))
 
+/** The same as a value. A subscriber with more than `waiting_messages` unread loses whole publishes. */
 export const makeMemory = (limits: ChannelLimits = channelLimits): AckChannel["Service"] => {
   const inboxes = makeInboxes<number, AckMessage>(limits)
   return {

@@ -22,8 +22,10 @@ import type { ArchiveUnavailable } from "../Errors.ts"
 import type { Cursor, Incarnation } from "../protocol/Ids.ts"
 import type { PageLimit } from "./Mailbox.ts"
 
+/** What an archive keeps: results of clients, or messages of rooms. */
 export type ArchiveKind = "results" | "messages"
 
+/** One row of an archive. */
 export interface ArchiveRecord {
   readonly key: string
   /** Under its key; grows in the order of the log. */
@@ -41,6 +43,7 @@ export interface ArchiveSource {
   readonly partition: number
 }
 
+/** What is written in one step: rows of one partition, and how far that partition is then stored. */
 export interface ArchiveBatch {
   readonly source: ArchiveSource
   /** No two of them with the same key and place. */
@@ -49,12 +52,14 @@ export interface ArchiveBatch {
   readonly position: number
 }
 
+/** A record that a store can never take. */
 export interface ArchiveRefusal {
   /** Which record of the batch. */
   readonly index: number
   readonly reason: string
 }
 
+/** Which page is wanted. */
 export interface ArchiveQuestion {
   readonly incarnation: Incarnation
   readonly kind: ArchiveKind
@@ -65,12 +70,14 @@ export interface ArchiveQuestion {
   readonly limit: PageLimit
 }
 
+/** A page, in the order of places. */
 export interface ArchivePage {
   readonly records: ReadonlyArray<Omit<ArchiveRecord, "key">>
   /** More are stored above the last of them. */
   readonly more: boolean
 }
 
+/** The methods of an archive. */
 export interface ArchiveShape {
   /** Of each store, for messages. */
   readonly stores: ReadonlyArray<string>
@@ -80,6 +87,10 @@ export interface ArchiveShape {
   page(question: ArchiveQuestion): Effect.Effect<ArchivePage, ArchiveUnavailable>
 }
 
+/**
+ * Keeps results and chat messages for as long as the operator wants, and returns them by page. Delivery does not depend
+ * on it.
+ */
 export class Archive extends Context.Service<Archive, ArchiveShape>()("@nimbus/domain/Archive") {}
 
 /**

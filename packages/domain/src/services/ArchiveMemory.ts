@@ -2,11 +2,13 @@
 import { Effect, Layer } from "effect"
 import { Archive, type ArchiveQuestion, type ArchiveRecord, type ArchiveShape, type ArchiveSource } from "./Archive.ts"
 
+/** An archive that lives as long as the layer. */
 export const layerMemory = (): Layer.Layer<Archive> => Layer.sync(Archive, makeMemory)
 
 /** Places are written about in order, and looked for from the end. */
 type Rows = Array<Omit<ArchiveRecord, "key">>
 
+/** The same as a value. */
 export const makeMemory = (): ArchiveShape => {
   const positions = new Map<string, number>()
   const rows = new Map<string, Rows>()

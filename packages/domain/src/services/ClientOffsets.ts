@@ -17,6 +17,7 @@ import type { ClientOffset } from "../protocol/Reads.ts"
 
 export type { ClientOffset } from "../protocol/Reads.ts"
 
+/** Whose offset: of which client, in which session and in which life of the topics. */
 export interface OffsetOwner {
   readonly clientId: ClientId
   /** Of the session that asks. */
@@ -24,6 +25,9 @@ export interface OffsetOwner {
   readonly log: Incarnation
 }
 
+/**
+ * Remembers how far direct delivery has got with each client. Any of it may be lost: it is rebuilt from the mailbox.
+ */
 export class ClientOffsets extends Context.Service<
   ClientOffsets,
   {

@@ -6,15 +6,18 @@ import { type ClientOffsetsLimits, clientOffsetsLimits } from "../Limits.ts"
 
 type Entry = Omit<OffsetOwner, "clientId"> & { readonly known: ClientOffset | undefined }
 
+/** The service, and a way to make it forget. */
 export interface ClientOffsetsMemory {
   readonly offsets: ClientOffsets["Service"]
   /** Forgets one client, or all. */
   readonly forget: (clientId?: ClientId) => void
 }
 
+/** Offsets that live as long as the layer. Holds at most `offsets` clients; beyond, the oldest are forgotten. */
 export const layerMemory = (limits: ClientOffsetsLimits = clientOffsetsLimits): Layer.Layer<ClientOffsets> =>
   Layer.sync(ClientOffsets, () => makeMemory(limits).offsets)
 
+/** The same as a value. */
 export const makeMemory = (limits: ClientOffsetsLimits = clientOffsetsLimits): ClientOffsetsMemory => {
   const entries = new Map<ClientId, Entry>()
   /** What was written last stands last. */

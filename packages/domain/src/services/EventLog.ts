@@ -65,6 +65,7 @@ export interface AssignedPartition {
   readonly revoked: Effect.Effect<void>
 }
 
+/** The log: topics in partitions, published to by batch and read by consumer groups or from any offset. */
 export class EventLog extends Context.Service<
   EventLog,
   {

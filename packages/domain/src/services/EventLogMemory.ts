@@ -10,6 +10,7 @@ import { Fifo } from "./local/Fifo.ts"
 import { type LogStore, make, type Retention } from "./LocalLog.ts"
 import { Topics } from "./Topics.ts"
 
+/** How large the log is, and how long it keeps records. */
 export interface EventLogMemoryOptions {
   /** The partition count of each topic. */
   readonly partitions?: number | undefined

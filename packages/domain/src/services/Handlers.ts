@@ -52,6 +52,7 @@ export interface Handler<out R> {
 /** What any of some handlers need. */
 export type HandlerServices<H> = H extends Handler<infer R> ? R : never
 
+/** What `Handlers.make` takes: the schemas of an event and the Effect that works on it. */
 export interface HandlerDeclaration<I, IE, O, OE, E, R> {
   /** What `data` of the event must be. Any schema whose encoded form can be JSON, decoded without waiting. */
   readonly input: Schema.Codec<I, IE>
@@ -67,6 +68,7 @@ export interface HandlerDeclaration<I, IE, O, OE, E, R> {
 /** The square root of the largest safe integer, rounded down. */
 const maxRoot = Math.floor(Math.sqrt(Number.MAX_SAFE_INTEGER))
 
+/** The handlers of an application, as a service: `Handlers.make` declares one, `Handlers.layer` provides several. */
 export class Handlers extends Context.Service<
   Handlers,
   {

@@ -32,6 +32,7 @@ export interface MailboxRecord extends Item {
   readonly timestamp: number
 }
 
+/** What one `put` writes into a partition, and the offset that has to be stored for it to count. */
 export interface Put {
   /** The stored offset that must hold; `undefined`: nothing may be stored yet. */
   readonly expected: number | undefined
@@ -56,6 +57,10 @@ export interface MailboxStats {
   readonly floor: Cursor
 }
 
+/**
+ * Keeps the results of each client until the client acknowledges them. A `put` is one atomic step with the offset of
+ * the dlq.
+ */
 export class Mailbox extends Context.Service<
   Mailbox,
   {

@@ -10,6 +10,9 @@ import type { ChannelUnavailable, PodTaken } from "../Errors.ts"
 import type { PodId } from "../protocol/Ids.ts"
 import type { PodMessage } from "../protocol/Records.ts"
 
+/**
+ * Carries pushes and operator commands to one gateway. Messages may be lost: the router then diverts to the mailbox.
+ */
 export class PodChannel extends Context.Service<
   PodChannel,
   {

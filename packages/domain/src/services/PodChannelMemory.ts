@@ -13,6 +13,7 @@ import type { PodMessage } from "../protocol/Records.ts"
 export const layerMemory = (limits: ChannelLimits = channelLimits): Layer.Layer<PodChannel> =>
   Layer.sync(PodChannel, () => makeMemory(limits))
 
+/** The same as a value. A subscriber with more than `waiting_messages` unread loses whole publishes. */
 export const makeMemory = (limits: ChannelLimits = channelLimits): PodChannel["Service"] => {
   const inboxes = makeInboxes<PodId, PodMessage>(limits)
   return {

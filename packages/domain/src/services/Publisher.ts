@@ -36,6 +36,10 @@ export interface Receipt {
   readonly seq: Seq
 }
 
+/**
+ * Sends messages to clients, connected or not. Each becomes an item of `results` in its place in the order of that
+ * client.
+ */
 export class Publisher extends Context.Service<
   Publisher,
   {

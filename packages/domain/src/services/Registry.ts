@@ -12,6 +12,7 @@ import type { PodTaken, RegistryUnavailable } from "../Errors.ts"
 import type { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
 import type { Status, StatusName } from "../protocol/Status.ts"
 
+/** What a gateway writes of one of its sessions. */
 export interface Presence {
   readonly clientId: ClientId
   readonly epoch: Epoch
@@ -19,11 +20,13 @@ export interface Presence {
   readonly status: StatusName
 }
 
+/** What the registry holds of one client. */
 export interface Entry {
   readonly clientId: ClientId
   readonly status: Status
 }
 
+/** Holds the epoch, gateway and status of each client, and the leases of gateways. It may be wiped at any time. */
 export class Registry extends Context.Service<
   Registry,
   {

@@ -39,6 +39,7 @@ export const layerMemory = (limits: RegistryLimits = registryLimits): Layer.Laye
 /** The same, as `NIMBUS_IDLE_DAYS` says. */
 export const layer = Layer.unwrap(Effect.map(Idle.config, (idle_ms) => layerMemory({ ...registryLimits, idle_ms })))
 
+/** The same as a value, with what a test needs to wipe it or to roll it back. Holds at most `entries` clients. */
 export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMemory => {
   let recent = new Map<ClientId, Status>()
   let older: typeof recent = new Map()

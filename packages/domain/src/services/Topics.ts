@@ -40,6 +40,9 @@ const topics = Config.map(named, ({ isOpen, messages, ...others }): Named =>
   isOpen ? { ...others, messages } : others,
 )
 
+/**
+ * The names of the topics. `layer` reads them from the environment (docs/configuration.md), `layerDefault` does not.
+ */
 export class Topics extends Context.Service<Topics, Named>()("@nimbus/domain/Topics") {
   static readonly config = topics
   static readonly layer = Layer.effect(Topics, topics)
