@@ -22,12 +22,17 @@ const limits = { testTimeout: 120_000, hookTimeout: 120_000 }
 /** Most tests of processes wait for something most of the time, so that two at once take little longer than one. */
 const maxWorkers = 2
 
+/**
+ * Unit tests. `isolate: false`: a worker keeps its modules for all files of a project, whose import would otherwise take
+ * longer than the tests; a test file may leave nothing behind in them.
+ */
 const project = (name: string, root: string, include = ["src/**/*.test.ts"]) => ({
   test: {
     name,
     root,
     include,
     exclude: [...configDefaults.exclude, integration, verify],
+    isolate: false,
     maxWorkers,
     ...limits,
   },
@@ -51,9 +56,9 @@ export default defineConfig({
           name: "integration",
           include: [integration],
           globalSetup: "scripts/services/vitestSetup.ts",
-          // After all others, one file at a time: they share the services, and the processors with them.
+          // After all others: the services have the same processors. Files share them, and each has names of its own there.
           sequence: { groupOrder: 1 },
-          fileParallelism: false,
+          maxWorkers,
           ...limits,
         },
       },

@@ -3,7 +3,7 @@
  *
  * Beside the plain listener there is one with SASL and one with SASL over TLS, by a certificate that is its own authority.
  * User `nimbus`, password `secret`, by PLAIN and by SCRAM. Topics are not created by use. What clusters wait for is turned
- * off: a group's first rebalance starts at once.
+ * off, or is short: a group's first rebalance starts at once, and compaction soon.
  */
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs"
 import { homedir } from "node:os"
@@ -134,6 +134,7 @@ const broker = (
   "group.initial.rebalance.delay.ms": "0",
   "group.min.session.timeout.ms": "1000",
   "log.retention.check.interval.ms": "1000",
+  "log.cleaner.backoff.ms": "500",
   "log.cleaner.dedupe.buffer.size": "8388608",
   "controlled.shutdown.max.retries": "1",
   ...(!isAlone(member) && among),

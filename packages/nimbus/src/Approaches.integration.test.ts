@@ -12,6 +12,7 @@ import {
   RedisPodChannel,
   RedisRegistry,
 } from "@nimbus/adapters/redis"
+import { autoAckLimits } from "@nimbus/domain/limits"
 import { ClientId, start } from "@nimbus/domain/protocol"
 import { Handlers, Mailbox, Publisher, Topics } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
@@ -52,8 +53,11 @@ const services = () =>
     RedisMailbox.layer,
   ).pipe(Layer.provideMerge(Layer.fresh(connection)), Layer.provideMerge(topics))
 
+/** What a client is sent counts as read soon: this is not about how long it takes. */
+const soon = { ...autoAckLimits, quiet_ms: 100, look_ms: 20 }
+
 const gateway = () =>
-  Layer.fresh(Gateway.layerWith({ host: "127.0.0.1", port: 0, limits: { sweep_ms: 2_000 } })).pipe(
+  Layer.fresh(Gateway.layerWith({ host: "127.0.0.1", port: 0, limits: { sweep_ms: 2_000, auto_ack: soon } })).pipe(
     Layer.provide(Layer.fresh(services())),
   )
 

@@ -14,7 +14,9 @@ import * as Reply from "./Reply.ts"
 import { settingsOf } from "./Settings.ts"
 
 const { redis } = inject("services")
-const connectionTo = (prefix: string) => RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), prefix })
+/** A database of this file's own, for its tests empty it. */
+const db = 1
+const connectionTo = (prefix: string) => RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), db, prefix })
 
 describe.skipIf(redis === undefined)("channels in Redis", () => {
   podChannelSuite("in Redis", RedisPodChannel.layerWith({}).pipe(Layer.provide(connectionTo("channels"))))

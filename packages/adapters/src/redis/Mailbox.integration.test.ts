@@ -13,11 +13,14 @@ import { settingsOf } from "./Settings.ts"
 
 const { redis } = inject("services")
 
+/** A database of this file's own, for its tests empty it. */
+const db = 3
+
 let stores = 0
 const freshPrefix = () => `mailbox-${stores++}`
 const storeIn = (prefix: string, limits: MailboxLimits, storage: RedisMailboxLimits) =>
   RedisMailbox.layerWith({ limits, storage }).pipe(
-    Layer.provide(RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), prefix })),
+    Layer.provide(RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), db, prefix })),
   )
 
 const single = (storage: RedisMailboxLimits) => (limits: MailboxLimits) =>
@@ -88,14 +91,14 @@ describe.skipIf(redis === undefined)("RedisMailbox", () => {
         )
       }).pipe(
         Effect.provide(RedisMailbox.layer),
-        Effect.provide(RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), prefix })),
+        Effect.provide(RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), db, prefix })),
       )
     }),
   )
 
   it.live("of a store that was emptied refuses the next put, and is bound again by what comes after", () =>
     Effect.gen(function* () {
-      const settings = { ...settingsOf(redis?.address ?? ""), prefix: freshPrefix() }
+      const settings = { ...settingsOf(redis?.address ?? ""), db, prefix: freshPrefix() }
       yield* Effect.gen(function* () {
         const mailbox = yield* Mailbox
         const connection = yield* RedisConnection

@@ -11,7 +11,9 @@ import * as Reply from "./Reply.ts"
 import { settingsOf } from "./Settings.ts"
 
 const { redis } = inject("services")
-const connectionTo = (prefix: string) => RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), prefix })
+/** A database of this file's own, for its tests empty it. */
+const db = 2
+const connectionTo = (prefix: string) => RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), db, prefix })
 const registryIn = (prefix: string) => RedisRegistry.layer.pipe(Layer.provideMerge(connectionTo(prefix)))
 
 /** Calls go by three connections in turn, as those of three processes do. */

@@ -66,7 +66,8 @@ export const mailboxSuite = (
     describe("limits", () => limitSentences(test))
     describe("hole and waiting", () => lossSentences(test))
     describe("claim", () => claimSentences(test))
-    describe("what is idle", () => idleSentences(test, options.time ?? virtual))
+    // At once: where the clock is the store's own, each waits for it.
+    describe.concurrent("what is idle", () => idleSentences(test, options.time ?? virtual))
     it.effect.prop(
       "answers any commands as the model does",
       { limits: Model.Limits, commands: Model.Commands },
