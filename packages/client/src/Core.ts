@@ -274,7 +274,17 @@ const doubt = (state: State, events: ReadonlyArray<Outgoing>, out: Array<Output>
   if (ids.length === 0) return
   remember(state, { _tag: "Doubted", ids }, out)
   const excess = doubtful.size - state.limits.doubtful_ids
-  if (excess > 0) remember(state, { _tag: "Forgotten", ids: [...doubtful.keys().take(excess)] }, out)
+  if (excess > 0) remember(state, { _tag: "Forgotten", ids: firstOf(doubtful.keys(), excess) }, out)
+}
+
+/** By hand: Node 20, and browsers of 2024, have no helpers of iterators. */
+const firstOf = <A>(items: Iterable<A>, count: number): ReadonlyArray<A> => {
+  const first: Array<A> = []
+  for (const item of items) {
+    if (first.length === count) break
+    first.push(item)
+  }
+  return first
 }
 
 const settle = (state: State, ids: ReadonlyArray<EventId>, out: Array<Output>): void => {
