@@ -111,6 +111,16 @@ export class CorruptRecord extends Schema.TaggedError<CorruptRecord>()("CorruptR
   reason: Schema.String,
 }) {}
 
+/** What was given as a step of a client's status is none. */
+export class NotAStep extends Schema.TaggedError<NotAStep>()("NotAStep", {
+  code: Schema.tag("NOT_A_STEP"),
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
 /** A step that the status machine does not know from this state. Nothing has changed. */
 export class IllegalTransition extends Schema.TaggedError<IllegalTransition>()("IllegalTransition", {
   code: Schema.tag("ILLEGAL_TRANSITION"),

@@ -3,7 +3,7 @@ import { Arbitrary, Effect, Result, Schema } from "effect"
 import { IllegalTransition } from "../Errors.ts"
 import { Epoch, PodId } from "./Ids.ts"
 import * as Status from "./Status.ts"
-import { check, mutants, properties } from "../testing/StatusProperties.ts"
+import { check, checkCommands, mutants, properties, walkCommands } from "../testing/StatusProperties.ts"
 
 const p = PodId.make("p")
 const q = PodId.make("q")
@@ -86,6 +86,86 @@ describe("Status", () => {
       given(live(5)).when(sweep("REPLAYING", 5)).then(replaying(5))
       given(live(5)).when(sweep("OFFLINE", 5)).then(offline(5))
       given(live(4, q)).when(sweep("REPLAYING", 5)).then(replaying(5))
+    })
+  })
+
+  it("walks each arrow that is drawn, from each of its starts to each of its ends", () => {
+    const starts = { UNKNOWN: unknown, OFFLINE: offline(5), REPLAYING: replaying(5), LIVE: live(5) }
+    const steps: Record<Status.Step["_tag"], (to: Status.StatusName) => Status.Step> = {
+      Connect: () => connect(5),
+      GoLive: () => goLive(5),
+      FallBack: () => fallBack(5),
+      Disconnect: () => disconnect(5),
+      LeaseExpired: () => leaseExpired(),
+      Sweep: (to) => sweep(to, 5),
+    }
+    for (const step of Object.values(steps)) {
+      const { _tag } = step("LIVE")
+      for (const from of Status.arrows[_tag].from) {
+        for (const to of Status.arrows[_tag].to) {
+          const moved = Result.getOrThrow(Status.transition(starts[from], step(to)))
+          assert.strictEqual(moved?._tag, to, `${_tag} from ${from}`)
+        }
+      }
+    }
+  })
+
+  describe("a step that somebody gives", () => {
+    it.effect.prop("is read as it is", [Status.Step], ([step]) =>
+      Effect.sync(() => assert.deepStrictEqual(Status.step(step), Result.succeed(step))),
+    )
+
+    it.each([
+      ["nothing", undefined],
+      ["a name alone", "Connect"],
+      ["another name", { _tag: "Vanish", ...at(5) }],
+      ["no epoch", { _tag: "GoLive", pod: "p" }],
+      ["a wrong epoch", { ...goLive(5), epoch: -1 }],
+      ["more than there should be", { ...goLive(5), also: 1 }],
+    ])("that is %s is none, and says why", (_, value) => {
+      const { code, message } = Result.getOrThrow(Result.flip(Status.step(value)))
+      assert.strictEqual(code, "NOT_A_STEP")
+      assert.isNotEmpty(message)
+    })
+  })
+
+  describe("the commands of another service", () => {
+    const Command = Schema.Literals(["arrive", "caught up", "fell behind", "leave"])
+    type Decide = Parameters<typeof walkCommands<typeof Command.Type>>[2]
+    const careful: Decide = (from, command) => {
+      if (command === "arrive") return [connect(1)]
+      if (command === "caught up") return from?._tag === "REPLAYING" ? [{ ...from, _tag: "GoLive" }] : []
+      if (command === "fell behind") return from?._tag === "LIVE" ? [{ ...from, _tag: "FallBack" }] : []
+      return from === undefined || from._tag === "OFFLINE" ? [] : [{ ...from, _tag: "Disconnect" }]
+    }
+    const commands = Arbitrary.schema(Command)
+
+    it.effect("pass if they come to steps that lead somewhere, whatever the status is", () =>
+      Effect.gen(function* () {
+        const checked = yield* checkCommands({ commands, decide: careful })
+        assert.strictEqual(checked._tag, "Passed", Arbitrary.formatCheckFailure(checked))
+      }),
+    )
+
+    it.effect.each<readonly [string, Decide, string]>([
+      ["comes to what is no step", (_, command) => (command === "leave" ? [{ _tag: "Leave" }] : []), "NOT_A_STEP"],
+      [
+        "comes to a step from where no arrow starts",
+        (from, command) => (command === "caught up" && from ? [{ ...from, _tag: "GoLive" }] : careful(from, command)),
+        "ILLEGAL_TRANSITION",
+      ],
+    ])("fail if one %s", ([, decide, code]) =>
+      Effect.gen(function* () {
+        assert.strictEqual((yield* checkCommands({ commands, decide }))._tag, "Falsified")
+        const fault = walkCommands(live(5), ["caught up", "leave"], decide)
+        assert.strictEqual(Result.getOrThrow(Result.flip(fault)).code, code)
+      }),
+    )
+
+    it("lead where their steps lead, past those of a session that is superseded", () => {
+      const late: Decide = () => [sweep("OFFLINE", 4)]
+      assert.deepStrictEqual(walkCommands(live(5), ["leave"], late), Result.succeed(live(5)))
+      assert.deepStrictEqual(walkCommands(undefined, ["arrive", "caught up"], careful), Result.succeed(live(1)))
     })
   })
 

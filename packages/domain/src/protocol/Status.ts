@@ -2,13 +2,15 @@
  * The status of a client: OFFLINE, REPLAYING, LIVE.
  *
  * ```
- *             Connect (a higher epoch)
- *   OFFLINE ───────────────────────────▶ REPLAYING
- *      ▲                                  │   ▲
- *      │ Disconnect, LeaseExpired         │   │ FallBack
- *      │                           GoLive ▼   │
- *      └───────────────────────────────── LIVE
+ *    UNKNOWN      OFFLINE     REPLAYING      LIVE
+ *       ○────────────○────────────◉────────────○      Connect
+ *                                 ○────────────●      GoLive
+ *                                 ●────────────○      FallBack
+ *                    ●────────────○────────────○      Disconnect
+ *                    ◉────────────○────────────○      LeaseExpired
+ *       ○────────────◉────────────◉────────────◉      Sweep
  * ```
+ * ○ may start there, ● ends there, ◉ both; `npm run docs` draws it from `arrows`.
  *
  * Payload: the epoch, which is one connection, and the pod that holds it. Steps come from gateways through the
  * registry, late, repeated and out of order.
@@ -23,7 +25,7 @@
  * 3. `GoLive`, `FallBack` and `Disconnect` move only the session they name, and only along an arrow.
  */
 import { Result, Schema } from "effect"
-import { CorruptRecord, IllegalTransition } from "../Errors.ts"
+import { CorruptRecord, IllegalTransition, NotAStep } from "../Errors.ts"
 import { Epoch, epochUnsafe, PodId, podIdUnsafe } from "./Ids.ts"
 
 /** OFFLINE: not connected. REPLAYING: older results are being read from the mailbox. LIVE: there are none left. */
@@ -60,6 +62,33 @@ export const Step = Schema.TaggedUnion({
 })
 export type Step = typeof Step.Type
 
+const decodeStep = Schema.decodeUnknownResult(Step, { onExcessProperty: "error" })
+
+/** Reads what anybody gives as a step. */
+export const step = (value: unknown): Result.Result<Step, NotAStep> =>
+  Result.mapError(decodeStep(value), (error) => new NotAStep({ reason: error.message }))
+
+/** Where a client may be when a step comes. UNKNOWN: it was never seen, and has no status. */
+export type Start = "UNKNOWN" | StatusName
+
+interface Arrows {
+  readonly from: ReadonlyArray<Start>
+  readonly to: ReadonlyArray<StatusName>
+}
+
+const seen = StatusName.literals
+const anywhere = ["UNKNOWN", ...seen] as const
+
+/** Where each step may start and end: `scripts/statusDrawing.ts` draws this, and `transition` moves along it. */
+export const arrows: Readonly<Record<Step["_tag"], Arrows>> = {
+  Connect: { from: anywhere, to: ["REPLAYING"] },
+  GoLive: { from: ["REPLAYING"], to: ["LIVE"] },
+  FallBack: { from: ["LIVE"], to: ["REPLAYING"] },
+  Disconnect: { from: ["REPLAYING", "LIVE"], to: ["OFFLINE"] },
+  LeaseExpired: { from: seen, to: ["OFFLINE"] },
+  Sweep: { from: anywhere, to: seen },
+}
+
 type Moved = Result.Result<Status | undefined, IllegalTransition>
 
 /** One step, from `undefined` for a client never seen. */
@@ -70,9 +99,9 @@ export const transition = (from: Status | undefined, step: Step): Moved =>
       const epoch = from === undefined ? atLeast : Epoch.make(Math.max(from.epoch + 1, atLeast))
       return Result.succeed({ _tag: "REPLAYING", epoch, pod })
     },
-    GoLive: (to): Moved => along(from, to, "GoLive", "LIVE", ["REPLAYING"]),
-    FallBack: (to): Moved => along(from, to, "FallBack", "REPLAYING", ["LIVE"]),
-    Disconnect: (to): Moved => along(from, to, "Disconnect", "OFFLINE", ["REPLAYING", "LIVE"]),
+    GoLive: (to): Moved => along(from, to, "LIVE"),
+    FallBack: (to): Moved => along(from, to, "REPLAYING"),
+    Disconnect: (to): Moved => along(from, to, "OFFLINE"),
     LeaseExpired: ({ pod }): Moved => Result.succeed(from?.pod === pod ? { ...from, _tag: "OFFLINE" } : from),
     Sweep: ({ epoch, pod, status }): Moved =>
       from !== undefined && isSuperseded(from, { epoch, pod })
@@ -85,18 +114,13 @@ type Session = { readonly epoch: Epoch; readonly pod: PodId }
 const illegal = (from: Status | undefined, step: string, reason: IllegalTransition["reason"]): Moved =>
   Result.fail(new IllegalTransition({ from: from?._tag ?? "UNKNOWN", step, reason }))
 
-const along = (
-  from: Status | undefined,
-  to: Session,
-  step: string,
-  status: StatusName,
-  starts: ReadonlyArray<StatusName>,
-): Moved => {
-  if (from !== undefined && isSuperseded(from, to)) return illegal(from, step, "superseded")
-  if (from === undefined || from.epoch !== to.epoch || !starts.includes(from._tag)) {
-    return illegal(from, step, "no-such-arrow")
-  }
-  return Result.succeed({ _tag: status, epoch: to.epoch, pod: to.pod })
+type Along = Extract<Step, { readonly _tag: "GoLive" | "FallBack" | "Disconnect" }>
+
+/** Invariant 3. */
+const along = (from: Status | undefined, { _tag: step, epoch, pod }: Along, to: StatusName): Moved => {
+  if (from !== undefined && isSuperseded(from, { epoch, pod })) return illegal(from, step, "superseded")
+  if (from?.epoch !== epoch || !arrows[step].from.includes(from._tag)) return illegal(from, step, "no-such-arrow")
+  return Result.succeed({ _tag: to, epoch, pod })
 }
 
 /** Invariants 1 and 2: whether a newer session than `to` has been here. */

@@ -1,11 +1,19 @@
 /**
- * What holds of every move of the status machine, as predicates over one move; and machines that lack one rule each,
- * of which some predicate must not hold.
+ * What holds of every move of the status machine, as predicates over one move; machines that lack one rule each, of which
+ * some predicate must not hold; and what another service's own commands are tested by.
+ *
+ * ```ts
+ * const checked = yield* StatusProperties.checkCommands({
+ *   commands: Arbitrary.schema(Command),
+ *   decide: (from, command) => (command === "leave" && from?._tag === "LIVE" ? [{ ...from, _tag: "Disconnect" }] : []),
+ * })
+ * assert.strictEqual(checked._tag, "Passed", Arbitrary.formatCheckFailure(checked))
+ * ```
  */
 import { Arbitrary, Result, Schema } from "effect"
-import { IllegalTransition } from "../Errors.ts"
+import { IllegalTransition, type NotAStep } from "../Errors.ts"
 import { Epoch, PodId } from "../protocol/Ids.ts"
-import { isSuperseded, Status, type StatusName, Step, transition } from "../protocol/Status.ts"
+import { arrows, isSuperseded, Status, step as read, type StatusName, Step, transition } from "../protocol/Status.ts"
 
 export type Transition = typeof transition
 
@@ -20,6 +28,9 @@ export const properties = {
         refused.from === (from?._tag ?? "UNKNOWN") &&
         refused.step === step._tag,
     }),
+
+  "a move is along an arrow of its step, or there is none": (from, step, moved) =>
+    Result.isFailure(moved) || isSame(from, moved.success) || isArrow(step, from, moved.success),
 
   "a client once seen stays known, and its epoch never falls": (from, _, moved) =>
     from === undefined || Result.isFailure(moved) || (moved.success?.epoch ?? -1) >= from.epoch,
@@ -49,8 +60,8 @@ export const properties = {
     step,
     moved,
   ) => {
-    if (!isArrow(step) || Result.isFailure(moved)) return true
-    const { ends, starts } = arrows[step._tag]
+    if (!isOfSession(step) || Result.isFailure(moved)) return true
+    const { ends, starts } = ofSession[step._tag]
     return (
       from !== undefined &&
       !isSuperseded(from, step) &&
@@ -108,9 +119,14 @@ export const mutants: Record<string, Mutant> = {
     transition: (from, step) =>
       transition(from && step._tag === "GoLive" ? { ...from, _tag: "REPLAYING" } : from, step),
   },
+  "no arrow but those that are drawn": {
+    breaks: "a move is along an arrow of its step, or there is none",
+    transition: (from, step) =>
+      step._tag === "Connect" ? Result.map(transition(from, step), live) : transition(from, step),
+  },
   "a step moves only the epoch it names": {
     breaks: "GoLive, FallBack and Disconnect move only the session they name, and only along their arrow",
-    transition: (from, step) => transition(from && isArrow(step) ? { ...from, ...sessionOf(step) } : from, step),
+    transition: (from, step) => transition(from && isOfSession(step) ? { ...from, ...sessionOf(step) } : from, step),
   },
   "a lease is of one pod": {
     breaks: "a lease that runs out turns OFFLINE who is on that pod, and nobody else",
@@ -139,6 +155,46 @@ export const check = (property: Holds, machine: Transition, runs = 500) =>
     { runs },
   )
 
+/** Commands of another service, which come to steps of this machine. */
+export interface Commands<C> {
+  readonly commands: Arbitrary.Arbitrary<C>
+  /** The steps that a command comes to, from the status that the client has. A decision: no I/O. */
+  readonly decide: (from: Status | undefined, command: C) => ReadonlyArray<unknown>
+}
+
+/** What is wrong with a command: it comes to something that is no step, or to one that leads nowhere from there. */
+export type CommandFault = NotAStep | IllegalTransition
+
+/**
+ * Walks any commands from any status. Fails where one comes to what is no step or follows no arrow. That its session is
+ * superseded, or that no epoch is left, is no fault of a command: then the status stays.
+ */
+export const checkCommands = <C>({ commands, decide }: Commands<C>, runs = 500) =>
+  Arbitrary.checkEffect(
+    Arbitrary.all({ from: anyStatus, walk: Arbitrary.array(commands) }),
+    ({ from, walk }) => Result.isSuccess(walkCommands(from, walk, decide)),
+    { runs },
+  )
+
+/** Where these commands lead, or the first fault. */
+export const walkCommands = <C>(
+  from: Status | undefined,
+  walk: ReadonlyArray<C>,
+  decide: Commands<C>["decide"],
+): Result.Result<Status | undefined, CommandFault> => {
+  let status = from
+  for (const command of walk) {
+    for (const value of decide(status, command)) {
+      const step = read(value)
+      if (Result.isFailure(step)) return Result.fail(step.failure)
+      const moved = transition(status, step.success)
+      if (Result.isSuccess(moved)) status = moved.success
+      else if (moved.failure.reason === "no-such-arrow") return Result.fail(moved.failure)
+    }
+  }
+  return Result.succeed(status)
+}
+
 const attempt = (machine: Transition, from: Status | undefined, step: Step) => {
   try {
     return machine(from, step)
@@ -148,23 +204,33 @@ const attempt = (machine: Transition, from: Status | undefined, step: Step) => {
 }
 
 type Named = Extract<Step, { readonly epoch: Epoch }>
-type Arrow = Extract<Step, { readonly _tag: "GoLive" | "FallBack" | "Disconnect" }>
+type OfSession = Extract<Step, { readonly _tag: "GoLive" | "FallBack" | "Disconnect" }>
 
 const namesSession = (step: Step): step is Named => "epoch" in step
-const isArrow = (step: Step): step is Arrow => step._tag in arrows
+const isOfSession = (step: Step): step is OfSession => step._tag in ofSession
 const sessionOf = ({ epoch, pod }: Named) => ({ epoch, pod })
 
-const arrows: Record<Arrow["_tag"], { readonly starts: ReadonlyArray<StatusName>; readonly ends: StatusName }> = {
-  GoLive: { starts: ["REPLAYING"], ends: "LIVE" },
-  FallBack: { starts: ["LIVE"], ends: "REPLAYING" },
-  Disconnect: { starts: ["REPLAYING", "LIVE"], ends: "OFFLINE" },
-}
+/** Spelled out once more, so that a wrong arrow is noticed. */
+const ofSession: Record<OfSession["_tag"], { readonly starts: ReadonlyArray<StatusName>; readonly ends: StatusName }> =
+  {
+    GoLive: { starts: ["REPLAYING"], ends: "LIVE" },
+    FallBack: { starts: ["LIVE"], ends: "REPLAYING" },
+    Disconnect: { starts: ["REPLAYING", "LIVE"], ends: "OFFLINE" },
+  }
+
+const isSame = (from: Status | undefined, to: Status | undefined): boolean =>
+  from === to || (from !== undefined && to !== undefined && isAt(to, from._tag, from.pod, from.epoch))
+
+const isArrow = ({ _tag }: Step, from: Status | undefined, to: Status | undefined): boolean =>
+  to !== undefined && arrows[_tag].from.includes(from?._tag ?? "UNKNOWN") && arrows[_tag].to.includes(to._tag)
 
 const isAt = (to: Status | undefined, status: StatusName, pod: PodId, epoch = to?.epoch): boolean =>
   to !== undefined && to._tag === status && to.pod === pod && to.epoch === epoch
 
 const isRefused = (moved: ReturnType<Transition>, reason: IllegalTransition["reason"]): boolean =>
   Result.isFailure(moved) && moved.failure.reason === reason
+
+const live = (to: Status | undefined): Status | undefined => to && { ...to, _tag: "LIVE" }
 
 /** Of the schemas' own values, on two pods and in few epochs so that steps meet; the highest epoch is one of them. */
 const few = ["p", "q"].map((pod) => PodId.make(pod))
@@ -177,7 +243,9 @@ const narrowed = <A extends { readonly pod: PodId }>(value: A): A => ({
   ...("epoch" in value ? { epoch: fewEpochs(Epoch.make(Number(value.epoch))) } : {}),
 })
 
+const anyStatus = Arbitrary.map(Arbitrary.schema(Schema.UndefinedOr(Status)), (from) => from && narrowed(from))
+
 const walks = Arbitrary.all({
-  from: Arbitrary.map(Arbitrary.schema(Schema.UndefinedOr(Status)), (from) => from && narrowed(from)),
+  from: anyStatus,
   steps: Arbitrary.array(Arbitrary.map(Arbitrary.schema(Step), (step) => narrowed(step))),
 })
