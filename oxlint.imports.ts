@@ -186,6 +186,6 @@ export default defineConfig({
     refuse(["packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
 
     // What the programs run, and it alone, names adapters: it composes layers, nothing else.
-    refuse(["packages/nimbus/src/Program.ts", "packages/nimbus/src/cluster/*.ts"]),
+    refuse(["packages/nimbus/src/{Program,Stores}.ts", "packages/nimbus/src/cluster/*.ts"]),
   ],
 })

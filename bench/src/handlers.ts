@@ -8,7 +8,7 @@ import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import * as Storage from "@nimbus/adapters/storage"
 import { type EventLog, Handlers, type Topics } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Schema } from "effect"
-import { Embedded } from "@nimbus/server"
+import { Nimbus } from "@nimbus/server"
 import { io_ms } from "./Io.ts"
 
 const data = Config.String("NIMBUS_DATA")
@@ -41,4 +41,4 @@ const stores = Layer.mergeAll(log, LmdbMailbox.layer, archive).pipe(
   Layer.provide(Layer.unwrap(Effect.map(data, (directory) => LmdbStore.layerWith({ directory })))),
 )
 
-Embedded.layerOn(stores).pipe(Layer.provide(Handlers.layer([io, wait])), Layer.launch, NodeRuntime.runMain)
+Nimbus.layerOn(stores).pipe(Layer.provide(Handlers.layer([io, wait])), Layer.launch, NodeRuntime.runMain)

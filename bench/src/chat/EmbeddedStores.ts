@@ -6,7 +6,7 @@ import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { PgliteArchive } from "@nimbus/adapters/pglite"
 import { Handlers } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
-import { Embedded } from "@nimbus/server"
+import { Nimbus } from "@nimbus/server"
 
 export const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "nimbus-chat-"))),
@@ -24,4 +24,4 @@ export const storesIn = (directory: string, options: LogOptions = {}) =>
 
 /** On any port. */
 export const serverOn = (stores: ReturnType<typeof storesIn>) =>
-  Embedded.layerAt({ host: "127.0.0.1", port: 0 }, stores).pipe(Layer.provide(Handlers.layer(Handlers.samples)))
+  Nimbus.layerAt({ host: "127.0.0.1", port: 0 }, stores).pipe(Layer.provide(Handlers.layer(Handlers.samples)))

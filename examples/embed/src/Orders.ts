@@ -2,7 +2,7 @@
 import { Client, Memory } from "@nimbus/client"
 import { Handlers } from "@nimbus/domain"
 import { Effect, Layer, Schema } from "effect"
-import { Embedded } from "@nimbus/server"
+import { Nimbus } from "@nimbus/server"
 
 class SoldOut extends Schema.TaggedError<SoldOut>()("SoldOut", { message: Schema.String }) {}
 
@@ -16,12 +16,12 @@ const order = Handlers.make("order", {
 })
 
 /** Nimbus with this handler, on a free port. */
-export const layer = Embedded.layerMemory().pipe(Layer.provideMerge(Handlers.layer([order])))
+export const layer = Nimbus.layerMemory().pipe(Layer.provideMerge(Handlers.layer([order])))
 
 /** Orders something as the client `customer`, and answers what came back. */
 export const orderAs = Effect.fn("orderAs")(
   function* (customer: string, item: string, count: number) {
-    const client = yield* Client.make({ url: yield* Embedded.url, clientId: customer })
+    const client = yield* Client.make({ url: yield* Nimbus.url, clientId: customer })
     yield* Effect.forkScoped(client.run(() => Effect.void))
     return yield* client.request("order", { item, count })
   },

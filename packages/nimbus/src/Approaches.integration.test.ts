@@ -21,7 +21,7 @@ import { PlainClient } from "@nimbus/gateway/testing"
 import { Pipeline } from "@nimbus/pipeline"
 import { Context, Effect, Layer } from "effect"
 import { inject } from "vitest"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 import { comeBack, converse } from "./testing/nimbusWsStory.ts"
 
 const { kafka, redis } = inject("services")
@@ -67,7 +67,7 @@ class Urls extends Context.Service<Urls, readonly [string, string]>()("test/Urls
     Urls,
     Effect.gen(function* () {
       const [a, b] = yield* Effect.all([Layer.build(gateway()), Layer.build(gateway())])
-      return [yield* Effect.provideContext(Embedded.url, a), yield* Effect.provideContext(Embedded.url, b)] as const
+      return [yield* Effect.provideContext(Nimbus.url, a), yield* Effect.provideContext(Nimbus.url, b)] as const
     }),
   )
 }

@@ -17,7 +17,7 @@ import { eventually } from "@nimbus/domain/testing"
 import { PlainClient } from "@nimbus/gateway/testing"
 import { Effect, Layer, Schema, type Scope } from "effect"
 import type { HttpServer } from "effect/http"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 import { comeBack, converse } from "./testing/nimbusWsStory.ts"
 import { temporaryDirectory } from "./testing/Processes.ts"
 
@@ -28,14 +28,14 @@ type Path = `${(typeof approaches)[number]}/events`
 const soon = { auto_ack: { ...autoAckLimits, quiet_ms: 100, look_ms: 20 } }
 
 const nimbus = Publisher.layer.pipe(
-  Layer.provideMerge(Embedded.layerMemory({ host: "127.0.0.1", port: 0, limits: soon })),
+  Layer.provideMerge(Nimbus.layerMemory({ host: "127.0.0.1", port: 0, limits: soon })),
   Layer.provide(Handlers.layer(Handlers.samples)),
 )
 
 /** A results topic that keeps next to nothing. */
 const forgetful = Publisher.layer.pipe(
   Layer.provideMerge(
-    Embedded.layerAt(
+    Nimbus.layerAt(
       { host: "127.0.0.1", port: 0 },
       Layer.merge(
         EventLogMemory.layerMemory({
@@ -52,7 +52,7 @@ const forgetful = Publisher.layer.pipe(
 
 /** Nimbus as `npm start` has it, on a directory. */
 const onDisk = (directory: string) =>
-  Embedded.layerAt(
+  Nimbus.layerAt(
     { host: "127.0.0.1", port: 0 },
     Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer).pipe(Layer.provide(LmdbStore.layerWith({ directory }))),
   ).pipe(Layer.provide(Handlers.layer(Handlers.samples)))
@@ -65,7 +65,7 @@ const scenario = (name: string, test: Effect.Effect<void, unknown, Services | Sc
 const id = ClientId.make("c1")
 
 const connect = (path: Path, clientId: ClientId = id) =>
-  Effect.flatMap(Embedded.url, (url) => PlainClient.connect(`${url}/${path}?clientId=${clientId}&frames=all`))
+  Effect.flatMap(Nimbus.url, (url) => PlainClient.connect(`${url}/${path}?clientId=${clientId}&frames=all`))
 
 /** The numbers from `first` to `last`, as messages of another service. */
 const publish = Effect.fnUntraced(function* (first: number, last: number, padding = 0, clientId: ClientId = id) {
@@ -187,7 +187,7 @@ for (const approach of approaches) {
     scenario(
       "says what NimbusWS says, field by field, live and after a reconnect",
       Effect.gen(function* () {
-        const at = `${yield* Embedded.url}/${path}`
+        const at = `${yield* Nimbus.url}/${path}`
         yield* comeBack(at, "wscat", yield* converse(at, "wscat"))
       }),
     )
@@ -195,7 +195,7 @@ for (const approach of approaches) {
     it.live("says the same after a restart, from what is on disk", () =>
       Effect.gen(function* () {
         const nimbus = onDisk(yield* temporaryDirectory)
-        const at = Effect.map(Embedded.url, (url) => `${url}/${path}`)
+        const at = Effect.map(Nimbus.url, (url) => `${url}/${path}`)
         const had = yield* Effect.provide(
           Effect.flatMap(at, (url) => converse(url, "wscat")),
           nimbus,

@@ -4,11 +4,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { Handlers } from "@nimbus/domain/services"
 import { Cause, ConfigProvider, Effect, Exit, Layer } from "effect"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 import { Failure } from "@nimbus/adapters/process"
 import { freePort, temporaryDirectory } from "./testing/Processes.ts"
 
-const server = Embedded.layerOn(
+const server = Nimbus.layerOn(
   Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer).pipe(Layer.provide(LmdbStore.layer)),
 ).pipe(Layer.provide(Handlers.layer(Handlers.samples)))
 

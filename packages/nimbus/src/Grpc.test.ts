@@ -7,9 +7,9 @@ import { Handlers } from "@nimbus/domain/services"
 import { GrpcServer } from "@nimbus/gateway"
 import { GrpcClient, OldGrpcClient } from "@nimbus/gateway/testing"
 import { Effect, Layer } from "effect"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 
-const nimbus = Embedded.layerMemory().pipe(Layer.provide(Handlers.layer(Handlers.samples)))
+const nimbus = Nimbus.layerMemory().pipe(Layer.provide(Handlers.layer(Handlers.samples)))
 
 const oneTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i + 1)
 

@@ -4,10 +4,10 @@ import { Handlers } from "@nimbus/domain/services"
 import { GrpcServer } from "@nimbus/gateway"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 import { tellOfKills, transports } from "./testing/killedReader.ts"
 
-const nimbus = Embedded.layerMemory().pipe(Layer.provide(Handlers.layer(Handlers.samples)))
+const nimbus = Nimbus.layerMemory().pipe(Layer.provide(Handlers.layer(Handlers.samples)))
 
 describe("a client that acknowledges nothing, killed ten times during a replay of 20,000", () => {
   for (const transport of transports) {

@@ -6,11 +6,11 @@ import { Client, Memory } from "@nimbus/client"
 import { Handlers } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, Metric } from "effect"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 import { type Family, lint, parse } from "./testing/PrometheusText.ts"
 import { hasShown, isLive, sendNumbers, show } from "./testing/Squares.ts"
 
-const nimbus = Embedded.layerMemory().pipe(
+const nimbus = Nimbus.layerMemory().pipe(
   Layer.provide(Handlers.layer(Handlers.samples)),
   Layer.provideMerge(Memory.layerMemory),
   Layer.provide(Telemetry.layerWith("test", { url: undefined, headers: {}, serviceName: undefined })),
@@ -21,7 +21,7 @@ const test = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   effect.pipe(Effect.provide(nimbus, { local: true }), Effect.provideService(Metric.MetricRegistry, new Map()))
 
 const scrape = Effect.gen(function* () {
-  const url = (yield* Embedded.url).replace(/^ws/, "http")
+  const url = (yield* Nimbus.url).replace(/^ws/, "http")
   return yield* Effect.promise(async () => (await fetch(`${url}/metrics`)).text())
 })
 
@@ -35,7 +35,7 @@ const events = 300
 
 /** The text, once it has counted everything. */
 const afterTraffic = Effect.gen(function* () {
-  const client = yield* Client.make({ url: yield* Embedded.url, clientId: "c1" })
+  const client = yield* Client.make({ url: yield* Nimbus.url, clientId: "c1" })
   const shown: Array<number> = []
   yield* Effect.forkScoped(show(client, shown))
   yield* isLive(client)
@@ -87,7 +87,7 @@ describe("/metrics", () => {
   it.live("has the latency of results whose client was LIVE, and of none that waited for its client", () =>
     test(
       Effect.gen(function* () {
-        const url = yield* Embedded.url
+        const url = yield* Nimbus.url
         const post = (number: number) =>
           Effect.promise(async () => {
             const headers = { "content-type": "application/json" }

@@ -7,7 +7,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
-import { Config, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as ClientCommand from "./admin/ClientCommand.ts"
 import * as Commands from "./admin/Commands.ts"
@@ -16,34 +16,12 @@ import * as DemoCommand from "./demo/DemoCommand.ts"
 import { command as grpcClient } from "./grpc/GrpcClientCommand.ts"
 import * as Settings from "./Settings.ts"
 
-const lmdb = Effect.promise(() => import("@nimbus/adapters/lmdb"))
 const cluster = Effect.gen(function* () {
   const { load } = yield* Effect.promise(() => import("@nimbus/adapters/libraries"))
   return yield* load(["kafka", "redis"], () => import("@nimbus/adapters/cluster"))
 })
-const embedded = Effect.promise(() => import("./Embedded.ts"))
-
-/** The log and the mailboxes of a data directory. */
-const logIn = (directory: Config.Config<string>) =>
-  Layer.unwrap(
-    Effect.gen(function* () {
-      const { LmdbEventLog, LmdbMailbox, LmdbStore } = yield* lmdb
-      const store = LmdbStore.layerWith({ directory: yield* directory })
-      return Layer.mergeAll(LmdbEventLog.layer, LmdbMailbox.layer).pipe(Layer.provideMerge(store))
-    }),
-  )
-
-/** The same, with the archive, which lies in the directory that the store locks. */
-const storesIn = (directory: Config.Config<string>) => Layer.provideMerge(archiveIn(directory), logIn(directory))
-
-const archiveIn = (directory: Config.Config<string>) =>
-  Layer.unwrap(
-    Effect.gen(function* () {
-      yield* (yield* lmdb).LmdbStore
-      const Storage = yield* Effect.promise(() => import("@nimbus/adapters/storage"))
-      return Storage.layerWith(yield* Storage.embeddedConfig(Config.map(directory, (data) => `${data}/archive`)))
-    }),
-  )
+const server = Effect.promise(() => import("./Nimbus.ts"))
+const stores = Effect.promise(() => import("./Stores.ts"))
 
 const handlers = Layer.unwrap(
   Effect.map(
@@ -52,27 +30,31 @@ const handlers = Layer.unwrap(
   ),
 )
 
-const server = Layer.unwrap(
+const announcedServer = Layer.unwrap(
   Effect.gen(function* () {
-    const { layerOn } = yield* embedded
+    const Nimbus = yield* server
     const Announcement = yield* Effect.promise(() => import("./admin/Announcement.ts"))
-    return Announcement.layer.pipe(Layer.provideMerge(layerOn(storesIn(Settings.data))))
+    return Announcement.layer.pipe(Layer.provideMerge(Nimbus.layer))
   }),
 ).pipe(Layer.provide(handlers))
 
 const demoServer = Layer.unwrap(
-  Effect.map(embedded, ({ layerAt }) => layerAt({ host: "127.0.0.1", port: 0 }, storesIn(DemoCommand.serverDirectory))),
+  Effect.gen(function* () {
+    const { layerAt } = yield* server
+    const { storesIn } = yield* stores
+    return layerAt({ host: "127.0.0.1", port: 0 }, storesIn(DemoCommand.serverDirectory))
+  }),
 ).pipe(Layer.provide(handlers))
 
 const start = Effect.gen(function* () {
   const { start } = yield* Effect.promise(() => import("./Start.ts"))
   const { Telemetry } = yield* Effect.promise(() => import("@nimbus/adapters/process"))
-  yield* start(server.pipe(Layer.provide([Shutdown.layer, Telemetry.layer("nimbus")])))
+  yield* start(announcedServer.pipe(Layer.provide([Shutdown.layer, Telemetry.layer("nimbus")])))
 })
 
 /** Whom operators' commands ask. An archive is nothing to them. */
 const operations = Where.operations({
-  embedded: logIn(Settings.data),
+  embedded: Layer.unwrap(Effect.map(stores, ({ logIn }) => logIn(Settings.data))),
   cluster: Layer.unwrap(
     Effect.gen(function* () {
       const Cluster = yield* cluster

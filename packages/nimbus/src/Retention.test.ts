@@ -7,7 +7,7 @@ import { Handlers, Mailbox, Publisher } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import * as Connection from "./demo/Connection.ts"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 import { isLive } from "./testing/Squares.ts"
 import { temporaryDirectory } from "./testing/Processes.ts"
 
@@ -20,7 +20,7 @@ const nimbus = (mailbox_results: number) =>
         Layer.provide(LmdbStore.layerWith({ directory })),
       )
       return Publisher.layer.pipe(
-        Layer.provideMerge(Embedded.layerAt({ host: "127.0.0.1", port: 0 }, stores)),
+        Layer.provideMerge(Nimbus.layerAt({ host: "127.0.0.1", port: 0 }, stores)),
         Layer.provide(Handlers.layer(Handlers.samples)),
         Layer.provideMerge(Memory.layerMemory),
       )
@@ -37,7 +37,7 @@ describe("retention of mailboxes", () => {
         sendAll(Array.from({ length: count }, (_, i) => ({ clientId: c1, name: "note", data: first + i })))
       const connection = Connection.make()
       const client = yield* Client.make({
-        url: yield* Embedded.url,
+        url: yield* Nimbus.url,
         clientId: c1,
         limits: { reconnect_min_ms: 5, reconnect_max_ms: 20 },
       }).pipe(Effect.provideService(Transport.Transport, connection.transport))

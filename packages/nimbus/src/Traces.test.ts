@@ -5,7 +5,7 @@ import { Client, Memory } from "@nimbus/client"
 import { Handlers } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Layer } from "effect"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 import { drawn, type OtlpReceiver, type ReceivedSpan, receiver, treesOf } from "./testing/OtlpReceiver.ts"
 import { hasShown, isLive, sendNumbers, show } from "./testing/Squares.ts"
 
@@ -21,7 +21,7 @@ const telemetry = Layer.unwrap(
 
 /** `journeys_per_second`: of an event that is not sampled there is no trace. */
 const on = (journeys_per_second: number) =>
-  Embedded.layerMemory({ host: "127.0.0.1", port: 0, limits: { journeys_per_second } }).pipe(
+  Nimbus.layerMemory({ host: "127.0.0.1", port: 0, limits: { journeys_per_second } }).pipe(
     Layer.provide(Handlers.layer(Handlers.samples)),
     Layer.provideMerge(Memory.layerMemory),
     Layer.provide(telemetry),
@@ -29,7 +29,7 @@ const on = (journeys_per_second: number) =>
   )
 
 const connect = Effect.gen(function* () {
-  const client = yield* Client.make({ url: yield* Embedded.url, clientId: "c1" })
+  const client = yield* Client.make({ url: yield* Nimbus.url, clientId: "c1" })
   const shown: Array<number> = []
   yield* Effect.forkScoped(show(client, shown))
   yield* isLive(client)
@@ -72,7 +72,7 @@ describe("traces", () => {
 
   it.live("of messages to a client that is away: through the mailbox, on with the trace of whoever sent them", () =>
     Effect.gen(function* () {
-      const base = (yield* Embedded.url).replace(/^ws/, "http")
+      const base = (yield* Nimbus.url).replace(/^ws/, "http")
       const [traceId, parentId] = ["0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"]
       const { status } = yield* Effect.promise(() =>
         fetch(`${base}/v1/clients/c1/messages`, {
@@ -95,7 +95,7 @@ describe("traces", () => {
   it.live("that nobody samples, as the caller says, are not exported, and travel all the same", () =>
     Effect.gen(function* () {
       const { client, shown } = yield* connect
-      const base = (yield* Embedded.url).replace(/^ws/, "http")
+      const base = (yield* Nimbus.url).replace(/^ws/, "http")
       yield* Effect.promise(() =>
         fetch(`${base}/v1/clients/c2/messages`, {
           method: "POST",

@@ -1,2 +1,2 @@
-/** Everything in one process, on embedded parts. */
-export * as Embedded from "./Embedded.ts"
+/** All of Nimbus in one process, as layers: `Nimbus.layer` on a data directory, `Nimbus.layerMemory` for tests. */
+export * as Nimbus from "./Nimbus.ts"

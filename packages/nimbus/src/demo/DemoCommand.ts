@@ -34,7 +34,7 @@ export const command = <E, R>(server: Layer.Layer<EventLog | Mailbox | HttpServe
       const at = yield* directory
       yield* Effect.gen(function* () {
         const { tell } = yield* Effect.promise(() => import("./Story.ts"))
-        const url = yield* (yield* Effect.promise(() => import("../Embedded.ts"))).url
+        const url = yield* (yield* Effect.promise(() => import("../Nimbus.ts"))).url
         yield* Console.log(`A server of the demo's own is at ${url}; what is kept is in ${at}`)
         yield* tell({ events, directory: join(at, "clients"), url })
       }).pipe(Effect.provide([server, FetchHttpClient.layer]))

@@ -6,10 +6,10 @@ import { eventually } from "@nimbus/domain/testing"
 import { gatewayLimits } from "@nimbus/gateway"
 import { Context, Effect, Fiber, Latch, Layer, Result, Schema, Stream } from "effect"
 import * as Connection from "./demo/Connection.ts"
-import * as Embedded from "./Embedded.ts"
+import * as Nimbus from "./Nimbus.ts"
 import { events, hasShown, isLive, numberOf, oneTo, sendNumbers, show } from "./testing/Squares.ts"
 
-type GatewayOptions = Parameters<typeof Embedded.layerMemory>[0]
+type GatewayOptions = Parameters<typeof Nimbus.layerMemory>[0]
 
 /** Opens the way for `gated`, which squares as `sq` does. */
 class Gate extends Context.Service<Gate, Latch.Latch>()("test/Gate") {
@@ -29,7 +29,7 @@ const gated = Handlers.make("gated", {
 /** Nimbus in this process, at a real port, and the SDK over real sockets. */
 const nimbus = (options?: GatewayOptions) =>
   Publisher.layer.pipe(
-    Layer.provideMerge(Embedded.layerMemory(options)),
+    Layer.provideMerge(Nimbus.layerMemory(options)),
     Layer.provide(Handlers.layer([...Handlers.samples, gated])),
     Layer.provideMerge(Gate.layer),
     Layer.provideMerge(Memory.layerMemory),
@@ -48,7 +48,7 @@ const connect = Effect.fnUntraced(function* (
   transport?: Transport.TransportShape,
   options?: Partial<Client.ClientOptions>,
 ) {
-  const made = Client.make({ url: yield* Embedded.url, clientId, limits, ...options })
+  const made = Client.make({ url: yield* Nimbus.url, clientId, limits, ...options })
   return yield* transport === undefined ? made : Effect.provideService(made, Transport.Transport, transport)
 })
 
@@ -94,7 +94,7 @@ const journeyOf = (clientId: string, nth: number) =>
     return steps
   })
 
-describe("Embedded", () => {
+describe("Nimbus", () => {
   it.live("a client is cut off, results pile up, it returns, replays, and is LIVE", () =>
     Effect.gen(function* () {
       const connection = Connection.make()

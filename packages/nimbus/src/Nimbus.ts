@@ -20,6 +20,8 @@ import { Gateway, type HttpOptions } from "@nimbus/gateway"
 import { Pipeline } from "@nimbus/pipeline"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
+import * as Settings from "./Settings.ts"
+import { storesIn } from "./Stores.ts"
 
 const soft = Layer.mergeAll(
   Members.layerMemory,
@@ -39,7 +41,7 @@ const pipeline = Pipeline.layerSwitched({ storageWriter: { lazy: true } })
 
 type Stores<E> = Layer.Layer<EventLog | Mailbox, E, Topics>
 
-/** On stores that last, which `main.ts` chooses, and as the environment says: see docs/configuration.md. */
+/** On these stores, and otherwise as the environment says: see docs/configuration.md. */
 export const layerOn = <E>(stores: Stores<E>) =>
   Gateway.layer.pipe(
     // Below the gateway, whose page has a switch for each consumer.
@@ -48,7 +50,10 @@ export const layerOn = <E>(stores: Stores<E>) =>
     Layer.provideMerge(Topics.layer),
   )
 
-/** The same at another address than the environment says. */
+/** What `nimbus start` runs: on the data directory `NIMBUS_DATA`, and otherwise as the environment says. */
+export const layer = layerOn(storesIn(Settings.data))
+
+/** On these stores, at another address than the environment says. */
 export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) =>
   Gateway.layerAt(address).pipe(
     Layer.provideMerge(pipeline),
