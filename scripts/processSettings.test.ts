@@ -173,7 +173,7 @@ describe("the settings of a cluster's processes", () => {
   })
 })
 
-/** Starts a process where no service is, and waits until it has ended by itself. */
+/** Starts a process where no service is, and waits until it has ended on its own. */
 const start = async (role: string, env: Readonly<Record<string, string>>) => {
   const cwd = mkdtempSync(join(tmpdir(), "nimbus-settings-"))
   const inherited = Object.entries(process.env).filter(([name]) => !/^NIMBUS_|_URL$/.test(name))

@@ -86,7 +86,7 @@ const startEmbedded = async (args: ReadonlyArray<string>, port: number, env: Nod
 
 /**
  * Three processes on the services that `env` names: a gateway, the event consumer, and the rest of the pipeline, which
- * can be paused by itself. `NIMBUS_BENCH_EXECARGV`: Node's options for them, for profiles.
+ * can be paused on its own. `NIMBUS_BENCH_EXECARGV`: Node's options for them, for profiles.
  */
 export const startCluster = async (mailbox: Cluster["mailbox"], env: NodeJS.ProcessEnv): Promise<Cluster> => {
   const [httpPort, eventsPort, resultsPort] = (await freePorts(3)) as [number, number, number]

@@ -10,7 +10,7 @@ import { ask, at, freePorts, until } from "./Tools.ts"
 export interface RedisCluster {
   /** `host:port` of the masters, with commas. */
   readonly address: string
-  /** The masters, then the replica. None of them takes over by itself within a test: see `takeOver`. */
+  /** The masters, then the replica. None of them takes over on its own within a test: see `takeOver`. */
   readonly nodes: ReadonlyArray<Service>
   /** Tells a node something; answers its reply as it stands on the wire. */
   tell(node: Service, command: string): Promise<string>

@@ -1,5 +1,5 @@
 /**
- * One service as a process group of its own: started, stopped, killed and started again by itself.
+ * One service as a process group of its own: started, stopped, killed and started again on its own.
  *
  *     start ─▶ prepare (the first time) ─▶ spawn ─▶ isReady … ─▶ running
  *     stop  ─▶ its signal, SIGKILL after `stop_timeout_ms`      kill ─▶ SIGKILL

@@ -84,7 +84,7 @@ describe.skipIf(redis === undefined || postgres === undefined)("main.ts", () => 
     assert.strictEqual(await next(), "ok")
     assert.match(await next(), /^failed: no such step/)
     main.kill("SIGKILL")
-    // PostgreSQL's own children see by themselves that it is gone.
+    // PostgreSQL's own children see on their own that it is gone.
     const question = Buffer.from("PING\r\n")
     for (const port of ports) assert.isTrue(await until(async () => !(await ask(port, question)), 60_000))
     assert.isTrue(await until(() => readdirSync(directory).length === 0, 60_000))

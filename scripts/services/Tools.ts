@@ -31,7 +31,7 @@ export interface RunOptions {
   readonly user?: User | undefined
 }
 
-/** Runs a program to its end; answers what it printed, or fails with the end of that. */
+/** Runs a program to its end; returns what it printed, or fails with the end of that. */
 export const run = (command: string, args: ReadonlyArray<string>, options: RunOptions): Promise<string> =>
   new Promise((resolve, reject) => {
     const { env, timeout_ms, user } = options
@@ -62,8 +62,8 @@ export const unprivileged = (): User | undefined => {
 }
 
 /**
- * Ports that nobody listens on, all different. They lie below those that a system hands out by itself, so nobody gets one
- * by chance between now and when it is listened on.
+ * Ports that nobody listens on, all different. They lie below those that a system hands out on its own, so nobody gets
+ * one by chance between now and when it is listened on.
  */
 export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
   const found: Array<number> = []
@@ -95,7 +95,7 @@ export const at = (ports: ReadonlyArray<number>, index: number): number => {
   return port
 }
 
-/** Asks one question over TCP; answers the first bytes that come back, or nothing within `timeout_ms`. */
+/** Asks one question over TCP; returns the first bytes that come back, or nothing within `timeout_ms`. */
 export const ask = (port: number, question: Uint8Array, timeout_ms = 5_000): Promise<Buffer | undefined> =>
   new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => socket.write(question))

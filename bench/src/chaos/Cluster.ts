@@ -52,7 +52,7 @@ export class ClusterNode {
     return child !== undefined && child.exitCode === null && child.signalCode === null ? child.pid : undefined
   }
 
-  /** Why it ended, if it did so by itself. */
+  /** Why it ended, if it did so on its own. */
   get failure(): string | undefined {
     if (!this.#isWanted || this.group !== undefined) return undefined
     return `${this.name} ended by itself. The end of its log:\n${this.logTail()}`

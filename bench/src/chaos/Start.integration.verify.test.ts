@@ -100,7 +100,7 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
     }
   }
 
-  /** A client that sends an event now and then, and comes back when its connection is closed. */
+  /** A client that sends an event from time to time, and comes back when its connection is closed. */
   const sendEvents = ({ port }: Running) => {
     let answered = 0
     let socket: WebSocket | undefined

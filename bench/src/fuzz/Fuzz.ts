@@ -146,7 +146,7 @@ const harmOf = async (honest: ReadonlyArray<Honest>): Promise<ReadonlyArray<stri
   return harmed.filter((harm) => harm !== undefined)
 }
 
-/** Waits until the server is as it was, or the time is over; answers what is not. */
+/** Waits until the server is as it was, or the time is over; returns what is not. */
 const settle = async (server: Server, before: Baseline, half: Vitals, settle_ms: number) => {
   let after = await server.vitals()
   let left: ReadonlyArray<string> = []

@@ -24,7 +24,7 @@ export interface Honest {
   readonly connections: number
   /** What was shown instead of the next number, or the connection's end. */
   readonly breach: string | undefined
-  /** Sends no more and waits for what is under way; answers whether all of it came. */
+  /** Sends no more and waits for what is under way; returns whether all of it came. */
   finish(): Promise<boolean>
   close(): Promise<void>
 }

@@ -14,10 +14,10 @@ export interface Round {
 }
 
 export interface Talk {
-  /** What the connection begins with; hostile itself, now and then. */
+  /** What the connection begins with; at times hostile itself. */
   opening(): Round
   round(): Round
-  /** Reads what the server says; answers whether the last round, or the opening, was answered by it. */
+  /** Reads what the server says; returns whether the last round, or the opening, was answered by it. */
   hear(chunk: Buffer): boolean
   /** The server has said that it closes, and waits for our word. */
   readonly isClosing: boolean

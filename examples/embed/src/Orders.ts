@@ -18,7 +18,7 @@ const order = Handlers.make("order", {
 /** Nimbus with this handler, on a free port. */
 export const layer = Nimbus.layerMemory().pipe(Layer.provideMerge(Handlers.layer([order])))
 
-/** Orders something as the client `customer`, and answers what came back. */
+/** Orders something as the client `customer`, and returns what came back. */
 export const orderAs = Effect.fn("orderAs")(
   function* (customer: string, item: string, count: number) {
     const client = yield* Client.make({ url: yield* Nimbus.url, clientId: customer })

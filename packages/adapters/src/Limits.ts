@@ -215,7 +215,7 @@ export const dynamoLimits = {
   /** The wait before that; doubles each time up to the maximum. */
   backoff_min_ms: 20,
   backoff_max_ms: 2_000,
-  /** How often the SDK tries a request by itself. */
+  /** How often the SDK tries a request automatically. */
   attempts: 3,
   /** Until a new connection must be there. */
   connect_timeout_ms: 5_000,

@@ -46,7 +46,7 @@ export interface Connected {
   readonly stats: Stats
   /** Saves, acknowledges what `onResult` is done with, and disconnects. */
   close(): Promise<void>
-  /** Resolves after `close`; rejects with what made the client stop by itself, be it an error of a callback. */
+  /** Resolves after `close`; rejects with what made the client stop on its own, be it an error of a callback. */
   readonly closed: Promise<void>
 }
 

@@ -111,7 +111,7 @@ const rest = (batch: Current): Array.NonEmptyReadonlyArray<Delivery> => {
 }
 
 /**
- * Runs a loop that ends once `goesOn` answers `false`. It may be a step of the loop that has us interrupted, by what it
+ * Runs a loop that ends once `goesOn` returns `false`. It may be a step of the loop that has us interrupted, by what it
  * tells others: such a step has its turn to end before the loop is interrupted too, and then counts as done.
  */
 const untilInterrupted = <E, R>(

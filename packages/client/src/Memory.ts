@@ -77,7 +77,7 @@ export const toRemembered = (ledger: Ledger): Remembered => ({
   doubtful: Array.from(ledger.doubtful, ([id, answered]) => (answered === undefined ? { id } : { id, answered })),
 })
 
-/** Applies one change. The same twice is the same as once. */
+/** Applies one change. Idempotent. */
 export const apply = (ledger: Ledger, change: Change): void => {
   switch (change._tag) {
     case "Entered":

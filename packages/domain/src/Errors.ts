@@ -58,7 +58,7 @@ export class PodTaken extends Schema.TaggedError<PodTaken>()("PodTaken", {
   pod: Schema.String,
 }) {}
 
-/** The mailbox store did not answer. Passing: puts and acks may be made again, twice is the same as once. */
+/** The mailbox store did not answer. Passing: puts and acks are idempotent, and may be repeated. */
 export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>()("MailboxUnavailable", {
   code: Schema.tag("MAILBOX_UNAVAILABLE"),
   operation: Schema.String,
@@ -143,7 +143,7 @@ export class BadBatch extends Schema.TaggedError<BadBatch>()("BadBatch", {
   reason: Schema.String,
 }) {}
 
-/** A store of the archive did not answer, or not as it should. Passing: the same call may be made again, twice is the same as once. */
+/** A store of the archive did not answer, or not as it should. Passing: calls are idempotent, and may be repeated. */
 export class ArchiveUnavailable extends Schema.TaggedError<ArchiveUnavailable>()("ArchiveUnavailable", {
   code: Schema.tag("ARCHIVE_UNAVAILABLE"),
   store: Schema.String,

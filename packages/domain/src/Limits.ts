@@ -225,7 +225,7 @@ export const memberLimits = {
   member_ttl_ms: 20_000,
 }
 
-/** Faults that do not pass by themselves. */
+/** Faults that do not pass on their own. */
 export interface AlarmLimits {
   /** How often one that lasts is told again. */
   readonly alarm_again_ms: number

@@ -1,6 +1,6 @@
 import type { Item } from "@nimbus/domain/protocol"
 
-/** Results in pieces of so many bytes of their records, so that each piece can be acknowledged by itself. */
+/** Results in pieces of so many bytes of their records, so that each piece can be acknowledged separately. */
 export function* inBatches(items: ReadonlyArray<Item>, batch_bytes: number): Iterable<ReadonlyArray<Item>> {
   let [from, bytes] = [0, 0]
   for (const [i, { value }] of items.entries()) {

@@ -2,7 +2,8 @@
  * `ws`, with a bound on what waits to be written to a peer that does not read (`Unwritten.ts`): pongs, which `ws` sends by
  * itself, and whatever is sent by `send`. Both transports on WebSockets are made of these.
  *
- * A message comes in so many frames at most: `ws` keeps each by itself until the last, and one of a byte takes up a hundred.
+ * A message comes in so many frames at most: `ws` keeps each separately until the last, and one of a byte takes up a
+ * hundred.
  *
  * While too much waits the socket is not read, whatever its owner says by `resume`; then the peer has `write_deadline_ms`
  * to take something, by the clock of the TCP socket itself, which sees each byte that the kernel takes.
@@ -75,7 +76,7 @@ export class BoundedWebSocket extends WebSocket implements Readable {
     super.send(data, { binary: false }, cb)
   }
 
-  /** `ws` closes a socket by itself that sends too much, and gives the code alone. */
+  /** `ws` closes a socket on its own that sends too much, and gives the code alone. */
   override close(code?: number, reason?: string | Buffer): void {
     super.close(code, reason ?? (code === closeCodes.tooBig.code ? closeCodes.tooBig.reason : undefined))
   }

@@ -21,7 +21,7 @@ export class EventLoopTurns {
     this.#left = per_turn
   }
 
-  /** Calls `act` when it is its turn: now, if few have come. Answers how it is given up. */
+  /** Calls `act` when it is its turn: now, if few have come. Returns how it is given up. */
   take(act: () => void): () => void {
     if (this.#left > 0 && this.#waiting.size === 0) {
       this.#begin(act)

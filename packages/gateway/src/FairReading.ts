@@ -253,7 +253,7 @@ class Source extends Flow {
     return this.stream.readableFlowing === true && !this.stream.destroyed
   }
 
-  /** Hands on so many bytes, and after the last the end. Answers how many they were. */
+  /** Hands on so many bytes, and after the last the end. Returns how many they were. */
   give(most_bytes: number): number {
     const held = this.held!
     const isLast = held.length <= most_bytes

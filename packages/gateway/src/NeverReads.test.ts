@@ -86,7 +86,9 @@ const watchEnds = Effect.gen(function* () {
 /** What a peer lets wait at its own end before it says more. */
 const waits_bytes = 256 * 1024
 
-/** Says the same again and again as fast as it is taken, until `most_bytes` or the end. Answers what it has said so far. */
+/**
+ * Says the same again and again as fast as it is taken, until `most_bytes` or the end. Returns what it has said so far.
+ */
 const flood = (say: () => number, waiting: () => number, isOver: () => boolean) => {
   let said_bytes = 0
   const goOn = (): void => {
@@ -259,7 +261,7 @@ describe("a peer that sends and never reads", () => {
       const polled = yield* Effect.promise(async () => (await fetch(`${url}&sid=${sid}`)).text())
       assert.isAbove(polled.length, 5_000)
       assert.strictEqual(yield* Effect.promise(() => waiting.answer), 200)
-      // One that is beyond `socket_cut_bytes` by itself ends it.
+      // One that is beyond `socket_cut_bytes` on its own ends it.
       yield* Effect.promise(() => post(100_000).answer.catch(() => {}))
       yield* counts(before + 1)
       assert.strictEqual(yield* Effect.promise(async () => (await fetch(`${url}&sid=${sid}`)).status), 400)

@@ -14,7 +14,7 @@ export class TokenBucket {
     this.last_ms = now_ms
   }
 
-  /** Takes tokens, on credit if there are none. Answers `owed_ms`. */
+  /** Takes tokens, on credit if there are none. Returns `owed_ms`. */
   take(now_ms: number, tokens = 1): number {
     this.fill(now_ms)
     this.tokens -= tokens

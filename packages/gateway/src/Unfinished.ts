@@ -1,7 +1,8 @@
 /**
- * Bytes that strangers have brought of what is not whole yet: a message, or the body of a request. Each is bounded by itself,
- * may come slowly, and there may be many, so there is a bound for all of them together. Beyond it, whoever has brought
- * the most is ended, so those with little go on. Nothing was done yet for what is not whole, so it may be sent again.
+ * Bytes that strangers have brought of what is not whole yet: a message, or the body of a request. Each is bounded
+ * separately, may come slowly, and there may be many, so there is a bound for all of them together. Beyond it, whoever
+ * has brought the most is ended, so those with little go on. Nothing was done yet for what is not whole, so it may be
+ * sent again.
  */
 export class Unfinished<Owner> {
   readonly #most_bytes: number

@@ -50,7 +50,7 @@ const publish = Effect.fnUntraced(function* (sent: Sent, count: number) {
   }
 })
 
-/** A client with a memory: reads on from its last seq, and acknowledges now and then. */
+/** A client with a memory: reads on from its last seq, and acknowledges periodically. */
 const makeReader = (clientId: ClientId) => {
   const seen: Array<number> = []
   let after: Cursor = start

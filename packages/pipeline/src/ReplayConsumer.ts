@@ -10,7 +10,7 @@
  *
  * The Mailbox's stored offset says where to read, never the group's commit, which only tells lag: the two are compared
  * and advanced by the Mailbox in one step, so that a store that rolled back gets again what it lost. While nothing comes
- * that offset is looked at now and then, for what was lost may be the last that its client waits for.
+ * that offset is looked at periodically, for what was lost may be the last that its client waits for.
  *
  * Where the backlog no longer holds the stored offset there is a *hole*: it is counted and told to the partition's
  * clients as `lost`. What stood in it had any seqs below the end of the events topic (a diverted record comes after
@@ -72,7 +72,7 @@ const run = Effect.fnUntraced(function* (limits: ReplayConsumerLimits) {
   })
 })
 
-/** The age limit of all mailboxes, now and then. */
+/** The age limit of all mailboxes, periodically. */
 const expire = (limits: ReplayConsumerLimits) =>
   Effect.gen(function* () {
     const mailbox = yield* Mailbox
@@ -164,7 +164,7 @@ const carry = Effect.fnUntraced(function* (
 const isStored = (outcome: PutOutcome, chunk: Chunk): outcome is Extract<PutOutcome, { _tag: "Stored" }> =>
   outcome._tag === "Stored" || outcome.stored === chunk.next
 
-/** What a chunk holds: records to put and whose they are, and records that are none of ours. */
+/** What a chunk holds: records to put and whose they are, and records that can't be decoded. */
 interface Sorted {
   readonly records: ReadonlyArray<MailboxRecord>
   readonly clients: ReadonlySet<ClientId>

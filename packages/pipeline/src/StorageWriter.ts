@@ -273,7 +273,7 @@ const tellHole = ({ partition, topic }: AssignedPartition, expected: number, ear
     Effect.logError("the log has lost records before they were archived", { topic, partition, expected, earliest }),
   )
 
-/** How far the archive is behind the log, now and then. */
+/** How far the archive is behind the log, periodically. */
 const tellLag = (
   { partition, topic }: AssignedPartition,
   progress: { readonly written: number },

@@ -12,7 +12,7 @@ const message = "/v1/clients/attacker-http/messages"
 const piece = Buffer.alloc(16 * 1024, 0x20)
 const most_bytes = 2 * 1024 * 1024
 
-/** Nearly all of a body at once, and then a byte now and then. */
+/** Nearly all of a body at once, and then a byte from time to time. */
 const bodyWithoutEnd = (field: Field, isEndless: boolean): void => {
   const head = isEndless ? "Transfer-Encoding: chunked" : `Content-Length: ${most_bytes}`
   field.connect(

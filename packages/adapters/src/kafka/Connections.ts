@@ -27,7 +27,7 @@ interface Connection {
   send(request: unknown): Promise<unknown>
 }
 
-/** Twice is the same as once. */
+/** Idempotent. */
 export const mendConnections = (): void =>
   mend("network/connection.js", ["connect", "disconnect", "authenticate", "send"], change)
 

@@ -12,7 +12,7 @@
  *
  * At start Kafka is waited for. Lost later, readers and members wait, publishes are tried again for
  * `delivery_timeout_ms` and questions for `question_timeout_ms`: then they fail with `LogUnavailable`. All of them go on
- * when it is back, by themselves.
+ * when it is back, on their own.
  */
 import { type LogError, LogUnavailable, PartitionRevoked, UnknownTopic } from "@nimbus/domain/errors"
 import { type AssignedPartition, type Chunk, EventLog, Topics } from "@nimbus/domain/services"

@@ -215,7 +215,7 @@ export class Fetcher {
     return yield* call(() => send(broker, request, wait_ms + question_timeout_ms))
   })
 
-  /** Answers what is to be done before the next request. */
+  /** Returns what is to be done before the next request. */
   #deliver(readers: ReadonlyArray<Reader>, fetched: ReadonlyArray<Fetched>): Effect.Effect<void, KafkaUnavailable> {
     const todo: Array<Effect.Effect<void>> = []
     let failure: Error | undefined
@@ -237,7 +237,7 @@ export class Fetcher {
     return failure === undefined ? done : Effect.andThen(done, Effect.fail(new KafkaUnavailable({ cause: failure })))
   }
 
-  /** Answers what there is to tell; `undefined`: there was nothing to be read, now or by fetching it again. */
+  /** Returns what there is to tell; `undefined`: there was nothing to be read, now or by fetching it again. */
   #offer(reader: Reader, answer: Fetched): Effect.Effect<void> | undefined {
     try {
       const { chunks, doubted } = readChunks(reader.partition, answer, reader.next, this.#limits, reader.doubted)

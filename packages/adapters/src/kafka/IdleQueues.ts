@@ -10,7 +10,7 @@ interface RequestQueue {
   scheduleCheckPendingRequests(): void
 }
 
-/** Twice is the same as once. */
+/** Idempotent. */
 export const quietIdleQueues = (): void =>
   mend("network/requestQueue/index.js", ["scheduleCheckPendingRequests"], quiet)
 

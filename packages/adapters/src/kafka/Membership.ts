@@ -60,7 +60,7 @@ export class Assignment {
     return this.#isRevoked
   }
 
-  /** Calls `f` in the turn in which the partition is lost. Answers how to take that back. */
+  /** Calls `f` in the turn in which the partition is lost. Returns how to take that back. */
   onRevoked(f: () => void): () => void {
     this.#onRevoked.add(f)
     return () => void this.#onRevoked.delete(f)
@@ -339,7 +339,7 @@ const isOver = (error: KafkaUnavailable): boolean => {
   return code === codes.rebalanceInProgress || code === codes.illegalGeneration || code === codes.unknownMember
 }
 
-/** The group is none of ours, or does not take our times. */
+/** The group belongs to another application, or does not take our times. */
 const misfits: ReadonlySet<number> = new Set([codes.inconsistentGroupProtocol, codes.invalidSessionTimeout])
 
 const noAnswer = (question: string) => new KafkaUnavailable({ cause: new Error(`no answer to ${question} in time`) })

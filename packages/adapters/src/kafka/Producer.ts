@@ -280,7 +280,7 @@ class Writer {
     return new Map(written.map((answer) => [queueKey(answer.topic, answer.partition), answer]))
   })
 
-  /** Answers the error if it was not written. */
+  /** Returns the error if it was not written. */
   #written(queue: PartitionQueue, written: ReadonlyMap<string, Written>): Error | undefined {
     const answer = written.get(queueKey(queue.topic, queue.partition))
     if (answer === undefined) return new Error("Kafka has not answered for the partition")
@@ -351,7 +351,7 @@ class Writer {
     )
   }
 
-  /** What fails is an outage until no lane waits to be sent again; each dispute is told by itself. */
+  /** What fails is an outage until no lane waits to be sent again; each dispute is told on its own. */
   #tell(error: unknown): Effect.Effect<void> {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code))
@@ -385,7 +385,7 @@ export const advance = (sequence: number, count: number): number => {
   return sequence > largest - count ? count - (largest - sequence) - 1 : sequence + count
 }
 
-/** Whole publishes up to the bound; one that is larger goes by itself. */
+/** Whole publishes up to the bound; one that is larger goes alone. */
 const takeBatch = (waiting: Array<Waiting>, most_bytes: number): Batch => {
   let count = 0
   let bytes = 0

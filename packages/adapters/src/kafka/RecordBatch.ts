@@ -31,7 +31,7 @@ export const batchRoom = (records: ReadonlyArray<LogRecord>): number => {
   return room
 }
 
-/** Writes a batch at `at`, where there is `batchRoom`; answers where it ends. */
+/** Writes a batch at `at`, where there is `batchRoom`; returns where it ends. */
 export const writeBatch = (
   buffer: Buffer,
   at: number,

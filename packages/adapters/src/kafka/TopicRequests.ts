@@ -118,7 +118,7 @@ export interface Note {
   readonly partition: number
 }
 
-/** Answers the protocol's number of an error, or 0. */
+/** Returns the protocol's number of an error, or 0. */
 export const writeNote = ({ group, partition, topic }: Note, text: string, keep_ms: number): Request<number> => ({
   apiKey: 8,
   apiVersion: 3,

@@ -61,7 +61,7 @@ export class TopicStates {
     }
   }
 
-  /** Takes what the brokers say now; answers what is wrong with which topic. Partitions are never taken away. */
+  /** Takes what the brokers say now; returns what is wrong with which topic. Partitions are never taken away. */
   take(found: ReadonlyArray<FoundTopic>): ReadonlyArray<KafkaPartitionsAdded | KafkaTopicReplaced> {
     const alarms: Array<KafkaPartitionsAdded | KafkaTopicReplaced> = []
     for (const [topic, id] of this.#ids) {

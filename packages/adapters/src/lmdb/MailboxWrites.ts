@@ -82,7 +82,7 @@ export const writeAcks = ({ now, tables }: Writes, acks: ReadonlyArray<ClientAck
   }
 }
 
-/** Removes what is older than `before_ms` from the beginning of a mailbox; answers how many records went. */
+/** Removes what is older than `before_ms` from the beginning of a mailbox; returns how many records went. */
 export const writeExpiry = (writes: Writes, at: ClientAck, before_ms: number): number => {
   const row = readClient(writes.tables, at) ?? newClient()
   const acked = acknowledge(writes.tables, at, row, at.seq)
@@ -92,8 +92,8 @@ export const writeExpiry = (writes: Writes, at: ClientAck, before_ms: number): n
 }
 
 /**
- * Forgets a mailbox that has nothing in it, if nothing has happened to it since `before_ms`; answers how many that were,
- * 0 or 1. A row from before that was written down begins to be old now.
+ * Forgets a mailbox that has nothing in it, if nothing has happened to it since `before_ms`; returns how many that
+ * were, 0 or 1. A row from before that was written down begins to be old now.
  */
 export const writeForget = ({ now, tables }: Writes, at: ClientAck, before_ms: number): number => {
   const row = readClient(tables, at)
@@ -172,7 +172,7 @@ const sorted = (records: ReadonlyArray<Kept>, cursor: Cursor): ReadonlyArray<Kep
   return ascending.filter(({ seq }, i) => i === 0 || ascending[i - 1]!.seq !== seq)
 }
 
-/** Puts records in order of seq, all of them above `acked` and `floor`; answers how many were not there yet. */
+/** Puts records in order of seq, all of them above `acked` and `floor`; returns how many were not there yet. */
 const insert = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): number => {
   let added = 0
   for (let from = 0; from < records.length;) {
@@ -258,7 +258,7 @@ const acknowledge = (tables: MailboxTables, at: Address, row: ClientRow, seq: Cu
 /** What would be left: `oldest_ms` is the timestamp of its first record. */
 type Rest = Pick<ClientRow, "results" | "bytes" | "oldest_ms">
 
-/** Removes from the beginning while what is left is too much; answers how many records went. */
+/** Removes from the beginning while what is left is too much; returns how many records went. */
 const removeOldest = (tables: MailboxTables, at: Address, row: ClientRow, tooMuch: (rest: Rest) => boolean): number => {
   if (row.results === 0 || !tooMuch(row)) return 0
   const { floor, left } = cut(tables, at, row, tooMuch)

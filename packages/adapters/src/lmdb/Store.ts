@@ -172,7 +172,7 @@ const makeWriter = (root: RootDatabase<Bytes, Bytes>) => {
   }
 }
 
-/** One transaction. Answers the writes to run again. */
+/** One transaction. Returns the writes to run again. */
 const writeGroup = async (
   root: RootDatabase<Bytes, Bytes>,
   takeAll: () => Array<Queued>,

@@ -16,7 +16,7 @@ import { pgliteLimits } from "../Limits.ts"
 
 export interface Database {
   readonly sql: PgClient.PgClient
-  /** Done if the thread ends by itself: nothing will be answered any more. */
+  /** Done if the thread ends on its own: nothing will be answered any more. */
   readonly ended: Effect.Effect<void>
 }
 

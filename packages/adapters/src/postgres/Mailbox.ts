@@ -210,7 +210,7 @@ interface Size {
   readonly bytes: number
 }
 
-/** Puts those that are above acked and floor and not there yet; answers the mailboxes that have too much now. */
+/** Puts those that are above acked and floor and not there yet; returns the mailboxes that have too much now. */
 const insert = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
   records: ReadonlyArray<MailboxRecord>,
@@ -438,7 +438,7 @@ const makeForget = (sql: PgClient.PgClient, { idle_clients, step_clients }: Post
 
 const tellForgotten = (n: number) => countForgotten("mailboxes", n)
 
-/** Answers how many. */
+/** Returns how many. */
 const forget = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
   log: Log,

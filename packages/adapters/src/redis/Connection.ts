@@ -10,7 +10,7 @@
  * 1. A command is done at most once. One that was under way when the connection broke fails, and may have been done; one
  *    that comes while there is no connection fails at once. Nothing waits in a queue. (A cluster's node may send it on,
  *    or away while it is no master yet: that was not done.)
- * 2. A connection on which Redis owes a reply for too long is given up. The one that only listens asks now and then; in
+ * 2. A connection on which Redis owes a reply for too long is given up. The one that only listens asks periodically; in
  *    a cluster it asks which node has which slots, and the system looks after the single connections.
  * 3. A subscription holds from the moment `subscribe` is done until its scope closes, but for the times without a
  *    connection.
@@ -49,7 +49,7 @@ export class RedisConnection extends Context.Service<
       args: ReadonlyArray<Argument>,
       decode: (reply: unknown) => A,
     ): Effect.Effect<A, RedisUnavailable>
-    /** Answers how many subscribers got it: on a cluster all of them, for channels are sharded there as keys are. */
+    /** Returns how many subscribers got it: on a cluster all of them, for channels are sharded there as keys are. */
     publish(channel: string, message: Uint8Array): Effect.Effect<number, RedisUnavailable>
     subscribe(channel: string, receive: Receive): Effect.Effect<void, RedisUnavailable, Scope.Scope>
   }
@@ -321,7 +321,7 @@ const makeSubscriptions = Effect.fnUntraced(function* (isCluster: boolean, clien
     else for (const receive of listening) receive(message)
   })
   if (!isCluster) {
-    // A cluster's subscribers do so by themselves. Where it fails the connection has gone again, and the next one does it.
+    // A cluster's subscribers do so on their own. Where it fails the connection has gone again, and the next one does it.
     client.on("ready", () => {
       if (receivers.size > 0) subscribe(...receivers.keys()).catch(() => {})
     })

@@ -4,7 +4,7 @@ import { makeInboxes } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { RedisConnection } from "./Connection.ts"
 
-/** `decode` answers `undefined` for what is no frame of ours: it counts as lost. */
+/** `decode` returns `undefined` for what is no frame of ours: it counts as lost. */
 export const listen = Effect.fnUntraced(function* <A>(
   redis: RedisConnection["Service"],
   channel: string,

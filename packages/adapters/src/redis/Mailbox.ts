@@ -119,7 +119,7 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
     return removed
   })
 
-  /** Those of which Redis must not forget more than their floor; it forgets the others by itself. */
+  /** Those of which Redis must not forget more than their floor; it forgets the others on its own. */
   const forgetPartition = Effect.fnUntraced(function* (partition: number, before_ms: number) {
     let forgotten = 0
     for (;;) {

@@ -31,7 +31,7 @@ export const pack = (records: ReadonlyArray<MailboxRecord>, block_bytes: number)
   return blocks
 }
 
-/** Calls `visit` for each record above `cursor`, until it answers false. What it gets are views of the block. */
+/** Calls `visit` for each record above `cursor`, until it returns false. What it gets are views of the block. */
 export const forEachAbove = (
   block: Uint8Array,
   cursor: Cursor,

@@ -334,7 +334,10 @@ raise(KEYS[1], 'highest', highest)
   ["allow-oom"],
 )
 
-/** Removes what is older than a moment. Arguments after `keep`: the moment in ms, the client ids. Answers how many records went. */
+/**
+ * Removes what is older than a moment. Arguments after `keep`: the moment in ms, the client ids. Returns how many
+ * records went.
+ */
 export const expireScript = script(
   `${writing}
 local before, removed = tonumber(ARGV[2]), 0
@@ -349,7 +352,10 @@ return removed
   ["allow-oom"],
 )
 
-/** Forgets those of `losses` for which it is time. Arguments after `keep`: the client ids. Answers how many were forgotten. */
+/**
+ * Forgets those of `losses` for which it is time. Arguments after `keep`: the client ids. Returns how many were
+ * forgotten.
+ */
 export const forgetScript = script(
   `${writing}
 local before, gone = now() - keep, 0
@@ -370,7 +376,7 @@ return gone
 )
 
 /**
- * Keys: offset and the client's box. Arguments: after, limits of results and bytes. Answers the hole, what is unknown,
+ * Keys: offset and the client's box. Arguments: after, limits of results and bytes. Returns the hole, what is unknown,
  * the row, and blocks that have all that a page can have above all cursors; some of what is in them may be below or beyond.
  */
 export const pageScript = script(
@@ -397,8 +403,8 @@ return reply
 )
 
 /**
- * Answers the hole, and each row. Arguments after `keep`, which is 0 where the clients are not here: the part of that after
- * which a box is kept longer, and the client ids.
+ * Returns the hole, and each row. Arguments after `keep`, which is 0 where the clients are not here: the part of that
+ * after which a box is kept longer, and the client ids.
  */
 export const rowsScript = script(
   `${writing}
@@ -415,7 +421,7 @@ return reply
   ["allow-oom"],
 )
 
-/** Keys: the client's box. Answers its row and its first block. */
+/** Keys: the client's box. Returns its row and its first block. */
 export const firstBlockScript = script(
   `${lua}
 local box = open(KEYS[1])

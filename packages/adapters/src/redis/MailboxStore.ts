@@ -33,7 +33,7 @@ const noteOf = (store: Store): string => `${store}, protocol ${protocol}`
 
 /**
  * A few bytes, which a full Redis takes too. Keys: the note, and those of who runs. Arguments: our note, and that of the
- * protocol before. Answers the note that stands, and if that is the one before, who runs.
+ * protocol before. Returns the note that stands, and if that is the one before, who runs.
  */
 const noteScript = script(
   `
@@ -53,7 +53,7 @@ return { ARGV[1] }
   ["allow-oom"],
 )
 
-/** Notes the store, and again now and then for a Redis that has lost it; or refuses. */
+/** Notes the store, and again periodically for a Redis that has lost it; or refuses. */
 export const layer = (
   store: Store,
 ): Layer.Layer<never, OtherMailboxStore | OtherProtocol | RedisUnavailable, RedisConnection> =>

@@ -11,7 +11,7 @@
  * 1. A channel that has a name is leased with its pod: it can't be listened to while another pod that lives does. What a
  *    dead pod listened to is free.
  * 2. A publisher asks for a pod's channel once. It asks again after nobody received, for Redis may have lost the note,
- *    which the pod repeats now and then.
+ *    which the pod repeats periodically.
  * 3. Nothing is kept: what comes while a subscriber has no connection, or has too much waiting, is lost.
  */
 import { ChannelUnavailable, PodTaken } from "@nimbus/domain/errors"
@@ -112,7 +112,7 @@ const makeNames = (redis: RedisConnection["Service"]) => {
   }
 }
 
-/** Notes that a pod listens to a channel; answers the pod that lives and has it, or nil. */
+/** Notes that a pod listens to a channel; returns the pod that lives and has it, or nil. */
 const noteScript = script(
   `
 local channel, pod = ARGV[1], ARGV[2]

@@ -245,7 +245,7 @@ local function write(client, tag, epoch, pod)
 end
 `
 
-/** `Status.transition` of `Connect`: answers the epoch, or nil where none is left. */
+/** `Status.transition` of `Connect`: returns the epoch, or nil where none is left. */
 const connectLua = `${entryLua}
 local client, pod, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local from = read(client)
@@ -280,7 +280,10 @@ return held
 const writeScript = script(`local isFull = false ${writeLua}`)
 const writeKnownScript = script(`local isFull = true ${writeLua}`, ["allow-oom"])
 
-/** Answers 1 for each client that has no entry now, 0 for one that is not OFFLINE. It frees memory: it runs where Redis is full. */
+/**
+ * Returns 1 for each client that has no entry now, 0 for one that is not OFFLINE. It frees memory: it runs where Redis
+ * is full.
+ */
 const forgetScript = script(
   `${entryLua}
 local gone = {}
@@ -312,7 +315,10 @@ return found
   ["no-writes"],
 )
 
-/** Once in so long: answers how many were forgotten. What is not older may have been written just now, however late this is. */
+/**
+ * Once in so long: returns how many were forgotten. What is not older may have been written just now, however late this
+ * is.
+ */
 const turnScript = script(
   `
 local time = redis.call('TIME')

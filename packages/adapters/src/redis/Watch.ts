@@ -7,7 +7,7 @@
  * | full | a script that may write is refused: at the next look, and at once where a command met it | an alarm, and not ready |
  * | a replica, or a master that must not write (disk, too few replicas) | the same | an alarm, and not ready |
  *
- * All of these are over by themselves when a look finds them put right. Redis away is an outage, which passes.
+ * All of these are over on their own when a look finds them put right. Redis away is an outage, which passes.
  */
 import { Alarms } from "@nimbus/domain/services"
 import { Effect, Latch, Schedule, type Scope } from "effect"

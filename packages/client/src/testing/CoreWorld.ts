@@ -22,7 +22,7 @@ export interface Faults {
 
 type OnSave = (core: Core.State, changes: ReadonlyArray<Change>) => void
 
-/** Runs the schedule, then lets everything come to rest without further failures; answers what is wrong then. */
+/** Runs the schedule, then lets everything come to rest without further failures; returns what is wrong then. */
 export const runSchedule = (schedule: ReadonlyArray<number>, faults: Faults = {}, onSave: OnSave = () => {}) => {
   const world = new World(faults, onSave)
   for (const action of schedule) world.act(action)

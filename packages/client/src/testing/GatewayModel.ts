@@ -33,7 +33,7 @@ export class GatewayModel {
     this.window = window
   }
 
-  /** A new session at the address that the client connects to; answers the welcome. */
+  /** A new session at the address that the client connects to; returns the welcome. */
   connect(address: string): Frames.Welcome {
     const query = new URL(address).searchParams
     const isOurs = query.get("log") === this.incarnation

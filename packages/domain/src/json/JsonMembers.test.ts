@@ -4,7 +4,7 @@ import { membersOf } from "./JsonMembers.ts"
 
 const AnyObject = Schema.Record(Schema.String, Schema.Json)
 
-/** Each member parsed by itself. */
+/** Each member parsed on its own. */
 const parsed = (json: string): unknown =>
   Object.fromEntries(Array.from(membersOf(json), ([name, text]) => [name, JSON.parse(text)]))
 

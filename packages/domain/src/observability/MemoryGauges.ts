@@ -12,7 +12,7 @@ export interface Sized {
 }
 
 export interface MemoryGauges {
-  /** There is such a part now. Answers what to call once there is not. */
+  /** There is such a part now. Returns what to call once there is not. */
   add(part: string, sized: Sized): () => void
 }
 

@@ -3,7 +3,7 @@ import type { ChunkLimits } from "../Limits.ts"
 import { type LogRecord, recordBytes, roomOf } from "./Records.ts"
 
 /**
- * In their order. A record that is too large by itself goes alone; what fits as a whole is given back as it is.
+ * In their order. A record that is too large on its own goes alone; what fits as a whole is given back as it is.
  * `publish_bytes`: what the topic takes at once, see `EventLog.facts`.
  */
 export const chunksOf = <R extends LogRecord>(

@@ -29,6 +29,6 @@ export interface CloseReason {
   readonly reconnect: boolean
 }
 
-/** Whether a client that saw this close should connect again by itself. Codes that are not ours: yes. */
+/** Whether a client that saw this close should connect again automatically. Codes that are not ours: yes. */
 export const shouldReconnect = (code: number): boolean =>
   Object.values<CloseReason>(closeCodes).find((known) => known.code === code)?.reconnect ?? (code < 4500 || code > 4999)

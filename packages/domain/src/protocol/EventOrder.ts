@@ -131,7 +131,7 @@ export class EventOrder<I extends OrderItem> {
     this.finishedSet.read(records, next)
   }
 
-  /** A record that was read, in order. Answers whether to start its handler now: then `ended` follows. */
+  /** A record that was read, in order. Returns whether to start its handler now: then `ended` follows. */
   add(item: I): boolean {
     const queue = this.queues.get(item.key)
     if (queue !== undefined) {
@@ -243,7 +243,7 @@ export class EventOrder<I extends OrderItem> {
     if (isNext) this.advance(queue)
   }
 
-  /** What was to be read again from below `earliest` is no longer in the log. Answers how many records that were. */
+  /** What was to be read again from below `earliest` is no longer in the log. Returns how many records that were. */
   gone(earliest: number): number {
     let count = 0
     for (const queue of this.spilling) {

@@ -1,5 +1,5 @@
 /**
- * What an operator has to put right: a fault that does not pass by itself, as a setting of Kafka or Redis that loses
+ * What an operator has to put right: a fault that does not pass on its own, as a setting of Kafka or Redis that loses
  * records. An alarm is seen in three places for as long as it lasts: a line of the log, which is repeated, the metric
  * `nimbus_alarm`, and, where it keeps this process from serving, `/readyz`.
  *
@@ -9,7 +9,7 @@
  *              └─▶ its time is over ─▶ over, told when somebody looks
  * ```
  *
- * What passes by itself is an outage: see FailureLog.ts.
+ * What passes on its own is an outage: see FailureLog.ts.
  */
 import { Clock, Context, Effect, Metric } from "effect"
 import { type AlarmLimits, alarmLimits } from "../Limits.ts"

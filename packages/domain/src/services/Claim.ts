@@ -21,7 +21,7 @@ const max_tries = 20
 /** Before a log or a store that did not answer is asked again. */
 const retry_ms = 1_000
 
-/** Made by every part that uses the mailboxes, when it starts. Twice is the same as once. */
+/** Made by every part that uses the mailboxes, when it starts. Idempotent. */
 export const claimMailboxes = Effect.gen(function* () {
   const log = yield* EventLog
   const mailbox = yield* Mailbox

@@ -33,7 +33,9 @@ export class ClientOffsets extends Context.Service<
   {
     /** For a new session. `undefined`: nothing is known. */
     load(owner: OffsetOwner): Effect.Effect<ClientOffset | undefined, OffsetsUnavailable>
-    /** Answers for each, in order: `false` if a session of a higher epoch has been here. The fact is kept either way. */
+    /**
+     * Returns for each, in order: `false` if a session of a higher epoch has been here. The fact is kept either way.
+     */
     save(facts: ReadonlyArray<OffsetOwner & ClientOffset>): Effect.Effect<ReadonlyArray<boolean>, OffsetsUnavailable>
   }
 >()("@nimbus/domain/ClientOffsets") {}

@@ -75,7 +75,7 @@ export class EventLog extends Context.Service<
     readonly incarnation: Incarnation
     /** Of a topic that was declared; of another what is true of most. */
     facts(topic: string): TopicFacts
-    /** Appends a chunk; answers the offset of its first record. `LogRefused`: nothing was appended. */
+    /** Appends a chunk; returns the offset of its first record. `LogRefused`: nothing was appended. */
     publish(topic: string, partition: number, records: ReadonlyArray<LogRecord>): Effect.Effect<number, PublishError>
     /** Joins a consumer group for as long as the scope lives; emits each partition when it is assigned. */
     subscribe(topic: string, group: string): Stream.Stream<AssignedPartition, LogError>

@@ -1,6 +1,6 @@
 /**
  * How it is told that something fails again and again, as everything does while a service is away: a line when it begins
- * to fail, and one when it works again, with the time between. Each failure by itself is told at Debug alone.
+ * to fail, and one when it works again, with the time between. Each single failure is logged at Debug alone.
  *
  * ```
  *   fails ─▶ told ─▶ fails, fails, … counted, and told once in `outage_again_ms` ─▶ works again for all ─▶ told

@@ -13,7 +13,7 @@ type Batch<A> = ReadonlyArray<A>
 
 /** The subscribers of each key. */
 export interface Inboxes<K, A> {
-  /** Hands a batch to every subscriber of the key; answers whether at least one took it. */
+  /** Hands a batch to every subscriber of the key; returns whether at least one took it. */
   offer(key: K, batch: Batch<A>): boolean
   /** Subscribed from the moment this is done until the scope closes, which ends the stream. */
   subscribe(key: K): Effect.Effect<Stream.Stream<Batch<A>>, never, Scope.Scope>

@@ -95,7 +95,10 @@ export class Mailbox extends Context.Service<
       asked: ReadonlyArray<{ readonly clientId: ClientId; readonly after: Cursor }>,
       areHere?: boolean,
     ): Effect.Effect<ReadonlyArray<boolean>, MailboxUnavailable>
-    /** Enforces the age limit as of `now_ms`, and forgets what is idle; answers how many records went. Called now and then. */
+    /**
+     * Enforces the age limit as of `now_ms`, and forgets what is idle; returns how many records went. Called
+     * periodically.
+     */
     expire(now_ms: number): Effect.Effect<number, MailboxUnavailable>
     stats(clientId: ClientId): Effect.Effect<MailboxStats, MailboxUnavailable>
   }

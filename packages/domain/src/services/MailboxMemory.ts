@@ -244,7 +244,7 @@ const expire = (store: Store, before_ms: number, now_ms: number): number => {
   return removed
 }
 
-/** Answers how many. */
+/** Returns how many. */
 const forget = (store: Store, before_ms: number): number => {
   let gone = 0
   for (const [clientId, box] of store.boxes) {

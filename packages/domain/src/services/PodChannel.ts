@@ -1,7 +1,7 @@
 /**
  * Datagrams to one gateway. They may be lost, delayed and reordered; nothing is kept.
  *
- * Contract, checked by `podChannelSuite` of `@nimbus/domain/testing`: a publish that answers `false` was received by
+ * Contract, checked by `podChannelSuite` of `@nimbus/domain/testing`: a publish that returns `false` was received by
  * nobody. `true` promises nothing. A subscriber that falls behind loses whole publishes, and those answer `false`
  * where the implementation can tell.
  */
@@ -16,7 +16,7 @@ import type { PodMessage } from "../protocol/Records.ts"
 export class PodChannel extends Context.Service<
   PodChannel,
   {
-    /** Sends a batch to a pod in one go; answers whether anyone received it. */
+    /** Sends a batch to a pod in one go; returns whether anyone received it. */
     publish(pod: PodId, messages: ReadonlyArray<PodMessage>): Effect.Effect<boolean, ChannelUnavailable>
     /**
      * From the moment this is done, what is published to the pod comes in on the stream, in batches. Refused where

@@ -78,7 +78,7 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const trace = yield* Trace.make
   const sample = yield* makeSampler(options)
 
-  /** Answers a seq for each record. */
+  /** Returns a seq for each record. */
   const publishGroup = ({ indices, partition, records }: Group) =>
     Effect.map(
       Effect.forEach(chunksOf(records, options, log.facts(events).publish_bytes), (chunk) =>

@@ -56,7 +56,7 @@ export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMem
     }
     return moved
   }
-  /** Answers how many entries were forgotten. */
+  /** Returns how many entries were forgotten. */
   const turn = (now_ms: number): number => {
     const since_ms = now_ms - (turned_ms ??= now_ms)
     if (since_ms < limits.idle_ms) return 0

@@ -69,7 +69,7 @@ const isIn = (list: BlockList, address: string): boolean => list.check(address, 
 const loopback = listOf(["loopback"])
 
 /**
- * Answers whose request it is. Undefined: nobody's who is counted, which is this machine, a trusted proxy itself, and
+ * Returns whose request it is. Undefined: nobody's who is counted, which is this machine, a trusted proxy itself, and
  * whoever a trusted proxy does not name.
  */
 export const clientAddresses = (

@@ -21,7 +21,7 @@ export interface LogReader {
   range(topic: string, partition: number): Effect.Effect<Range, AdminUnavailable>
   /**
    * Hands over the records that are there, in order, in parts; fails where the log takes longer than `read_timeout_ms`.
-   * Answers how far it came: to the end of the range, or less where the request may look through no more (`ReadMeter`).
+   * Returns how far it came: to the end of the range, or less where the request may look through no more (`ReadMeter`).
    */
   read<E, R>(
     topic: string,

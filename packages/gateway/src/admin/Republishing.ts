@@ -41,7 +41,7 @@ export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, 
     return { id, record: { key: clientId, value: encode({ ...event, id }), headers } }
   })
 
-  /** Publishes some in one request; answers the new ones in their order. */
+  /** Publishes some in one request; returns the new ones in their order. */
   const publish = Effect.fnUntraced(function* (clientId: ClientId, some: ReadonlyArray<Old>) {
     const renewed = yield* Effect.forEach(some, (old) => renew(clientId, old))
     const records = renewed.map(({ record }) => record)

@@ -45,7 +45,7 @@ import { Receipts } from "./Receipts.ts"
 import { Unjoined } from "./Unjoined.ts"
 import type { Answer, ChatServer, ChatSocket, Refusal } from "./ChatEvents.ts"
 
-/** Where Socket.IO's clients go by themselves. */
+/** Where Socket.IO's clients go on their own. */
 export const path = "/socket.io/"
 
 /** What a page loads from beside it: Socket.IO's own client, in the version of this server. */
@@ -284,7 +284,7 @@ const make = Effect.gen(function* () {
   })
   const sendAway = ({ socket }: Member): void => {
     socket.emit("leaving", { code: "GOING_AWAY" })
-    // Closed from below: a socket that is disconnected by the server does not come back by itself.
+    // Closed from below: a socket that is disconnected by the server does not come back automatically.
     socket.conn.close()
   }
   yield* draining.begun.pipe(

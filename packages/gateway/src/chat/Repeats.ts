@@ -28,7 +28,7 @@ export class Repeats {
     this.#limits = limits
   }
 
-  /** Takes each record in the order of the log. Answers where it was said first, if it is a repeat. */
+  /** Takes each record in the order of the log. Returns where it was said first, if it is a repeat. */
   take(record: StoredRecord): number | undefined {
     const identity = identityOf(record)
     if (identity === undefined) return undefined

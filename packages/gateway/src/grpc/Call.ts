@@ -9,7 +9,7 @@
  *   client that opens no window for it, or does not read its connection, is not read, and then ends with TOO_SLOW.
  * - Acks: as long as the client sends none of its own, `AutoAck` says what it has read, from what flow control has let
  *   through and which PINGs were answered (`Peer.ts`).
- * - Half-closed by the client, the call ends by itself when nothing is left to say: the client is LIVE, and its last
+ * - Half-closed by the client, the call ends on its own when nothing is left to say: the client is LIVE, and its last
  *   event has its result. In a client's order of results that one comes last. One that was half-closed within a message
  *   ends with BAD_REQUEST then. Once the client's transport has that end,
  *   which the client itself has asked for, all that was sent counts as read. Any other end leaves it open.
@@ -167,7 +167,7 @@ export class Call implements Transport, Asking {
     return { answered: () => this.answered(asked), unanswered: () => {} }
   }
 
-  /** Called now and then: what was sent is acknowledged by its age, too. */
+  /** Called periodically: what was sent is acknowledged by its age, too. */
   look(now_ms: number): void {
     if (!this.acksByClient && this.handle !== undefined && this.autoAck.look(now_ms)) this.options.peer.ask(this)
   }
@@ -205,7 +205,7 @@ export class Call implements Transport, Asking {
     if (fault !== undefined) this.stopAt(fault)
   }
 
-  /** Answers whether more is to be read now. */
+  /** Returns whether more is to be read now. */
   private take(message: Uint8Array, now_ms: number): boolean {
     this.options.reading.count(message.length)
     this.throttle.take(now_ms)

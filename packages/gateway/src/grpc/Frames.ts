@@ -29,7 +29,7 @@ export class FrameReader {
   }
 
   /**
-   * Hands on every message that is whole now, until one answers false: those behind it wait for the next call. What it
+   * Hands on every message that is whole now, until one returns false: those behind it wait for the next call. What it
    * answers itself ends the stream.
    */
   read(chunk: Buffer, take: (message: Uint8Array) => boolean): FrameFault | undefined {

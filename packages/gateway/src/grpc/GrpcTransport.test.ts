@@ -1,4 +1,4 @@
-/** The transport by itself: real connections, the delivery core, and the services of the domain in memory. */
+/** The transport on its own: real connections, the delivery core, and the services of the domain in memory. */
 import { once } from "node:events"
 import { connect as connectHttp2, constants } from "node:http2"
 import { connect as connectTcp, createServer, type Socket } from "node:net"

@@ -64,7 +64,7 @@ export class Peer {
     this.asking.delete(call)
   }
 
-  /** Called now and then: pings a silent peer, and cuts off one that stays silent. Answers whether it did. */
+  /** Called periodically: pings a silent peer, and cuts off one that stays silent. Returns whether it did. */
   check(now_ms: number, idle_timeout_ms: number): boolean {
     const silent_ms = now_ms - this.heard_ms
     if (silent_ms >= idle_timeout_ms) {

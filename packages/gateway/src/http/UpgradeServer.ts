@@ -120,7 +120,7 @@ class TransportServer extends Server {
     this.serverTurns = new EventLoopTurns(limits.requests_per_turn)
     this.bodies = new Bodies(limits, (response, why) => this.refuse(response, why === "too much" ? busy : inPieces))
     this.addresses = addresses
-    // Node would answer 417 by itself, past all bounds. RFC 9110, 10.1.1: an expectation may be left unmet without a word.
+    // Node would answer 417 on its own, past all bounds. RFC 9110, 10.1.1: an expectation may be left unmet without a word.
     this.on("checkExpectation", (request, response) => this.emit("request", request, response))
     this.on("connection", (socket) => {
       this.share(socket)
@@ -131,7 +131,9 @@ class TransportServer extends Server {
     })
   }
 
-  /** Node's parser reads what the kernel brings by itself, all of it at once, unless somebody else asks for it as well. */
+  /**
+   * Node's parser reads what the kernel brings on its own, all of it at once, unless somebody else asks for it as well.
+   */
   private share(socket: Socket): void {
     socket.on("data", ask)
     socket.off("data", ask)
@@ -344,7 +346,7 @@ const headersOf = (admission: Decision): Readonly<Record<string, string>> => ({
 /** How long a browser need not ask again. */
 const preflight_sec = 600
 
-/** There are no credentials that a browser would send by itself, so a page may use any header that it asks for. */
+/** There are no credentials that a browser would send on its own, so a page may use any header that it asks for. */
 const answerPreflight = (request: IncomingMessage, response: ServerResponse): void => {
   const asked = headerOf(request, "access-control-request-headers")
   response

@@ -1,5 +1,5 @@
 /**
- * What a gateway stands on, in memory, for tests of a transport by itself: there is no pipeline, and what a result
+ * What a gateway stands on, in memory, for tests of a transport on its own: there is no pipeline, and what a result
  * consumer or the replay consumer would do, a test does by hand.
  */
 import {

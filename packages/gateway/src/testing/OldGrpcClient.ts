@@ -7,7 +7,7 @@ import { EventRequestSchema, type EventResponse, NimbusService } from "./gen/bef
 
 export type { EventResponse }
 
-/** Sends `sq` for each number, says that this was all, and answers what came until the call ended with OK. */
+/** Sends `sq` for each number, says that this was all, and returns what came until the call ended with OK. */
 export const square = (
   port: number,
   clientId: string,

@@ -1,6 +1,6 @@
 /**
  * A client as those of NimbusWS are: it sends plain JSON over a WebSocket, takes what comes, and knows nothing of acks.
- * `ws` answers its pings by itself.
+ * `ws` answers its pings on its own.
  */
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Schema, type Scope } from "effect"

@@ -1,4 +1,4 @@
-/** The words of NimbusWS by themselves: what goes into the log, and what comes out of records of today and before. */
+/** The words of NimbusWS on their own: what goes into the log, and what comes out of records of today and before. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   ClientId,

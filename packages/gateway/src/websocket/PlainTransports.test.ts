@@ -1,4 +1,4 @@
-/** The transports of NimbusWS by themselves: what their frames are, and what they answer to what is wrong. */
+/** The transports of NimbusWS on their own: what their frames are, and what they answer to what is wrong. */
 import { request } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { partitionOf, Seq } from "@nimbus/domain/protocol"

@@ -79,7 +79,7 @@ export class Socket implements Transport {
     this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
     this.ws.on("pong", (payload) => this.pong(payload))
     this.ws.on("ping", (payload) => this.ping(payload))
-    // `ws` closes by itself on a protocol error (too big: 1009, not UTF-8: 1007); "close" follows.
+    // `ws` closes on its own on a protocol error (too big: 1009, not UTF-8: 1007); "close" follows.
     this.ws.on("error", () => options.counts.addTo("refused", "PROTOCOL_ERROR"))
     this.ws.on("close", () => this.handle?.closed())
     // Nothing is read before the session is open.
@@ -134,12 +134,12 @@ export class Socket implements Transport {
     if (--this.pauses === 0 && !this.isGone) this.ws.resume()
   }
 
-  /** Called now and then: with `ack=auto` what was sent is acknowledged by its age, too. */
+  /** Called periodically: with `ack=auto` what was sent is acknowledged by its age, too. */
   look(now_ms: number): void {
     if (this.options.autoAck && this.autoAck.look(now_ms) && this.pinged.length === 0) this.askForPong()
   }
 
-  /** Called now and then: pings a silent peer, and gives up on one that stays silent. */
+  /** Called periodically: pings a silent peer, and gives up on one that stays silent. */
   check(now_ms: number): void {
     const silent_ms = now_ms - this.heard_ms
     const { idle_timeout_ms } = this.options.limits

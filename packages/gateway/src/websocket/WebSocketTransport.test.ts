@@ -1,5 +1,5 @@
 /**
- * The transport by itself: real sockets, the delivery core, and the services of the domain in memory. There is no
+ * The transport on its own: real sockets, the delivery core, and the services of the domain in memory. There is no
  * pipeline here; what a result consumer or the replay consumer would do, the tests do by hand.
  */
 import { assert, describe, it } from "@effect/vitest"

@@ -43,7 +43,7 @@ export const reached = Effect.fn("ClusterStatus.reached")(function* <E, E2>(part
   } satisfies ReachedStatus
 })
 
-/** The answer, or why there is none. What hangs is left to end by itself: it must not hold up the answer. */
+/** The answer, or why there is none. What hangs is left to end on its own: it must not hold up the answer. */
 const within = Effect.fnUntraced(function* <A extends object, E, R>(question: Effect.Effect<A, E, R>) {
   const asking = yield* Effect.forkDetach(question)
   const exit = yield* Effect.timeoutOption(Fiber.await(asking), reach_ms)

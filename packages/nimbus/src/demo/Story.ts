@@ -198,7 +198,7 @@ const isFinished = ({ actors, bob, sender }: Cast): boolean => {
   return clients && messagesRow("", sender.account, bob.account).lost === 0
 }
 
-/** Looks now and then; what has not come true in time shows in the counts. */
+/** Looks periodically; what has not come true in time shows in the counts. */
 const waitUntil = (within_ms: number, condition: () => boolean) =>
   Effect.sync(condition).pipe(
     Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced(10) }),

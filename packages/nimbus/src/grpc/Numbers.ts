@@ -42,7 +42,7 @@ export class Numbers {
     return Array.from(this.unaccepted, ([eventId, number]) => ({ eventName: "sq", number, eventId }))
   }
 
-  /** Takes a response; answers a line to show, if it has one. */
+  /** Takes a response; returns a line to show, if it has one. */
   take(response: EventResponse): string | undefined {
     for (const id of response.accepted) this.unaccepted.delete(id)
     if (response.welcome !== undefined) this.log = response.welcome.log

@@ -46,7 +46,7 @@ const programs = {
 /** For a process to start on a machine that is busy with others. */
 const patience_ms = 60_000
 
-/** Children that live: a worker that ends by itself takes them along. */
+/** Children that live: a worker that ends on its own takes them along. */
 const children = new Set<ChildProcess>()
 process.once("exit", () => {
   for (const child of children) child.kill("SIGKILL")

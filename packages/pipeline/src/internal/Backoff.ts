@@ -36,6 +36,6 @@ export const untilPassed = <A, E, Passing extends E, R>(
     (failures) => backoff_ms(failures, limits),
   )
 
-/** Counts a failure that is not followed up here, and tells it: the first of its kind, and then now and then. */
+/** Counts a failure that is not followed up here, and tells it: the first of its kind, and later ones at intervals. */
 export const reportFailure = (operation: string, error: unknown): Effect.Effect<void> =>
   Effect.andThen(countFailure(operation, 1), logFailure(operation, error))

@@ -74,7 +74,7 @@ const takeOver = Effect.fnUntraced(function* (assigned: AssignedPartition, role:
   if (found !== undefined) yield* assigned.commit(found.next, found.metadata)
 })
 
-/** Reads until `f` answers `false`, the partition is revoked, or `stopping` opens while nothing is in hand. */
+/** Reads until `f` returns `false`, the partition is revoked, or `stopping` opens while nothing is in hand. */
 export const forEachChunk = <E, E2, R2>(
   chunks: Stream.Stream<Chunk, E>,
   stopping: Latch.Latch,

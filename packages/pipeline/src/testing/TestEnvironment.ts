@@ -228,7 +228,7 @@ export const contents = Effect.fnUntraced(function* (topic: string) {
   return chunks.flatMap((chunk): ReadonlyArray<StoredRecord> => chunk.records)
 })
 
-/** Waits until a topic has at least `n` records, and answers them. */
+/** Waits until a topic has at least `n` records, and returns them. */
 export const hasRecords = Effect.fnUntraced(function* (topic: string, n: number) {
   const log = yield* EventLog
   yield* eventually(

@@ -1,4 +1,4 @@
-/** First in, first out, with access by index. Taking is constant time: the array is cut only now and then. */
+/** First in, first out, with access by index. Taking is constant time: the array is cut only from time to time. */
 export class Fifo<A extends object> {
   #items: Array<A | undefined> = []
   #head = 0

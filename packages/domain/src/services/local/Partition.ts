@@ -20,7 +20,7 @@ export class Partition {
     this.end = bounds.end
   }
 
-  /** Calls `wake` at the next `wakeAll`, once. Answers how to give up. */
+  /** Calls `wake` at the next `wakeAll`, once. Returns how to give up. */
   onWake(wake: () => void): () => void {
     this.#waiting.add(wake)
     return () => void this.#waiting.delete(wake)

@@ -1,4 +1,4 @@
-/** Closes the client's connection; a client of the SDK comes back by itself. */
+/** Closes the client's connection; a client of the SDK comes back automatically. */
 import type { ClientId } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import { useState } from "preact/hooks"

@@ -1,4 +1,4 @@
-/** A table that scrolls sideways by itself where it is too wide, by keyboard too. */
+/** A table that scrolls sideways on its own where it is too wide, by keyboard too. */
 import type { ComponentChildren } from "preact"
 
 interface TableProps {
