@@ -16,6 +16,7 @@ export const libraries = {
   redis: ["ioredis", "@socket.io/redis-streams-adapter"],
 } as const
 
+/** A store whose client library the application installs. */
 export type Store = keyof typeof libraries
 
 /** Imports a module that needs the libraries of these stores, or fails with the command that installs them. */

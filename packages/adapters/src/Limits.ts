@@ -35,6 +35,7 @@
  */
 import { type ChunkLimits, chunkLimits } from "@nimbus/domain/limits"
 
+/** Bounds of one LMDB environment. */
 export const lmdbLimits = {
   /** Named tables in one environment. */
   tables: 32,
@@ -68,6 +69,7 @@ export interface MailboxStorageLimits {
 /** That a client is here is written down, of its mailbox, once in this part of the time after which that is forgotten. */
 export const seen_share = 1 / 16
 
+/** The defaults. */
 export const mailboxStorageLimits: MailboxStorageLimits = {
   block_bytes: 16 * 1024,
   merge_bytes: 1024,
@@ -100,6 +102,7 @@ export interface RedisLimits {
   readonly watch_pause_ms: number
 }
 
+/** The defaults. */
 export const redisLimits: RedisLimits = {
   connect_timeout_ms: 5_000,
   reply_timeout_ms: 5_000,
@@ -154,6 +157,7 @@ export interface RedisMailboxLimits {
   readonly step_clients: number
 }
 
+/** The defaults. */
 export const redisMailboxLimits: RedisMailboxLimits = {
   block_bytes: 16 * 1024,
   merge_bytes: 1024,
@@ -180,6 +184,7 @@ export interface PostgresMailboxLimits {
   readonly remove_records: number
 }
 
+/** The defaults. */
 export const postgresMailboxLimits: PostgresMailboxLimits = {
   idle_clients: 10_000,
   step_clients: 1_000,
@@ -292,6 +297,7 @@ export interface KafkaLimits extends ChunkLimits {
   readonly close_timeout_ms: number
 }
 
+/** The defaults. */
 export const kafkaLimits: KafkaLimits = {
   ...chunkLimits,
   partitions: 4,

@@ -43,8 +43,10 @@ export const config = Config.all({
   storage: Storage.config,
 })
 
+/** What the environment says of a cluster. */
 export type ClusterSettings = Config.Success<typeof config>
 
+/** The services of a cluster by these settings. */
 export const layerWith = (settings: ClusterSettings) =>
   Layer.mergeAll(
     KafkaEventLog.layerWith(settings.kafka),

@@ -26,6 +26,7 @@ export class PartitionRevoked extends Schema.TaggedError<PartitionRevoked>()("Pa
   partition: Schema.Int,
 }) {}
 
+/** Why the log did not do what it was asked for. */
 export type LogError = LogUnavailable | UnknownTopic
 
 /**
@@ -43,6 +44,7 @@ export class LogRefused extends Schema.TaggedError<LogRefused>()("LogRefused", {
   }
 }
 
+/** Why the log did not take records. */
 export type PublishError = LogError | LogRefused
 
 /** The registry did not answer. Passing. */

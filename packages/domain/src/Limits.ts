@@ -44,6 +44,7 @@ export const routerLimits: RouterLimits = {
   ack_timeout_ticks: 40,
 }
 
+/** What one session of a client may have under way. */
 export interface SessionLimits {
   /** Results sent and not yet acknowledged by the client. At the bound nothing is delivered. */
   readonly window_results: number
@@ -62,6 +63,7 @@ export interface SessionLimits {
   readonly barrier_timeout_max_ticks: number
 }
 
+/** The defaults. */
 export const sessionLimits: SessionLimits = {
   window_results: 16_384,
   window_bytes: 8 * 1024 * 1024,
@@ -91,6 +93,7 @@ export interface AutoAckLimits {
   readonly window_bytes: number
 }
 
+/** The defaults. */
 export const autoAckLimits: AutoAckLimits = {
   read_ahead_bytes: 256 * 1024,
   quiet_ms: 5_000,
@@ -101,6 +104,10 @@ export const autoAckLimits: AutoAckLimits = {
   window_bytes: 16 * 1024 * 1024,
 }
 
+/**
+ * How much waits for one client, and for how long. Beyond, the oldest results are removed, and the client is told
+ * `lost`.
+ */
 export interface MailboxLimits {
   /** Per client; beyond any of the three the oldest records go, `floor` rises, and the client is told `lost`. */
   readonly mailbox_results: number
@@ -116,6 +123,7 @@ export interface MailboxLimits {
 /** How long a client is remembered that does not come: `NIMBUS_IDLE_DAYS`. */
 export const idle_ms = 30 * 24 * 60 * 60 * 1000
 
+/** The defaults. */
 export const mailboxLimits: MailboxLimits = {
   mailbox_results: 1_000_000,
   mailbox_bytes: 256 * 1024 * 1024,
@@ -129,6 +137,7 @@ export interface ChunkLimits {
   readonly chunk_bytes: number
 }
 
+/** The defaults. */
 export const chunkLimits: ChunkLimits = { chunk_records: 4_096, chunk_bytes: 1024 * 1024 }
 
 /** What a group may keep with a commit. Kafka's brokers have this as their default, and refuse the whole commit beyond. */
@@ -137,6 +146,7 @@ export interface CommitLimits {
   readonly metadata_bytes: number
 }
 
+/** The defaults. */
 export const commitLimits: CommitLimits = { metadata_bytes: 4_096 }
 
 /** The memory channels. */
@@ -148,6 +158,7 @@ export interface ChannelLimits {
   readonly waiting_messages: number
 }
 
+/** The defaults. */
 export const channelLimits: ChannelLimits = { waiting_messages: 65_536 }
 
 /** The memory registry. */
@@ -158,6 +169,7 @@ export interface RegistryLimits {
   readonly idle_ms: number
 }
 
+/** The defaults. */
 export const registryLimits: RegistryLimits = { entries: 1_000_000, idle_ms }
 
 /** The memory of direct delivery's offsets. */
@@ -166,6 +178,7 @@ export interface ClientOffsetsLimits {
   readonly offsets: number
 }
 
+/** The defaults. */
 export const clientOffsetsLimits: ClientOffsetsLimits = { offsets: 1_000_000 }
 
 /** A log within one process, on whatever store. */
@@ -182,6 +195,7 @@ export interface LocalLogLimits extends ChunkLimits {
   readonly retention_every_ms: number
 }
 
+/** The defaults. */
 export const localLogLimits: LocalLogLimits = {
   ...chunkLimits,
   tail_cache_bytes: 64 * 1024 * 1024,
@@ -205,6 +219,7 @@ export interface JourneyLimits {
   readonly journeys_per_second: number
 }
 
+/** The defaults. */
 export const journeyLimits: JourneyLimits = { journeys_per_second: 20 }
 
 /** What is told of something that fails again and again. */
@@ -215,6 +230,7 @@ export interface OutageLimits {
   readonly outage_again_ms: number
 }
 
+/** The defaults. */
 export const outageLimits: OutageLimits = { outage_quiet_ms: 10_000, outage_again_ms: 60_000 }
 
 /** How the processes of an installation say that they are there. */
@@ -231,6 +247,7 @@ export interface AlarmLimits {
   readonly alarm_again_ms: number
 }
 
+/** The defaults. */
 export const alarmLimits: AlarmLimits = { alarm_again_ms: 60_000 }
 
 /** The event handlers of one event consumer. */
@@ -243,6 +260,7 @@ export interface HandlerLimits {
   readonly failure_message_chars: number
 }
 
+/** The defaults. */
 export const handlerLimits: HandlerLimits = {
   handlers_at_once: 256,
   handler_timeout_ms: 10_000,
@@ -263,6 +281,7 @@ export interface EventOrderLimits {
   readonly span_records: number
 }
 
+/** The defaults. */
 export const eventOrderLimits: EventOrderLimits = {
   handlers_at_once: handlerLimits.handlers_at_once,
   partition_records: 16_384,
@@ -272,11 +291,13 @@ export const eventOrderLimits: EventOrderLimits = {
   span_records: 1_048_576,
 }
 
+/** JSON from outside. */
 export interface JsonLimits {
   /** Arrays and objects in each other, of what comes from outside. Beyond: refused. */
   readonly nesting_levels: number
 }
 
+/** The defaults. */
 export const jsonLimits: JsonLimits = { nesting_levels: 128 }
 
 /** Pages of the archive over HTTP. */

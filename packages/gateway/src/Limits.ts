@@ -60,6 +60,7 @@ import {
   sessionLimits,
 } from "@nimbus/domain/limits"
 
+/** Every bound of a gateway. */
 export interface GatewayLimits {
   /** The largest frame a client may send. */
   readonly frame_bytes: number
@@ -384,6 +385,7 @@ export const adminLimits = {
 
 export type AdminLimits = typeof adminLimits
 
+/** The defaults. */
 export const gatewayLimits: GatewayLimits = {
   frame_bytes: 256 * 1024,
   events_per_second: 50_000,
@@ -493,6 +495,7 @@ const settings = Config.all({
   window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
 })
 
+/** The bounds of this gateway. */
 export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/gateway/Limits") {
   static readonly layerWith = (limits: Partial<GatewayLimits>) => Layer.succeed(Limits, { ...gatewayLimits, ...limits })
   /** From the environment, where operators have something to choose. */

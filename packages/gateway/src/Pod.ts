@@ -2,6 +2,7 @@
 import { PodId } from "@nimbus/domain/protocol"
 import { Context, Effect, Layer } from "effect"
 
+/** The id of this gateway. Each process has a new one. */
 export class Pod extends Context.Service<Pod, { readonly id: PodId }>()("@nimbus/gateway/Pod") {
   static readonly layer = Layer.effect(
     Pod,

@@ -41,6 +41,7 @@ const ready = HttpRouter.add(
   ),
 )
 
+/** Serves `/healthz`, `/readyz` and `/metrics`. */
 export const layer = HttpRouter.serve(Layer.mergeAll(alive, ready, PrometheusMetrics.layerHttp({ path: "/metrics" })), {
   disableLogger: true,
   disableListenLog: true,

@@ -56,6 +56,7 @@ export interface EventConsumerLimits extends ConsumerLimits {
   readonly measure_every_ms: number
 }
 
+/** The defaults. */
 export const eventConsumerLimits: EventConsumerLimits = {
   ...consumerLimits,
   chunk: chunkLimits,
@@ -89,6 +90,7 @@ export interface ResultConsumerLimits extends ConsumerLimits {
   readonly late_steps: number
 }
 
+/** The defaults. */
 export const resultConsumerLimits: ResultConsumerLimits = {
   ...consumerLimits,
   chunk: chunkLimits,
@@ -113,6 +115,7 @@ export interface ReplayConsumerLimits extends ConsumerLimits {
   readonly pods_at_once: number
 }
 
+/** The defaults. */
 export const replayConsumerLimits: ReplayConsumerLimits = {
   ...consumerLimits,
   rebuild_records_per_second: 50_000,
@@ -132,6 +135,7 @@ export interface StorageWriterLimits extends ConsumerLimits {
   readonly lazy: boolean
 }
 
+/** The defaults. */
 export const storageWriterLimits: StorageWriterLimits = {
   ...consumerLimits,
   gather_records: 1_024,
@@ -140,9 +144,11 @@ export const storageWriterLimits: StorageWriterLimits = {
   lazy: false,
 }
 
+/** The bounds of the status manager. */
 export interface StatusManagerLimits {
   /** How often clients are counted and lag is measured. */
   readonly refresh_every_ms: number
 }
 
+/** The defaults. */
 export const statusManagerLimits: StatusManagerLimits = { refresh_every_ms: 10_000 }

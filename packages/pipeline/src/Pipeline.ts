@@ -18,6 +18,7 @@ import * as RoleSwitches from "./RoleSwitches.ts"
 import { StatusManager } from "./StatusManager.ts"
 import * as StorageWriter from "./StorageWriter.ts"
 
+/** The bounds of each role, where they are not the defaults. */
 export interface PipelineOptions {
   readonly eventConsumer?: Partial<EventConsumerLimits> | undefined
   readonly resultConsumer?: Partial<ResultConsumerLimits> | undefined

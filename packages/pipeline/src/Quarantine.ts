@@ -17,6 +17,7 @@ export interface Refused {
   readonly reason: string
 }
 
+/** The headers of a record in the quarantine topic. */
 export const headers = Quarantined.headers
 
 /** Done once the quarantine topic has acknowledged all of them; until then it is tried again. */

@@ -10,6 +10,7 @@ import { EventLog, makeStandings, Registry, type Role, failureReporter } from "@
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 
+/** The system at its last count. */
 export interface StatusSnapshot {
   /** When each part was last read, in ms since 1970; `undefined`: not yet. */
   readonly clients_at_ms: number | undefined
@@ -19,6 +20,7 @@ export interface StatusSnapshot {
   readonly lag: Readonly<Record<"events" | "results" | "dlq", number>>
 }
 
+/** Counts clients by status and measures lag, every `refresh_every_ms`. */
 export class StatusManager extends Context.Service<
   StatusManager,
   {

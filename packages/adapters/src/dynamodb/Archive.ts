@@ -54,6 +54,7 @@ const make = Effect.gen(function* () {
   } satisfies ArchiveShape)
 })
 
+/** The archive in DynamoDB. Tables are created where they are missing. */
 export const layer: Layer.Layer<Archive, never, DynamoDatabase> = Layer.effect(Archive, make)
 
 type Database = DynamoDatabase["Service"]

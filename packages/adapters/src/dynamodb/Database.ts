@@ -21,6 +21,7 @@ export interface Tables {
   readonly positions: string
 }
 
+/** The client of this process for DynamoDB. */
 export class DynamoDatabase extends Context.Service<
   DynamoDatabase,
   {

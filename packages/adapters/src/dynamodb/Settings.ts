@@ -1,6 +1,7 @@
 /** Where DynamoDB is, as the environment says. Who we are, the AWS SDK finds itself: `AWS_ACCESS_KEY_ID` and its like. */
 import { Config, Option, Schema } from "effect"
 
+/** Where DynamoDB is, and what its tables are called. */
 export interface DynamoSettings {
   /** Of a local server; by default AWS' own of the region. */
   readonly endpoint: string | undefined

@@ -49,6 +49,7 @@ type OpenError =
   | KafkaTopicUnfit
   | KafkaPartitionsUnequal
 
+/** The log on these brokers. Topics are created where they are missing. */
 export const layerWith = (options: EventLogKafkaOptions): Layer.Layer<EventLog, OpenError, Topics> =>
   Layer.effect(
     EventLog,

@@ -5,6 +5,7 @@ import type { SASLOptions } from "kafkajs"
 import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
 import type { KafkaOptions } from "./KafkaJs.ts"
 
+/** Which brokers and topics, and within what bounds. */
 export interface EventLogKafkaOptions extends Partial<KafkaOptions> {
   readonly brokers: ReadonlyArray<string>
   /** Those of the `Topics` service by default. */

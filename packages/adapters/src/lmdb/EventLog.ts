@@ -24,6 +24,7 @@ import { BlockEncoder, decodeBlock } from "./BlockCodec.ts"
 import { type BlockKey, decodeKey, encodeKey, prefix } from "./BlockKey.ts"
 import { LmdbStore, type Table } from "./Store.ts"
 
+/** What the log is made of. */
 export interface EventLogLmdbOptions {
   /** Those of the `Topics` service by default. */
   readonly topics?: ReadonlyArray<string> | undefined
@@ -36,6 +37,7 @@ export interface EventLogLmdbOptions {
 
 type OpenError = StorageUnavailable | StoreMismatch
 
+/** The log in the environment of `LmdbStore`. */
 export const layerWith = (options: EventLogLmdbOptions): Layer.Layer<EventLog, OpenError, LmdbStore | Topics> =>
   Layer.effect(
     EventLog,

@@ -68,11 +68,13 @@ import {
 } from "./MailboxWrites.ts"
 import { LmdbStore } from "./Store.ts"
 
+/** The bounds of the mailboxes, where they are not the defaults. */
 export interface MailboxOptions {
   readonly limits?: MailboxLimits
   readonly storage?: MailboxStorageLimits
 }
 
+/** The mailboxes in the environment of `LmdbStore`. */
 export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, StorageUnavailable, LmdbStore> =>
   Layer.effect(Mailbox, make(options))
 

@@ -26,6 +26,7 @@ import { DataDirectoryCorrupt, type DataDirectoryInUse, StorageUnavailable } fro
 import { lmdbLimits } from "../Limits.ts"
 import { lockDirectory } from "./DirectoryLock.ts"
 
+/** A key with its value. */
 export interface Entry {
   readonly key: Uint8Array
   readonly value: Uint8Array
@@ -55,6 +56,7 @@ export interface Table {
   remove(key: Uint8Array): void
 }
 
+/** One LMDB environment in a data directory, which one process holds at a time. */
 export class LmdbStore extends Context.Service<
   LmdbStore,
   {

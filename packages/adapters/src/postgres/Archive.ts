@@ -56,6 +56,7 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
+/** The archive in PostgreSQL. Tables are created where they are missing. */
 export const layer: Layer.Layer<Archive, PostgresRefused, PostgresDatabase> = Layer.effect(
   Archive,
   Effect.flatMap(PostgresDatabase, (sql) => make(sql)),

@@ -16,6 +16,7 @@ import { untilReachable } from "../Reachable.ts"
 import { isTlsError } from "../Tls.ts"
 import { config, type PostgresSettings, where } from "./Settings.ts"
 
+/** The connections of this process to PostgreSQL. */
 export class PostgresDatabase extends Context.Service<PostgresDatabase, PgClient.PgClient>()(
   "@nimbus/adapters/postgres/PostgresDatabase",
 ) {

@@ -42,14 +42,17 @@ import { type PostgresMailboxLimits, postgresMailboxLimits, seen_share } from ".
 import { byClient, highestAcks, highestOf, later } from "../MailboxInput.ts"
 import { PostgresDatabase } from "./Database.ts"
 
+/** The bounds of the mailboxes, where they are not the defaults. */
 export interface MailboxOptions {
   readonly limits?: MailboxLimits
   readonly storage?: PostgresMailboxLimits
 }
 
+/** The mailboxes in PostgreSQL, within these bounds. */
 export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, never, PostgresDatabase> =>
   Layer.effect(Mailbox, make(options))
 
+/** The mailboxes in PostgreSQL, within the default bounds. */
 export const layer = Layer.suspend(() => layerWith({}))
 
 interface Log {

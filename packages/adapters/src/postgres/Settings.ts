@@ -2,6 +2,7 @@
 import { Config, Option, Redacted, Schema } from "effect"
 import { isDecodable } from "../Decodable.ts"
 
+/** Where PostgreSQL is, and which schema holds the tables. */
 export interface PostgresSettings {
   /** `postgres://user:password@host:port/database`, with `?sslmode=…` for TLS. */
   readonly url: Redacted.Redacted

@@ -31,4 +31,5 @@ const provider = Effect.gen(function* () {
   return providers.reduce(ConfigProvider.orElse, ConfigProvider.fromEnv({ env }))
 })
 
+/** Reads settings from the environment of this process, then from `.env.local` and `.env`. */
 export const layer = Layer.suspend(() => ConfigProvider.layer(provider))

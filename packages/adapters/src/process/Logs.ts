@@ -8,6 +8,7 @@ const levels = { debug: "Debug", info: "Info", warn: "Warn", error: "Error", non
 
 const formats = { logfmt: Logger.consoleLogFmt, json: Logger.consoleJson } as const
 
+/** `NIMBUS_LOG_FORMAT` and `NIMBUS_LOG_LEVEL`. */
 export const config = Config.all({
   format: Config.Literals(["logfmt", "json"], "NIMBUS_LOG_FORMAT").pipe(Config.withDefault("logfmt")),
   /** Lines below it are not written. */
@@ -16,6 +17,7 @@ export const config = Config.all({
   ),
 })
 
+/** Logs in this format from this level on. */
 export const layerWith = ({ format, level }: Config.Success<typeof config>) =>
   Layer.merge(Logger.layer([formats[format]]), Layer.succeed(References.MinimumLogLevel, levels[level]))
 

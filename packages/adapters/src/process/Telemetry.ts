@@ -36,6 +36,7 @@ type Settings = Config.Success<typeof config>
 export const layerWith = (service: string, settings: Settings) =>
   Layer.merge(ProcessMetrics.layer, traces(service, settings))
 
+/** The same, as the environment says. */
 export const layer = (service: string) => Layer.unwrap(Effect.map(config, (settings) => layerWith(service, settings)))
 
 const traces = (service: string, { headers, serviceName = service, url }: Settings): Layer.Layer<never> => {

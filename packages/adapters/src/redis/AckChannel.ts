@@ -9,6 +9,7 @@ import { RedisConnection } from "./Connection.ts"
 import { decodeAckFrame, encodeFrame } from "./Frames.ts"
 import { listen } from "./Listening.ts"
 
+/** The ack channel on publish and subscribe of Redis. */
 export const layer: Layer.Layer<AckChannel, never, RedisConnection> = Layer.effect(
   AckChannel,
   Effect.gen(function* () {

@@ -27,6 +27,7 @@ import type { RedisSettings } from "./Settings.ts"
 /** For Socket.IO's `adapter`: made with the server, and closed by it, before the scope closes. */
 export type ChatAdapterFactory = ReturnType<typeof createAdapter>
 
+/** The adapter of Socket.IO on streams of Redis. */
 export const make: (
   settings: RedisSettings,
   limits?: RedisLimits,

@@ -16,6 +16,7 @@ import { RedisConnection } from "./Connection.ts"
 import * as Reply from "./Reply.ts"
 import { script } from "./Script.ts"
 
+/** The offsets of direct delivery in Redis. */
 export const layer: Layer.Layer<ClientOffsets, never, RedisConnection> = Layer.effect(
   ClientOffsets,
   Effect.map(RedisConnection, (redis) => {

@@ -31,6 +31,7 @@ import { mayWriteScript, refusalOf, type Server, watch } from "./Watch.ts"
 /** Gets what was published, in order. Must not throw. */
 export type Receive = (message: Uint8Array) => void
 
+/** The connections of this process to Redis, or to a Redis Cluster. */
 export class RedisConnection extends Context.Service<
   RedisConnection,
   {

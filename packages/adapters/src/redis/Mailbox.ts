@@ -44,14 +44,17 @@ import {
 import * as Reply from "./Reply.ts"
 import type { Argument } from "./Script.ts"
 
+/** The bounds of the mailboxes, where they are not the defaults. */
 export interface MailboxOptions {
   readonly limits?: MailboxLimits
   readonly storage?: RedisMailboxLimits
 }
 
+/** The mailboxes in Redis, within these bounds. */
 export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, never, RedisConnection> =>
   Layer.effect(Mailbox, make(options))
 
+/** The mailboxes in Redis, within the default bounds. */
 export const layer = Layer.suspend(() => layerWith({}))
 
 const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = redisMailboxLimits }: MailboxOptions) {

@@ -20,6 +20,7 @@ export const membersKey = (prefix: string): string => `{${prefix}}:members`
 /** None: it is no member, or another version has written it otherwise. */
 export const decodeMember = (text: string): Option.Option<Member> => decode(text)
 
+/** The members of a cluster in Redis. */
 export const layer: Layer.Layer<Members, never, RedisConnection> = Layer.effect(
   Members,
   Effect.map(RedisConnection, (redis) => {

@@ -26,11 +26,13 @@ import { listen } from "./Listening.ts"
 import * as Reply from "./Reply.ts"
 import { script } from "./Script.ts"
 
+/** Where this process listens. */
 export interface PodChannelOptions {
   /** The channel that the pod of this process listens to. By default it is made from the pod's id. */
   readonly channel?: string | undefined
 }
 
+/** The pod channel on publish and subscribe of Redis. */
 export const layerWith = (options: PodChannelOptions): Layer.Layer<PodChannel, never, RedisConnection> =>
   Layer.effect(PodChannel, make(options))
 

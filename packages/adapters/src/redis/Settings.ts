@@ -7,6 +7,7 @@ export interface Node {
   readonly port: number
 }
 
+/** Where Redis is, and how to log in. */
 export interface RedisSettings {
   /** A single server, or some nodes of a Redis Cluster, which tell the others. */
   readonly nodes: Arr.NonEmptyReadonlyArray<Node>

@@ -19,6 +19,7 @@ export { examples, flags }
 /** Once connected, a gateway may go and come as it likes; but one that was never there need not be waited for. */
 const connect_ms = 3_000
 
+/** Done once the client is connected. Fails with `NO_GATEWAY` after `within_ms`, and as the client does. */
 export const connected = (client: Client.Client, addr: string, within_ms = connect_ms) =>
   Effect.raceFirst(Stream.runHead(Stream.filter(client.status, (status) => status !== "OFFLINE")), client.failed).pipe(
     Effect.timeoutOrElse({ duration: within_ms, orElse: () => Effect.fail(new NoGateway({ addr, within_ms })) }),
@@ -38,6 +39,7 @@ export const send = Effect.fn("ClientCommand")(function* ({ addr, clientId, end,
   if (!isComplete(summary)) return yield* new ResultsWrong(summary)
 })
 
+/** The sample client: `nimbus client`. */
 export const command = Command.make("client", flags, send).pipe(
   Command.withDescription("Send a range of numbers to be squared, print the results, and count them"),
   Command.withExamples(examples),

@@ -2,6 +2,7 @@
 import { type Option } from "effect"
 import { Flag } from "effect/cli"
 
+/** The flags of the sample client. */
 export const flags = {
   clientId: Flag.String("client_id").pipe(Flag.withDescription("Who this is: 1 to 128 of A-Za-z0-9._:@-")),
   start: Flag.Int("start").pipe(Flag.withDescription("The first number to square"), Flag.withDefault(1)),
@@ -17,6 +18,7 @@ export const flags = {
   ),
 }
 
+/** What they say. */
 export interface Asked {
   readonly addr: string
   readonly clientId: string
@@ -26,6 +28,7 @@ export interface Asked {
   readonly memory: Option.Option<string>
 }
 
+/** How it is called, for its help. */
 export const examples = [
   {
     command: "nimbus client --client_id=c1 --start=1 --end=10",

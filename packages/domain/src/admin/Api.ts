@@ -154,4 +154,5 @@ class AdminGroup extends HttpApiGroup.make("admin")
   .middleware(AdminAuthorization)
   .prefix("/v1/admin") {}
 
+/** The admin API. `HttpApiClient.make(AdminApi)` makes a typed client of it. */
 export class AdminApi extends HttpApi.make("nimbus-admin").add(AdminGroup) {}

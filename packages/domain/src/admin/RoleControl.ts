@@ -6,12 +6,14 @@ import { Context, Effect } from "effect"
 import { NotFound, type NotPossible } from "./Errors.ts"
 import type { RoleView } from "./Views.ts"
 
+/** The methods of `RoleControl`. */
 export interface RoleControlShape {
   readonly list: Effect.Effect<ReadonlyArray<RoleView>>
   /** Done once the role runs, or runs no more. To stop one is to let it crash: it is interrupted where it stands. */
   set(role: string, isRunning: boolean): Effect.Effect<RoleView, NotFound | NotPossible>
 }
 
+/** Lists the consumers that this process runs, and stops and starts them. By default it runs none. */
 export class RoleControl extends Context.Reference<RoleControlShape>("@nimbus/domain/RoleControl", {
   defaultValue: () => ({
     list: Effect.succeed([]),

@@ -26,6 +26,7 @@ export const ClientRow = Schema.Struct({
 })
 export type ClientRow = typeof ClientRow.Type
 
+/** What waits for one client. */
 export const MailboxView = Schema.Struct({
   clientId: ClientId,
   results: Count,
@@ -49,6 +50,7 @@ export const SessionView = Schema.Struct({
 })
 export type SessionView = typeof SessionView.Type
 
+/** All that is known of one client. */
 export const ClientView = Schema.Struct({
   clientId: ClientId,
   /** Absent: the registry has never seen it, or was wiped. */
@@ -76,6 +78,7 @@ export const PodView = Schema.Struct({
 })
 export type PodView = typeof PodView.Type
 
+/** One partition of a topic, and how far its consumer group has got. */
 export const PartitionView = Schema.Struct({
   partition: Count,
   earliest: Count,
@@ -103,6 +106,7 @@ export type TopicView = typeof TopicView.Type
 export const RoleView = Schema.Struct({ role: Schema.String, isRunning: Schema.Boolean })
 export type RoleView = typeof RoleView.Type
 
+/** The whole system at one moment. */
 export const StatusView = Schema.Struct({
   pod: Schema.optionalKey(PodId),
   incarnation: Incarnation,
@@ -129,6 +133,7 @@ export const QuarantinedRow = Schema.Struct({
 })
 export type QuarantinedRow = typeof QuarantinedRow.Type
 
+/** A record that could not be decoded, with its content. */
 export const QuarantinedView = Schema.Struct({
   ...QuarantinedRow.fields,
   /** As text; what is not UTF-8 is replaced. */
@@ -149,6 +154,7 @@ export const Republished = Schema.Struct({
 })
 export type Republished = typeof Republished.Type
 
+/** A client whose connection is to be closed. */
 export const Kicked = Schema.Struct({
   clientId: ClientId,
   pod: PodId,
@@ -161,6 +167,7 @@ export type Kicked = typeof Kicked.Type
 export const Forgotten = Schema.Struct({ forgotten: Schema.Array(ClientId), connected: Schema.Array(ClientId) })
 export type Forgotten = typeof Forgotten.Type
 
+/** A gateway that is to send its clients away. */
 export const Drained = Schema.Struct({ pod: PodId, received: Schema.Boolean })
 export type Drained = typeof Drained.Type
 
@@ -187,6 +194,7 @@ export const Payload = Schema.Struct({
 })
 export type Payload = typeof Payload.Type
 
+/** An event, what came of it, and the steps that it took. */
 export const JourneyView = Schema.Struct({
   clientId: ClientId,
   seq: Seq,

@@ -43,6 +43,7 @@ const reason = (number: string): string => {
 /** More digits than any double has that is written in the usual ways. */
 const digits_most = 100
 
+/** Whether a number, as JSON spells it, comes back with the same value from a double. */
 export const isExact = (number: string): boolean => {
   const sent = decimalOf(number)
   const read = Number(number)

@@ -7,6 +7,7 @@ import { Result } from "effect"
 /** V8's; elsewhere nobody looks at it. */
 const errors: ErrorConstructor & { stackTraceLimit?: number } = Error
 
+/** The value of a JSON text, or a sentence that says what is wrong with it. */
 export const parseJsonText = (text: string): Result.Result<unknown, string> => {
   const { stackTraceLimit = 10 } = errors
   errors.stackTraceLimit = 0

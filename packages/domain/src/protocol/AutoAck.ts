@@ -45,6 +45,7 @@ interface Mark {
   taken_ms: number
 }
 
+/** Finds out by pings what a client has read that does not acknowledge. */
 export class AutoAck {
   private readonly limits: AutoAckLimits
   private window_bytes: number

@@ -87,6 +87,7 @@ export const isTombstone = ({ value }: LogRecord): boolean => value.length === 0
 export const decodeChat = (record: LogRecord): Result.Result<ChatMessage, CorruptRecord> =>
   Result.map(readChat(record), ({ message }) => message)
 
+/** A chat message as it was read from a record. */
 export interface ReadChat {
   readonly message: ChatMessage
   /** The value, as text. */
@@ -152,6 +153,7 @@ export const checked = (json: unknown, { length }: string): Result.Result<Json, 
   return isJson(json) ? Result.succeed(json) : corrupt("a number is beyond all bounds")
 }
 
+/** The JSON of a text, or why it is none. */
 export const parsed = (text: string): Result.Result<unknown, CorruptRecord> =>
   Result.try({ try: () => parse(text), catch: toCorrupt })
 

@@ -23,6 +23,7 @@ export const closeCodes = {
   tooBig: { code: 1009, reason: "MESSAGE_TOO_BIG", reconnect: false },
 } as const satisfies Record<string, CloseReason>
 
+/** How a gateway closes a connection, and whether the client should come back. */
 export interface CloseReason {
   readonly code: number
   readonly reason: string

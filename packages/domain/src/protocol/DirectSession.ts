@@ -38,6 +38,7 @@ import type { Demotion, Output } from "./Session.ts"
 import type { StatusName } from "./Status.ts"
 import { Window } from "./internal/Window.ts"
 
+/** What a direct session wants done. */
 export type DirectOutput =
   | Extract<Output, { readonly _tag: "Welcome" | "Deliver" | "Status" | "Lost" | "Read" | "Trim" | "Sweep" }>
   /** Give it to the feed, which has the log from `position` on. */
@@ -45,6 +46,7 @@ export type DirectOutput =
   /** Find out from which offset on the log has what no mailbox may have, then `settled`. One at a time. */
   | { readonly _tag: "Settle" }
 
+/** Who the client is, and what bounds the session. */
 export interface DirectSessionOptions {
   readonly clientId: ClientId
   readonly epoch: Epoch

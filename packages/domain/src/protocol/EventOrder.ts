@@ -65,6 +65,7 @@ export interface OrderSize {
   readonly ready: number
 }
 
+/** Decides which events of a partition may be handled now: one at a time of each client. */
 export class EventOrder<I extends OrderItem> {
   private readonly limits: EventOrderLimits
   private readonly finishedSet: FinishedSet

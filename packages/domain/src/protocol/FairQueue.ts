@@ -25,6 +25,7 @@ export class Flow {
   ends = 0
 }
 
+/** Lets each client have its turn, however much waits of one of them. */
 export class FairQueue<F extends Flow> {
   /** A binary heap by `begins`. */
   private readonly waiting: Array<F> = []

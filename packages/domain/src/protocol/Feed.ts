@@ -50,12 +50,14 @@ export interface Follower {
 /** What may be waited for between two chunks of a pass. */
 export type PassState = "done" | "more" | "idle"
 
+/** What bounds a feed, and how it asks for a pass. */
 export interface FeedOptions {
   readonly recent_bytes: number
   /** Somebody waits for a pass, or has come to the one under way. */
   readonly wake: () => void
 }
 
+/** Reads one partition of the results topic for all direct sessions of a gateway. */
 export class Feed {
   private readonly options: FeedOptions
   private end: number | undefined = undefined

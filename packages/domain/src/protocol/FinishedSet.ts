@@ -24,6 +24,7 @@ const version = "1"
 const unfinished = 0
 const finished = 1
 
+/** Which events above the commit are finished, so that they are not handled again after a crash. */
 export class FinishedSet {
   /** By offset from `base` on. Beyond `end` stands what an earlier owner finished. */
   private marks: Uint8Array

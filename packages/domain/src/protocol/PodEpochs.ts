@@ -14,6 +14,7 @@
  */
 import { Epoch } from "./Ids.ts"
 
+/** The epochs of one pod: none is used for two sessions. */
 export class PodEpochs {
   private last = 0
 

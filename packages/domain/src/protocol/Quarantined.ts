@@ -9,6 +9,7 @@
  */
 import type { Headers } from "./Records.ts"
 
+/** The headers of a record in the quarantine topic. */
 export const headers = {
   reason: "nimbus-quarantine-reason",
   topic: "nimbus-quarantine-topic",
@@ -17,6 +18,7 @@ export const headers = {
   time: "nimbus-quarantine-time",
 }
 
+/** What these headers say. */
 export interface Label {
   readonly reason: string
   readonly from: { readonly topic: string; readonly partition: number; readonly offset: number }
@@ -26,6 +28,7 @@ export interface Label {
 
 const reason_chars = 512
 
+/** The headers that say it. The reason is cut at 512 characters. */
 export const encode = ({ from, reason, time }: Label): Headers => ({
   [headers.reason]: reason.slice(0, reason_chars),
   [headers.topic]: from.topic,

@@ -69,6 +69,7 @@ interface Route {
   first: number
 }
 
+/** Decides, for one partition, which results are pushed to a gateway and which go to the mailbox. */
 export class Router {
   /** How often each thing happened; the shell reads it for metrics. */
   readonly counts: Record<DivertReason, number> & { repeats: number; pushed: number; spilled: number }

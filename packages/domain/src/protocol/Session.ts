@@ -44,6 +44,7 @@ import { type Status, type StatusName, Step, transition } from "./Status.ts"
 import { Held } from "./internal/Held.ts"
 import { Window } from "./internal/Window.ts"
 
+/** What a session wants done. */
 export type Output =
   /** The session knows where it starts: `after` counts as received. */
   | { readonly _tag: "Welcome"; readonly after: Cursor }
@@ -77,6 +78,7 @@ export type Demotion =
   /** Direct delivery: it is not at the end of the log any more. */
   | "behind"
 
+/** Who the client is, and what bounds the session. */
 export interface SessionOptions {
   readonly clientId: ClientId
   readonly epoch: Epoch
@@ -86,6 +88,7 @@ export interface SessionOptions {
   readonly limits: SessionLimits
 }
 
+/** Decides what one client is sent, from its mailbox and from pushes: each result once, in order. */
 export class Session {
   readonly clientId: ClientId
   readonly epoch: Epoch

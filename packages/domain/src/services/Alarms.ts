@@ -20,6 +20,7 @@ export interface Fault {
   readonly message: string
 }
 
+/** How an alarm is raised. */
 export interface AlarmOptions {
   /** Whether this process must not be sent clients or work meanwhile. */
   readonly blocks: boolean
@@ -46,6 +47,7 @@ interface Alarm {
   told_ms: number
 }
 
+/** The alarms of a process. One that is raised again is logged at most every `alarm_again_ms`. */
 export const makeAlarms = (limits: AlarmLimits): Alarms => {
   const alarms = new Map<string, Alarm>()
   const keyOf = (subject: string, code: string): string => `${code} ${subject}`

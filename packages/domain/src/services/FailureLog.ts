@@ -82,6 +82,10 @@ export const untilItPasses = <A, E, Passing extends E, R>(
   ).pipe(Effect.flatMap((result) => Effect.fromResult(result)))
 }
 
+/**
+ * A log of what fails and works again. Each outage is logged as it begins, once in `outage_again_ms` while it lasts,
+ * and as it ends.
+ */
 export const makeFailureLog = (limits: OutageLimits): FailureLog => {
   const outages = new Map<string, Outage>()
   const of = (what: string): Outage => {

@@ -6,5 +6,6 @@ const forgotten = Metric.counter("nimbus_forgotten_clients_total", {
   incremental: true,
 })
 
+/** Counts clients that a store has forgotten because nothing happened to them. */
 export const countForgotten = (store: "mailboxes" | "registry", n: number): Effect.Effect<void> =>
   Metric.update(Metric.withAttributes(forgotten, { store }), n)

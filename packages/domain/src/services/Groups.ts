@@ -14,6 +14,7 @@ import type { Incarnation } from "../protocol/Ids.ts"
 import { murmur2 } from "../protocol/Partitioner.ts"
 import { Topics } from "./Topics.ts"
 
+/** A consumer of the pipeline. */
 export type Role =
   | "event-consumer"
   | "result-consumer"

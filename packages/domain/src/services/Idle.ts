@@ -9,6 +9,7 @@ const day_ms = 24 * 60 * 60 * 1000
 
 const days = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3_650 }))
 
+/** `NIMBUS_IDLE_DAYS` in ms: from 1 to 3,650 days. */
 export const config = Config.schema(days, "NIMBUS_IDLE_DAYS").pipe(
   Config.withDefault(idle_ms / day_ms),
   Config.map((days) => days * day_ms),

@@ -19,6 +19,7 @@ export interface Inboxes<K, A> {
   subscribe(key: K): Effect.Effect<Stream.Stream<Batch<A>>, never, Scope.Scope>
 }
 
+/** A channel within one process, without any subscriber yet. */
 export const makeInboxes = <K, A>(limits: ChannelLimits): Inboxes<K, A> => {
   const byKey = new Map<K, Set<Inbox<A>>>()
   return {

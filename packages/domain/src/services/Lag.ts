@@ -5,6 +5,7 @@ import { type Committed, EventLog } from "./EventLog.ts"
 import { committedBy, lagOf, type Role, topicOf } from "./Groups.ts"
 import { Topics } from "./Topics.ts"
 
+/** How far a consumer group has got in one partition. */
 export interface Standing {
   readonly earliest: number
   readonly end: number

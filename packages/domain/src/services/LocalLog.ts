@@ -27,6 +27,7 @@ import { Writer } from "./local/Writer.ts"
 export type { Block } from "./local/Block.ts"
 export type { Append, GroupCommit, LogStore, Retention } from "./local/LogStore.ts"
 
+/** What a log within one process is made of. */
 export interface LocalLogOptions {
   /** The topics there are. */
   readonly topics: ReadonlyArray<string>

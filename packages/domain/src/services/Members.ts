@@ -11,6 +11,7 @@ import { PodId } from "../protocol/Ids.ts"
 import { memberLimits } from "../Limits.ts"
 import { failureReporter } from "./FailureLog.ts"
 
+/** What a process says of itself. */
 export const Member = Schema.Struct({
   /** Of a gateway, its pod. */
   id: PodId,
@@ -23,6 +24,7 @@ export const Member = Schema.Struct({
 })
 export type Member = typeof Member.Type
 
+/** The processes of a cluster that are there now. Each says so again before its time is over. */
 export class Members extends Context.Service<
   Members,
   {

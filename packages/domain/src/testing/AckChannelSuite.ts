@@ -9,6 +9,7 @@ import { ClientId, RouteId } from "../protocol/Ids.ts"
 import { Ack, type AckMessage, Nack } from "../protocol/Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
 
+/** The contract of `AckChannel` as tests: call it in a test file with the layer that is to be checked. */
 export const ackChannelSuite = <E>(name: string, channel: Layer.Layer<AckChannel, E>) =>
   layer(channel, { excludeTestServices: true })(`AckChannel: ${name}`, (it) => {
     it.effect("a publish that nobody listens to is gone, and no error", () =>

@@ -40,6 +40,7 @@ const readAll = Effect.fnUntraced(function* (
 
 const withoutKey = ({ place, timestamp, value }: ArchiveRecord) => ({ place, timestamp, value })
 
+/** The contract of `Archive` as tests: call it in a test file with the layer that is to be checked. */
 export const archiveSuite = <E>(name: string, archive: Layer.Layer<Archive, E>) =>
   layer(archive, { excludeTestServices: true })(`Archive: ${name}`, (it) => {
     it.effect("gives the records of a key in order of place, page by page, and none of another key", () =>

@@ -4,6 +4,7 @@ import { Effect, type Layer, Random } from "effect"
 import { ClientOffsets } from "../services/ClientOffsets.ts"
 import { ClientId, Cursor, Epoch, Incarnation } from "../protocol/Ids.ts"
 
+/** The contract of `ClientOffsets` as tests: call it in a test file with the layer that is to be checked. */
 export const clientOffsetsSuite = <E>(name: string, offsets: Layer.Layer<ClientOffsets, E>) =>
   layer(offsets, { excludeTestServices: true })(`ClientOffsets: ${name}`, (it) => {
     it.effect("knows nothing of a client that it has not seen, also after a load", () =>

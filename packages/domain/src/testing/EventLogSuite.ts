@@ -17,6 +17,7 @@ export interface EventLogRequest {
   readonly retention: Readonly<Record<string, Retention>>
 }
 
+/** Which log is to be checked. */
 export interface EventLogSuiteOptions<E> {
   readonly layer: (request: EventLogRequest) => Layer.Layer<EventLog, E>
   /** A log that is there again, with all it had, when the same layer is built once more after its scope was closed. */
@@ -25,6 +26,7 @@ export interface EventLogSuiteOptions<E> {
   readonly retainsPromptly?: boolean | undefined
 }
 
+/** The contract of `EventLog` as tests: call it in a test file with the layer that is to be checked. */
 export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>): void => {
   const run = Math.random().toString(36).slice(2, 10)
   const topics = new Map<string, string>()

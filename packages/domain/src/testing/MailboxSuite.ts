@@ -12,6 +12,7 @@ import * as Model from "./MailboxModel.ts"
 import { clientIn, log, record } from "./MailboxModel.ts"
 import * as Race from "./MailboxRace.ts"
 
+/** How much is to be checked. */
 export interface MailboxSuiteOptions {
   /** Random command sequences to compare. Each makes a store. */
   readonly runs: number
@@ -19,6 +20,7 @@ export interface MailboxSuiteOptions {
   readonly time?: MailboxTime
 }
 
+/** The clock of a store. */
 export interface MailboxTime {
   readonly idle_ms: number
   /** Lets some of it pass. */

@@ -5,6 +5,7 @@ import { PodId } from "../protocol/Ids.ts"
 import { type Member, Members } from "../services/Members.ts"
 import { eventually } from "./Eventually.ts"
 
+/** The contract of `Members` as tests: call it in a test file with the layer that is to be checked. */
 export const membersSuite = <E>(name: string, members: Layer.Layer<Members, E>) =>
   layer(members, { excludeTestServices: true })(`Members: ${name}`, (it) => {
     it.effect("a member is there once, with all that it says of itself, until it withdraws", () =>

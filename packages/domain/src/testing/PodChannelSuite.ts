@@ -10,6 +10,7 @@ import { Drain, encodeResult, Kick, MailboxHint, type PodMessage, type Push, Res
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
 import { eventually } from "./Eventually.ts"
 
+/** The contract of `PodChannel` as tests: call it in a test file with the layer that is to be checked. */
 export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel, E>) =>
   layer(channel, { excludeTestServices: true })(`PodChannel: ${name}`, (it) => {
     it.effect("a publish to a pod that nobody is subscribed to answers false", () =>

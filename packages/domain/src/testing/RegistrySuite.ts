@@ -12,6 +12,7 @@ import { seenWith, type StatusName } from "../protocol/Status.ts"
 import { eventually } from "./Eventually.ts"
 import { Call, isExplained } from "./RegistryModel.ts"
 
+/** The contract of `Registry` as tests: call it in a test file with the layer that is to be checked. */
 export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E>) =>
   layer(registry, { excludeTestServices: true })(`Registry: ${name}`, (it) => {
     it.effect("connect starts at the clock, and then takes one more than stored or the clock", () =>

@@ -10,6 +10,7 @@ import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { hostnameOf, isLoopback } from "../http/Admission.ts"
 
+/** Who may use the admin API: whoever has the token, or whoever is at this machine. */
 export type Access =
   | { readonly _tag: "Token"; readonly token: Redacted.Redacted }
   /** Only for a server that listens on a loopback address. */
@@ -30,6 +31,7 @@ export const config = Config.map(
 export const orLoopback = (access: Option.Option<Access>, host: string): Option.Option<Access> =>
   Option.orElse(access, () => (isLoopback(host) ? Option.some<Access>({ _tag: "Loopback" }) : Option.none()))
 
+/** Lets in whom `access` names, and nobody else. */
 export const layerWith = (access: Access) =>
   Layer.succeed(AdminAuthorization, {
     bearer: (respond, { credential }) =>

@@ -16,12 +16,14 @@ import { makeQuarantineViews } from "./QuarantineViews.ts"
 import { makeRepublishing } from "./Republishing.ts"
 import { makeTopicViews } from "./TopicViews.ts"
 
+/** Operations within these bounds; the others are those of `adminLimits`. */
 export const layerWith = (limits: Partial<AdminLimits>) =>
   Layer.effect(
     Operations,
     Effect.suspend(() => make({ ...adminLimits, ...limits })),
   )
 
+/** Operations within the bounds of `adminLimits`. */
 export const layer = layerWith({})
 
 /** What the log alone tells. */

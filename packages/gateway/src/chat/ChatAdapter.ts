@@ -7,6 +7,7 @@ import type { ServerOptions } from "socket.io"
 
 export type AdapterFactory = ServerOptions["adapter"]
 
+/** The adapter of Socket.IO that carries broadcasts between gateways. By default each gateway is alone. */
 export const ChatAdapter: Context.Reference<AdapterFactory | undefined> = Context.Reference<AdapterFactory | undefined>(
   "@nimbus/gateway/ChatAdapter",
   { defaultValue: () => undefined },

@@ -45,6 +45,7 @@ import { makeSweep } from "./Sweep.ts"
 
 export type NotOpened = RegistryUnavailable | LogError | GatewayDraining | OpeningSuperseded | ConnectionGone
 
+/** The delivery core of a gateway: opens sessions for connections of any transport, and sends each what is due. */
 export class Delivery extends Context.Service<
   Delivery,
   {

@@ -23,6 +23,7 @@ import { Limits } from "../Limits.ts"
 import { Peer } from "./Peer.ts"
 import { answer, trailers } from "./Status.ts"
 
+/** Where the gRPC transport listens. */
 export interface GrpcOptions {
   readonly host: string
   /** 0: any free port. */
@@ -43,6 +44,7 @@ export const grpcConfig = Config.all({
 
 export type CallHandler = (request: Http2ServerRequest, response: Http2ServerResponse, peer: Peer) => void
 
+/** The HTTP/2 server of the gRPC transport. */
 export class GrpcServer extends Context.Service<
   GrpcServer,
   {

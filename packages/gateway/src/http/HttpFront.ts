@@ -12,6 +12,7 @@ import { Limits } from "../Limits.ts"
 import { config as admissionConfig, rulesAt } from "./AdmissionSettings.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
 
+/** Where the HTTP server listens, and who may ask. */
 export interface HttpOptions extends AddressOptions {
   readonly host: string
   /** 0: any free port. */
@@ -22,6 +23,7 @@ export interface HttpOptions extends AddressOptions {
   readonly hosts?: ReadonlyArray<string>
 }
 
+/** Where it listens, from the environment: `NIMBUS_HOST` (127.0.0.1) and `NIMBUS_HTTP_PORT` (3000). */
 export const httpConfig = Config.all({
   host: Config.NonEmptyString("NIMBUS_HOST").pipe(Config.withDefault("127.0.0.1")),
   port: Config.Port("NIMBUS_HTTP_PORT").pipe(Config.withDefault(3000)),

@@ -245,6 +245,7 @@ class TransportServer extends Server {
   }
 }
 
+/** The HTTP server that all transports of a gateway share. */
 export class UpgradeServer extends Context.Service<
   UpgradeServer,
   {

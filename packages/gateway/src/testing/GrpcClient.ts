@@ -8,6 +8,7 @@ import { eventually, type NeverHappened } from "@nimbus/domain/testing"
 import { Effect, type Scope } from "effect"
 import { EventRequestSchema, type EventResponse, EventResponseSchema, Status } from "../grpc/gen/nimbus_pb.js"
 
+/** How a call ended. */
 export interface GrpcEnd {
   /** gRPC's code; -1 where the call ended without one. */
   readonly code: number
@@ -15,6 +16,7 @@ export interface GrpcEnd {
   readonly trailers: Readonly<Record<string, unknown>>
 }
 
+/** One call. */
 export interface GrpcClient {
   readonly session: ClientHttp2Session
   readonly stream: ClientHttp2Stream
@@ -42,6 +44,7 @@ export interface GrpcClient {
   readonly ended: Effect.Effect<GrpcEnd>
 }
 
+/** Where to call, and as whom. */
 export interface GrpcOptions {
   readonly port: number
   /** `client_id` among it. */

@@ -9,6 +9,8 @@ import { WebSocket } from "ws"
 const Frame = Schema.StructWithRest(Schema.Struct({ type: Schema.String }), [
   Schema.Record(Schema.String, Schema.Unknown),
 ])
+
+/** Any frame. */
 export type PlainFrame = typeof Frame.Type
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Frame))
 
@@ -20,9 +22,12 @@ const ResultFrame = Schema.Struct({
   data: Schema.optionalKey(Schema.Json),
   error: Schema.optionalKey(Schema.Struct({ code: Schema.String, message: Schema.String })),
 })
+
+/** The frame of a result. */
 export type PlainResult = typeof ResultFrame.Type
 const isResult = Schema.is(ResultFrame)
 
+/** One connection. */
 export interface PlainClient {
   readonly ws: WebSocket
   /** Everything so far. */

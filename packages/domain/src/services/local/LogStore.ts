@@ -13,6 +13,7 @@ export interface Retention {
   readonly retention_age_ms?: number | undefined
 }
 
+/** One block that is to be written at the end of a partition. */
 export interface Append {
   readonly topic: string
   readonly partition: number
