@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
 import { TokenBucket } from "./TokenBucket.ts"
 
-describe("Pace", () => {
+describe("TokenBucket", () => {
   it("lets a second's worth through at once, then asks to wait", () => {
     const bucket = new TokenBucket(10, 0)
     const waits = Array.from({ length: 11 }, () => bucket.take(0))

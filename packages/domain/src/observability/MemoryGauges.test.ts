@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { registerSize, MemoryGauges } from "./MemoryGauges.ts"
 
-describe("Sizes", () => {
+describe("MemoryGauges", () => {
   it.effect("shows a part as long as its scope lives", () => {
     const shown: Array<string> = []
     const add = (part: string) => {

@@ -11,7 +11,7 @@ const takeAll = (budget: SamplingTokenBucket, asked: number): number => {
 const Elapsed = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: -500, maximum: 5_000 })))
 const PerSecond = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 200 }))
 
-describe("JourneyBudget", () => {
+describe("SamplingTokenBucket", () => {
   it("follows every event while they are few", () => {
     const budget = new SamplingTokenBucket(20)
     for (let second = 0; second < 100; second++) {

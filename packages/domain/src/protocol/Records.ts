@@ -202,7 +202,7 @@ export type AckMessage = Ack | Nack
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
-/** The bytes of a record of the events, results or dlq topic. */
+/** The bytes of a record of the events, results or backlog topic. */
 export const encode = (record: EventRecord | Result | PlacedBarrier): Uint8Array => utf8(JSON.stringify(record))
 
 /** A result's bytes: `seq` first, whatever order the caller's fields have. */
@@ -328,10 +328,10 @@ const isUsualResult = (u: unknown): u is Result =>
 /** Decodes a record of the events topic: an event, a message or a barrier. */
 export const decodeEvent = decodeWith<EventRecord, typeof EventRecord.Encoded>(EventRecord, isUsualEvent)
 
-/** Decodes a result, of the results or dlq topic or of a mailbox. */
+/** Decodes a result, of the results or backlog topic or of a mailbox. */
 export const decodeResult = decodeWith(Result, isUsualResult)
 
-/** Decodes a barrier, of the results or dlq topic or of a mailbox. */
+/** Decodes a barrier, of the results or backlog topic or of a mailbox. */
 export const decodePlacedBarrier = decodeWith(PlacedBarrier, Predicate.isNever)
 
 const prefix = utf8(`{"seq":`)

@@ -27,7 +27,7 @@ const retried = (isAway: () => boolean) =>
     () => 1_000,
   )
 
-describe("Outages", () => {
+describe("FailureLog", () => {
   it.effect("tell in one line what fails, with its code, and in one for how long it did", () =>
     watched((lines) =>
       Effect.gen(function* () {

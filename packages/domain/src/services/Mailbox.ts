@@ -59,7 +59,7 @@ export interface MailboxStats {
 
 /**
  * Keeps the results of each client until the client acknowledges them. A `put` is one atomic step with the offset of
- * the dlq.
+ * the backlog.
  */
 export class Mailbox extends Context.Service<
   Mailbox,

@@ -6,7 +6,7 @@ const roomOf = (auth: Record<string, unknown>, header?: string) =>
 /** As Node hands over the bytes of a header. */
 const sent = (text: string) => Buffer.from(text).toString("latin1")
 
-describe("Hello", () => {
+describe("ConnectRequest", () => {
   it.each([
     "r",
     "Küche",

@@ -27,7 +27,7 @@ const chunk = (offset: number, record: Pick<StoredRecord, "key" | "headers">) =>
   records: [{ value: new Uint8Array(1), offset, timestamp: 0, ...record }],
 })
 
-describe("Lane", () => {
+describe("PartitionReader", () => {
   it.effect("what others wrote beside a value counts for what it keeps in memory, as the value does", () =>
     Effect.gen(function* () {
       const large = "x".repeat(10_000)

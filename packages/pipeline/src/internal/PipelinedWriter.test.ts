@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import * as PipelinedWriter from "./PipelinedWriter.ts"
 
-describe("Behind", () => {
+describe("PipelinedWriter", () => {
   it.effect("starts an effect once the one before has ended", () =>
     Effect.gen(function* () {
       const behind = yield* PipelinedWriter.make
