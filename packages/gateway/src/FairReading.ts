@@ -1,6 +1,6 @@
 /**
- * How much of what clients send a gateway reads at once, and whose. All connections of all transports share it, so that a
- * few that send as fast as they can neither hold up the others nor what else the process does.
+ * Decides how much the gateway reads at once, and from which connection. All connections of all transports share it, so
+ * that a few fast senders block neither the others nor the other work of the process.
  *
  * - What the kernel has brought is parsed in slices of about `read_slice_frames`, and at most `read_slice_bytes`. At most
  *   `frames_per_turn` frames are read in one go, for at most `frames_turn_ms`, and then whatever else there is to do gets

@@ -1,5 +1,5 @@
 /**
- * What every transport has in common: how the delivery core speaks to one connection, and the other way round.
+ * The interface between the delivery core and one connection of any transport, in both directions.
  *
  * A transport translates the frames of its protocol into these calls and back; it decides nothing about delivery. All
  * calls are synchronous: the core batches, the transport writes.
@@ -18,7 +18,7 @@ import {
   type Status,
 } from "@nimbus/domain/protocol"
 
-/** What the core tells a client, beside results. Each transport words it in its own frames. */
+/** What the core sends to a client, except results. Each transport encodes it in its own frames. */
 export type Notice =
   | {
       readonly _tag: "Welcome"

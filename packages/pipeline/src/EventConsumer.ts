@@ -7,14 +7,16 @@
  *                             └─▶ quarantine topic
  * ```
  *
- * What is read is handled as it comes, and leaves as soon as its client's order allows, with the offset of its cause as
- * its seq. `EventOrder` decides; here that is carried out:
+ * Records are handled as they are read, and published as soon as the order of their client allows, with the offset of
+ * their cause as seq. `EventOrder` decides, and this shell carries its decisions out:
  *
- * 1. One produce is under way for each partition, never two, and carries all that was ready, up to a chunk.
- * 2. The commit follows the acknowledged produce, and says what is finished above it. So a crash repeats what was not
- *    finished, which is harmless: handlers know an event by its id, everyone further on by its seq.
- * 3. Of a client with too much waiting only the offsets are kept: it is read again in its turn, by a reader of its own.
- * 4. Told to stop, it starts nothing more; what runs and what is ready leaves. The rest is the next owner's.
+ * 1. One produce request is in flight per partition, never two. It has all that was ready, up to a chunk.
+ * 2. The commit follows the acknowledged produce, and includes what is finished above it. A crash therefore repeats only
+ *    unfinished records. This is harmless: handlers identify an event by its id, and later components by its seq.
+ * 3. Of a client with too many waiting records only the offsets are kept. Its records are read again in turn, by a reader
+ *    of its own.
+ * 4. When it is stopped, it starts no more handlers, and publishes what runs and what is ready. The next owner handles the
+ *    rest.
  */
 import { Clock, Effect, type Latch, Layer, type Scope } from "effect"
 import { registerSize } from "@nimbus/domain/observability"

@@ -1,7 +1,7 @@
 /**
- * Where records go that cannot be decoded: the quarantine topic, with their bytes as they were and beside them what is
- * wrong and where they stood (`Quarantined`), so that nothing is lost and nothing else stops. Of a record that is larger
- * than the topic takes, only so much is kept as it does take: the whole record is still where it stood.
+ * Writes records that can't be decoded to the quarantine topic, with their original bytes, the reason, and their position
+ * (`Quarantined`), so that nothing is lost and no other record is blocked. A record that is larger than the topic accepts
+ * is truncated to what it accepts. The whole record is still at its original position.
  */
 import { Clock, Effect, Metric } from "effect"
 import type { ChunkLimits } from "@nimbus/domain/limits"

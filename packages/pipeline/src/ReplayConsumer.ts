@@ -1,5 +1,6 @@
 /**
- * The replay consumer (NimbusGRPC's mail carrier): from the backlog into the mailboxes, and a hint to whoever waits.
+ * The replay consumer (NimbusGRPC's mail carrier): it moves records from the backlog into the mailboxes, and sends hints to
+ * the gateways of their clients.
  *
  * ```
  *   backlog topic ─ chunk ─▶ put (expected, next) ──▶ Mailbox
@@ -8,13 +9,13 @@
  *                          └ Stored ─▶ Mail to the pods that the Registry names (behind: a hint may be lost)
  * ```
  *
- * The Mailbox's stored offset says where to read, never the group's commit, which only tells lag: the two are compared
- * and advanced by the Mailbox in one step, so that a store that rolled back gets again what it lost. While nothing comes
- * that offset is looked at periodically, for what was lost may be the last that its client waits for.
+ * It reads from the stored offset of the Mailbox, never from the commit of the group, which only shows lag. The Mailbox
+ * compares and advances its offset in one step, so that a store that rolled back gets again what it lost. While there are no
+ * new records the consumer reads that offset periodically, because a lost record may be the last that its client waits for.
  *
- * Where the backlog no longer holds the stored offset there is a *hole*: it is counted and told to the partition's
- * clients as `lost`. What stood in it had any seqs below the end of the events topic (a diverted record comes after
- * younger ones), so that end is the hole's upper bound.
+ * If the backlog no longer holds the stored offset, there is a *hole*. It is counted, and the clients of the partition are
+ * sent `lost`. The records in it could have any seq below the end of the events topic (a diverted record comes after
+ * younger ones), so that end is the upper bound of the hole.
  */
 import { Clock, Effect, type Latch, Layer, Metric, Result } from "effect"
 import type { MailboxUnavailable } from "@nimbus/domain/errors"

@@ -8,17 +8,18 @@
  *                  ◀── "received by nobody" ──┘
  * ```
  *
- * What it sees to, beside carrying out what the router says:
- * - a push that nobody received, or that could not be sent, diverts its client;
- * - while more than `shelf_records` wait for the backlog nothing is read, nor while more than `outstanding_records`
- *   were read since the first that is not done, as when one backlog write hangs and all other clients acknowledge;
- * - while much is in flight to clients a chunk waits for acks, but only so long: one client that does not acknowledge
- *   never holds up another, and what is in flight beyond all measure the router diverts;
- * - the memory of a partition outlives its assignment, and is used again only with its own read position
- *   (`Router.position`); a spill that was under way is then written again.
+ * It carries out the decisions of the router. In addition:
+ * - It diverts the client of a push that had no receiver, or that could not be sent.
+ * - It stops reading while more than `shelf_records` wait for the backlog. It also stops while more than
+ *   `outstanding_records` were read since the first record that is not done, for example when one backlog write hangs and
+ *   all other clients acknowledge.
+ * - While many results are in flight to clients, a chunk waits for acks for a bounded time. One client that does not
+ *   acknowledge never blocks another, and the router diverts what is in flight beyond its bounds.
+ * - The memory of a partition outlives its assignment, and is reused only with its own read position
+ *   (`Router.position`). A spill that was in flight is then written again.
  *
- * Stopped, it finishes the backlog writes that wait and commits. What is in flight to clients is repeated by the next
- * owner.
+ * When it is stopped, it finishes the waiting backlog writes and commits. The next owner repeats what is in flight to
+ * clients.
  */
 import { Effect, Latch, Layer, Metric, Random, type Scope, Stream } from "effect"
 import {

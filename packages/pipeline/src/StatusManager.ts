@@ -1,8 +1,8 @@
 /**
- * The status manager: how many clients there are by status, and how far each topic's consumer is behind.
+ * The status manager: it counts the clients by status, and measures the lag of each topic's consumer.
  *
- * It reads only. A client whose pod's lease is gone counts as OFFLINE, whatever its entry says. What can't be read keeps
- * its last value, and is counted as a failure.
+ * It only reads. A client counts as OFFLINE when the lease of its pod has expired, whatever its entry says. A value that
+ * can't be read stays as it was, and the failure is counted.
  */
 import { Clock, Context, Effect, Layer, Ref, Stream } from "effect"
 import { Status } from "@nimbus/domain/protocol"

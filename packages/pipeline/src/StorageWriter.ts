@@ -1,5 +1,5 @@
 /**
- * The storage writer: results and chat messages from their topics into the archive, for those who ask later.
+ * The storage writer: it moves results and chat messages from their topics into the archive, for later queries.
  *
  * ```
  *   results topic ─ chunk ─▶ sort ─ records ─▶ Archive: rows and position, in every store ─▶ commit, for lag
@@ -7,14 +7,13 @@
  *   and that of the open chat, where there is one
  * ```
  *
- * 1. The archive's position says where to read, never the group's commit, which only tells lag. So a store that is new,
- *    or was restored from a backup, gets what it lacks as far as the log still has it.
- * 2. A result comes once: of several of one client with one seq the first in the log counts, as it does for mailboxes.
- *    Within a chunk the others are left out here; what is in the archive already stays as it is.
- * 3. A write is tried until the archive has it. Meanwhile one chunk waits and nothing more is read: the log keeps the
- *    rest.
- * 4. Told to stop, it leaves where it is, which is the same to the archive as a crash: a slow store holds up nobody who
- *    wants to stop, and what it did not take comes again.
+ * 1. It reads from the position of the archive, never from the commit of the group, which only shows lag. A store that is
+ *    new, or was restored from a backup, therefore gets what it lacks, as far as the log still has it.
+ * 2. Each result is archived once. Of several results of one client with the same seq the first in the log counts, as in
+ *    the mailboxes. Within a chunk this writer drops the others. A row that is in the archive already stays as it is.
+ * 3. A write is retried until the archive has it. Meanwhile one chunk waits and nothing more is read; the log keeps the rest.
+ * 4. When it is stopped, it stops immediately, which for the archive is equivalent to a crash. A slow store therefore does
+ *    not delay a shutdown, and what it did not take is written after the next start.
  */
 import { Effect, type Latch, Layer, Metric, Result } from "effect"
 import { ArchiveMismatch, type ArchiveUnavailable, type LogError, type LogUnavailable } from "@nimbus/domain/errors"

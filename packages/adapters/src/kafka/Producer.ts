@@ -2,18 +2,18 @@
  * Writes to Kafka: idempotent, acknowledged by all replicas that are in sync, in the order of the calls.
  *
  * ```
- *   publish ─▶ lane of its partition ─┐
- *   publish ─▶ lane of its partition ─┼─▶ one request to each leader: a batch of every lane that has something
- *                                     │   and nothing under way ─▶ publishes succeed
- *              the same batch again ◀─┘ after a failure
+ *   publish ─▶ queue of its partition ─┐
+ *   publish ─▶ queue of its partition ─┼─▶ one request to each leader: a batch of every queue that has something
+ *                                      │   and nothing in flight ─▶ publishes succeed
+ *               the same batch again ◀─┘ after a failure
  * ```
  *
- * 1. A lane has one batch under way at a time. Whoever publishes meanwhile is in its next one: nothing waits for a timer,
- *    and no request is made for a single record while there are more.
- * 2. A batch that failed is the lane's next batch, unchanged and with the same sequence number, so that a broker which
- *    has it already says so and does not write it twice.
- * 3. Where sequence numbers are in doubt (the broker disputes one, or a batch was given up that may have been written)
- *    the lane goes on with another producer id, from zero: the disputed batch first, which may then be there twice.
+ * 1. A queue has one batch in flight at a time. Later publishes go into its next batch. Nothing waits for a timer, and no
+ *    request is made for a single record while there are more.
+ * 2. A batch that failed is the queue's next batch, unchanged and with the same sequence number, so that a broker that
+ *    already has it reports a duplicate and does not write it twice.
+ * 3. If sequence numbers are in doubt (the broker disputes one, or a batch was given up that may have been written), the
+ *    queue continues with another producer id, from zero. The disputed batch goes first, and may then be there twice.
  *    Kafka takes a number that it has seen for a repeat, and would drop a later batch in its place.
  * 4. Publishes that are more than the topic takes go in several batches, never a publish in two. What Kafka refuses for
  *    good fails at once with `LogRefused`, and those around it go on; unless it is for its size, it is an alarm too.
@@ -118,16 +118,16 @@ class Writer {
   readonly #alarms: Alarms
   readonly #fork: Fork
   readonly #outage: FailureReporter
-  readonly #lanes = new Map<string, PartitionQueue>()
-  /** Lanes with something to send and nothing under way. */
+  readonly #queues = new Map<string, PartitionQueue>()
+  /** Queues with something to send and nothing under way. */
   readonly #ready = new Set<PartitionQueue>()
   /** Requests under way, by leader. */
   readonly #requests = new Map<string | undefined, number>()
-  /** For lanes that have none. */
+  /** For queues that have none. */
   #identity: Identity | undefined
   #publishes = 0
   #bytes = 0
-  /** Lanes whose batch has failed and waits to be sent again. */
+  /** Queues whose batch has failed and waits to be sent again. */
   readonly #failing = new Set<PartitionQueue>()
   #isScheduled = false
   #isClosed = false
@@ -157,7 +157,7 @@ class Writer {
       for (const record of records) bytes += roomOf(record)
       const refusal = this.#refusal(bytes)
       if (refusal !== undefined) return resume(unavailable(topic, new Error(refusal)))
-      const queue = this.#lane(topic, partition)
+      const queue = this.#queueOf(topic, partition)
       queue.waiting.push({ records, bytes, since_ms: Elapsed.msUnsafe(this.#clock), resume })
       this.#publishes++
       this.#bytes += bytes
@@ -172,7 +172,7 @@ class Writer {
   }).pipe(
     Effect.andThen(
       Effect.sync(() => {
-        for (const queue of this.#lanes.values()) {
+        for (const queue of this.#queues.values()) {
           const left = [...(queue.batch?.publishes ?? []), ...queue.waiting]
           for (const { resume } of left) resume(unavailable(queue.topic, new Error(closed)))
         }
@@ -187,12 +187,12 @@ class Writer {
       : undefined
   }
 
-  #lane(topic: string, partition: number): PartitionQueue {
+  #queueOf(topic: string, partition: number): PartitionQueue {
     const key = queueKey(topic, partition)
-    const known = this.#lanes.get(key)
+    const known = this.#queues.get(key)
     if (known !== undefined) return known
     const queue = new PartitionQueue(topic, partition)
-    this.#lanes.set(key, queue)
+    this.#queues.set(key, queue)
     return queue
   }
 
@@ -259,7 +259,7 @@ class Writer {
     })
   }
 
-  /** All lanes have the same identity, or none. */
+  /** All queues have the same identity, or none. */
   readonly #produce = Effect.fnUntraced(function* (
     this: Writer,
     leader: string | undefined,
@@ -299,7 +299,7 @@ class Writer {
     return undefined
   }
 
-  /** Whether nothing is to be waited for before the lane goes on: with the same batch or the next one. */
+  /** Whether nothing is to be waited for before the queue goes on: with the same batch or the next one. */
   #isSettled(queue: PartitionQueue, error: unknown, refusal: LogRefused | undefined): boolean {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code)) {
@@ -351,7 +351,7 @@ class Writer {
     )
   }
 
-  /** What fails is an outage until no lane waits to be sent again; each dispute is told on its own. */
+  /** What fails is an outage until no queue waits to be sent again; each dispute is told on its own. */
   #tell(error: unknown): Effect.Effect<void> {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code))
@@ -365,7 +365,7 @@ class Writer {
     return Elapsed.msUnsafe(this.#clock) - since_ms > this.#limits.delivery_timeout_ms
   }
 
-  /** Invariant 3. Another lane's numbers are not in doubt: it keeps the identity. */
+  /** Invariant 3. Another queue's numbers are not in doubt: it keeps the identity. */
   #renew(queue: PartitionQueue): void {
     if (this.#identity === queue.identity) this.#identity = undefined
     queue.identity = undefined

@@ -1,27 +1,28 @@
 /**
- * How much the parts of a process keep in memory: whoever has a queue, a buffer or a map that grows lets others look at
- * its size, to hold it against its bound. The simulator looks after every turn; by default nobody does.
+ * What the components of a process keep in memory. A component with a queue, a buffer or a map that can grow registers its
+ * size here, so that it can be compared with its bound. The simulator checks it after every turn. By default nothing reads
+ * it.
  */
 import type { Scope } from "effect"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
-/** Something with a size: how much of each thing it keeps. Only to be looked at, and cheap. */
+/** A component with a size: a count for each thing that it keeps. Reading it has no effects and is cheap. */
 export interface Sized {
   readonly size: Readonly<Record<string, number>>
 }
 
 export interface MemoryGauges {
-  /** There is such a part now. Returns what to call once there is not. */
+  /** Registers a component. Returns a function that removes it. */
   add(part: string, sized: Sized): () => void
 }
 
-/** Those of the process. */
+/** The gauges of the process. */
 export const MemoryGauges = Context.Reference<MemoryGauges>("@nimbus/domain/MemoryGauges", {
   defaultValue: () => ({ add: () => () => {} }),
 })
 
-/** Shows the size of a part as long as the scope lives. */
+/** Registers the size of a component until the scope closes. */
 export const registerSize = (part: string, sized: Sized): Effect.Effect<void, never, Scope.Scope> =>
   Effect.flatMap(MemoryGauges, (gauges) =>
     Effect.acquireRelease(

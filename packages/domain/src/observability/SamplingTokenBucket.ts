@@ -1,8 +1,8 @@
 /**
- * How many events are sampled though nobody asked: so many per second, and never more at once than in one second. At
- * low rates that is every event, at high rates next to none.
+ * Limits how many events are sampled without being asked for: a number per second, and never more at once than in one
+ * second. At low rates every event is sampled, at high rates almost none.
  *
- * A token bucket that starts full. Deterministic: it knows no clock, whoever has one tells it how much time has passed.
+ * It is a token bucket that starts full. It is deterministic and has no clock: the caller passes the time that has elapsed.
  */
 export class SamplingTokenBucket {
   private readonly per_second: number

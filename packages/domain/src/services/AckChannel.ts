@@ -1,8 +1,8 @@
 /**
- * Acks and nacks from gateways to the router of a partition: lossy, unordered, kept nowhere.
+ * Acks and nacks from gateways to the router of a partition. They may be lost and reordered, and are not stored.
  *
- * Contract, checked by `ackChannelSuite` of `@nimbus/domain/testing`. What is lost costs latency only: a repeated
- * push repeats the ack, and the router diverts what stays unacknowledged.
+ * Contract, checked by `ackChannelSuite` of `@nimbus/domain/testing`. A loss costs latency only: a repeated push repeats
+ * the ack, and the router diverts results that stay unacknowledged.
  */
 import { Context, type Effect, type Scope, type Stream } from "effect"
 import type { ChannelUnavailable } from "../Errors.ts"

@@ -1,20 +1,20 @@
 /**
- * The archive: results of clients and messages of rooms, kept for as long as the operator wants, to be asked by page.
+ * The archive: results of clients and messages of rooms, retained for as long as the operator wants, and queried by page.
  * Delivery never reads it.
  *
- * | kind | a record's key | its place under that key |
+ * | kind | key of a record | place under that key |
  * | --- | --- | --- |
  * | `results` | client | seq: the offset of its event in the events topic |
  * | `messages` | room | offset in the chats topic |
  *
  * Contract, checked by `archiveSuite` of `@nimbus/domain/testing`:
  *
- * - A record is one row for (incarnation, kind, key, place): of several that are written one after the other the first
- *   stays, whatever the others say, and records of different incarnations never meet.
- * - `write` is done once every store has all of the batch for good, and only then moves the position. A write that
- *   failed may have left some of its rows: make it again.
- * - The position only rises. Everything below it is stored, whoever wrote it and in whatever order.
- * - A record that a store can never take is refused with the reason, and does not keep the others out.
+ * - A record is one row for (incarnation, kind, key, place). Of several writes of one row the first stays, even if the
+ *   others differ. Records of different incarnations are separate.
+ * - `write` succeeds when every store has durably stored the whole batch, and only then moves the position. A failed write
+ *   may have stored some of its rows, and must be repeated.
+ * - The position only rises. Everything below it is stored, by any writer and in any order.
+ * - A record that a store can never take is refused with the reason, and does not block the others.
  * - A page is in order of place, above `after`, and without a hole.
  */
 import { Context, Effect } from "effect"

@@ -1,14 +1,16 @@
 /**
- * Where direct delivery has got to with each client: an offset in the results topic, and the seq that the client has
- * acknowledged there. It makes a return cheap and decides nothing: lost, it is rebuilt from the mailbox's `acked`.
+ * The progress of direct delivery for each client: an offset in the results topic, and the seq that the client has
+ * acknowledged there. It makes a reconnect cheap, and no decision depends on it. If it is lost, it is rebuilt from the
+ * `acked` of the mailbox.
  *
  * Contract, checked by `clientOffsetsSuite` of `@nimbus/domain/testing`:
  *
- * - What is saved is a fact: *the client has every record of its own below `offset`, and everything up to `seq`*. A
- *   fact stays true, so a save of whoever it be, however late, does no harm: `offset` and `seq` only rise.
- * - Facts belong to one life of the topics: of another incarnation nothing is loaded, and a save replaces it.
- * - `load` marks the newest session that came by, and a save tells an older one so. It is a hint to ask the registry.
- * - Soft: any of it may be forgotten at any time, or roll back.
+ * - A save is a fact: *the client has every record of its own below `offset`, and everything up to `seq`*. A fact stays
+ *   true, so a late save by any session is harmless: `offset` and `seq` only rise.
+ * - Facts belong to one incarnation of the topics. Facts of another incarnation are not loaded, and a save replaces them.
+ * - `load` marks the newest session, and a save returns to an older session that there is a newer one. This is a hint to
+ *   read the registry.
+ * - It is soft state: any of it may be forgotten or roll back at any time.
  */
 import { Context, type Effect } from "effect"
 import type { OffsetsUnavailable } from "../Errors.ts"

@@ -5,20 +5,19 @@
  *
  * - `publish` appends a chunk to one partition, whole and in order, at consecutive offsets; it succeeds once the
  *   records are durable. Publishes to one partition are appended in the order in which they were called, retries
- *   included. A failed publish may have been appended: publishing again may write the chunk twice.
+ *   included. A failed publish may have been appended, so publishing again may write the chunk twice.
  * - Within a consumer group a partition has one owner at a time. A new member or a leaving one moves partitions:
  *   the old owner's `read` stream ends and its `commit` fails with `PartitionRevoked`, then the new owner gets it.
- * - A chunk covers the offsets `[from, next)` without a hole: what is not in `records` is not in the log. It may have
- *   none, for not every offset has a record. A `read`
- *   that starts before the earliest retained offset starts there instead, and `from` tells. A reader that must not
- *   miss anything compares `from` with the `next` it had before.
- * - What another producer has written and that can't be read stands in the chunk as one record that says so
- *   (`StoredRecord.unreadable`): nothing is left out in silence, and nothing behind it has to wait.
- * - A commit is the next offset to read and a word of the group's own about it (`metadata`): both are written in one step,
- *   and the last commit wins whole. A log may lose the last commits in a crash; then what comes back is an earlier one,
- *   whole too.
- * - Nobody reads what a transaction wrote that is still open or was aborted. `end` is as far as one can read now: behind
- *   it there may be an open transaction, and what others have written since, which come when it has ended.
+ * - A chunk covers the offsets `[from, next)` without a hole: what is not in `records` is not in the log. A chunk may be
+ *   empty, because not every offset has a record. A `read` that starts before the earliest retained offset starts there
+ *   instead, and `from` has that offset. A reader that must not miss anything compares `from` with the previous `next`.
+ * - A record of another producer that can't be read is in the chunk as one record with a reason
+ *   (`StoredRecord.unreadable`). No record is omitted without notice, and no later record has to wait.
+ * - A commit is the next offset to read with the group's own `metadata`. Both are written in one step, and the last commit
+ *   wins as a whole. A log may lose the last commits in a crash. It then returns an earlier commit, also as a whole.
+ * - Records of a transaction that is open or was aborted are never read. `end` is the offset up to which records can be
+ *   read at present. After it there may be an open transaction, and later records of others, which become readable when
+ *   the transaction has ended.
  * - Reads are pulled: nothing is fetched ahead of demand beyond a bounded buffer.
  */
 import { Context, type Effect, type Stream } from "effect"

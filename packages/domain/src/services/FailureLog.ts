@@ -1,48 +1,48 @@
 /**
- * How it is told that something fails again and again, as everything does while a service is away: a line when it begins
- * to fail, and one when it works again, with the time between. Each single failure is logged at Debug alone.
+ * The log of operations that fail repeatedly, as they do while a service is unavailable. It writes one line when an
+ * operation begins to fail, and one when it works again, with the time between. Single failures are logged at Debug only.
  *
  * ```
- *   fails ─▶ told ─▶ fails, fails, … counted, and told once in `outage_again_ms` ─▶ works again for all ─▶ told
+ *   fails ─▶ logged ─▶ fails, fails, … counted, logged once in `outage_again_ms` ─▶ works again for all ─▶ logged
  * ```
  *
- * 1. All who fail at the same, by its name, have one outage together: partitions, members, connections. It is over when
- *    it works again for the last of them, or that one has given up.
- * 2. An outage that begins within `outage_quiet_ms` of the end of the last one of its name is told only if it lasts that
- *    long: what comes and goes does not flood the log.
- * 3. Names are made of what the code and the installation name, so they are few, and a small entry is kept for each.
+ * 1. All reporters of one operation, identified by its name, share one outage: partitions, members, connections. The
+ *    outage ends when the operation works again for the last of them, or the last of them has given up.
+ * 2. An outage that begins within `outage_quiet_ms` of the end of the last one of its name is logged only if it lasts that
+ *    long, so that a flapping service does not flood the log.
+ * 3. Names come from the code and the configuration, so there are few of them, and each has a small entry in memory.
  */
 import { Clock, Context, Effect, Predicate, References, Result, Scope } from "effect"
 import { type OutageLimits, outageLimits } from "../Limits.ts"
 
-/** One who tries something until it works, and perhaps that again and again. */
+/** Reports the attempts of one caller, which retries an operation until it works. */
 export interface FailureReporter {
   failed(error: unknown): Effect.Effect<void>
-  /** Costs nothing unless it failed before. */
+  /** Reports success. Free of cost unless the operation failed before. */
   readonly worked: Effect.Effect<void>
 }
 
 export interface FailureLog {
-  /** Closing the scope is to give up. */
+  /** Closing the scope counts as giving up. */
   reporter(what: string): Effect.Effect<FailureReporter, never, Scope.Scope>
-  /** A failure that is not sampled up. The first is told, and later ones once in `outage_again_ms`. */
+  /** A single failure without a retry. The first is logged, and later ones once in `outage_again_ms`. */
   failed(what: string, error: unknown): Effect.Effect<void>
 }
 
-/** Those of the process. */
+/** The failure log of the process. */
 export const FailureLog = Context.Reference<FailureLog>("@nimbus/domain/FailureLog", {
   defaultValue: () => makeFailureLog(outageLimits),
 })
 
-/** Tells a failure that is not sampled up. */
+/** Logs a single failure without a retry. */
 export const logFailure = (what: string, error: unknown): Effect.Effect<void> =>
   Effect.flatMap(FailureLog, (failureLog) => failureLog.failed(what, error))
 
-/** One who tries, in the outages of the process. */
+/** A reporter in the failure log of the process. */
 export const failureReporter = (what: string): Effect.Effect<FailureReporter, never, Scope.Scope> =>
   Effect.flatMap(FailureLog, (failureLog) => failureLog.reporter(what))
 
-/** Tries until it works or is interrupted, with a wait after each failure, which are counted from 0. */
+/** Retries an effect until it succeeds or is interrupted. `wait_ms` takes the number of failures so far, from 0. */
 export const untilItWorks = <A, E, R>(
   what: string,
   effect: Effect.Effect<A, E, R>,
@@ -65,7 +65,7 @@ export const untilItWorks = <A, E, R>(
   )
 }
 
-/** The same for failures that pass, as `isPassing` knows. Others fail at once. */
+/** The same, but only for errors that `isPassing` accepts. Other errors fail immediately. */
 export const untilItPasses = <A, E, Passing extends E, R>(
   what: string,
   effect: Effect.Effect<A, E, R>,

@@ -1,22 +1,22 @@
 /**
- * The mailboxes: per client the records not yet acknowledged, by seq, and per partition of the backlog the offset that
- * has been put.
+ * The mailboxes: for each client its unacknowledged records, by seq, and for each partition of the backlog the offset up
+ * to which it has been put.
  *
  * Contract, checked by `mailboxSuite` of `@nimbus/domain/testing`:
  *
- * - `put` is one atomic step: compare the partition's stored offset, put the records, advance the offset. If the
- *   stored offset differs nothing is put. Records come in any order of seq. Of several of one client with one seq the
- *   first stays, whatever the others say; at or below `acked` or `floor` a put is nothing.
+ * - `put` is one atomic step: it compares the stored offset of the partition, puts the records, and advances the offset.
+ *   If the stored offset differs, it puts nothing. Records may be in any order of seq. Of several records of one client
+ *   with the same seq the first stays, even if the others differ. At or below `acked` or `floor` a put has no effect.
  * - `acked` and `floor` only rise. `floor` rises in the same step as the limits remove the oldest prefix.
- * - A page is read at one moment: its records are in order and without a hole above `after`.
- * - A mailbox with nothing in it is *forgotten* once nothing has happened to it for `keep_ms`, the longer of
- *   `mailbox_idle_ms` and `retained_ms`: it is that of a client never seen. A put, an ack, a removal by the limits and
- *   `waiting` for those who are connected are what happens. One with a record is never forgotten.
- * - No loss is forgotten in silence. Of a mailbox that is forgotten with `floor` above `acked`, its partition keeps the
- *   `floor`, the highest of all such. From then on a client that is further back, that the store knows nothing of and that
- *   says that it has been here, by `after`, is told by `hole` that something may be missing; so it is until it has got
- *   further. A client without `after` is taken for a new one.
- * - The store as a whole may roll back (a failover): everything in it then is older, offsets included.
+ * - A page is an atomic read: its records are in order and without a hole above `after`.
+ * - An empty mailbox is *forgotten* when it was unused for `keep_ms`, the longer of `mailbox_idle_ms` and `retained_ms`. It
+ *   is then like that of a client never seen. A put, an ack, a removal by the limits, and `waiting` for a connected client
+ *   count as use. A mailbox with a record is never forgotten.
+ * - No loss is forgotten without notice. Of the mailboxes that are forgotten with `floor` above `acked`, the partition
+ *   keeps the highest `floor`. From then on, a client that is behind it, that the store does not know, and that has been
+ *   here before (it has an `after`), is notified by `hole` that records may be missing, until it is past that `floor`. A
+ *   client without `after` counts as new.
+ * - The store as a whole may roll back (a failover). All of its content is then older, including the offsets.
  */
 import { Context, type Effect } from "effect"
 import type { MailboxUnavailable, StoreMismatch } from "../Errors.ts"

@@ -1,9 +1,9 @@
 /**
- * Datagrams to one gateway. They may be lost, delayed and reordered; nothing is kept.
+ * Datagrams to one gateway. They may be lost, delayed and reordered, and are not stored.
  *
- * Contract, checked by `podChannelSuite` of `@nimbus/domain/testing`: a publish that returns `false` was received by
- * nobody. `true` promises nothing. A subscriber that falls behind loses whole publishes, and those answer `false`
- * where the implementation can tell.
+ * Contract, checked by `podChannelSuite` of `@nimbus/domain/testing`: a publish that returns `false` had no receiver.
+ * `true` guarantees nothing. A subscriber that falls behind loses whole publishes, and these return `false` if the
+ * implementation can detect it.
  */
 import { Context, type Effect, type Scope, type Stream } from "effect"
 import type { ChannelUnavailable, PodTaken } from "../Errors.ts"

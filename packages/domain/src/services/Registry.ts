@@ -1,11 +1,11 @@
 /**
- * The registry: per client its epoch, pod and status; per pod a lease. Soft: it may be wiped or roll back at any
- * time. Routing never asks it; only gateways write it.
+ * The registry: for each client its epoch, pod and status, and for each pod a lease. It is soft state, which may be wiped
+ * or roll back at any time. Routing never reads it, and only gateways write it.
  *
- * Contract, checked by `registrySuite` of `@nimbus/domain/testing`: each client's entry moves by `Status.transition`
- * alone, one step at a time, whatever races. An entry that nobody writes is forgotten, not before `idle_ms` are over
- * (`NIMBUS_IDLE_DAYS`) and within twice that time: a gateway writes those of its sessions all the time. Who is forgotten
- * is that of a client never seen, and epochs go on growing by the clock.
+ * Contract, checked by `registrySuite` of `@nimbus/domain/testing`: the entry of a client changes by `Status.transition`
+ * only, one step at a time, under any concurrency. An entry without writes is forgotten after `idle_ms`
+ * (`NIMBUS_IDLE_DAYS`) at the earliest, and within twice that time. Gateways write the entries of their sessions
+ * periodically. A forgotten client is like one never seen, and its epochs keep growing by the clock.
  */
 import { Context, type Effect, type Stream } from "effect"
 import type { PodTaken, RegistryUnavailable } from "../Errors.ts"

@@ -1,7 +1,7 @@
 /**
- * Looks at something that is costly to look at: at most once in an interval, and so seldom that looking takes no more
- * than a set share of the time. Whoever asks in between gets what was seen last, and so does everyone who asks while a
- * look is under way. What can't be seen keeps its last value, and says that it is old.
+ * Caches the value of an expensive probe. The probe runs at most once in an interval, and so rarely that it takes no more
+ * than a given share of the time. Calls in between, and calls while a probe is running, return the last value. If a probe
+ * fails, the last value stays and is marked as stale.
  */
 import { Elapsed } from "@nimbus/domain/observability"
 import { Effect, Exit } from "effect"

@@ -2,15 +2,15 @@
  * The chat transport: a Socket.IO server at `/socket.io/` on the gateway's HTTP port.
  *
  * ```
- *   socket ── message ──▶ Intake ──▶ chats topic ──▶ Lane, one reader per partition ──▶ the room's sockets here
- *                                         ▲                                         └─▶ the sender: its answer
+ *   socket ── message ──▶ Intake ──▶ chats topic ──▶ PartitionReader, one per partition ──▶ the room's sockets here
+ *                                         ▲                                             └─▶ the sender: its answer
  *                          other gateways and services
  *   socket in no room ── event:message ──▶ the same with a topic of its own ──▶ all sockets in no room, itself too
  *   socket ── broadcast ──▶ Socket.IO's adapter ──▶ every socket of every gateway
  * ```
  *
- * Going away: it takes no sockets and no messages, waits until the log has what it took (bounded), tells its sockets and
- * closes their connections, which come back to another gateway with their offsets.
+ * On shutdown it accepts no sockets and no messages, and waits (bounded) until the log has what it took. Then it notifies
+ * its sockets and closes their connections. They reconnect to another gateway with their offsets.
  */
 import { createHash } from "node:crypto"
 import { type IncomingMessage, Server as HttpServer } from "node:http"

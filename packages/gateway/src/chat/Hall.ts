@@ -1,14 +1,14 @@
 /**
- * A topic of the chat as this gateway has it: the way in, and each of its partitions, read once for all sockets.
+ * A chat topic at this gateway: the intake of its messages, and a reader for each partition, shared by all sockets.
  *
  * | hall | topic | partitions | a message goes to |
  * | --- | --- | --- | --- |
  * | rooms | `chats` | all | the others in its room |
  * | open | `MESSAGES` | the one of `openRoom` | everyone, its sender too |
  *
- * Which partition a room has follows from how many the topic had when the gateway came. What is added later is read too,
- * from its beginning: other producers write into it at once, and what they write for a room is out of place here until
- * the gateway starts anew.
+ * The partition of a room follows from the partition count of the topic when the gateway started. Partitions that are added
+ * later are read too, from their beginning. Other producers may write to them immediately, and what they write for a room
+ * is out of place here until the gateway restarts.
  */
 import {
   type ChatMessage,

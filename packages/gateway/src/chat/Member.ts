@@ -42,7 +42,7 @@ export class Member implements Sender<ChatMessageId> {
   next = 0
   /** How many of the newest messages it is to get before it is live. */
   newest = 0
-  /** Its lane is full: it must not send. */
+  /** The queue of its partition is full: it must not send. */
   isPaused = false
   /** Open while the transport takes more. */
   readonly room_left = Latch.makeUnsafe(true)

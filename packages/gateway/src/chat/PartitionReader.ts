@@ -1,5 +1,5 @@
 /**
- * One partition of a topic of the chat as this gateway reads it, once for all of its sockets.
+ * Reads one partition of a chat topic, once for all sockets of this gateway.
  *
  * ```
  *          recent: kept in memory          position
@@ -14,7 +14,7 @@
  * 3. A socket that was elsewhere first may be ahead; it becomes live when `position` comes to it.
  * 4. The sender of a message gets its answer instead of the message, in the same turn; in the open chat, both.
  * 5. A message that is a repeat goes to nobody; its sender gets the answer that the first one got.
- * 6. Messages of the open chat don't tell their place. It follows them, before the lane waits for more.
+ * 6. Messages of the open chat don't tell their place. The place follows them, before the reader waits for more.
  */
 import {
   type ChatIdentity,

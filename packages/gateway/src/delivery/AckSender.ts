@@ -1,6 +1,6 @@
 /**
- * The way back: acks and nacks to the routers, and trims to the mailboxes. Each is kept once per client, the latest
- * only, for acks are cumulative; so what waits here is bounded by the number of sessions.
+ * Sends acks and nacks to the routers, and trims to the mailboxes, in batches. Only the latest of each is kept per client,
+ * because acks are cumulative. What waits here is therefore bounded by the number of sessions.
  */
 import { registerSize } from "@nimbus/domain/observability"
 import type { AckMessage, ClientId, Cursor, RouteId } from "@nimbus/domain/protocol"

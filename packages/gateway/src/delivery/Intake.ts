@@ -58,11 +58,11 @@ interface PartitionQueue<Id extends string> {
 }
 
 export interface Intake<Id extends string = EventId> {
-  /** Takes a record for the log. A sender whose lane is full is paused, and resumed when there is room. */
+  /** Takes a record for the log. A sender whose queue is full is paused, and resumed when there is room. */
   put(record: LogRecord, from: From<Id>): void
   /** Takes a barrier for the log, instead of one of the same client that still waits here. */
   putBarrier(record: LogRecord): void
-  /** A sender of records with this key is there: paused at once where its lane is full. */
+  /** A sender of records with this key is there: paused at once where its queue is full. */
   join(key: string, sender: Sender<Id>): void
   /** It is gone, and is not to be resumed. */
   leave(key: string, sender: Sender<Id>): void

@@ -1,12 +1,12 @@
 /**
  * The gRPC transport: `nimbus.NimbusService` with its one bidirectional stream, health and reflection.
  *
- * `ProcessEvent` is served on its HTTP/2 stream itself: through a library's router every message costs a promise or
- * two, and there is no telling what has arrived (docs/grpc.md has the figures). The unary and small services go
- * through Connect's.
+ * `ProcessEvent` is served directly on its HTTP/2 stream. Through the router of a library every message costs a promise or
+ * two, and the server can't tell what has arrived (docs/grpc.md has the figures). The unary and small services use the
+ * router of Connect.
  *
- * Going away: it takes no calls, reads nothing more, waits until the log has what it took (bounded), and then the
- * delivery core ends every call with UNAVAILABLE.
+ * On shutdown it accepts no calls, stops reading, and waits (bounded) until the log has what it took. Then the delivery
+ * core ends every call with UNAVAILABLE.
  */
 import { type Http2ServerRequest, Http2ServerResponse } from "node:http2"
 import { Code } from "@connectrpc/connect"

@@ -1,11 +1,12 @@
 /**
- * One WebSocket: reads frames, writes frames in the frame format of its transport, and keeps the socket honest.
+ * One WebSocket: it reads frames, writes frames in the frame format of its transport, and enforces the bounds of the socket.
  *
- * - Reading: a frame is checked and handed on; what is wrong with it is told to the sender, counted, and hurts nobody
- *   else. The socket is not read while the log is behind or the sender is too fast.
- * - Writing: results go out in batches, in one write to the kernel. Beyond `socket_buffer_bytes` not yet taken by the kernel the
- *   session is told to wait, until the socket has drained. What else is written has a bound too: `BoundedWebSockets.ts`.
- * - `ack=auto`: `AutoAck` says what the client has read, from which pings were answered by a pong.
+ * - Reading: a frame is checked and passed on. An error is sent to the sender, counted, and does not affect other clients.
+ *   The socket is not read while the log is behind or the sender is too fast.
+ * - Writing: results are written in batches, each in one write to the kernel. While more than `socket_buffer_bytes` wait
+ *   for the kernel, the session waits until the socket has drained. All other writes are bounded too:
+ *   `BoundedWebSockets.ts`.
+ * - `ack=auto`: `AutoAck` decides what the client has read, by the pongs that have arrived.
  */
 import type { Duplex } from "node:stream"
 import {

@@ -7,9 +7,9 @@
  * | `/approach3/events` | routed | those of NimbusWS |
  * | `/approach2/events` | direct | those of NimbusWS |
  *
- * Going away: they stop taking connections, read nothing more, wait until the log has what they took (bounded), and
- * then the delivery core closes every session with GOING_AWAY. A request without an upgrade is answered 426, and one with
- * it, while they are not there yet, 503.
+ * On shutdown they accept no connections, stop reading, and wait (bounded) until the log has what they took. Then the
+ * delivery core closes every session with GOING_AWAY. A request without an upgrade is answered with 426. An upgrade before
+ * the transport has started is answered with 503.
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"

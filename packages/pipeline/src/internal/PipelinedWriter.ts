@@ -1,16 +1,16 @@
 /**
- * One effect at a time behind the caller's back: the caller goes on at once, and waits only if the effect before has
- * not ended. So the next chunk is prepared while this one is under way, and never more than one.
+ * Runs one effect at a time in the background. The caller continues immediately, and waits only if the previous effect has
+ * not ended. The next chunk is therefore prepared while one chunk is in flight, and never more than one.
  *
- * What is under way ends with the scope it was made in: a worker that failed and starts over must not find its
- * predecessor's publish beside its own.
+ * A running effect ends with the scope in which the writer was made, because a worker that failed and restarts must not run
+ * next to a publish of its predecessor.
  */
 import { Effect, Fiber, type Scope } from "effect"
 
 export interface PipelinedWriter {
-  /** Waits for the effect before, then starts this one and does not wait for it. */
+  /** Waits for the previous effect, then starts this one without waiting for it. */
   run<R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R>
-  /** Done when nothing is under way. */
+  /** Completes when no effect is running. */
   readonly settled: Effect.Effect<void>
 }
 

@@ -1,11 +1,11 @@
 /**
- * The shell of direct delivery's feeds: one lane for each partition that has such a client here, from the first one's
- * coming to the last one's leaving.
+ * The shell of the feeds of direct delivery: one reader for each partition that has such a client here, from when the
+ * first client connects until the last one leaves.
  *
  * ```
- *   lane ── reader at the end ──▶ ┌──────┐
- *        ── pass, when wanted ──▶ │ Feed │ ──▶ connections
- *        ── settle, when asked    └──────┘
+ *   reader ── at the end ─────────▶ ┌──────┐
+ *          ── pass, when wanted ──▶ │ Feed │ ──▶ connections
+ *          ── settle, when asked    └──────┘
  * ```
  *
  * - A reader that fails goes on where it was. A pass that fails, or gets nothing for `pass_patience_ms`, is over, and
