@@ -2,16 +2,18 @@
  * What every `AckChannel` keeps to. Acks may be lost, so the tests publish until something has come in, and then look
  * at what it is.
  */
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Random, Schema, Scope, Stream } from "effect"
 import { AckChannel } from "../services/AckChannel.ts"
 import { ClientId, RouteId } from "../protocol/Ids.ts"
 import { Ack, type AckMessage, Nack } from "../protocol/Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
+import { conformance } from "./Conformance.ts"
+import { within } from "./Eventually.ts"
 
 /** The contract of `AckChannel` as tests: call it in a test file with the layer that is to be checked. */
 export const ackChannelSuite = <E>(name: string, channel: Layer.Layer<AckChannel, E>) =>
-  layer(channel, { excludeTestServices: true })(`AckChannel: ${name}`, (it) => {
+  conformance(`AckChannel: ${name}`, channel, (it) => {
     it.effect("a publish that nobody listens to is gone, and no error", () =>
       Effect.gen(function* () {
         const channel = yield* AckChannel
@@ -56,7 +58,7 @@ export const ackChannelSuite = <E>(name: string, channel: Layer.Layer<AckChannel
         const batches = yield* Scope.provide(channel.subscribe(partition), scope)
         const other = yield* subscribe(partition)
         yield* Scope.close(scope, Exit.void)
-        yield* Stream.runDrain(batches).pipe(Effect.timeout("30 seconds"))
+        yield* Stream.runDrain(batches).pipe(within("the end of a stream whose subscription is closed"))
         yield* publishUntil(channel.publish(partition, [nack("a")]), () => other.length > 0)
       }),
     )

@@ -2,11 +2,12 @@
  * What every `Archive` keeps to: one row for each record whatever is written again, pages without a hole, positions that
  * only rise. The store may be shared: each test has incarnations of its own.
  */
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { Archive, type ArchiveKind, type ArchiveRecord } from "../services/Archive.ts"
 import { archiveKeyOf } from "../services/ChatArchive.ts"
 import { Cursor, Incarnation, RoomId, start } from "../protocol/Ids.ts"
+import { conformance } from "./Conformance.ts"
 
 const fresh = Effect.sync(() => Incarnation.make(`suite-${crypto.randomUUID()}`))
 
@@ -42,7 +43,7 @@ const withoutKey = ({ place, timestamp, value }: ArchiveRecord) => ({ place, tim
 
 /** The contract of `Archive` as tests: call it in a test file with the layer that is to be checked. */
 export const archiveSuite = <E>(name: string, archive: Layer.Layer<Archive, E>) =>
-  layer(archive, { excludeTestServices: true })(`Archive: ${name}`, (it) => {
+  conformance(`Archive: ${name}`, archive, (it) => {
     it.effect("gives the records of a key in order of place, page by page, and none of another key", () =>
       Effect.gen(function* () {
         const archive = yield* Archive

@@ -1,12 +1,13 @@
 /** What every `ClientOffsets` keeps to. The suite uses client ids of its own in every test. */
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { Effect, type Layer, Random } from "effect"
 import { ClientOffsets } from "../services/ClientOffsets.ts"
 import { ClientId, Cursor, Epoch, Incarnation } from "../protocol/Ids.ts"
+import { conformance } from "./Conformance.ts"
 
 /** The contract of `ClientOffsets` as tests: call it in a test file with the layer that is to be checked. */
 export const clientOffsetsSuite = <E>(name: string, offsets: Layer.Layer<ClientOffsets, E>) =>
-  layer(offsets, { excludeTestServices: true })(`ClientOffsets: ${name}`, (it) => {
+  conformance(`ClientOffsets: ${name}`, offsets, (it) => {
     it.effect("knows nothing of a client that it has not seen, also after a load", () =>
       Effect.gen(function* () {
         const { load } = yield* ClientOffsets

@@ -2,13 +2,14 @@
  * What every `EventLog` keeps to. Nothing is expected at once: brokers deliver, assign and expire in their own time,
  * and a rebalance may take partitions from members that get them back.
  */
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { Effect, Exit, Fiber, type Layer, Ref, Scope, Stream } from "effect"
 import { type AssignedPartition, type Chunk, EventLog, type Position } from "../services/EventLog.ts"
 import { chunkLimits, commitLimits } from "../Limits.ts"
 import type { Retention } from "../services/LocalLog.ts"
 import type { LogRecord, StoredRecord } from "../protocol/Records.ts"
-import { eventually } from "./Eventually.ts"
+import { conformance } from "./Conformance.ts"
+import { eventually, within } from "./Eventually.ts"
 
 /** The log that the suite asks for. Its topic names are new in every run. */
 export interface EventLogRequest {
@@ -61,7 +62,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
     retention: { [at.retention]: { retention_bytes: 50_000 } },
   }
 
-  layer(options.layer(request), { excludeTestServices: true })(`EventLog: ${name}`, (it) => {
+  conformance(`EventLog: ${name}`, options.layer(request), (it) => {
     it.effect("a chunk is appended whole, in order, unchanged, at consecutive offsets from the one answered", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
@@ -295,15 +296,17 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
         const taken = new Set(young.owned().map(({ partition }) => partition))
         for (const [i, assigned] of before.entries()) {
           if (!taken.has(assigned.partition)) continue
-          yield* assigned.revoked
-          yield* Fiber.join(reads[i]!)
-          yield* Stream.runDrain(assigned.read("earliest"))
+          yield* assigned.revoked.pipe(within("the revocation of a partition that is not ours any more"))
+          yield* Fiber.join(reads[i]!).pipe(within("the end of a read of a partition that is revoked"))
+          yield* Stream.runDrain(assigned.read("earliest")).pipe(
+            within("the end of a read that begins after the revocation"),
+          )
           assert.strictEqual((yield* Effect.flip(assigned.commit(1)))._tag, "PartitionRevoked")
           assert.strictEqual((yield* Effect.flip(assigned.committed))._tag, "PartitionRevoked")
           assert.isUndefined(yield* log.committed(at.join, "g", assigned.partition))
         }
         assert.deepStrictEqual(new Set([...partitionsOf(old), ...taken]), new Set(upTo(partitionCount)))
-      }).pipe(bounded),
+      }),
     )
 
     it.effect("when a member leaves the others get its partitions, with its commits", () =>
@@ -319,11 +322,11 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
         yield* Scope.close(scope, Exit.void)
         yield* stays.owns((owned) => owned.length === partitionCount)
         for (const assigned of left) {
-          yield* assigned.revoked
+          yield* assigned.revoked.pipe(within("the revocation of a partition that is not ours any more"))
           assert.strictEqual((yield* Effect.flip(assigned.commit(3)))._tag, "PartitionRevoked")
           assert.deepStrictEqual(yield* log.committed(at.leave, "g", assigned.partition), { next: 2, metadata: "two" })
         }
-      }).pipe(bounded),
+      }),
     )
 
     it.effect(
@@ -348,7 +351,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
             for (const p of upTo(partitionCount))
               yield* log.publish(at.churn, p, numbered(total / 10 / partitionCount, `${n}`))
             yield* eventually(
-              "something was read",
+              "a record more is read",
               Effect.map(Ref.get(consumed), (chunks) => chunks.length > n),
             )
             yield* Fiber.interrupt(comes)
@@ -356,7 +359,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           yield* eventually("everything is committed", isDone, 60_000)
           yield* Fiber.interrupt(stays)
           assertNoGap(yield* Ref.get(consumed), total / partitionCount)
-        }).pipe(bounded),
+        }),
     )
 
     if (options.retainsPromptly ?? true) {
@@ -365,7 +368,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           const log = yield* EventLog
           for (const _ of upTo(20)) yield* log.publish(at.retention, 0, [{ key: "k", value: new Uint8Array(10_000) }])
           yield* eventually(
-            "retention",
+            "retention removes the oldest records",
             Effect.map(log.earliest(at.retention, 0), (earliest) => earliest > 10),
           )
           const [chunk] = yield* takeChunks(log.tail(at.retention, 0, 0), 1)
@@ -380,7 +383,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
               assert.isAtLeast(first?.offset ?? 0, earliest)
             }),
           )
-        }).pipe(bounded),
+        }),
       )
     }
 
@@ -422,9 +425,6 @@ const partitionCount = 4
 /** A broker on another machine may have another clock. */
 const clockSkew_ms = 5_000
 
-/** It only ends what hangs. */
-const bounded = Effect.timeout("100 seconds")
-
 const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
 
 const encoder = new TextEncoder()
@@ -465,7 +465,7 @@ const takeChunks = <E>(chunks: Stream.Stream<Chunk, E>, count: number) =>
   Stream.suspend(() => {
     let left = count
     return Stream.takeUntil(chunks, ({ records }) => (left -= records.length) <= 0)
-  }).pipe(Stream.runCollect, Effect.timeout("60 seconds"))
+  }).pipe(Stream.runCollect, within(`${count} records of a read`, 60_000))
 
 const take = <E>(chunks: Stream.Stream<Chunk, E>, count: number) =>
   Effect.map(takeChunks(chunks, count), (taken) => taken.flatMap(({ records }) => records).slice(0, count))
@@ -490,7 +490,7 @@ const join = Effect.fnUntraced(function* (topic: string, group: string) {
     owned: current,
     owns: (condition: (owned: ReadonlyArray<AssignedPartition>) => boolean) =>
       eventually(
-        "the partitions are shared out",
+        "a rebalance ends, and each member has the partitions that it should have",
         Effect.sync(() => condition(current())),
         60_000,
       ),

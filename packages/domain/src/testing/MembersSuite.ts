@@ -1,13 +1,14 @@
 /** What every `Members` keeps to. The suite uses ids of its own in every test. */
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { PodId } from "../protocol/Ids.ts"
 import { type Member, Members } from "../services/Members.ts"
+import { conformance } from "./Conformance.ts"
 import { eventually } from "./Eventually.ts"
 
 /** The contract of `Members` as tests: call it in a test file with the layer that is to be checked. */
 export const membersSuite = <E>(name: string, members: Layer.Layer<Members, E>) =>
-  layer(members, { excludeTestServices: true })(`Members: ${name}`, (it) => {
+  conformance(`Members: ${name}`, members, (it) => {
     it.effect("a member is there once, with all that it says of itself, until it withdraws", () =>
       Effect.gen(function* () {
         const { announce, withdraw } = yield* Members

@@ -2,17 +2,18 @@
  * What every `PodChannel` keeps to. Datagrams may be lost, so the tests publish until something has come in, and then
  * look at what it is.
  */
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Option, Random, Schema, Scope, Stream } from "effect"
 import { ClientId, PodId, RouteId } from "../protocol/Ids.ts"
 import { PodChannel } from "../services/PodChannel.ts"
 import { Drain, encodeResult, Kick, MailboxHint, type PodMessage, type Push, Result } from "../protocol/Records.ts"
 import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, wholePublishes } from "./Datagrams.ts"
-import { eventually } from "./Eventually.ts"
+import { conformance } from "./Conformance.ts"
+import { eventually, within } from "./Eventually.ts"
 
 /** The contract of `PodChannel` as tests: call it in a test file with the layer that is to be checked. */
 export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel, E>) =>
-  layer(channel, { excludeTestServices: true })(`PodChannel: ${name}`, (it) => {
+  conformance(`PodChannel: ${name}`, channel, (it) => {
     it.effect("a publish to a pod that nobody is subscribed to answers false", () =>
       Effect.gen(function* () {
         const channel = yield* PodChannel
@@ -37,7 +38,7 @@ export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel
         const pod = yield* freshPod
         const batches = yield* channel.subscribe(pod)
         yield* eventually("a publish answers true", channel.publish(pod, [mail("early")]))
-        const first = yield* Stream.runHead(batches).pipe(Effect.timeout("30 seconds"))
+        const first = yield* Stream.runHead(batches).pipe(within("a message of a publish that answered true"))
         assert.deepStrictEqual(Option.getOrThrow(first)[0], mail("early"))
       }),
     )
@@ -62,7 +63,7 @@ export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel
         const scope = yield* Scope.make()
         const batches = yield* Scope.provide(channel.subscribe(pod), scope)
         yield* Scope.close(scope, Exit.void)
-        yield* Stream.runDrain(batches).pipe(Effect.timeout("30 seconds"))
+        yield* Stream.runDrain(batches).pipe(within("the end of a stream whose subscription is closed"))
         const gone = Effect.map(channel.publish(pod, [mail("late")]), (received) => !received)
         yield* eventually("a publish answers false", gone)
       }),

@@ -4,17 +4,18 @@
  * The suite runs against the real clock and a store that it may share: it uses ids of its own in every test, and looks
  * at those only.
  */
-import { assert, describe, it, layer } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer, Random, Schema, Stream } from "effect"
 import { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
 import { type Presence, Registry } from "../services/Registry.ts"
 import { seenWith, type StatusName } from "../protocol/Status.ts"
+import { conformance } from "./Conformance.ts"
 import { eventually } from "./Eventually.ts"
 import { Call, isExplained } from "./RegistryModel.ts"
 
 /** The contract of `Registry` as tests: call it in a test file with the layer that is to be checked. */
 export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E>) =>
-  layer(registry, { excludeTestServices: true })(`Registry: ${name}`, (it) => {
+  conformance(`Registry: ${name}`, registry, (it) => {
     it.effect("connect starts at the clock, and then takes one more than stored or the clock", () =>
       Effect.gen(function* () {
         const registry = yield* Registry

@@ -121,7 +121,10 @@ class Traveller {
       Effect.sync(() => shown() >= number),
       patience_ms,
     ).pipe(
-      Effect.mapError(({ what }) => new NeverHappened({ what: `${what}; it is at ${shown()}, ${client.state()}` })),
+      Effect.mapError(
+        ({ what, within_ms }) =>
+          new NeverHappened({ what: `${what}; it is at ${shown()}, ${client.state()}`, within_ms }),
+      ),
     )
   }
 
