@@ -175,16 +175,21 @@ export class NimbusApi extends HttpApi.make("nimbus")
     }),
   ) {}
 
-/** The admin API as its document has it: with what the port refuses. */
-const DocumentedAdminApi = AdminApi.middleware(AtThePort).annotateMerge(
-  OpenApi.annotations({ title: "Nimbus, admin API", version, description: "For operators: see docs/admin.md." }),
-)
-
 /** The document that gateways serve at `/v1/openapi.json`: OpenAPI 3.1. */
 export const openApiDocument = (): JsonDocument => opened(OpenApi.fromApi(NimbusApi))
 
-/** The document that gateways serve at `/v1/admin/openapi.json`, where the admin API is on: OpenAPI 3.1. */
-export const adminOpenApiDocument = (): JsonDocument => opened(OpenApi.fromApi(DocumentedAdminApi))
+const admin = OpenApi.annotations({
+  title: "Nimbus, admin API",
+  version,
+  description: "For operators: see docs/admin.md.",
+})
+
+/**
+ * The document that gateways serve at `/v1/admin/openapi.json`, where the admin API is on: OpenAPI 3.1. It also has what
+ * the port refuses.
+ */
+export const adminOpenApiDocument = (): JsonDocument =>
+  opened(OpenApi.fromApi(AdminApi.middleware(AtThePort).annotateMerge(admin)))
 
 type JsonDocument = Readonly<Record<string, unknown>>
 

@@ -41,33 +41,37 @@ const described = <Fields extends Readonly<Record<string, Schema.Top>>>(
     ),
   ).annotate({ identifier, description })
 
-const failure = described(Failure, "Failure", "Why an event has no data in its result.", {
-  code: "A code of docs/errors.md, or one of the handler's own.",
-  message: "A sentence for people.",
-})
+/** Made when they are asked for: most processes never are. */
+const failure = () =>
+  described(Failure, "Failure", "Why an event has no data in its result.", {
+    code: "A code of docs/errors.md, or one of the handler's own.",
+    message: "A sentence for people.",
+  })
 
-const journeyStep = described(JourneyStep, "JourneyStep", "One step that an event or its result took.", {
-  time: "ms since 1970, by the clock of the instance.",
-  service: "gateway, log, event-consumer, result-consumer or replay-consumer.",
-  instance: "Which process.",
-  details: "`rule`: why it took this step; and what else is known, such as topic, partition and offset.",
-})
+const journeyStep = () =>
+  described(JourneyStep, "JourneyStep", "One step that an event or its result took.", {
+    time: "ms since 1970, by the clock of the instance.",
+    service: "gateway, log, event-consumer, result-consumer or replay-consumer.",
+    instance: "Which process.",
+    details: "`rule`: why it took this step; and what else is known, such as topic, partition and offset.",
+  })
 
-const resultItem = described(
-  ResultItem,
-  "ResultItem",
-  "One result of an event, or one message to the client. It has `data` or `error`.",
-  {
-    seq: "The place in the client's order. Remember the last one that you are done with.",
-    id: "The id of the event, or of the message.",
-    name: "The name of the event, or of the message.",
-    data: "What the handler returned, or what the message says.",
-    journey: "The steps so far, for connections that ask for them with `journey=true`.",
-  },
-  { error: Schema.optionalKey(failure), journey: Schema.optionalKey(Schema.Array(journeyStep)) },
-)
+const resultItem = () =>
+  described(
+    ResultItem,
+    "ResultItem",
+    "One result of an event, or one message to the client. It has `data` or `error`.",
+    {
+      seq: "The place in the client's order. Remember the last one that you are done with.",
+      id: "The id of the event, or of the message.",
+      name: "The name of the event, or of the message.",
+      data: "What the handler returned, or what the message says.",
+      journey: "The steps so far, for connections that ask for them with `journey=true`.",
+    },
+    { error: Schema.optionalKey(failure()), journey: Schema.optionalKey(Schema.Array(journeyStep())) },
+  )
 
-const clientFrames = [
+const clientFrames = () => [
   described(EventFrame, "EventFrame", "Something for a handler to do.", {
     id: "Names the event, for life: the handler's idempotency key. Without one the gateway makes one.",
     name: "Which handler.",
@@ -79,7 +83,7 @@ const clientFrames = [
   described(PingFrame, "PingFrame", "Returned as `pong`.", {}),
 ]
 
-const serverFrames = [
+const serverFrames = () => [
   described(Welcome, "Welcome", "The first frame of a session.", {
     epoch: "Which connection of this client; it only grows.",
     log: "The incarnation of the log. Remember it beside the last seq, and give both when coming back (`log`, `after`).",
@@ -95,7 +99,7 @@ const serverFrames = [
     "Results",
     "Results and messages, in the order of `seq`.",
     {},
-    { items: Schema.Array(resultItem) },
+    { items: Schema.Array(resultItem()) },
   ),
   described(StatusFrame, "StatusFrame", "The client's status has changed.", {
     status: "REPLAYING while older results are read from the mailbox, LIVE once there are none.",
@@ -110,14 +114,14 @@ const serverFrames = [
   described(Pong, "Pong", "The answer to `ping`.", {}),
 ]
 
-const either = [
-  Schema.Union(clientFrames).annotate({ identifier: "ClientFrame", description: "From a client to a gateway." }),
-  Schema.Union(serverFrames).annotate({ identifier: "ServerFrame", description: "From a gateway to a client." }),
+const eitherSide = () => [
+  Schema.Union(clientFrames()).annotate({ identifier: "ClientFrame", description: "From a client to a gateway." }),
+  Schema.Union(serverFrames()).annotate({ identifier: "ServerFrame", description: "From a gateway to a client." }),
 ]
 
 /** The document that gateways serve at `/v1/frames.schema.json`. Unknown properties are allowed, as decoders ignore them. */
 export const framesJsonSchema = (): Readonly<Record<string, unknown>> => {
-  const { definitions, schema } = Schema.toJsonSchemaDocument(Schema.Union(either))
+  const { definitions, schema } = Schema.toJsonSchemaDocument(Schema.Union(eitherSide()))
   return {
     $schema: JsonSchema.META_SCHEMA_URI_DRAFT_2020_12,
     title: `Frames of the WebSocket subprotocol ${subprotocol}`,

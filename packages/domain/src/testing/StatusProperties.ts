@@ -15,10 +15,12 @@ import { IllegalTransition, type NotAStep } from "../Errors.ts"
 import { Epoch, PodId } from "../protocol/Ids.ts"
 import { arrows, isSuperseded, Status, step as read, type StatusName, Step, transition } from "../protocol/Status.ts"
 
+/** A machine that moves a status: `Status.transition`, or one with commands of your own. */
 export type Transition = typeof transition
 
 type Holds = (from: Status | undefined, step: Step, moved: ReturnType<Transition>) => boolean
 
+/** What holds of every move, by name: from this status, by this step, to this outcome. */
 export const properties = {
   "a move ends in a legal status, or is refused and says from where": (from, step, moved) =>
     Result.match(moved, {
@@ -84,6 +86,7 @@ export const properties = {
     (Result.isSuccess(moved) && isAt(moved.success, step.status, step.pod, step.epoch)),
 } satisfies Record<string, Holds>
 
+/** The name of a property. */
 export type Property = keyof typeof properties
 
 interface Mutant {
@@ -92,6 +95,9 @@ interface Mutant {
   readonly transition: Transition
 }
 
+/**
+ * Machines with a fault each, and the property that each of them breaks: they show that the properties find something.
+ */
 export const mutants: Record<string, Mutant> = {
   "epoch >= stored": {
     breaks: "an older epoch changes nothing",
