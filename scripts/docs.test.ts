@@ -27,12 +27,30 @@ const isThere = (page: string, link: string): boolean => {
   return anchor === undefined || anchorsOf(readFileSync(target, "utf8")).includes(anchor)
 }
 
+/** Whatever stands further in on one side than on the other. */
+const unindented = (code: string): string => code.replaceAll(/^ +/gm, "")
+
 describe("docs/architecture.md", () => {
   it("names every folder of the adapters", () => {
     const rows = readFileSync(join(root, "docs/architecture.md"), "utf8")
     const [row = ""] = rows.match(/^\| `packages\/adapters` \|.*$/m) ?? []
     for (const folder of globSync("packages/adapters/src/*/", { cwd: root }))
       assert.include(row, `\`${basename(folder)}\``)
+  })
+})
+
+describe("docs/embedding.md", () => {
+  it("shows code that runs as a test", () => {
+    const sources = globSync("examples/domain/src/*.ts", { cwd: root }).map((path) =>
+      unindented(readFileSync(join(root, path), "utf8")),
+    )
+    const shown = [...readFileSync(join(root, "docs/embedding.md"), "utf8").matchAll(/```ts\n(.*?)```/gs)]
+    assert.isAbove(shown.length, 5)
+    for (const [, code = ""] of shown)
+      assert.isTrue(
+        sources.some((source) => source.includes(unindented(code))),
+        code,
+      )
   })
 })
 
