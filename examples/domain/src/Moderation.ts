@@ -1,5 +1,5 @@
 /** Commands of one's own over the status machine: what a moderator may do, as a decision about steps. */
-import { Ids, Status } from "@nimbus/domain"
+import { Ids, type Status } from "@nimbus/domain"
 import { Schema } from "effect"
 
 export const Command = Schema.Literals(["send away", "ask to catch up"])
