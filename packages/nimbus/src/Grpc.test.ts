@@ -9,7 +9,11 @@ import { GrpcClient, OldGrpcClient } from "@nimbus/gateway/testing"
 import { Effect, Layer } from "effect"
 import * as Nimbus from "./Nimbus.ts"
 
-const nimbus = Nimbus.layerMemory().pipe(Layer.provide(Handlers.layer(Handlers.samples)))
+/** One client may open as many sessions in a row as a test opens: how these are paced is not what it is about. */
+const limits = { openings_in_a_row: 100 }
+const nimbus = Nimbus.layerMemory({ host: "127.0.0.1", port: 0, limits }).pipe(
+  Layer.provide(Handlers.layer(Handlers.samples)),
+)
 
 const oneTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i + 1)
 
