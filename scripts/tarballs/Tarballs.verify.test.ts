@@ -1,0 +1,307 @@
+/**
+ * Shows that what `npm run pack` writes is of use outside of this workspace: installed by npm into empty projects, it
+ * type-checks, runs and bundles there. Three projects, each installed once:
+ *
+ * | project | installed | shown |
+ * | --- | --- | --- |
+ * | sdk | domain, client | types without Node's, Node 20, 22 and 24, `require`, Vite, esbuild |
+ * | server | everything | the command, on the oldest Node that it runs on and before that |
+ * | cluster | the same, and what the processes of a cluster ask for | the types of every import, a gateway that starts |
+ */
+import { spawn } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as esbuild from "esbuild"
+import * as vite from "vite"
+import { isWanted, nodeIn } from "../clients/Clients.ts"
+import { at, freePorts, until } from "../services/Tools.ts"
+import {
+  compile,
+  environment,
+  examplesOf,
+  importsOf,
+  makeProject,
+  type Project,
+  root,
+  run,
+  ways,
+  writeExamples,
+} from "./Project.ts"
+
+const tarballs = join(root, "dist/tarballs")
+const paths = (...names: ReadonlyArray<string>): ReadonlyArray<string> =>
+  readdirSync(tarballs)
+    .filter((file) => names.length === 0 || names.some((name) => file.startsWith(`nimbus-${name}-`)))
+    .map((file) => join(tarballs, file))
+
+const packages = ["domain", "client", "adapters", "gateway", "pipeline", "nimbus"]
+
+/** Nobody's runtime dependencies, with the beginnings of their names. */
+const unwanted =
+  /^(kafkajs|ioredis|lz4-napi|snappy|@node-rs|@aws-sdk|@socket\.io\/redis|vitest|@effect\/vitest|playwright)/
+
+let sdk: Project
+let server: Project
+
+beforeAll(async () => {
+  await run({ cwd: root }, process.execPath, join(root, "scripts/pack/main.ts"))
+  sdk = makeProject()
+  server = makeProject()
+  await Promise.all([sdk.install(...paths("domain", "client"), "ws@8"), server.install(...paths())])
+}, 300_000)
+
+afterAll(() => {
+  sdk.remove()
+  server.remove()
+})
+
+const nodes: ReadonlyArray<readonly [string, string]> = [
+  ["20", isWanted("node20") ? nodeIn("node20") : ""],
+  ["22", isWanted("node22") ? nodeIn("node22") : ""],
+  ["24", process.execPath],
+]
+const installedNodes = nodes.filter(([, node]) => node !== "")
+
+/** Runs a module in a project. */
+const evaluate = (project: Project, node: string, code: string, kind = "module"): Promise<string> =>
+  run({ cwd: project.directory, node }, node, `--input-type=${kind}`, "--eval", code)
+
+describe("each tarball", () => {
+  it.each(packages)(
+    "of packages/%s has a README with an example, a licence, a changelog, and no sources or tests",
+    (folder) => {
+      const { name } = JSON.parse(readFileSync(join(root, "packages", folder, "package.json"), "utf8"))
+      const files = readdirSync(join(server.directory, "node_modules", name), { recursive: true, encoding: "utf8" })
+      assert.includeMembers(files, ["README.md", "LICENSE", "CHANGELOG.md"])
+      assert.isNotEmpty(examplesOf(folder))
+      const strays = files.filter((file) => /\.test\.|(?<!\.d)\.ts$|^src\//.test(file))
+      assert.deepStrictEqual(strays, [])
+      if (folder !== "domain")
+        assert.deepStrictEqual(
+          files.filter((file) => file.includes("testing")),
+          [],
+        )
+    },
+  )
+
+  it("is right for publint and for attw", async () => {
+    const tool = (name: string) => join(import.meta.dirname, "node_modules/.bin", name)
+    for (const path of paths()) {
+      const [said] = await Promise.all([
+        run({ cwd: root }, tool("publint"), "run", path, "--strict"),
+        run({ cwd: root }, tool("attw"), path, "--profile", "esm-only", "--no-emoji"),
+      ])
+      assert.include(said, "All good!")
+    }
+  }, 180_000)
+})
+
+describe("the SDK alone", () => {
+  const browser = { lib: ["es2024", "esnext.disposable", "esnext.iterator", "dom"], types: [] }
+
+  /** The suites need vitest, which is not installed here. */
+  const imports = () =>
+    ["@nimbus/domain", "@nimbus/client"]
+      .flatMap((name) => importsOf(sdk, name))
+      .filter((name) => !name.includes("/testing"))
+
+  it("brings Effect and nothing else of ours or of brokers", () => {
+    const ours = sdk.installed().filter((name) => name.startsWith("@nimbus/"))
+    assert.sameMembers(ours, ["@nimbus/domain", "@nimbus/client"])
+    assert.deepStrictEqual(
+      sdk.installed().filter((name) => unwanted.test(name) || name.includes("redis")),
+      [],
+    )
+  })
+
+  it.each(ways)("type-checks under %s, %s, without Node's types", async (...way) => {
+    // `./node` is for Node, whose types this program has not.
+    const names = imports().filter((name) => name !== "@nimbus/client/node")
+    sdk.write("all.ts", names.map((name, i) => `export * as all${i} from "${name}"\n`).join(""))
+    await compile(sdk, way, { ...browser, files: ["all.ts", ...writeExamples(sdk, "domain", "client")] })
+  })
+
+  it("refuses a program that uses it wrongly", async () => {
+    sdk.write(
+      "wrong.ts",
+      `import { ClientId } from "@nimbus/domain/protocol"\nexport const clientId: ClientId = "c1"\n`,
+    )
+    await compile(sdk, ["TypeScript 7", "nodenext"], { ...browser, files: ["wrong.ts"] }).then(
+      () => assert.fail("a string is no ClientId"),
+      (error: Error) => assert.include(error.message, "wrong.ts"),
+    )
+  })
+
+  it.each(installedNodes)("is imported and required on Node %s", async (major, node) => {
+    const names = imports()
+    assert.include(names, "@nimbus/domain")
+    const imported = `const all = await Promise.all(${JSON.stringify(names)}.map((name) => import(name)))`
+    const required = `const all = ${JSON.stringify(names)}.map((name) => require(name))`
+    const print = "console.log(process.versions.node.split('.')[0], all.map((one) => Object.keys(one).length).join())"
+    const [one, other] = await Promise.all([
+      evaluate(sdk, node, `${imported};${print}`),
+      evaluate(sdk, node, `${required};${print}`, "commonjs"),
+    ])
+    assert.match(one, new RegExp(`^${major} `))
+    assert.notMatch(one, /\b0\b(?!\.)/)
+    assert.strictEqual(other.split(",").length, names.length)
+  })
+
+  it.each(["@nimbus/domain", "@nimbus/client"])("bundles %s for browsers with esbuild and with Vite", async (name) => {
+    sdk.write("page.ts", `import * as all from "${name}"\nglobalThis.all = all\n`)
+    const entry = join(sdk.directory, "page.ts")
+    const { outputFiles, warnings } = await esbuild.build({
+      entryPoints: [entry],
+      bundle: true,
+      format: "esm",
+      platform: "browser",
+      write: false,
+      logLevel: "silent",
+    })
+    assert.deepStrictEqual(warnings, [])
+    const built = await vite.build({
+      root: sdk.directory,
+      configFile: false,
+      logLevel: "error",
+      build: { write: false, rolldownOptions: { input: entry } },
+    })
+    const chunks = "output" in built ? built.output : []
+    for (const code of [outputFiles[0]?.text, "code" in chunks[0]! ? chunks[0].code : undefined]) {
+      assert.isString(code)
+      assert.notMatch(code, /from ?"node:|require\("node:/)
+    }
+  })
+})
+
+/** `nimbus …` in the server's project, until the work is done. */
+const running = async <A>(
+  node: string,
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>>,
+  work: (printed: () => string, hasEnded: () => boolean) => Promise<A>,
+): Promise<A> => {
+  // A group of its own: npx does not hand on every signal.
+  const child = spawn("npx", ["--no", ...args], { cwd: server.directory, env: environment(node, env), detached: true })
+  let text = ""
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (some: string) => (text += some))
+  const closed = new Promise((resolve) => child.once("close", resolve))
+  try {
+    return await work(
+      () => text,
+      () => child.exitCode !== null,
+    )
+  } finally {
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM")
+    await closed
+  }
+}
+
+const patience_ms = 90_000
+
+describe("the server", () => {
+  const able = installedNodes.filter(([major]) => major !== "20")
+
+  it("needs no Kafka, no other store of a cluster, and nothing of tests", () => {
+    assert.include(server.installed(), "@nimbus/server")
+    assert.deepStrictEqual(
+      server.installed().filter((name) => unwanted.test(name)),
+      [],
+    )
+  })
+
+  it.each(able)(
+    "starts in an empty project on Node %s, and clients of every Node get their results",
+    async (major, node) => {
+      const [http, grpc] = [at(await freePorts(2), 0), at(await freePorts(2), 1)]
+      const env = { NIMBUS_HTTP_PORT: `${http}`, NIMBUS_PORT: `${grpc}`, NIMBUS_DATA: `data-${major}` }
+      await running(node, ["nimbus", "start"], env, async (printed, hasEnded) => {
+        await until(() => printed().includes("Nimbus is running") || hasEnded(), patience_ms)
+        assert.include(printed(), `http://127.0.0.1:${http}/`)
+        assert.include(printed(), "npx nimbus client")
+        const page = await fetch(`http://127.0.0.1:${http}/`)
+        assert.include(await page.text(), "<script")
+        const answer = await run(
+          { cwd: server.directory, node },
+          "npx",
+          ...["--no", "nimbus", "client", "--client_id=c1", "--start=1", "--end=3", `--addr=ws://127.0.0.1:${http}`],
+        )
+        assert.include(answer, `sq(3): {"number":3,"result":9}`)
+        for (const [name, other] of installedNodes) {
+          const client = `
+          import { connect } from "@nimbus/client"
+          ${name === "20" ? `import WebSocket from "ws"` : "const { WebSocket } = globalThis"}
+          const url = "ws://127.0.0.1:${http}"
+          const client = await connect({ url, clientId: "on-${name}", WebSocket, onResult: () => {} })
+          console.log(JSON.stringify((await client.request("sq", { number: ${name} })).data))
+          await client.close()`
+          const number = Number(name)
+          assert.deepStrictEqual(JSON.parse(await evaluate(sdk, other, client)), { number, result: number * number })
+        }
+      })
+    },
+  )
+
+  it.runIf(isWanted("node20"))("says in one line on Node 20 what it needs", async () => {
+    for (const command of ["nimbus", "nimbus-gateway", "nimbus-pipeline"]) {
+      const text = await running(nodeIn("node20"), [command, "start"], {}, async (printed, hasEnded) => {
+        assert.isTrue(await until(hasEnded, patience_ms))
+        return printed()
+      })
+      assert.match(text, /^nimbus: this is Node 20\.\d+\.\d+; Node 22\.19 or later is needed\n$/)
+    }
+  })
+
+  it("names the libraries that a cluster needs, by a command that installs them; then it starts, and all types are right", async () => {
+    const text = await running(process.execPath, ["nimbus-gateway"], {}, async (printed, hasEnded) => {
+      assert.isTrue(await until(hasEnded, patience_ms))
+      return printed()
+    })
+    const [, wanted = ""] =
+      /^nimbus: .*: npm install (.*) \(LIBRARY_MISSING, see docs\/errors\.md\)\n$/.exec(text) ?? []
+    assert.include(wanted, "kafkajs@")
+    await server.install(...wanted.split(" "))
+    const [http, grpc, nowhere] = await freePorts(3)
+    const env = {
+      NIMBUS_HTTP_PORT: `${http}`,
+      NIMBUS_PORT: `${grpc}`,
+      NIMBUS_REDIS_ADDRESS: `127.0.0.1:${nowhere}`,
+    }
+    await running(process.execPath, ["nimbus-gateway"], env, async (printed, hasEnded) => {
+      await until(() => printed().includes("waiting for Redis") || hasEnded(), patience_ms)
+      assert.include(printed(), `waiting for Redis at 127.0.0.1:${nowhere}`)
+    })
+  }, 180_000)
+})
+
+describe("every import of every package", () => {
+  const names = [
+    "@nimbus/domain",
+    "@nimbus/client",
+    "@nimbus/adapters",
+    "@nimbus/gateway",
+    "@nimbus/pipeline",
+    "@nimbus/server",
+  ]
+  let examples: ReadonlyArray<string>
+
+  beforeAll(async () => {
+    const { peerDependencies }: { readonly peerDependencies: Readonly<Record<string, string>> } = JSON.parse(
+      readFileSync(join(root, "packages/adapters/package.json"), "utf8"),
+    )
+    const peers = Object.entries(peerDependencies).map(([name, range]) => `${name}@${range}`)
+    await server.install(...peers, "vitest@5", "@effect/vitest@4.0.5", "@types/node@24")
+    const imports = names.flatMap((name) => importsOf(server, name))
+    server.write("all.ts", imports.map((name, i) => `export * as all${i} from "${name}"\n`).join(""))
+    examples = writeExamples(server, ...packages)
+  }, 180_000)
+
+  it.each(ways)("type-checks under %s, %s, and so do the examples", { timeout: 180_000 }, async (...way) => {
+    await compile(server, way, {
+      files: ["all.ts", ...examples],
+      lib: ["es2024", "esnext.disposable", "esnext.iterator"],
+      types: ["node"],
+    })
+  })
+})
