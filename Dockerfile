@@ -11,11 +11,11 @@ COPY packages/gateway/package.json packages/gateway/
 COPY packages/gateway/page/package.json packages/gateway/page/
 COPY packages/nimbus/package.json packages/nimbus/
 COPY packages/pipeline/package.json packages/pipeline/
-RUN npx -y pnpm@12.21.0 install --frozen-lockfile --prod --ignore-scripts
+RUN npx -y pnpm@12.21.0 install --frozen-lockfile --prod --ignore-scripts --filter @nimbus/server...
 
 # The web page, built with what only its build needs.
 FROM install AS page
-RUN npx -y pnpm@12.21.0 install --frozen-lockfile --ignore-scripts --filter @nimbus/page...
+RUN npx -y pnpm@12.21.0 install --frozen-lockfile --prod --ignore-scripts --filter @nimbus/page...
 COPY tsconfig.json ./
 COPY packages packages
 RUN node packages/gateway/page/build.ts

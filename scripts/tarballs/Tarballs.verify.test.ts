@@ -15,7 +15,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as esbuild from "esbuild"
 import * as vite from "vite"
 import { isWanted, nodeIn } from "../clients/Clients.ts"
-import { at, freePorts, until } from "../services/Tools.ts"
+import { freePorts, until } from "../services/Tools.ts"
 import {
   compile,
   environment,
@@ -214,7 +214,7 @@ describe("the server", () => {
   it.each(able)(
     "starts in an empty project on Node %s, and clients of every Node get their results",
     async (major, node) => {
-      const [http, grpc] = [at(await freePorts(2), 0), at(await freePorts(2), 1)]
+      const [http, grpc] = await freePorts(2)
       const env = { NIMBUS_HTTP_PORT: `${http}`, NIMBUS_PORT: `${grpc}`, NIMBUS_DATA: `data-${major}` }
       await running(node, ["nimbus", "start"], env, async (printed, hasEnded) => {
         await until(() => printed().includes("Nimbus is running") || hasEnded(), patience_ms)
@@ -225,7 +225,13 @@ describe("the server", () => {
         const answer = await run(
           { cwd: server.directory, node },
           "npx",
-          ...["--no", "nimbus", "client", "--client_id=c1", "--start=1", "--end=3", `--addr=ws://127.0.0.1:${http}`],
+          "--no",
+          "nimbus",
+          "client",
+          "--client_id=c1",
+          "--start=1",
+          "--end=3",
+          `--addr=ws://127.0.0.1:${http}`,
         )
         assert.include(answer, `sq(3): {"number":3,"result":9}`)
         for (const [name, other] of installedNodes) {
@@ -253,7 +259,7 @@ describe("the server", () => {
     }
   })
 
-  it("names the libraries that a cluster needs, by a command that installs them; then it starts, and all types are right", async () => {
+  it("names the libraries that a cluster needs, by a command that installs them, after which it starts", async () => {
     const text = await running(process.execPath, ["nimbus-gateway"], {}, async (printed, hasEnded) => {
       assert.isTrue(await until(hasEnded, patience_ms))
       return printed()

@@ -165,7 +165,7 @@ const idOf = (u: unknown): string | undefined =>
 const encoder = new TextEncoder()
 
 /** The bytes of a `results` frame before its first item. Items are separated by commas. */
-export const resultsPrefix = encoder.encode(`{"type":"results","items":[`)
+export const resultsPrefix: Uint8Array<ArrayBuffer> = encoder.encode(`{"type":"results","items":[`)
 
 /** The bytes of a `results` frame after its last item. */
-export const resultsSuffix = encoder.encode("]}")
+export const resultsSuffix: Uint8Array<ArrayBuffer> = encoder.encode("]}")
