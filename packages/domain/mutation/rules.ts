@@ -7,25 +7,25 @@ export const rules = {
   onlyTheClientsAck: patch(
     "only the client's ack counts",
     "protocol/Session.ts",
-    `if (this.acked > start) this.emit({ _tag: "Ack", seq: this.acked })`,
-    `this.emit({ _tag: "Ack", seq: this.delivered })`,
+    `if (state.acked > start) out.push({ _tag: "Ack", seq: state.acked })`,
+    `out.push({ _tag: "Ack", seq: state.delivered })`,
   ),
   repeats: patch(
     "a push at or below delivered is a repeat",
     "protocol/Session.ts",
-    `if (push.seq <= this.delivered && !this.opening) {`,
+    `if (push.seq <= state.delivered && !state.opening) {`,
     `if (false) {`,
   ),
   pushesCheckPrev: patch(
     "pushes check prev",
     "protocol/Session.ts",
-    `push.route === this.route && push.prev <= this.delivered`,
-    `push.route === this.route`,
+    `push.route === state.route && push.prev <= state.delivered`,
+    `push.route === state.route`,
   ),
   heldPushesCheckPrev: patch(
     "held pushes check prev",
     "protocol/Session.ts",
-    `if (push.prev > this.delivered) return this.meetOther("gap")`,
+    `if (push.prev > state.delivered) return meetOther(state, "gap", out)`,
   ),
   routeStartsAtBarrier: patch(
     "the barrier is part of the chain: the route starts at its seq",
@@ -36,9 +36,9 @@ export const rules = {
   barrierSetsDelivered: patch(
     "the barrier is part of the chain: it sets delivered",
     "protocol/Session.ts",
-    `    this.delivered = item.seq
-    if (this.isAllAcknowledged)`,
-    `    if (this.isAllAcknowledged)`,
+    `  state.delivered = item.seq
+  if (isAllAcknowledged(state))`,
+    `  if (isAllAcknowledged(state))`,
   ),
   repeatsByPrev: patch(
     "a record at or below its route's prev is a repeat",
@@ -49,17 +49,17 @@ export const rules = {
   routeIds: patch(
     "a route has an id, and a session takes the pushes of its own alone",
     "protocol/Router.ts",
-    `const id = routeIdOf(this.id, ++this.routesMade)`,
+    `const id = routeIdOf(state.id, ++state.routesMade)`,
     `const id = routeIdOf("any" as RouterId, 0)`,
   ),
   routeIdsOnce: {
     ...patch(
       "a route id is used once, whatever the router forgets",
       "protocol/Router.ts",
-      `    this.generation++
+      `  state.generation++
 `,
-      `    this.generation++
-    this.routesMade = 0
+      `  state.generation++
+  state.routesMade = 0
 `,
     ),
     world: "by script",
@@ -67,17 +67,17 @@ export const rules = {
   liveAtTheEnd: patch(
     "LIVE only where the own barrier is the last in the mailbox",
     "protocol/Session.ts",
-    `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
-    `this.meetEnd(page.records.findLast(({ value }) => isBarrier(value)), before)`,
+    `if (whole && page.short) meetEnd(state, page.records.at(-1), before)`,
+    `meetEnd(state, page.records.findLast(({ value }) => isBarrier(value)), before)`,
   ),
   liveByOnePage: {
     ...patch(
       "LIVE by one page, not by the end of the next",
       "protocol/Session.ts",
-      `if (whole && page.short) this.meetEnd(page.records.at(-1), before)`,
-      `const self = this as unknown as { last: Item | undefined }
-    self.last = page.records.at(-1) ?? self.last
-    if (whole && page.short) this.meetEnd(self.last, page.records.length > 0 ? before : start)`,
+      `if (whole && page.short) meetEnd(state, page.records.at(-1), before)`,
+      `const self = state as unknown as { last: Item | undefined }
+  self.last = page.records.at(-1) ?? self.last
+  if (whole && page.short) meetEnd(state, self.last, page.records.length > 0 ? before : start)`,
     ),
     world: "by script",
   },
@@ -85,8 +85,8 @@ export const rules = {
     ...patch(
       "of a session's barriers the newest alone ends that one is under way",
       "protocol/Session.ts",
-      `else if (barrier.number === this.number) this.barrier = undefined`,
-      `else this.barrier = undefined`,
+      `else if (barrier.number === state.number) state.barrier = undefined`,
+      `else state.barrier = undefined`,
     ),
     world: "under traffic",
   },
@@ -156,11 +156,11 @@ export const rules = {
     ...patch(
       "memory kept only with the own read position",
       "protocol/Router.ts",
-      `if (chunk.from !== this.expected) this.forget()`,
+      `if (chunk.from !== state.position) forget(state)`,
     ),
     world: "by script",
   },
-  window: patch("window", "protocol/Session.ts", `return !this.stalled && this.window.isOpen`, `return !this.stalled`),
+  window: patch("window", "protocol/internal/Sending.ts", `=> !stalled && window.isOpen`, `=> !stalled`),
   epochNotBelowStored: patch("epoch ≥ stored", "protocol/Status.ts", `to.epoch < stored.epoch ||`),
   sameEpochOtherPod: patch(
     "of two sessions with one epoch, the newer holds",
@@ -180,28 +180,28 @@ export const rules = {
     `from === undefined ? atLeast :`,
     `from === undefined ? Epoch.make(1) :`,
   ),
-  divertOnBarrier: patch("divert on barrier", "protocol/Router.ts", `this.divert(clientId, "barrier")`),
+  divertOnBarrier: patch("divert on barrier", "protocol/Router.ts", `divert(state, clientId, "barrier")`),
   divertInOrder: patch(
     "divert in order",
     "protocol/Router.ts",
-    `const { index, record } = route.inflight[i]!`,
-    `const { index, record } = route.inflight[route.inflight.length - 1 - (i - route.first)]!`,
+    `const { index, record, seq } = route.inflight[i]!`,
+    `const { index, record, seq } = route.inflight[route.inflight.length - 1 - (i - route.first)]!`,
   ),
   shelveWithoutRoute: patch(
     "a router begins with empty memory and shelves who has no route",
     "protocol/Router.ts",
-    `if (route === undefined) this.spill(record, this.outstanding.spilled(record.offset))
-    else this.push(clientId, route, seq, record)`,
-    `if (route === undefined) this.outstanding.done(this.outstanding.spilled(record.offset))
-    else this.push(clientId, route, seq, record)`,
+    `if (route === undefined) spill(state, record, state.outstanding.spilled(record.offset))
+  else push(state, clientId, route, seq, record, out)`,
+    `if (route === undefined) state.outstanding.done(state.outstanding.spilled(record.offset))
+  else push(state, clientId, route, seq, record, out)`,
   ),
-  floor: patch("floor", "protocol/Session.ts", `if (page.floor > this.delivered) {`, `if (false) {`),
-  hole: patch("hole", "protocol/Session.ts", `if (page.hole > this.toldHole &&`, `if (false &&`),
+  floor: patch("floor", "protocol/internal/Sending.ts", `if (page.floor > state.delivered) {`, `if (false) {`),
+  hole: patch("hole", "protocol/internal/Sending.ts", `if (page.hole > state.toldHole &&`, `if (false &&`),
   lossIsSent: patch(
     "a loss counts as sent",
-    "protocol/Session.ts",
-    `return this.window.results === 0 && this.lossProof === undefined`,
-    `return this.window.results === 0`,
+    "protocol/internal/Sending.ts",
+    `window.results === 0 && lossProof === undefined`,
+    `window.results === 0`,
   ),
   sweep: patch("the sweep looks for mail", "testing/world/Connection.ts", `if (isWaiting) this.mail()`),
 } as const satisfies Record<string, Patch>

@@ -21,8 +21,8 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "gateway",
     "the mailbox is trimmed by what the client acknowledged, not by what was delivered",
     "delivery/Resident.ts",
-    `const { acknowledged } = this.session`,
-    `const acknowledged = this.session.upTo`,
+    `const { acked } = this.session`,
+    `const acked = this.session.delivered`,
   ),
   failedBatchAgain: patch(
     "gateway",
@@ -72,9 +72,8 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "a record is done when its dlq write is acknowledged",
     "ResultConsumer.ts",
     `    return Effect.andThen(write(spill), () => {
-      router.spilled(spill)`,
-    `    router.spilled(spill)
-    carryOn()
+      step([{ _tag: "Spilled", spill }])`,
+    `    step([{ _tag: "Spilled", spill }])
     return Effect.andThen(write(spill), () => {`,
   ),
   shelfUnbounded: {
@@ -82,7 +81,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
       "pipeline",
       "while more than `shelf_records` wait for the dlq nothing is read",
       "ResultConsumer.ts",
-      `if (router.size.spill > limits.shelf_records) {`,
+      `if (Router.spillSize(router) > limits.shelf_records) {`,
       `if (false) {`,
     ),
     faults: ["log away", "log slow"],
@@ -91,7 +90,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "pipeline",
     "while more than `outstanding_records` are not done nothing is read",
     "ResultConsumer.ts",
-    `if (router.size.outstanding > limits.outstanding_records) {`,
+    `if (router.outstanding.size > limits.outstanding_records) {`,
     `if (false) {`,
   ),
   lateStepsUnbounded: patch(

@@ -131,6 +131,21 @@ export class IllegalTransition extends Schema.TaggedError<IllegalTransition>()("
   reason: Schema.Literals(["superseded", "no-such-arrow", "no-epoch-left"]),
 }) {}
 
+/**
+ * An invariant of a core's header does not hold: a bug, in the core or in the shell around it. A defect, never a failure;
+ * what the core keeps in memory is not to be relied on.
+ */
+export class InvariantBroken extends Schema.TaggedError<InvariantBroken>()("InvariantBroken", {
+  code: Schema.tag("INVARIANT_BROKEN"),
+  core: Schema.Literals(["Session", "DirectSession", "Router", "Feed"]),
+  /** As the header numbers it. */
+  invariant: Schema.Int,
+}) {
+  override get message(): string {
+    return `invariant ${this.invariant} of ${this.core} does not hold`
+  }
+}
+
 /** Two handlers of one name. Permanent: rename one. */
 export class DuplicateHandler extends Schema.TaggedError<DuplicateHandler>()("DuplicateHandler", {
   code: Schema.tag("DUPLICATE_HANDLER"),

@@ -3,7 +3,7 @@
  * of the hot path, handed to Effect's metrics once a tick. docs/metrics.md says what each of them means.
  */
 import { secondsBoundaries } from "@nimbus/domain/observability"
-import type { Demotion } from "@nimbus/domain/protocol"
+import type { Session } from "@nimbus/domain/protocol"
 import { Effect, Metric } from "effect"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
@@ -64,7 +64,7 @@ type Histogram = keyof typeof histograms
 
 /** What the label of `addTo` may be, where its values are known. */
 interface Labels extends Readonly<Record<Labelled, string>> {
-  readonly demoted: Demotion
+  readonly demoted: Session.Demotion
 }
 
 export class Counts {

@@ -3,7 +3,7 @@
  * record.
  */
 import { Effect, Metric } from "effect"
-import type { DivertReason, Status } from "@nimbus/domain/protocol"
+import type { Router, Status } from "@nimbus/domain/protocol"
 import type { Role } from "@nimbus/domain/services"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
@@ -69,7 +69,7 @@ export const countOut = series<Destination>(recordsOut, (to) => ({ to }))
 /** `operation`: one of the few that this package names. */
 export const countFailure = series<string>(failures, (operation) => ({ operation }))
 export const countRestart = series<Role>(restarts, (role) => ({ role }))
-export const countDiverted = series<DivertReason>(diverted, (reason) => ({ reason }))
+export const countDiverted = series<Router.DivertReason>(diverted, (reason) => ({ reason }))
 export const setClients = (status: Status.StatusName, n: number) =>
   Metric.update(Metric.withAttributes(clients, { status }), n)
 export const setLag = (topic: "events" | "results" | "dlq", n: number) =>

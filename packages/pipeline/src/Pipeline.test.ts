@@ -2,15 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { RoleControl } from "@nimbus/domain/admin"
 import { Effect, Exit, Latch, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import { sessionLimits } from "@nimbus/domain/limits"
-import {
-  type ClientId,
-  Epoch,
-  type Item,
-  type Output,
-  PodId,
-  Session,
-  start as beginning,
-} from "@nimbus/domain/protocol"
+import { type ClientId, Epoch, type Item, PodId, Session, start as beginning } from "@nimbus/domain/protocol"
 import { AckChannel, type EventLog, Handlers, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import * as Pipeline from "./Pipeline.ts"
 import { StatusManager } from "./StatusManager.ts"
@@ -63,25 +55,26 @@ const connect = Effect.fnUntraced(function* (to: Client, podName: string) {
   yield* registry.lease(pod, 60_000)
   const epoch = yield* registry.connect(to.clientId, pod, Epoch.make(1))
   const after = to.seen.at(-1)?.seq ?? beginning
-  const session = new Session({ clientId: to.clientId, epoch, pod, after, limits: sessionLimits })
-  const work = yield* Queue.unbounded<Output>()
+  const session = Session.make({ clientId: to.clientId, epoch, pod, after, limits: sessionLimits })
+  const work = yield* Queue.unbounded<Session.Output>()
 
-  const carryOut = () => {
-    for (const output of session.take()) {
+  const step = (input: Session.Input): void => {
+    for (const output of Session.step(session, input)) {
       if (output._tag !== "Deliver") {
         Queue.offerUnsafe(work, output)
         continue
       }
       to.seen.push(...output.items)
-      session.ack(output.items.at(-1)!.seq)
-      carryOut()
+      step({ _tag: "Ack", seq: output.items.at(-1)!.seq })
     }
     to.isLive = session.status === "LIVE"
   }
-  const perform = (output: Output): Effect.Effect<unknown, unknown, EventLog> => {
+  const perform = (output: Session.Output): Effect.Effect<unknown, unknown, EventLog> => {
     switch (output._tag) {
       case "Read":
-        return mailbox.page(to.clientId, output.after, output.limit).pipe(Effect.map((page) => session.page(page)))
+        return mailbox
+          .page(to.clientId, output.after, output.limit)
+          .pipe(Effect.map((page) => step({ _tag: "Page", page })))
       case "PublishBarrier":
         return append(events, barrier(to.clientId, epoch, pod, output.number))
       case "Ack":
@@ -98,22 +91,13 @@ const connect = Effect.fnUntraced(function* (to: Client, podName: string) {
   const hear = Stream.runForEach(pushes, (batch) =>
     Effect.sync(() => {
       for (const message of batch) {
-        if (message._tag === "Push") session.push(message)
-        else session.mail()
+        step(message._tag === "Push" ? message : { _tag: "Mail" })
       }
-      carryOut()
     }),
   )
-  const act = Queue.take(work).pipe(
-    Effect.flatMap(perform),
-    Effect.tap(() => Effect.sync(carryOut)),
-    Effect.forever,
-  )
-  const tick = Effect.sync(() => {
-    session.tick()
-    carryOut()
-  }).pipe(Effect.repeat(Schedule.spaced(5)))
-  carryOut()
+  const act = Queue.take(work).pipe(Effect.flatMap(perform), Effect.forever)
+  const tick = Effect.sync(() => step({ _tag: "Tick" })).pipe(Effect.repeat(Schedule.spaced(5)))
+  step({ _tag: "Open" })
   yield* Effect.forEach([hear, act, tick], (effect) => Effect.forkIn(effect, scope))
   return { cut: Scope.close(scope, Exit.void) }
 })

@@ -22,15 +22,7 @@
  * clients.
  */
 import { Effect, Latch, Layer, Metric, Random, type Scope, Stream } from "effect"
-import {
-  type DivertReason,
-  type PodId,
-  type Push,
-  Router,
-  RouterId,
-  type SpillBatch,
-  type Unreadable,
-} from "@nimbus/domain/protocol"
+import { Router, RouterId, Steps } from "@nimbus/domain/protocol"
 import { AckChannel, type AssignedPartition, type Chunk, EventLog, PodChannel, Topics } from "@nimbus/domain/services"
 import { type ResultConsumerLimits, resultConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
@@ -56,12 +48,15 @@ export const layerWith = (
 
 /** What is kept of a partition from one assignment to the next. */
 interface Memory {
-  readonly router: Router
-  /** Taken from the router, not yet acknowledged by the quarantine topic. */
-  unreadable: ReadonlyArray<Unreadable>
+  readonly router: Router.State
+  /** Not yet acknowledged by the quarantine topic. */
+  unreadable: Array<Router.Unreadable>
   /** The router's counts that the metrics have already. */
-  readonly reported: Map<keyof Router["counts"], number>
+  readonly reported: Map<keyof Router.State["counts"], number>
 }
+
+/** Steps the router, and carries out at once what has not to be waited for; answers everything. */
+type StepRouter = (inputs: ReadonlyArray<Router.Input>) => ReadonlyArray<Router.Output>
 
 const run = Effect.fnUntraced(function* (limits: ResultConsumerLimits) {
   const topics = yield* Topics
@@ -69,7 +64,7 @@ const run = Effect.fnUntraced(function* (limits: ResultConsumerLimits) {
   const memoryOf = Effect.fnUntraced(function* (partition: number) {
     const known = memories.get(partition)
     if (known !== undefined) return known
-    const router = new Router(limits.router, yield* freshRouterId)
+    const router = Router.make(limits.router, yield* freshRouterId)
     const fresh: Memory = { router, unreadable: [], reported: new Map() }
     memories.set(partition, fresh)
     return fresh
@@ -105,46 +100,46 @@ const route = Effect.fnUntraced(function* (
   const committer = yield* Committer.make(assigned, limits)
   const acknowledged = Latch.makeUnsafe()
   const caughtUp = Latch.makeUnsafe()
+  const steps = yield* Steps
 
-  /** After every input, in the same turn. */
-  const carryOn = (): void => {
-    const { inflight, outstanding, spill } = router.size
-    committer.offer(router.takeCommit())
-    if (spill > 0) spilling.wake()
-    if (inflight <= limits.unhurried_results) acknowledged.openUnsafe()
-    if (outstanding <= limits.outstanding_records) caughtUp.openUnsafe()
+  const step: StepRouter = (inputs) => {
+    const outputs: Array<Router.Output> = []
+    for (const input of inputs) steps.router(router, input, outputs)
+    for (const output of outputs) {
+      if (output._tag === "Commit") committer.offer(output.next)
+      else if (output._tag === "Quarantine") memory.unreadable.push(output.unreadable)
+    }
+    if (Router.spillSize(router) > 0) spilling.wake()
+    if (router.inflight <= limits.unhurried_results) acknowledged.openUnsafe()
+    if (router.outstanding.size <= limits.outstanding_records) caughtUp.openUnsafe()
+    return outputs
   }
-  const spilling = makeSpilling(router, limits, carryOn, (spill) => {
+  const spilling = makeSpilling(router, limits, step, (spill) => {
     const { end, records } = journey.spilled(spill)
     return publishUntilAcknowledged(log, topics.dlq, partition, records, limits).pipe(
       Effect.onExit((exit) => end(exit)),
     )
   })
   const refuse = Effect.gen(function* () {
-    memory.unreadable = [...memory.unreadable, ...router.takeUnreadable()]
     yield* quarantine({ topic: topics.results, partition }, memory.unreadable, limits)
-    for (const one of memory.unreadable) router.quarantined(one)
+    step(memory.unreadable.map((unreadable) => ({ _tag: "Quarantined", unreadable })))
     memory.unreadable = []
-    carryOn()
   })
   const holdBack = Effect.gen(function* () {
-    if (router.size.inflight > limits.unhurried_results) {
+    if (router.inflight > limits.unhurried_results) {
       acknowledged.closeUnsafe()
       yield* Effect.raceFirst(acknowledged.await, Effect.sleep(limits.acks_wait_ms))
     }
-    if (router.size.spill > limits.shelf_records) {
+    if (Router.spillSize(router) > limits.shelf_records) {
       yield* Effect.raceFirst(spilling.atMost(limits.shelf_records), stopping.await)
     }
-    if (router.size.outstanding > limits.outstanding_records) {
+    if (router.outstanding.size > limits.outstanding_records) {
       caughtUp.closeUnsafe()
       yield* Effect.raceFirst(caughtUp.await, stopping.await)
     }
   })
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
-    router.chunk(chunk)
-    carryOn()
-    yield* publishPushes(router, journey, limits)
-    carryOn()
+    yield* publishPushes(step([{ _tag: "Chunk", chunk }]), step, journey, limits)
     yield* Metrics.countIn(role, chunk.records.length)
     yield* refuse
     yield* holdBack
@@ -152,8 +147,8 @@ const route = Effect.fnUntraced(function* (
   })
 
   yield* Effect.addFinalizer(() => report(memory))
-  yield* listen(router, partition, carryOn, limits)
-  yield* Effect.forkScoped(passTime(memory, carryOn, limits))
+  yield* listen(step, partition, limits)
+  yield* Effect.forkScoped(passTime(memory, step, limits))
   yield* Effect.forkScoped(spilling.run, { startImmediately: true })
   yield* refuse
   yield* Workers.forEachChunk(assigned.read(router.position ?? "committed"), stopping, onChunk)
@@ -170,24 +165,23 @@ interface Spilling {
 }
 
 const makeSpilling = (
-  router: Router,
+  router: Router.State,
   limits: ResultConsumerLimits,
-  carryOn: () => void,
-  write: (spill: SpillBatch) => Effect.Effect<void>,
+  step: StepRouter,
+  write: (spill: Router.SpillBatch) => Effect.Effect<void>,
 ): Spilling => {
   const waiting = Latch.makeUnsafe(true)
   const written = Latch.makeUnsafe()
   const next = Effect.suspend(() => {
     // What was under way when the partition was revoked is written again.
-    const spill = router.underWay ?? router.takeSpill(limits.chunk.chunk_records)
+    const spill = router.underWay ?? spillOf(step([{ _tag: "Write", records: limits.chunk.chunk_records }]))
     if (spill === undefined) {
       waiting.closeUnsafe()
       return waiting.await
     }
     return Effect.andThen(write(spill), () => {
-      router.spilled(spill)
+      step([{ _tag: "Spilled", spill }])
       written.openUnsafe()
-      carryOn()
       return Metrics.countOut("dlq", spill.records.length)
     })
   })
@@ -195,7 +189,7 @@ const makeSpilling = (
     wake: () => void waiting.openUnsafe(),
     atMost: (records) =>
       Effect.whileLoop({
-        while: () => router.size.spill > records,
+        while: () => Router.spillSize(router) > records,
         body: () => {
           written.closeUnsafe()
           return written.await
@@ -206,35 +200,44 @@ const makeSpilling = (
   }
 }
 
+const spillOf = (outputs: ReadonlyArray<Router.Output>): Router.SpillBatch | undefined => {
+  for (const output of outputs) if (output._tag === "Spill") return output.spill
+  return undefined
+}
+
+type Publish = Router.Output & { readonly _tag: "Publish" }
+
+const isPublish = (output: Router.Output): output is Publish => output._tag === "Publish"
+
 /** One publish for each pod; several pods at the same time. A pod's publishes keep the order of the log. */
 const publishPushes = Effect.fnUntraced(function* (
-  router: Router,
+  outputs: ReadonlyArray<Router.Output>,
+  step: StepRouter,
   journey: RouterJourney.RouterJourney,
   limits: ResultConsumerLimits,
 ) {
-  const byPod = router.takePushes()
-  if (byPod.size === 0) return
+  const publishes = outputs.filter(isPublish)
+  if (publishes.length === 0) return
   const channel = yield* PodChannel
-  const publish = ([pod, pushes]: readonly [PodId, ReadonlyArray<Push>]) => {
+  const publish = ({ pod, pushes }: Publish) => {
     const routed = journey.routed(pod, pushes)
     return channel.publish(pod, routed.pushes).pipe(
       Effect.onExit((exit) => routed.end(exit)),
       Effect.catch((error) => Effect.as(reportFailure("publish to a pod", error), false)),
       Effect.flatMap((received) => {
         if (received) routed.pushed()
-        else for (const { clientId, route } of pushes) router.nack(clientId, route, "unreceived")
+        else step(pushes.map(({ clientId, route }) => ({ _tag: "Unreceived", clientId, route })))
         return Metrics.countOut("pod", pushes.length)
       }),
     )
   }
-  yield* Effect.forEach(byPod, publish, { concurrency: limits.pods_at_once, discard: true })
+  yield* Effect.forEach(publishes, publish, { concurrency: limits.pods_at_once, discard: true })
 })
 
 /** Acks and nacks, for as long as the scope lives; done once it listens, or has failed to for the first time. */
 const listen = Effect.fnUntraced(function* (
-  router: Router,
+  step: StepRouter,
   partition: number,
-  carryOn: () => void,
   limits: ResultConsumerLimits,
 ): Effect.fn.Return<void, never, AckChannel | Scope.Scope> {
   const channel = yield* AckChannel
@@ -242,15 +245,7 @@ const listen = Effect.fnUntraced(function* (
   const hear = Effect.gen(function* () {
     const batches = yield* channel.subscribe(partition)
     yield* tried.open
-    yield* Stream.runForEach(batches, (batch) =>
-      Effect.sync(() => {
-        for (const message of batch) {
-          if (message._tag === "Ack") router.ack(message.clientId, message.seq)
-          else router.nack(message.clientId, message.route)
-        }
-        carryOn()
-      }),
-    )
+    yield* Stream.runForEach(batches, (batch) => Effect.sync(() => step(batch)))
   }).pipe(
     Effect.scoped,
     Effect.tapError(() => tried.open),
@@ -259,17 +254,16 @@ const listen = Effect.fnUntraced(function* (
   yield* tried.await
 })
 
-const passTime = (memory: Memory, carryOn: () => void, limits: ResultConsumerLimits): Effect.Effect<never> =>
+const passTime = (memory: Memory, step: StepRouter, limits: ResultConsumerLimits): Effect.Effect<never> =>
   Effect.gen(function* () {
     yield* Effect.sleep(limits.tick_ms)
-    memory.router.pass()
-    carryOn()
+    step([{ _tag: "Tick" }])
     yield* report(memory)
   }).pipe(Effect.forever)
 
 /** Hands what the router has counted since the last time to the metrics. */
 const report = Effect.fnUntraced(function* ({ reported, router }: Memory) {
-  const since = (key: keyof Router["counts"]): number => {
+  const since = (key: keyof Router.State["counts"]): number => {
     const n = router.counts[key] - (reported.get(key) ?? 0)
     reported.set(key, router.counts[key])
     return n
@@ -278,7 +272,7 @@ const report = Effect.fnUntraced(function* ({ reported, router }: Memory) {
   for (const reason of divertReasons) yield* Metrics.countDiverted(reason, since(reason))
 })
 
-const divertReasons: ReadonlyArray<DivertReason> = [
+const divertReasons: ReadonlyArray<Router.DivertReason> = [
   "barrier",
   "nack",
   "unreceived",

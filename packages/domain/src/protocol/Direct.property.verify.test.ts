@@ -5,8 +5,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { ClientOffset } from "../services/ClientOffsets.ts"
-import { DirectSession } from "./DirectSession.ts"
-import { Feed, type Follower, type LogItem } from "./Feed.ts"
+import * as DirectSession from "./DirectSession.ts"
+import * as Feed from "./Feed.ts"
 import { ClientId, type Cursor, Epoch, EventId, PodId, type Seq, seqUnsafe, start } from "./Ids.ts"
 import { sessionLimits } from "../Limits.ts"
 import { encodePlacedBarrier, encodeResult, isBarrier, peekSeq, type StoredRecord } from "./Records.ts"
@@ -31,7 +31,7 @@ class Peer {
   readonly got: Array<Seq> = []
   /** Sent to it and not taken yet. */
   wire: Array<Seq> = []
-  session: DirectSession | undefined = undefined
+  session: DirectSession.State | undefined = undefined
   isLive = false
   /** The page under way, and how far the mailboxes were when it was asked for. */
   read: { readonly after: Cursor; readonly results: number; readonly boxed: number } | undefined = undefined
@@ -59,17 +59,19 @@ class World {
   #shelved = 0
   #boxed = 0
   #epoch = 1
-  readonly #feed: Feed
+  readonly #feed: Feed.State
   #end = 0
   #passAt: number | undefined = undefined
   readonly peers = clients.map((clientId) => new Peer(clientId))
   #handover: number | undefined = undefined
+  /** Outputs of so many steps of the feed are being carried out. */
+  #telling = 0
 
   constructor(options: Options) {
     this.#options = options
     this.#state = options.seed * 2_654_435_761 + 1
-    this.#feed = new Feed({ recent_bytes: 200 + this.dice(1_500), wake: () => {} })
-    this.#feed.begin(0)
+    this.#feed = Feed.make({ recent_bytes: 200 + this.dice(1_500) })
+    this.#step({ _tag: "Begin", at: 0 })
   }
 
   dice(n: number): number {
@@ -82,7 +84,7 @@ class World {
     return [...this.#firsts(this.#log.length, clientId)].map(({ seq }) => seq)
   }
 
-  *#firsts(below: number, clientId: ClientId): Iterable<LogItem> {
+  *#firsts(below: number, clientId: ClientId): Iterable<Feed.LogItem> {
     let seen = -1
     for (const { key, offset, value } of this.#log.slice(0, below)) {
       const seq = peekSeq(value)!
@@ -134,24 +136,26 @@ class World {
   }
 
   readEnd(): void {
-    if (this.dice(20) === 0) this.#feed.retained(this.#earliest)
+    if (this.dice(20) === 0) this.#step({ _tag: "Retained", earliest: this.#earliest })
     const chunk = this.#chunk(this.#end)
     if (chunk === undefined) return
     this.#end = chunk.next
-    this.#feed.chunk(chunk)
+    this.#step({ _tag: "Chunk", chunk })
   }
 
   readPass(): void {
     if (this.#passAt === undefined) {
-      if (!this.#feed.wanted) return
-      this.#passAt = this.#feed.beginPass(this.#earliest)
+      if (!Feed.isWanted(this.#feed)) return
+      this.#step({ _tag: "BeginPass", earliest: this.#earliest })
+      this.#passAt = Feed.passFrom(this.#feed)
       if (this.#passAt === undefined) return
       this.#options.sees("passes")
     }
     const chunk = this.#chunk(this.#passAt)
     if (chunk === undefined) return this.#endPass()
     this.#passAt = chunk.next
-    const state = this.#feed.passChunk(chunk)
+    this.#step({ _tag: "PassChunk", chunk })
+    const state = Feed.passState(this.#feed)
     if (state === "idle") this.#options.sees("a pass waits")
     if (state === "done") this.#passAt = undefined
     else if (state === "idle" && this.dice(3) === 0) this.#endPass()
@@ -159,7 +163,7 @@ class World {
 
   #endPass(): void {
     this.#passAt = undefined
-    this.#feed.endPass()
+    this.#step({ _tag: "EndPass" })
   }
 
   connect(peer: Peer): void {
@@ -169,17 +173,17 @@ class World {
     if (peer.stored === undefined) sees("offsets lost")
     const { acked, clientId, stored } = peer
     this.#epoch++
-    peer.session = new DirectSession({ clientId, epoch: Epoch.make(this.#epoch), pod, after, acked, stored, limits })
+    const epoch = Epoch.make(this.#epoch)
+    peer.session = DirectSession.make({ clientId, epoch, pod, after, acked, stored, limits })
     peer.isLive = false
-    this.#carry(peer)
+    this.#tell(peer, { _tag: "Open" })
   }
 
   /** The socket is gone, with what was on the wire. */
   cut(peer: Peer): void {
     if (peer.session === undefined) return
-    this.#feed.leave(followerOf(peer, this))
-    followers.delete(peer)
     this.save(peer)
+    this.#step({ _tag: "Leave", clientId: peer.clientId })
     peer.session = undefined
     peer.wire = []
     peer.read = undefined
@@ -191,8 +195,8 @@ class World {
     if (peer.session === undefined) return
     if (peer.wire.length > 0) peer.got.push(...peer.wire.splice(0, 1 + this.dice(peer.wire.length)))
     if (this.#options.hasMemory && this.dice(3) === 0) return
-    assert.isTrue(peer.session.ack(peer.has))
-    this.#carry(peer)
+    assert.isTrue(DirectSession.isSent(peer.session, peer.has))
+    this.#tell(peer, { _tag: "Ack", seq: peer.has })
   }
 
   /** Another transport of the same client: native, or approach 3. Its acks reach the mailbox alone. */
@@ -214,38 +218,36 @@ class World {
 
   save(peer: Peer): void {
     if (peer.session === undefined) return
-    this.#feed.inform(followerOf(peer, this))
-    const { fact } = peer.session
+    const next = this.#telling > 0 ? undefined : Feed.passedUpTo(this.#feed, peer.clientId)
+    if (next !== undefined) this.#tell(peer, { _tag: "Passed", clientId: peer.clientId, next })
+    const fact = DirectSession.factOf(peer.session)
     if (fact === undefined) return
     peer.lastSaved.push(fact)
     peer.stored = fact
   }
 
   stall(peer: Peer): void {
-    if (this.dice(2) === 0) return peer.session?.stall()
-    peer.session?.drain()
-    this.#carry(peer)
+    this.#tell(peer, { _tag: this.dice(2) === 0 ? "Stalled" : "Drained" })
   }
 
   tick(peer: Peer): void {
-    peer.session?.tick()
-    this.#carry(peer)
+    this.#tell(peer, { _tag: "Tick" })
   }
 
   mailbox(peer: Peer): void {
     const { read, session } = peer
     if (session === undefined || read === undefined) return
     peer.read = undefined
-    if (this.dice(8) === 0) session.pageFailed()
+    if (this.dice(8) === 0) this.#tell(peer, { _tag: "PageFailed" })
     else {
       // It may have been read at any moment since it was asked for.
       const boxed = read.boxed + this.dice(this.#boxed - read.boxed + 1)
       const all = [...this.#firsts(boxed, peer.clientId)].filter(({ seq }) => seq > read.after && seq > peer.acked)
       const records = all.slice(0, read.results)
-      session.page({ records, short: records.length === all.length, acked: peer.acked, floor: start, hole: start })
+      const short = records.length === all.length
+      this.#tell(peer, { _tag: "Page", page: { records, short, acked: peer.acked, floor: start, hole: start } })
       this.#options.sees("pages")
     }
-    this.#carry(peer)
   }
 
   /** As the shell does: the commit first, and then the backlog that follows it must be in the mailboxes. */
@@ -259,19 +261,24 @@ class World {
     for (const peer of this.peers) {
       if (!peer.settles) continue
       peer.settles = false
-      peer.session?.settled(this.#handover)
+      this.#tell(peer, { _tag: "Settled", handover: this.#handover })
       this.#options.sees("settles")
-      this.#carry(peer)
     }
     this.#handover = undefined
   }
 
-  carry(peer: Peer): void {
-    this.#carry(peer)
+  #step(input: Feed.Input): void {
+    this.#telling++
+    for (const output of Feed.step(this.#feed, input)) {
+      const peer = this.peers.find(({ clientId }) => output._tag !== "Wake" && clientId === output.clientId)
+      if (output._tag !== "Wake" && peer !== undefined) this.#tell(peer, output)
+    }
+    this.#telling--
   }
 
-  #carry(peer: Peer): void {
-    for (const output of peer.session?.take() ?? []) {
+  #tell(peer: Peer, input: DirectSession.Input): void {
+    const { session } = peer
+    for (const output of session === undefined ? [] : DirectSession.step(session, input)) {
       switch (output._tag) {
         case "Deliver":
           peer.wire.push(...output.items.map(({ seq }) => seq))
@@ -292,7 +299,10 @@ class World {
           this.#handover = undefined
           break
         case "Follow":
-          this.#feed.follow(followerOf(peer, this))
+          this.#step({ _tag: "Follow", clientId: peer.clientId, position: session?.position ?? assert.fail("follows") })
+          break
+        case "Leave":
+          this.#step({ _tag: "Leave", clientId: peer.clientId })
           break
         case "Lost":
           assert.fail(`lost (${output.after}, ${output.upTo ?? "?"}]`)
@@ -338,11 +348,10 @@ class World {
     if (this.dice(2) === 0) this.#earliest = this.#log.length
     for (const peer of this.peers) {
       if (peer.session === undefined) this.connect(peer)
-      peer.session?.drain()
-      this.#carry(peer)
+      this.#tell(peer, { _tag: "Drained" })
     }
     for (let i = 0; i < 3_000; i++) {
-      this.#feed.retained(this.#earliest)
+      this.#step({ _tag: "Retained", earliest: this.#earliest })
       this.#shelved = this.#boxed = this.#log.length
       this.readEnd()
       this.readPass()
@@ -357,37 +366,11 @@ class World {
     const left = this.peers.map(({ clientId, got, isLive, session }) => {
       return { clientId, got: got.length, of: this.all(clientId).length, isLive, at: session?.position }
     })
-    assert.fail(`not settled: ${JSON.stringify({ left, feed: this.#feed.size, next: this.#feed.next })}`)
+    assert.fail(`not settled: ${JSON.stringify({ left, feed: Feed.sizeOf(this.#feed), next: this.#feed.next })}`)
   }
 }
 
 const higher = (a: Cursor, b: Cursor): Cursor => (a >= b ? a : b)
-
-/** A session with what it decides carried out, as the shell does; one for each connection. */
-const followers = new WeakMap<Peer, Follower & { readonly session: DirectSession }>()
-const followerOf = (peer: Peer, world: World): Follower => {
-  const known = followers.get(peer)
-  if (known !== undefined && known.session === peer.session) return known
-  const session = peer.session ?? assert.fail("no session")
-  const and = <A>(answer: A): A => {
-    world.carry(peer)
-    return answer
-  }
-  const follower = {
-    session,
-    clientId: peer.clientId,
-    get position() {
-      return session.position
-    },
-    records: (records: ReadonlyArray<LogItem>, next: number) => and(session.records(records, next)),
-    passed: (next: number) => session.passed(next),
-    gap: () => and(session.gap()),
-    caughtUp: () => and(session.caughtUp()),
-    fellBehind: () => and(session.fellBehind()),
-  }
-  followers.set(peer, follower)
-  return follower
-}
 
 const play = (options: Options): void => {
   const world = new World(options)

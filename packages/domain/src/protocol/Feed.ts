@@ -12,231 +12,283 @@
  * Invariants:
  * 1. A follower is given all of its records from its position on, in order, and nothing twice in one sitting; or it is
  *    told that there is a gap.
- * 2. Who can't take a record leaves by its own word and holds up nobody. It comes back (`follow`) with its position: to
- *    the recent chunks if they go back so far, else to the pass under way, else to the next one.
+ * 2. Who can't take a record leaves by its own word (`Leave`) and holds up nobody. It comes back (`Follow`) with its
+ *    position: to the recent chunks if they go back so far, else to the pass under way, else to the next one. What it is
+ *    given before its word is here it passes over.
  * 3. A pass begins with everyone who waits, at the lowest position, and ends where the recent chunks begin; so nobody
  *    waits for more than the pass under way.
  * 4. What is kept: the recent chunks, at most `recent_bytes` (one chunk is always kept), and the last chunk of a pass.
  *
- * Deterministic; no I/O, clock or randomness. The shell reads as `wanted` says and hands over what it read.
+ * Deterministic; no I/O, clock or randomness. The state is changed in place. The shell reads as `isWanted` and `passState`
+ * say, hands over what it read, and carries out the outputs, in order, before the next input.
  */
 import type { Chunk } from "./Reads.ts"
 import type { ClientId } from "./Ids.ts"
 import { clientIdUnsafe } from "./Ids.ts"
 import { type Item, peekSeq } from "./Records.ts"
+import { invariant } from "./internal/Invariant.ts"
 
 /** A record of the results topic. */
 export interface LogItem extends Item {
   readonly offset: number
 }
 
-/** A session, as its feed sees it. */
-export interface Follower {
-  readonly clientId: ClientId
-  /** The next offset to read for it, as far as it was told: what was passed in silence is not counted. */
-  readonly position: number | undefined
-  /** All of its records from its position up to `next`. `false`: it has left. */
-  records(records: ReadonlyArray<LogItem>, next: number): boolean
+/** What is said to a client's session while it follows. */
+export type FeedNews =
+  /** All of its records from its position up to `next`. */
+  | Records
   /** There is nothing of it between its position and `next`. */
-  passed(next: number): void
+  | { readonly _tag: "Passed"; readonly clientId: ClientId; readonly next: number }
   /** The log has no more what comes next for it. It has left. */
-  gap(): void
+  | { readonly _tag: "Gap"; readonly clientId: ClientId }
   /** It is given what comes as it comes. */
-  caughtUp(): void
+  | { readonly _tag: "CaughtUp"; readonly clientId: ClientId }
   /** It is given what is older. */
-  fellBehind(): void
+  | { readonly _tag: "FellBehind"; readonly clientId: ClientId }
+
+interface Records {
+  readonly _tag: "Records"
+  readonly clientId: ClientId
+  readonly records: ReadonlyArray<LogItem>
+  readonly next: number
 }
 
-/** What may be waited for between two chunks of a pass. */
-export type PassState = "done" | "more" | "idle"
-
-/** What bounds a feed, and how it asks for a pass. */
-export interface FeedOptions {
-  readonly recent_bytes: number
+/** What a feed wants done. */
+export type Output =
+  | FeedNews
   /** Somebody waits for a pass, or has come to the one under way. */
-  readonly wake: () => void
+  | { readonly _tag: "Wake" }
+
+/** What a feed is told. */
+export type Input =
+  /** From its position on: what it was told it has passed, and no more. A client has one session that follows. */
+  | { readonly _tag: "Follow"; readonly clientId: ClientId; readonly position: number }
+  | { readonly _tag: "Leave"; readonly clientId: ClientId }
+  /** The reader at the end starts here. */
+  | { readonly _tag: "Begin"; readonly at: number }
+  /** The next chunk at the end. */
+  | { readonly _tag: "Chunk"; readonly chunk: Chunk }
+  /** The first offset that the log retains: what it lacks no chunk will ever tell, if nothing new comes. */
+  | { readonly _tag: "Retained"; readonly earliest: number }
+  /** Begins a pass with all who wait, from `passFrom` on, if there is anybody whom the log can help. */
+  | { readonly _tag: "BeginPass"; readonly earliest: number }
+  /** The next chunk of the pass. */
+  | { readonly _tag: "PassChunk"; readonly chunk: Chunk }
+  /** The pass is over, wherever it has got to. Who was in it waits for the next one. */
+  | { readonly _tag: "EndPass" }
+
+type Out = Array<Output>
+
+/** By client, the next offset to read for it, as far as it was told: what was passed in silence is not counted. */
+type Place = Map<ClientId, number>
+
+/** What bounds a feed. */
+export interface Options {
+  readonly recent_bytes: number
 }
 
-/** Reads one partition of the results topic for all direct sessions of a gateway. */
-export class Feed {
-  private readonly options: FeedOptions
-  private end: number | undefined = undefined
-  private recent: Array<Shared> = []
-  private recent_bytes = 0
-  private readonly live = new Map<ClientId, Follower>()
-  private readonly behind = new Map<ClientId, Follower>()
-  private pass: { next: number; last: Shared | undefined; readonly members: Map<ClientId, Follower> } | undefined =
-    undefined
+/** What a feed knows of a partition and its followers. Only `step` changes it. */
+export interface State {
+  readonly options: Options
+  /** The offset that the reader at the end reads next; `undefined` until `Begin`. */
+  next: number | undefined
+  recent: Array<Shared>
+  recent_bytes: number
+  readonly live: Place
+  readonly behind: Place
+  pass: { next: number; last: Shared | undefined; readonly members: Place } | undefined
+}
 
-  constructor(options: FeedOptions) {
-    this.options = options
+/** A feed before its first input. */
+export const make = (options: Options): State => ({
+  options,
+  next: undefined,
+  recent: [],
+  recent_bytes: 0,
+  live: new Map(),
+  behind: new Map(),
+  pass: undefined,
+})
+
+/** How many are live, wait for a pass, and are in one. */
+export const sizeOf = ({ behind, live, pass }: State) => ({
+  live: live.size,
+  behind: behind.size,
+  passing: pass?.members.size ?? 0,
+})
+
+/**
+ * Up to where a client that follows has passed everything, for it is not told of what is not its own. Once all outputs are
+ * carried out: before, it may have been given less.
+ */
+export const passedUpTo = ({ live, next, pass }: State, clientId: ClientId): number | undefined => {
+  if (live.has(clientId)) return next
+  return pass?.members.has(clientId) === true ? pass.next : undefined
+}
+
+/** Whether a pass should begin. */
+export const isWanted = ({ behind, next, pass }: State): boolean =>
+  pass === undefined && next !== undefined && behind.size > 0
+
+/** Where the pass reads next; `undefined`: there is none. */
+export const passFrom = ({ pass }: State): number | undefined => pass?.next
+
+/** `more`: to be read now. `idle`: nobody can take more just now. */
+export const passState = ({ pass }: State): "done" | "more" | "idle" =>
+  pass === undefined ? "done" : pass.members.size > 0 ? "more" : "idle"
+
+/** Adds what is to be done to `out`. */
+export const step = (state: State, input: Input, out: Array<Output> = []): ReadonlyArray<Output> => {
+  switch (input._tag) {
+    case "Chunk":
+      onChunk(state, input.chunk, out)
+      break
+    case "PassChunk":
+      onPassChunk(state, input.chunk, out)
+      break
+    case "Follow":
+      invariant(!hasPlace(state, input.clientId), "Feed", 2)
+      follow(state, input.clientId, input.position, out)
+      break
+    case "Leave":
+      state.live.delete(input.clientId)
+      state.behind.delete(input.clientId)
+      state.pass?.members.delete(input.clientId)
+      break
+    case "Begin":
+      state.next = input.at
+      for (const [clientId, position] of take(state.behind)) follow(state, clientId, position, out)
+      break
+    case "Retained":
+      if (state.next === undefined || input.earliest <= state.next) break
+      state.next = input.earliest
+      skip(state, out)
+      break
+    case "BeginPass":
+      beginPass(state, input.earliest, out)
+      break
+    case "EndPass":
+      endPass(state, out)
+      break
   }
+  return out
+}
 
-  /** The offset that the reader at the end reads next; `undefined` until `begin`. */
-  get next(): number | undefined {
-    return this.end
+const hasPlace = ({ behind, live, pass }: State, clientId: ClientId): boolean =>
+  live.has(clientId) || behind.has(clientId) || pass?.members.has(clientId) === true
+
+const follow = (state: State, clientId: ClientId, position: number, out: Out): void => {
+  const { behind, next, pass } = state
+  if (next !== undefined && position >= recentFrom(state)) return join(state, clientId, position, next, out)
+  out.push({ _tag: "FellBehind", clientId })
+  if (pass !== undefined && position >= (pass.last?.from ?? pass.next)) {
+    pass.members.set(clientId, position)
+    if (pass.last !== undefined && position < pass.next) give(pass.members, clientId, pass.last, out)
+  } else behind.set(clientId, position)
+  out.push({ _tag: "Wake" })
+}
+
+/** Gives a chunk, and what it has not of this client it has passed. */
+const give = (place: Place, clientId: ClientId, { byClient, next }: Shared, out: Out): void => {
+  place.set(clientId, next)
+  out.push(byClient.get(clientId) ?? { _tag: "Passed", clientId, next })
+}
+
+// At the end
+
+const onChunk = (state: State, chunk: Chunk, out: Out): void => {
+  if (state.next === undefined || chunk.next <= state.next) return
+  if (chunk.from > state.next) skip(state, out)
+  invariant(chunk.from <= state.next || state.live.size === 0, "Feed", 1)
+  const shared = new Shared(chunk)
+  state.next = chunk.next
+  keep(state, shared)
+  giveAll(state.live, shared, out)
+}
+
+/** Gives a chunk to those in a place of whom it has records. */
+const giveAll = (place: Place, { byClient, next }: Shared, out: Out): void => {
+  for (const [clientId, records] of byClient) {
+    const position = place.get(clientId)
+    if (position === undefined || position >= next) continue
+    place.set(clientId, next)
+    out.push(records)
   }
+}
 
-  /** How many followers are live, wait for a pass, and are in one. */
-  get size(): { readonly live: number; readonly behind: number; readonly passing: number } {
-    return { live: this.live.size, behind: this.behind.size, passing: this.pass?.members.size ?? 0 }
+const recentFrom = ({ next, recent }: State): number => recent[0]?.from ?? next ?? Infinity
+
+/** Gives what is recent, and then what comes. */
+const join = (state: State, clientId: ClientId, position: number, next: number, out: Out): void => {
+  for (const shared of state.recent) {
+    if (shared.next <= position) continue
+    const records = shared.byClient.get(clientId)
+    if (records !== undefined) out.push(records)
   }
+  out.push({ _tag: "Passed", clientId, next })
+  state.live.set(clientId, next)
+  out.push({ _tag: "CaughtUp", clientId })
+}
 
-  /** From its position on. A follower has one place. */
-  follow(follower: Follower): void {
-    const { position } = follower
-    if (position === undefined) return
-    const { pass } = this
-    if (this.end !== undefined && position >= this.recentFrom) return this.join(follower)
-    follower.fellBehind()
-    if (pass !== undefined && position >= (pass.last?.from ?? pass.next)) {
-      if (pass.last !== undefined && position < pass.next) {
-        if (!follower.records(pass.last.of(follower.clientId), pass.next)) return
-      }
-      pass.members.set(follower.clientId, follower)
-    } else this.behind.set(follower.clientId, follower)
-    this.options.wake()
+const keep = (state: State, shared: Shared): void => {
+  const { options, recent } = state
+  recent.push(shared)
+  state.recent_bytes += shared.bytes
+  while (recent.length > 1 && state.recent_bytes > options.recent_bytes) {
+    state.recent_bytes -= recent.shift()!.bytes
   }
+  invariant(recent.length === 1 || state.recent_bytes <= options.recent_bytes, "Feed", 4)
+}
 
-  /** Tells a follower how far it has got, for it is not told of what is not its own. */
-  inform(follower: Follower): void {
-    const { clientId } = follower
-    if (this.live.get(clientId) === follower && this.end !== undefined) follower.passed(this.end)
-    if (this.pass?.members.get(clientId) === follower) follower.passed(this.pass.next)
-  }
+/** What was to be read at the end is retained no more. */
+const skip = (state: State, out: Out): void => {
+  state.recent = []
+  state.recent_bytes = 0
+  for (const [clientId] of take(state.live)) out.push({ _tag: "Gap", clientId })
+}
 
-  leave(follower: Follower): void {
-    this.inform(follower)
-    for (const place of [this.live, this.behind, this.pass?.members]) remove(place, follower)
-  }
+// Behind it
 
-  // At the end
-
-  /** The reader at the end starts here. */
-  begin(at: number): void {
-    this.end = at
-    for (const follower of take(this.behind)) this.follow(follower)
-  }
-
-  /** The next chunk at the end. */
-  chunk(chunk: Chunk): void {
-    if (this.end === undefined || chunk.next <= this.end) return
-    if (chunk.from > this.end) this.skip()
-    const shared = new Shared(chunk)
-    this.end = chunk.next
-    this.keep(shared)
-    for (const [clientId, records] of shared.byClient) {
-      const follower = this.live.get(clientId)
-      if (follower !== undefined && !follower.records(records, chunk.next)) remove(this.live, follower)
+const beginPass = (state: State, earliest: number, out: Out): void => {
+  invariant(state.pass === undefined, "Feed", 3)
+  const members: Place = new Map()
+  let from = Infinity
+  for (const [clientId, position] of take(state.behind)) {
+    if (position < earliest) out.push({ _tag: "Gap", clientId })
+    else {
+      members.set(clientId, position)
+      from = Math.min(from, position)
     }
   }
+  if (members.size > 0) state.pass = { next: from, last: undefined, members }
+}
 
-  /** The first offset that the log retains: what it lacks no chunk will ever tell, if nothing new comes. */
-  retained(earliest: number): void {
-    if (this.end === undefined || earliest <= this.end) return
-    this.end = earliest
-    this.skip()
+const onPassChunk = (state: State, chunk: Chunk, out: Out): void => {
+  const { pass } = state
+  if (pass === undefined) return
+  if (chunk.from > pass.next) skipInPass(pass.members, chunk.from, out)
+  const shared = new Shared(chunk)
+  pass.next = chunk.next
+  pass.last = shared
+  giveAll(pass.members, shared, out)
+  if (pass.next >= recentFrom(state)) endPass(state, out)
+}
+
+const endPass = (state: State, out: Out): void => {
+  const { pass } = state
+  if (pass === undefined) return
+  state.pass = undefined
+  for (const [clientId, position] of pass.members) {
+    out.push({ _tag: "Passed", clientId, next: pass.next })
+    follow(state, clientId, Math.max(position, pass.next), out)
   }
+}
 
-  // Behind it
-
-  /** Whether a pass should begin. */
-  get wanted(): boolean {
-    return this.pass === undefined && this.end !== undefined && this.behind.size > 0
-  }
-
-  /** Begins a pass with all who wait; answers where to read from, or that there is nobody whom the log can help. */
-  beginPass(earliest: number): number | undefined {
-    const members = new Map<ClientId, Follower>()
-    let from = Infinity
-    for (const follower of take(this.behind)) {
-      const { position } = follower
-      if (position === undefined) continue
-      if (position < earliest) follower.gap()
-      else {
-        members.set(follower.clientId, follower)
-        from = Math.min(from, position)
-      }
-    }
-    if (members.size === 0) return undefined
-    this.pass = { next: from, last: undefined, members }
-    return from
-  }
-
-  /** The next chunk of the pass. `idle`: nobody can take more just now. */
-  passChunk(chunk: Chunk): PassState {
-    const { pass } = this
-    if (pass === undefined) return "done"
-    if (chunk.from > pass.next) this.skipInPass(pass.members, chunk.from)
-    const shared = new Shared(chunk)
-    pass.next = chunk.next
-    pass.last = shared
-    for (const [clientId, records] of shared.byClient) {
-      const follower = pass.members.get(clientId)
-      if (follower !== undefined && !follower.records(records, chunk.next)) remove(pass.members, follower)
-    }
-    if (pass.next >= this.recentFrom) return this.arrive()
-    return this.passState
-  }
-
-  get passState(): PassState {
-    if (this.pass === undefined) return "done"
-    return this.pass.members.size > 0 ? "more" : "idle"
-  }
-
-  /** The pass is over, wherever it has got to. Who was in it waits for the next one. */
-  endPass(): void {
-    const { pass } = this
-    if (pass === undefined) return
-    this.pass = undefined
-    for (const follower of pass.members.values()) {
-      follower.passed(pass.next)
-      this.follow(follower)
-    }
-  }
-
-  private arrive(): "done" {
-    this.endPass()
-    return "done"
-  }
-
-  private get recentFrom(): number {
-    return this.recent[0]?.from ?? this.end ?? Infinity
-  }
-
-  /** Gives what is recent, and then what comes. */
-  private join(follower: Follower): void {
-    for (const shared of this.recent) {
-      if (shared.next <= (follower.position ?? Infinity)) continue
-      const records = shared.byClient.get(follower.clientId)
-      if (records !== undefined && !follower.records(records, shared.next)) return
-    }
-    if (this.end !== undefined) follower.passed(this.end)
-    this.live.set(follower.clientId, follower)
-    follower.caughtUp()
-  }
-
-  private keep(shared: Shared): void {
-    this.recent.push(shared)
-    this.recent_bytes += shared.bytes
-    while (this.recent.length > 1 && this.recent_bytes > this.options.recent_bytes) {
-      this.recent_bytes -= this.recent.shift()!.bytes
-    }
-  }
-
-  /** What was to be read at the end is retained no more. */
-  private skip(): void {
-    this.recent = []
-    this.recent_bytes = 0
-    for (const follower of take(this.live)) follower.gap()
-  }
-
-  private skipInPass(members: Map<ClientId, Follower>, from: number): void {
-    for (const follower of members.values()) {
-      if ((follower.position ?? from) >= from) continue
-      members.delete(follower.clientId)
-      follower.gap()
-    }
+const skipInPass = (members: Place, from: number, out: Out): void => {
+  for (const [clientId, position] of members) {
+    if (position >= from) continue
+    members.delete(clientId)
+    out.push({ _tag: "Gap", clientId })
   }
 }
 
@@ -245,7 +297,7 @@ class Shared {
   readonly from: number
   readonly next: number
   readonly bytes: number
-  readonly byClient = new Map<ClientId, Array<LogItem>>()
+  readonly byClient = new Map<ClientId, Records & { readonly records: Array<LogItem> }>()
 
   constructor({ from, next, records }: Chunk) {
     this.from = from
@@ -258,25 +310,17 @@ class Shared {
       const clientId = clientIdUnsafe(key)
       const item: LogItem = { seq, value, headers, offset }
       const own = this.byClient.get(clientId)
-      if (own === undefined) this.byClient.set(clientId, [item])
-      else own.push(item)
+      if (own === undefined) this.byClient.set(clientId, { _tag: "Records", clientId, records: [item], next })
+      else own.records.push(item)
       bytes += value.length
     }
     this.bytes = bytes
   }
-
-  of(clientId: ClientId): ReadonlyArray<LogItem> {
-    return this.byClient.get(clientId) ?? []
-  }
-}
-
-const remove = (place: Map<ClientId, Follower> | undefined, follower: Follower): void => {
-  if (place?.get(follower.clientId) === follower) place.delete(follower.clientId)
 }
 
 /** Empties a place; answers who was there. */
-const take = (place: Map<ClientId, Follower>): ReadonlyArray<Follower> => {
-  const all = [...place.values()]
+const take = (place: Place): ReadonlyArray<readonly [ClientId, number]> => {
+  const all = [...place]
   place.clear()
   return all
 }

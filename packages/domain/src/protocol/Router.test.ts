@@ -10,7 +10,7 @@ import {
   peekSeq,
   type StoredRecord,
 } from "./Records.ts"
-import { Router, type SpillBatch } from "./Router.ts"
+import * as Router from "./Router.ts"
 
 const limits: RouterLimits = {
   inflight_results_per_client: 3,
@@ -36,48 +36,87 @@ const recordAt = (offset: number, text: string): StoredRecord => {
   return { key, value: valueOf(Number(seq), podName), offset, timestamp: 0 }
 }
 
-type Input = (router: Router) => unknown
+/** A router, and what it has put out and nobody has carried out yet. */
+class Shell {
+  readonly router: Router.State
+  private outputs: Array<Router.Output> = []
+
+  constructor(options: Partial<RouterLimits> = {}) {
+    this.router = Router.make({ ...limits, ...options }, routerId)
+  }
+
+  step(input: Router.Input): void {
+    Router.step(this.router, input, this.outputs)
+  }
+
+  pushes() {
+    return this.take("Publish").map(({ pod, pushes }) => ({ pod, pushes }))
+  }
+
+  takeSpill(records: number): Router.SpillBatch | undefined {
+    this.step({ _tag: "Write", records })
+    return this.take("Spill")[0]?.spill
+  }
+
+  spilled(spill: Router.SpillBatch | undefined): void {
+    if (spill !== undefined) this.step({ _tag: "Spilled", spill })
+  }
+
+  takeUnreadable(): ReadonlyArray<Router.Unreadable> {
+    return this.take("Quarantine").map(({ unreadable }) => unreadable)
+  }
+
+  quarantined(all: ReadonlyArray<Router.Unreadable>): void {
+    for (const unreadable of all) this.step({ _tag: "Quarantined", unreadable })
+  }
+
+  takeCommit(): number | undefined {
+    return this.take("Commit").at(-1)?.next
+  }
+
+  private take<Tag extends Router.Output["_tag"]>(tag: Tag) {
+    const isOf = (output: Router.Output): output is Router.Output & { readonly _tag: Tag } => output._tag === tag
+    const taken = this.outputs.filter(isOf)
+    this.outputs = this.outputs.filter((output) => !isOf(output))
+    return taken
+  }
+}
+
+type Input = (shell: Shell) => unknown
+
+const step =
+  (input: Router.Input): Input =>
+  (shell) =>
+    shell.step(input)
 
 /** A chunk of the results topic that begins at offset `from`. */
-const chunk =
-  (from: number, ...texts: ReadonlyArray<string>): Input =>
-  (router) =>
-    router.chunk({
-      partition: 0,
-      from,
-      next: from + texts.length,
-      records: texts.map((text, i) => recordAt(from + i, text)),
-    })
-const ack =
-  (name: string, seq: number): Input =>
-  (router) =>
-    router.ack(client(name), Cursor.make(seq))
+const chunk = (from: number, ...texts: ReadonlyArray<string>): Input =>
+  chunkOf(
+    from,
+    from + texts.length,
+    texts.map((text, i) => recordAt(from + i, text)),
+  )
+const chunkOf = (from: number, next: number, records: ReadonlyArray<StoredRecord>): Input =>
+  step({ _tag: "Chunk", chunk: { partition: 0, from, next, records } })
+const ack = (name: string, seq: number): Input => step({ _tag: "Ack", clientId: client(name), seq: Cursor.make(seq) })
 /** Of the router's `n`th route. */
-const nack =
-  (name: string, n: number): Input =>
-  (router) =>
-    router.nack(client(name), route(n))
-const unreceived =
-  (name: string, n: number): Input =>
-  (router) =>
-    router.nack(client(name), route(n), "unreceived")
-const pass: Input = (router) => router.pass()
+const nack = (name: string, n: number): Input => step({ _tag: "Nack", clientId: client(name), route: route(n) })
+const unreceived = (name: string, n: number): Input =>
+  step({ _tag: "Unreceived", clientId: client(name), route: route(n) })
+const pass: Input = step({ _tag: "Tick" })
 /** Writes everything that waits to the backlog. */
-const spill: Input = (router) => {
-  const spill = router.takeSpill(1_000)
-  if (spill !== undefined) router.spilled(spill)
-}
-const carryOut: Input = (router) => {
-  router.takePushes()
-  spill(router)
-  router.takeCommit()
+const spill: Input = (shell) => shell.spilled(shell.takeSpill(1_000))
+const carryOut: Input = (shell) => {
+  shell.pushes()
+  spill(shell)
+  shell.takeCommit()
 }
 
 const text = ({ key, value }: StoredRecord): string => `${key} ${peekSeq(value)}`
-const inSpill = (spill: SpillBatch | undefined): ReadonlyArray<string> | undefined => spill?.records.map(text)
+const inSpill = (spill: Router.SpillBatch | undefined): ReadonlyArray<string> | undefined => spill?.records.map(text)
 
 /** Of the barriers of a spill. */
-const routesOf = (spill: SpillBatch | undefined) =>
+const routesOf = (spill: Router.SpillBatch | undefined) =>
   spill?.records
     .filter(({ value }) => isBarrier(value))
     .map(({ value }) => Result.getOrThrow(decodePlacedBarrier(value)).barrier.route)
@@ -91,14 +130,14 @@ interface Outputs {
   readonly commit?: number
 }
 
-const outputsOf = (router: Router): Outputs => {
+const outputsOf = (shell: Shell): Outputs => {
   const pushes: Record<string, ReadonlyArray<string>> = {}
-  for (const [to, ofPod] of router.takePushes()) {
-    pushes[to] = ofPod.map(({ clientId, prev, seq }) => `${clientId} ${prev}→${seq}`)
+  for (const { pod, pushes: ofPod } of shell.pushes()) {
+    pushes[pod] = ofPod.map(({ clientId, prev, seq }) => `${clientId} ${prev}→${seq}`)
   }
-  const spill = router.takeSpill(1_000)
-  if (spill !== undefined) router.spilled(spill)
-  const commit = router.takeCommit()
+  const spill = shell.takeSpill(1_000)
+  shell.spilled(spill)
+  const commit = shell.takeCommit()
   return {
     ...(Object.keys(pushes).length > 0 ? { pushes } : {}),
     ...(spill === undefined ? {} : { spill: spill.records.map(text) }),
@@ -106,19 +145,19 @@ const outputsOf = (router: Router): Outputs => {
   }
 }
 
-const routerAfter = (inputs: ReadonlyArray<Input>, options: Partial<RouterLimits> = {}): Router => {
-  const router = new Router({ ...limits, ...options }, routerId)
-  for (const input of inputs) input(router)
-  return router
+const routerAfter = (inputs: ReadonlyArray<Input>, options?: Partial<RouterLimits>): Shell => {
+  const shell = new Shell(options)
+  for (const input of inputs) input(shell)
+  return shell
 }
 
 /** A router that has had these inputs, and whose pushes, spill and commit were carried out. */
 const given = (inputs: ReadonlyArray<Input>, options?: Partial<RouterLimits>) => ({
   when: (...whens: ReadonlyArray<Input>) => ({
     gives: (expected: Outputs) => {
-      const router = routerAfter([...inputs, carryOut], options)
-      for (const input of whens) input(router)
-      assert.deepStrictEqual(outputsOf(router), expected)
+      const shell = routerAfter([...inputs, carryOut], options)
+      for (const input of whens) input(shell)
+      assert.deepStrictEqual(outputsOf(shell), expected)
     },
   }),
 })
@@ -147,7 +186,10 @@ describe("Router", () => {
     })
     it("gives each barrier's route an id of its own, which the backlog and its pushes have", () => {
       const router = routerAfter([chunk(0, "a 1 p", "a 2", "b 3 q", "b 4", "a 5 p", "a 6")])
-      const pushed = [...router.takePushes().values()].flat().map((push) => `${push.seq} ${push.route}`)
+      const pushed = router
+        .pushes()
+        .flatMap(({ pushes }) => pushes)
+        .map((push) => `${push.seq} ${push.route}`)
       assert.deepStrictEqual(pushed, ["2 r.1", "6 r.3", "4 r.2"])
       assert.deepStrictEqual(routesOf(router.takeSpill(10)), [route(1), route(2), route(3)])
     })
@@ -213,7 +255,7 @@ describe("Router", () => {
     })
     it("whichever route there is on a nack that names none", () => {
       given(inFlight)
-        .when((router) => router.nack(client("a"), undefined), chunk(4, "a 5"))
+        .when(step({ _tag: "Nack", clientId: client("a") }), chunk(4, "a 5"))
         .gives({ spill: ["a 2", "a 4", "a 5"], commit: 5 })
     })
     it("on an ack timeout, not before, and only who is late", () => {
@@ -259,11 +301,11 @@ describe("Router", () => {
       const router = routerAfter([
         chunk(0, "a 1 p", "b 2 p", "c 3 p", "d 4 p", "b 5", "c 6", "d 7", "b 8", "c 9", "d 10"),
       ])
-      const { inflight, routes } = router.size
+      const { inflight, routes } = Router.sizeOf(router.router)
       assert.deepStrictEqual({ routes, inflight }, { routes: 2, inflight: 4 })
     })
     it("and counts why", () => {
-      const { counts } = routerAfter([
+      const { router } = routerAfter([
         chunk(0, "a 1 p", "a 2 p", "a 3"),
         nack("a", 2),
         chunk(3, "a 4 p"),
@@ -273,7 +315,7 @@ describe("Router", () => {
         pass,
         carryOut,
       ])
-      assert.deepStrictEqual(counts, {
+      assert.deepStrictEqual(router.counts, {
         repeats: 1,
         pushed: 2,
         spilled: 6,
@@ -323,16 +365,11 @@ describe("Router", () => {
         .gives({ commit: 4 })
     })
     it("over offsets without a record", () => {
-      const empty: Input = (router) => router.chunk({ partition: 0, from: 1, next: 5, records: [] })
+      const empty = chunkOf(1, 5, [])
       given([chunk(0, "a 1")])
         .when(empty)
         .gives({ commit: 5 })
-      given([
-        chunk(0, "a 1 p"),
-        carryOut,
-        chunk(1, "a 2"),
-        (router) => router.chunk({ partition: 0, from: 2, next: 5, records: [] }),
-      ])
+      given([chunk(0, "a 1 p"), carryOut, chunk(1, "a 2"), chunkOf(2, 5, [])])
         .when(ack("a", 2))
         .gives({ commit: 5 })
     })
@@ -359,11 +396,11 @@ describe("Router", () => {
       const first = router.takeSpill(2)
       assert.deepStrictEqual(inSpill(first), ["a 1", "a 2"])
       assert.strictEqual(router.takeSpill(2), undefined)
-      assert.strictEqual(router.underWay, first)
+      assert.strictEqual(router.router.underWay, first)
       assert.strictEqual(router.takeCommit(), undefined)
 
-      if (first !== undefined) router.spilled(first)
-      assert.strictEqual(router.underWay, undefined)
+      router.spilled(first)
+      assert.strictEqual(router.router.underWay, undefined)
       assert.strictEqual(router.takeCommit(), 2)
       assert.deepStrictEqual(inSpill(router.takeSpill(2)), ["a 3"])
     })
@@ -374,7 +411,7 @@ describe("Router", () => {
       router.spilled(first)
       const second = router.takeSpill(1)
       router.spilled(first)
-      assert.strictEqual(router.underWay, second)
+      assert.strictEqual(router.router.underWay, second)
       assert.strictEqual(router.takeCommit(), 1)
     })
   })
@@ -384,8 +421,8 @@ describe("Router", () => {
       given([chunk(0, "a 1 p")])
         .when(chunk(1, "a 2"))
         .gives({ pushes: { p: ["a 1→2"] } })
-      assert.strictEqual(routerAfter([chunk(0, "a 1 p")]).position, 1)
-      assert.strictEqual(new Router(limits, routerId).position, undefined)
+      assert.strictEqual(routerAfter([chunk(0, "a 1 p")]).router.position, 1)
+      assert.strictEqual(new Shell().router.position, undefined)
     })
     it("is emptied when a read starts elsewhere, further on or back", () => {
       given([chunk(0, "a 1 p", "a 2")])
@@ -395,17 +432,21 @@ describe("Router", () => {
         .when(chunk(1, "a 2", "a 3"))
         .gives({ spill: ["a 2", "a 3"], commit: 3 })
     })
-    it("takes with it the pushes and the spill that were not carried out, and the commit", () => {
+    it("takes with it the spill that was not carried out, and the commit", () => {
       const router = routerAfter([chunk(0, "a 1 p", "a 2", "b 3")])
       const spill = router.takeSpill(10)
+      router.pushes()
       chunk(7, "b 9")(router)
-      if (spill !== undefined) router.spilled(spill)
+      router.spilled(spill)
       assert.deepStrictEqual(outputsOf(router), { spill: ["b 9"], commit: 8 })
     })
     it("that was emptied takes a repeated old barrier for a new one, by a route that nobody had before", () => {
       const router = routerAfter([chunk(0, "a 1 p", "a 2"), carryOut, chunk(7, "a 1 p", "a 9")])
       assert.deepStrictEqual(
-        [...router.takePushes().values()].flat().map((push) => push.route),
+        router
+          .pushes()
+          .flatMap(({ pushes }) => pushes)
+          .map((push) => push.route),
         [route(2)],
       )
       assert.deepStrictEqual(routesOf(router.takeSpill(10)), [route(2)])
@@ -413,40 +454,36 @@ describe("Router", () => {
   })
 
   describe("records that can't be read", () => {
-    const bad: Input = (router) =>
-      router.chunk({
-        partition: 0,
-        from: 1,
-        next: 2,
-        records: [{ key: "a", value: new TextEncoder().encode("?"), offset: 1, timestamp: 0 }],
-      })
+    const bad = chunkOf(1, 2, [{ key: "a", value: new TextEncoder().encode("?"), offset: 1, timestamp: 0 }])
 
     it("go to quarantine, and the commit waits for it", () => {
       const router = routerAfter([chunk(0, "a 1 p"), bad, chunk(2, "a 2"), ack("a", 2), carryOut])
-      const [unreadable, ...more] = router.takeUnreadable()
-      assert.strictEqual(unreadable?.record.offset, 1)
-      assert.deepStrictEqual(more, [])
+      const unreadable = router.takeUnreadable()
+      assert.deepStrictEqual(
+        unreadable.map(({ record }) => record.offset),
+        [1],
+      )
       assert.strictEqual(router.takeCommit(), undefined)
-      if (unreadable !== undefined) router.quarantined(unreadable)
+      router.quarantined(unreadable)
       assert.strictEqual(router.takeCommit(), 3)
     })
     it("leave the commit before them until then", () => {
       const router = routerAfter([chunk(0, "a 1"), spill, bad])
       assert.strictEqual(router.takeCommit(), 1)
-      router.takeUnreadable().forEach((unreadable) => router.quarantined(unreadable))
+      router.quarantined(router.takeUnreadable())
       assert.strictEqual(router.takeCommit(), 2)
     })
     it("from before the memory was emptied are quarantined in vain", () => {
       const router = routerAfter([chunk(0, "a 1"), spill, bad])
       const before = router.takeUnreadable()
+      router.takeCommit()
       chunk(7, "a 9")(router)
-      before.forEach((unreadable) => router.quarantined(unreadable))
+      router.quarantined(before)
       assert.strictEqual(router.takeCommit(), undefined)
     })
     it("change nothing where they are barriers: the route stays", () => {
       const value = new TextEncoder().encode(`{"seq":2,"barrier":{"epoch":-1,"pod":"q"}}`)
-      const badBarrier: Input = (router) =>
-        router.chunk({ partition: 0, from: 1, next: 2, records: [{ key: "a", value, offset: 1, timestamp: 0 }] })
+      const badBarrier = chunkOf(1, 2, [{ key: "a", value, offset: 1, timestamp: 0 }])
       given([chunk(0, "a 1 p"), badBarrier])
         .when(chunk(2, "a 3"))
         .gives({ pushes: { p: ["a 1→3"] } })
@@ -454,7 +491,7 @@ describe("Router", () => {
   })
 
   it("goes on unharmed through many thousands of acks", () => {
-    const router = new Router({ ...limits, inflight_results_per_client: 2_000, inflight_results: 2_000 }, routerId)
+    const router = new Shell({ inflight_results_per_client: 2_000, inflight_results: 2_000 })
     chunk(0, "a 0 p")(router)
     carryOut(router)
     for (let seq = 1; seq <= 20_000; seq++) {
@@ -462,7 +499,7 @@ describe("Router", () => {
       if (seq > 1_000) ack("a", seq - 1_000)(router)
     }
     assert.strictEqual(router.takeCommit(), 19_001)
-    assert.strictEqual(router.size.inflight, 1_000)
+    assert.strictEqual(router.router.inflight, 1_000)
     nack("a", 1)(router)
     assert.deepStrictEqual(inSpill(router.takeSpill(2)), ["a 19001", "a 19002"])
   })

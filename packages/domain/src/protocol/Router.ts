@@ -24,8 +24,8 @@
  * 5. The commit is the offset after the last record such that it and all before it are done.
  * 6. What is in memory belongs to the read position. A read that starts elsewhere starts with empty memory.
  *
- * Deterministic; no I/O, clock or randomness. It updates its own state in place and takes whole chunks; the shell
- * carries out what it takes from `takePushes`, `takeSpill` and `takeCommit`.
+ * Deterministic; no I/O, clock or randomness. The state is changed in place, by whole chunks; the shell carries out the
+ * outputs.
  */
 import { Result } from "effect"
 import type { Chunk } from "./Reads.ts"
@@ -33,8 +33,48 @@ import type { ClientId, Cursor, PodId, RouteId, RouterId, Seq } from "./Ids.ts"
 import { clientIdUnsafe, isClientId, routeIdOf } from "./Ids.ts"
 import type { RouterLimits } from "../Limits.ts"
 import { decodePlacedBarrier, encodePlacedBarrier, isBarrier, peekSeq } from "./Records.ts"
-import type { Push, StoredRecord } from "./Records.ts"
+import type { AckMessage, Push, StoredRecord } from "./Records.ts"
+import { invariant } from "./internal/Invariant.ts"
 import { Outstanding } from "./internal/Outstanding.ts"
+
+/** What a router is told. */
+export type Input =
+  /** The next chunk of the results topic. */
+  | { readonly _tag: "Chunk"; readonly chunk: Chunk }
+  /**
+   * The client has everything up to a seq; or its pod can't take the pushes of a route now (of whichever it has, where none
+   * is named). A nack that is late does not end a route that was made meanwhile.
+   */
+  | AckMessage
+  /** Nobody received a push of this route. */
+  | { readonly _tag: "Unreceived"; readonly clientId: ClientId; readonly route: RouteId }
+  /** Time passes: diverts what was pushed `ack_timeout_ticks` ago and is still not acknowledged. */
+  | { readonly _tag: "Tick" }
+  /** The backlog may be written to, at most so many records at once. */
+  | { readonly _tag: "Write"; readonly records: number }
+  /** The backlog has this spill. */
+  | { readonly _tag: "Spilled"; readonly spill: SpillBatch }
+  /** The quarantine topic has this record. */
+  | { readonly _tag: "Quarantined"; readonly unreadable: Unreadable }
+
+/** What a router wants done. */
+export type Output =
+  /** Of one chunk, for one pod, in order. */
+  | { readonly _tag: "Publish"; readonly pod: PodId; readonly pushes: ReadonlyArray<Push> }
+  /** Answers `Write`: none while nothing waits, or the last is not `Spilled` yet. */
+  | { readonly _tag: "Spill"; readonly spill: SpillBatch }
+  /** A record that is none of ours: to be quarantined, then `Quarantined`. */
+  | { readonly _tag: "Quarantine"; readonly unreadable: Unreadable }
+  /** The commit has moved (invariant 5). */
+  | Commit
+
+/** The latest of all inputs whose outputs are carried out together. */
+interface Commit {
+  readonly _tag: "Commit"
+  next: number
+}
+
+type Out = Array<Output>
 
 /** Records to be written to the backlog in one produce, in order. */
 export interface SpillBatch {
@@ -43,7 +83,7 @@ export interface SpillBatch {
   readonly generation: number
 }
 
-/** A record that is none of ours: to be quarantined with the reason, then `quarantined`. */
+/** A record that is not one of Nimbus: to be quarantined with the reason. */
 export interface Unreadable {
   readonly record: StoredRecord
   readonly reason: string
@@ -69,250 +109,284 @@ interface Route {
   first: number
 }
 
-/** Decides, for one partition, which results are pushed to a gateway and which go to the mailbox. */
-export class Router {
+/** What a router knows of its partition. Only `step` changes it. */
+export interface State {
   /** How often each thing happened; the shell reads it for metrics. */
   readonly counts: Record<DivertReason, number> & { repeats: number; pushed: number; spilled: number }
-  private readonly limits: RouterLimits
-  private readonly id: RouterId
+  readonly limits: RouterLimits
+  readonly id: RouterId
   /** Survives whatever else is forgotten (invariant 4). */
-  private routesMade = 0
-  private generation = 0
-  private expected: number | undefined = undefined
-  private routes = new Map<ClientId, Route>()
-  private inflight = 0
-  private outstanding = new Outstanding()
-  private tick = 0
-  private pushes = new Map<PodId, Array<Push>>()
-  private waiting: Array<StoredRecord> = []
-  private waitingIndexes: Array<number> = []
-  private taken: SpillBatch | undefined = undefined
-  private takenIndexes: Array<number> = []
-  private unreadable: Array<Unreadable> = []
-  /** Of sampled records alone, which have headers. */
-  private readonly reasons = new WeakMap<StoredRecord, DivertReason>()
-
-  /** `id`: of this router alone, ever. */
-  constructor(limits: RouterLimits, id: RouterId) {
-    this.limits = limits
-    this.id = id
-    this.counts = {
-      repeats: 0,
-      pushed: 0,
-      spilled: 0,
-      barrier: 0,
-      nack: 0,
-      unreceived: 0,
-      "ack-timeout": 0,
-      "client-full": 0,
-      "router-full": 0,
-    }
-  }
-
+  routesMade: number
+  generation: number
   /** Where to go on reading with this memory; `undefined`: there is none, read from the commit. */
-  get position(): number | undefined {
-    return this.expected
-  }
-
-  /**
-   * Clients with a route, results in flight, records that wait for the backlog, and `outstanding`: all from the first
-   * that is not done to the last that was read, which the commit waits for.
-   */
-  get size(): Readonly<Record<"routes" | "inflight" | "spill" | "outstanding", number>> {
-    const spill = this.waiting.length + this.takenIndexes.length
-    return { routes: this.routes.size, inflight: this.inflight, spill, outstanding: this.outstanding.size }
-  }
-
-  /** The next chunk of the results topic. */
-  chunk(chunk: Chunk): void {
-    if (chunk.from !== this.expected) this.forget()
-    for (const record of chunk.records) this.record(record)
-    this.outstanding.passed(chunk.next)
-    this.expected = chunk.next
-  }
-
-  /** The client has everything up to `seq`. */
-  ack(clientId: ClientId, seq: Cursor): void {
-    const route = this.routes.get(clientId)
-    if (route === undefined) return
-    const { inflight } = route
-    let first = route.first
-    while (first < inflight.length && inflight[first]!.seq <= seq) this.outstanding.done(inflight[first++]!.index)
-    this.inflight -= first - route.first
-    route.first = first
-    if (first === inflight.length) {
-      route.inflight = []
-      route.first = 0
-    } else if (first > 256 && first * 2 > inflight.length) {
-      route.inflight = inflight.slice(first)
-      route.first = 0
-    }
-  }
-
-  /**
-   * The pod can't take the client's pushes of this route now (of whichever it has, where none is named), or
-   * (`unreceived`) nobody received a push of it. One that is late does not end a route that was made meanwhile.
-   */
-  nack(clientId: ClientId, route: RouteId | undefined, reason: "nack" | "unreceived" = "nack"): void {
-    if (route === undefined || this.routes.get(clientId)?.id === route) this.divert(clientId, reason)
-  }
-
-  /** Time passes: diverts what was pushed `ack_timeout_ticks` ago and is still not acknowledged. */
-  pass(): void {
-    this.tick++
-    for (const clientId of this.outstanding.pushedBefore(this.tick - this.limits.ack_timeout_ticks)) {
-      this.divert(clientId, "ack-timeout")
-    }
-  }
-
-  /** The pushes since the last call, by pod, in order. */
-  takePushes(): ReadonlyMap<PodId, ReadonlyArray<Push>> {
-    const taken = this.pushes
-    if (taken.size > 0) this.pushes = new Map()
-    return taken
-  }
-
-  /**
-   * What to write to the backlog next, at most `records`: `undefined` while nothing waits or the last is not `spilled`
-   * yet.
-   */
-  takeSpill(records: number): SpillBatch | undefined {
-    if (this.taken !== undefined || this.waiting.length === 0) return undefined
-    const all = this.waiting.length <= records
-    this.taken = { records: all ? this.waiting : this.waiting.slice(0, records), generation: this.generation }
-    this.takenIndexes = all ? this.waitingIndexes : this.waitingIndexes.slice(0, records)
-    this.waiting = all ? [] : this.waiting.slice(records)
-    this.waitingIndexes = all ? [] : this.waitingIndexes.slice(records)
-    return this.taken
-  }
-
+  position: number | undefined
+  routes: Map<ClientId, Route>
+  inflight: number
+  outstanding: Outstanding
+  tick: number
+  waiting: Array<StoredRecord>
+  waitingIndexes: Array<number>
   /** The spill that is under way, to be written again by a shell that was interrupted in the middle of it. */
-  get underWay(): SpillBatch | undefined {
-    return this.taken
-  }
+  underWay: SpillBatch | undefined
+  underWayIndexes: Array<number>
+  /** Why a record of a spill was diverted. Of sampled records alone, which have headers. */
+  readonly reasons: WeakMap<StoredRecord, DivertReason>
+  /** What the chunk at hand gives each pod. */
+  readonly publishing: Map<PodId, Array<Push>>
+}
 
-  /** The backlog has this spill. */
-  spilled(spill: SpillBatch): void {
-    if (spill !== this.taken) return
-    for (const index of this.takenIndexes) this.outstanding.done(index)
-    this.counts.spilled += this.takenIndexes.length
-    this.taken = undefined
-    this.takenIndexes = []
-  }
+/** `id`: of this router alone, ever. */
+export const make = (limits: RouterLimits, id: RouterId): State => ({
+  counts: {
+    repeats: 0,
+    pushed: 0,
+    spilled: 0,
+    barrier: 0,
+    nack: 0,
+    unreceived: 0,
+    "ack-timeout": 0,
+    "client-full": 0,
+    "router-full": 0,
+  },
+  limits,
+  id,
+  routesMade: 0,
+  generation: 0,
+  position: undefined,
+  routes: new Map(),
+  inflight: 0,
+  outstanding: new Outstanding(),
+  tick: 0,
+  waiting: [],
+  waitingIndexes: [],
+  underWay: undefined,
+  underWayIndexes: [],
+  reasons: new WeakMap(),
+  publishing: new Map(),
+})
 
-  /** Why this record of a spill was diverted; `undefined`: its client had no route, or it is not sampled. */
-  reasonOf(record: StoredRecord): DivertReason | undefined {
-    return this.reasons.get(record)
-  }
+/** What waits for the backlog, or is on its way there. */
+export const spillSize = ({ underWayIndexes, waiting }: State): number => waiting.length + underWayIndexes.length
 
-  /** Records to be quarantined, since the last call. */
-  takeUnreadable(): ReadonlyArray<Unreadable> {
-    const taken = this.unreadable
-    if (taken.length > 0) this.unreadable = []
-    return taken
-  }
+/**
+ * Clients with a route, results in flight, records that wait for the backlog, and `outstanding`: all from the first that is
+ * not done to the last that was read, which the commit waits for.
+ */
+export const sizeOf = (state: State): Readonly<Record<"routes" | "inflight" | "spill" | "outstanding", number>> => ({
+  routes: state.routes.size,
+  inflight: state.inflight,
+  spill: spillSize(state),
+  outstanding: state.outstanding.size,
+})
 
-  /** The quarantine topic has this record. */
-  quarantined(unreadable: Unreadable): void {
-    if (unreadable.generation === this.generation) this.outstanding.done(unreadable.index)
+/** Adds what is to be done to `out`: that of several inputs may be carried out together. */
+export const step = (state: State, input: Input, out: Array<Output> = []): ReadonlyArray<Output> => {
+  switch (input._tag) {
+    case "Chunk":
+      onChunk(state, input.chunk, out)
+      break
+    case "Ack":
+      onAck(state, input.clientId, input.seq)
+      break
+    case "Nack":
+      if (input.route === undefined || state.routes.get(input.clientId)?.id === input.route) {
+        divert(state, input.clientId, "nack")
+      }
+      break
+    case "Unreceived":
+      if (state.routes.get(input.clientId)?.id === input.route) divert(state, input.clientId, "unreceived")
+      break
+    case "Tick":
+      onTick(state)
+      break
+    case "Write":
+      onWrite(state, input.records, out)
+      break
+    case "Spilled":
+      onSpilled(state, input.spill)
+      break
+    case "Quarantined":
+      if (input.unreadable.generation === state.generation) state.outstanding.done(input.unreadable.index)
+      break
   }
+  commit(state, out)
+  return out
+}
 
-  /** The commit, if it has moved since the last call (invariant 5). */
-  takeCommit(): number | undefined {
-    return this.outstanding.takeCommit()
-  }
+const commit = ({ outstanding, position }: State, out: Out): void => {
+  const next = outstanding.takeCommit()
+  if (next === undefined) return
+  const last = out[out.length - 1]
+  invariant(next < (outstanding.blocked ?? Infinity) && next <= (position ?? 0), "Router", 5)
+  if (last?._tag === "Commit") last.next = next
+  else out.push({ _tag: "Commit", next })
+}
 
-  /** Invariant 6. */
-  private forget(): void {
-    this.generation++
-    this.routes = new Map()
-    this.inflight = 0
-    this.outstanding = new Outstanding()
-    this.pushes = new Map()
-    this.waiting = []
-    this.waitingIndexes = []
-    this.taken = undefined
-    this.takenIndexes = []
-    this.unreadable = []
+const onAck = (state: State, clientId: ClientId, seq: Cursor): void => {
+  const route = state.routes.get(clientId)
+  if (route === undefined) return
+  const { inflight } = route
+  let first = route.first
+  while (first < inflight.length && inflight[first]!.seq <= seq) state.outstanding.done(inflight[first++]!.index)
+  state.inflight -= first - route.first
+  route.first = first
+  if (first === inflight.length) {
+    route.inflight = []
+    route.first = 0
+  } else if (first > 256 && first * 2 > inflight.length) {
+    route.inflight = inflight.slice(first)
+    route.first = 0
   }
+}
 
-  private record(record: StoredRecord): void {
-    const seq = peekSeq(record.value)
-    if (seq === undefined) return this.refuse(record, record.unreadable ?? "no seq at the start of the record")
-    const clientId = clientIdUnsafe(record.key)
-    const route = this.routes.get(clientId)
-    if (route !== undefined && seq <= route.prev) {
-      this.counts.repeats++
-      return
-    }
-    // Who has a route was looked at before.
-    if (route === undefined && !isClientId(clientId)) return this.refuse(record, "the key is no client id")
-    if (isBarrier(record.value)) return this.barrier(clientId, seq, record)
-    if (route === undefined) this.spill(record, this.outstanding.spilled(record.offset))
-    else this.push(clientId, route, seq, record)
+const onTick = (state: State): void => {
+  state.tick++
+  for (const clientId of state.outstanding.pushedBefore(state.tick - state.limits.ack_timeout_ticks)) {
+    divert(state, clientId, "ack-timeout")
   }
+}
 
-  private barrier(clientId: ClientId, seq: Seq, record: StoredRecord): void {
-    const placed = decodePlacedBarrier(record.value)
-    if (Result.isFailure(placed)) return this.refuse(record, placed.failure.reason)
-    const { barrier } = placed.success
-    this.divert(clientId, "barrier")
-    const id = routeIdOf(this.id, ++this.routesMade)
-    const value = encodePlacedBarrier(seq, { ...barrier, route: id })
-    this.spill({ ...record, value }, this.outstanding.spilled(record.offset))
-    if (this.routes.size >= this.limits.routes) this.divertOldestRoute()
-    this.routes.set(clientId, { id, pod: barrier.pod, prev: seq, inflight: [], first: 0 })
-  }
+// The way to the backlog
 
-  private push(clientId: ClientId, route: Route, seq: Seq, record: StoredRecord): void {
-    if (route.inflight.length - route.first >= this.limits.inflight_results_per_client) {
-      this.divert(clientId, "client-full")
-      return this.spill(record, this.outstanding.spilled(record.offset))
-    }
-    if (this.inflight >= this.limits.inflight_results) this.divertOldestInFlight(clientId)
-    if (!this.routes.has(clientId)) return this.spill(record, this.outstanding.spilled(record.offset))
-    const { id, prev } = route
-    const push: Push = { _tag: "Push", clientId, seq, prev, route: id, value: record.value, headers: record.headers }
-    const ofPod = this.pushes.get(route.pod)
-    if (ofPod === undefined) this.pushes.set(route.pod, [push])
-    else ofPod.push(push)
-    route.inflight.push({ seq, index: this.outstanding.pushed(record.offset, clientId, this.tick), record })
-    route.prev = seq
-    this.inflight++
-    this.counts.pushed++
-  }
+const onWrite = (state: State, records: number, out: Out): void => {
+  const { waiting, waitingIndexes } = state
+  if (state.underWay !== undefined || waiting.length === 0) return
+  const all = waiting.length <= records
+  const spill = { records: all ? waiting : waiting.slice(0, records), generation: state.generation }
+  state.underWay = spill
+  state.underWayIndexes = all ? waitingIndexes : waitingIndexes.slice(0, records)
+  state.waiting = all ? [] : waiting.slice(records)
+  state.waitingIndexes = all ? [] : waitingIndexes.slice(records)
+  out.push({ _tag: "Spill", spill })
+}
 
-  private spill(record: StoredRecord, index: number): void {
-    this.waiting.push(record)
-    this.waitingIndexes.push(index)
-  }
+const onSpilled = (state: State, spill: SpillBatch): void => {
+  if (spill !== state.underWay) return
+  for (const index of state.underWayIndexes) state.outstanding.done(index)
+  state.counts.spilled += state.underWayIndexes.length
+  state.underWay = undefined
+  state.underWayIndexes = []
+}
 
-  private divert(clientId: ClientId, reason: DivertReason): void {
-    const route = this.routes.get(clientId)
-    if (route === undefined) return
-    this.routes.delete(clientId)
-    this.counts[reason]++
-    for (let i = route.first; i < route.inflight.length; i++) {
-      const { index, record } = route.inflight[i]!
-      this.outstanding.diverted(index)
-      if (record.headers !== undefined) this.reasons.set(record, reason)
-      this.spill(record, index)
-    }
-    this.inflight -= route.inflight.length - route.first
-  }
+const spill = (state: State, record: StoredRecord, index: number): void => {
+  state.waiting.push(record)
+  state.waitingIndexes.push(index)
+}
 
-  private divertOldestRoute(): void {
-    for (const clientId of this.routes.keys()) return this.divert(clientId, "router-full")
-  }
+// Records
 
-  /** Falls on whoever has held the commit back for longest; on the client at hand if nobody has anything in flight. */
-  private divertOldestInFlight(clientId: ClientId): void {
-    this.divert(this.outstanding.oldestPushed() ?? clientId, "router-full")
-  }
+const onChunk = (state: State, chunk: Chunk, out: Out): void => {
+  if (chunk.from !== state.position) forget(state)
+  invariant(chunk.from === state.position || (state.outstanding.size === 0 && state.routes.size === 0), "Router", 6)
+  for (const record of chunk.records) take(state, record, out)
+  state.publishing.clear()
+  state.outstanding.passed(chunk.next)
+  state.position = chunk.next
+}
 
-  /** The commit waits for its quarantine. */
-  private refuse(record: StoredRecord, reason: string): void {
-    const index = this.outstanding.spilled(record.offset)
-    this.unreadable.push({ record, reason, index, generation: this.generation })
+/** Invariant 6. */
+const forget = (state: State): void => {
+  state.generation++
+  state.routes = new Map()
+  state.inflight = 0
+  state.outstanding = new Outstanding()
+  state.waiting = []
+  state.waitingIndexes = []
+  state.underWay = undefined
+  state.underWayIndexes = []
+}
+
+const take = (state: State, record: StoredRecord, out: Out): void => {
+  const seq = peekSeq(record.value)
+  if (seq === undefined) return refuse(state, record, record.unreadable ?? "no seq at the start of the record", out)
+  const clientId = clientIdUnsafe(record.key)
+  const route = state.routes.get(clientId)
+  if (route !== undefined && seq <= route.prev) {
+    state.counts.repeats++
+    return
   }
+  // Who has a route was looked at before.
+  if (route === undefined && !isClientId(clientId)) return refuse(state, record, "the key is no client id", out)
+  if (isBarrier(record.value)) return barrier(state, clientId, seq, record, out)
+  if (route === undefined) spill(state, record, state.outstanding.spilled(record.offset))
+  else push(state, clientId, route, seq, record, out)
+}
+
+const barrier = (state: State, clientId: ClientId, seq: Seq, record: StoredRecord, out: Out): void => {
+  const placed = decodePlacedBarrier(record.value)
+  if (Result.isFailure(placed)) return refuse(state, record, placed.failure.reason, out)
+  const { barrier } = placed.success
+  const before = state.routes.get(clientId)
+  divert(state, clientId, "barrier")
+  const id = routeIdOf(state.id, ++state.routesMade)
+  invariant(before?.id !== id, "Router", 4)
+  const value = encodePlacedBarrier(seq, { ...barrier, route: id })
+  spill(state, { ...record, value }, state.outstanding.spilled(record.offset))
+  if (state.routes.size >= state.limits.routes) divertOldestRoute(state)
+  state.routes.set(clientId, { id, pod: barrier.pod, prev: seq, inflight: [], first: 0 })
+}
+
+const push = (state: State, clientId: ClientId, route: Route, seq: Seq, record: StoredRecord, out: Out): void => {
+  const { limits, outstanding } = state
+  if (route.inflight.length - route.first >= limits.inflight_results_per_client) {
+    divert(state, clientId, "client-full")
+    return spill(state, record, outstanding.spilled(record.offset))
+  }
+  if (state.inflight >= limits.inflight_results) divertOldestInFlight(state, clientId)
+  if (!state.routes.has(clientId)) return spill(state, record, outstanding.spilled(record.offset))
+  const { id, inflight, prev } = route
+  invariant(seq > prev, "Router", 1)
+  invariant(route.first === inflight.length || inflight[inflight.length - 1]!.seq === prev, "Router", 2)
+  publish(
+    state,
+    route.pod,
+    { _tag: "Push", clientId, seq, prev, route: id, value: record.value, headers: record.headers },
+    out,
+  )
+  inflight.push({ seq, index: outstanding.pushed(record.offset, clientId, state.tick), record })
+  route.prev = seq
+  state.inflight++
+  state.counts.pushed++
+}
+
+const publish = (state: State, pod: PodId, push: Push, out: Out): void => {
+  const pushes = state.publishing.get(pod)
+  if (pushes !== undefined) return void pushes.push(push)
+  const first = [push]
+  state.publishing.set(pod, first)
+  out.push({ _tag: "Publish", pod, pushes: first })
+}
+
+/** The commit waits for its quarantine. */
+const refuse = (state: State, record: StoredRecord, reason: string, out: Out): void => {
+  const index = state.outstanding.spilled(record.offset)
+  out.push({ _tag: "Quarantine", unreadable: { record, reason, index, generation: state.generation } })
+}
+
+// Diverting
+
+const divert = (state: State, clientId: ClientId, reason: DivertReason): void => {
+  const route = state.routes.get(clientId)
+  if (route === undefined) return
+  state.routes.delete(clientId)
+  state.counts[reason]++
+  let before = -1
+  for (let i = route.first; i < route.inflight.length; i++) {
+    const { index, record, seq } = route.inflight[i]!
+    invariant(seq > before, "Router", 3)
+    before = seq
+    state.outstanding.diverted(index)
+    if (record.headers !== undefined) state.reasons.set(record, reason)
+    spill(state, record, index)
+  }
+  state.inflight -= route.inflight.length - route.first
+}
+
+const divertOldestRoute = (state: State): void => {
+  for (const clientId of state.routes.keys()) return divert(state, clientId, "router-full")
+}
+
+/** Falls on whoever has held the commit back for longest; on the client at hand if nobody has anything in flight. */
+const divertOldestInFlight = (state: State, clientId: ClientId): void => {
+  divert(state, state.outstanding.oldestPushed() ?? clientId, "router-full")
 }

@@ -3,7 +3,7 @@ import { ClientId, Cursor, Epoch, EventId, PodId, RouteId, Seq, start } from "./
 import type { SessionLimits } from "../Limits.ts"
 import type { Page } from "../services/Mailbox.ts"
 import { encodePlacedBarrier, encodeResult, type Item } from "./Records.ts"
-import { type Demotion, type Output, Session } from "./Session.ts"
+import * as Session from "./Session.ts"
 
 const clientId = ClientId.make("c")
 const epoch = Epoch.make(7)
@@ -42,27 +42,27 @@ const placed = (seq: number, of: BarrierOf): Item => ({
 const older = { epoch: Epoch.make(6) }
 const elsewhere = { pod: PodId.make("q") }
 
-type Input = (session: Session) => unknown
+type Input = Session.Input
 
-const push =
-  (prev: number, seq: number, of = 1): Input =>
-  (session) =>
-    session.push({ _tag: "Push", clientId, prev: Seq.make(prev), route: route(of), ...result(seq) })
-const page =
-  (records: ReadonlyArray<Item>, more: Partial<Page> = {}): Input =>
-  (session) =>
-    session.page({ records, short: true, acked: start, floor: start, hole: start, ...more })
-const ack =
-  (seq: number): Input =>
-  (session) =>
-    session.ack(Seq.make(seq))
-const mail: Input = (session) => session.mail()
-const stall: Input = (session) => session.stall()
-const drain: Input = (session) => session.drain()
-const tick: Input = (session) => session.tick()
-const pageFails: Input = (session) => session.pageFailed()
+const push = (prev: number, seq: number, of = 1): Input => ({
+  _tag: "Push",
+  clientId,
+  prev: Seq.make(prev),
+  route: route(of),
+  ...result(seq),
+})
+const page = (records: ReadonlyArray<Item>, more: Partial<Page> = {}): Input => ({
+  _tag: "Page",
+  page: { records, short: true, acked: start, floor: start, hole: start, ...more },
+})
+const ack = (seq: number): Input => ({ _tag: "Ack", seq: Seq.make(seq) })
+const mail: Input = { _tag: "Mail" }
+const stall: Input = { _tag: "Stalled" }
+const drain: Input = { _tag: "Drained" }
+const tick: Input = { _tag: "Tick" }
+const pageFails: Input = { _tag: "PageFailed" }
 
-const say = (output: Output): string => {
+const say = (output: Session.Output): string => {
   switch (output._tag) {
     case "Welcome":
       return `welcome after ${output.after}`
@@ -87,9 +87,19 @@ const say = (output: Output): string => {
   }
 }
 
-const sessionAfter = (inputs: ReadonlyArray<Input>, options: Partial<SessionLimits> = {}, after: Cursor = start) => {
-  const session = new Session({ clientId, epoch, pod, after, limits: { ...limits, ...options } })
-  for (const input of inputs) input(session)
+/** What all these inputs lead to. */
+const outputsOf = (session: Session.State, inputs: ReadonlyArray<Input>) => {
+  const outputs: Array<Session.Output> = []
+  for (const input of inputs) Session.step(session, input, outputs)
+  return outputs
+}
+
+const fresh = (options: Partial<SessionLimits> = {}, after: Cursor = start) =>
+  Session.make({ clientId, epoch, pod, after, limits: { ...limits, ...options } })
+
+const sessionAfter = (inputs: ReadonlyArray<Input>, options?: Partial<SessionLimits>, after?: Cursor) => {
+  const session = fresh(options, after)
+  outputsOf(session, [{ _tag: "Open" }, ...inputs])
   return session
 }
 
@@ -97,9 +107,7 @@ const sessionAfter = (inputs: ReadonlyArray<Input>, options: Partial<SessionLimi
 const given = (inputs: ReadonlyArray<Input>, options?: Partial<SessionLimits>, after?: Cursor) => ({
   when: (...whens: ReadonlyArray<Input>) => {
     const session = sessionAfter(inputs, options, after)
-    session.take()
-    for (const input of whens) input(session)
-    const outputs = session.take().map(say)
+    const outputs = outputsOf(session, whens).map(say)
     return {
       session,
       gives: (...expected: ReadonlyArray<string>) => assert.deepStrictEqual(outputs, expected),
@@ -115,7 +123,7 @@ const live = [...waiting, mail, page([barrier(1)])]
 describe("Session", () => {
   describe("opens", () => {
     it("with a look into the mailbox after what the client says it has", () => {
-      const outputs = sessionAfter([], {}, Cursor.make(5)).take().map(say)
+      const outputs = outputsOf(fresh({}, Cursor.make(5)), [{ _tag: "Open" }]).map(say)
       assert.deepStrictEqual(outputs, ["read 3 after 5"])
     })
     it("at -1 without `after` or acks, so that seq 0 is delivered", () => {
@@ -140,7 +148,7 @@ describe("Session", () => {
         .gives("welcome after 0", "ack 1", "trim 1", "deliver 2 3", "LIVE")
     })
     it("refusing acks before that", () => {
-      assert.isFalse(sessionAfter([]).ack(Cursor.make(-1)))
+      assert.isFalse(Session.isSent(sessionAfter([]), Cursor.make(-1)))
     })
   })
 
@@ -264,7 +272,7 @@ describe("Session", () => {
     })
     it("never holds more than its bounds", () => {
       const { session } = given(live).when(push(2, 3), push(3, 4), push(4, 5), push(5, 6))
-      assert.strictEqual(session.size.held, limits.held_results)
+      assert.strictEqual(session.held.results, limits.held_results)
     })
   })
 
@@ -359,7 +367,7 @@ describe("Session", () => {
       behind.when(drain).gives("deliver 2", "REPLAYING", "read 3 after 2")
     })
     it.each<{
-      readonly why: Demotion
+      readonly why: Session.Demotion
       readonly inputs: ReadonlyArray<Input>
       readonly options: Partial<SessionLimits>
     }>([
@@ -382,11 +390,9 @@ describe("Session", () => {
   describe("the barrier", () => {
     it("is published again when it is not back in time, backing off up to the maximum", () => {
       const session = sessionAfter(waiting, { read_every_ticks: 1_000 })
-      session.take()
       const again: Array<number> = []
       for (let now = 1; now <= 20; now++) {
-        session.tick()
-        if (session.take().some(({ _tag }) => _tag === "PublishBarrier")) again.push(now)
+        if (Session.step(session, tick).some(({ _tag }) => _tag === "PublishBarrier")) again.push(now)
       }
       assert.deepStrictEqual(again, [2, 6, 11, 16])
     })
@@ -453,12 +459,15 @@ describe("Session", () => {
       const { session } = given([...live, mail, push(1, 2), push(2, 3), push(3, 4), push(4, 5)]).when(
         page([barrier(6, {}, 2)]),
       )
-      assert.strictEqual(session.size.window, limits.window_results)
-      assert.strictEqual(session.upTo, 6)
+      assert.strictEqual(session.window.results, limits.window_results)
+      assert.strictEqual(session.delivered, 6)
       assert.strictEqual(session.status, "LIVE")
     })
     it("is never exceeded", () => {
-      assert.strictEqual(sessionAfter([...full, push(5, 6), push(6, 7), push(7, 8)]).size.window, limits.window_results)
+      assert.strictEqual(
+        sessionAfter([...full, push(5, 6), push(6, 7), push(7, 8)]).window.results,
+        limits.window_results,
+      )
     })
   })
 
@@ -481,14 +490,14 @@ describe("Session", () => {
     it("beyond what was sent are refused and change nothing", () => {
       const { session, gives } = given([page([result(1)])]).when(ack(2))
       gives()
-      assert.isFalse(session.ack(Seq.make(2)))
-      assert.strictEqual(session.acknowledged, start)
+      assert.isFalse(Session.isSent(session, Seq.make(2)))
+      assert.strictEqual(session.acked, start)
     })
     it("that repeat or fall back are nothing", () => {
       const { session, gives } = given([page([result(1), result(2)]), ack(2)]).when(ack(2), ack(1))
       gives()
-      assert.isTrue(session.ack(Seq.make(1)))
-      assert.strictEqual(session.acknowledged, 2)
+      assert.isTrue(Session.isSent(session, Seq.make(1)))
+      assert.strictEqual(session.acked, 2)
     })
   })
 

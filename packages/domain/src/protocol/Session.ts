@@ -21,65 +21,70 @@
  * Invariants:
  * 1. What is delivered has growing seqs, and nothing of this client lies between one and the next.
  * 2. At most `window` results are delivered and not acknowledged by the client; while it is full nothing is delivered.
- * 3. Only the client's own ack is passed on. A repeated push repeats the last ack, never a higher one.
- * 4. A push that can't be delivered now is held, or dropped and nacked; what is held is tried again, by rule, whenever
- *    `delivered`, the window or the route moves. While LIVE, one that waits for a gap or another route leads to REPLAYING.
+ * 3. What retention removed is told before anything behind it is delivered, and counts as sent: the client's own ack of
+ *    something behind it is the first to go over it.
+ * 4. Only the client's own ack is passed on. A repeated push repeats the last ack, never a higher one.
  * 5. LIVE only by one page, which was read at one moment: it is short, its last record is an own barrier above
  *    `delivered`, and the window let everything before that through. Anything unexpected leads back to REPLAYING, which
  *    reads the mailbox and sends another barrier.
- * 6. What retention removed is told before anything behind it is delivered, and counts as sent: the client's own ack of
- *    something behind it is the first to go over it.
+ * 6. A push that can't be delivered now is held, or dropped and nacked; what is held is tried again, by rule, whenever
+ *    `delivered`, the window or the route moves. While LIVE, one that waits for a gap or another route leads to REPLAYING.
  * 7. Barriers are numbered, and one at a time is under way, the newest. It alone ends that: if any own barrier did, one that
  *    was late would make every LIVE send the next, for ever.
  *
- * Deterministic; no I/O, clock or randomness. It updates its own state in place; the shell carries out what it takes
- * from `take`, in that order.
+ * Deterministic; no I/O, clock or randomness. The state is changed in place; the shell carries out the outputs, in order.
  */
 import { Result } from "effect"
-import { type ClientId, type Cursor, type Epoch, type PodId, type RouteId, type Seq, seqUnsafe, start } from "./Ids.ts"
+import { type ClientId, type Cursor, type Epoch, type PodId, type RouteId, start } from "./Ids.ts"
 import type { SessionLimits } from "../Limits.ts"
-import type { Page, PageLimit } from "./Reads.ts"
+import type { Page } from "./Reads.ts"
 import { decodePlacedBarrier, type Item, isBarrier, type PlacedBarrier, type Push } from "./Records.ts"
-import { type Status, type StatusName, Step, transition } from "./Status.ts"
+import { type Status, Step, transition } from "./Status.ts"
 import { Held } from "./internal/Held.ts"
-import { Window } from "./internal/Window.ts"
+import { invariant } from "./internal/Invariant.ts"
+import {
+  acknowledged,
+  deliver,
+  deliverPage,
+  type Demotion,
+  hasRoom,
+  isAllAcknowledged,
+  mayDeliver,
+  pageFailed,
+  type PageRules,
+  pass,
+  passLosses,
+  read,
+  Sending,
+  type SendingInput,
+  type SendingOutput,
+  setAcked,
+  tellStatus,
+  welcome,
+} from "./internal/Sending.ts"
+
+export { type Demotion, isSent, type SendingInput, type SendingOutput } from "./internal/Sending.ts"
+
+/** What a session is told. */
+export type Input =
+  | SendingInput
+  /** From the router. */
+  | Push
+  /** There may be something in the mailbox: a `Mail` came, or the sweep found it waiting. */
+  | { readonly _tag: "Mail" }
 
 /** What a session wants done. */
 export type Output =
-  /** The session knows where it starts: `after` counts as received. */
-  | { readonly _tag: "Welcome"; readonly after: Cursor }
-  | { readonly _tag: "Deliver"; readonly items: ReadonlyArray<Item> }
-  | { readonly _tag: "Status"; readonly status: StatusName }
-  /** Retention removed results after `after` up to `upTo`; no `upTo`: range unknown. */
-  | { readonly _tag: "Lost"; readonly after: Cursor; readonly upTo: Seq | undefined }
-  /** Read a page of the mailbox, then `page` or `pageFailed`. One at a time. */
-  | { readonly _tag: "Read"; readonly after: Cursor; readonly limit: PageLimit }
+  | SendingOutput
   | { readonly _tag: "PublishBarrier"; readonly number: number; readonly again: boolean }
   /** To the router. */
   | { readonly _tag: "Ack"; readonly seq: Cursor }
   | { readonly _tag: "Nack"; readonly route: RouteId }
-  /** To the mailbox, soon. */
-  | { readonly _tag: "Trim"; readonly seq: Cursor }
-  /** Write this session to the registry now: somebody else's barrier came by. */
-  | { readonly _tag: "Sweep" }
 
-/** Why a session that was LIVE went back to REPLAYING: for metrics. */
-export type Demotion =
-  /** A push came before one that it follows. */
-  | "gap"
-  /** A push came of another route than the one it is LIVE by. */
-  | "route"
-  /** More was held for a gap than may be: a push was dropped. */
-  | "dropped"
-  /** The same while the window was full or the socket behind. */
-  | "slow"
-  /** There was a record in the mailbox. */
-  | "mail"
-  /** Direct delivery: it is not at the end of the log any more. */
-  | "behind"
+type Out = Array<Output>
 
 /** Who the client is, and what bounds the session. */
-export interface SessionOptions {
+export interface Options {
   readonly clientId: ClientId
   readonly epoch: Epoch
   readonly pod: PodId
@@ -88,336 +93,225 @@ export interface SessionOptions {
   readonly limits: SessionLimits
 }
 
-/** Decides what one client is sent, from its mailbox and from pushes: each result once, in order. */
-export class Session {
+/** What a session knows of its client. Only `step` changes it. */
+export class State extends Sending {
   readonly clientId: ClientId
   readonly epoch: Epoch
   readonly pod: PodId
-  private readonly limits: SessionLimits
-  private state: Status
-  private told: StatusName = "REPLAYING"
-  private lastDemotion: Demotion = "gap"
-  private deliveredFromMailbox = 0
-  private opening = true
-  private delivered: Cursor
-  private acked: Cursor
+  /** Its `status`, before the client is told: a barrier met while LIVE leads to REPLAYING and back within one page. */
+  machine: Status
   /** The mailbox has nothing of this session above this: its own barrier was read here. */
-  private mailEnd: Cursor = start
-  private readonly window: Window
-  private readonly held: Held
-  private stalled = false
-  private reading = false
-  /** There may be more above `delivered` than was read. */
-  private more = true
-  private ticksSinceRead = 0
+  mailEnd: Cursor = start
+  readonly held: Held
   /** The one by whose barrier this was LIVE the last time. */
-  private route: RouteId | undefined = undefined
+  route: RouteId | undefined = undefined
   /** The number of the newest barrier; 0: none was sent. */
-  private number = 0
+  number = 0
   /** While the newest is under way. */
-  private barrier: { age_ticks: number; timeout_ticks: number } | undefined = undefined
-  private toldHole: Cursor = start
-  /** The lowest ack that proves that the client knows of the last loss; `undefined` once it came. */
-  private lossProof: number | undefined = undefined
-  private outputs: Array<Output> = []
-  private delivering: Array<Item> | undefined = undefined
+  barrier: { age_ticks: number; readonly timeout_ticks: number } | undefined = undefined
 
-  constructor(options: SessionOptions) {
-    this.clientId = options.clientId
-    this.epoch = options.epoch
-    this.pod = options.pod
-    this.limits = options.limits
-    this.delivered = options.after
-    this.acked = options.after
-    this.window = new Window(options.limits.window_results, options.limits.window_bytes)
-    this.held = new Held(options.limits.held_results, options.limits.held_bytes)
-    this.state = { _tag: "REPLAYING", epoch: options.epoch, pod: options.pod }
-    this.readOn()
+  constructor({ after, clientId, epoch, limits, pod }: Options) {
+    super("Session", limits, after)
+    this.clientId = clientId
+    this.epoch = epoch
+    this.pod = pod
+    this.machine = { _tag: "REPLAYING", epoch, pod }
+    this.held = new Held(limits.held_results, limits.held_bytes)
   }
+}
 
-  get status(): StatusName {
-    return this.state._tag
-  }
+/** A session before its first input, which is `Open`. */
+export const make = (options: Options): State => new State(options)
 
-  /** Everything up to here was delivered. */
-  get upTo(): Cursor {
-    return this.delivered
-  }
+/** Results sent and not acknowledged, and pushes held. */
+export const sizeOf = ({ held, window }: State) => ({ window: window.results, held: held.results })
 
-  /** The client's cumulative ack. */
-  get acknowledged(): Cursor {
-    return this.acked
+/** Adds what is to be done to `out`: that of several inputs may be carried out together. */
+export const step = (state: State, input: Input, out: Array<Output> = []): ReadonlyArray<Output> => {
+  switch (input._tag) {
+    case "Push":
+      onPush(state, input, out)
+      break
+    case "Ack":
+      onAck(state, input.seq, out)
+      break
+    case "Page":
+      onPage(state, input.page, out)
+      break
+    case "Mail":
+      state.more = true
+      readOn(state, out)
+      break
+    case "Tick":
+      onTick(state, out)
+      break
+    case "Drained":
+      state.stalled = false
+      tryHeld(state, out)
+      readOn(state, out)
+      break
+    case "Stalled":
+      state.stalled = true
+      break
+    case "PageFailed":
+      pageFailed(state)
+      break
+    case "Open":
+      readOn(state, out)
+      break
   }
+  invariant(state.held.results === 0 || state.machine._tag !== "LIVE" || !mayDeliver(state), "Session", 6)
+  return out
+}
 
-  /** Why it is not LIVE any more, where it was. */
-  get demotion(): Demotion {
-    return this.lastDemotion
+const onPush = (state: State, push: Push, out: Out): void => {
+  if (push.seq <= state.delivered && !state.opening) {
+    if (state.acked > start) out.push({ _tag: "Ack", seq: state.acked })
+    return
   }
+  const isNext = push.route === state.route && push.prev <= state.delivered
+  if (state.opening || !isNext || !mayDeliver(state)) return hold(state, push, out)
+  deliver(state, push, out)
+  if (state.held.results > 0) tryHeld(state, out)
+}
 
-  /** How many results were delivered from the mailbox, in all. */
-  get replayed(): number {
-    return this.deliveredFromMailbox
-  }
+const onPage = (state: State, page: Page, out: Out): void => {
+  state.reading = false
+  state.more = state.more || !page.short
+  if (state.opening) welcome(state, page.acked, out)
+  passLosses(state, page, out)
+  const before = state.delivered
+  const whole = deliverPage(state, page.records, pageRules, out)
+  if (whole && page.short) meetEnd(state, page.records.at(-1), before)
+  tryHeld(state, out)
+  if (!whole) state.more = true
+  if (whole && page.short && state.machine._tag === "REPLAYING" && state.barrier === undefined)
+    sendBarrier(state, state.limits.barrier_timeout_ticks, false, out)
+  tellStatus(state, state.machine._tag, out)
+  readOn(state, out)
+}
 
-  /** Results sent and not acknowledged, and pushes held. */
-  get size(): { readonly window: number; readonly held: number } {
-    return { window: this.window.results, held: this.held.results }
-  }
+const onAck = (state: State, seq: Cursor, out: Out): void => {
+  const upTo = acknowledged(state, seq)
+  if (upTo === undefined) return
+  acknowledge(state, upTo, out)
+  tryHeld(state, out)
+  readOn(state, out)
+}
 
-  /** What to do, in order, since the last call. */
-  take(): ReadonlyArray<Output> {
-    const outputs = this.outputs
-    if (outputs.length > 0) this.outputs = []
-    this.delivering = undefined
-    return outputs
+/** While REPLAYING the mailbox is read now and then, and a barrier that did not come back is sent again. */
+const onTick = (state: State, out: Out): void => {
+  if (state.machine._tag !== "REPLAYING") return
+  pass(state)
+  readOn(state, out)
+  const { barrier, limits } = state
+  if (barrier !== undefined && ++barrier.age_ticks >= barrier.timeout_ticks) {
+    sendBarrier(state, Math.min(barrier.timeout_ticks * 2, limits.barrier_timeout_max_ticks), true, out)
   }
+}
 
-  /** A push from the router. */
-  push(push: Push): void {
-    if (push.seq <= this.delivered && !this.opening) {
-      if (this.acked > start) this.emit({ _tag: "Ack", seq: this.acked })
-      return
-    }
-    const isNext = push.route === this.route && push.prev <= this.delivered
-    if (this.opening || !isNext || !this.mayDeliver()) return this.hold(push)
-    this.deliver(push)
-    if (this.held.results > 0) this.tryHeld()
-  }
+// The mailbox
 
-  /** A page of the mailbox, as asked for by `Read`. */
-  page(page: Page): void {
-    this.reading = false
-    this.more = this.more || !page.short
-    if (this.opening) this.open(page)
-    this.passLosses(page)
-    const before = this.delivered
-    const whole = this.deliverPage(page.records)
-    if (whole && page.short) this.meetEnd(page.records.at(-1), before)
-    this.tryHeld()
-    if (!whole) this.more = true
-    if (whole && page.short && this.state._tag === "REPLAYING" && this.barrier === undefined)
-      this.sendBarrier(this.limits.barrier_timeout_ticks, false)
-    this.tellStatus()
-    this.readOn()
-  }
+/** Reads the next page while earlier ones await their acks. */
+const readOn = (state: State, out: Out): void => {
+  if (state.more && !state.reading && !state.stalled && hasRoom(state)) read(state, out)
+}
 
-  /** The page could not be read. The next tick tries again; while LIVE, the sweep. */
-  pageFailed(): void {
-    this.reading = false
-    this.more = true
-  }
+/** Wherever a barrier stands it is passed like any record. */
+const passBarrier = (state: State, item: Item, out: Out): void => {
+  fallBack(state, "mail")
+  state.delivered = item.seq
+  if (isAllAcknowledged(state)) acknowledge(state, item.seq, out)
+  const { barrier } = Result.getOrThrow(decodePlacedBarrier(item.value))
+  if (!isOwn(state, barrier)) out.push({ _tag: "Sweep" })
+  else if (barrier.number === state.number) state.barrier = undefined
+}
 
-  /** There may be something in the mailbox: a `Mail`, or the sweep found it waiting. */
-  mail(): void {
-    this.more = true
-    this.readOn()
-  }
+const pageRules: PageRules<State, Out> = {
+  barrier: passBarrier,
+  result: (state, item, out) => {
+    fallBack(state, "mail")
+    deliver(state, item, out)
+  },
+}
 
-  /** The client has everything up to `seq`; `false` if it can't, for that was never sent. */
-  ack(seq: Seq | Cursor): boolean {
-    if (this.opening || seq > this.delivered) return false
-    if (seq <= this.acked) return true
-    this.window.acknowledge(seq)
-    if (this.lossProof !== undefined && seq >= this.lossProof) this.lossProof = undefined
-    this.acknowledge(this.isAllAcknowledged ? this.delivered : seq)
-    this.tryHeld()
-    this.readOn()
-    return true
-  }
+/**
+ * The mailbox has no more than what was delivered, up to this record (invariant 5). A barrier from before routes has no
+ * route.
+ */
+const meetEnd = (state: State, last: Item | undefined, before: Cursor): void => {
+  if (last === undefined || last.seq <= before || !isBarrier(last.value)) return
+  const { barrier } = Result.getOrThrow(decodePlacedBarrier(last.value))
+  if (!isOwn(state, barrier) || barrier.route === undefined) return
+  invariant(last.seq === state.delivered, "Session", 5)
+  state.route = barrier.route
+  state.mailEnd = last.seq
+  move(state, Step.cases.GoLive.make({ epoch: state.epoch, pod: state.pod }))
+}
 
-  /** The transport can't write to the socket now: like a full window. */
-  stall(): void {
-    this.stalled = true
-  }
+const isOwn = (state: State, { epoch, pod }: PlacedBarrier["barrier"]): boolean =>
+  epoch === state.epoch && pod === state.pod
 
-  /** It can again. */
-  drain(): void {
-    this.stalled = false
-    this.tryHeld()
-    this.readOn()
-  }
+const sendBarrier = (state: State, timeout_ticks: number, again: boolean, out: Out): void => {
+  invariant(again === (state.barrier !== undefined), "Session", 7)
+  state.barrier = { age_ticks: 0, timeout_ticks }
+  out.push({ _tag: "PublishBarrier", number: ++state.number, again })
+}
 
-  /** Time passes. While REPLAYING the mailbox is read now and then, and a barrier that did not come back is sent again. */
-  tick(): void {
-    if (this.state._tag !== "REPLAYING") return
-    if (++this.ticksSinceRead >= this.limits.read_every_ticks) this.more = true
-    this.readOn()
-    if (this.barrier !== undefined && ++this.barrier.age_ticks >= this.barrier.timeout_ticks) {
-      this.sendBarrier(Math.min(this.barrier.timeout_ticks * 2, this.limits.barrier_timeout_max_ticks), true)
-    }
-  }
+// Acks
 
-  private open(page: Page): void {
-    this.opening = false
-    if (page.acked > this.delivered) this.delivered = page.acked
-    this.acked = this.delivered
-    this.emit({ _tag: "Welcome", after: this.delivered })
-    // The client's own `after` is an ack of all up to it.
-    if (this.delivered > page.acked) this.emit({ _tag: "Trim", seq: this.delivered })
-  }
+/** While there is something to trim it is trimmed soon: a client without a memory that moves now would see it again. */
+const acknowledge = (state: State, seq: Cursor, out: Out): void => {
+  const mayHaveMail = state.machine._tag === "REPLAYING" || state.acked < state.mailEnd
+  setAcked(state, seq)
+  out.push({ _tag: "Ack", seq })
+  if (mayHaveMail) out.push({ _tag: "Trim", seq })
+}
 
-  /** What retention removed is told, never passed over in silence. */
-  private passLosses(page: Page): void {
-    if (page.hole > this.toldHole && page.hole - 1 > this.delivered) {
-      this.toldHole = page.hole
-      this.lossProof = this.delivered + 1
-      this.emit({ _tag: "Lost", after: this.delivered, upTo: undefined })
-    }
-    if (page.floor > this.delivered) {
-      this.lossProof = page.floor
-      this.emit({ _tag: "Lost", after: this.delivered, upTo: seqUnsafe(page.floor) })
-      this.delivered = page.floor
-    }
-  }
+// What is held
 
-  /** *From the mailbox*: the lowest record above `delivered`. `false` if the window filled up before the end. */
-  private deliverPage(records: ReadonlyArray<Item>): boolean {
-    for (const item of records) {
-      if (item.seq <= this.delivered) continue
-      if (isBarrier(item.value)) this.passBarrier(item)
-      else if (!this.mayDeliver()) return false
-      else {
-        this.fallBack("mail")
-        this.deliver(item)
-        this.deliveredFromMailbox++
-      }
-    }
-    return true
-  }
+const hold = (state: State, push: Push, out: Out): void => {
+  if (!state.held.add(push)) {
+    out.push({ _tag: "Nack", route: push.route })
+    lookForMail(state, mayDeliver(state) ? "dropped" : "slow", out)
+  } else if (state.opening) return
+  else if (push.route !== state.route) meetOther(state, "route", out)
+  else if (push.prev > state.held.before(push, state.delivered)) lookForMail(state, "gap", out)
+}
 
-  /** Wherever it stands it is passed like any record. */
-  private passBarrier(item: Item): void {
-    this.fallBack("mail")
-    this.delivered = item.seq
-    if (this.isAllAcknowledged) this.acknowledge(item.seq)
-    const { barrier } = Result.getOrThrow(decodePlacedBarrier(item.value))
-    if (!this.isOwn(barrier)) this.emit({ _tag: "Sweep" })
-    else if (barrier.number === this.number) this.barrier = undefined
+const tryHeld = (state: State, out: Out): void => {
+  const { held } = state
+  for (;;) {
+    const push = held.next(state.delivered, state.route)
+    if (push === undefined) break
+    if (push.prev > state.delivered) return meetOther(state, "gap", out)
+    if (!mayDeliver(state)) return
+    held.remove(push)
+    deliver(state, push, out)
   }
+  if (held.results > 0) meetOther(state, "route", out)
+}
 
-  /**
-   * The mailbox has no more than what was delivered, up to this record (invariant 5). A barrier from before routes has no
-   * route.
-   */
-  private meetEnd(last: Item | undefined, before: Cursor): void {
-    if (last === undefined || last.seq <= before || !isBarrier(last.value)) return
-    const { barrier } = Result.getOrThrow(decodePlacedBarrier(last.value))
-    if (!this.isOwn(barrier) || barrier.route === undefined) return
-    this.route = barrier.route
-    this.mailEnd = last.seq
-    this.move(Step.cases.GoLive.make({ epoch: this.epoch, pod: this.pod }))
-  }
+/** What is held, from before this went LIVE or since, waits for what only the mailbox or another barrier brings. */
+const meetOther = (state: State, why: "gap" | "route", out: Out): void => {
+  if (state.machine._tag === "LIVE") lookForMail(state, why, out)
+}
 
-  private isOwn({ epoch, pod }: PlacedBarrier["barrier"]): boolean {
-    return epoch === this.epoch && pod === this.pod
-  }
+const lookForMail = (state: State, why: Demotion, out: Out): void => {
+  state.more = true
+  fallBack(state, why)
+  tellStatus(state, state.machine._tag, out)
+  readOn(state, out)
+}
 
-  private mayDeliver(): boolean {
-    return !this.stalled && this.window.isOpen
-  }
+// The status
 
-  private deliver(item: Item): void {
-    this.delivered = item.seq
-    this.window.add(item.seq, item.value.length)
-    if (this.delivering === undefined) {
-      this.delivering = []
-      this.outputs.push({ _tag: "Deliver", items: this.delivering })
-    }
-    this.delivering.push(item)
-  }
+const fallBack = (state: State, why: Demotion): void => {
+  if (state.machine._tag !== "LIVE") return
+  state.demotion = why
+  move(state, Step.cases.FallBack.make({ epoch: state.epoch, pod: state.pod }))
+}
 
-  /**
-   * Whether nothing that was sent awaits its ack, a loss included: to acknowledge a loss that went into a dead socket
-   * would be to pass over it in silence.
-   */
-  private get isAllAcknowledged(): boolean {
-    return this.window.results === 0 && this.lossProof === undefined
-  }
-
-  /** While there is something to trim it is trimmed soon: a client without a memory that moves now would see it again. */
-  private acknowledge(seq: Cursor): void {
-    const mayHaveMail = this.state._tag === "REPLAYING" || this.acked < this.mailEnd
-    this.acked = seq
-    this.emit({ _tag: "Ack", seq })
-    if (mayHaveMail) this.emit({ _tag: "Trim", seq })
-  }
-
-  private hold(push: Push): void {
-    if (!this.held.add(push)) {
-      this.emit({ _tag: "Nack", route: push.route })
-      this.lookForMail(this.mayDeliver() ? "dropped" : "slow")
-    } else if (this.opening) return
-    else if (push.route !== this.route) this.meetOther("route")
-    else if (push.prev > this.held.before(push, this.delivered)) this.lookForMail("gap")
-  }
-
-  private lookForMail(why: Demotion): void {
-    this.more = true
-    this.fallBack(why)
-    this.tellStatus()
-    this.readOn()
-  }
-
-  private tryHeld(): void {
-    for (;;) {
-      const push = this.held.next(this.delivered, this.route)
-      if (push === undefined) break
-      if (push.prev > this.delivered) return this.meetOther("gap")
-      if (!this.mayDeliver()) return
-      this.held.remove(push)
-      this.deliver(push)
-    }
-    if (this.held.results > 0) this.meetOther("route")
-  }
-
-  /** What is held, from before this went LIVE or since, waits for what only the mailbox or another barrier brings. */
-  private meetOther(why: "gap" | "route"): void {
-    if (this.state._tag === "LIVE") this.lookForMail(why)
-  }
-
-  private sendBarrier(timeout_ticks: number, again: boolean): void {
-    this.barrier = { age_ticks: 0, timeout_ticks }
-    this.emit({ _tag: "PublishBarrier", number: ++this.number, again })
-  }
-
-  private fallBack(why: Demotion): void {
-    if (this.state._tag !== "LIVE") return
-    this.lastDemotion = why
-    this.move(Step.cases.FallBack.make({ epoch: this.epoch, pod: this.pod }))
-  }
-
-  private move(step: Step): void {
-    this.state = Result.getOrThrow(transition(this.state, step)) ?? this.state
-  }
-
-  /** Tells a change once it has settled: a barrier met while LIVE leads to REPLAYING and back within one page. */
-  private tellStatus(): void {
-    if (this.state._tag === this.told) return
-    this.told = this.state._tag
-    this.emit({ _tag: "Status", status: this.told })
-  }
-
-  /** Reads the next page while earlier ones await their acks, once a quarter of the window is free. */
-  private readOn(): void {
-    if (!this.more || this.reading || this.stalled) return
-    const { room } = this.window
-    const isTight = room.results < this.limits.window_results / 4 || room.bytes < this.limits.window_bytes / 4
-    if (isTight && this.window.results > 0) return
-    this.reading = true
-    this.more = false
-    this.ticksSinceRead = 0
-    this.emit({
-      _tag: "Read",
-      after: this.delivered,
-      limit: {
-        results: Math.max(1, Math.min(this.limits.page_results, room.results)),
-        bytes: Math.max(1, Math.min(this.limits.page_bytes, room.bytes)),
-      },
-    })
-  }
-
-  private emit(output: Output): void {
-    this.delivering = undefined
-    this.outputs.push(output)
-  }
+const move = (state: State, step: Step): void => {
+  state.machine = Result.getOrThrow(transition(state.machine, step)) ?? state.machine
 }

@@ -1,140 +1,123 @@
 /**
- * Tells what the cores do, call by call, in the words of `world/Observation.ts`: the same for the world's shells and for
+ * Tells what the cores do, step by step, in the words of `world/Observation.ts`: the same for the world's shells and for
  * those of production, whose runs are held against the specification in `model/`. Of one client.
  */
 import { Result } from "effect"
 import type { Cursor, PodId, Seq } from "../protocol/Ids.ts"
 import { seqUnsafe } from "../protocol/Ids.ts"
 import { decodePlacedBarrier, isBarrier, type Item, peekSeq, type StoredRecord } from "../protocol/Records.ts"
-import type { Router } from "../protocol/Router.ts"
-import type { Output, Session } from "../protocol/Session.ts"
-import type { CoreProbe, RouterCall, SessionCall } from "./CoreProbe.ts"
+import type * as Router from "../protocol/Router.ts"
+import type * as Session from "../protocol/Session.ts"
+import type { CoreProbe } from "./CoreProbe.ts"
 import type { Observe } from "./world/Observation.ts"
 
-/** What is known of a session between two calls. */
+/** What is known of a session between two steps. */
 interface Known {
-  upTo: Cursor
-  acknowledged: Cursor
+  delivered: Cursor
+  acked: Cursor
   isWelcome: boolean
-  /** Those that the last page led over. */
-  barriers: ReadonlyArray<Item>
-  hasPage: boolean
-}
-
-/** The same of a router. */
-interface KnownRouter {
-  /** Read, and not yet told, for whether they are pushed is not known. */
-  read: ReadonlyArray<StoredRecord>
-  diverted: number
 }
 
 export class CoreObserver implements CoreProbe {
   private readonly observe: Observe
-  private readonly nameOf: (router: Router) => string
-  private readonly routers = new Map<Router, KnownRouter>()
-  private readonly sessions = new Map<Session, Known>()
-  private readonly newest = new Map<PodId, Session>()
+  private readonly nameOf: (router: Router.State) => string
+  /** How often each has diverted for another reason than a record. */
+  private readonly diverted = new Map<Router.State, number>()
+  private readonly sessions = new Map<Session.State, Known>()
+  private readonly newest = new Map<PodId, Session.State>()
 
-  /** `nameOf`: whose router this is that has just been called. */
-  constructor(observe: Observe, nameOf: (router: Router) => string) {
+  /** `nameOf`: whose router this is that has just been stepped. */
+  constructor(observe: Observe, nameOf: (router: Router.State) => string) {
     this.observe = observe
     this.nameOf = nameOf
   }
 
   /** Whether it is its pod's session: an older one is over, whatever it still does. */
-  isNewest(session: Session): boolean {
+  isNewest(session: Session.State): boolean {
     return this.newest.get(session.pod) === session
   }
 
-  router(router: Router, call: RouterCall): void {
+  router(router: Router.State, input: Router.Input, outputs: ReadonlyArray<Router.Output>): void {
     const worker = this.nameOf(router)
-    const known = this.routers.get(router) ?? { read: [], diverted: 0 }
-    this.routers.set(router, known)
-    switch (call._tag) {
+    switch (input._tag) {
       case "Chunk":
-        known.read = [...known.read, ...call.chunk.records]
-        known.diverted = divertedBy(router)
-        return
-      case "TakePushes":
-        this.tellRead(worker, known.read, new Set([...call.pushes.values()].flat().map(({ seq }) => seq)))
-        known.read = []
-        return
+        this.tellRead(worker, input.chunk.records, outputs)
+        break
       case "Ack":
-        return this.observe({ _tag: "Hears", worker, seq: call.seq })
-      case "TakeSpill":
-        if (call.spill !== undefined) this.observe({ _tag: "TakesShelf", worker, ...spilledOf(call.spill.records) })
-        return
+        this.observe({ _tag: "Hears", worker, seq: input.seq })
+        break
       case "Spilled":
-        return this.observe({ _tag: "Confirmed", worker, seqs: seqsOf(call.spill.records) })
+        this.observe({ _tag: "Confirmed", worker, seqs: seqsOf(input.spill.records) })
+        break
       case "Nack":
-      case "Pass":
-        if (divertedBy(router) > known.diverted) this.observe({ _tag: "Diverts", worker })
-        known.diverted = divertedBy(router)
+      case "Unreceived":
+      case "Tick":
+        if (divertedBy(router) > (this.diverted.get(router) ?? 0)) this.observe({ _tag: "Diverts", worker })
     }
+    for (const output of outputs) {
+      if (output._tag === "Spill") this.observe({ _tag: "TakesShelf", worker, ...spilledOf(output.spill.records) })
+    }
+    this.diverted.set(router, divertedBy(router))
   }
 
-  session(session: Session, call: SessionCall): void {
+  session(session: Session.State, input: Session.Input, outputs: ReadonlyArray<Session.Output>): void {
     const known = this.sessions.get(session) ?? this.open(session)
-    if (this.isNewest(session)) this.tell(session, call, known)
-    known.upTo = session.upTo
-    known.acknowledged = session.acknowledged
+    if (this.isNewest(session)) this.tell(session, input, outputs, known)
+    known.delivered = session.delivered
+    known.acked = session.acked
   }
 
-  private open(session: Session): Known {
-    const { acknowledged, epoch, pod, upTo } = session
-    const known: Known = { upTo, acknowledged, isWelcome: false, barriers: [], hasPage: false }
+  private open(session: Session.State): Known {
+    const { acked, delivered, epoch, pod } = session
+    const known: Known = { delivered, acked, isWelcome: false }
     this.sessions.set(session, known)
     this.newest.set(pod, session)
     this.observe({ _tag: "Opens", pod, epoch })
     return known
   }
 
-  private tell(session: Session, call: SessionCall, known: Known): void {
-    const { pod } = session
-    switch (call._tag) {
-      case "Page":
-        // Until its first page has come it is where the client said.
-        if (!known.isWelcome) this.observe({ _tag: "GetsPage", pod, after: known.upTo })
-        known.isWelcome = true
-        known.hasPage = true
-        known.barriers = call.page.records.filter(
-          ({ seq, value }) => isBarrier(value) && seq > known.upTo && seq <= session.upTo,
-        )
-        return
-      case "PageFailed":
-        return this.observe({ _tag: "EndsPage", pod })
-      case "Ack":
-        if (call.isGood && call.seq > known.acknowledged) {
-          this.observe({ _tag: "HearsClient", pod, seq: seqUnsafe(call.seq) })
-        }
-        return
-      case "Take":
-        return this.tellOutputs(session, call.outputs, known)
-    }
-  }
-
-  /** Deliveries in the order of seqs, which is the order in which they happened. */
-  private tellOutputs(session: Session, outputs: ReadonlyArray<Output>, known: Known): void {
+  private tell(
+    session: Session.State,
+    input: Session.Input,
+    outputs: ReadonlyArray<Session.Output>,
+    known: Known,
+  ): void {
     const { pod, status } = session
-    const delivered = outputs.flatMap((output) => (output._tag === "Deliver" ? output.items : []))
-    for (const { seq, value } of [...delivered, ...known.barriers].sort((a, b) => a.seq - b.seq)) {
-      this.observe({ _tag: isBarrier(value) ? "PassesBarrier" : "Delivers", pod, seq })
+    let barriers: ReadonlyArray<Item> = []
+    if (input._tag === "Page") {
+      // Until its first page has come it is where the client said.
+      if (!known.isWelcome) this.observe({ _tag: "GetsPage", pod, after: known.delivered })
+      known.isWelcome = true
+      const isPassed = ({ seq, value }: Item) => isBarrier(value) && seq > known.delivered && seq <= session.delivered
+      barriers = input.page.records.filter(isPassed)
     }
+    if (input._tag === "Ack" && input.seq > known.acked && input.seq <= known.delivered) {
+      this.observe({ _tag: "HearsClient", pod, seq: seqUnsafe(input.seq) })
+    }
+    this.tellDelivered(pod, outputs, barriers)
     for (const output of outputs) if (output._tag === "Ack") this.observe({ _tag: "PassesOn", seq: output.seq })
     if (known.isWelcome && outputs.length > 0) this.observe({ _tag: "Is", pod, status })
-    if (known.hasPage) this.observe({ _tag: "EndsPage", pod })
-    known.barriers = []
-    known.hasPage = false
+    if (input._tag === "Page" || input._tag === "PageFailed") this.observe({ _tag: "EndsPage", pod })
   }
 
-  private tellRead(worker: string, records: ReadonlyArray<StoredRecord>, pushed: Set<Seq>): void {
+  /** In the order of seqs, which is the order in which they happened. */
+  private tellDelivered(pod: PodId, outputs: ReadonlyArray<Session.Output>, barriers: ReadonlyArray<Item>): void {
+    const delivered = outputs.flatMap((output) => (output._tag === "Deliver" ? output.items : []))
+    for (const { seq, value } of [...delivered, ...barriers].sort((a, b) => a.seq - b.seq)) {
+      this.observe({ _tag: isBarrier(value) ? "PassesBarrier" : "Delivers", pod, seq })
+    }
+  }
+
+  private tellRead(worker: string, records: ReadonlyArray<StoredRecord>, outputs: ReadonlyArray<Router.Output>): void {
+    const pushes = outputs.flatMap((output) => (output._tag === "Publish" ? output.pushes : []))
+    const pushed = new Set<Seq>(pushes.map(({ seq }) => seq))
     // Of repeats the first was pushed.
     for (const seq of seqsOf(records)) this.observe({ _tag: "Reads", worker, seq, isPushed: pushed.delete(seq) })
   }
 }
 
 /** How often it diverted for another reason than a record. */
-const divertedBy = ({ counts }: Router): number => counts.nack + counts.unreceived + counts["ack-timeout"]
+const divertedBy = ({ counts }: Router.State): number => counts.nack + counts.unreceived + counts["ack-timeout"]
 
 /** What is told of records on their way to the backlog. */
 export const spilledOf = (records: ReadonlyArray<StoredRecord>) => ({

@@ -2,7 +2,7 @@
  * One connection of routed delivery at this gateway: the session's core, and the transport it came in by. It carries
  * out what the session decides, through the parts that all connections of the gateway share.
  */
-import { encode, type Output, type Push, type Session } from "@nimbus/domain/protocol"
+import { encode, type Push, type Session } from "@nimbus/domain/protocol"
 import type { Transport } from "../Transport.ts"
 import type { Read } from "./Reads.ts"
 import { Resident, type ResidentShared } from "./Resident.ts"
@@ -14,68 +14,61 @@ export interface Shared extends ResidentShared {
   readonly mayRepeatBarrier: () => boolean
 }
 
-type PublishBarrier = Output & { readonly _tag: "PublishBarrier" }
+type PublishBarrier = Session.Output & { readonly _tag: "PublishBarrier" }
 
-export class Connection extends Resident {
-  readonly session: Session
+const mailed = { _tag: "Mail" } as const
+
+export class Connection extends Resident<Session.Output> {
+  readonly session: Session.State
   private readonly shared: Shared
   /** To be published again, in a later tick: there were too many in this one. */
   private owed: PublishBarrier | undefined = undefined
 
-  constructor(session: Session, partition: number, transport: Transport, shared: Shared) {
+  constructor(session: Session.State, partition: number, transport: Transport, shared: Shared) {
     super(partition, transport, shared)
     this.session = session
     this.shared = shared
   }
 
   push(push: Push): boolean {
-    this.session.push(push)
+    this.step(push)
     return true
   }
 
   mail(): void {
-    this.session.mail()
-  }
-
-  carryOut(): void {
-    for (const output of this.session.take()) {
-      if (this.isClosed) return
-      this.carry(output)
-    }
-  }
-
-  private carry(output: Output): void {
-    const { shared } = this
-    switch (output._tag) {
-      case "Read":
-        return shared.read({ connection: this, after: output.after, limit: output.limit })
-      case "Deliver":
-        return this.deliver(output.items)
-      case "Ack":
-        shared.journey.acknowledged(this.clientId, output.seq)
-        return shared.ackSender.ack(this.partition, this.clientId, output.seq)
-      case "Nack":
-        shared.counts.add("nacked", 1)
-        return shared.ackSender.nack(this.partition, this.clientId, output.route)
-      case "Trim":
-        return this.trim()
-      case "PublishBarrier":
-        return this.publishBarrier(output)
-      case "Sweep":
-        return shared.presences.write(this.presence)
-      case "Welcome":
-        return this.welcome(output.after)
-      case "Status":
-        return this.statusChanged()
-      case "Lost":
-        return this.lost(output)
-    }
+    this.step(mailed)
   }
 
   /** One that was held back in an earlier tick is the newest still, and nothing else ends that one is under way. */
   override tick(): void {
     if (this.owed !== undefined) this.publishBarrier(this.owed)
     super.tick()
+  }
+
+  step(input: Session.Input): void {
+    try {
+      this.shared.steps.session(this.session, input, this.outputs)
+    } catch (defect) {
+      this.broke(defect)
+    }
+  }
+
+  protected carry(output: Session.Output): void {
+    const { shared } = this
+    switch (output._tag) {
+      case "Read":
+        return shared.read({ connection: this, after: output.after, limit: output.limit })
+      case "Ack":
+        shared.journey.acknowledged(this.clientId, output.seq)
+        return shared.ackSender.ack(this.partition, this.clientId, output.seq)
+      case "Nack":
+        shared.counts.add("nacked", 1)
+        return shared.ackSender.nack(this.partition, this.clientId, output.route)
+      case "PublishBarrier":
+        return this.publishBarrier(output)
+      default:
+        return this.carryShared(output)
+    }
   }
 
   private publishBarrier(barrier: PublishBarrier): void {

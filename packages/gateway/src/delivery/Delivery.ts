@@ -22,6 +22,7 @@ import {
   partitionOf,
   Session,
   start,
+  Steps,
 } from "@nimbus/domain/protocol"
 import { claimMailboxes, eventBytes, EventLog, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Scheduler, Stream } from "effect"
@@ -130,6 +131,7 @@ const make = Effect.gen(function* () {
     incarnation: log.incarnation,
     debug: isDebug ? (connection, message) => void run(aboutSession(connection, Effect.logDebug(message))) : () => {},
     now: () => clock.currentTimeMillisUnsafe(),
+    steps: yield* Steps,
     replaying: new Set(),
     remove: (connection) => {
       if (sessions.get(connection.clientId) !== connection) return
@@ -144,10 +146,10 @@ const make = Effect.gen(function* () {
     read: yield* makeReads(limits, residents.now, ({ after, connection, limit }: Read<Connection>) => {
       run(
         Effect.match(mailbox.page(connection.clientId, after, limit), {
-          onSuccess: (page) => connection.session.page(page),
+          onSuccess: (page) => connection.step({ _tag: "Page", page }),
           onFailure: () => {
             counts.addTo("failed", "read mailbox")
-            connection.session.pageFailed()
+            connection.step({ _tag: "PageFailed" })
           },
         }).pipe(Effect.andThen(Effect.sync(() => connection.carryOut()))),
       )
@@ -278,6 +280,7 @@ const make = Effect.gen(function* () {
       sessions.set(connection.clientId, connection)
       counts.session(connection.transportName, 1)
       shared.intake.join(connection.clientId, connection)
+      connection.step({ _tag: "Open" })
       connection.carryOut()
     }
     return connection
@@ -292,7 +295,7 @@ const make = Effect.gen(function* () {
 
   const open = Effect.fnUntraced(function* (request: ConnectRequest) {
     const arrival = yield* arrive(request)
-    const session = new Session(arrival)
+    const session = Session.make(arrival)
     const partition = partitionOf(arrival.clientId, log.partitions)
     return settle(new Connection(session, partition, arrival.transport, shared))
   }, Effect.tapError(notOpened))

@@ -1,6 +1,7 @@
 /**
- * One connection at this gateway, whatever its delivery: the transport it came in by, and what every session needs of
- * the gateway. `Connection` is the one of routed delivery, `DirectConnection` the one of direct delivery.
+ * One connection at this gateway, whatever its delivery: the transport it came in by, and what every session needs of the
+ * gateway. It steps the session and carries out what that decides. `Connection` is the one of routed delivery,
+ * `DirectConnection` the one of direct delivery.
  */
 import type { SamplingTokenBucket, Trace } from "@nimbus/domain/observability"
 import {
@@ -15,8 +16,9 @@ import {
   Journey,
   type Push,
   type Seq,
-  type Session,
+  Session,
   start,
+  type StepsShape,
 } from "@nimbus/domain/protocol"
 import type { EventLog } from "@nimbus/domain/services"
 import type { SessionHandle, Transport, Notice } from "../Transport.ts"
@@ -40,6 +42,8 @@ export interface ResidentShared {
   readonly debug: (connection: Resident, message: string) => void
   readonly incarnation: EventLog["Service"]["incarnation"]
   readonly now: () => number
+  /** How the cores are stepped. */
+  readonly steps: StepsShape
   /** Those that are not LIVE are told of time. */
   readonly replaying: Set<Resident>
   /** Removes the connection, if it is still its client's. */
@@ -51,10 +55,17 @@ interface Followed {
   readonly headers: Headers | undefined
   readonly hop: Trace.Hop | undefined
 }
+const ticked = { _tag: "Tick" } as const
+const drained = { _tag: "Drained" } as const
+const stalled = { _tag: "Stalled" } as const
 const unfollowed: Followed = { headers: undefined, hop: undefined }
 
-export abstract class Resident implements SessionHandle, Sender {
-  abstract readonly session: Session | DirectSession
+interface Tagged {
+  readonly _tag: string
+}
+
+export abstract class Resident<Output extends Tagged = Tagged> implements SessionHandle, Sender {
+  abstract readonly session: Session.State | DirectSession.State
   readonly partition: number
   protected readonly transport: Transport
   private readonly residents: ResidentShared
@@ -67,6 +78,8 @@ export abstract class Resident implements SessionHandle, Sender {
   private live_ms: number | undefined = undefined
   /** Results delivered from the mailbox that were counted. */
   private replayed = 0
+  /** Decided, and not carried out. */
+  protected outputs: Array<Output> = []
 
   constructor(partition: number, transport: Transport, shared: ResidentShared) {
     this.partition = partition
@@ -76,12 +89,30 @@ export abstract class Resident implements SessionHandle, Sender {
     shared.replaying.add(this)
   }
 
-  /** Carries out what the session has decided, in order. */
-  abstract carryOut(): void
+  /** Steps the session; `carryOut` follows. */
+  abstract step(input: Session.SendingInput): void
+  protected abstract carry(output: Output): void
   /** A push of the router; `false`: this session takes none. `carryOut` follows. */
   abstract push(push: Push): boolean
   /** There may be something in the mailbox. `carryOut` follows. */
   abstract mail(): void
+
+  /** A session that breaks an invariant is over, and its client comes again. */
+  protected broke(defect: unknown): never {
+    this.unavailable()
+    throw defect
+  }
+
+  /** Carries out what the session has decided, in order. */
+  carryOut(): void {
+    const { outputs } = this
+    if (outputs.length === 0) return
+    this.outputs = []
+    for (const output of outputs) {
+      if (this.isClosed) return
+      this.carry(output)
+    }
+  }
 
   get transportName(): string {
     return this.transport.name
@@ -92,11 +123,11 @@ export abstract class Resident implements SessionHandle, Sender {
   }
 
   get upTo(): Cursor {
-    return this.session.upTo
+    return this.session.delivered
   }
 
   get acknowledged(): Cursor {
-    return this.session.acknowledged
+    return this.session.acked
   }
 
   /** For those who look on. */
@@ -117,18 +148,19 @@ export abstract class Resident implements SessionHandle, Sender {
   }
 
   ack(seq: Seq | Cursor): boolean {
-    if (this.isClosed || !this.session.ack(seq)) return false
+    if (this.isClosed || !Session.isSent(this.session, seq)) return false
+    this.step({ _tag: "Ack", seq })
     this.carryOut()
     return true
   }
 
   tick(): void {
-    this.session.tick()
+    this.step(ticked)
     this.carryOut()
   }
 
   drained(): void {
-    this.session.drain()
+    this.step(drained)
     this.carryOut()
   }
 
@@ -181,37 +213,60 @@ export abstract class Resident implements SessionHandle, Sender {
 
   /** Trims the mailbox by what the client acknowledged since the last time. */
   trim(): void {
-    const { acknowledged } = this.session
-    if (acknowledged <= this.trimmed) return
-    this.trimmed = acknowledged
+    const { acked } = this.session
+    if (acked <= this.trimmed) return
+    this.trimmed = acked
     this.residents.counts.add("trims", 1)
-    this.residents.ackSender.trim(this.clientId, acknowledged)
+    this.residents.ackSender.trim(this.clientId, acked)
   }
 
-  protected deliver(items: ReadonlyArray<Item>): void {
+  /** Somebody newer may be elsewhere: the registry knows. */
+  sweep(): void {
+    if (!this.isClosed) this.residents.presences.write(this.presence)
+  }
+
+  /** What is the same whatever its delivery. */
+  protected carryShared(output: Exclude<Session.SendingOutput, { readonly _tag: "Read" }>): void {
+    switch (output._tag) {
+      case "Deliver":
+        return this.deliver(output.items)
+      case "Trim":
+        return this.trim()
+      case "Sweep":
+        return this.sweep()
+      case "Welcome":
+        return this.welcome(output.after)
+      case "Status":
+        return this.statusChanged()
+      case "Lost":
+        return this.lost(output)
+    }
+  }
+
+  private deliver(items: ReadonlyArray<Item>): void {
     const { counts, journey } = this.residents
     counts.addTo("delivered", this.transport.name, items.length)
     const { replayed } = this.session
     if (replayed > this.replayed) counts.add("replayed", replayed - this.replayed)
     this.replayed = replayed
     journey.sent(this.clientId, items, this.live_ms)
-    if (!this.transport.deliver(items)) this.session.stall()
+    if (!this.transport.deliver(items)) this.step(stalled)
   }
 
-  protected welcome(after: Cursor): void {
+  private welcome(after: Cursor): void {
     const { epoch, status } = this.session
     this.residents.debug(this, "a session opens")
     this.transport.notify({ _tag: "Welcome", epoch, status, log: this.residents.incarnation, after })
   }
 
   /** Retention has removed results before this client had them. Not every transport has a frame for it. */
-  protected lost(range: Notice & { readonly _tag: "Lost" }): void {
+  private lost(range: Notice & { readonly _tag: "Lost" }): void {
     this.residents.counts.addTo("lost", this.transport.name)
     this.transport.notify(range)
   }
 
   /** It has turned LIVE, or is so no more. */
-  protected statusChanged(): void {
+  private statusChanged(): void {
     const { counts, debug, now, presences, replaying } = this.residents
     if (this.session.status === "LIVE") {
       replaying.delete(this)

@@ -4,15 +4,7 @@
  */
 import { Clock, Effect, type Scope } from "effect"
 import { Trace } from "@nimbus/domain/observability"
-import {
-  type Headers,
-  Journey,
-  type PodId,
-  type Push,
-  type Router,
-  type SpillBatch,
-  type StoredRecord,
-} from "@nimbus/domain/protocol"
+import { type Headers, Journey, type PodId, type Push, type Router, type StoredRecord } from "@nimbus/domain/protocol"
 import { EventLog, Topics } from "@nimbus/domain/services"
 import { Instance } from "../Instance.ts"
 import type { ResultConsumerLimits } from "../Limits.ts"
@@ -22,7 +14,7 @@ export interface RouterJourney {
   /** Pushes on their way to a pod. */
   routed(pod: PodId, pushes: ReadonlyArray<Push>): Routed
   /** Records on their way to the backlog: diverted, or never routed. */
-  spilled(spill: SpillBatch): SpilledRecords
+  spilled(spill: Router.SpillBatch): SpilledRecords
 }
 
 export interface Routed extends Pick<Trace.Hops, "end"> {
@@ -32,14 +24,14 @@ export interface Routed extends Pick<Trace.Hops, "end"> {
 }
 
 export interface SpilledRecords extends Pick<Trace.Hops, "end"> {
-  readonly records: SpillBatch["records"]
+  readonly records: Router.SpillBatch["records"]
 }
 
 const isSampled = ({ headers }: { readonly headers?: Headers | undefined }): boolean => Journey.isSampled(headers)
 
 export const make = Effect.fnUntraced(function* (
   service: string,
-  router: Router,
+  router: Router.State,
   partition: number,
   limits: ResultConsumerLimits,
 ): Effect.fn.Return<RouterJourney, never, EventLog | Topics | Scope.Scope> {
@@ -66,7 +58,7 @@ export const make = Effect.fnUntraced(function* (
   const spillRecord = (hops: Trace.Hops, record: StoredRecord): StoredRecord => {
     const { headers: from, key: clientId } = record
     if (!Journey.isSampled(from)) return record
-    const reason = router.reasonOf(record)
+    const reason = router.reasons.get(record)
     const offset = String(record.offset)
     const next =
       reason === undefined

@@ -38,6 +38,11 @@ export class Outstanding {
     return this.add({ next: offset + 1, pushedTo: undefined, tick: 0, done: false })
   }
 
+  /** Where the commit does not come before the first that is not done is. */
+  get blocked(): number | undefined {
+    return this.marks[this.first]?.next
+  }
+
   /** Everything below `next` was read: what has no mark is done. */
   passed(next: number): void {
     if (this.first === this.marks.length) this.commit = next

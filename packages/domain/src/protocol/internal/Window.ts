@@ -26,8 +26,17 @@ export class Window {
     return this.results < this.max_results && this.bytes < this.max_bytes
   }
 
-  get room(): { readonly results: number; readonly bytes: number } {
-    return { results: this.max_results - this.results, bytes: this.max_bytes - this.bytes }
+  get freeResults(): number {
+    return this.max_results - this.results
+  }
+
+  get freeBytes(): number {
+    return this.max_bytes - this.bytes
+  }
+
+  /** Of what was sent up to here nothing awaits its ack. */
+  isAcknowledged(seq: Cursor): boolean {
+    return this.first === this.seqs.length || this.seqs[this.first]! > seq
   }
 
   add(seq: Seq, bytes: number): void {

@@ -1,5 +1,5 @@
 /**
- * Whether what is kept in memory stays under its bounds: that of routers and sessions is looked at after every call of
+ * Whether what is kept in memory stays under its bounds: that of routers and sessions is looked at after every step of
  * theirs, that of all other parts (`MemoryGauges.ts`) after every turn of their process. A part, or a thing that it keeps, of
  * which no bound is stated here breaks the rule as well.
  *
@@ -17,8 +17,8 @@
  * two windows of events and one of results make.
  */
 import { handlerLimits } from "../../Limits.ts"
-import type { Router } from "../../protocol/Router.ts"
-import type { Session } from "../../protocol/Session.ts"
+import * as Router from "../../protocol/Router.ts"
+import * as Session from "../../protocol/Session.ts"
 import type { Sized } from "../../observability/MemoryGauges.ts"
 import type { CoreProbe } from "../CoreProbe.ts"
 import type { SimulatedLimits } from "./Production.ts"
@@ -39,20 +39,20 @@ export class Bounds implements CoreProbe {
     this.ofParts = { ...ofGateway(limits, clients), ...ofPipeline(limits, clients), ...ofClient(limits) }
   }
 
-  router(router: Router): void {
+  router(router: Router.State): void {
     const { chunk_records, outstanding_records, router: most, shelf_records } = this.limits
-    const { inflight, outstanding, routes, spill } = router.size
+    const { inflight, outstanding, routes, spill } = Router.sizeOf(router)
     this.check("routes", routes, most.routes)
     this.check("in flight", inflight, most.inflight_results)
     this.check("for the dlq", spill + inflight, shelf_records + most.inflight_results + chunk_records)
     this.check("outstanding", outstanding, outstanding_records + chunk_records)
-    for (const route of router["routes"].values()) {
+    for (const route of router.routes.values()) {
       this.check("in flight to one", route.inflight.length - route.first, most.inflight_results_per_client)
     }
   }
 
-  session(session: Session): void {
-    const { held, window } = session.size
+  session(session: Session.State): void {
+    const { held, window } = Session.sizeOf(session)
     this.check(`held for ${session.clientId}`, held, this.limits.session.held_results)
     this.check(`window of ${session.clientId}`, window, this.limits.session.window_results)
   }

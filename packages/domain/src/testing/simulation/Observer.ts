@@ -9,11 +9,11 @@ import type { Cursor, Epoch, PodId, Seq } from "../../protocol/Ids.ts"
 import { PodId as podId, seqUnsafe } from "../../protocol/Ids.ts"
 import { decodeEvent, type StoredRecord } from "../../protocol/Records.ts"
 import type { Presence } from "../../services/Registry.ts"
-import type { Session } from "../../protocol/Session.ts"
+import type * as Session from "../../protocol/Session.ts"
 import { Result } from "effect"
 import { CoreObserver, seqsOf, spilledOf } from "../CoreObserver.ts"
-import type { CoreProbe, RouterCall, SessionCall } from "../CoreProbe.ts"
-import type { Router } from "../../protocol/Router.ts"
+import type { CoreProbe } from "../CoreProbe.ts"
+import type * as Router from "../../protocol/Router.ts"
 import type { Observation, Observe } from "../world/Observation.ts"
 
 export interface ObservedTopics {
@@ -35,7 +35,7 @@ export class Observer implements CoreProbe {
   private readonly events: Array<Seq> = []
   private shown = 0
   /** By pod: whose pages are asked for, in the order in which that was decided. */
-  private readonly reading = new Map<PodId, Array<Session>>()
+  private readonly reading = new Map<PodId, Array<Session.State>>()
   /** What the stores still answer these reaches nobody. No pod comes back under its id. */
   private readonly died = new Set<PodId>()
 
@@ -50,14 +50,14 @@ export class Observer implements CoreProbe {
 
   // The cores
 
-  router(router: Router, call: RouterCall): void {
-    if (call._tag === "Chunk") this.haveRead.add(this.running())
-    this.cores.router(router, call)
+  router(router: Router.State, input: Router.Input, outputs: ReadonlyArray<Router.Output>): void {
+    if (input._tag === "Chunk") this.haveRead.add(this.running())
+    this.cores.router(router, input, outputs)
   }
 
-  session(session: Session, call: SessionCall): void {
-    this.cores.session(session, call)
-    if (call._tag !== "Take" || !call.outputs.some(({ _tag }) => _tag === "Read")) return
+  session(session: Session.State, input: Session.Input, outputs: ReadonlyArray<Session.Output>): void {
+    this.cores.session(session, input, outputs)
+    if (!outputs.some(({ _tag }) => _tag === "Read")) return
     const ofPod = this.reading.get(session.pod) ?? []
     this.reading.set(session.pod, ofPod)
     ofPod.push(session)

@@ -22,6 +22,7 @@ import {
 import { outageLimits } from "../../Limits.ts"
 import { makeFailureLog, FailureLog } from "../../services/FailureLog.ts"
 import { type Sized, MemoryGauges } from "../../observability/MemoryGauges.ts"
+import { Steps, type StepsShape } from "../../protocol/Steps.ts"
 import type { Dice } from "../world/Dice.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Trace } from "./Trace.ts"
@@ -36,6 +37,8 @@ export interface ProcessOptions {
   readonly onDefect: (defect: string) => void
   /** Told after each turn of it what it keeps in memory. */
   readonly onTurn: (part: string, sized: Sized) => void
+  /** How its shells step their cores. */
+  readonly steps: StepsShape
 }
 
 export class Process {
@@ -55,7 +58,7 @@ export class Process {
   private readonly onTurn: ProcessOptions["onTurn"]
   private readonly sizes = new Set<readonly [part: string, sized: Sized]>()
 
-  constructor({ dice, kernel, metrics, name, onDefect, onTurn, trace }: ProcessOptions) {
+  constructor({ dice, kernel, metrics, name, onDefect, onTurn, steps, trace }: ProcessOptions) {
     this.name = name
     this.onTurn = onTurn
     this.kernel = kernel
@@ -65,6 +68,7 @@ export class Process {
       Context.add(Scheduler.Scheduler, schedulerOf(kernel, this)),
       Context.add(Random.Random, randomOf(dice)),
       Context.add(Metric.MetricRegistry, metrics),
+      Context.add(Steps, steps),
       Context.add(FailureLog, makeFailureLog(outageLimits)),
       Context.add(MemoryGauges, { add: (part, sized) => this.keeps(part, sized) }),
       Context.add(Logger.CurrentLoggers, new Set([loggerOf(trace, name, onDefect)])),

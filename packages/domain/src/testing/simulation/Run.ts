@@ -4,7 +4,7 @@
  */
 import { Metric } from "effect"
 import { partitionOf } from "../../protocol/Partitioner.ts"
-import { type CoreProbe, probing } from "../CoreProbe.ts"
+import type { CoreProbe } from "../CoreProbe.ts"
 import { Dice } from "../world/Dice.ts"
 import type { Observe } from "../world/Observation.ts"
 import { type Fault, type FaultName, faultNames, faultsEnd_ms, planOf, schedule } from "./Faults.ts"
@@ -53,19 +53,18 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
   const endFaults = schedule(world, kept)
   work(world, events, new Dice(seed * 40_503 + 3))
   let settled_ms = 0
-  const violation = attempt(world, () =>
-    probing(watcherOf(world), () => {
-      advance(world, start_ms + faultsEnd_ms)
-      world.trace.say("fault", () => "no more faults")
-      endFaults()
-      settled_ms = settle(world)
-      advance(world, world.kernel.now_ms + supersede_ms)
-      world.checks.onlyTheNewest = true
-      for (const { application } of world.clients) application.want(1)
-      settle(world)
-      world.checks.lists()
-    }),
-  )
+  world.probe = watcherOf(world)
+  const violation = attempt(world, () => {
+    advance(world, start_ms + faultsEnd_ms)
+    world.trace.say("fault", () => "no more faults")
+    endFaults()
+    settled_ms = settle(world)
+    advance(world, world.kernel.now_ms + supersede_ms)
+    world.checks.onlyTheNewest = true
+    for (const { application } of world.clients) application.want(1)
+    settle(world)
+    world.checks.lists()
+  })
   countMetrics(world)
   const { counts, lines } = world.trace
   return { violation, faults: kept, trace: lines, counts, settled_ms, lasted_ms: world.kernel.elapsed_ms }
@@ -88,16 +87,16 @@ export const observed = (production: Production, options: ObservedOptions, obser
   world.trace.observer = observer
   schedule(world, planOf(new Dice(seed * 2_654_435 + 1), faults))
   work(world, events, new Dice(seed * 40_503 + 3))
-  probing(observer, () => world.kernel.run(start_ms + faultsEnd_ms, isEnough))
+  world.probe = observer
+  world.kernel.run(start_ms + faultsEnd_ms, isEnough)
 }
 
-/** Looks at the cores after each of their calls. */
+/** Looks at the cores after each of their steps. */
 const watcherOf = ({ bounds, checks }: World): CoreProbe => ({
   router: (router) => bounds.router(router),
   session: (session) => {
     bounds.session(session)
-    const route = session["route"]
-    if (route !== undefined) checks.liveBy(route)
+    if (session.route !== undefined) checks.liveBy(session.route)
   },
 })
 

@@ -31,6 +31,7 @@ import { Dice } from "../world/Dice.ts"
 import { Application } from "./Application.ts"
 import { Bounds } from "./Bounds.ts"
 import { ackChannelOf, Channel, podChannelOf } from "./Channels.ts"
+import { type CoreProbe, watched } from "../CoreProbe.ts"
 import { Checks } from "./Checks.ts"
 import { Demand } from "./Demand.ts"
 import { Kernel } from "./Kernel.ts"
@@ -81,6 +82,12 @@ export interface ClientOf {
 export const topics = Context.get(Effect.runSync(Effect.scoped(Layer.build(Topics.layerDefault))), Topics)
 
 export class World {
+  /** Told of each step of a router or a session. */
+  probe: CoreProbe = { router: () => {}, session: () => {} }
+  private readonly steps = watched({
+    router: (...step) => this.probe.router(...step),
+    session: (...step) => this.probe.session(...step),
+  })
   readonly kernel = new Kernel()
   readonly trace: Trace
   private readonly metrics: (typeof Metric.MetricRegistry)["Service"] = new Map()
@@ -319,9 +326,9 @@ export class World {
   private readonly onDefect = (defect: string): void => this.checks.report("nothing dies of a bug", defect)
 
   private processOptions(name: string): ProcessOptions {
-    const { bounds, kernel, metrics, onDefect, trace } = this
+    const { bounds, kernel, metrics, onDefect, steps, trace } = this
     const onTurn: ProcessOptions["onTurn"] = (part, sized) => bounds.part(part, sized)
-    return { name, kernel, trace, metrics, onDefect, onTurn, dice: this.fork() }
+    return { name, kernel, trace, metrics, onDefect, onTurn, steps, dice: this.fork() }
   }
 
   private fork(): Dice {

@@ -100,7 +100,7 @@ export class Checks {
       else ofRoute.push(push)
     }
     for (const connection of this.world.connections) {
-      const route = connection.session["route"]
+      const route = connection.session.route
       if (route === undefined) continue
       if (this.routes.get(connection) !== route) this.checkEnd(connection)
       this.routes.set(connection, route)
@@ -217,12 +217,12 @@ export class Checks {
     const { router, session } = this.world.parts.limits
     for (const { name, session: core, unacked } of this.world.connections) {
       bound(`${name}: results not acknowledged`, unacked.length, session.window_results)
-      bound(`${name}: window`, core.size.window, session.window_results)
-      bound(`${name}: held`, core.size.held, session.held_results)
+      bound(`${name}: window`, core.window.results, session.window_results)
+      bound(`${name}: held`, core.held.results, session.held_results)
     }
     for (const { name, router: core } of this.world.routers.workers) {
-      bound(`${name}: in flight`, core.size.inflight, router.inflight_results)
-      bound(`${name}: routes`, core.size.routes, router.routes)
+      bound(`${name}: in flight`, core.inflight, router.inflight_results)
+      bound(`${name}: routes`, core.routes.size, router.routes)
     }
   }
 }

@@ -4,12 +4,12 @@ import { start } from "../../protocol/Ids.ts"
 import type { Page, PageLimit } from "../../services/Mailbox.ts"
 import type { Push } from "../../protocol/Records.ts"
 import type { Presence } from "../../services/Registry.ts"
-import type { Output, Session } from "../../protocol/Session.ts"
+import { type Input, isSent, type Output, type State } from "../../protocol/Session.ts"
 import type { Did, Parts } from "./Parts.ts"
 import type { Socket } from "./Socket.ts"
 
 export class Connection {
-  readonly session: Session
+  readonly session: State
   readonly socket: Socket
   readonly name: string
   /** Results sent and not acknowledged by the client, counted apart from the session: for checks. */
@@ -24,13 +24,13 @@ export class Connection {
   private isStalled = false
   private trimmed: Cursor = start
 
-  constructor(session: Session, socket: Socket, parts: Parts, leave: (connection: Connection) => void) {
+  constructor(session: State, socket: Socket, parts: Parts, leave: (connection: Connection) => void) {
     this.session = session
     this.socket = socket
     this.parts = parts
     this.leave = leave
     this.name = `${session.clientId}@${session.pod}/${session.epoch}`
-    this.carryOut()
+    this.step({ _tag: "Open" })
   }
 
   get isOpen(): boolean {
@@ -58,27 +58,23 @@ export class Connection {
     if (page === undefined) return undefined
     this.fetched = undefined
     this.lastPage = page
-    this.session.page(page)
-    this.carryOut()
-    return `${this.name} gets its page and is ${this.session.status} at ${this.session.upTo}`
+    this.step({ _tag: "Page", page })
+    return `${this.name} gets its page and is ${this.session.status} at ${this.session.delivered}`
   }
 
   pageFails(): Did {
     if (this.fetched === undefined) return undefined
     this.fetched = undefined
-    this.session.pageFailed()
-    this.carryOut()
+    this.step({ _tag: "PageFailed" })
     return `${this.name} gets no page`
   }
 
   push(push: Push): void {
-    this.session.push(push)
-    this.carryOut()
+    this.step(push)
   }
 
   mail(): void {
-    this.session.mail()
-    this.carryOut()
+    this.step({ _tag: "Mail" })
   }
 
   /** Takes the client's next ack from the socket. */
@@ -86,8 +82,8 @@ export class Connection {
     const ack = this.socket.atGateway()
     if (ack === undefined) return undefined
     this.unacked = this.unacked.filter((seq) => seq > ack)
-    const isGood = this.session.ack(ack)
-    this.carryOut()
+    const isGood = isSent(this.session, ack)
+    this.step({ _tag: "Ack", seq: ack })
     return `${this.name} hears ack ${ack}${isGood ? "" : ", which it refuses"}`
   }
 
@@ -95,14 +91,12 @@ export class Connection {
   drain(): Did {
     if (!this.isStalled || this.socket.waiting > 0) return undefined
     this.isStalled = false
-    this.session.drain()
-    this.carryOut()
+    this.step({ _tag: "Drained" })
     return `${this.name} drains`
   }
 
   tick(): void {
-    this.session.tick()
-    this.carryOut()
+    this.step({ _tag: "Tick" })
   }
 
   /** Writes the session to the registry again, trims lazily, looks into the mailbox. */
@@ -113,7 +107,7 @@ export class Connection {
       return `${did}: superseded`
     }
     this.trim()
-    const isWaiting = this.parts.mailbox.isWaiting(this.session.clientId, this.session.upTo)
+    const isWaiting = this.parts.mailbox.isWaiting(this.session.clientId, this.session.delivered)
     if (isWaiting) this.mail()
     return `${did}${isWaiting ? ": mail" : ""}`
   }
@@ -147,7 +141,7 @@ export class Connection {
   }
 
   private trim(): void {
-    const { acknowledged: seq, clientId } = this.session
+    const { acked: seq, clientId } = this.session
     if (seq <= this.trimmed) return
     this.trimmed = seq
     this.parts.trims.send({ clientId, seq })
@@ -157,8 +151,8 @@ export class Connection {
     this.parts.presences.send({ presence, refused: () => this.superseded() })
   }
 
-  private carryOut(): void {
-    for (const output of this.session.take()) if (!this.isClosed) this.carry(output)
+  private step(input: Input): void {
+    for (const output of this.parts.steps.session(this.session, input)) if (!this.isClosed) this.carry(output)
   }
 
   private carry(output: Output): void {
@@ -171,7 +165,7 @@ export class Connection {
         }
         if (this.socket.waiting < this.parts.limits.socket_frames) return
         this.isStalled = true
-        return this.session.stall()
+        return this.step({ _tag: "Stalled" })
       case "Status":
         this.tell(this.presence)
         return this.socket.toClient(output)

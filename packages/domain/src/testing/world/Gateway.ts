@@ -2,7 +2,7 @@
 import type { ClientId, Cursor, PodId } from "../../protocol/Ids.ts"
 import { PodEpochs } from "../../protocol/PodEpochs.ts"
 import type { Delivering } from "../../protocol/Records.ts"
-import { Session } from "../../protocol/Session.ts"
+import * as Session from "../../protocol/Session.ts"
 import type { Channel } from "./Channel.ts"
 import { Connection } from "./Connection.ts"
 import type { Did, Parts } from "./Parts.ts"
@@ -37,7 +37,7 @@ export class Gateway {
     this.epochs.take(asked, epoch)
     this.connections.get(clientId)?.superseded()
     parts.observe({ _tag: "Connects", pod, clock: asked, epoch })
-    const session = new Session({ clientId, epoch, pod, after, limits: parts.limits.session })
+    const session = Session.make({ clientId, epoch, pod, after, limits: parts.limits.session })
     const connection = new Connection(session, new Socket(), parts, (closed) => {
       if (this.connections.get(clientId) === closed) this.connections.delete(clientId)
     })

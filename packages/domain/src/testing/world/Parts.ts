@@ -3,6 +3,7 @@ import type { ClientId, Cursor } from "../../protocol/Ids.ts"
 import type { EventOrderLimits, MailboxLimits, RouterLimits, SessionLimits } from "../../Limits.ts"
 import type { AckMessage } from "../../protocol/Records.ts"
 import type { Presence } from "../../services/Registry.ts"
+import { type StepsShape, unwatched } from "../../protocol/Steps.ts"
 import { Channel } from "./Channel.ts"
 import type { BarrierOf, Fact } from "./Facts.ts"
 import { PodChannels } from "./PodChannels.ts"
@@ -38,9 +39,14 @@ export interface Parts {
   readonly mailbox: MailboxStore
   readonly registry: RegistryStore
   readonly observe: Observe
+  readonly steps: StepsShape
 }
 
-export const makeParts = (limits: WorldLimits, observe: Observe = unobserved): Parts => ({
+export const makeParts = (
+  limits: WorldLimits,
+  observe: Observe = unobserved,
+  steps: StepsShape = unwatched,
+): Parts => ({
   limits,
   events: new Topic(),
   results: new Topic(),
@@ -53,6 +59,7 @@ export const makeParts = (limits: WorldLimits, observe: Observe = unobserved): P
   mailbox: new MailboxStore(limits.mailbox, observe),
   registry: new RegistryStore(observe),
   observe,
+  steps,
 })
 
 /** So small that every bound is met within a few records. */

@@ -3,23 +3,25 @@ import type { ClientId, RouteId } from "../../protocol/Ids.ts"
 import type { AckMessage, StoredRecord } from "../../protocol/Records.ts"
 import { clientIdUnsafe, RouterId } from "../../protocol/Ids.ts"
 import { peekSeq } from "../../protocol/Records.ts"
-import { Router, type SpillBatch } from "../../protocol/Router.ts"
+import * as Router from "../../protocol/Router.ts"
 import { spilledOf } from "../CoreObserver.ts"
 import type { Did, Parts } from "./Parts.ts"
 
 export class RouterWorker {
   readonly name: string
-  readonly router: Router
+  readonly router: Router.State
   private readonly parts: Parts
   private position: number
-  private produce: { readonly spill: SpillBatch; isAppended: boolean } | undefined = undefined
+  private produce: { readonly spill: Router.SpillBatch; isAppended: boolean } | undefined = undefined
+  /** Not taken yet. */
+  private commit: number | undefined = undefined
   private unreceived: Array<{ readonly clientId: ClientId; readonly route: RouteId }> = []
 
   constructor(name: string, parts: Parts, position: number) {
     this.name = name
     this.parts = parts
     this.position = position
-    this.router = new Router(parts.limits.router, RouterId.make(name))
+    this.router = Router.make(parts.limits.router, RouterId.make(name))
   }
 
   get readAt(): number {
@@ -28,7 +30,7 @@ export class RouterWorker {
 
   /** Nothing is left to do but to read on. */
   get isIdle(): boolean {
-    return this.produce === undefined && this.unreceived.length === 0 && this.router.size.spill === 0
+    return this.produce === undefined && this.unreceived.length === 0 && Router.spillSize(this.router) === 0
   }
 
   seek(position: number): Did {
@@ -40,10 +42,14 @@ export class RouterWorker {
   read(max: number): Did {
     const chunk = this.parts.results.read(this.position, max)
     if (chunk === undefined) return undefined
-    this.router.chunk(chunk)
+    // What is forgotten is committed by whoever reads it again.
+    if (chunk.from !== this.router.position) this.commit = undefined
+    const outputs = this.step({ _tag: "Chunk", chunk })
     this.position = chunk.next
     const said: Array<string> = []
-    for (const [pod, pushes] of this.router.takePushes()) {
+    for (const output of outputs) {
+      if (output._tag !== "Publish") continue
+      const { pod, pushes } = output
       const isReceived = this.parts.pods.publish(pod, pushes)
       for (const { clientId, prev, route, seq } of pushes) {
         if (!isReceived) this.unreceived.push({ clientId, route })
@@ -57,22 +63,23 @@ export class RouterWorker {
   hearUnreceived(): Did {
     const unreceived = this.unreceived.splice(0)
     if (unreceived.length === 0) return undefined
-    for (const { clientId, route } of unreceived) this.router.nack(clientId, route, "unreceived")
+    for (const of of unreceived) this.step({ _tag: "Unreceived", ...of })
     return `${this.name} learns that nobody received pushes to ${unreceived.map(({ clientId }) => clientId).join(", ")}`
   }
 
   hear(message: AckMessage): void {
-    if (message._tag === "Nack") this.router.nack(message.clientId, message.route)
-    else this.router.ack(message.clientId, message.seq)
+    this.step(message)
   }
 
   /** Begins the next backlog produce. */
   takeSpill(max: number): Did {
     if (this.produce !== undefined) return undefined
-    const spill = this.router.takeSpill(max)
-    if (spill === undefined) return undefined
-    this.produce = { spill, isAppended: false }
-    return `${this.name} spills ${spill.records.map(textOf).join(", ")}`
+    for (const output of this.step({ _tag: "Write", records: max })) {
+      if (output._tag !== "Spill") continue
+      this.produce = { spill: output.spill, isAppended: false }
+      return `${this.name} spills ${output.spill.records.map(textOf).join(", ")}`
+    }
+    return undefined
   }
 
   /** The backlog takes the produce; once more if it is repeated. */
@@ -88,13 +95,26 @@ export class RouterWorker {
   /** The produce is acknowledged. */
   confirmSpill(): Did {
     if (this.produce?.isAppended !== true) return undefined
-    this.router.spilled(this.produce.spill)
+    this.step({ _tag: "Spilled", spill: this.produce.spill })
     this.produce = undefined
     return `${this.name} hears that its spill is in the backlog`
   }
 
   pass(): void {
-    this.router.pass()
+    this.step({ _tag: "Tick" })
+  }
+
+  /** The commit, if it has moved since the last call. */
+  takeCommit(): number | undefined {
+    const { commit } = this
+    this.commit = undefined
+    return commit
+  }
+
+  private step(input: Router.Input): ReadonlyArray<Router.Output> {
+    const outputs = this.parts.steps.router(this.router, input)
+    for (const output of outputs) if (output._tag === "Commit") this.commit = output.next
+    return outputs
   }
 }
 

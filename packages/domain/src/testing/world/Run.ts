@@ -2,9 +2,9 @@
  * A run: a world, one step per number, then peace. The same numbers make the same run, and a run without some of them
  * is a run as well, so that a failure can be shrunk to the steps that matter.
  */
-import type { Router } from "../../protocol/Router.ts"
+import type * as Router from "../../protocol/Router.ts"
 import { CoreObserver } from "../CoreObserver.ts"
-import { probing } from "../CoreProbe.ts"
+import { watched } from "../CoreProbe.ts"
 import { act, actionsWith, type FaultName, faultNames } from "./Actions.ts"
 import { Checks, Violation } from "./Checks.ts"
 import { Dice, numbers } from "./Dice.ts"
@@ -104,15 +104,15 @@ export const observed = ({ remembers, seed, steps }: ObservedOptions, observe: O
   const dice = new Dice(mix)
   const allowed = new Set<FaultName>(faultNames.filter(() => dice.oneIn(2)))
   const actions = actionsWith(allowed, false)
-  const world = new World({ limits: tightLimits, clients: [remembers], gateways: 2, observe })
-  const nameOf = (router: Router) => world.routers.workers.find((worker) => worker.router === router)?.name ?? "gone"
-  probing(new CoreObserver(observe, nameOf), () => {
-    for (const choice of choices) {
-      const own = new Dice(choice)
-      if (own.oneIn(calm_every)) calm(world, () => {}, calm_rounds)
-      else act(world, actions, own)
-    }
-  })
+  const nameOf = (router: Router.State) =>
+    world.routers.workers.find((worker) => worker.router === router)?.name ?? "gone"
+  const watchedSteps = watched(new CoreObserver(observe, nameOf))
+  const world = new World({ limits: tightLimits, clients: [remembers], gateways: 2, observe, steps: watchedSteps })
+  for (const choice of choices) {
+    const own = new Dice(choice)
+    if (own.oneIn(calm_every)) calm(world, () => {}, calm_rounds)
+    else act(world, actions, own)
+  }
 }
 
 /** Plays a run, telling each thing done; throws a `Violation`. */

@@ -142,7 +142,7 @@ const turnsBackwards = turns.toReversed()
 /** What is not at rest yet, in words. */
 export const unsettled = (world: World): string | undefined => {
   const { router, isIdle } = world.routers.owner
-  if (!isIdle || router.size.inflight > 0) return `${world.routers.owner.name} is busy`
+  if (!isIdle || router.inflight > 0) return `${world.routers.owner.name} is busy`
   for (const connection of world.connections) {
     if (!connection.socket.isOpen) return `${connection.name} has lost its client`
   }
@@ -157,12 +157,12 @@ const unsettledClient = (world: World, client: Client): string | undefined => {
   const session = world.connectionOf(client)?.session
   if (session === undefined) return `${client.id} is not connected`
   if (session.status !== "LIVE" || client.status !== "LIVE") return `${client.id} is ${session.status}`
-  if (session.size.window > 0 || session.size.held > 0) return `${client.id} has results under way`
+  if (session.window.results > 0 || session.held.results > 0) return `${client.id} has results under way`
   const status = world.parts.registry.statuses.get(client.id)
   if (status?._tag !== "LIVE" || status.epoch !== session.epoch || status.pod !== session.pod) {
     return `the registry has ${client.id} ${status?._tag} at ${status?.pod}/${status?.epoch}`
   }
-  const { records } = world.parts.mailbox.page(client.id, session.upTo, { results: 1, bytes: 1 })
+  const { records } = world.parts.mailbox.page(client.id, session.delivered, { results: 1, bytes: 1 })
   if (records.length > 0) return `${client.id} has mail`
   return undefined
 }

@@ -10,6 +10,7 @@
  */
 import type { Committed } from "../../services/EventLog.ts"
 import { ClientId, PodId, seqUnsafe } from "../../protocol/Ids.ts"
+import type { StepsShape } from "../../protocol/Steps.ts"
 import { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
 import { EventWorker } from "./EventWorker.ts"
@@ -27,6 +28,8 @@ export interface WorldOptions {
   readonly gateways: number
   /** Hears of every small action. Default: nobody does. */
   readonly observe?: Observe
+  /** How its shells step their cores. Default: as they are. */
+  readonly steps?: StepsShape
 }
 
 const max_zombies = 2
@@ -49,7 +52,7 @@ export class World {
   private names = 0
 
   constructor(options: WorldOptions) {
-    const parts = makeParts(options.limits, options.observe)
+    const parts = makeParts(options.limits, options.observe, options.steps)
     this.parts = parts
     this.clients = options.clients.map((remembers, i) => new Client(ClientId.make(`c${i + 1}`), remembers, parts))
     this.eventWorkers = new Group(new EventWorker(this.name("events"), parts, nothing), max_zombies)
@@ -129,7 +132,7 @@ export class World {
   }
 
   commitResults(worker: RouterWorker): Did {
-    const next = worker.router.takeCommit()
+    const next = worker.takeCommit()
     if (next === undefined) return undefined
     const isHeld = this.routers.commit(worker, next)
     if (isHeld) this.parts.observe({ _tag: "Commits", worker: worker.name, offset: next })

@@ -24,7 +24,7 @@ export interface Arrival {
 }
 
 export interface Direct {
-  /** Once earlier sessions of the client are closed; `carryOut` follows. */
+  /** Once earlier sessions of the client are closed. */
   open(arrival: Arrival): Effect.Effect<DirectConnection, LogError | MailboxUnavailable | OffsetsUnavailable>
 }
 
@@ -37,7 +37,7 @@ export const makeDirect = Effect.fnUntraced(function* (
   const offsets = yield* ClientOffsets
   const topics = yield* Topics
   const saver = yield* makeOffsetSaver(limits.direct.save_ms, residents.counts)
-  const feeds = yield* makeFeeds(limits.direct, residents.counts)
+  const feeds = yield* makeFeeds(limits.direct, residents)
   // Thousands may wait after an outage, and to release one of `Semaphore` costs as much as there are.
   const pages = yield* PartitionedSemaphore.make<number>({ permits: limits.direct.pages })
   const run = yield* FiberSet.makeRuntime<never>()
@@ -53,10 +53,10 @@ export const makeDirect = Effect.fnUntraced(function* (
     })
     run(
       Effect.match(pages.withPermit(connection.partition)(checked), {
-        onSuccess: (found) => (found === undefined ? connection.session.pageFailed() : connection.session.page(found)),
+        onSuccess: (page) => connection.step(page === undefined ? { _tag: "PageFailed" } : { _tag: "Page", page }),
         onFailure: () => {
           residents.counts.addTo("failed", "read mailbox")
-          connection.session.pageFailed()
+          connection.step({ _tag: "PageFailed" })
         },
       }).pipe(Effect.andThen(Effect.sync(() => connection.carryOut()))),
     )
@@ -73,7 +73,7 @@ export const makeDirect = Effect.fnUntraced(function* (
     // An offset beyond the end is of no log that we know: without it the client would wait for ever.
     const isOurs = saved !== undefined && saved.offset <= (yield* log.end(topics.results, partition))
     const stored = isOurs ? saved : undefined
-    const session = new DirectSession({ clientId, epoch, pod, after, acked, stored, limits })
+    const session = DirectSession.make({ clientId, epoch, pod, after, acked, stored, limits })
     return new DirectConnection(session, partition, transport, shared)
   })
   return { open }

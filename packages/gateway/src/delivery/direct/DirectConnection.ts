@@ -2,7 +2,7 @@
  * One connection of direct delivery at this gateway: its session's core, the transport it came in by, and its place in
  * the partition's feed.
  */
-import type { DirectOutput, DirectSession, Follower, LogItem } from "@nimbus/domain/protocol"
+import { DirectSession } from "@nimbus/domain/protocol"
 import type { ClientOffset, OffsetOwner } from "@nimbus/domain/services"
 import type { Transport } from "../../Transport.ts"
 import type { Read } from "../Reads.ts"
@@ -13,6 +13,7 @@ export interface DirectShared extends ResidentShared {
     readonly enter: (connection: DirectConnection) => void
     readonly leave: (connection: DirectConnection) => void
     readonly follow: (connection: DirectConnection) => void
+    readonly unfollow: (connection: DirectConnection) => void
     /** Tells the session how far it has got. */
     readonly inform: (connection: DirectConnection) => void
     readonly settle: (connection: DirectConnection) => void
@@ -22,16 +23,13 @@ export interface DirectShared extends ResidentShared {
   readonly save: (connection: DirectConnection) => void
 }
 
-export class DirectConnection extends Resident implements Follower {
-  readonly session: DirectSession
-  /**
-   * A page counts only while the mailboxes have the backlog up to here: else the store has rolled back since it was
-   * settled.
-   */
+export class DirectConnection extends Resident<DirectSession.Output> {
+  readonly session: DirectSession.State
+  /** A page counts only while the mailboxes have the backlog up to here: else the store has rolled back since it was settled. */
   dlq: number | undefined = undefined
   private readonly shared: DirectShared
 
-  constructor(session: DirectSession, partition: number, transport: Transport, shared: DirectShared) {
+  constructor(session: DirectSession.State, partition: number, transport: Transport, shared: DirectShared) {
     super(partition, transport, shared)
     this.session = session
     this.shared = shared
@@ -41,14 +39,9 @@ export class DirectConnection extends Resident implements Follower {
   /** What there is to save of it. */
   fact(): (OffsetOwner & ClientOffset) | undefined {
     this.shared.feeds.inform(this)
-    const { fact } = this.session
+    const fact = DirectSession.factOf(this.session)
     const { clientId, epoch } = this.session
     return fact === undefined ? undefined : { clientId, epoch, log: this.shared.incarnation, ...fact }
-  }
-
-  /** Somebody newer may be elsewhere: the registry knows. */
-  sweep(): void {
-    if (!this.isClosed) this.shared.presences.write(this.presence)
   }
 
   /** The route of an earlier session: its results come by the log. */
@@ -69,67 +62,30 @@ export class DirectConnection extends Resident implements Follower {
     super.leave()
   }
 
-  carryOut(): void {
-    for (const output of this.session.take()) {
-      if (this.isClosed) return
-      this.carry(output)
+  step(input: DirectSession.Input): void {
+    try {
+      this.shared.steps.directSession(this.session, input, this.outputs)
+    } catch (defect) {
+      this.broke(defect)
     }
   }
 
-  private carry(output: DirectOutput): void {
+  protected carry(output: DirectSession.Output): void {
     const { shared } = this
     switch (output._tag) {
-      case "Deliver":
-        return this.deliver(output.items)
       case "Trim":
         shared.journey.acknowledged(this.clientId, output.seq)
         return this.trim()
-      case "Sweep":
-        return this.sweep()
-      case "Welcome":
-        return this.welcome(output.after)
-      case "Status":
-        return this.statusChanged()
-      case "Lost":
-        return this.lost(output)
       case "Read":
         return shared.read({ connection: this, after: output.after, limit: output.limit })
       case "Follow":
         return shared.feeds.follow(this)
+      case "Leave":
+        return shared.feeds.unfollow(this)
       case "Settle":
         return shared.feeds.settle(this)
+      default:
+        return this.carryShared(output)
     }
-  }
-
-  // As its feed sees it
-
-  get position(): number | undefined {
-    return this.session.position
-  }
-
-  records(records: ReadonlyArray<LogItem>, next: number): boolean {
-    if (this.isClosed) return false
-    const goesOn = this.session.records(records, next)
-    this.carryOut()
-    return goesOn && !this.isClosed
-  }
-
-  passed(next: number): void {
-    this.session.passed(next)
-  }
-
-  gap(): void {
-    this.session.gap()
-    this.carryOut()
-  }
-
-  caughtUp(): void {
-    this.session.caughtUp()
-    this.carryOut()
-  }
-
-  fellBehind(): void {
-    this.session.fellBehind()
-    this.carryOut()
   }
 }

@@ -15,18 +15,22 @@
  *   mailboxes have the backlog up to its end, they have all of that.
  */
 import type { LogError, MailboxUnavailable } from "@nimbus/domain/errors"
-import { Feed } from "@nimbus/domain/protocol"
+import { type ClientId, Feed } from "@nimbus/domain/protocol"
 import { committedBy, EventLog, Mailbox, Topics } from "@nimbus/domain/services"
 import { Effect, type Fiber, FiberSet, Latch, Pull, Schedule, type Scope, Semaphore, Stream } from "effect"
 import type { DirectLimits } from "../../Limits.ts"
-import type { Counts } from "../../Metrics.ts"
+import type { ResidentShared } from "../Resident.ts"
 import type { DirectConnection, DirectShared } from "./DirectConnection.ts"
 
 export type Feeds = DirectShared["feeds"]
 
 interface PartitionReader {
   readonly partition: number
-  readonly feed: Feed
+  readonly feed: Feed.State
+  /** By client: whom the feed speaks of. */
+  readonly followers: Map<ClientId, DirectConnection>
+  /** Outputs of so many steps are being carried out: a follower is not told yet where it is. */
+  telling: number
   readonly residents: Set<DirectConnection>
   /** Somebody is behind. */
   readonly behind: Latch.Latch
@@ -37,7 +41,7 @@ interface PartitionReader {
 
 export const makeFeeds = Effect.fnUntraced(function* (
   limits: DirectLimits,
-  counts: Counts,
+  { counts, steps }: ResidentShared,
 ): Effect.fn.Return<Feeds, never, EventLog | Mailbox | Topics | Scope.Scope> {
   const log = yield* EventLog
   const mailbox = yield* Mailbox
@@ -45,6 +49,30 @@ export const makeFeeds = Effect.fnUntraced(function* (
   const permits = yield* Semaphore.make(limits.passes)
   const run = yield* FiberSet.makeRuntime<never>()
   const readers = new Map<number, PartitionReader>()
+
+  const step = (reader: PartitionReader, input: Feed.Input): void => {
+    reader.telling++
+    try {
+      for (const output of steps.feed(reader.feed, input)) {
+        if (output._tag === "Wake") reader.behind.openUnsafe()
+        else tell(reader.followers.get(output.clientId), output)
+      }
+    } finally {
+      reader.telling--
+    }
+  }
+
+  /** Before the feed is stepped again: it may leave. */
+  const tell = (connection: DirectConnection | undefined, news: Feed.FeedNews): void => {
+    connection?.step(news)
+    connection?.carryOut()
+  }
+
+  const unfollow = (reader: PartitionReader, connection: DirectConnection): void => {
+    if (reader.followers.get(connection.clientId) !== connection) return
+    reader.followers.delete(connection.clientId)
+    step(reader, { _tag: "Leave", clientId: connection.clientId })
+  }
 
   const tolerate = (part: string) => (error: LogError | MailboxUnavailable) => {
     counts.addTo("failed", part)
@@ -54,18 +82,19 @@ export const makeFeeds = Effect.fnUntraced(function* (
     )
   }
 
-  const readEnd = ({ feed, partition }: PartitionReader) =>
+  const readEnd = (reader: PartitionReader) =>
     Effect.gen(function* () {
-      if (feed.next === undefined) feed.begin(yield* log.end(topics.results, partition))
+      const { feed, partition } = reader
+      if (feed.next === undefined) step(reader, { _tag: "Begin", at: yield* log.end(topics.results, partition) })
       const chunks = log.tail(topics.results, partition, feed.next ?? "earliest")
-      yield* Stream.runForEach(chunks, (chunk) => Effect.sync(() => feed.chunk(chunk)))
+      yield* Stream.runForEach(chunks, (chunk) => Effect.sync(() => step(reader, { _tag: "Chunk", chunk })))
     }).pipe(Effect.catch(tolerate("read results")), Effect.forever)
 
   /** A reader that was cut off while all that it was to read went gets no chunk to tell it so. */
-  const look = ({ feed, partition }: PartitionReader) =>
+  const look = (reader: PartitionReader) =>
     Effect.sleep(limits.look_every_ms).pipe(
-      Effect.andThen(log.earliest(topics.results, partition)),
-      Effect.andThen((earliest) => Effect.sync(() => feed.retained(earliest))),
+      Effect.andThen(log.earliest(topics.results, reader.partition)),
+      Effect.andThen((earliest) => Effect.sync(() => step(reader, { _tag: "Retained", earliest }))),
       Effect.catch(tolerate("look at what is retained")),
       Effect.forever,
     )
@@ -73,38 +102,39 @@ export const makeFeeds = Effect.fnUntraced(function* (
   const pass = (reader: PartitionReader) =>
     Effect.gen(function* () {
       const { feed, partition } = reader
-      const from = feed.beginPass(yield* log.earliest(topics.results, partition))
+      step(reader, { _tag: "BeginPass", earliest: yield* log.earliest(topics.results, partition) })
+      const from = Feed.passFrom(feed)
       if (from === undefined) return
       counts.add("directPasses", 1)
       const pull = yield* Stream.toPull(log.tail(topics.results, partition, from))
-      while (feed.passState !== "done") {
+      while (Feed.passState(feed) !== "done") {
         const chunks = yield* Effect.timeoutOption(pull, limits.pass_patience_ms)
         if (chunks._tag === "None") return
-        for (const chunk of chunks.value) feed.passChunk(chunk)
-        if (feed.passState === "idle" && !(yield* somebodyComes(reader))) return
+        for (const chunk of chunks.value) step(reader, { _tag: "PassChunk", chunk })
+        if (Feed.passState(feed) === "idle" && !(yield* somebodyComes(reader))) return
       }
     }).pipe(
       Effect.scoped,
       Pull.catchDone(() => Effect.void),
-      Effect.ensuring(Effect.sync(() => reader.feed.endPass())),
+      Effect.ensuring(Effect.sync(() => step(reader, { _tag: "EndPass" }))),
       Effect.catch(tolerate("catch up")),
     )
 
   const somebodyComes = ({ behind, feed }: PartitionReader) =>
     Effect.gen(function* () {
       const coming = Effect.gen(function* () {
-        while (feed.passState === "idle") {
+        while (Feed.passState(feed) === "idle") {
           behind.closeUnsafe()
           yield* behind.await
         }
       })
       yield* Effect.timeoutOption(coming, limits.pass_patience_ms)
-      return feed.passState === "more"
+      return Feed.passState(feed) === "more"
     })
 
   const passes = (reader: PartitionReader) =>
     Effect.gen(function* () {
-      while (!reader.feed.wanted) {
+      while (!Feed.isWanted(reader.feed)) {
         reader.behind.closeUnsafe()
         yield* reader.behind.await
       }
@@ -138,19 +168,19 @@ export const makeFeeds = Effect.fnUntraced(function* (
       )
       for (const connection of asking) {
         connection.dlq = dlq
-        connection.session.settled(handover)
+        connection.step({ _tag: "Settled", handover })
         connection.carryOut()
       }
     }).pipe(Effect.catch(tolerate("settle mailboxes")), Effect.forever)
 
   const open = (partition: number): PartitionReader => {
-    const behind = Latch.makeUnsafe()
-    const feed = new Feed({ recent_bytes: limits.recent_bytes, wake: () => void behind.openUnsafe() })
     const reader: PartitionReader = {
       partition,
-      feed,
+      feed: Feed.make(limits),
+      followers: new Map(),
+      telling: 0,
       residents: new Set(),
-      behind,
+      behind: Latch.makeUnsafe(),
       asked: Latch.makeUnsafe(),
       settling: [],
       fiber: undefined,
@@ -170,15 +200,31 @@ export const makeFeeds = Effect.fnUntraced(function* (
     leave: (connection) => {
       const reader = readers.get(connection.partition)
       if (reader === undefined) return
-      reader.feed.leave(connection)
+      unfollow(reader, connection)
       reader.settling = reader.settling.filter((one) => one !== connection)
       reader.residents.delete(connection)
       if (reader.residents.size > 0) return
       readers.delete(reader.partition)
       reader.fiber?.interruptUnsafe()
     },
-    follow: (connection) => readerOf(connection).feed.follow(connection),
-    inform: (connection) => readers.get(connection.partition)?.feed.inform(connection),
+    follow: (connection) => {
+      const { clientId, position } = connection.session
+      if (position === undefined) return
+      const reader = readerOf(connection)
+      reader.followers.set(clientId, connection)
+      step(reader, { _tag: "Follow", clientId, position })
+    },
+    unfollow: (connection) => {
+      const reader = readers.get(connection.partition)
+      if (reader !== undefined) unfollow(reader, connection)
+    },
+    inform: (connection) => {
+      const { clientId, partition } = connection
+      const reader = readers.get(partition)
+      if (reader === undefined || reader.telling > 0 || reader.followers.get(clientId) !== connection) return
+      const next = Feed.passedUpTo(reader.feed, clientId)
+      if (next !== undefined) connection.step({ _tag: "Passed", clientId, next })
+    },
     settle: (connection) => {
       const reader = readerOf(connection)
       reader.settling.push(connection)
