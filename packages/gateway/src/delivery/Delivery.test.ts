@@ -1,14 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
+import { InvariantBroken } from "@nimbus/domain/errors"
 import {
   ClientId,
+  closeCodes,
   encodePlacedBarrier,
   Epoch,
+  Feed,
   Journey,
+  MailboxHint,
   partitionOf,
   PodId,
   RouteId,
   Seq,
+  Session,
   start,
+  Steps,
+  type StepsShape,
 } from "@nimbus/domain/protocol"
 import {
   AckChannelMemory,
@@ -24,7 +31,7 @@ import {
   Topics,
 } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
-import { Clock, Effect, Fiber, Latch, Layer, Logger, References, Stream } from "effect"
+import { Clock, Context, Effect, Fiber, Latch, Layer, Logger, References, Stream } from "effect"
 import type { Transport } from "../Transport.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
@@ -74,6 +81,8 @@ const firstLate = (registry: Registry["Service"]) => {
   return { late, slow: { ...registry, connect }, firstAsked, connects: () => connects }
 }
 
+const defaults = Context.get(Context.empty(), Steps)
+
 describe("Delivery", () => {
   it.live.each([
     { level: "Debug" as const, told: ["a session opens", "the session is over"] },
@@ -107,6 +116,84 @@ describe("Delivery", () => {
       Effect.provide(parts(RegistryMemory.makeMemory().registry)),
       Effect.provide(Logger.layer([logger])),
       Effect.provideService(References.MinimumLogLevel, level),
+    )
+  })
+
+  it.live("closes a session that breaks an invariant, and goes on with the others of its batch", () => {
+    const [bad, good] = [clients[0]!, clients[1]!]
+    const hinted: Array<ClientId> = []
+    const session: StepsShape["session"] = (state, input, out) => {
+      if (input._tag === "Mail") hinted.push(state.clientId)
+      if (input._tag === "Mail" && state.clientId === bad) throw new InvariantBroken({ core: "Session", invariant: 6 })
+      return Session.step(state, input, out)
+    }
+    return Effect.gen(function* () {
+      const { open, pod, size } = yield* Delivery
+      const closed: Array<unknown> = []
+      for (const clientId of [bad, good]) {
+        const close = (reason: unknown) => void closed.push([clientId, reason])
+        yield* open({ clientId, after: start, log: undefined, transport: { ...transport, close } })
+      }
+      const hints = [bad, good].map((clientId) => MailboxHint.make({ clientId }))
+      yield* (yield* PodChannel).publish(pod, hints)
+      yield* eventually(
+        "both are told",
+        Effect.sync(() => hinted.length === 2),
+      )
+      assert.deepStrictEqual(closed, [[bad, closeCodes.unavailable]])
+      assert.strictEqual(size(), 1)
+    }).pipe(
+      Effect.provide(parts(RegistryMemory.makeMemory().registry)),
+      Effect.provide(Layer.succeed(Steps, { ...defaults, session })),
+    )
+  })
+
+  it.live("closes those whose feed breaks an invariant: they come again, to another", () => {
+    let chunks = 0
+    const feed: StepsShape["feed"] = (state, input, out) => {
+      if (input._tag === "Chunk" && chunks++ === 0) throw new InvariantBroken({ core: "Feed", invariant: 1 })
+      return Feed.step(state, input, out)
+    }
+    return Effect.gen(function* () {
+      const { openDirect, size } = yield* Delivery
+      const log = yield* EventLog
+      const topics = yield* Topics
+      const clientId = clients[0]!
+      const partition = partitionOf(clientId, log.partitions)
+      const closed: Array<unknown> = []
+      let isLive = false
+      const connect = openDirect({
+        clientId,
+        after: start,
+        log: undefined,
+        transport: {
+          ...transport,
+          notify: (notice) => {
+            if (notice._tag === "Status") isLive = notice.status === "LIVE"
+          },
+          close: (reason) => closed.push(reason),
+        },
+      })
+      const live = eventually(
+        "it is LIVE",
+        Effect.sync(() => isLive),
+      )
+      yield* connect
+      yield* live
+      const value = encodePlacedBarrier(Seq.make(1), { epoch: Epoch.make(1), pod: PodId.make("elsewhere") })
+      yield* log.publish(topics.results, partition, [{ key: clientId, value }])
+      yield* eventually(
+        "it is closed",
+        Effect.sync(() => closed.length > 0),
+      )
+      assert.deepStrictEqual(closed, [closeCodes.unavailable])
+      assert.strictEqual(size(), 0)
+      isLive = false
+      yield* connect
+      yield* live
+    }).pipe(
+      Effect.provide(parts(RegistryMemory.makeMemory().registry)),
+      Effect.provide(Layer.succeed(Steps, { ...defaults, feed })),
     )
   })
 

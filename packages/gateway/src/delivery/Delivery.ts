@@ -25,7 +25,19 @@ import {
   Steps,
 } from "@nimbus/domain/protocol"
 import { claimMailboxes, eventBytes, EventLog, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
-import { Clock, Context, Effect, FiberSet, Layer, LogLevel, References, Schedule, Scheduler, Stream } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  FiberSet,
+  Layer,
+  LogLevel,
+  References,
+  Schedule,
+  Scheduler,
+  Stream,
+} from "effect"
 import type { SessionHandle, ConnectRequest } from "../Transport.ts"
 import { ConnectionGone, FramesTooLarge, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
 import { EventLoopTurns } from "../EventLoopTurns.ts"
@@ -131,6 +143,10 @@ const make = Effect.gen(function* () {
     incarnation: log.incarnation,
     debug: isDebug ? (connection, message) => void run(aboutSession(connection, Effect.logDebug(message))) : () => {},
     now: () => clock.currentTimeMillisUnsafe(),
+    failed: (part, defect) => {
+      counts.addTo("failed", part)
+      run(Effect.logError(`the delivery core failed to ${part}`, Cause.die(defect)))
+    },
     steps: yield* Steps,
     replaying: new Set(),
     remove: (connection) => {

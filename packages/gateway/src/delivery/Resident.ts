@@ -42,6 +42,8 @@ export interface ResidentShared {
   readonly debug: (connection: Resident, message: string) => void
   readonly incarnation: EventLog["Service"]["incarnation"]
   readonly now: () => number
+  /** A core has met a bug: it is logged and counted. */
+  readonly failed: (part: string, defect: unknown) => void
   /** How the cores are stepped. */
   readonly steps: StepsShape
   /** Those that are not LIVE are told of time. */
@@ -97,10 +99,10 @@ export abstract class Resident<Output extends Tagged = Tagged> implements Sessio
   /** There may be something in the mailbox. `carryOut` follows. */
   abstract mail(): void
 
-  /** A session that breaks an invariant is over, and its client comes again. */
-  protected broke(defect: unknown): never {
+  /** A session that breaks an invariant is over, and its client comes again. Others go on. */
+  protected broke(defect: unknown): void {
+    this.residents.failed("step a session", defect)
     this.unavailable()
-    throw defect
   }
 
   /** Carries out what the session has decided, in order. */

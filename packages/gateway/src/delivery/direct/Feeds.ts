@@ -31,6 +31,7 @@ interface PartitionReader {
   readonly followers: Map<ClientId, DirectConnection>
   /** Outputs of so many steps are being carried out: a follower is not told yet where it is. */
   telling: number
+  isBroken: boolean
   readonly residents: Set<DirectConnection>
   /** Somebody is behind. */
   readonly behind: Latch.Latch
@@ -41,7 +42,7 @@ interface PartitionReader {
 
 export const makeFeeds = Effect.fnUntraced(function* (
   limits: DirectLimits,
-  { counts, steps }: ResidentShared,
+  { counts, failed, steps }: ResidentShared,
 ): Effect.fn.Return<Feeds, never, EventLog | Mailbox | Topics | Scope.Scope> {
   const log = yield* EventLog
   const mailbox = yield* Mailbox
@@ -51,15 +52,25 @@ export const makeFeeds = Effect.fnUntraced(function* (
   const readers = new Map<number, PartitionReader>()
 
   const step = (reader: PartitionReader, input: Feed.Input): void => {
+    if (reader.isBroken) return
     reader.telling++
     try {
       for (const output of steps.feed(reader.feed, input)) {
         if (output._tag === "Wake") reader.behind.openUnsafe()
         else tell(reader.followers.get(output.clientId), output)
       }
+    } catch (defect) {
+      failed("follow a partition", defect)
+      giveUp(reader)
     } finally {
       reader.telling--
     }
+  }
+
+  /** What a feed that broke an invariant has in memory is not to be relied on: its clients come again, to another. */
+  const giveUp = (reader: PartitionReader): void => {
+    reader.isBroken = true
+    for (const connection of [...reader.residents]) connection.unavailable()
   }
 
   /** Before the feed is stepped again: it may leave. */
@@ -179,6 +190,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
       feed: Feed.make(limits),
       followers: new Map(),
       telling: 0,
+      isBroken: false,
       residents: new Set(),
       behind: Latch.makeUnsafe(),
       asked: Latch.makeUnsafe(),
