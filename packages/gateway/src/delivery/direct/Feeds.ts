@@ -70,7 +70,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
   /** What a feed that broke an invariant has in memory is not to be relied on: its clients come again, to another. */
   const giveUp = (reader: PartitionReader): void => {
     reader.isBroken = true
-    for (const connection of [...reader.residents]) connection.unavailable()
+    for (const connection of reader.residents) connection.unavailable()
   }
 
   /** Before the feed is stepped again: it may leave. */
