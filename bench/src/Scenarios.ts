@@ -1,7 +1,7 @@
 /**
- * What is measured. Each takes a running server and returns what it measured, once; whoever calls it does so three times.
- * Clients have ids of their own each time: a client that comes again soon is made to wait, and its mailbox may hold what
- * the last time left.
+ * What is measured. Each takes a running server and returns what it measured, once; the caller does so three times.
+ * Clients have ids of their own each time: a client that comes again soon is made to wait, and its mailbox may hold
+ * what the last time left.
  */
 import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
@@ -56,8 +56,8 @@ export const live = async (
 const spread = 37
 
 /**
- * End-to-end times at an even load over ten clients: [p50, p99] in ms. A time counts from when the event was due, so that a
- * sender that is held up does not hide what it waited for; and every event is waited for.
+ * End-to-end times at an even load over ten clients: [p50, p99] in ms. A time counts from when the event was due, so
+ * that a sender that is held up does not hide what it waited for; and every event is waited for.
  */
 export const latency = async (server: Server, per_second: number): Promise<readonly [number, number]> => {
   const run = fresh("latency")
@@ -170,8 +170,8 @@ const traffic_before_ms = 300
 const traffic_every_ms = 10
 
 /**
- * The same for a client to whom messages never end: 100 a second, from before it comes until it is LIVE. Each time it is
- * another client: one that came again within a second would be made to wait for its turn, and that is no latency.
+ * The same for a client to whom messages never end: 100 a second, from before it comes until it is LIVE. Each time it
+ * is another client: one that came again within a second would be made to wait for its turn, and that is no latency.
  */
 export const connectUnderTraffic = async (
   { base, server }: Pick<Running, "base" | "server">,
@@ -219,9 +219,9 @@ export interface BesideReplay {
 const paced_per_second = 20_000
 
 /**
- * Times of a live client at 200 events/s: alone; while other clients of its partition take a backlog each, at a pace and
- * as fast as they can; and while nothing is replayed but every core has a thread that never rests. The last tells what
- * of the third is the machine's: a reader that goes flat out takes all the time of a small one.
+ * Times of a live client at 200 events/s: alone; while other clients of its partition take a backlog each, at a pace
+ * and as fast as they can; and while nothing is replayed but every core has a thread that never rests. The last tells
+ * what of the third is the machine's: a reader that goes flat out takes all the time of a small one.
  */
 export const besideReplay = async (
   { base, server }: Running,
@@ -289,8 +289,9 @@ export const resultsLeg = async (cluster: Cluster, clients: number, results: num
 
 /**
  * Resident bytes for each connection that says nothing, of a server that has just started and had none: all that it has
- * grown by. What it needs once, as compiled code, is in it, so it is an upper bound; and the more connections, the closer.
- * A difference between two states of a server that has worked already may be anything, for the collector runs when it will.
+ * grown by. What it needs once, as compiled code, is in it, so it is an upper bound; and the more connections, the
+ * closer. A difference between two states of a server that has worked already may be anything, for the collector runs
+ * when it will.
  */
 export const idleMemory = async ({ rss, server }: Running, connections: number): Promise<number> => {
   const run = fresh("idle")

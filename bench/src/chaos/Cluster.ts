@@ -147,6 +147,6 @@ const portSetting: Readonly<Record<Role, string>> = {
   embedded: "NIMBUS_HTTP_PORT",
 }
 
-/** Whoever runs this must not choose the settings of what it runs. */
+/** The environment of this process must not choose the settings of what it runs. */
 const withoutSettings = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("NIMBUS_")))

@@ -68,7 +68,7 @@ class GrpcTalk implements Talk {
   round(): Round {
     const { dice } = this.#about
     const room = this.#isCallOpen ? Math.min(this.#window, this.#streamWindow) : this.#window
-    // Not given back: whoever says more breaks the connection.
+    // Not given back: a client that sends more breaks the connection.
     if (room < window_bytes / 2) return { bytes: Buffer.alloc(0), frames: 0, isLast: true }
     this.#fence++
     if (this.#isCallOpen) return this.#messages([])

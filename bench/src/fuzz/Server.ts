@@ -14,7 +14,7 @@ const ready_within_ms = 180_000
 const flags = ["--max-semi-space-size=8", "--expose-gc"]
 /** How long the server may take to answer for its vital signs. */
 const answer_ms = 60_000
-/** Of what it printed last, for whoever looks for the cause. */
+/** The end of its output, for finding the cause. */
 const kept_chars = 64 * 1024
 
 export interface Vitals {

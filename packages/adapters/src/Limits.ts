@@ -23,7 +23,7 @@
  * | kafka: decoded | a batch that takes up more can't be read, and goes to quarantine; batches that do so together come one after the other |
  * | kafka: unreadable | the rest of the batch's bytes is left out, and the record says so |
  * | kafka: open transaction | it is told, and again as long as it lasts; readers wait for it |
- * | kafka: session | the group gives the partitions to others, and whoever had them knows |
+ * | kafka: session | the group gives the partitions to others, and their previous owner knows |
  * | kafka: close | what is still waiting fails; a group that was left without a word notices after a session's time |
  * | postgres: connections | the next query waits for one |
  * | postgres: statement | it fails, and its transaction with it; it may be tried again |
@@ -66,7 +66,9 @@ export interface MailboxStorageLimits {
   readonly step_clients: number
 }
 
-/** That a client is here is written down, of its mailbox, once in this part of the time after which that is forgotten. */
+/**
+ * That a client is here is written down, of its mailbox, once in this part of the time after which that is forgotten.
+ */
 export const seen_share = 1 / 16
 
 /** The defaults. */
@@ -133,7 +135,9 @@ export const redisOffsetsLimits = {
 
 /** What processes note in Redis for each other. */
 export const redisNoteLimits = {
-  /** Between two notes of what a Redis may have lost: which channel a pod listens to, which store keeps the mailboxes. */
+  /**
+   * Between two notes of what a Redis may have lost: which channel a pod listens to, which store keeps the mailboxes.
+   */
   note_every_ms: 5_000,
   /** Pods whose channel a process keeps in mind. Beyond: all are forgotten, and asked for again. */
   known_pods: 10_000,
@@ -254,7 +258,9 @@ export interface KafkaLimits extends ChunkLimits {
   readonly refusal_ms: number
   /** Until a new connection must be there, and have been let in. */
   readonly connect_timeout_ms: number
-  /** How long a broker may take to answer what it can answer at once. Beyond, as with the next two: another connection. */
+  /**
+   * How long a broker may take to answer what it can answer at once. Beyond, as with the next two: another connection.
+   */
   readonly answer_timeout_ms: number
   /** The same for records that are written, with all replicas, and for topics that are created. */
   readonly request_timeout_ms: number
@@ -283,7 +289,10 @@ export interface KafkaLimits extends ChunkLimits {
   readonly read_ahead_bytes: number
   /** What one batch takes up with its records uncompressed, and what is uncompressed of one answer to a fetch. */
   readonly decoded_bytes: number
-  /** Of a batch that can't be read, kept for the quarantine topic: it must fit into a topic that takes what brokers do by default. */
+  /**
+   * Of a batch that can't be read, kept for the quarantine topic: it must fit into a topic that takes what brokers do
+   * by default.
+   */
   readonly unreadable_bytes: number
   /** How long another producer's transaction may stay open, and readers wait behind it, until that is told. */
   readonly open_transaction_ms: number

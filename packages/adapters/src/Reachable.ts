@@ -1,7 +1,8 @@
 /**
  * Waiting, at start, for a service that may come up later than we do: it is tried until it answers, with exponential
- * back-off. There is no last attempt: whoever starts us decides how long is too long. The log has a line when we begin to
- * wait, one in `outage_again_ms` while we do, and one when the service is there; each failure is logged at Debug.
+ * back-off. There is no last attempt: the supervisor of the process decides how long is too long. The log has a line
+ * when we begin to wait, one in `outage_again_ms` while we do, and one when the service is there; each failure is
+ * logged at Debug.
  */
 import { outageLimits } from "@nimbus/domain/limits"
 import { Clock, Effect, Schedule } from "effect"
@@ -15,8 +16,8 @@ export interface Awaited {
   /** Where it is waited for twice, what tells the two apart: " for subscriptions". */
   readonly purpose?: string
   /**
-   * What it is called in docker-compose.yml. The log says how to start it if it should be on this machine. Without it, it
-   * runs, and something else is waited for.
+   * What it is called in docker-compose.yml. The log says how to start it if it should be on this machine. Without it,
+   * it runs, and something else is waited for.
    */
   readonly service?: string
 }

@@ -2,8 +2,8 @@
  * The client for programs without Effect: promises and callbacks over `Client.make`.
  *
  * ```ts
- * const client = await connect({ url: "ws://127.0.0.1:3000", clientId: "c1", onResult: (result) => console.log(result) })
- * await client.send("sq", { number: 7 })
+ * const client = await connect({ url: "ws://127.0.0.1:3000", clientId: "c1", onResult: (result) => console.log(result)
+ * }) await client.send("sq", { number: 7 })
  * ```
  */
 import type { EventId, Frames, Status } from "@nimbus/domain/protocol"
@@ -56,7 +56,7 @@ export const connect = async (options: ConnectOptions): Promise<Connected> => {
   const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
   const client = await Effect.runPromise(Effect.onError(open(options, scope), () => Scope.close(scope, Exit.void)))
   const closed = Effect.runPromise(consume(client, options)).finally(close)
-  // Whoever looks at `closed` sees the error; for whoever does not, it is in the log, and the process goes on.
+  // A caller that awaits `closed` gets the error. For one that does not, it is logged, and the process continues.
   closed.catch(() => undefined)
   return {
     send: (name, data, sendOptions) => Effect.runPromise(client.send(name, data, sendOptions)),

@@ -68,7 +68,7 @@ export type Output =
   | { readonly _tag: "Ack"; readonly seq: Cursor }
   /** To the consumer. */
   | { readonly _tag: "Deliver"; readonly log: Incarnation; readonly items: Array.NonEmptyReadonlyArray<Delivery> }
-  /** To whoever sent them. */
+  /** For their senders. */
   | { readonly _tag: "Accepted"; readonly ids: ReadonlyArray<EventId> }
   | { readonly _tag: "Refused"; readonly id: EventId; readonly refusal: Failure }
   | { readonly _tag: "Status"; readonly status: Status.StatusName }
@@ -345,7 +345,10 @@ const welcome = (state: State, frame: Frames.Welcome, out: Array<Output>): void 
   resend(state, out)
 }
 
-/** The first log, another, or one that was cut back: seqs begin anew. What was not delivered of the one before will not come. */
+/**
+ * The first log, another, or one that was cut back: seqs begin anew. What was not delivered of the one before will not
+ * come.
+ */
 const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>): void => {
   const before = state.ledger.log
   if (before !== undefined) {
@@ -357,7 +360,9 @@ const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>
   remember(state, { _tag: "Entered", log, last: after }, out)
 }
 
-/** Everything unaccepted, in the order in which it was sent. What may have been written before is doubtful from now on. */
+/**
+ * Everything unaccepted, in the order in which it was sent. What may have been written before is doubtful from now on.
+ */
 const resend = (state: State, out: Array<Output>): void => {
   const events = [...state.ledger.unaccepted.values()]
   const again = events.filter((event) => state.written.has(event.id))

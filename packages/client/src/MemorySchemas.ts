@@ -1,6 +1,6 @@
 /**
- * The schemas of what a client remembers, for whoever keeps it in a store of their own. `Memory.ts` does without them:
- * a page need not load the decoder of schemas.
+ * The schemas of what a client remembers, for applications that keep it in a store of their own. `Memory.ts` does
+ * without them: a page need not load the decoder of schemas.
  */
 import { Cursor, EventId, Incarnation, Seq } from "@nimbus/domain/protocol"
 import * as Schema from "effect/Schema"

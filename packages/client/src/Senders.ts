@@ -1,5 +1,5 @@
 /**
- * Whoever waits: to send, because too much is unaccepted; for an event to be accepted; for a result.
+ * The waiting callers: to send, because too much is unaccepted; for an event to be accepted; for a result.
  *
  * The window has one permit for each unaccepted event, those remembered from an earlier life included. Those who wait
  * for one are served in the order in which they came.

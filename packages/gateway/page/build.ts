@@ -1,9 +1,9 @@
 /**
- * Builds the page into `dist/site`, where the gateway serves it from, and the SDK as one module beside it, `client.js`; does
- * nothing where that is already of these sources.
+ * Builds the page into `dist/site`, where the gateway serves it from, and the SDK as one module beside it, `client.js`;
+ * does nothing where that is already of these sources.
  *
- * What counts is the content of every file that can go into the page, the lockfile among them. The new page takes the old
- * one's place by a rename, so that whoever reads it meanwhile finds a whole one.
+ * What counts is the content of every file that can go into the page, the lockfile among them. The new page takes the
+ * old one's place by a rename, so that a concurrent reader finds a complete one.
  */
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"

@@ -1,8 +1,8 @@
 /**
- * Work that strangers can ask for in heaps, such as sessions to be opened, a few pieces in each turn of the event loop. One
- * HTTP/2 connection may ask for a thousand calls in one go, and everybody else would wait behind all of them.
+ * Work that strangers can ask for in heaps, such as sessions to be opened, a few pieces in each turn of the event loop.
+ * One HTTP/2 connection may ask for a thousand calls in one go, and everybody else would wait behind all of them.
  *
- * What comes on top waits, in the order in which it came, and can be given up. What waits is bounded by whoever asks: by
+ * What comes on top waits, in the order in which it came, and can be given up. What waits is bounded by the caller: by
  * the connections, and the calls on each.
  */
 

@@ -2,17 +2,18 @@
  * Decides how much the gateway reads at once, and from which connection. All connections of all transports share it, so
  * that a few fast senders block neither the others nor the other work of the process.
  *
- * - What the kernel has brought is parsed in slices of about `read_slice_frames`, and at most `read_slice_bytes`. At most
- *   `frames_per_turn` frames are read in one go, for at most `frames_turn_ms`, and then whatever else there is to do gets
- *   `frames_pause_turns` turns of the event loop, or those of `frames_pause_ms`. In a second, no more than
+ * - What the kernel has brought is parsed in slices of about `read_slice_frames`, and at most `read_slice_bytes`. At
+ *   most `frames_per_turn` frames are read in one go, for at most `frames_turn_ms`, and then whatever else there is to
+ *   do gets `frames_pause_turns` turns of the event loop, or those of `frames_pause_ms`. In a second, no more than
  *   `gateway_frames_per_second` are read.
- * - Whose bytes are next, `FairQueue` says. A frame costs as much as another, whether it is taken or refused; bytes cost
- *   as well, for a frame may be large, and a part of a frame is none yet.
+ * - Whose bytes are next, `FairQueue` says. A frame costs as much as another, whether it is taken or refused; bytes
+ *   cost as well, for a frame may be large, and a part of a frame is none yet.
  * - While nobody waits, what comes is handed on as it comes. What waits is at most what the kernel brought at once: its
  *   socket is not read before that is parsed, and TCP carries the pressure back.
  *
- * What a stream was given since its last message is a part of one. Beyond `unfinished_bytes` of that, in all, whoever has
- * brought the most is told so (`Unfinished.ts`). Each piece counts for more than its bytes, as it takes up more.
+ * What a stream was given since its last message is a part of one. Beyond `unfinished_bytes` of that, in all, the
+ * connection that has brought the most is notified (`Unfinished.ts`). Each piece counts for more than its bytes, as it
+ * takes up more.
  *
  * It stands between the kernel and the stream of a connection (`Readable.push` and `_read`). So a transport's library
  * sees a stream that brings less at a time, and a transport that pauses its stream is given nothing more.
@@ -73,7 +74,9 @@ export class Reading {
     return this.queue.size
   }
 
-  /** A transport has taken a message out of what it is being given, which costs more if it was larger than its bytes. */
+  /**
+   * A transport has taken a message out of what it is being given, which costs more if it was larger than its bytes.
+   */
   count(bytes = 0): void {
     this.frames += 1 + bytes / this.limits.bytes_per_frame
     this.isWhole = true
@@ -86,9 +89,9 @@ export class Reading {
   }
 
   /**
-   * From here on the stream is given what it brings in its turn; first `head`, which was read of it already. `busy` is called
-   * where it has brought too much of a message that is not whole, and is to end it; without it, nothing is counted so.
-   * A stream that is shared already stays so, with this `busy`.
+   * From here on the stream is given what it brings in its turn; first `head`, which was read of it already. `busy` is
+   * called where it has brought too much of a message that is not whole, and is to end it; without it, nothing is
+   * counted so. A stream that is shared already stays so, with this `busy`.
    */
   share(stream: Duplex, { busy, head = nothing }: { readonly busy?: () => void; readonly head?: Buffer } = {}): void {
     const source = this.sources.get(stream) ?? this.begin(stream)

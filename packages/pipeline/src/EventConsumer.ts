@@ -11,12 +11,12 @@
  * their cause as seq. `EventOrder` decides, and this shell carries its decisions out:
  *
  * 1. One produce request is in flight per partition, never two. It has all that was ready, up to a chunk.
- * 2. The commit follows the acknowledged produce, and includes what is finished above it. A crash therefore repeats only
- *    unfinished records. This is harmless: handlers identify an event by its id, and later components by its seq.
- * 3. Of a client with too many waiting records only the offsets are kept. Its records are read again in turn, by a reader
- *    of its own.
- * 4. When it is stopped, it starts no more handlers, and publishes what runs and what is ready. The next owner handles the
- *    rest.
+ * 2. The commit follows the acknowledged produce, and includes what is finished above it. A crash therefore repeats
+ *    only unfinished records. This is harmless: handlers identify an event by its id, and later components by its seq.
+ * 3. Of a client with too many waiting records only the offsets are kept. Its records are read again in turn, by a
+ *    reader of its own.
+ * 4. When it is stopped, it starts no more handlers, and publishes what runs and what is ready. The next owner handles
+ *    the rest.
  */
 import { Clock, Effect, type Latch, Layer, type Scope } from "effect"
 import { registerSize } from "@nimbus/domain/observability"

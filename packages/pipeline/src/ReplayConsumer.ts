@@ -1,6 +1,6 @@
 /**
- * The replay consumer (NimbusGRPC's mail carrier): it moves records from the backlog into the mailboxes, and sends hints to
- * the gateways of their clients.
+ * The replay consumer (NimbusGRPC's mail carrier): it moves records from the backlog into the mailboxes, and sends
+ * hints to the gateways of their clients.
  *
  * ```
  *   backlog topic ─ chunk ─▶ put (expected, next) ──▶ Mailbox
@@ -10,12 +10,13 @@
  * ```
  *
  * It reads from the stored offset of the Mailbox, never from the commit of the group, which only shows lag. The Mailbox
- * compares and advances its offset in one step, so that a store that rolled back gets again what it lost. While there are no
- * new records the consumer reads that offset periodically, because a lost record may be the last that its client waits for.
+ * compares and advances its offset in one step, so that a store that rolled back gets again what it lost. While there
+ * are no new records the consumer reads that offset periodically, because a lost record may be the last that its client
+ * waits for.
  *
- * If the backlog no longer holds the stored offset, there is a *hole*. It is counted, and the clients of the partition are
- * sent `lost`. The records in it could have any seq below the end of the events topic (a diverted record comes after
- * younger ones), so that end is the upper bound of the hole.
+ * If the backlog no longer holds the stored offset, there is a *hole*. It is counted, and the clients of the partition
+ * are sent `lost`. The records in it could have any seq below the end of the events topic (a diverted record comes
+ * after younger ones), so that end is the upper bound of the hole.
  */
 import { Clock, Effect, type Latch, Layer, Metric, Result } from "effect"
 import type { MailboxUnavailable } from "@nimbus/domain/errors"
@@ -108,7 +109,7 @@ const carry = Effect.fnUntraced(function* (
       const hops = journey.chunk()
       const sorted = sort(chunk, hops)
       return putChunk(throttle, chunk, sorted, hops.end).pipe(
-        // Whoever has the partition next reads on from here and never tells of this chunk. A hint too many does no harm.
+        // The next owner of the partition continues from here and sends no hints for this chunk. A hint too many is harmless.
         Effect.onInterrupt(() => tellLast(sorted.clients, limits)),
         Effect.ensuring(Effect.sync(() => void (inHand = false))),
       )
@@ -209,7 +210,9 @@ const tellHole = (stored: number | undefined, chunk: Chunk, hole: Seq): Effect.E
     ),
   )
 
-/** One question to the registry for the clients of a chunk, one publish for each pod. Only a hint: failures are counted. */
+/**
+ * One question to the registry for the clients of a chunk, one publish for each pod. Only a hint: failures are counted.
+ */
 const tell = (clients: ReadonlySet<ClientId>, limits: ReplayConsumerLimits) =>
   Effect.gen(function* () {
     if (clients.size === 0) return

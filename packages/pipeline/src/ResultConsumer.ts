@@ -11,8 +11,8 @@
  * It carries out the decisions of the router. In addition:
  * - It diverts the client of a push that had no receiver, or that could not be sent.
  * - It stops reading while more than `shelf_records` wait for the backlog. It also stops while more than
- *   `outstanding_records` were read since the first record that is not done, for example when one backlog write hangs and
- *   all other clients acknowledge.
+ *   `outstanding_records` were read since the first record that is not done, for example when one backlog write hangs
+ *   and all other clients acknowledge.
  * - While many results are in flight to clients, a chunk waits for acks for a bounded time. One client that does not
  *   acknowledge never blocks another, and the router diverts what is in flight beyond its bounds.
  * - The memory of a partition outlives its assignment, and is reused only with its own read position

@@ -7,13 +7,15 @@
  *   and that of the open chat, where there is one
  * ```
  *
- * 1. It reads from the position of the archive, never from the commit of the group, which only shows lag. A store that is
- *    new, or was restored from a backup, therefore gets what it lacks, as far as the log still has it.
- * 2. Each result is archived once. Of several results of one client with the same seq the first in the log counts, as in
- *    the mailboxes. Within a chunk this writer drops the others. A row that is in the archive already stays as it is.
- * 3. A write is retried until the archive has it. Meanwhile one chunk waits and nothing more is read; the log keeps the rest.
- * 4. When it is stopped, it stops immediately, which for the archive is equivalent to a crash. A slow store therefore does
- *    not delay a shutdown, and what it did not take is written after the next start.
+ * 1. It reads from the position of the archive, never from the commit of the group, which only shows lag. A store that
+ *    is new, or was restored from a backup, therefore gets what it lacks, as far as the log still has it.
+ * 2. Each result is archived once. Of several results of one client with the same seq the first in the log counts, as
+ *    in the mailboxes. Within a chunk this writer drops the others. A row that is in the archive already stays as it
+ *    is.
+ * 3. A write is retried until the archive has it. Meanwhile one chunk waits and nothing more is read; the log keeps the
+ *    rest.
+ * 4. When it is stopped, it stops immediately, which for the archive is equivalent to a crash. A slow store therefore
+ *    does not delay a shutdown, and what it did not take is written after the next start.
  */
 import { Effect, type Latch, Layer, Metric, Result } from "effect"
 import { ArchiveMismatch, type ArchiveUnavailable, type LogError, type LogUnavailable } from "@nimbus/domain/errors"
@@ -121,8 +123,8 @@ const run = Effect.fnUntraced(function* ({ kind, lifeOf, makeSort, role, topicOf
 })
 
 /**
- * What is new at offsets that the archive has already would be taken for a repeat. A log or an archive that does not answer
- * is no such thing: it is asked again until it does.
+ * What is new at offsets that the archive has already would be taken for a repeat. A log or an archive that does not
+ * answer is no such thing: it is asked again until it does.
  */
 const refuseMismatch = Effect.fnUntraced(function* (
   source: (partition: number) => ArchiveSource,

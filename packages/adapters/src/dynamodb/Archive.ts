@@ -7,10 +7,11 @@
  * | …-messages | `key`: incarnation and room; `place`: offset | the same |
  * | …-positions | `source`: incarnation, kind, partition | next: the offset to read on from |
  *
- * 1. Rows first, and the position once all of them are acknowledged: whoever crashes in between writes them again.
- * 2. An item that is there stays: what a request would write is asked for before. A batch has no conditions, and one request
- *    for each item would cost more than to ask. Two writers at once read one log, so each meets the first of a place
- *    before the others.
+ * 1. Rows first, and the position once all of them are acknowledged: a writer that crashes in between writes them
+ *    again.
+ * 2. An item that is there stays: what a request would write is asked for before. A batch has no conditions, and one
+ *    request for each item would cost more than to ask. Two writers at once read one log, so each meets the first of a
+ *    place before the others.
  * 3. What a batch request leaves unprocessed goes into the next one, with back-off, a bounded number of times; then the
  *    write fails, and may be made again.
  * 4. An item that is larger than DynamoDB takes is refused.
@@ -203,7 +204,10 @@ const decodeRows = Schema.decodeUnknownEffect(
   Schema.Array(Schema.Struct({ place: Schema.Int, timestamp: Schema.Int, value: Schema.String })),
 )
 
-/** Query by query, for DynamoDB gives no more than 1 MB at a time; one row more than is wanted says whether there is more. */
+/**
+ * Query by query, for DynamoDB gives no more than 1 MB at a time; one row more than is wanted says whether there is
+ * more.
+ */
 const readPage = Effect.fnUntraced(function* (
   { client, tables }: Database,
   { after, incarnation, key, kind, limit }: ArchiveQuestion,

@@ -1,4 +1,7 @@
-/** A client of DynamoDB for as long as the scope lives, and the archive's tables, which are made when they are not there. */
+/**
+ * A client of DynamoDB for as long as the scope lives, and the archive's tables, which are made when they are not
+ * there.
+ */
 import {
   CreateTableCommand,
   type CreateTableCommandInput,
@@ -89,7 +92,7 @@ const describe = (TableName: string, keys: Keys): CreateTableCommandInput => {
   }
 }
 
-/** Whoever comes first makes it; all wait until it can be used. */
+/** The first process creates it; all wait until it can be used. */
 const makeTable = Effect.fnUntraced(function* (client: DynamoDBClient, table: CreateTableCommandInput) {
   const { TableName } = table
   const status = call(() => client.send(new DescribeTableCommand({ TableName }))).pipe(

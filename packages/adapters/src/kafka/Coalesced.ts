@@ -1,6 +1,7 @@
 /**
- * Questions to a broker, asked together: one request at a time, and whoever asks while it is under way shares the next.
- * So an answer is never older than its question, and many questions cost no more requests than one after the other.
+ * Questions to a broker, asked together: one request at a time, and questions that arrive while it is in flight share
+ * the next one. So an answer is never older than its question, and many questions cost no more requests than one after
+ * the other.
  */
 import { Effect } from "effect"
 import type { KafkaUnavailable } from "../Errors.ts"

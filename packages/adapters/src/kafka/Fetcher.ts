@@ -7,15 +7,16 @@
  *             └─────────────────────── room again ◀──────────────────────────────────────────────┘
  * ```
  *
- * 1. Nothing is fetched for a reader that has `read_ahead_bytes` waiting: whoever does not pull is not read for.
- * 2. A request is a long poll, answered as soon as there is anything; it is short while a reader is left out of it, which
- *    may have room any moment.
+ * 1. Nothing is fetched for a reader that has `read_ahead_bytes` waiting: nothing is read for a reader that does not
+ *    pull.
+ * 2. A request is a long poll, answered as soon as there is anything; it is short while a reader is left out of it,
+ *    which may have room any moment.
  * 3. What a reader gets joins without a hole. Where retention was faster, the next chunk begins later, and tells so. A
  *    position beyond the end fails the read: the log is not the one that the position is from.
- * 4. Who was given something is last in the next request: the broker fills an answer in order, and who comes late in a full
- *    one gets nothing.
- * 5. Nobody waits in silence. What can't be read is counted and told where it is read, and so is a transaction that stays
- *    open.
+ * 4. Who was given something is last in the next request: the broker fills an answer in order, and who comes late in a
+ *    full one gets nothing.
+ * 5. Nobody waits in silence. What can't be read is counted and told where it is read, and so is a transaction that
+ *    stays open.
  * 6. While Kafka is away readers wait, and go on where they were. Nobody is given an error for that.
  */
 import { LogUnavailable } from "@nimbus/domain/errors"
@@ -177,7 +178,7 @@ export class Fetcher {
 
   #fetchAll(): void {
     const byLeader = Map.groupBy(this.#readers, ({ partition, topic }) => this.#link.leaderOf(topic, partition))
-    // Whoever leads nothing any more is not missed.
+    // A broker that no longer leads a partition is not missed.
     for (const leader of this.#failures.keys()) if (!byLeader.has(leader)) this.#failures.delete(leader)
     for (const [leader, readers] of byLeader) {
       const hungry = readers.filter(({ isFull }) => !isFull)

@@ -1,5 +1,6 @@
 /**
- * Which life of some topics this is: topics that are deleted and made again have the same names, and offsets of their own.
+ * Which life of some topics this is: topics that are deleted and made again have the same names, and offsets of their
+ * own.
  *
  * ```
  *   ids of the topics ─▶ noted: these ids?  ── yes ─▶ the incarnation that is noted with them
@@ -8,14 +9,14 @@
  *                             └ otherwise: topics that are new     ─▶ one that names and ids make
  * ```
  *
- * 1. Kafka gives each topic an id that no other topic has or had (from 2.8 on, by Metadata 10). A broker that tells none
- *    leaves what there was before: cluster and names make the incarnation, and topics made again go unnoticed.
- * 2. The note is the metadata of a commit, of a group of its own, for partition 0 of the first topic. So it lies in Kafka,
- *    which forgets it together with the topic, and nothing else has to be kept. It is kept for `note_keep_ms`, and written
- *    again at each start.
- * 3. Ends are asked for before the note: whoever writes records has written the note before, so records without a note
- *    are from before there were notes. Topics that were never written to are so too where another of the installation is:
- *    one that is used for its chat alone has no events.
+ * 1. Kafka gives each topic an id that no other topic has or had (from 2.8 on, by Metadata 10). A broker that tells
+ *    none leaves what there was before: cluster and names make the incarnation, and topics made again go unnoticed.
+ * 2. The note is the metadata of a commit, of a group of its own, for partition 0 of the first topic. So it lies in
+ *    Kafka, which forgets it together with the topic, and nothing else has to be kept. It is kept for `note_keep_ms`,
+ *    and written again at each start.
+ * 3. Ends are asked for before the note: a process writes the note before it writes records, so records without a note
+ *    are from before there were notes. Topics that were never written to are so too where another of the installation
+ *    is: one that is used for its chat alone has no events.
  * 4. Where the group may not be used, nothing is noted, and names make the incarnation, as with 1.
  */
 import { createHash } from "node:crypto"

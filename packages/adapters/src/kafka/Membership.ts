@@ -7,9 +7,9 @@
  *    └──────────── all partitions are revoked ◀─────────────┘
  * ```
  *
- * 1. Rebalances are eager: all partitions are revoked before we join again, and each that comes back is a new assignment.
- *    `StickyAssigner` sees to it that most do.
- * 2. Heartbeats have nothing to do with reading: however slow whoever reads, the group hears from us.
+ * 1. Rebalances are eager: all partitions are revoked before we join again, and each that comes back is a new
+ *    assignment. `StickyAssigner` sees to it that most do.
+ * 2. Heartbeats have nothing to do with reading: however slow the reader is, the group receives them.
  * 3. A partition is ours no longer than the group may believe so: without a heartbeat that arrived for
  *    `session_timeout_ms` it is revoked here too.
  * 4. A commit is sent in the name of the generation that the partition was assigned in; a later one refuses it.

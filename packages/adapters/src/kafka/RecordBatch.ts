@@ -6,7 +6,8 @@
  *   · max timestamp 8 · producer id 8 · producer epoch 2 · base sequence 4 · count 4 · records       (crc: of all after │)
  *
  *   record: length · attributes 1 · timestamp delta · offset delta · key length · key · value length · value
- *           · header count · (name length · name · value length · value)…                   (lengths and deltas: zigzag varints)
+ *           · header count · (name length · name · value length · value)…                   (lengths and deltas: zigzag
+ *           varints)
  * ```
  *
  * In one pass, into and out of one buffer: kafkajs makes several objects and a buffer for each record, on the two paths
@@ -67,8 +68,8 @@ export interface Decoded {
 }
 
 /**
- * The records of the batch `batches[at, end)` at offsets from `from` on. All of them or none: it throws where anything in
- * it is not as it should be, and where it would take up more than `most_bytes`.
+ * The records of the batch `batches[at, end)` at offsets from `from` on. All of them or none: it throws where anything
+ * in it is not as it should be, and where it would take up more than `most_bytes`.
  */
 export const readRecords = (batches: Buffer, at: number, end: number, from: number, most_bytes: number): Decoded => {
   const attributes = batches.readInt16BE(at + 21)
@@ -112,7 +113,7 @@ const codecBits = 0x07
 const isLogAppendTime = 0x08
 const none = Buffer.alloc(0)
 
-/** Reads along a buffer. Behind its end there is no number: whoever reads on finds out at `recordEnd`. */
+/** Reads along a buffer. Behind its end there is no number: a reader that continues finds out at `recordEnd`. */
 class Input {
   readonly #buffer: Buffer
   at = 0

@@ -31,7 +31,7 @@ export const assign = (
   const free = new Set(Array.from({ length: partitions }, (_, partition) => partition))
   const small = Math.floor(partitions / Math.max(1, members.length))
   let larger = partitions - small * members.length
-  // The larger shares go to who had most; the order is the same whoever computes it.
+  // The larger shares go to who had most; every member computes the same order.
   const ordered = members.toSorted((a, b) => b.had.length - a.had.length || (a.memberId < b.memberId ? -1 : 1))
   const shares = ordered.map(({ had, memberId }) => {
     const share = larger-- > 0 ? small + 1 : small

@@ -32,7 +32,7 @@ export const open = Effect.fn("Pglite.open")(function* (
 ): Effect.fn.Return<Database, PgliteUnavailable, Scope.Scope> {
   const unavailable = Effect.mapError((cause: unknown) => new PgliteUnavailable({ directory, cause }))
   const worker = yield* Effect.acquireRelease(start(directory, options), stop).pipe(unavailable)
-  // A database that is new takes a while. Whoever gives up meanwhile does not wait for it.
+  // A database that is new takes a while. A caller that gives up does not wait for it.
   yield* opened(worker).pipe(unavailable)
   const sql = yield* PgClient.makeClient({
     stream: () => wire(worker),

@@ -43,7 +43,7 @@ const messages = new Messages()
 let last: Promise<void> = Promise.resolve()
 
 const obey = async (given: Uint8Array | "close"): Promise<void> => {
-  // Whoever did not wait for an answer may still say something when it is closed.
+  // A caller that did not wait for an answer may still send something when it is closed.
   if (database.closed) return
   if (given === "close") {
     await database.close()

@@ -1,6 +1,6 @@
 /**
- * Which store keeps the mailboxes, and by which protocol results get there, noted in Redis: processes that disagreed would
- * each see half of the results, or lose some of each other's.
+ * Which store keeps the mailboxes, and by which protocol results get there, noted in Redis: processes that disagreed
+ * would each see half of the results, or lose some of each other's.
  *
  * ```
  *   nothing is noted      ─▶ note ours
@@ -10,9 +10,9 @@
  *   another store, or a later protocol      ─▶ refuse
  * ```
  *
- * It stays noted when all have stopped, for the mailboxes stay too: whoever moves to another store, when they are empty,
- * removes the key `{<prefix>}:mailboxes`. A process of the protocol before takes our note for that of another store, and
- * refuses too.
+ * It stays noted when all have stopped, for the mailboxes stay too: an operator who moves to another store, when they
+ * are empty, removes the key `{<prefix>}:mailboxes`. A process of the protocol before takes our note for that of
+ * another store, and refuses too.
  */
 import { logFailure } from "@nimbus/domain/services"
 import { Effect, Layer, Schedule } from "effect"
@@ -32,8 +32,8 @@ type Store = "redis" | "postgres"
 const noteOf = (store: Store): string => `${store}, protocol ${protocol}`
 
 /**
- * A few bytes, which a full Redis takes too. Keys: the note, and those of who runs. Arguments: our note, and that of the
- * protocol before. Returns the note that stands, and if that is the one before, who runs.
+ * A few bytes, which a full Redis takes too. Keys: the note, and those of who runs. Arguments: our note, and that of
+ * the protocol before. Returns the note that stands, and if that is the one before, who runs.
  */
 const noteScript = script(
   `

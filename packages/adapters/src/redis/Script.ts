@@ -2,8 +2,8 @@
  * Lua that Redis runs as one step. It is called by its hash; a Redis that does not know it, because it was restarted or
  * has another node's slot now, is told the source, and knows it from then on.
  *
- * Calls are sent without waiting for each other's replies. One that has to be told the source runs after those that were
- * sent in the meantime: whoever needs an order waits.
+ * Calls are sent without waiting for each other's replies. One that has to be told the source runs after those that
+ * were sent in the meantime: a caller that needs an order waits.
  */
 import { createHash } from "node:crypto"
 

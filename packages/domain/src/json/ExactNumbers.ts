@@ -2,8 +2,9 @@
  * Numbers in JSON that would not come back as they were sent.
  *
  * Data is parsed on its way, by handlers and by clients, and a JavaScript number is a double: 9007199254740993 becomes
- * 9007199254740992, and 1e400 no number at all. So transports refuse such a number, with this reason; whoever needs it
- * sends it as text. (Those of NimbusWS carry what is sent as it is written, up to its bounds.) A number is taken if
+ * 9007199254740992, and 1e400 no number at all. So transports refuse such a number, with this reason; a client that
+ * needs it sends it as text. (Those of NimbusWS carry what is sent as it is written, up to its bounds.) A number is
+ * taken if
  *
  * 1. read as a double and written as JSON it has the same value, however it was spelled (`1.0`, `1e3`); or
  * 2. it has a fraction, and the double is written so with as many digits, as `%.17g` does: 0.10000000000000001.

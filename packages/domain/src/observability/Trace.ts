@@ -10,8 +10,8 @@
  *
  * Hops are spans of the `Tracer` in the environment, begun and ended by hand, for records come in chunks. Where that is
  * the native one, which exports nothing, there are none, and a `traceparent` that came from outside is passed on as it
- * is. Whoever begins a hop ends it in every case: a span that is never ended is never exported, and leaves its children
- * without a parent.
+ * is. The caller that begins a hop ends it in every case: a span that is never ended is never exported, and leaves its
+ * children without a parent.
  */
 import { Clock, Context, Effect, Exit, Option, Tracer } from "effect"
 import * as HttpHeaders from "effect/http/Headers"

@@ -7,12 +7,12 @@
  *   ends   = begins + cost       once it is known what was served
  * ```
  *
- * 1. Whoever has had less than a fair share of late begins at the queue's time, so it is before everybody who has had more.
- *    It waits at most for one serving of each of the others that begin there too.
+ * 1. A member that has had less than a fair share of late begins at the queue's time, so it is before everybody who has
+ *    had more. It waits at most for one serving of each of the others that begin there too.
  * 2. Those who always wait are served equally, by cost, up to the cost of one serving.
  * 3. As long as somebody waits, somebody is next: what one does not use the others get.
  * 4. Newcomers pay an entry: a storm of them, each with a first serving to come, would be before everybody else.
- * 5. Nothing is saved up: whoever asked for nothing has no more than its share afterwards.
+ * 5. Nothing is saved up: a member that asked for nothing has no more than its share afterwards.
  *
  * The cost may be known afterwards alone, as it is of bytes that are yet to be parsed. A flow keeps one number, and the
  * queue nothing of those that do not wait.

@@ -5,8 +5,8 @@
  *
  * ```
  * events topic        {"type":"event","id":"e1","name":"sq","data":{"number":7}}       Event
- *                     {…,"data":…,"accepted":{"created_at":"2026-01-01T00:00:00.000Z"}} Event, whose client is told when
- *                     {"type":"message","id":"m1","name":"news","data":…}              Event, from a Publisher
+ *                     {…,"data":…,"accepted":{"created_at":"2026-01-01T00:00:00.000Z"}} Event, whose client is told
+ *                     when {"type":"message","id":"m1","name":"news","data":…}              Event, from a Publisher
  *                     {"type":"barrier","epoch":1790000000000,"pod":"p1","number":1}   Barrier
  * results, backlog topics {"seq":12,"id":"e1","name":"sq","data":{"number":7,"result":49}} Result
  * and mailboxes       {"seq":12,"id":"e1","name":"sq","error":{"code":…,"message":…}}  Result of a failure
@@ -18,8 +18,8 @@
  * A barrier from before numbers and routes has neither. It is carried and passed like any other, and makes nobody LIVE.
  *
  * A client of NimbusWS is told the event that it sent with its result (docs/approaches.md). So what was accepted, and
- * when, travels in the records themselves, for headers are not kept everywhere. `accepted` in another form than these is
- * passed over: clients of other transports may have a key of that name for themselves.
+ * when, travels in the records themselves, for headers are not kept everywhere. `accepted` in another form than these
+ * is passed over: clients of other transports may have a key of that name for themselves.
  *
  * A result's bytes are the very item that the client gets in a `results` frame. Its seq stands first, in this one
  * spelling, so that routers and mailboxes read it (`peek`) without parsing the rest.
@@ -40,7 +40,9 @@ export interface LogRecord {
   readonly headers?: Headers | undefined
 }
 
-/** What a record counts for, against limits in bytes: all of it, for others may put as much beside a value as into it. */
+/**
+ * What a record counts for, against limits in bytes: all of it, for others may put as much beside a value as into it.
+ */
 export const recordBytes = ({ headers, key, value }: LogRecord): number => {
   let bytes = key.length + value.length
   if (headers !== undefined) for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0)
@@ -48,8 +50,8 @@ export const recordBytes = ({ headers, key, value }: LogRecord): number => {
 }
 
 /**
- * The most bytes that a record may take up in a log, with what a log writes beside it: lengths and offsets, and three bytes
- * for each character of a text.
+ * The most bytes that a record may take up in a log, with what a log writes beside it: lengths and offsets, and three
+ * bytes for each character of a text.
  */
 export const roomOf = ({ headers, key, value }: LogRecord): number => {
   let room = 32 + 3 * key.length + value.length
@@ -58,16 +60,17 @@ export const roomOf = ({ headers, key, value }: LogRecord): number => {
 }
 
 /**
- * A record as the log holds it. Others may write into the log too: a key that is not there is "", a value or header that
- * is not there is empty, and text that is no UTF-8 has replacement characters.
+ * A record as the log holds it. Others may write into the log too: a key that is not there is "", a value or header
+ * that is not there is empty, and text that is no UTF-8 has replacement characters.
  */
 export interface StoredRecord extends LogRecord {
   readonly offset: number
   /** The log's, in ms since 1970: at least 0, and a time that a `Date` can say. */
   readonly timestamp: number
   /**
-   * Why this is no record: it stands for some that are there and can't be read, at the first of their offsets. The key is
-   * "", and the value is how they are stored, or the beginning of that. Whoever must not miss anything quarantines it.
+   * Why this is no record: it stands for some that are there and can't be read, at the first of their offsets. The key
+   * is "", and the value is how they are stored, or the beginning of that. A reader that must not miss anything
+   * quarantines it.
    */
   readonly unreadable?: string
 }
@@ -232,8 +235,8 @@ export const encodeAcceptedEvent = (
 
 /**
  * The bytes of the result of such an event. What the client sent is taken out of the event's own bytes, as it is
- * written there: parsed and written again, a large integer would be another one. `isEcho`: the handler has answered just
- * that, so it is written in the same way.
+ * written there: parsed and written again, a large integer would be another one. `isEcho`: the handler has answered
+ * just that, so it is written in the same way.
  */
 export const encodeCompleted = (
   result: Result,

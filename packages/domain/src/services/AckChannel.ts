@@ -1,8 +1,8 @@
 /**
  * Acks and nacks from gateways to the router of a partition. They may be lost and reordered, and are not stored.
  *
- * Contract, checked by `ackChannelSuite` of `@nimbus/domain/testing`. A loss costs latency only: a repeated push repeats
- * the ack, and the router diverts results that stay unacknowledged.
+ * Contract, checked by `ackChannelSuite` of `@nimbus/domain/testing`. A loss costs latency only: a repeated push
+ * repeats the ack, and the router diverts results that stay unacknowledged.
  */
 import { Context, type Effect, type Scope, type Stream } from "effect"
 import type { ChannelUnavailable } from "../Errors.ts"
@@ -15,7 +15,7 @@ import type { AckMessage } from "../protocol/Records.ts"
 export class AckChannel extends Context.Service<
   AckChannel,
   {
-    /** Sends a batch to whoever routes this partition now: nobody, one or several. */
+    /** Sends a batch to the routers of this partition at present: none, one or several. */
     publish(partition: number, messages: ReadonlyArray<AckMessage>): Effect.Effect<void, ChannelUnavailable>
     subscribe(
       partition: number,

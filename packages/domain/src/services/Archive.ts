@@ -1,6 +1,6 @@
 /**
- * The archive: results of clients and messages of rooms, retained for as long as the operator wants, and queried by page.
- * Delivery never reads it.
+ * The archive: results of clients and messages of rooms, retained for as long as the operator wants, and queried by
+ * page. Delivery never reads it.
  *
  * | kind | key of a record | place under that key |
  * | --- | --- | --- |
@@ -11,8 +11,8 @@
  *
  * - A record is one row for (incarnation, kind, key, place). Of several writes of one row the first stays, even if the
  *   others differ. Records of different incarnations are separate.
- * - `write` succeeds when every store has durably stored the whole batch, and only then moves the position. A failed write
- *   may have stored some of its rows, and must be repeated.
+ * - `write` succeeds when every store has durably stored the whole batch, and only then moves the position. A failed
+ *   write may have stored some of its rows, and must be repeated.
  * - The position only rises. Everything below it is stored, by any writer and in any order.
  * - A record that a store can never take is refused with the reason, and does not block the others.
  * - A page is in order of place, above `after`, and without a hole.

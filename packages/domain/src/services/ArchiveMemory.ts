@@ -1,4 +1,6 @@
-/** The archive in memory: for tests and for processes whose log is in memory too. Bounded by that log's retention alone. */
+/**
+ * The archive in memory: for tests and for processes whose log is in memory too. Bounded by that log's retention alone.
+ */
 import { Effect, Layer } from "effect"
 import { Archive, type ArchiveQuestion, type ArchiveRecord, type ArchiveShape, type ArchiveSource } from "./Archive.ts"
 

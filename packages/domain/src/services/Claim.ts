@@ -2,8 +2,8 @@
  * Before anything is put or read: the mailboxes must belong to this log. A store of another incarnation or partition
  * count, or with seqs beyond the log's end, refuses to start; one that belongs to no log yet is bound to this one.
  *
- * Traffic goes on meanwhile: what is appended after the end was read may be in a mailbox before it is compared. So a seq
- * beyond the end counts only if it still is when the end is read again.
+ * Traffic goes on meanwhile: what is appended after the end was read may be in a mailbox before it is compared. So a
+ * seq beyond the end counts only if it still is when the end is read again.
  *
  * A log or a store that does not answer in time, as when all of a cluster starts at once, is no reason not to start: it
  * is asked again until it does.

@@ -7,9 +7,10 @@
  *
  * - A save is a fact: *the client has every record of its own below `offset`, and everything up to `seq`*. A fact stays
  *   true, so a late save by any session is harmless: `offset` and `seq` only rise.
- * - Facts belong to one incarnation of the topics. Facts of another incarnation are not loaded, and a save replaces them.
- * - `load` marks the newest session, and a save returns to an older session that there is a newer one. This is a hint to
- *   read the registry.
+ * - Facts belong to one incarnation of the topics. Facts of another incarnation are not loaded, and a save replaces
+ *   them.
+ * - `load` marks the newest session, and a save returns to an older session that there is a newer one. This is a hint
+ *   to read the registry.
  * - It is soft state: any of it may be forgotten or roll back at any time.
  */
 import { Context, type Effect } from "effect"

@@ -8,13 +8,15 @@
  *   included. A failed publish may have been appended, so publishing again may write the chunk twice.
  * - Within a consumer group a partition has one owner at a time. A new member or a leaving one moves partitions:
  *   the old owner's `read` stream ends and its `commit` fails with `PartitionRevoked`, then the new owner gets it.
- * - A chunk covers the offsets `[from, next)` without a hole: what is not in `records` is not in the log. A chunk may be
- *   empty, because not every offset has a record. A `read` that starts before the earliest retained offset starts there
- *   instead, and `from` has that offset. A reader that must not miss anything compares `from` with the previous `next`.
+ * - A chunk covers the offsets `[from, next)` without a hole: what is not in `records` is not in the log. A chunk may
+ *   be empty, because not every offset has a record. A `read` that starts before the earliest retained offset starts
+ *   there instead, and `from` has that offset. A reader that must not miss anything compares `from` with the previous
+ *   `next`.
  * - A record of another producer that can't be read is in the chunk as one record with a reason
  *   (`StoredRecord.unreadable`). No record is omitted without notice, and no later record has to wait.
- * - A commit is the next offset to read with the group's own `metadata`. Both are written in one step, and the last commit
- *   wins as a whole. A log may lose the last commits in a crash. It then returns an earlier commit, also as a whole.
+ * - A commit is the next offset to read with the group's own `metadata`. Both are written in one step, and the last
+ *   commit wins as a whole. A log may lose the last commits in a crash. It then returns an earlier commit, also as a
+ *   whole.
  * - Records of a transaction that is open or was aborted are never read. `end` is the offset up to which records can be
  *   read at present. After it there may be an open transaction, and later records of others, which become readable when
  *   the transaction has ended.
@@ -52,12 +54,14 @@ export interface AssignedPartition {
   /** The group's commit; `undefined` if there never was one or it has expired. */
   readonly committed: Effect.Effect<Committed | undefined, LogError | PartitionRevoked>
   /**
-   * Reads from `position` on; never ends but by revocation. To seek is to stop one read and start another; one read at a time.
+   * Reads from `position` on; never ends but by revocation. To seek is to stop one read and start another; one read at
+   * a time.
    */
   read(position: Position): Stream.Stream<Chunk, LogError>
   /**
-   * Commits: `next` is the next offset to read, and may be lower than an earlier commit. `metadata` goes with it, at most
-   * `commitLimits.metadata_bytes` in UTF-8, which is the caller's to keep to: a log may refuse the whole commit beyond.
+   * Commits: `next` is the next offset to read, and may be lower than an earlier commit. `metadata` goes with it, at
+   * most `commitLimits.metadata_bytes` in UTF-8, which is the caller's to keep to: a log may refuse the whole commit
+   * beyond.
    */
   commit(next: number, metadata?: string): Effect.Effect<void, LogError | PartitionRevoked>
   /** Done once the partition is no longer ours. */

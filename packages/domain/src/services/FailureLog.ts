@@ -1,6 +1,7 @@
 /**
  * The log of operations that fail repeatedly, as they do while a service is unavailable. It writes one line when an
- * operation begins to fail, and one when it works again, with the time between. Single failures are logged at Debug only.
+ * operation begins to fail, and one when it works again, with the time between. Single failures are logged at Debug
+ * only.
  *
  * ```
  *   fails ─▶ logged ─▶ fails, fails, … counted, logged once in `outage_again_ms` ─▶ works again for all ─▶ logged
@@ -8,8 +9,8 @@
  *
  * 1. All reporters of one operation, identified by its name, share one outage: partitions, members, connections. The
  *    outage ends when the operation works again for the last of them, or the last of them has given up.
- * 2. An outage that begins within `outage_quiet_ms` of the end of the last one of its name is logged only if it lasts that
- *    long, so that a flapping service does not flood the log.
+ * 2. An outage that begins within `outage_quiet_ms` of the end of the last one of its name is logged only if it lasts
+ *    that long, so that a flapping service does not flood the log.
  * 3. Names come from the code and the configuration, so there are few of them, and each has a small entry in memory.
  */
 import { Clock, Context, Effect, Predicate, References, Result, Scope } from "effect"

@@ -1,6 +1,6 @@
 /**
- * What the topics of an installation take: an event goes through all three that seqs travel through, and becomes larger on
- * its way, by its seq and by the steps of its journey.
+ * What the topics of an installation take: an event goes through all three that seqs travel through, and becomes larger
+ * on its way, by its seq and by the steps of its journey.
  */
 import type { EventLog } from "./EventLog.ts"
 import { encodeResult, type LogRecord, type Result, roomOf } from "../protocol/Records.ts"
@@ -14,8 +14,8 @@ export const eventBytes = (log: Pick<EventLog["Service"], "facts">, topics: Topi
   Math.min(...[topics.events, topics.results, topics.dlq].map((topic) => log.facts(topic).publish_bytes)) - growth_bytes
 
 /**
- * The record of a result, if it takes up no more than `most_bytes` beside its headers. Otherwise an error in its place: its
- * client learns of it, and nobody's results wait behind what can't be written.
+ * The record of a result, if it takes up no more than `most_bytes` beside its headers. Otherwise an error in its place:
+ * its client learns of it, and nobody's results wait behind what can't be written.
  */
 export const fittingResult = (record: LogRecord, { id, name, seq }: Result, most_bytes: number): LogRecord => {
   const { headers, key, value } = record

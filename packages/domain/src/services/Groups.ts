@@ -1,6 +1,6 @@
 /**
- * The consumers of the pipeline by name, and the consumer groups that they form: for the pipeline, and for lag seen from
- * outside.
+ * The consumers of the pipeline by name, and the consumer groups that they form: for the pipeline, and for lag seen
+ * from outside.
  *
  * A group belongs to one installation. Installations that share a Kafka have topics of their own, and a group whose
  * members read different topics gives each of them a part of the partitions alone. So where the topics are not the
@@ -47,8 +47,8 @@ export const groupOf = (role: Role, topics: Names): string => {
 export const sharedGroupOf = (role: Role): string => `nimbus-${role}`
 
 /**
- * What a role has committed of its topic. A log keeps commits by group and topic: until the group has one of its own, the
- * one that was made under the shared name is of this installation too.
+ * What a role has committed of its topic. A log keeps commits by group and topic: until the group has one of its own,
+ * the one that was made under the shared name is of this installation too.
  */
 export const committedBy = (
   log: Pick<EventLog["Service"], "committed">,
@@ -78,7 +78,8 @@ const hashOf = (text: string): string =>
 
 /**
  * How many retained records of a partition a group is not done with. One that never committed is behind by all that is
- * retained. What is finished above the commit does not count, as far as the commit says so: that is the event consumer's.
+ * retained. What is finished above the commit does not count, as far as the commit says so: that is the event
+ * consumer's.
  */
 export const lagOf = (
   {

@@ -74,7 +74,10 @@ export class Handlers extends Context.Service<
   {
     /** How many of one partition may be unfinished at once. */
     readonly at_once: number
-    /** Handles one event, within its time. What is done without waiting is an `Exit` already. A `message` passes as it is. */
+    /**
+     * Handles one event, within its time. What is done without waiting is an `Exit` already. A `message` passes as it
+     * is.
+     */
     handle(placed: PlacedEvent): Effect.Effect<Result>
   }
 >()("@nimbus/domain/Handlers") {

@@ -1,6 +1,6 @@
 /**
- * How long Nimbus remembers a client that does not come, in ms: `NIMBUS_IDLE_DAYS`. What waits for it is kept as long as
- * mailboxes keep it, whatever this says: see docs/protocol.md.
+ * How long Nimbus remembers a client that does not come, in ms: `NIMBUS_IDLE_DAYS`. What waits for it is kept as long
+ * as mailboxes keep it, whatever this says: see docs/protocol.md.
  */
 import { Config, Schema } from "effect"
 import { idle_ms } from "../Limits.ts"

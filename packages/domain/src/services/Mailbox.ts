@@ -1,21 +1,22 @@
 /**
- * The mailboxes: for each client its unacknowledged records, by seq, and for each partition of the backlog the offset up
- * to which it has been put.
+ * The mailboxes: for each client its unacknowledged records, by seq, and for each partition of the backlog the offset
+ * up to which it has been put.
  *
  * Contract, checked by `mailboxSuite` of `@nimbus/domain/testing`:
  *
- * - `put` is one atomic step: it compares the stored offset of the partition, puts the records, and advances the offset.
- *   If the stored offset differs, it puts nothing. Records may be in any order of seq. Of several records of one client
- *   with the same seq the first stays, even if the others differ. At or below `acked` or `floor` a put has no effect.
+ * - `put` is one atomic step: it compares the stored offset of the partition, puts the records, and advances the
+ *   offset. If the stored offset differs, it puts nothing. Records may be in any order of seq. Of several records of
+ *   one client with the same seq the first stays, even if the others differ. At or below `acked` or `floor` a put has
+ *   no effect.
  * - `acked` and `floor` only rise. `floor` rises in the same step as the limits remove the oldest prefix.
  * - A page is an atomic read: its records are in order and without a hole above `after`.
- * - An empty mailbox is *forgotten* when it was unused for `keep_ms`, the longer of `mailbox_idle_ms` and `retained_ms`. It
- *   is then like that of a client never seen. A put, an ack, a removal by the limits, and `waiting` for a connected client
- *   count as use. A mailbox with a record is never forgotten.
+ * - An empty mailbox is *forgotten* when it was unused for `keep_ms`, the longer of `mailbox_idle_ms` and
+ *   `retained_ms`. It is then like that of a client never seen. A put, an ack, a removal by the limits, and `waiting`
+ *   for a connected client count as use. A mailbox with a record is never forgotten.
  * - No loss is forgotten without notice. Of the mailboxes that are forgotten with `floor` above `acked`, the partition
- *   keeps the highest `floor`. From then on, a client that is behind it, that the store does not know, and that has been
- *   here before (it has an `after`), is notified by `hole` that records may be missing, until it is past that `floor`. A
- *   client without `after` counts as new.
+ *   keeps the highest `floor`. From then on, a client that is behind it, that the store does not know, and that has
+ *   been here before (it has an `after`), is notified by `hole` that records may be missing, until it is past that
+ *   `floor`. A client without `after` counts as new.
  * - The store as a whole may roll back (a failover). All of its content is then older, including the offsets.
  */
 import { Context, type Effect } from "effect"
@@ -88,8 +89,8 @@ export class Mailbox extends Context.Service<
       acks: ReadonlyArray<{ readonly clientId: ClientId; readonly seq: Cursor }>,
     ): Effect.Effect<void, MailboxUnavailable>
     /**
-     * For each, whether there is a record or a loss above `after`. In the order asked. `areHere`: they are connected, so
-     * nothing of them is idle.
+     * For each, whether there is a record or a loss above `after`. In the order asked. `areHere`: they are connected,
+     * so nothing of them is idle.
      */
     waiting(
       asked: ReadonlyArray<{ readonly clientId: ClientId; readonly after: Cursor }>,
@@ -105,8 +106,8 @@ export class Mailbox extends Context.Service<
 >()("@nimbus/domain/Mailbox") {}
 
 /**
- * What a page says is missing. `hole`: of the partition; `cursor`: as far as the client says that it has got, or has got;
- * `unknown`: what may have been forgotten of it.
+ * What a page says is missing. `hole`: of the partition; `cursor`: as far as the client says that it has got, or has
+ * got; `unknown`: what may have been forgotten of it.
  */
 export const holeFrom = (hole: Cursor, cursor: Cursor, unknown: Cursor): Cursor =>
   cursor >= 0 && unknown >= 0 && unknown >= hole ? seqUnsafe(unknown + 1) : hole

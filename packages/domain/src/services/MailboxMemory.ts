@@ -21,7 +21,7 @@ import {
 } from "./Mailbox.ts"
 import { partitionOf } from "../protocol/Partitioner.ts"
 
-/** A store and the two hands of whoever tests what happens when it rolls back. */
+/** A store, with two functions for tests of a rollback. */
 export interface MailboxMemory {
   readonly mailbox: Mailbox["Service"]
   /** Everything as it is now; what happens later does not show in it. */
@@ -158,7 +158,10 @@ const partitionAt = (store: Store, partition: number): Partition => {
   return found
 }
 
-/** Something happens to it now. `before`: if it is new, all that an earlier mailbox of the client had was before this seq. */
+/**
+ * Something happens to it now. `before`: if it is new, all that an earlier mailbox of the client had was before this
+ * seq.
+ */
 const boxFor = (store: Store, clientId: ClientId, before: number, now_ms: number): Box => {
   const found = store.boxes.get(clientId)
   if (found !== undefined) {

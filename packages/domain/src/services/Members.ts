@@ -2,8 +2,8 @@
  * The processes of an installation, for operators: each says again and again who it is, where it runs and what it does,
  * and is forgotten soon after it stops to. Nothing is decided by it: which gateway holds a client is the registry's.
  *
- * Contract, checked by `membersSuite` of `@nimbus/domain/testing`: a member is there from its first `announce` until its
- * time is over or it withdraws, and once, however often it says so.
+ * Contract, checked by `membersSuite` of `@nimbus/domain/testing`: a member is there from its first `announce` until
+ * its time is over or it withdraws, and once, however often it says so.
  */
 import { Clock, Context, Effect, Layer, Schedule, Schema, type Scope } from "effect"
 import type { RegistryUnavailable } from "../Errors.ts"

@@ -46,9 +46,10 @@ export class Publisher extends Context.Service<
     /** Sends one message; done when the log has it. */
     send(clientId: ClientId, message: Message): Effect.Effect<Receipt, BadBatch | PublishError>
     /**
-     * Sends a batch, in as few publishes as the topic takes; done when the log has all of it, with the receipts in its order. A
-     * client gets its messages in the order of the batch. `BadBatch`: nothing was published. Otherwise any part
-     * may have been, and sending it again may deliver that part twice, under the same ids if the sender chose them.
+     * Sends a batch, in as few publishes as the topic takes; done when the log has all of it, with the receipts in its
+     * order. A client gets its messages in the order of the batch. `BadBatch`: nothing was published. Otherwise any
+     * part may have been, and sending it again may deliver that part twice, under the same ids if the sender chose
+     * them.
      */
     sendAll(batch: ReadonlyArray<AddressedMessage>): Effect.Effect<ReadonlyArray<Receipt>, BadBatch | PublishError>
   }

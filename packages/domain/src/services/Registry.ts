@@ -1,11 +1,11 @@
 /**
- * The registry: for each client its epoch, pod and status, and for each pod a lease. It is soft state, which may be wiped
- * or roll back at any time. Routing never reads it, and only gateways write it.
+ * The registry: for each client its epoch, pod and status, and for each pod a lease. It is soft state, which may be
+ * wiped or roll back at any time. Routing never reads it, and only gateways write it.
  *
- * Contract, checked by `registrySuite` of `@nimbus/domain/testing`: the entry of a client changes by `Status.transition`
- * only, one step at a time, under any concurrency. An entry without writes is forgotten after `idle_ms`
- * (`NIMBUS_IDLE_DAYS`) at the earliest, and within twice that time. Gateways write the entries of their sessions
- * periodically. A forgotten client is like one never seen, and its epochs keep growing by the clock.
+ * Contract, checked by `registrySuite` of `@nimbus/domain/testing`: the entry of a client changes by
+ * `Status.transition` only, one step at a time, under any concurrency. An entry without writes is forgotten after
+ * `idle_ms` (`NIMBUS_IDLE_DAYS`) at the earliest, and within twice that time. Gateways write the entries of their
+ * sessions periodically. A forgotten client is like one never seen, and its epochs keep growing by the clock.
  */
 import { Context, type Effect, type Stream } from "effect"
 import type { PodTaken, RegistryUnavailable } from "../Errors.ts"
@@ -30,9 +30,14 @@ export interface Entry {
 export class Registry extends Context.Service<
   Registry,
   {
-    /** A new connection: the client is REPLAYING at epoch max(stored + 1, `atLeast`), where `atLeast` is the clock in ms. */
+    /**
+     * A new connection: the client is REPLAYING at epoch max(stored + 1, `atLeast`), where `atLeast` is the clock in
+     * ms.
+     */
     connect(clientId: ClientId, pod: PodId, atLeast: Epoch): Effect.Effect<Epoch, RegistryUnavailable>
-    /** Writes a chunk; for each in order whether it held. One that did not changed nothing: that session is superseded. */
+    /**
+     * Writes a chunk; for each in order whether it held. One that did not changed nothing: that session is superseded.
+     */
     write(presences: ReadonlyArray<Presence>): Effect.Effect<ReadonlyArray<boolean>, RegistryUnavailable>
     /**
      * The pod that holds each client, in the order asked; `undefined` for one that is OFFLINE or unknown. As stored: a
@@ -42,8 +47,8 @@ export class Registry extends Context.Service<
     /** What is stored of each client, in the order asked; `undefined` for one never seen. A lease is not looked at. */
     statuses(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<Status | undefined>, RegistryUnavailable>
     /**
-     * Removes the entries of clients that are stored as OFFLINE; for each in order whether it has none now. One that is not
-     * OFFLINE keeps its own. A client that comes back is as one after a wipe: its epoch is the clock's.
+     * Removes the entries of clients that are stored as OFFLINE; for each in order whether it has none now. One that is
+     * not OFFLINE keeps its own. A client that comes back is as one after a wipe: its epoch is the clock's.
      */
     forget(clientIds: ReadonlyArray<ClientId>): Effect.Effect<ReadonlyArray<boolean>, RegistryUnavailable>
     /** Takes the lease of a pod, or says that a live pod holds it. */

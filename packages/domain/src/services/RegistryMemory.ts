@@ -2,8 +2,8 @@
  * The registry in memory: for the embedded server, tests and simulation. Every entry moves by `Status.transition` and
  * nothing else; leases run out by Effect's clock.
  *
- * Entries stand in two maps. What is written stands in `recent`. Once in `idle_ms` that takes the place of `older`, whose
- * entries are forgotten: nobody has written them for that long.
+ * Entries stand in two maps. What is written stands in `recent`. Once in `idle_ms` that takes the place of `older`,
+ * whose entries are forgotten: nobody has written them for that long.
  */
 import { Clock, Effect, Layer, Result, Stream } from "effect"
 import { PodTaken, RegistryUnavailable } from "../Errors.ts"

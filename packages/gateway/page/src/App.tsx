@@ -1,4 +1,6 @@
-/** The frame of every view: what this is, where to go, whether it is up to date, and the view that the address names. */
+/**
+ * The frame of every view: what this is, where to go, whether it is up to date, and the view that the address names.
+ */
 import { useEffect, useRef } from "preact/hooks"
 import { isTokenNeeded } from "./api/token.ts"
 import { Footer } from "./parts/Footer.tsx"
@@ -56,7 +58,7 @@ const contentOf = (view: View) => {
   }
 }
 
-/** Whoever follows a link finds the keyboard at the new view, not at the old one's end. */
+/** After a link is followed, the keyboard focus is at the new view, not at the end of the old one. */
 const useFocusOnView = (main: { readonly current: HTMLElement | null }) => {
   const isFirst = useRef(true)
   const shown = view.value

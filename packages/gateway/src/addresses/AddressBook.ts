@@ -1,14 +1,15 @@
 /**
- * What one address may ask of a gateway: connections at once, openings in a time, and failed requests in a time. Behind one
- * address there may be one client or some thousand, so the bounds are wide, and an address that is refused is served
- * again as soon as it keeps to them.
+ * What one address may ask of a gateway: connections at once, openings in a time, and failed requests in a time. Behind
+ * one address there may be one client or some thousand, so the bounds are wide, and an address that is refused is
+ * served again as soon as it keeps to them.
  *
- * 1. What is refused is not counted as opened. A failure is counted whenever there is one, up to the bound: whoever fails
- *    on and on is served again once it has been quiet for as long as its last failures were too many.
- * 2. Openings and failures: the generic cell rate algorithm (ITU-T I.371), so many in a row and then one in so much time.
- *    An address that has done nothing for a while is as one that was never there, and is forgotten.
+ * 1. What is refused is not counted as opened. A failure is counted whenever there is one, up to the bound: an address
+ *    that fails on and on is served again once it has been quiet for as long as its last failures were too many.
+ * 2. Openings and failures: the generic cell rate algorithm (ITU-T I.371), so many in a row and then one in so much
+ *    time. An address that has done nothing for a while is as one that was never there, and is forgotten.
  * 3. Connections are remembered as long as they are open, so there are no more of them than there are connections.
- *    Openings and failures of at most `addresses` are, and of more the ones that have changed least lately are forgotten.
+ *    Openings and failures of at most `addresses` are, and of more the ones that have changed least lately are
+ *    forgotten.
  */
 import type { AddressLimits } from "../Limits.ts"
 
@@ -74,7 +75,10 @@ export class AddressBook {
   }
 }
 
-/** So many in a row and so many per second, by address: for each when its next is due, if it were to keep the pace exactly. */
+/**
+ * So many in a row and so many per second, by address: for each when its next is due, if it were to keep the pace
+ * exactly.
+ */
 class Rates {
   private readonly every_ms: number
   private readonly tolerance_ms: number

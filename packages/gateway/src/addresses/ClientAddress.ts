@@ -5,12 +5,13 @@
  *   client ──▶ balancer ──▶ gateway      X-Forwarded-For: <what the client said>, <client>
  * ```
  *
- * Without trusted proxies, and from whoever else connects, headers say nothing: anybody can write them. A trusted proxy
- * adds the address that it was asked from to the right of what is there, so the rightmost address that is no trusted proxy
- * is the client's.
+ * Without trusted proxies, and from any other peer, headers are ignored: anybody can write them. A trusted proxy
+ * adds the address that it was asked from to the right of what is there, so the rightmost address that is no trusted
+ * proxy is the client's.
  *
- * Clients are told apart by what one of them can't choose freely: an IPv4 address, or the first 64 bits of an IPv6 address,
- * for each subscriber has at least so many. An IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) is that IPv4 one.
+ * Clients are told apart by what one of them can't choose freely: an IPv4 address, or the first 64 bits of an IPv6
+ * address, for each subscriber has at least so many. An IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) is
+ * that IPv4 one.
  */
 import { BlockList, isIPv4, isIPv6 } from "node:net"
 
@@ -70,7 +71,7 @@ const loopback = listOf(["loopback"])
 
 /**
  * Returns whose request it is. Undefined: nobody's who is counted, which is this machine, a trusted proxy itself, and
- * whoever a trusted proxy does not name.
+ * any that a trusted proxy does not name.
  */
 export const clientAddresses = (
   trusted: ReadonlyArray<string>,

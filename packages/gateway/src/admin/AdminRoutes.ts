@@ -45,7 +45,9 @@ const requests = HttpApiMiddleware.layerSchemaErrorTransform(AdminRequests, ({ c
   Effect.fail(new BadRequest({ message: cause.message })),
 )
 
-/** These read nothing but this process' memory, or order something: they are never refused. What is watched is paced. */
+/**
+ * These read nothing but this process' memory, or order something: they are never refused. What is watched is paced.
+ */
 const free = new Set(["roles", "setRole", "kick", "drain", "history", "pictures"])
 
 const busy = HttpServerResponse.schemaJson(ReadsBusy)
@@ -66,7 +68,7 @@ const reads = Layer.effect(
   }),
 )
 
-/** Routes of the gateway's HTTP server, for whoever `access` lets in. */
+/** Routes of the gateway's HTTP server, for requests that `access` permits. */
 export const layerWith = (access: Authorization.Access) =>
   HttpApiBuilder.layer(AdminApi).pipe(
     Layer.provide(handlers),

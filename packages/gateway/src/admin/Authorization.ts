@@ -1,8 +1,9 @@
 /**
- * Who may ask: whoever has the token. Without a token, and then only on a loopback address, whoever is at this machine.
+ * Access to the admin API: requests with the token. Without a token, and only on a loopback address, requests of this
+ * machine.
  *
- * What comes without a token must name a loopback host, whatever `NIMBUS_HOSTS` says, and no proxy that brings it. That of
- * all pages only ours may ask, with a token or without, `Admission` sees to.
+ * What comes without a token must name a loopback host, whatever `NIMBUS_HOSTS` says, and no proxy that brings it. That
+ * of all pages only ours may ask, with a token or without, `Admission` sees to.
  */
 import { createHash, timingSafeEqual } from "node:crypto"
 import { AdminAuthorization, Unauthorized } from "@nimbus/domain/admin"
@@ -21,7 +22,7 @@ const Token = Schema.String.check(Schema.isMinLength(16))
 /** `NIMBUS_ADMIN_TOKEN`: at least 16 characters. For those who ask, too. */
 export const token = Config.option(Config.schema(Schema.RedactedFromValue(Token), "NIMBUS_ADMIN_TOKEN"))
 
-/** Whoever has the token, if there is one. */
+/** Requests with the token, if there is one. */
 export const config = Config.map(
   token,
   Option.map((token): Access => ({ _tag: "Token", token })),

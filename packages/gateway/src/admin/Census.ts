@@ -6,7 +6,7 @@
  *          └──▶ matches ──▶ the newest of each status ──▶ who of those away has mail ──▶ rows ──▶ what waits for each
  * ```
  *
- * A pass costs the same whoever asks and however many rows are wanted: what is kept of it is bounded, and mailboxes are
+ * A pass costs the same for any caller and any number of rows: what is kept of it is bounded, and mailboxes are
  * asked about what is kept alone.
  */
 import { start, Status, type PodId } from "@nimbus/domain/protocol"

@@ -31,10 +31,15 @@ export type Answer = { readonly id?: string; readonly offset?: string } | { read
 
 /** Only an offset may be text in the last place: clients of Socket.IO remember that as `auth.offset`. */
 export interface ToClient {
-  /** `data` is what the sender emitted, so that whoever knows nothing of the rest gets what they would without us. */
+  /**
+   * `data` is what the sender emitted, so that a client that ignores the rest receives what it would from any other
+   * server.
+   */
   message: (data: Json, info: MessageInfo, offset: string) => void
   broadcast: (broadcast: { readonly sender: string; readonly data: Json }) => void
-  /** A message of the open chat, which is text in the last place where its sender emitted text: see `OpenPosition.ts`. */
+  /**
+   * A message of the open chat, which is text in the last place where its sender emitted text: see `OpenPosition.ts`.
+   */
   [listen: ListenEvent]: (data: Json) => void
   /** The socket has everything of its room up to here, and gets the rest as it comes. */
   live: (room: { readonly room?: string }, offset: string) => void

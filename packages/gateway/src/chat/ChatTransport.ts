@@ -9,8 +9,8 @@
  *   socket ── broadcast ──▶ Socket.IO's adapter ──▶ every socket of every gateway
  * ```
  *
- * On shutdown it accepts no sockets and no messages, and waits (bounded) until the log has what it took. Then it notifies
- * its sockets and closes their connections. They reconnect to another gateway with their offsets.
+ * On shutdown it accepts no sockets and no messages, and waits (bounded) until the log has what it took. Then it
+ * notifies its sockets and closes their connections. They reconnect to another gateway with their offsets.
  */
 import { createHash } from "node:crypto"
 import { type IncomingMessage, Server as HttpServer } from "node:http"
@@ -117,7 +117,10 @@ const make = Effect.gen(function* () {
   const hallOf = ({ isOpen }: { readonly isOpen: boolean }): Hall => (isOpen && open !== undefined ? open : rooms)
   const readerOf = (member: Member): PartitionReader => hallOf(member).readerOf(member.conversation)
 
-  /** Where a socket goes on: at its offset if that is one of this room and log; otherwise with as much history as it asks for. */
+  /**
+   * Where a socket goes on: at its offset if that is one of this room and log; otherwise with as much history as it
+   * asks for.
+   */
   const place = Effect.fnUntraced(function* (
     member: Member,
     { history, offset: given }: ConnectRequest,
@@ -142,7 +145,7 @@ const make = Effect.gen(function* () {
       if (next <= end) return
       member.refuse({ code: "AFTER_BEYOND_END", message: "the offset is beyond the log's end and is ignored" })
     }
-    // Whoever has an offset that is ignored has asked for what came after it.
+    // A client whose offset is ignored has asked for what came after it.
     const most = limits.chat.history_messages
     const asked = offset === undefined && next === undefined ? (history ?? 0) : isOpen ? 0 : most
     member.newest = Math.min(asked, most)
@@ -330,7 +333,10 @@ const untilTrue = (isTrue: () => boolean) =>
     Effect.repeat({ until: (isDone) => isDone }),
   )
 
-/** Socket.IO on an HTTP server that never listens: once open, requests and upgrades are handed to it from the gateway's own. */
+/**
+ * Socket.IO on an HTTP server that never listens: once open, requests and upgrades are handed to it from the gateway's
+ * own.
+ */
 const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
   const { counts } = yield* Delivery
   const limits = yield* Limits
@@ -342,7 +348,7 @@ const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
   const outgoing = new Map<string, Outgoing>()
   const behind = new HttpServer()
   const upgraded = new Set<Duplex>()
-  // Whoever does not even answer a close would hold up the port.
+  // A client that does not even answer a close would block the port.
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       for (const socket of upgraded) socket.destroy()

@@ -6,9 +6,9 @@
  * | rooms | `chats` | all | the others in its room |
  * | open | `MESSAGES` | the one of `openRoom` | everyone, its sender too |
  *
- * The partition of a room follows from the partition count of the topic when the gateway started. Partitions that are added
- * later are read too, from their beginning. Other producers may write to them immediately, and what they write for a room
- * is out of place here until the gateway restarts.
+ * The partition of a room follows from the partition count of the topic when the gateway started. Partitions that are
+ * added later are read too, from their beginning. Other producers may write to them immediately, and what they write
+ * for a room is out of place here until the gateway restarts.
  */
 import {
   type ChatMessage,

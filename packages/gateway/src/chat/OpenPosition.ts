@@ -8,8 +8,8 @@
  *
  * Clients of Socket.IO give back the last text that any event had in its last place. Where a connection breaks between
  * these two, that is a message. Its client has everything up to there, so it goes on behind the first message of that
- * text that is remembered: it may get some messages again, and misses none. No message may be text that reads as a place
- * of this chat (`isPlace`), or it would move whoever breaks off behind it.
+ * text that is remembered: it may get some messages again, and misses none. No message may be text that reads as a
+ * place of this chat (`isPlace`), or it would move a client whose connection breaks after it.
  */
 import { offsetOf } from "./Position.ts"
 

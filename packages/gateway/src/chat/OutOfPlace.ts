@@ -9,7 +9,8 @@
  *
  * 1. A socket gets them as they are read, whether it is live or still reads what it missed. Who is away misses them: no
  *    offset stands for them.
- * 2. The offset beside them is how far the socket is in its own partition, so whoever comes back with it misses nothing there.
+ * 2. The offset beside them is how far the socket is in its own partition, so a client that reconnects with it misses
+ *    nothing there.
  * 3. What was there when the gateway came is history, which they have not.
  */
 import {

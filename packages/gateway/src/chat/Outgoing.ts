@@ -1,5 +1,5 @@
 /**
- * What waits for one connection of Engine.IO, whoever it is from: packets in its buffer, each of which counts for
+ * What waits for one connection of Engine.IO, from any source: packets in its buffer, each of which counts for
  * `answer_cost_bytes` beside its data, for a pong of Engine.IO has none. What is on its way from there to the kernel is
  * bounded by `BoundedWebSockets.ts`, and by the one answer that a poll has.
  *
@@ -53,7 +53,7 @@ export class Outgoing {
 
   #add(bytes: number): void {
     this.#waiting_bytes += bytes + this.#limits.answer_cost_bytes
-    // Not within the loop of whoever writes.
+    // Not within the loop of the writer.
     if (this.#isBeyond) queueMicrotask(() => this.#isBeyond && this.#end())
     if (this.#isStopped || this.#waiting_bytes <= this.#limits.socket_buffer_bytes) return
     this.#isStopped = true

@@ -7,7 +7,7 @@
  *             ╰─────────╯  at most `repeat_records` offsets and `repeat_ms` apart, by the log's own time
  * ```
  *
- * Whoever reads the log finds the same repeats, at whatever gateway, and hands over only the first of them.
+ * Every reader of the log finds the same repeats, at any gateway, and hands over only the first of them.
  */
 import { type ChatIdentity, identityKey, identityOf, type StoredRecord } from "@nimbus/domain/protocol"
 import type { ChatLimits } from "../Limits.ts"

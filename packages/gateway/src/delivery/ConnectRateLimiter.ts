@@ -1,10 +1,10 @@
 /**
- * Limits the rate at which one client may open sessions at this gateway. Each session costs a write to the registry and a
- * window of results from the mailbox, which a client that acknowledges nothing is sent every time.
+ * Limits the rate at which one client may open sessions at this gateway. Each session costs a write to the registry and
+ * a window of results from the mailbox, which a client that acknowledges nothing is sent every time.
  *
- * A client may open `openings_in_a_row` sessions at once, and then one each `opening_every_ms`. A request that comes too
- * early waits for its turn, and the existing session continues meanwhile. At most one request of a client waits. A newer
- * request takes its turn over, and the older one is superseded, as it would have been later.
+ * A client may open `openings_in_a_row` sessions at once, and then one each `opening_every_ms`. A request that comes
+ * too early waits for its turn, and the existing session continues meanwhile. At most one request of a client waits. A
+ * newer request takes its turn over, and the older one is superseded, as it would have been later.
  */
 import type { ClientId } from "@nimbus/domain/protocol"
 import { Deferred, Effect } from "effect"

@@ -1,11 +1,12 @@
 /**
- * What requests under way have brought of their bodies, of all connections together. Each may bring `body_bytes`, slowly, and
- * many at once would fill the memory with what is not whole yet. Beyond `bodies_bytes` the request that has brought the
- * most, of those whose body is not whole, is refused with 503 `BUSY`, and the rest of it is not kept.
+ * What requests under way have brought of their bodies, of all connections together. Each may bring `body_bytes`,
+ * slowly, and many at once would fill the memory with what is not whole yet. Beyond `bodies_bytes` the request that has
+ * brought the most, of those whose body is not whole, is refused with 503 `BUSY`, and the rest of it is not kept.
  *
- * What comes in small pieces, such as chunks of a byte, is handed on in larger ones: each piece takes up much more than its
- * bytes, and whoever reads the body keeps them all until it is whole. To take them costs time, too, and Node parses whatever
- * the kernel has brought in one go: a body in more than `body_small_pieces` of them is refused with 400 `BAD_REQUEST`.
+ * What comes in small pieces, such as chunks of a byte, is handed on in larger ones: each piece takes up much more than
+ * its bytes, and the reader of the body keeps them all until it is complete. To take them costs time, too, and Node
+ * parses whatever the kernel has brought in one go: a body in more than `body_small_pieces` of them is refused with 400
+ * `BAD_REQUEST`.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { GatewayLimits } from "../Limits.ts"
@@ -60,7 +61,7 @@ export class Bodies {
   #end(response: ServerResponse, why: Fault): void {
     if (this.#done.has(response)) return
     this.#done.add(response)
-    // Node lets go of a request once it is answered. Whoever reads its body would wait for the rest of it for ever.
+    // Node lets go of a request once it is answered. A reader of its body would wait for the rest of it for ever.
     response.once("close", () => response.req.destroy(new Error("refused")))
     this.#refuse(response, why)
   }

@@ -55,8 +55,8 @@ const listening = ({ host, port }: HttpOptions) =>
   )
 
 /**
- * On the way down, requests under way have `close_ms` to end. Whoever has not asked by then, a connection opened in
- * advance or a request half sent, would hold up the port until it gives up on its own.
+ * On the way down, requests under way have `close_ms` to end. A client that has not asked by then, a connection opened
+ * in advance or a request half sent, would hold up the port until it gives up on its own.
  */
 const cutLast = Layer.effectDiscard(
   Effect.gen(function* () {

@@ -2,14 +2,16 @@
  * What the archive has, page by page:
  *
  * ```
- * GET /v1/clients/:clientId/results?after=&limit=&incarnation=        {"incarnation":…,"results":[{"seq":…},…],"next":12}
- * GET /v1/rooms/:room/messages?after=&limit=&incarnation=&partition=  {"incarnation":…,"messages":[{"offset":…},…],"next":null}
- * GET /v1/open/messages?after=&limit=&incarnation=&partition=         the same, of the open chat
+ * GET /v1/clients/:clientId/results?after=&limit=&incarnation=  
+ * {"incarnation":…,"results":[{"seq":…},…],"next":12} GET
+ * /v1/rooms/:room/messages?after=&limit=&incarnation=&partition=
+ * {"incarnation":…,"messages":[{"offset":…},…],"next":null} GET /v1/open/messages?after=&limit=&incarnation=&partition=
+ *         the same, of the open chat
  * ```
  *
- * `partition` asks for what stands there beside the room's history (`ChatArchive`). `next` is the `after` of the page that
- * follows, null where nothing follows yet. Without an archive all answer 404.
- * They are open to whoever reaches the port, as everything here is: see docs/configuration.md, `NIMBUS_HOST`.
+ * `partition` asks for what stands there beside the room's history (`ChatArchive`). `next` is the `after` of the page
+ * that follows, null where nothing follows yet. Without an archive all answer 404.
+ * They are open to every client of the port, like everything here: see docs/configuration.md, `NIMBUS_HOST`.
  */
 import { ClientPath, endpoints, PageQuery, problems, RoomPath } from "@nimbus/domain/http"
 import { pageLimits } from "@nimbus/domain/limits"

@@ -1,6 +1,6 @@
 /**
- * What reading of logs and stores for those who ask over HTTP may take of this gateway, all of them together: operators with
- * their pages, and whoever asks the archive. Clients and their results come first.
+ * What reading of logs and stores for those who ask over HTTP may take of this gateway, all of them together: operators
+ * with their pages, and queries of the archive. Clients and their results come first.
  *
  * ```
  *   asks ──▶ waits for a place ──▶ reads ──▶ answer
@@ -8,9 +8,10 @@
  *              └──── ReadsBusy ◀─────┘
  * ```
  *
- * 1. At most `reads_at_once` read, and as many wait as may, for `reads_wait_ms`: the others are refused, and may ask again.
- * 2. A place that was read at stays empty for a while. So all reading takes a part of this process' time, however many ask,
- *    and however fast they ask again.
+ * 1. At most `reads_at_once` read, and as many wait as may, for `reads_wait_ms`: the others are refused, and may ask
+ *    again.
+ * 2. A place that was read at stays empty for a while. So all reading takes a part of this process' time, however many
+ *    ask, and however fast they ask again.
  * 3. One request reads for `reads_ms` and looks through `reads_bytes` at most. What lies further back is not found.
  * 4. Who asks no more, for the connection is gone, is interrupted, and neither waits nor reads on.
  */

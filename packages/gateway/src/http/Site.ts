@@ -1,6 +1,6 @@
 /**
- * Files that were built for browsers, answered from memory. They are read once, when the gateway starts, so that no request
- * names a file of the disk.
+ * Files that were built for browsers, answered from memory. They are read once, when the gateway starts, so that no
+ * request names a file of the disk.
  */
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
@@ -42,7 +42,7 @@ export const read = (file: string): SiteFile => {
   }
 }
 
-/** With these headers: the file, gzipped for whoever takes that, or that it is the one that a browser has. */
+/** With these headers: the file, gzipped for clients that accept it, or a 304 if the browser has it. */
 export const answer = Effect.fnUntraced(function* (
   { bytes, etag, gzipped, type }: SiteFile,
   more: Readonly<Record<string, string>>,

@@ -5,9 +5,9 @@
  *
  * A target in absolute form (`GET http://host/path HTTP/1.1`) is served as the path in it.
  *
- * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection. One
- * on which nothing is asked is closed after `keep_alive_ms`. Answers wait for whoever takes them within bounds: `Turns`.
- * Requests are read in the same turns as what comes at the transports: `FairReading`.
+ * A request has `request_ms` to come in, with its body; Node answers a slower one with 408 and closes the connection.
+ * One on which nothing is asked is closed after `keep_alive_ms`. Responses wait for their clients within bounds:
+ * `Turns`. Requests are read in the same turns as what comes at the transports: `FairReading`.
  *
  * Each request is admitted first, also one that upgrades (`Admission`). What is refused is answered here, as a request,
  * and no transport or route sees it.
@@ -16,8 +16,8 @@
  * counted for it.
  *
  * The port is open before the application is there, while the process waits for its services, and until after it has
- * gone. In between `/healthz` is answered 200, for the process is alive, and everything else 503: Node itself would leave
- * it without an answer.
+ * gone. In between `/healthz` is answered 200, for the process is alive, and everything else 503: Node itself would
+ * leave it without an answer.
  */
 import { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Socket } from "node:net"
@@ -302,7 +302,7 @@ const isWebSocket = ({ headers, method }: IncomingMessage): boolean =>
 const isFirstPoll = ({ url = "" }: IncomingMessage, path: string): boolean =>
   path === "/socket.io/" && !/[?&]sid=/.test(url)
 
-/** One that is too many is not counted as another failure: whoever waits as it is told is served again. */
+/** A refusal for too many is not counted as another failure: a client that waits as asked is served again. */
 const isFailure = (status: number): boolean => status >= 400 && status < 500 && status !== 429
 
 const unsaid: Origins = { peer: undefined, forwardedFor: undefined, forwarded: undefined }
@@ -334,8 +334,8 @@ const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
 
 /**
- * Of every answer. One that may be kept, or is for all to read, says so itself, over these: what is not ours to guess at,
- * such as a result in JSON, neither a cache keeps nor a browser takes for something else.
+ * Of every answer. One that may be kept, or is for all to read, says so itself, over these: what is not ours to guess
+ * at, such as a result in JSON, neither a cache keeps nor a browser takes for something else.
  */
 const headersOf = (admission: Decision): Readonly<Record<string, string>> => ({
   "cache-control": "no-store",

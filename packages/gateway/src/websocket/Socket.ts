@@ -1,10 +1,11 @@
 /**
- * One WebSocket: it reads frames, writes frames in the frame format of its transport, and enforces the bounds of the socket.
+ * One WebSocket: it reads frames, writes frames in the frame format of its transport, and enforces the bounds of the
+ * socket.
  *
- * - Reading: a frame is checked and passed on. An error is sent to the sender, counted, and does not affect other clients.
- *   The socket is not read while the log is behind or the sender is too fast.
- * - Writing: results are written in batches, each in one write to the kernel. While more than `socket_buffer_bytes` wait
- *   for the kernel, the session waits until the socket has drained. All other writes are bounded too:
+ * - Reading: a frame is checked and passed on. An error is sent to the sender, counted, and does not affect other
+ *   clients. The socket is not read while the log is behind or the sender is too fast.
+ * - Writing: results are written in batches, each in one write to the kernel. While more than `socket_buffer_bytes`
+ *   wait for the kernel, the session waits until the socket has drained. All other writes are bounded too:
  *   `BoundedWebSockets.ts`.
  * - `ack=auto`: `AutoAck` decides what the client has read, by the pongs that have arrived.
  */

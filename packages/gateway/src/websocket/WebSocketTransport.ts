@@ -8,8 +8,8 @@
  * | `/approach2/events` | direct | those of NimbusWS |
  *
  * On shutdown they accept no connections, stop reading, and wait (bounded) until the log has what they took. Then the
- * delivery core closes every session with GOING_AWAY. A request without an upgrade is answered with 426. An upgrade before
- * the transport has started is answered with 503.
+ * delivery core closes every session with GOING_AWAY. A request without an upgrade is answered with 426. An upgrade
+ * before the transport has started is answered with 503.
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"

@@ -1,9 +1,9 @@
 /**
  * Where the server of a data directory is: `admin.json` there, for as long as it runs, so that a command that finds the
- * directory taken asks whoever has taken it.
+ * directory taken queries the process that has taken it.
  *
- * A server that was killed leaves it behind. So it names the pod as well, which is fresh per process: whoever reads it
- * asks whether that pod is still there.
+ * A server that was killed leaves it behind. So it names the pod as well, which is fresh per process: a process that
+ * reads it asks whether that pod is still there.
  */
 import { join } from "node:path"
 import { PodId } from "@nimbus/domain/admin"

@@ -16,7 +16,7 @@ export const layer = Layer.effectDiscard(
     const url = reachable(HttpServer.formatAddress((yield* HttpServer.HttpServer).address))
     const file = AddressFile.fileIn(directory)
     const text = yield* Effect.orDie(AddressFile.encode({ url, pod }))
-    // Whole or not at all, for whoever reads it meanwhile.
+    // Complete or not at all, for a concurrent reader.
     const write = Effect.andThen(files.writeFileString(`${file}.new`, text), files.rename(`${file}.new`, file))
     yield* Effect.acquireRelease(write, () => Effect.ignore(files.remove(file)))
   }),

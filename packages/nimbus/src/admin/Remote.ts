@@ -58,7 +58,7 @@ const unavailable = (url: string, error: OnTheWay): AdminUnavailable =>
       : `${url} does not answer as an admin API does: ${error.message}`,
   })
 
-/** Whoever has no token sends none: a server on a loopback address may let this machine in. */
+/** Without a token none is sent: a server on a loopback address may let this machine in. */
 const authorization = (token: Server["token"]) =>
   HttpApiMiddleware.layerClient(AdminAuthorization, ({ next, request }) =>
     next(Option.isSome(token) ? HttpClientRequest.bearerToken(request, token.value) : request),

@@ -40,7 +40,7 @@ export const browserWith = (more: ReadonlyArray<string>) =>
 
 export const browser = browserWith([])
 
-/** Where it is unpacked; done by a rename, so that whoever finds it there finds all of it. */
+/** Where it is unpacked; done by a rename, so that a process that finds it there finds all of it. */
 const unpacked = async (): Promise<string> => {
   const { version } = decodeManifest(await readFile(join(dirname(carried), "package.json"), "utf8"))
   const home = join(tmpdir(), `nimbus-chromium-${version}-${process.getuid?.() ?? 0}`)

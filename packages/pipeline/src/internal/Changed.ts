@@ -1,4 +1,4 @@
-/** Something has changed: whoever waits for a condition looks again. */
+/** Something has changed: waiters check their condition again. */
 import { Effect, Latch } from "effect"
 
 export class Changed {

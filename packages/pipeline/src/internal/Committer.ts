@@ -1,7 +1,7 @@
 /**
  * Commits of one partition, coalesced: at most one under way, at most one every `commit_every_ms`, the latest wins.
  *
- * A commit that is late or lost costs repeats, never a record; so this never holds up whoever offers one. One that fails
+ * A commit that is late or lost costs repeats, never a record; so this never blocks the caller. One that fails
  * is made again, later each time. Closing the scope commits what is left, and gives up after `commit_timeout_ms`.
  */
 import { Effect, Latch, type Scope } from "effect"

@@ -111,7 +111,7 @@ export class ConsumerGroup {
     for (const [member, share] of shares) {
       for (const partition of free.splice(0, share - member.owned.size)) member.assign(partition)
     }
-    // Last, for whoever is told may run at once, and join or leave.
+    // Last, because a notified member may run immediately, and join or leave.
     for (const ownership of revoked) ownership.tell()
     for (const [member] of shares) member.tell()
   }
