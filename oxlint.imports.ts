@@ -11,7 +11,7 @@
  */
 import { defineConfig, type OxlintOverride } from "oxlint"
 
-const rooms = ["protocol", "services", "errors", "limits", "json", "observability", "admin", "http"]
+const rooms = ["protocol", "services", "errors", "limits", "json", "pacing", "observability", "admin", "http"]
 const domain = ["@nimbus/domain", ...rooms.map((room) => `@nimbus/domain/${room}`)]
 const node = ["node:*", "node:*/**"]
 const platform = [...node, "@effect/platform-node", "@effect/platform-node/**"]
@@ -94,8 +94,12 @@ export default defineConfig({
     refuse(["packages/**", "bench/**", "examples/**"]),
 
     refuse("packages/domain/src/**", suites, only([], domainOnly)),
-    // From the bottom to the top: json, protocol, services. What can be observed stands beside the services.
-    refuse("packages/domain/src/json/**", above("protocol|services|observability|admin"), only([], domainOnly)),
+    // From the bottom to the top: json and pacing, protocol, services. What can be observed stands beside the services.
+    refuse(
+      "packages/domain/src/{json,pacing}/**",
+      above("protocol|services|observability|admin"),
+      only([], domainOnly),
+    ),
     refuse("packages/domain/src/protocol/**", above("services|observability|admin"), only([], domainOnly)),
     refuse("packages/domain/src/{services,observability}/**", suites, above("admin"), only([], domainOnly)),
     refuse(["packages/domain/src/testing/**", "packages/domain/src/**/*.test.ts"], only(vitest, domainOnly)),

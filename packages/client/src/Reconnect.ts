@@ -1,4 +1,5 @@
 /** When to come back after a connection is over, and when not to. Pure: the caller has the clock and the dice. */
+import { backoff_ms } from "@nimbus/domain/pacing"
 import { type ClientId, closeCodes, shouldReconnect } from "@nimbus/domain/protocol"
 import { BadRequest, type ConnectionClosed, MessageTooBig, Superseded, TurnedAway } from "./Errors.ts"
 import type { ClientLimits } from "./Limits.ts"
@@ -29,7 +30,7 @@ export const isBroken = ({ close }: ConnectionClosed): boolean => close < 4_000
  * part of `retry_jitter_ms`, so that a draining gateway's clients do not all arrive at once.
  */
 export const delay_ms = (close: number, attempt: number, random: number, limits: ClientLimits): number => {
-  const backoff = Math.min(limits.reconnect_max_ms, limits.reconnect_min_ms * 2 ** Math.min(attempt - 1, 30))
+  const backoff = backoff_ms(attempt - 1, limits.reconnect_min_ms, limits.reconnect_max_ms)
   const jittered = backoff * (1 - random / 2)
   return isSentAway(close) && attempt === 1 ? random * limits.retry_jitter_ms : jittered
 }

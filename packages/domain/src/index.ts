@@ -1,6 +1,6 @@
 /**
  * The entrance for services that embed Nimbus. What the packages of Nimbus itself need stands behind the subpaths:
- * `/protocol` (records, frames, state machines), `/services` (contracts, memory layers), `/errors`, `/limits`, `/json`,
+ * `/protocol` (records, frames, state machines), `/services` (contracts, memory layers), `/errors`, `/limits`, `/json`, `/pacing`,
  * `/observability`, `/admin`, `/http` (the HTTP API), and `/testing` (conformance suites).
  *
  * ```

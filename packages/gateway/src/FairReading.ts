@@ -19,10 +19,9 @@
  * sees a stream that brings less at a time, and a transport that pauses its stream is given nothing more.
  */
 import type { Duplex } from "node:stream"
-import { FairQueue, Flow } from "@nimbus/domain/protocol"
+import { FairQueue, Flow, TokenBucket } from "@nimbus/domain/pacing"
 import { Clock, Context, Effect, Layer } from "effect"
 import { type GatewayLimits, Limits } from "./Limits.ts"
-import { TokenBucket } from "./TokenBucket.ts"
 import { Unfinished } from "./Unfinished.ts"
 
 type ReadingLimits = Pick<
@@ -149,7 +148,7 @@ export class Reading {
     source.frame_bytes = Math.max(least_frame_bytes, bytes / Math.max(1, this.frames))
     const cost = this.frames + bytes / this.limits.bytes_per_frame
     this.queue.charge(source, cost)
-    this.bucket.take(this.now(), cost)
+    this.bucket.spend(this.now(), cost)
     this.left -= cost
     this.left_ms -= performance.now() - from_ms
     this.turnSoon()

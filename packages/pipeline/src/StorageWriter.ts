@@ -47,7 +47,7 @@ import {
 import { type StorageWriterLimits, storageWriterLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
-import { backoff_ms, reportFailure, untilDone } from "./internal/Backoff.ts"
+import { reportFailure, untilDone, wait_ms } from "./internal/Backoff.ts"
 import * as PipelinedWriter from "./internal/PipelinedWriter.ts"
 import * as Committer from "./internal/Committer.ts"
 import * as Workers from "./internal/Workers.ts"
@@ -134,7 +134,7 @@ const refuseMismatch = Effect.fnUntraced(function* (
   const log = yield* EventLog
   for (let partition = 0; partition < log.facts(topic).partitions; partition++) {
     yield* untilItPasses("compare the archive", refuseBeyondEnd(source(partition), topic), isPassing, (failures) =>
-      backoff_ms(failures, limits),
+      wait_ms(failures, limits),
     )
   }
 })

@@ -16,6 +16,7 @@
  *    write fails, and may be made again.
  * 4. An item that is larger than DynamoDB takes is refused.
  */
+import { backoff_ms } from "@nimbus/domain/pacing"
 import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb"
 import {
   BatchGetCommand,
@@ -165,7 +166,7 @@ const find = (
 const wait = (left: number, attempt: number): Effect.Effect<void, Error> =>
   attempt + 1 >= dynamoLimits.unprocessed_attempts
     ? Effect.fail(new Error(`${left} items were left unprocessed ${attempt + 1} times`))
-    : Effect.sleep(Math.min(dynamoLimits.backoff_max_ms, dynamoLimits.backoff_min_ms * 2 ** attempt))
+    : Effect.sleep(backoff_ms(attempt, dynamoLimits.backoff_min_ms, dynamoLimits.backoff_max_ms))
 
 /** Until nothing is left unprocessed; `attempt` counts from 0. */
 const put = (

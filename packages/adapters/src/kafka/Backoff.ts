@@ -1,6 +1,10 @@
-/** How long to wait before something that failed is tried again. */
+/** Waits before something that failed is tried again. */
+import { backoff_ms } from "@nimbus/domain/pacing"
+import { Effect, Random } from "effect"
 import type { KafkaLimits } from "../Limits.ts"
 
-/** Doubles with each failure up to the maximum; up to a fifth less, so that not all come at once. */
-export const backoff_ms = (failures: number, limits: KafkaLimits): number =>
-  Math.min(limits.retry_max_ms, limits.retry_min_ms * 2 ** Math.min(failures, 30)) * (1 - Math.random() / 5)
+/** Up to a fifth less than the whole wait, so that not all come at once. */
+export const backoff = (failures: number, limits: KafkaLimits): Effect.Effect<void> =>
+  Effect.flatMap(Random.next, (random) =>
+    Effect.sleep(backoff_ms(failures, limits.retry_min_ms, limits.retry_max_ms) * (1 - random / 5)),
+  )

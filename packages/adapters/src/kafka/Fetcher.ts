@@ -25,7 +25,7 @@ import { type Chunk, logFailure, failureReporter, type FailureReporter } from "@
 import { type Cause, Effect, FiberSet, type Scope } from "effect"
 import { KafkaBatchUnreadable, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
-import { backoff_ms } from "./Backoff.ts"
+import { backoff } from "./Backoff.ts"
 import { readChunks } from "./Batches.ts"
 import { alarmIfRefused, codes, PartitionError } from "./Failures.ts"
 import { call, send } from "./KafkaJs.ts"
@@ -272,7 +272,7 @@ export class Fetcher {
   #recover(leader: string | undefined, error: KafkaUnavailable): Effect.Effect<void> {
     const failures = this.#failures.get(leader) ?? 0
     this.#failures.set(leader, failures + 1)
-    const again = Effect.andThen(Effect.ignore(this.#link.recover), Effect.sleep(backoff_ms(failures, this.#limits)))
+    const again = Effect.andThen(Effect.ignore(this.#link.recover), backoff(failures, this.#limits))
     const told = Effect.andThen(this.#outage.failed(error), alarmIfRefused("read", error, this.#limits))
     return Effect.andThen(told, again)
   }

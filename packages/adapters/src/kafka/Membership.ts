@@ -22,7 +22,7 @@ import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
-import { backoff_ms } from "./Backoff.ts"
+import { backoff } from "./Backoff.ts"
 import { alarmIfRefused, codeOf, codes, isRefusal } from "./Failures.ts"
 import { call, type GroupBroker, groupBroker } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
@@ -244,7 +244,7 @@ class Member implements Membership {
         .failed(error)
         .pipe(
           Effect.andThen(Effect.ignore(link.recover)),
-          Effect.andThen(Effect.sleep(backoff_ms(failures, limits))),
+          Effect.andThen(backoff(failures, limits)),
           Effect.andThen(this.#joined(failures + 1)),
         )
     })

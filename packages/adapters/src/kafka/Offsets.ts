@@ -7,7 +7,7 @@ import type { Committed } from "@nimbus/domain/services"
 import { Effect, FiberSet, type Scope } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
-import { backoff_ms } from "./Backoff.ts"
+import { backoff } from "./Backoff.ts"
 import { Coalesced } from "./Coalesced.ts"
 import { call, type GroupBroker, groupBroker } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
@@ -66,7 +66,7 @@ type Load<A> = (keys: ReadonlyArray<Key>) => Answers<A>
 const untilAnswered = <A>(link: Link, load: Answers<A>, limits: KafkaLimits): Answers<A> => {
   const attempt = (failures: number): Answers<A> =>
     Effect.catch(load, () =>
-      Effect.andThen(Effect.ignore(link.recover), Effect.sleep(backoff_ms(failures, limits))).pipe(
+      Effect.andThen(Effect.ignore(link.recover), backoff(failures, limits)).pipe(
         Effect.andThen(attempt(failures + 1)),
       ),
     )

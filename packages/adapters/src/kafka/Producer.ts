@@ -27,7 +27,7 @@ import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
 import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
-import { backoff_ms } from "./Backoff.ts"
+import { backoff } from "./Backoff.ts"
 import { codeOf, codes, PartitionError, refusalOf } from "./Failures.ts"
 import { call, producerBroker, send } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
@@ -341,7 +341,7 @@ class Writer {
     if (queues.length === 0) return Effect.void
     const failures = Math.max(...queues.map((queue) => queue.failures++))
     return Effect.ignore(this.#link.recover).pipe(
-      Effect.andThen(Effect.sleep(backoff_ms(failures, this.#limits))),
+      Effect.andThen(backoff(failures, this.#limits)),
       Effect.andThen(
         Effect.sync(() => {
           for (const queue of queues) this.#release(queue)

@@ -15,6 +15,7 @@
  *
  * While Redis is away a broadcast reaches the sockets of its own gateway alone.
  */
+import { backoff_ms } from "@nimbus/domain/pacing"
 import { createAdapter } from "@socket.io/redis-streams-adapter"
 import { Effect, Redacted, type Scope } from "effect"
 import { Cluster, Redis, type RedisOptions } from "ioredis"
@@ -111,7 +112,7 @@ const newClient = (
   limits: RedisLimits,
   { enableOfflineQueue, ...manner }: Manner,
 ): Redis | Cluster => {
-  const retry = (attempts: number) => Math.min(limits.reconnect_max_ms, limits.reconnect_min_ms * 2 ** attempts)
+  const retry = (attempts: number) => backoff_ms(attempts, limits.reconnect_min_ms, limits.reconnect_max_ms)
   const options = {
     ...manner,
     connectTimeout: limits.connect_timeout_ms,

@@ -15,6 +15,7 @@
  * 3. A subscription holds from the moment `subscribe` is done until its scope closes, but for the times without a
  *    connection.
  */
+import { backoff_ms } from "@nimbus/domain/pacing"
 import type { EventEmitter } from "node:events"
 import { failureReporter } from "@nimbus/domain/services"
 import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
@@ -131,7 +132,8 @@ const connect = Effect.fnUntraced(function* (
   limits: RedisLimits,
 ) {
   const state = { isStarted: false }
-  const retry = (attempts: number) => (state.isStarted ? backoff_ms(attempts, limits) : null)
+  const retry = (attempts: number) =>
+    state.isStarted ? backoff_ms(attempts - 1, limits.reconnect_min_ms, limits.reconnect_max_ms) : null
   const client = yield* Effect.acquireRelease(
     Effect.sync(() => newClient(isCluster, settings, limits, retry)),
     (client) =>
@@ -152,9 +154,6 @@ const connect = Effect.fnUntraced(function* (
   yield* tellChanges(`Redis at ${at}${purpose}`, client, state)
   return client
 })
-
-const backoff_ms = (attempts: number, limits: RedisLimits): number =>
-  Math.min(limits.reconnect_max_ms, limits.reconnect_min_ms * 2 ** Math.min(attempts - 1, 30))
 
 const newClient = (
   isCluster: boolean,

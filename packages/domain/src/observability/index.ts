@@ -1,6 +1,5 @@
 /** What a process can show of itself: traces, durations, sizes, and how many journeys it follows. */
 export * as Elapsed from "./Elapsed.ts"
-export * from "./SamplingTokenBucket.ts"
 export * from "./SecondsBoundaries.ts"
 export { type Sized, MemoryGauges, registerSize } from "./MemoryGauges.ts"
 export * as Trace from "./Trace.ts"

@@ -4,6 +4,7 @@
  * A message enters through the events topic, passes the event consumer unhandled, and is ordered, replayed and
  * acknowledged like the result of an event, under the name that the sender gives it.
  */
+import * as Elapsed from "../observability/Elapsed.ts"
 import { Clock, Context, Effect, Layer, Random, Result, Schema } from "effect"
 import { BadBatch, type PublishError } from "../Errors.ts"
 import { chunksOf } from "../protocol/ChunksOf.ts"
@@ -11,7 +12,7 @@ import { EventLog } from "./EventLog.ts"
 import { eventBytes } from "./Fitting.ts"
 import { ClientId, EventId, type Seq, seqUnsafe } from "../protocol/Ids.ts"
 import * as Journey from "../protocol/Journey.ts"
-import { SamplingTokenBucket } from "../observability/SamplingTokenBucket.ts"
+import { TokenBucket } from "../pacing/TokenBucket.ts"
 import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from "../Limits.ts"
 import { partitionOf } from "../protocol/Partitioner.ts"
 import { encode, EventName, type LogRecord, roomOf } from "../protocol/Records.ts"
@@ -109,14 +110,12 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
 
 /** Samples what the budget has room for. */
 const makeSampler = Effect.fnUntraced(function* ({ journeys_per_second, instance: named, service }: Options) {
-  const budget = new SamplingTokenBucket(journeys_per_second)
   const instance = named ?? `publisher-${yield* half}`
-  let passed_ms = yield* Clock.currentTimeMillis
+  const budget = new TokenBucket(journeys_per_second, yield* Elapsed.ms)
   return Effect.fnUntraced(function* (hops: Trace.Hops) {
     const now_ms = yield* Clock.currentTimeMillis
     const from = yield* Trace.ofCaller
-    budget.pass(now_ms - passed_ms)
-    passed_ms = now_ms
+    budget.advance(yield* Elapsed.ms)
     const details = { rule: Journey.rules.accepted, followed: "within the budget" }
     const step = Journey.sample({ time: now_ms, service, instance, step: "accepted", details })
     return ({ id, record }: Letter): Letter => {

@@ -12,6 +12,7 @@
  * On shutdown it accepts no sockets and no messages, and waits (bounded) until the log has what it took. Then it
  * notifies its sockets and closes their connections. They reconnect to another gateway with their offsets.
  */
+import { TokenBucket } from "@nimbus/domain/pacing"
 import { createHash } from "node:crypto"
 import { type IncomingMessage, Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
@@ -40,7 +41,6 @@ import { Outgoing } from "./Outgoing.ts"
 import { OutOfPlace } from "./OutOfPlace.ts"
 import * as Parser from "./Parser.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
-import { SendTokenBucket } from "./SendTokenBucket.ts"
 import { Receipts } from "./Receipts.ts"
 import { Unjoined } from "./Unjoined.ts"
 import type { Answer, ChatServer, ChatSocket, Refusal } from "./ChatEvents.ts"
@@ -175,7 +175,7 @@ const make = Effect.gen(function* () {
     members.set(socket.id, member)
     if (!hall.isOpen) outOfPlace.join(member)
     hall.intake.join(room, member)
-    const bucket = new SendTokenBucket(limits.chat.messages_per_second, Elapsed.msUnsafe(clock))
+    const bucket = new TokenBucket(limits.chat.messages_per_second, Elapsed.msUnsafe(clock))
     const sending = hall.isOpen ? events.send : "message"
     socket.on(sending, (...args) => takeMessage(member, bucket, args))
     socket.on("broadcast", (...args) => takeBroadcast(member, bucket, args))
@@ -198,7 +198,7 @@ const make = Effect.gen(function* () {
     )
   }
 
-  const mayNot = (bucket: SendTokenBucket): Refusal | undefined => {
+  const mayNot = (bucket: TokenBucket): Refusal | undefined => {
     if (state.isLeaving) return { code: "GOING_AWAY", message: "the gateway is leaving; send again after reconnecting" }
     if (bucket.take(Elapsed.msUnsafe(clock))) return undefined
     return { code: "RATE_LIMITED", message: `more than ${limits.chat.messages_per_second} messages a second` }
@@ -215,13 +215,13 @@ const make = Effect.gen(function* () {
   }
 
   /** Only who waits for an answer is told: whatever else a program emits, nobody has asked about it. */
-  const refuseUnknown = (bucket: SendTokenBucket, answer: ((answer: Answer) => void) | undefined): void => {
+  const refuseUnknown = (bucket: TokenBucket, answer: ((answer: Answer) => void) | undefined): void => {
     const error = mayNot(bucket) ?? { code: "UNKNOWN_EVENT", message: "the chat has no event of this name" }
     counts.addTo("refused", error.code)
     answer?.({ error })
   }
 
-  const takeMessage = (member: Member, bucket: SendTokenBucket, args: ReadonlyArray<unknown>): void => {
+  const takeMessage = (member: Member, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
     const answer = answerOf(args)
     const refusal = mayNot(bucket) ?? isBusy(member)
     if (refusal !== undefined) return refuse(member, answer, refusal)
@@ -243,7 +243,7 @@ const make = Effect.gen(function* () {
     if (isNew) hallOf(member).intake.put(record, { sender: member, id })
   }
 
-  const takeBroadcast = (member: Member, bucket: SendTokenBucket, args: ReadonlyArray<unknown>): void => {
+  const takeBroadcast = (member: Member, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
     const answer = answerOf(args)
     const refusal = mayNot(bucket)
     if (refusal !== undefined) return refuse(member, answer, refusal)

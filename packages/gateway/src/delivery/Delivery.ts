@@ -9,9 +9,10 @@
  *                                      └───── pages: Mailbox       Outbox ──▶ AckChannel, Mailbox
  * ```
  */
+import { TokenBucket } from "@nimbus/domain/pacing"
 import type { LogError, MailboxUnavailable, OffsetsUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
 import type { SessionLimits } from "@nimbus/domain/limits"
-import { SamplingTokenBucket, registerSize, Trace } from "@nimbus/domain/observability"
+import { registerSize, Trace } from "@nimbus/domain/observability"
 import {
   type ClientId,
   type Cursor,
@@ -138,7 +139,7 @@ const make = Effect.gen(function* () {
     presences,
     journey: yield* makeLateJourney(pod, limits.late_steps, counts),
     trace: yield* Trace.make,
-    journeys: new SamplingTokenBucket(limits.journeys_per_second),
+    journeys: new TokenBucket(limits.journeys_per_second, 0),
     counts,
     incarnation: log.incarnation,
     debug: isDebug ? (connection, message) => void run(aboutSession(connection, Effect.logDebug(message))) : () => {},
@@ -219,9 +220,8 @@ const make = Effect.gen(function* () {
   const sweep = makeSweep(sessions, presences, mailbox, counts)
   let ticked_ms = shared.now()
   const tick = Effect.suspend(() => {
-    const before_ms = ticked_ms
     ticked_ms = shared.now()
-    shared.journeys.pass(ticked_ms - before_ms)
+    shared.journeys.advance(ticked_ms)
     barriersAgain = 0
     for (const connection of shared.replaying) connection.tick()
     draining.tick(sessions.values())

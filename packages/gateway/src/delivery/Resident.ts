@@ -3,7 +3,8 @@
  * gateway. It steps the session and carries out what that decides. `Connection` is the one of routed delivery,
  * `DirectConnection` the one of direct delivery.
  */
-import type { SamplingTokenBucket, Trace } from "@nimbus/domain/observability"
+import type { Trace } from "@nimbus/domain/observability"
+import type { TokenBucket } from "@nimbus/domain/pacing"
 import {
   type ClientId,
   closeCodes,
@@ -35,7 +36,7 @@ export interface ResidentShared {
   readonly presences: Presences
   readonly journey: LateJourney
   /** Which events are sampled beside those that ask for it. */
-  readonly journeys: SamplingTokenBucket
+  readonly journeys: TokenBucket
   readonly trace: Trace.Trace
   readonly counts: Counts
   /** A line of the log about this connection. It costs nothing where such lines are not written. */

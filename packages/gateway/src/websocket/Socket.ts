@@ -30,7 +30,7 @@ import type { SessionHandle, Transport, Notice } from "../Transport.ts"
 import type { Reading } from "../FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Throttle } from "../TokenBucket.ts"
+import { Throttle } from "../Throttle.ts"
 import type { Frame, Refusal, FrameCodec } from "./FrameCodec.ts"
 
 /** Of a short frame of a client, with its mask. */

@@ -1,4 +1,5 @@
 /** Trying again: first soon, then twice as late each time, up to a bound; never giving up. */
+import { backoff_ms } from "@nimbus/domain/pacing"
 import { logFailure, untilItPasses, untilItWorks } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
@@ -7,8 +8,8 @@ import { countFailure } from "../Metrics.ts"
 type Bounds = Pick<ConsumerLimits, "backoff_min_ms" | "backoff_max_ms">
 
 /** The wait after the `failures`th failure in a row, counted from 0. */
-export const backoff_ms = (failures: number, limits: Bounds): number =>
-  Math.min(limits.backoff_max_ms, limits.backoff_min_ms * 2 ** Math.min(failures, 30))
+export const wait_ms = (failures: number, limits: Bounds): number =>
+  backoff_ms(failures, limits.backoff_min_ms, limits.backoff_max_ms)
 
 /** Runs until it succeeds or is interrupted; each failure is counted as one of `operation`, and told as an outage is. */
 export const untilDone = <A, E, R>(
@@ -19,7 +20,7 @@ export const untilDone = <A, E, R>(
   untilItWorks(
     operation,
     Effect.tapError(effect, () => countFailure(operation, 1)),
-    (failures) => backoff_ms(failures, limits),
+    (failures) => wait_ms(failures, limits),
   )
 
 /** The same for failures that pass, as `isPassing` knows. Others fail at once, and are counted too. */
@@ -33,7 +34,7 @@ export const untilPassed = <A, E, Passing extends E, R>(
     operation,
     Effect.tapError(effect, () => countFailure(operation, 1)),
     isPassing,
-    (failures) => backoff_ms(failures, limits),
+    (failures) => wait_ms(failures, limits),
   )
 
 /** Counts a failure that is not followed up here, and tells it: the first of its kind, and later ones at intervals. */

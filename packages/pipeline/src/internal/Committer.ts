@@ -8,7 +8,7 @@ import { Effect, Latch, type Scope } from "effect"
 import { type AssignedPartition, type Committed, failureReporter } from "@nimbus/domain/services"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"
-import { backoff_ms, reportFailure } from "./Backoff.ts"
+import { reportFailure, wait_ms } from "./Backoff.ts"
 
 export interface Committer {
   /** `undefined`: nothing new. */
@@ -41,7 +41,7 @@ export const make = Effect.fnUntraced(function* (
   const failed = (error: unknown) =>
     Effect.suspend(() => {
       wake.openUnsafe()
-      const wait = Effect.sleep(backoff_ms(failures++, limits))
+      const wait = Effect.sleep(wait_ms(failures++, limits))
       return Effect.andThen(countFailure("commit", 1), Effect.andThen(outage.failed(error), wait))
     })
   const succeeded = Effect.suspend(() => {

@@ -23,7 +23,7 @@ import {
 } from "@nimbus/domain/services"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countRestart } from "../Metrics.ts"
-import { backoff_ms } from "./Backoff.ts"
+import { wait_ms } from "./Backoff.ts"
 
 export interface Workers<E, R> {
   readonly role: Role
@@ -121,7 +121,7 @@ const again = <E, R>(
       if (Cause.hasDies(exit.cause) && failures === 0) yield* Effect.logError(`${role} has a bug`, exit.cause)
       // No failure: another owner goes on, and we are about to be told.
       if (!Predicate.isTagged(error, "PartitionRevoked")) yield* outage.failed(error)
-      yield* Effect.raceFirst(Effect.sleep(backoff_ms(failures++, limits)), stopping.await)
+      yield* Effect.raceFirst(Effect.sleep(wait_ms(failures++, limits)), stopping.await)
     }
   }).pipe(Effect.scoped)
 
