@@ -14,7 +14,8 @@ import { defineConfig, type OxlintOverride } from "oxlint"
 const rooms = ["protocol", "services", "errors", "limits", "json", "pacing", "observability", "admin", "http"]
 const domain = ["@nimbus/domain", ...rooms.map((room) => `@nimbus/domain/${room}`)]
 const node = ["node:*", "node:*/**"]
-const platform = [...node, "@effect/platform-node", "@effect/platform-node/**"]
+/** By its modules: the whole of it loads a client of Redis. */
+const platform = [...node, "@effect/platform-node/*"]
 const vitest = ["vitest", "@effect/vitest"]
 const testing = [...domain, "@nimbus/domain/testing", ...vitest, ...node]
 

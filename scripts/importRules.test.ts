@@ -97,7 +97,7 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/client/src/node/x.ts", "ws", clientOnly),
   refused("packages/client/src/x.test.ts", "@nimbus/gateway", clientOnly),
 
-  allowed("packages/gateway/src/x.ts", "@effect/platform-node"),
+  refused("packages/gateway/src/x.ts", "@effect/platform-node", gatewayOnly),
   allowed("packages/gateway/src/x.ts", "@effect/platform-node/NodeHttpServer"),
   allowed("packages/gateway/src/x.ts", "node:http"),
   allowed("packages/gateway/src/x.ts", "./websocket/Transport.ts"),

@@ -4,7 +4,7 @@
  * It stands below the transports, so that on the way down they leave first and the port is closed last. What it reads
  * of its clients, and what the transports read of theirs, is shared by all: `FairReading`.
  */
-import { NodeHttpServer } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Config, Effect, Layer } from "effect"
 import type { AddressOptions } from "../addresses/Addresses.ts"
 import { FairReading } from "../FairReading.ts"

@@ -1,5 +1,6 @@
 /** One gateway process of a cluster, with every transport. */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Libraries from "@nimbus/adapters/libraries"
 import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
 import { ChatAdapter, Gateway } from "@nimbus/gateway"

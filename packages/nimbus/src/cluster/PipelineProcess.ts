@@ -1,7 +1,9 @@
 /** One pipeline process of a cluster: all roles, or those in `NIMBUS_ROLES`. */
 import { createServer } from "node:http"
 import { hostname } from "node:os"
-import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Libraries from "@nimbus/adapters/libraries"
 import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
 import type { Handlers } from "@nimbus/domain/services"

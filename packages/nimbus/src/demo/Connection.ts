@@ -1,5 +1,5 @@
 /** A client's line to the server. Cut, its socket is destroyed without a close, and no new one comes about until it is mended. */
-import { NodeWS } from "@effect/platform-node"
+import * as NodeWS from "@effect/platform-node/NodeWS"
 import { ConnectionClosed, Transport } from "@nimbus/client"
 import { Effect } from "effect"
 
