@@ -1,0 +1,212 @@
+/**
+ * Each rule of docs/protocol.md has one exported function that carries it, and a mutant, the code or the model without
+ * the rule, which docs/mutations.md says was caught.
+ */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+
+const root = join(import.meta.dirname, "..")
+
+interface Carried {
+  /** How the rule begins in docs/protocol.md. */
+  readonly rule: string
+  /** Below `packages`: the file, and what it exports. */
+  readonly by: string
+  /** Its row in docs/mutations.md; or why the rule has none. */
+  readonly mutant: string | { readonly none: string }
+}
+
+const status = "domain/src/protocol/Status.ts"
+const order = "domain/src/protocol/EventOrder.ts#EventOrder"
+const router = "domain/src/protocol/Router.ts#step"
+const session = "domain/src/protocol/Session.ts#step"
+const replay = "pipeline/src/ReplayConsumer.ts#layerWith"
+const presences = "gateway/src/delivery/Presences.ts#makePresences"
+
+const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
+  Status: [
+    {
+      rule: "`Connect` assigns the epoch",
+      by: `${status}#transition`,
+      mutant: "epochs come from the clock, and grow across a wipe",
+    },
+    {
+      rule: "A write with a lower epoch",
+      by: `${status}#isSuperseded`,
+      mutant: "a write of a lower epoch than the stored one is refused",
+    },
+    {
+      rule: "**A write of an equal epoch from another pod",
+      by: `${status}#isSuperseded`,
+      mutant: "a write of an equal epoch from another pod is refused",
+    },
+    {
+      rule: "**A pod never uses an epoch of its own twice.**",
+      by: "domain/src/protocol/PodEpochs.ts#PodEpochs",
+      mutant: "a pod never uses an epoch of its own twice",
+    },
+    {
+      rule: "A client counts as OFFLINE",
+      by: `${status}#seenWith`,
+      mutant: { none: "It is what others see of a client. Nothing is delivered or removed by it." },
+    },
+  ],
+  "Event consumer": [
+    {
+      rule: "**All records of one client are processed in order**",
+      by: order,
+      mutant: "event consumer: of one client everything has its order",
+    },
+    {
+      rule: "One produce request is in flight per partition.",
+      by: order,
+      mutant: "event consumer: one produce request is in flight",
+    },
+    {
+      rule: "The commit is the lowest offset that is not finished.",
+      by: "domain/src/protocol/FinishedSet.ts#FinishedSet",
+      mutant: "event consumer: the commit is the lowest offset that is not finished",
+    },
+    {
+      rule: "The commit and its metadata include only finished records",
+      by: "domain/src/protocol/FinishedSet.ts#FinishedSet",
+      mutant: "event consumer: only what is finished is in the commit or its metadata",
+    },
+    {
+      rule: "The records that are read and not finished are bounded",
+      by: order,
+      mutant: "what waits for room to be read again is not taken for gone",
+    },
+  ],
+  "Result consumer: the router": [
+    {
+      rule: "If `c` has a route, and the seq is at or below its `prev`",
+      by: router,
+      mutant: "router 1: a seq at or below its route's prev is a repeat",
+    },
+    {
+      rule: "If it is a result, and `c` has a route, push it there",
+      by: router,
+      mutant: "a session takes pushes of its own route alone",
+    },
+    {
+      rule: "If it is a result, and `c` has no route, spill it.",
+      by: router,
+      mutant: "router 3: a result without a route is shelved",
+    },
+    { rule: "If it is a barrier, divert `c`", by: router, mutant: "router 4: a barrier diverts the client" },
+    { rule: "An ack removes what is in flight", by: router, mutant: "an ack time-out diverts" },
+    {
+      rule: "One backlog produce is in flight at a time",
+      by: router,
+      mutant: "a record is done when its dlq write is acknowledged",
+    },
+    {
+      rule: "The commit is the offset after the last record",
+      by: router,
+      mutant: "the commit waits for all before it to be done",
+    },
+    {
+      rule: "*Memory belongs to the read position.*",
+      by: router,
+      mutant: "memory belongs to the read position",
+    },
+  ],
+  "Replay consumer": [
+    { rule: "It reads a backlog partition in order", by: replay, mutant: "the offset is stored with the mailboxes" },
+    {
+      rule: "While there are no new records it compares periodically",
+      by: replay,
+      mutant: "a store that rolled back is noticed while nothing comes",
+    },
+    {
+      rule: "A put of a seq that the mailbox already has **keeps the older record**",
+      by: "domain/src/services/MailboxMemory.ts#makeMemory",
+      mutant: "a put of a seq that is there keeps the older",
+    },
+  ],
+  "Gateway: the session": [
+    { rule: "`delivered` starts at max(", by: session, mutant: "delivered starts at the client's after" },
+    { rule: "*from the mailbox*", by: session, mutant: "a barrier that is passed moves delivered" },
+    { rule: "*from a push*", by: session, mutant: "from a push: prev ≤ delivered" },
+    {
+      rule: "A push at or below `delivered` is a repeat.",
+      by: session,
+      mutant: "a push at or below delivered is a repeat",
+    },
+    {
+      rule: "A push above `delivered` can't be delivered if",
+      by: session,
+      mutant: "a held push is tried again by the same rule",
+    },
+    {
+      rule: "At most `window` results are delivered and not acknowledged.",
+      by: session,
+      mutant: "at most window results are not acknowledged",
+    },
+    {
+      rule: "The held pushes are bounded in results and bytes.",
+      by: session,
+      mutant: { none: "The model has no memory to fill, and the code's bound is held by a test of the session." },
+    },
+    { rule: "Only the ack of the client is passed on", by: session, mutant: "only the client's ack is passed on" },
+    { rule: "**REPLAYING**", by: session, mutant: 'of its own barriers only the newest ends "under way"' },
+    {
+      rule: "**LIVE**:",
+      by: session,
+      mutant: "LIVE only where the own barrier is the last record of the mailbox",
+    },
+    { rule: "**LIVE → REPLAYING**", by: session, mutant: "the sweep looks into the mailbox" },
+    { rule: "**Sweep**", by: presences, mutant: "who is refused by the registry is superseded, and closes" },
+  ],
+}
+
+const sections = new Map(
+  readFileSync(join(root, "docs/protocol.md"), "utf8")
+    .split(/^## /m)
+    .map((section): [string, string] => {
+      const end = section.indexOf("\n")
+      return [section.slice(0, end), section.slice(end)]
+    }),
+)
+
+/** What is written as a rule: an item of a numbered list, a paragraph that begins in bold, and of the session a point of a list. */
+const written = (name: string): ReadonlyArray<string> => {
+  const text = sections.get(name) ?? ""
+  const points = name === "Gateway: the session" ? [...text.matchAll(/^- (.*)$/gm)] : []
+  return [...text.matchAll(/^\d\. (.*)$/gm), ...points, ...text.matchAll(/^(\*\*[^*]+\*\*.*)$/gm)].map(
+    (match) => match[1]!,
+  )
+}
+
+const caught = new Set(
+  readFileSync(join(root, "docs/mutations.md"), "utf8")
+    .split("\n")
+    .map((row) => row.split(" | "))
+    .filter((cells) => cells.slice(1).some((cell) => / after \d|by a script/.test(cell)))
+    .map(([rule = ""]) => rule.slice(2)),
+)
+
+describe("the rules of docs/protocol.md", () => {
+  it.each(Object.keys(carried))("%s: each that is written is carried, and each that is carried is written", (name) => {
+    const rules = carried[name]!
+    for (const rule of written(name))
+      assert.isTrue(
+        rules.some((one) => rule.startsWith(one.rule)),
+        rule,
+      )
+    for (const { rule } of rules) assert.include(sections.get(name), rule)
+  })
+
+  it.each(Object.values(carried).flat())("$rule … is carried by $by", async ({ by }) => {
+    const [file = "", name = ""] = by.split("#")
+    const module: Readonly<Record<string, unknown>> = await import(join(root, "packages", file))
+    assert.isFunction(module[name], by)
+  })
+
+  it.each(Object.values(carried).flat())("$rule … fails where it is left out", ({ mutant }) => {
+    if (typeof mutant === "string") assert.isTrue(caught.has(mutant), mutant)
+    else assert.isNotEmpty(mutant.none)
+  })
+})
