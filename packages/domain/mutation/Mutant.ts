@@ -50,7 +50,7 @@ const withCopy = async <A>(
     const parts = source.split(find)
     if (parts.length !== 2) throw new Error(`${rule}: found ${parts.length - 1} times in ${file}: ${find}`)
     await writeFile(join(copy, file), parts.join(replace))
-    // What looks on from outside has to see it by itself.
+    // What looks on from outside has to see it on its own.
     if (name === "domain")
       await writeFile(join(copy, "protocol/internal/Invariant.ts"), "export const invariant = () => {}")
     return await load(copy)

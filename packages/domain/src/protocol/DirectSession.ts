@@ -1,6 +1,5 @@
 /**
- * A session of direct delivery: one connection of one client whose results the gateway reads from the results topic
- * itself.
+ * A session of direct delivery: one connection of one client, for which the gateway itself reads the results topic.
  *
  * ```
  *   records of the log, by `Feed` ──▶ ┌──── session ────┐ ──▶ Deliver, Status, Lost, Welcome (to the client)
@@ -12,21 +11,23 @@
  *                     └──── what comes next is retained no more ──▶ ┘
  * ```
  *
- * `position`: the client has every record of its own below this offset of the results topic, or was handed it.
- * `delivered`: everything up to this seq was handed to the client.
+ * `position`: the client has, or was sent, every record of its own below this offset of the results topic.
+ * `delivered`: the client was sent everything up to this seq.
  *
  * Invariants:
- * 1. What is delivered has growing seqs, and nothing of this client lies between one and the next: the seqs of one client
- *    first appear in the results topic in their order, so from `position` on its next record above `delivered` is the next
- *    one, and whatever of it is at or below `delivered` is a repeat. Those of other clients are compared with nothing.
+ * 1. Delivered records have growing seqs, and the client has no records between one and the next. The seqs of one
+ *    client first appear in the results topic in order. From `position` on, its next record above `delivered` is
+ *    therefore the next one, and any record at or below `delivered` is a repeat. Records of other clients are not
+ *    compared.
  * 2. At most `window` results are delivered and not acknowledged. At the bound, or while the socket is behind, the
- *    session leaves the log and keeps nothing: it asks for the log again from where it stopped.
- * 3. What retention removed is told before anything behind it is delivered, and counts as sent.
- * 4. `fact` is true whoever saves it whenever: below its offset the client has acknowledged everything.
- * 5. A `position` comes from a fact that was saved, or from `Settled`: everything below it that the client does not have
- *    was in the mailbox before the page was read that came back short.
+ *    session leaves the log and keeps nothing. Later it asks for the log again from where it stopped.
+ * 3. A loss by retention is sent before any later record is delivered, and counts as sent.
+ * 4. `fact` is true for any saver at any time: below its offset the client has acknowledged everything.
+ * 5. A `position` comes from a saved fact, or from `Settled`: every record below it that the client does not have was
+ *    in the mailbox before the short page was read.
  *
- * Deterministic; no I/O, clock or randomness. The state is changed in place; the shell carries out the outputs, in order.
+ * The session is deterministic, and has no I/O, clock or randomness. Its state is changed in place. The shell carries
+ * out the outputs, in order.
  */
 import { Result } from "effect"
 import type { ClientOffset, Page } from "./Reads.ts"

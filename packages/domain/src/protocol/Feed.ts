@@ -1,6 +1,6 @@
 /**
- * The results topic of one partition, for all sessions of direct delivery that a process has there: one reader at the
- * end of the log, and at most one more for those who are behind.
+ * Reads one partition of the results topic for all sessions of direct delivery of a process: with one reader at the end
+ * of the log, and at most one more for the sessions that are behind.
  *
  * ```
  *               ┌─────────── pass: reads from the lowest position ───────────┐   ┌── recent ──┐
@@ -10,17 +10,17 @@
  * ```
  *
  * Invariants:
- * 1. A follower is given all of its records from its position on, in order, and nothing twice in one sitting; or it is
- *    told that there is a gap.
- * 2. Who can't take a record leaves by its own word (`Leave`) and holds up nobody. It comes back (`Follow`) with its
- *    position: to the recent chunks if they go back so far, else to the pass under way, else to the next one. What it is
- *    given before its word is here it passes over.
- * 3. A pass begins with everyone who waits, at the lowest position, and ends where the recent chunks begin; so nobody
- *    waits for more than the pass under way.
- * 4. What is kept: the recent chunks, at most `recent_bytes` (one chunk is always kept), and the last chunk of a pass.
+ * 1. A follower is given all of its records from its position on, in order, and none twice while it follows. Otherwise
+ *    it is notified of a gap.
+ * 2. A follower that can't take a record leaves (`Leave`) and blocks no other. It returns (`Follow`) with its position:
+ *    to the recent chunks if they go back so far, else to the running pass, else to the next one. It ignores what it is
+ *    given before its `Leave` arrives.
+ * 3. A pass begins with all waiting followers, at the lowest position, and ends where the recent chunks begin. No
+ *    follower therefore waits for more than the running pass.
+ * 4. It keeps the recent chunks, at most `recent_bytes` (one chunk is always kept), and the last chunk of a pass.
  *
- * Deterministic; no I/O, clock or randomness. The state is changed in place. The shell reads as `isWanted` and `passState`
- * say, hands over what it read, and carries out the outputs, in order, before the next input.
+ * The feed is deterministic, and has no I/O, clock or randomness. Its state is changed in place. The shell reads as
+ * `isWanted` and `passState` say, passes on what it read, and carries out the outputs, in order, before the next input.
  */
 import type { Chunk } from "./Reads.ts"
 import type { ClientId } from "./Ids.ts"
@@ -118,8 +118,8 @@ export const sizeOf = ({ behind, live, pass }: State) => ({
 })
 
 /**
- * Up to where a client that follows has passed everything, for it is not told of what is not its own. Once all outputs are
- * carried out: before, it may have been given less.
+ * Up to where a client that follows has passed everything, for it is not told of what is not its own. Once all outputs
+ * are carried out: before, it may have been given less.
  */
 export const passedUpTo = ({ live, next, pass }: State, clientId: ClientId): number | undefined => {
   if (live.has(clientId)) return next

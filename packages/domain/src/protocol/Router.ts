@@ -6,26 +6,27 @@
  *   results topic ───▶ │ a route, and at or below its prev? drop     │ ──▶ pushes, by pod
  *   (chunks, in order) │ a route? push, keep in flight               │
  *   acks, nacks, ticks │ none?    spill                              │ ──▶ backlog topic (one produce in flight)
- *                 ───▶ │ barrier? divert, new route, spill  with id  │
+ *                 ───▶ │ barrier? divert, new route, spill with id   │
  *                      └─────────────────────────────────────────────┘ ──▶ commit
  * ```
  *
- * In memory, and nowhere else: `routes`, client → { pod, route id, prev }; per route what is in flight. To *divert* a client
- * is to spill what it has in flight, in order, and forget its route: always safe.
+ * Its state is in memory only: `routes`, client → { pod, route id, prev }, and for each route what is in flight. To
+ * *divert* a client is to spill what it has in flight, in order, and to forget its route. This is always safe.
  *
  * Invariants:
- * 1. Of a client with a route, a record with `seq` ≤ `prev` is a repeat and changes nothing. Repeats of a client without
- *    one are spilled again: in its mailbox twice is the same as once.
- * 2. A push states a fact to whoever has read the barrier of its route at the end of the mailbox: nothing of its client
- *    lies between `prev` and `seq` but what was in that mailbox before the barrier.
- * 3. A client's records reach the backlog in order; one is left out only if the client acknowledged it.
- * 4. A route id is used once. A router that has no memory of a client may take a repeated old barrier for a new one, and
- *    its pushes would skip what is spilled behind it: nobody takes them who has not read that very copy of the barrier.
+ * 1. If a client has a route, a record with `seq` ≤ `prev` is a repeat and changes nothing. Repeats of a client without
+ *    a route are spilled again, because the put into its mailbox is idempotent.
+ * 2. A push asserts a fact to the session that has read the barrier of its route at the end of the mailbox: between
+ *    `prev` and `seq` the client has no records except those that were in that mailbox before the barrier.
+ * 3. The records of a client reach the backlog in order. One is omitted only if the client acknowledged it.
+ * 4. A route id is used once. A router that has no memory of a client may take a repeated old barrier for a new one,
+ *    and its pushes would skip what is spilled after it. Only a session that has read that copy of the barrier takes
+ *    them.
  * 5. The commit is the offset after the last record such that it and all before it are done.
- * 6. What is in memory belongs to the read position. A read that starts elsewhere starts with empty memory.
+ * 6. The memory belongs to the read position. A read that starts elsewhere starts with empty memory.
  *
- * Deterministic; no I/O, clock or randomness. The state is changed in place, by whole chunks; the shell carries out the
- * outputs.
+ * The router is deterministic, and has no I/O, clock or randomness. Its state is changed in place, by whole chunks. The
+ * shell carries out the outputs.
  */
 import { Result } from "effect"
 import type { Chunk } from "./Reads.ts"
@@ -42,8 +43,8 @@ export type Input =
   /** The next chunk of the results topic. */
   | { readonly _tag: "Chunk"; readonly chunk: Chunk }
   /**
-   * The client has everything up to a seq; or its pod can't take the pushes of a route now (of whichever it has, where none
-   * is named). A nack that is late does not end a route that was made meanwhile.
+   * The client has everything up to a seq; or its pod can't take the pushes of a route now (of whichever it has, where
+   * none is named). A nack that is late does not end a route that was made meanwhile.
    */
   | AckMessage
   /** Nobody received a push of this route. */
@@ -61,7 +62,7 @@ export type Input =
 export type Output =
   /** Of one chunk, for one pod, in order. */
   | { readonly _tag: "Publish"; readonly pod: PodId; readonly pushes: ReadonlyArray<Push> }
-  /** Answers `Write`: none while nothing waits, or the last is not `Spilled` yet. */
+  /** Returns `Write`: none while nothing waits, or the last is not `Spilled` yet. */
   | { readonly _tag: "Spill"; readonly spill: SpillBatch }
   /** A record that is none of ours: to be quarantined, then `Quarantined`. */
   | { readonly _tag: "Quarantine"; readonly unreadable: Unreadable }
@@ -169,8 +170,8 @@ export const make = (limits: RouterLimits, id: RouterId): State => ({
 export const spillSize = ({ underWayIndexes, waiting }: State): number => waiting.length + underWayIndexes.length
 
 /**
- * Clients with a route, results in flight, records that wait for the backlog, and `outstanding`: all from the first that is
- * not done to the last that was read, which the commit waits for.
+ * Clients with a route, results in flight, records that wait for the backlog, and `outstanding`: all from the first
+ * that is not done to the last that was read, which the commit waits for.
  */
 export const sizeOf = (state: State): Readonly<Record<"routes" | "inflight" | "spill" | "outstanding", number>> => ({
   routes: state.routes.size,

@@ -5,34 +5,35 @@
  *   mailbox pages ──▶ ┌──────────── session ───────────┐ ──▶ Deliver (to the client, in order)
  *   pushes        ──▶ │ delivered, acked, window       │ ──▶ Read, PublishBarrier
  *   client's acks ──▶ │ held: pushes that can't be     │ ──▶ Ack, Nack (to the router), Trim (to the mailbox)
- *   Mail, ticks   ──▶ │ delivered yet                  │ ──▶ Status, Lost, Welcome (told to the client), Sweep
+ *   Mail, ticks   ──▶ │ delivered yet                  │ ──▶ Status, Lost, Welcome (sent to the client), Sweep
  *                     └────────────────────────────────┘
  * ```
  *
- * `delivered` starts at max(`after`, the mailbox's `acked`, -1). In any state two rules deliver, each safe alone; both
- * set `delivered = seq`:
+ * `delivered` starts at max(`after`, the mailbox's `acked`, -1). In any state two rules deliver. Each is safe alone,
+ * and both set `delivered = seq`:
  * - *from the mailbox*: the lowest record above `delivered`, read page by page;
  * - *from a push* of the session's route: `prev` ≤ `delivered` < `seq`.
  *
- * The session's *route* is the one of the barrier by which it last went LIVE. What its pushes state stays true, also
- * while it is REPLAYING. Pushes of any other route are held: another router may have made it of a repeated old barrier, and
- * know nothing of what is in the mailbox behind it.
+ * The session's *route* is that of the barrier by which it last became LIVE. The facts of its pushes stay true, also
+ * while the session is REPLAYING. Pushes of any other route are held, because another router may have made that route
+ * from a repeated old barrier, without knowledge of what is in the mailbox after it.
  *
  * Invariants:
- * 1. What is delivered has growing seqs, and nothing of this client lies between one and the next.
- * 2. At most `window` results are delivered and not acknowledged by the client; while it is full nothing is delivered.
- * 3. What retention removed is told before anything behind it is delivered, and counts as sent: the client's own ack of
- *    something behind it is the first to go over it.
- * 4. Only the client's own ack is passed on. A repeated push repeats the last ack, never a higher one.
- * 5. LIVE only by one page, which was read at one moment: it is short, its last record is an own barrier above
- *    `delivered`, and the window let everything before that through. Anything unexpected leads back to REPLAYING, which
- *    reads the mailbox and sends another barrier.
- * 6. A push that can't be delivered now is held, or dropped and nacked; what is held is tried again, by rule, whenever
- *    `delivered`, the window or the route moves. While LIVE, one that waits for a gap or another route leads to REPLAYING.
- * 7. Barriers are numbered, and one at a time is under way, the newest. It alone ends that: if any own barrier did, one that
- *    was late would make every LIVE send the next, for ever.
+ * 1. Delivered records have growing seqs, and the client has no records between one and the next.
+ * 2. At most `window` results are delivered and not acknowledged by the client. While it is full nothing is delivered.
+ * 3. A loss by retention is sent before any later record is delivered, and counts as sent: only an ack of the client
+ *    for a later record passes it.
+ * 4. Only the ack of the client is passed on. A repeated push repeats the last ack, never a higher one.
+ * 5. A session becomes LIVE only by one page, which was read atomically: it is short, its last record is an own barrier
+ *    above `delivered`, and everything before it has passed the window. Anything unexpected leads back to REPLAYING,
+ *    which reads the mailbox and sends another barrier.
+ * 6. A push that can't be delivered yet is held, or dropped and nacked. A held push is tried again when `delivered`,
+ *    the window or the route changes. While LIVE, a push that waits for a gap or another route leads to REPLAYING.
+ * 7. Barriers are numbered, and one at a time is in transit, the newest. Only the newest ends this. If any own barrier
+ *    did, a late one would make every LIVE send the next without end.
  *
- * Deterministic; no I/O, clock or randomness. The state is changed in place; the shell carries out the outputs, in order.
+ * The session is deterministic, and has no I/O, clock or randomness. Its state is changed in place. The shell carries
+ * out the outputs, in order.
  */
 import { Result } from "effect"
 import { type ClientId, type Cursor, type Epoch, type PodId, type RouteId, start } from "./Ids.ts"
@@ -199,7 +200,7 @@ const onAck = (state: State, seq: Cursor, out: Out): void => {
   readOn(state, out)
 }
 
-/** While REPLAYING the mailbox is read now and then, and a barrier that did not come back is sent again. */
+/** While REPLAYING the mailbox is read periodically, and a barrier that did not come back is sent again. */
 const onTick = (state: State, out: Out): void => {
   if (state.machine._tag !== "REPLAYING") return
   pass(state)

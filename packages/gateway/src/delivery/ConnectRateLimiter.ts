@@ -67,7 +67,7 @@ export class ConnectRates {
     return this.due.size
   }
 
-  /** Takes the client's next turn; answers in how many milliseconds that is. */
+  /** Takes the client's next turn; returns in how many milliseconds that is. */
   take(clientId: ClientId, now_ms: number): number {
     this.forget(now_ms)
     const known_ms = this.due.get(clientId) ?? now_ms

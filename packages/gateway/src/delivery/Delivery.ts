@@ -4,9 +4,9 @@
  *
  * ```
  *   transport ── open, event, ack ──▶ Connection ──▶ Intake ──▶ events topic
- *     ▲                             │  ▲  ▲
- *     └── deliver, tell, close ─────┘  │  └── pushes, Mail: PodChannel
- *                                      └───── pages: Mailbox       Outbox ──▶ AckChannel, Mailbox
+ *     ▲                                  │  ▲  ▲
+ *     └── deliver, notify, close ────────┘  │  └── pushes, Mail: PodChannel
+ *                                           └───── pages: Mailbox    AckSender ──▶ AckChannel, Mailbox
  * ```
  */
 import { TokenBucket } from "@nimbus/domain/pacing"
@@ -305,7 +305,7 @@ const make = Effect.gen(function* () {
   const notOpened = ({ _tag }: NotOpened | MailboxUnavailable | OffsetsUnavailable) =>
     Effect.sync(() => {
       if (_tag === "OpeningSuperseded") counts.add("superseded", 1)
-      // Whoever has gone by itself is no failure.
+      // A client that has disconnected is no failure.
       else if (_tag !== "ConnectionGone") counts.addTo("failed", _tag)
     })
 
@@ -352,8 +352,9 @@ const aboutSession = ({ presence: { clientId, epoch } }: Resident, line: Effect.
   Effect.annotateLogs(line, { clientId, epoch })
 
 /**
- * How many sessions a tick sweeps: all within `sweep_ms`. After a loss twice all, each time within `sweep_after_loss_ms`:
- * the second time finds what came into a mailbox before the first had told the registry whose it is.
+ * How many sessions a tick sweeps: all within `sweep_ms`. After a loss twice all, each time within
+ * `sweep_after_loss_ms`: the second time finds what came into a mailbox before the first had told the registry whose it
+ * is.
  */
 const makeHurry = (size: () => number, { sweep_after_loss_ms, sweep_ms, tick_ms }: GatewayLimits) => {
   let left = 0

@@ -6,8 +6,8 @@
  * them; what arrives meanwhile makes up the next batch. While `intake_bytes` of a partition wait, its sockets are not
  * read: beyond the bound each that was open before has one event, and each client one barrier, the latest.
  *
- * What is more than the topic takes at once goes in several publishes. A publish that the log refuses for its size goes in
- * halves; a single record that is refused is an alarm, and counts as failed.
+ * What is more than the topic takes at once goes in several publishes. A publish that the log refuses for its size goes
+ * in halves; a single record that is refused is an alarm, and counts as failed.
  *
  * A publish that fails may have been made. Only the client can send its events again and know that they may come twice
  * (docs/protocol.md, *Resent events*), so its connection is closed, and what else of it waited here goes with it, for
@@ -250,7 +250,7 @@ const settle = <Id extends string>(queue: PartitionQueue<Id>, intake_bytes: numb
   for (const sender of paused) sender.resume()
 }
 
-/** Answers how many events were accepted. */
+/** Returns how many events were accepted. */
 const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>): number => {
   const bySender = new Map<Sender<Id>, Array<Id>>()
   let events = 0

@@ -1,6 +1,7 @@
 /**
- * The sweep: now and then each session is written to the registry again and its mailbox looked into, so that neither is
- * ever idle. What was lost on the way (a `Mail`, a `Nack`, a presence in a registry that was wiped) is found again here.
+ * The sweep: each session is periodically written to the registry again and its mailbox looked into, so that
+ * neither is ever idle. What was lost on the way (a `Mail`, a `Nack`, a presence in a registry that was wiped) is found
+ * again here.
  *
  * It goes round in slices, so that a gateway never asks for everything at once.
  */
@@ -11,7 +12,7 @@ import type { Counts } from "../Metrics.ts"
 import type { Presences } from "./Presences.ts"
 import type { Resident } from "./Resident.ts"
 
-/** Answers the effect that sweeps the next `count` sessions. */
+/** Returns the effect that sweeps the next `count` sessions. */
 export const makeSweep = (
   sessions: ReadonlyMap<ClientId, Resident>,
   presences: Presences,

@@ -1,6 +1,7 @@
 /**
  * What both kinds of session know of their client, and the rules that they share: what was delivered, acknowledged and
- * lost, the window, and the page of the mailbox that is under way. Invariants 1 to 4 of their headers are asserted here.
+ * lost, the window, and the page of the mailbox that is under way. Invariants 1 to 4 of their headers are asserted
+ * here.
  */
 import { type Cursor, type Seq, seqUnsafe, start } from "../Ids.ts"
 import type { SessionLimits } from "../../Limits.ts"
@@ -228,7 +229,7 @@ export const pageFailed = (state: Sending): void => {
   state.more = true
 }
 
-/** Meanwhile the mailbox is read now and then. */
+/** Meanwhile the mailbox is read periodically. */
 export const pass = (state: Sending): void => {
   if (++state.ticksSinceRead >= state.limits.read_every_ticks) state.more = true
 }
