@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { configDefaults, defineConfig } from "vitest/config"
 
 /**
@@ -19,8 +20,9 @@ const verifyIntegration = "**/*.integration.verify.test.ts"
 /** They only end what hangs: some tests start processes, on a machine that may be several times slower than usual. */
 const limits = { testTimeout: 120_000, hookTimeout: 120_000 }
 
-/** Most tests of processes wait for something most of the time, so that two at once take little longer than one. */
-const maxWorkers = 2
+const processors = availableParallelism()
+/** One more than there are processors: tests of processes, sockets and services wait for something most of the time. */
+const maxWorkers = processors + 1
 
 /**
  * Unit tests. `isolate: false`: a worker keeps its modules for all files of a project, whose import would otherwise take
@@ -68,7 +70,8 @@ export default defineConfig({
           include: [verify],
           exclude: [...configDefaults.exclude, verifyIntegration],
           sequence: { groupOrder: 2 },
-          maxWorkers,
+          // These compute all the time.
+          maxWorkers: processors,
           ...limits,
         },
       },
