@@ -294,7 +294,7 @@ export interface KafkaLimits extends ChunkLimits {
    * by default.
    */
   readonly unreadable_bytes: number
-  /** How long another producer's transaction may stay open, and readers wait behind it, until that is told. */
+  /** How long another producer's transaction may stay open, and readers wait behind it, until it is logged. */
   readonly open_transaction_ms: number
   /** Between two signs of life to a consumer group: it is also how soon a member learns that the group rebalances. */
   readonly heartbeat_ms: number

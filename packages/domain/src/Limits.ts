@@ -109,7 +109,7 @@ export const autoAckLimits: AutoAckLimits = {
  * `lost`.
  */
 export interface MailboxLimits {
-  /** Per client; beyond any of the three the oldest records go, `floor` rises, and the client is told `lost`. */
+  /** Per client; beyond any of the three the oldest records go, `floor` rises, and the client is sent `lost`. */
   readonly mailbox_results: number
   readonly mailbox_bytes: number
   readonly mailbox_age_ms: number
@@ -224,9 +224,9 @@ export const journeyLimits: JourneyLimits = { journeys_per_second: 20 }
 
 /** What is told of something that fails again and again. */
 export interface OutageLimits {
-  /** How soon after the end of an outage the next of its kind is told. One that is over by then is not. */
+  /** How soon after the end of an outage the next of its kind is logged. One that is over by then is not. */
   readonly outage_quiet_ms: number
-  /** How often an outage that lasts is told again. */
+  /** How often an outage that lasts is logged again. */
   readonly outage_again_ms: number
 }
 
@@ -243,7 +243,7 @@ export const memberLimits = {
 
 /** Faults that do not pass on their own. */
 export interface AlarmLimits {
-  /** How often one that lasts is told again. */
+  /** How often one that lasts is logged again. */
   readonly alarm_again_ms: number
 }
 

@@ -26,14 +26,14 @@
  * | openings in a row | the next one waits for its turn; of those that wait the newest gets it |
  * | openings per turn | the next ones wait for the next turn of the event loop |
  * | barriers again | the others wait for the next tick |
- * | chat: message, messages per second, waiting messages | the message is refused, and its sender told why |
+ * | chat: message, messages per second, waiting messages | the message is refused, and its sender is sent the reason |
  * | chat: frame | the connection is closed |
  * | chat: unjoined | the oldest connection that has not joined is closed |
  * | chat: history, scan | older messages are not given to a socket that asks for history |
  * | chat: catch-ups | the next socket waits for its turn |
  * | chat: recent | older records are read from the log |
  * | chat: repeats | a message that is sent again is another one |
- * | chat: tell | sockets of the open chat are told their place |
+ * | chat: tell | sockets of the open chat are sent their place |
  * | chat: socket cut | the socket is cut off, and comes back with its offset |
  * | direct: recent | older results are read from the log again, for all who need them at once |
  * | direct: passes, pages | the next one waits for its turn |
@@ -46,7 +46,7 @@
  * | admin: republished | the answer says where to go on |
  * | reads: at once, waiting, wait, time | the request is refused (`READS_BUSY`), and may be made again |
  * | reads: bytes | what lies further back is not found, and the answer says so where it can |
- * | admin: watchers | the next one is refused, and told why |
+ * | admin: watchers | the next one is refused, with the reason |
  * | admin: watch share | snapshots show what was seen last |
  * | journeys per second | further events are not sampled, unless they ask for it |
  * | late steps | further journey steps of this turn are dropped and counted |
@@ -173,7 +173,7 @@ export interface GatewayLimits {
 export interface AddressLimits {
   /** Open at once, of all transports together. Through a trusted proxy: WebSockets and calls of gRPC. */
   readonly connections: number
-  /** What one beyond that is told to wait. */
+  /** How long a refused one is asked to wait. */
   readonly connections_retry_ms: number
   /** Connections, and calls of gRPC, opened in a row. */
   readonly openings_in_a_row: number
@@ -295,9 +295,9 @@ export interface ChatLimits {
   readonly archive_after_records: number
   /** Records handed over, or looked through, before others get their turn. */
   readonly turn_records: number
-  /** Messages of the open chat after which sockets are told their place: so many may come again. */
+  /** Messages of the open chat after which sockets are sent their place: so many may come again. */
   readonly tell_records: number
-  /** How many records apart two of one author and id are one message, and are told to be: `scan_records` are more. */
+  /** How many records apart two of one author and id are one message, and are reported as one: `scan_records` are more. */
   readonly repeat_records: number
   /** How long apart, by the log's time. */
   readonly repeat_ms: number
@@ -305,7 +305,7 @@ export interface ChatLimits {
   readonly save_ms: number
   /** Bytes that wait for one socket, broadcasts included. */
   readonly socket_cut_bytes: number
-  /** How often a socket is told its offset, where no message has. */
+  /** How often a socket is sent its offset, if no message has had it. */
   readonly offset_every_ms: number
 }
 

@@ -34,7 +34,7 @@ export interface ConsumerLimits {
   readonly commit_every_ms: number
   /** How long the last commit may take when a partition is left. */
   readonly commit_timeout_ms: number
-  /** How long a consumer that is told to stop may go on with what it has in hand. */
+  /** How long a consumer that is stopping may continue with what it has started. */
   readonly shutdown_timeout_ms: number
 }
 
@@ -111,7 +111,7 @@ export interface ReplayConsumerLimits extends ConsumerLimits {
   readonly look_every_ms: number
   /** How often the mailboxes' age limit is enforced. */
   readonly expire_every_ms: number
-  /** Pods that are told of mail at the same time, per partition. */
+  /** Pods that are sent hints at the same time, per partition. */
   readonly pods_at_once: number
 }
 
