@@ -118,7 +118,11 @@ export default defineConfig({
     refuse("packages/client/src/Bundle.test.ts", only([...testing, ...bundlers], clientOnly)),
 
     refuse("packages/gateway/src/**", suites, only([...domain, ...platform], gatewayOnly)),
-    refuse("packages/gateway/src/BoundedWebSockets.ts", suites, only([...domain, ...platform, "ws"], gatewayOnly)),
+    refuse(
+      "packages/gateway/src/sockets/BoundedWebSockets.ts",
+      suites,
+      only([...domain, ...platform, "ws"], gatewayOnly),
+    ),
     refuse(
       "packages/gateway/src/{chat,delivery,grpc,http}/**",
       suites,

@@ -11,7 +11,7 @@
  *
  * A poller that does not poll is silent, and Engine.IO's heartbeat ends it.
  */
-import { BoundedWebSocket } from "../BoundedWebSockets.ts"
+import { BoundedWebSocket } from "../sockets/BoundedWebSockets.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { ChatSocket } from "./ChatEvents.ts"
 

@@ -41,7 +41,7 @@ import {
 } from "effect"
 import type { SessionHandle, ConnectRequest } from "../Transport.ts"
 import { ConnectionGone, FramesTooLarge, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
-import { EventLoopTurns } from "../EventLoopTurns.ts"
+import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
 import { Pod } from "../Pod.ts"

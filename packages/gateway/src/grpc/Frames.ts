@@ -3,7 +3,7 @@
  * begins and another ends has nothing to do with HTTP/2's own frames, so a chunk holds any number of them, both ways.
  * Reads them; `FrameWriter.ts` writes them.
  */
-import { Gathered } from "../Gathered.ts"
+import { Gathered } from "../sockets/Gathered.ts"
 import { type Encoding, gunzip } from "./Compression.ts"
 
 const head_bytes = 5

@@ -10,8 +10,8 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { GatewayLimits } from "../Limits.ts"
-import { Gathered } from "../Gathered.ts"
-import { Unfinished } from "../Unfinished.ts"
+import { Gathered } from "../sockets/Gathered.ts"
+import { Unfinished } from "../sockets/Unfinished.ts"
 
 const piece_bytes = 16 * 1024
 

@@ -7,7 +7,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Config, Effect, Layer } from "effect"
 import type { AddressOptions } from "../addresses/Addresses.ts"
-import { FairReading } from "../FairReading.ts"
+import { FairReading } from "../sockets/FairReading.ts"
 import { Limits } from "../Limits.ts"
 import { config as admissionConfig, rulesAt } from "./AdmissionSettings.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"

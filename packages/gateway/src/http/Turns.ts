@@ -13,7 +13,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
-import type { Reading } from "../FairReading.ts"
+import type { Reading } from "../sockets/FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 
 export type TurnLimits = Pick<GatewayLimits, "write_deadline_ms" | "pipelined_requests">

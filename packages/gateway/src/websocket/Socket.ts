@@ -24,13 +24,13 @@ import {
   start,
 } from "@nimbus/domain/protocol"
 import { Result } from "effect"
-import { inBatches } from "../Batches.ts"
-import type { BoundedWebSocket } from "../BoundedWebSockets.ts"
+import { inBatches } from "../sockets/Batches.ts"
+import type { BoundedWebSocket } from "../sockets/BoundedWebSockets.ts"
 import type { SessionHandle, Transport, Notice } from "../Transport.ts"
-import type { Reading } from "../FairReading.ts"
+import type { Reading } from "../sockets/FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Throttle } from "../Throttle.ts"
+import { Throttle } from "../sockets/Throttle.ts"
 import type { Frame, Refusal, FrameCodec } from "./FrameCodec.ts"
 
 /** Of a short frame of a client, with its mask. */

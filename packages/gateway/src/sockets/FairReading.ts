@@ -21,7 +21,7 @@
 import type { Duplex } from "node:stream"
 import { FairQueue, Flow, TokenBucket } from "@nimbus/domain/pacing"
 import { Clock, Context, Effect, Layer } from "effect"
-import { type GatewayLimits, Limits } from "./Limits.ts"
+import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Unfinished } from "./Unfinished.ts"
 
 type ReadingLimits = Pick<

@@ -13,7 +13,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { closeCodes, type CloseReason } from "@nimbus/domain/protocol"
 import { type ServerOptions, WebSocket, WebSocketServer } from "ws"
-import type { GatewayLimits } from "./Limits.ts"
+import type { GatewayLimits } from "../Limits.ts"
 import { type Readable, Unwritten, type UnwrittenLimits } from "./Unwritten.ts"
 
 type Data = Parameters<WebSocket["send"]>[0]

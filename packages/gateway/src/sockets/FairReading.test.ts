@@ -2,7 +2,7 @@ import { Duplex } from "node:stream"
 import { setImmediate as turn } from "node:timers/promises"
 import { assert, describe, it } from "@effect/vitest"
 import { Reading } from "./FairReading.ts"
-import { gatewayLimits } from "./Limits.ts"
+import { gatewayLimits } from "../Limits.ts"
 
 const limits = { ...gatewayLimits, frames_per_turn: 40, read_slice_bytes: 20, frames_turn_ms: 1_000 }
 

@@ -5,10 +5,10 @@ import { closeCodes } from "@nimbus/domain/protocol"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
 import { WebSocket } from "ws"
-import { GrpcServer } from "./grpc/GrpcServer.ts"
-import { Gateway } from "./index.ts"
-import { connect as connectGrpc, frame } from "./testing/GrpcClient.ts"
-import * as MemoryParts from "./testing/MemoryParts.ts"
+import { GrpcServer } from "../grpc/GrpcServer.ts"
+import { Gateway } from "../index.ts"
+import { connect as connectGrpc, frame } from "../testing/GrpcClient.ts"
+import * as MemoryParts from "../testing/MemoryParts.ts"
 
 const unfinished_bytes = 100_000
 

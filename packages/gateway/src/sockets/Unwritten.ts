@@ -12,7 +12,7 @@
  *
  * Each answer counts for `answer_cost_bytes` beside its own, for it takes up as much here: a pong has two bytes.
  */
-import type { GatewayLimits } from "./Limits.ts"
+import type { GatewayLimits } from "../Limits.ts"
 
 /** Whatever is read, as far as this goes. */
 export interface Readable {
