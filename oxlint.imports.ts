@@ -119,15 +119,16 @@ export default defineConfig({
 
     refuse("packages/gateway/src/**", suites, only([...domain, ...platform], gatewayOnly)),
     refuse(
-      "packages/gateway/src/sockets/BoundedWebSockets.ts",
-      suites,
-      only([...domain, ...platform, "ws"], gatewayOnly),
-    ),
-    refuse(
-      "packages/gateway/src/{chat,delivery,grpc,http}/**",
+      "packages/gateway/src/{chat,delivery,grpc,http,sockets}/**",
       suites,
       otherTransports,
       only([...domain, ...platform], gatewayOnly),
+    ),
+    refuse(
+      "packages/gateway/src/sockets/BoundedWebSockets.ts",
+      suites,
+      otherTransports,
+      only([...domain, ...platform, "ws"], gatewayOnly),
     ),
     refuse(
       "packages/gateway/src/websocket/**",
