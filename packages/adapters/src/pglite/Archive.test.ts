@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Cursor, Incarnation } from "@nimbus/domain/protocol"
 import { Archive } from "@nimbus/domain/services"
 import { archiveSuite, eventually } from "@nimbus/domain/testing"
@@ -18,19 +18,35 @@ const directory = Effect.acquireRelease(
 /** Tests wait for it. */
 const quick = { inBackground: false }
 
-const onTemporary = Layer.unwrap(Effect.map(directory, (directory) => PgliteArchive.layerWith(directory, quick)))
-
 const source = { incarnation: Incarnation.make("log-1"), kind: "results", partition: 0 } as const
 const question = { ...source, key: "c", after: Cursor.make(-1), limit: { results: 1_000, bytes: 1_000_000 } }
 
+/** Made once, and copied for those that are not about how it is made: that takes seconds. */
+const made = mkdtempSync(join(tmpdir(), "nimbus-pglite-"))
+const copy = Effect.tap(directory, (directory) => Effect.sync(() => cpSync(made, directory, { recursive: true })))
+
+const onNew = Layer.unwrap(Effect.map(directory, (directory) => PgliteArchive.layerWith(directory, quick)))
+const onCopy = Layer.unwrap(Effect.map(copy, (directory) => PgliteArchive.layerWith(directory, quick)))
+
+beforeAll(
+  () =>
+    Effect.runPromise(
+      Effect.flatMap(Archive, (archive) => archive.position(source)).pipe(
+        Effect.provide(PgliteArchive.layerWith(made, quick)),
+      ),
+    ),
+  120_000,
+)
+afterAll(() => rmSync(made, { recursive: true, force: true }))
+
 describe("PgliteArchive", () => {
-  archiveSuite("on PGlite", onTemporary)
+  archiveSuite("on PGlite", onCopy)
 
   it.live(
     "has what was written before when it is opened again",
     () =>
       Effect.gen(function* () {
-        const at = PgliteArchive.layerWith(yield* directory, quick)
+        const at = PgliteArchive.layerWith(yield* copy, quick)
         const records = [{ key: "c", place: 1, timestamp: 2, value: "3" }]
         yield* Effect.flatMap(Archive, (archive) => archive.write({ source, records, position: 2 })).pipe(
           Effect.provide(Layer.fresh(at)),
@@ -53,7 +69,7 @@ describe("PgliteArchive", () => {
           Effect.catchTag("ArchiveUnavailable", () => Effect.succeedNone),
         )
         yield* impatient.pipe(Effect.repeat({ until: Option.isSome }), Effect.timeout("100 seconds"))
-      }).pipe(Effect.provide(onTemporary)),
+      }).pipe(Effect.provide(onNew)),
     120_000,
   )
 
@@ -68,7 +84,7 @@ describe("PgliteArchive", () => {
         yield* TestClock.adjust(1)
         const { code, operation } = yield* Fiber.join(asking)
         assert.deepStrictEqual({ code, operation }, { code: "ARCHIVE_UNAVAILABLE", operation: "page" })
-      }).pipe(Effect.provide(onTemporary)),
+      }).pipe(Effect.provide(onNew)),
     60_000,
   )
 
@@ -87,7 +103,7 @@ describe("PgliteArchive", () => {
           "written",
           Effect.map(archive.position(source), (position) => position === 2_000),
         )
-      }).pipe(Effect.provide(onTemporary)),
+      }).pipe(Effect.provide(onCopy)),
     120_000,
   )
 
