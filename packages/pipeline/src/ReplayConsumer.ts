@@ -202,7 +202,7 @@ const sort = (chunk: Chunk, journey: PutJourney.PutChunk): Sorted => {
 const tellHole = (stored: number | undefined, chunk: Chunk, hole: Seq): Effect.Effect<void> =>
   Metric.update(Metrics.holes, 1).pipe(
     Effect.andThen(
-      Effect.logError("the backlog has lost records before they were put: their clients are told", {
+      Effect.logError("the backlog has lost records before they were put: their clients are sent `lost`", {
         stored,
         earliest: chunk.from,
         below_seq: hole,

@@ -64,7 +64,7 @@ describe("Journey", () => {
     )
   })
 
-  it("tells a record that nobody follows by its headers", () => {
+  it("tells a record that is not sampled by its headers", () => {
     const foreign = { traceparent: "00-1-2-00" }
     assert.isFalse(Journey.isSampled(undefined))
     assert.isFalse(Journey.isSampled(foreign))

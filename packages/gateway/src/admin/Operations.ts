@@ -39,7 +39,7 @@ export class Operations extends Context.Service<
   Operations,
   {
     readonly status: Effect.Effect<StatusView, AskError>
-    /** Clients: those that replay first, then those that are away with mail. */
+    /** Clients: those that replay first, then those that are offline with waiting records. */
     clients(
       asked: ClientsAsked & { readonly limit?: number | undefined },
     ): Effect.Effect<{ readonly clients: ReadonlyArray<ClientRow>; readonly more: boolean }, AskError>

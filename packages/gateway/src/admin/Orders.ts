@@ -30,4 +30,4 @@ export const makeOrders = Effect.gen(function* () {
 })
 
 const unavailable = (error: NotFound | RegistryUnavailable | ChannelUnavailable) =>
-  error._tag === "NotFound" ? error : new AdminUnavailable({ message: `the gateway can't be told: ${error.code}` })
+  error._tag === "NotFound" ? error : new AdminUnavailable({ message: `the gateway can't be notified: ${error.code}` })

@@ -397,7 +397,7 @@ describe("Operations: journeys", () => {
     }).pipe(on({ journey_payload_bytes: 50 })),
   )
 
-  it.effect("says what is known of an event that nobody follows, and marks nothing as missing", () =>
+  it.effect("says what is known of an event that is not sampled, and marks nothing as missing", () =>
     Effect.gen(function* () {
       const ops = yield* Operations
       yield* claimed

@@ -31,7 +31,7 @@ const answer = send.pipe(
     // The batch is in parts that the topic took when it was last looked at.
     LogRefused: ({ message, reason }) =>
       refuse(reason === "too-large" ? problems.tooLargeForLog : problems.logRefused, message),
-    LogUnavailable: () => refuse(problems.logUnavailable, "the log is away; send it again"),
+    LogUnavailable: () => refuse(problems.logUnavailable, "the log is unavailable; send it again"),
     UnknownTopic: ({ topic }) => refuse(problems.unknownTopic, `there is no topic ${topic}`),
   }),
 )

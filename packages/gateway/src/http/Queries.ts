@@ -115,7 +115,7 @@ const route = (
           Effect.catchTags({
             SchemaError: ({ message }) => refuse(problems.badRequest, message),
             ReadsBusy: ({ message }) => refuse(problems.readsBusy, message, { "retry-after": "1" }),
-            ArchiveUnavailable: () => refuse(problems.archiveUnavailable, "the archive is away; ask again"),
+            ArchiveUnavailable: () => refuse(problems.archiveUnavailable, "the archive is unavailable; ask again"),
           }),
         ),
   )

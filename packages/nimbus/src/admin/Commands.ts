@@ -86,7 +86,9 @@ export const commands = <E, R, E2, R2>(
             }),
           Format.clients,
         ),
-    ).pipe(Command.withDescription("Clients: those that replay first, then those that are away with mail")),
+    ).pipe(
+      Command.withDescription("Clients: those that replay first, then those that are offline with waiting records"),
+    ),
     Command.make("mailbox", { ...flags, id, limit }, (asked) =>
       ask(asked, ({ mailbox }) => mailbox(asked.id, Option.getOrUndefined(asked.limit)), Format.mailbox),
     ).pipe(Command.withDescription("What waits for a client")),

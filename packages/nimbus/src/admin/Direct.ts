@@ -29,4 +29,4 @@ export const closed = <E>(stores: Layer.Layer<EventLog | Mailbox, E, Topics>) =>
     Layer.provide(Topics.layer),
   )
 
-const notRunning = new NotPossible({ message: "no server runs on this data, so nobody is connected" })
+const notRunning = new NotPossible({ message: "no server runs on this data, so no client is connected" })

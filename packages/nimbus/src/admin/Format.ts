@@ -100,7 +100,7 @@ export const journey = (view: JourneyView): string => {
     ...(sent === undefined ? [] : [["sent", oneLine(sent.text)] as const]),
     ...(result === undefined ? [] : [["result", oneLine(result.text)] as const]),
     ...(traceId === undefined ? [] : [["trace", traceId] as const]),
-    ...(isFollowed ? [] : [["steps", "nobody follows this event: only what the log itself knows is shown"] as const]),
+    ...(isFollowed ? [] : [["steps", "not sampled: only what the log has is shown"] as const]),
   ])
   return hops.length === 0
     ? facts
@@ -204,7 +204,7 @@ const goOn = (next: Republished["next"]): string =>
   next === undefined ? "" : `\nthere may be more: go on with --from ${next.from} --up-to ${next.upTo}`
 
 export const kicked = ({ clientId, pod, received }: Kicked): string =>
-  received ? `${pod} was told to close the connection of ${clientId}` : `${clientId} is not connected`
+  received ? `${pod} was asked to close the connection of ${clientId}` : `${clientId} is not connected`
 
 export const forgotten = ({ connected, forgotten }: Forgotten): string =>
   [

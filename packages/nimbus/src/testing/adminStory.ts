@@ -269,7 +269,7 @@ const replays = Effect.fnUntraced(function* ({ run }: TestEnvironment["Service"]
 const kicks = Effect.fnUntraced(function* ({ run }: TestEnvironment["Service"], ada: RawClient) {
   assert.strictEqual((yield* run("kick", "nobody")).code, "NOT_FOUND")
   const said = yield* run("kick", "ada")
-  assert.match(said.stdout, /^gw-.* was told to close the connection of ada$/)
+  assert.match(said.stdout, /^gw-.* was asked to close the connection of ada$/)
   assert.deepStrictEqual(yield* ada.closed, { code: 4004, reason: "KICKED" })
 })
 

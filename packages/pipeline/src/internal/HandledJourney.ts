@@ -10,7 +10,7 @@ import { EventLog } from "@nimbus/domain/services"
 import { Instance } from "../Instance.ts"
 
 export interface HandledJourney {
-  /** The record is there, and has its turn from now on. `undefined`: nobody follows it. */
+  /** The record is there, and has its turn from now on. `undefined`: it is not sampled. */
   begin(record: StoredRecord): HandledRecord | undefined
 }
 

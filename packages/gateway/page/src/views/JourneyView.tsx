@@ -72,7 +72,7 @@ const About = ({ journey: { event, isFollowed, place, traceId } }: { readonly jo
       </>
     )}
     <Fact name="where it is">{places[place]}</Fact>
-    <Fact name="sampled">{isFollowed ? "yes" : "no: only what can be told without it is shown"}</Fact>
+    <Fact name="sampled">{isFollowed ? "yes" : "no: only what the log has is shown"}</Fact>
     {traceId !== undefined && (
       <Fact name="trace">
         <code>{traceId}</code>
