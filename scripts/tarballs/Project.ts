@@ -74,7 +74,7 @@ const compilers = {
   "TypeScript 5.9": fromHere.resolve("typescript-5/bin/tsc"),
   "TypeScript 7": join(root, "node_modules/typescript/bin/tsc"),
 }
-export type Compiler = keyof typeof compilers
+type Compiler = keyof typeof compilers
 
 /** How programs say that their imports are found, and what goes with it. */
 const resolutions = {
@@ -82,16 +82,9 @@ const resolutions = {
   nodenext: { module: "nodenext", moduleResolution: "nodenext" },
   bundler: { module: "esnext", moduleResolution: "bundler" },
 }
-export type Resolution = keyof typeof resolutions
+type Resolution = keyof typeof resolutions
 
-export const ways: ReadonlyArray<readonly [Compiler, Resolution]> = [
-  ["TypeScript 5.9", "node16"],
-  ["TypeScript 5.9", "nodenext"],
-  ["TypeScript 5.9", "bundler"],
-  ["TypeScript 7", "node16"],
-  ["TypeScript 7", "nodenext"],
-  ["TypeScript 7", "bundler"],
-]
+export const resolutionNames = ["node16", "nodenext", "bundler"] as const satisfies ReadonlyArray<Resolution>
 
 interface Compilation {
   readonly files: ReadonlyArray<string>
@@ -99,15 +92,22 @@ interface Compilation {
   readonly lib: ReadonlyArray<string>
 }
 
-/** Compiles files of a project, strictly, with the declarations of all that they import, into its directory `out`. */
-export const compile = (
+/** Compiles files of a project, strictly, with the declarations of all that they import, by both compilers. */
+export const compile = (project: Project, resolution: Resolution, compilation: Compilation): Promise<unknown> =>
+  Promise.all([
+    compileBy("TypeScript 5.9", project, resolution, compilation),
+    compileBy("TypeScript 7", project, resolution, compilation),
+  ])
+
+const compileBy = (
+  compiler: Compiler,
   { directory, write }: Project,
-  [compiler, resolution]: readonly [Compiler, Resolution],
+  resolution: Resolution,
   { files, lib, types }: Compilation,
 ): Promise<string> => {
   const config = `${compiler}-${resolution}.json`
   const strict = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false }
-  const compilerOptions = { target: "es2024", lib, types, ...strict, ...resolutions[resolution], outDir: "out" }
+  const compilerOptions = { target: "es2024", lib, types, ...strict, ...resolutions[resolution], noEmit: true }
   write(config, JSON.stringify({ compilerOptions, files }))
   return run({ cwd: directory }, process.execPath, compilers[compiler], "-p", config)
 }

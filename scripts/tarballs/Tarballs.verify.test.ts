@@ -25,7 +25,7 @@ import {
   type Project,
   root,
   run,
-  ways,
+  resolutionNames,
   writeExamples,
 } from "./Project.ts"
 
@@ -119,11 +119,11 @@ describe("the SDK alone", () => {
     )
   })
 
-  it.each(ways)("type-checks under %s, %s, without Node's types", async (...way) => {
+  it.each(resolutionNames)("type-checks under %s by TypeScript 5.9 and 7, without Node's types", async (resolution) => {
     // `./node` is for Node, whose types this program has not.
     const names = imports().filter((name) => name !== "@nimbus/client/node")
     sdk.write("all.ts", names.map((name, i) => `export * as all${i} from "${name}"\n`).join(""))
-    await compile(sdk, way, { ...browser, files: ["all.ts", ...writeExamples(sdk, "domain", "client")] })
+    await compile(sdk, resolution, { ...browser, files: ["all.ts", ...writeExamples(sdk, "domain", "client")] })
   })
 
   it("refuses a program that uses it wrongly", async () => {
@@ -131,7 +131,7 @@ describe("the SDK alone", () => {
       "wrong.ts",
       `import { ClientId } from "@nimbus/domain/protocol"\nexport const clientId: ClientId = "c1"\n`,
     )
-    await compile(sdk, ["TypeScript 7", "nodenext"], { ...browser, files: ["wrong.ts"] }).then(
+    await compile(sdk, "nodenext", { ...browser, files: ["wrong.ts"] }).then(
       () => assert.fail("a string is no ClientId"),
       (error: Error) => assert.include(error.message, "wrong.ts"),
     )
@@ -307,12 +307,33 @@ describe("every import of every package", () => {
     examples = writeExamples(server, ...packages)
   }, 180_000)
 
-  it.each(ways)("type-checks under %s, %s, and so do the examples", { timeout: 180_000 }, async (...way) => {
-    await compile(server, way, {
-      files: ["all.ts", ...examples],
-      // Effect's declarations name types of the DOM.
-      lib: ["es2024", "esnext.disposable", "esnext.iterator", "dom"],
-      types: ["node"],
-    })
-  })
+  it.each(resolutionNames)(
+    "type-checks under %s by both, and so do the examples",
+    { timeout: 180_000 },
+    async (resolution) => {
+      await compile(server, resolution, {
+        files: ["all.ts", ...examples],
+        // Effect's declarations name types of the DOM.
+        lib: ["es2024", "esnext.disposable", "esnext.iterator", "dom"],
+        types: ["node"],
+      })
+    },
+  )
+})
+
+describe("a rehearsed release", () => {
+  it("says the versions, packs them, writes an SBOM of each package, and changes nothing but dist", async () => {
+    const status = () => run({ cwd: root }, "git", "status", "--porcelain")
+    const before = await status()
+    const said = await run({ cwd: root }, process.execPath, join(root, "scripts/pack/release.ts"), "--dry-run").catch(
+      // That there are advisories is for a release to mind.
+      (error: Error) => error.message,
+    )
+    assert.match(said, /the release has stopped: there are advisories|This was a dry run/)
+    assert.strictEqual(await status(), before)
+    assert.lengthOf(paths(), packages.length)
+    const sboms = readdirSync(join(root, "dist/sbom"))
+    assert.lengthOf(sboms, packages.length)
+    assert.include(readFileSync(join(root, "dist/sbom", sboms[0]!), "utf8"), `"bomFormat": "CycloneDX"`)
+  }, 300_000)
 })
