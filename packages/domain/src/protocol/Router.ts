@@ -217,7 +217,7 @@ export const step = (state: State, input: Input, out: Array<Output> = []): Reado
 const commit = ({ outstanding, position }: State, out: Out): void => {
   const next = outstanding.takeCommit()
   if (next === undefined) return
-  const last = out[out.length - 1]
+  const last = out.length === 0 ? undefined : out[out.length - 1]
   invariant(next < (outstanding.blocked ?? Infinity) && next <= (position ?? 0), "Router", 5)
   if (last?._tag === "Commit") last.next = next
   else out.push({ _tag: "Commit", next })

@@ -120,13 +120,17 @@ export const deliver = (state: Sending, item: Item, out: Outputs): void => {
   invariant(state.window.isOpen && !state.stalled, state.core, 2)
   state.delivered = item.seq
   state.window.add(item.seq, item.value.length)
-  const last = out[out.length - 1]
+  const last = lastOf(out)
   if (last !== undefined && isDelivering(last)) last.items.push(item)
   else {
     const delivering: Delivering = { _tag: "Deliver", items: [item] }
     out.push(delivering)
   }
 }
+
+/** Of an empty array, -1 would be looked up by its name, which takes longer than all the rest. */
+const lastOf = <A>(all: { readonly length: number; readonly [index: number]: A }): A | undefined =>
+  all.length === 0 ? undefined : all[all.length - 1]
 
 interface Delivering {
   readonly _tag: "Deliver"
