@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Schema } from "effect"
+import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { handlerLimits } from "@nimbus/domain/limits"
 import { finishedAbove, Journey, peekSeq } from "@nimbus/domain/protocol"
 import { EventLog, Handlers, Topics } from "@nimbus/domain/services"
@@ -535,10 +535,15 @@ describe("EventConsumer", () => {
       let read = 0
       hooks.read = (from) => Effect.sync(() => void (from === events && read++))
       hooks.publishing = (to) => (to === topic ? Effect.sleep(20) : Effect.void)
-      const role = yield* startWith()
-      yield* append(events, event("a", "e1", "slow", 1), event("a", "e2", "slow", 2))
+      const open = yield* Deferred.make<void>()
+      const role = yield* startWith({}, waiting(open))
+      yield* append(events, event("a", "e1", "waits", 1), event("a", "e2", "waits", 2))
       yield* eventually("it is read", () => read === 1)
-      yield* role.stop
+      yield* settle
+      const stopped = yield* Effect.forkChild(role.stop, { startImmediately: true })
+      yield* settle
+      yield* Deferred.succeed(open, undefined)
+      yield* Fiber.join(stopped)
       assert.lengthOf(yield* contents(topic), 1)
       assert.strictEqual((yield* committed)?.next, 1)
       yield* append(events, square("a", "e3", 3))
