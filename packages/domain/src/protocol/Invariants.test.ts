@@ -163,7 +163,7 @@ const broken: Readonly<Record<InvariantBroken["core"], ReadonlyArray<() => void>
     () => {
       const state = router()
       state.routes.get(clientId)!.inflight.pop()
-      Router.step(state, chunk(3, result(4)))
+      Router.step(state, { _tag: "Ack", clientId, seq: start })
     },
     () => {
       const state = router()

@@ -111,34 +111,9 @@ interface Route {
 }
 
 /** What a router knows of its partition. Only `step` changes it. */
-export interface State {
+export class State {
   /** How often each thing happened; the shell reads it for metrics. */
-  readonly counts: Record<DivertReason, number> & { repeats: number; pushed: number; spilled: number }
-  readonly limits: RouterLimits
-  readonly id: RouterId
-  /** Survives whatever else is forgotten (invariant 4). */
-  routesMade: number
-  generation: number
-  /** Where to go on reading with this memory; `undefined`: there is none, read from the commit. */
-  position: number | undefined
-  routes: Map<ClientId, Route>
-  inflight: number
-  outstanding: Outstanding
-  tick: number
-  waiting: Array<StoredRecord>
-  waitingIndexes: Array<number>
-  /** The spill that is under way, to be written again by a shell that was interrupted in the middle of it. */
-  underWay: SpillBatch | undefined
-  underWayIndexes: Array<number>
-  /** Why a record of a spill was diverted. Of sampled records alone, which have headers. */
-  readonly reasons: WeakMap<StoredRecord, DivertReason>
-  /** What the chunk at hand gives each pod. */
-  readonly publishing: Map<PodId, Array<Push>>
-}
-
-/** `id`: of this router alone, ever. */
-export const make = (limits: RouterLimits, id: RouterId): State => ({
-  counts: {
+  readonly counts: Record<DivertReason, number> & { repeats: number; pushed: number; spilled: number } = {
     repeats: 0,
     pushed: 0,
     spilled: 0,
@@ -148,23 +123,36 @@ export const make = (limits: RouterLimits, id: RouterId): State => ({
     "ack-timeout": 0,
     "client-full": 0,
     "router-full": 0,
-  },
-  limits,
-  id,
-  routesMade: 0,
-  generation: 0,
-  position: undefined,
-  routes: new Map(),
-  inflight: 0,
-  outstanding: new Outstanding(),
-  tick: 0,
-  waiting: [],
-  waitingIndexes: [],
-  underWay: undefined,
-  underWayIndexes: [],
-  reasons: new WeakMap(),
-  publishing: new Map(),
-})
+  }
+  readonly limits: RouterLimits
+  readonly id: RouterId
+  /** Survives whatever else is forgotten (invariant 4). */
+  routesMade = 0
+  generation = 0
+  /** Where to go on reading with this memory; `undefined`: there is none, read from the commit. */
+  position: number | undefined = undefined
+  routes = new Map<ClientId, Route>()
+  inflight = 0
+  outstanding = new Outstanding()
+  tick = 0
+  waiting: Array<StoredRecord> = []
+  waitingIndexes: Array<number> = []
+  /** The spill that is under way, to be written again by a shell that was interrupted in the middle of it. */
+  underWay: SpillBatch | undefined = undefined
+  underWayIndexes: Array<number> = []
+  /** Why a record of a spill was diverted. Of sampled records alone, which have headers. */
+  readonly reasons = new WeakMap<StoredRecord, DivertReason>()
+  /** What the chunk at hand gives each pod. */
+  readonly publishing = new Map<PodId, Array<Push>>()
+
+  constructor(limits: RouterLimits, id: RouterId) {
+    this.limits = limits
+    this.id = id
+  }
+}
+
+/** A router before its first input. `id`: of this router alone, ever. */
+export const make = (limits: RouterLimits, id: RouterId): State => new State(limits, id)
 
 /** What waits for the backlog, or is on its way there. */
 export const spillSize = ({ underWayIndexes, waiting }: State): number => waiting.length + underWayIndexes.length
@@ -228,6 +216,7 @@ const onAck = (state: State, clientId: ClientId, seq: Cursor): void => {
   if (route === undefined) return
   const { inflight } = route
   let first = route.first
+  invariant(first === inflight.length || inflight[inflight.length - 1]!.seq === route.prev, "Router", 2)
   while (first < inflight.length && inflight[first]!.seq <= seq) state.outstanding.done(inflight[first++]!.index)
   state.inflight -= first - route.first
   route.first = first
@@ -337,7 +326,6 @@ const push = (state: State, clientId: ClientId, route: Route, seq: Seq, record: 
   if (!state.routes.has(clientId)) return spill(state, record, outstanding.spilled(record.offset))
   const { id, inflight, prev } = route
   invariant(seq > prev, "Router", 1)
-  invariant(route.first === inflight.length || inflight[inflight.length - 1]!.seq === prev, "Router", 2)
   publish(
     state,
     route.pod,
