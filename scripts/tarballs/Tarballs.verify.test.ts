@@ -9,7 +9,7 @@
  * | cluster | the same, and what the processes of a cluster ask for | the types of every import, a gateway that starts |
  */
 import { spawn } from "node:child_process"
-import { readdirSync, readFileSync, rmSync } from "node:fs"
+import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as esbuild from "esbuild"
@@ -253,6 +253,14 @@ describe("the server", () => {
     },
   )
 
+  it("says the version that is installed", async () => {
+    const { version } = JSON.parse(
+      readFileSync(join(server.directory, "node_modules/@nimbus/server/package.json"), "utf8"),
+    )
+    const said = await run({ cwd: server.directory }, "npx", "--no", "--", "nimbus", "--version")
+    assert.include(said, version)
+  })
+
   it.runIf(isWanted("node20"))("says in one line on Node 20 what it needs", async () => {
     for (const command of ["nimbus", "nimbus-gateway", "nimbus-pipeline"]) {
       const text = await running(nodeIn("node20"), [command, "start"], {}, async (printed, hasEnded) => {
@@ -319,6 +327,18 @@ describe("every import of every package", () => {
       })
     },
   )
+})
+
+describe("the examples", () => {
+  // vitest is installed beside what the tests above have tried without it.
+  it.each(["domain", "embed"])("of examples/%s run as tests where the tarballs are installed", async (example) => {
+    const folder = join(server.directory, example)
+    cpSync(join(root, "examples", example, "src"), folder, { recursive: true })
+    const tool = join(server.directory, "node_modules/vitest/vitest.mjs")
+    const cwd = server.directory
+    const said = await run({ cwd, env: { NO_COLOR: "1" } }, process.execPath, tool, "run", "--dir", folder)
+    assert.match(said, /Tests {2}\d+ passed \(\d+\)/)
+  })
 })
 
 describe("a rehearsed release", () => {

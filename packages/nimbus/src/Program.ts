@@ -4,10 +4,11 @@
  * What a command needs beyond its flags is imported once it runs: to import a gateway, or the clients of all stores, takes
  * longer than most commands do.
  */
+import { readFileSync } from "node:fs"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Environment, Failure, Logs, Shutdown } from "@nimbus/adapters/process"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { Command } from "effect/cli"
 import * as ClientCommand from "./admin/ClientCommand.ts"
 import * as Commands from "./admin/Commands.ts"
@@ -82,8 +83,13 @@ const nimbus = Command.make("nimbus").pipe(
   ]),
 )
 
+/** Of this package, built or not. */
+const { version } = Schema.decodeSync(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))(
+  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+)
+
 nimbus.pipe(
-  Command.run({ version: "0.1.0" }),
+  Command.run({ version }),
   Effect.provide(Logs.layer),
   Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Failure.report,
