@@ -280,7 +280,7 @@ describe.skipIf(kafka === undefined)("What other producers write", () => {
       yield* log.publish(topic, 1, [bytes("y".repeat(50_000))])
       let [small, large] = [0, -1]
       yield* Effect.forkScoped(
-        Stream.runForEach(log.subscribe(topic, "g"), (assigned) =>
+        Stream.runForEach(log.subscribe(topic, `${run}-g`), (assigned) =>
           Effect.forkScoped(
             Stream.runForEach(assigned.read("earliest"), ({ partition, records }) =>
               Effect.sync(() => {

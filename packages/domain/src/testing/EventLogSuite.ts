@@ -30,6 +30,8 @@ export interface EventLogSuiteOptions<E> {
 /** The contract of `EventLog` as tests: call it in a test file with the layer that is to be checked. */
 export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>): void => {
   const run = Math.random().toString(36).slice(2, 10)
+  /** Of this run's own: a broker has one namespace of groups, whatever topics they read. */
+  const group = `suite-${run}`
   const topics = new Map<string, string>()
   /** A topic of this test's own. */
   const topicOf = (test: string): string => {
@@ -190,10 +192,10 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
         const failures = yield* Effect.all([
           Effect.flip(log.publish(unknown, 0, numbered(1))),
           Effect.flip(Stream.runDrain(log.tail(unknown, 0, 0))),
-          Effect.flip(Stream.runDrain(log.subscribe(unknown, "g"))),
+          Effect.flip(Stream.runDrain(log.subscribe(unknown, group))),
           Effect.flip(log.end(unknown, 0)),
           Effect.flip(log.earliest(unknown, 0)),
-          Effect.flip(log.committed(unknown, "g", 0)),
+          Effect.flip(log.committed(unknown, group, 0)),
         ])
         for (const failure of failures) assert.strictEqual(failure._tag, "UnknownTopic")
       }),
@@ -203,7 +205,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
       Effect.gen(function* () {
         const log = yield* EventLog
         for (const p of upTo(partitionCount)) yield* log.publish(at.assigned, p, numbered(3, `${p}`))
-        const member = yield* join(at.assigned, "g")
+        const member = yield* join(at.assigned, group)
         yield* member.owns((owned) => owned.length === partitionCount)
         for (const assigned of member.owned()) {
           assert.strictEqual(assigned.topic, at.assigned)
@@ -218,12 +220,12 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
       Effect.gen(function* () {
         const log = yield* EventLog
         yield* log.publish(at.resume, 0, numbered(10))
-        assert.isUndefined(yield* log.committed(at.resume, "g", 0))
-        yield* withPartition(at.resume, "g", 0, (assigned) => assigned.commit(4))
-        assert.deepStrictEqual(yield* log.committed(at.resume, "g", 0), { next: 4, metadata: "" })
+        assert.isUndefined(yield* log.committed(at.resume, group, 0))
+        yield* withPartition(at.resume, group, 0, (assigned) => assigned.commit(4))
+        assert.deepStrictEqual(yield* log.committed(at.resume, group, 0), { next: 4, metadata: "" })
         assert.isUndefined(yield* log.committed(at.resume, "other", 0))
-        assert.isUndefined(yield* log.committed(at.resume, "g", 1))
-        yield* withPartition(at.resume, "g", 0, (assigned) =>
+        assert.isUndefined(yield* log.committed(at.resume, group, 1))
+        yield* withPartition(at.resume, group, 0, (assigned) =>
           Effect.gen(function* () {
             assert.strictEqual((yield* assigned.committed)?.next, 4)
             assert.deepStrictEqual(offsets(yield* take(assigned.read("committed"), 6)), [4, 5, 6, 7, 8, 9])
@@ -236,14 +238,14 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
       Effect.gen(function* () {
         const log = yield* EventLog
         yield* log.publish(at.lower, 0, numbered(10))
-        yield* withPartition(at.lower, "g", 0, (assigned) =>
+        yield* withPartition(at.lower, group, 0, (assigned) =>
           Effect.gen(function* () {
             yield* assigned.commit(8)
             yield* assigned.commit(2)
             assert.strictEqual((yield* assigned.committed)?.next, 2)
           }),
         )
-        assert.strictEqual((yield* log.committed(at.lower, "g", 0))?.next, 2)
+        assert.strictEqual((yield* log.committed(at.lower, group, 0))?.next, 2)
       }),
     )
 
@@ -251,12 +253,12 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
       Effect.gen(function* () {
         const log = yield* EventLog
         const full = "0123456789abcdef".repeat(commitLimits.metadata_bytes / 16)
-        yield* withPartition(at.metadata, "g", 0, (assigned) =>
+        yield* withPartition(at.metadata, group, 0, (assigned) =>
           Effect.gen(function* () {
             for (const metadata of ["with spaces, ünïcode\n", full, ""]) {
               yield* assigned.commit(3, metadata)
               assert.deepStrictEqual(yield* assigned.committed, { next: 3, metadata })
-              assert.deepStrictEqual(yield* log.committed(at.metadata, "g", 0), { next: 3, metadata })
+              assert.deepStrictEqual(yield* log.committed(at.metadata, group, 0), { next: 3, metadata })
             }
             yield* assigned.commit(5, "gone with the next")
             yield* assigned.commit(6)
@@ -270,7 +272,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
       Effect.gen(function* () {
         const log = yield* EventLog
         yield* log.publish(at.seek, 0, numbered(10))
-        yield* withPartition(at.seek, "g", 0, (assigned) =>
+        yield* withPartition(at.seek, group, 0, (assigned) =>
           Effect.gen(function* () {
             for (const position of [0, 7, 3, "earliest", 9, 0] satisfies ReadonlyArray<Position>) {
               const from = position === "earliest" ? 0 : position
@@ -285,13 +287,13 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
     it.effect("a new member takes partitions over: the old reads end and commits fail before", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
-        const old = yield* join(at.join, "g")
+        const old = yield* join(at.join, group)
         yield* old.owns((owned) => owned.length === partitionCount)
         const before = old.owned()
         const reads = yield* Effect.forEach(before, (assigned) =>
           Effect.forkChild(Stream.runDrain(assigned.read("committed"))),
         )
-        const young = yield* join(at.join, "g")
+        const young = yield* join(at.join, group)
         yield* young.owns((owned) => owned.length > 0 && owned.length + old.owned().length === partitionCount)
         const taken = new Set(young.owned().map(({ partition }) => partition))
         for (const [i, assigned] of before.entries()) {
@@ -303,7 +305,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           )
           assert.strictEqual((yield* Effect.flip(assigned.commit(1)))._tag, "PartitionRevoked")
           assert.strictEqual((yield* Effect.flip(assigned.committed))._tag, "PartitionRevoked")
-          assert.isUndefined(yield* log.committed(at.join, "g", assigned.partition))
+          assert.isUndefined(yield* log.committed(at.join, group, assigned.partition))
         }
         assert.deepStrictEqual(new Set([...partitionsOf(old), ...taken]), new Set(upTo(partitionCount)))
       }),
@@ -313,9 +315,9 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
       Effect.gen(function* () {
         const log = yield* EventLog
         yield* log.publish(at.leave, 0, numbered(3))
-        const stays = yield* join(at.leave, "g")
+        const stays = yield* join(at.leave, group)
         const scope = yield* Scope.make()
-        const leaves = yield* Scope.provide(join(at.leave, "g"), scope)
+        const leaves = yield* Scope.provide(join(at.leave, group), scope)
         yield* leaves.owns((owned) => owned.length > 0 && owned.length + stays.owned().length === partitionCount)
         const left = leaves.owned()
         for (const assigned of left) yield* assigned.commit(2, "two")
@@ -324,7 +326,10 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
         for (const assigned of left) {
           yield* assigned.revoked.pipe(within("the revocation of a partition that is not ours any more"))
           assert.strictEqual((yield* Effect.flip(assigned.commit(3)))._tag, "PartitionRevoked")
-          assert.deepStrictEqual(yield* log.committed(at.leave, "g", assigned.partition), { next: 2, metadata: "two" })
+          assert.deepStrictEqual(yield* log.committed(at.leave, group, assigned.partition), {
+            next: 2,
+            metadata: "two",
+          })
         }
       }),
     )
@@ -337,12 +342,12 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           const total = 2_000
           const consumed = yield* Ref.make<ReadonlyArray<Chunk>>([])
           const member = Stream.runDrain(
-            Stream.flatMap(log.subscribe(at.churn, "g"), (assigned) => consume(assigned, consumed), {
+            Stream.flatMap(log.subscribe(at.churn, group), (assigned) => consume(assigned, consumed), {
               concurrency: "unbounded",
             }),
           )
           const isDone = Effect.map(
-            Effect.forEach(upTo(partitionCount), (p) => log.committed(at.churn, "g", p)),
+            Effect.forEach(upTo(partitionCount), (p) => log.committed(at.churn, group, p)),
             (commits) => commits.reduce<number>((sum, next) => sum + (next?.next ?? 0), 0) === total,
           )
           const stays = yield* Effect.forkChild(member)
@@ -376,7 +381,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           assert.strictEqual(chunk?.from, earliest)
           assert.strictEqual(chunk?.records[0]?.offset, earliest)
           assert.strictEqual(yield* log.end(at.retention, 0), 20)
-          yield* withPartition(at.retention, "g", 0, (assigned) =>
+          yield* withPartition(at.retention, group, 0, (assigned) =>
             Effect.gen(function* () {
               yield* assigned.commit(3)
               const [first] = yield* take(assigned.read("committed"), 1)
@@ -399,14 +404,14 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
           const incarnation = yield* opened((log) =>
             Effect.gen(function* () {
               yield* log.publish(at.reopen, 0, various)
-              yield* withPartition(at.reopen, "g", 0, (assigned) => assigned.commit(1, "what was finished"))
+              yield* withPartition(at.reopen, group, 0, (assigned) => assigned.commit(1, "what was finished"))
               return log.incarnation
             }),
           )
           yield* opened((log) =>
             Effect.gen(function* () {
               assert.strictEqual(log.incarnation, incarnation)
-              assert.deepStrictEqual(yield* log.committed(at.reopen, "g", 0), {
+              assert.deepStrictEqual(yield* log.committed(at.reopen, group, 0), {
                 next: 1,
                 metadata: "what was finished",
               })

@@ -32,7 +32,7 @@ export const startUse = Effect.fnUntraced(function* (
     ),
   )
   yield* Effect.forkScoped(
-    Stream.runForEach(log.subscribe(topic, "g"), (assigned) =>
+    Stream.runForEach(log.subscribe(topic, `${topic}-g`), (assigned) =>
       assigned.read("committed").pipe(
         Stream.runForEach(({ next }) => Effect.tap(assigned.commit(next), () => Effect.sync(() => (committed = next)))),
         // Revoked: its next assignment goes on. Or Kafka is away, or not quite there: another read goes on.
