@@ -60,7 +60,7 @@ export default defineConfig({
           globalSetup: "scripts/services/vitestSetup.ts",
           // After all others: the services have the same processors. Files share them, and each has names of its own there.
           sequence: { groupOrder: 1 },
-          maxWorkers,
+          maxWorkers: processors,
           ...limits,
         },
       },

@@ -150,7 +150,11 @@ export class InvariantBroken extends Schema.TaggedError<InvariantBroken>()("Inva
 export class DuplicateHandler extends Schema.TaggedError<DuplicateHandler>()("DuplicateHandler", {
   code: Schema.tag("DUPLICATE_HANDLER"),
   name: Schema.String,
-}) {}
+}) {
+  override get message(): string {
+    return `two handlers are called ${JSON.stringify(this.name)}`
+  }
+}
 
 /** A message of a batch that is not well-formed, or a batch beyond its bound. Nothing of it was published. */
 export class BadBatch extends Schema.TaggedError<BadBatch>()("BadBatch", {

@@ -51,7 +51,7 @@ const declared = <Id extends string, Groups extends HttpApiGroup.Constraint>(
 
 /** For people and their pages, and the description of the admin API itself. */
 const others = [
-  "* /*",
+  "GET /*",
   "GET /",
   "GET /assets/:name",
   "GET /chat",

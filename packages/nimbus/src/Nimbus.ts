@@ -62,8 +62,8 @@ export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) =>
   )
 
 /** In memory, without the environment: for tests and for services that need nothing to last. */
-export const layerMemory = (options: Parameters<typeof Gateway.layerWith>[0] = { host: "127.0.0.1", port: 0 }) =>
-  Gateway.layerWith(options).pipe(
+export const layerMemory = (options: Partial<Parameters<typeof Gateway.layerWith>[0]> = {}) =>
+  Gateway.layerWith({ host: "127.0.0.1", port: 0, ...options }).pipe(
     Layer.provideMerge(pipeline),
     Layer.provideMerge(Layer.mergeAll(memory, soft)),
     Layer.provideMerge(Topics.layerDefault),

@@ -58,6 +58,8 @@ describe("Handlers", () => {
           throw new Error("secret")
         },
       ],
+      // As a handler may that was not compiled by TypeScript.
+      ["returns no Effect", () => JSON.parse(`{"secret":1}`)],
     ] satisfies ReadonlyArray<[string, () => Effect.Effect<Schema.Json>]>)(
       "is HANDLER_FAILED where the handler %s; the defect is logged, not told",
       ([, dies]) =>
@@ -68,7 +70,7 @@ describe("Handlers", () => {
             .pipe(Effect.provide(captured(logs)))
           assert.deepStrictEqual(error, { code: "HANDLER_FAILED", message: "The handler failed unexpectedly" })
           assert.strictEqual(logs.length, 1)
-          assert.include(logs[0], "secret")
+          assert.match(logs[0] ?? "", /secret|returned no Effect/)
           assert.include(logs[0], "e1")
         }),
     )
@@ -174,6 +176,7 @@ describe("Handlers", () => {
         const layer = Handlers.layer([...Handlers.samples, ...Handlers.samples])
         const refused = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
         assert.deepStrictEqual({ code: refused.code, name: refused.name }, { code: "DUPLICATE_HANDLER", name: "sq" })
+        assert.strictEqual(refused.message, `two handlers are called "sq"`)
       }),
     )
   })

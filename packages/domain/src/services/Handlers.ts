@@ -98,6 +98,7 @@ export class Handlers extends Context.Service<
       const decoded = decode(data)
       if (Res.isFailure(decoded)) return failed("BAD_INPUT", decoded.failure.message)
       const work = handler(decoded.success, context)
+      if (!Effect.isEffect(work)) return handlerFailed(Cause.die(new TypeError("It returned no Effect")), name, context)
       return isExit(work) && Exit.isSuccess(work)
         ? outcomeOf(work.value, context)
         : Effect.matchCauseEffect(work, {

@@ -102,6 +102,13 @@ describe("Page", () => {
       assert.deepStrictEqual(yield* ask("/nothing"), [404, "NOT_FOUND"])
       assert.deepStrictEqual(yield* ask("/v1/admin/clients/nobody"), [404, "NOT_FOUND"])
       assert.deepStrictEqual(yield* ask("/healthz", { method: "DELETE" }), [405, "METHOD_NOT_ALLOWED"])
+      assert.deepStrictEqual(yield* ask("/nothing", { method: "POST" }), [404, "NOT_FOUND"])
+      const head = (path: string) =>
+        HttpServer.addressFormattedWith((address) =>
+          Effect.promise(async () => (await fetch(new URL(path, address), { method: "HEAD" })).status),
+        ).pipe(Effect.provide(gateway))
+      for (const path of ["/", "/healthz", "/metrics"]) assert.strictEqual(yield* head(path), 200, path)
+      assert.strictEqual(yield* head("/nothing"), 404)
     }),
   )
 

@@ -68,8 +68,9 @@ const built = (directory: string) => {
 
 /** A browser that goes to an address which is none is shown the page; everyone else is answered as without it. */
 const elsewhere = (index: Site.SiteFile) =>
+  // Not for every method: HEAD would find this instead of the GET of its path.
   HttpRouter.add(
-    "*",
+    "GET",
     "/*",
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest

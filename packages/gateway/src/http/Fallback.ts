@@ -44,7 +44,7 @@ export const layer = Layer.effect(
     )
     yield* countRefused
     return recording(router, (method, path) => {
-      if (method !== "*") known.on(method, path, true)
+      if (method !== "*" && path !== "/*") known.on(method, path, true)
     })
   }),
 )
