@@ -41,25 +41,22 @@ const pipeline = Pipeline.layerSwitched({ storageWriter: { lazy: true } })
 
 type Stores<E> = Layer.Layer<EventLog | Mailbox, E, Topics>
 
-/** On these stores, and otherwise as the environment says: see docs/configuration.md. */
-export const layerOn = <E>(stores: Stores<E>) =>
-  Gateway.layer.pipe(
+const over = <A, E, R, ES>(gateway: Layer.Layer<A, E, R>, stores: Stores<ES>) =>
+  gateway.pipe(
     // Below the gateway, whose page has a switch for each consumer.
     Layer.provideMerge(pipeline),
     Layer.provideMerge(Layer.mergeAll(stores, RegistryMemory.layer, soft)),
     Layer.provideMerge(Topics.layer),
   )
 
+/** On these stores, and otherwise as the environment says: see docs/configuration.md. */
+export const layerOn = <E>(stores: Stores<E>) => over(Gateway.layer, stores)
+
 /** What `nimbus start` runs: on the data directory `NIMBUS_DATA`, and otherwise as the environment says. */
 export const layer = layerOn(storesIn(Settings.data))
 
 /** On these stores, at another address than the environment says. */
-export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) =>
-  Gateway.layerAt(address).pipe(
-    Layer.provideMerge(pipeline),
-    Layer.provideMerge(Layer.mergeAll(stores, RegistryMemory.layer, soft)),
-    Layer.provideMerge(Topics.layer),
-  )
+export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) => over(Gateway.layerAt(address), stores)
 
 /** In memory, without the environment: for tests and for services that need nothing to last. */
 export const layerMemory = (options: Partial<Parameters<typeof Gateway.layerWith>[0]> = {}) =>

@@ -1,4 +1,7 @@
-/** What lasts in one process: a data directory with the log, the mailboxes and the archive. Each library is loaded once it is used. */
+/**
+ * What lasts in one process: a data directory with the log, the mailboxes and the archive. Each library is loaded once it
+ * is used.
+ */
 import { Config, Effect, Layer } from "effect"
 
 const lmdb = Effect.promise(() => import("@nimbus/adapters/lmdb"))

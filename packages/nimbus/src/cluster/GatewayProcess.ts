@@ -1,13 +1,11 @@
 /** One gateway process of a cluster, with every transport. */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Libraries from "@nimbus/adapters/libraries"
-import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
+import { Shutdown, Telemetry } from "@nimbus/adapters/process"
 import { ChatAdapter, Gateway } from "@nimbus/gateway"
 import { Config, Effect, Layer } from "effect"
+import * as Process from "./Process.ts"
 
 const gateway = Effect.gen(function* () {
-  const Cluster = yield* Libraries.load(["kafka", "redis"], () => import("@nimbus/adapters/cluster"))
+  const Cluster = yield* Process.loadCluster
   const { RedisChatAdapter } = yield* Effect.promise(() => import("@nimbus/adapters/redis"))
   // All settings are read here, before anything is connected to: one that is wrong stops the start at once.
   const settings = yield* Config.all({
@@ -24,11 +22,4 @@ const gateway = Effect.gen(function* () {
 })
 
 /** Runs it until a signal comes. */
-export const run = (): void =>
-  Layer.unwrap(gateway).pipe(
-    Layer.launch,
-    Effect.provide(Logs.layer),
-    Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
-    Failure.report,
-    NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
-  )
+export const run = (): void => Process.run(Layer.unwrap(gateway))

@@ -2,17 +2,15 @@
 import { createServer } from "node:http"
 import { hostname } from "node:os"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Libraries from "@nimbus/adapters/libraries"
-import { Environment, Failure, Logs, Shutdown, Telemetry } from "@nimbus/adapters/process"
+import { Shutdown, Telemetry } from "@nimbus/adapters/process"
 import type { Handlers } from "@nimbus/domain/services"
 import { Health, Pipeline } from "@nimbus/pipeline"
 import { Config, Effect, Layer } from "effect"
+import * as Process from "./Process.ts"
 
 const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
   Effect.gen(function* () {
-    const Cluster = yield* Libraries.load(["kafka", "redis"], () => import("@nimbus/adapters/cluster"))
+    const Cluster = yield* Process.loadCluster
     // All settings are read here, before anything is connected to: one that is wrong stops the start at once.
     const { address, cluster, roles, shutdown, telemetry } = yield* Config.all({
       address: Health.config,
@@ -37,11 +35,4 @@ const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
   })
 
 /** Runs it until a signal comes, with these handlers. */
-export const run = <E>(handlers: Layer.Layer<Handlers, E>): void =>
-  Layer.unwrap(pipeline(handlers)).pipe(
-    Layer.launch,
-    Effect.provide(Logs.layer),
-    Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
-    Failure.report,
-    NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
-  )
+export const run = <E>(handlers: Layer.Layer<Handlers, E>): void => Process.run(Layer.unwrap(pipeline(handlers)))
