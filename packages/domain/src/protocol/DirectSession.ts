@@ -32,8 +32,7 @@
 import { Result } from "effect"
 import type { ClientOffset, Page } from "./Reads.ts"
 import type { FeedNews } from "./Feed.ts"
-import { type ClientId, type Cursor, type Epoch, type PodId, start } from "./Ids.ts"
-import type { SessionLimits } from "../Limits.ts"
+import { type Cursor, start } from "./Ids.ts"
 import { decodePlacedBarrier, type Item, isBarrier } from "./Records.ts"
 import { invariant } from "./internal/Invariant.ts"
 import {
@@ -50,6 +49,7 @@ import {
   read,
   Sending,
   type SendingInput,
+  type SendingOptions,
   type SendingOutput,
   setAcked,
   tellStatus,
@@ -78,25 +78,16 @@ export type Output =
 
 type Out = Array<Output>
 
-/** Who the client is, and what bounds the session. */
-export interface Options {
-  readonly clientId: ClientId
-  readonly epoch: Epoch
-  readonly pod: PodId
-  /** The client's own: everything up to here it has. */
-  readonly after: Cursor
+/** With what is known of how far the client is. */
+export interface Options extends SendingOptions {
   /** The mailbox's. */
   readonly acked: Cursor
   /** What was saved of this client, if it is known. */
   readonly stored: ClientOffset | undefined
-  readonly limits: SessionLimits
 }
 
 /** What a direct session knows of its client. Only `step` changes it. */
 export class State extends Sending {
-  readonly clientId: ClientId
-  readonly epoch: Epoch
-  readonly pod: PodId
   /** The mailbox's `acked` when it opened. */
   readonly mailAcked: Cursor
   /** Undefined: the mailbox is read, not the log. */
@@ -110,11 +101,9 @@ export class State extends Sending {
   /** The page under way was asked for after that. */
   readsSettled = false
 
-  constructor({ acked, after, clientId, epoch, limits, pod, stored }: Options) {
-    super("DirectSession", limits, highest(after, acked, stored?.seq ?? start))
-    this.clientId = clientId
-    this.epoch = epoch
-    this.pod = pod
+  constructor(options: Options) {
+    const { acked, after, stored } = options
+    super("DirectSession", options, highest(after, acked, stored?.seq ?? start))
     this.mailAcked = acked
     this.position = stored?.offset
   }

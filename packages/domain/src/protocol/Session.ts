@@ -36,8 +36,7 @@
  * out the outputs, in order.
  */
 import { Result } from "effect"
-import { type ClientId, type Cursor, type Epoch, type PodId, type RouteId, start } from "./Ids.ts"
-import type { SessionLimits } from "../Limits.ts"
+import { type Cursor, type RouteId, start } from "./Ids.ts"
 import type { Page } from "./Reads.ts"
 import { decodePlacedBarrier, type Item, isBarrier, type PlacedBarrier, type Push } from "./Records.ts"
 import { type Status, Step, transition } from "./Status.ts"
@@ -58,13 +57,20 @@ import {
   read,
   Sending,
   type SendingInput,
+  type SendingOptions,
   type SendingOutput,
   setAcked,
   tellStatus,
   welcome,
 } from "./internal/Sending.ts"
 
-export { type Demotion, isSent, type SendingInput, type SendingOutput } from "./internal/Sending.ts"
+export {
+  type Demotion,
+  isSent,
+  type SendingInput,
+  type SendingOptions as Options,
+  type SendingOutput,
+} from "./internal/Sending.ts"
 
 /** What a session is told. */
 export type Input =
@@ -84,21 +90,8 @@ export type Output =
 
 type Out = Array<Output>
 
-/** Who the client is, and what bounds the session. */
-export interface Options {
-  readonly clientId: ClientId
-  readonly epoch: Epoch
-  readonly pod: PodId
-  /** The client's own: everything up to here it has. */
-  readonly after: Cursor
-  readonly limits: SessionLimits
-}
-
 /** What a session knows of its client. Only `step` changes it. */
 export class State extends Sending {
-  readonly clientId: ClientId
-  readonly epoch: Epoch
-  readonly pod: PodId
   /** Its `status`, before the client is told: a barrier met while LIVE leads to REPLAYING and back within one page. */
   machine: Status
   /** The mailbox has nothing of this session above this: its own barrier was read here. */
@@ -111,18 +104,16 @@ export class State extends Sending {
   /** While the newest is under way. */
   barrier: { age_ticks: number; readonly timeout_ticks: number } | undefined = undefined
 
-  constructor({ after, clientId, epoch, limits, pod }: Options) {
-    super("Session", limits, after)
-    this.clientId = clientId
-    this.epoch = epoch
-    this.pod = pod
+  constructor(options: SendingOptions) {
+    const { after, epoch, limits, pod } = options
+    super("Session", options, after)
     this.machine = { _tag: "REPLAYING", epoch, pod }
     this.held = new Held(limits.held_results, limits.held_bytes)
   }
 }
 
 /** A session before its first input, which is `Open`. */
-export const make = (options: Options): State => new State(options)
+export const make = (options: SendingOptions): State => new State(options)
 
 /** Results sent and not acknowledged, and pushes held. */
 export const sizeOf = ({ held, window }: State) => ({ window: window.results, held: held.results })

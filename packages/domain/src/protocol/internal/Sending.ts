@@ -3,7 +3,7 @@
  * lost, the window, and the page of the mailbox that is under way. Invariants 1 to 4 of their headers are asserted
  * here.
  */
-import { type Cursor, type Seq, seqUnsafe, start } from "../Ids.ts"
+import { type ClientId, type Cursor, type Epoch, type PodId, type Seq, seqUnsafe, start } from "../Ids.ts"
 import type { SessionLimits } from "../../Limits.ts"
 import type { Page, PageLimit } from "../Reads.ts"
 import { isBarrier, type Item } from "../Records.ts"
@@ -58,10 +58,23 @@ export type Demotion =
   /** Direct delivery: it is not at the end of the log any more. */
   | "behind"
 
+/** Who the client is, and what bounds its session. */
+export interface SendingOptions {
+  readonly clientId: ClientId
+  readonly epoch: Epoch
+  readonly pod: PodId
+  /** The client's own: everything up to here it has. */
+  readonly after: Cursor
+  readonly limits: SessionLimits
+}
+
 /** A class, so that all of a session's fields lie in one object: it is looked at for each result. */
 export class Sending {
   /** Whose invariants these are. */
   readonly core: "Session" | "DirectSession"
+  readonly clientId: ClientId
+  readonly epoch: Epoch
+  readonly pod: PodId
   readonly limits: SessionLimits
   /** It does not know yet where it starts. */
   opening = true
@@ -85,8 +98,11 @@ export class Sending {
   /** Why it is not LIVE any more, where it was. */
   demotion: Demotion = "gap"
 
-  constructor(core: Sending["core"], limits: SessionLimits, delivered: Cursor) {
+  constructor(core: Sending["core"], { clientId, epoch, limits, pod }: SendingOptions, delivered: Cursor) {
     this.core = core
+    this.clientId = clientId
+    this.epoch = epoch
+    this.pod = pod
     this.limits = limits
     this.delivered = delivered
     this.acked = delivered
