@@ -1,4 +1,7 @@
-/** How fast a connection may send: it is never refused, but its socket is not read until there are tokens again, and TCP carries the pressure back to the sender. */
+/**
+ * How fast a connection may send: it is never refused, but its socket is not read until there are tokens again, and TCP
+ * carries the pressure back to the sender.
+ */
 import { TokenBucket } from "@nimbus/domain/pacing"
 
 /** Whatever is read, as far as pauses go. */
