@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
 import { handlerLimits } from "@nimbus/domain/limits"
-import { finishedAbove, Journey, peekSeq } from "@nimbus/domain/protocol"
-import { EventLog, Handlers, Topics } from "@nimbus/domain/services"
+import { finishedAbove, Journey, peekSeq, type Result } from "@nimbus/domain/protocol"
+import { EventLog, Handlers, type PlacedEvent, Topics } from "@nimbus/domain/services"
 import * as EventConsumer from "./EventConsumer.ts"
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Quarantine from "./Quarantine.ts"
@@ -330,6 +330,57 @@ describe("EventConsumer", () => {
       const now = yield* counts
       assert.strictEqual(now["nimbus_handler_failures_total HANDLER_FAILED"], 2)
       assert.strictEqual(now["nimbus_handler_failures_total UNKNOWN_EVENT"], 1)
+    }).pipe(inTestEnvironment()),
+  )
+
+  it.live("whatever happens while one event is handled is its result, and the ones after it are handled once", () => {
+    // Handlers of one's own, which promise to answer and do not.
+    const result = (data: Schema.Json, { event, seq }: PlacedEvent) => ({ seq, id: event.id, name: event.name, data })
+    const circular: Array<Schema.Json> = []
+    circular.push(circular)
+    const said: Record<string, (placed: PlacedEvent) => Effect.Effect<Result>> = {
+      throws: () => {
+        throw new Error("a bug")
+      },
+      dies: () => Effect.die("a bug"),
+      "dies later": () => Effect.andThen(Effect.sleep(1), Effect.die("a bug")),
+      "interrupts itself": () => Effect.andThen(Effect.sleep(1), Effect.interrupt),
+      "can't be written": (placed) => Exit.succeed(result(circular, placed)),
+      "can't be written later": (placed) => Effect.as(Effect.sleep(1), result(circular, placed)),
+    }
+    const names = Object.keys(said)
+    let fine = 0
+    const careless = Layer.succeed(Handlers, {
+      at_once: 2,
+      handle: (placed) => said[placed.event.name]?.(placed) ?? Effect.sync(() => result(++fine, placed)),
+    })
+    return Effect.gen(function* () {
+      const { events } = yield* Topics
+      yield* startWith({}, careless)
+      for (const [i, name] of names.entries()) yield* append(events, event("a", `e${i}`, name, {}))
+      yield* append(events, event("a", "last", "fine", {}), event("b", "other", "fine", {}))
+      const found = new Map((yield* results(names.length + 2)).map(({ id, says }) => [id, says]))
+      for (const i of names.keys()) assert.strictEqual(found.get(`e${i}`), "HANDLER_FAILED", names[i])
+      assert.sameMembers([found.get("last"), found.get("other")], [1, 2])
+      yield* committedIs(names.length + 2)
+      assert.isUndefined((yield* counts)["nimbus_pipeline_restarts_total event-consumer"])
+    }).pipe(inTestEnvironment())
+  })
+
+  it.live("quarantines what can be read and not be passed on, and goes on", () =>
+    Effect.gen(function* () {
+      const { events, quarantine } = yield* Topics
+      const nested = `${"[".repeat(50_000)}${"]".repeat(50_000)}`
+      yield* startWith()
+      yield* append(
+        events,
+        raw("a", `{"type":"message","id":"m1","name":"news","data":${nested}}`),
+        square("a", "e1", 2),
+      )
+      const [kept] = yield* hasRecords(quarantine, 1)
+      assert.match(kept?.headers?.[Quarantine.headers.reason] ?? "", /^it can't be passed on: /)
+      assert.deepStrictEqual(yield* results(1), [{ seq: 1, id: "e1", says: { number: 2, result: 4 } }])
+      yield* committedIs(2)
     }).pipe(inTestEnvironment()),
   )
 

@@ -85,7 +85,6 @@ const handle = Effect.fnUntraced(function* (
     quarantining(work),
     readAgain(work),
     measuring(work),
-    work.handling.failed,
     work.producing.failed,
   ])
 })

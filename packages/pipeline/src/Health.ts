@@ -5,7 +5,17 @@
  *     layer, answers by Readiness ◀── checked, which asks the services for as long as they are there
  */
 import { PodId } from "@nimbus/domain/protocol"
-import { Alarms, beMember, EventLog, Mailbox, notReady, reachableAt, Registry, Topics } from "@nimbus/domain/services"
+import {
+  Alarms,
+  beMember,
+  EventLog,
+  Mailbox,
+  notReady,
+  reachableAt,
+  readyText,
+  Registry,
+  Topics,
+} from "@nimbus/domain/services"
 import { Config, Context, Effect, Layer, Ref, Schedule } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
@@ -32,13 +42,11 @@ const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
 const ready = HttpRouter.add(
   "GET",
   "/readyz",
-  Readiness.use((readiness) => Effect.flatten(Ref.get(readiness))).pipe(
-    Effect.map((missing) =>
-      missing.length === 0
-        ? HttpServerResponse.text("ready\n")
-        : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 }),
-    ),
-  ),
+  Effect.gen(function* () {
+    const missing = yield* Effect.flatten(Ref.get(yield* Readiness))
+    const text = readyText(missing, yield* (yield* Alarms).warnings)
+    return HttpServerResponse.text(text, { status: missing.length === 0 ? 200 : 503 })
+  }),
 )
 
 /** Serves `/healthz`, `/readyz` and `/metrics`. */

@@ -12,6 +12,7 @@
  * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic goes on beside it |
  * | storage writer: gather | a small chunk waits a little, so that the next one is larger |
  * | late steps | journey steps are dropped and counted; the records they tell of are not affected |
+ * | stuck restarts | an alarm, until the partition's commit moves on |
  * | shutdown | what is in hand is left: the next owner of the partition does it again |
  */
 import {
@@ -28,6 +29,11 @@ export interface ConsumerLimits {
   /** The first wait before something that failed is tried again; doubles each time up to the maximum. */
   readonly backoff_min_ms: number
   readonly backoff_max_ms: number
+  /**
+   * How often in a row a partition's consumer may fail without a commit further on. From then on it is an alarm
+   * (`CONSUMER_STUCK`) until there is one; it is started again all the same.
+   */
+  readonly stuck_restarts: number
   /** Between two attempts to write what the log refuses until an operator puts something right. */
   readonly refused_every_ms: number
   /** The least time between two commits of one partition. The latest commit wins. */
@@ -41,6 +47,7 @@ export interface ConsumerLimits {
 const consumerLimits: ConsumerLimits = {
   backoff_min_ms: 50,
   backoff_max_ms: 5_000,
+  stuck_restarts: 8,
   refused_every_ms: 15_000,
   commit_every_ms: 100,
   commit_timeout_ms: 2_000,

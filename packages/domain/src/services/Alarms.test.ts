@@ -51,6 +51,7 @@ describe("Alarms", () => {
         yield* alarms.raise("stove", fault("stove"), { blocks: true })
         yield* alarms.raise("tea", fault("tea"), { blocks: false })
         assert.deepStrictEqual([yield* alarms.blocking, yield* gauge], [["stove"], [["TOO_HOT", 2]]])
+        assert.deepStrictEqual(yield* alarms.warnings, ["tea"])
         yield* alarms.clear("stove", "TOO_HOT")
         assert.deepStrictEqual([yield* alarms.blocking, yield* gauge], [[], [["TOO_HOT", 1]]])
       }),

@@ -1,7 +1,7 @@
 /**
  * What an operator has to put right: a fault that does not pass on its own, as a setting of Kafka or Redis that loses
  * records. An alarm is seen in three places for as long as it lasts: a line of the log, which is repeated, the metric
- * `nimbus_alarm`, and, where it keeps this process from serving, `/readyz`.
+ * `nimbus_alarm`, and `/readyz`: as what is missing where it keeps this process from serving, and otherwise as a warning.
  *
  * ```
  *   raise ─▶ lasts ─▶ raise again: the same alarm, told once in `alarm_again_ms`, and where its message is another
@@ -35,6 +35,8 @@ export interface Alarms {
   clear(subject: string, code: string): Effect.Effect<void>
   /** The messages of those that last and block. */
   readonly blocking: Effect.Effect<ReadonlyArray<string>>
+  /** The messages of those that last and do not block. */
+  readonly warnings: Effect.Effect<ReadonlyArray<string>>
 }
 
 const gauge = Metric.gauge("nimbus_alarm", { description: "Faults that an operator has to put right, by code" })
@@ -85,14 +87,14 @@ export const makeAlarms = (limits: AlarmLimits): Alarms => {
     alarm.told_ms = now_ms
     yield* Effect.annotateLogs(Effect.logError(fault.message), { code: fault.code })
   })
-  return {
-    raise,
-    clear,
-    blocking: Effect.andThen(
+  const messages = (blocking: boolean) =>
+    Effect.andThen(
       expire,
-      Effect.sync(() => [...alarms.values()].filter(({ blocks }) => blocks).map(({ fault }) => fault.message)),
-    ),
-  }
+      Effect.sync(() =>
+        [...alarms.values()].filter(({ blocks }) => blocks === blocking).map(({ fault }) => fault.message),
+      ),
+    )
+  return { raise, clear, blocking: messages(true), warnings: messages(false) }
 }
 
 /** Those of the process. */

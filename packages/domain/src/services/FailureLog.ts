@@ -208,7 +208,7 @@ const codeOf = (error: unknown): string | undefined =>
   Predicate.hasProperty(error, "code") && typeof error.code === "string" ? error.code : undefined
 
 /** What an error says in one line: its own words, or else those of what caused it. */
-const reasonOf = (error: unknown): string => {
+export const reasonOf = (error: unknown): string => {
   let found: unknown = error
   for (let depth = 0; depth < 8; depth++) {
     if (!(found instanceof Error) || found.message !== "" || found.cause === undefined) break

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Effect, Exit, Fiber, Layer, Logger, Schema } from "effect"
+import { Context, Data, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter } from "effect"
 import { TestClock } from "effect/testing"
 import { type Handler, Handlers, type HandlerContext, type PlacedEvent } from "./Handlers.ts"
 import { ClientId, EventId, seqUnsafe } from "../protocol/Ids.ts"
@@ -99,6 +99,26 @@ describe("Handlers", () => {
           .pipe(Effect.provide(captured(logs)))
         assert.strictEqual(error?.code, "BAD_OUTPUT")
         assert.include(logs.join(), "Expected an integer")
+      }),
+    )
+
+    it.effect.each(["at once", "later"])("is HANDLER_FAILED where the schema throws as it encodes, %s", (when) =>
+      Effect.gen(function* () {
+        const logs: Array<string> = []
+        const output = Schema.Int.pipe(
+          Schema.decodeTo(Schema.Int, {
+            decode: SchemaGetter.passthrough(),
+            encode: SchemaGetter.transform((): number => {
+              throw new Error("secret")
+            }),
+          }),
+        )
+        const work = when === "at once" ? Effect.succeed(1) : Effect.as(Effect.yieldNow, 1)
+        const { error } = yield* given([Handlers.make("throws", { input: Schema.Int, output, handler: () => work })])
+          .when("throws", 3)
+          .pipe(Effect.provide(captured(logs)))
+        assert.deepStrictEqual(error, { code: "HANDLER_FAILED", message: "The handler failed unexpectedly" })
+        assert.include(logs.join(), "secret")
       }),
     )
 

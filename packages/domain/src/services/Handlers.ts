@@ -101,10 +101,11 @@ export class Handlers extends Context.Service<
       if (!Effect.isEffect(work)) return handlerFailed(Cause.die(new TypeError("It returned no Effect")), name, context)
       return isExit(work) && Exit.isSuccess(work)
         ? outcomeOf(work.value, context)
-        : Effect.matchCauseEffect(work, {
-            onSuccess: (value) => outcomeOf(value, context),
-            onFailure: (cause) => handlerFailed(cause, name, context),
-          })
+        : // A schema may throw when it encodes: that is this event's failure, as the handler's own is.
+          Effect.catchCause(
+            Effect.flatMap(work, (value) => outcomeOf(value, context)),
+            (cause) => handlerFailed(cause, name, context),
+          )
     }
     return {
       name,

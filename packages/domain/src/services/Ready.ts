@@ -20,3 +20,9 @@ export const notReady = <R>(
     ),
     (parts) => parts.flat(),
   )
+
+/** What `/readyz` says: what is missing, if anything is, and the alarms that do not keep a process from serving. */
+export const readyText = (missing: ReadonlyArray<string>, warnings: ReadonlyArray<string>): string =>
+  [missing.length === 0 ? "ready" : `not ready: ${missing.join(", ")}`, ...warnings.map((line) => `warning: ${line}`)]
+    .map((line) => `${line}\n`)
+    .join("")

@@ -1,5 +1,6 @@
 /** What operators and load balancers ask: alive, ready, and the metrics. */
 import { endpoints } from "@nimbus/domain/http"
+import { Alarms, readyText } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
@@ -10,11 +11,11 @@ const alive = HttpRouter.add("GET", endpoints.healthz.path, HttpServerResponse.t
 const ready = HttpRouter.add(
   "GET",
   endpoints.readyz.path,
-  Effect.map(missing, (missing) =>
-    missing.length === 0
-      ? HttpServerResponse.text("ready\n")
-      : HttpServerResponse.text(`not ready: ${missing.join(", ")}\n`, { status: 503 }),
-  ),
+  Effect.gen(function* () {
+    const parts = yield* missing
+    const text = readyText(parts, yield* (yield* Alarms).warnings)
+    return HttpServerResponse.text(text, { status: parts.length === 0 ? 200 : 503 })
+  }),
 )
 
 export const layer = Layer.mergeAll(alive, ready, PrometheusMetrics.layerHttp({ path: endpoints.metrics.path }))

@@ -56,8 +56,16 @@ export class EventItems {
     this.options = options
   }
 
-  /** Why it can't be read, where it can't. */
+  /** Why it can't be read, where it can't: also where one that was read can't be passed on. */
   of(record: StoredRecord): EventItem | string {
+    try {
+      return this.read(record)
+    } catch (defect) {
+      return `it can't be passed on: ${defect instanceof Error ? defect.message : String(defect)}`
+    }
+  }
+
+  private read(record: StoredRecord): EventItem | string {
     if (record.unreadable !== undefined) return record.unreadable
     const { key: clientId } = record
     if (!isClientId(clientId)) return "the key is no client id"

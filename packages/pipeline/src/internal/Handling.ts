@@ -1,10 +1,13 @@
 /**
  * Runs the handlers that the order lets start, and tells it when they end. One that is done without waiting costs no
  * fiber. Those that run end with the scope.
+ *
+ * Whatever happens while one event is handled is that event's alone: a defect, also one of writing its result, is its
+ * result, and no other event waits behind it.
  */
-import { type Cause, Deferred, Effect, Exit, Fiber, type Scope } from "effect"
+import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
 import { type EventOrder, recordBytes, type Result } from "@nimbus/domain/protocol"
-import { Handlers } from "@nimbus/domain/services"
+import { type FailureCode, Handlers, type PlacedEvent } from "@nimbus/domain/services"
 import type { EventItem, EventItems } from "./EventItems.ts"
 
 export interface Handling {
@@ -12,8 +15,6 @@ export interface Handling {
   add(item: EventItem): void
   /** Starts what may start. */
   pump(): void
-  /** A handler died of a bug of ours: it is one that answers always. */
-  readonly failed: Effect.Effect<never>
 }
 
 export interface HandlingOptions {
@@ -32,7 +33,6 @@ export const make = Effect.fnUntraced(function* ({
 }: HandlingOptions): Effect.fn.Return<Handling, never, Handlers | Scope.Scope> {
   const handlers = yield* Handlers
   const fork = Effect.runForkWith(yield* Effect.context())
-  const failure = yield* Deferred.make<never>()
   const running = new Set<Fiber.Fiber<Result>>()
   let pumping = false
   let closing = false
@@ -43,27 +43,45 @@ export const make = Effect.fnUntraced(function* ({
     }),
   )
 
-  const fail = (cause: Cause.Cause<never>): void => {
-    if (!closing) Deferred.doneUnsafe(failure, Exit.failCause(cause))
+  const died = (placed: PlacedEvent, cause: Cause.Cause<unknown>): Result => {
+    const { clientId, event, seq } = placed
+    const about = { handler: event.name, clientId, eventId: event.id, seq }
+    fork(Effect.annotateLogs(Effect.logError("An event could not be handled", cause), about))
+    const code: FailureCode = "HANDLER_FAILED"
+    return { seq, id: event.id, name: event.name, error: { code, message: "The handler failed unexpectedly" } }
   }
-  const end = (item: EventItem, exit: Exit.Exit<Result>): void => {
-    if (Exit.isFailure(exit)) return fail(exit.cause)
-    items.handled(item, exit.value)
+  const answer = (item: EventItem, placed: PlacedEvent, exit: Exit.Exit<Result>): void => {
+    try {
+      items.handled(item, Exit.isSuccess(exit) ? exit.value : died(placed, exit.cause))
+    } catch (defect) {
+      items.handled(item, died(placed, Cause.die(defect)))
+    }
+  }
+  const end = (item: EventItem, placed: PlacedEvent, exit: Exit.Exit<Result>): void => {
+    if (closing && Exit.isFailure(exit)) return
+    answer(item, placed, exit)
     order.ended(item, item.leaves === undefined ? 0 : recordBytes(item.leaves))
+  }
+  const handle = (placed: PlacedEvent): Effect.Effect<Result> => {
+    try {
+      return handlers.handle(placed)
+    } catch (defect) {
+      return Exit.die(defect)
+    }
   }
   const start = (item: EventItem): void => {
     const { placed } = item
     if (placed === undefined) throw new Error(`${item.offset} has nothing to be handled`)
-    const work = handlers.handle(placed)
-    if (isDone(work)) return end(item, work)
+    const work = handle(placed)
+    if (isDone(work)) return end(item, placed, work)
     const fiber = fork(work)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return end(item, exit)
+    if (exit !== undefined) return end(item, placed, exit)
     items.began(item)
     running.add(fiber)
     fiber.addObserver((exit) => {
       running.delete(fiber)
-      end(item, exit)
+      end(item, placed, exit)
       pump()
       onEnded()
     })
@@ -82,6 +100,5 @@ export const make = Effect.fnUntraced(function* ({
       else items.keep(item)
     },
     pump: () => pump(),
-    failed: Deferred.await(failure),
   }
 })

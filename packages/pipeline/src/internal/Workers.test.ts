@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Stream } from "effect"
 import { PartitionRevoked } from "@nimbus/domain/errors"
-import { EventLog, EventLogMemory, groupOf, sharedGroupOf, Topics } from "@nimbus/domain/services"
-import { append, assign, eventually, inTestEnvironment, raw, settle, textOf } from "../testing/TestEnvironment.ts"
+import { Alarms, EventLog, EventLogMemory, groupOf, makeAlarms, sharedGroupOf, Topics } from "@nimbus/domain/services"
+import { append, assign, down, eventually, inTestEnvironment, raw, settle, textOf } from "../testing/TestEnvironment.ts"
 import { quickLimits } from "../testing/Limits.ts"
 import * as Workers from "./Workers.ts"
 
@@ -102,4 +102,72 @@ describe("Workers", () => {
       assert.strictEqual(begun, 3)
     }).pipe(inTestEnvironment()),
   )
+
+  describe("a consumer that fails again and again without a commit further on", () => {
+    /** A worker that commits as it is told each time that it starts, and then fails; and the warnings of `/readyz`. */
+    const failing = (error: unknown, commits: (begun: number) => number) =>
+      Effect.gen(function* () {
+        const { events } = yield* Topics
+        const alarms = makeAlarms({ alarm_again_ms: 60_000 })
+        const seen = { begun: 0 }
+        const byHand = yield* assign(events, 7)
+        yield* Workers.run({
+          role: "event-consumer",
+          topic: events,
+          limits: { ...quickLimits, shutdown_timeout_ms: 0 },
+          worker: (assigned) =>
+            Effect.suspend(() => Effect.andThen(assigned.commit(commits(++seen.begun)), Effect.fail(error))),
+        }).pipe(Effect.provideService(Alarms, alarms))
+        const warned = eventually(
+          "a warning",
+          Effect.map(alarms.warnings, (all) => all.length > 0),
+        )
+        return { alarms, seen, byHand, warned }
+      })
+
+    it.live("is an alarm that says where it stands, and is over when the partition is another owner's", () =>
+      Effect.gen(function* () {
+        const { events } = yield* Topics
+        const { alarms, byHand, seen, warned } = yield* failing(new Error("a bug"), () => 7)
+        yield* warned
+        assert.isAtLeast(seen.begun, quickLimits.stuck_restarts)
+        const why = "it fails each time that it is started again: a bug"
+        assert.deepStrictEqual(yield* alarms.warnings, [
+          `event-consumer of ${events}/0 makes no progress at offset 7: ${why}`,
+        ])
+        assert.deepStrictEqual(yield* alarms.blocking, [])
+        yield* byHand.revoke
+        yield* eventually(
+          "it is over",
+          Effect.map(alarms.warnings, (all) => all.length === 0),
+        )
+      }).pipe(inTestEnvironment()),
+    )
+
+    it.live("is over once it commits further on", () =>
+      Effect.gen(function* () {
+        let next = 7
+        const { alarms, warned } = yield* failing(new Error("a bug"), () => next)
+        yield* warned
+        next = 8
+        yield* eventually(
+          "it is over",
+          Effect.map(alarms.warnings, (all) => all.length === 0),
+        )
+      }).pipe(inTestEnvironment()),
+    )
+
+    it.live("is none where it gets on in between, nor while a service does not answer", () =>
+      Effect.gen(function* () {
+        for (const [error, commits] of [
+          [new Error("a bug"), (begun: number) => 7 + begun],
+          [down("a topic"), () => 7],
+        ] as const) {
+          const { alarms, seen } = yield* failing(error, commits)
+          yield* eventually("many starts", () => seen.begun > 3 * quickLimits.stuck_restarts)
+          assert.deepStrictEqual(yield* alarms.warnings, [])
+        }
+      }).pipe(inTestEnvironment()),
+    )
+  })
 })

@@ -24,6 +24,7 @@ import {
 import type { ConsumerLimits } from "../Limits.ts"
 import { countRestart } from "../Metrics.ts"
 import { wait_ms } from "./Backoff.ts"
+import * as Progress from "./Progress.ts"
 
 export interface Workers<E, R> {
   readonly role: Role
@@ -51,21 +52,48 @@ export const run = Effect.fnUntraced(function* <E, R>(
     Effect.gen(function* () {
       yield* FiberMap.remove(workers, partition.partition)
       if (stopping.isOpen()) return
-      const work = Effect.andThen(takeOver(partition, role, topics), options.worker(partition, stopping))
-      const worker = again(work, role, limits, stopping).pipe(
+      const worker = Effect.gen(function* () {
+        const progress = yield* Progress.make(`${role} of ${topic}/${partition.partition}`, limits)
+        const watched = watch(partition, progress)
+        const work = Effect.andThen(
+          takeOver(watched.partition, role, topics),
+          options.worker(watched.partition, stopping),
+        )
+        yield* again(work, role, limits, stopping, (error) => progress.failed(error, watched.place()))
+      }).pipe(
+        Effect.scoped,
         Effect.raceFirst(partition.revoked),
         Effect.annotateLogs({ partition: partition.partition }),
       )
       yield* FiberMap.run(workers, partition.partition, worker)
     })
 
-  const subscription = Stream.runForEach(log.subscribe(topic, group), start)
-  yield* again(subscription, role, limits, stopping).pipe(
+  const joining = yield* Progress.make(`${role} of ${topic}`, limits)
+  const subscription = Stream.runForEach(log.subscribe(topic, group), (partition) =>
+    Effect.andThen(joining.moved, start(partition)),
+  )
+  yield* again(subscription, role, limits, stopping, (error) => joining.failed(error, "in its group")).pipe(
     Effect.annotateLogs({ service: role, topic }),
     Effect.forkScoped({ startImmediately: true }),
   )
   yield* Effect.addFinalizer((exit) => (Exit.hasDies(exit) ? stopping.open : stop(role, workers, stopping, limits)))
 })
+
+/** A partition whose commits are its progress. */
+const watch = (partition: AssignedPartition, progress: Progress.Progress) => {
+  let at = -1
+  const watched: AssignedPartition = {
+    ...partition,
+    committed: Effect.tap(partition.committed, (found) => Effect.sync(() => (at = Math.max(at, found?.next ?? -1)))),
+    commit: (next, metadata) =>
+      Effect.andThen(partition.commit(next, metadata), () => {
+        if (next <= at) return Effect.void
+        at = next
+        return progress.moved
+      }),
+  }
+  return { partition: watched, place: () => (at === -1 ? "at its beginning" : `at offset ${at}`) }
+}
 
 /** A group that has committed nothing yet goes on where it was under the name that installations once shared. */
 const takeOver = Effect.fnUntraced(function* (assigned: AssignedPartition, role: Role, topics: Topics["Service"]) {
@@ -94,13 +122,15 @@ export const forEachChunk = <E, E2, R2>(
 
 /**
  * Starts over whenever it fails, a bug included: one partition that silently stands still is the worst of all. It counts
- * as working again once it has run for the longest wait. Of a bug all is told that is known, the first time.
+ * as working again once it has run for the longest wait. Of a bug all is told that is known, the first time. Whether it
+ * makes progress is for `failed` to tell.
  */
 const again = <E, R>(
   effect: Effect.Effect<void, E, R>,
   role: Role,
   limits: ConsumerLimits,
   stopping: Latch.Latch,
+  failed: (error: unknown) => Effect.Effect<void>,
 ): Effect.Effect<void, never, Exclude<R, Scope.Scope>> =>
   Effect.gen(function* () {
     let failures = 0
@@ -120,7 +150,10 @@ const again = <E, R>(
       yield* countRestart(role, 1)
       if (Cause.hasDies(exit.cause) && failures === 0) yield* Effect.logError(`${role} has a bug`, exit.cause)
       // No failure: another owner goes on, and we are about to be told.
-      if (!Predicate.isTagged(error, "PartitionRevoked")) yield* outage.failed(error)
+      if (!Predicate.isTagged(error, "PartitionRevoked")) {
+        yield* outage.failed(error)
+        yield* failed(error)
+      }
       yield* Effect.raceFirst(Effect.sleep(wait_ms(failures++, limits)), stopping.await)
     }
   }).pipe(Effect.scoped)
