@@ -4,7 +4,7 @@
  *
  *     client ──┐
  *     gateway ─┼──▶ domain ◀── adapters        nimbus composes: gateway + pipeline + adapters
- *     pipeline ┘
+ *     pipeline ┘                     simulator runs: gateway + pipeline + client
  *
  * Types count like values. These rules see declarations and `import()` of a literal; the linter's own rules refuse the
  * other ways to import.
@@ -16,6 +16,8 @@ const domain = ["@nimbus/domain", ...rooms.map((room) => `@nimbus/domain/${room}
 const node = ["node:*", "node:*/**"]
 /** By its modules: the whole of it loads a client of Redis. */
 const platform = [...node, "@effect/platform-node/*"]
+/** Seeded decisions. A subpath of its own, because the suites load vitest. */
+const dice = "@nimbus/domain/testing/dice"
 const vitest = ["vitest", "@effect/vitest"]
 const testing = [...domain, "@nimbus/domain/testing", ...vitest, ...node]
 
@@ -53,6 +55,11 @@ const adapters = {
   message: "Only what the programs of packages/nimbus run names adapters.",
 }
 
+const simulator = {
+  group: ["@nimbus/simulator", "@nimbus/simulator/**"],
+  message: "Only tests and bench import the simulator.",
+}
+
 /** Refuses everything but the own package's files, effect and these. */
 const only = (allowed: ReadonlyArray<string>, message: string) => ({
   group: ["*", "!./**", "!../**", "!effect", "!effect/**", ...allowed.map((name) => `!${name}`)],
@@ -74,6 +81,7 @@ const lmdb = ["lmdb"]
 const kafka = ["kafkajs", "lz4-napi", "snappy", "@node-rs/crc32"]
 const redis = ["ioredis", "@socket.io/redis-streams-adapter"]
 const postgres = ["@effect/sql-pg", "@effect/sql-pg/**"]
+const simulated = ["@nimbus/client", "@nimbus/gateway", "@nimbus/pipeline"]
 const dynamodb = ["@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb"]
 const pglite = ["@electric-sql/pglite"]
 const domainOnly = "domain imports effect: no I/O, no other package."
@@ -81,6 +89,7 @@ const pipelineOnly = "pipeline imports domain and effect: stores come from the e
 const clientOnly = "client imports domain and effect: it runs in browsers too."
 const pageOnly = "The page runs in browsers: it imports domain, the SDK, effect and what draws it."
 const gatewayOnly = "gateway imports domain, effect and the platform, and a transport its own library."
+const simulatorOnly = "The simulator imports domain and what it runs: client, gateway, pipeline."
 const adapterOnly = "An adapter imports domain, effect and its one client library."
 
 export default defineConfig({
@@ -192,10 +201,14 @@ export default defineConfig({
     refuse("packages/adapters/src/redis/**/*.test.ts", otherAdapter, only([...testing, ...redis], adapterOnly)),
     refuse("packages/adapters/src/postgres/**/*.test.ts", otherAdapter, only([...testing, ...postgres], adapterOnly)),
 
-    refuse("packages/nimbus/src/**", suites, adapters),
+    // Nothing imports it: every other rule but that of bench and of programs names what may be imported.
+    refuse("packages/simulator/src/**", only([...domain, dice, ...simulated, ...node], simulatorOnly)),
+    refuse("packages/simulator/src/**/*.test.ts", only([...testing, dice, ...simulated], simulatorOnly)),
+
+    refuse("packages/nimbus/src/**", suites, adapters, simulator),
     refuse(["packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
 
     // What the programs run, and it alone, names adapters: it composes layers, nothing else.
-    refuse(["packages/nimbus/src/{Program,Stores}.ts", "packages/nimbus/src/cluster/*.ts"]),
+    refuse(["packages/nimbus/src/{Program,Stores}.ts", "packages/nimbus/src/cluster/*.ts"], simulator),
   ],
 })

@@ -43,13 +43,14 @@ const project = (name: string, root: string, include = ["src/**/*.test.ts"]) => 
 export default defineConfig({
   test: {
     projects: [
-      project("domain", "packages/domain", ["{src,mutation}/**/*.test.ts"]),
+      project("domain", "packages/domain"),
       project("adapters", "packages/adapters"),
       project("gateway", "packages/gateway"),
       project("page", "packages/gateway/page"),
       project("pipeline", "packages/pipeline"),
       project("client", "packages/client"),
       project("nimbus", "packages/nimbus"),
+      project("simulator", "packages/simulator"),
       project("bench", "bench"),
       project("examples", "examples", ["*/src/**/*.test.ts"]),
       project("scripts", "scripts", ["**/*.test.ts"]),

@@ -37,6 +37,8 @@ const transports = "Transports don't import each other, and what they stand on i
 const adapters = "Adapters don't import each other: what they share lies beside them."
 const byName = "Import a package by its name."
 const suites = "Only tests import what is for tests."
+const simulatorOnly = "The simulator imports domain and what it runs: client, gateway, pipeline."
+const simulator = "Only tests and bench import the simulator."
 const onlyMain = "Only what the programs of packages/nimbus run names adapters."
 
 const cases: ReadonlyArray<Case> = [
@@ -152,6 +154,17 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/adapters/src/lmdb/x.ts", "@nimbus/pipeline", adapterOnly),
   refused("packages/adapters/src/lmdb/x.ts", "../redis/Mailbox.ts", adapters),
   refused("packages/adapters/src/lmdb/x.test.ts", "../redis/Mailbox.ts", adapters),
+
+  allowed("packages/simulator/src/x.ts", "@nimbus/gateway"),
+  allowed("packages/simulator/src/x.ts", "@nimbus/domain/testing/dice"),
+  refused("packages/simulator/src/x.ts", "@nimbus/domain/testing", simulatorOnly),
+  refused("packages/simulator/src/x.ts", "@nimbus/adapters/lmdb", simulatorOnly),
+  refused("packages/simulator/src/x.ts", "../../domain/src/protocol/Session.ts", byName),
+  allowed("packages/simulator/src/x.test.ts", "@effect/vitest"),
+  refused("packages/simulator/src/x.test.ts", "@nimbus/server", simulatorOnly),
+  refused("packages/domain/src/x.test.ts", "@nimbus/simulator", domainOnly),
+  refused("packages/nimbus/src/x.ts", "@nimbus/simulator", simulator),
+  refused("packages/nimbus/src/cluster/x.ts", "@nimbus/simulator", simulator),
 
   allowed("packages/nimbus/src/Program.ts", "@nimbus/adapters/lmdb"),
   allowed("packages/nimbus/src/x.test.ts", "@nimbus/adapters/lmdb"),

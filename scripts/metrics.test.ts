@@ -17,7 +17,7 @@ const namesInSource = (source: string): ReadonlyArray<string> =>
   [...source.matchAll(/"((?:nimbus|process)_[a-z0-9_]+)"/g)].map((match) => match[1]!)
 
 const sources = globSync("packages/*/src/**/*.ts", { cwd: root }).filter(
-  (path) => !path.endsWith(".test.ts") && !path.includes("/testing/"),
+  (path) => !/\.test\.ts$|\/testing\/|^packages\/simulator\//.test(path),
 )
 const made = new Set(sources.flatMap((path) => namesInSource(read(path))))
 

@@ -27,8 +27,7 @@ export interface Entrance {
 }
 
 /** What is for tests of Nimbus itself, or generated, has no page. */
-const isLeftOut = (subpath: string, path: string): boolean =>
-  subpath.startsWith("./mutation") || subpath.startsWith("./testing/") || !path.endsWith(".ts")
+const isLeftOut = (subpath: string, path: string): boolean => subpath.startsWith("./testing/") || !path.endsWith(".ts")
 
 const entrancesOf = (folder: string): ReadonlyArray<Entrance> => {
   const manifest = JSON.parse(readFileSync(join(root, "packages", folder, "package.json"), "utf8"))

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Client } from "@nimbus/client"
 import { layerFile } from "@nimbus/client/node"
-import { eventually, World } from "@nimbus/domain/testing"
+import { eventually } from "@nimbus/domain/testing"
+import { Dice } from "@nimbus/domain/testing/dice"
 import { Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { freePort, startServer, temporaryDirectory } from "./testing/Processes.ts"
 import { events, hasShown, isLive, oneTo, show } from "./testing/Squares.ts"
@@ -48,7 +49,7 @@ describe("kill -9 of the server under load", () => {
     "loses, repeats and reorders nothing, with seed %i",
     (seed) =>
       Effect.gen(function* () {
-        const dice = new World.Dice(seed)
+        const dice = new Dice(seed)
         const port = yield* freePort
         const surroundings = { cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}` } }
         const loads = yield* Effect.forEach(["c1", "c2", "c3"], (id) => makeLoad(id, `ws://127.0.0.1:${port}`))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { Dice } from "../testing/world/Dice.ts"
+import { Dice } from "../testing/Dice.ts"
 import { EventOrder, type OrderItem } from "./EventOrder.ts"
 import { finishedAbove } from "./FinishedSet.ts"
 import { Incarnation } from "./Ids.ts"

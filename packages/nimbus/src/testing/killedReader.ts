@@ -8,7 +8,8 @@ import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert } from "@effect/vitest"
-import { eventually, World } from "@nimbus/domain/testing"
+import { eventually } from "@nimbus/domain/testing"
+import { Dice } from "@nimbus/domain/testing/dice"
 import { GrpcClient } from "@nimbus/gateway/testing"
 import { Effect } from "effect"
 import type { Place } from "./TransportClients.ts"
@@ -30,7 +31,7 @@ export const tellOfKills = Effect.fnUntraced(function* (
   seed: number,
 ) {
   const clientId = `killed-${transport}`
-  const dice = new World.Dice(seed)
+  const dice = new Dice(seed)
   const file = join(yield* temporaryDirectory, "seen")
   /** What all lives have seen, in order; of a last line only what was written whole. */
   const seen = (): ReadonlyArray<number> =>

@@ -1,0 +1,108 @@
+/**
+ * Whether what is kept in memory stays under its bounds: that of routers and sessions is looked at after every step of
+ * theirs, that of all other parts (`MemoryGauges.ts`) after every turn of their process. A part, or a thing that it keeps, of
+ * which no bound is stated here breaks the rule as well.
+ *
+ * Of a router: routes; what is in flight, to each client and in all; and what waits for the backlog. Nothing is read
+ * while more than `shelf_records` wait, so that what waits and what is in flight, which may have to wait as well, is at
+ * most that much, what may be in flight, and one chunk; nor while more than `outstanding_records` were read since the
+ * first that is not done.
+ *
+ * Of an event consumer: what is read and not finished, in records, in bytes and in offsets.
+ *
+ * Of a gateway: sessions, and one ack, nack, trim or registry write for each client; the intake of a partition, beyond
+ * whose bound each sender puts one event before it is paused, and each session one barrier.
+ *
+ * Of a client: what its windows let in. While a save takes its time nothing is written, so that changes are those that
+ * two windows of events and one of results make.
+ */
+import { handlerLimits } from "@nimbus/domain/limits"
+import type { Sized } from "@nimbus/domain/observability"
+import { Router, Session } from "@nimbus/domain/protocol"
+import type { CoreProbe } from "../CoreProbe.ts"
+import type { SimulatedLimits } from "./Production.ts"
+
+type Size = Sized["size"]
+
+/** More than any event or barrier of a run has. */
+const record_bytes = 80
+
+export class Bounds implements CoreProbe {
+  private readonly limits: SimulatedLimits
+  private readonly report: (message: string) => void
+  private readonly ofParts: Readonly<Record<string, (size: Size) => Size>>
+
+  constructor(limits: SimulatedLimits, clients: number, report: (message: string) => void) {
+    this.limits = limits
+    this.report = report
+    this.ofParts = { ...ofGateway(limits, clients), ...ofPipeline(limits, clients), ...ofClient(limits) }
+  }
+
+  router(router: Router.State): void {
+    const { chunk_records, outstanding_records, router: most, shelf_records } = this.limits
+    const { inflight, outstanding, routes, spill } = Router.sizeOf(router)
+    this.check("routes", routes, most.routes)
+    this.check("in flight", inflight, most.inflight_results)
+    this.check("for the dlq", spill + inflight, shelf_records + most.inflight_results + chunk_records)
+    this.check("outstanding", outstanding, outstanding_records + chunk_records)
+    for (const route of router.routes.values()) {
+      this.check("in flight to one", route.inflight.length - route.first, most.inflight_results_per_client)
+    }
+  }
+
+  session(session: Session.State): void {
+    const { held, window } = Session.sizeOf(session)
+    this.check(`held for ${session.clientId}`, held, this.limits.session.held_results)
+    this.check(`window of ${session.clientId}`, window, this.limits.session.window_results)
+  }
+
+  part(part: string, { size }: Sized): void {
+    const most = this.ofParts[part]?.(size)
+    for (const what in size) this.check(`${part}: ${what}`, size[what]!, most?.[what])
+  }
+
+  private check(what: string, size: number, bound: number | undefined): void {
+    if (bound === undefined || size > bound) this.report(`${what}: ${size} of ${bound}`)
+  }
+}
+
+const ofGateway = ({ intake_bytes, late_steps, session }: SimulatedLimits, clients: number) => ({
+  delivery: () => ({ sessions: clients, replaying: clients }),
+  intake: ({ barriers = 0, senders = 0 }: Size) => ({
+    bytes: intake_bytes + (senders + barriers) * record_bytes,
+    senders: clients,
+    barriers: clients,
+    paused: clients,
+  }),
+  outbox: () => ({ acks: clients, nacks: clients, trims: clients }),
+  presences: () => ({ clients }),
+  "late journey": () => ({ steps: late_steps, unacknowledged: clients * session.window_results }),
+})
+
+const ofPipeline = ({ chunk_records, late_steps, order }: SimulatedLimits, clients: number) => ({
+  // Beyond the bound there is what was read last, and for each client one record, to go on with.
+  "event order": () => {
+    const records = order.partition_records + chunk_records + clients
+    const span = order.span_records + chunk_records
+    const bytes = order.partition_bytes + (chunk_records + clients) * record_bytes
+    return { records, bytes, span, spilled: span, running: handlerLimits.handlers_at_once, ready: records }
+  },
+  "late steps": () => ({ steps: late_steps }),
+})
+
+const ofClient = ({ client, session }: SimulatedLimits) => {
+  const events = client.window_events
+  const deliveries = session.window_results + client.waiting_notices
+  const bounds = {
+    unaccepted: events,
+    written: events,
+    settling: events,
+    answers: 0,
+    doubtful: client.doubtful_ids,
+    deliveries,
+    batches: deliveries,
+    changes: 7 * events + 3 * deliveries + 3,
+    frames: events + deliveries + 1,
+  }
+  return { client: () => bounds }
+}

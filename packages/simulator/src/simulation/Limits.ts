@@ -1,0 +1,59 @@
+/** The bounds of a run: tight ones, so that they are met, or those of production but for the times. */
+import { eventOrderLimits, mailboxLimits, routerLimits, sessionLimits } from "@nimbus/domain/limits"
+import type { Dice } from "@nimbus/domain/testing/dice"
+import type { SimulatedLimits } from "./Production.ts"
+
+export const limitsOf = (dice: Dice): SimulatedLimits => (dice.oneIn(3) ? loose : tightened(dice))
+
+const times = { sweep_ms: 3_000, lease_ms: 4_000 }
+
+const loose: SimulatedLimits = {
+  ...times,
+  session: { ...sessionLimits, barrier_timeout_max_ticks: 16 },
+  router: routerLimits,
+  mailbox: mailboxLimits,
+  order: eventOrderLimits,
+  chunk_records: 64,
+  shelf_records: 1_024,
+  outstanding_records: 4_096,
+  unhurried_results: 128,
+  intake_bytes: 65_536,
+  socket_buffer_bytes: 65_536,
+  barriers_again_per_tick: 50,
+  late_steps: 4_096,
+  client: { window_events: 1_024, waiting_notices: 64, doubtful_ids: 16_384 },
+}
+
+const tightened = (dice: Dice): SimulatedLimits => ({
+  ...times,
+  session: {
+    ...sessionLimits,
+    window_results: 1 + dice.upTo(5),
+    held_results: dice.upTo(4),
+    page_results: dice.upTo(4),
+    barrier_timeout_max_ticks: 16,
+  },
+  router: {
+    inflight_results_per_client: 1 + dice.upTo(5),
+    inflight_results: 4 + dice.upTo(6),
+    routes: 1 + dice.upTo(3),
+    ack_timeout_ticks: 4 + dice.upTo(16),
+  },
+  mailbox: dice.oneIn(4) ? { ...mailboxLimits, mailbox_results: 1 + dice.upTo(6) } : mailboxLimits,
+  order: {
+    ...eventOrderLimits,
+    partition_records: 2 + dice.upTo(20),
+    client_records: dice.upTo(4),
+    span_records: 8 + dice.upTo(50),
+  },
+  chunk_records: dice.upTo(6),
+  shelf_records: dice.upTo(8),
+  unhurried_results: dice.upTo(6),
+  intake_bytes: 40 * dice.upTo(10),
+  socket_buffer_bytes: 50 * dice.upTo(10),
+  barriers_again_per_tick: dice.upTo(3),
+  // Rarely tight: where it is, `shelf_records` is not met.
+  outstanding_records: dice.oneIn(4) ? dice.upTo(6) : 4_096,
+  late_steps: dice.upTo(8),
+  client: { window_events: dice.oneIn(4) ? dice.upTo(6) : 1_024, waiting_notices: 1, doubtful_ids: 16_384 },
+})

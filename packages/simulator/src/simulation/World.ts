@@ -1,0 +1,366 @@
+/**
+ * A whole Nimbus in virtual time: the production parts, each in a process of its own, between simulated services.
+ *
+ * ```
+ *   clients ═══ network ═══ gateways ── events ──▶ event consumers ── results ──▶ result consumers ── backlog ─┐
+ *                              ▲ ▲                                                  │        ▲             │
+ *                              │ └────────── pod channel ───────────────────────────┘        │             │
+ *                              │             ack channel ────────────────────────────────────┘             │
+ *                              └── mailboxes, registry ◀──────────── replay consumers ◀────────────────────┘
+ * ```
+ *
+ * One seed decides everything: what is sent when, every delay, every fault.
+ */
+import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
+import { type AckMessage, ClientId, EventId, PodId, type PodMessage } from "@nimbus/domain/protocol"
+import {
+  AckChannel,
+  ClientOffsets,
+  ClientOffsetsMemory,
+  EventLog,
+  Handlers,
+  Mailbox,
+  MailboxMemory,
+  PodChannel,
+  Publisher,
+  Registry,
+  RegistryMemory,
+  Topics,
+} from "@nimbus/domain/services"
+import { Dice } from "@nimbus/domain/testing/dice"
+import { Context, Effect, Exit, Layer, Metric, Schema } from "effect"
+import { Application } from "./Application.ts"
+import { Bounds } from "./Bounds.ts"
+import { ackChannelOf, Channel, podChannelOf } from "./Channels.ts"
+import { type CoreProbe, watched } from "../CoreProbe.ts"
+import { Checks } from "./Checks.ts"
+import { Demand } from "./Demand.ts"
+import { Kernel } from "./Kernel.ts"
+import { Line } from "./Line.ts"
+import { limitsOf } from "./Limits.ts"
+import { Log } from "./Log.ts"
+import { Machine } from "./Machine.ts"
+import { Network } from "./Network.ts"
+import { Process, type ProcessOptions } from "./Process.ts"
+import { isLoss, type Production, type Role, roles, type Services } from "./Production.ts"
+import { Mailboxes, Registries } from "./Stores.ts"
+import { Trace } from "./Trace.ts"
+
+export interface WorldOptions {
+  readonly seed: number
+  /** Other delays for the same seed. */
+  readonly salt: number
+  readonly clients: number
+  readonly isTraced: boolean
+  /** Whether mailboxes may be small, and the backlog may lose its oldest: then clients are told. */
+  readonly mayLose: boolean
+}
+
+const partitions = 2
+const machinesOfRole: Readonly<Record<Role, number>> = {
+  "event-consumer": 2,
+  "result-consumer": 2,
+  "replay-consumer": 2,
+  "status-manager": 1,
+}
+const gateways = 2
+/** Messages that wait for one subscriber of a channel. */
+const waiting_messages = 8
+
+/** Of so many runs of a handler one is slow, where any is. */
+const slow_one_in = 12
+const max_handler_ms = 20_000
+
+/** What clients connect to. */
+const url = "ws://gateways.simulated/v1/stream"
+
+/** A client's program and the application that it serves. */
+export interface ClientOf {
+  readonly application: Application
+  readonly machine: Machine
+}
+
+export const topics = Context.get(Effect.runSync(Effect.scoped(Layer.build(Topics.layerDefault))), Topics)
+
+export class World {
+  /** Told of each step of a router or a session. */
+  probe: CoreProbe = { router: () => {}, session: () => {} }
+  private readonly steps = watched({
+    router: (...step) => this.probe.router(...step),
+    session: (...step) => this.probe.session(...step),
+  })
+  readonly kernel = new Kernel()
+  readonly trace: Trace
+  private readonly metrics: (typeof Metric.MetricRegistry)["Service"] = new Map()
+  readonly checks: Checks
+  readonly bounds: Bounds
+  readonly limits: ReturnType<typeof limitsOf>
+  readonly log: Log
+  readonly mailboxes: Mailboxes
+  readonly registry: Registries
+  readonly pods: Channel<PodId, PodMessage>
+  readonly acks: Channel<number, AckMessage>
+  readonly network: Network
+  readonly machines: Readonly<Record<Role, ReadonlyArray<Machine>>>
+  readonly gateways: ReadonlyArray<Machine>
+  readonly clients: ReadonlyArray<ClientOf>
+  private readonly production: Production
+  private readonly mayLose: boolean
+  /** How long the slow ones among handlers may take in this run. 0: none is slow. */
+  private readonly slowHandler_ms: number
+  private readonly dice: Dice
+  private readonly disks: Line
+  private readonly offsets = ClientOffsetsMemory.makeMemory().offsets
+  private messages: Array<{ readonly clientId: ClientId; readonly id: string }> = []
+  private readonly publishing = new Demand()
+  private sent = 0
+
+  constructor(production: Production, options: WorldOptions) {
+    this.production = production
+    this.dice = new Dice(options.seed * 7_919 + options.salt * 104_729 + 17)
+    this.trace = new Trace(this.kernel, options.isTraced)
+    const limits = limitsOf(new Dice(options.seed * 31 + 5))
+    this.limits = options.mayLose ? limits : { ...limits, mailbox: mailboxLimits }
+    this.mayLose = options.mayLose
+    this.checks = new Checks(topics, this.limits, Log.incarnation, this.trace)
+    this.checks.mayLose = this.limits.mailbox !== mailboxLimits
+    this.bounds = new Bounds(this.limits, options.clients, (message) =>
+      this.checks.report("bounds", `${Process.running}: ${message}`),
+    )
+    this.slowHandler_ms = new Dice(options.seed * 13 + 7).pick([0, 500, 3_000, max_handler_ms]) ?? 0
+    const line = (name: string) => new Line(name, this.kernel, this.trace, this.fork())
+    this.log = new Log(line("log"), partitions, this.limits.chunk_records, this.checks)
+    this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log, this.limits.mailbox), this.checks)
+    this.registry = new Registries(line("registry"), RegistryMemory.makeMemory())
+    this.pods = new Channel(line("pod channel"), waiting_messages, podWords)
+    this.acks = new Channel(line("ack channel"), waiting_messages, ackWords)
+    this.disks = line("disks")
+    this.network = new Network(this.kernel, this.trace, this.fork())
+    this.machines = this.pipeline()
+    this.gateways = numbered(gateways).map((i) => this.machine(`gateway-${i}`, (process) => this.gateway(process)))
+    this.machine("publisher", (process) => this.publisher(process))
+    this.clients = numbered(options.clients).map((i) => this.client(i))
+  }
+
+  /** With what the production code has counted of itself. */
+  get metricsContext(): Context.Context<never> {
+    return Context.make(Metric.MetricRegistry, this.metrics)
+  }
+
+  get allMachines(): ReadonlyArray<Machine> {
+    const consumers = roles.flatMap((role) => this.machines[role])
+    return [...consumers, ...this.gateways, ...this.clients.map(({ machine }) => machine)]
+  }
+
+  /** The oldest part of a partition of the backlog is gone, whether it was put or not. */
+  retain(partition: number, share: number): void {
+    if (!this.mayLose) return
+    this.checks.mayLose = true
+    this.log.retain(topics.dlq, partition, share)
+  }
+
+  /** Another service has something for a client. */
+  publish(clientId: ClientId): void {
+    this.messages.push({ clientId, id: `m${++this.sent}` })
+    this.publishing.wake()
+  }
+
+  /** Somebody else connects under the client's id, remembers and acknowledges nothing, and is gone after a while. */
+  intrude(clientId: ClientId, for_ms: number): void {
+    const process = new Process(this.processOptions(`intruder-${clientId}`))
+    this.network.dial(process, `${url}?clientId=${clientId}`, (end) => {
+      if (end === undefined) return
+      this.trace.count("fault: an intruder connects")
+      end.listen({
+        text: () => {},
+        drained: () => {},
+        closed: (code) => this.trace.say(process.name, () => `is closed with ${code}`),
+      })
+    })
+    this.kernel.after(for_ms, () => process.crash())
+  }
+
+  // Parts
+
+  private pipeline(): World["machines"] {
+    const ofRole = (role: Role) =>
+      numbered(machinesOfRole[role]).map((i) => this.machine(`${role}-${i}`, (process) => this.role(role, process)))
+    return {
+      "event-consumer": ofRole("event-consumer"),
+      "result-consumer": ofRole("result-consumer"),
+      "replay-consumer": ofRole("replay-consumer"),
+      "status-manager": ofRole("status-manager"),
+    }
+  }
+
+  private role(role: Role, process: Process): Effect.Effect<never, unknown> {
+    return this.production
+      .role(role, process.name, this.limits)
+      .pipe(Layer.fresh, Layer.build, Effect.andThen(Effect.never), Effect.scoped, (program) =>
+        this.provide(process, program),
+      )
+  }
+
+  private gateway(process: Process): Effect.Effect<never, unknown> {
+    const pod = PodId.make(process.name)
+    process.onDeath(() => {
+      this.checks.podDied(pod)
+      this.trace.observer?.podDied(pod)
+    })
+    const program = this.production.gateway({
+      pod,
+      limits: this.limits,
+      listen: (accept) => {
+        this.network.listen(process, accept)
+        return () => this.network.refuse(process)
+      },
+      watch: (clientId) => this.checks.watch(pod, clientId),
+    })
+    return this.provide(process, Effect.scoped(program))
+  }
+
+  private client(i: number): ClientOf {
+    const clientId = ClientId.make(`c${i}`)
+    const { disk, live } = this.production.client()
+    const application = new Application({
+      clientId,
+      names: this.dice.oneIn(2),
+      disk,
+      kernel: this.kernel,
+      trace: this.trace,
+      onShown: (shown) => {
+        this.checks.shown(clientId, shown)
+        if (!isLoss(shown)) this.trace.observer?.has(shown.seq)
+      },
+    })
+    this.checks.add(application)
+    const machine = this.machine(clientId, (process) => {
+      application.restart()
+      this.checks.restarted(clientId)
+      const save = (change: () => void) =>
+        Effect.orDie(
+          this.disks.call(
+            process,
+            "save",
+            () => Exit.succeed(change()),
+            () => Exit.die("no disk"),
+          ),
+        )
+      const program = live({
+        clientId,
+        limits: this.limits,
+        url,
+        save,
+        dial: (to, answer) => this.network.dial(process, to, answer),
+        application: application.in(process),
+      })
+      return Effect.scoped(program)
+    })
+    return { application, machine }
+  }
+
+  private publisher(process: Process): Effect.Effect<never, unknown> {
+    const next = this.publishing.take(process, () => this.messages.shift())
+    const program = Effect.gen(function* () {
+      const publisher = yield* Publisher
+      while (true) {
+        const { clientId, id } = yield* next
+        const message = { id: EventId.make(id), name: "news", data: id }
+        // What failed may have come or not; nobody was promised anything.
+        yield* Effect.ignore(publisher.send(clientId, message))
+      }
+    })
+    return this.provide(process, Effect.scoped(Effect.provide(program, Publisher.layer)))
+  }
+
+  private provide<E, S extends Services>(process: Process, program: Effect.Effect<never, E, S>) {
+    const handlers = Handlers.layer([Handlers.make("echo", { ...echo, handler: this.echo })])
+    const services = Context.make(EventLog, this.log.of(process)).pipe(
+      Context.add(Topics, topics),
+      Context.add(Mailbox, this.mailboxes.of(process)),
+      Context.add(ClientOffsets, this.offsets),
+      Context.add(Registry, this.registry.of(process)),
+      Context.add(PodChannel, podChannelOf(this.pods, process, this.checks)),
+      Context.add(AckChannel, ackChannelOf(this.acks, process, this.checks)),
+    )
+    return program.pipe(Effect.provide(handlers), Effect.provideContext(services))
+  }
+
+  /** Answers what it got, sometimes after a while; where handlers are slow, rarely after a long one. */
+  private readonly echo = (data: Schema.Json): Effect.Effect<Schema.Json> =>
+    Effect.suspend(() => {
+      if (this.slowHandler_ms > 0 && this.dice.oneIn(slow_one_in)) {
+        this.trace.count("fault: a handler is slow")
+        return Effect.as(Effect.sleep(this.dice.upTo(this.slowHandler_ms)), data)
+      }
+      return this.dice.oneIn(4) ? Effect.as(Effect.sleep(this.dice.upTo(30)), data) : Effect.succeed(data)
+    })
+
+  private machine(name: string, program: (process: Process) => Effect.Effect<unknown, unknown>): Machine {
+    return new Machine({
+      name,
+      kernel: this.kernel,
+      trace: this.trace,
+      dice: this.fork(),
+      newProcess: (of) => new Process(this.processOptions(of)),
+      program,
+      onEnd: (process, exit) => this.checkEnd(process, exit),
+    })
+  }
+
+  /** What a process must not end of: a bug, or its own store. */
+  private checkEnd(process: Process, exit: Exit.Exit<unknown, unknown>): void {
+    if (Exit.isSuccess(exit)) return
+    for (const reason of exit.cause.reasons) {
+      if (reason._tag === "Die") this.onDefect(`${process.name}: ${String(reason.defect)}`)
+      else if (reason._tag === "Fail") this.checkFailure(process, reason.error)
+    }
+  }
+
+  private checkFailure(process: Process, error: unknown): void {
+    const tag = typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : String(error)
+    this.trace.say(process.name, () => `has failed with ${tag}`)
+    this.trace.count(`rule: a process ends with ${tag}`)
+    if (tag === "StoreMismatch") this.checks.report("its own store is not refused", `${process.name}: ${String(error)}`)
+  }
+
+  private readonly onDefect = (defect: string): void => this.checks.report("nothing dies of a bug", defect)
+
+  private processOptions(name: string): ProcessOptions {
+    const { bounds, kernel, metrics, onDefect, steps, trace } = this
+    const onTurn: ProcessOptions["onTurn"] = (part, sized) => bounds.part(part, sized)
+    return { name, kernel, trace, metrics, onDefect, onTurn, steps, dice: this.fork() }
+  }
+
+  private fork(): Dice {
+    return new Dice(this.dice.next())
+  }
+}
+
+const echo = { input: Schema.Json, output: Schema.Json }
+
+const numbered = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => i + 1)
+
+/** Bound to the log, as on an installation that has run before. */
+const claimedStore = (log: Log, limits: MailboxLimits): MailboxMemory.MailboxMemory => {
+  const store = MailboxMemory.makeMemory(limits)
+  const ends = Array.from({ length: log.partitions }, () => 0)
+  Effect.runSync(store.mailbox.claim({ incarnation: Log.incarnation, partitions: log.partitions, ends }))
+  return store
+}
+
+const podWords = (message: PodMessage): string => {
+  switch (message._tag) {
+    case "Push":
+      return `push ${message.clientId} ${message.prev}→${message.seq}`
+    case "Mail":
+      return `mail ${message.clientId}`
+    case "Kick":
+      return `kick ${message.clientId}`
+    case "Drain":
+      return "drain"
+  }
+}
+
+const ackWords = (message: AckMessage): string =>
+  message._tag === "Ack" ? `ack ${message.clientId}:${message.seq}` : `nack ${message.clientId}`
