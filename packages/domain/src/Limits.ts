@@ -222,6 +222,14 @@ export interface JourneyLimits {
 /** The defaults. */
 export const journeyLimits: JourneyLimits = { journeys_per_second: 20 }
 
+/** Journey steps on their way to the journey topic; how many may wait is `late_steps` of the gateway and the pipeline. */
+export const lateStepsLimits = {
+  /** How long steps are collected for one write. */
+  collect_ms: 200,
+  /** How long the last write may take when the process, or the role, ends. */
+  close_timeout_ms: 2_000,
+}
+
 /** What is told of something that fails again and again. */
 export interface OutageLimits {
   /** How soon after the end of an outage the next of its kind is logged. One that is over by then is not. */

@@ -49,7 +49,7 @@
  * | admin: watchers | the next one is refused, with the reason |
  * | admin: watch share | snapshots show what was seen last |
  * | journeys per second | further events are not sampled, unless they ask for it |
- * | late steps | further journey steps of this turn are dropped and counted |
+ * | late steps | further journey steps are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
 import {
@@ -146,7 +146,7 @@ export interface GatewayLimits {
   readonly barriers_again_per_tick: number
   /** Events that are sampled per second beside those that ask for it; and messages by HTTP likewise. 0: none. */
   readonly journeys_per_second: number
-  /** Journey steps that wait for the journey topic. */
+  /** Journey steps that wait for the journey topic. Beyond: dropped. */
   readonly late_steps: number
   /** gRPC: calls open at once on one connection. */
   readonly calls_per_connection: number

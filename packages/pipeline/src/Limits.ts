@@ -93,7 +93,7 @@ export interface ResultConsumerLimits extends ConsumerLimits {
    * so many are kept count of. Beyond: nothing more is read.
    */
   readonly outstanding_records: number
-  /** Journey steps that wait for the journey topic. Beyond: dropped. */
+  /** Journey steps of all partitions that wait for the journey topic. Beyond: dropped. */
   readonly late_steps: number
 }
 
@@ -108,7 +108,7 @@ export const resultConsumerLimits: ResultConsumerLimits = {
   unhurried_results: 131_072,
   acks_wait_ms: 10,
   pods_at_once: 16,
-  late_steps: 4_096,
+  late_steps: 10_000,
 }
 
 export interface ReplayConsumerLimits extends ConsumerLimits {

@@ -21,7 +21,7 @@
 import { Clock, Effect, type Latch, Layer, Metric, Result } from "effect"
 import type { MailboxUnavailable } from "@nimbus/domain/errors"
 import { chunkLimits } from "@nimbus/domain/limits"
-import { Elapsed, type Trace } from "@nimbus/domain/observability"
+import { Elapsed, type JourneyRecorder } from "@nimbus/domain/observability"
 import {
   type ClientId,
   decodePlacedBarrier,
@@ -106,9 +106,9 @@ const carry = Effect.fnUntraced(function* (
   const onChunk = (throttle: Throttle) => (chunk: Chunk) =>
     Effect.suspend(() => {
       inHand = true
-      const hops = journey.chunk()
-      const sorted = sort(chunk, hops)
-      return putChunk(throttle, chunk, sorted, hops.end).pipe(
+      const steps = journey.chunk()
+      const sorted = sort(chunk, steps)
+      return putChunk(throttle, chunk, sorted, steps.end).pipe(
         // The next owner of the partition continues from here and sends no hints for this chunk. A hint too many is harmless.
         Effect.onInterrupt(() => tellLast(sorted.clients, limits)),
         Effect.ensuring(Effect.sync(() => void (inHand = false))),
@@ -134,7 +134,7 @@ const carry = Effect.fnUntraced(function* (
     throttle: Throttle,
     chunk: Chunk,
     { clients, records, refused }: Sorted,
-    end: Trace.Hops["end"],
+    end: JourneyRecorder.ChunkRecorder["end"],
   ) {
     yield* quarantine({ topic: topics.dlq, partition }, refused, { ...limits, chunk: chunkLimits })
     const hole = chunk.from > (stored ?? 0) ? seqUnsafe(yield* log.end(topics.events, partition)) : undefined

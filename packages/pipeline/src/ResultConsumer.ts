@@ -22,8 +22,17 @@
  * clients.
  */
 import { Effect, Latch, Layer, Metric, Random, type Scope, Stream } from "effect"
+import type { JourneyRecorder } from "@nimbus/domain/observability"
 import { Router, RouterId, Steps } from "@nimbus/domain/protocol"
-import { AckChannel, type AssignedPartition, type Chunk, EventLog, PodChannel, Topics } from "@nimbus/domain/services"
+import {
+  AckChannel,
+  type AssignedPartition,
+  type Chunk,
+  EventLog,
+  LateSteps,
+  PodChannel,
+  Topics,
+} from "@nimbus/domain/services"
 import { type ResultConsumerLimits, resultConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine } from "./Quarantine.ts"
@@ -61,6 +70,13 @@ type StepRouter = (inputs: ReadonlyArray<Router.Input>) => ReadonlyArray<Router.
 const run = Effect.fnUntraced(function* (limits: ResultConsumerLimits) {
   const topics = yield* Topics
   const memories = new Map<number, Memory>()
+  const late = yield* LateSteps.make({
+    late_steps: limits.late_steps,
+    chunk: limits.chunk,
+    dropped: (records) => Metric.update(Metrics.lateStepsDropped, records),
+    written: (records) => Metrics.countOut("journey", records),
+    failed: (error) => reportFailure("publish journey", error),
+  })
   const memoryOf = Effect.fnUntraced(function* (partition: number) {
     const known = memories.get(partition)
     if (known !== undefined) return known
@@ -74,7 +90,7 @@ const run = Effect.fnUntraced(function* (limits: ResultConsumerLimits) {
     topic: topics.results,
     limits,
     worker: (partition, stopping) =>
-      Effect.flatMap(memoryOf(partition.partition), (memory) => route(memory, partition, stopping, limits)).pipe(
+      Effect.flatMap(memoryOf(partition.partition), (memory) => route(memory, partition, stopping, late, limits)).pipe(
         // After a bug the memory may be half changed: begin again from the commit.
         Effect.tapDefect(() => Effect.sync(() => memories.delete(partition.partition))),
       ),
@@ -90,13 +106,14 @@ const route = Effect.fnUntraced(function* (
   memory: Memory,
   assigned: AssignedPartition,
   stopping: Latch.Latch,
+  late: JourneyRecorder.LateQueue,
   limits: ResultConsumerLimits,
 ) {
   const { router } = memory
   const { partition } = assigned
   const log = yield* EventLog
   const topics = yield* Topics
-  const journey = yield* RouterJourney.make(role, router, partition, limits)
+  const journey = yield* RouterJourney.make(role, router, partition, late)
   const committer = yield* Committer.make(assigned, limits)
   const acknowledged = Latch.makeUnsafe()
   const caughtUp = Latch.makeUnsafe()

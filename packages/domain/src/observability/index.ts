@@ -2,4 +2,5 @@
 export * as Elapsed from "./Elapsed.ts"
 export * from "./SecondsBoundaries.ts"
 export { type Sized, MemoryGauges, registerSize } from "./MemoryGauges.ts"
+export * as JourneyRecorder from "./JourneyRecorder.ts"
 export * as Trace from "./Trace.ts"

@@ -5,7 +5,7 @@
  * acknowledged like the result of an event, under the name that the sender gives it.
  */
 import * as Elapsed from "../observability/Elapsed.ts"
-import { Clock, Context, Effect, Layer, Random, Result, Schema } from "effect"
+import { Context, Effect, Layer, Random, Result, Schema } from "effect"
 import { BadBatch, type PublishError } from "../Errors.ts"
 import { chunksOf } from "../protocol/ChunksOf.ts"
 import { EventLog } from "./EventLog.ts"
@@ -17,6 +17,7 @@ import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from
 import { partitionOf } from "../protocol/Partitioner.ts"
 import { encode, EventName, type LogRecord, roomOf } from "../protocol/Records.ts"
 import { Topics } from "./Topics.ts"
+import * as JourneyRecorder from "../observability/JourneyRecorder.ts"
 import * as Trace from "../observability/Trace.ts"
 
 /** What a client is to get. Without an id the publisher makes one. */
@@ -77,7 +78,8 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const log = yield* EventLog
   const topics = yield* Topics
   const { events } = topics
-  const trace = yield* Trace.make
+  const instance = options.instance ?? `publisher-${yield* half}`
+  const recorder = yield* JourneyRecorder.make({ service: options.service, instance })
   const sample = yield* makeSampler(options)
 
   /** Returns a seq for each record. */
@@ -91,12 +93,12 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
 
   // A span of its own would stand between the caller's and those of the messages.
   const sendAll = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMessage>) {
-    const hops = trace.chunk()
+    const chunk = recorder.chunk()
     const letters = yield* lettersOf(batch, options, eventBytes(log, topics))
-    const sampled = letters.map(yield* sample(hops))
+    const sampled = letters.map(yield* sample(chunk))
     const published = yield* Effect.forEach(groupsOf(sampled, log.partitions), publishGroup, {
       concurrency: "unbounded",
-    }).pipe(Effect.onExit((exit) => hops.end(exit)))
+    }).pipe(Effect.onExit((exit) => chunk.end(exit)))
     const seqs: Array<Seq> = []
     for (const one of published) one.indices.forEach((index, i) => (seqs[index] = one.seqs[i]!))
     return letters.map(({ id }, index): Receipt => ({ id, seq: seqs[index]! }))
@@ -109,19 +111,15 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
 })
 
 /** Samples what the budget has room for. */
-const makeSampler = Effect.fnUntraced(function* ({ journeys_per_second, instance: named, service }: Options) {
-  const instance = named ?? `publisher-${yield* half}`
+const makeSampler = Effect.fnUntraced(function* ({ journeys_per_second }: Options) {
   const budget = new TokenBucket(journeys_per_second, yield* Elapsed.ms)
-  return Effect.fnUntraced(function* (hops: Trace.Hops) {
-    const now_ms = yield* Clock.currentTimeMillis
+  return Effect.fnUntraced(function* ({ step }: JourneyRecorder.ChunkRecorder) {
     const from = yield* Trace.ofCaller
     budget.advance(yield* Elapsed.ms)
     const details = { rule: Journey.rules.accepted, followed: "within the budget" }
-    const step = Journey.sample({ time: now_ms, service, instance, step: "accepted", details })
     return ({ id, record }: Letter): Letter => {
       if (!budget.take()) return { id, record }
-      const hop = hops.begin("accept", { clientId: record.key, from, details })
-      return { id, record: { ...record, headers: { ...step, ...(hop ?? from) } } }
+      return { id, record: { ...record, headers: step("accepted", { clientId: record.key, from, details }) } }
     }
   })
 })

@@ -20,9 +20,10 @@ import {
   seqUnsafe,
   type StoredRecord,
 } from "@nimbus/domain/protocol"
+import { JourneyRecorder } from "@nimbus/domain/observability"
 import { EventLog, Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, NotFound, NotPossible, type Republished } from "@nimbus/domain/admin"
-import { Clock, Effect, Result } from "effect"
+import { Effect, Result } from "effect"
 import type { AdminLimits } from "../Limits.ts"
 import type { LogReader } from "./LogReader.ts"
 import type { Place } from "./QuarantineViews.ts"
@@ -30,22 +31,24 @@ import type { Place } from "./QuarantineViews.ts"
 export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, limits: AdminLimits) {
   const log = yield* EventLog
   const topics = yield* Topics
-  /** Who this is, in the steps of a journey. */
   const instance = `admin-${crypto.randomUUID().slice(0, 8)}`
+  const recorder = yield* JourneyRecorder.make({ service: "admin", instance })
 
-  const renew = Effect.fnUntraced(function* (clientId: ClientId, { event, isFollowed }: Old) {
+  const renew = (steps: JourneyRecorder.ChunkRecorder, clientId: ClientId, { event, isFollowed }: Old) => {
     const id = EventId.make(crypto.randomUUID())
-    const time = yield* Clock.currentTimeMillis
-    const step: Journey.JourneyStep = { time, service: "admin", instance, step: "accepted" }
-    const headers = isFollowed ? Journey.sample(step) : undefined
+    const details = { rule: Journey.rules.accepted }
+    const headers = isFollowed ? steps.step("accepted", { clientId, from: undefined, details }) : undefined
     return { id, record: { key: clientId, value: encode({ ...event, id }), headers } }
-  })
+  }
 
   /** Publishes some in one request; returns the new ones in their order. */
   const publish = Effect.fnUntraced(function* (clientId: ClientId, some: ReadonlyArray<Old>) {
-    const renewed = yield* Effect.forEach(some, (old) => renew(clientId, old))
+    const steps = recorder.chunk()
+    const renewed = some.map((old) => renew(steps, clientId, old))
     const records = renewed.map(({ record }) => record)
-    const first = yield* log.publish(topics.events, partitionOf(clientId, log.partitions), records)
+    const first = yield* log
+      .publish(topics.events, partitionOf(clientId, log.partitions), records)
+      .pipe(Effect.onExit((exit) => steps.end(exit)))
     return some.map(({ oldSeq }, i) => ({ oldSeq, newSeq: seqUnsafe(first + i), newId: renewed[i]!.id }))
   })
 

@@ -12,7 +12,7 @@
 import { TokenBucket } from "@nimbus/domain/pacing"
 import type { LogError, MailboxUnavailable, OffsetsUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
 import type { SessionLimits } from "@nimbus/domain/limits"
-import { registerSize, Trace } from "@nimbus/domain/observability"
+import { JourneyRecorder, registerSize } from "@nimbus/domain/observability"
 import {
   type ClientId,
   type Cursor,
@@ -126,6 +126,7 @@ const make = Effect.gen(function* () {
     const connection = sessions.get(clientId)
     if (connection?.session.epoch === epoch) connection.superseded()
   }, counts)
+  const recorder = yield* JourneyRecorder.make({ service: "gateway", instance: pod })
   let barriersAgain = 0
   const residents: ResidentShared = {
     intake: yield* makeIntake({
@@ -137,8 +138,8 @@ const make = Effect.gen(function* () {
     }),
     ackSender,
     presences,
-    journey: yield* makeLateJourney(pod, limits.late_steps, counts),
-    trace: yield* Trace.make,
+    journey: yield* makeLateJourney(recorder, limits.late_steps, counts),
+    recorder,
     journeys: new TokenBucket(limits.journeys_per_second, 0),
     counts,
     incarnation: log.incarnation,

@@ -3,7 +3,7 @@
  * gateway. It steps the session and carries out what that decides. `Connection` is the one of routed delivery,
  * `DirectConnection` the one of direct delivery.
  */
-import type { Trace } from "@nimbus/domain/observability"
+import type { JourneyRecorder, Trace } from "@nimbus/domain/observability"
 import type { TokenBucket } from "@nimbus/domain/pacing"
 import {
   type ClientId,
@@ -13,7 +13,6 @@ import {
   type DirectSession,
   type EventId,
   type Item,
-  type Headers,
   Journey,
   type Push,
   type Seq,
@@ -37,7 +36,7 @@ export interface ResidentShared {
   readonly journey: LateJourney
   /** Which events are sampled beside those that ask for it. */
   readonly journeys: TokenBucket
-  readonly trace: Trace.Trace
+  readonly recorder: JourneyRecorder.JourneyRecorder
   readonly counts: Counts
   /** A line of the log about this connection. It costs nothing where such lines are not written. */
   readonly debug: (connection: Resident, message: string) => void
@@ -53,15 +52,9 @@ export interface ResidentShared {
   readonly remove: (connection: Resident) => void
 }
 
-/** What is begun with an event. */
-interface Followed {
-  readonly headers: Headers | undefined
-  readonly hop: Trace.Hop | undefined
-}
 const ticked = { _tag: "Tick" } as const
 const drained = { _tag: "Drained" } as const
 const stalled = { _tag: "Stalled" } as const
-const unfollowed: Followed = { headers: undefined, hop: undefined }
 
 interface Tagged {
   readonly _tag: string
@@ -146,8 +139,8 @@ export abstract class Resident<Output extends Tagged = Tagged> implements Sessio
   event(id: EventId, value: Uint8Array, follow: boolean): void {
     if (this.isClosed) return
     const isFollowed = follow || this.residents.journeys.take()
-    const { headers, hop } = isFollowed ? this.follow(follow) : unfollowed
-    this.residents.intake.put({ key: this.clientId, value, headers }, { sender: this, id, hop })
+    const hop = isFollowed ? this.follow(follow) : undefined
+    this.residents.intake.put({ key: this.clientId, value, headers: hop?.headers }, { sender: this, id, hop })
   }
 
   ack(seq: Seq | Cursor): boolean {
@@ -300,14 +293,10 @@ export abstract class Resident<Output extends Tagged = Tagged> implements Sessio
     this.transport.close(reason)
   }
 
-  private follow(isAsked: boolean): Followed {
-    const { counts, now, trace } = this.residents
+  private follow(isAsked: boolean): Trace.Hop {
+    const { counts, recorder } = this.residents
     counts.add("followed", 1)
-    const { pod } = this.session
     const details = { rule: Journey.rules.accepted, followed: isAsked ? "asked for" : "within the budget" }
-    const from = this.transport.trace
-    const hop = trace.begin("accept", { clientId: this.clientId, from, details })
-    const step = { time: now(), service: "gateway", instance: pod, step: "accepted", details } as const
-    return { headers: { ...Journey.sample(step), ...(hop?.headers ?? from) }, hop }
+    return recorder.step("accepted", { clientId: this.clientId, from: this.transport.trace, details })
   }
 }

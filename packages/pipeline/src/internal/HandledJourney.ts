@@ -1,10 +1,9 @@
 /**
- * The steps `logged` and `handled` on sampled records, and the hop `handle` of their traces; on any other it is one
- * comparison. Nobody else sees both the record's place and time in the log and the record itself: who publishes a chunk
- * is told but the offset of its first.
+ * The steps `logged` and `handled` on sampled records; on any other it is one comparison. Nobody else sees both the
+ * record's place and time in the log and the record itself: who publishes a chunk is told but the offset of its first.
  */
-import { Clock, Effect } from "effect"
-import { Trace } from "@nimbus/domain/observability"
+import { Effect } from "effect"
+import { JourneyRecorder } from "@nimbus/domain/observability"
 import { type Event, type Headers, Journey, type Result, type StoredRecord } from "@nimbus/domain/protocol"
 import { EventLog } from "@nimbus/domain/services"
 import { Instance } from "../Instance.ts"
@@ -14,16 +13,14 @@ export interface HandledJourney {
   begin(record: StoredRecord): HandledRecord | undefined
 }
 
-export interface HandledRecord extends Pick<Trace.Hops, "end"> {
+export interface HandledRecord extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
   /** The headers of what leaves for it. No `event`: it is a barrier. */
   handled(event?: Event, result?: Result): Headers
 }
 
 export const make = Effect.fnUntraced(function* (service: string, topic: string, partition: number) {
   const { incarnation } = yield* EventLog
-  const clock = yield* Clock.clockWith(Effect.succeed)
-  const instance = yield* Instance
-  const trace = yield* Trace.make
+  const recorder = yield* JourneyRecorder.make({ service, instance: yield* Instance })
 
   const logged = ({ offset, timestamp }: StoredRecord): Journey.JourneyStep => ({
     time: timestamp,
@@ -32,30 +29,20 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
     step: "logged",
     details: { rule: Journey.rules.logged, topic, partition: String(partition), offset: String(offset) },
   })
-  const handled = (event: Event | undefined, result: Result | undefined): Journey.JourneyStep => ({
-    time: clock.currentTimeMillisUnsafe(),
-    service,
-    instance,
-    step: "handled",
-    details: {
-      rule: event?.type === "event" ? Journey.rules.handled : Journey.rules.passed,
-      ...(event !== undefined && { name: event.name }),
-      ...(result?.error !== undefined && { error: result.error.code }),
-    },
+  const detailsOf = (event: Event | undefined, result: Result | undefined) => ({
+    rule: event?.type === "event" ? Journey.rules.handled : Journey.rules.passed,
+    ...(event !== undefined && { name: event.name }),
+    ...(result?.error !== undefined && { error: result.error.code }),
   })
   const journey: HandledJourney = {
     begin: (record) => {
       const { headers: from, key: clientId } = record
       if (!Journey.isSampled(from)) return undefined
-      const hops = trace.chunk()
-      const place = logged(record)
+      const { end, step } = recorder.chunk()
+      const before = logged(record)
       return {
-        end: hops.end,
-        handled: (event, result) => {
-          const [before, step] = [place, handled(event, result)]
-          const details = { ...before.details, ...step.details }
-          return { ...Journey.append(from, before, step), ...hops.begin("handle", { clientId, from, details }) }
-        },
+        end,
+        handled: (event, result) => step("handled", { clientId, from, before, details: detailsOf(event, result) }),
       }
     },
   }

@@ -1,6 +1,6 @@
-/** The step `put` on sampled records, and the hop of their traces; on any other it is one comparison. */
-import { Clock, Effect } from "effect"
-import { Trace } from "@nimbus/domain/observability"
+/** The step `put` on sampled records; on any other it is one comparison. */
+import { Effect } from "effect"
+import { JourneyRecorder } from "@nimbus/domain/observability"
 import { type Headers, Journey, type StoredRecord } from "@nimbus/domain/protocol"
 import { Instance } from "../Instance.ts"
 
@@ -9,26 +9,22 @@ export interface PutJourney {
   chunk(): PutChunk
 }
 
-export interface PutChunk extends Pick<Trace.Hops, "end"> {
+export interface PutChunk extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
   put(record: StoredRecord): Headers | undefined
 }
 
 export const make = Effect.fnUntraced(function* (service: string, topic: string, partition: number) {
-  const clock = yield* Clock.clockWith(Effect.succeed)
-  const instance = yield* Instance
-  const trace = yield* Trace.make
+  const recorder = yield* JourneyRecorder.make({ service, instance: yield* Instance })
 
   const journey: PutJourney = {
     chunk: () => {
-      const hops = trace.chunk()
+      const { end, step } = recorder.chunk()
       return {
-        end: hops.end,
+        end,
         put: ({ headers: from, key: clientId, offset }) => {
           if (!Journey.isSampled(from)) return from
           const details = { rule: Journey.rules.put, topic, partition: String(partition), offset: String(offset) }
-          const time = clock.currentTimeMillisUnsafe()
-          const headers = Journey.append(from, { time, service, instance, step: "put", details })
-          return { ...headers, ...hops.begin("put", { clientId, from, details }) }
+          return step("put", { clientId, from, details })
         },
       }
     },

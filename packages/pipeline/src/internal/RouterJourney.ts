@@ -1,14 +1,9 @@
-/**
- * The steps of sampled records at a router, each with its reason, and the hops of their traces; of any other it is one
- * comparison.
- */
-import { Clock, Effect, type Scope } from "effect"
-import { Trace } from "@nimbus/domain/observability"
+/** The steps of sampled records at a router, each with its reason; of any other it is one comparison. */
+import { Effect } from "effect"
+import { JourneyRecorder } from "@nimbus/domain/observability"
 import { type Headers, Journey, type PodId, type Push, type Router, type StoredRecord } from "@nimbus/domain/protocol"
-import { EventLog, Topics } from "@nimbus/domain/services"
+import { Topics } from "@nimbus/domain/services"
 import { Instance } from "../Instance.ts"
-import type { ResultConsumerLimits } from "../Limits.ts"
-import * as LateSteps from "./LateSteps.ts"
 
 export interface RouterJourney {
   /** Pushes on their way to a pod. */
@@ -17,13 +12,13 @@ export interface RouterJourney {
   spilled(spill: Router.SpillBatch): SpilledRecords
 }
 
-export interface Routed extends Pick<Trace.Hops, "end"> {
+export interface Routed extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
   readonly pushes: ReadonlyArray<Push>
   /** The pod's channel has them. */
   pushed(): void
 }
 
-export interface SpilledRecords extends Pick<Trace.Hops, "end"> {
+export interface SpilledRecords extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
   readonly records: Router.SpillBatch["records"]
 }
 
@@ -33,59 +28,52 @@ export const make = Effect.fnUntraced(function* (
   service: string,
   router: Router.State,
   partition: number,
-  limits: ResultConsumerLimits,
-): Effect.fn.Return<RouterJourney, never, EventLog | Topics | Scope.Scope> {
-  const { journey, results } = yield* Topics
-  const clock = yield* Clock.clockWith(Effect.succeed)
-  const instance = yield* Instance
-  const trace = yield* Trace.make
-  const late = yield* LateSteps.make(yield* EventLog, journey, partition, limits)
+  late: JourneyRecorder.LateQueue,
+): Effect.fn.Return<RouterJourney, never, Topics> {
+  const { results } = yield* Topics
+  const recorder = yield* JourneyRecorder.make({ service, instance: yield* Instance })
+  const place = { topic: results, partition: String(partition) }
 
-  const step = (name: Journey.StepName, details: Readonly<Record<string, string>>): Journey.JourneyStep => ({
-    time: clock.currentTimeMillisUnsafe(),
-    service,
-    instance,
-    step: name,
-    details: { ...details, topic: results, partition: String(partition) },
-  })
-  const route = (hops: Trace.Hops, pod: PodId, push: Push): Push => {
+  const route = ({ step }: JourneyRecorder.ChunkRecorder, pod: PodId, push: Push): Push => {
     const { clientId, headers: from, prev } = push
     if (!Journey.isSampled(from)) return push
-    const next = step("routed", { rule: Journey.rules.routed, pod, prev: String(prev) })
-    const hop = hops.begin("route", { clientId, from, details: next.details })
-    return { ...push, headers: { ...Journey.append(from, next), ...hop } }
+    const details = { rule: Journey.rules.routed, pod, prev: String(prev), ...place }
+    return { ...push, headers: step("routed", { clientId, from, details }) }
   }
-  const spillRecord = (hops: Trace.Hops, record: StoredRecord): StoredRecord => {
+  const spill = ({ step }: JourneyRecorder.ChunkRecorder, record: StoredRecord): StoredRecord => {
     const { headers: from, key: clientId } = record
     if (!Journey.isSampled(from)) return record
     const reason = router.reasons.get(record)
     const offset = String(record.offset)
-    const next =
+    const headers =
       reason === undefined
-        ? step("shelved", { rule: Journey.rules.shelved, offset })
-        : step("diverted", { rule: Journey.rules.diverted[reason], reason, offset })
-    const hop = hops.begin(reason === undefined ? "shelve" : "divert", { clientId, from, details: next.details })
-    return { ...record, headers: { ...Journey.append(from, next), ...hop } }
+        ? step("shelved", { clientId, from, details: { rule: Journey.rules.shelved, offset, ...place } })
+        : step("diverted", {
+            clientId,
+            from,
+            details: { rule: Journey.rules.diverted[reason], reason, offset, ...place },
+          })
+    return { ...record, headers }
   }
   return {
     routed: (pod, pushes) => {
       if (!pushes.some(isSampled)) return { pushes, pushed: () => {}, end: nothing }
-      const hops = trace.chunk()
+      const chunk = recorder.chunk()
+      const details = { rule: Journey.rules.pushed, pod, ...place }
       return {
-        pushes: pushes.map((push) => route(hops, pod, push)),
+        pushes: pushes.map((push) => route(chunk, pod, push)),
         pushed: () => {
           for (const push of pushes) {
-            if (isSampled(push))
-              late.offer(push.clientId, push.seq, step("pushed", { rule: Journey.rules.pushed, pod }))
+            if (isSampled(push)) recorder.late(late, "pushed", { clientId: push.clientId, seq: push.seq, details })
           }
         },
-        end: hops.end,
+        end: chunk.end,
       }
     },
     spilled: ({ records }) => {
       if (!records.some(isSampled)) return { records, end: nothing }
-      const hops = trace.chunk()
-      return { records: records.map((record) => spillRecord(hops, record)), end: hops.end }
+      const chunk = recorder.chunk()
+      return { records: records.map((record) => spill(chunk, record)), end: chunk.end }
     },
   }
 })

@@ -96,9 +96,9 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   lateStepsUnbounded: patch(
     "pipeline",
     "of journey steps no more than `late_steps` wait",
-    "internal/LateSteps.ts",
-    `Queue.dropping<LogRecord>(limits.late_steps)`,
-    `Queue.unbounded<LogRecord>()`,
+    "ResultConsumer.ts",
+    `late_steps: limits.late_steps`,
+    `late_steps: Infinity`,
   ),
   storedOffsetIgnored: patch(
     "pipeline",

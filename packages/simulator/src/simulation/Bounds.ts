@@ -76,10 +76,11 @@ const ofGateway = ({ intake_bytes, late_steps, session }: SimulatedLimits, clien
   }),
   outbox: () => ({ acks: clients, nacks: clients, trims: clients }),
   presences: () => ({ clients }),
-  "late journey": () => ({ steps: late_steps, unacknowledged: clients * session.window_results }),
+  "late steps": () => ({ steps: late_steps }),
+  "late journey": () => ({ unacknowledged: clients * session.window_results }),
 })
 
-const ofPipeline = ({ chunk_records, late_steps, order }: SimulatedLimits, clients: number) => ({
+const ofPipeline = ({ chunk_records, order }: SimulatedLimits, clients: number) => ({
   // Beyond the bound there is what was read last, and for each client one record, to go on with.
   "event order": () => {
     const records = order.partition_records + chunk_records + clients
@@ -87,7 +88,6 @@ const ofPipeline = ({ chunk_records, late_steps, order }: SimulatedLimits, clien
     const bytes = order.partition_bytes + (chunk_records + clients) * record_bytes
     return { records, bytes, span, spilled: span, running: handlerLimits.handlers_at_once, ready: records }
   },
-  "late steps": () => ({ steps: late_steps }),
 })
 
 const ofClient = ({ client, session }: SimulatedLimits) => {
