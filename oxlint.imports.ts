@@ -28,6 +28,10 @@ const otherTransports = {
   regex: String.raw`^\.\./(.*/)?(chat|grpc|websocket)/`,
   message: "Transports don't import each other, and what they stand on imports none.",
 }
+const withoutHttp = {
+  regex: String.raw`^(effect/http|effect/http-api|\.\./(.*/)?(admin|http)/.*)$`,
+  message: "Operations are asked by HTTP and without it: they know nothing of it.",
+}
 const otherAdapters = {
   regex: String.raw`^\.\./(.*/)?[^/.]+/`,
   message: "Adapters don't import each other: what they share lies beside them.",
@@ -133,6 +137,7 @@ export default defineConfig({
       otherTransports,
       only([...domain, ...platform], gatewayOnly),
     ),
+    refuse("packages/gateway/src/operations/**", suites, otherTransports, withoutHttp, only(domain, gatewayOnly)),
     refuse(
       "packages/gateway/src/sockets/BoundedWebSockets.ts",
       suites,

@@ -30,6 +30,7 @@ const pipelineOnly = "pipeline imports domain and effect: stores come from the e
 const clientOnly = "client imports domain and effect: it runs in browsers too."
 const barrel = "esbuild keeps the whole of what comes from a barrel."
 const nodeSide = "Browsers run this: it can't import what is for Node."
+const withoutHttp = "Operations are asked by HTTP and without it: they know nothing of it."
 const gatewayOnly = "gateway imports domain, effect and the platform, and a transport its own library."
 const pageOnly = "The page runs in browsers: it imports domain, the SDK, effect and what draws it."
 const adapterOnly = "An adapter imports domain, effect and its one client library."
@@ -121,6 +122,10 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/gateway/src/chat/x.ts", "../websocket/Transport.ts", transports),
   refused("packages/gateway/src/http/x.ts", "../websocket/Transport.ts", transports),
   refused("packages/gateway/src/delivery/x.ts", "../grpc/Transport.ts", transports),
+  refused("packages/gateway/src/operations/x.ts", "../http/ReadBudget.ts", withoutHttp),
+  refused("packages/gateway/src/operations/x.ts", "effect/http", withoutHttp),
+  refused("packages/gateway/src/operations/x.ts", "node:http", gatewayOnly),
+  allowed("packages/gateway/src/operations/x.ts", "../delivery/Delivery.ts"),
   refused("packages/gateway/src/grpc/deep/x.ts", "../../websocket/Transport.ts", transports),
 
   allowed("packages/gateway/page/src/x.ts", "@nimbus/client"),

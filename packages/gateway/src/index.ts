@@ -1,7 +1,7 @@
 /** The transports of Nimbus, and the one delivery core behind them. */
 export * as Gateway from "./Gateway.ts"
 export { ChatAdapter } from "./chat/ChatAdapter.ts"
-export * as ServiceOperations from "./admin/ServiceOperations.ts"
+export * as ServiceOperations from "./operations/ServiceOperations.ts"
 export * from "./admin/index.ts"
 export { Delivery } from "./delivery/Delivery.ts"
 export { type SessionHandle, type Transport, type ConnectRequest, type Notice, refusalOf } from "./Transport.ts"

@@ -65,90 +65,112 @@ const client = { clientId: ClientId }
 const forgotten_at_once = 100
 const error = AdminUnavailable
 
+/**
+ * What operators may ask and do, wherever they ask: each by its name, with its input, its output and its errors. The
+ * routes, the OpenAPI document, the client and `Operations` come from here.
+ */
+const operations = [
+  HttpApiEndpoint.get("status", "/status", { success: StatusView, error }),
+  /** Those that replay first, then those that are offline with waiting records. */
+  HttpApiEndpoint.get("clients", "/clients", {
+    query: { ...Which, limit: Schema.optional(Limit) },
+    success: Schema.Struct({ clients: Schema.Array(ClientRow), more: Schema.Boolean }),
+    error,
+  }),
+  HttpApiEndpoint.get("client", "/clients/:clientId", {
+    params: client,
+    success: ClientView,
+    /** Nothing here knows of the client, or all of it is gone. */
+    error: [NotFound, AdminUnavailable],
+  }),
+  HttpApiEndpoint.get("mailbox", "/clients/:clientId/mailbox", {
+    params: client,
+    query: { limit: Schema.optional(Limit) },
+    success: MailboxView,
+    error,
+  }),
+  HttpApiEndpoint.get("journey", "/clients/:clientId/journey/:seq", {
+    params: { ...client, seq: Seq },
+    success: JourneyView,
+    error: [NotFound, AdminUnavailable],
+  }),
+  /** Publishes the client's retained events from a seq on anew. */
+  HttpApiEndpoint.post("replay", "/clients/:clientId/replay", {
+    params: client,
+    /** `upTo`: not this one and none after it. Default: up to the end of the log as it is now. */
+    payload: Schema.Struct({ from: Seq, upTo: Schema.optional(Seq) }),
+    success: Republished,
+    error: [NotPossible, AdminUnavailable],
+  }),
+  /** Closes the client's connection, wherever it is. */
+  HttpApiEndpoint.post("kick", "/clients/:clientId/kick", {
+    params: client,
+    success: Kicked,
+    error: [NotFound, NotPossible, AdminUnavailable],
+  }),
+  /**
+   * Of clients that will not come back: what waits for them counts as acknowledged, and the registry knows them no more.
+   * One that is connected is left as it is, after a while in which it may go.
+   */
+  HttpApiEndpoint.post("forget", "/forget", {
+    payload: Schema.Struct({
+      clientIds: Schema.NonEmptyArray(ClientId).check(Schema.isMaxLength(forgotten_at_once)),
+    }),
+    success: Forgotten,
+    error,
+  }),
+  /** Gateways, and the other processes that say that they are there. */
+  HttpApiEndpoint.get("pods", "/pods", { success: Schema.Array(PodView), error }),
+  /** Sends away the clients of a pod, which takes no new ones from then on. */
+  HttpApiEndpoint.post("drain", "/pods/:pod/drain", {
+    params: { pod: PodId },
+    success: Drained,
+    error: [NotFound, NotPossible, AdminUnavailable],
+  }),
+  HttpApiEndpoint.get("topics", "/topics", { success: Schema.Array(TopicView), error }),
+  HttpApiEndpoint.get("quarantine", "/quarantine", {
+    query: { limit: Schema.optional(Limit) },
+    success: Schema.Struct({ records: Schema.Array(QuarantinedRow), more: Schema.Boolean }),
+    error,
+  }),
+  HttpApiEndpoint.get("quarantined", "/quarantine/:partition/:offset", {
+    params: { partition: Natural, offset: Natural },
+    success: QuarantinedView,
+    error: [NotFound, AdminUnavailable],
+  }),
+  /** Publishes a quarantined record's event anew. */
+  HttpApiEndpoint.post("retry", "/quarantine/:partition/:offset/retry", {
+    params: { partition: Natural, offset: Natural },
+    success: Republished,
+    error: [NotFound, NotPossible, AdminUnavailable],
+  }),
+] as const
+
+/** One of them. */
+export type Operation = (typeof operations)[number]
+
+/** What a gateway is asked about itself alone, as its page does. */
+const ofThisProcess = [
+  HttpApiEndpoint.get("roles", "/roles", { success: Schema.Array(RoleView) }),
+  /** Stops or starts a consumer of the pipeline, where this process runs it. */
+  HttpApiEndpoint.post("setRole", "/roles/:role", {
+    params: { role: Schema.String },
+    payload: Schema.Struct({ isRunning: Schema.Boolean }),
+    success: RoleView,
+    error: [NotFound, NotPossible],
+  }),
+  /** The last minutes, oldest first: for charts that have just been opened. */
+  HttpApiEndpoint.get("history", "/history", { success: Schema.Array(Pulse) }),
+  /** A picture a second, for as long as the connection lasts. */
+  HttpApiEndpoint.get("pictures", "/pictures", {
+    query: Which,
+    success: HttpApiSchema.StreamNdjson({ schema: Snapshot }),
+    error: NotPossible,
+  }),
+] as const
+
 class AdminGroup extends HttpApiGroup.make("admin")
-  .add(
-    HttpApiEndpoint.get("status", "/status", { success: StatusView, error }),
-    HttpApiEndpoint.get("clients", "/clients", {
-      query: { ...Which, limit: Schema.optional(Limit) },
-      success: Schema.Struct({ clients: Schema.Array(ClientRow), more: Schema.Boolean }),
-      error,
-    }),
-    HttpApiEndpoint.get("client", "/clients/:clientId", {
-      params: client,
-      success: ClientView,
-      /** Nothing here knows of the client, or all of it is gone. */
-      error: [NotFound, AdminUnavailable],
-    }),
-    HttpApiEndpoint.get("mailbox", "/clients/:clientId/mailbox", {
-      params: client,
-      query: { limit: Schema.optional(Limit) },
-      success: MailboxView,
-      error,
-    }),
-    HttpApiEndpoint.get("journey", "/clients/:clientId/journey/:seq", {
-      params: { ...client, seq: Seq },
-      success: JourneyView,
-      error: [NotFound, AdminUnavailable],
-    }),
-    HttpApiEndpoint.post("replay", "/clients/:clientId/replay", {
-      params: client,
-      /** `upTo`: not this one and none after it. Default: up to the end of the log as it is now. */
-      payload: Schema.Struct({ from: Seq, upTo: Schema.optional(Seq) }),
-      success: Republished,
-      error: [NotPossible, AdminUnavailable],
-    }),
-    HttpApiEndpoint.post("kick", "/clients/:clientId/kick", {
-      params: client,
-      success: Kicked,
-      error: [NotFound, NotPossible, AdminUnavailable],
-    }),
-    /** Of clients that will not come back: removes them from the registry, and their mail. */
-    HttpApiEndpoint.post("forget", "/forget", {
-      payload: Schema.Struct({
-        clientIds: Schema.NonEmptyArray(ClientId).check(Schema.isMaxLength(forgotten_at_once)),
-      }),
-      success: Forgotten,
-      error,
-    }),
-    HttpApiEndpoint.get("pods", "/pods", { success: Schema.Array(PodView), error }),
-    HttpApiEndpoint.post("drain", "/pods/:pod/drain", {
-      params: { pod: PodId },
-      success: Drained,
-      error: [NotFound, NotPossible, AdminUnavailable],
-    }),
-    HttpApiEndpoint.get("topics", "/topics", { success: Schema.Array(TopicView), error }),
-    HttpApiEndpoint.get("quarantine", "/quarantine", {
-      query: { limit: Schema.optional(Limit) },
-      success: Schema.Struct({ records: Schema.Array(QuarantinedRow), more: Schema.Boolean }),
-      error,
-    }),
-    HttpApiEndpoint.get("quarantined", "/quarantine/:partition/:offset", {
-      params: { partition: Natural, offset: Natural },
-      success: QuarantinedView,
-      error: [NotFound, AdminUnavailable],
-    }),
-    HttpApiEndpoint.post("retry", "/quarantine/:partition/:offset/retry", {
-      params: { partition: Natural, offset: Natural },
-      success: Republished,
-      error: [NotFound, NotPossible, AdminUnavailable],
-    }),
-    HttpApiEndpoint.get("roles", "/roles", { success: Schema.Array(RoleView) }),
-    /** Stops or starts a consumer of the pipeline, where this process runs it. */
-    HttpApiEndpoint.post("setRole", "/roles/:role", {
-      params: { role: Schema.String },
-      payload: Schema.Struct({ isRunning: Schema.Boolean }),
-      success: RoleView,
-      error: [NotFound, NotPossible],
-    }),
-    /** The last minutes, oldest first: for charts that have just been opened. */
-    HttpApiEndpoint.get("history", "/history", { success: Schema.Array(Pulse) }),
-    /** A picture a second, for as long as the connection lasts. */
-    HttpApiEndpoint.get("pictures", "/pictures", {
-      query: Which,
-      success: HttpApiSchema.StreamNdjson({ schema: Snapshot }),
-      error: NotPossible,
-    }),
-  )
+  .add(...operations, ...ofThisProcess)
   .middleware(AdminReads)
   .middleware(AdminRequests)
   .middleware(AdminAuthorization)

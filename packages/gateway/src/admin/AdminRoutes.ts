@@ -1,13 +1,20 @@
 /** The admin API over HTTP: `AdminApi` of `@nimbus/domain/admin`, answered by `Operations`. */
-import { AdminApi, AdminReads, AdminRequests, BadRequest, ReadsBusy, RoleControl } from "@nimbus/domain/admin"
+import {
+  AdminApi,
+  AdminReads,
+  AdminRequests,
+  BadRequest,
+  Operations,
+  ReadsBusy,
+  RoleControl,
+} from "@nimbus/domain/admin"
 import { Effect, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { Delivery } from "../delivery/Delivery.ts"
 import { ReadBudget } from "../http/ReadBudget.ts"
 import * as Authorization from "./Authorization.ts"
-import { Operations } from "./Operations.ts"
-import * as ServiceOperations from "./ServiceOperations.ts"
+import * as ServiceOperations from "../operations/ServiceOperations.ts"
 import { Snapshots } from "./Snapshots.ts"
 
 const handlers = HttpApiBuilder.group(
@@ -18,20 +25,7 @@ const handlers = HttpApiBuilder.group(
     const snapshots = yield* Snapshots
     const roles = yield* RoleControl
     return handlers.handleAll({
-      status: () => operations.status,
-      clients: ({ query }) => operations.clients(query),
-      client: ({ params }) => operations.client(params.clientId),
-      mailbox: ({ params, query }) => operations.mailbox(params.clientId, query.limit),
-      journey: ({ params }) => operations.journey(params.clientId, params.seq),
-      replay: ({ params, payload }) => operations.replay({ ...params, ...payload }),
-      kick: ({ params }) => operations.kick(params.clientId),
-      forget: ({ payload }) => operations.forget(payload.clientIds),
-      pods: () => operations.pods,
-      drain: ({ params }) => operations.drain(params.pod),
-      topics: () => operations.topics,
-      quarantine: ({ query }) => operations.quarantine(query.limit),
-      quarantined: ({ params }) => operations.quarantined(params),
-      retry: ({ params }) => operations.retry(params),
+      ...operations,
       roles: () => roles.list,
       setRole: ({ params, payload }) => roles.set(params.role, payload.isRunning),
       history: () => snapshots.history,

@@ -25,11 +25,11 @@ import { EventLog } from "@nimbus/domain/services"
 import { Delivery } from "../delivery/Delivery.ts"
 import { ReadBudget } from "../http/ReadBudget.ts"
 import { type AdminLimits, adminLimits } from "../Limits.ts"
-import { type Census, type ClientsAsked, makeCensus } from "./Census.ts"
-import { backlogOf } from "./ServiceOperations.ts"
+import { type Census, type ClientsAsked, makeCensus } from "../operations/Census.ts"
+import { backlogOf } from "../operations/ServiceOperations.ts"
 import { cachedProbe } from "./CachedProbe.ts"
 import { type Bucket, pulseOf, type Reading } from "./Pulse.ts"
-import { makeTopicViews } from "./TopicViews.ts"
+import { makeTopicViews } from "../operations/TopicViews.ts"
 
 export class Snapshots extends Context.Service<
   Snapshots,

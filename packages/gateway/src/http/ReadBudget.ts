@@ -19,20 +19,7 @@ import { Elapsed } from "@nimbus/domain/observability"
 import { ReadsBusy } from "@nimbus/domain/admin"
 import { Context, Effect, Layer, Semaphore } from "effect"
 import { Limits } from "../Limits.ts"
-
-/** What one request may still look through. */
-export class ReadMeter {
-  left_bytes: number
-
-  constructor(bytes: number) {
-    this.left_bytes = bytes
-  }
-
-  /** Of the request that this is done for. Without one, as in a command: endless. */
-  static readonly current = Context.Reference<ReadMeter>("@nimbus/gateway/ReadMeter", {
-    defaultValue: () => new ReadMeter(Infinity),
-  })
-}
+import { ReadMeter } from "../operations/ReadMeter.ts"
 
 export class ReadBudget extends Context.Service<
   ReadBudget,

@@ -1,7 +1,6 @@
 /** `nimbus client ada` shows a client; `nimbus client --client_id=ada …` is one. */
 import * as Sample from "@nimbus/client/flags"
-import { ClientId } from "@nimbus/domain/admin"
-import type { Operations } from "@nimbus/gateway/admin"
+import { ClientId, type Operations } from "@nimbus/domain/admin"
 import { Effect, type Layer, Option } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import { answer, flags } from "./Commands.ts"
@@ -18,7 +17,8 @@ export const command = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations
       id: Argument.String("client-id").pipe(Argument.withSchema(ClientId), Argument.optional),
     },
     Effect.fn("ClientCommand")(function* ({ clientId, id, ...asked }) {
-      if (Option.isSome(id)) return yield* answer(at)(asked, ({ client }) => client(id.value), Format.client)
+      if (Option.isSome(id))
+        return yield* answer(at)(asked, ({ client }) => client({ params: { clientId: id.value } }), Format.client)
       if (Option.isNone(clientId)) return yield* neither
       const { Sample } = yield* Effect.promise(() => import("@nimbus/client/node"))
       yield* Sample.send({ ...asked, clientId: clientId.value })

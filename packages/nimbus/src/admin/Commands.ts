@@ -1,6 +1,5 @@
 /** The commands of operators: each asks `Operations` one thing and prints the answer, for people or for programs. */
-import { ClientId, PodId, Seq, StatusName } from "@nimbus/domain/admin"
-import { Operations } from "@nimbus/gateway/admin"
+import { ClientId, Operations, type OperationsShape, PodId, Seq, StatusName } from "@nimbus/domain/admin"
 import { Console, Effect, type Layer, Logger, Option, References, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { ReachedStatus } from "./ClusterStatus.ts"
@@ -19,15 +18,13 @@ interface Asked extends Where.Asked {
   readonly json: boolean
 }
 
-type Ask = Operations["Service"]
-
 /** What is told beside the answer goes to stderr: stdout is the answer's. */
 const quietly = Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
 
 /** Asks, and prints. */
 export const answer =
   <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>) =>
-  <A, E2>(asked: Asked, question: (ask: Ask) => Effect.Effect<A, E2>, words: (answer: A) => string) =>
+  <A, E2>(asked: Asked, question: (ask: OperationsShape) => Effect.Effect<A, E2>, words: (answer: A) => string) =>
     print(asked, words)(Effect.provide(Operations.use(question), at(asked)))
 
 const print =
@@ -51,6 +48,14 @@ const place = {
   offset: Argument.Int("offset").pipe(Argument.withSchema(natural)),
 }
 
+/** What of the flags is the input of an operation. */
+const clientOf = ({ id }: { readonly id: ClientId }) => ({ clientId: id })
+const limitOf = ({ limit }: { readonly limit: Option.Option<number> }) => ({ limit: Option.getOrUndefined(limit) })
+const placeOf = ({ offset, partition }: { readonly offset: number; readonly partition: number }) => ({
+  partition,
+  offset,
+})
+
 /**
  * All of them but `client`, which has its name in common with another. `clusterStatus`: what can be reached of a cluster,
  * for an operator who wants to know what can't.
@@ -63,7 +68,7 @@ export const commands = <E, R, E2, R2>(
   return [
     Command.make("status", flags, (asked) =>
       Effect.gen(function* () {
-        if (!(yield* Where.asksCluster(asked))) return yield* ask(asked, ({ status }) => status, Format.status)
+        if (!(yield* Where.asksCluster(asked))) return yield* ask(asked, ({ status }) => status(), Format.status)
         yield* print(asked, Format.status)(clusterStatus)
       }),
     ).pipe(Command.withDescription("Clients by status, lag, pods, quarantine")),
@@ -80,9 +85,11 @@ export const commands = <E, R, E2, R2>(
           asked,
           ({ clients }) =>
             clients({
-              limit: Option.getOrUndefined(asked.limit),
-              status: Option.getOrUndefined(asked.status),
-              search: Option.getOrUndefined(asked.search),
+              query: {
+                limit: Option.getOrUndefined(asked.limit),
+                status: Option.getOrUndefined(asked.status),
+                search: Option.getOrUndefined(asked.search),
+              },
             }),
           Format.clients,
         ),
@@ -90,22 +97,22 @@ export const commands = <E, R, E2, R2>(
       Command.withDescription("Clients: those that replay first, then those that are offline with waiting records"),
     ),
     Command.make("mailbox", { ...flags, id, limit }, (asked) =>
-      ask(asked, ({ mailbox }) => mailbox(asked.id, Option.getOrUndefined(asked.limit)), Format.mailbox),
+      ask(asked, ({ mailbox }) => mailbox({ params: clientOf(asked), query: limitOf(asked) }), Format.mailbox),
     ).pipe(Command.withDescription("What waits for a client")),
     Command.make("trace", { ...flags, id, seq: Argument.Int("seq").pipe(Argument.withSchema(Seq)) }, (asked) =>
-      ask(asked, ({ journey }) => journey(asked.id, asked.seq), Format.journey),
+      ask(asked, ({ journey }) => journey({ params: { ...clientOf(asked), seq: asked.seq } }), Format.journey),
     ).pipe(Command.withDescription("The journey of one event: every hop, by whom, and why")),
     Command.make("quarantine").pipe(
       Command.withDescription("Records that could not be decoded"),
       Command.withSubcommands([
         Command.make("list", { ...flags, limit }, (asked) =>
-          ask(asked, ({ quarantine }) => quarantine(Option.getOrUndefined(asked.limit)), Format.quarantine),
+          ask(asked, ({ quarantine }) => quarantine({ query: limitOf(asked) }), Format.quarantine),
         ).pipe(Command.withDescription("The newest first")),
         Command.make("show", { ...flags, ...place }, (asked) =>
-          ask(asked, ({ quarantined }) => quarantined(asked), Format.quarantined),
+          ask(asked, ({ quarantined }) => quarantined({ params: placeOf(asked) }), Format.quarantined),
         ).pipe(Command.withDescription("One of them, with its text")),
         Command.make("retry", { ...flags, ...place }, (asked) =>
-          ask(asked, ({ retry }) => retry(asked), Format.republished),
+          ask(asked, ({ retry }) => retry({ params: placeOf(asked) }), Format.republished),
         ).pipe(Command.withDescription("Publish it as a new event, with a new seq, if it can be decoded by now")),
       ]),
     ),
@@ -124,26 +131,27 @@ export const commands = <E, R, E2, R2>(
       (asked) =>
         ask(
           asked,
-          ({ replay }) => replay({ clientId: asked.id, from: asked.from, upTo: Option.getOrUndefined(asked.upTo) }),
+          ({ replay }) =>
+            replay({ params: clientOf(asked), payload: { from: asked.from, upTo: Option.getOrUndefined(asked.upTo) } }),
           Format.republished,
         ),
     ).pipe(Command.withDescription("Publish a client's events as new events, with new seqs")),
-    Command.make("kick", { ...flags, id }, (asked) => ask(asked, ({ kick }) => kick(asked.id), Format.kicked)).pipe(
-      Command.withDescription("Close a client's connection"),
-    ),
+    Command.make("kick", { ...flags, id }, (asked) =>
+      ask(asked, ({ kick }) => kick({ params: clientOf(asked) }), Format.kicked),
+    ).pipe(Command.withDescription("Close a client's connection")),
     Command.make("forget", { ...flags, id }, (asked) =>
-      ask(asked, ({ forget }) => forget([asked.id]), Format.forgotten),
+      ask(asked, ({ forget }) => forget({ payload: { clientIds: [asked.id] } }), Format.forgotten),
     ).pipe(Command.withDescription("Forget a client that will not come back, with all that waits for it")),
     Command.make("drain", { ...flags, pod: Argument.String("pod").pipe(Argument.withSchema(PodId)) }, (asked) =>
-      ask(asked, ({ drain }) => drain(asked.pod), Format.drained),
+      ask(asked, ({ drain }) => drain({ params: { pod: asked.pod } }), Format.drained),
     ).pipe(Command.withDescription("Send a gateway's clients away, so that it can be stopped")),
-    Command.make("pods", flags, (asked) => ask(asked, ({ pods }) => pods, Format.pods)).pipe(
+    Command.make("pods", flags, (asked) => ask(asked, ({ pods }) => pods(), Format.pods)).pipe(
       Command.withDescription("Gateways and pipelines: where each is, what it does, and how many clients it has"),
     ),
-    Command.make("topics", flags, (asked) => ask(asked, ({ topics }) => topics, Format.topics)).pipe(
+    Command.make("topics", flags, (asked) => ask(asked, ({ topics }) => topics(), Format.topics)).pipe(
       Command.withDescription("Topics, what they retain, and how far their readers are behind"),
     ),
-    Command.make("lag", flags, (asked) => ask(asked, ({ topics }) => topics, Format.lag)).pipe(
+    Command.make("lag", flags, (asked) => ask(asked, ({ topics }) => topics(), Format.lag)).pipe(
       Command.withDescription("How far each consumer of the pipeline is behind, by partition"),
     ),
   ] as const

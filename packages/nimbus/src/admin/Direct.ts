@@ -7,8 +7,8 @@ import {
   RegistryMemory,
   Topics,
 } from "@nimbus/domain/services"
-import { NotPossible } from "@nimbus/domain/admin"
-import { Operations, ServiceOperations } from "@nimbus/gateway"
+import { NotPossible, Operations } from "@nimbus/domain/admin"
+import { ServiceOperations } from "@nimbus/gateway"
 import { Effect, Layer } from "effect"
 
 /** On the stores themselves, which are bound to their log first, as every process does it. */

@@ -1,6 +1,5 @@
 /** `Operations` of another process, by its admin API. */
-import { AdminApi, AdminAuthorization, AdminUnavailable } from "@nimbus/domain/admin"
-import { Operations } from "@nimbus/gateway/admin"
+import { AdminApi, AdminAuthorization, AdminUnavailable, Operations } from "@nimbus/domain/admin"
 import { Effect, Layer, Option, type Redacted, Schema } from "effect"
 import { FetchHttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
@@ -16,32 +15,32 @@ const answer_within_ms = 30_000
 
 const make = Effect.fnUntraced(function* (url: string) {
   const { admin } = yield* HttpApiClient.make(AdminApi, { baseUrl: url })
-  const asked = <A, E, R>(question: Effect.Effect<A, E | OnTheWay, R>) =>
-    question.pipe(
-      Effect.mapError((error) => (isOnTheWay(error) ? unavailable(url, error) : error)),
-      Effect.timeoutOrElse({
-        duration: answer_within_ms,
-        orElse: () => Effect.fail(new AdminUnavailable({ message: `${url} did not answer in time` })),
-      }),
-    )
+  /** What goes wrong on the way is the server's being unavailable. */
+  const asking =
+    <I extends ReadonlyArray<unknown>, A, E>(ask: (...input: I) => Effect.Effect<A, E | OnTheWay>) =>
+    (...input: I) =>
+      ask(...input).pipe(
+        Effect.mapError((error) => (isOnTheWay(error) ? unavailable(url, error) : error)),
+        Effect.timeoutOrElse({
+          duration: answer_within_ms,
+          orElse: () => Effect.fail(new AdminUnavailable({ message: `${url} did not answer in time` })),
+        }),
+      )
   return Operations.of({
-    status: asked(admin.status()),
-    clients: (query) => asked(admin.clients({ query })),
-    client: (clientId) => asked(admin.client({ params: { clientId } })),
-    mailbox: (clientId, limit) => asked(admin.mailbox({ params: { clientId }, query: { limit } })),
-    journey: (clientId, seq) => asked(admin.journey({ params: { clientId, seq } })),
-    replay: ({ clientId, ...payload }) => asked(admin.replay({ params: { clientId }, payload })),
-    kick: (clientId) => asked(admin.kick({ params: { clientId } })),
-    forget: ([first, ...rest]) =>
-      first === undefined
-        ? Effect.succeed({ forgotten: [], connected: [] })
-        : asked(admin.forget({ payload: { clientIds: [first, ...rest] } })),
-    pods: asked(admin.pods()),
-    drain: (pod) => asked(admin.drain({ params: { pod } })),
-    topics: asked(admin.topics()),
-    quarantine: (limit) => asked(admin.quarantine({ query: { limit } })),
-    quarantined: (params) => asked(admin.quarantined({ params })),
-    retry: (params) => asked(admin.retry({ params })),
+    status: asking(admin.status),
+    clients: asking(admin.clients),
+    client: asking(admin.client),
+    mailbox: asking(admin.mailbox),
+    journey: asking(admin.journey),
+    replay: asking(admin.replay),
+    kick: asking(admin.kick),
+    forget: asking(admin.forget),
+    pods: asking(admin.pods),
+    drain: asking(admin.drain),
+    topics: asking(admin.topics),
+    quarantine: asking(admin.quarantine),
+    quarantined: asking(admin.quarantined),
+    retry: asking(admin.retry),
   })
 })
 

@@ -10,7 +10,8 @@
  */
 import type { StoreMismatch, UnknownTopic } from "@nimbus/domain/errors"
 import type { EventLog, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
-import { AdminAccess, Operations } from "@nimbus/gateway/admin"
+import { Operations } from "@nimbus/domain/admin"
+import { AdminAccess } from "@nimbus/gateway/admin"
 import { type Config, Console, Effect, FileSystem, Layer, Option, type PlatformError } from "effect"
 import { Flag } from "effect/cli"
 import { NoData } from "../Errors.ts"
@@ -76,7 +77,7 @@ const serverOf = Effect.fnUntraced(function* (directory: string, token: Remote.S
   const address = yield* AddressFile.read(directory)
   if (Option.isNone(address)) return Option.none()
   const { pod, url } = address.value
-  const isThere = yield* Operations.use(({ status }) => status).pipe(
+  const isThere = yield* Operations.use(({ status }) => status()).pipe(
     Effect.map((status) => status.pod === pod),
     Effect.catchTags({ Unauthorized: () => Effect.succeed(true) }),
     Effect.catch(() => Effect.succeed(false)),

@@ -1,6 +1,6 @@
 /** `Operations` on the services of this process: of a gateway, or of a command that serves nobody. */
 import { EventLog } from "@nimbus/domain/services"
-import type { StatusView, TopicView } from "@nimbus/domain/admin"
+import { Operations, type StatusView, type TopicView } from "@nimbus/domain/admin"
 import { Effect, Layer, Option } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { type AdminLimits, adminLimits } from "../Limits.ts"
@@ -9,7 +9,6 @@ import { makeClientViews } from "./ClientViews.ts"
 import { makeForgetting } from "./Forgetting.ts"
 import { makeJourneys } from "./Journeys.ts"
 import { makeLogReader } from "./LogReader.ts"
-import { Operations } from "./Operations.ts"
 import { makeOrders } from "./Orders.ts"
 import { makePodViews } from "./PodViews.ts"
 import { makeQuarantineViews } from "./QuarantineViews.ts"
@@ -56,6 +55,8 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   const quarantine = yield* makeQuarantineViews(reader, limits)
   const republishing = yield* makeRepublishing(reader, limits)
   const orders = yield* makeOrders
+  const journey = yield* makeJourneys(reader, limits)
+  const forget = yield* makeForgetting(limits)
 
   const both = Effect.all([yield* clientStatus(limits), yield* logStatus], { concurrency: 2 })
   const status = Effect.map(both, ([clients, log]) => ({
@@ -65,23 +66,24 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   }))
 
   return Operations.of({
-    status,
-    clients: ({ limit = limits.rows, ...asked }) =>
+    status: () => status,
+    clients: ({ query: { limit = limits.rows, ...asked } }) =>
       Effect.map(census(asked, limit), ({ rows, rowsMore }) => ({ clients: rows, more: rowsMore })),
-    pods: Effect.flatMap(census({}, 0), ({ pods }) =>
-      Effect.map(podViews(pods), ({ gateways, others }) => [...gateways, ...others]),
-    ),
-    topics,
-    client: views.client,
-    mailbox: (clientId, limit = limits.mailbox_records) => views.mailbox(clientId, limit),
-    journey: yield* makeJourneys(reader, limits),
-    replay: ({ clientId, from, upTo }) => republishing.replay(clientId, from, upTo),
-    kick: orders.kick,
-    forget: yield* makeForgetting(limits),
-    drain: orders.drain,
-    quarantine: (limit = limits.rows) => quarantine.list(limit),
-    quarantined: quarantine.show,
-    retry: republishing.retry,
+    pods: () =>
+      Effect.flatMap(census({}, 0), ({ pods }) =>
+        Effect.map(podViews(pods), ({ gateways, others }) => [...gateways, ...others]),
+      ),
+    topics: () => topics,
+    client: ({ params }) => views.client(params.clientId),
+    mailbox: ({ params, query: { limit = limits.mailbox_records } }) => views.mailbox(params.clientId, limit),
+    journey: ({ params }) => journey(params.clientId, params.seq),
+    replay: ({ params, payload }) => republishing.replay(params.clientId, payload.from, payload.upTo),
+    kick: ({ params }) => orders.kick(params.clientId),
+    forget: ({ payload }) => forget(payload.clientIds),
+    drain: ({ params }) => orders.drain(params.pod),
+    quarantine: ({ query: { limit = limits.rows } }) => quarantine.list(limit),
+    quarantined: ({ params }) => quarantine.show(params),
+    retry: ({ params }) => republishing.retry(params),
   })
 })
 

@@ -1,16 +1,13 @@
 /** What could not be decoded, as it lies in the quarantine topic. */
 import { Quarantined, type StoredRecord } from "@nimbus/domain/protocol"
 import { EventLog, Topics } from "@nimbus/domain/services"
-import { NotFound, type QuarantinedRow, type QuarantinedView } from "@nimbus/domain/admin"
+import { NotFound, type OperationInput, type QuarantinedRow, type QuarantinedView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 import type { AdminLimits } from "../Limits.ts"
 import type { LogReader } from "./LogReader.ts"
 
 /** A place in the quarantine topic. */
-export interface Place {
-  readonly partition: number
-  readonly offset: number
-}
+export type Place = OperationInput<"quarantined">["params"]
 
 export const makeQuarantineViews = Effect.fnUntraced(function* (reader: LogReader, limits: AdminLimits) {
   const log = yield* EventLog

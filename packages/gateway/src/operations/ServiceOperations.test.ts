@@ -15,12 +15,11 @@ import {
   type Status,
 } from "@nimbus/domain/protocol"
 import { EventLog, Mailbox, Registry, Topics } from "@nimbus/domain/services"
-import type { Republished } from "@nimbus/domain/admin"
+import { Operations, type Republished } from "@nimbus/domain/admin"
 import { Effect, Fiber, Layer, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { adminLimits } from "../Limits.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
-import { Operations } from "./Operations.ts"
 import * as ServiceOperations from "./ServiceOperations.ts"
 
 /** Without a gateway, as in a process of its own. */
@@ -77,7 +76,7 @@ const logged = (clientId: ClientId) =>
     const log = yield* EventLog
     const { events } = yield* Topics
     const end = yield* log.end(events, partitionOf(clientId, log.partitions))
-    const { lastEvents } = yield* Operations.use(({ client }) => client(clientId))
+    const { lastEvents } = yield* Operations.use(({ client }) => client({ params: { clientId: clientId } }))
     return { end, events: [...lastEvents].reverse() }
   })
 
@@ -114,7 +113,7 @@ describe("Operations: clients", () => {
       yield* write(ClientId.make("replaying-2"), 4, "REPLAYING")
       yield* write(ClientId.make("orphan"), 7, "LIVE", PodId.make("dead"))
       yield* putMail(ClientId.make("away-mail"), 5)
-      const { clients, more } = yield* Operations.use(({ clients }) => clients({}))
+      const { clients, more } = yield* Operations.use(({ clients }) => clients({ query: {} }))
       assert.deepStrictEqual(
         clients.map(({ clientId, status, waiting }) => `${clientId} ${status} ${waiting}`),
         [
@@ -128,7 +127,7 @@ describe("Operations: clients", () => {
       )
       assert.isFalse(more)
       assert.sameDeepMembers(
-        [...(yield* Operations.use(({ pods }) => pods))],
+        [...(yield* Operations.use(({ pods }) => pods()))],
         [
           { pod, clients: 3, isLive: true },
           { pod: PodId.make("dead"), clients: 1, isLive: false },
@@ -142,11 +141,11 @@ describe("Operations: clients", () => {
       yield* (yield* Registry).lease(pod, 60_000)
       for (let i = 0; i < 30; i++) yield* write(ClientId.make(`c-${i}`), i, i % 2 === 0 ? "LIVE" : "REPLAYING")
       const { clients } = yield* Operations
-      const live = yield* clients({ status: "LIVE", limit: 10 })
+      const live = yield* clients({ query: { status: "LIVE", limit: 10 } })
       assert.strictEqual(live.clients.length, 10)
       assert.isTrue(live.more)
       assert.isTrue(live.clients.every(({ status }) => status === "LIVE"))
-      const found = yield* clients({ search: "-2" })
+      const found = yield* clients({ query: { search: "-2" } })
       assert.sameMembers(
         found.clients.map(({ clientId }) => `${clientId}`),
         ["c-2", ...Array.from({ length: 10 }, (_, i) => `c-2${i}`)],
@@ -158,7 +157,7 @@ describe("Operations: clients", () => {
   it.effect("counts no more clients than it may look at, and says so", () =>
     Effect.gen(function* () {
       for (let i = 0; i < 30; i++) yield* write(ClientId.make(`c${i}`), i, "LIVE")
-      const status = yield* Operations.use(({ status }) => status)
+      const status = yield* Operations.use(({ status }) => status())
       assert.strictEqual(status.clients.OFFLINE, 20)
       assert.isTrue(status.clientsMore)
     }).pipe(on({ scan_clients: 20 })),
@@ -176,7 +175,7 @@ describe("Operations: clients", () => {
         Array.from({ length: 2_500 }, (_, i) => event(`b${i}`)),
       )
       yield* putMail(ada, 0)
-      const view = yield* Operations.use(({ client }) => client(ada))
+      const view = yield* Operations.use(({ client }) => client({ params: { clientId: ada } }))
       assert.deepStrictEqual(view.registry, { status: "LIVE", epoch: Epoch.make(7), pod })
       assert.strictEqual(view.mailbox.results, 1)
       assert.deepStrictEqual(
@@ -194,10 +193,12 @@ describe("Operations: clients", () => {
     Effect.gen(function* () {
       yield* claimed
       yield* putMail(ada, 0)
-      const view = yield* Operations.use(({ client }) => client(ada))
+      const view = yield* Operations.use(({ client }) => client({ params: { clientId: ada } }))
       assert.isUndefined(view.registry)
       assert.strictEqual(view.mailbox.results, 1)
-      const { _tag, message } = yield* Effect.flip(Operations.use(({ client }) => client(ClientId.make("nobody"))))
+      const { _tag, message } = yield* Effect.flip(
+        Operations.use(({ client }) => client({ params: { clientId: ClientId.make("nobody") } })),
+      )
       assert.strictEqual(_tag, "NotFound")
       assert.include(message, "nobody")
     }).pipe(on()),
@@ -206,7 +207,7 @@ describe("Operations: clients", () => {
   it.effect("looks no further back for events than it may", () =>
     Effect.gen(function* () {
       yield* publish("events", ada, [event("e0"), event("e1"), event("e2")])
-      const { lastEvents } = yield* Operations.use(({ client }) => client(ada))
+      const { lastEvents } = yield* Operations.use(({ client }) => client({ params: { clientId: ada } }))
       assert.deepStrictEqual(
         lastEvents.map(({ id }) => id),
         ["e2", "e1"],
@@ -218,7 +219,7 @@ describe("Operations: clients", () => {
     Effect.gen(function* () {
       yield* claimed
       for (const seq of [3, 5, 9]) yield* putMail(ada, seq)
-      const view = yield* Operations.use(({ mailbox }) => mailbox(ada, 2))
+      const view = yield* Operations.use(({ mailbox }) => mailbox({ params: { clientId: ada }, query: { limit: 2 } }))
       assert.strictEqual(view.results, 3)
       assert.deepStrictEqual(
         view.records.map(({ seq }) => Number(seq)),
@@ -231,7 +232,7 @@ describe("Operations: clients", () => {
 })
 
 const words = (ops: Operations["Service"], clientId: ClientId, seq: number) =>
-  Effect.map(ops.journey(clientId, seqOf(seq)), ({ hops, isFollowed, place }) => ({
+  Effect.map(ops.journey({ params: { clientId: clientId, seq: seqOf(seq) } }), ({ hops, isFollowed, place }) => ({
     isFollowed,
     place,
     hops: hops
@@ -240,7 +241,8 @@ const words = (ops: Operations["Service"], clientId: ClientId, seq: number) =>
   }))
 
 describe("Operations: forgetting", () => {
-  const forget = (...clientIds: ReadonlyArray<ClientId>) => Operations.use((ops) => ops.forget(clientIds))
+  const forget = (...clientIds: [ClientId, ...Array<ClientId>]) =>
+    Operations.use((ops) => ops.forget({ payload: { clientIds } }))
 
   it.effect("removes a client that is OFFLINE with its mail, and what is on its way to its mailbox", () =>
     Effect.gen(function* () {
@@ -252,7 +254,7 @@ describe("Operations: forgetting", () => {
       yield* putMail(bob, 0)
       assert.deepStrictEqual(yield* forget(ada), { forgotten: [ada], connected: [] })
       yield* putMail(ada, 1)
-      const { clients } = yield* Operations.use((ops) => ops.clients({}))
+      const { clients } = yield* Operations.use((ops) => ops.clients({ query: {} }))
       assert.deepStrictEqual(
         clients.map(({ clientId, waiting }) => [clientId, waiting]),
         [[bob, 1]],
@@ -271,7 +273,7 @@ describe("Operations: forgetting", () => {
       const asked = yield* Effect.forkChild(forget(ada, bob))
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* Fiber.join(asked), { forgotten: [bob], connected: [ada] })
-      const view = yield* Operations.use((ops) => ops.client(ada))
+      const view = yield* Operations.use((ops) => ops.client({ params: { clientId: ada } }))
       assert.deepStrictEqual([view.registry?.status, view.mailbox.results], ["LIVE", 1])
     }).pipe(on()),
   )
@@ -312,7 +314,7 @@ describe("Operations: journeys", () => {
       yield* publish("journey", bob, [late(bob, 1, step("shelved", 50))])
       yield* publish("journey", ada, [late(ada, 1, step("sent", 60)), late(ada, 2, step("diverted", 70))])
       yield* publish("journey", ada, [late(ada, 1, step("routed", 40), step("acknowledged", 80))])
-      const view = yield* ops.journey(ada, seqOf(1))
+      const view = yield* ops.journey({ params: { clientId: ada, seq: seqOf(1) } })
       assert.strictEqual(view.place, "acknowledged")
       assert.deepStrictEqual(view.event, { type: "event", id: EventId.make("e1"), name: "sq" })
       assert.strictEqual(view.traceId, "0af7651916cd43dd8448eb211c80319c")
@@ -363,7 +365,7 @@ describe("Operations: journeys", () => {
       const again = [...seqs.slice(0, 120), ...seqs.slice(80, 150), ...seqs.slice(140, 200)]
       yield* publish("results", ada, again.filter((seq) => seq % 7 !== 3).map(result))
       for (const seq of seqs) {
-        const { place } = yield* ops.journey(ada, seqOf(seq))
+        const { place } = yield* ops.journey({ params: { clientId: ada, seq: seqOf(seq) } })
         assert.strictEqual(place, seq % 7 === 3 ? "events" : "results", `seq ${seq}`)
       }
     }).pipe(on()),
@@ -383,7 +385,11 @@ describe("Operations: journeys", () => {
         written(`{"seq":0,"id":"e0","name":"sq","data":[1.0]}`),
         written(`{"seq":1,"id":"e1","name":"sq","error":{"code":"HANDLER_FAILED","message":"no"}}`),
       ])
-      const shown = (seq: number) => Effect.map(ops.journey(ada, seqOf(seq)), ({ result, sent }) => ({ result, sent }))
+      const shown = (seq: number) =>
+        Effect.map(ops.journey({ params: { clientId: ada, seq: seqOf(seq) } }), ({ result, sent }) => ({
+          result,
+          sent,
+        }))
       assert.deepStrictEqual(yield* shown(0), {
         sent: { text: `{"n":9007199254740993}`, bytes: 22 },
         result: { text: "[1.0]", bytes: 5 },
@@ -444,7 +450,9 @@ describe("Operations: journeys", () => {
       yield* publish("events", ada, [event("e0")])
       yield* publish("events", bob, [event("b1")])
       yield* publish("events", ada, [barrier, utf8.encode("{")])
-      const error = yield* Operations.use(({ journey }) => failure(journey(ada, seqOf(seq))))
+      const error = yield* Operations.use(({ journey }) =>
+        failure(journey({ params: { clientId: ada, seq: seqOf(seq) } })),
+      )
       assert.strictEqual(codeOf(error), "NOT_FOUND")
       assert.include(Object(Object(error).value).message, why)
     }).pipe(on()),
@@ -464,7 +472,7 @@ describe("Operations: publishing anew", () => {
       yield* publish("events", ada, [event("e0", 0), event("e1", 1), barrier])
       yield* publish("events", bob, [event("b3")])
       yield* publish("events", ada, [event("e4", 4, "message"), utf8.encode("{")])
-      const answer = yield* replay({ clientId: ada, from: seqOf(1) })
+      const answer = yield* replay({ params: { clientId: ada }, payload: { from: seqOf(1) } })
       assert.deepStrictEqual(named(answer), { published: 2, old: [1, 4], fresh: [6, 7] })
       assert.isUndefined(answer.next)
       const { end, events } = yield* logged(ada)
@@ -491,7 +499,7 @@ describe("Operations: publishing anew", () => {
       const old: Array<number> = []
       let next: Republished["next"] = { from: seqOf(0), upTo: seqOf(8) }
       while (next !== undefined) {
-        const answer: Republished = yield* replay({ clientId: ada, ...next })
+        const answer: Republished = yield* replay({ params: { clientId: ada }, payload: next })
         old.push(...answer.events.map(({ oldSeq }) => Number(oldSeq)))
         assert.isAtMost(answer.published, 3)
         next = answer.next
@@ -505,7 +513,7 @@ describe("Operations: publishing anew", () => {
     Effect.gen(function* () {
       const { replay } = yield* Operations
       yield* publish("events", ada, [event("e0", "x".repeat(500)), event("e1", "x")])
-      const answer = yield* replay({ clientId: ada, from: seqOf(0) })
+      const answer = yield* replay({ params: { clientId: ada }, payload: { from: seqOf(0) } })
       assert.deepStrictEqual(named(answer), { published: 1, old: [0], fresh: [2] })
       assert.deepStrictEqual(answer.next, { from: seqOf(1), upTo: seqOf(2) })
     }).pipe(on({ replay_bytes: 100 })),
@@ -516,8 +524,8 @@ describe("Operations: publishing anew", () => {
       const ops = yield* Operations
       yield* claimed
       yield* publish("events", ada, [event("e0")], stepped(step("accepted", 10)))
-      yield* ops.replay({ clientId: ada, from: seqOf(0) })
-      const { hops } = yield* ops.journey(ada, seqOf(1))
+      yield* ops.replay({ params: { clientId: ada }, payload: { from: seqOf(0) } })
+      const { hops } = yield* ops.journey({ params: { clientId: ada, seq: seqOf(1) } })
       assert.deepInclude(hops[0], { _tag: "Seen", since_ms: 0 })
       assert.strictEqual(hops[0]?._tag === "Seen" ? hops[0].step.service : "", "admin")
     }).pipe(on()),
@@ -525,7 +533,9 @@ describe("Operations: publishing anew", () => {
 
   it.effect("refuses to replay from beyond the log's end", () =>
     Effect.gen(function* () {
-      const error = yield* Operations.use(({ replay }) => failure(replay({ clientId: ada, from: seqOf(0) })))
+      const error = yield* Operations.use(({ replay }) =>
+        failure(replay({ params: { clientId: ada }, payload: { from: seqOf(0) } })),
+      )
       assert.strictEqual(codeOf(error), "NOT_POSSIBLE")
     }).pipe(on()),
   )
@@ -544,7 +554,7 @@ describe("Operations: quarantine", () => {
     Effect.gen(function* () {
       const { quarantine, quarantined: show, status } = yield* Operations
       for (let i = 0; i < 5; i++) yield* quarantined("events", i, 100 + i, utf8.encode(`{"broken":${i}`))
-      const { more, records } = yield* quarantine(2)
+      const { more, records } = yield* quarantine({ query: { limit: 2 } })
       assert.deepStrictEqual(
         records.map(({ offset, time }) => ({ offset, time })),
         [
@@ -553,9 +563,9 @@ describe("Operations: quarantine", () => {
         ],
       )
       assert.isTrue(more)
-      assert.isFalse((yield* quarantine(5)).more)
-      assert.strictEqual((yield* status).quarantined, 5)
-      const one = yield* show({ partition, offset: 3 })
+      assert.isFalse((yield* quarantine({ query: { limit: 5 } })).more)
+      assert.strictEqual((yield* status()).quarantined, 5)
+      const one = yield* show({ params: { partition, offset: 3 } })
       assert.strictEqual(one.text, `{"broken":3`)
       assert.strictEqual(one.from?.offset, 3)
     }).pipe(on()),
@@ -565,8 +575,8 @@ describe("Operations: quarantine", () => {
     Effect.gen(function* () {
       const ops = yield* Operations
       yield* publish("quarantine", "ada", [event("e0")])
-      assert.isUndefined((yield* ops.quarantined({ partition, offset: 0 })).from)
-      assert.strictEqual(codeOf(yield* failure(ops.retry({ partition, offset: 0 }))), "NOT_POSSIBLE")
+      assert.isUndefined((yield* ops.quarantined({ params: { partition, offset: 0 } })).from)
+      assert.strictEqual(codeOf(yield* failure(ops.retry({ params: { partition, offset: 0 } }))), "NOT_POSSIBLE")
     }).pipe(on()),
   )
 
@@ -576,9 +586,17 @@ describe("Operations: quarantine", () => {
       yield* publish("events", bob, [event("b0")])
       yield* quarantined("events", 7, 1, event("e7", { number: 1 }))
       yield* quarantined("results", 9, 1, result(9))
-      assert.deepStrictEqual(named(yield* retry({ partition, offset: 0 })), { published: 1, old: [7], fresh: [1] })
-      assert.deepStrictEqual(named(yield* retry({ partition, offset: 1 })), { published: 1, old: [9], fresh: [2] })
-      const { lastEvents } = yield* client(ada)
+      assert.deepStrictEqual(named(yield* retry({ params: { partition, offset: 0 } })), {
+        published: 1,
+        old: [7],
+        fresh: [1],
+      })
+      assert.deepStrictEqual(named(yield* retry({ params: { partition, offset: 1 } })), {
+        published: 1,
+        old: [9],
+        fresh: [2],
+      })
+      const { lastEvents } = yield* client({ params: { clientId: ada } })
       assert.deepStrictEqual(
         lastEvents.map(({ type }) => type),
         ["message", "event"],
@@ -594,14 +612,18 @@ describe("Operations: quarantine", () => {
       yield* quarantined("chats", 0, 1, event("e0"))
       yield* quarantined("events", 0, 1, event("e0"), "no client id")
       for (const offset of [0, 1, 2, 3]) {
-        assert.strictEqual(codeOf(yield* failure(ops.retry({ partition, offset }))), "NOT_POSSIBLE", `${offset}`)
+        assert.strictEqual(
+          codeOf(yield* failure(ops.retry({ params: { partition, offset } }))),
+          "NOT_POSSIBLE",
+          `${offset}`,
+        )
       }
       for (const place of [
         { partition, offset: 4 },
         { partition: 99, offset: 0 },
       ]) {
-        assert.strictEqual(codeOf(yield* failure(ops.retry(place))), "NOT_FOUND")
-        assert.strictEqual(codeOf(yield* failure(ops.quarantined(place))), "NOT_FOUND")
+        assert.strictEqual(codeOf(yield* failure(ops.retry({ params: place }))), "NOT_FOUND")
+        assert.strictEqual(codeOf(yield* failure(ops.quarantined({ params: place }))), "NOT_FOUND")
       }
       assert.strictEqual(yield* (yield* EventLog).end((yield* Topics).events, partition), 0)
     }).pipe(on()),
@@ -624,7 +646,7 @@ describe("Operations: what is away", () => {
   it.effect("is told as ADMIN_UNAVAILABLE, with the code of what is away", () =>
     Effect.gen(function* () {
       const { clients, kick, status } = yield* Operations
-      for (const asked of [clients({}), status, kick(ada)]) {
+      for (const asked of [clients({ query: {} }), status(), kick({ params: { clientId: ada } })]) {
         const error = yield* failure<unknown, unknown, never>(asked)
         assert.strictEqual(codeOf(error), "ADMIN_UNAVAILABLE")
         assert.include(Object(Object(error).value).message, "REGISTRY_UNAVAILABLE")
@@ -651,7 +673,9 @@ describe("Operations: what is away", () => {
     Effect.gen(function* () {
       const ops = yield* Operations
       yield* publish("events", ada, [event("e0")])
-      const asked = yield* Effect.forkChild(failure(ops.replay({ clientId: ada, from: seqOf(0) })))
+      const asked = yield* Effect.forkChild(
+        failure(ops.replay({ params: { clientId: ada }, payload: { from: seqOf(0) } })),
+      )
       yield* TestClock.adjust(adminLimits.read_timeout_ms)
       assert.strictEqual(codeOf(yield* Fiber.join(asked)), "ADMIN_UNAVAILABLE")
     }).pipe(
@@ -669,12 +693,12 @@ describe("Operations: orders", () => {
   it.effect("are refused for whom nobody knows, and say where nobody listens", () =>
     Effect.gen(function* () {
       const ops = yield* Operations
-      assert.strictEqual(codeOf(yield* failure(ops.kick(ada))), "NOT_FOUND")
-      assert.strictEqual(codeOf(yield* failure(ops.drain(pod))), "NOT_FOUND")
+      assert.strictEqual(codeOf(yield* failure(ops.kick({ params: { clientId: ada } }))), "NOT_FOUND")
+      assert.strictEqual(codeOf(yield* failure(ops.drain({ params: { pod } }))), "NOT_FOUND")
       yield* (yield* Registry).lease(pod, 60_000)
       yield* write(ada, 1, "LIVE")
-      assert.isFalse((yield* ops.kick(ada)).received)
-      assert.isFalse((yield* ops.drain(pod)).received)
+      assert.isFalse((yield* ops.kick({ params: { clientId: ada } })).received)
+      assert.isFalse((yield* ops.drain({ params: { pod } })).received)
     }).pipe(on()),
   )
 })

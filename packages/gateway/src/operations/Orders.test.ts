@@ -12,7 +12,7 @@ import { GrpcServer } from "../grpc/GrpcServer.ts"
 import { Gateway } from "../index.ts"
 import { connect as connectGrpc } from "../testing/GrpcClient.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
-import { Operations } from "./Operations.ts"
+import { Operations } from "@nimbus/domain/admin"
 import * as ServiceOperations from "./ServiceOperations.ts"
 
 const gateway = ServiceOperations.layer.pipe(
@@ -79,7 +79,7 @@ describe("a kick", () => {
           ["/v1/stream", "/approach3/events", "/approach2/events", "grpc"],
         )
         for (const id of ["native", "plain", "direct", "grpc"]) {
-          assert.isTrue((yield* kick(ClientId.make(id))).received, id)
+          assert.isTrue((yield* kick({ params: { clientId: ClientId.make(id) } })).received, id)
         }
         for (const { closed } of [native, plain, direct]) assert.strictEqual(yield* closed, "4004 KICKED")
         const { code, message, trailers } = yield* grpc.ended
@@ -104,11 +104,11 @@ describe("a kick", () => {
       Effect.gen(function* () {
         const { kick } = yield* Operations
         const c1 = yield* welcome("/v1/stream?clientId=c1")
-        assert.isTrue((yield* kick(ClientId.make("c1"))).received)
+        assert.isTrue((yield* kick({ params: { clientId: ClientId.make("c1") } })).received)
         yield* c1.closed
         yield* eventually(
           "the registry knows",
-          Effect.map(kick(ClientId.make("c1")), ({ received }) => !received),
+          Effect.map(kick({ params: { clientId: ClientId.make("c1") } }), ({ received }) => !received),
         )
       }),
     ),
@@ -132,7 +132,7 @@ describe("a drain", () => {
         assert.strictEqual(yield* readyz, "200 ready\n")
         const sizes: Array<number> = []
 
-        assert.deepStrictEqual(yield* drain(pod), { pod, received: true })
+        assert.deepStrictEqual(yield* drain({ params: { pod } }), { pod, received: true })
         yield* eventually(
           "all are gone",
           Effect.sync(() => {
@@ -166,8 +166,8 @@ describe("a drain", () => {
         const { drain } = yield* Operations
         const { pod } = yield* Delivery
         const { closed } = yield* welcome("/v1/stream?clientId=c1")
-        yield* drain(pod)
-        yield* drain(pod)
+        yield* drain({ params: { pod } })
+        yield* drain({ params: { pod } })
         assert.strictEqual(yield* closed, "4000 GOING_AWAY")
         assert.strictEqual(yield* readyz, "503 not ready: draining\n")
       }),

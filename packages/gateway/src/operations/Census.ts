@@ -11,16 +11,19 @@
  */
 import { start, Status, type PodId } from "@nimbus/domain/protocol"
 import { type Entry, Mailbox, Registry } from "@nimbus/domain/services"
-import { AdminUnavailable, type ClientRow, type PodView, type StatusView } from "@nimbus/domain/admin"
+import {
+  AdminUnavailable,
+  type ClientRow,
+  type OperationInput,
+  type PodView,
+  type StatusView,
+} from "@nimbus/domain/admin"
 import { Effect, Stream } from "effect"
 import type { AdminLimits } from "../Limits.ts"
 import { Newest } from "./Newest.ts"
 
 /** Which clients: with this status, and with this text in their ids. */
-export interface ClientsAsked {
-  readonly status?: Status.StatusName | undefined
-  readonly search?: string | undefined
-}
+export type ClientsAsked = Omit<OperationInput<"clients">["query"], "limit">
 
 export interface Census {
   readonly clients: StatusView["clients"]

@@ -7,8 +7,8 @@ import type { StoredRecord } from "@nimbus/domain/protocol"
 import { type Chunk, EventLog } from "@nimbus/domain/services"
 import { AdminUnavailable } from "@nimbus/domain/admin"
 import { Effect, Option, Stream } from "effect"
-import { ReadMeter } from "../http/ReadBudget.ts"
 import type { AdminLimits } from "../Limits.ts"
+import { ReadMeter } from "./ReadMeter.ts"
 
 /** Records at offsets `[from, upTo)`. */
 export interface Range {
