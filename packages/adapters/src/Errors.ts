@@ -195,6 +195,19 @@ export class KafkaTlsFailed extends Schema.TaggedError<KafkaTlsFailed>()("KafkaT
   }
 }
 
+/** The installed kafkajs lacks what this package uses of it. Install the version that the message names. */
+export class KafkaClientUnfit extends Schema.TaggedError<KafkaClientUnfit>()("KafkaClientUnfit", {
+  code: Schema.tag("KAFKA_CLIENT_UNFIT"),
+  /** What is missing, each as `Class.member`. */
+  lacks: Schema.Array(Schema.String),
+  /** The version that has it. */
+  wanted: Schema.String,
+}) {
+  override get message(): string {
+    return `the installed kafkajs lacks ${this.lacks.join(", ")}: npm install kafkajs@${this.wanted}`
+  }
+}
+
 /** A topic is not there, and is not to be created. Create it, or set `NIMBUS_KAFKA_CREATE_TOPICS`. */
 export class KafkaTopicMissing extends Schema.TaggedError<KafkaTopicMissing>()("KafkaTopicMissing", {
   code: Schema.tag("KAFKA_TOPIC_MISSING"),

@@ -39,12 +39,13 @@ const isMissing = (stores: ReadonlyArray<Store>, cause: unknown): cause is Error
 const missing = (stores: ReadonlyArray<Store>, cause: Error) =>
   new LibraryMissing({
     stores,
-    packages: packagesOf(stores).map((name) => `${name}@${wanted()[name] ?? "latest"}`),
+    packages: packagesOf(stores).map((name) => `${name}@${wantedVersion(name)}`),
     cause,
   })
 
 const Manifest = Schema.fromJsonString(Schema.Struct({ peerDependencies: Schema.Record(Schema.String, Schema.String) }))
 
-/** The versions that this package takes. */
-const wanted = () =>
-  Schema.decodeUnknownSync(Manifest)(readFileSync(new URL("../package.json", import.meta.url), "utf8")).peerDependencies
+/** Which versions of a library this package takes. */
+export const wantedVersion = (name: string): string =>
+  Schema.decodeUnknownSync(Manifest)(readFileSync(new URL("../package.json", import.meta.url), "utf8"))
+    .peerDependencies[name] ?? "latest"

@@ -125,7 +125,7 @@ describe.skipIf(inject("services").kafka === undefined)("three brokers", () => {
         const publisher = yield* open(cluster.brokers)
         const { leaderOf, areAsBefore, coordinator } = roles(
           yield* openLink(
-            makeKafka({ brokers: cluster.brokers, clientId: "test", tls: false }, limits, () => {}),
+            yield* makeKafka({ brokers: cluster.brokers, clientId: "test", tls: false }, limits, () => {}),
             [topic],
             limits,
           ),

@@ -10,29 +10,24 @@
  * | What ends is closed for writing alone: its last words come while the next one is in use. | It is destroyed. |
  * | Two requests at the same time make two connections, of which one is forgotten. | They wait for the same one. |
  * | A login during which the connection is lost is told as a wrong password, so what was to be written is refused for ever. | It is told as a lost connection. |
+ * | A timer for the end of a throttling is set also where there is none, with a negative time, for which Node prints a warning: each millisecond, for ever, for every connection. | It is set only while something waits. |
  */
-import { mend } from "./Mend.ts"
+import { type Connection, type KafkaInternals, length_bytes, type RequestQueue } from "./KafkaInternals.ts"
 
-interface Connection {
-  readonly requestQueue: { rejectAll(error: Error): void; destroy(): void }
-  readonly socket?: { destroy(error?: Error): unknown }
-  authenticatedAt: unknown
-  connectionStatus: string
-  chunks: Array<Buffer>
-  bytesBuffered: number
-  bytesNeeded: number
-  connect(): Promise<boolean>
-  disconnect(): Promise<boolean>
-  authenticate(): Promise<void>
-  send(request: unknown): Promise<unknown>
+/** For all connections of this process, and once. */
+export const mendConnections = (internals: KafkaInternals): void => {
+  const { Connection, RequestQueue, errors } = internals
+  if (mended.has(Connection)) return
+  mended.add(Connection)
+  mend(Connection.prototype, errors)
+  quietWhenIdle(RequestQueue.prototype)
 }
 
-/** Idempotent. */
-export const mendConnections = (): void =>
-  mend("network/connection.js", ["connect", "disconnect", "authenticate", "send"], change)
+const mended = new WeakSet<object>()
 
-const change = (prototype: Connection): void => {
+const mend = (prototype: Connection, errors: KafkaInternals["errors"]): void => {
   const { authenticate, connect, send } = prototype
+  const { KafkaJSConnectionError, KafkaJSRequestTimeoutError, KafkaJSSASLAuthenticationError } = errors
 
   prototype.connect = function (this: Connection) {
     losses.delete(this)
@@ -42,7 +37,7 @@ const change = (prototype: Connection): void => {
   }
 
   prototype.disconnect = async function (this: Connection) {
-    end(this)
+    end(this, new KafkaJSConnectionError("Closed connection"))
     return true
   }
 
@@ -60,11 +55,16 @@ const change = (prototype: Connection): void => {
     try {
       return await send.call(this, request)
     } catch (error) {
-      if (isLoss(error)) losses.set(this, error)
-      if (isTimeout(error)) socket?.destroy(error)
+      const isLate = error instanceof KafkaJSRequestTimeoutError
+      if (isLate || error instanceof KafkaJSConnectionError) losses.set(this, error)
+      if (isLate) socket?.destroy(error)
       throw orLoss(this, error)
     }
   }
+
+  /** kafkajs leaves of a login's error nothing but its words. */
+  const orLoss = (connection: Connection, error: unknown): unknown =>
+    error instanceof KafkaJSSASLAuthenticationError ? (losses.get(connection) ?? error) : error
 }
 
 /** Those that are being made. */
@@ -73,18 +73,7 @@ const connecting = new WeakMap<Connection, Promise<boolean>>()
 /** Why a request was not answered; of the connection that is in use. */
 const losses = new WeakMap<Connection, Error>()
 
-/** kafkajs leaves of a login's error nothing but its words. */
-const orLoss = (connection: Connection, error: unknown): unknown =>
-  error instanceof Error && error.name === "KafkaJSSASLAuthenticationError" ? (losses.get(connection) ?? error) : error
-
-const isTimeout = (error: unknown): error is Error =>
-  error instanceof Error && error.name === "KafkaJSRequestTimeoutError"
-
-const isLoss = (error: unknown): error is Error =>
-  isTimeout(error) || (error instanceof Error && /^KafkaJSConnection(Closed)?Error$/.test(error.name))
-
-const end = (connection: Connection): void => {
-  const closed = new ConnectionClosed()
+const end = (connection: Connection, closed: Error): void => {
   connection.connectionStatus = "disconnected"
   connection.authenticatedAt = null
   // Without an error, who waits for it to be made would do so for all of the time that this may take.
@@ -96,12 +85,9 @@ const end = (connection: Connection): void => {
   connection.requestQueue.destroy()
 }
 
-/** kafkajs goes by these two, and exports its own only for its types. */
-class ConnectionClosed extends Error {
-  override readonly name = "KafkaJSConnectionError"
-  override readonly message = "Closed connection"
-  readonly retriable = true
+const quietWhenIdle = (prototype: RequestQueue): void => {
+  const schedule = prototype.scheduleCheckPendingRequests
+  prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
+    if (this.pending.length > 0) schedule.call(this)
+  }
 }
-
-/** Of an answer's length, which stands before it. */
-const length_bytes = 4

@@ -16,9 +16,9 @@
  */
 import { type LogError, LogUnavailable, PartitionRevoked, UnknownTopic } from "@nimbus/domain/errors"
 import { type AssignedPartition, type Chunk, EventLog, Topics } from "@nimbus/domain/services"
-import { Array as Arr, Cause, type Config, Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
-import type { Kafka } from "kafkajs"
+import { Array as Arr, Cause, type Config, Deferred, Effect, Exit, FiberSet, Layer, Scope, Stream } from "effect"
 import type {
+  KafkaClientUnfit,
   KafkaPartitionsUnequal,
   KafkaRefused,
   KafkaTlsFailed,
@@ -30,7 +30,7 @@ import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
 import { untilReachable } from "../Reachable.ts"
 import { startError } from "./Failures.ts"
 import { type Bounds, type Fetcher, makeFetcher } from "./Fetcher.ts"
-import { makeKafka } from "./KafkaJs.ts"
+import { type KafkaClient, makeKafka } from "./KafkaJs.ts"
 import { type Link, openLink } from "./Link.ts"
 import { type Assignment, joinGroup, type Membership } from "./Membership.ts"
 import { makeOffsets, type Offsets } from "./Offsets.ts"
@@ -43,6 +43,7 @@ export type { EventLogKafkaOptions } from "./Settings.ts"
 
 type OpenError =
   | KafkaUnavailable
+  | KafkaClientUnfit
   | KafkaRefused
   | KafkaTlsFailed
   | KafkaTopicMissing
@@ -85,8 +86,8 @@ const open = Effect.fnUntraced(function* (
     lifeOf,
     shared,
   } = options
-  const fork = Effect.runForkWith(yield* Effect.context())
-  const kafka = makeKafka({ ...options, clientId, tls }, limits, (message, details) =>
+  const fork = yield* FiberSet.makeRuntime<never>()
+  const kafka = yield* makeKafka({ ...options, clientId, tls }, limits, (message, details) =>
     fork(Effect.logDebug(message, details)),
   )
   const { createTopics: create = true, replication } = options
@@ -135,7 +136,7 @@ const wholeOrNot = <A, E, R>(attempt: Effect.Effect<A, E, R | Scope.Scope>) =>
   })
 
 class KafkaLog {
-  readonly #kafka: Kafka
+  readonly #kafka: KafkaClient
   readonly #limits: KafkaLimits
   readonly #topics: ReadonlySet<string>
   readonly #states: TopicStates
@@ -143,7 +144,7 @@ class KafkaLog {
   readonly #offsets: Offsets
 
   constructor(
-    kafka: Kafka,
+    kafka: KafkaClient,
     limits: KafkaLimits,
     topics: ReadonlySet<string>,
     states: TopicStates,

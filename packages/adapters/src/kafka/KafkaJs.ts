@@ -13,18 +13,16 @@
  * | It can't read without a group. | `Fetcher.ts` does not know of groups. |
  * | Its codec makes a buffer for each record written and several objects for each one read. | `RecordBatch.ts` |
  *
- * kafkajs hands `Cluster` to custom partition assigners, which is how it is come by. Its types leave out some of
- * `Broker`; that is declared here, and looked for before it is used.
+ * What is used of it beyond its documented calls is in `KafkaInternals`, and in no other file.
  */
 import { connect as connectTcp, isIP } from "node:net"
 import { connect as connectTls } from "node:tls"
-import { Effect, Predicate } from "effect"
-import { type Broker, type Cluster, type ISocketFactory, Kafka, logLevel, type SASLOptions } from "kafkajs"
-import { KafkaUnavailable } from "../Errors.ts"
+import { Effect } from "effect"
+import { type Admin, type ISocketFactory, Kafka, logLevel, type SASLOptions } from "kafkajs"
+import { type KafkaClientUnfit, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { mendConnections } from "./Connections.ts"
-import { quietIdleQueues } from "./IdleQueues.ts"
-import type { Request } from "./Requests.ts"
+import { type KafkaCluster, loadInternals, makeCluster } from "./KafkaInternals.ts"
 
 export interface KafkaOptions {
   /** `host:port` of some brokers; the others are learnt from them. */
@@ -40,10 +38,26 @@ export interface KafkaOptions {
 /** What the lines of kafkajs's own log go to. */
 export type LogLine = (message: string, details: Readonly<Record<string, unknown>>) => void
 
-export const makeKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLine): Kafka => {
-  mendConnections()
-  quietIdleQueues()
-  return new Kafka({
+/** What connects to the brokers. Nothing is connected yet. */
+export interface KafkaClient {
+  readonly admin: () => Admin
+  /** Connections of its own: one to each broker for long polls, one for everything else. */
+  readonly cluster: () => KafkaCluster
+}
+
+export const makeKafka = (
+  options: KafkaOptions,
+  limits: KafkaLimits,
+  log: LogLine,
+): Effect.Effect<KafkaClient, KafkaClientUnfit> =>
+  Effect.map(loadInternals(), (internals) => {
+    mendConnections(internals)
+    const kafka = newKafka(options, limits, log)
+    return { admin: () => kafka.admin(), cluster: () => makeCluster(kafka, internals) }
+  })
+
+const newKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLine): Kafka =>
+  new Kafka({
     brokers: [...options.brokers],
     clientId: options.clientId,
     ssl: options.tls,
@@ -63,7 +77,6 @@ export const makeKafka = (options: KafkaOptions, limits: KafkaLimits, log: LogLi
       ({ log: { message, ...details } }) =>
         log(message, details),
   })
-}
 
 /** As kafkajs makes them, but without Nagle's delay: a second request does not wait for the answer to the first. */
 const sockets: ISocketFactory = ({ host, onConnect, port, ssl }) => {
@@ -74,160 +87,6 @@ const sockets: ISocketFactory = ({ host, onConnect, port, ssl }) => {
   socket.setKeepAlive(true, 60_000)
   return socket
 }
-
-/** Connections of its own: one to each broker for long polls, one for everything else. Not connected yet. */
-export const makeCluster = (kafka: Kafka): Cluster => {
-  const clusters: Array<Cluster> = []
-  kafka.consumer({
-    groupId: "never joined",
-    allowAutoTopicCreation: false,
-    // As records are fetched: where the log ends is asked for in the same terms.
-    readUncommitted: false,
-    partitionAssigners: [
-      ({ cluster }) => {
-        clusters.push(cluster)
-        return { name: "none", version: 0, assign: async () => [], protocol: () => ({ name: "none", metadata: none }) }
-      },
-    ],
-  })
-  const [cluster] = clusters
-  if (cluster === undefined) throw new Error("kafkajs did not make a cluster")
-  return cluster
-}
-
-const none = Buffer.alloc(0)
-
-/** The requests that the types of kafkajs leave out, or some of what they carry. */
-export interface GroupBroker {
-  joinGroup(request: {
-    readonly groupId: string
-    readonly sessionTimeout: number
-    readonly rebalanceTimeout: number
-    /** Empty for a new member. */
-    readonly memberId: string
-    readonly groupProtocols: ReadonlyArray<{ readonly name: string; readonly metadata: Buffer }>
-  }): Promise<{
-    readonly generationId: number
-    readonly leaderId: string
-    readonly memberId: string
-    /** All of them for the leader, none for the others. */
-    readonly members: ReadonlyArray<{ readonly memberId: string; readonly memberMetadata: Buffer }>
-  }>
-  syncGroup(request: {
-    readonly groupId: string
-    readonly generationId: number
-    readonly memberId: string
-    readonly groupAssignment: ReadonlyArray<{ readonly memberId: string; readonly memberAssignment: Buffer }>
-  }): Promise<{ readonly memberAssignment: Buffer }>
-  heartbeat(request: {
-    readonly groupId: string
-    readonly groupGenerationId: number
-    readonly memberId: string
-  }): Promise<unknown>
-  leaveGroup(request: { readonly groupId: string; readonly memberId: string }): Promise<unknown>
-  offsetCommit(request: {
-    readonly groupId: string
-    readonly groupGenerationId: number
-    readonly memberId: string
-    readonly topics: ReadonlyArray<TopicCommits<string>>
-  }): Promise<unknown>
-  offsetFetch(request: {
-    readonly groupId: string
-    readonly topics: ReadonlyArray<{
-      readonly topic: string
-      readonly partitions: ReadonlyArray<{ readonly partition: number }>
-    }>
-  }): Promise<{ readonly responses: ReadonlyArray<TopicCommits<string | null>> }>
-}
-
-export interface TopicCommits<M> {
-  readonly topic: string
-  readonly partitions: ReadonlyArray<{ readonly partition: number; readonly offset: string; readonly metadata: M }>
-}
-
-export interface ProducerBroker {
-  initProducerId(request: {
-    readonly transactionTimeout: number
-  }): Promise<{ readonly producerId: string; readonly producerEpoch: number }>
-}
-
-/** How kafkajs's requests leave: by the connection for long polls, or by the other. */
-interface Sender {
-  readonly connectionPool: {
-    send(protocol: {
-      readonly request: {
-        readonly apiKey: number
-        readonly apiVersion: number
-        readonly apiName: string
-        /** Takes for an encoder what has its buffer by two names. */
-        readonly encode: () => Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>
-      }
-      readonly response: {
-        readonly decode: (answer: Buffer) => Promise<Buffer>
-        readonly parse: (answer: Buffer) => Promise<unknown>
-      }
-      /** Kept to only if it is longer than that for all requests. */
-      readonly requestTimeout: number
-    }): Promise<unknown>
-  }
-}
-
-export const groupBroker = (broker: Broker): Broker & GroupBroker => {
-  if (
-    has(broker, "joinGroup") &&
-    has(broker, "syncGroup") &&
-    has(broker, "heartbeat") &&
-    has(broker, "leaveGroup") &&
-    has(broker, "offsetCommit") &&
-    has(broker, "offsetFetch")
-  ) {
-    return broker
-  }
-  throw new Error("this kafkajs has no group requests")
-}
-
-export const producerBroker = (broker: Broker): Broker & ProducerBroker => {
-  if (has(broker, "initProducerId")) return broker
-  throw new Error("this kafkajs has no producer ids")
-}
-
-const has = <K extends keyof GroupBroker | keyof ProducerBroker>(
-  broker: Broker,
-  request: K,
-): broker is Broker & Pick<GroupBroker & ProducerBroker, K> =>
-  request in broker && typeof Reflect.get(broker, request) === "function"
-
-/** Sends a request of ours. `patience_ms` is how long the broker may take by what the request asks. */
-export const send = async <A>(broker: Broker, request: Request<A>, patience_ms: number): Promise<A> => {
-  if (!isSender(broker)) throw new Error("this kafkajs has no connection pool")
-  const { apiKey, apiName, apiVersion } = request
-  let answer: A | undefined
-  await broker.connectionPool.send({
-    request: {
-      apiKey,
-      apiVersion,
-      apiName,
-      encode: async () => {
-        const buffer = request.body()
-        return { buf: buffer, buffer }
-      },
-    },
-    response: {
-      decode: async (bytes) => bytes,
-      parse: async (bytes) => {
-        answer = request.read(bytes)
-      },
-    },
-    requestTimeout: patience_ms,
-  })
-  if (answer === undefined) throw new Error(`kafkajs did not wait for the answer to ${apiName}`)
-  return answer
-}
-
-const isSender = (broker: Broker): broker is Broker & Sender =>
-  Predicate.hasProperty(broker, "connectionPool") &&
-  Predicate.hasProperty(broker.connectionPool, "send") &&
-  typeof broker.connectionPool.send === "function"
 
 /** Calls kafkajs. What it throws is passing, unless `isRefusal` says otherwise. */
 export const call = <A>(f: () => Promise<A>): Effect.Effect<A, KafkaUnavailable> =>

@@ -5,15 +5,15 @@
  * of its own: each subscription and each tail one, the producer one, all questions one.
  */
 import { Effect, type Scope } from "effect"
-import type { Broker, Cluster, Kafka } from "kafkajs"
 import type { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
-import { call, makeCluster } from "./KafkaJs.ts"
+import type { KafkaBroker, KafkaCluster } from "./KafkaInternals.ts"
+import { call, type KafkaClient } from "./KafkaJs.ts"
 
 export class Link {
-  readonly cluster: Cluster
+  readonly cluster: KafkaCluster
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: KafkaCluster) {
     this.cluster = cluster
   }
 
@@ -30,11 +30,11 @@ export class Link {
   }
 
   /** Connected, if it can be. */
-  broker(nodeId: string): Effect.Effect<Broker, KafkaUnavailable> {
+  broker(nodeId: string): Effect.Effect<KafkaBroker, KafkaUnavailable> {
     return call(() => this.cluster.findBroker({ nodeId }))
   }
 
-  coordinator(groupId: string): Effect.Effect<Broker, KafkaUnavailable> {
+  coordinator(groupId: string): Effect.Effect<KafkaBroker, KafkaUnavailable> {
     return call(() => this.cluster.findGroupCoordinator({ groupId }))
   }
 
@@ -50,18 +50,16 @@ export class Link {
 
 /** Connected, and knows these topics; disconnected with the scope. */
 export const openLink = (
-  kafka: Kafka,
+  kafka: KafkaClient,
   topics: ReadonlyArray<string>,
   limits: KafkaLimits,
 ): Effect.Effect<Link, KafkaUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
-    const cluster = yield* Effect.acquireRelease(
-      Effect.sync(() => makeCluster(kafka)),
-      (cluster) =>
-        call(() => cluster.disconnect()).pipe(
-          Effect.timeoutOption(limits.close_timeout_ms),
-          Effect.catch((error) => Effect.logDebug("a connection did not close well", error)),
-        ),
+    const cluster = yield* Effect.acquireRelease(Effect.sync(kafka.cluster), (cluster) =>
+      call(() => cluster.disconnect()).pipe(
+        Effect.timeoutOption(limits.close_timeout_ms),
+        Effect.catch((error) => Effect.logDebug("a connection did not close well", error)),
+      ),
     )
     yield* call(async () => {
       await cluster.connect()

@@ -19,12 +19,12 @@ import { type LogError, LogUnavailable, PartitionRevoked } from "@nimbus/domain/
 import { Elapsed } from "@nimbus/domain/observability"
 import { type Committed, failureReporter, type FailureReporter } from "@nimbus/domain/services"
 import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
-import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff } from "./Backoff.ts"
 import { alarmIfRefused, codeOf, codes, isRefusal } from "./Failures.ts"
-import { call, type GroupBroker, groupBroker } from "./KafkaJs.ts"
+import type { KafkaBroker } from "./KafkaInternals.ts"
+import { call } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
 import {
   assign,
@@ -81,7 +81,7 @@ interface Generation {
   /** How many the topic had, as far as was known here. */
   readonly count: number
   /** Which may move. */
-  coordinator: Broker & GroupBroker
+  coordinator: KafkaBroker
 }
 
 export interface MembershipOptions {
@@ -207,7 +207,7 @@ class Member implements Membership {
       return memberId === ""
         ? Effect.void
         : Effect.flatMap(leaving.coordinator(groupId), (coordinator) =>
-            call(() => groupBroker(coordinator).leaveGroup({ groupId, memberId })),
+            call(() => coordinator.leaveGroup({ groupId, memberId })),
           )
     })
     return Effect.promise(() => this.#joining).pipe(
@@ -253,7 +253,7 @@ class Member implements Membership {
   readonly #join: Effect.Effect<Generation, KafkaUnavailable> = Effect.gen({ self: this }, function* () {
     const { group: groupId, limits, link, topic } = this.#options
     const count = this.#options.partitions()
-    const coordinator = groupBroker(yield* link.coordinator(groupId))
+    const coordinator = yield* link.coordinator(groupId)
     const joined = yield* call(() => {
       const joining = coordinator.joinGroup({
         groupId,
@@ -323,7 +323,7 @@ class Member implements Membership {
         Effect.timeoutOption(rest_ms),
         Effect.match({
           onSuccess: (found) => {
-            if (found._tag === "Some") generation.coordinator = groupBroker(found.value)
+            if (found._tag === "Some") generation.coordinator = found.value
           },
           // The next heartbeat fails too then.
           onFailure: () => {},

@@ -9,7 +9,7 @@ import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff } from "./Backoff.ts"
 import { Coalesced } from "./Coalesced.ts"
-import { call, type GroupBroker, groupBroker } from "./KafkaJs.ts"
+import { call } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
 
 export interface Offsets {
@@ -93,14 +93,13 @@ const bounds = (link: Link, keys: ReadonlyArray<Key>, fromBeginning: boolean): A
   )
 
 const commits = (link: Link, groupId: string, keys: ReadonlyArray<Key>): Answers<Committed> =>
-  Effect.flatMap(link.coordinator(groupId), (coordinator) => {
-    const broker: GroupBroker = groupBroker(coordinator)
-    return Effect.map(
-      call(() => broker.offsetFetch({ groupId, topics: byTopic(keys) })),
+  Effect.flatMap(link.coordinator(groupId), (coordinator) =>
+    Effect.map(
+      call(() => coordinator.offsetFetch({ groupId, topics: byTopic(keys) })),
       ({ responses }) =>
         toAnswers(responses, ({ metadata, offset }) => ({ next: Number(offset), metadata: metadata ?? "" })),
-    )
-  })
+    ),
+  )
 
 /** The offset is there for the type's sake: it is what is asked for. */
 const byTopic = (keys: ReadonlyArray<Key>) => {

@@ -24,12 +24,12 @@ import { Elapsed } from "@nimbus/domain/observability"
 import { type LogRecord, roomOf } from "@nimbus/domain/protocol"
 import { Alarms, failureReporter, type FailureReporter } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Latch, Result, type Scope } from "effect"
-import type { Broker } from "kafkajs"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { backoff } from "./Backoff.ts"
 import { codeOf, codes, PartitionError, refusalOf } from "./Failures.ts"
-import { call, producerBroker, send } from "./KafkaJs.ts"
+import { type KafkaBroker, send } from "./KafkaInternals.ts"
+import { call } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
 import { produce, type Written } from "./Requests.ts"
 import type { TopicStates } from "./TopicWatch.ts"
@@ -420,10 +420,10 @@ const chooseQueues = (
   return chosen
 }
 
-const newIdentity = (broker: Broker): Effect.Effect<Identity, KafkaUnavailable> =>
+const newIdentity = (broker: KafkaBroker): Effect.Effect<Identity, KafkaUnavailable> =>
   Effect.map(
     // The timeout is for transactions, of which there are none.
-    call(() => producerBroker(broker).initProducerId({ transactionTimeout: 60_000 })),
+    call(() => broker.initProducerId({ transactionTimeout: 60_000 })),
     ({ producerEpoch, producerId }) => ({ producerId: Number(producerId), producerEpoch }),
   )
 

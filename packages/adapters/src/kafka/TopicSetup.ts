@@ -7,12 +7,13 @@
 import { mailboxLimits } from "@nimbus/domain/limits"
 import type { Incarnation } from "@nimbus/domain/protocol"
 import type { LocalLog } from "@nimbus/domain/services"
-import { type Array as Arr, Effect, Predicate, type Scope } from "effect"
-import type { Admin, Broker, Kafka } from "kafkajs"
+import { type Array as Arr, Effect, type Scope } from "effect"
+import type { Admin } from "kafkajs"
 import { KafkaPartitionsUnequal, KafkaTopicMissing, KafkaTopicUnfit, KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
 import { isRefusal, PartitionError } from "./Failures.ts"
-import { call, send } from "./KafkaJs.ts"
+import { type KafkaBroker, send } from "./KafkaInternals.ts"
+import { call, type KafkaClient } from "./KafkaJs.ts"
 import { baseOf, incarnationOf } from "./Life.ts"
 import { type Link, openLink } from "./Link.ts"
 import { describeSettings, describeTopics, metadataWithIds } from "./TopicRequests.ts"
@@ -57,7 +58,7 @@ export interface TopicSet {
 export type SetupError = KafkaUnavailable | KafkaTopicMissing | KafkaTopicUnfit | KafkaPartitionsUnequal
 
 export const setUpTopics = (
-  kafka: Kafka,
+  kafka: KafkaClient,
   options: TopicOptions,
   limits: KafkaLimits,
 ): Effect.Effect<TopicSet, SetupError> =>
@@ -91,11 +92,10 @@ export const setUpTopics = (
   )
 
 const connectAdmin = Effect.fnUntraced(function* (
-  kafka: Kafka,
+  kafka: KafkaClient,
 ): Effect.fn.Return<Admin, KafkaUnavailable, Scope.Scope> {
-  const admin = yield* Effect.acquireRelease(
-    Effect.sync(() => kafka.admin()),
-    (admin) => Effect.ignore(call(() => admin.disconnect())),
+  const admin = yield* Effect.acquireRelease(Effect.sync(kafka.admin), (admin) =>
+    Effect.ignore(call(() => admin.disconnect())),
   )
   yield* call(() => admin.connect())
   return admin
@@ -152,16 +152,8 @@ export const findTopics = Effect.fnUntraced(function* (
   return described.topics.filter(({ code, partitions }) => code === 0 && partitions > 0)
 })
 
-const knowsIds = (broker: Broker): boolean => {
-  const { apiKey, apiVersion } = metadataWithIds
-  const versions: unknown = Predicate.hasProperty(broker, "versions") ? broker.versions : undefined
-  const metadata: unknown = Predicate.hasProperty(versions, apiKey) ? versions[apiKey] : undefined
-  return (
-    Predicate.hasProperty(metadata, "maxVersion") &&
-    typeof metadata.maxVersion === "number" &&
-    metadata.maxVersion >= apiVersion
-  )
-}
+const knowsIds = ({ versions }: KafkaBroker): boolean =>
+  (versions?.[metadataWithIds.apiKey]?.maxVersion ?? 0) >= metadataWithIds.apiVersion
 
 /** How they are set, of those whose settings Kafka tells. */
 export const askSettings = Effect.fnUntraced(function* (
