@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, type Duration, Effect, Exit, Fiber } from "effect"
+import { Clock, type Duration, Effect, Exit, Fiber, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import { within } from "./Within.ts"
 
@@ -72,6 +72,27 @@ describe("within", () => {
       )
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(log, ["stops"])
+    }),
+  )
+
+  it.effect("interrupted between any two of its steps, it leaves nothing running", () =>
+    Effect.gen(function* () {
+      for (let steps = 0; steps < 36; steps++) {
+        const ops = 2 + Math.floor(steps / 12)
+        let running = 0
+        const work = Effect.callback<never>(() => {
+          running++
+          return Effect.sync(() => running--)
+        })
+        const fiber = yield* within(work, options).pipe(
+          Effect.provideService(Scheduler.MaxOpsBeforeYield, ops),
+          Effect.forkChild({ startImmediately: true }),
+        )
+        for (let i = 0; i < steps % 12; i++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        for (let i = 0; i < 12; i++) yield* Effect.yieldNow
+        assert.strictEqual(running, 0, `after ${steps % 12} turns of ${ops} steps`)
+      }
     }),
   )
 

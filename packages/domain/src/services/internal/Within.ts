@@ -18,30 +18,35 @@ export const within = <A, R>(
 ): Effect.Effect<A, never, R> =>
   Effect.contextWith((context: Context.Context<R>) => {
     const fork = Effect.runForkWith(context)
-    const fiber = fork(work)
-    return fiber.pollUnsafe() ?? awaited(fiber, fork, timeout_ms, onTimeout)
+    // It starts in here: in the step that also says how it is interrupted, so that it never runs on alone.
+    return Effect.callback<A>((resume) => {
+      const fiber = fork(work)
+      const exit = fiber.pollUnsafe()
+      return exit === undefined ? awaited(fiber, fork, timeout_ms, onTimeout, resume) : resume(exit)
+    })
   })
 
 /** Whether an effect is its own outcome already, so that there is nothing to run. */
 export const isExit = <A, E>(effect: Effect.Effect<A, E, unknown>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
 
+/** Returns how to interrupt it. */
 const awaited = <A, R>(
   fiber: Fiber.Fiber<A>,
   fork: (effect: Effect.Effect<void, never, R>) => Fiber.Fiber<void>,
   timeout_ms: number,
   onTimeout: Effect.Effect<A, never, R>,
-): Effect.Effect<A> =>
-  Effect.callback<A>((resume) => {
-    let late: Exit.Exit<A> | undefined
-    const timer = fork(
-      Effect.map(Effect.andThen(Effect.sleep(timeout_ms), onTimeout), (answer) => {
-        late = Exit.succeed(answer)
-        fiber.interruptUnsafe()
-      }),
-    )
-    fiber.addObserver((exit) => {
-      timer.interruptUnsafe()
-      resume(late !== undefined && Exit.isFailure(exit) ? late : exit)
-    })
-    return Fiber.interruptAll([fiber, timer])
+  resume: (exit: Exit.Exit<A>) => void,
+): Effect.Effect<void> => {
+  let late: Exit.Exit<A> | undefined
+  const timer = fork(
+    Effect.map(Effect.andThen(Effect.sleep(timeout_ms), onTimeout), (answer) => {
+      late = Exit.succeed(answer)
+      fiber.interruptUnsafe()
+    }),
+  )
+  fiber.addObserver((exit) => {
+    timer.interruptUnsafe()
+    resume(late !== undefined && Exit.isFailure(exit) ? late : exit)
   })
+  return Fiber.interruptAll([fiber, timer])
+}
