@@ -47,6 +47,7 @@ export const layer = Layer.effectDiscard(
     const newest = new Map<ClientId, Call>()
     const run = yield* FiberSet.makeRuntime<never>()
     const runMissing = Effect.runPromiseWith(yield* Effect.context<Effect.Services<typeof missing>>())
+    const runExit = Effect.runPromiseExitWith(yield* Effect.context())
     let isLeaving = false
 
     /** What was sent in a call that ended well must not come again in the next, which may come before all is settled. */
@@ -109,7 +110,8 @@ export const layer = Layer.effectDiscard(
       readMaxBytes: limits.frame_bytes,
       routes: (router) => {
         const isReady = async () => !isLeaving && (await runMissing(missing)).length === 0
-        reflection(health({ isReady, every_ms: health_ms })(router))
+        const pause = (signal: AbortSignal) => runExit(Effect.sleep(health_ms), { signal })
+        reflection(health({ isReady, pause })(router))
       },
       fallback: (request, response) => {
         if (response instanceof Http2ServerResponse)

@@ -8,12 +8,12 @@ const names: ReadonlySet<string> = new Set(["", NimbusService.typeName])
 
 export interface HealthOptions {
   readonly isReady: () => Promise<boolean>
-  /** How often a watcher's answer is looked at again. */
-  readonly every_ms: number
+  /** Before a watcher's answer is looked at again; ends with the watcher's call too. */
+  readonly pause: (signal: AbortSignal) => Promise<unknown>
 }
 
 export const health =
-  ({ every_ms, isReady }: HealthOptions) =>
+  ({ isReady, pause }: HealthOptions) =>
   (router: ConnectRouter): ConnectRouter => {
     const status = async (service: string): Promise<Serving> => {
       if (!names.has(service)) return Serving.SERVICE_UNKNOWN
@@ -30,14 +30,8 @@ export const health =
           const now = await status(service)
           if (now !== told) yield { status: now }
           told = now
-          await pause(every_ms, signal)
+          await pause(signal)
         }
       },
     })
   }
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true })
-  })

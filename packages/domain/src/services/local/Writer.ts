@@ -12,7 +12,7 @@
  * 3. After a write that failed nobody knows what is stored: before the next one the end is read from the store again.
  * 4. Group commits go with the next write, or cause one after `commit_delay_ms`. One that failed is tried again.
  */
-import { Effect } from "effect"
+import { Effect, Latch } from "effect"
 import type { LogUnavailable } from "../../Errors.ts"
 import type { LocalLogLimits } from "../../Limits.ts"
 import { logFailure } from "../FailureLog.ts"
@@ -22,7 +22,6 @@ import { Fifo } from "./Fifo.ts"
 import type { GroupCommit, LogStore } from "./LogStore.ts"
 import { closed, type Partition, unavailable } from "./Partition.ts"
 import { place, type Placement, type Publish } from "./Placing.ts"
-import { Signal } from "./Signal.ts"
 import type { TailCache } from "./TailCache.ts"
 
 interface Waiting extends Publish {
@@ -45,8 +44,8 @@ export class Writer<E> {
   readonly #commits = new Map<string, GroupCommit>()
   /** Partitions whose end must be read again (invariant 3). */
   readonly #unsure = new Set<Partition>()
-  readonly #hasWork = new Signal()
-  readonly #hasCommits = new Signal()
+  readonly #hasWork = Latch.makeUnsafe()
+  readonly #hasCommits = Latch.makeUnsafe()
   #isClosed = false
 
   constructor(store: LogStore<E>, cache: TailCache, limits: LocalLogLimits) {
@@ -64,14 +63,14 @@ export class Writer<E> {
         if (refusal !== undefined) return resume(Effect.fail(refusal))
         this.#queue.push({ partition, records, bytes, timestamp: clock.currentTimeMillisUnsafe(), resume })
         this.#queue_bytes += bytes
-        this.#hasWork.raise()
+        this.#hasWork.openUnsafe()
       }),
     )
   }
 
   commit(commit: GroupCommit): void {
     this.#commits.set(commitKey(commit), commit)
-    this.#hasCommits.raise()
+    this.#hasCommits.openUnsafe()
   }
 
   /** Never ends. */
@@ -97,16 +96,20 @@ export class Writer<E> {
 
   readonly #writing: Effect.Effect<never> = Effect.forever(
     Effect.andThen(
-      this.#hasWork.wait,
-      Effect.suspend(() => this.#write),
+      this.#hasWork.await,
+      Effect.suspend(() => {
+        this.#hasWork.closeUnsafe()
+        return this.#write
+      }),
     ),
   )
 
   readonly #flushing: Effect.Effect<never> = Effect.forever(
     Effect.suspend(() =>
-      this.#hasCommits.wait.pipe(
+      this.#hasCommits.await.pipe(
+        Effect.andThen(this.#hasCommits.close),
         Effect.andThen(Effect.sleep(this.#limits.commit_delay_ms)),
-        Effect.andThen(Effect.sync(() => this.#hasWork.raise())),
+        Effect.andThen(this.#hasWork.open),
       ),
     ),
   )
@@ -134,7 +137,7 @@ export class Writer<E> {
       this.#queue.shift()
     }
     this.#queue_bytes -= bytes
-    if (this.#queue.length > 0) this.#hasWork.raise()
+    if (this.#queue.length > 0) this.#hasWork.openUnsafe()
     const commits = [...this.#commits.values()]
     this.#commits.clear()
     return { publishes, commits }
