@@ -3,18 +3,31 @@
  * thread: clients with much to come would keep it from all others. So after `read_turn_ms` of it the event loop goes
  * round once. What waits is bounded: a session has one read under way.
  */
-import type { Cursor } from "@nimbus/domain/protocol"
-import type { PageLimit } from "@nimbus/domain/services"
+import type { MailboxUnavailable } from "@nimbus/domain/errors"
+import type { ClientId, Cursor, Session } from "@nimbus/domain/protocol"
+import type { Page, PageLimit } from "@nimbus/domain/services"
 import { Effect, type Scope } from "effect"
+import type { Counts } from "../Metrics.ts"
 import { makeFlusher } from "./Flusher.ts"
 
 interface Waiting {
   readonly connection: { readonly isClosed: boolean }
 }
 
+/** A connection whose session reads its mailbox. */
+export interface Reader {
+  readonly clientId: ClientId
+  readonly partition: number
+  readonly isClosed: boolean
+  readonly settledDlq: number | undefined
+  /** `carryOut` follows. */
+  step(input: Session.SendingInput): void
+  carryOut(): void
+}
+
 /** Of a page of the connection's mailbox. */
-export interface Read<Connection> {
-  readonly connection: Connection
+export interface Read {
+  readonly connection: Reader
   readonly after: Cursor
   readonly limit: PageLimit
 }
@@ -43,3 +56,17 @@ export const makeReads = <Of extends Waiting>(
       soon.wake()
     }
   })
+
+/** Gives a page to the session, once it is there; `undefined`: it can't be relied on. */
+export const giveTo = (
+  connection: Reader,
+  page: Effect.Effect<Page | undefined, MailboxUnavailable>,
+  counts: Counts,
+): Effect.Effect<void> =>
+  Effect.match(page, {
+    onSuccess: (page) => connection.step(page === undefined ? { _tag: "PageFailed" } : { _tag: "Page", page }),
+    onFailure: () => {
+      counts.addTo("failed", "read mailbox")
+      connection.step({ _tag: "PageFailed" })
+    },
+  }).pipe(Effect.andThen(Effect.sync(() => connection.carryOut())))

@@ -8,13 +8,14 @@
 import type { ClientId } from "@nimbus/domain/protocol"
 import type { Mailbox } from "@nimbus/domain/services"
 import { Effect } from "effect"
+import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Presences } from "./Presences.ts"
-import type { Resident } from "./Resident.ts"
+import type { Connection } from "./Connection.ts"
 
 /** Returns the effect that sweeps the next `count` sessions. */
 export const makeSweep = (
-  sessions: ReadonlyMap<ClientId, Resident>,
+  sessions: ReadonlyMap<ClientId, Connection>,
   presences: Presences,
   mailbox: Mailbox["Service"],
   counts: Counts,
@@ -41,10 +42,10 @@ export const makeSweep = (
 }
 
 /** The next `count` sessions; a round ends early, so that none is taken twice at a time. */
-const goRound = (sessions: ReadonlyMap<ClientId, Resident>) => {
+const goRound = (sessions: ReadonlyMap<ClientId, Connection>) => {
   let round = sessions.values()
-  return (count: number): ReadonlyArray<Resident> => {
-    const taken: Array<Resident> = []
+  return (count: number): ReadonlyArray<Connection> => {
+    const taken: Array<Connection> = []
     while (taken.length < count) {
       const next = round.next()
       if (next.done === true) {
@@ -54,5 +55,25 @@ const goRound = (sessions: ReadonlyMap<ClientId, Resident>) => {
       taken.push(next.value)
     }
     return taken
+  }
+}
+
+/**
+ * How many sessions a tick sweeps: all within `sweep_ms`. After a loss twice all, each time within
+ * `sweep_after_loss_ms`: the second time finds what came into a mailbox before the first had told the registry whose it
+ * is.
+ */
+export const makeHurry = (size: () => number, { sweep_after_loss_ms, sweep_ms, tick_ms }: GatewayLimits) => {
+  let left = 0
+  return {
+    begin(): void {
+      left = 2 * size()
+    },
+    slice(): number {
+      const usual = Math.ceil((size() * tick_ms) / sweep_ms)
+      const hurried = Math.min(left, Math.ceil((size() * tick_ms) / sweep_after_loss_ms))
+      left -= hurried
+      return Math.max(usual, hurried)
+    },
   }
 }

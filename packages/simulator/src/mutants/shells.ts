@@ -20,7 +20,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   trimByDelivered: patch(
     "gateway",
     "the mailbox is trimmed by what the client acknowledged, not by what was delivered",
-    "delivery/Resident.ts",
+    "delivery/Connection.ts",
     `const { acked } = this.session`,
     `const acked = this.session.delivered`,
   ),
@@ -35,7 +35,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     ...patch(
       "gateway",
       "of two sessions that open at the same time the newer one stays",
-      "delivery/Delivery.ts",
+      "delivery/Opening.ts",
       `    if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
     else {
       other?.superseded()
@@ -62,10 +62,10 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   closedStillReplaying: patch(
     "gateway",
     "a session that is over is told of time no more",
-    "delivery/Resident.ts",
-    `    this.residents.replaying.delete(this)
-    this.residents.intake`,
-    `    this.residents.intake`,
+    "delivery/Connection.ts",
+    `    replaying.delete(this)
+    intake`,
+    `    intake`,
   ),
   shelvedBeforeAcknowledged: patch(
     "pipeline",

@@ -15,34 +15,62 @@
  *   mailboxes have the backlog up to its end, they have all of that.
  */
 import type { LogError, MailboxUnavailable } from "@nimbus/domain/errors"
-import { type ClientId, Feed } from "@nimbus/domain/protocol"
+import { type ClientId, type DirectSession, Feed, type StepsShape } from "@nimbus/domain/protocol"
 import { committedBy, EventLog, Mailbox, Topics } from "@nimbus/domain/services"
 import { Effect, type Fiber, FiberSet, Latch, Pull, Schedule, type Scope, Semaphore, Stream } from "effect"
 import type { DirectLimits } from "../../Limits.ts"
-import type { ResidentShared } from "../Resident.ts"
-import type { DirectConnection, DirectShared } from "./DirectConnection.ts"
+import type { Counts } from "../../Metrics.ts"
 
-export type Feeds = DirectShared["feeds"]
+/** A connection, as the feed of its partition sees it. */
+export interface Follower {
+  readonly clientId: ClientId
+  readonly partition: number
+  /** A page counts only while the mailboxes have the backlog up to here. */
+  settledDlq: number | undefined
+  /** `carryOut` follows. */
+  news(input: DirectSession.Input): void
+  carryOut(): void
+  unavailable(): void
+}
+
+/** What feeds need of the gateway. */
+interface FeedParts {
+  readonly counts: Counts
+  readonly failed: (part: string, defect: unknown) => void
+  readonly steps: Pick<StepsShape, "feed">
+}
+
+/** The place of connections in the feeds of their partitions. */
+export interface Feeds {
+  readonly enter: (connection: Follower) => void
+  readonly leave: (connection: Follower) => void
+  /** From this offset of the results topic on. */
+  readonly follow: (connection: Follower, position: number) => void
+  readonly unfollow: (connection: Follower) => void
+  /** Tells the session how far it has got. */
+  readonly inform: (connection: Follower) => void
+  readonly settle: (connection: Follower) => void
+}
 
 interface PartitionReader {
   readonly partition: number
   readonly feed: Feed.State
   /** By client: whom the feed speaks of. */
-  readonly followers: Map<ClientId, DirectConnection>
+  readonly followers: Map<ClientId, Follower>
   /** Outputs of so many steps are being carried out: a follower is not told yet where it is. */
   telling: number
   isBroken: boolean
-  readonly residents: Set<DirectConnection>
+  readonly connections: Set<Follower>
   /** Somebody is behind. */
   readonly behind: Latch.Latch
   readonly asked: Latch.Latch
-  settling: Array<DirectConnection>
+  settling: Array<Follower>
   fiber: Fiber.Fiber<unknown> | undefined
 }
 
 export const makeFeeds = Effect.fnUntraced(function* (
   limits: DirectLimits,
-  { counts, failed, steps }: ResidentShared,
+  { counts, failed, steps }: FeedParts,
 ): Effect.fn.Return<Feeds, never, EventLog | Mailbox | Topics | Scope.Scope> {
   const log = yield* EventLog
   const mailbox = yield* Mailbox
@@ -70,16 +98,16 @@ export const makeFeeds = Effect.fnUntraced(function* (
   /** What a feed that broke an invariant has in memory is not to be relied on: its clients come again, to another. */
   const giveUp = (reader: PartitionReader): void => {
     reader.isBroken = true
-    for (const connection of reader.residents) connection.unavailable()
+    for (const connection of reader.connections) connection.unavailable()
   }
 
   /** Before the feed is stepped again: it may leave. */
-  const tell = (connection: DirectConnection | undefined, news: Feed.FeedNews): void => {
-    connection?.step(news)
+  const tell = (connection: Follower | undefined, news: Feed.FeedNews): void => {
+    connection?.news(news)
     connection?.carryOut()
   }
 
-  const unfollow = (reader: PartitionReader, connection: DirectConnection): void => {
+  const unfollow = (reader: PartitionReader, connection: Follower): void => {
     if (reader.followers.get(connection.clientId) !== connection) return
     reader.followers.delete(connection.clientId)
     step(reader, { _tag: "Leave", clientId: connection.clientId })
@@ -178,8 +206,8 @@ export const makeFeeds = Effect.fnUntraced(function* (
         }),
       )
       for (const connection of asking) {
-        connection.dlq = dlq
-        connection.step({ _tag: "Settled", handover })
+        connection.settledDlq = dlq
+        connection.news({ _tag: "Settled", handover })
         connection.carryOut()
       }
     }).pipe(Effect.catch(tolerate("settle mailboxes")), Effect.forever)
@@ -191,7 +219,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
       followers: new Map(),
       telling: 0,
       isBroken: false,
-      residents: new Set(),
+      connections: new Set(),
       behind: Latch.makeUnsafe(),
       asked: Latch.makeUnsafe(),
       settling: [],
@@ -205,23 +233,22 @@ export const makeFeeds = Effect.fnUntraced(function* (
     return reader
   }
 
-  const readerOf = ({ partition }: DirectConnection): PartitionReader => readers.get(partition) ?? open(partition)
+  const readerOf = ({ partition }: Follower): PartitionReader => readers.get(partition) ?? open(partition)
 
   return {
-    enter: (connection) => void readerOf(connection).residents.add(connection),
+    enter: (connection) => void readerOf(connection).connections.add(connection),
     leave: (connection) => {
       const reader = readers.get(connection.partition)
       if (reader === undefined) return
       unfollow(reader, connection)
       reader.settling = reader.settling.filter((one) => one !== connection)
-      reader.residents.delete(connection)
-      if (reader.residents.size > 0) return
+      reader.connections.delete(connection)
+      if (reader.connections.size > 0) return
       readers.delete(reader.partition)
       reader.fiber?.interruptUnsafe()
     },
-    follow: (connection) => {
-      const { clientId, position } = connection.session
-      if (position === undefined) return
+    follow: (connection, position) => {
+      const { clientId } = connection
       const reader = readerOf(connection)
       reader.followers.set(clientId, connection)
       step(reader, { _tag: "Follow", clientId, position })
@@ -235,7 +262,7 @@ export const makeFeeds = Effect.fnUntraced(function* (
       const reader = readers.get(partition)
       if (reader === undefined || reader.telling > 0 || reader.followers.get(clientId) !== connection) return
       const next = Feed.passedUpTo(reader.feed, clientId)
-      if (next !== undefined) connection.step({ _tag: "Passed", clientId, next })
+      if (next !== undefined) connection.news({ _tag: "Passed", clientId, next })
     },
     settle: (connection) => {
       const reader = readerOf(connection)

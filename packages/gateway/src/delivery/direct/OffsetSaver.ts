@@ -7,11 +7,19 @@ import { type ClientOffset, ClientOffsets, type OffsetOwner } from "@nimbus/doma
 import { Effect, type Scope } from "effect"
 import type { Counts } from "../../Metrics.ts"
 import { makeFlusher } from "../Flusher.ts"
-import type { DirectConnection } from "./DirectConnection.ts"
+
+/** Whose offsets these are. */
+export interface Saved {
+  readonly clientId: ClientId
+  /** What there is to save. */
+  readonly fact: (OffsetOwner & ClientOffset) | undefined
+  /** Somebody newer may be elsewhere. */
+  sweep(): void
+}
 
 export interface OffsetSaver {
   /** Soon. Of a connection that closes: as it is now. */
-  save(connection: DirectConnection): void
+  save(connection: Saved): void
   /** What waits of this client. */
   saveNow(clientId: ClientId): Effect.Effect<void>
 }
@@ -22,7 +30,7 @@ export const makeOffsetSaver = (
 ): Effect.Effect<OffsetSaver, never, ClientOffsets | Scope.Scope> =>
   Effect.gen(function* () {
     const offsets = yield* ClientOffsets
-    let waiting = new Map<ClientId, { readonly connection: DirectConnection; fact: OffsetOwner & ClientOffset }>()
+    let waiting = new Map<ClientId, { readonly connection: Saved; fact: OffsetOwner & ClientOffset }>()
 
     const flush = Effect.suspend(() => {
       if (waiting.size === 0) return Effect.void
@@ -36,7 +44,7 @@ export const makeOffsetSaver = (
     const soon = yield* makeFlusher(flush, save_ms)
     return {
       save(connection) {
-        const fact = connection.fact()
+        const fact = connection.fact
         if (fact === undefined) return
         const known = waiting.get(connection.clientId)
         if (known !== undefined && known.fact.epoch > fact.epoch) return

@@ -1,0 +1,154 @@
+/**
+ * How a connection gets a session: it waits for the turn of its client and of the gateway, the registry gives it an epoch,
+ * and older sessions of the client at this gateway end.
+ */
+import type { LogError, MailboxUnavailable, OffsetsUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
+import type { SessionLimits } from "@nimbus/domain/limits"
+import { type ClientId, type Epoch, partitionOf, PodEpochs, Session, start } from "@nimbus/domain/protocol"
+import { type ClientOffsets, EventLog, type Mailbox, Registry, Topics } from "@nimbus/domain/services"
+import { Effect, Scheduler, type Scope } from "effect"
+import { ConnectionGone, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
+import type { GatewayLimits } from "../Limits.ts"
+import { Pod } from "../Pod.ts"
+import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
+import type { ConnectRequest, SessionHandle } from "../Transport.ts"
+import { makeConnectRateLimiter } from "./ConnectRateLimiter.ts"
+import { Connection, type Direct, type Routed, type Shared } from "./Connection.ts"
+import { type Arrival, makeDirect } from "./direct/Direct.ts"
+import type { Draining } from "./Draining.ts"
+
+export type NotOpened = RegistryUnavailable | LogError | GatewayDraining | OpeningSuperseded | ConnectionGone
+
+export interface Opening {
+  readonly open: (request: ConnectRequest) => Effect.Effect<SessionHandle, NotOpened>
+  readonly openDirect: (
+    request: ConnectRequest,
+  ) => Effect.Effect<SessionHandle, NotOpened | MailboxUnavailable | OffsetsUnavailable>
+}
+
+/** `read`: of routed delivery. */
+export const makeOpening = Effect.fnUntraced(function* (
+  limits: GatewayLimits,
+  shared: Shared,
+  read: Routed["read"],
+  draining: Draining,
+): Effect.fn.Return<Opening, never, ClientOffsets | EventLog | Mailbox | Pod | Registry | Topics | Scope.Scope> {
+  const { ackSender, counts, intake, sessions } = shared
+  const { id: pod } = yield* Pod
+  const { partitions } = yield* EventLog
+  const turn = yield* makeTurns(limits, shared.now)
+  const checkAfter = yield* makeCheckAfter
+  const connect = yield* makeConnect(shared.now)
+  const beginDirect = yield* makeDirect(limits, shared)
+
+  const arrive = Effect.fnUntraced(function* (request: ConnectRequest) {
+    const { clientId, transport } = request
+    yield* turn(clientId)
+    if (draining.isDraining) return yield* new GatewayDraining()
+    if (transport.isGone) return yield* new ConnectionGone()
+    const after = yield* checkAfter(request)
+    const epoch = yield* connect(clientId)
+    // The registry may answer two that came at the same time in the other order: the newer one stays.
+    const before = sessions.get(clientId)
+    if (before !== undefined && before.session.epoch < epoch) before.superseded()
+    // What the client acknowledged to its last session must not come again, with or without a memory of its own.
+    yield* ackSender.trimNow(clientId)
+    const partition = partitionOf(clientId, partitions)
+    return { clientId, partition, epoch, pod, after, limits: sessionLimitsOf(request, limits) }
+  })
+
+  /** Of two that came at the same time the newer one stays. */
+  const settle = (core: Routed | Direct, { partition }: Arrival, { transport }: ConnectRequest): Connection => {
+    const connection = new Connection(core, partition, transport, shared)
+    const other = sessions.get(connection.clientId)
+    if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
+    else {
+      other?.superseded()
+      sessions.set(connection.clientId, connection)
+      counts.session(connection.transportName, 1)
+      intake.join(connection.clientId, connection)
+      connection.open()
+    }
+    return connection
+  }
+
+  const notOpened = ({ _tag }: NotOpened | MailboxUnavailable | OffsetsUnavailable) =>
+    Effect.sync(() => {
+      if (_tag === "OpeningSuperseded") counts.add("superseded", 1)
+      // A client that has disconnected is no failure.
+      else if (_tag !== "ConnectionGone") counts.addTo("failed", _tag)
+    })
+
+  const open = Effect.fnUntraced(function* (request: ConnectRequest) {
+    const arrival = yield* arrive(request)
+    return settle({ _tag: "Routed", session: Session.make(arrival), outputs: [], read }, arrival, request)
+  }, Effect.tapError(notOpened))
+
+  const openDirect = Effect.fnUntraced(function* (request: ConnectRequest) {
+    const arrival = yield* arrive(request)
+    return settle(yield* beginDirect(arrival), arrival, request)
+  }, Effect.tapError(notOpened))
+
+  return { open, openDirect }
+})
+
+/** First among the openings of one client, then among those of all. */
+const makeTurns = Effect.fnUntraced(function* (limits: GatewayLimits, now: () => number) {
+  const clientTurn = makeConnectRateLimiter(limits, now)
+  const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
+  const turns = new EventLoopTurns(limits.openings_per_turn, (act) => dispatcher.scheduleTask(act, 0))
+  const gatewayTurn = Effect.callback<void>((resume) => {
+    const giveUp = turns.take(() => resume(Effect.void))
+    return Effect.sync(giveUp)
+  })
+  return (clientId: ClientId) => Effect.andThen(clientTurn(clientId), gatewayTurn)
+})
+
+/** Asks again as long as others that connected meanwhile make the answer one that this pod may have used. */
+const makeConnect = Effect.fnUntraced(function* (now: () => number) {
+  const registry = yield* Registry
+  const { id: pod } = yield* Pod
+  const epochs = new PodEpochs()
+  const connect = (clientId: ClientId): Effect.Effect<Epoch, RegistryUnavailable> =>
+    Effect.suspend(() => {
+      const asked = epochs.ask(now())
+      return Effect.flatMap(registry.connect(clientId, pod, asked), (epoch) =>
+        epochs.take(asked, epoch) ? Effect.succeed(epoch) : connect(clientId),
+      )
+    })
+  return connect
+})
+
+/** A client's `after` counts only if it is of this log: of this incarnation, and before its end. */
+const makeCheckAfter = Effect.gen(function* () {
+  const log = yield* EventLog
+  const { events } = yield* Topics
+  return Effect.fnUntraced(function* ({ after, clientId, transport, log: of }: ConnectRequest) {
+    if (after === start) return after
+    if (of !== undefined && of !== log.incarnation) {
+      transport.notify({
+        _tag: "Error",
+        code: "AFTER_OTHER_LOG",
+        message: "`after` belongs to another log and is ignored",
+      })
+      return start
+    }
+    if (after < (yield* log.end(events, partitionOf(clientId, log.partitions)))) return after
+    transport.notify({
+      _tag: "Error",
+      code: "AFTER_BEYOND_END",
+      message: "`after` is beyond the log's end and is ignored",
+    })
+    return start
+  })
+})
+
+/** Acks that are held back must not stop what is sent meanwhile. */
+const sessionLimitsOf = ({ autoAck = false }: ConnectRequest, { auto_ack, session }: GatewayLimits): SessionLimits => {
+  if (!autoAck) return session
+  return {
+    ...session,
+    window_results: Math.max(session.window_results, auto_ack.window_results),
+    window_bytes: Math.max(session.window_bytes, auto_ack.window_bytes),
+  }
+}
