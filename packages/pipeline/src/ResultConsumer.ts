@@ -138,6 +138,7 @@ const route = Effect.fnUntraced(function* (
     )
   })
   const refuse = Effect.gen(function* () {
+    if (memory.unreadable.length === 0) return
     yield* quarantine({ topic: topics.results, partition }, memory.unreadable, limits)
     step(memory.unreadable.map((unreadable) => ({ _tag: "Quarantined", unreadable })))
     memory.unreadable = []

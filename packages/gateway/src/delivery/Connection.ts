@@ -100,6 +100,8 @@ const drained = { _tag: "Drained" } as const
 const stalled = { _tag: "Stalled" } as const
 const mailed = { _tag: "Mail" } as const
 
+const isSampled = ({ headers }: Item): boolean => Journey.isSampled(headers)
+
 export class Connection implements SessionHandle, Sender, Reader, Follower, Saved {
   readonly partition: number
   private readonly core: Routed | Direct
@@ -301,7 +303,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     const { replayed } = this.session
     if (replayed > this.replayed) counts.add("replayed", replayed - this.replayed)
     this.replayed = replayed
-    journey.sent(this.clientId, items, this.live_ms)
+    if (items.some(isSampled)) journey.sent(this.clientId, items, this.live_ms)
     if (!this.transport.deliver(items)) this.step(stalled)
   }
 

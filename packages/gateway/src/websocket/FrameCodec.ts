@@ -3,12 +3,11 @@
  * goes into the log, and the frames that the client gets. The one here is `nimbus.v1`; `NimbusWsCodec.ts` has the
  * one of NimbusWS.
  */
-import { type ClientId, type EventId, Frames, type Item } from "@nimbus/domain/protocol"
+import { type ClientId, type EventId, Frames, type Item, Journey } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import type { Notice } from "../Transport.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Query } from "./ConnectQuery.ts"
-import { encodeResults } from "./ResultsFrame.ts"
 
 /** What is wrong with what a client sent. */
 export interface Refusal {
@@ -103,3 +102,45 @@ export const limitsForClients = ({ events_per_second, frame_bytes, idle_timeout_
 
 export const lostRange = ({ after, upTo }: Notice & { readonly _tag: "Lost" }) =>
   upTo === undefined ? { after } : { after, upTo }
+
+// Results
+
+const { resultsPrefix, resultsSuffix } = Frames
+const comma = 44
+const journeyKey = Buffer.from(`,"journey":`)
+
+/**
+ * The records' own bytes, copied once, in one `results` frame with commas between. Nothing is parsed or encoded again, but
+ * for the journey of a sampled record on a connection that asked for it.
+ */
+export const encodeResults = (items: ReadonlyArray<Item>, withJourney: boolean): Buffer =>
+  join(items.map(valueOf(withJourney)))
+
+const valueOf =
+  (withJourney: boolean) =>
+  (item: Item): Uint8Array =>
+    withJourney && Journey.isSampled(item.headers) ? withSteps(item) : item.value
+
+const join = (values: ReadonlyArray<Uint8Array>): Buffer => {
+  let length = resultsPrefix.length + resultsSuffix.length + values.length - 1
+  for (const value of values) length += value.length
+  const frame = Buffer.allocUnsafe(length)
+  frame.set(resultsPrefix, 0)
+  let at = resultsPrefix.length
+  for (let i = 0; i < values.length; i++) {
+    if (i > 0) frame[at++] = comma
+    frame.set(values[i]!, at)
+    at += values[i]!.length
+  }
+  frame.set(resultsSuffix, at)
+  return frame
+}
+
+/** The item with one more key at its end: `{…,"journey":[…]}`. */
+const withSteps = ({ headers, value }: Item): Uint8Array =>
+  Buffer.concat([
+    value.subarray(0, value.length - 1),
+    journeyKey,
+    Buffer.from(JSON.stringify(Journey.steps(headers))),
+    value.subarray(value.length - 1),
+  ])

@@ -23,7 +23,7 @@ import {
   type Seq,
   start,
 } from "@nimbus/domain/protocol"
-import { Result } from "effect"
+import { type Clock, Result } from "effect"
 import { inBatches } from "../sockets/Batches.ts"
 import type { BoundedWebSocket } from "../sockets/BoundedWebSockets.ts"
 import type { SessionHandle, Transport, Notice } from "../Transport.ts"
@@ -49,7 +49,7 @@ export interface SocketOptions {
   readonly limits: GatewayLimits
   readonly reading: Pick<Reading, "count" | "countControl">
   readonly counts: Counts
-  readonly now: () => number
+  readonly clock: Clock.Clock
 }
 
 export class Socket implements Transport {
@@ -75,9 +75,9 @@ export class Socket implements Transport {
     this.name = options.name
     this.trace = options.trace
     this.ws = options.ws
-    this.heard_ms = options.now()
+    this.heard_ms = this.now()
     this.autoAck = new AutoAck(options.limits.auto_ack, 0)
-    this.throttle = new Throttle(options.limits.events_per_second, this, options.now)
+    this.throttle = new Throttle(options.limits.events_per_second, this, () => this.now())
     this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
     this.ws.on("pong", (payload) => this.pong(payload))
     this.ws.on("ping", (payload) => this.ping(payload))
@@ -159,7 +159,7 @@ export class Socket implements Transport {
 
   private receive(data: Buffer, isBinary: boolean): void {
     if (this.ws.isCut) return
-    const now_ms = this.options.now()
+    const now_ms = this.now()
     this.heard_ms = now_ms
     this.options.reading.count()
     this.throttle.take(now_ms)
@@ -223,14 +223,14 @@ export class Socket implements Transport {
   /** What is written now stands before the next ping; a frame that is no result need not be counted. */
   private wrote(bytes: number): void {
     if (!this.options.autoAck) return
-    this.autoAck.write(this.handed, bytes, this.options.now())
+    this.autoAck.write(this.handed, bytes, this.now())
     this.autoAck.sent(bytes)
     if (this.autoAck.isDue) this.askForPong()
   }
 
   private askForPong(): void {
     if (this.handle === undefined || this.isGone) return
-    const asked = this.autoAck.ask(this.options.now())
+    const asked = this.autoAck.ask(this.now())
     this.pinged.push(asked)
     this.ws.ping(String(asked.offset), false, this.sent)
   }
@@ -238,13 +238,13 @@ export class Socket implements Transport {
   /** `ws` answers it. */
   private ping(payload: Buffer): void {
     this.options.reading.countControl(control_head_bytes + payload.length)
-    this.heard_ms = this.options.now()
+    this.heard_ms = this.now()
   }
 
   /** Pongs come in the order of their pings; a client may leave some out (RFC 6455, 5.5.3). */
   private pong(payload: Buffer): void {
     this.options.reading.countControl(control_head_bytes + payload.length)
-    this.heard_ms = this.options.now()
+    this.heard_ms = this.now()
     const offset = payload.toString()
     const at = this.pinged.findIndex((asked) => String(asked.offset) === offset)
     const asked = this.pinged[at]
@@ -252,6 +252,10 @@ export class Socket implements Transport {
     this.pinged.splice(0, at + 1)
     const upTo = this.autoAck.answered(asked, this.heard_ms)
     if (upTo !== undefined) this.handle?.ack(upTo)
+  }
+
+  private now(): number {
+    return this.options.clock.currentTimeMillisUnsafe()
   }
 
   private giveUp(): void {

@@ -87,7 +87,7 @@ const make = Effect.gen(function* () {
     const place = { events, results, partition: partitionOf(clientId, partitions) }
     const codec = format.open({ query: query.success, limits, now, place })
     const options = { name: path, trace, ws, raw, codec, autoAck: ack !== "client", journey: journey === "true" }
-    const socket = new Socket({ ...options, limits, reading, counts: delivery.counts, now })
+    const socket = new Socket({ ...options, limits, reading, counts: delivery.counts, clock })
     sockets.add(socket)
     ws.once("close", () => sockets.delete(socket))
     run(open(socket, query.success, kind))

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { encodeResult, EventId, type Item, Journey, Seq, ServerFrames } from "@nimbus/domain/protocol"
 import { Result } from "effect"
-import { encodeResults } from "./ResultsFrame.ts"
+import { encodeResults } from "./FrameCodec.ts"
 
 const item = (seq: number, isFollowed = false): Item => ({
   seq: Seq.make(seq),
@@ -14,7 +14,7 @@ const decoded = (items: ReadonlyArray<Item>, withJourney: boolean) => {
   return frame.type === "results" ? frame.items : assert.fail(frame.type)
 }
 
-describe("ResultsFrame", () => {
+describe("a results frame", () => {
   it("joins the records' own bytes into one frame that the SDK reads", () => {
     assert.deepStrictEqual(
       decoded([item(1), item(2)], false).map(({ data, id, seq }) => ({ seq, id, data })),
