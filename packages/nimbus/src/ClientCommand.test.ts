@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { freePort, nimbus, startServer, temporaryDirectory } from "./testing/Processes.ts"
+import { freePort, nimbus, startServer, temporaryDirectory, withoutArchive } from "./testing/Processes.ts"
 
 describe("nimbus client", () => {
   it.live("prints the result of each event, and a summary", () =>
     Effect.gen(function* () {
       const cwd = yield* temporaryDirectory
       const port = yield* freePort
-      yield* startServer({ cwd, env: { NIMBUS_HTTP_PORT: `${port}` } })
+      yield* startServer({ cwd, env: { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}` } })
       const run = (...more: ReadonlyArray<string>) =>
         nimbus(["client", "--client_id=c1", `--addr=ws://127.0.0.1:${port}`, ...more], { cwd })
       const client = yield* run("--start=1", "--end=10", "--memory=mine")

@@ -6,7 +6,7 @@ import { Context, Effect, Layer } from "effect"
 import type { Browser, Page } from "playwright-core"
 import { vi } from "vitest"
 import { browser } from "./testing/Browser.ts"
-import { freePort, startServer, temporaryDirectory } from "./testing/Processes.ts"
+import { freePort, startServer, temporaryDirectory, withoutArchive } from "./testing/Processes.ts"
 
 // On a machine that is busy with other tests a browser may take long.
 vi.setConfig({ testTimeout: 120_000 })
@@ -56,7 +56,7 @@ class Stage extends Context.Service<Stage, Places>()("test/ClientScriptStage") {
       const port = yield* freePort
       const gateway = `http://127.0.0.1:${port}`
       const [named, other] = [yield* siteOf(gateway), yield* siteOf(gateway)]
-      const env = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0", NIMBUS_ORIGINS: named }
+      const env = { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}`, NIMBUS_ORIGINS: named }
       yield* startServer({ cwd: yield* temporaryDirectory, env })
       return { browser: yield* browser, named, other }
     }),

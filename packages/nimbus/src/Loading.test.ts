@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { freePort, nimbus, startServer, temporaryDirectory } from "./testing/Processes.ts"
+import { freePort, nimbus, startServer, temporaryDirectory, withoutArchive } from "./testing/Processes.ts"
 
 const recorder = new URL("testing/recordLoaded.ts", import.meta.url).href
 
@@ -43,7 +43,7 @@ describe("the nimbus command", () => {
     Effect.gen(function* () {
       const port = yield* freePort
       const cwd = yield* temporaryDirectory
-      yield* startServer({ cwd, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_STORAGE: "none" } })
+      yield* startServer({ cwd, env: { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}` } })
       assertLight(yield* loadedBy("status", `--url=http://127.0.0.1:${port}`))
     }),
   )

@@ -11,7 +11,7 @@ import { Context, Effect, Layer } from "effect"
 import type { Browser, Page } from "playwright-core"
 import { vi } from "vitest"
 import { browserWith } from "./testing/Browser.ts"
-import { freePort, startServer, temporaryDirectory } from "./testing/Processes.ts"
+import { freePort, startServer, temporaryDirectory, withoutArchive } from "./testing/Processes.ts"
 
 // On a machine that is busy with other tests a browser may take long.
 vi.setConfig({ testTimeout: 120_000 })
@@ -24,7 +24,7 @@ class Stage extends Context.Service<Stage, { readonly browser: Browser; readonly
     Stage,
     Effect.gen(function* () {
       const port = yield* freePort
-      yield* startServer({ cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" } })
+      yield* startServer({ cwd: yield* temporaryDirectory, env: { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}` } })
       return { browser: yield* browserWith(flags), port }
     }),
   )

@@ -1,13 +1,13 @@
 /** The web page of `nimbus start`, in a real Chromium: what a newcomer does by clicks, and what an operator looks for. */
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, Layer, Schema, Scope } from "effect"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer, Schema } from "effect"
 import type { Page } from "playwright-core"
 import { vi } from "vitest"
 import { browser } from "./testing/Browser.ts"
 import { on, panel, Stage, startSamples, until } from "./testing/PageStage.ts"
-import { freePort, startServer, temporaryDirectory } from "./testing/Processes.ts"
+import { freePort, startServer, temporaryDirectory, withoutArchive } from "./testing/Processes.ts"
 import { desktop, phone, visit } from "./testing/Visitor.ts"
 
 // On a machine that is busy with other tests a click may take seconds.
@@ -361,40 +361,12 @@ const objections = async (page: Page): Promise<ReadonlyArray<string>> => {
   )
 }
 
-/** What Chromium says of a gateway that is not there, goes just now, or listens and does not serve yet. */
-const gatewayAway = /ERR_|Connection closed before receiving a handshake response|\b503\b/
-
-describe("the page", () => {
-  it.live("says that the connection is lost, and goes on once the gateway is back", () =>
-    Effect.gen(function* () {
-      const port = yield* freePort
-      const place = { cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" } }
-      const server = yield* startServer(place)
-      const scope = yield* Effect.scope
-      const kill = Effect.andThen(server.kill("SIGKILL"), server.ended)
-      const startAgain = Effect.provideService(startServer(place), Scope.Scope, scope)
-      const watching = async (page: Page) => {
-        const link = page.getByRole("banner").getByRole("status")
-        await link.getByText("live", { exact: true }).waitFor()
-        const clientId = await startSamples(page, 1)
-        await Effect.runPromise(kill)
-        await link.getByText("connection lost, trying again").waitFor()
-        await Effect.runPromise(startAgain)
-        await link.getByText("live", { exact: true }).waitFor()
-        await panel(page, "Clients").getByRole("row", { name: clientId }).getByText("LIVE").waitFor()
-        await page.getByText(/, 0 missing, 0 repeated$/).waitFor()
-      }
-      yield* visit(yield* browser, `http://127.0.0.1:${port}`, watching, { ...desktop, tolerate: gatewayAway })
-    }),
-  )
-})
-
 layer(
   Layer.effect(
     Stage,
     Effect.gen(function* () {
       const port = yield* freePort
-      const env = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0", NIMBUS_ADMIN_TOKEN: "a long enough token" }
+      const env = { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}`, NIMBUS_ADMIN_TOKEN: "a long enough token" }
       yield* startServer({ cwd: yield* temporaryDirectory, env })
       return { browser: yield* browser, url: `http://127.0.0.1:${port}` }
     }),

@@ -1,10 +1,10 @@
 /** What stands on the page is there to be read and clicked: nothing is cut off, at 1,280 px and on a phone. */
 import { assert, layer } from "@effect/vitest"
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import type { Page } from "playwright-core"
 import { vi } from "vitest"
 import { on, panel, Stage, startSamples, until } from "./testing/PageStage.ts"
-import { phone, type VisitOptions } from "./testing/Visitor.ts"
+import { phone, visit, type VisitOptions } from "./testing/Visitor.ts"
 
 // On a machine that is busy with other tests a click may take seconds.
 vi.setConfig({ testTimeout: 120_000 })
@@ -81,6 +81,17 @@ const busy = (now: number) =>
     latency: { p50_ms: 3_750, p99_ms: 12_500 },
   }))
 
+/** The overview on several screens at the same time. */
+const onAll = (screens: ReadonlyArray<VisitOptions>, use: (pages: ReadonlyArray<Page>) => Promise<void>) =>
+  Effect.flatMap(Stage, ({ browser, url }) => {
+    const open = (rest: ReadonlyArray<VisitOptions>, pages: ReadonlyArray<Page>): Effect.Effect<void> => {
+      const [options, ...more] = rest
+      if (options === undefined) return Effect.promise(() => use(pages))
+      return visit(browser, url, (page) => Effect.runPromise(open(more, [...pages, page])), options)
+    }
+    return open(screens, [])
+  })
+
 layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page fits", (it) => {
   // First of all: later 30,000 messages may stand between the end of the log and the one event that is looked for.
   const views = [
@@ -102,38 +113,49 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page fi
       ),
   )
 
-  it.effect.each(screens)("%s, while clients are cut off, replay and are LIVE", ([, options]) =>
-    on(
-      "/",
-      async (page) => {
-        const whole = async (when: string) => assert.deepStrictEqual(await page.evaluate(cutOff), [], when)
-        const clientId = await startSamples(page, 3)
+  it.effect("every screen, while clients are cut off, replay and are LIVE", () =>
+    onAll(
+      screens.map(([, options]) => options),
+      async (pages) => {
+        const onEach = <A>(use: (page: Page, i: number) => Promise<A>): Promise<ReadonlyArray<A>> =>
+          Promise.all(pages.map(use))
+        const whole = async (when: string) => {
+          const cut = await onEach((page) => page.evaluate(cutOff))
+          for (const [i, [screen]] of screens.entries()) assert.deepStrictEqual(cut[i], [], `${screen}, ${when}`)
+        }
+        const ids = await onEach((page) => startSamples(page, 3))
+        const rowOf = (page: Page, i: number) => panel(page, "Clients").getByRole("row", { name: ids[i] ?? "" })
+        const story = (page: Page) => page.locator(".story")
         await whole("LIVE")
-        const story = page.locator(".story")
-        await page.getByRole("button", { name: "Cut it off" }).click()
-        await story.getByText("OFFLINE").waitFor()
-        await page.getByRole("button", { name: "Send it 30,000 messages" }).click()
-        await panel(page, "Clients")
-          .getByText(/^30,0\d\d waiting$/)
-          .waitFor()
+        await onEach((page) => page.getByRole("button", { name: "Cut it off" }).click())
+        await onEach((page) => story(page).getByText("OFFLINE").waitFor())
+        await onEach((page) => page.getByRole("button", { name: "Send it 30,000 messages" }).click())
+        await onEach((page, i) =>
+          rowOf(page, i)
+            .getByText(/^30,0\d\d waiting$/)
+            .waitFor(),
+        )
         await whole("OFFLINE")
-        // Its barrier does not come through without this one: it replays for as long as the test looks.
-        await page.getByRole("button", { name: "Kill event-consumer" }).click()
-        await page.getByRole("button", { name: "Bring it back" }).click()
-        await panel(page, "Clients")
-          .getByText(/to go, .+ left/)
-          .waitFor()
-        await panel(page, "Flow").locator("tspan").getByText("stopped").waitFor()
+        // Their barriers do not come through without this one: they replay for as long as the test looks.
+        await pages[0]?.getByRole("button", { name: "Kill event-consumer" }).click()
+        await onEach((page) => page.getByRole("button", { name: "Bring it back" }).click())
+        await onEach((page, i) =>
+          rowOf(page, i)
+            .getByText(/to go, .+ left/)
+            .waitFor(),
+        )
+        await onEach((page) => panel(page, "Flow").locator("tspan").getByText("stopped").waitFor())
         await whole("REPLAYING")
-        await page.getByRole("button", { name: "Restart event-consumer" }).click()
-        await story.getByText("LIVE").waitFor()
-        await page.getByRole("button", { name: `Cut off ${clientId}` }).click()
-        await page.getByRole("button", { name: `Bring back ${clientId}` }).waitFor()
+        await pages[0]?.getByRole("button", { name: "Restart event-consumer" }).click()
+        await onEach((page) => story(page).getByText("LIVE").waitFor())
+        await onEach((page, i) => page.getByRole("button", { name: `Cut off ${ids[i]}` }).click())
+        await onEach((page, i) => page.getByRole("button", { name: `Bring back ${ids[i]}` }).waitFor())
         await whole("OFFLINE again")
-        for (const topic of await page.locator("summary").all()) await topic.click()
+        await onEach(async (page) => {
+          for (const topic of await page.locator("summary").all()) await topic.click()
+        })
         await whole("with its topics open")
       },
-      options,
     ),
   )
 

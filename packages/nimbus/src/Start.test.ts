@@ -8,7 +8,7 @@ import { eventually } from "@nimbus/domain/testing"
 import { Effect, Fiber } from "effect"
 import { connect } from "./testing/RawClient.ts"
 import { hasShown, isLive, oneTo, sendNumbers, show } from "./testing/Squares.ts"
-import { freePort, nimbus, startServer, temporaryDirectory } from "./testing/Processes.ts"
+import { freePort, nimbus, startServer, temporaryDirectory, withoutArchive } from "./testing/Processes.ts"
 
 /** A directory, and a port to be set there. */
 const place = Effect.gen(function* () {
@@ -133,11 +133,15 @@ describe("nimbus start", () => {
       }),
   )
 
-  it.live.each(["SIGTERM", "SIGINT"] as const)(
-    "leaves on %s with code 0, sends its clients away, and loses nothing of theirs",
-    (signal) =>
+  it.live.each([
+    { signal: "SIGTERM", more: {} },
+    { signal: "SIGINT", more: withoutArchive },
+  ] as const)(
+    "leaves on $signal with code 0, sends its clients away, and loses nothing of theirs",
+    ({ more, signal }) =>
       Effect.gen(function* () {
-        const { cwd, env, port } = yield* place
+        const { cwd, port, ...itsPlace } = yield* place
+        const env = { ...itsPlace.env, ...more }
         const server = yield* startServer({ cwd, env })
         const raw = yield* connect(port, "clientId=raw&ack=client")
         const client = yield* Client.make({

@@ -6,7 +6,7 @@ import { Topics } from "@nimbus/domain/services"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { adminStory, TestEnvironment, json, partition, seed } from "../testing/adminStory.ts"
 import { embedded, type Env, operator } from "../testing/Operator.ts"
-import { freePort, nimbus, startServer, temporaryDirectory } from "../testing/Processes.ts"
+import { freePort, nimbus, startServer, temporaryDirectory, withoutArchive } from "../testing/Processes.ts"
 
 const token = "a token of the tests"
 
@@ -17,7 +17,7 @@ const patience_ms = 120_000
 const place = Effect.gen(function* () {
   const cwd = yield* temporaryDirectory
   const port = yield* freePort
-  const env: Env = { NIMBUS_DATA: join(cwd, "data"), NIMBUS_HTTP_PORT: `${port}` }
+  const env: Env = { ...withoutArchive, NIMBUS_DATA: join(cwd, "data"), NIMBUS_HTTP_PORT: `${port}` }
   const settings = ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
   yield* seed.pipe(
     Effect.provide(embedded.pipe(Layer.provideMerge(Topics.layer), Layer.provide(settings)), { local: true }),

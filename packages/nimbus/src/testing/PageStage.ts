@@ -4,7 +4,7 @@ import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Layer } from "effect"
 import type { Browser, Page } from "playwright-core"
 import { browser } from "./Browser.ts"
-import { freePort, startServer, temporaryDirectory } from "./Processes.ts"
+import { freePort, startServer, temporaryDirectory, withoutArchive } from "./Processes.ts"
 import { desktop, visit, type VisitOptions } from "./Visitor.ts"
 
 export class Stage extends Context.Service<Stage, { readonly browser: Browser; readonly url: string }>()("test/Stage") {
@@ -12,7 +12,7 @@ export class Stage extends Context.Service<Stage, { readonly browser: Browser; r
     Stage,
     Effect.gen(function* () {
       const port = yield* freePort
-      yield* startServer({ cwd: yield* temporaryDirectory, env: { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" } })
+      yield* startServer({ cwd: yield* temporaryDirectory, env: { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}` } })
       const url = `http://127.0.0.1:${port}`
       yield* firstMessage(url)
       return { browser: yield* browser, url }

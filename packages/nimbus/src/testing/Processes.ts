@@ -32,6 +32,12 @@ export interface Running {
   kill(signal: NodeJS.Signals): Effect.Effect<void>
 }
 
+/**
+ * For servers of tests that are not about the archive: to make its database takes seconds of processor time, and a server
+ * that is told to stop meanwhile waits for it.
+ */
+export const withoutArchive = { NIMBUS_STORAGE: "none" } as const
+
 export interface Surroundings {
   readonly cwd: string
   readonly env?: Readonly<Record<string, string>>
