@@ -19,7 +19,7 @@ import { grpcConfig, type GrpcOptions, GrpcServer } from "./grpc/GrpcServer.ts"
 import * as Fallback from "./http/Fallback.ts"
 import * as HttpFront from "./http/HttpFront.ts"
 import { ReadBudget } from "./http/ReadBudget.ts"
-import { Limits, queryLimits } from "./Limits.ts"
+import { Limits } from "./Limits.ts"
 import * as Membership from "./Membership.ts"
 import { Pod } from "./Pod.ts"
 import * as Routes from "./Routes.ts"
@@ -34,11 +34,11 @@ const publisher = Layer.unwrap(
 )
 
 const routes = (admin: Option.Option<Authorization.Access>) =>
-  HttpRouter.serve(
-    Routes.layerWith(admin).pipe(Layer.provide(Fallback.layer)),
-    // The router's own bound is below the longest names that clients and rooms may have.
-    { disableLogger: true, disableListenLog: true, routerConfig: { maxParamLength: queryLimits.name_chars } },
-  ).pipe(Layer.provide([publisher, ReadBudget.layer]))
+  HttpRouter.serve(Routes.layerWith(admin).pipe(Layer.provide(Fallback.layer)), {
+    disableLogger: true,
+    disableListenLog: true,
+    routerConfig: Fallback.routerConfig,
+  }).pipe(Layer.provide([publisher, ReadBudget.layer]))
 
 /** Where a gateway listens. */
 export interface Places extends HttpFront.HttpOptions {

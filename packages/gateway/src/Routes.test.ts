@@ -55,14 +55,13 @@ const others = [
   "GET /",
   "GET /assets/:name",
   "GET /chat",
-  "GET /client.js",
   "GET /clients/:clientId",
   "GET /journey/:clientId/:seq",
   "GET /v1/admin/openapi.json",
 ]
 
 layer(gateway)("the routes of a gateway", (it) => {
-  it.effect("are those that the two declarations have, the page, and the SDK", () =>
+  it.effect("are those that the two declarations have, and the page", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* served, [...declared(NimbusApi), ...declared(AdminApi), ...others].sort())
     }),

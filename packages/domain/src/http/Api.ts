@@ -117,6 +117,17 @@ const frames = HttpApiEndpoint.get("framesSchema", "/v1/frames.schema.json", {
   success: json("JSON Schema, draft 2020-12.").pipe(HttpApiSchema.asJson({ contentType: "application/schema+json" })),
 }).annotateMerge(described("The frames of `/v1/stream`"))
 
+const clientScript = HttpApiEndpoint.get("clientScript", "/client.js", {
+  success: Schema.String.annotate({ description: "An ES module." }).pipe(
+    HttpApiSchema.asText({ contentType: "text/javascript; charset=utf-8" }),
+  ),
+}).annotateMerge(
+  described(
+    "The SDK for pages without a bundler",
+    "Of the gateway's version; revalidated by its `ETag`. A gateway that was not built has none, and says so with 503.",
+  ),
+)
+
 /** Probes and scrapers are let in by any name, and as often as they ask. */
 const probeProblems = schemasOf(portProblems.tooManyConnections)
 
@@ -148,6 +159,7 @@ export const endpoints = {
   approach2,
   openApi,
   framesSchema: frames,
+  clientScript,
   healthz,
   readyz,
   metrics,
@@ -156,7 +168,7 @@ export const endpoints = {
 const Clients = HttpApiGroup.make("clients", { topLevel: true }).add(messages, results, stream)
 const Rooms = HttpApiGroup.make("rooms", { topLevel: true }).add(roomMessages, openMessages)
 const NimbusWs = HttpApiGroup.make("nimbusws", { topLevel: true }).add(approach3, approach2)
-const Documents = HttpApiGroup.make("documents", { topLevel: true }).add(openApi, frames)
+const Documents = HttpApiGroup.make("documents", { topLevel: true }).add(openApi, frames, clientScript)
 const Operations = HttpApiGroup.make("operations", { topLevel: true }).add(healthz, readyz, metrics)
 
 const version = "1"

@@ -7,6 +7,8 @@
  * its bytes, and the reader of the body keeps them all until it is complete. To take them costs time, too, and Node
  * parses whatever the kernel has brought in one go: a body in more than `body_small_pieces` of them is refused with 400
  * `BAD_REQUEST`.
+ *
+ * The body of a GET or a HEAD means nothing: it is read and dropped, and does not count.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { GatewayLimits } from "../Limits.ts"
@@ -36,17 +38,18 @@ export class Bodies {
   /** Counts the body of a request, which has brought nothing of it yet, until it is answered. */
   watch(request: IncomingMessage, response: ServerResponse): void {
     const push = request.push.bind(request)
+    const isDropped = request.method === "GET" || request.method === "HEAD"
     const gathered = new Gathered()
     let small_pieces = 0
     request.push = (piece: Buffer | null): boolean => {
       if (piece === null) this.#unfinished.finish(response)
       else {
-        this.#add(response, piece.length)
+        if (!isDropped) this.#add(response, piece.length)
         if (piece.length < this.#limits.piece_cost_bytes) small_pieces++
         if (small_pieces > this.#limits.body_small_pieces) this.#end(response, "too small pieces")
       }
       // Nobody waits for what is left of it. Node reads it until the connection is closed.
-      if (this.#done.has(response)) return piece !== null || push(null)
+      if (isDropped || this.#done.has(response)) return piece !== null || push(null)
       if (piece !== null) gathered.add(piece)
       const isDue = gathered.length >= piece_bytes || (piece === null && gathered.length > 0)
       const goesOn = !isDue || push(gathered.take())

@@ -59,6 +59,24 @@ describe("ClientScript", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeHttpServer.layerTest)),
   )
 
+  it.live("is at no path of another case, as nothing is", () =>
+    Effect.gen(function* () {
+      const gateway = yield* Layer.build(
+        Gateway.layerWith({ host: "127.0.0.1", port: 0 }).pipe(Layer.provideMerge(MemoryParts.layer)),
+      )
+      const status = (path: string, method = "GET") =>
+        HttpServer.addressFormattedWith((address) =>
+          Effect.promise(async () => (await fetch(new URL(path, address), { method })).status),
+        ).pipe(Effect.provide(gateway))
+      assert.notStrictEqual(yield* status("/client.js"), 404)
+      for (const path of ["/Client.js", "/V1/stream", "/HEALTHZ"]) {
+        assert.deepStrictEqual([yield* status(path), yield* status(path, "POST")], [404, 404], path)
+      }
+      // By another method that it takes, and by one that it does not.
+      assert.deepStrictEqual([yield* status("/v1/stream", "HEAD"), yield* status("/v1/stream", "POST")], [426, 405])
+    }),
+  )
+
   it.live("is there without the admin API, for the pages that may use the gateway and for no others", () =>
     Effect.gen(function* () {
       const named = "https://app.example"

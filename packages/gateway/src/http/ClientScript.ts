@@ -6,6 +6,7 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { endpoints } from "@nimbus/domain/http"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import * as Site from "./Site.ts"
@@ -23,7 +24,7 @@ export const layerAt = (directory: string) =>
       const path = join(directory, "client.js")
       const file = existsSync(path) ? Site.read(path) : undefined
       const answer = file === undefined ? Effect.succeed(Site.notBuilt("The SDK")) : Site.answer(file, headers)
-      return HttpRouter.add("GET", "/client.js", answer)
+      return HttpRouter.add(endpoints.clientScript.method, endpoints.clientScript.path, answer)
     }),
   )
 

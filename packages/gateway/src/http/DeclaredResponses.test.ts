@@ -82,8 +82,7 @@ const assertDeclared = (operationId: string, { contentType, status, text }: Resp
   const declared = operations.get(operationId)?.responses[String(status)]
   assert.isDefined(declared, `${operationId} does not declare ${status}`)
   if (declared.content === undefined) return assert.strictEqual(text, "")
-  // Until the application is there, the port sends text without saying so.
-  const media = declared.content[contentType === "" ? "text/plain" : contentType]
+  const media = declared.content[contentType]
   assert.isDefined(media, `${operationId} does not declare ${contentType} with ${status}`)
   const check = ajv.compile(Object(media.schema))
   assert.isTrue(
@@ -218,6 +217,7 @@ const cases: ReadonlyArray<Case> = [
   ]),
   ["openApi", "GET", "/v1/openapi.json", "200"],
   ["framesSchema", "GET", "/v1/frames.schema.json", "200"],
+  ["clientScript", "GET", "/client.js", "200"],
   ["healthz", "GET", "/healthz", "200"],
   ["readyz", "GET", "/readyz", "200"],
   ["metrics", "GET", "/metrics", "200"],

@@ -22,9 +22,15 @@ import {
   type HttpServerResponse,
 } from "effect/http"
 import { Delivery } from "../delivery/Delivery.ts"
-import { Limits } from "../Limits.ts"
+import { Limits, queryLimits } from "../Limits.ts"
 import { refuse, refuseNowhere, shownPath } from "./Refusal.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
+
+/**
+ * Paths are told apart by their case, as RFC 9110 has it. The router's own bound is below the longest names that clients
+ * and rooms may have.
+ */
+export const routerConfig = { caseSensitive: true, maxParamLength: queryLimits.name_chars }
 
 const methods: ReadonlyArray<HttpMethod.HttpMethod> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -35,7 +41,7 @@ export const layer = Layer.effect(
     const router = yield* HttpRouter.HttpRouter
     const { body_bytes } = yield* Limits
     const delivery = yield* Delivery
-    const known = FindMyWay.make<true>()
+    const known = FindMyWay.make<true>(routerConfig)
     yield* router.addGlobalMiddleware((answer) =>
       answer.pipe(
         Effect.catch((error) => Effect.provideService(instead(error, known, body_bytes), Delivery, delivery)),

@@ -2,9 +2,11 @@ import { assert, layer } from "@effect/vitest"
 import { ArchiveUnavailable } from "@nimbus/domain/errors"
 import { escapeName, Incarnation, openLife, openRoom, RoomId } from "@nimbus/domain/protocol"
 import { Archive, archiveKeyOf, ArchiveMemory } from "@nimbus/domain/services"
+import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, HttpClient, HttpServer } from "effect/http"
 import { Gateway } from "../index.ts"
+import { readLimits } from "../Limits.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 
 const incarnation = Incarnation.make("log-2")
@@ -203,6 +205,37 @@ layer(gateway.pipe(Layer.provide(away)), { excludeTestServices: true })("an arch
     Effect.gen(function* () {
       const { json, status } = yield* get("/v1/clients/c1/results")
       assert.deepStrictEqual([status, Object(json).code], [503, "ARCHIVE_UNAVAILABLE"])
+    }),
+  )
+})
+
+/** One query may read at a time, and none may wait; that of `slow` does not end. */
+const crowded = Gateway.layerWith({
+  host: "127.0.0.1",
+  port: 0,
+  limits: { reads: { ...readLimits, reads_at_once: 1, reads_waiting: 1, reads_wait_ms: 1 } },
+}).pipe(
+  Layer.provideMerge(MemoryParts.layerWith({ partitions: 1, incarnation })),
+  Layer.provideMerge(FetchHttpClient.layer),
+)
+const slow = Layer.effect(
+  Archive,
+  Effect.sync(() => {
+    const archive = ArchiveMemory.makeMemory()
+    return { ...archive, page: (asked) => (asked.key === "slow" ? Effect.never : archive.page(asked)) }
+  }),
+)
+
+layer(crowded.pipe(Layer.provide(slow)), { excludeTestServices: true })("an archive that has much to do", (it) => {
+  it.effect("is not waited for to say what is wrong with a query", () =>
+    Effect.gen(function* () {
+      yield* Effect.forkScoped(get("/v1/clients/slow/results"))
+      yield* eventually(
+        "there is no place",
+        Effect.map(get("/v1/clients/c1/results"), ({ status }) => status === 503),
+      )
+      const { json, status } = yield* get("/v1/clients/c1/results?limit=0")
+      assert.deepStrictEqual([status, Object(json).code], [400, "BAD_REQUEST"])
     }),
   )
 })

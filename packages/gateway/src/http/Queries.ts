@@ -57,7 +57,7 @@ const ask = Effect.fnUntraced(function* (
   const incarnation = search.incarnation ?? lifeOf(yield* EventLog, yield* Topics)
   const limit = { results: search.limit ?? pageLimits.page_default_records, bytes: queryLimits.page_bytes }
   const [key, after] = [keyOf(search.partition), search.after ?? start]
-  return { incarnation, page: yield* archive.page({ incarnation, kind, key, after, limit }) }
+  return { incarnation, page: yield* inTurn(archive.page({ incarnation, kind, key, after, limit })) }
 })
 
 const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
@@ -95,7 +95,7 @@ const respondMessages = (room: RoomId, incarnation: Incarnation, page: ArchivePa
   return respondPage(incarnation, "messages", items, page)
 }
 
-/** Reads in its turn, with what operators read. */
+/** Reads in its turn, with what operators read. A question that is wrong takes none. */
 const inTurn = <A, E, R>(query: Effect.Effect<A, E, R>) => Effect.flatMap(ReadBudget, ({ read }) => read(query))
 
 type Query = typeof results | typeof messages | typeof openMessages
@@ -111,7 +111,7 @@ const route = (
     path,
     Option.isNone(archive)
       ? refuse(problems.noArchive, "there is no archive here: see NIMBUS_STORAGE")
-      : inTurn(query(archive.value)).pipe(
+      : query(archive.value).pipe(
           Effect.catchTags({
             SchemaError: ({ message }) => refuse(problems.badRequest, message),
             ReadsBusy: ({ message }) => refuse(problems.readsBusy, message, { "retry-after": "1" }),

@@ -219,6 +219,44 @@ layer(
   )
 })
 
+layer(
+  HttpRouter.serve(HttpRouter.add("GET", "/said", HttpServerResponse.text("said")), {
+    disableLogger: true,
+    disableListenLog: true,
+  }).pipe(
+    Layer.provideMerge(HttpFront.layerWith({ host: "127.0.0.1", port: 0 })),
+    Layer.provide(Addresses.layerWith({})),
+    Layer.provide(Limits.layerWith({ bodies_bytes: 1_000 })),
+  ),
+  { excludeTestServices: true },
+)("UpgradeServer, where little of bodies may wait", (it) => {
+  it.effect("drops the body of a GET, however large, and answers it", () =>
+    HttpServer.addressFormattedWith((address) =>
+      Effect.gen(function* () {
+        const length = 200_000
+        const head = "Host: localhost\r\nContent-Type: application/json\r\n"
+        const socket = yield* Effect.acquireRelease(
+          Effect.sync(() => connect({ host: "127.0.0.1", port: Number(new URL(address).port) })),
+          (socket) => Effect.sync(() => socket.destroy()),
+        )
+        let text = ""
+        socket.on("data", (data) => void (text += data.toString()))
+        // The one before holds it back: its body comes before it is answered.
+        const post = `POST /said HTTP/1.1\r\n${head}Content-Length: 1\r\n\r\n`
+        socket.write(`${post}xGET /said HTTP/1.1\r\n${head}Content-Length: ${length}\r\n\r\n`)
+        socket.write(Buffer.alloc(length))
+        socket.write("GET /said HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        yield* eventually(
+          "three answers",
+          Effect.sync(() => text.split("HTTP/1.1 ").length === 4),
+        )
+        const statuses = text.split("HTTP/1.1 ").map((answer) => answer.slice(0, 3))
+        assert.deepStrictEqual(statuses.slice(2), ["200", "200"])
+      }),
+    ),
+  )
+})
+
 layer(front, { excludeTestServices: true })("UpgradeServer", (it) => {
   it.effect("is alive, and not ready, while no application is there", () =>
     HttpServer.addressFormattedWith((address) =>

@@ -290,8 +290,9 @@ export class UpgradeServer extends Context.Service<
 const ask = (): void => {}
 
 const absent: RequestHandler = (request, response) => {
-  if (pathOf(request) === "/healthz") response.writeHead(200).end("ok\n")
-  else response.writeHead(503, { "retry-after": "1" }).end("not ready: starting or stopping\n")
+  const text = { "content-type": "text/plain" }
+  if (pathOf(request) === "/healthz") response.writeHead(200, text).end("ok\n")
+  else response.writeHead(503, { ...text, "retry-after": "1" }).end("not ready: starting or stopping\n")
 }
 
 /** Anything else that upgrades, or a WebSocket by another method, is answered as a request. */
