@@ -2,6 +2,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import * as Frames from "../packages/domain/src/protocol/Frames.ts"
 
 const root = join(import.meta.dirname, "..")
 const pages = globSync(["*.md", "docs/*.md", "examples/*.md", "packages/*/README.md"], { cwd: root })
@@ -30,12 +31,45 @@ const isThere = (page: string, link: string): boolean => {
 /** Whatever stands further in on one side than on the other. */
 const unindented = (code: string): string => code.replaceAll(/^ +/gm, "")
 
+/** The paths that a page has as code: with a slash, and with letters only that occur in names of files. */
+const pathsIn = (page: string): ReadonlyArray<string> =>
+  [...page.replaceAll(/```.*?```/gs, "").matchAll(/`((?:[\w-][\w.-]*\/)+[\w.-]+)`/g)].map((match) => match[1]!)
+
 describe("docs/architecture.md", () => {
-  it("names every folder of the adapters", () => {
-    const rows = readFileSync(join(root, "docs/architecture.md"), "utf8")
-    const [row = ""] = rows.match(/^\| `packages\/adapters` \|.*$/m) ?? []
-    for (const folder of globSync("packages/adapters/src/*/", { cwd: root }))
-      assert.include(row, `\`${basename(folder)}\``)
+  const page = readFileSync(join(root, "docs/architecture.md"), "utf8")
+
+  it.each(["adapters", "gateway"])("names every folder of packages/%s", (name) => {
+    const [row = ""] = page.match(new RegExp(`^\\| \`packages/${name}\` \\|.*$`, "m")) ?? []
+    const folders = globSync(`packages/${name}/src/*/`, { cwd: root }).map((folder) => basename(folder))
+    for (const folder of folders.filter((folder) => folder !== "testing")) assert.include(row, `\`${folder}\``)
+  })
+
+  it("names only files and folders that exist", () => {
+    const paths = pathsIn(page)
+    assert.isAbove(paths.length, 50)
+    const missing = paths.filter((path) => !existsSync(join(root, path)) && !existsSync(join(root, "packages", path)))
+    assert.deepStrictEqual(missing, [])
+  })
+
+  it.each(["handler", "setting", "metric", "frame", "transport", "store"])("has a recipe to add a %s", (what) => {
+    const [, recipe = ""] = page.split(`### Add a ${what}\n`)
+    const [steps = ""] = recipe.split("\n### ")
+    assert.match(steps, /^1\. /m)
+    // What fails if a step is forgotten.
+    assert.match(steps, /^(?!\d).*\.test\.ts|compiler/m)
+  })
+})
+
+describe("docs/websocket.md", () => {
+  const page = readFileSync(join(root, "docs/websocket.md"), "utf8")
+  const typesOf = (frames: {
+    readonly members: ReadonlyArray<{ readonly fields: { readonly type: { readonly literal: string } } }>
+  }) => frames.members.map(({ fields }) => fields.type.literal)
+
+  it("has every frame", () => {
+    const [, fromClient = "", fromGateway = ""] = page.split(/^## From the /m)
+    for (const type of typesOf(Frames.ClientFrame)) assert.include(fromClient, `- \`${type}\`:`)
+    for (const type of typesOf(Frames.ServerFrame)) assert.include(fromGateway, `| \`${type}\` |`)
   })
 })
 

@@ -3,9 +3,10 @@
  * scratch tree of the same shape in which every file holds one import.
  */
 import { execFile } from "node:child_process"
+import { globSync } from "node:fs"
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 
@@ -41,6 +42,11 @@ const suites = "Only tests import what is for tests."
 const simulatorOnly = "The simulator imports domain and what it runs: client, gateway, pipeline."
 const simulator = "Only tests and bench import the simulator."
 const onlyMain = "Only what the programs of packages/nimbus run names adapters."
+
+/** Each folder of the gateway that has a transport. */
+const transportFolders = globSync("packages/gateway/src/*/*Transport.ts", { cwd: root }).map((path) =>
+  basename(dirname(path)),
+)
 
 const cases: ReadonlyArray<Case> = [
   allowed("packages/domain/src/x.ts", "effect"),
@@ -127,6 +133,7 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/gateway/src/operations/x.ts", "node:http", gatewayOnly),
   allowed("packages/gateway/src/operations/x.ts", "../delivery/Delivery.ts"),
   refused("packages/gateway/src/grpc/deep/x.ts", "../../websocket/Transport.ts", transports),
+  ...transportFolders.map((folder) => refused("packages/gateway/src/http/x.ts", `../${folder}/x.ts`, transports)),
 
   allowed("packages/gateway/page/src/x.ts", "@nimbus/client"),
   allowed("packages/gateway/page/src/x.ts", "@nimbus/domain/admin"),

@@ -210,6 +210,8 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
       return
     case "pong":
       return
+    default:
+      frame satisfies never
   }
 }
 
