@@ -23,7 +23,7 @@
  */
 import { Effect, Latch, Layer, Metric, Random, type Scope, Stream } from "effect"
 import type { JourneyRecorder } from "@nimbus/domain/observability"
-import { Router, RouterId, Steps } from "@nimbus/domain/protocol"
+import { Journey, Router, RouterId, Steps } from "@nimbus/domain/protocol"
 import {
   AckChannel,
   type AssignedPartition,
@@ -237,14 +237,19 @@ const publishPushes = Effect.fnUntraced(function* (
   const publishes = outputs.filter(isPublish)
   if (publishes.length === 0) return
   const channel = yield* PodChannel
-  const publish = ({ pod, pushes }: Publish) => {
+  const publishSampled = ({ pod, pushes }: Publish) => {
     const routed = journey.routed(pod, pushes)
     return channel.publish(pod, routed.pushes).pipe(
       Effect.onExit((exit) => routed.end(exit)),
+      Effect.tap((received) => Effect.sync(() => received && routed.pushed())),
+    )
+  }
+  const publish = (output: Publish) => {
+    const { pod, pushes } = output
+    return (Journey.isAnySampled(pushes) ? publishSampled(output) : channel.publish(pod, pushes)).pipe(
       Effect.catch((error) => Effect.as(reportFailure("publish to a pod", error), false)),
       Effect.flatMap((received) => {
-        if (received) routed.pushed()
-        else step(pushes.map(({ clientId, route }) => ({ _tag: "Unreceived", clientId, route })))
+        if (!received) step(pushes.map(({ clientId, route }) => ({ _tag: "Unreceived", clientId, route })))
         return Metrics.countOut("pod", pushes.length)
       }),
     )

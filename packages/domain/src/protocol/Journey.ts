@@ -118,6 +118,10 @@ export const header = "nimbus-journey"
 export const isSampled = (headers: Headers | undefined): headers is Headers =>
   headers !== undefined && headers[header] !== undefined
 
+/** Whether one of these records is sampled. */
+export const isAnySampled = (records: ReadonlyArray<{ readonly headers?: Headers | undefined }>): boolean =>
+  records.some(({ headers }) => isSampled(headers))
+
 /** The headers of an event that is sampled from here on. */
 export const sample = (step: JourneyStep): Headers => ({ [header]: encodeSteps([step]) })
 

@@ -20,7 +20,10 @@ import { DuplicateHandler } from "../Errors.ts"
 import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
 import { type HandlerLimits, handlerLimits } from "../Limits.ts"
 import type { Event, Failure, Result } from "../protocol/Records.ts"
-import { isExit, within } from "./internal/Within.ts"
+import { within } from "./internal/Within.ts"
+
+/** Whether an effect is its own outcome already, so that there is nothing to run. */
+const isExit = <A, E>(effect: Effect.Effect<A, E, unknown>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
 
 /** What a handler knows of its event besides the input. */
 export interface HandlerContext {

@@ -100,8 +100,6 @@ const drained = { _tag: "Drained" } as const
 const stalled = { _tag: "Stalled" } as const
 const mailed = { _tag: "Mail" } as const
 
-const isSampled = ({ headers }: Item): boolean => Journey.isSampled(headers)
-
 export class Connection implements SessionHandle, Sender, Reader, Follower, Saved {
   readonly partition: number
   private readonly core: Routed | Direct
@@ -116,6 +114,8 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   private live_ms: number | undefined = undefined
   /** Results delivered from the mailbox that were counted. */
   private replayed = 0
+  /** A sampled result was delivered. */
+  private hasSampled = false
   /** To be published again, in a later tick: there were too many in this one. */
   private owed: PublishBarrier | undefined = undefined
   /** A page counts only while the mailboxes have the backlog up to here: else the store has rolled back since it was settled. */
@@ -271,7 +271,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
       case "Deliver":
         return this.deliver(output.items)
       case "Ack":
-        this.shared.journey.acknowledged(this.clientId, output.seq)
+        this.sampledAcknowledged(output.seq)
         return this.shared.ackSender.ack(this.partition, this.clientId, output.seq)
       case "Nack":
         this.shared.counts.add("nacked", 1)
@@ -303,7 +303,10 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     const { replayed } = this.session
     if (replayed > this.replayed) counts.add("replayed", replayed - this.replayed)
     this.replayed = replayed
-    if (items.some(isSampled)) journey.sent(this.clientId, items, this.live_ms)
+    if (Journey.isAnySampled(items)) {
+      this.hasSampled = true
+      journey.sent(this.clientId, items, this.live_ms)
+    }
     if (!this.transport.deliver(items)) this.step(stalled)
   }
 
@@ -355,9 +358,13 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     else if (session.position !== undefined) feeds.follow(this, session.position)
   }
 
+  private sampledAcknowledged(upTo: Cursor): void {
+    if (this.hasSampled) this.shared.journey.acknowledged(this.clientId, upTo)
+  }
+
   /** Of direct delivery there is no `Ack` besides. */
   private acknowledgedUpTo(seq: Cursor): void {
-    if (this.core._tag === "Direct") this.shared.journey.acknowledged(this.clientId, seq)
+    if (this.core._tag === "Direct") this.sampledAcknowledged(seq)
     this.trim()
   }
 

@@ -10,6 +10,7 @@ import {
   encodeResult,
   type Event,
   isClientId,
+  Journey,
   type LogRecord,
   type OrderItem,
   partitionOf,
@@ -90,7 +91,7 @@ export class EventItems {
       leaves: undefined,
       started_ms: 0,
       failed: undefined,
-      journey: journey.begin(record),
+      journey: Journey.isSampled(record.headers) ? journey.begin(record) : undefined,
     }
     if (event.type === "barrier") this.leave(item, encodePlacedBarrier(seq, event))
     else if (event.type === "message") this.answer(item, event, messageOf(seq, event))

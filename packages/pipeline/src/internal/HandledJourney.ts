@@ -1,5 +1,5 @@
 /**
- * The steps `logged` and `handled` on sampled records; on any other it is one comparison. Nobody else sees both the
+ * The steps `logged` and `handled` on sampled records. Nobody else sees both the
  * record's place and time in the log and the record itself: who publishes a chunk is told but the offset of its first.
  */
 import { Effect } from "effect"
@@ -9,8 +9,8 @@ import { EventLog } from "@nimbus/domain/services"
 import { Instance } from "../Instance.ts"
 
 export interface HandledJourney {
-  /** The record is there, and has its turn from now on. `undefined`: it is not sampled. */
-  begin(record: StoredRecord): HandledRecord | undefined
+  /** The record, which is sampled, is there, and has its turn from now on. */
+  begin(record: StoredRecord): HandledRecord
 }
 
 export interface HandledRecord extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
@@ -37,7 +37,6 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
   const journey: HandledJourney = {
     begin: (record) => {
       const { headers: from, key: clientId } = record
-      if (!Journey.isSampled(from)) return undefined
       const { end, step } = recorder.chunk()
       const before = logged(record)
       return {

@@ -1,12 +1,12 @@
 /** The steps of sampled records at a router, each with its reason; of any other it is one comparison. */
 import { Effect } from "effect"
 import { JourneyRecorder } from "@nimbus/domain/observability"
-import { type Headers, Journey, type PodId, type Push, type Router, type StoredRecord } from "@nimbus/domain/protocol"
+import { Journey, type PodId, type Push, type Router, type StoredRecord } from "@nimbus/domain/protocol"
 import { Topics } from "@nimbus/domain/services"
 import { Instance } from "../Instance.ts"
 
 export interface RouterJourney {
-  /** Pushes on their way to a pod. */
+  /** Pushes on their way to a pod, some of them sampled. */
   routed(pod: PodId, pushes: ReadonlyArray<Push>): Routed
   /** Records on their way to the backlog: diverted, or never routed. */
   spilled(spill: Router.SpillBatch): SpilledRecords
@@ -21,8 +21,6 @@ export interface Routed extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
 export interface SpilledRecords extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
   readonly records: Router.SpillBatch["records"]
 }
-
-const isSampled = ({ headers }: { readonly headers?: Headers | undefined }): boolean => Journey.isSampled(headers)
 
 export const make = Effect.fnUntraced(function* (
   service: string,
@@ -57,21 +55,21 @@ export const make = Effect.fnUntraced(function* (
   }
   return {
     routed: (pod, pushes) => {
-      if (!pushes.some(isSampled)) return { pushes, pushed: () => {}, end: nothing }
       const chunk = recorder.chunk()
       const details = { rule: Journey.rules.pushed, pod, ...place }
       return {
         pushes: pushes.map((push) => route(chunk, pod, push)),
         pushed: () => {
           for (const push of pushes) {
-            if (isSampled(push)) recorder.late(late, "pushed", { clientId: push.clientId, seq: push.seq, details })
+            if (Journey.isSampled(push.headers))
+              recorder.late(late, "pushed", { clientId: push.clientId, seq: push.seq, details })
           }
         },
         end: chunk.end,
       }
     },
     spilled: ({ records }) => {
-      if (!records.some(isSampled)) return { records, end: nothing }
+      if (!Journey.isAnySampled(records)) return { records, end: nothing }
       const chunk = recorder.chunk()
       return { records: records.map((record) => spill(chunk, record)), end: chunk.end }
     },

@@ -26,9 +26,6 @@ export const within = <A, R>(
     })
   })
 
-/** Whether an effect is its own outcome already, so that there is nothing to run. */
-export const isExit = <A, E>(effect: Effect.Effect<A, E, unknown>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
-
 /** Returns how to interrupt it. */
 const awaited = <A, R>(
   fiber: Fiber.Fiber<A>,
