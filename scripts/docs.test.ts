@@ -73,6 +73,15 @@ describe("docs/websocket.md", () => {
   })
 })
 
+describe("README.md", () => {
+  it("shows a handler that runs as a test", () => {
+    const [shown = ""] =
+      readFileSync(join(root, "README.md"), "utf8").match(/(?<=```ts\n)const order = .*?(?=```)/s) ?? []
+    assert.isNotEmpty(shown)
+    assert.include(readFileSync(join(root, "examples/embed/src/Orders.ts"), "utf8"), shown)
+  })
+})
+
 describe("docs/embedding.md", () => {
   it("shows code that runs as a test", () => {
     const sources = globSync("examples/domain/src/*.ts", { cwd: root }).map((path) =>
