@@ -74,6 +74,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_OPENINGS_PER_ADDRESS: "1.5",
   NIMBUS_ORIGINS: "here",
   NIMBUS_OTLP_URL: "here",
+  NIMBUS_SERVICE_SPANS_PER_SECOND: "-1",
   NIMBUS_PARTITIONS: "1025",
   NIMBUS_PORT: "70000",
   NIMBUS_PIPELINE_HTTP_PORT: "x",

@@ -3,7 +3,7 @@
  * in Redis; the mailboxes in PostgreSQL where `NIMBUS_MAILBOX` says so. What every gateway and pipeline process stands on.
  */
 import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
-import { Idle, Topics } from "@nimbus/domain/services"
+import { Idle, ServiceSpans, Topics } from "@nimbus/domain/services"
 import { Config, Effect, Layer } from "effect"
 import { KafkaEventLog } from "./kafka/index.ts"
 import { settings as kafkaConfig } from "./kafka/Settings.ts"
@@ -47,7 +47,9 @@ export const config = Config.all({
 export type ClusterSettings = Config.Success<typeof config>
 
 /** The services of a cluster by these settings. */
-export const layerWith = (settings: ClusterSettings) =>
+export const layerWith = (settings: ClusterSettings) => ServiceSpans.over(services(settings))
+
+const services = (settings: ClusterSettings) =>
   Layer.mergeAll(
     KafkaEventLog.layerWith(settings.kafka),
     RedisRegistry.layerWith(settings),

@@ -230,6 +230,12 @@ export const lateStepsLimits = {
   close_timeout_ms: 2_000,
 }
 
+/** Spans of calls to the services: the log, the mailboxes, the registry and the like. */
+export const serviceSpanLimits = {
+  /** Traces that such calls begin per second, in one process. 0: none. */
+  spans_per_second: 0,
+}
+
 /** What is told of something that fails again and again. */
 export interface OutageLimits {
   /** How soon after the end of an outage the next of its kind is logged. One that is over by then is not. */

@@ -14,6 +14,7 @@ import {
   Members,
   PodChannelMemory,
   RegistryMemory,
+  ServiceSpans,
   Topics,
 } from "@nimbus/domain/services"
 import { Gateway, type HttpOptions } from "@nimbus/gateway"
@@ -45,7 +46,7 @@ const over = <A, E, R, ES>(gateway: Layer.Layer<A, E, R>, stores: Stores<ES>) =>
   gateway.pipe(
     // Below the gateway, whose page has a switch for each consumer.
     Layer.provideMerge(pipeline),
-    Layer.provideMerge(Layer.mergeAll(stores, RegistryMemory.layer, soft)),
+    Layer.provideMerge(ServiceSpans.over(Layer.mergeAll(stores, RegistryMemory.layer, soft))),
     Layer.provideMerge(Topics.layer),
   )
 
@@ -62,7 +63,7 @@ export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) => over(Gate
 export const layerMemory = (options: Partial<Parameters<typeof Gateway.layerWith>[0]> = {}) =>
   Gateway.layerWith({ host: "127.0.0.1", port: 0, ...options }).pipe(
     Layer.provideMerge(pipeline),
-    Layer.provideMerge(Layer.mergeAll(memory, soft)),
+    Layer.provideMerge(ServiceSpans.over(Layer.mergeAll(memory, soft))),
     Layer.provideMerge(Topics.layerDefault),
   )
 

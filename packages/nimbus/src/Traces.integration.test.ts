@@ -24,6 +24,7 @@ const cluster = Effect.fnUntraced(function* (otlp: string) {
     NIMBUS_PARTITIONS: "2",
     NIMBUS_PORT: "0",
     OTEL_EXPORTER_OTLP_ENDPOINT: otlp,
+    NIMBUS_SERVICE_SPANS_PER_SECOND: "1000",
     ...Object.fromEntries(topics.map((topic) => [`NIMBUS_KAFKA_${topic}_TOPIC`, `${name}-${topic.toLowerCase()}`])),
   }
   const http = yield* freePort
@@ -38,7 +39,9 @@ describe.skipIf(kafka === undefined || redis === undefined)("on Kafka and Redis"
       const { faults, spans, url } = yield* receiver
       const http = yield* cluster(url)
       const ofClient = (clientId: string) =>
-        spans.filter(({ attributes }) => attributes["nimbus.client_id"] === clientId)
+        spans.filter(
+          ({ attributes, name }) => attributes["nimbus.client_id"] === clientId && name.startsWith("nimbus."),
+        )
       const isComplete = (clientId: string, count: number) =>
         eventually(
           `${count} spans of ${clientId}`,
@@ -77,6 +80,10 @@ describe.skipIf(kafka === undefined || redis === undefined)("on Kafka and Redis"
         assert.deepStrictEqual(services(clientId), new Set(["nimbus-gateway", "nimbus-pipeline"]))
         assert.strictEqual(new Set(ofClient(clientId).map(({ traceId }) => traceId)).size, 1)
       }
+      const ofService = (service: string) =>
+        new Set(spans.filter((span) => span.service === service).map(({ name }) => name))
+      assert.includeMembers([...ofService("nimbus-gateway")], ["EventLog.publish", "Mailbox.page", "Registry.connect"])
+      assert.includeMembers([...ofService("nimbus-pipeline")], ["EventLog.read", "Mailbox.put", "PodChannel.publish"])
       assert.deepStrictEqual(faults, [])
     }).pipe(Effect.provide(Memory.layerMemory, { local: true })),
   )

@@ -13,18 +13,24 @@ class Receiver extends Context.Service<Receiver, OtlpReceiver>()("test/Receiver"
   static readonly layer = Layer.effect(Receiver, receiver)
 }
 
-const telemetry = Layer.unwrap(
-  Effect.map(Receiver, ({ url }) =>
-    Telemetry.layerWith("nimbus-test", { url, headers: { authorization: "Bearer a" }, serviceName: undefined }),
-  ),
-)
+const telemetry = (spans_per_second: number) =>
+  Layer.unwrap(
+    Effect.map(Receiver, ({ url }) =>
+      Telemetry.layerWith("nimbus-test", {
+        url,
+        headers: { authorization: "Bearer a" },
+        serviceName: undefined,
+        spans_per_second,
+      }),
+    ),
+  )
 
-/** `journeys_per_second`: of an event that is not sampled there is no trace. */
-const on = (journeys_per_second: number) =>
+/** `journeys_per_second`: of an event that is not sampled there is no trace. `spans_per_second`: of calls to services. */
+const on = (journeys_per_second: number, spans_per_second = 0) =>
   Nimbus.layerMemory({ host: "127.0.0.1", port: 0, limits: { journeys_per_second } }).pipe(
     Layer.provide(Handlers.layer(Handlers.samples)),
     Layer.provideMerge(Memory.layerMemory),
-    Layer.provide(telemetry),
+    Layer.provide(telemetry(spans_per_second)),
     Layer.provideMerge(Receiver.layer),
   )
 
@@ -112,6 +118,21 @@ describe("traces", () => {
       assert.strictEqual(traceIds(spans).size, 1)
       assert.isTrue(spans.every(({ attributes }) => attributes["nimbus.client_id"] === "c1"))
     }).pipe(Effect.provide(on(20), { local: true })),
+  )
+
+  it.live("of calls to the services, if their budget is set: each a trace of its own", () =>
+    Effect.gen(function* () {
+      const { client, shown } = yield* connect
+      yield* sendNumbers(client, 1, 1)
+      yield* hasShown(shown, 1)
+      const calls = ["EventLog.publish", "EventLog.read", "Mailbox.page", "Registry.connect", "PodChannel.publish"]
+      const isThere = (spans: ReadonlyArray<ReceivedSpan>) =>
+        calls.every((call) => spans.some(({ name }) => name === call))
+      const spans = yield* hasSpans("the calls", isThere)
+      const connected = spans.find(({ name }) => name === "Registry.connect")
+      assert.strictEqual(connected?.attributes["nimbus.client_id"], "c1")
+      assert.isTrue(spans.every(({ parentSpanId }) => parentSpanId === undefined))
+    }).pipe(Effect.provide(on(0, 1_000), { local: true })),
   )
 
   it.live("are of sampled events alone", () =>

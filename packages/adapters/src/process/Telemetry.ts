@@ -1,10 +1,12 @@
 /**
- * What a process tells others of its work, beside its logs: metrics of itself, and traces of the events that it follows
- * (docs/observability.md), by OTLP over HTTP where there is somebody who takes them.
+ * What a process tells others of its work, beside its logs: metrics of itself, and traces of sampled events and of calls
+ * to its services (docs/observability.md), by OTLP over HTTP where there is somebody who takes them.
  *
- * Traces are of sampled events alone: spans of Effect's own, of requests and services, are not made. What can't be
- * exported is dropped and hurts nothing.
+ * Other spans of Effect's own, such as those of requests, are not made unless they stand below one of these. What can't
+ * be exported is dropped and hurts nothing.
  */
+import { serviceSpanLimits } from "@nimbus/domain/limits"
+import { ServiceSpans } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option, References, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpSerialization, OtlpTracer } from "effect/observability"
@@ -22,15 +24,23 @@ export const config = Config.all({
     trim: true,
   }).pipe(Config.withDefault({})),
   serviceName: Config.option(Config.NonEmptyString("OTEL_SERVICE_NAME")),
+  spans_per_second: Config.schema(
+    Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+    "NIMBUS_SERVICE_SPANS_PER_SECOND",
+  ).pipe(Config.withDefault(serviceSpanLimits.spans_per_second)),
 }).pipe(
-  Config.map(({ endpoint, headers, serviceName, url }) => ({
+  Config.map(({ endpoint, headers, serviceName, spans_per_second, url }) => ({
     url: Option.getOrUndefined(Option.orElse(url, () => endpoint)),
     headers,
     serviceName: Option.getOrUndefined(serviceName),
+    spans_per_second,
   })),
 )
 
-type Settings = Config.Success<typeof config>
+type Settings = Omit<Config.Success<typeof config>, "spans_per_second"> & {
+  /** Default: no spans of calls to services. */
+  readonly spans_per_second?: number
+}
 
 /** `service`: what the process is called in its traces, unless the environment has another name. */
 export const layerWith = (service: string, settings: Settings) =>
@@ -39,7 +49,10 @@ export const layerWith = (service: string, settings: Settings) =>
 /** The same, as the environment says. */
 export const layer = (service: string) => Layer.unwrap(Effect.map(config, (settings) => layerWith(service, settings)))
 
-const traces = (service: string, { headers, serviceName = service, url }: Settings): Layer.Layer<never> => {
+const traces = (
+  service: string,
+  { headers, serviceName = service, spans_per_second = serviceSpanLimits.spans_per_second, url }: Settings,
+): Layer.Layer<never> => {
   if (url === undefined) return Layer.empty
   return OtlpTracer.layer({
     url: `${url.replace(/\/+$/, "")}/v1/traces`,
@@ -49,5 +62,6 @@ const traces = (service: string, { headers, serviceName = service, url }: Settin
   }).pipe(
     Layer.provide([OtlpSerialization.layerJson, FetchHttpClient.layer]),
     Layer.merge(Layer.succeed(References.TracerEnabled, false)),
+    Layer.merge(Layer.succeed(ServiceSpans.SpansPerSecond, spans_per_second)),
   )
 }
