@@ -1,4 +1,7 @@
-/** When to come back after a connection is over, and when not to. Pure: the caller has the clock and the dice. */
+/**
+ * When to come back after a connection is over, and when not to. Pure: the caller has the clock and the dice. The wait is a
+ * number and no `Schedule`, because it depends on how the connection ended and not only on how often.
+ */
 import { backoff_ms } from "@nimbus/domain/pacing"
 import { type ClientId, closeCodes, shouldReconnect } from "@nimbus/domain/protocol"
 import { BadRequest, type ConnectionClosed, MessageTooBig, Superseded, TurnedAway } from "./Errors.ts"

@@ -16,7 +16,6 @@
  *    write fails, and may be made again.
  * 4. An item that is larger than DynamoDB takes is refused.
  */
-import { backoff_ms } from "@nimbus/domain/pacing"
 import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb"
 import {
   BatchGetCommand,
@@ -38,7 +37,7 @@ import {
   type ArchiveShape,
   type ArchiveSource,
 } from "@nimbus/domain/services"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Schedule, Schema } from "effect"
 import { dynamoLimits } from "../Limits.ts"
 import { call, DynamoDatabase } from "./Database.ts"
 
@@ -124,9 +123,9 @@ const slices = ({ records }: ArchiveBatch, puts: ReadonlyArray<Put>): ReadonlyAr
 const putNew = Effect.fnUntraced(function* (database: Database, table: string, puts: ReadonlyArray<Put>) {
   const keys = puts.map(({ PutRequest: { Item } }) => ({ key: Item.key, place: Item.place }))
   const there = new Set<string>()
-  yield* find(database, table, keys, there, 0)
+  yield* find(database, table, keys, there)
   const fresh = puts.filter(({ PutRequest: { Item } }) => !there.has(placeOf(Item)))
-  if (fresh.length > 0) yield* put(database, table, fresh, 0)
+  if (fresh.length > 0) yield* put(database, table, fresh)
 })
 
 type Keys = NonNullable<NonNullable<BatchGetCommandInput["RequestItems"]>[string]>["Keys"]
@@ -135,54 +134,60 @@ const decodeKeys = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ key: 
 
 const placeOf = ({ key, place }: { readonly key: string; readonly place: number }): string => `${place} ${key}`
 
-/** Which of these keys have an item, into `there`; until none is left unprocessed. */
-const find = (
-  database: Database,
-  table: string,
-  keys: Keys,
-  there: Set<string>,
-  attempt: number,
-): Effect.Effect<void, Error> =>
-  Effect.gen(function* () {
-    const command = new BatchGetCommand({
-      RequestItems: {
-        [table]: {
-          Keys: keys,
-          ConsistentRead: true,
-          ProjectionExpression: "#key, place",
-          ExpressionAttributeNames: { "#key": "key" },
+/** Which of these keys have an item, into `there`. */
+const find = (database: Database, table: string, keys: NonNullable<Keys>, there: Set<string>) =>
+  untilProcessed(keys, (some) =>
+    Effect.gen(function* () {
+      const command = new BatchGetCommand({
+        RequestItems: {
+          [table]: {
+            Keys: [...some],
+            ConsistentRead: true,
+            ProjectionExpression: "#key, place",
+            ExpressionAttributeNames: { "#key": "key" },
+          },
         },
-      },
-    })
-    const { Responses, UnprocessedKeys } = yield* call((abortSignal) => database.client.send(command, { abortSignal }))
-    for (const found of yield* decodeKeys(Responses?.[table] ?? [])) there.add(placeOf(found))
-    const left = UnprocessedKeys?.[table]?.Keys ?? []
-    if (left.length === 0) return
-    yield* wait(left.length, attempt)
-    yield* find(database, table, left, there, attempt + 1)
+      })
+      const answer = yield* call((abortSignal) => database.client.send(command, { abortSignal }))
+      for (const found of yield* decodeKeys(answer.Responses?.[table] ?? [])) there.add(placeOf(found))
+      return answer.UnprocessedKeys?.[table]?.Keys ?? []
+    }),
+  )
+
+const put = (database: Database, table: string, puts: Requests) =>
+  untilProcessed(puts, (some) => {
+    const command = new BatchWriteCommand({ RequestItems: { [table]: [...some] } })
+    return Effect.map(
+      call((abortSignal) => database.client.send(command, { abortSignal })),
+      ({ UnprocessedItems }) => UnprocessedItems?.[table] ?? [],
+    )
   })
 
-/** Before what was left unprocessed is asked for again; `attempt` counts from 0. */
-const wait = (left: number, attempt: number): Effect.Effect<void, Error> =>
-  attempt + 1 >= dynamoLimits.unprocessed_attempts
-    ? Effect.fail(new Error(`${left} items were left unprocessed ${attempt + 1} times`))
-    : Effect.sleep(backoff_ms(attempt, dynamoLimits.backoff_min_ms, dynamoLimits.backoff_max_ms))
+/** Sends all, and again what it returns as left (3). */
+const untilProcessed = <A, E>(
+  all: ReadonlyArray<A>,
+  sendSome: (some: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<A>, E>,
+): Effect.Effect<void, E | Unprocessed> => {
+  let left = all
+  return Effect.suspend(() => sendSome(left)).pipe(
+    Effect.flatMap((unprocessed) => {
+      left = unprocessed
+      return left.length === 0 ? Effect.void : Effect.fail(new Unprocessed(left.length))
+    }),
+    Effect.retry({ while: (error) => error instanceof Unprocessed, schedule: again }),
+  )
+}
 
-/** Until nothing is left unprocessed; `attempt` counts from 0. */
-const put = (
-  database: Database,
-  table: string,
-  puts: Requests | ReadonlyArray<Put>,
-  attempt: number,
-): Effect.Effect<void, Error> =>
-  Effect.gen(function* () {
-    const command = new BatchWriteCommand({ RequestItems: { [table]: [...puts] } })
-    const { UnprocessedItems } = yield* call((abortSignal) => database.client.send(command, { abortSignal }))
-    const left = UnprocessedItems?.[table] ?? []
-    if (left.length === 0) return
-    yield* wait(left.length, attempt)
-    yield* put(database, table, left, attempt + 1)
-  })
+const again = Schedule.min([
+  Schedule.exponential(dynamoLimits.backoff_min_ms),
+  Schedule.spaced(dynamoLimits.backoff_max_ms),
+]).pipe(Schedule.upTo({ times: dynamoLimits.unprocessed_attempts - 1 }))
+
+class Unprocessed extends Error {
+  constructor(items: number) {
+    super(`${items} items were left unprocessed ${dynamoLimits.unprocessed_attempts} times`)
+  }
+}
 
 /** Only rises. */
 const writePosition = Effect.fnUntraced(function* ({ client, tables }: Database, { position, source }: ArchiveBatch) {

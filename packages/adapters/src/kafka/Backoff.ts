@@ -1,10 +1,18 @@
-/** Waits before something that failed is tried again. */
+/** Waits before something that failed is tried again: up to a fifth less than the whole, so that not all come at once. */
 import { backoff_ms } from "@nimbus/domain/pacing"
-import { Effect, Random } from "effect"
+import { Duration, Effect, Random, Schedule } from "effect"
 import type { KafkaLimits } from "../Limits.ts"
 
-/** Up to a fifth less than the whole wait, so that not all come at once. */
-export const backoff = (failures: number, limits: KafkaLimits): Effect.Effect<void> =>
-  Effect.flatMap(Random.next, (random) =>
-    Effect.sleep(backoff_ms(failures, limits.retry_min_ms, limits.retry_max_ms) * (1 - random / 5)),
+/** For one effect that is retried. */
+export const retries = ({ retry_max_ms, retry_min_ms }: KafkaLimits) =>
+  Schedule.modifyDelay(
+    Schedule.min([Schedule.exponential(retry_min_ms), Schedule.spaced(retry_max_ms)]),
+    ({ duration }) => shortened(Duration.toMillis(duration)),
   )
+
+/** For what counts its failures: a request is of many partitions, which fail and go on each on its own. */
+export const backoff = (failures: number, { retry_max_ms, retry_min_ms }: KafkaLimits): Effect.Effect<void> =>
+  Effect.flatMap(shortened(backoff_ms(failures, retry_min_ms, retry_max_ms)), Effect.sleep)
+
+const shortened = (wait_ms: number): Effect.Effect<number> =>
+  Effect.map(Random.next, (random) => wait_ms * (1 - random / 5))

@@ -21,7 +21,7 @@ import { type Committed, failureReporter, type FailureReporter } from "@nimbus/d
 import { Clock, Deferred, Effect, Latch, type Scope } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
-import { backoff } from "./Backoff.ts"
+import { retries } from "./Backoff.ts"
 import { alarmIfRefused, codeOf, codes, isRefusal } from "./Failures.ts"
 import type { KafkaBroker } from "./KafkaInternals.ts"
 import { call } from "./KafkaJs.ts"
@@ -184,7 +184,7 @@ class Member implements Membership {
 
   /** Ends only by an error that trying again will not help against. */
   readonly run: Effect.Effect<never, KafkaUnavailable> = Effect.suspend(() =>
-    this.#joined(0).pipe(
+    this.#joined.pipe(
       Effect.tap(this.#outage.worked),
       Effect.tap((generation) => Effect.sync(() => this.#own(generation))),
       Effect.flatMap((generation) => this.#beat(generation)),
@@ -233,22 +233,20 @@ class Member implements Membership {
   }
 
   /** Joins, however long that takes. */
-  #joined(failures: number): Effect.Effect<Generation, KafkaUnavailable> {
-    return Effect.catch(this.#join, (error) => {
-      const code = codeOf(error)
-      if (code === codes.unknownMember) this.#memberId = ""
-      if (isOver(error)) return this.#joined(failures)
-      if (isRefusal(error) || (code !== undefined && misfits.has(code))) return Effect.fail(error)
-      const { limits, link } = this.#options
-      return this.#outage
-        .failed(error)
-        .pipe(
-          Effect.andThen(Effect.ignore(link.recover)),
-          Effect.andThen(backoff(failures, limits)),
-          Effect.andThen(this.#joined(failures + 1)),
-        )
-    })
-  }
+  readonly #joined: Effect.Effect<Generation, KafkaUnavailable> = Effect.suspend(() => {
+    const { limits, link } = this.#options
+    return this.#join.pipe(
+      Effect.tapError((error) => {
+        if (codeOf(error) === codes.unknownMember) this.#memberId = ""
+        return isOver(error) || !isPassing(error)
+          ? Effect.void
+          : Effect.andThen(this.#outage.failed(error), Effect.ignore(link.recover))
+      }),
+      // The group goes into its next round: there is nothing to wait for.
+      Effect.retry({ while: isOver }),
+      Effect.retry({ while: isPassing, schedule: retries(limits) }),
+    )
+  })
 
   readonly #join: Effect.Effect<Generation, KafkaUnavailable> = Effect.gen({ self: this }, function* () {
     const { group: groupId, limits, link, topic } = this.#options
@@ -341,5 +339,10 @@ const isOver = (error: KafkaUnavailable): boolean => {
 
 /** The group belongs to another application, or does not take our times. */
 const misfits: ReadonlySet<number> = new Set([codes.inconsistentGroupProtocol, codes.invalidSessionTimeout])
+
+const isPassing = (error: KafkaUnavailable): boolean => {
+  const code = codeOf(error)
+  return !isRefusal(error) && (code === undefined || !misfits.has(code))
+}
 
 const noAnswer = (question: string) => new KafkaUnavailable({ cause: new Error(`no answer to ${question} in time`) })

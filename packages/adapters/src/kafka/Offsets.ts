@@ -7,7 +7,7 @@ import type { Committed } from "@nimbus/domain/services"
 import { Effect, FiberSet, type Scope } from "effect"
 import { KafkaUnavailable } from "../Errors.ts"
 import type { KafkaLimits } from "../Limits.ts"
-import { backoff } from "./Backoff.ts"
+import { retries } from "./Backoff.ts"
 import { Coalesced } from "./Coalesced.ts"
 import { call } from "./KafkaJs.ts"
 import type { Link } from "./Link.ts"
@@ -64,13 +64,8 @@ type Load<A> = (keys: ReadonlyArray<Key>) => Answers<A>
 
 /** Again while there is time: the leader or the coordinator may just have moved, or not be there yet. */
 const untilAnswered = <A>(link: Link, load: Answers<A>, limits: KafkaLimits): Answers<A> => {
-  const attempt = (failures: number): Answers<A> =>
-    Effect.catch(load, () =>
-      Effect.andThen(Effect.ignore(link.recover), backoff(failures, limits)).pipe(
-        Effect.andThen(attempt(failures + 1)),
-      ),
-    )
-  return inTime(attempt(0), limits)
+  const attempt = Effect.tapError(load, () => Effect.ignore(link.recover))
+  return inTime(Effect.retry(attempt, retries(limits)), limits)
 }
 
 const inTime = <A>(

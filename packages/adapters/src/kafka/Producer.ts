@@ -205,11 +205,16 @@ class Writer {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    setImmediate(() => {
+    this.#fork(this.#soon)
+  }
+
+  readonly #soon: Effect.Effect<void> = Effect.andThen(
+    Effect.yieldNow,
+    Effect.sync(() => {
       this.#isScheduled = false
       this.#sendReady()
-    })
-  }
+    }),
+  )
 
   #sendReady(): void {
     for (const queue of this.#ready) queue.identity ??= this.#identity
