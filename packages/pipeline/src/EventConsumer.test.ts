@@ -579,6 +579,33 @@ describe("EventConsumer", () => {
     }).pipe(inTestEnvironment()),
   )
 
+  it.live("stopped, it interrupts the handlers that take longer than it waits, each client's", () =>
+    Effect.gen(function* () {
+      const { events, results: topic } = yield* Topics
+      const [begun, interrupted] = [new Set<unknown>(), new Set<unknown>()]
+      const never = Handlers.make("never", {
+        input: Schema.Json,
+        output: Schema.Json,
+        handler: (data) =>
+          Effect.onInterrupt(
+            Effect.suspend(() =>
+              Effect.andThen(
+                Effect.sync(() => begun.add(data)),
+                Effect.never,
+              ),
+            ),
+            () => Effect.sync(() => interrupted.add(data)),
+          ),
+      })
+      const role = yield* startWith({ shutdown_timeout_ms: 0 }, Handlers.layer([never]))
+      yield* append(events, event("a", "e1", "never", 1), event("b", "e2", "never", 2))
+      yield* eventually("both run", () => begun.size === 2)
+      yield* role.stop
+      assert.deepStrictEqual([...interrupted].toSorted(), [1, 2])
+      assert.lengthOf(yield* contents(topic), 0)
+    }).pipe(inTestEnvironment()),
+  )
+
   it.live("stopped, it lets the handler that runs finish, starts no other, and commits what it has written", () =>
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics
