@@ -18,7 +18,7 @@
 import { backoff_ms } from "@nimbus/domain/pacing"
 import type { EventEmitter } from "node:events"
 import { failureReporter } from "@nimbus/domain/services"
-import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
+import { Context, Effect, FiberSet, Layer, Redacted, Schedule, type Scope } from "effect"
 import { Cluster, Redis } from "ioredis"
 import { RedisEvicts, RedisRefused, RedisTlsFailed, RedisUnavailable } from "../Errors.ts"
 import { type RedisLimits, redisLimits } from "../Limits.ts"
@@ -237,7 +237,7 @@ const misunderstanding = /ETIMEDOUT|ECONNRESET|EPIPE|closed/
 
 /** From the moment it is lost until it is ready again a connection is an outage. */
 const tellChanges = Effect.fnUntraced(function* (name: string, client: Client, state: { readonly isStarted: boolean }) {
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const fork = yield* FiberSet.makeRuntime<never, void, never>()
   const outage = yield* failureReporter(`the connection to ${name}`)
   const closed = new Error("it was closed")
   let cause: unknown = closed
