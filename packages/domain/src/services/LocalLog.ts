@@ -7,6 +7,9 @@
  *   subscribe ─▶ ConsumerGroup, within the process
  * ```
  *
+ * It is part of the domain because the memory log stands on it, which embedders and all suites use: order, groups, retention,
+ * chunks and bounds are the same for every store. An adapter brings its driver, and nothing else of a log.
+ *
  * 1. A chunk begins where its first record is: retention raises `earliest` before it drops anything, and a read that it
  *    overtook begins later.
  * 2. A chunk is the rest of one block or some whole ones: small publishes are read together, none is cut twice.
