@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cursor, EventId, type Frames, Incarnation, Seq } from "@nimbus/domain/protocol"
 import { Arbitrary, Effect, Schema } from "effect"
 import * as Core from "./Core.ts"
+import { InvariantBroken } from "./Errors.ts"
 import { clientLimits } from "./Limits.ts"
 import { apply, empty, type Ledger, type Outgoing, toLedger, toRemembered } from "./Memory.ts"
 import { type Faults, runSchedule } from "./testing/CoreWorld.ts"
@@ -254,6 +255,52 @@ describe("Core: sending", () => {
     const core = Core.make(empty, { ...clientLimits, doubtful_ids: 2 })
     Core.step(core, send(true, "a", "b", "c"))
     assert.deepStrictEqual([...core.ledger.doubtful.keys()].map(String), ["b", "c"])
+  })
+})
+
+describe("Core: each invariant of its header is asserted", () => {
+  /** What a field never says, in its place; it is set in vain. */
+  const saying = <A extends object, K extends keyof A>(part: A, name: K, get: () => A[K]): void =>
+    void Object.defineProperty(part, name, { get, set: () => {} })
+
+  const broken: ReadonlyArray<() => void> = [
+    () => {
+      const { core, when } = given(welcome())
+      saying(core, "shown", () => Cursor.make(9))
+      when(results(item(3, "a")))
+    },
+    () => {
+      const { core, when } = given(welcome(), results(item(3, "a")))
+      let looks = 0
+      saying(core, "received", () => Cursor.make(looks++ === 0 ? 3 : 2))
+      when(doneWith(3, 1))
+    },
+    () => {
+      const { core, when } = given(welcome())
+      core.ledger.unaccepted.set = () => core.ledger.unaccepted
+      when(send(false, "a"))
+    },
+    () => {
+      const { core, when } = given(welcome())
+      let looks = 0
+      saying(core, "waiting", () => (looks++ === 0 ? 0 : Infinity))
+      when(results(item(3, "a")))
+    },
+    () => {
+      const { core, when } = given(welcome())
+      core.shown = Cursor.make(9)
+      when({ _tag: "Heard", frame: { type: "lost", after: Cursor.make(-1), upTo: Seq.make(4) } })
+    },
+  ]
+
+  it.each(broken.map((breaks, i) => ({ breaks, number: i + 1 })))("$number", ({ breaks, number }) => {
+    try {
+      breaks()
+    } catch (defect) {
+      if (!(defect instanceof InvariantBroken)) throw defect
+      return assert.strictEqual(defect.invariant, number)
+    }
+    assert.fail("it did not die of it")
   })
 })
 

@@ -30,9 +30,12 @@
  * 4. At most `window_results` of the `welcome` (and of the limits), with `waiting_notices`, are delivered and not done.
  *    A frame that would exceed it is not taken at all: the connection is cut, and resumes after `done`.
  * 5. What is lost is delivered, in its place: a `lost` frame, and the rest of a log that is gone.
+ *
+ * Each is asserted in production too (`Invariant.ts`): a core that breaks one is over, and its client fails.
  */
 import type { Cursor, EventId, Failure, Frames, Incarnation, Seq, Status } from "@nimbus/domain/protocol"
 import type { Array } from "effect"
+import { invariant } from "./Invariant.ts"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
 import { apply, type Change, type Ledger, type Outgoing, type Remembered, toLedger } from "./Memory.ts"
 
@@ -253,6 +256,7 @@ const write = (state: State, events: Iterable<Outgoing>, out: Array<Output>): vo
   if (connection === undefined) return
   const fitting: Array<Outgoing> = []
   for (const event of events) {
+    invariant(state.ledger.unaccepted.has(event.id), 3)
     if (!fits(event.frame, connection.frame_bytes)) {
       const message = `The frame of this event is larger than the ${connection.frame_bytes} bytes that the gateway takes.`
       settleRefused(state, event.id, { code: "EVENT_TOO_BIG", message }, out)
@@ -426,6 +430,7 @@ const show = (state: State, fresh: ReadonlyArray<Frames.ResultItem>, out: Array<
   const last = fresh.at(-1)
   const { ledger } = state
   if (last !== undefined && isNonEmpty(fresh) && ledger.log !== undefined) {
+    invariant(fresh[0].seq > state.shown, 1)
     state.shown = last.seq
     deliver(state, ledger.log, fresh, out)
   } else if (state.shown <= ledger.last) reach(state, state.received, out)
@@ -440,6 +445,7 @@ const deliver = (
   out: Array<Output>,
 ): void => {
   state.waiting += items.length
+  invariant(state.waiting <= state.limits.window_results + state.limits.waiting_notices, 4)
   out.push({ _tag: "Deliver", log, items })
 }
 
@@ -451,6 +457,7 @@ const lost = (state: State, connection: Connection, frame: Frames.Lost, out: Arr
   if (state.waiting >= connection.window_results + state.limits.waiting_notices) {
     return cut("more lost notices than can wait", out)
   }
+  invariant(state.shown <= state.received, 5)
   state.stats.lost += 1
   const { after, type, upTo } = frame
   deliver(state, log, [{ type, reason: "retention", after, ...(upTo === undefined ? {} : { upTo }) }], out)
@@ -476,6 +483,7 @@ const reach = (state: State, last: Cursor, out: Array<Output>): void => {
 const acknowledge = (state: State, connection: Connection, out: Array<Output>): void => {
   const seq = state.ledger.last < connection.heard ? state.ledger.last : connection.heard
   if (seq <= connection.acked) return
+  invariant(seq <= state.received, 2)
   connection.acked = seq
   out.push({ _tag: "Ack", seq })
 }

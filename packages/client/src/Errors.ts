@@ -155,6 +155,17 @@ export class ConnectionClosed extends Data.TaggedError("ConnectionClosed")<{
   }
 }
 
+/** A bug of the SDK: an invariant of its core, as the header of `Core.ts` numbers it, does not hold. The client ends. */
+export class InvariantBroken extends Data.TaggedError("InvariantBroken")<{
+  readonly invariant: number
+}> {
+  readonly code = "INVARIANT_BROKEN"
+
+  override get message(): string {
+    return `invariant ${this.invariant} of the client does not hold`
+  }
+}
+
 /** A callback given to `connect` threw or rejected. The client is closed; what the callback had not finished comes again. */
 export class CallbackFailed extends Data.TaggedError("CallbackFailed")<{
   readonly cause: unknown

@@ -22,6 +22,7 @@
  * the handlers, writes the batches and reads again what is missing.
  */
 import { type Above, FinishedSet } from "./FinishedSet.ts"
+import { invariant } from "./internal/Invariant.ts"
 import type { EventOrderLimits } from "../Limits.ts"
 
 /** A record of the events topic, as far as its order goes. */
@@ -134,6 +135,7 @@ export class EventOrder<I extends OrderItem> {
 
   /** A record that was read, in order. Returns whether to start its handler now: then `ended` follows. */
   add(item: I): boolean {
+    invariant(!this.finishedSet.has(item.offset), "EventOrder", 3)
     const queue = this.queues.get(item.key)
     if (queue !== undefined) {
       this.queue(queue, item)
@@ -210,6 +212,7 @@ export class EventOrder<I extends OrderItem> {
   /** The log has the batch. */
   acknowledged(): void {
     for (const { bytes, offset } of this.underWay ?? []) {
+      invariant(!this.finishedSet.has(offset), "EventOrder", 2)
       this.records--
       this.bytes -= bytes
       this.finishedSet.finish(offset)
@@ -298,10 +301,13 @@ export class EventOrder<I extends OrderItem> {
     if (queue.waiting.length === 0) queue.waiting = [item]
     else queue.waiting.push(item)
     queue.bytes += item.bytes
+    const waiting = queue.waiting.length - queue.first
+    invariant(waiting === 1 || waiting <= this.limits.client_records, "EventOrder", 4)
   }
 
   private shift(queue: KeyQueue<I>): I {
     const item = queue.waiting[queue.first++]!
+    invariant(queue.running === undefined && item.offset > queue.last, "EventOrder", 1)
     queue.last = item.offset
     queue.bytes -= item.bytes
     if (queue.first === queue.waiting.length) {

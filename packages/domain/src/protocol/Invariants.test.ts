@@ -1,8 +1,9 @@
 /** Each numbered invariant of a core's header is asserted: a core whose memory says otherwise dies of it, by its number. */
 import { assert, describe, it } from "@effect/vitest"
 import { InvariantBroken } from "../Errors.ts"
-import { routerLimits, sessionLimits } from "../Limits.ts"
+import { eventOrderLimits, routerLimits, sessionLimits } from "../Limits.ts"
 import * as DirectSession from "./DirectSession.ts"
+import { EventOrder, type OrderItem } from "./EventOrder.ts"
 import * as Feed from "./Feed.ts"
 import { ClientId, Cursor, Epoch, EventId, PodId, RouteId, RouterId, Seq, start } from "./Ids.ts"
 import type { Page } from "./Reads.ts"
@@ -69,6 +70,15 @@ const feed = (recent_bytes = 1): Feed.State => {
   Feed.step(state, { _tag: "Follow", clientId, position: 0 })
   Feed.step(state, chunk(0, result(1)))
   return state
+}
+
+const event = (offset: number): OrderItem => ({ offset, key: clientId, bytes: 1, isHandled: true })
+/** Of one client, which may have one event waiting in memory. The first of these runs. */
+const order = (...events: ReadonlyArray<OrderItem>): EventOrder<OrderItem> => {
+  const made = new EventOrder<OrderItem>({ ...eventOrderLimits, client_records: 1 }, 0)
+  made.read({ next: 10, records: events })
+  for (const item of events) made.add(item)
+  return made
 }
 
 /** What a field or a part below never says, in its place; it is set in vain. */
@@ -203,6 +213,31 @@ const broken: Readonly<Record<InvariantBroken["core"], ReadonlyArray<() => void>
       const state = feed(NaN)
       Feed.step(state, chunk(1, result(2)))
     },
+  ],
+  EventOrder: [
+    () => {
+      const running = event(12)
+      const state = order()
+      // A log that does not keep the order of offsets.
+      for (const item of [running, event(11)]) state.add(item)
+      state.ended(running, 1)
+      state.next()
+    },
+    () => {
+      const running = event(0)
+      const state = order(running)
+      state.ended(running, 1)
+      state.takeBatch(1, 1)
+      state.quarantined(0, 1)
+      state.acknowledged()
+    },
+    () => {
+      const state = order(event(0))
+      state.quarantined(0, 1)
+      state.add(event(0))
+    },
+    // It was not asked for: there is no room for it.
+    () => void order(event(0), event(1), event(2)).refill(event(2)),
   ],
 }
 
