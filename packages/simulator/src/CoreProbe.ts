@@ -1,13 +1,15 @@
 /**
- * Sees every step of the protocol's cores, `Router` and `Session`, whoever makes it: for what is checked and observed
+ * Sees every step of the protocol's cores, whoever makes it: for what is checked and observed
  * of production shells, which keep their cores to themselves. To watch changes nothing.
  */
-import { Router, Session, type Step, type StepsShape, unwatched } from "@nimbus/domain/protocol"
+import { DirectSession, Feed, Router, Session, type Step, type StepsShape, unwatched } from "@nimbus/domain/protocol"
 
 /** Told of a step that is done. */
 export interface CoreProbe {
   router(router: Router.State, input: Router.Input, outputs: ReadonlyArray<Router.Output>): void
   session(session: Session.State, input: Session.Input, outputs: ReadonlyArray<Session.Output>): void
+  directSession?(session: DirectSession.State): void
+  feed?(feed: Feed.State): void
 }
 
 /** The steps of the cores, with somebody who looks on. */
@@ -15,6 +17,16 @@ export const watched = (probe: CoreProbe): StepsShape => ({
   ...unwatched,
   router: routerBy(probe),
   session: sessionBy(probe),
+  directSession: (state, input, out = []) => {
+    DirectSession.step(state, input, out)
+    probe.directSession?.(state)
+    return out
+  },
+  feed: (state, input, out = []) => {
+    Feed.step(state, input, out)
+    probe.feed?.(state)
+    return out
+  },
 })
 
 const routerBy =

@@ -2,8 +2,7 @@ import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { rules as modelRules } from "../model/Rules.ts"
 import { rules as worldRules } from "./rules.ts"
-import { shells } from "./shells.ts"
-import { page, patches } from "./page.ts"
+import { page, patches, simulated } from "./page.ts"
 
 describe("docs/mutations.md", () => {
   const rows = readFileSync(page, "utf8").split("\n")
@@ -19,7 +18,7 @@ describe("docs/mutations.md", () => {
       ...modelRules.map(({ rule }) => rule),
       ...others.map(([, { rule }]) => rule),
       "what is left out",
-      ...Object.values(shells).map(({ rule }) => rule),
+      ...simulated.map(({ rule }) => rule),
     ])
   })
 

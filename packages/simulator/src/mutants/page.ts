@@ -10,7 +10,8 @@ import { type Rule, rules as modelRules } from "../model/Rules.ts"
 import { missing, withAndWithout } from "../model/Spin.ts"
 import { load, type Patch, type WorldModule } from "./Mutant.ts"
 import { type RuleName, ruleNames, rules as worldRules } from "./rules.ts"
-import { type ShellPatch, shells } from "./shells.ts"
+import { direct } from "./direct.ts"
+import { shells } from "./shells.ts"
 import { firstFailure } from "./FirstFailure.ts"
 import { production } from "../production/Production.ts"
 import * as Simulation from "../simulation/index.ts"
@@ -55,6 +56,9 @@ export const patches: Readonly<Record<string, RuleName>> = {
   EPOCH_FROM_CLOCK: "epochsFromClock",
 }
 
+/** Those of which only the simulator knows. */
+export const simulated: ReadonlyArray<Patch> = [...Object.values(shells), ...Object.values(direct)]
+
 /** What broke, by what tried it; `undefined` where that can't do without the rule. */
 interface Row {
   readonly rule: string
@@ -90,7 +94,7 @@ const caughtBySimulator = async (patch: Patch, max_seeds: number): Promise<strin
 
 const seedsOf = (count: number): string => `${count} ${count === 1 ? "seed" : "seeds"}`
 
-const rowOfShell = async (patch: ShellPatch): Promise<string> => {
+const rowOfShell = async (patch: Patch): Promise<string> => {
   const caught = (await caughtBySimulator(patch, simulated_seeds.shell)) ?? not_caught
   return `| ${patch.rule} | \`${patch.package}/src/${patch.file}\` | ${caught} | ${patch.faults?.join(", ") ?? "all"} |`
 }
@@ -135,10 +139,11 @@ Written by \`npm run mutations\`, which fails where nothing catches a rule.
 `
 
 const headOfShells = `
-## Bugs in the shells
+## Bugs in the shells, and rules of direct delivery
 
-What a consumer, a gateway or a client could do wrong though its rules decide right. Some of these were there once. Only
-the simulator runs the shells; where a bug takes several faults of few kinds at once, it is given those.
+What a consumer, a gateway or a client could do wrong though its rules decide right. Some of these were there once. And
+what direct delivery and those who look on have of rules (\`domain\`). Only the simulator runs them; where a bug takes several
+faults of few kinds at once, it is given those.
 
 | what is left out | in | the simulator: broken, after | faults |
 | --- | --- | --- | --- |
@@ -164,7 +169,7 @@ if (import.meta.main) {
     if (!inBoth.has(name)) add({ rule: worldRules[name].rule, model: undefined, ...(await caughtByCode(name)) })
   }
   const ofShells: Array<string> = []
-  for (const patch of Object.values(shells)) {
+  for (const patch of simulated) {
     ofShells.push(await rowOfShell(patch))
     console.error(ofShells.at(-1))
   }

@@ -62,17 +62,18 @@ const roleOf = (
 }
 
 const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: GatewayOptions) => {
-  const all = { ...gateway.gatewayLimits, ...limits, sweep_after_loss_ms: 1_000, journeys_per_second: 4 }
+  const direct = { ...gateway.gatewayLimits.direct, recent_bytes: limits.direct_recent_bytes, look_every_ms: 2_000 }
+  const all = { ...gateway.gatewayLimits, ...limits, sweep_after_loss_ms: 1_000, journeys_per_second: 4, direct }
   const transport = Effect.gen(function* () {
     const delivery = yield* gateway.Delivery
     const run = yield* FiberSet.makeRuntime<never>()
     const transports = new Set<SimulatedTransport>()
     const greet = (end: End, url: string): void => {
-      const request = connectRequestOf(url)
-      const transport = new SimulatedTransport(end, request.clientId, all, watch(request.clientId))
+      const { isDirect, ...request } = connectRequestOf(url)
+      const transport = new SimulatedTransport(end, request.clientId, all, watch(request.clientId, isDirect))
       transports.add(transport)
       run(
-        Effect.match(delivery.open({ ...request, transport }), {
+        Effect.match((isDirect ? delivery.openDirect : delivery.open)({ ...request, transport }), {
           onSuccess: (handle) => transport.attach(handle),
           onFailure: (error) => transport.close(gateway.refusalOf(error)),
         }).pipe(Effect.tapCause((cause) => Effect.logError("a session could not be opened", cause))),

@@ -130,10 +130,11 @@ export class SimulatedTransport implements Transport {
 }
 
 /** What a connection asks for in its address. */
-export const connectRequestOf = (url: string): Omit<ConnectRequest, "transport"> => {
-  const query = new URL(url).searchParams
+export const connectRequestOf = (url: string): Omit<ConnectRequest, "transport"> & { readonly isDirect: boolean } => {
+  const { pathname, searchParams: query } = new URL(url)
   const after = query.get("after")
   return {
+    isDirect: pathname === "/approach2/events",
     clientId: ClientId.make(query.get("clientId") ?? ""),
     after: after === null ? start : Cursor.make(Number(after)),
     log: query.get("log") ?? undefined,

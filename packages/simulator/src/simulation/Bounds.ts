@@ -10,6 +10,9 @@
  *
  * Of an event consumer: what is read and not finished, in records, in bytes and in offsets.
  *
+ * Of a session of direct delivery: its window. Of a feed: a place for each client, and the recent chunks, of which one is
+ * kept however large.
+ *
  * Of a gateway: sessions, and one ack, nack, trim or registry write for each client; the intake of a partition, beyond
  * whose bound each sender puts one event before it is paused, and each session one barrier.
  *
@@ -18,7 +21,7 @@
  */
 import { handlerLimits } from "@nimbus/domain/limits"
 import type { Sized } from "@nimbus/domain/observability"
-import { Router, Session } from "@nimbus/domain/protocol"
+import { type DirectSession, Feed, Router, Session } from "@nimbus/domain/protocol"
 import type { CoreProbe } from "../CoreProbe.ts"
 import type { SimulatedLimits } from "./Production.ts"
 
@@ -29,11 +32,13 @@ const record_bytes = 80
 
 export class Bounds implements CoreProbe {
   private readonly limits: SimulatedLimits
+  private readonly clients: number
   private readonly report: (message: string) => void
   private readonly ofParts: Readonly<Record<string, (size: Size) => Size>>
 
   constructor(limits: SimulatedLimits, clients: number, report: (message: string) => void) {
     this.limits = limits
+    this.clients = clients
     this.report = report
     this.ofParts = { ...ofGateway(limits, clients), ...ofPipeline(limits, clients), ...ofClient(limits) }
   }
@@ -54,6 +59,16 @@ export class Bounds implements CoreProbe {
     const { held, window } = Session.sizeOf(session)
     this.check(`held for ${session.clientId}`, held, this.limits.session.held_results)
     this.check(`window of ${session.clientId}`, window, this.limits.session.window_results)
+  }
+
+  directSession(session: DirectSession.State): void {
+    this.check(`window of ${session.clientId}`, session.window.results, this.limits.session.window_results)
+  }
+
+  feed(feed: Feed.State): void {
+    const { behind, live, passing } = Feed.sizeOf(feed)
+    this.check("followers", behind + live + passing, this.clients)
+    if (feed.recent.length > 1) this.check("recent", feed.recent_bytes, this.limits.direct_recent_bytes)
   }
 
   part(part: string, { size }: Sized): void {

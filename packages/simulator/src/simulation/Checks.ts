@@ -16,7 +16,8 @@
  * - *nothing is lost*: nobody is told of a loss, but where retention or the limits of mailboxes have removed something; and
  *   what does not come is in what was told.
  *
- * In the end, *it settles*: everyone is LIVE and has everything, and only the newest session of a client delivers.
+ * In the end, *it settles*: everyone is LIVE and has everything, and only the newest session of a client delivers. Once
+ * no gateway lives, *who has no gateway is OFFLINE*.
  */
 import {
   type ClientId,
@@ -277,6 +278,11 @@ export class Checks implements Watcher {
         return this.report("exactly once, in order", `${id} has ${own.join(" ")} of 1 to ${application.wanted}`)
       }
     }
+  }
+
+  /** How many count as connected, while no gateway lives. */
+  counted(connected: number): void {
+    if (connected > 0) this.report("who has no gateway is OFFLINE", `${connected} clients are counted as connected`)
   }
 
   /** What the registry has answered is not used yet: the pod may ask again. */

@@ -147,6 +147,12 @@ const faults = {
         world.retain(partition, dice.upTo(4) / 4)
       }
     }),
+  "results retained shortly": (world, dice) =>
+    counted(world, "the results lose their oldest", () => {
+      for (let partition = 0; partition < world.log.partitions; partition++) {
+        world.retainResults(partition, dice.upTo(4) / 4)
+      }
+    }),
   "metadata lost": (world, dice) => {
     const groups = world.log.allGroups
     for (const group of groups) group.losesMetadata_one_in = dice.upTo(3)
@@ -174,7 +180,7 @@ const faults = {
   "registry slow": slow((world) => world.registry.line),
   "registry rolls back": (world, dice) =>
     counted(world, "the registry rolls back", () => world.registry.rollBack(dice)),
-  "registry wiped": (world) => counted(world, "the registry is wiped", () => world.registry.wipe()),
+  "registry wiped": (world) => counted(world, "the registry is wiped", () => world.wipeRegistry()),
   "stale reads": (world, dice) => {
     world.registry.readsStale_one_in = dice.upTo(3)
     return () => {
@@ -238,6 +244,7 @@ export const faultCounts = [
   "the metadata of a commit is lost",
   "a handler is slow",
   "the dlq loses its oldest",
+  "the results lose their oldest",
   ...["log", "mailboxes", "registry"].flatMap((line) => [
     `${line} away`,
     `${line} refuses`,
@@ -268,6 +275,7 @@ export const faultCounts = [
 export const ruleCounts = [
   ...[
     "a session",
+    "a session of direct delivery",
     "a barrier",
     "a push",
     "an event comes twice",

@@ -21,6 +21,7 @@ const loose: SimulatedLimits = {
   socket_buffer_bytes: 65_536,
   barriers_again_per_tick: 50,
   late_steps: 4_096,
+  direct_recent_bytes: 65_536,
   client: { window_events: 1_024, waiting_notices: 64, doubtful_ids: 16_384 },
 }
 
@@ -56,4 +57,5 @@ const tightened = (dice: Dice): SimulatedLimits => ({
   outstanding_records: dice.oneIn(4) ? dice.upTo(6) : 4_096,
   late_steps: dice.upTo(8),
   client: { window_events: dice.oneIn(4) ? dice.upTo(6) : 1_024, waiting_notices: 1, doubtful_ids: 16_384 },
+  direct_recent_bytes: 60 * dice.upTo(8),
 })

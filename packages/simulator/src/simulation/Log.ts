@@ -261,10 +261,14 @@ export class Log {
     return { partition, from, next, records: records.slice(from, next) }
   }
 
-  /** Retention: about so much of what is there is gone, but for the last record. */
-  retain(topic: string, at: number, share: number): void {
+  /** Retention: about so much of what is there, or of what all groups have committed, is gone, but for the last record. */
+  retain(topic: string, at: number, share: number, of: "all" | "committed" = "all"): void {
     const partition = this.partition(topic, at)
-    const last = Math.max(0, partition.records.length - 1)
+    const commits = [...this.groups].flatMap(([key, group]) =>
+      key.startsWith(`${topic} `) ? [group.committed.get(at)?.next ?? 0] : [],
+    )
+    const end = of === "all" ? partition.records.length : Math.min(partition.records.length, ...commits)
+    const last = Math.max(0, end - 1)
     partition.earliest += Math.floor((last - Math.min(last, partition.earliest)) * share)
     this.line.trace.say("fault", () => `${topic}/${at} begins at ${partition.earliest}`)
   }

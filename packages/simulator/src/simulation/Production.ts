@@ -38,6 +38,8 @@ export interface SimulatedLimits {
   readonly lease_ms: number
   readonly barriers_again_per_tick: number
   readonly late_steps: number
+  /** Of direct delivery: the newest results of a partition. */
+  readonly direct_recent_bytes: number
   readonly client: {
     readonly window_events: number
     readonly waiting_notices: number
@@ -66,7 +68,7 @@ export interface GatewayOptions {
   /** From now on connections come to `accept`; the answer stops it. */
   readonly listen: (accept: (end: End, url: string) => void) => () => void
   /** A transport was opened for this client: tells what becomes of it. */
-  readonly watch: (clientId: ClientId) => SessionWatcher
+  readonly watch: (clientId: ClientId, isDirect: boolean) => SessionWatcher
 }
 
 /** What will not come: what was after `after` up to `upTo`; without, some of what the log has by now. */

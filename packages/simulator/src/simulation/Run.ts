@@ -1,6 +1,7 @@
 /**
  * A run: a world, its workload and its faults; then peace, in which everything must come right within a stated time;
- * then one more event for each client, which only its newest session may deliver.
+ * then one more event for each client, which only its newest session may deliver; then no gateway, without which
+ * everyone counts as OFFLINE.
  */
 import { partitionOf } from "@nimbus/domain/protocol"
 import { Dice } from "@nimbus/domain/testing/dice"
@@ -44,12 +45,21 @@ export interface Outcome {
 export const settle_ms = 180_000
 /** After that, older sessions of a client have ended within this: two sweeps, and the time they take. */
 const supersede_ms = 8_000
+/** So long after a pod has died its clients are counted as OFFLINE: a lease, two counts, and the time they take. */
+const offline_ms = 10_000
 
 export const run = (production: Production, options: RunOptions, isTraced = false): Outcome => {
   const { clients, events, seed } = options
   const plan = planOf(new Dice(seed * 2_654_435 + 1), options.faults ?? faultNames)
   const kept = options.only === undefined ? plan : plan.filter((_, i) => options.only?.includes(i) === true)
-  const world = new World(production, { seed, salt: options.salt ?? 0, clients, isTraced, mayLose: true })
+  const world = new World(production, {
+    seed,
+    salt: options.salt ?? 0,
+    clients,
+    isTraced,
+    mayLose: true,
+    hasDirect: true,
+  })
   const endFaults = schedule(world, kept)
   work(world, events, new Dice(seed * 40_503 + 3))
   let settled_ms = 0
@@ -64,6 +74,9 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
     for (const { application } of world.clients) application.want(1)
     settle(world)
     world.checks.lists()
+    for (const gateway of world.gateways) gateway.crash(2 * offline_ms)
+    advance(world, world.kernel.now_ms + offline_ms)
+    world.checks.counted(clientsCounted(world))
   })
   countMetrics(world)
   const { counts, lines } = world.trace
@@ -81,7 +94,7 @@ export interface ObservedOptions {
 /** Plays a run of one client until its faults end, or it is enough, and observes it. Nothing is checked. */
 export const observed = (production: Production, options: ObservedOptions, observe: Observe): void => {
   const { events, faults, isEnough, seed } = options
-  const world = new World(production, { seed, salt: 0, clients: 1, isTraced: false, mayLose: false })
+  const world = new World(production, { seed, salt: 0, clients: 1, isTraced: false, mayLose: false, hasDirect: false })
   const { clientId } = world.clients[0]!.application
   const observer = new Observer(topics, partitionOf(clientId, world.log.partitions), () => Process.running, observe)
   world.trace.observer = observer
@@ -98,6 +111,8 @@ const watcherOf = ({ bounds, checks }: World): CoreProbe => ({
     bounds.session(session)
     if (session.route !== undefined) checks.liveBy(session.route)
   },
+  directSession: (session) => bounds.directSession(session),
+  feed: (feed) => bounds.feed(feed),
 })
 
 const attempt = (world: World, phases: () => void): Violation | undefined => {
@@ -144,6 +159,12 @@ const work = (world: World, events: number, dice: Dice): void => {
     left -= burst
   }
 }
+
+/** Who is not OFFLINE, as the status manager says. */
+const clientsCounted = (world: World): number =>
+  Metric.snapshotUnsafe(world.metricsContext)
+    .filter(({ attributes = {}, id }) => id === "nimbus_clients" && attributes["status"] !== "OFFLINE")
+    .reduce((sum, { state }) => sum + ("value" in state ? Number(state.value) : 0), 0)
 
 /** What the production code has counted of itself. */
 const countMetrics = (world: World): void => {

@@ -54,6 +54,8 @@ export interface WorldOptions {
   readonly isTraced: boolean
   /** Whether mailboxes may be small, and the backlog may lose its oldest: then clients are told. */
   readonly mayLose: boolean
+  /** Whether some connections are of direct delivery. */
+  readonly hasDirect: boolean
 }
 
 const partitions = 2
@@ -72,7 +74,10 @@ const slow_one_in = 12
 const max_handler_ms = 20_000
 
 /** What clients connect to. */
-const url = "ws://gateways.simulated/v1/stream"
+const urls = {
+  routed: "ws://gateways.simulated/v1/stream",
+  direct: "ws://gateways.simulated/approach2/events",
+} as const
 
 /** A client's program and the application that it serves. */
 export interface ClientOf {
@@ -88,6 +93,8 @@ export class World {
   private readonly steps = watched({
     router: (...step) => this.probe.router(...step),
     session: (...step) => this.probe.session(...step),
+    directSession: (session) => this.probe.directSession?.(session),
+    feed: (feed) => this.probe.feed?.(feed),
   })
   readonly kernel = new Kernel()
   readonly trace: Trace
@@ -106,11 +113,13 @@ export class World {
   readonly clients: ReadonlyArray<ClientOf>
   private readonly production: Production
   private readonly mayLose: boolean
+  /** Which connections are of direct delivery. */
+  private readonly delivery: Dice | undefined
   /** How long the slow ones among handlers may take in this run. 0: none is slow. */
   private readonly slowHandler_ms: number
   private readonly dice: Dice
   private readonly disks: Line
-  private readonly offsets = ClientOffsetsMemory.makeMemory().offsets
+  private readonly offsets = ClientOffsetsMemory.makeMemory()
   private messages: Array<{ readonly clientId: ClientId; readonly id: string }> = []
   private readonly publishing = new Demand()
   private sent = 0
@@ -122,6 +131,7 @@ export class World {
     const limits = limitsOf(new Dice(options.seed * 31 + 5))
     this.limits = options.mayLose ? limits : { ...limits, mailbox: mailboxLimits }
     this.mayLose = options.mayLose
+    this.delivery = options.hasDirect ? new Dice(options.seed * 6_007 + 11) : undefined
     this.checks = new Checks(topics, this.limits, Log.incarnation, this.trace)
     this.checks.mayLose = this.limits.mailbox !== mailboxLimits
     this.bounds = new Bounds(this.limits, options.clients, (message) =>
@@ -159,6 +169,17 @@ export class World {
     this.log.retain(topics.dlq, partition, share)
   }
 
+  /** The oldest part of the results is gone, as far as the result consumers have committed: the backlog has it, or its client. */
+  retainResults(partition: number, share: number): void {
+    this.log.retain(topics.results, partition, share, "committed")
+  }
+
+  /** The store of the registry and of direct delivery's offsets is empty. */
+  wipeRegistry(): void {
+    this.registry.wipe()
+    this.offsets.forget()
+  }
+
   /** Another service has something for a client. */
   publish(clientId: ClientId): void {
     this.messages.push({ clientId, id: `m${++this.sent}` })
@@ -168,7 +189,7 @@ export class World {
   /** Somebody else connects under the client's id, remembers and acknowledges nothing, and is gone after a while. */
   intrude(clientId: ClientId, for_ms: number): void {
     const process = new Process(this.processOptions(`intruder-${clientId}`))
-    this.network.dial(process, `${url}?clientId=${clientId}`, (end) => {
+    this.network.dial(process, `${urls.routed}?clientId=${clientId}`, (end) => {
       if (end === undefined) return
       this.trace.count("fault: an intruder connects")
       end.listen({
@@ -214,7 +235,10 @@ export class World {
         this.network.listen(process, accept)
         return () => this.network.refuse(process)
       },
-      watch: (clientId) => this.checks.watch(pod, clientId),
+      watch: (clientId, isDirect) => {
+        if (isDirect) this.trace.count("rule: a session of direct delivery")
+        return this.checks.watch(pod, clientId)
+      },
     })
     return this.provide(process, Effect.scoped(program))
   }
@@ -222,6 +246,7 @@ export class World {
   private client(i: number): ClientOf {
     const clientId = ClientId.make(`c${i}`)
     const { disk, live } = this.production.client()
+    const urlOf = this.deliveryOf()
     const application = new Application({
       clientId,
       names: this.dice.oneIn(2),
@@ -249,7 +274,7 @@ export class World {
       const program = live({
         clientId,
         limits: this.limits,
-        url,
+        url: urlOf(),
         save,
         dial: (to, answer) => this.network.dial(process, to, answer),
         application: application.in(process),
@@ -257,6 +282,13 @@ export class World {
       return Effect.scoped(program)
     })
     return { application, machine }
+  }
+
+  /** What a client's lives connect to: half of the clients have routed delivery, the others direct delivery or now one, now the other. */
+  private deliveryOf(): () => string {
+    const dice = this.delivery
+    if (dice === undefined || dice.oneIn(2)) return () => urls.routed
+    return dice.oneIn(2) ? () => urls.direct : () => (dice.oneIn(2) ? urls.direct : urls.routed)
   }
 
   private publisher(process: Process): Effect.Effect<never, unknown> {
@@ -278,7 +310,7 @@ export class World {
     const services = Context.make(EventLog, this.log.of(process)).pipe(
       Context.add(Topics, topics),
       Context.add(Mailbox, this.mailboxes.of(process)),
-      Context.add(ClientOffsets, this.offsets),
+      Context.add(ClientOffsets, this.offsets.offsets),
       Context.add(Registry, this.registry.of(process)),
       Context.add(PodChannel, podChannelOf(this.pods, process, this.checks)),
       Context.add(AckChannel, ackChannelOf(this.acks, process, this.checks)),

@@ -1,0 +1,60 @@
+/**
+ * What only direct delivery and those who look on from outside have of the rules, each with the patch that takes it out.
+ * The world has neither; the simulator finds each: see docs/mutations.md.
+ */
+import type { Patch } from "./Mutant.ts"
+
+const patch = (rule: string, file: string, find: string, replace = ""): Patch => ({
+  package: "domain",
+  rule,
+  file,
+  find,
+  replace,
+})
+
+export const direct = {
+  leavesAtTheBound: patch(
+    "direct delivery: at the bound of the window the session leaves the log, and comes back for the same record",
+    "protocol/DirectSession.ts",
+    `      state.position = record.offset
+      state.following = false
+      out.push({ _tag: "Leave" })
+      return`,
+    `      continue`,
+  ),
+  factIsAcknowledged: {
+    ...patch(
+      "direct delivery: what is saved is below everything that is not acknowledged",
+      "protocol/DirectSession.ts",
+      `isAllAcknowledged(state) ? state.position : state.offsets[0]`,
+      `state.position`,
+    ),
+    faults: ["sockets cut", "gateways crash", "clients never ack"],
+  },
+  settledBeforeTheLog: patch(
+    "direct delivery: the log takes over from a mailbox that is settled",
+    "protocol/DirectSession.ts",
+    `  } else if (!state.settling && state.handover === undefined) {`,
+    `  } else if (state.handover === undefined) {
+    state.position = Number.MAX_SAFE_INTEGER
+  } else if (!state.settling && state.handover === undefined) {`,
+  ),
+  fromItsPosition: patch(
+    "direct delivery: who comes back to the log is given all from its position on",
+    "protocol/Feed.ts",
+    `if (next !== undefined && position >= recentFrom(state)) return`,
+    `if (next !== undefined) return`,
+  ),
+  heldBounded: patch(
+    "pushes that are held are bounded",
+    "protocol/internal/Held.ts",
+    `if (this.results >= this.max_results || this.bytes + push.value.length > this.max_bytes) return false
+`,
+  ),
+  offlineWithoutLease: patch(
+    "a client whose pod has no lease counts as OFFLINE",
+    "protocol/Status.ts",
+    `livePods.has(status.pod) ? status._tag : "OFFLINE"`,
+    `livePods.size >= 0 ? status._tag : "OFFLINE"`,
+  ),
+} as const satisfies Record<string, Patch>
