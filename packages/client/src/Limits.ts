@@ -4,38 +4,41 @@
  * | bound | what happens there |
  * | --- | --- |
  * | window of events | `send` suspends until the gateway has accepted an earlier one |
- * | window of results | the gateway's own (`welcome`) is kept by not acknowledging; a gateway that sends more is cut off and resumed |
- * | doubtful ids | the oldest is forgotten: a still later repeat of its answer would be shown again |
- * | frames, bytes waiting in the transport | in: the connection is cut and resumed; out: the writer waits |
- * | reconnects | they slow down to one in `reconnect_max_ms`; after `reconnect_attempts` the client fails |
+ * | window of results | the client acknowledges nothing, so that the window of the gateway (`welcome`) fills; if a gateway sends more, the client reconnects and resumes |
+ * | doubtful ids | the oldest is forgotten: a later repeat of its result would be delivered again |
+ * | frames, bytes waiting in the transport | in: the client reconnects and resumes; out: the writer waits |
+ * | reconnects | at most one per `reconnect_max_ms`; after `reconnect_attempts` the client fails |
  */
 export interface ClientLimits {
-  /** Events sent and not yet accepted, over all reconnects. Beyond: `send` suspends. */
+  /** Events sent and not accepted, across reconnects. Beyond: `send` suspends. */
   readonly window_events: number
-  /** Results waiting for the consumer at most, should a gateway's own window be larger. Beyond: cut off and resume. */
+  /** Results that wait for the consumer, if the window of the gateway is larger. Beyond: reconnect and resume. */
   readonly window_results: number
-  /** Notices (`lost`) waiting for the consumer beside the results. Beyond: cut off and resume. */
+  /** Notices (`lost`) that wait for the consumer, in addition to results. Beyond: reconnect and resume. */
   readonly waiting_notices: number
-  /** Ids of which the log may hold two events. Beyond: the oldest is forgotten. See `Memory.ts`. */
+  /** Ids of which the log may have two events. Beyond: the oldest is forgotten. See `Memory.ts`. */
   readonly doubtful_ids: number
-  /** Frames that came in and are not yet read. Beyond: the connection is cut, nothing read is lost. */
+  /** Frames that were received and not read. Beyond: the connection is closed; what was read is not lost. */
   readonly unread_frames: number
-  /** Bytes given to the socket and not yet taken by the network. Beyond: the writer waits. */
+  /** Bytes that the socket has and has not sent. Beyond: the writer waits. */
   readonly unsent_bytes: number
-  /** From the call to `welcome`. Beyond: the attempt has failed. */
+  /** How long a connection may take until `welcome`. Beyond: the attempt has failed. */
   readonly connect_timeout_ms: number
-  /** A quiet connection is asked for a sign of life after this, and given up after twice this. */
+  /** How long a connection may be silent before the client sends a ping. After twice this time it is closed. */
   readonly heartbeat_ms: number
-  /** The first delay of a reconnect; doubles each time up to the maximum, of which a random half is taken off. */
+  /** The first delay of a reconnect. It doubles up to the maximum. A random part, at most half, is subtracted. */
   readonly reconnect_min_ms: number
   readonly reconnect_max_ms: number
-  /** Attempts in a row without a connection that lasted. Beyond: the client fails with `Unreachable`. Infinity: never. */
+  /** Attempts in a row without a lasting connection. Beyond: the client fails with `Unreachable`. Infinity: never. */
   readonly reconnect_attempts: number
-  /** So long after a connection broke a newer one may be that one, of which the gateway learned late: the client comes back once. */
+  /**
+   * How long after a broken connection the client reconnects once if it is superseded. The newer connection may be its own
+   * earlier attempt, which the gateway learned of late.
+   */
   readonly superseded_doubt_ms: number
-  /** A gateway that is leaving sends everyone away at once: they come back spread over this. */
+  /** A gateway that shuts down closes all connections at once. Their clients reconnect after a random part of this time. */
   readonly retry_jitter_ms: number
-  /** What is left to save and to acknowledge on closing gets this long. Beyond: results come again next time. */
+  /** How long the client may save and acknowledge when it closes. Beyond: results are delivered again next time. */
   readonly close_timeout_ms: number
 }
 

@@ -3,39 +3,39 @@
  *
  * | bound | what happens there |
  * | --- | --- |
- * | router: in flight | the client is diverted to its mailbox: safe at any time, and it goes REPLAYING |
+ * | router: in flight | the client is diverted to its mailbox, which is always safe, and returns to REPLAYING |
  * | session: window | nothing more is delivered until the client acknowledges; pushes are held |
- * | session: held | the push is dropped and nacked; the mailbox has it |
- * | acks held back: read ahead, quiet | a program that is further behind its own transport may miss what it had not read when it died |
- * | acks held back: window | nothing more is delivered until what was sent is `quiet_ms` old, or a whole window is behind it |
- * | chunk | the next chunk waits: the log is read no faster than its records can be passed on |
- * | local log | told with each of them |
- * | channel: waiting | the whole publish is lost to that subscriber, as the protocol allows it to be |
- * | registry: entries | the oldest are forgotten: the same as a wipe, of those clients alone |
- * | registry, mailbox: idle | the client is forgotten: what still waits for it is kept first as long as mailboxes keep it |
- * | handlers: at once | the next event waits for a handler to finish |
- * | event order: partition, span | the events topic is not read on until something is finished |
- * | event order: client | of what its client sent since only the offsets are kept, and it is read again in its turn |
+ * | session: held | the push is dropped and nacked; its record is then in the mailbox |
+ * | acks held back: read ahead, quiet | a program that is further behind its transport may miss what it has not read when it crashes |
+ * | acks held back: window | nothing more is delivered until what was sent is `quiet_ms` old, or a whole window was sent after it |
+ * | chunk | the next chunk waits: the log is read only as fast as its records are passed on |
+ * | local log | see each of them |
+ * | channel: waiting | that subscriber loses the whole publish, which the protocol allows |
+ * | registry: entries | the oldest are forgotten, which is a wipe for those clients only |
+ * | registry, mailbox: idle | the client is forgotten, but never before its waiting records expire |
+ * | handlers: at once | the next event waits until a handler has finished |
+ * | event order: partition, span | the events topic is not read until an event is finished |
+ * | event order: client | only the offsets of the client's further events are kept, and they are read again in turn |
  * | publisher: batch | the batch is refused |
- * | journeys per second | further events are not sampled, unless somebody asked for it |
- * | outage | further failures are counted, and not told one by one |
- * | alarm | it is counted and shown all the time, and told no more often |
+ * | journeys per second | further events are not sampled, unless their sender requests it |
+ * | outage | further failures are counted, and not logged one by one |
+ * | alarm | it is always in the metrics, and logged no more often |
  * | JSON: nesting | the frame, message or request is refused |
  */
 export interface RouterLimits {
-  /** Results pushed to one client and not yet acknowledged. Beyond: divert. */
+  /** Results pushed to one client and not acknowledged. Beyond: the client is diverted. */
   readonly inflight_results_per_client: number
   /** The same over all clients of a partition. Beyond: the client with the oldest is diverted. */
   readonly inflight_results: number
   /** Clients with a route, per partition. Beyond: the client with the oldest route is diverted. */
   readonly routes: number
-  /** Ticks (of the shell's clock) that a push may stay unacknowledged. Beyond: divert. */
+  /** Ticks of the shell that a push may stay unacknowledged. Beyond: the client is diverted. */
   readonly ack_timeout_ticks: number
 }
 
 /**
- * Of a client that does not acknowledge itself (`AutoAck`) all of the last seconds is in flight: a result is acknowledged
- * `quiet_ms`, two looks and two round trips after it was sent, and the ack time-out has to be longer than that.
+ * For a client that does not acknowledge itself (`AutoAck`), all results of the last seconds are in flight: a result is
+ * acknowledged `quiet_ms`, two looks and two round trips after it was sent. The ack time-out must be longer than that.
  */
 export const routerLimits: RouterLimits = {
   inflight_results_per_client: 65_536,
@@ -44,21 +44,21 @@ export const routerLimits: RouterLimits = {
   ack_timeout_ticks: 40,
 }
 
-/** What one session of a client may have under way. */
+/** What one session may hold and have in flight. */
 export interface SessionLimits {
-  /** Results sent and not yet acknowledged by the client. At the bound nothing is delivered. */
+  /** Results sent and not acknowledged by the client. At the bound nothing is delivered. */
   readonly window_results: number
-  /** The same in bytes. One result is always let through. */
+  /** The same in bytes. One result is always allowed. */
   readonly window_bytes: number
-  /** Pushes held for a gap or a full window. Beyond: drop and nack. */
+  /** Pushes held for a gap or a full window. Beyond: a push is dropped and nacked. */
   readonly held_results: number
   readonly held_bytes: number
-  /** Records asked of the mailbox at a time. */
+  /** The size of a page that is read from the mailbox. */
   readonly page_results: number
   readonly page_bytes: number
-  /** Ticks between two looks into the mailbox while REPLAYING. */
+  /** Ticks between two reads of the mailbox while REPLAYING. */
   readonly read_every_ticks: number
-  /** Ticks until a barrier that did not come back is published again; doubles each time up to the maximum. */
+  /** Ticks until a barrier that has not returned is published again. They double up to the maximum. */
   readonly barrier_timeout_ticks: number
   readonly barrier_timeout_max_ticks: number
 }
@@ -76,19 +76,19 @@ export const sessionLimits: SessionLimits = {
   barrier_timeout_max_ticks: 240,
 }
 
-/** Clients that acknowledge nothing themselves. */
+/** Acks of clients that do not acknowledge themselves. */
 export interface AutoAckLimits {
-  /** What a client's library may have read for a program that has not asked for it yet, beyond the stream's window. */
+  /** What the library of a client may read ahead for its program, in addition to the window of the stream. */
   readonly read_ahead_bytes: number
-  /** How far a program may be behind its transport where less than that, and a window, was sent since. */
+  /** How far a program may be behind its transport, if less than that and a window were sent since. */
   readonly quiet_ms: number
-  /** Between two looks at what may be acknowledged by its age. */
+  /** The time between two checks of what may be acknowledged by its age. */
   readonly look_ms: number
-  /** Results that are acknowledged together, and bytes until the next ping. One batch may be larger. */
+  /** The bytes of results that are acknowledged together, and until the next ping. One batch may be larger. */
   readonly mark_bytes: number
   /** The same in time. */
   readonly mark_ms: number
-  /** `window_results` of a session whose acks are held back. At the bound nothing is delivered until they are old enough. */
+  /** `window_results` of a session whose acks are held back. At the bound nothing is delivered until acks are due. */
   readonly window_results: number
   readonly window_bytes: number
 }
@@ -105,22 +105,23 @@ export const autoAckLimits: AutoAckLimits = {
 }
 
 /**
- * How much waits for one client, and for how long. Beyond, the oldest results are removed, and the client is told
+ * How much waits for one client, and for how long. Beyond: the oldest results are removed, and the client is sent
  * `lost`.
  */
 export interface MailboxLimits {
-  /** Per client; beyond any of the three the oldest records go, `floor` rises, and the client is sent `lost`. */
+  /** Per client. Beyond any of the three the oldest records are removed, `floor` rises, and the client is sent `lost`. */
   readonly mailbox_results: number
   readonly mailbox_bytes: number
   readonly mailbox_age_ms: number
   /**
-   * After the last that happened to a mailbox, or that its client was seen. One with nothing in it is forgotten then; not
-   * before the topics have forgotten its records (`retained_ms` of `Mailbox.claim`), which would come to it a second time.
+   * The time since the last change of a mailbox, or since its client was last connected, after which an empty mailbox is
+   * forgotten. It is kept as long as the topics have its records (`retained_ms` of `Mailbox.claim`), which would otherwise be
+   * delivered again.
    */
   readonly mailbox_idle_ms: number
 }
 
-/** How long a client is remembered that does not come: `NIMBUS_IDLE_DAYS`. */
+/** How long the state of a client that does not return is kept: `NIMBUS_IDLE_DAYS`. */
 export const idle_ms = 30 * 24 * 60 * 60 * 1000
 
 /** The defaults. */
@@ -131,7 +132,7 @@ export const mailboxLimits: MailboxLimits = {
   mailbox_idle_ms: idle_ms,
 }
 
-/** The most that one read of the log gives, and one produce request carries. */
+/** The size of one read of the log, and of one produce request. */
 export interface ChunkLimits {
   readonly chunk_records: number
   readonly chunk_bytes: number
@@ -140,9 +141,9 @@ export interface ChunkLimits {
 /** The defaults. */
 export const chunkLimits: ChunkLimits = { chunk_records: 4_096, chunk_bytes: 1024 * 1024 }
 
-/** What a group may keep with a commit. Kafka's brokers have this as their default, and refuse the whole commit beyond. */
+/** The metadata of a commit. The value is the default of Kafka's brokers. Beyond, they refuse the whole commit. */
 export interface CommitLimits {
-  /** As it is written, in UTF-8. */
+  /** The encoded metadata, in UTF-8. */
   readonly metadata_bytes: number
 }
 
@@ -152,8 +153,8 @@ export const commitLimits: CommitLimits = { metadata_bytes: 4_096 }
 /** The memory channels. */
 export interface ChannelLimits {
   /**
-   * Messages that wait for one subscriber. Beyond: the publish is lost to it. A subscriber with nothing waiting takes
-   * a publish of any size.
+   * Messages that wait for one subscriber. Beyond: the publish is lost for this subscriber. If nothing waits, a publish may
+   * have any size.
    */
   readonly waiting_messages: number
 }
@@ -163,35 +164,35 @@ export const channelLimits: ChannelLimits = { waiting_messages: 65_536 }
 
 /** The memory registry. */
 export interface RegistryLimits {
-  /** Clients it knows. Beyond: the sixteenth part that came first is forgotten, until each of them is written again. */
+  /** Clients in the registry. Beyond: the oldest sixteenth is forgotten, until each of them is written again. */
   readonly entries: number
-  /** After it was written last a client is forgotten: not before this time, and before twice this time. */
+  /** A client is forgotten between once and twice this time after its last write. */
   readonly idle_ms: number
 }
 
 /** The defaults. */
 export const registryLimits: RegistryLimits = { entries: 1_000_000, idle_ms }
 
-/** The memory of direct delivery's offsets. */
+/** The offsets of direct delivery, in memory. */
 export interface ClientOffsetsLimits {
-  /** Clients it knows. Beyond: the one saved longest ago is forgotten, and rebuilt from its mailbox. */
+  /** Clients with an offset. Beyond: the one that was saved longest ago is forgotten, and its client reads its mailbox. */
   readonly offsets: number
 }
 
 /** The defaults. */
 export const clientOffsetsLimits: ClientOffsetsLimits = { offsets: 1_000_000 }
 
-/** A log within one process, on whatever store. */
+/** A log within one process, on any store. */
 export interface LocalLogLimits extends ChunkLimits {
-  /** The newest records of all partitions, kept in memory. Beyond: the oldest go, and are read from the store again. */
+  /** The newest records of all partitions, kept in memory. Beyond: the oldest are dropped, and read from the store again. */
   readonly tail_cache_bytes: number
-  /** Records that wait to be written. Beyond: publishing fails with `LogUnavailable`, and may be tried again. */
+  /** Records that wait to be written. Beyond: a publish fails with `LogUnavailable`, and may be repeated. */
   readonly append_queue_bytes: number
-  /** Records in one write to the store. Beyond: the rest makes the next one. */
+  /** Records in one write to the store. Beyond: the rest is in the next write. */
   readonly append_bytes: number
-  /** How long a group commit may wait for a write that it can go with. A crash loses at most the commits of this time. */
+  /** How long a group commit may wait for a write to join. A crash loses at most the commits of this time. */
   readonly commit_delay_ms: number
-  /** Time between two looks for what retention removes. */
+  /** The time between two runs of retention. */
   readonly retention_every_ms: number
 }
 
@@ -209,20 +210,20 @@ export const localLogLimits: LocalLogLimits = {
 export const memoryLogLimits = {
   /** The partition count of each topic. */
   partitions: 4,
-  /** Records kept in each partition of each topic. Beyond: the oldest go. */
+  /** Records kept in each partition of each topic. Beyond: the oldest are removed. */
   retention_bytes: 64 * 1024 * 1024,
 }
 
-/** Journeys that nobody asked for. */
+/** Journeys that no sender requested. */
 export interface JourneyLimits {
-  /** Events that are sampled per second, of those that one gateway or `Publisher` takes. 0: none. */
+  /** Events that one gateway or `Publisher` samples per second. 0: none. */
   readonly journeys_per_second: number
 }
 
 /** The defaults. */
 export const journeyLimits: JourneyLimits = { journeys_per_second: 20 }
 
-/** Journey steps on their way to the journey topic; how many may wait is `late_steps` of the gateway and the pipeline. */
+/** Journey steps on their way to the journey topic. `late_steps` of the gateway and the pipeline bound their number. */
 export const lateStepsLimits = {
   /** How long steps are collected for one write. */
   collect_ms: 200,
@@ -230,34 +231,34 @@ export const lateStepsLimits = {
   close_timeout_ms: 2_000,
 }
 
-/** Spans of calls to the services: the log, the mailboxes, the registry and the like. */
+/** Spans of calls to the services, such as the log, the mailboxes and the registry. */
 export const serviceSpanLimits = {
-  /** Traces that such calls begin per second, in one process. 0: none. */
+  /** Traces that such calls start per second, in one process. 0: none. */
   spans_per_second: 0,
 }
 
-/** What is told of something that fails again and again. */
+/** The log lines of an operation that fails repeatedly. */
 export interface OutageLimits {
-  /** How soon after the end of an outage the next of its kind is logged. One that is over by then is not. */
+  /** The time after an outage in which the next one of its kind is not logged yet. If it ends in this time, it never is. */
   readonly outage_quiet_ms: number
-  /** How often an outage that lasts is logged again. */
+  /** How often a lasting outage is logged again. */
   readonly outage_again_ms: number
 }
 
 /** The defaults. */
 export const outageLimits: OutageLimits = { outage_quiet_ms: 10_000, outage_again_ms: 60_000 }
 
-/** How the processes of an installation say that they are there. */
+/** How the processes of an installation announce themselves. */
 export const memberLimits = {
-  /** Between two times. */
+  /** The time between two announcements. */
   member_every_ms: 5_000,
-  /** After the last one. Beyond: it is forgotten. */
+  /** How long a process is known after its last announcement. */
   member_ttl_ms: 20_000,
 }
 
-/** Faults that do not pass on their own. */
+/** Faults that an operator must fix. */
 export interface AlarmLimits {
-  /** How often one that lasts is logged again. */
+  /** How often a lasting alarm is logged again. */
   readonly alarm_again_ms: number
 }
 
@@ -266,11 +267,11 @@ export const alarmLimits: AlarmLimits = { alarm_again_ms: 60_000 }
 
 /** The event handlers of one event consumer. */
 export interface HandlerLimits {
-  /** Unfinished handlers at once. Beyond: the events after them wait. */
+  /** Concurrent handlers. Beyond: further events wait. */
   readonly handlers_at_once: number
   /** How long a handler may take. Beyond: it is interrupted, and the result is `HANDLER_TIMEOUT`. */
   readonly handler_timeout_ms: number
-  /** Of the message in an error result. Beyond: cut off. */
+  /** The message of an error result. Beyond: it is truncated. */
   readonly failure_message_chars: number
 }
 
@@ -281,17 +282,17 @@ export const handlerLimits: HandlerLimits = {
   failure_message_chars: 1_024,
 }
 
-/** What the event consumer has read of a partition and not finished. */
+/** Events of a partition that the event consumer has read and not finished. */
 export interface EventOrderLimits {
-  /** Unfinished handlers of the partition at once: `HandlerLimits.handlers_at_once`. */
+  /** Concurrent handlers of the partition: `HandlerLimits.handlers_at_once`. */
   readonly handlers_at_once: number
-  /** In memory, with what leaves for them. Beyond: the events topic is not read on. */
+  /** Events in memory, with their results. Beyond: the events topic is not read. */
   readonly partition_records: number
   readonly partition_bytes: number
-  /** Of one client, behind the event that is handled. Beyond: only offsets are kept, to be read again in its turn. */
+  /** Events of one client after the one that is handled. Beyond: only their offsets are kept, and they are read again. */
   readonly client_records: number
   readonly client_bytes: number
-  /** From the lowest that is not finished to the last that was read. Beyond: the events topic is not read on. */
+  /** Offsets from the first unfinished event to the last one that was read. Beyond: the events topic is not read. */
   readonly span_records: number
 }
 
@@ -307,7 +308,7 @@ export const eventOrderLimits: EventOrderLimits = {
 
 /** JSON from outside. */
 export interface JsonLimits {
-  /** Arrays and objects in each other, of what comes from outside. Beyond: refused. */
+  /** Levels of arrays and objects, in JSON from outside. Beyond: it is refused. */
   readonly nesting_levels: number
 }
 
@@ -316,8 +317,8 @@ export const jsonLimits: JsonLimits = { nesting_levels: 128 }
 
 /** Pages of the archive over HTTP. */
 export const pageLimits = {
-  /** The most records that may be asked for. Beyond: `BAD_REQUEST`. */
+  /** The largest `limit` of a request. Beyond: `BAD_REQUEST`. */
   page_records: 1_000,
-  /** Where the request says nothing. */
+  /** The `limit` of a request without one. */
   page_default_records: 100,
 }

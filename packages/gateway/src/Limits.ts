@@ -5,50 +5,50 @@
  * | --- | --- |
  * | intake | sockets of that partition are not read until the log has caught up |
  * | events per second | the socket is read more slowly; nothing is refused |
- * | frames of the gateway: per second, per turn, slice | what is read next waits; each connection gets a fair share |
+ * | frames of the gateway: per second, per turn, slice | further reads wait; each connection gets a fair share |
  * | socket buffer | the session counts as full: nothing is delivered until the socket drains |
- * | answers | the peer is not read until it has taken them: pongs, refusals, acks and notices that wait for it |
- * | answers cut | the connection is closed with TOO_SLOW, or as its transport has it |
- * | write deadline | the same, where a peer that is not read, or an HTTP answer, has had nothing taken for so long |
- * | pipelined requests | the connection is read no more until they are answered |
+ * | answers | the peer is not read until they are written: pongs, refusals, acks and notices |
+ * | answers cut | the connection is closed with TOO_SLOW, or as its transport does this |
+ * | write deadline | the same, if nothing was written for that time to a peer that is not read, or of an HTTP response |
+ * | pipelined requests | the connection is not read until they are answered |
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
- * | unfinished | the connection or call that has brought the most of it is closed with BUSY |
+ * | unfinished | the connection or call with the most bytes of it is closed with BUSY |
  * | idle | the connection is closed with IDLE |
  * | body | 413, and the connection is closed |
- * | bodies | 503 to the request that has brought the most, and its connection is closed |
+ * | bodies | 503 to the request with the most bytes, and its connection is closed |
  * | request | 408, and the connection is closed |
- * | keep-alive | the connection is closed, on which nothing was asked |
- * | drain | the gateway leaves; clients send again what was not accepted |
+ * | keep-alive | the idle connection is closed |
+ * | drain | the gateway shuts down; clients send again what was not accepted |
  * | close | the socket is destroyed |
- * | read turn | whatever else this process has to do comes first, then the next page |
- * | address: connections, openings, failures | 429, or gRPC's RESOURCE_EXHAUSTED, with the time after which to come back |
- * | address: addresses | those that asked least lately are forgotten |
- * | openings in a row | the next one waits for its turn; of those that wait the newest gets it |
+ * | read turn | other work of the process comes before the next page |
+ * | address: connections, openings, failures | 429, or RESOURCE_EXHAUSTED by gRPC, with the time to wait |
+ * | address: addresses | those with the oldest last request are forgotten |
+ * | openings in a row | the next one waits for its turn, which a newer one takes over |
  * | openings per turn | the next ones wait for the next turn of the event loop |
  * | barriers again | the others wait for the next tick |
  * | chat: message, messages per second, waiting messages | the message is refused, and its sender is sent the reason |
  * | chat: frame | the connection is closed |
  * | chat: unjoined | the oldest connection that has not joined is closed |
- * | chat: history, scan | older messages are not given to a socket that asks for history |
+ * | chat: history, scan | a socket that requests history does not receive older messages |
  * | chat: catch-ups | the next socket waits for its turn |
  * | chat: recent | older records are read from the log |
- * | chat: repeats | a message that is sent again is another one |
- * | chat: tell | sockets of the open chat are sent their place |
- * | chat: socket cut | the socket is cut off, and comes back with its offset |
- * | direct: recent | older results are read from the log again, for all who need them at once |
+ * | chat: repeats | a message that is sent again counts as another message |
+ * | chat: tell | sockets of the open chat are sent their offset |
+ * | chat: socket cut | the socket is disconnected, and reconnects with its offset |
+ * | direct: recent | older results are read from the log again, once for all clients that need them |
  * | direct: passes, pages | the next one waits for its turn |
  * | calls per turn | the next ones wait for the next turn of the event loop |
  * | requests per turn | the next ones wait for the next turn of the event loop |
- * | calls per connection | HTTP/2 makes the client wait, or it opens another connection |
- * | admin: clients scanned | the others are neither counted nor found, and the answer says that there are more |
- * | admin: mail looked for | clients beyond it keep their place in the list, whether they have mail or not |
- * | admin: rows, records looked at | the answer says that there are more, or what lies further back is not found |
- * | admin: republished | the answer says where to go on |
- * | reads: at once, waiting, wait, time | the request is refused (`READS_BUSY`), and may be made again |
- * | reads: bytes | what lies further back is not found, and the answer says so where it can |
+ * | calls per connection | by HTTP/2 the client waits, or opens another connection |
+ * | admin: clients scanned | the others are neither counted nor found, and the response says that there are more |
+ * | admin: mail looked for | clients beyond it keep their place in the list, whether records wait for them or not |
+ * | admin: rows, records looked at | the response says that there are more, or older records are not found |
+ * | admin: republished | the response says where to continue |
+ * | reads: at once, waiting, wait, time | the request is refused (`READS_BUSY`), and may be repeated |
+ * | reads: bytes | older records are not found, and the response says so where it can |
  * | admin: watchers | the next one is refused, with the reason |
- * | admin: watch share | snapshots show what was seen last |
- * | journeys per second | further events are not sampled, unless they ask for it |
+ * | admin: watch share | snapshots have the last known values |
+ * | journeys per second | further events are not sampled, unless their sender requests it |
  * | late steps | further journey steps are dropped and counted |
  */
 import { Config, Context, Duration, Layer, Schema } from "effect"
@@ -66,63 +66,63 @@ export interface GatewayLimits {
   readonly frame_bytes: number
   /** Frames a connection may send per second, averaged over a second. */
   readonly events_per_second: number
-  /** Frames that this gateway reads per second, averaged over a second, of all connections together. */
+  /** Frames that this gateway reads per second from all connections together, averaged over a second. */
   readonly gateway_frames_per_second: number
-  /** Frames that are read of all connections together in one go, and at most one slice more. */
+  /** Frames that are read from all connections in one turn. At most one slice more is read. */
   readonly frames_per_turn: number
-  /** How long that may take, and at most one slice longer. */
+  /** How long such a turn may take, and at most one slice longer. */
   readonly frames_turn_ms: number
-  /** Turns of the event loop from there to the next such go: so many steps may what else is done take meanwhile. */
+  /** Turns of the event loop until the next such turn, for the other work of the process. */
   readonly frames_pause_turns: number
-  /** How long those turns may take. Beyond: the next one is the last. */
+  /** How long those turns of the event loop may take. Beyond: the next one is the last. */
   readonly frames_pause_ms: number
-  /** Frames that are read of one connection before others get their turn, as far as they are as large as those before. */
+  /** Frames that are read from one connection before the others have their turn, if their sizes are similar. */
   readonly read_slice_frames: number
   /** The same in bytes. */
   readonly read_slice_bytes: number
-  /** So many bytes cost as much as a frame, beside the frames that are in them. */
+  /** Bytes that cost as much as a frame, in addition to the frames in them. */
   readonly bytes_per_frame: number
-  /** What all connections have brought of messages that are not whole. */
+  /** Incomplete messages of all connections. */
   readonly unfinished_bytes: number
-  /** What a piece that is read counts for beside its own bytes, while it is part of a message that is not whole. */
+  /** The bytes that each piece of an incomplete message counts for, in addition to its own. */
   readonly piece_cost_bytes: number
-  /** WebSocket: frames in which a peer may send one message. Each takes up much more than its bytes. */
+  /** WebSocket: frames of one message. Each takes much more memory than its bytes. */
   readonly message_fragments: number
-  /** A connection that sends nothing, not even a pong, for this long is dead. Pings go out at half of it. */
+  /** A connection that sends nothing for this long, not even a pong, is closed. A ping is sent after half of it. */
   readonly idle_timeout_ms: number
   /** HTTP: the body of a request. */
   readonly body_bytes: number
-  /** HTTP: pieces of less than `piece_cost_bytes` in which a body may come. */
+  /** HTTP: pieces of less than `piece_cost_bytes` in one body. */
   readonly body_small_pieces: number
-  /** HTTP: what all requests under way have brought of their bodies. */
+  /** HTTP: the bodies of all open requests, as far as they have arrived. */
   readonly bodies_bytes: number
-  /** HTTP: how long a request may take to come in, with its body. Looked at once a second. */
+  /** HTTP: how long a request may take to arrive, with its body. It is checked once a second. */
   readonly request_ms: number
-  /** HTTP: how long a connection stays open on which nothing is asked. */
+  /** HTTP: how long an idle connection stays open. */
   readonly keep_alive_ms: number
-  /** How long a gateway that leaves waits for the log to take what came in. Beyond: clients send it again. */
+  /** How long a gateway that shuts down waits until the log has stored what it accepted. Beyond: clients send it again. */
   readonly drain_ms: number
-  /** How long a peer has to answer a close, and an HTTP request to end when the gateway leaves. */
+  /** How long a peer may take to answer a close, and an HTTP request to end when the gateway shuts down. */
   readonly close_ms: number
-  /** Events accepted from sockets and not yet in the log, per partition. */
+  /** Events that were read from sockets and are not in the log yet, per partition. */
   readonly intake_bytes: number
-  /** Bytes handed to one socket and not yet taken by the kernel. */
+  /** Bytes that one socket has and the kernel has not taken. */
   readonly socket_buffer_bytes: number
-  /** What may wait to be written to one peer in answer to what it sends, beside results. Beyond: it is not read. */
+  /** Responses that wait to be written to one peer, in addition to results. Beyond: the peer is not read. */
   readonly answers_bytes: number
-  /** gRPC: the same for all calls of one connection, each of which has its share. Beyond: the call is not read. */
+  /** gRPC: the same for all calls of one connection, in equal shares. Beyond: the call is not read. */
   readonly connection_answers_bytes: number
-  /** WebSocket: the same where a peer has sent more that was read already. Beyond: its connection ends. */
+  /** WebSocket: the same, for frames that were already read. Beyond: the connection is closed. */
   readonly answers_cut_bytes: number
-  /** What an answer that waits counts for beside its own bytes, for it takes up about as much. */
+  /** The bytes that each waiting response counts for, in addition to its own. It takes about that much memory. */
   readonly answer_cost_bytes: number
-  /** How long a peer may take nothing of what waits for it, while it is not read for that, or of an HTTP answer. */
+  /** How long nothing may be written to a peer that is therefore not read, or of an HTTP response. */
   readonly write_deadline_ms: number
-  /** HTTP: requests of one connection that wait for the answer to the one before, and at most one slice more. */
+  /** HTTP: requests of one connection that wait for the response to the one before, and at most one slice more. */
   readonly pipelined_requests: number
-  /** The gateway's clock: sessions' ticks, and slices of the sweep. */
+  /** The tick of the gateway, for its sessions and for slices of the sweep. */
   readonly tick_ms: number
-  /** Each session is written to the registry and its mailbox looked into once in this time. */
+  /** How often each session is written to the registry, and its mailbox read. */
   readonly sweep_ms: number
   /** The same after the registry has lost the pod's lease, and the sessions with it. */
   readonly sweep_after_loss_ms: number
@@ -130,36 +130,36 @@ export interface GatewayLimits {
   readonly trim_ms: number
   /** The lease of the pod. */
   readonly lease_ms: number
-  /** How often the lease is looked at and renewed: so soon a registry that was wiped is noticed. */
+  /** How often the lease is checked and renewed. A wipe of the registry is detected within this time. */
   readonly lease_check_ms: number
-  /** How long pages of mailboxes are read and handed over in one go, before others get their turn. */
+  /** How long pages of mailboxes are read and delivered before other work has its turn. */
   readonly read_turn_ms: number
-  /** Sessions that one client may open at this gateway at once. */
+  /** Sessions that one client may open in a row at this gateway. */
   readonly openings_in_a_row: number
-  /** Between two sessions of a client after that. */
+  /** The time between two sessions of a client after that. */
   readonly opening_every_ms: number
-  /** Sessions of all clients whose opening begins in one turn of the event loop. */
+  /** Sessions of all clients that start to open in one turn of the event loop. */
   readonly openings_per_turn: number
-  /** HTTP: requests of all connections whose answer begins in one turn of the event loop. */
+  /** HTTP: requests of all connections that are started in one turn of the event loop. */
   readonly requests_per_turn: number
   /** Barriers published again per tick. */
   readonly barriers_again_per_tick: number
-  /** Events that are sampled per second beside those that ask for it; and messages by HTTP likewise. 0: none. */
+  /** Events that are sampled per second, in addition to those whose sender requests it. The same for messages. 0: none. */
   readonly journeys_per_second: number
   /** Journey steps that wait for the journey topic. Beyond: dropped. */
   readonly late_steps: number
   /** gRPC: calls open at once on one connection. */
   readonly calls_per_connection: number
   /**
-   * gRPC: calls of one connection that its peer may reset per second, averaged over a second. Beyond: the connection ends. A
-   * proxy that carries more clients on one, and loses all of them at once, opens another.
+   * gRPC: calls of one connection that its peer may reset per second, averaged over a second. Beyond: the connection is
+   * closed. A proxy that has more clients on one connection, and loses all of them at once, opens another.
    */
   readonly resets_per_second: number
   /** gRPC: calls of all connections that begin in one turn of the event loop. */
   readonly calls_per_turn: number
-  /** How long a drain takes to send everyone away. */
+  /** How long a drain takes to disconnect all clients. */
   readonly send_away_ms: number
-  /** Clients that are sent away are asked to come back within this, each after a random part of it. */
+  /** Disconnected clients reconnect after a random part of this time. */
   readonly retry_jitter_ms: number
   readonly session: SessionLimits
   readonly auto_ack: AutoAckLimits
@@ -169,28 +169,28 @@ export interface GatewayLimits {
   readonly reads: ReadLimits
 }
 
-/** What one remote address may do: an IPv4 address, or an IPv6 network of 64 bits. This machine may do anything. */
+/** What one remote address may do: an IPv4 address, or a /64 of IPv6. Addresses of this machine are not limited. */
 export interface AddressLimits {
-  /** Open at once, of all transports together. Through a trusted proxy: WebSockets and calls of gRPC. */
+  /** Open connections of all transports together. Through a trusted proxy: WebSockets and calls of gRPC. */
   readonly connections: number
-  /** How long a refused one is asked to wait. */
+  /** The time to wait, in the refusal of a connection. */
   readonly connections_retry_ms: number
   /** Connections, and calls of gRPC, opened in a row. */
   readonly openings_in_a_row: number
-  /** After that. */
+  /** The same per second, after that. */
   readonly openings_per_second: number
-  /** Requests that were answered with a failure of the client's, in a row: HTTP's 4xx, refused upgrades and calls. */
+  /** Requests in a row that failed by the fault of the client: 4xx of HTTP, refused upgrades and calls. */
   readonly failures_in_a_row: number
-  /** After that. Beyond: nothing is answered but that it is too much. */
+  /** The same per second, after that. Beyond: all requests are refused. */
   readonly failures_per_second: number
-  /** Addresses whose openings or failures are remembered. Of more the ones that asked least lately are forgotten. */
+  /** Addresses whose openings or failures are counted. Beyond: those with the oldest last request are forgotten. */
   readonly addresses: number
 }
 
 /**
- * Wide enough for a carrier's NAT: carriers give each subscriber some hundred ports of the 64,512 that an address has, so
- * that one address stands for some hundred clients, and rarely for some thousand; and all of them may come back at once
- * when a gateway has gone. They are so narrow that one address can't take all that a gateway has.
+ * High enough for the NAT of a carrier: carriers give each subscriber some hundred of the 64,512 ports of an address, so one
+ * address has some hundred clients, rarely some thousand, and all of them may reconnect at once when a gateway stops. Low
+ * enough that one address can't use up what a gateway has.
  */
 export const addressLimits: AddressLimits = {
   connections: 4_096,
@@ -202,21 +202,21 @@ export const addressLimits: AddressLimits = {
   addresses: 100_000,
 }
 
-/** Reads of logs and stores for those who ask over HTTP, all of them together. */
+/** Reads of logs and stores for requests over HTTP, all of them together. */
 export interface ReadLimits {
-  /** Requests that read. */
+  /** Requests that read concurrently. */
   readonly reads_at_once: number
-  /** Requests that wait for that. */
+  /** Requests that wait for their turn. */
   readonly reads_waiting: number
-  /** How long one waits. */
+  /** How long a request waits. */
   readonly reads_wait_ms: number
-  /** How long one reads. */
+  /** How long a request reads. */
   readonly reads_ms: number
-  /** What one looks through, of records in the log. */
+  /** Records of the log that a request reads. */
   readonly reads_bytes: number
-  /** How many times as long as a read took nobody reads in its place. */
+  /** After a read its place stays empty for this many times its duration. */
   readonly reads_rest: number
-  /** The longest such time: most of a long read was waiting for a store. */
+  /** The longest such time, because most of a long read is waiting for a store. */
   readonly reads_rest_ms: number
 }
 
@@ -234,19 +234,19 @@ export const readLimits: ReadLimits = {
 export interface DirectLimits {
   /** The newest results of a partition, kept in memory for connections that were behind for a moment. */
   readonly recent_bytes: number
-  /** Readings of older results under way; one for each partition at most. */
+  /** Concurrent reads of older results, at most one per partition. */
   readonly passes: number
-  /** How long such a reading waits for a chunk, and for a connection that can take more. */
+  /** How long such a read waits for a chunk, and for a connection that can take more. */
   readonly pass_patience_ms: number
-  /** Pages of mailboxes being read. */
+  /** Pages of mailboxes that are read concurrently. */
   readonly pages: number
-  /** Between two looks whether the mailboxes have what the log has. */
+  /** The time between two checks whether the mailboxes have what the log has. */
   readonly settle_every_ms: number
   /** How long an offset may wait before it is saved. */
   readonly save_ms: number
-  /** Between two looks whether the log still has what is read next. */
+  /** The time between two checks whether the log still has what is read next. */
   readonly look_every_ms: number
-  /** After a failure. */
+  /** The time until a retry after a failure. */
   readonly retry_ms: number
 }
 
@@ -263,49 +263,49 @@ export const directLimits: DirectLimits = {
 
 /** Pages of the archive over HTTP. */
 export const queryLimits = {
-  /** Of a name in the path of a URL, once it is decoded. Beyond: 404. */
+  /** A decoded name in the path of a URL. Beyond: 404. */
   name_chars: 1_024,
-  /** Of records in a page. Beyond: the page is shorter; one record is always given. */
+  /** Records of a page. Beyond: the page is shorter. It always has one record. */
   page_bytes: 1024 * 1024,
 }
 
 /**
- * The chat transport. A socket that takes nothing may have `socket_buffer_bytes` waiting, and then reads the log later.
+ * The chat transport. At most `socket_buffer_bytes` wait for a socket that does not read; it then reads the log later.
  */
 export interface ChatLimits {
   /** The JSON of one message. */
   readonly message_bytes: number
-  /** What a socket may send at once, and four times `message_bytes` if that is more. Beyond: its connection is closed. */
+  /** A frame of a socket, or four times `message_bytes` if that is more. Beyond: the connection is closed. */
   readonly frame_bytes: number
   /** Connections of Engine.IO that have not joined the chat. */
   readonly unjoined: number
   /** Messages and broadcasts of one socket, averaged over a second. */
   readonly messages_per_second: number
-  /** Messages of one socket that were taken and not yet acknowledged. */
+  /** Messages of one socket that were accepted and not acknowledged. */
   readonly waiting_messages: number
-  /** Messages given to a socket that asks for history. */
+  /** Messages for a socket that requests history. */
   readonly history_messages: number
-  /** Records of a partition that are looked through for them. */
+  /** Records of a partition that are read for them. */
   readonly scan_records: number
-  /** Sockets that read the log at once for what they missed. */
+  /** Sockets that concurrently read the log for what they missed. */
   readonly catch_ups: number
-  /** The newest records of a partition, kept in memory for sockets that come back. */
+  /** The newest records of a partition, kept in memory for sockets that reconnect. */
   readonly recent_bytes: number
-  /** A socket that is further behind than this asks the archive first, which knows rooms apart. */
+  /** A socket that is further behind reads the archive first, which is ordered by room. */
   readonly archive_after_records: number
-  /** Records handed over, or looked through, before others get their turn. */
+  /** Records that are delivered, or read, before other work has its turn. */
   readonly turn_records: number
-  /** Messages of the open chat after which sockets are sent their place: so many may come again. */
+  /** Messages of the open chat after which sockets are sent their offset. At most this many may be repeated. */
   readonly tell_records: number
-  /** How many records apart two of one author and id are one message, and are reported as one: `scan_records` are more. */
+  /** How many records apart two with one author and id are one message. It is below `scan_records`. */
   readonly repeat_records: number
-  /** How long apart, by the log's time. */
+  /** The same in time, by the clock of the log. */
   readonly repeat_ms: number
-  /** How long the place of a client that names itself may wait before it is saved. */
+  /** How long the place of a named client may wait before it is saved. */
   readonly save_ms: number
   /** Bytes that wait for one socket, broadcasts included. */
   readonly socket_cut_bytes: number
-  /** How often a socket is sent its offset, if no message has had it. */
+  /** How often a socket is sent its offset, if no message had it. */
   readonly offset_every_ms: number
 }
 
@@ -329,57 +329,57 @@ export const chatLimits: ChatLimits = {
   offset_every_ms: 1_000,
 }
 
-/** What operators may ask. */
+/** Requests of operators. */
 export const adminLimits = {
-  /** Entries of the registry that one question reads. */
+  /** Entries of the registry that one request reads. */
   scan_clients: 200_000,
-  /** Clients that are away, the newest first, of which a list finds out who has mail. */
+  /** Offline clients, the newest first, for which a list checks whether records wait. */
   mail_clients: 1_000,
-  /** Pods whose lease has run out that are still named, where clients are left behind. */
+  /** Pods with an expired lease that are listed, if they still have clients. */
   dead_pods: 16,
-  /** Rows of a list, where the question names no limit. */
+  /** Rows of a list, if the request has no `limit`. */
   rows: 100,
-  /** Records of a mailbox that are shown, where the question names no limit. */
+  /** Records of a mailbox that are shown, if the request has no `limit`. */
   mailbox_records: 50,
-  /** How large they may be together. One is always shown. */
+  /** The same in bytes. One record is always shown. */
   mailbox_bytes: 1024 * 1024,
-  /** The newest records of a client's partition that are looked through for its last events. */
+  /** The newest records of a client's partition that are read for its last events. */
   last_scan_records: 10_000,
   /** Events of a client that are shown. */
   last_events: 10,
-  /** Records of the journey topic that are looked through for one journey. */
+  /** Records of the journey topic that are read for one journey. */
   journey_scan_records: 50_000,
-  /** Of what an event carries, and of its result, that a journey shows. */
+  /** The payload of an event, and of its result, in a journey. */
   journey_payload_bytes: 16 * 1024,
-  /** Records of the quarantine topic, over all partitions, that one list looks at. */
+  /** Records of the quarantine topic, of all partitions, that one list reads. */
   quarantine_scan_records: 10_000,
-  /** Records of the events topic that one replay looks through. */
+  /** Records of the events topic that one replay reads. */
   replay_scan_records: 50_000,
   /** Events that one replay publishes. */
   replay_events: 1_000,
-  /** Of the events that were published anew, those that are named. */
+  /** Published events that the response names. */
   named_events: 20,
-  /** Of those events together. One is always published. */
+  /** The events of one replay. One event is always published. */
   replay_bytes: 8 * 1024 * 1024,
-  /** Of a quarantined record that is shown. */
+  /** A quarantined record, as it is shown. */
   shown_bytes: 64 * 1024,
-  /** How long one read of the log may take, whatever it looks through. Beyond: `ADMIN_UNAVAILABLE`. */
+  /** How long one read of the log may take. Beyond: `ADMIN_UNAVAILABLE`. */
   read_timeout_ms: 15_000,
-  /** How long clients that are to be forgotten may stay connected. Beyond: they are left as they are. */
+  /** How long the command `forget` waits for clients to disconnect. Beyond: they are left as they are. */
   forget_wait_ms: 5_000,
-  /** Between two looks at whether they still are. */
+  /** The time between two checks whether they are connected. */
   forget_every_ms: 100,
-  /** Questions to a store at the same time, for one list. */
+  /** Concurrent requests to a store, for one list. */
   at_once: 16,
-  /** Between two snapshots of the live page. */
+  /** The time between two snapshots of the page. */
   picture_ms: 1_000,
-  /** Clients on a picture. */
+  /** Clients in a snapshot. */
   picture_rows: 50,
-  /** The part of the time that looking at the registry, or at the topics, may take for snapshots. */
+  /** The share of the time that reads of the registry, or of the topics, may take for snapshots. */
   watch_share: 0.01,
-  /** How many may watch snapshots at the same time. */
+  /** Concurrent readers of snapshots. */
   watchers: 32,
-  /** Seconds of the past that a page begins with. */
+  /** Seconds of history that a page begins with. */
   pulses: 300,
 }
 

@@ -5,15 +5,15 @@
  * | --- | --- |
  * | chunk | a produce request is split |
  * | event consumer: order | nothing more is read, or only the offsets of one client are kept: `EventOrderLimits` |
- * | result consumer: spill | the results topic is not read on until the backlog has taken some |
+ * | result consumer: spill | the results topic is not read until the backlog has stored some |
  * | result consumer: outstanding | the same, until the oldest record that is not done is in the backlog or acknowledged |
- * | result consumer: unhurried | each chunk waits a little for acks |
- * | result consumer: ack timeout | the client is diverted to its mailbox |
- * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic goes on beside it |
- * | storage writer: gather | a small chunk waits a little, so that the next one is larger |
- * | late steps | journey steps are dropped and counted; the records they tell of are not affected |
- * | stuck restarts | an alarm, until the partition's commit moves on |
- * | shutdown | what is in hand is left: the next owner of the partition does it again |
+ * | result consumer: unhurried | each chunk waits briefly for acks |
+ * | result consumer: ack time-out | the client is diverted to its mailbox |
+ * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic continues |
+ * | storage writer: gather | after a small chunk nothing is read for a moment, so that the next one is larger |
+ * | late steps | journey steps are dropped and counted; their records are not affected |
+ * | stuck restarts | an alarm, until the commit of the partition advances |
+ * | shutdown | unfinished work is abandoned: the next owner of the partition repeats it |
  */
 import {
   type ChunkLimits,
@@ -24,23 +24,23 @@ import {
   routerLimits,
 } from "@nimbus/domain/limits"
 
-/** How a consumer fails, commits and leaves. */
+/** How a consumer retries, commits and shuts down. */
 export interface ConsumerLimits {
-  /** The first wait before something that failed is tried again; doubles each time up to the maximum. */
+  /** The first wait before a retry. It doubles up to the maximum. */
   readonly backoff_min_ms: number
   readonly backoff_max_ms: number
   /**
-   * How often in a row a partition's consumer may fail without a commit further on. From then on it is an alarm
-   * (`CONSUMER_STUCK`) until there is one; it is started again all the same.
+   * How often in a row the consumer of a partition may fail while its commit does not advance. Beyond: it is still
+   * restarted, and there is an alarm (`CONSUMER_STUCK`) until the commit advances.
    */
   readonly stuck_restarts: number
-  /** Between two attempts to write what the log refuses until an operator puts something right. */
+  /** The time between two attempts to write what the log refuses until an operator corrects something. */
   readonly refused_every_ms: number
   /** The least time between two commits of one partition. The latest commit wins. */
   readonly commit_every_ms: number
-  /** How long the last commit may take when a partition is left. */
+  /** How long the last commit may take when the consumer gives up a partition. */
   readonly commit_timeout_ms: number
-  /** How long a consumer that is stopping may continue with what it has started. */
+  /** How long a consumer that shuts down may continue with what it has started. */
   readonly shutdown_timeout_ms: number
 }
 
@@ -55,11 +55,11 @@ const consumerLimits: ConsumerLimits = {
 }
 
 export interface EventConsumerLimits extends ConsumerLimits {
-  /** The most that one produce request to the results topic carries. */
+  /** The largest produce request to the results topic. */
   readonly chunk: ChunkLimits
-  /** What of a partition, and of one client, is read and not finished; `handlers_at_once` is the handlers' own. */
+  /** Records of a partition, and of one client, that are read and not finished. `handlers_at_once` is in `HandlerLimits`. */
   readonly order: Omit<EventOrderLimits, "handlers_at_once">
-  /** How often what is unfinished is measured. */
+  /** How often unfinished events are measured. */
   readonly measure_every_ms: number
 }
 
@@ -72,25 +72,25 @@ export const eventConsumerLimits: EventConsumerLimits = {
 }
 
 export interface ResultConsumerLimits extends ConsumerLimits {
-  /** The most that one produce request to the backlog topic carries. */
+  /** The largest produce request to the backlog topic. */
   readonly chunk: ChunkLimits
   readonly router: RouterLimits
-  /** The time that a push may stay unacknowledged is `router.ack_timeout_ticks` of these. */
+  /** The length of a tick. A push may stay unacknowledged for `router.ack_timeout_ticks` ticks. */
   readonly tick_ms: number
   /** Records of a partition that wait for the backlog. Beyond: nothing more is read. */
   readonly shelf_records: number
   /**
-   * Results of a partition in flight to clients. Beyond: the next chunk waits for acks, but no longer than
-   * `acks_wait_ms`, so that gateways are not flooded and clients that don't acknowledge hold nobody up. Acks that are
-   * held back (`AutoAck`) come seconds later: what is on its way in that time is below it.
+   * Results of a partition in flight to clients. Beyond: the next chunk waits for acks, for at most `acks_wait_ms`. This
+   * protects gateways from too many pushes, and clients that do not acknowledge delay no others. Acks that are held back
+   * (`AutoAck`) arrive seconds later, so the bound is above what is in flight in that time.
    */
   readonly unhurried_results: number
   readonly acks_wait_ms: number
-  /** Pods that are published to at the same time, per partition. */
+  /** Pods to which a partition publishes concurrently. */
   readonly pods_at_once: number
   /**
-   * Records of a partition that were read since the first that is not done: so many the next owner repeats at most, and
-   * so many are kept count of. Beyond: nothing more is read.
+   * Records of a partition that were read since the first one that is not done. The next owner repeats at most this many,
+   * and this many are counted in memory. Beyond: nothing more is read.
    */
   readonly outstanding_records: number
   /** Journey steps of all partitions that wait for the journey topic. Beyond: dropped. */
@@ -112,13 +112,13 @@ export const resultConsumerLimits: ResultConsumerLimits = {
 }
 
 export interface ReplayConsumerLimits extends ConsumerLimits {
-  /** How fast what was put once before is put again into a store that has lost it, per partition. */
+  /** How fast records are put again into a store that has lost them, per partition. */
   readonly rebuild_records_per_second: number
-  /** How often the mailboxes' offset is looked at while nothing comes: so soon a store that rolled back is noticed. */
+  /** How often the offset in the store is compared while no records arrive. A rollback is detected within this time. */
   readonly look_every_ms: number
-  /** How often the mailboxes' age limit is enforced. */
+  /** How often the age limit of mailboxes is enforced. */
   readonly expire_every_ms: number
-  /** Pods that are sent hints at the same time, per partition. */
+  /** Pods to which a partition sends hints concurrently. */
   readonly pods_at_once: number
 }
 
@@ -134,11 +134,11 @@ export const replayConsumerLimits: ReplayConsumerLimits = {
 export interface StorageWriterLimits extends ConsumerLimits {
   /** A chunk with fewer records than this is small. */
   readonly gather_records: number
-  /** How long nothing is read after a small chunk, so that fewer and larger batches are written. */
+  /** How long nothing is read after a small chunk, so that batches are fewer and larger. */
   readonly gather_ms: number
   /** How often the lag of each partition is measured. */
   readonly lag_every_ms: number
-  /** Whether to leave the archive alone until there is a record that was not written before. */
+  /** Whether the archive is opened only when there is a record that it does not have. */
   readonly lazy: boolean
 }
 
