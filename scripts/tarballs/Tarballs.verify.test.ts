@@ -223,7 +223,7 @@ describe("the server", () => {
       await running(node, ["nimbus", "start"], env, async (printed, hasEnded) => {
         await until(() => printed().includes("Nimbus is running") || hasEnded(), patience_ms)
         assert.include(printed(), `http://127.0.0.1:${http}/`)
-        assert.include(printed(), "npx nimbus client")
+        assert.include(printed(), "npx --no nimbus client")
         const page = await fetch(`http://127.0.0.1:${http}/`)
         assert.include(await page.text(), "<script")
         const answer = await run(

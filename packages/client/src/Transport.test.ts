@@ -2,7 +2,9 @@ import { createServer } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Queue } from "effect"
 import { TestClock } from "effect/testing"
+import * as Client from "./Client.ts"
 import { clientLimits } from "./Limits.ts"
+import { layerMemory } from "./Memory.ts"
 import { serve, type ServerSocket } from "./testing/SocketServer.ts"
 import { Transport, webSocket, type WebSocketLike } from "./Transport.ts"
 
@@ -106,6 +108,17 @@ const answering = (status: number, body: string) =>
 const refusal = `{"code":"NOT_FOUND","message":"there is no /v1/stream/ here"}`
 
 describe("Transport: what will not become better", () => {
+  it.effect("is a runtime that has no WebSocket, where nobody passes one: the client says what to pass", () =>
+    Effect.gen(function* () {
+      const made = Client.make({ url: "ws://127.0.0.1:2", clientId: "c1" })
+      const error = yield* Effect.flip(Effect.provideService(made, Transport, webSocket(undefined)))
+      assert.deepInclude(error, { _tag: "BadRequest", code: "BAD_REQUEST" })
+      assert.match(error.message, /has no WebSocket .* Pass one.* as `WebSocket`/)
+      const { close } = yield* Effect.flip(webSocket(undefined).connect("ws://127.0.0.1:2"))
+      assert.strictEqual(close, 4501)
+    }).pipe(Effect.scoped, Effect.provide(layerMemory, { local: true })),
+  )
+
   const failure = (status: number, body: string) =>
     Effect.gen(function* () {
       const { url } = yield* answering(status, body)

@@ -64,16 +64,23 @@ const open = 1
 /** `WebSocket` has no event for "sent": while too much is unsent it is looked at this often. */
 const drainCheck_ms = 5
 
-/** A transport over WebSockets made by `Constructor`. */
+/** Where nobody passes one, as Node before 22 needs. */
+const noWebSocket =
+  "can't be connected to: this runtime has no WebSocket (Node has one from 22 on). Pass one, such as that of the package ws, as `WebSocket`"
+
+/** A transport over WebSockets made by `Constructor`. Without one every address is refused, with what to do. */
 export const webSocket = (
-  Constructor: WebSocketConstructor,
+  Constructor: WebSocketConstructor | undefined,
   limits: TransportLimits = clientLimits,
 ): TransportShape => ({
-  fault: (url) =>
-    Constructor === globalThis.WebSocket && forbiddenPorts.has(Number(url.port))
+  fault: (url) => {
+    if (Constructor === undefined) return noWebSocket
+    return Constructor === globalThis.WebSocket && forbiddenPorts.has(Number(url.port))
       ? `names port ${url.port}, to which browsers and Node open no WebSocket`
-      : undefined,
+      : undefined
+  },
   connect: Effect.fnUntraced(function* (url) {
+    if (Constructor === undefined) return yield* closed(closeCodes.badRequest.code, `${url} ${noWebSocket}`)
     const frames = yield* Queue.bounded<string, ConnectionClosed>(limits.unread_frames)
     const socket = yield* Effect.acquireRelease(
       Effect.try({

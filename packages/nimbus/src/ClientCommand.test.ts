@@ -51,6 +51,20 @@ describe("nimbus client", () => {
     }),
   )
 
+  it.live.each([
+    [["client", "--client_id=c1", "--start=5", "--end=3"], "--start=5 is above --end=3"],
+    [["client", "--client_id=c1", "--timeout_sec=0"], "--timeout_sec=0 leaves no time"],
+    [["grpc-client", "--client_id=c1", "--start=5", "--end=3"], "--start=5 is above --end=3"],
+  ] as const)("says in one line what is wrong with %j", ([args, fault]) =>
+    Effect.gen(function* () {
+      const client = yield* nimbus(args, { cwd: yield* temporaryDirectory })
+      assert.strictEqual((yield* client.ended).code, 1)
+      assert.strictEqual(client.stdout(), "")
+      assert.match(client.stderr(), /^nimbus: [^\n]*\(BAD_REQUEST, see docs\/errors\.md\)\n$/)
+      assert.include(client.stderr(), fault)
+    }),
+  )
+
   it.live("says in one line that the client id is none", () =>
     Effect.gen(function* () {
       const client = yield* nimbus(["client", "--client_id=a b"], { cwd: yield* temporaryDirectory })

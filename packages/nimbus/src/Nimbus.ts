@@ -4,6 +4,7 @@
  * What must last, the log and the mailboxes, comes from outside or is in memory; what is soft, the registry and the
  * channels, is in memory either way. The application's handlers come from outside: `Handlers.layer([...])`.
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import {
   AckChannelMemory,
   ClientOffsetsMemory,
@@ -21,6 +22,7 @@ import { Gateway, type HttpOptions } from "@nimbus/gateway"
 import { Pipeline } from "@nimbus/pipeline"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
+import * as Announcement from "./admin/Announcement.ts"
 import * as Settings from "./Settings.ts"
 import { storesIn } from "./Stores.ts"
 
@@ -53,13 +55,23 @@ const over = <A, E, R, ES>(gateway: Layer.Layer<A, E, R>, stores: Stores<ES>) =>
 /** On these stores, and otherwise as the environment says: see docs/configuration.md. */
 export const layerOn = <E>(stores: Stores<E>) => over(Gateway.layer, stores)
 
-/** What `nimbus start` runs: on the data directory `NIMBUS_DATA`, and otherwise as the environment says. */
-export const layer = layerOn(storesIn(Settings.data))
+/**
+ * What `nimbus start` runs: on the data directory `NIMBUS_DATA`, and otherwise as the environment says. The directory
+ * says where the server is, so that the operators' commands find it.
+ */
+export const layer = Announcement.layer.pipe(
+  Layer.provideMerge(layerOn(storesIn(Settings.data))),
+  Layer.provide(NodeFileSystem.layer),
+)
 
 /** On these stores, at another address than the environment says. */
 export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) => over(Gateway.layerAt(address), stores)
 
-/** In memory, without the environment: for tests and for services that need nothing to last. */
+/**
+ * In memory, without the environment: for tests and for services that need nothing to last. It has neither the page nor
+ * the admin API, so the operators' commands can't ask it; `{ admin: Option.some({ _tag: "Loopback" }) }` opens both to
+ * this machine, and `nimbus status --url …` then asks it.
+ */
 export const layerMemory = (options: Partial<Parameters<typeof Gateway.layerWith>[0]> = {}) =>
   Gateway.layerWith({ host: "127.0.0.1", port: 0, ...options }).pipe(
     Layer.provideMerge(pipeline),

@@ -31,13 +31,7 @@ const handlers = Layer.unwrap(
   ),
 )
 
-const announcedServer = Layer.unwrap(
-  Effect.gen(function* () {
-    const Nimbus = yield* server
-    const Announcement = yield* Effect.promise(() => import("./admin/Announcement.ts"))
-    return Announcement.layer.pipe(Layer.provideMerge(Nimbus.layer))
-  }),
-).pipe(Layer.provide(handlers))
+const wholeServer = Layer.unwrap(Effect.map(server, ({ layer }) => layer)).pipe(Layer.provide(handlers))
 
 const demoServer = Layer.unwrap(
   Effect.gen(function* () {
@@ -50,7 +44,7 @@ const demoServer = Layer.unwrap(
 const start = Effect.gen(function* () {
   const { start } = yield* Effect.promise(() => import("./Start.ts"))
   const { Telemetry } = yield* Effect.promise(() => import("@nimbus/adapters/process"))
-  yield* start(announcedServer.pipe(Layer.provide([Shutdown.layer, Telemetry.layer("nimbus")])))
+  yield* start(wholeServer.pipe(Layer.provide([Shutdown.layer, Telemetry.layer("nimbus")])))
 })
 
 /** Whom operators' commands ask. An archive is nothing to them. */

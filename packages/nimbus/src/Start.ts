@@ -4,7 +4,7 @@ import { Console, Effect, Layer, Option } from "effect"
 import * as Settings from "./Settings.ts"
 
 /** How the command is called here: by npm in the workspace, which runs the sources, and elsewhere where it is installed. */
-const nimbus = import.meta.url.endsWith(".ts") ? "npm run nimbus --" : "npx nimbus"
+const nimbus = import.meta.url.endsWith(".ts") ? "npm run nimbus --" : "npx --no nimbus"
 
 const banner = Effect.gen(function* () {
   const { host, port } = yield* httpConfig

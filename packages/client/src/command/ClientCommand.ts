@@ -10,7 +10,7 @@ import { NoGateway, ResultsWrong } from "../Errors.ts"
 import { layerFile } from "../FileMemory.ts"
 import { layerMemory } from "../Memory.ts"
 import { display } from "./Display.ts"
-import { type Asked, examples, flags } from "./Flags.ts"
+import { type Asked, checked, examples, flags } from "./Flags.ts"
 import { run } from "./Run.ts"
 import { isComplete, table } from "./Summary.ts"
 
@@ -26,7 +26,9 @@ export const connected = (client: Client.Client, addr: string, within_ms = conne
   )
 
 /** What the command does, for one that has more to it. */
-export const send = Effect.fn("ClientCommand")(function* ({ addr, clientId, end, memory, start, timeout_sec }: Asked) {
+export const send = Effect.fn("ClientCommand")(function* (asked: Asked) {
+  yield* checked(asked)
+  const { addr, clientId, end, memory, start, timeout_sec } = asked
   const summary = yield* Effect.scoped(
     Effect.gen(function* () {
       const client = yield* Client.make({ url: addr, clientId })

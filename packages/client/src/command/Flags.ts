@@ -1,5 +1,5 @@
 /** What the sample client is asked by, apart from what it does: a command that has it among others loads only this. */
-import { type Option } from "effect"
+import { Effect, type Option } from "effect"
 import { Flag } from "effect/cli"
 
 /** The flags of the sample client. */
@@ -16,6 +16,21 @@ export const flags = {
     Flag.withDescription("A directory to remember in across runs; without it each run begins anew"),
     Flag.optional,
   ),
+}
+
+/** Fails where they ask for nothing that could be done, in one line. */
+export const checked = ({ end, start, timeout_sec }: Pick<Asked, "end" | "start" | "timeout_sec">) => {
+  const fault =
+    start > end
+      ? `--start=${start} is above --end=${end}: there is no number to send`
+      : timeout_sec < 1
+        ? `--timeout_sec=${timeout_sec} leaves no time: give it one second at least`
+        : undefined
+  if (fault === undefined) return Effect.void
+  return Effect.flatMap(
+    Effect.promise(() => import("../Errors.ts")),
+    ({ BadRequest }) => Effect.fail(new BadRequest({ reason: fault })),
+  )
 }
 
 /** What they say. */

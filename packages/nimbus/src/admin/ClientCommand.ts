@@ -17,6 +17,7 @@ export const command = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations
       id: Argument.String("client-id").pipe(Argument.withSchema(ClientId), Argument.optional),
     },
     Effect.fn("ClientCommand")(function* ({ clientId, id, ...asked }) {
+      if (Option.isSome(id) && Option.isSome(clientId)) return yield* both(clientId.value)
       if (Option.isSome(id))
         return yield* answer(at)(asked, ({ client }) => client({ params: { clientId: id.value } }), Format.client)
       if (Option.isNone(clientId)) return yield* neither
@@ -32,6 +33,13 @@ export const command = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations
       ...Sample.examples,
     ]),
   )
+
+/** To show a client, or to be one. */
+const both = (clientId: string) => {
+  const expected = "either a client id to show, or --client_id of the client to be"
+  const invalid = new CliError.InvalidValue({ option: "client_id", value: clientId, expected, kind: "flag" })
+  return Effect.fail(new CliError.ShowHelp({ commandPath: ["nimbus", "client"], errors: [invalid] }))
+}
 
 /** As where a flag that must be there is missing. */
 const neither = Effect.suspend(() => {

@@ -2,8 +2,9 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Topics } from "@nimbus/domain/services"
+import { Handlers, Topics } from "@nimbus/domain/services"
 import { ConfigProvider, Effect, Layer } from "effect"
+import * as Nimbus from "../Nimbus.ts"
 import { adminStory, TestEnvironment, json, partition, seed } from "../testing/adminStory.ts"
 import { embedded, type Env, operator } from "../testing/Operator.ts"
 import { freePort, nimbus, startServer, temporaryDirectory, withoutArchive } from "../testing/Processes.ts"
@@ -118,9 +119,31 @@ describe("operators' commands", () => {
       Effect.gen(function* () {
         const { cwd, env, port } = yield* place
         yield* startServer({ cwd, env: { ...env, NIMBUS_HOST: "0.0.0.0" } })
-        assert.strictEqual((yield* operator(env)("status")).code, "DATA_DIRECTORY_IN_USE")
+        const { code, stderr } = yield* operator(env)("status")
+        assert.strictEqual(code, "DATA_DIRECTORY_IN_USE")
+        assert.include(stderr, "no admin API to ask it by")
+        assert.notInclude(stderr, "no server runs")
         const named = operator({ ...env, NIMBUS_ADMIN_URL: `http://127.0.0.1:${port}` })
         assert.strictEqual((yield* named("status")).code, "ADMIN_UNAVAILABLE")
+      }),
+    patience_ms,
+  )
+
+  it.live(
+    "find a program that has all of Nimbus inside by its data directory",
+    () =>
+      Effect.gen(function* () {
+        const { env } = yield* place
+        const program = Nimbus.layer.pipe(
+          Layer.provide(Handlers.layer(Handlers.samples)),
+          Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...env, NIMBUS_GRPC_PORT: "0" } }))),
+        )
+        yield* Effect.gen(function* () {
+          const { stderr, stdout } = yield* operator(env)("lag")
+          assert.strictEqual(stderr, "")
+          assert.include(stdout, "events")
+        }).pipe(Effect.provide(program, { local: true }))
+        assert.include((yield* operator(env)("lag")).stderr, "no server runs")
       }),
     patience_ms,
   )
@@ -153,6 +176,9 @@ describe("operators' commands", () => {
         const neither = yield* nimbus(["client"], { cwd, env })
         assert.strictEqual((yield* neither.ended).code, 1)
         assert.include(neither.stderr(), "--client_id")
+        const both = yield* nimbus(["client", "ada", "--client_id=ada"], { cwd, env })
+        assert.strictEqual((yield* both.ended).code, 1)
+        assert.include(both.stderr(), "either a client id to show, or --client_id of the client to be")
       }),
     patience_ms,
   )

@@ -12,7 +12,7 @@ import type { StoreMismatch, UnknownTopic } from "@nimbus/domain/errors"
 import type { EventLog, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
 import { Operations } from "@nimbus/domain/admin"
 import { AdminAccess } from "@nimbus/gateway/admin"
-import { type Config, Console, Effect, FileSystem, Layer, Option, type PlatformError } from "effect"
+import { type Config, Console, Effect, FileSystem, Layer, Option, type PlatformError, Predicate } from "effect"
 import { Flag } from "effect/cli"
 import { NoData } from "../Errors.ts"
 import * as Settings from "../Settings.ts"
@@ -64,10 +64,21 @@ export const operations =
         const running = yield* serverOf(directory, token)
         if (Option.isSome(running)) return Remote.layerWith({ url: running.value, token })
         if (!(yield* (yield* FileSystem.FileSystem).exists(directory))) return yield* new NoData({ directory })
-        yield* Console.error(`no server runs on ${directory}: its stores are read directly`)
-        return (yield* direct).closed(stores.embedded)
+        return (yield* direct).closed(stores.embedded).pipe(
+          Layer.tap(() => Console.error(`no server runs on ${directory}: its stores are read directly`)),
+          Layer.tapError((error) =>
+            isTaken(error)
+              ? Console.error(
+                  `a program has ${directory} open, and no admin API to ask it by: name its server by --url`,
+                )
+              : Effect.void,
+          ),
+        )
       }),
     )
+
+const isTaken = (error: unknown): boolean =>
+  Predicate.hasProperty(error, "code") && error.code === "DATA_DIRECTORY_IN_USE"
 
 /** Loaded where no server answers: it is most of a gateway. */
 const direct = Effect.promise(() => import("./Direct.ts"))

@@ -1,4 +1,5 @@
 /** The sample gRPC client as a command: `nimbus grpc-client --client_id=c1 --start=1 --end=10`. */
+import { checked } from "@nimbus/client/flags"
 import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 
@@ -14,8 +15,9 @@ const flags = {
 }
 
 export const command = Command.make("grpc-client", flags, (asked) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./GrpcClient.ts")),
-    ({ run }) => run(asked),
-  ),
+  Effect.gen(function* () {
+    yield* checked(asked)
+    const { run } = yield* Effect.promise(() => import("./GrpcClient.ts"))
+    return yield* run(asked)
+  }),
 ).pipe(Command.withDescription("The same by gRPC: send a range of numbers to be squared, and print the answers"))
