@@ -1,5 +1,5 @@
 /**
- * The client: the core of `Core.ts` between an application, a memory and connections that come and go.
+ * The client: connects the core of `Core.ts` with an application, a memory and a sequence of connections.
  *
  * ```
  *   send ──▶ core ──Remember, Write, Ack──▶ outbox ──▶ writer: save, then write ──▶ transport
@@ -7,12 +7,12 @@
  *      └──Done──▶ core
  * ```
  *
- * One fiber reads and reconnects, one writes; nothing has a fiber per event or result. The writer takes the whole
- * outbox at once: however much has happened since, it is one save, one write, one ack. Because it saves before it
- * writes, the memory has the last seq before the gateway may forget anything up to it.
+ * One fiber reads and reconnects, and one writes. There is no fiber per event or result. The writer takes the whole
+ * outbox at once, as one save, one write and one ack. Because it saves before it writes, the memory has the last seq
+ * before the gateway may forget anything up to it.
  *
- * A result is acknowledged after the consumer's own step, never before. A consumer that is slow acknowledges late, and
- * the gateway's window then stops sending; the inbox holds no more than that (`Core.ts`, invariant 4).
+ * A result is acknowledged after the consumer has processed it, never before. A slow consumer acknowledges late, so the
+ * window of the gateway fills and it stops sending. The inbox never has more than that (`Core.ts`, invariant 4).
  */
 import { registerSize } from "@nimbus/domain/observability"
 import { type ClientId, type EventId, type Frames, Guards, ServerFrames, type Status } from "@nimbus/domain/protocol"
@@ -46,77 +46,78 @@ import * as Outbox from "./Outbox.ts"
 import * as Senders from "./Senders.ts"
 import { Transport, type TransportShape } from "./Transport.ts"
 
-/** Who the client is and where its gateway is. */
+/** The id of the client, and the address of its gateway. */
 export interface ClientOptions {
-  /** Where the gateway is: `ws://host:port`, `wss://…`, or the whole address of its stream. `http` reads as `ws`. */
+  /** The address of the gateway: `ws://host:port`, `wss://…`, or the whole address of its stream. `http` means `ws`. */
   readonly url: string | URL
   /** 1 to 128 characters of `A-Za-z0-9._:@-`. */
   readonly clientId: string
-  /** Whether each result is to bring the steps it has been through. */
+  /** Whether each result has the steps of its journey. */
   readonly journey?: boolean | undefined
   readonly limits?: Partial<ClientLimits> | undefined
 }
 
 /** An event to be sent. */
 export interface NewEvent {
-  /** 1 to 128 characters; the name of its handler. */
+  /** The name of its handler, 1 to 128 characters. */
   readonly name: string
-  /** JSON. What JSON would leave out or change is `EventInvalid`: see `EventData.ts`. */
+  /** JSON. Data that JSON would omit or change fails with `EventInvalid`: see `EventData.ts`. */
   readonly data?: Schema.Json | undefined
   /**
-   * 1 to 128 characters; names this event for ever, and is the handler's idempotency key. Sent again, in this life or
-   * the next, it is no second event, as far as `doubtful_ids` reaches back. Default: a new one.
+   * 1 to 128 characters. It identifies this event permanently, and is the idempotency key of the handler. An event that is
+   * sent again with the same id, also by a later process, is not a second event, as far as `doubtful_ids` reaches back.
+   * Default: a new id.
    */
   readonly id?: string | undefined
 }
 
-/** A client as Effect has it. `connect` makes one with promises and callbacks. */
+/** A client for Effect. `connect` makes one with promises and callbacks. */
 export interface Client {
   readonly clientId: ClientId
   /**
-   * Sends one event; succeeds with its id once the gateway's log has it. Suspends while `window_events` are
-   * unaccepted, so also while disconnected. Interrupted after that, the event is sent all the same.
+   * Sends one event, and succeeds with its id when the log has stored it. Suspends while `window_events` events are not
+   * accepted, which is also the case while disconnected. If it is interrupted after that, the event is sent nevertheless.
    */
   send(
     name: string,
     data?: Schema.Json,
     options?: { readonly id?: string | undefined },
   ): Effect.Effect<EventId, EventInvalid | EventRefused | ClientError>
-  /** Sends many in order; succeeds once all are accepted, fails with the first refusal once all are settled. */
+  /** Sends many in order. Succeeds when all are accepted. Fails with the first refusal when all are settled. */
   sendAll(
     events: ReadonlyArray<NewEvent>,
   ): Effect.Effect<ReadonlyArray<EventId>, EventInvalid | EventRefused | ClientError>
   /**
-   * Sends one event and waits for its result. The result is delivered to the consumer as well, in its place, and it is
-   * there that it is acknowledged: an application that makes only requests still drains `results`.
+   * Sends one event and waits for its result. The result is also delivered to the consumer, in its place, and is
+   * acknowledged there: an application that makes only requests must drain `results` too.
    */
   request(
     name: string,
     data?: Schema.Json,
   ): Effect.Effect<Frames.ResultItem, EventInvalid | EventRefused | EventFailed | ResultLost | ClientError>
   /**
-   * What comes for this client, in order, each once: results, and `lost` notices where some will not come (`isLost`).
-   * Pulling the next array acknowledges the one before; an array after which nothing more is pulled is not
-   * acknowledged, and is the first of the next consumer. One consumer at a time: another waits until this one ends.
+   * The deliveries of this client, in order, each once: results, and `lost` notices if some will not arrive (`isLost`).
+   * Pulling the next array acknowledges the previous one. The last array that was pulled is not acknowledged, and is the
+   * first one of the next consumer. There is one consumer at a time: another one waits until this one ends.
    */
   readonly results: Stream.Stream<Core.Delivery, ClientError>
   /**
-   * Runs a step for each delivery, one after the other, until the step or the client fails. The results of a frame
-   * are acknowledged together, after the last; if a step fails or is interrupted, those before it. A step that has
-   * its own consumer ended counts as done if it has nothing more to wait for.
+   * Runs a step for each delivery, one after the other, until the step or the client fails. The results of a frame are
+   * acknowledged together, after the last one. If a step fails or is interrupted, those before it are acknowledged. A step
+   * that ends its own consumer counts as done if it waits for nothing more.
    */
   run<E, R>(step: (delivery: Core.Delivery) => Effect.Effect<unknown, E, R>): Effect.Effect<never, E | ClientError, R>
-  /** OFFLINE, REPLAYING or LIVE: the current one, then each change. A slow reader misses changes, never the last. */
+  /** OFFLINE, REPLAYING or LIVE: the current status, then each change. A slow reader misses changes, but never the last. */
   readonly status: Stream.Stream<Status.StatusName>
   readonly currentStatus: Effect.Effect<Status.StatusName>
   readonly stats: Effect.Effect<Core.Stats>
-  /** Fails once the client has stopped for good. */
+  /** Fails when the client has stopped permanently. */
   readonly failed: Effect.Effect<never, ClientError>
 }
 
 /**
- * A client that connects, and comes back, as long as its scope lives. On closing it saves and acknowledges what the
- * consumer is done with, within `close_timeout_ms`.
+ * A client that connects, and reconnects, until its scope closes. On closing it saves and acknowledges what the
+ * consumer has processed, within `close_timeout_ms`.
  */
 export const make = Effect.fn("Client.make")(function* (
   options: ClientOptions,

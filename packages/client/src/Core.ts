@@ -1,6 +1,6 @@
 /**
- * What the client does with what it hears, apart from how: no I/O, no clock, no randomness. One call per frame; the
- * state is changed in place.
+ * The decisions of the client, without I/O, clock or randomness. There is one call per frame, which changes the state in
+ * place.
  *
  * ```
  *   application         core                                      gateway
@@ -13,25 +13,26 @@
  *    Done ─────▶ done ──Remember, then Ack─────────────────────▶  ack
  * ```
  *
- * Payloads: `received` is the highest seq that was heard and taken; `shown` the highest that was delivered to the
- * consumer; `done` the highest such that the consumer is through with it and all before. done ≤ shown ≤ received,
- * but for what the gateway says was acknowledged before (`welcome.after`). Seqs belong to one incarnation, `log`.
+ * Payloads: `received` is the highest seq that was received and taken. `shown` is the highest seq that was delivered to
+ * the consumer. `done` is the highest seq such that the consumer has processed it and everything before it. done ≤ shown ≤
+ * received, except for what was acknowledged before, as the gateway says (`welcome.after`). Seqs belong to one
+ * incarnation, `log`.
  *
- * Outputs are carried out in order, and a `Remember` is safe in the memory before any later `Write` or `Ack` leaves.
+ * Outputs are carried out in order. The memory has stored a `Remember` before any later `Write` or `Ack` is sent.
  *
  * Invariants:
- * 1. What is delivered has a seq above all delivered before it in this log; of each id that may be answered twice only
- *    the first answer is delivered: of those that the consumer of an earlier life had not finished with, again.
- * 2. `Ack(n)` follows the consumer's `Done` with everything delivered up to n, and the memory of it. What was dropped
- *    as a repeat is acknowledged with what lies before it. Nothing is acknowledged that was not heard on the same
- *    connection: of what the consumer finishes after a reconnect, the repeats are awaited.
- * 3. An event is unaccepted, and is sent again on each `welcome`, until it is accepted, refused or answered; it is
- *    remembered before it is written for the first time, and doubtful before it is written for the second.
- * 4. At most `window_results` of the `welcome` (and of the limits), with `waiting_notices`, are delivered and not done.
- *    A frame that would exceed it is not taken at all: the connection is cut, and resumes after `done`.
- * 5. What is lost is delivered, in its place: a `lost` frame, and the rest of a log that is gone.
+ * 1. Each delivered seq is above all seqs delivered before it in this log. If an id may have two results, only the first
+ *    one is delivered. A result that the consumer of an earlier process had not processed is delivered again.
+ * 2. `Ack(n)` follows the `Done` of the consumer for everything delivered up to n, and its `Remember`. A dropped repeat is
+ *    acknowledged together with what is before it. Nothing is acknowledged that was not received on the same connection:
+ *    if the consumer finishes something after a reconnect, the client waits for its repeat.
+ * 3. An event is unaccepted, and is sent again on each `welcome`, until it is accepted, refused or has a result. It is
+ *    remembered before it is written for the first time, and doubtful before it is written for the second time.
+ * 4. At most `window_results` of the `welcome` (and of the limits), and `waiting_notices`, are delivered and not done. A
+ *    frame that would exceed this is not taken at all: the client closes the connection, and resumes after `done`.
+ * 5. A loss is delivered in its place: a `lost` frame, and the rest of a log that no longer exists.
  *
- * Each is asserted in production too (`Invariant.ts`): a core that breaks one is over, and its client fails.
+ * Each is asserted in production too (`Invariant.ts`). If one does not hold, the client fails.
  */
 import type { Cursor, EventId, Failure, Frames, Incarnation, Seq, Status } from "@nimbus/domain/protocol"
 import type { Array } from "effect"
@@ -40,9 +41,8 @@ import { type ClientLimits, clientLimits } from "./Limits.ts"
 import { apply, type Change, type Ledger, type Outgoing, type Remembered, toLedger } from "./Memory.ts"
 
 /**
- * Results after `after` that will not come. `retention`: the mailbox's limits removed them, up to `upTo` if that is
- * known. `incarnation`: the log they were in is gone or was cut back, and with it what was not
- * yet delivered of it.
+ * Results after `after` that will not arrive. `retention`: the limits of the mailbox removed them, up to `upTo` if that is
+ * known. `incarnation`: their log was deleted or truncated, and with it what was not delivered of it.
  */
 export interface Lost {
   readonly type: "lost"
@@ -51,17 +51,17 @@ export interface Lost {
   readonly upTo?: Seq
 }
 
-/** What a consumer gets, in order: a result, or the word that some are lost. */
+/** What a consumer receives, in order: a result, or the notice that some are lost. */
 export type Delivery = Frames.ResultItem | Lost
 
-/** Whether a delivery tells of results that will not come. */
+/** Whether a delivery is a notice of lost results. */
 export const isLost = (delivery: Delivery): delivery is Lost => "type" in delivery
 
 export type Input =
   /** `named`: the application chose the ids, and may have sent them before. */
   | { readonly _tag: "Send"; readonly events: ReadonlyArray<Outgoing>; readonly named: boolean }
   | { readonly _tag: "Heard"; readonly frame: Frames.ServerFrame }
-  /** The consumer is through with `items` more deliveries of this log, the last of them at `seq`, if it has one. */
+  /** The consumer has processed `items` more deliveries of this log, the last one at `seq`, if it has one. */
   | { readonly _tag: "Done"; readonly log: Incarnation; readonly seq: Cursor | undefined; readonly items: number }
   | { readonly _tag: "Disconnected" }
 
@@ -75,9 +75,9 @@ export type Output =
   | { readonly _tag: "Accepted"; readonly ids: ReadonlyArray<EventId> }
   | { readonly _tag: "Refused"; readonly id: EventId; readonly refusal: Failure }
   | { readonly _tag: "Status"; readonly status: Status.StatusName }
-  /** The gateway objects to something that is not one of our events. */
+  /** The gateway refuses something that is not one of our events. */
   | { readonly _tag: "Objection"; readonly objection: Failure }
-  /** Cut this connection and resume: going on with it could leave a gap. */
+  /** Close this connection and resume, because to continue with it could leave a gap. */
   | { readonly _tag: "Cut"; readonly reason: string }
 
 /** Counts since the start. */
@@ -90,13 +90,13 @@ export interface Stats {
   readonly refused: number
   /** Results delivered to the consumer. */
   readonly received: number
-  /** Results dropped because they, or another answer to the same event, were delivered before. */
+  /** Results that were dropped because they, or another result of the same event, were delivered before. */
   readonly repeats: number
   /** Results with a seq at or below an earlier one of the same connection: always a fault of the gateway. */
   readonly outOfOrder: number
   /** `lost` notices delivered. */
   readonly lost: number
-  /** Connections that were welcomed. */
+  /** Connections that received a `welcome`. */
   readonly connections: number
 }
 
@@ -106,19 +106,19 @@ export interface State {
   readonly ledger: Ledger
   received: Cursor
   shown: Cursor
-  /** Deliveries that the consumer is not through with. */
+  /** Deliveries that the consumer has not processed. */
   waiting: number
   connection: Connection | undefined
-  /** What the gateway was told when the connection was asked for. */
+  /** What the client sent to the gateway when it connected. */
   told: Cursor | undefined
   /** Unaccepted events that may have been written on some connection. */
   readonly written: Set<EventId>
   readonly stats: { -readonly [K in keyof Stats]: Stats[K] }
 }
 
-/** Of one connection, from its welcome on. */
+/** The state of one connection, from its `welcome`. */
 interface Connection {
-  /** The highest seq heard on it. */
+  /** The highest seq received on it. */
   heard: Cursor
   /** The highest seq acknowledged on it. */
   acked: Cursor
@@ -127,8 +127,8 @@ interface Connection {
 }
 
 /**
- * A core that goes on from what is remembered. What was unaccepted may have been written in an earlier life. An answer
- * that the consumer of that life had not finished with counts as not given: it comes again, or is lost.
+ * A core that continues from what is remembered. An earlier process may have written the unaccepted events. A result that
+ * its consumer had not processed counts as not received: it is sent again, or is lost.
  */
 export const make = (remembered: Remembered, limits: ClientLimits = clientLimits): State => {
   const ledger = toLedger(remembered)
@@ -158,7 +158,7 @@ export const make = (remembered: Remembered, limits: ClientLimits = clientLimits
   }
 }
 
-/** Where a new connection is to resume: what the gateway is told. Only to be told once it is saved. */
+/** Where a new connection resumes. It may be sent to the gateway only when it is saved. */
 export const resume = (state: State): { readonly log: Incarnation; readonly after: Cursor } | undefined => {
   const { last, log } = state.ledger
   state.told = log === undefined ? undefined : last
@@ -195,7 +195,7 @@ export const step = (state: State, input: Input): ReadonlyArray<Output> => {
 
 const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void => {
   if (frame.type === "welcome") return welcome(state, frame, out)
-  // May come before the welcome, to say what is wrong with the request.
+  // It may arrive before the welcome, and says what is wrong with the request.
   if (frame.type === "error") return object(frame, out)
   const connection = state.connection
   if (connection === undefined) return cut(`a ${frame.type} frame before the welcome`, out)
@@ -233,7 +233,7 @@ const cut = (reason: string, out: Array<Output>): void => {
 
 // Sending
 
-/** Invariant 3. An id that is under way gets no second copy; one that was accepted before is accepted. */
+/** Invariant 3. An id that is in flight gets no second copy. An id that was accepted before is accepted. */
 const send = (state: State, events: ReadonlyArray<Outgoing>, named: boolean, out: Array<Output>): void => {
   const fresh: Array<Outgoing> = []
   const known: Array<EventId> = []
@@ -245,7 +245,7 @@ const send = (state: State, events: ReadonlyArray<Outgoing>, named: boolean, out
   if (known.length > 0) out.push({ _tag: "Accepted", ids: known })
   if (fresh.length === 0) return
   state.stats.sent += fresh.length
-  // In this order: a crash between the two must not leave a doubt about what was never sent, which would pass as accepted.
+  // In this order: after a crash between the two, an event that was never sent must not be doubtful, and so count as accepted.
   remember(state, { _tag: "Sent", events: fresh }, out)
   if (named) doubt(state, fresh, out)
   write(state, fresh, out)
@@ -273,7 +273,7 @@ const encoder = new TextEncoder()
 const fits = (frame: string, bytes: number): boolean =>
   frame.length * 3 <= bytes || (frame.length <= bytes && encoder.encode(frame).length <= bytes)
 
-/** Marks events of which the log may hold two, and forgets the oldest such beyond the bound. */
+/** Marks events of which the log may have two, and forgets the oldest ones beyond the bound. */
 const doubt = (state: State, events: ReadonlyArray<Outgoing>, out: Array<Output>): void => {
   const { doubtful } = state.ledger
   const ids = events.flatMap((event) => (doubtful.has(event.id) ? [] : [event.id]))
@@ -323,7 +323,7 @@ const unacceptedBy = (state: State, id: string): Outgoing | undefined => {
 
 const settleRefused = (state: State, id: EventId, refusal: Failure, out: Array<Output>): void => {
   state.written.delete(id)
-  // In this order, for the same reason as in `send`: what was refused must not pass as accepted.
+  // In this order, for the same reason as in `send`: a refused event must not count as accepted.
   if (state.ledger.doubtful.has(id)) remember(state, { _tag: "Forgotten", ids: [id] }, out)
   remember(state, { _tag: "Settled", ids: [id] }, out)
   state.stats.refused += 1
@@ -334,7 +334,7 @@ const settleRefused = (state: State, id: EventId, refusal: Failure, out: Array<O
 
 const welcome = (state: State, frame: Frames.Welcome, out: Array<Output>): void => {
   if (state.connection !== undefined) return cut("a second welcome", out)
-  // A session that starts before what it was told has not believed it: the log does not go so far.
+  // If the session starts before the seq that the client sent, the log ends before that seq.
   const isCutBack = state.told !== undefined && frame.after < state.told
   const isNewLog = state.ledger.log !== frame.log || isCutBack
   if (isNewLog && state.waiting >= state.limits.window_results) return cut("a new log while too much waits", out)
@@ -352,8 +352,8 @@ const welcome = (state: State, frame: Frames.Welcome, out: Array<Output>): void 
 }
 
 /**
- * The first log, another, or one that was cut back: seqs begin anew. What was not delivered of the one before will not
- * come.
+ * The first log, another log, or a truncated one: seqs restart. What was not delivered of the previous one will not
+ * arrive.
  */
 const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>): void => {
   const before = state.ledger.log
@@ -367,7 +367,8 @@ const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>
 }
 
 /**
- * Everything unaccepted, in the order in which it was sent. What may have been written before is doubtful from now on.
+ * Sends all unaccepted events, in the order in which they were sent. Those that may have been written before become
+ * doubtful.
  */
 const resend = (state: State, out: Array<Output>): void => {
   const events = [...state.ledger.unaccepted.values()]
@@ -416,7 +417,7 @@ const results = (
   acknowledge(state, connection, out)
 }
 
-/** Invariant 4, before anything of the frame is taken. */
+/** Invariant 4, checked before anything of the frame is taken. */
 const hasRoom = (state: State, connection: Connection, items: ReadonlyArray<Frames.ResultItem>): boolean => {
   const room = connection.window_results + state.limits.waiting_notices - state.waiting
   if (items.length <= room) return true
@@ -425,7 +426,7 @@ const hasRoom = (state: State, connection: Connection, items: ReadonlyArray<Fram
   return fresh <= room
 }
 
-/** Delivers what is left of a frame. If nothing is, and nothing waits before it, its repeats are done with. */
+/** Delivers what is left of a frame. If nothing is left, and nothing waits before it, its repeats are done. */
 const show = (state: State, fresh: ReadonlyArray<Frames.ResultItem>, out: Array<Output>): void => {
   const last = fresh.at(-1)
   const { ledger } = state

@@ -5,7 +5,7 @@
 import type { ClientId, EventId, Failure } from "@nimbus/domain/protocol"
 import * as Data from "effect/Data"
 
-/** What was asked for is wrong, said by us before connecting or by the gateway: client id, address, path, parameters. */
+/** The client id, the address, the path or a parameter is invalid. The SDK says so before it connects, or the gateway. */
 export class BadRequest extends Data.TaggedError("BadRequest")<{
   readonly reason: string
 }> {
@@ -16,7 +16,7 @@ export class BadRequest extends Data.TaggedError("BadRequest")<{
   }
 }
 
-/** A newer connection of the same client id is there. Coming back would supersede it in turn, so the client stops. */
+/** A newer connection of the same client id exists. A reconnect would supersede it in turn, so the client stops. */
 export class Superseded extends Data.TaggedError("Superseded")<{
   readonly clientId: ClientId
 }> {
@@ -27,7 +27,7 @@ export class Superseded extends Data.TaggedError("Superseded")<{
   }
 }
 
-/** The gateway took a frame of ours for too big, although events are measured by its `welcome`. */
+/** The gateway refused a frame as too large, although the SDK compares events with the limit of its `welcome`. */
 export class MessageTooBig extends Data.TaggedError("MessageTooBig")<{
   readonly reason: string
 }> {
@@ -38,7 +38,7 @@ export class MessageTooBig extends Data.TaggedError("MessageTooBig")<{
   }
 }
 
-/** Closed with a code, unknown to this version, that says not to come back. */
+/** The connection was closed with a code that this version does not know, and that forbids to reconnect. */
 export class TurnedAway extends Data.TaggedError("TurnedAway")<{
   readonly close: number
   readonly reason: string
@@ -50,7 +50,7 @@ export class TurnedAway extends Data.TaggedError("TurnedAway")<{
   }
 }
 
-/** No connection lasted in `reconnect_attempts` attempts. */
+/** None of `reconnect_attempts` attempts led to a connection that lasted. */
 export class Unreachable extends Data.TaggedError("Unreachable")<{
   readonly attempts: number
   readonly reason: string
@@ -62,12 +62,12 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{
   }
 }
 
-/** The client's scope is closed. What was sent and not accepted is in the memory, and is resent by the next life. */
+/** The scope of the client is closed. The memory has what was not accepted, and the next client of this id sends it. */
 export class ClientClosed extends Data.TaggedError("ClientClosed") {
   readonly code = "CLIENT_CLOSED"
 }
 
-/** The memory did not take or give. Nothing is acknowledged or sent that it may not hold: the client stops. */
+/** The memory could not be read or written. The client stops, so that it sends nothing that the memory may not have. */
 export class MemoryUnavailable extends Data.TaggedError("MemoryUnavailable")<{
   readonly operation: "load" | "save"
   readonly cause: unknown
@@ -79,7 +79,7 @@ export class MemoryUnavailable extends Data.TaggedError("MemoryUnavailable")<{
   }
 }
 
-/** What the memory holds is not ours or was damaged. Never guessed at. */
+/** The contents of the memory are not valid. They are never guessed. */
 export class MemoryCorrupt extends Data.TaggedError("MemoryCorrupt")<{
   readonly place: string
   readonly reason: string
@@ -91,7 +91,7 @@ export class MemoryCorrupt extends Data.TaggedError("MemoryCorrupt")<{
   }
 }
 
-/** Why a client stops for good: `results`, `send` and `failed` end with it. */
+/** Why a client stops permanently: `results`, `send` and `failed` end with it. */
 export type ClientError =
   | BadRequest
   | Superseded
@@ -101,7 +101,7 @@ export type ClientError =
   | ClientClosed
   | MemoryUnavailable
 
-/** The event can't be sent as it is: an id or name of wrong length, or data that JSON would leave out or change. */
+/** The event can't be sent: its id or name has a wrong length, or JSON would omit or change its data. */
 export class EventInvalid extends Data.TaggedError("EventInvalid")<{
   readonly reason: string
 }> {
@@ -112,7 +112,7 @@ export class EventInvalid extends Data.TaggedError("EventInvalid")<{
   }
 }
 
-/** The gateway did not take the event, and sending it again as it is will not help. `refusal` is its reason. */
+/** The gateway refused the event, and would refuse it again. `refusal` is its reason. */
 export class EventRefused extends Data.TaggedError("EventRefused")<{
   readonly id: EventId
   readonly refusal: Failure
@@ -124,7 +124,7 @@ export class EventRefused extends Data.TaggedError("EventRefused")<{
   }
 }
 
-/** The event was handled and its result is an error. `failure` is the handler's. */
+/** The event was handled, and its result is an error. `failure` is that of the handler. */
 export class EventFailed extends Data.TaggedError("EventFailed")<{
   readonly id: EventId
   readonly failure: Failure
@@ -136,14 +136,14 @@ export class EventFailed extends Data.TaggedError("EventFailed")<{
   }
 }
 
-/** The event was accepted, but results were lost and this may be one. If it comes after all, it comes in `results`. */
+/** The event was accepted, but results were lost, and its result may be one. If it arrives, it is in `results`. */
 export class ResultLost extends Data.TaggedError("ResultLost")<{
   readonly id: EventId
 }> {
   readonly code = "RESULT_LOST"
 }
 
-/** One connection is over or did not come about. The client sees to it; a transport's user sees this. */
+/** A connection has ended or could not be opened. The client reconnects; only the user of a transport sees this error. */
 export class ConnectionClosed extends Data.TaggedError("ConnectionClosed")<{
   readonly close: number
   readonly reason: string
@@ -166,14 +166,14 @@ export class InvariantBroken extends Data.TaggedError("InvariantBroken")<{
   }
 }
 
-/** A callback given to `connect` threw or rejected. The client is closed; what the callback had not finished comes again. */
+/** A callback of `connect` threw or rejected. The client is closed, and what the callback had not finished is delivered again. */
 export class CallbackFailed extends Data.TaggedError("CallbackFailed")<{
   readonly cause: unknown
 }> {
   readonly code = "CALLBACK_FAILED"
 }
 
-/** Nothing that speaks Nimbus answered the sample client at this address in time. */
+/** No gateway responded to the sample client at this address in time. */
 export class NoGateway extends Data.TaggedError("NoGateway")<{
   readonly addr: string
   readonly within_ms: number

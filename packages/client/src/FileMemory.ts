@@ -1,5 +1,5 @@
 /**
- * The client's memory in a file, for programs that must not forget across a crash of the machine.
+ * The memory of a client in a file, for programs that must remember across a crash of the machine.
  *
  * ```
  *   <directory>/<client id>.memory      {"last":-1,…}                         the whole, as of the last rewrite
@@ -7,15 +7,15 @@
  *                                       [{"_tag":"Settled",…},{"_tag":…}]
  * ```
  *
- * A save appends one line and syncs it to disk: it succeeds once the disk has it. When the lines outgrow what they
- * add up to, the file is rewritten beside and put in place by a rename, synced before and after: at any moment the
- * name holds the old file or the new one, whole.
+ * A save appends one line and syncs it to disk. It succeeds when the disk has the line. When the lines are much larger than
+ * their sum, the file is written again under another name and renamed, with a sync before and after. The name therefore
+ * always refers to the complete old file or the complete new one.
  *
- * A line that a crash cut short is the last one; its save had not succeeded, and it is dropped. Any other line that
- * can't be read is `MemoryCorrupt`. One process uses a directory's client at a time.
+ * Only the last line can be truncated by a crash. Its save had not succeeded, and the line is dropped. Any other line that
+ * can't be read fails with `MemoryCorrupt`. One process uses the file of a client at a time.
  *
- * File systems take 255 bytes for a name, and some take `C1` for `c1`. So an id that has capitals, or is long when it is
- * escaped, is named by its beginning and its hash: `c1~<hash>.memory`.
+ * A file system allows 255 bytes for a name, and some treat `C1` and `c1` as one name. An id with capitals, or one that is
+ * long when it is escaped, is therefore named by its beginning and its hash: `c1~<hash>.memory`.
  */
 import { createHash } from "node:crypto"
 import { type FileHandle, mkdir, open, readdir, readFile, rename, stat } from "node:fs/promises"
@@ -41,7 +41,7 @@ import { Change } from "./MemorySchemas.ts"
 /** A file is rewritten when it is larger than this and than twice what it was after the last rewrite. */
 const rewriteAbove_bytes = 256 * 1024
 
-/** Keeps each client in a file of its own in `directory`, which is made if it is not there. */
+/** Keeps each client in its own file in `directory`, which is created if it does not exist. */
 export const layerFile = (directory: string): Layer.Layer<ClientMemory> =>
   Layer.effect(
     ClientMemory,
@@ -79,12 +79,12 @@ export const layerFile = (directory: string): Layer.Layer<ClientMemory> =>
   )
 
 const suffix = ".memory"
-/** Beside a file, while it is written anew. */
+/** The name of a file while it is written again. */
 const newSuffix = ".new"
 const name_bytes = 255
 const prefix_chars = 32
 
-/** What every id was named by before. */
+/** The name of the file of an id in earlier versions. */
 const plainNameOf = (clientId: ClientId): string => `${encodeURIComponent(clientId)}${suffix}`
 
 const nameOf = (clientId: ClientId): string => {
@@ -97,7 +97,7 @@ const nameOf = (clientId: ClientId): string => {
   return `${prefix}~${createHash("sha256").update(clientId).digest("hex")}${suffix}`
 }
 
-/** Gives a file from before its name of today. Where `C1` is taken for `c1`, the file of that client is not this one's. */
+/** Renames a file of an earlier version. If `C1` and `c1` are one name here, the file may be that of the other client. */
 const adopt = async (directory: string, clientId: ClientId): Promise<void> => {
   const [before, now] = [plainNameOf(clientId), nameOf(clientId)]
   if (before === now || before.length > name_bytes) return
@@ -123,7 +123,7 @@ const io = <A>(operation: "load" | "save", run: () => Promise<A>): Effect.Effect
 
 const close = (journal: Journal): Promise<void> => journal.handle.close()
 
-/** No file is an empty one. */
+/** A missing file counts as an empty one. */
 const textOf = async (path: string): Promise<string> => (await ifThere(readFile(path, "utf8"))) ?? ""
 
 const ifThere = async <A>(reading: Promise<A>): Promise<A | undefined> => {
@@ -146,14 +146,14 @@ const makeDirectory = async (directory: string): Promise<void> => {
   try {
     await mkdir(directory)
   } catch (error) {
-    // Another process may have been quicker.
+    // Another process may have been faster.
     if (!(await isDirectory(directory))) throw error
   }
 }
 
 const isDirectory = async (path: string): Promise<boolean> => (await ifThere(stat(path)))?.isDirectory() === true
 
-/** Changes are plain JSON: they are their own encoding, which `load` checks by schema. */
+/** Changes are JSON already; `load` checks them by schema. */
 const append = async (journal: Journal, changes: ReadonlyArray<Change>): Promise<void> => {
   for (const change of changes) apply(journal.ledger, change)
   if (journal.size_bytes > Math.max(rewriteAbove_bytes, 2 * journal.whole_bytes)) {
@@ -167,7 +167,7 @@ const append = async (journal: Journal, changes: ReadonlyArray<Change>): Promise
   journal.size_bytes += line.length
 }
 
-/** Puts a file of the whole in place, durably; answers it open for appending. */
+/** Replaces the file by one with the whole memory, durably, and returns it open for appending. */
 const place = async (path: string, ledger: Ledger) => {
   const whole = Buffer.from(`${encodeStored(toRemembered(ledger))}\n`)
   const beside = `${path}${newSuffix}`
@@ -196,7 +196,7 @@ const syncDirectory = async (path: string): Promise<void> => {
 
 const decodeChanges = Schema.decodeResult(Schema.fromJsonString(Schema.Array(Change)))
 
-/** Adds the lines up. The first was put in place whole; the last counts only if it can be read and ends in a newline. */
+/** Applies the lines. The first one is always complete. The last one counts only if it can be read and ends in a newline. */
 const readAll = (path: string, text: string): Result.Result<Ledger, MemoryCorrupt> => {
   if (text === "") return Result.succeed(toLedger(empty))
   const [first = "", ...lines] = text.split("\n")

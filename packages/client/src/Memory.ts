@@ -1,28 +1,28 @@
 /**
- * What a client must remember to see each of its results exactly once, and where it is kept.
+ * What a client must remember to receive each of its results exactly once, and where it is stored.
  *
  * ```
  *   Core ──Change──▶ ClientMemory.save ──▶ process │ file │ localStorage │ the application's own store
  *                    ClientMemory.load ──▶ Remembered ──▶ Core
  * ```
  *
- * - `log`, `last`: the incarnation and the last seq that the consumer is done with. Told to the gateway on connecting.
- * - `unaccepted`: events sent and not yet accepted, as the frames they are sent in: they are sent again.
- *   Bounded by `window_events`.
- * - `doubtful`: ids of which the log may hold two events, and so the client may get two results: those sent more than
- *   once, and those that the application named, since it may have sent them in an earlier life. With each, the seq of
- *   its first answer: if that is at or below `last`, whatever else comes of that id is a repeat.
+ * - `log`, `last`: the incarnation, and the last seq that the consumer has processed. The client sends them when it
+ *   connects.
+ * - `unaccepted`: events that were sent and not accepted, as frames. They are sent again. Bounded by `window_events`.
+ * - `doubtful`: ids of which the log may have two events, so that the client may receive two results. These are the ids
+ *   that were sent more than once, and those that the application chose, because an earlier process may have sent them. Each
+ *   has the seq of its first result. If that is at or below `last`, every other result of this id is a repeat.
  *
- * An event sent once and accepted is one event in the log and needs no memory. Nothing says when the repeat of a
- * doubtful one can no longer come: a gateway that hung may publish its copy at any time. So `doubtful` is bounded by
- * count: with `doubtful_ids` = 16 × `window_events`, a copy is recognised until sixteen later reconnects have each
- * resent a full window, or as many named events were sent.
+ * An event that was sent once and accepted is one event in the log, and needs no memory. The repeat of a doubtful event may
+ * arrive at any time, because a gateway that hung may publish its copy late. `doubtful` is therefore bounded by count: with
+ * `doubtful_ids` = 16 × `window_events`, a copy is detected until sixteen later reconnects have each sent a full window
+ * again, or as many events with chosen ids were sent.
  *
  * Contract of an implementation:
- * 1. `save` succeeds once the changes survive a crash of whatever the memory is to survive. They are applied in
- *    order; after a crash a prefix of them holds.
- * 2. `load` gives what the saves of this client id add up to; nothing was ever saved: `empty`.
- * 3. One life of a client id uses a memory at a time: `load` once, then one `save` after the other.
+ * 1. `save` succeeds when the changes survive every crash that the memory must survive. They are applied in order, and
+ *    after a crash a prefix of them is stored.
+ * 2. `load` returns the sum of all saves of this client id, or `empty` if nothing was saved.
+ * 3. One process uses the memory of a client id at a time: `load` once, then one `save` after the other.
  */
 import { parseJsonText } from "@nimbus/domain/json"
 import { type ClientId, type Cursor, type EventId, Guards, type Incarnation } from "@nimbus/domain/protocol"
@@ -37,11 +37,11 @@ export type { Change, Doubt, Outgoing, Remembered } from "./MemorySchemas.ts"
 
 const start = Guards.beginning
 
-/** What a client remembers that has never run. */
+/** The memory of a client that has never run. */
 export const empty: Remembered = { last: start, unaccepted: [], doubtful: [] }
 
 /**
- * Keeps what a client must remember: in the process (`layerMemory`), in a browser (`layerStorage`), in a file
+ * Stores what a client must remember: in the process (`layerMemory`), in a browser (`layerStorage`), in a file
  * (`@nimbus/client/node`), or in a store of your own.
  */
 export class ClientMemory extends Context.Service<
@@ -57,7 +57,7 @@ export interface Ledger {
   log: Incarnation | undefined
   last: Cursor
   readonly unaccepted: Map<EventId, Outgoing>
-  /** `undefined`: no answer yet. */
+  /** `undefined`: it has no result yet. */
   readonly doubtful: Map<EventId, Cursor | undefined>
 }
 
@@ -106,12 +106,12 @@ export const apply = (ledger: Ledger, change: Change): void => {
   }
 }
 
-/** Among other seqs no item can be the first answer again: whatever comes of that id is a repeat. */
+/** With other seqs no item can be the first result again: everything that arrives with this id is a repeat. */
 const ageAnswers = (ledger: Ledger): void => {
   for (const [id, answered] of ledger.doubtful) if (answered !== undefined) ledger.doubtful.set(id, start)
 }
 
-/** Keeps it as long as the process lives: survives reconnects and clients made anew from the same layer. */
+/** Keeps it while the process lives. It survives reconnects, and new clients from the same layer. */
 export const layerMemory: Layer.Layer<ClientMemory> = Layer.sync(ClientMemory, () => {
   const ledgers = new Map<ClientId, Ledger>()
   const ledgerOf = (clientId: ClientId): Ledger => {
@@ -158,8 +158,8 @@ const isDoubt = (u: unknown): boolean =>
   Guards.isObject(u) && Guards.isEventId(u["id"]) && (u["answered"] === undefined || Guards.isCursor(u["answered"]))
 
 /**
- * Keeps it in a browser's `localStorage`, under `nimbus:<client id>`, written whole at each save. What is kept is
- * small unless much is unaccepted; a full storage fails the save.
+ * Keeps it in the `localStorage` of a browser, under `nimbus:<client id>`, and writes all of it at each save. It is small
+ * unless many events are unaccepted. If the storage is full, the save fails.
  */
 export const layerStorage = (storage: KeyValueStorage): Layer.Layer<ClientMemory> =>
   Layer.sync(ClientMemory, () => {

@@ -1,11 +1,11 @@
 /**
- * What waits to be saved and to be written, and the one fiber that does both.
+ * Changes that wait to be saved, frames that wait to be written, and the one fiber that does both.
  *
- * All that is there is taken at once and saved before any of it is written. So however fast things come, there is one
- * save, one write and one ack per turn; and no ack or event leaves that the memory may not know of.
+ * The fiber takes everything at once, and saves it before it writes any of it. There is therefore one save, one write and
+ * one ack per turn, and no ack or event is sent that the memory may not have.
  *
- * Bounds: events by `window_events`; changes by those and by the results that may wait for the consumer, since the
- * cursor is kept only once; acks and pings are kept only once.
+ * Bounds: events by `window_events`; changes by those, and by the results that may wait for the consumer, because the
+ * cursor is kept only once. Acks and pings are kept only once too.
  */
 import type { ClientId, Cursor } from "@nimbus/domain/protocol"
 import * as Effect from "effect/Effect"
@@ -22,9 +22,9 @@ export interface Outbox {
   write(events: ReadonlyArray<Outgoing>): void
   ack(seq: Cursor): void
   ping(): void
-  /** Frames go there from now on. */
+  /** Sends frames there from now on. */
   connect(connection: Connection): void
-  /** Frames that wait are dropped: the core writes again what is still to be written. */
+  /** Drops waiting frames. The core writes again what must still be written. */
   disconnect(): void
   /** Saves and writes what waits now. */
   readonly flush: Effect.Effect<void, MemoryUnavailable>
@@ -50,7 +50,7 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
     ack = undefined
     return taken
   }
-  // Saving is not interrupted: what was taken from here must be in the memory or the client has failed.
+  // A save is not interrupted: what was taken from here must be in the memory, or the client must fail.
   const flush = turn.withPermit(
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
@@ -102,7 +102,7 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
   }
 }
 
-/** A close that a write meets is met by the reader too, which resumes; what was not written is then written again. */
+/** If a write finds the connection closed, the reader does so too, and resumes. What was not written is written again. */
 const writeTo = (connection: Connection | undefined, frames: ReadonlyArray<string>): Effect.Effect<void> =>
   connection === undefined || frames.length === 0
     ? Effect.void

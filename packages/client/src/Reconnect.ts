@@ -1,13 +1,13 @@
 /**
- * When to come back after a connection is over, and when not to. Pure: the caller has the clock and the dice. The wait is a
- * number and no `Schedule`, because it depends on how the connection ended and not only on how often.
+ * Decides when to reconnect, and when not to. It is pure: the caller has the clock and the randomness. The wait is a
+ * number instead of a `Schedule`, because it depends on how the connection ended, and not only on how often.
  */
 import { backoff_ms } from "@nimbus/domain/pacing"
 import { type ClientId, closeCodes, shouldReconnect } from "@nimbus/domain/protocol"
 import { BadRequest, type ConnectionClosed, MessageTooBig, Superseded, TurnedAway } from "./Errors.ts"
 import type { ClientLimits } from "./Limits.ts"
 
-/** The error to stop with, or `undefined` where the client should come back. */
+/** The error with which the client stops, or `undefined` if it should reconnect. */
 export const verdict = (
   clientId: ClientId,
   { close, reason }: ConnectionClosed,
@@ -24,13 +24,14 @@ export const verdict = (
   }
 }
 
-/** Whether it ended without the gateway's word, which then may still hold it, or even only come to open it. */
+/** Whether it ended without a close of the gateway, which may then still hold the connection, or even open it later. */
 export const isBroken = ({ close }: ConnectionClosed): boolean => close < 4_000
 
 /**
- * How long to wait before the next attempt. `attempt` counts from 1 those in a row without a connection that lasted;
- * `random` is in [0, 1). Exponential between the limits, less a random half; one that was sent away waits a random
- * part of `retry_jitter_ms`, so that a draining gateway's clients do not all arrive at once.
+ * How long to wait before the next attempt. `attempt` counts attempts in a row without a lasting connection, from 1.
+ * `random` is in [0, 1). The wait is exponential between the limits, minus a random part of at most half. A client that a
+ * gateway disconnected waits a random part of `retry_jitter_ms`, so that the clients of a draining gateway do not all
+ * reconnect at once.
  */
 export const delay_ms = (close: number, attempt: number, random: number, limits: ClientLimits): number => {
   const backoff = backoff_ms(attempt - 1, limits.reconnect_min_ms, limits.reconnect_max_ms)

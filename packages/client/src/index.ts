@@ -1,8 +1,8 @@
 /**
- * The client SDK for Node and browsers: sends events, and gives each result of a client exactly once, in order,
- * whatever dies in between. Imports nothing of Node; what does is at `@nimbus/client/node`.
+ * The client SDK for Node and browsers. It sends events, and delivers each result of a client exactly once and in order,
+ * whichever part fails. It imports nothing of Node; `@nimbus/client/node` has what does.
  *
- * `Client.make` is for Effect, `connect` for everyone else.
+ * `Client.make` is for Effect, `connect` for promises and callbacks.
  */
 export * as Client from "./Client.ts"
 export * from "./Connect.ts"
