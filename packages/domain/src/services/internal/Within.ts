@@ -1,7 +1,7 @@
 /**
  * An effect that may take so long, and an answer in its place where it takes longer.
  *
- * Made for effects that mostly finish without waiting: one that finishes at once costs a fiber (0.2 µs) and no timer.
+ * Made for effects that mostly finish without waiting: one that finishes at once costs a fiber (0.3 µs) and no timer.
  * One that is late is interrupted, and what cannot be interrupted is waited for: the answer comes when it has ended.
  */
 import { type Context, Effect, Exit, Fiber } from "effect"
