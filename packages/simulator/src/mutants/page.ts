@@ -149,6 +149,15 @@ faults of few kinds at once, it is given those.
 | --- | --- | --- | --- |
 `
 
+/** What would be lost without the world. */
+const whyWorld = (rows: ReadonlyArray<Row>): string => {
+  const alone = rows.filter(({ simulator, world }) => world !== not_caught && simulator?.startsWith("not in") === true)
+  return `
+Without ${alone.length} of these rules the world fails, or a script of it, and the simulator does not within so many seeds. The world
+stays for them.
+`
+}
+
 const line = ({ model, rule, simulator, world }: Row): string =>
   `| ${rule} | ${model ?? "–"} | ${world ?? "–"} | ${simulator ?? "–"} |`
 
@@ -173,7 +182,7 @@ if (import.meta.main) {
     ofShells.push(await rowOfShell(patch))
     console.error(ofShells.at(-1))
   }
-  writeFileSync(page, `${head}${rows.map(line).join("\n")}\n${headOfShells}${ofShells.join("\n")}\n`)
+  writeFileSync(page, `${head}${rows.map(line).join("\n")}\n${whyWorld(rows)}${headOfShells}${ofShells.join("\n")}\n`)
   const escaped = rows.filter(({ model, world }) => model === not_caught || world === not_caught)
   for (const { rule } of escaped) console.error(`Nothing caught: ${rule}`)
   process.exitCode = escaped.length > 0 || ofShells.some((row) => row.includes(not_caught)) ? 1 : 0
