@@ -25,7 +25,7 @@ import { type RedisLimits, redisLimits } from "../Limits.ts"
 import { untilReachable } from "../Reachable.ts"
 import { isTlsError } from "../Tls.ts"
 import * as Reply from "./Reply.ts"
-import { type Argument, evaluate, type Script } from "./Script.ts"
+import { type Argument, run, type Script } from "./Script.ts"
 import { config, type RedisSettings, where } from "./Settings.ts"
 import { mayWriteScript, refusalOf, type Server, watch } from "./Watch.ts"
 
@@ -91,7 +91,7 @@ const make = Effect.fn("RedisConnection.make")(function* (
   return RedisConnection.of({
     prefix: settings.prefix,
     command: (name, args, decode) => watched(async () => decode(await call(name, [...args]))),
-    run: (script, keys, args, decode) => watched(async () => decode(await evaluate(call, script, keys, args))),
+    run: (script, keys, args, decode) => watched(async () => decode(await run(commands, script, keys, args))),
     publish: (channel, message) =>
       attempt(async () => Reply.integer(await call(publishCommand, [channel, bufferOf(message)]))),
     subscribe,
@@ -104,6 +104,7 @@ interface Client extends EventEmitter {
   connect(): Promise<void>
   disconnect(): void
   callBuffer(command: string, args: Array<Argument>): Promise<unknown>
+  defineCommand(name: string, definition: { readonly lua: string }): void
   subscribe(...channels: Array<string>): Promise<unknown>
   ssubscribe(...channels: Array<string>): Promise<unknown>
   unsubscribe(...channels: Array<string>): Promise<unknown>
@@ -261,7 +262,7 @@ const infoOf = (client: Client, section: string, line: string): Effect.Effect<st
 
 const serverOf = (client: Client): Server => ({
   policy: infoOf(client, "memory", "maxmemory_policy"),
-  mayWrite: attempt(async () => void (await client.callBuffer("eval", [mayWriteScript.source, 0]))),
+  mayWrite: attempt(async () => void (await run(client, mayWriteScript, [], []))),
 })
 
 /** Every one of them keeps them all. */
