@@ -12,11 +12,10 @@
  *
  * A log of the protocol before is taken over as it opens. From then on a version of that protocol refuses to open it.
  */
-import { randomUUID } from "node:crypto"
 import { StoreMismatch } from "@nimbus/domain/errors"
 import type { LocalLogLimits } from "@nimbus/domain/limits"
 import { Incarnation } from "@nimbus/domain/protocol"
-import { type Committed, EventLog, LocalLog, Topics } from "@nimbus/domain/services"
+import { type Committed, EventLog, LocalLog, randomId, Topics } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Predicate, Record, Schema } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { lmdbLogLimits } from "../Limits.ts"
@@ -109,7 +108,8 @@ const openStore = Effect.fnUntraced(function* (
   const log = yield* store.table("log")
   const blocks = yield* store.table("log-blocks")
   const commits = yield* store.table("log-commits")
-  const facts = yield* store.commit(() => describe(log, topics, partitions))
+  const fresh = Incarnation.make(yield* randomId)
+  const facts = yield* store.commit(() => describe(log, topics, partitions, fresh))
   const mismatch = (reason: StoreMismatch["reason"], stored: number, found: number) =>
     new StoreMismatch({ reason, stored: `${stored}`, found: `${found}`, incarnation: facts.incarnation })
   if (facts.protocol > protocol) return yield* mismatch("protocol", facts.protocol, protocol)
@@ -118,12 +118,15 @@ const openStore = Effect.fnUntraced(function* (
 })
 
 /** Reads what is written about the log, and adds what is new unless it is another log, or a later protocol's. */
-const describe = (log: Table, topics: ReadonlyArray<string>, partitions: number): LogFacts => {
+const describe = (
+  log: Table,
+  topics: ReadonlyArray<string>,
+  partitions: number,
+  incarnation: Incarnation,
+): LogFacts => {
   const stored = log.get(aboutKey)
   const known: LogFacts =
-    stored === undefined
-      ? { incarnation: Incarnation.make(randomUUID()), partitions, protocol, topics: {} }
-      : parseFacts(text(stored))
+    stored === undefined ? { incarnation: incarnation, partitions, protocol, topics: {} } : parseFacts(text(stored))
   if (known.protocol > protocol || known.partitions !== partitions) return known
   const numbers = { ...known.topics }
   for (const topic of topics) numbers[topic] ??= Object.keys(numbers).length

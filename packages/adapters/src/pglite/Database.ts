@@ -76,14 +76,20 @@ const opened = (worker: Worker): Effect.Effect<void, unknown> =>
 
 /** Lets PostgreSQL write what it has, but not for long. */
 const stop = (worker: Worker): Effect.Effect<void> =>
-  Effect.promise(async () => {
-    if (worker.threadId === -1) return
+  Effect.suspend(() => {
+    if (worker.threadId === -1) return Effect.void
     // However it ends: `once` of node:events would fail with an error that ends it.
     const gone = new Promise((resolve) => worker.once("exit", resolve))
     worker.postMessage("close", [])
-    const timer = setTimeout(() => void worker.terminate(), pgliteLimits.close_timeout_ms)
-    await gone
-    clearTimeout(timer)
+    return Effect.promise(() => gone).pipe(
+      // A finalizer is not interruptible, and what is not can't be timed out.
+      Effect.interruptible,
+      Effect.timeoutOrElse({
+        duration: pgliteLimits.close_timeout_ms,
+        orElse: () => Effect.promise(() => worker.terminate()),
+      }),
+      Effect.asVoid,
+    )
   })
 
 /** The two directions of a connection. It breaks when the thread ends. */

@@ -6,7 +6,7 @@
  * be exported is dropped and hurts nothing.
  */
 import { serviceSpanLimits } from "@nimbus/domain/limits"
-import { ServiceSpans } from "@nimbus/domain/services"
+import { randomId, ServiceSpans } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option, References, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpSerialization, OtlpTracer } from "effect/observability"
@@ -54,12 +54,14 @@ const traces = (
   { headers, serviceName = service, spans_per_second = serviceSpanLimits.spans_per_second, url }: Settings,
 ): Layer.Layer<never> => {
   if (url === undefined) return Layer.empty
-  return OtlpTracer.layer({
-    url: `${url.replace(/\/+$/, "")}/v1/traces`,
-    headers,
-    exportInterval: "2 seconds",
-    resource: { serviceName, attributes: { "service.instance.id": crypto.randomUUID() } },
-  }).pipe(
+  const tracer = (id: string) =>
+    OtlpTracer.layer({
+      url: `${url.replace(/\/+$/, "")}/v1/traces`,
+      headers,
+      exportInterval: "2 seconds",
+      resource: { serviceName, attributes: { "service.instance.id": id } },
+    })
+  return Layer.unwrap(Effect.map(randomId, tracer)).pipe(
     Layer.provide([OtlpSerialization.layerJson, FetchHttpClient.layer]),
     Layer.merge(Layer.succeed(References.TracerEnabled, false)),
     Layer.merge(Layer.succeed(ServiceSpans.SpansPerSecond, spans_per_second)),

@@ -1,13 +1,14 @@
 /**
  * The log in memory: for tests, for embedding, and as the fault-free ground of simulations. Gone with its scope.
  */
-import { Effect, Layer, Random } from "effect"
+import { Effect, Layer } from "effect"
 import { EventLog } from "./EventLog.ts"
 import { Incarnation } from "../protocol/Ids.ts"
 import { type LocalLogLimits, memoryLogLimits } from "../Limits.ts"
 import { type Block, slice } from "./local/Block.ts"
 import { Fifo } from "./local/Fifo.ts"
 import { type LogStore, make, type Retention } from "./LocalLog.ts"
+import { randomId } from "./RandomId.ts"
 import { Topics } from "./Topics.ts"
 
 /** How large the log is, and how long it keeps records. */
@@ -37,7 +38,7 @@ export const layerMemoryWith = (
 
 const makeMemory = Effect.fnUntraced(function* (topics: ReadonlyArray<string>, options: EventLogMemoryOptions = {}) {
   const { incarnation, limits, partitions = memoryLogLimits.partitions, retention = memoryLogLimits } = options
-  return yield* make(memoryStore(incarnation ?? (yield* randomIncarnation)), {
+  return yield* make(memoryStore(incarnation ?? Incarnation.make(`memory-${yield* randomId}`)), {
     topics,
     partitions,
     retention: { ...Object.fromEntries(topics.map((topic) => [topic, retention])), ...options.retentionByTopic },
@@ -45,10 +46,6 @@ const makeMemory = Effect.fnUntraced(function* (topics: ReadonlyArray<string>, o
     limits: { ...limits, tail_cache_bytes: 0 },
   })
 })
-
-const randomIncarnation = Effect.map(Random.nextIntBetween(0, 2 ** 48), (n) =>
-  Incarnation.make(`memory-${n.toString(16).padStart(12, "0")}`),
-)
 
 /** The blocks of one partition. */
 class Blocks extends Fifo<Block> {

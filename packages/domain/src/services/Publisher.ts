@@ -5,7 +5,7 @@
  * acknowledged like the result of an event, under the name that the sender gives it.
  */
 import * as Elapsed from "../observability/Elapsed.ts"
-import { Context, Effect, Layer, Random, Result, Schema } from "effect"
+import { Context, Effect, Layer, Result, Schema } from "effect"
 import { BadBatch, type PublishError } from "../Errors.ts"
 import { chunksOf } from "../protocol/ChunksOf.ts"
 import { EventLog } from "./EventLog.ts"
@@ -16,6 +16,7 @@ import { TokenBucket } from "../pacing/TokenBucket.ts"
 import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from "../Limits.ts"
 import { partitionOf } from "../protocol/Partitioner.ts"
 import { encode, EventName, type LogRecord, roomOf } from "../protocol/Records.ts"
+import { randomId } from "./RandomId.ts"
 import { Topics } from "./Topics.ts"
 import * as JourneyRecorder from "../observability/JourneyRecorder.ts"
 import * as Trace from "../observability/Trace.ts"
@@ -78,7 +79,7 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const log = yield* EventLog
   const topics = yield* Topics
   const { events } = topics
-  const instance = options.instance ?? `publisher-${yield* half}`
+  const instance = options.instance ?? `publisher-${yield* randomId}`
   const recorder = yield* JourneyRecorder.make({ service: options.service, instance })
   const sample = yield* makeSampler(options)
 
@@ -179,6 +180,4 @@ const groupsOf = (letters: ReadonlyArray<Letter>, partitions: number): Iterable<
   return groups.values()
 }
 
-/** 96 random bits: unique among all messages a client could ever get. */
-const half = Effect.map(Random.nextIntBetween(0, 2 ** 48), (n) => n.toString(16).padStart(12, "0"))
-const freshId = Effect.zipWith(half, half, (high, low) => EventId.make(`m-${high}${low}`))
+const freshId = Effect.map(randomId, (id) => EventId.make(`m-${id}`))
