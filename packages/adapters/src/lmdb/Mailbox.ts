@@ -12,41 +12,21 @@
  * 2. A put takes the acks of its clients with it. What a crash may lose of an ack is the trimming: a client without
  *    memory of its own may then see a repeat.
  */
-import { MailboxUnavailable, StoreMismatch } from "@nimbus/domain/errors"
+import type { StoreMismatch } from "@nimbus/domain/errors"
 import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
-import {
-  type ClientId,
-  type Cursor,
-  type Incarnation,
-  type Item,
-  partitionOf,
-  seqUnsafe,
-  start,
-} from "@nimbus/domain/protocol"
-import {
-  countForgotten,
-  holeFrom,
-  Idle,
-  Mailbox,
-  type MailboxRecord,
-  type MailboxStats,
-  type Page,
-  type PageLimit,
-  type Put,
-} from "@nimbus/domain/services"
+import { type Cursor, seqUnsafe, start } from "@nimbus/domain/protocol"
+import { Idle, Mailbox, MailboxRules, type MailboxStats, MailboxStorage, type PageLimit } from "@nimbus/domain/services"
 import { Clock, Effect, Layer, type Scope } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { type MailboxStorageLimits, mailboxStorageLimits, seen_share } from "../Limits.ts"
 import { type MailboxAcks, makeAcks } from "./MailboxAcks.ts"
 import { Block } from "./MailboxBlock.ts"
 import {
-  type Address,
   addressOf,
   beyond,
   blockKey,
   type ClientRow,
   decodeClient,
-  later,
   type MailboxTables,
   newClient,
   openTables,
@@ -55,18 +35,11 @@ import {
   readPartition,
   writeLog,
 } from "./MailboxTables.ts"
-import {
-  type Chunk,
-  type ClientAck,
-  isIdle,
-  tally,
-  writeChunk,
-  writeExpiry,
-  writeForget,
-  writeSeen,
-  type Writes,
-} from "./MailboxWrites.ts"
+import { isIdle, tally, writeChunk, writeExpiry, writeForget, writeSeen, type Writes } from "./MailboxWrites.ts"
 import { LmdbStore } from "./Store.ts"
+
+type Address = MailboxStorage.Address
+const { later } = MailboxRules
 
 /** The bounds of the mailboxes, where they are not the defaults. */
 export interface MailboxOptions {
@@ -92,130 +65,79 @@ const make = Effect.fn("LmdbMailbox.make")(function* ({
   const clock = yield* Clock.Clock
   const writes = { tables, limits, storage, now: () => clock.currentTimeMillisUnsafe() }
   const acks = yield* makeAcks(store, writes)
-  let partitions = 0
-  /** How long a row with nothing in it is kept. */
-  let keep_ms = Infinity
-
-  const addressFor = (clientId: ClientId): Address => {
-    if (partitions === 0) throw new Error("Mailbox.claim must come before anything else")
-    return { clientId, partition: partitionOf(clientId, partitions) }
-  }
-  const read = <A>(operation: string, read: () => A) => Effect.mapError(store.read(read), unavailable(operation))
-  const commit = <A>(operation: string, write: () => A) => Effect.mapError(store.commit(write), unavailable(operation))
-
-  return Mailbox.of({
-    claim: Effect.fn("Mailbox.claim")(function* (log) {
-      yield* Effect.mapError(acks.flush, unavailable("claim"))
-      const mismatch = yield* commit("claim", () => claim(tables, log))
+  const driver: MailboxStorage.MailboxDriver<StorageUnavailable> = {
+    claim: Effect.fnUntraced(function* (log) {
+      yield* acks.flush
+      const mismatch = yield* store.commit(() => claim(tables, log))
       if (mismatch !== undefined) return yield* mismatch
-      partitions = log.partitions
-      keep_ms = Math.max(limits.mailbox_idle_ms, log.retained_ms ?? Infinity)
     }),
-    offset: (partition) => read("offset", () => readPartition(tables, partition).offset),
-    put: (partition, put) =>
+    offset: (partition) => store.read(() => readPartition(tables, partition).offset),
+    put: (partition, put) => {
+      const clients = MailboxRules.byClient(put.records)
+      return store.commit(() => writeChunk(writes, partition, put, clients, acks.of))
+    },
+    page: (at, after, limit) => store.read(() => page(tables, at, acks.of(at.clientId), after, limit)),
+    ack: acks.add,
+    states: (asked, areHere, { keep_ms }) =>
       Effect.suspend(() => {
-        const chunk = byClient(partition, put)
-        return commit("put", () => writeChunk(writes, put, chunk, acks.of))
-      }),
-    page: (clientId, after, limit) =>
-      Effect.suspend(() => {
-        const at = addressFor(clientId)
-        return read("page", () => page(tables, at, acks.of(clientId), after, limit))
-      }),
-    ack: (clients) =>
-      Effect.suspend(() => acks.add(clients.map(({ clientId, seq }) => ({ ...addressFor(clientId), seq })))).pipe(
-        Effect.mapError(unavailable("ack")),
-      ),
-    waiting: (asked, areHere = false) =>
-      Effect.suspend(() => {
-        const addresses = asked.map(({ clientId }) => addressFor(clientId))
         const seen_ms = writes.now() - keep_ms * seen_share
         const aging: Array<Address> = []
-        return read("waiting", () =>
-          asked.map(({ after, clientId }, i) => {
-            const row = readClient(tables, addresses[i]!)
-            if (areHere && row !== undefined && isIdle(row, seen_ms)) aging.push(addresses[i]!)
-            return isWaiting(tables, addresses[i]!, row, later(after, acks.of(clientId)))
-          }),
-        ).pipe(Effect.tap(() => (aging.length === 0 ? Effect.void : commit("waiting", () => writeSeen(writes, aging)))))
+        const holes: Array<Cursor> = []
+        const holeOf = (partition: number) => (holes[partition] ??= readPartition(tables, partition).hole)
+        return store
+          .read(() =>
+            asked.map((at) => {
+              const row = readClient(tables, at)
+              if (areHere && row !== undefined && isIdle(row, seen_ms)) aging.push(at)
+              return stateOf(row ?? newClient(), acks.of(at.clientId), holeOf(at.partition))
+            }),
+          )
+          .pipe(Effect.tap(() => (aging.length === 0 ? Effect.void : store.commit(() => writeSeen(writes, aging)))))
       }),
-    expire: (now_ms) =>
-      Effect.mapError(
-        expire(store, writes, acks, { age_ms: now_ms - limits.mailbox_age_ms, idle_ms: now_ms - keep_ms }),
-        unavailable("expire"),
-      ),
-    stats: (clientId) =>
-      Effect.suspend(() => {
-        const at = addressFor(clientId)
-        return read("stats", () => stats(tables, at, acks.of(clientId)))
-      }),
-  })
+    expire: (before) => expire(store, writes, acks, before),
+    stats: (at) => store.read(() => stats(tables, at, acks.of(at.clientId))),
+  }
+  return MailboxStorage.make(driver, limits)
 })
 
-const unavailable = (operation: string) => (cause: StorageUnavailable) => new MailboxUnavailable({ operation, cause })
-
 /** Binds an unbound store. */
-const claim = (
-  tables: MailboxTables,
-  log: { readonly incarnation: Incarnation; readonly partitions: number; readonly ends: ReadonlyArray<number> },
-): StoreMismatch | undefined => {
-  const { ends, incarnation, partitions } = log
-  const mismatch = (reason: StoreMismatch["reason"], stored: string, found: string) =>
-    new StoreMismatch({ reason, stored, found, incarnation })
+const claim = (tables: MailboxTables, log: MailboxRules.ClaimingLog): StoreMismatch | undefined => {
+  const { incarnation, partitions } = log
   const bound = readLog(tables)
   if (bound === undefined) return void writeLog(tables, { format: 1, incarnation, partitions })
-  if (bound.incarnation !== incarnation) return mismatch("incarnation", bound.incarnation, incarnation)
-  if (bound.partitions !== partitions) return mismatch("partitions", `${bound.partitions}`, `${partitions}`)
   for (let partition = 0; partition < partitions; partition++) {
     const { highest } = readPartition(tables, partition)
-    const end = ends[partition] ?? 0
-    if (highest >= end) return mismatch("beyond-end", `seq ${highest} of partition ${partition}`, `end ${end}`)
+    const mismatch = MailboxRules.mismatchOf(log, { ...bound, partition, highest })
+    if (mismatch !== undefined) return mismatch
   }
   return undefined
 }
 
-const byClient = (partition: number, { records }: Put): Chunk => {
-  const clients = new Map<ClientId, Array<MailboxRecord>>()
-  let highest: Cursor = start
-  for (const record of records) {
-    const found = clients.get(record.clientId)
-    if (found === undefined) clients.set(record.clientId, [record])
-    else found.push(record)
-    highest = later(highest, record.seq)
-  }
-  return { partition, clients, highest }
-}
+const stateOf = (row: ClientRow, ack: Cursor, hole: Cursor): MailboxRules.MailboxState => ({
+  acked: later(row.acked, ack),
+  floor: row.floor,
+  last: row.last,
+  hole,
+  unknown: row.unknown,
+})
 
-const page = (tables: MailboxTables, at: Address, ack: Cursor, after: Cursor, limit: PageLimit): Page => {
+const page = (tables: MailboxTables, at: Address, ack: Cursor, after: Cursor, limit: PageLimit) => {
   const { forgotten, hole } = readPartition(tables, at.partition)
-  const row = readClient(tables, at) ?? newClient(forgotten)
-  const acked = later(row.acked, ack)
-  const cursor = later(after, acked)
-  const found = recordsAbove(tables, at, row, cursor, limit)
-  return { ...found, acked, floor: row.floor, hole: holeFrom(hole, cursor, row.unknown) }
+  const state = stateOf(readClient(tables, at) ?? newClient(forgotten), ack, hole)
+  const cursor = later(after, later(state.acked, state.floor))
+  return { state, records: state.last > cursor ? recordsAbove(tables, at, cursor, limit) : [] }
 }
 
-const recordsAbove = (
-  tables: MailboxTables,
-  at: Address,
-  row: ClientRow,
-  after: Cursor,
-  limit: PageLimit,
-): Pick<Page, "records" | "short"> => {
-  const records: Array<Item> = []
-  const cursor = later(after, row.floor)
-  if (row.last <= cursor) return { records, short: true }
-  let bytes = 0
+const recordsAbove = (tables: MailboxTables, at: Address, cursor: Cursor, limit: PageLimit) => {
+  const { fits, records } = MailboxRules.makeFiller(limit)
   for (const { value } of tables.blocks.range({ start: keyAround(tables, at, cursor), end: blockKey(at, beyond) })) {
     const block = new Block(value)
     for (let i = block.firstAbove(cursor); i < block.count; i++) {
-      bytes += block.lengthAt(i)
-      const isFull = records.length >= limit.results || bytes > limit.bytes
-      if (isFull && records.length > 0) return { records, short: false }
+      if (!fits(block.lengthAt(i))) return records
       records.push(block.itemAt(i))
     }
   }
-  return { records, short: true }
+  return records
 }
 
 /** The key of the block that `cursor` falls into. */
@@ -225,12 +147,6 @@ const keyAround = (tables: MailboxTables, at: Address, cursor: Cursor): Uint8Arr
   return blockKey(at, start)
 }
 
-/** A record above `cursor`, or a loss: what the limits removed up to `floor`, or what is missing below `hole`. */
-const isWaiting = (tables: MailboxTables, at: Address, row: ClientRow = newClient(), after: Cursor): boolean => {
-  const cursor = later(after, row.acked)
-  return row.last > cursor || row.floor > cursor || readPartition(tables, at.partition).hole - 1 > cursor
-}
-
 const stats = (tables: MailboxTables, at: Address, ack: Cursor): MailboxStats => {
   const row = readClient(tables, at) ?? newClient()
   const acked = later(row.acked, ack)
@@ -238,18 +154,12 @@ const stats = (tables: MailboxTables, at: Address, ack: Cursor): MailboxStats =>
   return { results: row.results - trimmed.results, bytes: row.bytes - trimmed.bytes, acked, floor: row.floor }
 }
 
-/** Records of before `age_ms` go, and rows with nothing in them of before `idle_ms`. */
-interface Before {
-  readonly age_ms: number
-  readonly idle_ms: number
-}
-
 /** Looks at every row, some at a time. */
 const expire = Effect.fnUntraced(function* (
   store: LmdbStore["Service"],
   writes: Writes,
   acks: MailboxAcks,
-  before: Before,
+  before: MailboxStorage.Before,
 ) {
   let removed = 0
   let forgotten = 0
@@ -270,14 +180,13 @@ const expire = Effect.fnUntraced(function* (
     from = next
     yield* Effect.yieldNow
   }
-  yield* countForgotten("mailboxes", forgotten)
-  return removed
+  return { removed, forgotten }
 })
 
-const withAck = (at: Address, acks: MailboxAcks): ClientAck => ({ ...at, seq: acks.of(at.clientId) })
+const withAck = (at: Address, acks: MailboxAcks): MailboxStorage.MailboxAck => ({ ...at, seq: acks.of(at.clientId) })
 
 /** Clients that may have records of before, those that may be forgotten, and the key to go on from. */
-const someDue = ({ storage, tables }: Writes, start: Uint8Array, { age_ms, idle_ms }: Before) => {
+const someDue = ({ storage, tables }: Writes, start: Uint8Array, { age_ms, idle_ms }: MailboxStorage.Before) => {
   const due: Array<Address> = []
   const idle: Array<Address> = []
   let seen = 0

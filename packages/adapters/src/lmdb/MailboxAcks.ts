@@ -6,17 +6,17 @@
  * next ack trims it once more.
  */
 import { type ClientId, type Cursor, start } from "@nimbus/domain/protocol"
-import { logFailure } from "@nimbus/domain/services"
+import { logFailure, type MailboxStorage } from "@nimbus/domain/services"
 import { Effect, Latch, type Scope, Semaphore } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
-import { type ClientAck, writeAcks, type Writes } from "./MailboxWrites.ts"
+import { writeAcks, type Writes } from "./MailboxWrites.ts"
 import type { LmdbStore } from "./Store.ts"
 
 export interface MailboxAcks {
   /** The client's ack if it is not in the tables yet; -1 otherwise. */
   readonly of: (clientId: ClientId) => Cursor
   /** Takes acks at once; waits, or fails, only where too many are not written yet. */
-  readonly add: (acks: ReadonlyArray<ClientAck>) => Effect.Effect<void, StorageUnavailable>
+  readonly add: (acks: ReadonlyArray<MailboxStorage.MailboxAck>) => Effect.Effect<void, StorageUnavailable>
   /** Writes all that wait. */
   readonly flush: Effect.Effect<void, StorageUnavailable>
 }
@@ -26,7 +26,7 @@ export const makeAcks = Effect.fnUntraced(function* (
   writes: Writes,
 ): Effect.fn.Return<MailboxAcks, never, Scope.Scope> {
   const { ack_delay_ms, step_clients, waiting_acks } = writes.storage
-  const waiting = new Map<ClientId, ClientAck>()
+  const waiting = new Map<ClientId, MailboxStorage.MailboxAck>()
   const some = yield* Latch.make(false)
   const writer = yield* Semaphore.make(1)
 

@@ -12,6 +12,7 @@
  * after it. So a mailbox is one range of blocks, in order.
  */
 import { ClientId, type Cursor, Incarnation, seqUnsafe, start } from "@nimbus/domain/protocol"
+import { MailboxRules, type MailboxStorage } from "@nimbus/domain/services"
 import { Effect, Schema } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import type { LmdbStore, Table } from "./Store.ts"
@@ -65,26 +66,20 @@ export interface PartitionRow {
 const LogRow = Schema.Struct({ format: Schema.Literal(1), incarnation: Incarnation, partitions: Schema.Int })
 export type LogRow = typeof LogRow.Type
 
-/** A client's place in the keys. */
-export interface Address {
-  readonly clientId: ClientId
-  readonly partition: number
-}
-
-export const clientKey = ({ clientId, partition }: Address): Buffer => {
+export const clientKey = ({ clientId, partition }: MailboxStorage.Address): Buffer => {
   const key = Buffer.allocUnsafe(2 + clientId.length)
   key.writeUInt16BE(partition, 0)
   key.write(clientId, 2, "latin1")
   return key
 }
 
-export const addressOf = (key: Uint8Array): Address => {
+export const addressOf = (key: Uint8Array): MailboxStorage.Address => {
   const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
   return { partition: bytes.readUInt16BE(0), clientId: ClientId.make(bytes.toString("latin1", 2)) }
 }
 
 /** The key of the block that begins with `seq`. -1 is before all of the client's blocks. */
-export const blockKey = ({ clientId, partition }: Address, seq: Cursor): Buffer => {
+export const blockKey = ({ clientId, partition }: MailboxStorage.Address, seq: Cursor): Buffer => {
   const at = 2 + clientId.length
   const key = Buffer.allocUnsafe(seq < 0 ? at + 1 : at + 9)
   key.writeUInt16BE(partition, 0)
@@ -97,8 +92,6 @@ export const blockKey = ({ clientId, partition }: Address, seq: Cursor): Buffer 
   return key
 }
 
-export const later = (a: Cursor, b: Cursor): Cursor => (a > b ? a : b)
-
 /** After all blocks of any client. */
 export const beyond: Cursor = seqUnsafe(Number.MAX_SAFE_INTEGER)
 
@@ -108,7 +101,7 @@ const partitionKey = (partition: number): Buffer => {
   return key
 }
 
-export const readClient = (tables: MailboxTables, at: Address): ClientRow | undefined => {
+export const readClient = (tables: MailboxTables, at: MailboxStorage.Address): ClientRow | undefined => {
   const value = tables.clients.get(clientKey(at))
   return value === undefined ? undefined : decodeClient(value)
 }
@@ -143,7 +136,12 @@ export const newClient = (unknown = start): ClientRow => ({
 })
 
 /** Something has happened to it now. */
-export const writeClient = (tables: MailboxTables, at: Address, row: ClientRow, now_ms: number): void => {
+export const writeClient = (
+  tables: MailboxTables,
+  at: MailboxStorage.Address,
+  row: ClientRow,
+  now_ms: number,
+): void => {
   const { acked, bytes, floor, last, oldest_ms, results, tail, tail_bytes, unknown } = row
   tables.clients.put(
     clientKey(at),
@@ -151,7 +149,8 @@ export const writeClient = (tables: MailboxTables, at: Address, row: ClientRow, 
   )
 }
 
-export const removeClient = (tables: MailboxTables, at: Address): void => tables.clients.remove(clientKey(at))
+export const removeClient = (tables: MailboxTables, at: MailboxStorage.Address): void =>
+  tables.clients.remove(clientKey(at))
 
 export const readPartition = (tables: MailboxTables, partition: number): PartitionRow => {
   const value = tables.partitions.get(partitionKey(partition))
@@ -184,8 +183,7 @@ export const writeLog = (tables: MailboxTables, row: LogRow): void =>
 /** -1 where the value was written before there was this. */
 const cursorAt = (view: DataView, at: number): Cursor => {
   if (at >= view.byteLength) return start
-  const cursor = view.getFloat64(at, true)
-  return cursor < 0 ? start : seqUnsafe(cursor)
+  return MailboxRules.toCursor(view.getFloat64(at, true))
 }
 
 const floats = (numbers: ReadonlyArray<number>): Uint8Array => {

@@ -13,16 +13,14 @@
  * that a client with one record a chunk does not have one block a record.
  */
 import type { MailboxLimits } from "@nimbus/domain/limits"
-import { type Cursor, seqUnsafe, start } from "@nimbus/domain/protocol"
-import type { MailboxRecord, Put, PutOutcome } from "@nimbus/domain/services"
+import { type ClientId, type Cursor, seqUnsafe, start } from "@nimbus/domain/protocol"
+import { MailboxRules, type MailboxStorage, type Put, type PutOutcome } from "@nimbus/domain/services"
 import type { MailboxStorageLimits } from "../Limits.ts"
 import { Block, type Kept, pack } from "./MailboxBlock.ts"
 import {
-  type Address,
   beyond,
   blockKey,
   type ClientRow,
-  later,
   type MailboxTables,
   newClient,
   readClient,
@@ -41,39 +39,30 @@ export interface Writes {
   readonly now: () => number
 }
 
-/** A chunk's records by client, in the order they came; `highest` of all seqs. */
-export interface Chunk {
-  readonly partition: number
-  readonly clients: ReadonlyMap<MailboxRecord["clientId"], ReadonlyArray<MailboxRecord>>
-  readonly highest: Cursor
-}
+type Address = MailboxStorage.Address
+const { later } = MailboxRules
 
-/** A client's ack, which may not be in the tables yet. */
-export interface ClientAck extends Address {
-  readonly seq: Cursor
-}
-
-/** `ackOf`: the client's last ack, for those that are not in the tables yet; -1 otherwise. */
+/** `clients`: the records, by client. `ackOf`: the client's last ack, for those that are not in the tables yet; -1 otherwise. */
 export const writeChunk = (
   writes: Writes,
+  partition: number,
   put: Put,
-  chunk: Chunk,
-  ackOf: (clientId: Address["clientId"]) => Cursor,
+  clients: ReadonlyMap<ClientId, ReadonlyArray<Kept>>,
+  ackOf: (clientId: ClientId) => Cursor,
 ): PutOutcome => {
-  const { partition } = chunk
   const row = readPartition(writes.tables, partition)
   if (row.offset !== put.expected) return { _tag: "Differs", stored: row.offset }
-  for (const [clientId, records] of chunk.clients) {
+  for (const [clientId, records] of clients) {
     putRecords(writes, { clientId, partition }, records, ackOf(clientId))
   }
   row.offset = put.next
-  row.highest = later(row.highest, chunk.highest)
+  row.highest = later(row.highest, MailboxRules.highestOf(put.records))
   if (put.hole !== undefined) row.hole = later(row.hole, put.hole)
   writePartition(writes.tables, partition, row)
   return { _tag: "Stored" }
 }
 
-export const writeAcks = ({ now, tables }: Writes, acks: ReadonlyArray<ClientAck>): void => {
+export const writeAcks = ({ now, tables }: Writes, acks: ReadonlyArray<MailboxStorage.MailboxAck>): void => {
   for (const at of acks) {
     const partition = readPartition(tables, at.partition)
     const row = readClient(tables, at) ?? newClient(partition.forgotten)
@@ -83,10 +72,10 @@ export const writeAcks = ({ now, tables }: Writes, acks: ReadonlyArray<ClientAck
 }
 
 /** Removes what is older than `before_ms` from the beginning of a mailbox; returns how many records went. */
-export const writeExpiry = (writes: Writes, at: ClientAck, before_ms: number): number => {
+export const writeExpiry = (writes: Writes, at: MailboxStorage.MailboxAck, before_ms: number): number => {
   const row = readClient(writes.tables, at) ?? newClient()
   const acked = acknowledge(writes.tables, at, row, at.seq)
-  const removed = removeOldest(writes.tables, at, row, (rest) => rest.oldest_ms < before_ms)
+  const removed = removeOldest(writes.tables, at, row, MailboxRules.isOlderThan(before_ms))
   if (acked || removed > 0) writeClient(writes.tables, at, row, writes.now())
   return removed
 }
@@ -95,7 +84,7 @@ export const writeExpiry = (writes: Writes, at: ClientAck, before_ms: number): n
  * Forgets a mailbox that has nothing in it, if nothing has happened to it since `before_ms`; returns how many that
  * were, 0 or 1. A row from before that was written down begins to be old now.
  */
-export const writeForget = ({ now, tables }: Writes, at: ClientAck, before_ms: number): number => {
+export const writeForget = ({ now, tables }: Writes, at: MailboxStorage.MailboxAck, before_ms: number): number => {
   const row = readClient(tables, at)
   if (row === undefined || !isIdle(row, before_ms) || at.seq > row.acked) return 0
   if (row.used_ms === undefined) {
@@ -140,37 +129,20 @@ export const tally = (tables: MailboxTables, at: Address, from: Cursor, to: Curs
 const blocksOf = (tables: MailboxTables, at: Address) =>
   tables.blocks.range({ start: blockKey(at, start), end: blockKey(at, beyond) })
 
-const putRecords = (writes: Writes, at: Address, records: ReadonlyArray<MailboxRecord>, ack: Cursor): void => {
+const putRecords = (writes: Writes, at: Address, records: ReadonlyArray<Kept>, ack: Cursor): void => {
   const { limits, tables } = writes
   const row = readClient(tables, at) ?? newClient(unknownBefore(tables, at, records))
   const acked = acknowledge(tables, at, row, ack)
-  const added = insert(writes, at, row, inOrder(records, later(row.acked, row.floor)))
-  removeOldest(tables, at, row, (rest) => rest.results > limits.mailbox_results || rest.bytes > limits.mailbox_bytes)
+  const added = insert(writes, at, row, above(records, later(row.acked, row.floor)))
+  removeOldest(tables, at, row, MailboxRules.isOverLimits(limits))
   if (acked || added > 0) writeClient(tables, at, row, writes.now())
 }
 
-/** Of a new row: all that an earlier one of its client had was below these records. */
-const unknownBefore = (tables: MailboxTables, { partition }: Address, [first]: ReadonlyArray<Kept>): Cursor => {
-  const { forgotten } = readPartition(tables, partition)
-  const seq = first?.seq ?? 0
-  if (forgotten < seq) return forgotten
-  return seq === 0 ? start : seqUnsafe(seq - 1)
-}
+const unknownBefore = (tables: MailboxTables, { partition }: Address, [first]: ReadonlyArray<Kept>): Cursor =>
+  MailboxRules.unknownBefore(readPartition(tables, partition).forgotten, first?.seq)
 
-/** The records above `cursor`, in order of seq, and of each seq the first that came. */
-const inOrder = (records: ReadonlyArray<Kept>, cursor: Cursor): ReadonlyArray<Kept> => {
-  let last = cursor
-  for (const { seq } of records) {
-    if (seq <= last) return sorted(records, cursor)
-    last = seq
-  }
-  return records
-}
-
-const sorted = (records: ReadonlyArray<Kept>, cursor: Cursor): ReadonlyArray<Kept> => {
-  const ascending = records.filter(({ seq }) => seq > cursor).sort((a, b) => a.seq - b.seq)
-  return ascending.filter(({ seq }, i) => i === 0 || ascending[i - 1]!.seq !== seq)
-}
+const above = (records: ReadonlyArray<Kept>, cursor: Cursor): ReadonlyArray<Kept> =>
+  records[0] === undefined || records[0].seq > cursor ? records : records.filter(({ seq }) => seq > cursor)
 
 /** Puts records in order of seq, all of them above `acked` and `floor`; returns how many were not there yet. */
 const insert = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): number => {
@@ -255,34 +227,26 @@ const acknowledge = (tables: MailboxTables, at: Address, row: ClientRow, seq: Cu
   return true
 }
 
-/** What would be left: `oldest_ms` is the timestamp of its first record. */
-type Rest = Pick<ClientRow, "results" | "bytes" | "oldest_ms">
-
 /** Removes from the beginning while what is left is too much; returns how many records went. */
-const removeOldest = (tables: MailboxTables, at: Address, row: ClientRow, tooMuch: (rest: Rest) => boolean): number => {
+const removeOldest = (tables: MailboxTables, at: Address, row: ClientRow, tooMuch: MailboxRules.TooMuch): number => {
   if (row.results === 0 || !tooMuch(row)) return 0
-  const { floor, left } = cut(tables, at, row, tooMuch)
-  const removed = row.results - left
-  if (removed === 0) return 0
-  removeTo(tables, at, row, floor)
-  row.floor = floor
-  return removed
+  const { floor, results } = MailboxRules.cutOldest(row, countingOf(tables, at, row), tooMuch)
+  if (results > 0) {
+    removeTo(tables, at, row, floor)
+    row.floor = floor
+  }
+  return results
 }
 
-const cut = (tables: MailboxTables, at: Address, row: ClientRow, tooMuch: (rest: Rest) => boolean) => {
-  const rest = { results: row.results, bytes: row.bytes, oldest_ms: row.oldest_ms }
-  let floor = row.floor
+/** The records that count, oldest first. */
+function* countingOf(tables: MailboxTables, at: Address, row: ClientRow) {
+  const cursor = later(row.acked, row.floor)
   for (const { value } of blocksOf(tables, at)) {
     const block = new Block(value)
-    for (let i = block.firstAbove(later(row.acked, row.floor)); i < block.count; i++) {
-      rest.oldest_ms = block.timestampAt(i)
-      if (!tooMuch(rest)) return { floor, left: rest.results }
-      rest.results--
-      rest.bytes -= block.lengthAt(i)
-      floor = block.seqAt(i)
+    for (let i = block.firstAbove(cursor); i < block.count; i++) {
+      yield { seq: block.seqAt(i), timestamp: block.timestampAt(i), bytes: block.lengthAt(i) }
     }
   }
-  return { floor, left: rest.results }
 }
 
 /** Takes everything up to `to` out of the counts, and removes the blocks that have nothing above it. */

@@ -15,23 +15,14 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { PgTypes } from "@effect/sql-pg"
-import { MailboxUnavailable, StoreMismatch } from "@nimbus/domain/errors"
+import type { StoreMismatch } from "@nimbus/domain/errors"
 import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
+import { ClientId, type Cursor, type Headers, type Item, partitionOf, seqUnsafe, start } from "@nimbus/domain/protocol"
 import {
-  ClientId,
-  type Cursor,
-  type Headers,
-  type Incarnation,
-  type Item,
-  partitionOf,
-  seqUnsafe,
-  start,
-} from "@nimbus/domain/protocol"
-import {
-  countForgotten,
-  holeFrom,
   Mailbox,
   type MailboxRecord,
+  MailboxRules,
+  MailboxStorage,
   type PageLimit,
   type Put,
   type PutOutcome,
@@ -39,8 +30,11 @@ import {
 import { Clock, Effect, Layer, Result, Schema } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { type PostgresMailboxLimits, postgresMailboxLimits, seen_share } from "../Limits.ts"
-import { byClient, highestAcks, highestOf, later } from "../MailboxInput.ts"
 import { PostgresDatabase } from "./Database.ts"
+
+type Address = MailboxStorage.Address
+type Log = Pick<MailboxStorage.BoundLog, "incarnation" | "partitions">
+const { later, toCursor } = MailboxRules
 
 /** The bounds of the mailboxes, where they are not the defaults. */
 export interface MailboxOptions {
@@ -55,69 +49,34 @@ export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, never, 
 /** The mailboxes in PostgreSQL, within the default bounds. */
 export const layer = Layer.suspend(() => layerWith({}))
 
-interface Log {
-  readonly incarnation: Incarnation
-  readonly partitions: number
-  readonly retained_ms: number
-}
-
 const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = postgresMailboxLimits }: MailboxOptions) {
   const sql = yield* PostgresDatabase
-  let bound: Log | undefined
-
-  const log = (): Log => {
-    if (bound === undefined) throw new Error("Mailbox.claim must come before anything else")
-    return bound
-  }
-  const partitionFor = (clientId: ClientId) => partitionOf(clientId, log().partitions)
-  /** How long a row with nothing in it is kept. */
-  const keep_ms = () => Math.max(limits.mailbox_idle_ms, log().retained_ms)
   const forgetSome = makeForget(sql, storage)
-
-  return Mailbox.of({
-    claim: Effect.fn("Mailbox.claim")(function* (found) {
-      // A mismatch takes back the rows that were made.
-      yield* sql
-        .withTransaction(claim(sql, { ...found, retained_ms: found.retained_ms ?? Infinity }))
-        .pipe(
-          Effect.catchTag("SqlError", (cause) => Effect.fail(new MailboxUnavailable({ operation: "claim", cause }))),
-        )
-      bound = { ...found, retained_ms: found.retained_ms ?? Infinity }
-    }),
+  const driver: MailboxStorage.MailboxDriver<SqlError> = {
+    // A mismatch takes back the rows that were made.
+    claim: (log) => sql.withTransaction(claim(sql, log)),
     offset: (partition) =>
       sql<{ next: number | null }>`
         SELECT next_offset::float8 AS next FROM mailbox_partitions WHERE partition = ${partition}`.pipe(
         Effect.map(([row]) => row?.next ?? undefined),
-        unavailable("offset"),
       ),
-    put: (partition, put) =>
-      Effect.suspend(() => sql.withTransaction(writePut(sql, log(), { ...limits, ...storage }, partition, put))).pipe(
-        unavailable("put"),
-      ),
-    page: (clientId, after, limit) =>
-      Effect.suspend(() => readPage(sql, partitionFor(clientId), clientId, after, limit)).pipe(unavailable("page")),
-    ack: (acks) =>
-      Effect.suspend(() => {
-        const all = highestAcks(acks)
-        return Effect.forEach(
-          Array.from({ length: Math.ceil(all.length / storage.step_clients) }, (_, i) =>
-            all.slice(i * storage.step_clients, (i + 1) * storage.step_clients),
-          ),
-          (some) => sql.withTransaction(writeAcks(sql, log(), some)),
-          { discard: true },
-        )
-      }).pipe(unavailable("ack")),
-    waiting: (asked, areHere = false) =>
-      Effect.suspend(() => readWaiting(sql, asked, partitionFor)).pipe(
-        Effect.tap(() => (areHere ? writeSeen(sql, asked, keep_ms() * seen_share) : Effect.void)),
-        unavailable("waiting"),
-      ),
-    expire: (now_ms) =>
-      Effect.suspend(() => writeExpiry(sql, log(), storage, now_ms - limits.mailbox_age_ms)).pipe(
-        Effect.tap(() => forgetSome(log(), now_ms - keep_ms())),
-        unavailable("expire"),
-      ),
-    stats: (clientId) =>
+    put: (partition, put, log) => sql.withTransaction(writePut(sql, log, { ...limits, ...storage }, partition, put)),
+    page: (at, after, limit) => readPage(sql, at, after, limit),
+    ack: (acks, log) => {
+      const all = MailboxRules.highestAcks(acks)
+      return Effect.forEach(
+        Array.from({ length: Math.ceil(all.length / storage.step_clients) }, (_, i) =>
+          all.slice(i * storage.step_clients, (i + 1) * storage.step_clients),
+        ),
+        (some) => sql.withTransaction(writeAcks(sql, log, some)),
+        { discard: true },
+      )
+    },
+    states: (asked, areHere, { keep_ms }) =>
+      Effect.tap(readStates(sql, asked), () => (areHere ? writeSeen(sql, asked, keep_ms * seen_share) : Effect.void)),
+    expire: ({ age_ms, idle_ms }, log) =>
+      Effect.all({ removed: writeExpiry(sql, log, storage, age_ms), forgotten: forgetSome(log, idle_ms) }),
+    stats: ({ clientId }) =>
       sql<Row>`
         SELECT acked::float8, floor::float8, results::float8, bytes::float8
         FROM mailbox_clients WHERE client_id = ${clientId}`.pipe(
@@ -127,9 +86,9 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = po
           acked: toCursor(row?.acked),
           floor: toCursor(row?.floor),
         })),
-        unavailable("stats"),
       ),
-  })
+  }
+  return MailboxStorage.make(driver, limits)
 })
 
 interface Row {
@@ -138,13 +97,6 @@ interface Row {
   readonly results: number
   readonly bytes: number
 }
-
-const unavailable =
-  (operation: string) =>
-  <A>(effect: Effect.Effect<A, SqlError>) =>
-    Effect.mapError(effect, (cause) => new MailboxUnavailable({ operation, cause }))
-
-const toCursor = (n: number | null = -1): Cursor => (n === null || n < 0 ? start : seqUnsafe(n))
 
 const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
 
@@ -172,17 +124,11 @@ const take = (sql: PgClient.PgClient, { incarnation, partitions }: Log, taken: R
 
 const claim = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
-  found: Log & { readonly ends: ReadonlyArray<number> },
-) {
-  const mismatch = (reason: StoreMismatch["reason"], stored: string, other: string) =>
-    new StoreMismatch({ reason, stored, found: other, incarnation: found.incarnation })
-  for (const { highest, incarnation, partition, partitions } of yield* take(sql, found, upTo(found.partitions))) {
-    const end = found.ends[partition] ?? 0
-    if (incarnation !== found.incarnation) return yield* mismatch("incarnation", incarnation, found.incarnation)
-    if (partitions !== found.partitions) return yield* mismatch("partitions", `${partitions}`, `${found.partitions}`)
-    if (highest >= end) {
-      return yield* mismatch("beyond-end", `seq ${highest} of partition ${partition}`, `end ${end}`)
-    }
+  log: MailboxRules.ClaimingLog,
+): Effect.fn.Return<void, SqlError | StoreMismatch> {
+  for (const row of yield* take(sql, log, upTo(log.partitions))) {
+    const mismatch = MailboxRules.mismatchOf(log, { ...row, highest: toCursor(row.highest) })
+    if (mismatch !== undefined) return yield* mismatch
   }
 })
 
@@ -196,12 +142,11 @@ const writePut = Effect.fnUntraced(function* (
   const [row] = yield* take(sql, log, [partition])
   const stored = row?.next ?? undefined
   if (stored !== expected) return { _tag: "Differs", stored } satisfies PutOutcome
-  const { mailbox_bytes, mailbox_results } = limits
-  const full = yield* insert(sql, [...byClient(records).values()].flat(), limits, row?.forgotten ?? start)
-  yield* removeOldest(sql, limits, full, (rest) => rest.results > mailbox_results || rest.bytes > mailbox_bytes)
+  const full = yield* insert(sql, [...MailboxRules.byClient(records).values()].flat(), limits, row?.forgotten ?? start)
+  yield* removeOldest(sql, limits, full, MailboxRules.isOverLimits(limits))
   yield* sql`
     UPDATE mailbox_partitions
-    SET next_offset = ${next}, hole = greatest(hole, ${hole ?? start}), highest = greatest(highest, ${highestOf(records)})
+    SET next_offset = ${next}, hole = greatest(hole, ${hole ?? start}), highest = greatest(highest, ${MailboxRules.highestOf(records)})
     WHERE partition = ${partition}`
   return { _tag: "Stored" } satisfies PutOutcome
 })
@@ -253,16 +198,9 @@ const insert = Effect.fnUntraced(function* (
         WHERE results > ${PgTypes.float8(limits.mailbox_results)} OR bytes > ${PgTypes.float8(limits.mailbox_bytes)}`
 })
 
-/** What would be left of a mailbox, and when the oldest of that is from. */
-interface Rest {
-  readonly results: number
-  readonly bytes: number
-  readonly oldest_ms: number
-}
-
 interface OldRecord {
   readonly client_id: string
-  readonly seq: number
+  readonly seq: Cursor
   readonly timestamp: number
   readonly bytes: number
 }
@@ -275,7 +213,7 @@ const removeOldest = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
   { remove_records }: PostgresMailboxLimits,
   mailboxes: ReadonlyArray<Size>,
-  tooMuch: (rest: Rest) => boolean,
+  tooMuch: MailboxRules.TooMuch,
 ) {
   let removed = 0
   let open = mailboxes
@@ -294,9 +232,8 @@ const removeOldest = Effect.fnUntraced(function* (
   return removed
 })
 
-/** What goes from a mailbox: `results` and `bytes` up to `floor`. Open: all that was looked at goes, and maybe more. */
-interface Cut extends Size {
-  readonly floor: number
+/** What goes from a mailbox. Open: all that was looked at goes, and maybe more; `rest` is what it has then. */
+interface Cut extends Size, MailboxRules.Cut {
   readonly isOpen: boolean
   readonly rest: Size
 }
@@ -304,23 +241,16 @@ interface Cut extends Size {
 const cut = (
   mailboxes: ReadonlyArray<Size>,
   oldest: ReadonlyArray<OldRecord>,
-  tooMuch: (rest: Rest) => boolean,
+  tooMuch: MailboxRules.TooMuch,
 ): ReadonlyArray<Cut> => {
   const byClient = Map.groupBy(oldest, ({ client_id }) => client_id)
-  return mailboxes.flatMap(({ bytes, client_id, results }) => {
+  return mailboxes.flatMap((mailbox) => {
+    const { client_id } = mailbox
     const records = byClient.get(client_id) ?? []
-    const rest = { client_id, results, bytes }
-    let count = 0
-    for (const record of records) {
-      if (!tooMuch({ ...rest, oldest_ms: record.timestamp })) break
-      rest.results--
-      rest.bytes -= record.bytes
-      count++
-    }
-    const last = records[count - 1]
-    if (last === undefined) return []
-    const isOpen = count === records.length && rest.results > 0
-    return [{ client_id, floor: last.seq, results: count, bytes: bytes - rest.bytes, isOpen, rest }]
+    const gone = MailboxRules.cutOldest(mailbox, records, tooMuch)
+    if (gone.results === 0) return []
+    const rest = { client_id, results: mailbox.results - gone.results, bytes: mailbox.bytes - gone.bytes }
+    return [{ ...gone, client_id, isOpen: gone.results === records.length && rest.results > 0, rest }]
   })
 }
 
@@ -346,21 +276,17 @@ const writeCuts = (sql: PgClient.PgClient, cuts: ReadonlyArray<Cut>) =>
         FROM cuts g WHERE c.client_id = g.client_id`,
       )
 
-interface Ack {
-  readonly clientId: ClientId
-  readonly seq: Cursor
-}
-
-const writeAcks = Effect.fnUntraced(function* (sql: PgClient.PgClient, log: Log, acks: ReadonlyArray<Ack>) {
+const writeAcks = Effect.fnUntraced(function* (
+  sql: PgClient.PgClient,
+  log: Log,
+  acks: ReadonlyArray<MailboxStorage.MailboxAck>,
+) {
   const highest = new Map<number, Cursor>()
-  for (const { clientId, seq } of acks) {
-    const partition = partitionOf(clientId, log.partitions)
-    highest.set(partition, later(seq, highest.get(partition) ?? start))
-  }
+  for (const { partition, seq } of acks) highest.set(partition, later(seq, highest.get(partition) ?? start))
   const given = [texts(acks.map(({ clientId }) => clientId)), numbers(acks.map(({ seq }) => seq))] as const
   const taken = yield* take(sql, log, [...highest.keys()])
   const forgottenOf = new Map(taken.map(({ forgotten, partition }) => [partition, forgotten]))
-  const unknowns = acks.map(({ clientId }) => forgottenOf.get(partitionOf(clientId, log.partitions)) ?? start)
+  const unknowns = acks.map(({ partition }) => forgottenOf.get(partition) ?? start)
   const now_ms = yield* Clock.currentTimeMillis
   yield* sql`
     WITH given AS (
@@ -409,7 +335,7 @@ const writeExpiry = Effect.fnUntraced(function* (
     removed += yield* take(sql, log, [...partitions]).pipe(
       Effect.andThen(sql<Size>`
         SELECT client_id, results::float8, bytes::float8 FROM mailbox_clients WHERE client_id = ANY(${texts(ids)})`),
-      Effect.flatMap((mailboxes) => removeOldest(sql, storage, mailboxes, ({ oldest_ms }) => oldest_ms < before_ms)),
+      Effect.flatMap((mailboxes) => removeOldest(sql, storage, mailboxes, MailboxRules.isOlderThan(before_ms))),
       sql.withTransaction,
     )
     after = last.client_id
@@ -427,19 +353,20 @@ const makeForget = (sql: PgClient.PgClient, { idle_clients, step_clients }: Post
       SELECT client_id, results = 0 AND used_ms <= ${before_ms}::bigint AS idle FROM mailbox_clients
       WHERE client_id > ${after} ORDER BY client_id LIMIT ${step_clients}`
     const ids = some.flatMap(({ client_id, idle }) => (idle ? [ClientId.make(client_id)] : []))
-    if (ids.length > 0) yield* Effect.flatMap(sql.withTransaction(forget(sql, log, ids, before_ms)), tellForgotten)
+    const forgotten = ids.length === 0 ? 0 : yield* sql.withTransaction(forget(sql, log, ids, before_ms))
     after = some.length < step_clients ? "" : (some.at(-1)?.client_id ?? "")
-    return after !== ""
+    return forgotten
   })
   return Effect.fnUntraced(function* (log: Log, before_ms: number) {
-    if (!Number.isFinite(before_ms)) return
+    let forgotten = 0
+    if (!Number.isFinite(before_ms)) return forgotten
     for (let seen = 0; seen < idle_clients; seen += step_clients) {
-      if (!(yield* step(log, Math.floor(before_ms)))) return
+      forgotten += yield* step(log, Math.floor(before_ms))
+      if (after === "") break
     }
+    return forgotten
   })
 }
-
-const tellForgotten = (n: number) => countForgotten("mailboxes", n)
 
 /** Returns how many. */
 const forget = Effect.fnUntraced(function* (
@@ -470,11 +397,7 @@ const forget = Effect.fnUntraced(function* (
 })
 
 /** These clients are here: written down where it was not for `seen_ms`. */
-const writeSeen = Effect.fnUntraced(function* (
-  sql: PgClient.PgClient,
-  asked: ReadonlyArray<{ readonly clientId: ClientId }>,
-  seen_ms: number,
-) {
+const writeSeen = Effect.fnUntraced(function* (sql: PgClient.PgClient, asked: ReadonlyArray<Address>, seen_ms: number) {
   if (asked.length === 0 || !Number.isFinite(seen_ms)) return
   const now_ms = yield* Clock.currentTimeMillis
   yield* sql`
@@ -485,12 +408,7 @@ const writeSeen = Effect.fnUntraced(function* (
 
 const decodeHeaders = Schema.decodeSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)))
 
-interface PageRow {
-  readonly acked: number
-  readonly floor: number
-  readonly last: number
-  readonly hole: number | null
-  readonly unknown: number | null
+interface PageRow extends StateRow {
   /** None where the page is empty. */
   readonly seq: number | null
   readonly value: Uint8Array
@@ -498,7 +416,7 @@ interface PageRow {
 }
 
 /** The records of a page, and beside each what is known of the mailbox; at least one row. */
-const readPage = (sql: PgClient.PgClient, partition: number, clientId: ClientId, after: Cursor, limit: PageLimit) =>
+const readPage = (sql: PgClient.PgClient, { clientId, partition }: Address, after: Cursor, limit: PageLimit) =>
   sql<PageRow>`
   WITH box AS (
     SELECT coalesce(max(acked), -1) AS acked, coalesce(max(floor), -1) AS floor, coalesce(max(last), -1) AS last,
@@ -529,30 +447,35 @@ const readPage = (sql: PgClient.PgClient, partition: number, clientId: ClientId,
         const item = { seq: seqUnsafe(seq), value }
         records.push(headers === null ? item : { ...item, headers: decodeHeaders(headers) satisfies Headers })
       }
-      const [acked, floor] = [toCursor(first?.acked), toCursor(first?.floor)]
-      const read = records.at(-1)?.seq ?? later(after, later(acked, floor))
-      const hole = holeFrom(toCursor(first?.hole), later(after, acked), toCursor(first?.unknown))
-      return { records, short: read >= toCursor(first?.last), acked, floor, hole }
+      return { state: stateOf(first), records }
     }),
   )
 
-/** A record above all cursors, or a loss: what the limits removed up to `floor`, or what is missing below `hole`. */
-const readWaiting = (
-  sql: PgClient.PgClient,
-  asked: ReadonlyArray<{ readonly clientId: ClientId; readonly after: Cursor }>,
-  partitionFor: (clientId: ClientId) => number,
-) =>
+interface StateRow {
+  readonly acked: number | null
+  readonly floor: number | null
+  readonly last: number | null
+  readonly hole: number | null
+  readonly unknown: number | null
+}
+
+const stateOf = (row: Partial<StateRow> = {}): MailboxRules.MailboxState => ({
+  acked: toCursor(row.acked),
+  floor: toCursor(row.floor),
+  last: toCursor(row.last),
+  hole: toCursor(row.hole),
+  unknown: toCursor(row.unknown),
+})
+
+const readStates = (sql: PgClient.PgClient, asked: ReadonlyArray<Address>) =>
   asked.length === 0
     ? Effect.succeed([])
-    : sql<{ waits: boolean }>`
-        SELECT coalesce(last > greatest(g.after, acked, floor), false)
-          OR coalesce(floor > greatest(g.after, acked), false)
-          OR coalesce(hole - 1 > greatest(g.after, acked), false) AS waits
+    : sql<Omit<StateRow, "unknown">>`
+        SELECT acked::float8, floor::float8, last::float8, hole::float8
         FROM unnest(
           ${texts(asked.map(({ clientId }) => clientId))},
-          ${numbers(asked.map(({ after }) => after))},
-          ${numbers(asked.map(({ clientId }) => partitionFor(clientId)))}
-        ) WITH ORDINALITY AS g (client_id, after, partition, place)
+          ${numbers(asked.map(({ partition }) => partition))}
+        ) WITH ORDINALITY AS g (client_id, partition, place)
         LEFT JOIN mailbox_clients c ON c.client_id = g.client_id
         LEFT JOIN mailbox_partitions p ON p.partition = g.partition
-        ORDER BY g.place`.pipe(Effect.map((rows) => rows.map(({ waits }) => waits)))
+        ORDER BY g.place`.pipe(Effect.map((rows) => rows.map((row) => stateOf(row))))

@@ -14,7 +14,8 @@
  * Blocks are numbered from `head` on and below `next`, without a gap, in order of seq: to append, to trim, and to find
  * one by halves needs no index.
  *
- * Invariants, at the end of each script:
+ * The rules are those of `MailboxRules.ts` in domain, where it says which function here is which there. Invariants, at the
+ * end of each script:
  *
  * 1. No block lies wholly at or below `acked` or `floor`; so only the first may have records there. `results` and `bytes`
  *    count the blocks whole.
@@ -190,17 +191,14 @@ end
 `
 
 /**
- * Binds a partition to a log. Keys: offset. Arguments: incarnation, partition count, end of the events partition. Answers
- * nil, or the reason of a mismatch and what is stored.
+ * Binds a partition that is not bound yet to a log. Keys: offset. Arguments: incarnation, partition count. Returns what
+ * it was bound to, and the highest seq.
  */
 export const claimScript = script(
   `${writing}
 local bound = redis.call('HMGET', KEYS[1], 'incarnation', 'partitions', 'highest')
-if bound[1] and bound[1] ~= ARGV[1] then return { 'incarnation', bound[1] } end
-if bound[2] and bound[2] ~= ARGV[2] then return { 'partitions', bound[2] } end
-if bound[3] and tonumber(bound[3]) >= tonumber(ARGV[3]) then return { 'beyond-end', bound[3] } end
 bind(KEYS[1], ARGV[1], ARGV[2])
-return nil
+return bound
 `,
   ["allow-oom"],
 )

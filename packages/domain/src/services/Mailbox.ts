@@ -21,7 +21,7 @@
  */
 import { Context, type Effect } from "effect"
 import type { MailboxUnavailable, StoreMismatch } from "../Errors.ts"
-import { type ClientId, type Cursor, type Incarnation, type Seq, seqUnsafe } from "../protocol/Ids.ts"
+import type { ClientId, Cursor, Incarnation, Seq } from "../protocol/Ids.ts"
 import type { Page, PageLimit } from "../protocol/Reads.ts"
 import type { Item } from "../protocol/Records.ts"
 
@@ -104,10 +104,3 @@ export class Mailbox extends Context.Service<
     stats(clientId: ClientId): Effect.Effect<MailboxStats, MailboxUnavailable>
   }
 >()("@nimbus/domain/Mailbox") {}
-
-/**
- * What a page says is missing. `hole`: of the partition; `cursor`: as far as the client says that it has got, or has
- * got; `unknown`: what may have been forgotten of it.
- */
-export const holeFrom = (hole: Cursor, cursor: Cursor, unknown: Cursor): Cursor =>
-  cursor >= 0 && unknown >= 0 && unknown >= hole ? seqUnsafe(unknown + 1) : hole

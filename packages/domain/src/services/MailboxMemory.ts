@@ -5,21 +5,25 @@
  * seq that comes late is inserted. Every operation is one synchronous step, so there is nothing to lock.
  */
 import { Clock, Effect, Layer } from "effect"
-import { StoreMismatch } from "../Errors.ts"
-import { countForgotten } from "./Forgotten.ts"
-import { type ClientId, type Cursor, type Incarnation, seqUnsafe, start } from "../protocol/Ids.ts"
 import { type MailboxLimits, mailboxLimits } from "../Limits.ts"
-import {
-  holeFrom,
-  Mailbox,
-  type MailboxRecord,
-  type MailboxStats,
-  type Page,
-  type PageLimit,
-  type Put,
-  type PutOutcome,
-} from "./Mailbox.ts"
+import { type ClientId, type Cursor, type Incarnation, type Seq, seqUnsafe, start } from "../protocol/Ids.ts"
 import { partitionOf } from "../protocol/Partitioner.ts"
+import type { PageLimit } from "../protocol/Reads.ts"
+import { Mailbox, type MailboxRecord, type MailboxStats, type Put, type PutOutcome } from "./Mailbox.ts"
+import {
+  type Binding,
+  type Cut,
+  cutOldest,
+  isOlderThan,
+  isOverLimits,
+  later,
+  type MailboxState,
+  makeFiller,
+  mismatchOf,
+  type TooMuch,
+  unknownBefore,
+} from "./MailboxRules.ts"
+import * as MailboxStorage from "./MailboxStorage.ts"
 
 /** A store, with two functions for tests of a rollback. */
 export interface MailboxMemory {
@@ -36,7 +40,6 @@ export interface MailboxSnapshot {
     | {
         readonly incarnation: Incarnation
         readonly partitions: ReadonlyArray<Readonly<Partition>>
-        readonly retained_ms: number
       }
     | undefined
   readonly boxes: ReadonlyMap<ClientId, Readonly<Box>>
@@ -49,49 +52,47 @@ export const layerMemory = (limits: MailboxLimits = mailboxLimits): Layer.Layer<
 /** A store of its own, not yet claimed. */
 export const makeMemory = (limits: MailboxLimits = mailboxLimits): MailboxMemory => {
   let store = emptyStore()
+  const driver: MailboxStorage.MailboxDriver<never> = {
+    claim: (log) =>
+      Effect.suspend(() => {
+        const mismatch = bindingsOf(store).flatMap((bound) => mismatchOf(log, bound) ?? [])[0]
+        if (mismatch !== undefined) return mismatch
+        store.log ??= {
+          incarnation: log.incarnation,
+          partitions: Array.from({ length: log.partitions }, newPartition),
+        }
+        return Effect.void
+      }),
+    offset: (partition) => Effect.sync(() => partitionAt(store, partition).offset),
+    put: (partition, chunk) => withNow((now_ms) => put(store, partition, chunk, limits, now_ms)),
+    page: (at, after, limit) => Effect.sync(() => page(store, at, after, limit)),
+    ack: (acks) =>
+      withNow((now_ms) => {
+        for (const ack of acks) {
+          if (ack.seq > start) acknowledge(boxFor(store, ack.clientId, ack.partition, undefined, now_ms), ack.seq)
+        }
+      }),
+    states: (asked, areHere) =>
+      withNow((now_ms) =>
+        asked.map((at) => {
+          const box = store.boxes.get(at.clientId)
+          if (box !== undefined && areHere) box.used_ms = now_ms
+          return stateOf(partitionAt(store, at.partition), box)
+        }),
+      ),
+    expire: ({ age_ms, idle_ms }) =>
+      withNow((now_ms) => {
+        const removed = expire(store, age_ms, now_ms)
+        return { removed, forgotten: forget(store, idle_ms) }
+      }),
+    stats: ({ clientId }) => Effect.sync(() => stats(store.boxes.get(clientId))),
+  }
   return {
     snapshot: () => copy(store),
     restore: (snapshot) => {
       store = copy(snapshot)
     },
-    mailbox: Mailbox.of({
-      claim: (log) =>
-        Effect.suspend(() => {
-          const mismatch = compare(store, log)
-          if (mismatch !== undefined) return mismatch
-          store.log ??= {
-            incarnation: log.incarnation,
-            partitions: Array.from({ length: log.partitions }, newPartition),
-            retained_ms: Infinity,
-          }
-          store.log.retained_ms = log.retained_ms ?? Infinity
-          return Effect.void
-        }),
-      offset: (partition) => Effect.sync(() => partitionAt(store, partition).offset),
-      put: (partition, chunk) => withNow((now_ms) => put(store, partition, chunk, limits, now_ms)),
-      page: (clientId, after, limit) => Effect.sync(() => page(store, clientId, after, limit)),
-      ack: (acks) =>
-        withNow((now_ms) => {
-          for (const { clientId, seq } of acks) {
-            if (seq > start) acknowledge(boxFor(store, clientId, Infinity, now_ms), seq)
-          }
-        }),
-      waiting: (asked, areHere = false) =>
-        withNow((now_ms) =>
-          asked.map(({ after, clientId }) => {
-            const box = store.boxes.get(clientId)
-            if (box !== undefined && areHere) box.used_ms = now_ms
-            return isWaiting(store, clientId, after)
-          }),
-        ),
-      expire: (now_ms) =>
-        Effect.suspend(() => {
-          const removed = expire(store, now_ms - limits.mailbox_age_ms, now_ms)
-          const keep_ms = Math.max(limits.mailbox_idle_ms, store.log?.retained_ms ?? Infinity)
-          return Effect.as(countForgotten("mailboxes", forget(store, now_ms - keep_ms)), removed)
-        }),
-      stats: (clientId) => Effect.sync(() => stats(store.boxes.get(clientId))),
-    }),
+    mailbox: MailboxStorage.make(driver, limits),
   }
 }
 
@@ -120,7 +121,6 @@ interface Store {
     | {
         readonly incarnation: Incarnation
         readonly partitions: Array<Partition>
-        retained_ms: number
       }
     | undefined
   readonly boxes: Map<ClientId, Box>
@@ -158,91 +158,67 @@ const partitionAt = (store: Store, partition: number): Partition => {
   return found
 }
 
-/**
- * Something happens to it now. `before`: if it is new, all that an earlier mailbox of the client had was before this
- * seq.
- */
-const boxFor = (store: Store, clientId: ClientId, before: number, now_ms: number): Box => {
+/** Something happens to it now. `seq`: the first that it gets, if it gets a record. */
+const boxFor = (store: Store, clientId: ClientId, partition: number, seq: Seq | undefined, now_ms: number): Box => {
   const found = store.boxes.get(clientId)
   if (found !== undefined) {
     found.used_ms = now_ms
     return found
   }
-  const { forgotten } = partitionOfClient(store, clientId)
-  const box = newBox(forgotten < before ? forgotten : justBelow(before), now_ms)
+  const box = newBox(unknownBefore(partitionAt(store, partition).forgotten, seq), now_ms)
   store.boxes.set(clientId, box)
   return box
 }
 
-const later = (a: Cursor, b: Cursor): Cursor => (a > b ? a : b)
-const justBelow = (seq: number): Cursor => (seq === 0 ? start : seqUnsafe(seq - 1))
-
-const compare = (
-  store: Store,
-  found: { readonly incarnation: Incarnation; readonly partitions: number; readonly ends: ReadonlyArray<number> },
-): StoreMismatch | undefined => {
-  const { log } = store
-  if (log === undefined) return undefined
-  const { incarnation } = found
-  const mismatch = (reason: StoreMismatch["reason"], stored: string, found: string) =>
-    new StoreMismatch({ reason, stored, found, incarnation })
-  if (log.incarnation !== incarnation) return mismatch("incarnation", log.incarnation, incarnation)
-  if (log.partitions.length !== found.partitions) {
-    return mismatch("partitions", String(log.partitions.length), String(found.partitions))
+const bindingsOf = ({ boxes, log }: Store): ReadonlyArray<Binding> => {
+  if (log === undefined) return []
+  const { incarnation, partitions } = log
+  const highest = partitions.map((): Cursor => start)
+  for (const [clientId, box] of boxes) {
+    const partition = partitionOf(clientId, partitions.length)
+    highest[partition] = later(highest[partition]!, lastOf(box))
   }
-  for (const [clientId, box] of store.boxes) {
-    const highest = later(later(box.acked, box.floor), box.records.at(-1)?.seq ?? start)
-    const end = found.ends[partitionOf(clientId, found.partitions)] ?? 0
-    if (highest >= end) return mismatch("beyond-end", `seq ${highest} of ${clientId}`, `end ${end}`)
-  }
-  return undefined
+  return highest.map((highest, partition) => ({ partition, incarnation, partitions: partitions.length, highest }))
 }
 
 const put = (store: Store, at: number, chunk: Put, limits: MailboxLimits, now_ms: number): PutOutcome => {
   const partition = partitionAt(store, at)
   if (partition.offset !== chunk.expected) return { _tag: "Differs", stored: partition.offset }
   for (const record of chunk.records) {
-    const box = boxFor(store, record.clientId, record.seq, now_ms)
-    if (insert(box, record)) enforce(box, limits)
+    const box = boxFor(store, record.clientId, at, record.seq, now_ms)
+    insert(box, record)
+    enforce(box, limits)
   }
   partition.offset = chunk.next
   if (chunk.hole !== undefined) partition.hole = later(partition.hole, chunk.hole)
   return { _tag: "Stored" }
 }
 
-/** Whether the record was new. */
-const insert = (box: Box, record: MailboxRecord): boolean => {
-  if (record.seq <= box.acked || record.seq <= box.floor) return false
+const insert = (box: Box, record: MailboxRecord): void => {
+  if (record.seq <= box.acked || record.seq <= box.floor) return
   const last = box.records.at(-1)
   if (last === undefined || last.seq < record.seq) box.records.push(record)
   else {
     const at = firstAbove(box, seqUnsafe(record.seq - 1))
-    if (box.records[at]?.seq === record.seq) return false
+    if (box.records[at]?.seq === record.seq) return
     box.records.splice(at, 0, record)
   }
   box.bytes += record.value.length
-  return true
 }
 
-/** Count and bytes. To enforce them after each record leaves the same as after all: the longest end that fits. */
+/** Count and bytes. */
 const enforce = (box: Box, limits: MailboxLimits): void => {
-  let head = box.head
-  let bytes = box.bytes
-  while (box.records.length - head > limits.mailbox_results || bytes > limits.mailbox_bytes) {
-    bytes -= box.records[head++]!.value.length
+  if (countOf(box) > limits.mailbox_results || box.bytes > limits.mailbox_bytes) {
+    removeOldest(box, isOverLimits(limits))
   }
-  if (head > box.head) removeByLimit(box, head)
 }
 
 const expire = (store: Store, before_ms: number, now_ms: number): number => {
   let removed = 0
   for (const box of store.boxes.values()) {
-    let head = box.head
-    while (head < box.records.length && box.records[head]!.timestamp < before_ms) head++
-    if (head === box.head) continue
-    removed += head - box.head
-    removeByLimit(box, head)
-    box.used_ms = now_ms
+    const { results } = removeOldest(box, isOlderThan(before_ms))
+    if (results > 0) box.used_ms = now_ms
+    removed += results
   }
   return removed
 }
@@ -253,7 +229,7 @@ const forget = (store: Store, before_ms: number): number => {
   for (const [clientId, box] of store.boxes) {
     if (box.head < box.records.length || box.used_ms > before_ms) continue
     if (box.floor > box.acked) {
-      const partition = partitionOfClient(store, clientId)
+      const partition = partitionAt(store, partitionOf(clientId, claimed(store).length))
       partition.forgotten = later(partition.forgotten, box.floor)
     }
     store.boxes.delete(clientId)
@@ -268,9 +244,20 @@ const acknowledge = (box: Box, seq: Cursor): void => {
   removeTo(box, firstAbove(box, seq))
 }
 
-const removeByLimit = (box: Box, head: number): void => {
-  box.floor = box.records[head - 1]!.seq
-  removeTo(box, head)
+const removeOldest = (box: Box, tooMuch: TooMuch): Cut => {
+  const cut = cutOldest({ results: countOf(box), bytes: box.bytes }, sizesOf(box), tooMuch)
+  if (cut.results > 0) {
+    box.floor = cut.floor
+    removeTo(box, box.head + cut.results)
+  }
+  return cut
+}
+
+function* sizesOf({ head, records }: Box) {
+  for (let i = head; i < records.length; i++) {
+    const { seq, timestamp, value } = records[i]!
+    yield { seq, timestamp, bytes: value.length }
+  }
 }
 
 /** Moves the head; what is before it is let go once it is half of the array. */
@@ -295,40 +282,32 @@ const firstAbove = (box: Box, cursor: Cursor): number => {
   return low
 }
 
-const partitionOfClient = (store: Store, clientId: ClientId): Partition => {
-  const partitions = claimed(store)
-  return partitions[partitionOf(clientId, partitions.length)]!
-}
+const countOf = ({ head, records }: Box): number => records.length - head
 
-const page = (store: Store, clientId: ClientId, after: Cursor, limit: PageLimit): Page => {
-  const partition = partitionOfClient(store, clientId)
+/** The highest seq ever put, or what is above it. */
+const lastOf = ({ acked, floor, records }: Box): Cursor => later(records.at(-1)?.seq ?? start, later(acked, floor))
+
+const stateOf = ({ forgotten, hole }: Partition, box: Box = newBox(forgotten)): MailboxState => ({
+  acked: box.acked,
+  floor: box.floor,
+  last: lastOf(box),
+  hole,
+  unknown: box.unknown,
+})
+
+const page = (store: Store, { clientId, partition }: MailboxStorage.Address, after: Cursor, limit: PageLimit) => {
   const box = store.boxes.get(clientId)
-  const cursor = later(after, box?.acked ?? start)
-  const hole = holeFrom(partition.hole, cursor, box?.unknown ?? partition.forgotten)
-  if (box === undefined) return { records: [], short: true, acked: start, floor: start, hole }
-  const from = firstAbove(box, after)
-  let end = from
-  let bytes = 0
-  while (end < box.records.length && (end === from || end - from < limit.results)) {
-    bytes += box.records[end]!.value.length
-    if (bytes > limit.bytes && end > from) break
-    end++
+  const { fits, records } = makeFiller(limit)
+  if (box !== undefined) {
+    for (let i = firstAbove(box, after); i < box.records.length && fits(box.records[i]!.value.length); i++) {
+      records.push(box.records[i]!)
+    }
   }
-  const records = box.records.slice(from, end)
-  return { records, short: end === box.records.length, acked: box.acked, floor: box.floor, hole }
-}
-
-/** A record above `after`, or a loss: what the limits removed up to `floor`, or what is missing below `hole`. */
-const isWaiting = (store: Store, clientId: ClientId, after: Cursor): boolean => {
-  const box = store.boxes.get(clientId) ?? newBox()
-  const cursor = later(after, box.acked)
-  const last = box.records.at(-1)
-  const { hole } = partitionOfClient(store, clientId)
-  return (last !== undefined && last.seq > cursor) || box.floor > cursor || hole - 1 > cursor
+  return { state: stateOf(partitionAt(store, partition), box), records }
 }
 
 const stats = (box: Box = newBox()): MailboxStats => ({
-  results: box.records.length - box.head,
+  results: countOf(box),
   bytes: box.bytes,
   acked: box.acked,
   floor: box.floor,

@@ -128,11 +128,11 @@ export const rules = {
   olderStays: patch(
     "a put keeps the older of two with one seq",
     "services/MailboxMemory.ts",
-    `    if (box.records[at]?.seq === record.seq) return false
+    `    if (box.records[at]?.seq === record.seq) return
 `,
     `    if (box.records[at]?.seq === record.seq) {
       box.records[at] = record
-      return false
+      return
     }
 `,
   ),
