@@ -1,6 +1,6 @@
 /** Trying again: first soon, then twice as late each time, up to a bound; never giving up. */
 import { backoff_ms } from "@nimbus/domain/pacing"
-import { logFailure, untilItPasses, untilItWorks } from "@nimbus/domain/services"
+import { logFailure, untilItWorks } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
 import { countFailure } from "../Metrics.ts"
@@ -20,20 +20,6 @@ export const untilDone = <A, E, R>(
   untilItWorks(
     operation,
     Effect.tapError(effect, () => countFailure(operation, 1)),
-    (failures) => wait_ms(failures, limits),
-  )
-
-/** The same for failures that pass, as `isPassing` knows. Others fail at once, and are counted too. */
-export const untilPassed = <A, E, Passing extends E, R>(
-  effect: Effect.Effect<A, E, R>,
-  operation: string,
-  isPassing: (error: E) => error is Passing,
-  limits: Bounds,
-): Effect.Effect<A, Exclude<E, Passing>, R> =>
-  untilItPasses(
-    operation,
-    Effect.tapError(effect, () => countFailure(operation, 1)),
-    isPassing,
     (failures) => wait_ms(failures, limits),
   )
 

@@ -8,7 +8,7 @@
  *
  * It still starts again: an operator may have repaired the cause, and no record is skipped.
  */
-import { Alarms, reasonOf } from "@nimbus/domain/services"
+import { Alarms, type AssignedPartition, reasonOf } from "@nimbus/domain/services"
 import { Effect, Predicate, type Scope } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
 
@@ -44,6 +44,22 @@ export const make = Effect.fnUntraced(function* (
     }),
   }
 })
+
+/** A partition whose commits are its progress. `place`: how far they are. */
+export const watch = (partition: AssignedPartition, progress: Progress) => {
+  let at = -1
+  const watched: AssignedPartition = {
+    ...partition,
+    committed: Effect.tap(partition.committed, (found) => Effect.sync(() => (at = Math.max(at, found?.next ?? -1)))),
+    commit: (next, metadata) =>
+      Effect.andThen(partition.commit(next, metadata), () => {
+        if (next <= at) return Effect.void
+        at = next
+        return progress.moved
+      }),
+  }
+  return { partition: watched, place: () => (at === -1 ? "at its beginning" : `at offset ${at}`) }
+}
 
 /** A service that does not answer, by the codes of docs/errors.md: an outage, which is told as one, and passes. */
 const isPassing = (error: unknown): boolean =>

@@ -11,10 +11,11 @@
 import type { LogRefused } from "@nimbus/domain/errors"
 import type { ChunkLimits } from "@nimbus/domain/limits"
 import { chunksOf, type LogRecord } from "@nimbus/domain/protocol"
-import { Alarms, type EventLog } from "@nimbus/domain/services"
+import { Alarms, type EventLog, untilItPasses } from "@nimbus/domain/services"
 import { Effect, Predicate } from "effect"
 import type { ConsumerLimits } from "../Limits.ts"
-import { untilPassed } from "./Backoff.ts"
+import { countFailure } from "../Metrics.ts"
+import { wait_ms } from "./Backoff.ts"
 
 type Log = EventLog["Service"]
 
@@ -33,10 +34,14 @@ export const publishUntilAcknowledged = (
   records: ReadonlyArray<LogRecord>,
   limits: PublishLimits,
 ): Effect.Effect<void> => {
+  const operation = `publish ${topic}`
   const publish = (part: ReadonlyArray<LogRecord>): Effect.Effect<unknown> =>
-    Effect.catch(untilPassed(log.publish(topic, partition, part), `publish ${topic}`, isPassing, limits), (refusal) =>
-      refused(part, refusal),
-    )
+    untilItPasses(
+      operation,
+      Effect.tapError(log.publish(topic, partition, part), () => countFailure(operation, 1)),
+      isPassing,
+      (failures) => wait_ms(failures, limits),
+    ).pipe(Effect.catch((refusal) => refused(part, refusal)))
   const refused = (part: ReadonlyArray<LogRecord>, refusal: LogRefused): Effect.Effect<unknown> => {
     const [first] = part
     if (refusal.reason === "too-large" && first !== undefined) {

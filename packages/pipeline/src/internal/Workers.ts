@@ -54,7 +54,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
       if (stopping.isOpen()) return
       const worker = Effect.gen(function* () {
         const progress = yield* Progress.make(`${role} of ${topic}/${partition.partition}`, limits)
-        const watched = watch(partition, progress)
+        const watched = Progress.watch(partition, progress)
         const work = Effect.andThen(
           takeOver(watched.partition, role, topics),
           options.worker(watched.partition, stopping),
@@ -78,22 +78,6 @@ export const run = Effect.fnUntraced(function* <E, R>(
   )
   yield* Effect.addFinalizer((exit) => (Exit.hasDies(exit) ? stopping.open : stop(role, workers, stopping, limits)))
 })
-
-/** A partition whose commits are its progress. */
-const watch = (partition: AssignedPartition, progress: Progress.Progress) => {
-  let at = -1
-  const watched: AssignedPartition = {
-    ...partition,
-    committed: Effect.tap(partition.committed, (found) => Effect.sync(() => (at = Math.max(at, found?.next ?? -1)))),
-    commit: (next, metadata) =>
-      Effect.andThen(partition.commit(next, metadata), () => {
-        if (next <= at) return Effect.void
-        at = next
-        return progress.moved
-      }),
-  }
-  return { partition: watched, place: () => (at === -1 ? "at its beginning" : `at offset ${at}`) }
-}
 
 /** A group that has committed nothing yet goes on where it was under the name that installations once shared. */
 const takeOver = Effect.fnUntraced(function* (assigned: AssignedPartition, role: Role, topics: Topics["Service"]) {

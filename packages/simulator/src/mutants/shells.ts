@@ -138,8 +138,8 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "pipeline",
     "a publish is made again until it is acknowledged",
     "internal/Publish.ts",
-    `untilPassed(log.publish(topic, partition, part), `,
-    `untilPassed(Effect.catch(log.publish(topic, partition, part), () => Effect.succeed(0)), `,
+    `log.publish(topic, partition, part)`,
+    `Effect.catch(log.publish(topic, partition, part), () => Effect.succeed(0))`,
   ),
   publishOutlivesItsWorker: {
     ...patch(
