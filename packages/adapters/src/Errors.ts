@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 
-/** The store on disk did not take or give data: disk full, no permission, closed. Nothing of the step was written. */
+/** The store on disk could not be read or written: disk full, no permission, closed. Nothing of the step was written. */
 export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>()("StorageUnavailable", {
   code: Schema.tag("STORAGE_UNAVAILABLE"),
   operation: Schema.String,
@@ -27,7 +27,7 @@ export class DataDirectoryInUse extends Schema.TaggedError<DataDirectoryInUse>()
   }
 }
 
-/** The data directory holds no database of ours, or a cut-off one. Restore it from a backup, or begin with an empty one. */
+/** The data directory has no database of Nimbus, or a truncated one. Restore it, or start with an empty one. */
 export class DataDirectoryCorrupt extends Schema.TaggedError<DataDirectoryCorrupt>()("DataDirectoryCorrupt", {
   code: Schema.tag("DATA_DIRECTORY_CORRUPT"),
   directory: Schema.String,
@@ -38,7 +38,7 @@ export class DataDirectoryCorrupt extends Schema.TaggedError<DataDirectoryCorrup
   }
 }
 
-/** Redis did not answer, or not as it should. Passing: it is connected to again, and the same call may be made again. */
+/** Redis did not respond, or not as expected. Passing: the adapter reconnects, and the same call may be repeated. */
 export class RedisUnavailable extends Schema.TaggedError<RedisUnavailable>()("RedisUnavailable", {
   code: Schema.tag("REDIS_UNAVAILABLE"),
   cause: Schema.Defect(),
@@ -48,7 +48,7 @@ export class RedisUnavailable extends Schema.TaggedError<RedisUnavailable>()("Re
   }
 }
 
-/** Redis turns us away: a wrong or missing password, or a user who may not do what is needed. Correct the settings. */
+/** Redis refuses access: the password is wrong or missing, or the user lacks a permission. Correct the settings. */
 export class RedisRefused extends Schema.TaggedError<RedisRefused>()("RedisRefused", {
   code: Schema.tag("REDIS_REFUSED"),
   address: Schema.String,
@@ -59,7 +59,7 @@ export class RedisRefused extends Schema.TaggedError<RedisRefused>()("RedisRefus
   }
 }
 
-/** No TLS with Redis: a certificate that is not trusted or names another host, or an answer without TLS. Correct the settings. */
+/** The certificate of Redis is not trusted or is for another host, or the peer has no TLS. Correct the settings. */
 export class RedisTlsFailed extends Schema.TaggedError<RedisTlsFailed>()("RedisTlsFailed", {
   code: Schema.tag("REDIS_TLS_FAILED"),
   address: Schema.String,
@@ -70,7 +70,7 @@ export class RedisTlsFailed extends Schema.TaggedError<RedisTlsFailed>()("RedisT
   }
 }
 
-/** Redis would throw keys away when its memory is full, and results with them. Set its `maxmemory-policy` to `noeviction`. */
+/** Redis would remove keys, and results with them, when its memory is full. Set `maxmemory-policy` to `noeviction`. */
 export class RedisEvicts extends Schema.TaggedError<RedisEvicts>()("RedisEvicts", {
   code: Schema.tag("REDIS_EVICTS"),
   address: Schema.String,
@@ -81,7 +81,7 @@ export class RedisEvicts extends Schema.TaggedError<RedisEvicts>()("RedisEvicts"
   }
 }
 
-/** Redis has reached its `maxmemory`. Give it more, or wait until clients have taken what waits for them. */
+/** Redis has reached its `maxmemory`. Raise it, or wait until clients have acknowledged their waiting results. */
 export class RedisFull extends Schema.TaggedError<RedisFull>()("RedisFull", {
   code: Schema.tag("REDIS_FULL"),
   address: Schema.String,
@@ -91,7 +91,7 @@ export class RedisFull extends Schema.TaggedError<RedisFull>()("RedisFull", {
   }
 }
 
-/** Redis takes no writes: a replica, or a master that may not write. Name the master, or put right what the reason says. */
+/** Redis accepts no writes: a replica, or a master that can't write. Name the master, or correct what the reason says. */
 export class RedisReadOnly extends Schema.TaggedError<RedisReadOnly>()("RedisReadOnly", {
   code: Schema.tag("REDIS_READ_ONLY"),
   address: Schema.String,
@@ -102,7 +102,7 @@ export class RedisReadOnly extends Schema.TaggedError<RedisReadOnly>()("RedisRea
   }
 }
 
-/** The processes that run, or ran, keep the mailboxes elsewhere. Configure this one as them, or clear what they noted. */
+/** The running processes, or the last ones, keep the mailboxes elsewhere. Configure the same, or remove the key. */
 export class OtherMailboxStore extends Schema.TaggedError<OtherMailboxStore>()("OtherMailboxStore", {
   code: Schema.tag("OTHER_MAILBOX_STORE"),
   stored: Schema.String,
@@ -115,7 +115,7 @@ export class OtherMailboxStore extends Schema.TaggedError<OtherMailboxStore>()("
   }
 }
 
-/** Processes of another protocol than this one's run, or left their note. Stop all, and start those of one protocol. */
+/** Processes of another protocol run, or left their key. Stop all of them, and start those of one protocol. */
 export class OtherProtocol extends Schema.TaggedError<OtherProtocol>()("OtherProtocol", {
   code: Schema.tag("OTHER_PROTOCOL"),
   stored: Schema.Int,
@@ -131,7 +131,7 @@ export class OtherProtocol extends Schema.TaggedError<OtherProtocol>()("OtherPro
   }
 }
 
-/** PostgreSQL did not answer, or refused a statement. Passing: the same call may be made again. */
+/** PostgreSQL did not respond, or failed a statement. Passing: the same call may be repeated. */
 export class PostgresUnavailable extends Schema.TaggedError<PostgresUnavailable>()("PostgresUnavailable", {
   code: Schema.tag("POSTGRES_UNAVAILABLE"),
   cause: Schema.Defect(),
@@ -141,7 +141,7 @@ export class PostgresUnavailable extends Schema.TaggedError<PostgresUnavailable>
   }
 }
 
-/** PostgreSQL turns us away: password, user, database or a missing right. Correct the settings. */
+/** PostgreSQL refuses access: wrong password, user or database, or a missing permission. Correct the settings. */
 export class PostgresRefused extends Schema.TaggedError<PostgresRefused>()("PostgresRefused", {
   code: Schema.tag("POSTGRES_REFUSED"),
   address: Schema.String,
@@ -152,7 +152,7 @@ export class PostgresRefused extends Schema.TaggedError<PostgresRefused>()("Post
   }
 }
 
-/** No TLS with PostgreSQL: a certificate that is not trusted or names another host, or a server without TLS. Correct the settings. */
+/** The certificate of PostgreSQL is not trusted or is for another host, or the server has no TLS. Correct the settings. */
 export class PostgresTlsFailed extends Schema.TaggedError<PostgresTlsFailed>()("PostgresTlsFailed", {
   code: Schema.tag("POSTGRES_TLS_FAILED"),
   address: Schema.String,
@@ -163,7 +163,7 @@ export class PostgresTlsFailed extends Schema.TaggedError<PostgresTlsFailed>()("
   }
 }
 
-/** Kafka did not answer, or not as it should. Passing: it is connected to again, and the same call may be made again. */
+/** Kafka did not respond, or not as expected. Passing: the adapter reconnects, and the same call may be repeated. */
 export class KafkaUnavailable extends Schema.TaggedError<KafkaUnavailable>()("KafkaUnavailable", {
   code: Schema.tag("KAFKA_UNAVAILABLE"),
   cause: Schema.Defect(),
@@ -173,7 +173,7 @@ export class KafkaUnavailable extends Schema.TaggedError<KafkaUnavailable>()("Ka
   }
 }
 
-/** Kafka turns us away: a wrong user or password, or a right that is missing. Correct the settings. */
+/** Kafka refuses access: wrong user or password, or a missing permission. Correct the settings. */
 export class KafkaRefused extends Schema.TaggedError<KafkaRefused>()("KafkaRefused", {
   code: Schema.tag("KAFKA_REFUSED"),
   brokers: Schema.String,
@@ -184,7 +184,7 @@ export class KafkaRefused extends Schema.TaggedError<KafkaRefused>()("KafkaRefus
   }
 }
 
-/** No TLS with Kafka: a certificate that is not trusted or names another host, or a port without TLS. Correct the settings. */
+/** The certificate of Kafka is not trusted or is for another host, or the port has no TLS. Correct the settings. */
 export class KafkaTlsFailed extends Schema.TaggedError<KafkaTlsFailed>()("KafkaTlsFailed", {
   code: Schema.tag("KAFKA_TLS_FAILED"),
   brokers: Schema.String,
@@ -208,7 +208,7 @@ export class KafkaClientUnfit extends Schema.TaggedError<KafkaClientUnfit>()("Ka
   }
 }
 
-/** A topic is not there, and is not to be created. Create it, or set `NIMBUS_KAFKA_CREATE_TOPICS`. */
+/** A topic does not exist, and may not be created. Create it, or set `NIMBUS_KAFKA_CREATE_TOPICS`. */
 export class KafkaTopicMissing extends Schema.TaggedError<KafkaTopicMissing>()("KafkaTopicMissing", {
   code: Schema.tag("KAFKA_TOPIC_MISSING"),
   topic: Schema.String,
@@ -218,7 +218,7 @@ export class KafkaTopicMissing extends Schema.TaggedError<KafkaTopicMissing>()("
   }
 }
 
-/** A topic is set so that records would be lost or refused. Set it as the message says; `docs/operations.md` says why. */
+/** The settings of a topic would lose or refuse records. Correct them as the message says; see `docs/operations.md`. */
 export class KafkaTopicUnfit extends Schema.TaggedError<KafkaTopicUnfit>()("KafkaTopicUnfit", {
   code: Schema.tag("KAFKA_TOPIC_UNFIT"),
   /** Of each topic what is wrong. */
@@ -229,7 +229,7 @@ export class KafkaTopicUnfit extends Schema.TaggedError<KafkaTopicUnfit>()("Kafk
   }
 }
 
-/** A topic was deleted, or deleted and made again, while this process ran. Restart it, when the topic is there. */
+/** A topic was deleted, or deleted and recreated, while this process runs. Restart it when the topic exists. */
 export class KafkaTopicReplaced extends Schema.TaggedError<KafkaTopicReplaced>()("KafkaTopicReplaced", {
   code: Schema.tag("KAFKA_TOPIC_REPLACED"),
   topic: Schema.String,
@@ -242,7 +242,7 @@ export class KafkaTopicReplaced extends Schema.TaggedError<KafkaTopicReplaced>()
   }
 }
 
-/** A topic got more partitions while this process ran, and cannot use them: clients belong to the first ones for good. */
+/** Partitions were added to a topic while this process runs. They can't be used: clients stay in the first ones. */
 export class KafkaPartitionsAdded extends Schema.TaggedError<KafkaPartitionsAdded>()("KafkaPartitionsAdded", {
   code: Schema.tag("KAFKA_PARTITIONS_ADDED"),
   topic: Schema.String,
@@ -266,7 +266,7 @@ export class KafkaPartitionsUnequal extends Schema.TaggedError<KafkaPartitionsUn
   }
 }
 
-/** What another producer wrote into a topic can't be read. Its bytes go to quarantine with the reason, and reading goes on. */
+/** A batch of another producer can't be read. The quarantine gets its bytes and the reason, and reading continues. */
 export class KafkaBatchUnreadable extends Schema.TaggedError<KafkaBatchUnreadable>()("KafkaBatchUnreadable", {
   code: Schema.tag("KAFKA_BATCH_UNREADABLE"),
   topic: Schema.String,
@@ -279,7 +279,7 @@ export class KafkaBatchUnreadable extends Schema.TaggedError<KafkaBatchUnreadabl
   }
 }
 
-/** Another producer's transaction stays open, and nothing behind it can be read. Passing: Kafka ends it, or its producer does. */
+/** A transaction of another producer stays open, and no later record can be read. Passing: Kafka or its producer ends it. */
 export class KafkaTransactionOpen extends Schema.TaggedError<KafkaTransactionOpen>()("KafkaTransactionOpen", {
   code: Schema.tag("KAFKA_TRANSACTION_OPEN"),
   topic: Schema.String,
@@ -294,7 +294,7 @@ export class KafkaTransactionOpen extends Schema.TaggedError<KafkaTransactionOpe
   }
 }
 
-/** PGlite, the database of the embedded archive, could not be opened. Passing: it is opened again at the next call. */
+/** PGlite, the database of the embedded archive, could not be opened. Passing: the next call tries again. */
 export class PgliteUnavailable extends Schema.TaggedError<PgliteUnavailable>()("PgliteUnavailable", {
   code: Schema.tag("PGLITE_UNAVAILABLE"),
   directory: Schema.String,
@@ -305,7 +305,7 @@ export class PgliteUnavailable extends Schema.TaggedError<PgliteUnavailable>()("
   }
 }
 
-/** DynamoDB did not answer, or has too much to do. Passing: the same call may be made again. */
+/** DynamoDB did not respond, or is overloaded. Passing: the same call may be repeated. */
 export class DynamoUnavailable extends Schema.TaggedError<DynamoUnavailable>()("DynamoUnavailable", {
   code: Schema.tag("DYNAMODB_UNAVAILABLE"),
   cause: Schema.Defect(),
@@ -315,7 +315,7 @@ export class DynamoUnavailable extends Schema.TaggedError<DynamoUnavailable>()("
   }
 }
 
-/** DynamoDB turns us away: no credentials or region, or a right that is missing. Correct the settings. */
+/** DynamoDB refuses access: credentials, a region or a permission are missing. Correct the settings. */
 export class DynamoRefused extends Schema.TaggedError<DynamoRefused>()("DynamoRefused", {
   code: Schema.tag("DYNAMODB_REFUSED"),
   address: Schema.String,
@@ -326,7 +326,7 @@ export class DynamoRefused extends Schema.TaggedError<DynamoRefused>()("DynamoRe
   }
 }
 
-/** A store is asked for whose client library is not installed. Install it beside this package. */
+/** The client library of a configured store is not installed. Install it beside this package. */
 export class LibraryMissing extends Schema.TaggedError<LibraryMissing>()("LibraryMissing", {
   code: Schema.tag("LIBRARY_MISSING"),
   stores: Schema.Array(Schema.String),

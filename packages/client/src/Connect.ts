@@ -19,17 +19,17 @@ import { CallbackFailed, type ClientError, type MemoryCorrupt, type MemoryUnavai
 import { type ClientMemory, layerMemory } from "./Memory.ts"
 import { layerWebSocket, type WebSocketConstructor } from "./Transport.ts"
 
-/** Who the client is, where its gateway is, and what is called when something comes. */
+/** The id of the client, the address of its gateway, and its callbacks. */
 export interface ConnectOptions extends Client.ClientOptions {
   /**
-   * Called for each result, in order, each once; the next one waits for the promise. It is acknowledged after that, so
-   * a crash in here brings it again. What it throws closes the client.
+   * Called for each result, in order, each once. The next one waits for the promise. The result is acknowledged after that,
+   * so a crash in this callback delivers it again. If it throws, the client closes.
    */
   readonly onResult: (result: Frames.ResultItem) => unknown
-  /** Called, in the order of the results, where some will never come. Default: a warning in the log. */
+  /** Called, in the order of the results, if some will never arrive. Default: a warning in the log. */
   readonly onLost?: ((lost: Lost) => unknown) | undefined
   readonly onStatus?: ((status: Status.StatusName) => void) | undefined
-  /** Where to remember across restarts. Default: as long as this client lives. */
+  /** Where the client remembers across restarts. Default: in memory, while this client lives. */
   readonly memory?: Layer.Layer<ClientMemory, MemoryUnavailable | MemoryCorrupt> | undefined
   /** Default: `globalThis.WebSocket`. */
   readonly WebSocket?: WebSocketConstructor | undefined
@@ -37,26 +37,26 @@ export interface ConnectOptions extends Client.ClientOptions {
 
 /** A client without Effect: its methods return promises. */
 export interface Connected {
-  /** Resolves with the event's id once the gateway's log has it. Rejects with a typed error (`_tag`, `code`). */
+  /** Resolves with the id of the event when the log has stored it. Rejects with a typed error (`_tag`, `code`). */
   send(name: string, data?: Schema.Json, options?: { readonly id?: string | undefined }): Promise<EventId>
   sendAll(events: ReadonlyArray<Client.NewEvent>): Promise<ReadonlyArray<EventId>>
-  /** Resolves with the event's result, which `onResult` gets as well. */
+  /** Resolves with the result of the event, which `onResult` receives too. */
   request(name: string, data?: Schema.Json): Promise<Frames.ResultItem>
   readonly status: Status.StatusName
   readonly stats: Stats
-  /** Saves, acknowledges what `onResult` is done with, and disconnects. */
+  /** Saves, acknowledges what `onResult` has processed, and disconnects. */
   close(): Promise<void>
-  /** Resolves after `close`; rejects with what made the client stop on its own, be it an error of a callback. */
+  /** Resolves after `close`. Rejects with the error with which the client stopped, which may be that of a callback. */
   readonly closed: Promise<void>
 }
 
-/** Resolves once the memory is loaded; connects, and comes back, until it is closed. */
+/** Resolves when the memory is loaded. The client then connects, and reconnects, until it is closed. */
 export const connect = async (options: ConnectOptions): Promise<Connected> => {
   const scope = Scope.makeUnsafe()
   const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
   const client = await Effect.runPromise(Effect.onError(open(options, scope), () => Scope.close(scope, Exit.void)))
   const closed = Effect.runPromise(consume(client, options)).finally(close)
-  // A caller that awaits `closed` gets the error. For one that does not, it is logged, and the process continues.
+  // A caller that awaits `closed` gets the error. Otherwise it is logged, and the process continues.
   closed.catch(() => undefined)
   return {
     send: (name, data, sendOptions) => Effect.runPromise(client.send(name, data, sendOptions)),
@@ -83,7 +83,7 @@ const open = (options: ConnectOptions, scope: Scope.Scope) =>
     return yield* Effect.provideContext(Client.make(options), yield* Layer.build(services))
   }).pipe(Scope.provide(scope))
 
-/** Calls back until `close`; fails with what stops the client otherwise. */
+/** Runs the callbacks until `close`. Fails with the error that stops the client. */
 const consume = (client: Client.Client, options: ConnectOptions): Effect.Effect<void, ClientError | CallbackFailed> =>
   Effect.raceFirst(
     client.run((delivery) => deliver(delivery, options)),
@@ -98,7 +98,7 @@ const deliver = (delivery: Delivery, { onLost, onResult }: ConnectOptions): Effe
   return onLost === undefined ? Effect.logWarning("Results are lost", delivery) : call(() => onLost(delivery))
 }
 
-/** A callback that returns no promise costs none. */
+/** For a callback that returns no promise, none is created. */
 const call = (callback: () => unknown): Effect.Effect<unknown, CallbackFailed> =>
   Effect.suspend(() => {
     try {

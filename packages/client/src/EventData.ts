@@ -1,7 +1,7 @@
 /**
- * Whether JSON has words for an event's data: what it would leave out, or put another value for, is refused before it is
- * sent. Taken are null, booleans, texts, finite numbers, arrays and plain objects of these, and what says by `toJSON` what
- * it is as JSON, as a `Date` does. A property that is undefined is one that is not there. −0 is 0.
+ * Whether JSON can represent the data of an event. Data that JSON would omit or change is refused before it is sent.
+ * Allowed are null, booleans, texts, finite numbers, arrays and plain objects of these, and objects with `toJSON`, such as a
+ * `Date`. An undefined property counts as a missing one. −0 counts as 0.
  */
 import { jsonLimits } from "@nimbus/domain/limits"
 

@@ -1,10 +1,10 @@
 /**
- * What waits for the consumer, and how far the consumer is.
+ * Deliveries that wait for the consumer, and its progress.
  *
- * A batch, the deliveries of one frame, stays here until its consumer says how much of it is done. A consumer that
- * ends in the middle leaves the rest to the next one. One consumer at a time: another waits.
+ * A batch has the deliveries of one frame, and stays here until its consumer has processed it. If a consumer ends in the
+ * middle, the next one gets the rest. There is one consumer at a time: another one waits.
  *
- * Bounded by the core, which delivers no more than may wait (`Core.ts`, invariant 4).
+ * The core bounds it, because it delivers no more than may wait (`Core.ts`, invariant 4).
  */
 import type { Incarnation } from "@nimbus/domain/protocol"
 import type { Cause } from "effect"
@@ -22,9 +22,9 @@ type Done = Extract<Input, { readonly _tag: "Done" }>
 
 export interface Inbox {
   deliver(log: Incarnation, items: Array.NonEmptyReadonlyArray<Delivery>): void
-  /** The consumer gets what is here, then the error. */
+  /** The consumer receives what is here, then the error. */
   end(cause: Cause.Cause<ClientError>): void
-  /** Drops what is here: it was not acknowledged and comes again in the next life. */
+  /** Drops what is here: it was not acknowledged, and the next process receives it again. */
   readonly clear: Effect.Effect<void>
   readonly results: Stream.Stream<Delivery, ClientError>
   /** Batches that are not done. */
@@ -39,7 +39,7 @@ interface Current {
   done: number
 }
 
-/** `done` is told of each step of progress. */
+/** `done` is called for each step of progress. */
 export const make = Effect.fnUntraced(function* (limits: ClientLimits, done: (done: Done) => void) {
   const queue = yield* Queue.bounded<Current, ClientError>(limits.window_results + limits.waiting_notices)
   const consumer = yield* Semaphore.make(1)

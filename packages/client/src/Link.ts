@@ -1,4 +1,4 @@
-/** Keeps a client connected: connects, reads, notices silence, comes back, and stops where coming back is no use. */
+/** Keeps a client connected: connects, reads, detects silence, reconnects, and stops if a reconnect can't succeed. */
 import type { ClientId } from "@nimbus/domain/protocol"
 import type { Array, Scope } from "effect"
 import * as Clock from "effect/Clock"
@@ -21,12 +21,12 @@ export interface LinkOptions {
   readonly clientId: ClientId
   readonly limits: ClientLimits
   readonly transport: TransportShape
-  /** Where to connect now. What it tells the gateway has been saved. */
+  /** The address for the next connection. What it sends to the gateway has been saved. */
   readonly address: Effect.Effect<string, MemoryUnavailable>
   connected(connection: Connection): void
-  /** Takes frames in; fails where the connection must not go on. */
+  /** Handles frames. Fails if the connection must not continue. */
   hear(frames: ReadonlyArray<string>): Effect.Effect<void, ConnectionClosed>
-  /** Asks for a sign of life. */
+  /** Sends a ping. */
   ping(): void
   readonly disconnected: Effect.Effect<void>
 }
@@ -34,15 +34,15 @@ export interface LinkOptions {
 type LinkError = BadRequest | Superseded | MessageTooBig | TurnedAway | Unreachable | MemoryUnavailable
 
 /**
- * Runs until the client has to stop.
+ * Runs until the client must stop.
  *
- * A newer connection of this client may be one of its own: an attempt that it gave up, or a connection that broke, of which
- * a busy gateway took notice only after the next had come. So soon after such an end the client comes back once.
+ * A newer connection of this client may be its own: an attempt that it gave up, or a connection that broke, which a busy
+ * gateway opened or noticed only after the next one. So soon after such an end the client reconnects once.
  */
 export const keep = Effect.fnUntraced(function* (options: LinkOptions): Effect.fn.Return<never, LinkError> {
   const { clientId, limits } = options
   let attempt = 0
-  /** When a connection ended last without the gateway's word, unless that was made use of. */
+  /** When a connection last ended without a close of the gateway, unless the one reconnect was used. */
   let broke_ms = Number.NEGATIVE_INFINITY
   while (true) {
     const since = yield* Clock.currentTimeMillis
@@ -53,7 +53,7 @@ export const keep = Effect.fnUntraced(function* (options: LinkOptions): Effect.f
     if (error !== undefined && !isOwn) return yield* error
     if (isOwn) broke_ms = Number.NEGATIVE_INFINITY
     else if (Reconnect.isBroken(over)) broke_ms = now_ms
-    // Only a connection that lasted longer than the longest delay shows that things are well again.
+    // Only a connection that lasted longer than the longest delay shows that the gateway works again.
     const lasted_ms = now_ms - since
     attempt = lasted_ms >= limits.reconnect_max_ms ? 1 : attempt + 1
     if (attempt > limits.reconnect_attempts) {
@@ -97,7 +97,7 @@ const listen = (options: LinkOptions, connection: Connection): Effect.Effect<nev
       return options.hear(frames)
     }),
   )
-  // Silence for one beat: ask. For another: give up.
+  // After one interval of silence: send a ping. After another: give up.
   const beats = Effect.gen(function* () {
     let asked = false
     while (true) {
@@ -114,5 +114,5 @@ const listen = (options: LinkOptions, connection: Connection): Effect.Effect<nev
   return Effect.raceFirst(reads, beats)
 }
 
-/** Given up by us; looks like a connection that broke. */
+/** The client gave the connection up. It looks like one that broke. */
 const silence = (reason: string) => Effect.fail(new ConnectionClosed({ close: 1006, reason }))

@@ -1,19 +1,19 @@
 /**
- * The schemas of what a client remembers, for applications that keep it in a store of their own. `Memory.ts` does
- * without them: a page need not load the decoder of schemas.
+ * The schemas of what a client remembers, for applications that keep it in their own store. `Memory.ts` does not use them,
+ * so that a page need not load the decoder of schemas.
  */
 import { Cursor, EventId, Incarnation, Seq } from "@nimbus/domain/protocol"
 import * as Schema from "effect/Schema"
 
-/** An event on its way: its frame is encoded once and sent again byte for byte. */
+/** An event that was not accepted yet. Its frame is encoded once, and sent again byte for byte. */
 export const Outgoing = Schema.Struct({ id: EventId, frame: Schema.String })
 export type Outgoing = typeof Outgoing.Type
 
-/** `answered`: the seq of its first answer; -1 for one in an earlier incarnation. */
+/** `answered`: the seq of its first result; -1 for one in an earlier incarnation. */
 export const Doubt = Schema.Struct({ id: EventId, answered: Schema.optionalKey(Cursor) })
 export type Doubt = typeof Doubt.Type
 
-/** What a client remembers between its lives. */
+/** What a client remembers between its processes. */
 export const Remembered = Schema.Struct({
   log: Schema.optionalKey(Incarnation),
   last: Cursor,
@@ -24,12 +24,12 @@ export type Remembered = typeof Remembered.Type
 
 /** One change of what it remembers. */
 export const Change = Schema.TaggedUnion({
-  /** Seqs begin anew, after `last`: what is remembered of those before means nothing any more. */
+  /** Seqs restart, after `last`: what is remembered of earlier seqs has no meaning any more. */
   Entered: { log: Incarnation, last: Cursor },
-  /** The consumer is done with everything up to `last`. */
+  /** The consumer has processed everything up to `last`. */
   Reached: { last: Cursor },
   Sent: { events: Schema.Array(Outgoing) },
-  /** Accepted, refused or answered: not to be sent again. */
+  /** Accepted, refused, or with a result: it is not sent again. */
   Settled: { ids: Schema.Array(EventId) },
   Doubted: { ids: Schema.Array(EventId) },
   Answered: { answers: Schema.Array(Schema.Struct({ id: EventId, seq: Seq })) },

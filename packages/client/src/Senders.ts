@@ -1,8 +1,8 @@
 /**
- * The waiting callers: to send, because too much is unaccepted; for an event to be accepted; for a result.
+ * Callers that wait to send, because too many events are unaccepted; until an event is accepted; or for a result.
  *
- * The window has one permit for each unaccepted event, those remembered from an earlier life included. Those who wait
- * for one are served in the order in which they came.
+ * The window has one permit for each unaccepted event, including those that are remembered from an earlier process. Waiting
+ * callers get permits in the order in which they came.
  */
 import type { EventId, Failure, Frames } from "@nimbus/domain/protocol"
 import type { Cause } from "effect"
@@ -29,7 +29,7 @@ export interface Senders {
   accepted(ids: ReadonlyArray<EventId>): void
   refused(id: EventId, refusal: Failure): void
   delivered(items: ReadonlyArray<Delivery>): void
-  /** Gives back the permits of events that are settled: after each change of the core. */
+  /** Releases the permits of settled events, after each change of the core. */
   readonly release: Effect.Effect<void>
   /** Events that somebody waits for to be accepted, and to be answered. */
   readonly size: { readonly settling: number; readonly answers: number }
@@ -37,7 +37,7 @@ export interface Senders {
   end(cause: Cause.Cause<ClientError>): Effect.Effect<void>
 }
 
-/** `tell` hands an input to the core and carries out what follows. */
+/** `tell` passes an input to the core and carries out its outputs. */
 export const make = Effect.fnUntraced(function* (core: State, tell: (input: Input) => void) {
   const { unaccepted } = core.ledger
   const window = yield* Semaphore.make(core.limits.window_events)
@@ -69,7 +69,7 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
       else waiters.delete(id)
     }
   }
-  // From the permits on nothing interrupts until the core has the events, or permits would leak.
+  // After the permits are taken nothing interrupts until the core has the events. Otherwise permits would leak.
   const submit = (events: ReadonlyArray<Outgoing>, named: boolean) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {

@@ -1,13 +1,13 @@
 /**
- * A connection to a gateway as the client sees it: text frames both ways until it is closed with a code.
+ * A connection to a gateway, as the client sees it: text frames in both directions until it is closed with a code.
  *
  * Contract:
- * 1. Frames arrive in the order sent, without loss, up to some point; then `read` fails with the close, after all
- *    that came before it was read.
- * 2. `write` hands frames over in order and waits while too much is unsent. That it succeeded says nothing about arrival.
+ * 1. Frames arrive in the order in which they were sent, without loss, up to some point. Then `read` fails with the close,
+ *    after everything before it was read.
+ * 2. `write` sends frames in order, and waits while too much is unsent. Its success does not prove their arrival.
  * 3. The connection is closed with its scope.
- * 4. What can't become better by trying again fails with `BAD_REQUEST` (4501), and says why: an address that no socket is
- *    made for, or one at which a gateway answers that there is no stream.
+ * 4. An address at which a retry can't succeed fails with `BAD_REQUEST` (4501) and the reason: one that is not valid for a
+ *    socket, or one at which a gateway says that there is no stream.
  */
 import type { Array, Scope } from "effect"
 import * as Cause from "effect/Cause"
@@ -21,16 +21,16 @@ import { type ClientLimits, clientLimits } from "./Limits.ts"
 
 /** One open connection. It is closed with its scope. */
 export interface Connection {
-  /** All frames that came in since the last read; waits for the first. */
+  /** All frames that arrived since the last read. Waits for the first one. */
   readonly read: Effect.Effect<Array.NonEmptyReadonlyArray<string>, ConnectionClosed>
   write(frames: ReadonlyArray<string>): Effect.Effect<void, ConnectionClosed>
 }
 
 /** The methods of a transport. */
 export interface TransportShape {
-  /** Why it could never connect there; `undefined`: it may. */
+  /** Why it can never connect there. `undefined`: it may connect. */
   fault?(url: URL): string | undefined
-  /** Succeeds once frames can be written. */
+  /** Succeeds when frames can be written. */
   connect(url: string): Effect.Effect<Connection, ConnectionClosed, Scope.Scope>
 }
 
@@ -50,7 +50,7 @@ export type WebSocketConstructor = new (url: string, protocol: string) => WebSoc
 
 type TransportLimits = Pick<ClientLimits, "unread_frames" | "unsent_bytes">
 
-/** As the Fetch standard has them ("bad ports"). */
+/** The "bad ports" of the Fetch standard. */
 const forbiddenPorts: ReadonlySet<number> = new Set([
   1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
   111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
@@ -58,17 +58,17 @@ const forbiddenPorts: ReadonlySet<number> = new Set([
   6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ])
 
-/** What a WebSocket reports that was never opened, or that broke without a close (RFC 6455, 7.1.5). */
+/** The code of a WebSocket that was never opened, or that broke without a close (RFC 6455, 7.1.5). */
 const abnormal = 1006
 const open = 1
-/** `WebSocket` has no event for "sent": while too much is unsent it is looked at this often. */
+/** `WebSocket` has no event for "sent". While too much is unsent, it is checked this often. */
 const drainCheck_ms = 5
 
-/** Where nobody passes one, as Node before 22 needs. */
+/** For a runtime without a `WebSocket`, such as Node before 22, if none was passed. */
 const noWebSocket =
   "can't be connected to: this runtime has no WebSocket (Node has one from 22 on). Pass one, such as that of the package ws, as `WebSocket`"
 
-/** A transport over WebSockets made by `Constructor`. Without one every address is refused, with what to do. */
+/** A transport over WebSockets that `Constructor` makes. Without one, every address is refused with what to do. */
 export const webSocket = (
   Constructor: WebSocketConstructor | undefined,
   limits: TransportLimits = clientLimits,
@@ -106,7 +106,7 @@ export const webSocket = (
   }),
 })
 
-/** Listens from the first moment on, so that nothing is missed, and waits until the socket is open. */
+/** Listens before the socket can receive anything, so that nothing is missed, and waits until it is open. */
 const opened = (socket: WebSocketLike, frames: Queue.Queue<string, ConnectionClosed>) =>
   Effect.callback<void, ConnectionClosed>((resume) => {
     const over = (code: number, reason: string) => {
@@ -116,7 +116,7 @@ const opened = (socket: WebSocketLike, frames: Queue.Queue<string, ConnectionClo
     }
     socket.addEventListener("open", () => resume(Effect.void))
     socket.addEventListener("close", (event) => over(event.code, event.reason))
-    // The close that follows an error tells all that can be told; without this listener some sockets throw.
+    // The close that follows an error has all that is known. Without this listener some sockets throw.
     socket.addEventListener("error", () => {})
     socket.addEventListener("message", ({ data }) => {
       if (typeof data === "string" && Queue.offerUnsafe(frames, data)) return
@@ -125,14 +125,14 @@ const opened = (socket: WebSocketLike, frames: Queue.Queue<string, ConnectionClo
     })
   })
 
-/** Of an answer that says why there is no stream. */
+/** The response of a gateway that has no stream there. */
 const refusal_bytes = 4_096
-/** Some time it is there: 408, 425 and 429 say "not now", and 426 that it is. */
+/** The stream may exist: 408, 425 and 429 mean "not now", and 426 that it does. */
 const passing: ReadonlySet<number> = new Set([408, 425, 426, 429])
 
 /**
- * A socket that is not opened does not tell why. A gateway does, where it is asked by HTTP: what it refuses for good, with
- * a code, it will refuse again. Anybody else's answer, or none, says nothing of the next attempt.
+ * A socket that is not opened gives no reason. A gateway does, by HTTP: what it refuses permanently, with a code, it will
+ * refuse again. The response of any other server, or none, says nothing about the next attempt.
  */
 const refusalAt = (url: string): Effect.Effect<string | undefined> =>
   Effect.tryPromise(async (signal) => {
@@ -160,10 +160,10 @@ const drained = (socket: WebSocketLike, limits: TransportLimits): Effect.Effect<
     }
   })
 
-/** What the WebSocket standard has constructors throw because of the address alone: the next attempt would throw it too. */
+/** What a constructor throws because of the address alone, by the WebSocket standard. The next attempt would throw too. */
 const faultsOfAddress: ReadonlySet<string> = new Set(["SyntaxError", "SecurityError"])
 
-/** Constructors of others throw for more, such as a lost network: that passes. */
+/** Other constructors throw for further reasons, such as a lost network, which may pass. */
 const notMade = (cause: unknown) =>
   cause instanceof Error
     ? closed(faultsOfAddress.has(cause.name) ? closeCodes.badRequest.code : abnormal, cause.message)
@@ -171,7 +171,7 @@ const notMade = (cause: unknown) =>
 
 const closed = (close: number, reason: string) => new ConnectionClosed({ close, reason })
 
-/** How clients connect. By default through `globalThis.WebSocket`, which browsers and Node have. */
+/** How clients connect. The default is `globalThis.WebSocket`, which browsers and Node have. */
 export const Transport = Context.Reference<TransportShape>("@nimbus/client/Transport", {
   defaultValue: () => webSocket(globalThis.WebSocket),
 })
