@@ -52,7 +52,7 @@ const soon_ms = 1
 const seldom_ms = 86_400_000
 const clientId = ClientId.make("c1")
 const root = new URL("../../", import.meta.url)
-const ends = /^packages\/(adapters\/|domain\/src\/services\/(\w*Memory|Mailbox|LocalLog|Inbox|local\/\w+)\.ts$)/
+const ends = /^packages\/(adapters\/|domain\/src\/services\/(\w*Memory|Mailbox\w*|LocalLog|Inbox|local\/\w+)\.ts$)/
 
 // What is measured
 
