@@ -4,7 +4,7 @@
  * ```
  *   packages/x/src ──tsc──▶ dist/build/x/src ──▶ dist/packages/x ──npm pack──▶ dist/tarballs/nimbus-x-0.0.0.tgz
  *   package.json ───Manifest.ts─────────────────▶   package.json
- *   README, CHANGELOG, LICENSE ─────────────────▶
+ *   README, CHANGELOG, LICENSE ─────────────────▶   and docs, of the package with the command
  * ```
  *
  * All are compiled at once, as one program, so that each file is checked and written once.
@@ -12,6 +12,7 @@
 import { execFileSync } from "node:child_process"
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
+import { withPending } from "./Changelog.ts"
 import * as Manifest from "./Manifest.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -24,6 +25,10 @@ export const folders = ["domain", "client", "adapters", "gateway", "pipeline", "
 
 /** Beside its sources: what the gateway serves to browsers, and what its clients in other languages are generated from. */
 const alongside: Readonly<Record<string, ReadonlyArray<string>>> = { gateway: ["page/dist/site", "proto"] }
+
+/** Whose messages name pages of docs. */
+const withDocs = "nimbus"
+const isText = (path: string): boolean => !/\/images$|\.svg$/.test(path)
 
 const run = (cwd: string, command: string, ...args: ReadonlyArray<string>): string => {
   try {
@@ -78,7 +83,11 @@ const stage = (folder: string, manifest: Manifest.Manifest, versions: ReadonlyMa
   for (const path of alongside[folder] ?? []) {
     cpSync(join(from, path), join(to, path), { recursive: true, filter: (file) => basename(file) !== ".sources" })
   }
-  for (const file of ["README.md", "CHANGELOG.md"]) cpSync(join(from, file), join(to, file))
+  cpSync(join(from, "README.md"), join(to, "README.md"))
+  const changesets = globSync(".changeset/*.md", { cwd: root }).map((file) => readFileSync(join(root, file), "utf8"))
+  const changelog = readFileSync(join(from, "CHANGELOG.md"), "utf8")
+  writeFileSync(join(to, "CHANGELOG.md"), withPending(changelog, manifest, changesets.sort()))
+  if (folder === withDocs) cpSync(join(root, "docs"), join(to, "docs"), { recursive: true, filter: isText })
   cpSync(join(root, "LICENSE"), join(to, "LICENSE"))
   writeFileSync(join(to, "package.json"), `${JSON.stringify(Manifest.staged(manifest, versions), null, 2)}\n`)
   return to

@@ -79,6 +79,8 @@ describe("each tarball", () => {
       const files = readdirSync(join(server.directory, "node_modules", name), { recursive: true, encoding: "utf8" })
       assert.includeMembers(files, ["README.md", "LICENSE", "CHANGELOG.md"])
       assert.isNotEmpty(examplesOf(folder))
+      // Its messages name it.
+      if (folder === "nimbus") assert.include(files, "docs/errors.md")
       const strays = files.filter((file) => /\.test\.|(?<!\.d)\.ts$|^src\//.test(file))
       assert.deepStrictEqual(strays, [])
       if (folder !== "domain")
