@@ -63,6 +63,20 @@ const records = (from: number, to: number, bytes = 10) =>
     timestamp: from + i,
   }))
 
+/** The boxes of two clients, as an earlier version has written them. */
+const storedBefore = {
+  c1: {
+    block:
+      "0000000000001c400000000000588f40040000002400000000000000000008400000000000588f4009000000000000007b22736571223a337d00000000000014400000000000688f4009000000140000007b22736571223a357d7b227472616365706172656e74223a22c3bc227d00000000000018400000000000708f4009000000000000007b22736571223a367d0000000000001c400000000000788f4009000000000000007b22736571223a377d",
+    row: "0000000000000840000000000000f0bf0000000000001c40000000000000104000000000000042400000000000000000000000000000f03f0000000000006640",
+  },
+  c2: {
+    block:
+      "00000000000026400000000000608f40050000002f00000000000000000010400000000000608f4009000000000000007b22736571223a347d00000000000020400000000000808f4009000000000000007b22736571223a387d00000000000022400000000000888f4009000000000000007b22736571223a397d00000000000024400000000000908f400a000000000000007b22736571223a31307d00000000000026400000000000988f400a000000000000007b22736571223a31317d",
+    row: "000000000000f0bf00000000000010400000000000002640000000000000144000000000008047400000000000000000000000000000f03f0000000000e06740",
+  },
+} as const
+
 describe.skipIf(redis === undefined)("RedisMailbox", () => {
   mailboxSuite("in Redis", single(redisMailboxLimits), { runs: 40, time })
   mailboxSuite("in Redis, in tiny blocks", single({ block_bytes: 150, merge_bytes: 80, step_clients: 1 }), {
@@ -88,6 +102,57 @@ describe.skipIf(redis === undefined)("RedisMailbox", () => {
         assert.deepStrictEqual(
           page.records.map(({ seq }) => Number(seq)),
           Array.from({ length: 300 }, (_, i) => i),
+        )
+      }).pipe(
+        Effect.provide(RedisMailbox.layer),
+        Effect.provide(RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), db, prefix })),
+      )
+    }),
+  )
+
+  it.live("delivers what an earlier version has stored, to the byte, and takes more", () =>
+    Effect.gen(function* () {
+      const prefix = freshPrefix()
+      yield* Effect.gen(function* () {
+        const mailbox = yield* Mailbox
+        const redis = yield* RedisConnection
+        const hset = (key: string, fields: ReadonlyArray<string | Buffer>) =>
+          redis.command("hset", [`{${prefix}:p0}:${key}`, ...fields], () => {})
+        yield* hset(
+          "offset",
+          ["incarnation", "log-1", "partitions", 1, "highest", 11, "hole", 2, "offset", 9].map(String),
+        )
+        for (const [id, { block, row }] of Object.entries(storedBefore)) {
+          yield* hset(`box:${id}`, ["0", Buffer.from(block, "hex"), "row", Buffer.from(row, "hex")])
+        }
+        yield* redis.command("zadd", [`{${prefix}:p0}:ages`, 1003, "c1", 1004, "c2"], () => {})
+
+        yield* mailbox.claim(log)
+        assert.strictEqual(yield* mailbox.offset(0), 9)
+        const page = yield* mailbox.page(client, start, everything)
+        assert.deepStrictEqual(
+          page.records.map(({ headers, seq, value }) => [Number(seq), Buffer.from(value).toString(), headers]),
+          [
+            [5, '{"seq":5}', { traceparent: "ü" }],
+            [6, '{"seq":6}', undefined],
+            [7, '{"seq":7}', undefined],
+          ],
+        )
+        assert.deepInclude(page, { short: true, acked: Seq.make(3), floor: start, hole: Seq.make(2) })
+
+        const other = ClientId.make("c2")
+        assert.deepStrictEqual(yield* mailbox.stats(other), { results: 4, bytes: 38, acked: start, floor: Seq.make(4) })
+        const more = [4, 9, 12].map((seq) => ({
+          clientId: other,
+          seq: Seq.make(seq),
+          value: Buffer.from("new"),
+          timestamp: 1,
+        }))
+        assert.strictEqual((yield* mailbox.put(0, { expected: 9, next: 12, records: more }))._tag, "Stored")
+        const after = yield* mailbox.page(other, Cursor.make(8), everything)
+        assert.deepStrictEqual(
+          after.records.map(({ value }) => Buffer.from(value).toString()),
+          ['{"seq":9}', '{"seq":10}', '{"seq":11}', "new"],
         )
       }).pipe(
         Effect.provide(RedisMailbox.layer),
