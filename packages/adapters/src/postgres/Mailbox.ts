@@ -17,7 +17,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { PgTypes } from "@effect/sql-pg"
 import type { StoreMismatch } from "@nimbus/domain/errors"
 import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
-import { ClientId, type Cursor, type Headers, type Item, partitionOf, seqUnsafe, start } from "@nimbus/domain/protocol"
+import { ClientId, type Cursor, type Item, partitionOf, seqUnsafe, start } from "@nimbus/domain/protocol"
 import {
   Mailbox,
   type MailboxRecord,
@@ -27,9 +27,10 @@ import {
   type Put,
   type PutOutcome,
 } from "@nimbus/domain/services"
-import { Clock, Effect, Layer, Result, Schema } from "effect"
+import { Clock, Effect, Layer, Result } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { type PostgresMailboxLimits, postgresMailboxLimits, seen_share } from "../Limits.ts"
+import * as RecordHeaders from "../RecordHeaders.ts"
 import { PostgresDatabase } from "./Database.ts"
 
 type Address = MailboxStorage.Address
@@ -175,7 +176,7 @@ const insert = Effect.fnUntraced(function* (
             ${numbers(records.map(({ seq }) => seq))},
             ${numbers(records.map(({ timestamp }) => timestamp))},
             ${binaries(records.map(({ value }) => value))},
-            ${texts(records.map(({ headers }) => (headers === undefined ? null : JSON.stringify(headers))))}
+            ${texts(records.map(({ headers }) => (headers === undefined ? null : RecordHeaders.encode(headers))))}
           ) AS g (client_id, seq, timestamp, value, headers)
         ), inserted AS (
           INSERT INTO mailbox_records (client_id, seq, timestamp, value, headers)
@@ -406,8 +407,6 @@ const writeSeen = Effect.fnUntraced(function* (sql: PgClient.PgClient, asked: Re
       AND results = 0 AND used_ms <= ${Math.floor(now_ms - seen_ms)}::bigint`
 })
 
-const decodeHeaders = Schema.decodeSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)))
-
 interface PageRow extends StateRow {
   /** None where the page is empty. */
   readonly seq: number | null
@@ -445,7 +444,7 @@ const readPage = (sql: PgClient.PgClient, { clientId, partition }: Address, afte
       for (const { headers, seq, value } of rows) {
         if (seq === null) continue
         const item = { seq: seqUnsafe(seq), value }
-        records.push(headers === null ? item : { ...item, headers: decodeHeaders(headers) satisfies Headers })
+        records.push(headers === null ? item : { ...item, headers: RecordHeaders.decode(headers) })
       }
       return { state: stateOf(first), records }
     }),
