@@ -37,6 +37,8 @@ const pageOnly = "The page runs in browsers: it imports domain, the SDK, effect 
 const adapterOnly = "An adapter imports domain, effect and its one client library."
 const transports = "Transports don't import each other, and what they stand on imports none."
 const adapters = "Adapters don't import each other: what they share lies beside them."
+const byClock = "Use Effect's Clock, or the gateway's Timers, which a test can move."
+const bySource = "Use RandomIds, or Effect's Random, which a test can set."
 const byName = "Import a package by its name."
 const suites = "Only tests import what is for tests."
 const simulatorOnly = "The simulator imports domain and what it runs: client, gateway, pipeline."
@@ -187,6 +189,21 @@ const cases: ReadonlyArray<Case> = [
   refused("bench/src/x.ts", "../../packages/domain/src/protocol/Ids.ts", byName),
   refused("examples/embed/src/x.ts", "../../../packages/domain/src/protocol/Ids.ts", byName),
 
+  ...["domain/src", "gateway/src/sockets", "pipeline/src/internal"].flatMap((folder): ReadonlyArray<Case> => [
+    { where: `packages/${folder}/x.ts`, code: `export const a = setTimeout(() => {}, 1)\n`, refusal: byClock },
+    { where: `packages/${folder}/x.ts`, code: `export const a = Date.now()\n`, refusal: byClock },
+    { where: `packages/${folder}/x.ts`, code: `export const a = performance.now()\n`, refusal: byClock },
+    { where: `packages/${folder}/x.ts`, code: `export const a = Math.random()\n`, refusal: bySource },
+    { where: `packages/${folder}/x.ts`, code: `export const a = crypto.randomUUID()\n`, refusal: bySource },
+    { where: `packages/${folder}/x.ts`, code: `export const a = setImmediate(() => {})\n`, refusal: undefined },
+    { where: `packages/${folder}/x.test.ts`, code: `export const a = Date.now()\n`, refusal: undefined },
+  ]),
+  refused("packages/gateway/src/x.ts", "node:timers/promises", byClock),
+  {
+    where: "packages/gateway/src/x.ts",
+    code: `import { randomUUID } from "node:crypto"\nexport const a = randomUUID()\n`,
+    refusal: bySource,
+  },
   { where: "packages/domain/src/x.ts", code: `import type { A } from "ws"\nexport type B = A\n`, refusal: domainOnly },
   { where: "packages/domain/src/x.ts", code: `import "ws"\n`, refusal: domainOnly },
   { where: "packages/domain/src/x.ts", code: `export * from "ws"\n`, refusal: domainOnly },

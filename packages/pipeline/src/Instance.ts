@@ -1,7 +1,8 @@
 /** The process that the consumers run in. */
+import { RandomIds } from "@nimbus/domain/services"
 import { Context } from "effect"
 
-/** Which process this is, in the steps of a journey. */
+/** Which process this is, in the steps of a journey. Default: a random name. */
 export class Instance extends Context.Reference<string>("@nimbus/pipeline/Instance", {
-  defaultValue: () => `pipeline-${crypto.randomUUID().slice(0, 8)}`,
+  defaultValue: () => `pipeline-${RandomIds.defaultValue().uuid().slice(0, 8)}`,
 }) {}

@@ -18,12 +18,13 @@ import { type IncomingMessage, Server as HttpServer } from "node:http"
 import type { Duplex } from "node:stream"
 import { Elapsed } from "@nimbus/domain/observability"
 import { ChatMessageId, closeCodes, encodeChat, type Incarnation, openLife, type RoomId } from "@nimbus/domain/protocol"
-import { EventLog, Topics } from "@nimbus/domain/services"
+import { EventLog, RandomIds, Topics } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect"
 import { Server } from "socket.io"
 import { serversWithin } from "../sockets/BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { FairReading, nothing } from "../sockets/FairReading.ts"
+import { Timers } from "../sockets/Timers.ts"
 import { type RequestHandler, UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
 import { chatSockets } from "../Metrics.ts"
@@ -59,6 +60,7 @@ const make = Effect.gen(function* () {
   const log = yield* EventLog
   const { chats, messages } = yield* Topics
   const reading = yield* FairReading
+  const ids = yield* RandomIds
   const events = yield* OpenEvents
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
@@ -232,7 +234,7 @@ const make = Effect.gen(function* () {
       return refuse(member, answer, { code: "BAD_MESSAGE", message: "the text is that of a place of this chat" })
     }
     const { author, room, socket } = member
-    const id = chosen ?? ChatMessageId.make(crypto.randomUUID())
+    const id = chosen ?? ChatMessageId.make(ids.uuid())
     const said = chosen && readerOf(member).saidAt(member, { room, author, id }, clock.currentTimeMillisUnsafe())
     if (said !== undefined) return answer?.({ id, offset: positionAt(member.mark, said) })
     const isNew = member.await(id, (told) => {
@@ -264,7 +266,7 @@ const make = Effect.gen(function* () {
       return next(new Error(connectRequest === undefined ? "Invalid room id" : "GOING_AWAY"))
     }
     // It makes Socket.IO's clients remember offsets. Its own recovery would send every message through the adapter.
-    socket.data.pid = connectRequest.pid ?? crypto.randomUUID()
+    socket.data.pid = connectRequest.pid ?? ids.uuid()
     Object.assign(socket, { pid: socket.data.pid })
     next()
   })
@@ -342,6 +344,7 @@ const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
   const adapter = yield* ChatAdapter
+  const timers = yield* Timers
   const onTooSlow = () => counts.addTo("refused", closeCodes.tooSlow.reason)
   /** Of what waits for a socket its messages are a part. */
   const bounds = { answers_bytes: limits.socket_buffer_bytes, answers_cut_bytes: limits.chat.socket_cut_bytes }
@@ -361,7 +364,7 @@ const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
           // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
           maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
           parser: Parser,
-          wsEngine: serversWithin({ ...limits, ...bounds, onCut: (reason) => counts.addTo("refused", reason) }),
+          wsEngine: serversWithin({ ...limits, ...bounds, timers, onCut: (reason) => counts.addTo("refused", reason) }),
           ...(adapter !== undefined && { adapter }),
         }),
     ),
@@ -417,4 +420,4 @@ const idOf = (conn: object): string => ("id" in conn ? String(conn.id) : "")
 /** The session of Engine.IO that a request is of. */
 const sidOf = ({ url = "/" }: IncomingMessage): string => new URL(url, "http://gateway").searchParams.get("sid") ?? ""
 
-export const layer = Layer.effectDiscard(make)
+export const layer = Layer.effectDiscard(make).pipe(Layer.provide(Timers.layer))

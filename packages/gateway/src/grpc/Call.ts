@@ -28,13 +28,15 @@ import {
   start,
 } from "@nimbus/domain/protocol"
 import { Code } from "@connectrpc/connect"
-import { Result } from "effect"
+import type { RandomIds } from "@nimbus/domain/services"
+import { type Random, Result } from "effect"
 import { inBatches } from "../sockets/Batches.ts"
 import type { SessionHandle, Transport, Notice } from "../Transport.ts"
 import type { Reading } from "../sockets/FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../sockets/Throttle.ts"
+import type { Timer, Timers } from "../sockets/Timers.ts"
 import { Unwritten } from "../sockets/Unwritten.ts"
 import type { Encoding } from "./Compression.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
@@ -63,6 +65,9 @@ export interface CallOptions {
   readonly reading: Pick<Reading, "count" | "share">
   readonly counts: Counts
   readonly now: () => number
+  readonly timers: Timers["Service"]
+  readonly ids: RandomIds
+  readonly random: Random.Random
 }
 
 export class Call implements Transport, Asking {
@@ -83,7 +88,7 @@ export class Call implements Transport, Asking {
   private readonly unwritten: Unwritten
   /** What of it is written, and waits to be let through. */
   private readonly answers: Answers
-  private writeDeadline: NodeJS.Timeout | undefined = undefined
+  private writeDeadline: Timer | undefined = undefined
   private readonly autoAck: AutoAck
   /** The last event, until its result is here. */
   private unanswered: EventId | undefined = undefined
@@ -93,19 +98,20 @@ export class Call implements Transport, Asking {
   /** The end was OK. */
   private isComplete = false
   private readonly leaving = Promise.withResolvers<void>()
-  private deadline: NodeJS.Timeout | undefined = undefined
-  private readonly idPrefix = crypto.randomUUID()
+  private deadline: Timer | undefined = undefined
+  private readonly idPrefix: string
   private ids = 0
 
   constructor(options: CallOptions) {
     const { limits, response } = options
     this.options = options
+    this.idPrefix = options.ids.uuid()
     this.trace = options.trace
     this.stream = response.stream
     this.acksByClient = options.acksByClient
     this.autoAck = new AutoAck(limits.auto_ack, options.peer.window_bytes)
     this.reader = new FrameReader(limits.frame_bytes, options.encoding)
-    this.throttle = new Throttle(limits.events_per_second, this, options.now)
+    this.throttle = new Throttle(limits.events_per_second, this, options.now, options.timers)
     this.writer = new StepWriter(this.stream, limits.auto_ack.mark_bytes, (bytes) => this.sent(bytes))
     this.unwritten = new Unwritten(() => this.share(), { stop: () => this.stopReading(), goOn: () => this.readOn() })
     this.answers = new Answers((bytes) => this.unwritten.remove(bytes))
@@ -115,7 +121,7 @@ export class Call implements Transport, Asking {
     this.stream.on("close", () => this.closed())
     options.peer.calls++
     response.writeHead(200, head)
-    if (options.timeout_ms !== undefined) this.deadline = setTimeout(() => this.late(), options.timeout_ms)
+    if (options.timeout_ms !== undefined) this.deadline = options.timers.after(options.timeout_ms, () => this.late())
     // Nothing is read before the session is open.
     this.pause()
   }
@@ -228,11 +234,11 @@ export class Call implements Transport, Asking {
   private stopReading(): void {
     this.pause()
     const { write_deadline_ms } = this.options.limits
-    this.writeDeadline = setTimeout(() => this.tooSlow(), write_deadline_ms)
+    this.writeDeadline = this.options.timers.after(write_deadline_ms, () => this.tooSlow())
   }
 
   private readOn(): void {
-    clearTimeout(this.writeDeadline)
+    this.writeDeadline?.cancel()
     this.writeDeadline = undefined
     this.resume()
   }
@@ -338,14 +344,14 @@ export class Call implements Transport, Asking {
     this.options.response.end()
     this.stream.resume()
     this.stream.once("wantTrailers", () => setImmediate(() => this.stream.close()))
-    setTimeout(() => this.stream.destroy(), this.options.limits.close_ms).unref()
+    this.options.timers.after(this.options.limits.close_ms, () => this.stream.destroy())
   }
 
   /** The stream is gone. If it ended well, the client's transport says whether it has all of it. */
   private closed(): void {
     this.hasEnded = true
-    clearTimeout(this.deadline)
-    clearTimeout(this.writeDeadline)
+    this.deadline?.cancel()
+    this.writeDeadline?.cancel()
     this.options.peer.calls--
     this.options.peer.forget(this)
     const { rstCode, sentTrailers } = this.stream
@@ -363,7 +369,11 @@ export class Call implements Transport, Asking {
   }
 
   private trailersOf(reason: CloseReason, message: string): Readonly<Record<string, string>> {
-    return trailersOf(reason, message, Math.floor(Math.random() * this.options.limits.retry_jitter_ms))
+    return trailersOf(
+      reason,
+      message,
+      Math.floor(this.options.random.nextDoubleUnsafe() * this.options.limits.retry_jitter_ms),
+    )
   }
 }
 

@@ -19,6 +19,7 @@ import type { TooMany } from "../addresses/AddressBook.ts"
 import type { Origins } from "../addresses/ClientAddress.ts"
 import { GrpcPortUnavailable } from "../Errors.ts"
 import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
+import { Timers } from "../sockets/Timers.ts"
 import { Limits } from "../Limits.ts"
 import { Peer } from "./Peer.ts"
 import { answer, trailers } from "./Status.ts"
@@ -62,7 +63,8 @@ export class GrpcServer extends Context.Service<
     handle(handler: CallHandler): Effect.Effect<void, never, Scope.Scope>
   }
 >()("@nimbus/gateway/GrpcServer") {
-  static readonly layerWith = (options: GrpcOptions) => Layer.effect(GrpcServer, listening(options))
+  static readonly layerWith = (options: GrpcOptions) =>
+    Layer.effect(GrpcServer, listening(options)).pipe(Layer.provide(Timers.layer))
   /** From `NIMBUS_HOST` and `NIMBUS_PORT`. */
   static readonly layer = Layer.unwrap(Effect.map(grpcConfig, (options) => GrpcServer.layerWith(options)))
 }
@@ -72,6 +74,7 @@ const absent: CallHandler = (_, response) => answer(response, trailers(Code.Unav
 const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port }: GrpcOptions) {
   const { calls_per_connection, calls_per_turn, close_ms, resets_per_second } = yield* Limits
   const clock = yield* Clock.Clock
+  const timers = yield* Timers
   const peers = new Map<Http2Session | undefined, Peer>()
   let handler = absent
 
@@ -129,7 +132,7 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
     const refusal = addresses.accept(remote, onClose(session))
     if (refusal !== undefined) {
       refusedSessions.set(session, refusal)
-      setTimeout(() => session.destroy(), close_ms).unref()
+      timers.after(close_ms, () => session.destroy())
     }
     peers.set(session, new Peer(session, () => clock.currentTimeMillisUnsafe()))
     session.once("close", () => peers.delete(session))
@@ -147,7 +150,7 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
   const close = Effect.callback<void>((resume) => {
     server.close(() => resume(Effect.void))
     for (const peer of peers.values()) peer.close()
-    setTimeout(() => peers.forEach((peer) => peer.destroy()), close_ms).unref()
+    timers.after(close_ms, () => peers.forEach((peer) => peer.destroy()))
   })
   return GrpcServer.of({
     host,

@@ -13,11 +13,13 @@ import { Code } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
 import { Trace } from "@nimbus/domain/observability"
 import { type ClientId, closeCodes, start } from "@nimbus/domain/protocol"
-import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
+import { RandomIds } from "@nimbus/domain/services"
+import { Clock, Effect, FiberSet, Layer, Random, Result, Schedule } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
 import { refusalOf } from "../Transport.ts"
 import { FairReading } from "../sockets/FairReading.ts"
+import { Timers } from "../sockets/Timers.ts"
 import { Limits } from "../Limits.ts"
 import { Call } from "./Call.ts"
 import { isEncoding } from "./Compression.ts"
@@ -40,6 +42,9 @@ export const layer = Layer.effectDiscard(
     const delivery = yield* Delivery
     const limits = yield* Limits
     const reading = yield* FairReading
+    const timers = yield* Timers
+    const ids = yield* RandomIds
+    const random = yield* Random.Random
     const server = yield* GrpcServer
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
@@ -93,7 +98,7 @@ export const layer = Layer.effectDiscard(
         timeout_ms: timeoutOf(metadata.success["grpc-timeout"]),
         trace: Trace.headersFrom(request.headers[Trace.header]),
       }
-      const call = new Call({ ...options, limits, reading, counts: delivery.counts, now })
+      const call = new Call({ ...options, limits, reading, counts: delivery.counts, now, timers, ids, random })
       calls.add(call)
       response.stream.once("close", () => calls.delete(call))
       run(open(call, metadata.success))
@@ -145,7 +150,7 @@ export const layer = Layer.effectDiscard(
       for (const call of calls) call.look(now_ms)
     }).pipe(Effect.repeat(Schedule.spaced(limits.auto_ack.look_ms)), Effect.forkScoped)
   }),
-)
+).pipe(Layer.provide(Timers.layer))
 
 /** gRPC is a POST of its own content type; `application/grpc-web` is another protocol. */
 const isGrpc = ({ headers, method }: Http2ServerRequest): boolean =>

@@ -8,6 +8,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Config, Effect, Layer } from "effect"
 import type { AddressOptions } from "../addresses/Addresses.ts"
 import { FairReading } from "../sockets/FairReading.ts"
+import { Timers } from "../sockets/Timers.ts"
 import { Limits } from "../Limits.ts"
 import { config as admissionConfig, rulesAt } from "./AdmissionSettings.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
@@ -40,6 +41,7 @@ export const layerWith = (options: HttpOptions) =>
     Layer.provideMerge(listening(options)),
     Layer.provideMerge(UpgradeServer.layerWith(rulesAt(options.host, options))),
     Layer.provideMerge(FairReading.layer),
+    Layer.provide(Timers.layer),
   )
 
 const listening = ({ host, port }: HttpOptions) =>
@@ -62,9 +64,8 @@ const cutLast = Layer.effectDiscard(
   Effect.gen(function* () {
     const { server } = yield* UpgradeServer
     const { close_ms } = yield* Limits
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => void setTimeout(() => server.closeAllConnections(), close_ms).unref()),
-    )
+    const timers = yield* Timers
+    yield* Effect.addFinalizer(() => Effect.sync(() => void timers.after(close_ms, () => server.closeAllConnections())))
   }),
 )
 

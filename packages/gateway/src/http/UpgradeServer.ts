@@ -34,6 +34,7 @@ import type { TooMany } from "../addresses/AddressBook.ts"
 import type { Origins } from "../addresses/ClientAddress.ts"
 import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
 import { FairReading, type Reading } from "../sockets/FairReading.ts"
+import { Timers } from "../sockets/Timers.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { type Admission, type AdmissionRules, admit, type Asked, isProbe } from "./Admission.ts"
 import { Bodies } from "./Bodies.ts"
@@ -103,7 +104,13 @@ class TransportServer extends Server {
   /** What was decided of a request, which is asked for twice where it upgrades. */
   private readonly admissions = new WeakMap<IncomingMessage, Decision>()
 
-  constructor(limits: GatewayLimits, rules: AdmissionRules, addresses: AddressGuard, reading: Reading) {
+  constructor(
+    limits: GatewayLimits,
+    rules: AdmissionRules,
+    addresses: AddressGuard,
+    reading: Reading,
+    timers: Timers["Service"],
+  ) {
     const { close_ms, keep_alive_ms, request_ms } = limits
     super({
       requestTimeout: request_ms,
@@ -127,7 +134,7 @@ class TransportServer extends Server {
       const refusal = addresses.accept(socket.remoteAddress, onClose(socket))
       if (refusal === undefined) return
       this.refusedSockets.set(socket, refusal)
-      setTimeout(() => socket.destroy(), close_ms).unref()
+      timers.after(close_ms, () => socket.destroy())
     })
   }
 
@@ -262,8 +269,8 @@ export class UpgradeServer extends Context.Service<
   static readonly layerWith = (rules: AdmissionRules) =>
     Layer.effect(
       UpgradeServer,
-      Effect.map(Effect.all([Limits, Addresses, FairReading]), ([limits, addresses, reading]) => {
-        const server = new TransportServer(limits, rules, addresses, reading)
+      Effect.map(Effect.all([Limits, Addresses, FairReading, Timers]), ([limits, addresses, reading, timers]) => {
+        const server = new TransportServer(limits, rules, addresses, reading, timers)
         return {
           server,
           failed: (request) => server.failed(request),
@@ -284,7 +291,7 @@ export class UpgradeServer extends Context.Service<
             ),
         }
       }),
-    )
+    ).pipe(Layer.provide(Timers.layer))
 }
 
 const ask = (): void => {}

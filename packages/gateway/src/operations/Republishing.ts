@@ -21,7 +21,7 @@ import {
   type StoredRecord,
 } from "@nimbus/domain/protocol"
 import { JourneyRecorder } from "@nimbus/domain/observability"
-import { EventLog, Topics } from "@nimbus/domain/services"
+import { EventLog, RandomIds, Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, NotFound, NotPossible, type Republished } from "@nimbus/domain/admin"
 import { Effect, Result } from "effect"
 import type { AdminLimits } from "../Limits.ts"
@@ -31,11 +31,12 @@ import type { Place } from "./QuarantineViews.ts"
 export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, limits: AdminLimits) {
   const log = yield* EventLog
   const topics = yield* Topics
-  const instance = `admin-${crypto.randomUUID().slice(0, 8)}`
+  const ids = yield* RandomIds
+  const instance = `admin-${ids.uuid().slice(0, 8)}`
   const recorder = yield* JourneyRecorder.make({ service: "admin", instance })
 
   const renew = (steps: JourneyRecorder.ChunkRecorder, clientId: ClientId, { event, isFollowed }: Old) => {
-    const id = EventId.make(crypto.randomUUID())
+    const id = EventId.make(ids.uuid())
     const details = { rule: Journey.rules.accepted }
     const headers = isFollowed ? steps.step("accepted", { clientId, from: undefined, details }) : undefined
     return { id, record: { key: clientId, value: encode({ ...event, id }), headers } }

@@ -14,6 +14,7 @@ import type { Duplex } from "node:stream"
 import { closeCodes, type CloseReason } from "@nimbus/domain/protocol"
 import { type ServerOptions, WebSocket, WebSocketServer } from "ws"
 import type { GatewayLimits } from "../Limits.ts"
+import type { Timers } from "./Timers.ts"
 import { type Readable, Unwritten, type UnwrittenLimits } from "./Unwritten.ts"
 
 type Data = Parameters<WebSocket["send"]>[0]
@@ -24,6 +25,7 @@ export interface Bounds
   extends
     UnwrittenLimits,
     Pick<GatewayLimits, "answers_cut_bytes" | "write_deadline_ms" | "close_ms" | "message_fragments"> {
+  readonly timers: Timers["Service"]
   /** A connection ends because its peer takes nothing, or brings too much that is not whole: with the reason of its close. */
   readonly onCut: (reason: string) => void
 }
@@ -127,7 +129,7 @@ export class BoundedWebSocket extends WebSocket implements Readable {
     this.isCut = true
     bounds.onCut(reason)
     this.close(code, reason)
-    setTimeout(() => this.terminate(), bounds.close_ms).unref()
+    bounds.timers.after(bounds.close_ms, () => this.terminate())
   }
 }
 

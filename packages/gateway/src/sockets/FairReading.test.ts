@@ -2,6 +2,7 @@ import { Duplex } from "node:stream"
 import { setImmediate as turn } from "node:timers/promises"
 import { assert, describe, it } from "@effect/vitest"
 import { Reading } from "./FairReading.ts"
+import type { Timers } from "./Timers.ts"
 import { gatewayLimits } from "../Limits.ts"
 
 const limits = { ...gatewayLimits, frames_per_turn: 40, read_slice_bytes: 20, frames_turn_ms: 1_000 }
@@ -35,7 +36,16 @@ class Wire extends Duplex {
   }
 }
 
-const make = (some: Partial<typeof limits> = {}, now = () => 0) => new Reading({ ...limits, ...some }, now)
+/** The time of the machine: what is read here is read in real turns of the event loop. */
+const timers: Timers["Service"] = {
+  after: (ms, act) => {
+    const timer = setTimeout(act, ms)
+    return { cancel: () => clearTimeout(timer), refresh: () => void timer.refresh() }
+  },
+}
+
+const make = (some: Partial<typeof limits> = {}, now = () => 0) =>
+  new Reading({ ...limits, ...some }, now, () => performance.now(), timers)
 /** Flowing, as a transport's library makes it. */
 const wires = async (reading: Reading, count: number) => {
   const all = Array.from({ length: count }, () => new Wire(reading))

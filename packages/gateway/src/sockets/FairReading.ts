@@ -22,6 +22,7 @@ import type { Duplex } from "node:stream"
 import { FairQueue, Flow, TokenBucket } from "@nimbus/domain/pacing"
 import { Clock, Context, Effect, Layer } from "effect"
 import { type GatewayLimits, Limits } from "../Limits.ts"
+import { Timers } from "./Timers.ts"
 import { Unfinished } from "./Unfinished.ts"
 
 type ReadingLimits = Pick<
@@ -43,6 +44,9 @@ export const nothing = Buffer.alloc(0)
 export class Reading {
   private readonly limits: ReadingLimits
   private readonly now: () => number
+  /** How long a go takes: finer than `now`. */
+  private readonly elapsed_ms: () => number
+  private readonly timers: Timers["Service"]
   private readonly sources = new WeakMap<Duplex, Source>()
   private readonly queue = new FairQueue<Source>()
   private readonly bucket: TokenBucket
@@ -59,9 +63,11 @@ export class Reading {
   private isWhole = false
   private control_bytes = 0
 
-  constructor(limits: ReadingLimits, now: () => number) {
+  constructor(limits: ReadingLimits, now: () => number, elapsed_ms: () => number, timers: Timers["Service"]) {
     this.limits = limits
     this.now = now
+    this.elapsed_ms = elapsed_ms
+    this.timers = timers
     this.left = limits.frames_per_turn
     this.left_ms = limits.frames_turn_ms
     this.bucket = new TokenBucket(limits.gateway_frames_per_second, now())
@@ -142,7 +148,7 @@ export class Reading {
     this.frames = 0
     this.isWhole = false
     this.control_bytes = 0
-    const from_ms = performance.now()
+    const from_ms = this.elapsed_ms()
     const { read_slice_bytes, read_slice_frames } = this.limits
     const bytes = source.give(Math.min(read_slice_bytes, Math.ceil(read_slice_frames * source.frame_bytes)))
     source.frame_bytes = Math.max(least_frame_bytes, bytes / Math.max(1, this.frames))
@@ -150,7 +156,7 @@ export class Reading {
     this.queue.charge(source, cost)
     this.bucket.spend(this.now(), cost)
     this.left -= cost
-    this.left_ms -= performance.now() - from_ms
+    this.left_ms -= this.elapsed_ms() - from_ms
     this.turnSoon()
     if (source.end === undefined) return
     source.part_bytes = this.isWhole || source.isGone ? 0 : Math.max(0, source.part_bytes + bytes - this.control_bytes)
@@ -162,17 +168,17 @@ export class Reading {
     if (this.isTurnDue) return
     this.isTurnDue = true
     this.pause = this.limits.frames_pause_turns
-    this.paused_ms = performance.now()
+    this.paused_ms = this.elapsed_ms()
     setImmediate(this.turnOver)
   }
 
   /** The event loop has come round. */
   private readonly turnOver = (): void => {
     if (this.queue.size === 0) return this.turn()
-    const isLong = performance.now() - this.paused_ms >= this.limits.frames_pause_ms
+    const isLong = this.elapsed_ms() - this.paused_ms >= this.limits.frames_pause_ms
     if (--this.pause > 0 && !isLong) return void setImmediate(this.turnOver)
     const owed_ms = this.bucket.owed_ms(this.now())
-    if (owed_ms > 0) setTimeout(this.turn, owed_ms)
+    if (owed_ms > 0) this.timers.after(owed_ms, this.turn)
     else this.turn()
   }
 
@@ -278,7 +284,8 @@ export class FairReading extends Context.Service<FairReading, Reading>()("@nimbu
     FairReading,
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
-      return new Reading(yield* Limits, () => clock.currentTimeMillisUnsafe())
+      const elapsed_ms = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      return new Reading(yield* Limits, () => clock.currentTimeMillisUnsafe(), elapsed_ms, yield* Timers)
     }),
-  )
+  ).pipe(Layer.provide(Timers.layer))
 }

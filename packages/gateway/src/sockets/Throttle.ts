@@ -3,6 +3,7 @@
  * carries the pressure back to the sender.
  */
 import { TokenBucket } from "@nimbus/domain/pacing"
+import type { Timers } from "./Timers.ts"
 
 /** Whatever is read, as far as pauses go. */
 interface Reading {
@@ -15,12 +16,14 @@ export class Throttle {
   private readonly bucket: TokenBucket
   private readonly reading: Reading
   private readonly now: () => number
+  private readonly timers: Timers["Service"]
   private isPausing = false
 
-  constructor(per_second: number, reading: Reading, now: () => number) {
+  constructor(per_second: number, reading: Reading, now: () => number, timers: Timers["Service"]) {
     this.bucket = new TokenBucket(per_second, now())
     this.reading = reading
     this.now = now
+    this.timers = timers
   }
 
   /** Something came. What was read already still does; it is on credit, and waited for as well. */
@@ -34,10 +37,10 @@ export class Throttle {
     this.reading.pause()
     const goOn = (): void => {
       const owed_ms = this.bucket.owed_ms(this.now())
-      if (owed_ms > 0) return void setTimeout(goOn, owed_ms)
+      if (owed_ms > 0) return void this.timers.after(owed_ms, goOn)
       this.isPausing = false
       this.reading.resume()
     }
-    setTimeout(goOn, wait_ms)
+    this.timers.after(wait_ms, goOn)
   }
 }

@@ -23,6 +23,7 @@ import {
   type Seq,
   start,
 } from "@nimbus/domain/protocol"
+import type { RandomIds } from "@nimbus/domain/services"
 import { type Clock, Result } from "effect"
 import { inBatches } from "../sockets/Batches.ts"
 import type { BoundedWebSocket } from "../sockets/BoundedWebSockets.ts"
@@ -31,6 +32,7 @@ import type { Reading } from "../sockets/FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import { Throttle } from "../sockets/Throttle.ts"
+import type { Timers } from "../sockets/Timers.ts"
 import type { Frame, Refusal, FrameCodec } from "./FrameCodec.ts"
 
 /** Of a short frame of a client, with its mask. */
@@ -50,6 +52,8 @@ export interface SocketOptions {
   readonly reading: Pick<Reading, "count" | "countControl">
   readonly counts: Counts
   readonly clock: Clock.Clock
+  readonly timers: Timers["Service"]
+  readonly ids: RandomIds
 }
 
 export class Socket implements Transport {
@@ -77,7 +81,7 @@ export class Socket implements Transport {
     this.ws = options.ws
     this.heard_ms = this.now()
     this.autoAck = new AutoAck(options.limits.auto_ack, 0)
-    this.throttle = new Throttle(options.limits.events_per_second, this, () => this.now())
+    this.throttle = new Throttle(options.limits.events_per_second, this, () => this.now(), options.timers)
     this.ws.on("message", (data: Buffer, isBinary) => this.receive(data, isBinary))
     this.ws.on("pong", (payload) => this.pong(payload))
     this.ws.on("ping", (payload) => this.ping(payload))
@@ -125,7 +129,7 @@ export class Socket implements Transport {
     this.ws.close(code, reason)
     // The peer's answer to the close must be read; one that does not answer is cut off.
     this.ws.resume()
-    setTimeout(() => this.ws.terminate(), this.options.limits.close_ms).unref()
+    this.options.timers.after(this.options.limits.close_ms, () => this.ws.terminate())
   }
 
   pause(): void {
@@ -176,7 +180,7 @@ export class Socket implements Transport {
   }
 
   private takeEvent(event: Frames.EventFrame, data: Buffer): void {
-    const id = event.id ?? EventId.make(crypto.randomUUID())
+    const id = event.id ?? EventId.make(this.options.ids.uuid())
     this.handle?.event(id, this.options.codec.record(event, id, data), this.options.journey)
   }
 

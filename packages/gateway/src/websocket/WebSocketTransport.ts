@@ -16,12 +16,13 @@ import type { Duplex } from "node:stream"
 import { endpoints, problems } from "@nimbus/domain/http"
 import { Trace } from "@nimbus/domain/observability"
 import { closeCodes, Frames, partitionOf, start } from "@nimbus/domain/protocol"
-import { EventLog, Topics } from "@nimbus/domain/services"
+import { EventLog, RandomIds, Topics } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { type BoundedWebSocket, BoundedWebSocketServer } from "../sockets/BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { FairReading, nothing } from "../sockets/FairReading.ts"
+import { Timers } from "../sockets/Timers.ts"
 import { refusalOf } from "../Transport.ts"
 import { pathOf, refuse, refuseNowhere } from "../http/Refusal.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
@@ -52,6 +53,8 @@ const make = Effect.gen(function* () {
   const { partitions } = yield* EventLog
   const { events, results } = yield* Topics
   const clock = yield* Clock.Clock
+  const timers = yield* Timers
+  const ids = yield* RandomIds
   const now = () => clock.currentTimeMillisUnsafe()
   /** Of all paths: they leave together. */
   const sockets = new Set<Socket>()
@@ -87,7 +90,7 @@ const make = Effect.gen(function* () {
     const place = { events, results, partition: partitionOf(clientId, partitions) }
     const codec = format.open({ query: query.success, limits, now, place })
     const options = { name: path, trace, ws, raw, codec, autoAck: ack !== "client", journey: journey === "true" }
-    const socket = new Socket({ ...options, limits, reading, counts: delivery.counts, clock })
+    const socket = new Socket({ ...options, limits, reading, counts: delivery.counts, clock, timers, ids })
     sockets.add(socket)
     ws.once("close", () => sockets.delete(socket))
     run(open(socket, query.success, kind))
@@ -110,7 +113,7 @@ const make = Effect.gen(function* () {
     }),
   )
   for (const transport of transports) {
-    const server = serverOf(transport, limits, delivery.counts)
+    const server = serverOf(transport, limits, delivery.counts, timers)
     yield* upgrades.handle(transport.path, (request, raw, head) => {
       let taken: BoundedWebSocket | undefined
       reading.share(raw, { head, busy: () => taken?.endBusy() })
@@ -130,9 +133,14 @@ const make = Effect.gen(function* () {
   }).pipe(Effect.repeat(Schedule.spaced(limits.auto_ack.look_ms)), Effect.forkScoped)
 })
 
-export const layer = Layer.effectDiscard(make)
+export const layer = Layer.effectDiscard(make).pipe(Layer.provide(Timers.layer))
 
-const serverOf = ({ format }: TransportOptions, limits: GatewayLimits, counts: Counts): BoundedWebSocketServer =>
+const serverOf = (
+  { format }: TransportOptions,
+  limits: GatewayLimits,
+  counts: Counts,
+  timers: Timers["Service"],
+): BoundedWebSocketServer =>
   new BoundedWebSocketServer(
     {
       noServer: true,
@@ -141,7 +149,7 @@ const serverOf = ({ format }: TransportOptions, limits: GatewayLimits, counts: C
       clientTracking: false,
       handleProtocols: (offered) => protocolOf(format, offered),
     },
-    { ...limits, onCut: (reason) => counts.addTo("refused", reason) },
+    { ...limits, timers, onCut: (reason) => counts.addTo("refused", reason) },
   )
 
 /** NimbusWS takes the first that is offered, and a client that gets none of those it offers does not go on. */
