@@ -1,43 +1,13 @@
 /** What stands on the page is there to be read and clicked: nothing is cut off, at 1,280 px and on a phone. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Schema } from "effect"
 import type { Page } from "playwright-core"
 import { vi } from "vitest"
-import { on, panel, Stage, startSamples, until } from "./testing/PageStage.ts"
-import { phone, visit, type VisitOptions } from "./testing/Visitor.ts"
+import { on, Stage, until } from "./testing/PageStage.ts"
+import { cutOff, screens } from "./testing/Screens.ts"
 
 // On a machine that is busy with other tests a click may take seconds.
 vi.setConfig({ testTimeout: 120_000 })
-
-const screens: ReadonlyArray<readonly [name: string, options: VisitOptions]> = [
-  ["1,280 px", { viewport: { width: 1280, height: 860 } }],
-  ["a phone of 390 px", { ...phone, viewport: { width: 390, height: 844 } }],
-  ["a phone of 360 px", phone],
-]
-
-/**
- * Elements with text of their own, and buttons, that are not whole within the screen and within all that cuts off around
- * them; what only screen readers see does not count. A region that scrolls down and not sideways hides nothing for good.
- */
-const cutOff = `(() => {
-  const found = []
-  const clips = (style) => style.overflowX !== "visible"
-  for (const element of document.querySelectorAll("main *, header *, footer *")) {
-    const hasText = [...element.childNodes].some(({ nodeType, data }) => nodeType === 3 && data.trim() !== "")
-    if (!hasText && element.tagName !== "BUTTON") continue
-    if (element.closest(".hidden, .skip, desc") || element.getClientRects().length === 0) continue
-    const { left, right } = element.getBoundingClientRect()
-    const tell = (by) => found.push(element.tagName + " " + element.textContent.trim().slice(0, 40) + " by " + by)
-    if (left < -0.5 || right > innerWidth + 0.5) tell("the screen")
-    if (clips(getComputedStyle(element)) && element.scrollWidth > element.clientWidth) tell("itself")
-    for (let around = element.parentElement; around; around = around.parentElement) {
-      if (!clips(getComputedStyle(around))) continue
-      const box = around.getBoundingClientRect()
-      if (left < box.left - 0.5 || right > box.right + 0.5) tell(around.className.baseVal ?? around.className)
-    }
-  }
-  return found
-})()`
 
 /** Takes down every text that is drawn on a canvas of the page, with where it stands on it. */
 const noteTexts = `(() => {
@@ -81,19 +51,7 @@ const busy = (now: number) =>
     latency: { p50_ms: 3_750, p99_ms: 12_500 },
   }))
 
-/** The overview on several screens at the same time. */
-const onAll = (screens: ReadonlyArray<VisitOptions>, use: (pages: ReadonlyArray<Page>) => Promise<void>) =>
-  Effect.flatMap(Stage, ({ browser, url }) => {
-    const open = (rest: ReadonlyArray<VisitOptions>, pages: ReadonlyArray<Page>): Effect.Effect<void> => {
-      const [options, ...more] = rest
-      if (options === undefined) return Effect.promise(() => use(pages))
-      return visit(browser, url, (page) => Effect.runPromise(open(more, [...pages, page])), options)
-    }
-    return open(screens, [])
-  })
-
 layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page fits", (it) => {
-  // First of all: later 30,000 messages may stand between the end of the log and the one event that is looked for.
   const views = [
     { path: "/chat", shows: "Room lobby" },
     { path: "/clients/seen", shows: "message" },
@@ -111,52 +69,6 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page fi
         },
         options,
       ),
-  )
-
-  it.effect("every screen, while clients are cut off, replay and are LIVE", () =>
-    onAll(
-      screens.map(([, options]) => options),
-      async (pages) => {
-        const onEach = <A>(use: (page: Page, i: number) => Promise<A>): Promise<ReadonlyArray<A>> =>
-          Promise.all(pages.map(use))
-        const whole = async (when: string) => {
-          const cut = await onEach((page) => page.evaluate(cutOff))
-          for (const [i, [screen]] of screens.entries()) assert.deepStrictEqual(cut[i], [], `${screen}, ${when}`)
-        }
-        const ids = await onEach((page) => startSamples(page, 3))
-        const rowOf = (page: Page, i: number) => panel(page, "Clients").getByRole("row", { name: ids[i] ?? "" })
-        const story = (page: Page) => page.locator(".story")
-        await whole("LIVE")
-        await onEach((page) => page.getByRole("button", { name: "Cut it off" }).click())
-        await onEach((page) => story(page).getByText("OFFLINE").waitFor())
-        await onEach((page) => page.getByRole("button", { name: "Send it 30,000 messages" }).click())
-        await onEach((page, i) =>
-          rowOf(page, i)
-            .getByText(/^30,0\d\d waiting$/)
-            .waitFor(),
-        )
-        await whole("OFFLINE")
-        // Their barriers do not come through without this one: they replay for as long as the test looks.
-        await pages[0]?.getByRole("button", { name: "Kill event-consumer" }).click()
-        await onEach((page) => page.getByRole("button", { name: "Bring it back" }).click())
-        await onEach((page, i) =>
-          rowOf(page, i)
-            .getByText(/to go, .+ left/)
-            .waitFor(),
-        )
-        await onEach((page) => panel(page, "Flow").locator("tspan").getByText("stopped").waitFor())
-        await whole("REPLAYING")
-        await pages[0]?.getByRole("button", { name: "Restart event-consumer" }).click()
-        await onEach((page) => story(page).getByText("LIVE").waitFor())
-        await onEach((page, i) => page.getByRole("button", { name: `Cut off ${ids[i]}` }).click())
-        await onEach((page, i) => page.getByRole("button", { name: `Bring back ${ids[i]}` }).waitFor())
-        await whole("OFFLINE again")
-        await onEach(async (page) => {
-          for (const topic of await page.locator("summary").all()) await topic.click()
-        })
-        await whole("with its topics open")
-      },
-    ),
   )
 
   it.effect.each(screens)("%s with the labels of its charts, however wide they are", ([, options]) =>
