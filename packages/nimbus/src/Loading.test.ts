@@ -25,7 +25,7 @@ const partsOf = (urls: ReadonlyArray<string>) => ({
 })
 
 /** More of our own files than this is a package too much: each costs about 3 ms. */
-const few_files = 40
+const few_files = 50
 
 const assertLight = (urls: ReadonlyArray<string>): void => {
   const { others, ours } = partsOf(urls)

@@ -6,8 +6,8 @@
  * be exported is dropped and hurts nothing.
  */
 import { serviceSpanLimits } from "@nimbus/domain/limits"
-import { randomId, ServiceSpans } from "@nimbus/domain/services"
-import { Config, Effect, Layer, Option, References, Schema } from "effect"
+import { SpansPerSecond } from "@nimbus/domain/observability"
+import { Config, Effect, Layer, Option, Random, References, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpSerialization, OtlpTracer } from "effect/observability"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
@@ -61,9 +61,12 @@ const traces = (
       exportInterval: "2 seconds",
       resource: { serviceName, attributes: { "service.instance.id": id } },
     })
-  return Layer.unwrap(Effect.map(randomId, tracer)).pipe(
+  return Layer.unwrap(Effect.map(instanceId, tracer)).pipe(
     Layer.provide([OtlpSerialization.layerJson, FetchHttpClient.layer]),
     Layer.merge(Layer.succeed(References.TracerEnabled, false)),
-    Layer.merge(Layer.succeed(ServiceSpans.SpansPerSecond, spans_per_second)),
+    Layer.merge(Layer.succeed(SpansPerSecond, spans_per_second)),
   )
 }
+
+/** 48 random bits, as 12 hexadecimal digits. */
+const instanceId = Effect.map(Random.nextIntBetween(0, 2 ** 48), (n) => n.toString(16).padStart(12, "0"))

@@ -3,6 +3,7 @@ import { Context, Effect, Exit, Layer, Option, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { MailboxUnavailable } from "../Errors.ts"
 import { ClientId, Epoch, Incarnation, PodId, start } from "../protocol/Ids.ts"
+import { SpansPerSecond } from "../observability/SpansPerSecond.ts"
 import { utf8 } from "../protocol/internal/Utf8.ts"
 import { AckChannel } from "./AckChannel.ts"
 import * as AckChannelMemory from "./AckChannelMemory.ts"
@@ -51,7 +52,7 @@ const services = Layer.mergeAll(
 /** The services as a process has them that exports `spans_per_second`. */
 const traced = (tracer: Tracer.Tracer, spans_per_second = 1_000) =>
   ServiceSpans.over(services).pipe(
-    Layer.provide(Layer.succeed(ServiceSpans.SpansPerSecond, spans_per_second)),
+    Layer.provide(Layer.succeed(SpansPerSecond, spans_per_second)),
     Layer.provide(Layer.succeed(Tracer.Tracer, tracer)),
     Layer.fresh,
   )
@@ -131,7 +132,7 @@ describe("ServiceSpans", () => {
     }).pipe(
       Effect.provide(
         ServiceSpans.over(failing).pipe(
-          Layer.provide(Layer.succeed(ServiceSpans.SpansPerSecond, 10)),
+          Layer.provide(Layer.succeed(SpansPerSecond, 10)),
           Layer.provide(Layer.succeed(Tracer.Tracer, tracer)),
         ),
       ),
@@ -165,7 +166,7 @@ describe("ServiceSpans", () => {
     Effect.gen(function* () {
       const mailbox = yield* Mailbox
       const around = yield* Layer.build(ServiceSpans.over(Layer.succeed(Mailbox, mailbox))).pipe(
-        Effect.provideService(ServiceSpans.SpansPerSecond, spans_per_second),
+        Effect.provideService(SpansPerSecond, spans_per_second),
         Effect.provideService(Tracer.Tracer, tracer),
       )
       assert.strictEqual(Context.get(around, Mailbox), mailbox)

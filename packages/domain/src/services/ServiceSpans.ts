@@ -14,8 +14,8 @@
  * - Where nobody traces, or the budget is 0, the services are left as they are and a call costs nothing more.
  */
 import { Clock, Context, Effect, Layer, Option, Stream, Tracer } from "effect"
-import { serviceSpanLimits } from "../Limits.ts"
 import * as Elapsed from "../observability/Elapsed.ts"
+import { SpansPerSecond } from "../observability/SpansPerSecond.ts"
 import { TokenBucket } from "../pacing/TokenBucket.ts"
 import { AckChannel } from "./AckChannel.ts"
 import { Archive } from "./Archive.ts"
@@ -24,11 +24,6 @@ import { type AssignedPartition, EventLog } from "./EventLog.ts"
 import { Mailbox } from "./Mailbox.ts"
 import { PodChannel } from "./PodChannel.ts"
 import { Registry } from "./Registry.ts"
-
-/** Traces that calls to services begin per second, in this process. 0: the services have no spans. */
-export const SpansPerSecond = Context.Reference<number>("@nimbus/domain/ServiceSpans/SpansPerSecond", {
-  defaultValue: () => serviceSpanLimits.spans_per_second,
-})
 
 type Attributes = Readonly<Record<string, string | number>>
 
