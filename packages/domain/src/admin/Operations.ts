@@ -36,4 +36,5 @@ export type OperationsShape = { readonly [O in Operation as O["identifier"]]: Me
 /** The input of the operation of this name. */
 export type OperationInput<Name extends keyof OperationsShape> = Parameters<OperationsShape[Name]>[0]
 
+/** What operators may ask and do, by the names of the declared operations. */
 export class Operations extends Context.Service<Operations, OperationsShape>()("@nimbus/domain/Operations") {}

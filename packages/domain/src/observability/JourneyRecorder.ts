@@ -44,6 +44,7 @@ export type CarriedStep = Exclude<keyof typeof spans, "sent">
 /** Steps that no record carries. */
 export type LateStep = "pushed" | "sent" | "acknowledged"
 
+/** The record that a step is of, and what is to be said of the step. */
 export interface Carried {
   readonly clientId: string
   /** The headers that came with the record: the steps before, and the parent of the span. */
@@ -53,6 +54,7 @@ export interface Carried {
   readonly before?: Journey.JourneyStep
 }
 
+/** A late step, and the headers of the record that it is of. */
 export interface Late {
   readonly clientId: ClientId
   readonly seq: Seq
@@ -88,6 +90,7 @@ export interface JourneyRecorder {
   late(queue: LateQueue, name: LateStep, late: Late): RecordedLate
 }
 
+/** The recorder of one service and instance, for the tracer of the environment. */
 export const make = Effect.fnUntraced(function* ({ instance, service }: Source) {
   const clock = yield* Clock.Clock
   const trace = yield* Trace.make

@@ -18,6 +18,7 @@ import type { LogRecord } from "../protocol/Records.ts"
 import { EventLog } from "./EventLog.ts"
 import { Topics } from "./Topics.ts"
 
+/** Who writes late steps: the bounds of its queue, and what is to be known of them. */
 export interface LateStepsOptions {
   /** Records that wait or are being written. Beyond: dropped. */
   readonly late_steps: number
