@@ -138,6 +138,7 @@ describe("Operations: clients", () => {
 
   it.effect("finds by status and by a part of the id, and says where there are more", () =>
     Effect.gen(function* () {
+      yield* claimed
       yield* (yield* Registry).lease(pod, 60_000)
       for (let i = 0; i < 30; i++) yield* write(ClientId.make(`c-${i}`), i, i % 2 === 0 ? "LIVE" : "REPLAYING")
       const { clients } = yield* Operations
@@ -206,6 +207,7 @@ describe("Operations: clients", () => {
 
   it.effect("looks no further back for events than it may", () =>
     Effect.gen(function* () {
+      yield* claimed
       yield* publish("events", ada, [event("e0"), event("e1"), event("e2")])
       const { lastEvents } = yield* Operations.use(({ client }) => client({ params: { clientId: ada } }))
       assert.deepStrictEqual(
@@ -468,6 +470,7 @@ const named = ({ events, published }: Republished) => ({
 describe("Operations: publishing anew", () => {
   it.effect("replays a client's events with new ids and seqs, in their order, and nobody else's", () =>
     Effect.gen(function* () {
+      yield* claimed
       const { replay } = yield* Operations
       yield* publish("events", ada, [event("e0", 0), event("e1", 1), barrier])
       yield* publish("events", bob, [event("b3")])
@@ -490,6 +493,7 @@ describe("Operations: publishing anew", () => {
 
   it.effect("goes on where it stopped at its bound, and never publishes its own events again", () =>
     Effect.gen(function* () {
+      yield* claimed
       const { replay } = yield* Operations
       yield* publish(
         "events",
@@ -582,6 +586,7 @@ describe("Operations: quarantine", () => {
 
   it.effect("publishes anew what can be decoded by now: an event as it was, a result as a message", () =>
     Effect.gen(function* () {
+      yield* claimed
       const { client, retry } = yield* Operations
       yield* publish("events", bob, [event("b0")])
       yield* quarantined("events", 7, 1, event("e7", { number: 1 }))
