@@ -9,6 +9,8 @@ import type { Rule } from "./Rules.ts"
 
 const specification = join(import.meta.dirname, "spec", "nimbus.pml")
 const build_timeout_ms = 120_000
+/** To read traces takes 15 s. It runs with a low priority, so a loaded machine may take many times that. */
+const run_timeout_ms = 240_000
 
 /** Why the model can't be checked on this machine; `undefined` where it can. */
 export const missing = (): string | undefined => {
@@ -43,13 +45,14 @@ export const check = (macros: Macros, limits: CheckLimits, without?: string): Pr
     await build(directory, defines, [limits.optimise, "-DSAFETY", "-DHC4", `-DMEMLIM=${limits.memory_mb}`])
     const said = await pan(directory, ["-m500000", limits.optimise === "-O0" ? "-w20" : "-w25"], limits.timeout_ms)
     const violated = violatedIn(said.text)
-    const steps = violated === undefined ? [] : stepsIn((await pan(directory, ["-r", "nimbus.pml.trail"], 60_000)).text)
+    const steps =
+      violated === undefined ? [] : stepsIn((await pan(directory, ["-r", "nimbus.pml.trail"], run_timeout_ms)).text)
     const unfinished = violated === undefined ? unfinishedIn(said) : undefined
     return { ...figuresIn(said.text), unfinished, violated, steps }
   })
 
 /** For CI: a search within a few seconds. */
-export const shortLimits: CheckLimits = { timeout_ms: 120_000, memory_mb: 1_000, optimise: "-O0" }
+export const shortLimits: CheckLimits = { timeout_ms: run_timeout_ms, memory_mb: 1_000, optimise: "-O0" }
 
 /** The specification with a rule and without it. It must hold with the rule, or its failure says nothing. */
 export const withAndWithout = async ({
@@ -71,7 +74,7 @@ export const replay = (macros: Macros, traces: (directory: string) => void): Pro
     traces(directory)
     const defines = Object.entries(macros).map(([name, value]) => `-D${name}=${value}`)
     await build(directory, ["-DREPLAY", "-DWIDE", ...defines], ["-O0", "-DSAFETY"])
-    const said = await pan(directory, ["-E", "-c0", "-m100000", "-w20"], 60_000)
+    const said = await pan(directory, ["-E", "-c0", "-m100000", "-w20"], run_timeout_ms)
     if (said.status !== "ended") throw new Error(`the replay ${said.status}: ${said.text.slice(-2_000)}`)
     return said.text
   })

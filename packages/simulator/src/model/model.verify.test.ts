@@ -21,7 +21,7 @@ const lacking = missing()
 const isRequired = process.env["NIMBUS_TEST_SERVICES"] === "required"
 if (lacking !== undefined) process.stderr.write(`model: its tests are left out: ${lacking}\n`)
 
-const timeout = 120_000
+const timeout = 300_000
 const steps = 120
 
 /** In seconds: the mixes with the fewest states, and the rules that broke a draft. */
