@@ -86,6 +86,7 @@ const kafka = ["kafkajs", "lz4-napi", "snappy", "@node-rs/crc32"]
 const redis = ["ioredis", "@socket.io/redis-streams-adapter"]
 const postgres = ["@effect/sql-pg", "@effect/sql-pg/**"]
 const simulated = ["@nimbus/client", "@nimbus/gateway", "@nimbus/pipeline"]
+const http = ["standardwebhooks"]
 const dynamodb = ["@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb"]
 const pglite = ["@electric-sql/pglite"]
 const domainOnly = "domain imports effect: no I/O, no other package."
@@ -188,6 +189,7 @@ export default defineConfig({
       otherAdapters,
       only([...domain, ...node, ...dynamodb], adapterOnly),
     ),
+    refuse("packages/adapters/src/http/**", suites, otherAdapters, only([...domain, ...node, ...http], adapterOnly)),
     refuse("packages/adapters/src/pglite/**", suites, only([...domain, ...node, ...pglite, ...postgres], adapterOnly)),
     refuse("packages/adapters/src/kafka/**", suites, otherAdapters, only([...domain, ...node, ...kafka], adapterOnly)),
     refuse("packages/adapters/src/**/*.test.ts", otherAdapters, only([...testing, ...node], adapterOnly)),
@@ -197,6 +199,7 @@ export default defineConfig({
       otherAdapter,
       only([...testing, ...dynamodb, "dynalite"], adapterOnly),
     ),
+    refuse("packages/adapters/src/http/**/*.test.ts", otherAdapter, only([...testing, ...http], adapterOnly)),
     refuse("packages/adapters/src/pglite/**/*.test.ts", only([...testing, ...pglite, ...postgres], adapterOnly)),
     refuse(
       ["packages/adapters/src/kafka/testing/**", "packages/adapters/src/kafka/**/*.test.ts"],
@@ -214,6 +217,9 @@ export default defineConfig({
     refuse(["packages/nimbus/src/testing/**", "packages/nimbus/src/**/*.test.ts"]),
 
     // What the programs run, and it alone, names adapters: it composes layers, nothing else.
-    refuse(["packages/nimbus/src/{Program,Stores}.ts", "packages/nimbus/src/cluster/*.ts"], simulator),
+    refuse(
+      ["packages/nimbus/src/{EnvironmentHandlers,Program,Stores}.ts", "packages/nimbus/src/cluster/*.ts"],
+      simulator,
+    ),
   ],
 })

@@ -181,6 +181,8 @@ const cases: ReadonlyArray<Case> = [
   refused("packages/nimbus/src/cluster/x.ts", "@nimbus/simulator", simulator),
 
   allowed("packages/nimbus/src/Program.ts", "@nimbus/adapters/lmdb"),
+  allowed("packages/nimbus/src/EnvironmentHandlers.ts", "@nimbus/adapters/http"),
+  refused("packages/nimbus/src/HandlersModule.ts", "@nimbus/adapters/http", onlyMain),
   allowed("packages/nimbus/src/x.test.ts", "@nimbus/adapters/lmdb"),
   allowed("packages/nimbus/src/x.ts", "@nimbus/gateway"),
   refused("packages/nimbus/src/x.ts", "@nimbus/adapters/lmdb", onlyMain),

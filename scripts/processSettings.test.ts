@@ -10,8 +10,10 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Config, ConfigProvider, Effect, Exit } from "effect"
 import * as Cluster from "../packages/adapters/src/cluster.ts"
+import { httpHandlersConfig } from "../packages/adapters/src/http/index.ts"
 import { Failure, Logs, Shutdown, Telemetry } from "../packages/adapters/src/process/index.ts"
 import { Gateway } from "../packages/gateway/src/index.ts"
+import { modulePath } from "../packages/nimbus/src/EnvironmentHandlers.ts"
 import * as Health from "../packages/pipeline/src/Health.ts"
 import { Pipeline } from "../packages/pipeline/src/index.ts"
 
@@ -24,6 +26,8 @@ const settings: Readonly<Record<string, Config.Config<unknown>>> = {
     Cluster.config,
     Pipeline.config,
     Health.config,
+    httpHandlersConfig,
+    modulePath,
     Logs.config,
     Shutdown.config,
     Telemetry.config,
@@ -48,6 +52,8 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_FRAME_BYTES: "-1",
   NIMBUS_GATEWAY_FRAMES_PER_SECOND: "0",
   NIMBUS_GRPC_JOURNEY: "perhaps",
+  NIMBUS_HANDLERS_HTTP: "here",
+  NIMBUS_HANDLERS_HTTP_SECRET: "whsec_short",
   NIMBUS_HOSTS: "http://here",
   NIMBUS_HTTP_KEEPALIVE: "10 millis",
   NIMBUS_HTTP_PORT: "70000",
@@ -93,6 +99,7 @@ const wrong: Readonly<Record<string, string>> = {
 /** Any text is right, as far as can be told before it is used; none counts as not set. */
 const anyText = [
   "NIMBUS_DYNAMODB_REGION",
+  "NIMBUS_HANDLERS",
   "NIMBUS_HOST",
   "NIMBUS_KAFKA_CLIENT_ID",
   "NIMBUS_KAFKA_SASL_PASSWORD",
@@ -103,8 +110,13 @@ const anyText = [
 ]
 
 const read = (role: string, env: Readonly<Record<string, string>>, asked = new Set<string>()) => {
-  // Otherwise PostgreSQL's and DynamoDB's are not read.
-  const stores = { NIMBUS_MAILBOX: "postgres", NIMBUS_STORAGE: "postgres,dynamodb" }
+  // Otherwise PostgreSQL's and DynamoDB's, and the secret of handlers, are not read.
+  const stores = {
+    NIMBUS_MAILBOX: "postgres",
+    NIMBUS_STORAGE: "postgres,dynamodb",
+    NIMBUS_HANDLERS_HTTP: "order=http://127.0.0.1:8000/",
+    NIMBUS_HANDLERS_HTTP_SECRET: `whsec_${"A".repeat(32)}`,
+  }
   const provider = ConfigProvider.fromEnv({ env: { ...stores, ...env } })
   const recording = ConfigProvider.make((path) => {
     asked.add(path.join("_"))
@@ -166,8 +178,14 @@ describe("the settings of a cluster's processes", () => {
       name: "NIMBUS_PARTITIONS",
       line: /^nimbus: NIMBUS_PARTITIONS: expected a value between 1 and 1024$/,
     },
+    { role: "pipeline", name: "NIMBUS_HANDLERS_HTTP", line: /^nimbus: NIMBUS_HANDLERS_HTTP: must be name=https:/ },
+    {
+      role: "pipeline",
+      name: "NIMBUS_HANDLERS",
+      line: /^nimbus: NIMBUS_HANDLERS=nowhere: there is no file .*\(HANDLERS_/,
+    },
   ])("a $role ends at once with one line on $name, with Kafka and Redis away", async ({ line, name, role }) => {
-    const { code, text } = await start(role, { [name]: wrong[name]! })
+    const { code, text } = await start(role, { [name]: wrong[name] ?? "nowhere" })
     assert.match(text.trimEnd(), line)
     assert.strictEqual(text.trimEnd().split("\n").length, 1, text)
     assert.strictEqual(code, 1)

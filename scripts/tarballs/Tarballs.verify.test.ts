@@ -255,6 +255,46 @@ describe("the server", () => {
     },
   )
 
+  it.each(able)("runs the handlers of a module in TypeScript on Node %s", async (major, node) => {
+    server.write(
+      "handlers.ts",
+      `import { Handlers } from "@nimbus/domain"
+      import { Effect, Schema } from "effect"
+      const twice = (n: number): number => 2 * n
+      export default [
+        Handlers.make("twice", { input: Schema.Number, output: Schema.Number, handler: (n) => Effect.succeed(twice(n)) }),
+      ]`,
+    )
+    const [http, grpc] = await freePorts(2)
+    const settings = { NIMBUS_HTTP_PORT: `${http}`, NIMBUS_PORT: `${grpc}`, NIMBUS_DATA: `own-${major}` }
+    const env = { ...settings, NIMBUS_HANDLERS: "./handlers.ts" }
+    await running(node, ["nimbus", "start"], env, async (printed, hasEnded) => {
+      await until(() => printed().includes("Nimbus is running") || hasEnded(), patience_ms)
+      assert.include(printed(), `http://127.0.0.1:${http}/`)
+      const client = `
+        import { connect } from "@nimbus/client"
+        const client = await connect({ url: "ws://127.0.0.1:${http}", clientId: "own", onResult: () => {} })
+        console.log(JSON.stringify((await client.request("twice", 21)).data))
+        await client.close()`
+      assert.strictEqual((await evaluate(sdk, process.execPath, client)).trim(), "42")
+    })
+  })
+
+  it("runs a pipeline of one's own, which says what it waits for", async () => {
+    server.write(
+      "pipeline.mjs",
+      `import { Handlers } from "@nimbus/domain"
+      import * as Pipeline from "@nimbus/server/pipeline"
+      Pipeline.main(Handlers.samples)`,
+    )
+    const failed = await run({ cwd: server.directory }, process.execPath, "pipeline.mjs").then(
+      () => assert.fail("there is no Kafka"),
+      (error: Error) => error,
+    )
+    // The client libraries of a cluster are not installed yet.
+    assert.include(failed.message, "(LIBRARY_MISSING, see docs/errors.md)")
+  })
+
   it("says the version that is installed", async () => {
     const { version } = JSON.parse(
       readFileSync(join(server.directory, "node_modules/@nimbus/server/package.json"), "utf8"),

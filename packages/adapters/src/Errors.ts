@@ -339,4 +339,44 @@ export class LibraryMissing extends Schema.TaggedError<LibraryMissing>()("Librar
   }
 }
 
+/** The service of an HTTP handler refuses the event (4xx). Permanent: its result is an error with this message. */
+export class HttpHandlerRefused extends Schema.TaggedError<HttpHandlerRefused>()("HttpHandlerRefused", {
+  code: Schema.tag("HTTP_HANDLER_REFUSED"),
+  status: Schema.Int,
+  /** What the service says to the client. */
+  reason: Schema.optionalKey(Schema.String),
+}) {
+  override get message(): string {
+    return this.reason ?? `the service of the handler refused the event (HTTP ${this.status})`
+  }
+}
+
+/**
+ * The service of an HTTP handler did not respond in time, or with 5xx. Passing: it is called again in the time of the
+ * event. The message is sent to the client; what only operators may know is in `cause`.
+ */
+export class HttpHandlerUnavailable extends Schema.TaggedError<HttpHandlerUnavailable>()("HttpHandlerUnavailable", {
+  code: Schema.tag("HTTP_HANDLER_UNAVAILABLE"),
+  reason: Schema.String,
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return `the service of the handler ${this.reason}`
+  }
+}
+
+/** The answer of an HTTP handler is none: it is no JSON, too large, or a redirect. Permanent: correct the service. */
+export class HttpHandlerAnswerInvalid extends Schema.TaggedError<HttpHandlerAnswerInvalid>()(
+  "HttpHandlerAnswerInvalid",
+  {
+    code: Schema.tag("HTTP_HANDLER_ANSWER_INVALID"),
+    reason: Schema.String,
+    cause: Schema.Defect(),
+  },
+) {
+  override get message(): string {
+    return `the answer of the handler's service ${this.reason}`
+  }
+}
+
 const causeOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

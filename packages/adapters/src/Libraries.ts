@@ -9,6 +9,7 @@ import { LibraryMissing } from "./Errors.ts"
 /** By store, which is a folder of this package: the libraries that it imports. */
 export const libraries = {
   dynamodb: ["@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb"],
+  http: ["standardwebhooks"],
   kafka: ["kafkajs", "lz4-napi", "snappy", "@node-rs/crc32"],
   lmdb: ["lmdb"],
   pglite: ["@electric-sql/pglite", "@effect/sql-pg"],

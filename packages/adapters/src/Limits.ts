@@ -32,6 +32,9 @@
  * | dynamodb: item | the record is refused: there is no way to write it |
  * | dynamodb: unprocessed | the write fails, and may be made again |
  * | postgres: clients, records in a step | the rest comes in the next |
+ * | HTTP handler: calls at once | the next call waits, within the time of its event |
+ * | HTTP handler: call, event | the call is made again; the event fails with `HTTP_HANDLER_UNAVAILABLE` |
+ * | HTTP handler: answer | the event fails with `HTTP_HANDLER_ANSWER_INVALID` |
  */
 import { type ChunkLimits, chunkLimits } from "@nimbus/domain/limits"
 
@@ -340,4 +343,32 @@ export const kafkaLimits: KafkaLimits = {
   session_timeout_ms: 10_000,
   rebalance_timeout_ms: 15_000,
   close_timeout_ms: 3_000,
+}
+
+/** Calls of one handler that an HTTP service has. */
+export interface HttpHandlerLimits {
+  /** Calls under way, each on a connection of its own. Beyond: the next waits, within the time of its event. */
+  readonly calls_at_once: number
+  /** How long one call may take, to the end of its answer. Beyond: it is given up and made again. */
+  readonly call_timeout_ms: number
+  /**
+   * How long an event may take, with all its calls and the waits between them. Beyond: its result is the last failure.
+   * It must be shorter than the handler may take (`handler_timeout_ms`), which says less about what was wrong.
+   */
+  readonly event_timeout_ms: number
+  /** Between a failure and the next call; doubles each time up to the maximum. */
+  readonly retry_min_ms: number
+  readonly retry_max_ms: number
+  /** The body of an answer, uncompressed. Beyond: no more of it is read, and the result is an error. */
+  readonly answer_bytes: number
+}
+
+/** The defaults. */
+export const httpHandlerLimits: HttpHandlerLimits = {
+  calls_at_once: 64,
+  call_timeout_ms: 5_000,
+  event_timeout_ms: 9_500,
+  retry_min_ms: 100,
+  retry_max_ms: 2_000,
+  answer_bytes: 1024 * 1024,
 }

@@ -44,3 +44,14 @@ export class NoData extends Schema.TaggedError<NoData>()("NoData", {
     return `there is no data in ${this.directory}; set NIMBUS_DATA, or name a server with --url, or a cluster with --cluster`
   }
 }
+
+/** The module of `NIMBUS_HANDLERS` is not there, can't be loaded, or exports no handlers. Permanent: correct it. */
+export class HandlersModuleBad extends Schema.TaggedError<HandlersModuleBad>()("HandlersModuleBad", {
+  code: Schema.tag("HANDLERS_MODULE_BAD"),
+  path: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `NIMBUS_HANDLERS=${this.path}: ${this.reason}`
+  }
+}

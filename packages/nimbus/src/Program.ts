@@ -24,10 +24,17 @@ const cluster = Effect.gen(function* () {
 const server = Effect.promise(() => import("./Nimbus.ts"))
 const stores = Effect.promise(() => import("./Stores.ts"))
 
-const handlers = Layer.unwrap(
+/** What the demo sends has these handlers, whatever the environment says. */
+const samples = Layer.unwrap(
   Effect.map(
     Effect.promise(() => import("@nimbus/domain")),
     ({ Handlers }) => Handlers.layer(Handlers.samples),
+  ),
+)
+const handlers = Layer.unwrap(
+  Effect.map(
+    Effect.promise(() => import("./EnvironmentHandlers.ts")),
+    ({ layer }) => layer,
   ),
 )
 
@@ -39,7 +46,7 @@ const demoServer = Layer.unwrap(
     const { storesIn } = yield* stores
     return layerAt({ host: "127.0.0.1", port: 0 }, storesIn(DemoCommand.serverDirectory))
   }),
-).pipe(Layer.provide(handlers))
+).pipe(Layer.provide(samples))
 
 const start = Effect.gen(function* () {
   const { start } = yield* Effect.promise(() => import("./Start.ts"))

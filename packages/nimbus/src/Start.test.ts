@@ -50,6 +50,12 @@ describe("nimbus start", () => {
   it.live.each([
     { env: { NIMBUS_HTTP_PORT: "abc" }, line: "nimbus: NIMBUS_HTTP_PORT: expected a number" },
     { env: { NIMBUS_PARTITIONS: "0" }, line: "nimbus: NIMBUS_PARTITIONS: expected a value between 1 and 1024" },
+    { env: { NIMBUS_HANDLERS: "./nowhere.ts" }, line: /^nimbus: NIMBUS_HANDLERS=\.\/nowhere\.ts: there is no file / },
+    { env: { NIMBUS_HANDLERS_HTTP: "here" }, line: /^nimbus: NIMBUS_HANDLERS_HTTP: must be name=https:/ },
+    {
+      env: { NIMBUS_HANDLERS_HTTP: "order=http://127.0.0.1:1/" },
+      line: "nimbus: NIMBUS_HANDLERS_HTTP_SECRET: expected string",
+    },
     { env: { NIMBUS_SHUTDOWN_TIMEOUT_SEC: "x" }, line: "nimbus: NIMBUS_SHUTDOWN_TIMEOUT_SEC: expected a number" },
   ])("says in one line what is wrong with $env", ({ env, line }) =>
     Effect.gen(function* () {

@@ -1,4 +1,12 @@
-/** One pipeline process of a cluster: all roles, or those in `NIMBUS_ROLES`. */
+/**
+ * One pipeline process of a cluster: all roles, or those in `NIMBUS_ROLES`. A program of one's own is
+ *
+ * ```ts
+ * import * as Pipeline from "@nimbus/server/pipeline"
+ *
+ * Pipeline.main([order, refund])
+ * ```
+ */
 import { createServer } from "node:http"
 import { hostname } from "node:os"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -6,6 +14,7 @@ import { Shutdown, Telemetry } from "@nimbus/adapters/process"
 import type { Handlers } from "@nimbus/domain/services"
 import { Health, Pipeline } from "@nimbus/pipeline"
 import { Config, Effect, Layer } from "effect"
+import { type HandlersOrLayer, layerOf } from "../HandlersModule.ts"
 import * as Process from "./Process.ts"
 
 const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
@@ -24,8 +33,9 @@ const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
       Health.checked,
       Health.announced(Pipeline.rolesText(roles), hostname()),
     ).pipe(
-      Layer.provide(handlers),
       Layer.provide(Cluster.layerWith(cluster)),
+      // Below the services: what is wrong with handlers is told although no service is there yet.
+      Layer.provide(handlers),
       // Below the services: it answers while they are waited for.
       Layer.provide(Health.layer),
       Layer.provide([Health.Readiness.layer, NodeHttpServer.layer(createServer, address)]),
@@ -34,5 +44,11 @@ const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
     )
   })
 
-/** Runs it until a signal comes, with these handlers. */
-export const run = <E>(handlers: Layer.Layer<Handlers, E>): void => Process.run(Layer.unwrap(pipeline(handlers)))
+/**
+ * Runs it until a signal comes, with these handlers, or with the layer of them and what they need. Settings, health,
+ * metrics, logs and shutdown are those of `nimbus-pipeline`; an error at start is one line and exit code 1.
+ */
+export const main = <E>(handlers: HandlersOrLayer<E>): void => Process.run(Layer.unwrap(pipeline(layerOf(handlers))))
+
+/** The former name of `main`. */
+export const run = main

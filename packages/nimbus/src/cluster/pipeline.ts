@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-/** Runs one pipeline process of a cluster with the sample handlers, until a signal comes. */
+/** Runs one pipeline process of a cluster, with the handlers that the environment names, until a signal comes. */
 import { checkNode } from "../NodeVersion.ts"
 
 checkNode()
-const [{ Handlers }, { run }] = await Promise.all([import("@nimbus/domain"), import("./PipelineProcess.ts")])
-run(Handlers.layer(Handlers.samples))
+const [{ layer }, { main }] = await Promise.all([import("../EnvironmentHandlers.ts"), import("./PipelineProcess.ts")])
+main(layer)

@@ -47,6 +47,7 @@ const programs = {
   nimbus: fileURLToPath(new URL("../main.ts", import.meta.url)),
   gateway: fileURLToPath(new URL("../cluster/gateway.ts", import.meta.url)),
   pipeline: fileURLToPath(new URL("../cluster/pipeline.ts", import.meta.url)),
+  ownPipeline: fileURLToPath(new URL("ownPipeline.ts", import.meta.url)),
 }
 
 /** For a process to start on a machine that is busy with others. */
@@ -61,7 +62,8 @@ process.once("exit", () => {
 /** Runs `nimbus …` until it ends, or the scope does. */
 export const nimbus = (args: ReadonlyArray<string>, surroundings: Surroundings) => run("nimbus", args, surroundings)
 
-const run = (
+/** Runs a program until it ends, or the scope does. */
+export const run = (
   program: keyof typeof programs,
   args: ReadonlyArray<string>,
   { cwd, env }: Surroundings,
@@ -110,7 +112,7 @@ export const startServer = Effect.fnUntraced(function* (surroundings: Surroundin
 
 /** A gateway or a pipeline of a cluster, once it is ready; its own HTTP port is `port`. */
 export const startMember = Effect.fnUntraced(function* (
-  program: "gateway" | "pipeline",
+  program: "gateway" | "pipeline" | "ownPipeline",
   port: number,
   { cwd, env }: Surroundings,
 ) {

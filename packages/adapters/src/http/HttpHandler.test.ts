@@ -1,0 +1,321 @@
+/** A handler that an HTTP service has: what is sent, and what becomes of each kind of answer. */
+import { once } from "node:events"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { assert, describe, it } from "@effect/vitest"
+import { ClientId, EventId, Seq } from "@nimbus/domain/protocol"
+import { Handlers } from "@nimbus/domain/services"
+import { Effect, Schema } from "effect"
+import { Webhook } from "standardwebhooks"
+import type { HttpHandlerLimits } from "../Limits.ts"
+import * as HttpHandler from "./HttpHandler.ts"
+
+const secret = `whsec_${Buffer.alloc(24, 7).toString("base64")}`
+
+interface Request {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+  readonly socket: IncomingMessage["socket"]
+}
+
+type Answers = (response: ServerResponse, attempt: number, request: Request) => unknown
+
+/** A service on a free port, which lasts as long as the scope. */
+const serviceOf = Effect.fnUntraced(function* (answers: Answers) {
+  const requests: Array<Request> = []
+  const server = createServer(async (incoming, response) => {
+    const parts: Array<Buffer> = []
+    for await (const part of incoming) parts.push(part)
+    const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]))
+    const request = { headers, body: Buffer.concat(parts).toString(), socket: incoming.socket }
+    requests.push(request)
+    answers(response, requests.length, request)
+  })
+  yield* Effect.acquireRelease(
+    Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
+    () =>
+      Effect.promise(() => {
+        server.closeAllConnections()
+        return new Promise((resolve) => server.close(resolve))
+      }),
+  )
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  return { requests, url: `http://127.0.0.1:${port}/orders` }
+})
+
+/** Waits are short, and times long: no answer is late because the machine is busy. */
+const bounds: Partial<HttpHandlerLimits> = {
+  retry_min_ms: 1,
+  retry_max_ms: 5,
+  call_timeout_ms: 30_000,
+  event_timeout_ms: 60_000,
+}
+
+/** What becomes of an event. */
+const handled = (
+  url: string,
+  options: Partial<HttpHandlerLimits> = {},
+  { data = { count: 2 }, id = "e1" }: { readonly data?: Schema.Json; readonly id?: string } = {},
+) =>
+  Effect.flatMap(Handlers, (handlers) =>
+    handlers.handle({
+      clientId: ClientId.make("c1"),
+      seq: Seq.make(7),
+      event: { type: "event", id: EventId.make(id), name: "order", data },
+    }),
+  ).pipe(
+    Effect.provide(
+      Handlers.layer([HttpHandler.make("order", { url, secret, ...bounds, ...options })], {
+        handlers_at_once: 256,
+        handler_timeout_ms: 100_000,
+        failure_message_chars: 1_024,
+      }),
+    ),
+  )
+
+const outcome = Effect.fnUntraced(function* (answers: Answers, options: Partial<HttpHandlerLimits> = {}) {
+  const { requests, url } = yield* serviceOf(answers)
+  const result = yield* handled(url, options)
+  return { requests, result }
+})
+
+const json =
+  (value: unknown, status = 200) =>
+  (response: ServerResponse) =>
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value))
+
+const Sent = Schema.fromJsonString(
+  Schema.Struct({
+    id: Schema.String,
+    client: Schema.String,
+    seq: Schema.Int,
+    attempt: Schema.Int,
+    name: Schema.String,
+    data: Schema.Json,
+  }),
+)
+
+describe("an HTTP handler", () => {
+  it.live("is sent the event, signed, and its answer is the result", () =>
+    Effect.gen(function* () {
+      const { requests, result } = yield* outcome(json({ receipt: "r1" }))
+      assert.deepInclude(result, { id: EventId.make("e1"), name: "order", data: { receipt: "r1" } })
+      const [request] = requests
+      assert(request !== undefined)
+      const { body, headers } = request
+      const sent = { id: "e1", client: "c1", seq: 7, attempt: 1, name: "order", data: { count: 2 } }
+      assert.deepStrictEqual(JSON.parse(body), sent)
+      assert.strictEqual(headers["content-type"], "application/json")
+      assert.strictEqual(headers["idempotency-key"], "e1")
+      assert.strictEqual(headers["webhook-id"], "c1/e1")
+      assert.deepStrictEqual(new Webhook(secret).verify(body, headers), sent)
+      assert.throws(() => new Webhook(secret).verify(`${body} `, headers))
+    }),
+  )
+
+  it.live("is called again, with the same keys and the next attempt, until it answers", () =>
+    Effect.gen(function* () {
+      const { requests, result } = yield* outcome((response, attempt) =>
+        attempt <= 2 ? json({ message: "not now" }, 500)(response) : json("done")(response),
+      )
+      assert.deepInclude(result, { data: "done" })
+      const sent = requests.map(({ body }) => Schema.decodeUnknownSync(Sent)(body))
+      assert.deepStrictEqual(
+        sent.map(({ attempt }) => attempt),
+        [1, 2, 3],
+      )
+      const keys = requests.map(({ headers }) => `${headers["idempotency-key"]} ${headers["webhook-id"]}`)
+      assert.deepStrictEqual(new Set(keys), new Set(["e1 c1/e1"]))
+    }),
+  )
+
+  it.live.each([
+    {
+      what: "closes the connection without an answer",
+      fails: (response: ServerResponse) => response.destroy(),
+    },
+    {
+      what: "closes it in the middle of an answer",
+      fails: (response: ServerResponse) => {
+        response.writeHead(200, { "content-length": "100" }).write("{", () => response.destroy())
+      },
+    },
+    { what: "is overloaded", fails: json({ message: "not now" }, 503) },
+  ])("is called again where it $what", ({ fails }) =>
+    Effect.gen(function* () {
+      const { requests, result } = yield* outcome((response, attempt) =>
+        attempt === 1 ? fails(response) : json("done")(response),
+      )
+      assert.deepInclude(result, { data: "done" })
+      assert.lengthOf(requests, 2)
+    }),
+  )
+
+  it.live("is given up and called again where it does not answer in time", () =>
+    Effect.gen(function* () {
+      const { requests, result } = yield* outcome(
+        (response, attempt) => (attempt === 1 ? undefined : json("done")(response)),
+        { call_timeout_ms: 500 },
+      )
+      assert.deepInclude(result, { data: "done" })
+      assert.isAtLeast(requests.length, 2)
+    }),
+  )
+
+  it.live.each([
+    {
+      what: "answers slowly",
+      answers: (response: ServerResponse) => void response.writeHead(200).write("{"),
+      message: "the service of the handler did not answer within 200 ms",
+    },
+    {
+      what: "fails",
+      answers: json("x", 502),
+      message: "the service of the handler answered HTTP 502",
+    },
+  ])("that $what until the time of the event is over has that as its result", ({ answers, message }) =>
+    Effect.gen(function* () {
+      const { result } = yield* outcome(answers, { call_timeout_ms: 200, event_timeout_ms: 1_500 })
+      assert.deepInclude(result, { error: { code: "HANDLER_FAILED", message } })
+    }),
+  )
+
+  it.live("that nobody serves has that as its result, without the address", () =>
+    Effect.gen(function* () {
+      // Nobody listens on port 1.
+      const result = yield* handled("http://127.0.0.1:1/", { event_timeout_ms: 300 })
+      const message = "the service of the handler did not respond"
+      assert.deepInclude(result, { error: { code: "HANDLER_FAILED", message } })
+    }),
+  )
+
+  it.live.each([
+    { what: "says why", answers: json({ message: "sold out" }, 409), message: "sold out" },
+    {
+      what: "says nothing",
+      answers: (response: ServerResponse) => response.writeHead(400).end(),
+      message: "the service of the handler refused the event (HTTP 400)",
+    },
+    {
+      what: "says garbage",
+      answers: (response: ServerResponse) => response.writeHead(404).end("<html>"),
+      message: "the service of the handler refused the event (HTTP 404)",
+    },
+    {
+      what: "says too much",
+      answers: json({ message: "x".repeat(4_096) }, 422),
+      message: "the service of the handler refused the event (HTTP 422)",
+    },
+    {
+      what: "redirects",
+      answers: (response: ServerResponse) => response.writeHead(307, { location: "/elsewhere" }).end(),
+      message: "the answer of the handler's service is a redirect (HTTP 307), which is not followed",
+    },
+    {
+      what: "answers garbage",
+      answers: (response: ServerResponse) => response.end("<html>"),
+      message: "the answer of the handler's service is no JSON",
+    },
+    {
+      what: "answers nothing",
+      answers: (response: ServerResponse) => response.writeHead(204).end(),
+      message: "the answer of the handler's service is no JSON",
+    },
+    {
+      what: "answers bytes that are no text",
+      answers: (response: ServerResponse) => response.end(Buffer.from([34, 0xff, 34])),
+      message: "the answer of the handler's service is no UTF-8",
+    },
+    {
+      what: "answers a number that would change",
+      answers: (response: ServerResponse) => response.end("9007199254740993"),
+      message:
+        "the answer of the handler's service has a fault: the number 9007199254740993 would come back as 9007199254740992: send it as text",
+    },
+    {
+      what: "answers with brackets without end",
+      answers: (response: ServerResponse) => response.end(`${"[".repeat(500)}${"]".repeat(500)}`),
+      message: /^the answer of the handler's service is nested more than \d+ levels deep$/,
+    },
+    {
+      what: "answers too much",
+      answers: json("x".repeat(4_096)),
+      message: "the answer of the handler's service is larger than 1024 bytes",
+    },
+    {
+      what: "answers without end",
+      answers: (response: ServerResponse) => {
+        const more = (): void => void (response.destroyed || response.write("x".repeat(1_024), more))
+        more()
+      },
+      message: "the answer of the handler's service is larger than 1024 bytes",
+    },
+  ])("that $what is called once, and the result says so", ({ answers, message }) =>
+    Effect.gen(function* () {
+      const { requests, result } = yield* outcome(answers, { answer_bytes: 1_024 })
+      assert("error" in result)
+      assert.strictEqual(result.error.code, "HANDLER_FAILED")
+      if (typeof message === "string") assert.strictEqual(result.error.message, message)
+      else assert.match(result.error.message, message)
+      assert.lengthOf(requests, 1)
+    }),
+  )
+
+  it.live("has no more calls under way than it may, on connections that are used again", () =>
+    Effect.gen(function* () {
+      let underWay = 0
+      let most = 0
+      const { requests, url } = yield* serviceOf((response) => {
+        most = Math.max(most, ++underWay)
+        setImmediate(() => {
+          underWay--
+          json("done")(response)
+        })
+      })
+      const handler = HttpHandler.make("order", { url, secret, ...bounds, calls_at_once: 3 })
+      const call = (n: number) =>
+        handler.run(n, { clientId: ClientId.make(`c${n}`), eventId: EventId.make("e1"), seq: Seq.make(n) })
+      const outcomes = yield* Effect.forEach(
+        Array.from({ length: 50 }, (_, n) => n),
+        call,
+        { concurrency: "unbounded" },
+      )
+      assert.isTrue(outcomes.every((outcome) => "data" in outcome))
+      assert.isAtMost(most, 3)
+      assert.isBelow(new Set(requests.map(({ socket }) => socket)).size, 50)
+      assert.strictEqual(new Set(requests.map(({ headers }) => headers["webhook-id"])).size, 50)
+    }),
+  )
+
+  it.live.each([
+    { id: "a b", key: "a%20b" },
+    { id: "a%20b", key: "a%2520b" },
+    { id: "ü\n", key: "%C3%BC%0A" },
+    { id: "a/b:c", key: "a/b:c" },
+  ])("is sent the id $key in headers", ({ id, key }) =>
+    Effect.gen(function* () {
+      const { requests, url } = yield* serviceOf(json("done"))
+      assert.deepInclude(yield* handled(url, {}, { id }), { id: EventId.make(id), data: "done" })
+      assert.strictEqual(requests[0]?.headers["idempotency-key"], key)
+      assert.strictEqual(requests[0]?.headers["webhook-id"], `c1/${key}`)
+    }),
+  )
+
+  it.live("cuts the call when its event is interrupted", () =>
+    Effect.gen(function* () {
+      const { requests, url } = yield* serviceOf(() => {})
+      const result = yield* handled(url).pipe(Effect.timeoutOption("1 second"))
+      assert.strictEqual(result._tag, "None")
+      assert.isAtMost(requests.length, 1)
+      const socket = requests[0]?.socket
+      if (socket !== undefined && !socket.destroyed) yield* Effect.promise(() => once(socket, "close"))
+    }),
+  )
+
+  it("throws for an address or a secret that is none", () => {
+    for (const url of ["here", "ftp://here/", "http://user:password@here/"])
+      assert.throws(() => HttpHandler.make("order", { url, secret }), /address of the handler order must be/)
+    for (const wrong of ["", "secret", "whsec_", "whsec_c2hvcnQ=", "whsec_?"])
+      assert.throws(() => HttpHandler.make("order", { url: "http://here/", secret: wrong }), /secret of the handler/)
+  })
+})
