@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { Services } from "../../../scripts/services/Services.ts"
 import { ask } from "../../../scripts/services/Tools.ts"
 import type { ClusterNode } from "./Cluster.ts"
-import type { Dice } from "./Dice.ts"
+import type { Dice } from "@nimbus/domain/testing/dice"
 import type { Fleet } from "./Fleet.ts"
 import type { Weather, Wire } from "./Wire.ts"
 
@@ -57,8 +57,8 @@ export type Kind = (testEnvironment: TestEnvironment) => Fault
 
 /** How they are called on the command line. */
 export const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
-  ["gateway-killed", ({ dice, mortal }) => killed("gateway", dice.pick(mortal.gateways))],
-  ["pipeline-killed", ({ dice, mortal }) => killed("pipeline", dice.pick(mortal.pipelines))],
+  ["gateway-killed", ({ dice, mortal }) => killed("gateway", dice.oneOf(mortal.gateways))],
+  ["pipeline-killed", ({ dice, mortal }) => killed("pipeline", dice.oneOf(mortal.pipelines))],
   ["redis-emptied", (testEnvironment) => emptiedRedis(testEnvironment)],
   ["redis-restarted", (testEnvironment) => restartedRedis(testEnvironment)],
   ["redis-older", (testEnvironment) => olderRedis(testEnvironment)],
@@ -68,8 +68,8 @@ export const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["herd", (testEnvironment) => herd(testEnvironment)],
   ["gateway-paused", (testEnvironment) => pausedGateway(testEnvironment)],
   ["pipeline-paused", (testEnvironment) => pausedPipeline(testEnvironment)],
-  ["gateway-clock", ({ dice, gateways }) => shiftedClock("gateway", dice.pick(gateways))],
-  ["pipeline-clock", ({ dice, pipelines }) => shiftedClock("pipeline", dice.pick(pipelines))],
+  ["gateway-clock", ({ dice, gateways }) => shiftedClock("gateway", dice.oneOf(gateways))],
+  ["pipeline-clock", ({ dice, pipelines }) => shiftedClock("pipeline", dice.oneOf(pipelines))],
   ...wireNames.flatMap((name): ReadonlyArray<[string, Kind]> => {
     const parts = name.replace("-", " to ").replace("redis", "Redis").replace("kafka", "Kafka")
     return [
@@ -159,7 +159,7 @@ const movedClients = ({ dice, fleet, urls }: TestEnvironment): Fault => ({
 
 const move = async (fleet: Fleet, dice: Dice, to: ReadonlyArray<string>): Promise<void> => {
   const moved = Array.from({ length: fleet.size }, (_, client) => client).filter(() => dice.below(4) === 0)
-  await fleet.move(new Map(moved.map((client) => [client, dice.pick(to)])))
+  await fleet.move(new Map(moved.map((client) => [client, dice.oneOf(to)])))
 }
 
 /** Some of its clients go elsewhere while it stands still: it wakes up with sessions that are over, and no lease. */
@@ -183,7 +183,7 @@ const pausedGateway = ({ dice, fleet, gateways, urls }: TestEnvironment): Fault 
 
 /** The other one takes over its partitions; then it goes on with what it had in hand. */
 const pausedPipeline = ({ dice, pipelines }: TestEnvironment): Fault => {
-  const node = dice.pick(pipelines)
+  const node = dice.oneOf(pipelines)
   return {
     name: `pipeline stopped (SIGSTOP) for ${paused_ms.pipeline / 1000} s`,
     strike: async () => node.pause(),
@@ -196,7 +196,7 @@ const pausedPipeline = ({ dice, pipelines }: TestEnvironment): Fault => {
 
 /** At one gateway, while some of them are sent far more than they can take. */
 const slowClients = ({ dice, fleet, wires }: TestEnvironment): Fault => {
-  const wire = dice.pick(wires["clients-gateway"])
+  const wire = dice.oneOf(wires["clients-gateway"])
   const { bytes_per_sec, every, events, for_ms } = slow
   return {
     name: `clients at ${bytes_per_sec / 1000} kB/s for ${for_ms / 1000} s, 1 in ${every} sends ${events} at once`,

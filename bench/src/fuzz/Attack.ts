@@ -6,7 +6,7 @@
  * expected to go on, only the first.
  */
 import { connect, type Socket } from "node:net"
-import { Dice } from "../chaos/Dice.ts"
+import { Dice } from "@nimbus/domain/testing/dice"
 import type { Server } from "./Server.ts"
 import type { HostileTransport, Round, Talk } from "./Talk.ts"
 

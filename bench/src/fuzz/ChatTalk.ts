@@ -1,5 +1,5 @@
 /** Hostile chat: Socket.IO and Engine.IO packets over WebSocket that are wrong, or whose words are. */
-import type { Dice } from "../chaos/Dice.ts"
+import type { Dice } from "@nimbus/domain/testing/dice"
 import { mutateBytes, mutateJson, odd } from "./Mutations.ts"
 import { webSocketTransport } from "./WebSocketTalk.ts"
 
@@ -28,7 +28,7 @@ const codeOf = (text: string): string => /"code":"(\w+)"/.exec(text)?.[1] ?? "no
 
 /** A well-formed packet around hostile arguments; most keep the name of the event. */
 const event = (dice: Dice): Buffer => {
-  const args = mutateJson(dice.pick(messages), dice)
+  const args = mutateJson(dice.oneOf(messages), dice)
   const isWhole = args[0] === 0x5b && args[1] === 0x22 && args.at(-1) === 0x5d && isJson(args)
   // What is no list with a name first ends the connection: less often, or nothing else would be reached.
   if (!isWhole && dice.below(40) > 0) return event(dice)
@@ -46,22 +46,22 @@ const isJson = (bytes: Buffer): boolean => {
 
 const packets: ReadonlyArray<(dice: Dice) => string> = [
   (dice) => `4${dice.below(10)}`,
-  (dice) => `4${dice.below(10)}${dice.pick(messages)}`,
-  (dice) => `42${odd(dice)}${dice.pick(messages)}`,
-  (dice) => `${dice.pick(["0", "1", "2", "3", "5", "6", "7", "8", "9", "b", ""])}${dice.pick(["", "probe", "{}"])}`,
-  (dice) => `40/${dice.pick(["nowhere", "", "admin", "x".repeat(1_000)])},`,
+  (dice) => `4${dice.below(10)}${dice.oneOf(messages)}`,
+  (dice) => `42${odd(dice)}${dice.oneOf(messages)}`,
+  (dice) => `${dice.oneOf(["0", "1", "2", "3", "5", "6", "7", "8", "9", "b", ""])}${dice.oneOf(["", "probe", "{}"])}`,
+  (dice) => `40/${dice.oneOf(["nowhere", "", "admin", "x".repeat(1_000)])},`,
   (dice) =>
-    `40${dice.pick(["{}", '{"room":7}', '{"room":"hostile","offset":{}}', "[", '{"room":"hostile","offset":"1e9"}'])}`,
+    `40${dice.oneOf(["{}", '{"room":7}', '{"room":"hostile","offset":{}}', "[", '{"room":"hostile","offset":"1e9"}'])}`,
   (dice) =>
-    `45${dice.pick(["1-", "2-", "99999999999-", "-", "1e9-", "0-"])}["message",{"_placeholder":true,"num":${odd(dice)}}]`,
+    `45${dice.oneOf(["1-", "2-", "99999999999-", "-", "1e9-", "0-"])}["message",{"_placeholder":true,"num":${odd(dice)}}]`,
   (dice) => `46${dice.below(3)}-${dice.below(100)}[{"_placeholder":true,"num":0}]`,
   (dice) => `43${odd(dice)}["answer"]`,
   (dice) =>
-    `42["${dice.pick(["connect", "disconnect", "disconnecting", "error", "newListener", "__proto__", "constructor"])}"]`,
+    `42["${dice.oneOf(["connect", "disconnect", "disconnecting", "error", "newListener", "__proto__", "constructor"])}"]`,
   (dice) => `42[${odd(dice)},{}]`,
 ]
 
 const packet = (dice: Dice): Buffer => {
-  const bytes = Buffer.from(dice.pick(packets)(dice))
+  const bytes = Buffer.from(dice.oneOf(packets)(dice))
   return dice.below(8) === 0 ? mutateBytes(bytes, dice) : bytes
 }

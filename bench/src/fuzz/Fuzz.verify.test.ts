@@ -1,6 +1,6 @@
 /** A short attack on the transports of one server at once; `npm run fuzz` has the long one. */
 import { assert, describe, it } from "@effect/vitest"
-import { Dice } from "../chaos/Dice.ts"
+import { Dice } from "@nimbus/domain/testing/dice"
 import { transports, fuzz } from "./Fuzz.ts"
 
 /** HTTP has the archive below it, whose start alone takes longer than this. */

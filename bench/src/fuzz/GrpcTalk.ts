@@ -8,7 +8,7 @@
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { EventRequestSchema, EventResponseSchema } from "@nimbus/gateway/proto"
-import type { Dice } from "../chaos/Dice.ts"
+import type { Dice } from "@nimbus/domain/testing/dice"
 import { mutateBytes, mutateJson } from "./Mutations.ts"
 import { type HostileTransport, type Round, Splitter, type Talk, type TalkOptions } from "./Talk.ts"
 
@@ -59,7 +59,7 @@ class GrpcTalk implements Talk {
     const valid = Buffer.concat([preface, settings, window, http2(ping, 0, 0, Buffer.alloc(8))])
     if (dice.below(50) > 0) return { bytes: valid, frames: 0, isLast: false }
     return {
-      bytes: dice.pick([mutateBytes(valid, dice), Buffer.from("GET / HTTP/1.1\r\n\r\n"), settings]),
+      bytes: dice.oneOf([mutateBytes(valid, dice), Buffer.from("GET / HTTP/1.1\r\n\r\n"), settings]),
       frames: 1,
       isLast: true,
     }
@@ -84,7 +84,7 @@ class GrpcTalk implements Talk {
     let frames = 0
     for (let bytes = 0; frames < messages_per_round && bytes < round_bytes; frames++) {
       if (dice.below(1_600) === 0) {
-        parts.push(dice.pick(brokenFrames)(this.#stream, dice))
+        parts.push(dice.oneOf(brokenFrames)(this.#stream, dice))
         return { bytes: Buffer.concat(parts), frames: frames + 1, isLast: true }
       }
       const message = prefixed(oddRequest(dice))
@@ -173,8 +173,8 @@ const ending = (dice: Dice): Buffer => {
   if (kind < 19) return prefixed(Buffer.from(Array.from({ length: dice.below(64) }, () => dice.below(256))))
   const wrong = prefixed(valid)
   if (kind < 23)
-    wrong.writeUInt32BE(dice.pick([0, 1, valid.length - 1, valid.length + 1, 262_145, 0x7fffffff, 0xffffffff]), 1)
-  else wrong[0] = dice.pick([1, 2, 255])
+    wrong.writeUInt32BE(dice.oneOf([0, 1, valid.length - 1, valid.length + 1, 262_145, 0x7fffffff, 0xffffffff]), 1)
+  else wrong[0] = dice.oneOf([1, 2, 255])
   return wrong
 }
 
@@ -189,10 +189,10 @@ const fence = (n: number): Buffer =>
 const oddRequest = (dice: Dice): Buffer => {
   const dataJson =
     dice.below(2) === 0 ? mutateJson('{"number":7,"list":[1,2]}', dice).subarray(0, 4_000).toString() : ""
-  const eventName = dice.pick(["sq", "sq", "event", "", "x".repeat(129), "\u0000", "__proto__", "constructor"])
-  const eventId = dice.pick(["", "e1", "x".repeat(129), "\u0000"])
-  const number = dice.pick([0, -1, 2_147_483_647, -2_147_483_648, 7])
-  const ack = dice.below(3) > 0 ? undefined : dice.pick([0n, -1n, 9_223_372_036_854_775_807n, 12n])
+  const eventName = dice.oneOf(["sq", "sq", "event", "", "x".repeat(129), "\u0000", "__proto__", "constructor"])
+  const eventId = dice.oneOf(["", "e1", "x".repeat(129), "\u0000"])
+  const number = dice.oneOf([0, -1, 2_147_483_647, -2_147_483_648, 7])
+  const ack = dice.below(3) > 0 ? undefined : dice.oneOf([0n, -1n, 9_223_372_036_854_775_807n, 12n])
   const request = { eventName, eventId, number, dataJson, ...(ack !== undefined && { ack }) }
   const bytes = Buffer.from(toBinary(EventRequestSchema, create(EventRequestSchema, request)))
   // Fields that nobody knows, and fields again.
@@ -250,14 +250,14 @@ const mutateHeaders = (headers: Headers, dice: Dice): Headers => {
       return [
         ...headers,
         [
-          dice.pick(["after", "log", "ack", "journey", "notices", "grpc-encoding", "grpc-timeout"]),
-          dice.pick(["", "-5", "1e999", "client", "gzip", "\u0000"]),
+          dice.oneOf(["after", "log", "ack", "journey", "notices", "grpc-encoding", "grpc-timeout"]),
+          dice.oneOf(["", "-5", "1e999", "client", "gzip", "\u0000"]),
         ],
       ]
     default:
       return headers.with(at, [
         name,
-        dice.pick(["", "x".repeat(500), "\u0000", "/grpc.health.v1.Health/Check", "é", "application/json"]),
+        dice.oneOf(["", "x".repeat(500), "\u0000", "/grpc.health.v1.Health/Check", "é", "application/json"]),
       ])
   }
 }
@@ -279,13 +279,13 @@ type Broken = (stream: number, dice: Dice) => Buffer
 const brokenFrames: ReadonlyArray<Broken> = [
   // On the connection's own stream, on a stream of the server's, and on one that is not there.
   () => http2(0, 0, 0, Buffer.from("x")),
-  (_, dice) => http2(dice.pick([0, 1, 8]), 4, 2, Buffer.from("00000001", "hex")),
+  (_, dice) => http2(dice.oneOf([0, 1, 8]), 4, 2, Buffer.from("00000001", "hex")),
   (stream) => http2(0, 0, stream + 1_000, Buffer.from("x")),
   // Sizes that are wrong for their type, and beyond what was agreed.
-  (stream, dice) => http2(dice.pick([2, 3, 4, 6, 7, 8]), 0, dice.pick([0, stream]), Buffer.from("abc")),
+  (stream, dice) => http2(dice.oneOf([2, 3, 4, 6, 7, 8]), 0, dice.oneOf([0, stream]), Buffer.from("abc")),
   () => Buffer.from("ffffff000000000001", "hex"),
   // Windows that overflow, or grow by nothing.
-  (stream, dice) => http2(8, 0, dice.pick([0, stream]), Buffer.from(dice.pick(["7fffffff", "00000000"]), "hex")),
+  (stream, dice) => http2(8, 0, dice.oneOf([0, stream]), Buffer.from(dice.oneOf(["7fffffff", "00000000"]), "hex")),
   // Headers that can't be decoded, that are never finished, and too many.
   (stream) => http2(1, 4, stream + 2, Buffer.from("ffffffffff", "hex")),
   (stream) => Buffer.concat([http2(1, 0, stream + 2, Buffer.from([0x82])), http2(0, 0, stream, Buffer.from("x"))]),
@@ -304,8 +304,8 @@ const brokenFrames: ReadonlyArray<Broken> = [
     ),
   // A push, settings that can't be, floods of pings and settings.
   (stream) => http2(5, 4, stream, Buffer.from("00000002", "hex")),
-  (_, dice) => http2(4, 0, 0, Buffer.from(dice.pick(["0004ffffffff", "000500000001", "000200000009"]), "hex")),
-  (_, dice) => Buffer.concat(Array.from({ length: 500 }, () => http2(dice.pick([4, 6]), 0, 0, Buffer.alloc(0)))),
+  (_, dice) => http2(4, 0, 0, Buffer.from(dice.oneOf(["0004ffffffff", "000500000001", "000200000009"]), "hex")),
+  (_, dice) => Buffer.concat(Array.from({ length: 500 }, () => http2(dice.oneOf([4, 6]), 0, 0, Buffer.alloc(0)))),
   // Anything.
   (stream, dice) =>
     mutateBytes(http2(dice.below(12), dice.below(256), stream, Buffer.from("0000000568656c6c6f", "hex")), dice),

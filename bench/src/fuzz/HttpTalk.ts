@@ -1,5 +1,5 @@
 /** Hostile HTTP/1.1: whole requests with wrong words inside, pipelined, and requests that are not whole. */
-import type { Dice } from "../chaos/Dice.ts"
+import type { Dice } from "@nimbus/domain/testing/dice"
 import { mutateBytes, mutateJson, odd } from "./Mutations.ts"
 import type { HostileTransport, Round, Talk, TalkOptions } from "./Talk.ts"
 
@@ -73,21 +73,25 @@ const request = (method: string, path: string, headers: string, body: Buffer): B
 const whole = (client: string, dice: Dice): Buffer => {
   const kind = dice.below(10)
   if (kind < 5) {
-    const type = dice.below(5) === 0 ? dice.pick(types) : "application/json"
-    const path = `/v1/clients/${dice.below(5) === 0 ? dice.pick(names) : client}/messages`
-    return request("POST", path, `Content-Type: ${type}\r\n`, mutateJson(dice.pick(bodies), dice))
+    const type = dice.below(5) === 0 ? dice.oneOf(types) : "application/json"
+    const path = `/v1/clients/${dice.below(5) === 0 ? dice.oneOf(names) : client}/messages`
+    return request("POST", path, `Content-Type: ${type}\r\n`, mutateJson(dice.oneOf(bodies), dice))
   }
   if (kind < 8) {
-    const of = dice.pick([`clients/${client}/results`, "rooms/hostile/messages", `clients/${dice.pick(names)}/results`])
-    const search = dice.pick(["after", "limit", "incarnation", "nothing"])
-    return request("GET", `/v1/${of}?${search}=${dice.pick(searches)}`, "", Buffer.alloc(0))
+    const of = dice.oneOf([
+      `clients/${client}/results`,
+      "rooms/hostile/messages",
+      `clients/${dice.oneOf(names)}/results`,
+    ])
+    const search = dice.oneOf(["after", "limit", "incarnation", "nothing"])
+    return request("GET", `/v1/${of}?${search}=${dice.oneOf(searches)}`, "", Buffer.alloc(0))
   }
   if (kind === 8) {
     const body = dice.below(2) === 0 ? mutateJson('["message",{}]', dice) : Buffer.from(`40\x1e42[${odd(dice)}]`)
-    return request("POST", `/socket.io/?${dice.pick(polls)}`, "Content-Type: text/plain\r\n", body)
+    return request("POST", `/socket.io/?${dice.oneOf(polls)}`, "Content-Type: text/plain\r\n", body)
   }
-  const method = dice.pick(["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE"])
-  return request(method, dice.pick(paths), dice.pick(headers), Buffer.alloc(0))
+  const method = dice.oneOf(["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE"])
+  return request(method, dice.oneOf(paths), dice.oneOf(headers), Buffer.alloc(0))
 }
 
 const types = [
@@ -132,7 +136,7 @@ const headers = [
 /** Does not end where it says, or is no request. */
 const broken = (client: string, dice: Dice): Buffer => {
   const path = `/v1/clients/${client}/messages`
-  const body = dice.pick(bodies)
+  const body = dice.oneOf(bodies)
   const post = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`
   switch (dice.below(9)) {
     case 0:
@@ -145,15 +149,15 @@ const broken = (client: string, dice: Dice): Buffer => {
       return Buffer.from(`${post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${body}`)
     case 4:
       return Buffer.from(
-        `${post}Transfer-Encoding: chunked\r\n\r\n${dice.pick(["-1", "ffffffffffffffffff", "zz", "5"])}\r\n${body}`,
+        `${post}Transfer-Encoding: chunked\r\n\r\n${dice.oneOf(["-1", "ffffffffffffffffff", "zz", "5"])}\r\n${body}`,
       )
     case 5:
       return Buffer.from(`${post}X: ${"y".repeat(20_000)}\r\n\r\n`)
     case 6:
-      return Buffer.from(`GET ${path} HTTP/${dice.pick(["0.9", "2.0", "1.2", "x"])}\r\n\r\n`)
+      return Buffer.from(`GET ${path} HTTP/${dice.oneOf(["0.9", "2.0", "1.2", "x"])}\r\n\r\n`)
     case 7:
       return Buffer.from(
-        `${post}Upgrade: ${dice.pick(["websocket", "h2c", "x"])}\r\nConnection: Upgrade\r\n\r\n${body}`,
+        `${post}Upgrade: ${dice.oneOf(["websocket", "h2c", "x"])}\r\nConnection: Upgrade\r\n\r\n${body}`,
       )
     default:
       return mutateBytes(Buffer.from(`${post}Content-Length: ${body.length}\r\n\r\n${body}`), dice)

@@ -2,19 +2,19 @@
  * Hostile bytes from valid ones. Each mutation is a small one of its own, so that what comes out is often almost valid:
  * that gets furthest.
  */
-import type { Dice } from "../chaos/Dice.ts"
+import type { Dice } from "@nimbus/domain/testing/dice"
 
 /** JSON that is wrong in its structure, its values, its text or its bytes; valid UTF-8 or not. */
 export const mutateJson = (json: string, dice: Dice): Buffer => {
   if (dice.below(100) < 55) return Buffer.from(mutateFields(json, dice))
-  const text = dice.pick(texts)(json, dice)
+  const text = dice.oneOf(texts)(json, dice)
   return dice.below(3) === 0 ? mutateBytes(Buffer.from(text), dice) : Buffer.from(text)
 }
 
-export const mutateBytes = (bytes: Buffer, dice: Dice): Buffer => dice.pick(byteMutations)(bytes, dice)
+export const mutateBytes = (bytes: Buffer, dice: Dice): Buffer => dice.oneOf(byteMutations)(bytes, dice)
 
 /** Numbers that are no sensible seq, size, id or amount. */
-export const odd = (dice: Dice): string => dice.pick(oddNumbers)
+export const odd = (dice: Dice): string => dice.oneOf(oddNumbers)
 
 const oddNumbers = [
   "-1",
@@ -44,11 +44,11 @@ const oddStrings = [
 const value = (dice: Dice): string => {
   const kind = dice.below(40)
   if (kind < 14) return odd(dice)
-  if (kind < 26) return dice.pick(oddStrings)
+  if (kind < 26) return dice.oneOf(oddStrings)
   if (kind < 34)
-    return dice.pick(["null", "true", "false", "[]", "{}", "[[]]", '{"a":{"b":[1]}}', '{"__proto__":{"x":1}}'])
-  if (kind < 37) return `"${"x".repeat(dice.pick([129, 1_000, 10_000]))}"`
-  return nested(dice.pick([10, 100, 1_000, 2_000, 5_000]), dice)
+    return dice.oneOf(["null", "true", "false", "[]", "{}", "[[]]", '{"a":{"b":[1]}}', '{"__proto__":{"x":1}}'])
+  if (kind < 37) return `"${"x".repeat(dice.oneOf([129, 1_000, 10_000]))}"`
+  return nested(dice.oneOf([10, 100, 1_000, 2_000, 5_000]), dice)
 }
 
 /** `depth` arrays or objects in each other. */
@@ -84,7 +84,7 @@ const mutateItems = (items: ReadonlyArray<string>, dice: Dice): ReadonlyArray<st
     case 2:
       return dice.shuffle(items)
     case 3:
-      return [...items, `${key === "" ? "" : `${dice.pick(oddStrings)}:`}${value(dice)}`]
+      return [...items, `${key === "" ? "" : `${dice.oneOf(oddStrings)}:`}${value(dice)}`]
     case 4:
       return dice.below(50) === 0 ? items.with(at, key + deepest(dice)) : items.with(at, key + value(dice))
     case 5:
@@ -101,7 +101,7 @@ const texts: ReadonlyArray<TextMutation> = [
   (text, dice) => text.slice(dice.below(text.length)),
   (text) => text + text,
   (text, dice) =>
-    insert(text, dice, dice.pick(["{", "}", "[", "]", '"', ",", ":", "\\", "\u0000", "\ud83d", "é", "\u2028"])),
+    insert(text, dice, dice.oneOf(["{", "}", "[", "]", '"', ",", ":", "\\", "\u0000", "\ud83d", "é", "\u2028"])),
   (text, dice) => text.replace(/\d+/, odd(dice)),
   (text, dice) => insert(text, dice, " \t\n".repeat(1 + dice.below(100))),
   (_, dice) => "[".repeat(1 + dice.below(5_000)),
@@ -125,7 +125,7 @@ const byteMutations: ReadonlyArray<ByteMutation> = [
     return flipped
   },
   (bytes, dice) => bytes.subarray(0, dice.below(bytes.length + 1)),
-  (bytes, dice) => splice(bytes, dice, dice.pick(notUtf8)),
+  (bytes, dice) => splice(bytes, dice, dice.oneOf(notUtf8)),
   (bytes, dice) => splice(bytes, dice, Buffer.from([dice.below(256)])),
   (bytes, dice) => {
     const from = dice.below(bytes.length + 1)

@@ -3,7 +3,7 @@
  * answers in its turn. The answer shows that the frames before it were read. A round whose last frame breaks the
  * connection itself has no fence; it is over when the server closes.
  */
-import type { Dice } from "../chaos/Dice.ts"
+import type { Dice } from "@nimbus/domain/testing/dice"
 
 export interface Round {
   readonly bytes: Buffer

@@ -1,6 +1,6 @@
 /** Hostile WebSockets, at the level of bytes: RFC 6455 as it is, with wrong words inside, or RFC 6455 wrong. */
 import { isUtf8 } from "node:buffer"
-import type { Dice } from "../chaos/Dice.ts"
+import type { Dice } from "@nimbus/domain/testing/dice"
 import { mutateBytes, mutateJson, odd } from "./Mutations.ts"
 import { type HostileTransport, type Round, Splitter, type Talk, type TalkOptions } from "./Talk.ts"
 
@@ -28,7 +28,7 @@ const json = (name: string, path: string, valid: ReadonlyArray<string>, asks = "
     name,
     path: (client) => `${path}?clientId=${client}${asks}`,
     framesPerRound: 32,
-    payload: (dice) => mutateJson(dice.pick(valid), dice),
+    payload: (dice) => mutateJson(dice.oneOf(valid), dice),
     outcome: (text) => {
       const type = /^\{"type":"(\w+)"/.exec(text)?.[1]
       if (type === "accepted" || type === "event_accepted") return "accepted after all"
@@ -84,7 +84,7 @@ class WebSocketTalk implements Talk {
     const parts: Array<Buffer> = []
     for (let frames = 1; frames <= framesPerRound; frames++) {
       if (dice.below(400) === 0) {
-        const broken = dice.pick(brokenFrames)(payload(dice), dice)
+        const broken = dice.oneOf(brokenFrames)(payload(dice), dice)
         return { bytes: Buffer.concat([...parts, broken]), frames, isLast: true }
       }
       const bytes = payload(dice)
@@ -158,15 +158,15 @@ const hostileUpgrade = (path: string, dice: Dice): Buffer => {
   const text = valid.toString()
   switch (dice.below(6)) {
     case 0:
-      return Buffer.from(text.replace(key, dice.pick(["", "short", "x".repeat(9_000), "\u0000"])))
+      return Buffer.from(text.replace(key, dice.oneOf(["", "short", "x".repeat(9_000), "\u0000"])))
     case 1:
       return Buffer.from(text.replace("Version: 13", `Version: ${odd(dice)}`))
     case 2: {
-      const query = dice.pick(["after", "log", "ack", "journey", "frames", "clientId", "EIO", "transport", "sid"])
+      const query = dice.oneOf(["after", "log", "ack", "journey", "frames", "clientId", "EIO", "transport", "sid"])
       return Buffer.from(
         text.replace(
           " HTTP",
-          `&${query}=${dice.pick(["%ff", "%00", "", "1e999", "-5", "x".repeat(300), "__proto__"])} HTTP`,
+          `&${query}=${dice.oneOf(["%ff", "%00", "", "1e999", "-5", "x".repeat(300), "__proto__"])} HTTP`,
         ),
       )
     }
@@ -209,15 +209,15 @@ type Broken = (payload: Buffer, dice: Dice) => Buffer
 
 const brokenFrames: ReadonlyArray<Broken> = [
   // Opcodes that there are not.
-  (payload, dice) => frame(0x80 | dice.pick([3, 4, 5, 6, 7, 11, 12, 13, 14, 15]), payload),
+  (payload, dice) => frame(0x80 | dice.oneOf([3, 4, 5, 6, 7, 11, 12, 13, 14, 15]), payload),
   // Reserved bits.
-  (payload, dice) => frame(0x81 | dice.pick([0x10, 0x20, 0x40, 0x70]), payload),
+  (payload, dice) => frame(0x81 | dice.oneOf([0x10, 0x20, 0x40, 0x70]), payload),
   // A continuation of nothing; a message within a message.
   (payload) => frame(0x80, payload),
   (payload) => Buffer.concat([frame(0x01, payload), frame(0x81, payload)]),
   // Control frames that are too long or in pieces.
-  (_, dice) => frame(dice.pick([0x88, 0x89, 0x8a]), Buffer.alloc(126 + dice.below(500), 0x61)),
-  (_, dice) => frame(dice.pick([0x08, 0x09, 0x0a]), Buffer.from("x")),
+  (_, dice) => frame(dice.oneOf([0x88, 0x89, 0x8a]), Buffer.alloc(126 + dice.below(500), 0x61)),
+  (_, dice) => frame(dice.oneOf([0x08, 0x09, 0x0a]), Buffer.from("x")),
   // No mask.
   (payload) => Buffer.concat([Buffer.from([0x81, Math.min(125, payload.length)]), payload.subarray(0, 125)]),
   // Lengths beyond the limit, beyond what a number holds, and beyond what follows.
@@ -230,7 +230,7 @@ const brokenFrames: ReadonlyArray<Broken> = [
   // Closes with codes that may not be sent, a byte of a code, and a reason that is no UTF-8.
   (_, dice) => {
     const payload = Buffer.alloc(2)
-    payload.writeUInt16BE(dice.pick([0, 999, 1004, 1005, 1006, 1015, 2999, 65_535, 1000, 4500]))
+    payload.writeUInt16BE(dice.oneOf([0, 999, 1004, 1005, 1006, 1015, 2999, 65_535, 1000, 4500]))
     return frame(0x88, payload)
   },
   () => frame(0x88, Buffer.from("03", "hex")),

@@ -27,7 +27,7 @@ interface Row {
 const drawn = (seed: number) => {
   const dice = new Dice(seed)
   const rows = Array.from({ length: dice.below(80) }, (): Row => ({
-    key: dice.oneIn(2) ? "a" : (dice.pick(clients) ?? "a"),
+    key: dice.oneIn(2) ? "a" : dice.oneOf(clients),
     isHandled: !dice.oneIn(4),
   }))
   const steps = Array.from({ length: dice.below(400) }, () => dice.below(1_000))

@@ -54,7 +54,7 @@ const slow =
   (line: (world: World) => Line): Begin =>
   (world, dice) => {
     const of = line(world)
-    of.slowness = dice.pick([10, 50, 200]) ?? 10
+    of.slowness = dice.oneOf([10, 50, 200])
     return () => {
       of.slowness = 1
     }
@@ -123,7 +123,7 @@ const faults = {
   "clocks differ": (world, dice) => {
     const process = dice.pick(world.allMachines)?.running
     if (process === undefined) return
-    process.ahead_ms = dice.pick([-3_600_000, -2_000, 2_000, 3_600_000]) ?? 0
+    process.ahead_ms = dice.oneOf([-3_600_000, -2_000, 2_000, 3_600_000])
     world.trace.say(process.name, () => `has a clock that is ${process.ahead_ms} ms ahead`)
     world.trace.count("fault: a clock is wrong")
     return () => {
@@ -141,8 +141,8 @@ const faults = {
       for (const group of groups) group.zombie_ms = 0
     }
   },
-  "dlq retained shortly": (world, dice) =>
-    counted(world, "the dlq loses its oldest", () => {
+  "backlog retained shortly": (world, dice) =>
+    counted(world, "the backlog loses its oldest", () => {
       for (let partition = 0; partition < world.log.partitions; partition++) {
         world.retain(partition, dice.upTo(4) / 4)
       }
@@ -243,7 +243,7 @@ export const faultCounts = [
   "a former owner goes on",
   "the metadata of a commit is lost",
   "a handler is slow",
-  "the dlq loses its oldest",
+  "the backlog loses its oldest",
   "the results lose their oldest",
   ...["log", "mailboxes", "registry"].flatMap((line) => [
     `${line} away`,

@@ -137,7 +137,7 @@ export class World {
     this.bounds = new Bounds(this.limits, options.clients, (message) =>
       this.checks.report("bounds", `${Process.running}: ${message}`),
     )
-    this.slowHandler_ms = new Dice(options.seed * 13 + 7).pick([0, 500, 3_000, max_handler_ms]) ?? 0
+    this.slowHandler_ms = new Dice(options.seed * 13 + 7).oneOf([0, 500, 3_000, max_handler_ms])
     const line = (name: string) => new Line(name, this.kernel, this.trace, this.fork())
     this.log = new Log(line("log"), partitions, this.limits.chunk_records, this.checks)
     this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log, this.limits.mailbox), this.checks)
