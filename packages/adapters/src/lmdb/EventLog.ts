@@ -15,7 +15,7 @@
 import { StoreMismatch } from "@nimbus/domain/errors"
 import type { LocalLogLimits } from "@nimbus/domain/limits"
 import { Incarnation } from "@nimbus/domain/protocol"
-import { type Committed, EventLog, LocalLog, randomId, Topics } from "@nimbus/domain/services"
+import { type Committed, EventLog, LocalLog, RandomIds, Topics } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Predicate, Record, Schema } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { lmdbLogLimits } from "../Limits.ts"
@@ -108,7 +108,7 @@ const openStore = Effect.fnUntraced(function* (
   const log = yield* store.table("log")
   const blocks = yield* store.table("log-blocks")
   const commits = yield* store.table("log-commits")
-  const fresh = Incarnation.make(yield* randomId)
+  const fresh = Incarnation.make((yield* RandomIds).uuid())
   const facts = yield* store.commit(() => describe(log, topics, partitions, fresh))
   const mismatch = (reason: StoreMismatch["reason"], stored: number, found: number) =>
     new StoreMismatch({ reason, stored: `${stored}`, found: `${found}`, incarnation: facts.incarnation })

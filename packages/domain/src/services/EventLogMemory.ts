@@ -8,7 +8,7 @@ import { type LocalLogLimits, memoryLogLimits } from "../Limits.ts"
 import { type Block, slice } from "./local/Block.ts"
 import { Fifo } from "./local/Fifo.ts"
 import { type LogStore, make, type Retention } from "./LocalLog.ts"
-import { randomId } from "./RandomId.ts"
+import { RandomIds } from "./RandomIds.ts"
 import { Topics } from "./Topics.ts"
 
 /** How large the log is, and how long it keeps records. */
@@ -38,7 +38,7 @@ export const layerMemoryWith = (
 
 const makeMemory = Effect.fnUntraced(function* (topics: ReadonlyArray<string>, options: EventLogMemoryOptions = {}) {
   const { incarnation, limits, partitions = memoryLogLimits.partitions, retention = memoryLogLimits } = options
-  return yield* make(memoryStore(incarnation ?? Incarnation.make(`memory-${yield* randomId}`)), {
+  return yield* make(memoryStore(incarnation ?? Incarnation.make(`memory-${(yield* RandomIds).uuid()}`)), {
     topics,
     partitions,
     retention: { ...Object.fromEntries(topics.map((topic) => [topic, retention])), ...options.retentionByTopic },

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Random, Result, Schema, Stream } from "effect"
+import { Effect, Layer, Option, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { LogUnavailable } from "../Errors.ts"
 import { EventLog } from "./EventLog.ts"
@@ -9,6 +9,7 @@ import * as Journey from "../protocol/Journey.ts"
 import { chunkLimits } from "../Limits.ts"
 import { partitionOf } from "../protocol/Partitioner.ts"
 import { AddressedMessage, type Message, Publisher } from "./Publisher.ts"
+import { RandomIds } from "./RandomIds.ts"
 import { decodeEvent, roomOf } from "../protocol/Records.ts"
 import { Topics } from "./Topics.ts"
 
@@ -42,11 +43,12 @@ describe("Publisher", () => {
     }).pipe(Effect.provide(layer)),
   )
 
-  it.effect("makes the same ids from the same seed", () =>
+  it.effect("makes the same ids from the same source of ids", () =>
     Effect.gen(function* () {
       const publisher = yield* Publisher
-      const send = publisher.send(client("a"), message(1)).pipe(Random.withSeed("seed"))
-      assert.strictEqual((yield* send).id, (yield* send).id)
+      const send = publisher.send(client("a"), message(1)).pipe(Effect.provideService(RandomIds, { uuid: () => "7" }))
+      assert.strictEqual((yield* send).id, "m-7")
+      assert.strictEqual((yield* send).id, "m-7")
     }).pipe(Effect.provide(layer)),
   )
 

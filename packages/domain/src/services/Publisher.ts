@@ -16,7 +16,7 @@ import { TokenBucket } from "../pacing/TokenBucket.ts"
 import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from "../Limits.ts"
 import { partitionOf } from "../protocol/Partitioner.ts"
 import { encode, EventName, type LogRecord, roomOf } from "../protocol/Records.ts"
-import { randomId } from "./RandomId.ts"
+import { RandomIds } from "./RandomIds.ts"
 import { Topics } from "./Topics.ts"
 import * as JourneyRecorder from "../observability/JourneyRecorder.ts"
 import * as Trace from "../observability/Trace.ts"
@@ -79,7 +79,7 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
   const log = yield* EventLog
   const topics = yield* Topics
   const { events } = topics
-  const instance = options.instance ?? `publisher-${yield* randomId}`
+  const instance = options.instance ?? `publisher-${(yield* RandomIds).uuid()}`
   const recorder = yield* JourneyRecorder.make({ service: options.service, instance })
   const sample = yield* makeSampler(options)
 
@@ -180,4 +180,4 @@ const groupsOf = (letters: ReadonlyArray<Letter>, partitions: number): Iterable<
   return groups.values()
 }
 
-const freshId = Effect.map(randomId, (id) => EventId.make(`m-${id}`))
+const freshId = Effect.map(RandomIds, (ids) => EventId.make(`m-${ids.uuid()}`))

@@ -9,7 +9,7 @@
 import { outageLimits } from "@nimbus/domain/limits"
 import { MemoryGauges, type Sized } from "@nimbus/domain/observability"
 import { Steps, type StepsShape } from "@nimbus/domain/protocol"
-import { FailureLog, makeFailureLog } from "@nimbus/domain/services"
+import { FailureLog, makeFailureLog, RandomIds } from "@nimbus/domain/services"
 import type { Dice } from "@nimbus/domain/testing/dice"
 import {
   Clock,
@@ -67,6 +67,7 @@ export class Process {
       Context.add(Clock.Clock, clockOf(kernel, this)),
       Context.add(Scheduler.Scheduler, schedulerOf(kernel, this)),
       Context.add(Random.Random, randomOf(dice)),
+      Context.add(RandomIds, idsOf(dice)),
       Context.add(Metric.MetricRegistry, metrics),
       Context.add(Steps, steps),
       Context.add(FailureLog, makeFailureLog(outageLimits)),
@@ -208,6 +209,8 @@ const randomOf = (dice: Dice): (typeof Random.Random)["Service"] => ({
   nextDoubleUnsafe: () => dice.next() / 2 ** 32,
   nextIntUnsafe: () => (dice.next() - 2 ** 31) * 2 ** 21 + (dice.next() >>> 11),
 })
+
+const idsOf = (dice: Dice): RandomIds => ({ uuid: () => `${dice.next().toString(16)}-${dice.next().toString(16)}` })
 
 const loggerOf = (trace: Trace, name: string, onDefect: (defect: string) => void) =>
   Logger.make(({ cause, logLevel, message }) => {
