@@ -16,9 +16,9 @@ const entriesIn = (table: string): ReadonlyArray<string> =>
     .map((entry) => entry.replaceAll("`", ""))
     .filter((entry) => !["---", "term", "name"].includes(entry))
 
-/** The pages of the documentation without the glossary, and without what is generated or a quotation. */
+/** The pages of the documentation without the glossary. */
 const pages = globSync(["README.md", "CONTRIBUTING.md", "docs/*.md"], { cwd: root }).filter(
-  (path) => path !== "docs/glossary.md" && path !== "docs/mutations.md",
+  (path) => path !== "docs/glossary.md",
 )
 
 /** The text of a page, without what is code: names that users have stay as they are. */

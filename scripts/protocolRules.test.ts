@@ -56,7 +56,7 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
     {
       rule: "**All records of one client are processed in order**",
       by: order,
-      mutant: "event consumer: of one client everything has its order",
+      mutant: "event consumer: all records of one client are processed in order",
     },
     {
       rule: "One produce request is in flight per partition.",
@@ -71,12 +71,12 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
     {
       rule: "The commit and its metadata include only finished records",
       by: "domain/src/protocol/FinishedSet.ts#FinishedSet",
-      mutant: "event consumer: only what is finished is in the commit or its metadata",
+      mutant: "event consumer: the commit and its metadata include only finished records",
     },
     {
       rule: "The records that are read and not finished are bounded",
       by: order,
-      mutant: "what waits for room to be read again is not taken for gone",
+      mutant: "records that wait to be read again are not taken for lost",
     },
   ],
   "Result consumer: the router": [
@@ -88,24 +88,24 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
     {
       rule: "If it is a result, and `c` has a route, push it there",
       by: router,
-      mutant: "a session takes pushes of its own route alone",
+      mutant: "a session takes only the pushes of its own route",
     },
     {
       rule: "If it is a result, and `c` has no route, spill it.",
       by: router,
-      mutant: "router 3: a result without a route is shelved",
+      mutant: "router 3: a result without a route is spilled",
     },
     { rule: "If it is a barrier, divert `c`", by: router, mutant: "router 4: a barrier diverts the client" },
-    { rule: "An ack removes what is in flight", by: router, mutant: "an ack time-out diverts" },
+    { rule: "An ack removes what is in flight", by: router, mutant: "an ack time-out diverts the client" },
     {
       rule: "One backlog produce is in flight at a time",
       by: router,
-      mutant: "a record is done when its dlq write is acknowledged",
+      mutant: "a record is done when the backlog has acknowledged it",
     },
     {
       rule: "The commit is the offset after the last record",
       by: router,
-      mutant: "the commit waits for all before it to be done",
+      mutant: "the commit waits until all records before it are done",
     },
     {
       rule: "*Memory belongs to the read position.*",
@@ -118,18 +118,18 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
     {
       rule: "While there are no new records it compares periodically",
       by: replay,
-      mutant: "a store that rolled back is noticed while nothing comes",
+      mutant: "a store that rolled back is noticed while there are no new records",
     },
     {
       rule: "A put of a seq that the mailbox already has **keeps the older record**",
       by: "domain/src/services/MailboxMemory.ts#makeMemory",
-      mutant: "a put of a seq that is there keeps the older",
+      mutant: "a put of a seq that the mailbox has keeps the older record",
     },
   ],
   "Gateway: the session": [
     { rule: "`delivered` starts at max(", by: session, mutant: "delivered starts at the client's after" },
     { rule: "*from the mailbox*", by: session, mutant: "a barrier that is passed moves delivered" },
-    { rule: "*from a push*", by: session, mutant: "from a push: prev ≤ delivered" },
+    { rule: "*from a push*", by: session, mutant: "a push is delivered only if prev ≤ delivered" },
     {
       rule: "A push at or below `delivered` is a repeat.",
       by: session,
@@ -148,17 +148,21 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
     {
       rule: "The held pushes are bounded in results and bytes.",
       by: session,
-      mutant: "pushes that are held are bounded",
+      mutant: "the held pushes are bounded",
     },
     { rule: "Only the ack of the client is passed on", by: session, mutant: "only the client's ack is passed on" },
-    { rule: "**REPLAYING**", by: session, mutant: 'of its own barriers only the newest ends "under way"' },
+    {
+      rule: "**REPLAYING**",
+      by: session,
+      mutant: "only the newest of its barriers ends the wait of a session for a barrier",
+    },
     {
       rule: "**LIVE**:",
       by: session,
-      mutant: "LIVE only where the own barrier is the last record of the mailbox",
+      mutant: "a session is LIVE only if its own barrier is the last record of the mailbox",
     },
     { rule: "**LIVE → REPLAYING**", by: session, mutant: "the sweep looks into the mailbox" },
-    { rule: "**Sweep**", by: presences, mutant: "who is refused by the registry is superseded, and closes" },
+    { rule: "**Sweep**", by: presences, mutant: "a session that the registry refuses is superseded, and closes" },
   ],
 }
 

@@ -62,7 +62,7 @@ export const mixes: ReadonlyArray<Mix> = [
     short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, ZOMBIES: 1, RETURNS: 1 },
   },
   {
-    name: "dlq produces are repeated, and late",
+    name: "backlog produces are repeated, and late",
     macros: { ...base, SPLIT_PRODUCE: 1, RETRIES: 1 },
     short: { ...base, SESSIONS: 1, BARRIERS: 1, SPLIT_PRODUCE: 1, RETRIES: 1 },
   },
@@ -92,7 +92,7 @@ export const mixes: ReadonlyArray<Mix> = [
     short: { ...base, SESSIONS: 1, LOST_BARRIERS: 1 },
   },
   {
-    name: "a second client in the partition, who is away",
+    name: "a second client in the partition, who is offline",
     macros: { ...base, SESSIONS: 1, BARRIERS: 1, OTHERS: 2, TAKEOVERS: 1 },
     short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OTHERS: 2, TAKEOVERS: 1 },
   },
@@ -107,7 +107,7 @@ export const mixes: ReadonlyArray<Mix> = [
     short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, OWNERS: 2 },
   },
   {
-    name: "the same with three of them, the client is away",
+    name: "the same with three of them, the client is offline",
     macros: { EVENTS: 2, SESSIONS: 0, BARRIERS: 0, OWNERS: 3 },
     short: { EVENTS: 2, SESSIONS: 0, BARRIERS: 0, OWNERS: 3 },
   },
@@ -127,7 +127,7 @@ export const mixes: ReadonlyArray<Mix> = [
     short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, LATE_RESULTS: 1, NEWER_BARRIERS: 1 },
   },
   {
-    name: "dlq produces of zombies are late",
+    name: "backlog produces of zombies are late",
     macros: { ...base, SESSIONS: 1, BARRIERS: 1, SPLIT_PRODUCE: 1, TAKEOVERS: 1, ZOMBIES: 1, RETRIES: 1 },
     short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, SPLIT_PRODUCE: 1, TAKEOVERS: 1, ZOMBIES: 1 },
   },

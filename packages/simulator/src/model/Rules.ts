@@ -1,4 +1,4 @@
-/** The rules of the protocol that the specification can do without, to show that it does not hold then. */
+/** The rules of the protocol that can be taken out of the specification, to show that an invariant fails without them. */
 import type { Macros } from "./Mixes.ts"
 
 export interface Rule {
@@ -16,37 +16,37 @@ const base = { EVENTS: 2, SESSIONS: 2, BARRIERS: 2 }
 const one = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1 }
 /** A router that has forgotten its clients reads a repeated barrier. */
 const trap = { ...one, LATE_RESULTS: 1, TAKEOVERS: 1, DLQ: 1, NACKS: 0 }
-/** The client is away. */
+/** The client is offline. */
 const nobody = { EVENTS: 1, SESSIONS: 0, BARRIERS: 0 }
 const registry = { EVENTS: 1, SESSIONS: 2, BARRIERS: 1, HALF_OPEN: 1, DEAD_SOCKETS: 1 }
 
 export const rules: ReadonlyArray<Rule> = [
-  rule("ORDER_OF_CLIENT", "event consumer: of one client everything has its order", { ...one, OWNERS: 1 }),
-  rule("BARRIERS_WAIT", "event consumer: a barrier waits for what stands before it", { ...one, OWNERS: 1 }),
+  rule("ORDER_OF_CLIENT", "event consumer: all records of one client are processed in order", { ...one, OWNERS: 1 }),
+  rule("BARRIERS_WAIT", "event consumer: a barrier waits for the records before it", { ...one, OWNERS: 1 }),
   rule("ONE_REQUEST", "event consumer: one produce request is in flight", { ...one, OWNERS: 1 }),
   rule("COMMIT_LOWEST_UNFINISHED", "event consumer: the commit is the lowest offset that is not finished", {
     ...nobody,
     OTHERS: 1,
     OWNERS: 2,
   }),
-  rule("FINISHED_IS_ACKNOWLEDGED", "event consumer: only what is finished is in the commit or its metadata", {
+  rule("FINISHED_IS_ACKNOWLEDGED", "event consumer: the commit and its metadata include only finished records", {
     ...nobody,
     OWNERS: 2,
   }),
   rule("REPEATS", "router 1: a seq at or below its route's prev is a repeat", { ...one, LATE_RESULTS: 1 }),
-  rule("SHELVE_WITHOUT_ROUTE", "router 3: a result without a route is shelved", one),
+  rule("SPILL_WITHOUT_ROUTE", "router 3: a result without a route is spilled", one),
   rule("DIVERT_ON_BARRIER", "router 4: a barrier diverts the client", base),
   rule("ROUTE_STARTS_AT_BARRIER", "router 4: the route starts with prev = the barrier's seq", one),
-  rule("ROUTE_IDS", "a session takes pushes of its own route alone", trap),
+  rule("ROUTE_IDS", "a session takes only the pushes of its own route", trap),
   rule("ROUTE_IDS_ARE_USED_ONCE", "a route id is used once", trap),
-  rule("DIVERT_IN_ORDER", "to divert is to shelve what is in flight, in order", one),
-  rule("ACK_TIMEOUT", "an ack time-out diverts", one),
-  rule("PRODUCE_ACKNOWLEDGED", "a shelved record is done when its dlq write is acknowledged", {
+  rule("DIVERT_IN_ORDER", "a divert spills what is in flight, in order", one),
+  rule("ACK_TIMEOUT", "an ack time-out diverts the client", one),
+  rule("PRODUCE_ACKNOWLEDGED", "a spilled record is done when the backlog has acknowledged it", {
     ...one,
     SPLIT_PRODUCE: 1,
     TAKEOVERS: 1,
   }),
-  rule("COMMIT_WAITS", "the commit waits for all before it to be done", { ...one, TAKEOVERS: 1 }),
+  rule("COMMIT_WAITS", "the commit waits until all records before it are done", { ...one, TAKEOVERS: 1 }),
   rule("OWN_POSITION", "memory belongs to the read position", {
     ...one,
     TAKEOVERS: 1,
@@ -55,12 +55,12 @@ export const rules: ReadonlyArray<Rule> = [
     DLQ: 1,
     NACKS: 0,
   }),
-  rule("PUTS_IN_ORDER", "the dlq is put in order", one),
+  rule("PUTS_IN_ORDER", "the records of the backlog are put into the mailboxes in order", one),
   rule("OFFSET_WITH_MAILBOXES", "the offset is stored with the mailboxes", { ...one, MAILBOX_ROLLBACKS: 1, DLQ: 6 }),
-  rule("PUT_AT_OR_BELOW_ACKED", "a put at or below acked is nothing", one),
-  rule("PUT_KEEPS_OLDER", "a put of a seq that is there keeps the older", { ...one, LATE_RESULTS: 1 }),
+  rule("PUT_AT_OR_BELOW_ACKED", "a put at or below acked changes nothing", one),
+  rule("PUT_KEEPS_OLDER", "a put of a seq that the mailbox has keeps the older record", { ...one, LATE_RESULTS: 1 }),
   rule("AFTER", "delivered starts at the client's after", { ...one, SESSIONS: 2, SLOW_ACKS: 1, SLOW_TRIMS: 1 }),
-  rule("PREV", "from a push: prev ≤ delivered", one),
+  rule("PREV", "a push is delivered only if prev ≤ delivered", one),
   rule("HELD_PREV", "a held push is tried again by the same rule", one),
   rule("REPEATED_PUSH", "a push at or below delivered is a repeat", { ...one, REPEATED_PUSHES: 1 }),
   rule("ONLY_CLIENTS_ACK", "only the client's ack is passed on", {
@@ -73,26 +73,26 @@ export const rules: ReadonlyArray<Rule> = [
   rule("BARRIERS_TRIMMED", "when all that was sent is acknowledged, acked = delivered", one),
   rule("WINDOW", "at most window results are not acknowledged", { ...one, WINDOW: 1, SLOW_ACKS: 1 }),
   rule("BARRIER_SETS_DELIVERED", "a barrier that is passed moves delivered", one),
-  rule("OWN_BARRIER", "its own barrier makes a session LIVE, no other does", base),
-  rule("LIVE_AT_THE_END", "LIVE only where the own barrier is the last record of the mailbox", {
+  rule("OWN_BARRIER", "only its own barrier makes a session LIVE", base),
+  rule("LIVE_AT_THE_END", "a session is LIVE only if its own barrier is the last record of the mailbox", {
     ...trap,
     NEWER_BARRIERS: 1,
   }),
-  rule("LIVE_BY_ONE_PAGE", "LIVE by one page alone", {
+  rule("LIVE_BY_ONE_PAGE", "a session becomes LIVE by one page, not by the end of the next", {
     ...trap,
     NEWER_BARRIERS: 1,
     MAILBOX_ROLLBACKS: 1,
     DLQ: 3,
   }),
-  rule("NEWEST_BARRIER", 'of its own barriers only the newest ends "under way"', {
+  rule("NEWEST_BARRIER", "only the newest of its barriers ends the wait of a session for a barrier", {
     EVENTS: 1,
     SESSIONS: 1,
     BARRIERS: 2,
     TRAFFIC: 1,
   }),
-  rule("BARRIER_AGAIN", "a barrier that is not back is published again", { ...one, LOST_BARRIERS: 1 }),
+  rule("BARRIER_AGAIN", "a barrier that does not come back is published again", { ...one, LOST_BARRIERS: 1 }),
   rule("SWEEP", "the sweep looks into the mailbox", base),
-  rule("SUPERSEDED_CLOSES", "who is refused by the registry is superseded, and closes", {
+  rule("SUPERSEDED_CLOSES", "a session that the registry refuses is superseded, and closes", {
     ...registry,
     REGISTRY_WIPES: 1,
   }),

@@ -1,6 +1,6 @@
 /**
- * The rules of direct delivery, and of what others see of a client, are needed: without each some seed fails, and the same
- * seed holds with it.
+ * The simulator needs the rules of direct delivery, and of what others see of a client: without each of them some seed
+ * fails, and the same seed holds with it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { production } from "../production/Production.ts"
@@ -15,7 +15,7 @@ describe("the simulator finds what breaks without", () => {
   for (const patch of Object.values<Patch>(direct)) {
     it(`"${patch.rule}"`, { timeout: 300_000 }, async ({ annotate }) => {
       const found = await firstFailure(patch, { clients: 5, events: 60, faults: patch.faults }, max_seeds)
-      if (found === undefined) return assert.fail(`${max_seeds} seeds did not miss it`)
+      if (found === undefined) return assert.fail(`no check failed in ${max_seeds} seeds`)
       assert.isUndefined(run(production, found.options).violation, "the same seed holds with the rule")
       await annotate(`seed ${found.options.seed}: ${found.failure}`)
     })

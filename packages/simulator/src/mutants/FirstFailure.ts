@@ -1,4 +1,4 @@
-/** Which seed is the first that fails where a rule is taken out of the code, wherever it stands. */
+/** Finds the first seed that fails with a rule removed from any source file. */
 import { pathToFileURL } from "node:url"
 import { join } from "node:path"
 import type { RunOptions } from "../simulation/index.ts"
@@ -10,7 +10,7 @@ import type { Answer } from "../command/Worker.ts"
 const packages = join(import.meta.dirname, "..", "..", "..")
 const hook = pathToFileURL(join(import.meta.dirname, "Hook.ts")).href
 
-/** `undefined`: none of so many seeds. */
+/** Returns `undefined` if none of `max_seeds` seeds fails. */
 export const firstFailure = async (
   { file, find, package: name, replace }: Patch,
   options: Omit<RunOptions, "seed">,
@@ -20,7 +20,7 @@ export const firstFailure = async (
   let failed: Answer | undefined = undefined
   await runRange({
     runs: seeds(1, max_seeds, options),
-    // One, so that the first to fail is the lowest.
+    // With one thread, the first seed to fail is the lowest.
     threads: 1,
     worker: { execArgv: [...process.execArgv, "--import", hook], workerData: patched },
     onAnswer: (answer) => {

@@ -1,13 +1,13 @@
 /**
- * For `node --import` of a thread: it loads one source file with a patch applied, whoever imports it. Which one its
- * `workerData` says. So the whole system runs with a rule taken out of it, and nothing is written to the disk.
+ * For `node --import` of a thread: loads one source file with a patch applied, whichever module imports it. The
+ * `workerData` of the thread names the file. The whole system then runs without a rule, and nothing is written to the disk.
  */
 import { registerHooks } from "node:module"
 import { workerData } from "node:worker_threads"
 
-/** What a thread's `workerData` has to be. */
+/** The `workerData` of such a thread. */
 export interface Patched {
-  /** Of the source file. */
+  /** The URL of the source file. */
   readonly url: string
   readonly find: string
   readonly replace: string

@@ -1,5 +1,5 @@
 /**
- * Mutants: the sources with one rule taken out, loaded beside the real ones, to show that something fails without it.
+ * Mutants: the sources with one rule removed, loaded beside the real ones, to show that a check fails without the rule.
  */
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url"
 import type { FaultName } from "../simulation/index.ts"
 import type * as World from "../world/index.ts"
 
-/** Takes a rule out of one source file, where `find` stands exactly once. */
+/** Removes a rule from one source file, which contains `find` exactly once. */
 export interface Patch {
   readonly rule: string
   /** The folder of the package in `packages`. */
@@ -16,45 +16,45 @@ export interface Patch {
   readonly file: string
   readonly find: string
   readonly replace: string
-  /** Where it takes the simulator several of few kinds of faults at once: those. Default: all. */
+  /** The kinds of faults, if the simulator needs several of a few kinds at the same time. Default: all. */
   readonly faults?: ReadonlyArray<FaultName>
   /**
-   * How the world breaks without it, where that is not by chance: while clients go on sending, or by a script
-   * (`Delivery.scenarios.test.ts`), for it takes too many things one after another.
+   * How the world breaks without the rule, if random steps do not show it: while clients keep sending, or by a script
+   * (`Delivery.scenarios.test.ts`), because it needs too many steps in a certain order.
    */
   readonly world?: "under traffic" | "by script"
 }
 
-/** The world of `world`, as it is or with a rule taken out of what it is made of. */
+/** The module `world`, as it is or with a rule removed from the code that it runs. */
 export type WorldModule = typeof World
 
 const simulator = join(import.meta.dirname, "..", "..")
 const packages = join(simulator, "..")
 
-/** Loads the world with the patch applied, on a domain of its own. */
+/** Loads the world with the patch applied, on its own copy of the domain. */
 export const load = (patch: Patch): Promise<WorldModule> =>
   inScratch(async (scratch) => {
     await copyPackage("domain", scratch)
     await copyPackage("simulator", scratch)
     await applyPatch(patch, scratch)
-    // What looks on from outside has to see it on its own.
+    // The checks of the world must find the fault without the assertions of production.
     await writeFile(join(scratch, "domain/src/protocol/internal/Invariant.ts"), "export const invariant = () => {}")
     await mkdir(join(scratch, "node_modules/@nimbus"), { recursive: true })
     await symlink(join(scratch, "domain"), join(scratch, "node_modules/@nimbus/domain"))
     return import(pathToFileURL(join(scratch, "simulator/src/world/index.ts")).href)
   })
 
-/** Loads a whole package with the patch applied; what it imports of others is as it is. */
+/** Loads a whole package with the patch applied. The packages that it imports are unchanged. */
 export const loadPackage = <M>(patch: Patch): Promise<M> =>
   inScratch(async (scratch) => {
     await copyPackage(patch.package, scratch)
     await applyPatch(patch, scratch)
-    // So that it finds what the package has installed.
+    // It then finds the dependencies of the package.
     await symlink(join(packages, patch.package, "node_modules"), join(scratch, "node_modules"))
     return import(pathToFileURL(join(scratch, patch.package, "src/index.ts")).href)
   })
 
-/** It is gone from the disk once what is in it is loaded. */
+/** The folder is removed as soon as its modules are loaded. */
 const inScratch = async <A>(use: (scratch: string) => Promise<A>): Promise<A> => {
   const scratch = await mkdtemp(join(simulator, ".mutant-"))
   try {

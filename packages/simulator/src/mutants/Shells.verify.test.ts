@@ -1,6 +1,6 @@
 /**
- * Bugs in the shells are found: with each of them some seed fails, and the same seed holds without it. What is left of
- * the seed's faults after shrinking still fails.
+ * The simulator finds bugs in the shells: with each of them some seed fails, and the same seed holds without the bug. The
+ * faults that are left after shrinking still make it fail.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type Production, run, type RunOptions, shrink } from "../simulation/index.ts"
@@ -36,7 +36,7 @@ describe("the simulator finds the bug where not", () => {
     it(`"${patch.rule}"`, { timeout: 300_000 }, async ({ annotate }) => {
       const mutant = await load(patch)
       const found = firstFailure(mutant, patch)
-      if (found === undefined) return assert.fail(`${max_seeds} seeds did not miss it`)
+      if (found === undefined) return assert.fail(`no check failed in ${max_seeds} seeds`)
       const { options, outcome } = found
       assert.isUndefined(run(production, options).violation, "the same seed holds without the bug")
       const shrunk = shrink(mutant, options, outcome)

@@ -1,6 +1,6 @@
 /**
- * What only direct delivery and those who look on from outside have of the rules, each with the patch that takes it out.
- * The world has neither; the simulator finds each: see docs/mutations.md.
+ * The rules that only direct delivery and observers of the registry have, each with the patch that removes it from the
+ * code. The world has neither. The simulator finds each: see docs/mutations.md.
  */
 import type { Patch } from "./Mutant.ts"
 
@@ -14,7 +14,7 @@ const patch = (rule: string, file: string, find: string, replace = ""): Patch =>
 
 export const direct = {
   leavesAtTheBound: patch(
-    "direct delivery: at the bound of the window the session leaves the log, and comes back for the same record",
+    "direct delivery: a session whose window is full leaves the log, and returns for the same record",
     "protocol/DirectSession.ts",
     `      state.position = record.offset
       state.following = false
@@ -24,7 +24,7 @@ export const direct = {
   ),
   factIsAcknowledged: {
     ...patch(
-      "direct delivery: what is saved is below everything that is not acknowledged",
+      "direct delivery: the saved position is below everything that is not acknowledged",
       "protocol/DirectSession.ts",
       `isAllAcknowledged(state) ? state.position : state.offsets[0]`,
       `state.position`,
@@ -32,7 +32,7 @@ export const direct = {
     faults: ["sockets cut", "gateways crash", "clients never ack"],
   },
   settledBeforeTheLog: patch(
-    "direct delivery: the log takes over from a mailbox that is settled",
+    "direct delivery: a session reads the log only when its mailbox is settled",
     "protocol/DirectSession.ts",
     `  } else if (!state.settling && state.handover === undefined) {`,
     `  } else if (state.handover === undefined) {
@@ -40,13 +40,13 @@ export const direct = {
   } else if (!state.settling && state.handover === undefined) {`,
   ),
   fromItsPosition: patch(
-    "direct delivery: who comes back to the log is given all from its position on",
+    "direct delivery: a session that returns to the log receives everything from its position on",
     "protocol/Feed.ts",
     `if (next !== undefined && position >= recentFrom(state)) return`,
     `if (next !== undefined) return`,
   ),
   heldBounded: patch(
-    "pushes that are held are bounded",
+    "the held pushes are bounded",
     "protocol/internal/Held.ts",
     `if (this.results >= this.max_results || this.bytes + push.value.length > this.max_bytes) return false
 `,

@@ -17,7 +17,7 @@ describe("docs/mutations.md", () => {
       "without the rule",
       ...modelRules.map(({ rule }) => rule),
       ...others.map(([, { rule }]) => rule),
-      "what is left out",
+      "without",
       ...simulated.map(({ rule }) => rule),
     ])
   })

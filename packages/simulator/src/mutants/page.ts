@@ -1,8 +1,8 @@
 /**
- * `npm run mutations`: takes each rule of the protocol out, out of the specification (`../model`) and out of the code that
- * runs in the world and in the simulator (`rules.ts`), puts bugs into the shells around the rules, and
- * writes docs/mutations.md: what caught each, and after how much. Ends with 1 if nothing caught one, or if what catches
- * it fails without it. Needs Spin.
+ * `npm run mutations`: removes each rule of the protocol from the specification (`../model`) and from the code that runs
+ * in the world and in the simulator (`rules.ts`), puts bugs into the shells around the rules, and writes
+ * docs/mutations.md: which check failed, and after how many states or seeds. It exits with 1 if no check fails without a
+ * rule, or if the check also fails with it. It needs Spin.
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -20,16 +20,16 @@ import * as World from "../world/index.ts"
 export const page = join(import.meta.dirname, "../../../../docs/mutations.md")
 const steps = 400
 const max_seeds = 3_000
-/** Of the simulator: for rules, which the model and the world catch, and for bugs of shells, which nothing else does. */
+/** The seeds of the simulator: for rules, which the model and the world catch too, and for bugs, which only it catches. */
 const simulated_seeds = { rule: 120, shell: 1_000 }
 
-/** By rule of the specification, the patch that takes the same rule out of the code. */
+/** For a rule of the specification, the patch that removes the same rule from the code. */
 export const patches: Readonly<Record<string, RuleName>> = {
   BARRIERS_WAIT: "barrierInItsTurn",
   ONE_REQUEST: "oneProduceUnderWay",
   FINISHED_IS_ACKNOWLEDGED: "finishedIsAcknowledged",
   REPEATS: "repeatsByPrev",
-  SHELVE_WITHOUT_ROUTE: "shelveWithoutRoute",
+  SPILL_WITHOUT_ROUTE: "spillWithoutRoute",
   DIVERT_ON_BARRIER: "divertOnBarrier",
   ROUTE_STARTS_AT_BARRIER: "routeStartsAtBarrier",
   DIVERT_IN_ORDER: "divertInOrder",
@@ -56,10 +56,10 @@ export const patches: Readonly<Record<string, RuleName>> = {
   EPOCH_FROM_CLOCK: "epochsFromClock",
 }
 
-/** Those of which only the simulator knows. */
+/** The patches that only the simulator runs. */
 export const simulated: ReadonlyArray<Patch> = [...Object.values(shells), ...Object.values(direct)]
 
-/** What broke, by what tried it; `undefined` where that can't do without the rule. */
+/** Which check failed in the model, the world and the simulator; `undefined` if the rule can't be removed from it. */
 interface Row {
   readonly rule: string
   readonly model: string | undefined
@@ -81,10 +81,10 @@ const caughtByCode = async (name: RuleName | undefined): Promise<Pick<Row, "worl
   return { world, simulator: simulator ?? (isSimulated(name) ? `not in ${simulated_seeds.rule} seeds` : undefined) }
 }
 
-/** What stands for a shell in the world is production's own there. */
+/** The simulator runs the shells of production, so it has no use for a patch of the world's stand-ins. */
 const isSimulated = (name: RuleName): boolean => worldRules[name].package === "domain"
 
-/** Which rule of the simulator was broken, and how many seeds it took; `undefined`: none in so many. */
+/** Which rule of the simulator was broken, and after how many seeds; `undefined` if none was. */
 const caughtBySimulator = async (patch: Patch, max_seeds: number): Promise<string | undefined> => {
   const failed = await firstFailure(patch, { clients: 5, events: 60, faults: patch.faults }, max_seeds)
   if (failed?.failure === undefined) return undefined
@@ -106,7 +106,7 @@ const caughtByModel = async (rule: Rule): Promise<string> => {
   return `${mutant.violated}, after ${mutant.states.toLocaleString("en")} states`
 }
 
-/** Which rule of the world was broken, and how many seeds it took. */
+/** Which rule of the world was broken, and after how many seeds. */
 const caughtByWorld = async (patch: Patch): Promise<string> => {
   if (patch.world === "by script") return "by a script"
   const mutant: WorldModule = await load(patch)
@@ -125,36 +125,37 @@ const caughtByWorld = async (patch: Patch): Promise<string> => {
 
 const head = `# Mutations
 
-Each rule of [the protocol](protocol.md), taken out: of the specification in
-[model](../packages/simulator/src/model/README.md), and of the code in a seeded world (\`packages/simulator/src/world\`) and
-in the [simulator](simulation.md), as far as the code has it in one place. All hold with the rule, within the same bounds
-and for the same seeds. What is written here is what broke without it, and how soon. The world tries one small thing after
-another and has one partition: it is much quicker to find what is wrong with a rule. The simulator, of 5 clients and 60
-events, is there for what lies around the rules.
+This page shows what breaks without each rule of [the protocol](protocol.md). Each rule was removed from the specification
+in [model](../packages/simulator/src/model/README.md), and, if the code has it in one place, from the code that runs in a
+seeded world (\`packages/simulator/src/world\`) and in the [simulator](simulation.md). With the rule, every check holds
+within the same bounds and for the same seeds. A cell has the first check that failed without it, and after how many
+states or seeds. The world makes one small step after another and has one partition, so it finds a fault of a rule much
+sooner. The simulator, with 5 clients and 60 events, is for the shells around the rules.
 
-Written by \`npm run mutations\`, which fails where nothing catches a rule.
+\`npm run mutations\` writes this page, and fails if no check fails without a rule.
 
-| without the rule | the model: broken, after | the world: broken, after | the simulator: broken, after |
+| without the rule | in the model | in the world | in the simulator |
 | --- | --- | --- | --- |
 `
 
 const headOfShells = `
 ## Bugs in the shells, and rules of direct delivery
 
-What a consumer, a gateway or a client could do wrong though its rules decide right. Some of these were there once. And
-what direct delivery and those who look on have of rules (\`domain\`). Only the simulator runs them; where a bug takes several
-faults of few kinds at once, it is given those.
+These are mistakes that a consumer, a gateway or a client could make although its rules decide correctly. Earlier versions
+had some of them. They are followed by the rules that only direct delivery and observers of the registry have (\`domain\`).
+Only the simulator runs these. If a bug needs several faults of a few kinds at the same time, the simulator runs with only
+those kinds.
 
-| what is left out | in | the simulator: broken, after | faults |
+| without | in | in the simulator | faults |
 | --- | --- | --- | --- |
 `
 
-/** What would be lost without the world. */
+/** What would not be found without the world. */
 const whyWorld = (rows: ReadonlyArray<Row>): string => {
   const alone = rows.filter(({ simulator, world }) => world !== not_caught && simulator?.startsWith("not in") === true)
   return `
-Without ${alone.length} of these rules the world fails, or a script of it, and the simulator does not within so many seeds. The world
-stays for them.
+For ${alone.length} of these rules the world or one of its scripts fails, and the simulator does not fail within so many seeds. The
+world is kept for them.
 `
 }
 

@@ -1,4 +1,4 @@
-/** The rules of the protocol, each with the patch that takes it out. */
+/** The rules of the protocol, each with the patch that removes it from the code. */
 import type { Patch } from "./Mutant.ts"
 
 const patch = (rule: string, file: string, find: string, replace = ""): Patch => ({
@@ -9,7 +9,7 @@ const patch = (rule: string, file: string, find: string, replace = ""): Patch =>
   replace,
 })
 
-/** What stands for a shell in the world. */
+/** A patch of code with which the world stands in for a shell. */
 const worldPatch = (rule: string, file: string, find: string, replace = ""): Patch => ({
   ...patch(rule, file, find, replace),
   package: "simulator",
@@ -29,24 +29,24 @@ export const rules = {
     `if (false) {`,
   ),
   pushesCheckPrev: patch(
-    "pushes check prev",
+    "a push is delivered only if prev ≤ delivered",
     "protocol/Session.ts",
     `push.route === state.route && push.prev <= state.delivered`,
     `push.route === state.route`,
   ),
   heldPushesCheckPrev: patch(
-    "held pushes check prev",
+    "a held push is delivered only if prev ≤ delivered",
     "protocol/Session.ts",
     `if (push.prev > state.delivered) return meetOther(state, "gap", out)`,
   ),
   routeStartsAtBarrier: patch(
-    "the barrier is part of the chain: the route starts at its seq",
+    "a route starts at the seq of its barrier",
     "protocol/Router.ts",
     `pod: barrier.pod, prev: seq`,
     `pod: barrier.pod, prev: -1`,
   ),
   barrierSetsDelivered: patch(
-    "the barrier is part of the chain: it sets delivered",
+    "a barrier that is passed moves delivered",
     "protocol/Session.ts",
     `  state.delivered = item.seq
   if (isAllAcknowledged(state))`,
@@ -59,14 +59,14 @@ export const rules = {
     `if (false) {`,
   ),
   routeIds: patch(
-    "a route has an id, and a session takes the pushes of its own alone",
+    "a session takes only the pushes of its own route",
     "protocol/Router.ts",
     `const id = routeIdOf(state.id, ++state.routesMade)`,
     `const id = routeIdOf("any" as RouterId, 0)`,
   ),
   routeIdsOnce: {
     ...patch(
-      "a route id is used once, whatever the router forgets",
+      "a route id is used once, even if the router forgets everything else",
       "protocol/Router.ts",
       `  state.generation++
 `,
@@ -77,14 +77,14 @@ export const rules = {
     world: "by script",
   },
   liveAtTheEnd: patch(
-    "LIVE only where the own barrier is the last in the mailbox",
+    "a session is LIVE only if its own barrier is the last record of the mailbox",
     "protocol/Session.ts",
     `if (whole && page.short) meetEnd(state, page.records.at(-1), before)`,
     `meetEnd(state, page.records.findLast(({ value }) => isBarrier(value)), before)`,
   ),
   liveByOnePage: {
     ...patch(
-      "LIVE by one page, not by the end of the next",
+      "a session becomes LIVE by one page, not by the end of the next",
       "protocol/Session.ts",
       `if (whole && page.short) meetEnd(state, page.records.at(-1), before)`,
       `const self = state as unknown as { last: Item | undefined }
@@ -95,7 +95,7 @@ export const rules = {
   },
   onlyTheNewestBarrier: {
     ...patch(
-      "of a session's barriers the newest alone ends that one is under way",
+      "only the newest of its barriers ends the wait of a session for a barrier",
       "protocol/Session.ts",
       `else if (barrier.number === state.number) state.barrier = undefined`,
       `else state.barrier = undefined`,
@@ -103,7 +103,7 @@ export const rules = {
     world: "under traffic",
   },
   barrierInItsTurn: patch(
-    "a barrier waits for what stands before it of its client",
+    "a barrier waits for the records of its client before it",
     "protocol/EventOrder.ts",
     `    if (queue !== undefined) {
       this.queue(queue, item)`,
@@ -111,13 +111,13 @@ export const rules = {
       this.queue(queue, item)`,
   ),
   oneProduceUnderWay: patch(
-    "one produce of results is under way at a time",
+    "one produce request of results is in flight at a time",
     "protocol/EventOrder.ts",
     `if (this.underWay !== undefined || this.ready.length === 0) return undefined`,
     `if (this.ready.length === 0) return undefined`,
   ),
   finishedIsAcknowledged: patch(
-    "finished is what the results topic has acknowledged",
+    "a record is finished when the results topic has acknowledged its outcome",
     "protocol/EventOrder.ts",
     `    return this.underWay
 `,
@@ -126,7 +126,7 @@ export const rules = {
 `,
   ),
   olderStays: patch(
-    "a put keeps the older of two with one seq",
+    "a put keeps the older of two records with one seq",
     "services/MailboxMemory.ts",
     `    if (box.records[at]?.seq === record.seq) return
 `,
@@ -137,14 +137,14 @@ export const rules = {
 `,
   ),
   commitWaits: patch(
-    "the commit waits for all before it",
+    "the commit waits until all records before it are done",
     "protocol/internal/Outstanding.ts",
     `if (this.first === this.marks.length) this.commit = next`,
     `this.commit = next
     if (this.first === this.marks.length) return`,
   ),
   putsInOrder: worldPatch(
-    "puts in order",
+    "the records of the backlog are put into the mailboxes in order",
     "world/ReplayWorker.ts",
     `    const put = this.pending
 `,
@@ -158,7 +158,7 @@ export const rules = {
   ),
   offsetStored: {
     ...patch(
-      "offset stored with the mailboxes",
+      "the offset is stored with the mailboxes",
       "services/MailboxMemory.ts",
       `if (partition.offset !== chunk.expected) return { _tag: "Differs", stored: partition.offset }`,
     ),
@@ -166,16 +166,25 @@ export const rules = {
   },
   ownReadPosition: {
     ...patch(
-      "memory kept only with the own read position",
+      "a router keeps its memory only while it reads on from its own position",
       "protocol/Router.ts",
       `if (chunk.from !== state.position) forget(state)`,
     ),
     world: "by script",
   },
-  window: patch("window", "protocol/internal/Sending.ts", `=> !stalled && window.isOpen`, `=> !stalled`),
-  epochNotBelowStored: patch("epoch ≥ stored", "protocol/Status.ts", `to.epoch < stored.epoch ||`),
+  window: patch(
+    "at most window results are not acknowledged",
+    "protocol/internal/Sending.ts",
+    `=> !stalled && window.isOpen`,
+    `=> !stalled`,
+  ),
+  epochNotBelowStored: patch(
+    "a write of a lower epoch than the stored one is refused",
+    "protocol/Status.ts",
+    `to.epoch < stored.epoch ||`,
+  ),
   sameEpochOtherPod: patch(
-    "of two sessions with one epoch, the newer holds",
+    "of two sessions with one epoch, the newer one stays",
     "protocol/Status.ts",
     `to.epoch < stored.epoch || (to.epoch === stored.epoch && to.pod !== stored.pod)`,
     `to.epoch < stored.epoch`,
@@ -187,35 +196,45 @@ export const rules = {
     `this.last = now_ms`,
   ),
   epochsFromClock: patch(
-    "epochs grow across a wipe",
+    "epochs grow across a wipe of the registry",
     "protocol/Status.ts",
     `from === undefined ? atLeast :`,
     `from === undefined ? Epoch.make(1) :`,
   ),
-  divertOnBarrier: patch("divert on barrier", "protocol/Router.ts", `divert(state, clientId, "barrier")`),
+  divertOnBarrier: patch("a barrier diverts the client", "protocol/Router.ts", `divert(state, clientId, "barrier")`),
   divertInOrder: patch(
-    "divert in order",
+    "a divert spills in order",
     "protocol/Router.ts",
     `const { index, record, seq } = route.inflight[i]!`,
     `const { index, record, seq } = route.inflight[route.inflight.length - 1 - (i - route.first)]!`,
   ),
-  shelveWithoutRoute: patch(
-    "a router begins with empty memory and shelves who has no route",
+  spillWithoutRoute: patch(
+    "a router starts with an empty memory and spills the results of a client without a route",
     "protocol/Router.ts",
     `if (route === undefined) spill(state, record, state.outstanding.spilled(record.offset))
   else push(state, clientId, route, seq, record, out)`,
     `if (route === undefined) state.outstanding.done(state.outstanding.spilled(record.offset))
   else push(state, clientId, route, seq, record, out)`,
   ),
-  floor: patch("floor", "protocol/internal/Sending.ts", `if (page.floor > state.delivered) {`, `if (false) {`),
-  hole: patch("hole", "protocol/internal/Sending.ts", `if (page.hole > state.toldHole &&`, `if (false &&`),
+  floor: patch(
+    "records that a limit removed from a mailbox are sent as lost",
+    "protocol/internal/Sending.ts",
+    `if (page.floor > state.delivered) {`,
+    `if (false) {`,
+  ),
+  hole: patch(
+    "records that the backlog lost are sent as lost",
+    "protocol/internal/Sending.ts",
+    `if (page.hole > state.toldHole &&`,
+    `if (false &&`,
+  ),
   lossIsSent: patch(
     "a loss counts as sent",
     "protocol/internal/Sending.ts",
     `window.results === 0 && lossProof === undefined`,
     `window.results === 0`,
   ),
-  sweep: worldPatch("the sweep looks for mail", "world/Connection.ts", `if (isWaiting) this.mail()`),
+  sweep: worldPatch("the sweep looks into the mailbox", "world/Connection.ts", `if (isWaiting) this.mail()`),
 } as const satisfies Record<string, Patch>
 
 export type RuleName = keyof typeof rules

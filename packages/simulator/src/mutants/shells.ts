@@ -1,6 +1,6 @@
 /**
- * Bugs for the shells around the rules: what a consumer, a gateway or a client could do wrong though its core decides
- * right. Some of them were there once. The simulator finds each: see docs/mutations.md.
+ * Bugs for the shells around the rules: mistakes that a consumer, a gateway or a client could make although its core
+ * decides correctly. Earlier versions had some of them. The simulator finds each: see docs/mutations.md.
  */
 import type { Patch } from "./Mutant.ts"
 
@@ -34,7 +34,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   olderStays: {
     ...patch(
       "gateway",
-      "of two sessions that open at the same time the newer one stays",
+      "of two sessions that open at the same time, the newer one stays",
       "delivery/Opening.ts",
       `    if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
     else {
@@ -47,39 +47,39 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   },
   intakeUnbounded: patch(
     "gateway",
-    "while `intake_bytes` wait for the log, sockets are not read",
+    "sockets are not read while `intake_bytes` wait for the log",
     "delivery/Intake.ts",
     `      sender.pause()
 `,
   ),
   trimsUnbounded: patch(
     "gateway",
-    "of the trims of a client the latest alone waits",
+    "only the latest trim of a client waits",
     "delivery/AckSender.ts",
     `trims.set(clientId, seq)`,
     `trims.set((clientId + seq) as ClientId, seq)`,
   ),
   closedStillReplaying: patch(
     "gateway",
-    "a session that is over is told of time no more",
+    "a session that has ended receives no ticks of the timer",
     "delivery/Connection.ts",
     `    replaying.delete(this)
     intake`,
     `    intake`,
   ),
-  shelvedBeforeAcknowledged: patch(
+  spilledBeforeAcknowledged: patch(
     "pipeline",
-    "a record is done when its dlq write is acknowledged",
+    "a record is done when the backlog has acknowledged it",
     "ResultConsumer.ts",
     `    return Effect.andThen(write(spill), () => {
       step([{ _tag: "Spilled", spill }])`,
     `    step([{ _tag: "Spilled", spill }])
     return Effect.andThen(write(spill), () => {`,
   ),
-  shelfUnbounded: {
+  spillUnbounded: {
     ...patch(
       "pipeline",
-      "while more than `shelf_records` wait for the dlq nothing is read",
+      "nothing is read while more than `shelf_records` wait for the backlog",
       "ResultConsumer.ts",
       `if (Router.spillSize(router) > limits.shelf_records) {`,
       `if (false) {`,
@@ -88,21 +88,21 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   },
   outstandingUnbounded: patch(
     "pipeline",
-    "while more than `outstanding_records` are not done nothing is read",
+    "nothing is read while more than `outstanding_records` are not done",
     "ResultConsumer.ts",
     `if (router.outstanding.size > limits.outstanding_records) {`,
     `if (false) {`,
   ),
   lateStepsUnbounded: patch(
     "pipeline",
-    "of journey steps no more than `late_steps` wait",
+    "at most `late_steps` steps of journeys wait",
     "ResultConsumer.ts",
     `late_steps: limits.late_steps`,
     `late_steps: Infinity`,
   ),
   storedOffsetIgnored: patch(
     "pipeline",
-    "the dlq is read from the mailboxes' stored offset",
+    "the backlog is read from the offset that is stored with the mailboxes",
     "ReplayConsumer.ts",
     `assigned.read(stored ?? "earliest")`,
     `assigned.read("committed")`,
@@ -110,7 +110,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   quietRollbackUnnoticed: {
     ...patch(
       "pipeline",
-      "a store that rolled back is noticed while nothing comes",
+      "a store that rolled back is noticed while there are no new records",
       "ReplayConsumer.ts",
       `Effect.raceFirst(reading, rolledBack)`,
       `reading`,
@@ -129,14 +129,14 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   ),
   waitingTakenForGone: patch(
     "pipeline",
-    "what waits for room to be read again is not taken for gone",
+    "records that wait to be read again are not taken for lost",
     "internal/ReadAgain.ts",
     `if (chunk.from > at) yield*`,
     `yield*`,
   ),
   failedPublishForgotten: patch(
     "pipeline",
-    "a publish is made again until it is acknowledged",
+    "a publish is retried until it is acknowledged",
     "internal/Publish.ts",
     `log.publish(topic, partition, part)`,
     `Effect.catch(log.publish(topic, partition, part), () => Effect.succeed(0))`,
@@ -144,7 +144,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   publishOutlivesItsWorker: {
     ...patch(
       "pipeline",
-      "one publish is under way for each partition",
+      "one publish is in flight per partition",
       "internal/Producing.ts",
       `      return under_way === undefined ? Effect.void : Fiber.interrupt(under_way)`,
       `      return Effect.void`,
@@ -153,14 +153,14 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
   },
   writtenBeforeSaved: patch(
     "client",
-    "nothing leaves that the memory does not hold",
+    "the client sends only what its memory has saved",
     "Outbox.ts",
     `Effect.andThen(memory.save(clientId, taken), restore(written))`,
     `Effect.andThen(restore(written), memory.save(clientId, taken))`,
   ),
   settledStaysWritten: patch(
     "client",
-    "what is accepted is forgotten",
+    "an event that was accepted is forgotten",
     "Core.ts",
     `  for (const id of ids) state.written.delete(id)
 `,

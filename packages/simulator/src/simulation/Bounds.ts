@@ -48,7 +48,7 @@ export class Bounds implements CoreProbe {
     const { inflight, outstanding, routes, spill } = Router.sizeOf(router)
     this.check("routes", routes, most.routes)
     this.check("in flight", inflight, most.inflight_results)
-    this.check("for the dlq", spill + inflight, shelf_records + most.inflight_results + chunk_records)
+    this.check("for the backlog", spill + inflight, shelf_records + most.inflight_results + chunk_records)
     this.check("outstanding", outstanding, outstanding_records + chunk_records)
     for (const route of router.routes.values()) {
       this.check("in flight to one", route.inflight.length - route.first, most.inflight_results_per_client)

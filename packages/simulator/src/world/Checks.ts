@@ -9,7 +9,7 @@ import type { World } from "./World.ts"
 
 export type Rule =
   | "exactly once, in order"
-  | "what is missing was told"
+  | "what is missing was sent as lost"
   | "bounds"
   | "a push states a fact"
   | "a mailbox keeps the older"
@@ -159,7 +159,7 @@ export class Checks {
     if (seq === undefined) return
     if (client.losses.some(({ after, end, upTo }) => seq > after && (upTo === undefined ? seq < end : seq <= upTo)))
       return
-    const rule = client.losses.length > 0 ? "what is missing was told" : "exactly once, in order"
+    const rule = client.losses.length > 0 ? "what is missing was sent as lost" : "exactly once, in order"
     throw new Violation(rule, `${client.id} does not get ${n}, seq ${seq}, before ${next}`)
   }
 

@@ -192,7 +192,7 @@ const scenarios: ReadonlyArray<Scenario> = [
   {
     words:
       "a result is diverted, its backlog write committed, and the router crashes: its successor spills, not pushes",
-    rule: "shelveWithoutRoute",
+    rule: "spillWithoutRoute",
     violates: "the commit never skips",
     telling: "is neither shown nor spilled",
     script: (stage) => {

@@ -18,7 +18,7 @@
 #define ROUTERS 2     /* at once: the owner, and zombies */
 #endif
 #ifndef DLQ
-#define DLQ 4         /* records that wait in the dlq; all that ever were, where the mailboxes roll back */
+#define DLQ 4         /* records that wait in the backlog; all that ever were, where the mailboxes roll back */
 #endif
 #ifndef WINDOW
 #define WINDOW 2
@@ -101,7 +101,7 @@
 #define STALE_PAGES 0     /* a page of the mailbox is read, and arrives later */
 #endif
 #ifndef SPLIT_PRODUCE
-#define SPLIT_PRODUCE 0   /* a dlq produce is sent, repeated and acknowledged in steps */
+#define SPLIT_PRODUCE 0   /* a backlog produce is sent, repeated and acknowledged in steps */
 #endif
 #ifndef OWN_SOCKET
 #define OWN_SOCKET 1      /* the client reads one socket, its latest; else it may go on with what it got from any */
@@ -115,7 +115,7 @@
 #define TRAFFIC 0         /* it also ends while results keep coming */
 #endif
 #ifndef RETRIES
-#define RETRIES 0         /* repeats of a dlq produce */
+#define RETRIES 0         /* repeats of a backlog produce */
 #endif
 
 #ifndef SEQS

@@ -32,7 +32,7 @@ inline copy_store(to, from) {
 }
 
 #if MAILBOX_ROLLBACKS || defined(REPLAY)
-/* The dlq still has what the store lost: the offset rolls back with it. */
+/* The backlog still has what the store lost: the offset rolls back with it. */
 inline roll_back() {
 #ifdef NO_RULE_OFFSET_WITH_MAILBOXES
   store.mailbox = backup.mailbox;

@@ -55,14 +55,14 @@ inline find_missing(these) {
   od
 }
 
-/* Neither the dlq nor a mailbox has a record while an older one is neither there nor acknowledged. */
+/* Neither the backlog nor a mailbox has a record while an older one is neither there nor acknowledged. */
 inline mailbox_is_in_order() {
   find_missing(store.mailbox);
   invariant("mailbox: no record while an older one is neither there nor acknowledged", z == 0)
 }
 inline dlq_is_in_order() {
   find_missing(shelved);
-  invariant("dlq: no record while an older one is neither there nor acknowledged", z == 0)
+  invariant("backlog: no record while an older one is neither there nor acknowledged", z == 0)
 }
 
 /* A record leaves a place only when it is in the next, or the client has it. */
@@ -71,7 +71,7 @@ inline nothing_is_lost_before(offset) {
   do
   :: x < offset ->
     y = seq_of(results[x]);
-    invariant("nothing is lost: what is before the commit is in the dlq, or its client has it",
+    invariant("nothing is lost: what is before the commit is in the backlog, or its client has it",
       (shelved & bit(y)) != 0 || (kind[y] != OTHER && y <= client_acked));
     x++
   :: else -> break
@@ -107,7 +107,7 @@ inline a_newer_epoch_is_higher(p) {
     CLOCK_STANDS || REPLAYED || (is_lower_or_own(p, 1) && is_lower_or_own(p, PODS)))
 }
 
-/* LIVE is told when everything older than the connection has come out. */
+/* LIVE is reported when everything older than the connection has come out. */
 inline live_is_a_fact(p) {
   invariant("LIVE: nothing older than the connection is under way", session[p].delivered >= session[p].since)
 }

@@ -1,9 +1,9 @@
 /*
  * The delivery protocol of docs/protocol.md, for one client, one partition and a few pods. One process for each part:
  *
- *   Client ──▶ events ──▶ EventConsumer ──▶ results ──▶ Router ──▶ dlq ──▶ ReplayConsumer ──▶ mailbox
- *      ▲          ▲ barriers                   ▲ acks      │ pushes                              │
- *      └──────────┴───────────── Gateway ──────┴───────────┴─────────────────────────────────────┘
+ *   Client ──▶ events ──▶ EventConsumer ──▶ results ──▶ Router ──▶ backlog ──▶ ReplayConsumer ──▶ mailbox
+ *      ▲          ▲ barriers                   ▲ acks      │ pushes                                  │
+ *      └──────────┴───────────── Gateway ──────┴───────────┴─────────────────────────────────────────┘
  *
  * `Faults` breaks things; `Peace` asks, in every state, whether everything heals once nothing breaks any more. A rule
  * is taken out with -DNO_RULE_<name>; see rules.ts. Bounds and faults are chosen with the macros of bounds.pml.

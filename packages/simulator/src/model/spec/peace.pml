@@ -138,7 +138,7 @@ inline client_connects() {
   fi
 }
 
-/* Its barrier is not back, and nothing is on its way. `x`: whether something waits for the dlq. */
+/* Its barrier is not back, and nothing is on its way. `x`: whether something waits for the backlog. */
 #ifdef NO_RULE_BARRIER_AGAIN
 #define is_overdue() false
 #else

@@ -13,7 +13,7 @@ inline set_stage(r, offset, stage, its_route) {
   router[r].at[offset] = (stage) + STAGES * (its_route)
 }
 
-/* To divert: write what is in flight to the dlq, in order, and forget the route. */
+/* To divert: write what is in flight to the backlog, in order, and forget the route. */
 inline divert(r) {
   move_all(r, INFLIGHT, SHELF);
   end_route(r)
@@ -176,7 +176,7 @@ inline on_record(r) {
     :: kind[z] == BARRIER -> on_barrier(r, router[r].position, z)
     :: kind[z] == EVENT && has_route(r) -> push(r, router[r].position)
     :: else ->
-#ifdef NO_RULE_SHELVE_WITHOUT_ROUTE
+#ifdef NO_RULE_SPILL_WITHOUT_ROUTE
       skip
 #else
       set_stage(r, router[r].position, SHELF, 0)
@@ -201,7 +201,7 @@ inline on_ack(r, seq) {
   od
 }
 
-/* The record at this offset, as it goes to the dlq. */
+/* The record at this offset, as it goes to the backlog. */
 #define to_shelve(r, offset) record(seq_of(results[offset]), more(what_of(results[offset]), route_at(r, offset)))
 
 inline append_to_dlq(one) {
@@ -211,7 +211,7 @@ inline append_to_dlq(one) {
   dlq_is_in_order()
 }
 
-/* The first of the shelf. `y`: its offset. */
+/* The first of the queue for the backlog. `y`: its offset. */
 inline shelve_first(r) {
   find_first(r, SHELF);
   rec = to_shelve(r, y);
@@ -327,7 +327,7 @@ end:
        d_step {
          is_at(r, PRODUCE, WRITTEN);
          if
-         :: x == 0 -> done("router %d sends a produce to the dlq\n", r)
+         :: x == 0 -> done("router %d sends a produce to the backlog\n", r)
          :: else -> refuse()
          fi } }
   :: atomic { may(TAKES) && is(1, r) ->
@@ -352,7 +352,7 @@ end:
          :: y < router[r].expected && seq_of(results[y]) == arg2 -> set_stage(r, y, WRITTEN, route_at(r, y))
          :: else -> skip
          fi;
-         done("router %d: the dlq takes a record\n", r) } }
+         done("router %d: the backlog takes a record\n", r) } }
   :: atomic { may(CONFIRMED) && is(1, r) ->
        d_step {
          find_produce(r);
@@ -361,7 +361,7 @@ end:
          :: set != arg2 -> done("router %d hears of an older produce\n", r)
          :: set == arg2 && x == 0 ->
            move_all(r, WRITTEN, DONE);
-           done("router %d hears that its produce is in the dlq\n", r)
+           done("router %d hears that its produce is in the backlog\n", r)
          :: else -> refuse()
          fi } }
   :: atomic { may(HEARS) && is(1, r) && arg2 <= passed_on ->
@@ -388,7 +388,7 @@ end:
        d_step {
          is_at(r, PRODUCE, WRITTEN);
          if
-         :: x == 0 -> move_all(r, SHELF, PRODUCE); printf("router %d sends a produce to the dlq\n", r)
+         :: x == 0 -> move_all(r, SHELF, PRODUCE); printf("router %d sends a produce to the backlog\n", r)
          :: else -> skip
          fi } }
   :: atomic { router[r].runs && dlq_end + 3 < DLQ ->
@@ -400,11 +400,11 @@ end:
          :: n == 1 || (x == 1 && retries < RETRIES) ->
            retries = retries + x;
            append_produce(r);
-           printf("router %d: the dlq takes its produce\n", r)
+           printf("router %d: the backlog takes its produce\n", r)
          :: else -> skip
          fi } }
   :: atomic { router[r].runs ->
-       d_step { move_all(r, ACKNOWLEDGED, DONE); printf("router %d hears that its produce is in the dlq\n", r) } }
+       d_step { move_all(r, ACKNOWLEDGED, DONE); printf("router %d hears that its produce is in the backlog\n", r) } }
 #else
   :: atomic { router[r].runs && dlq_end < DLQ ->
 #ifdef NO_RULE_DIVERT_IN_ORDER
@@ -418,7 +418,7 @@ end:
        d_step {
          find_first(r, SHELF);
          if
-         :: y < router[r].expected -> shelve_first(r); printf("router %d: the dlq has seq %d\n", r, seq_of(dlq[dlq_end - 1]))
+         :: y < router[r].expected -> shelve_first(r); printf("router %d: the backlog has seq %d\n", r, seq_of(dlq[dlq_end - 1]))
          :: else -> skip
          fi } }
 #endif

@@ -15,7 +15,7 @@
 #endif
 /*
  * A record of a topic: its seq, and what else tells it from another of the same seq. For a result whether it is a repeat,
- * which may have ended otherwise; for a barrier in the dlq the route that it made. Routes begin at 1; 0 is none.
+ * which may have ended otherwise; for a barrier in the backlog the route that it made. Routes begin at 1; 0 is none.
  */
 #define record(seq, what) ((seq) + SPAN * (what))
 #define seq_of(one) ((one) % SPAN)
@@ -54,7 +54,7 @@ RECORD results[RESULTS + 1];
 byte results_end;
 SET handled;
 
-/* The dlq topic: by offset, a record; and the set of all seqs in it. */
+/* The backlog topic: by offset, a record; and the set of all seqs in it. */
 RECORD dlq[DLQ_SIZE + 1];
 byte dlq_end;
 SET shelved;
@@ -62,7 +62,8 @@ SET shelved;
 /*
  * The result consumers. What is in memory came from the offsets from `began` up to `expected`, the next one; `position`
  * is where they read. By offset, what became of a record that is not done: with it, of a barrier, its route. Of one client
- * the offsets are in the order in which they came to the shelf: for what is pushed lies behind what was shelved before.
+ * the offsets are in the order in which they came to the queue for the backlog: for what is pushed lies behind what was
+ * spilled before.
  */
 #define DONE 0
 #define INFLIGHT 1
@@ -80,7 +81,7 @@ typedef Memory {
   byte prev;
   RECORD at[RESULTS + 1];
 #ifdef REPLAY
-  SET taken   /* all that it ever sent to the dlq */
+  SET taken   /* all that it ever sent to the backlog */
 #endif
 };
 Memory router[ROUTERS + 1];
