@@ -1,14 +1,14 @@
 import { writeFileSync } from "node:fs"
 import { createConnection } from "node:net"
 import { join } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
 import { Client, Memory } from "@nimbus/client"
 import { closeCodes } from "@nimbus/domain/protocol"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect, Fiber } from "effect"
+import { Context, Effect, Fiber, Layer } from "effect"
 import { connect } from "./testing/RawClient.ts"
 import { hasShown, isLive, oneTo, sendNumbers, show } from "./testing/Squares.ts"
-import { freePort, nimbus, startServer, temporaryDirectory, withoutArchive } from "./testing/Processes.ts"
+import { freePort, nimbus, type Running, startServer, temporaryDirectory, withoutArchive } from "./testing/Processes.ts"
 
 /** A directory, and a port to be set there. */
 const place = Effect.gen(function* () {
@@ -17,11 +17,24 @@ const place = Effect.gen(function* () {
   return { cwd, port, env: { NIMBUS_HTTP_PORT: `${port}` } }
 })
 
-describe("nimbus start", () => {
-  it.live("serves from an empty directory, and says where and what to do next", () =>
+class Started extends Context.Service<
+  Started,
+  { readonly cwd: string; readonly port: number; readonly server: Running }
+>()("test/Started") {}
+
+/** One server for the tests that need one with nothing set: to start it takes most of their time. */
+const started = Layer.effect(
+  Started,
+  Effect.gen(function* () {
+    const { cwd, env, port } = yield* place
+    return { cwd, port, server: yield* startServer({ cwd, env }) }
+  }),
+)
+
+layer(started, { excludeTestServices: true, timeout: 120_000 })("nimbus start, in an empty directory", (it) => {
+  it.effect("serves, and says where and what to do next", () =>
     Effect.gen(function* () {
-      const { cwd, env, port } = yield* place
-      const server = yield* startServer({ cwd, env })
+      const { port, server } = yield* Started
       const client = yield* connect(port, "clientId=you")
       client.send({ type: "event", id: "e1", name: "sq", data: { number: 7 } })
       yield* eventually(
@@ -47,6 +60,29 @@ describe("nimbus start", () => {
     }),
   )
 
+  it.effect("says in one line that the port, or the data directory, is taken, and by whom", () =>
+    Effect.gen(function* () {
+      const { cwd, port, server } = yield* Started
+      const samePort = yield* nimbus(["start"], {
+        cwd: yield* temporaryDirectory,
+        env: { NIMBUS_HTTP_PORT: `${port}` },
+      })
+      const sameData = yield* nimbus(["start"], { cwd, env: { NIMBUS_HTTP_PORT: `${yield* freePort}` } })
+      assert.strictEqual((yield* samePort.ended).code, 1)
+      assert.strictEqual((yield* sameData.ended).code, 1)
+      assertLine(
+        samePort.stderr(),
+        `nimbus: NIMBUS_HTTP_PORT: port ${port} is taken; stop what listens there, or set another port`,
+      )
+      assertLine(
+        sameData.stderr(),
+        new RegExp(`in use by process ${server.pid}; .* NIMBUS_DATA .*DATA_DIRECTORY_IN_USE`),
+      )
+    }),
+  )
+})
+
+describe("nimbus start", () => {
   it.live.each([
     { env: { NIMBUS_HTTP_PORT: "abc" }, line: "nimbus: NIMBUS_HTTP_PORT: expected a number" },
     { env: { NIMBUS_PARTITIONS: "0" }, line: "nimbus: NIMBUS_PARTITIONS: expected a value between 1 and 1024" },
@@ -81,31 +117,12 @@ describe("nimbus start", () => {
     }),
   )
 
-  it.live("says in one line that the port, or the data directory, is taken, and by whom", () =>
-    Effect.gen(function* () {
-      const { cwd, env, port } = yield* place
-      const other = yield* startServer({ cwd, env })
-      const samePort = yield* nimbus(["start"], { cwd: yield* temporaryDirectory, env })
-      const sameData = yield* nimbus(["start"], { cwd, env: { NIMBUS_HTTP_PORT: `${yield* freePort}` } })
-      assert.strictEqual((yield* samePort.ended).code, 1)
-      assert.strictEqual((yield* sameData.ended).code, 1)
-      assertLine(
-        samePort.stderr(),
-        `nimbus: NIMBUS_HTTP_PORT: port ${port} is taken; stop what listens there, or set another port`,
-      )
-      assertLine(
-        sameData.stderr(),
-        new RegExp(`in use by process ${other.pid}; .* NIMBUS_DATA .*DATA_DIRECTORY_IN_USE`),
-      )
-    }),
-  )
-
   it.live("reads .env.local and .env where it is started, and each wins over the next, the environment over both", () =>
     Effect.gen(function* () {
       const { cwd, env, port } = yield* place
       writeFileSync(join(cwd, ".env"), `# ours\nNIMBUS_HTTP_PORT=1\nNIMBUS_DATA="elsewhere"\nNIMBUS_PARTITIONS=many\n`)
       writeFileSync(join(cwd, ".env.local"), "NIMBUS_HTTP_PORT=2\nNIMBUS_PARTITIONS=8\n")
-      const server = yield* startServer({ cwd, env })
+      const server = yield* startServer({ cwd, env: { ...env, ...withoutArchive } })
       assert.include(server.stdout(), `ws://127.0.0.1:${port}/`)
       assert.include(server.stdout(), "its data is in elsewhere")
       writeFileSync(join(cwd, ".env"), "NIMBUS_PARTITIONS=many\n")
@@ -116,27 +133,25 @@ describe("nimbus start", () => {
     }),
   )
 
-  it.live(
-    "tells each unknown setting with the nearest one, and does not mind a Service of Kubernetes called nimbus",
-    () =>
-      Effect.gen(function* () {
-        const { cwd, env, port } = yield* place
-        writeFileSync(join(cwd, ".env.local"), "export NIMBUS_PARTITION=8\n")
-        const injected = { NIMBUS_PORT: "tcp://10.0.0.7:3000", NIMBUS_SERVICE_HOST: "10.0.0.7" }
-        // Its gRPC port is the usual one then, which may be taken here.
-        const server = yield* nimbus(["start"], { cwd, env: { ...env, ...injected, NIMBUS_HTTPPORT: `${port}` } })
-        yield* Effect.raceFirst(server.printed("Nimbus is running"), server.ended)
-        const [http, partitions, ...more] = server.stderr().trimEnd().split("\n")
-        assert.strictEqual(
-          http,
-          "nimbus: NIMBUS_HTTPPORT is no setting and is ignored; the nearest is NIMBUS_HTTP_PORT",
-        )
-        assert.strictEqual(
-          partitions,
-          "nimbus: NIMBUS_PARTITION is no setting and is ignored; the nearest is NIMBUS_PARTITIONS",
-        )
-        for (const line of more) assert.match(line, /50051/)
-      }),
+  it.live("names each unknown setting with the nearest one, and ignores a Service of Kubernetes called nimbus", () =>
+    Effect.gen(function* () {
+      const { cwd, env, port } = yield* place
+      writeFileSync(join(cwd, ".env.local"), "export NIMBUS_PARTITION=8\n")
+      const injected = { NIMBUS_PORT: "tcp://10.0.0.7:3000", NIMBUS_SERVICE_HOST: "10.0.0.7" }
+      // Its gRPC port is the usual one then, which may be taken here.
+      const server = yield* nimbus(["start"], {
+        cwd,
+        env: { ...env, ...withoutArchive, ...injected, NIMBUS_HTTPPORT: `${port}` },
+      })
+      yield* Effect.raceFirst(server.printed("Nimbus is running"), server.ended)
+      const [http, partitions, ...more] = server.stderr().trimEnd().split("\n")
+      assert.strictEqual(http, "nimbus: NIMBUS_HTTPPORT is no setting and is ignored; the nearest is NIMBUS_HTTP_PORT")
+      assert.strictEqual(
+        partitions,
+        "nimbus: NIMBUS_PARTITION is no setting and is ignored; the nearest is NIMBUS_PARTITIONS",
+      )
+      for (const line of more) assert.match(line, /50051/)
+    }),
   )
 
   it.live.each([
@@ -175,7 +190,7 @@ describe("nimbus start", () => {
   it.live("cuts a drain short at its timeout, and says so with code 1", () =>
     Effect.gen(function* () {
       const { cwd, env, port } = yield* place
-      const server = yield* startServer({ cwd, env: { ...env, NIMBUS_SHUTDOWN_TIMEOUT_SEC: "1" } })
+      const server = yield* startServer({ cwd, env: { ...env, ...withoutArchive, NIMBUS_SHUTDOWN_TIMEOUT_SEC: "1" } })
       yield* connectAndFallSilent(port)
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.ended, { code: 1, signal: null })

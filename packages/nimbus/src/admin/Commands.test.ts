@@ -26,6 +26,13 @@ const place = Effect.gen(function* () {
   return { cwd, port, env }
 })
 
+/** The server, in this process: `nimbus start` would first load all of it again. */
+const server = (env: Env) =>
+  Nimbus.layer.pipe(
+    Layer.provide(Handlers.layer(Handlers.samples)),
+    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...env, NIMBUS_PORT: "0" } }))),
+  )
+
 const testEnvironment = Effect.gen(function* () {
   const { cwd, env, port } = yield* place
   yield* startServer({ cwd, env })
@@ -39,7 +46,7 @@ describe("operators' commands", () => {
     "read and write the stores themselves where no server runs, and say so",
     () =>
       Effect.gen(function* () {
-        const { cwd, env, port } = yield* place
+        const { env, port } = yield* place
         const run = operator(env)
         const note = `no server runs on ${env["NIMBUS_DATA"]}: its stores are read directly`
 
@@ -68,10 +75,9 @@ describe("operators' commands", () => {
         }
 
         // What was published is handled once a server runs.
-        yield* startServer({ cwd, env })
         const client = yield* Effect.promise(() =>
           fetch(`http://127.0.0.1:${port}/v1/admin/clients/ada`).then((answer) => answer.json()),
-        )
+        ).pipe(Effect.provide(server(env), { local: true }))
         assert.strictEqual(Object(client).lastEvents.length, 2)
       }),
     patience_ms,
@@ -83,17 +89,18 @@ describe("operators' commands", () => {
       Effect.gen(function* () {
         const { cwd, env, port } = yield* place
         const run = operator(env)
-        const server = yield* startServer({ cwd, env })
+        const killed = yield* startServer({ cwd, env })
         assert.strictEqual((yield* run("status")).stderr, "")
-        yield* server.kill("SIGKILL")
-        yield* server.ended
+        yield* killed.kill("SIGKILL")
+        yield* killed.ended
         assert.include((yield* run("status")).stderr, "no server runs")
         // Another server is at that address now.
         const other = yield* place
-        yield* startServer({ cwd: other.cwd, env: { ...other.env, NIMBUS_HTTP_PORT: `${port}` } })
-        assert.include((yield* run("status")).stderr, "no server runs")
-        writeFileSync(join(env["NIMBUS_DATA"]!, "admin.json"), "{")
-        assert.include((yield* run("status")).stderr, "no server runs")
+        yield* Effect.gen(function* () {
+          assert.include((yield* run("status")).stderr, "no server runs")
+          writeFileSync(join(env["NIMBUS_DATA"]!, "admin.json"), "{")
+          assert.include((yield* run("status")).stderr, "no server runs")
+        }).pipe(Effect.provide(server({ ...other.env, NIMBUS_HTTP_PORT: `${port}` }), { local: true }))
       }),
     patience_ms,
   )
@@ -102,13 +109,14 @@ describe("operators' commands", () => {
     "need the token of a server that has one, which then answers on any address",
     () =>
       Effect.gen(function* () {
-        const { cwd, env } = yield* place
-        yield* startServer({ cwd, env: { ...env, NIMBUS_ADMIN_TOKEN: token, NIMBUS_HOST: "0.0.0.0" } })
-        assert.strictEqual((yield* operator(env)("status")).code, "UNAUTHORIZED")
-        const wrong = operator({ ...env, NIMBUS_ADMIN_TOKEN: `${token}!` })
-        assert.strictEqual((yield* wrong("status")).code, "UNAUTHORIZED")
-        const run = operator({ ...env, NIMBUS_ADMIN_TOKEN: token })
-        assert.strictEqual(json(yield* run("status", "--json")).pods.length, 1)
+        const { env } = yield* place
+        yield* Effect.gen(function* () {
+          assert.strictEqual((yield* operator(env)("status")).code, "UNAUTHORIZED")
+          const wrong = operator({ ...env, NIMBUS_ADMIN_TOKEN: `${token}!` })
+          assert.strictEqual((yield* wrong("status")).code, "UNAUTHORIZED")
+          const run = operator({ ...env, NIMBUS_ADMIN_TOKEN: token })
+          assert.strictEqual(json(yield* run("status", "--json")).pods.length, 1)
+        }).pipe(Effect.provide(server({ ...env, NIMBUS_ADMIN_TOKEN: token, NIMBUS_HOST: "0.0.0.0" }), { local: true }))
       }),
     patience_ms,
   )
@@ -134,15 +142,11 @@ describe("operators' commands", () => {
     () =>
       Effect.gen(function* () {
         const { env } = yield* place
-        const program = Nimbus.layer.pipe(
-          Layer.provide(Handlers.layer(Handlers.samples)),
-          Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...env, NIMBUS_GRPC_PORT: "0" } }))),
-        )
         yield* Effect.gen(function* () {
           const { stderr, stdout } = yield* operator(env)("lag")
           assert.strictEqual(stderr, "")
           assert.include(stdout, "events")
-        }).pipe(Effect.provide(program, { local: true }))
+        }).pipe(Effect.provide(server(env), { local: true }))
         assert.include((yield* operator(env)("lag")).stderr, "no server runs")
       }),
     patience_ms,

@@ -1,4 +1,4 @@
-/** A gateway's page in a real Chromium, and what tests of it have in common. */
+/** The page of a gateway in a real Chromium, and what the tests of it share. */
 import { assert } from "@effect/vitest"
 import { eventually } from "@nimbus/domain/testing"
 import { Context, Effect, Layer } from "effect"
@@ -7,17 +7,26 @@ import { browser } from "./Browser.ts"
 import { freePort, startServer, temporaryDirectory, withoutArchive } from "./Processes.ts"
 import { desktop, visit, type VisitOptions } from "./Visitor.ts"
 
+/** One browser for all servers whose pages a file tests: each visit has a profile of its own. */
+export class Chromium extends Context.Service<Chromium, Browser>()("test/Chromium") {
+  static readonly layer = Layer.effect(Chromium, browser)
+}
+
 export class Stage extends Context.Service<Stage, { readonly browser: Browser; readonly url: string }>()("test/Stage") {
-  static readonly layer = Layer.effect(
-    Stage,
-    Effect.gen(function* () {
-      const port = yield* freePort
-      yield* startServer({ cwd: yield* temporaryDirectory, env: { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}` } })
-      const url = `http://127.0.0.1:${port}`
-      yield* firstMessage(url)
-      return { browser: yield* browser, url }
-    }),
-  )
+  /** A server without an archive, with these settings besides. */
+  static readonly layerWith = (settings: Readonly<Record<string, string>>) =>
+    Layer.effect(
+      Stage,
+      Effect.gen(function* () {
+        const port = yield* freePort
+        const env = { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}`, ...settings }
+        yield* startServer({ cwd: yield* temporaryDirectory, env })
+        return { browser: yield* Chromium, url: `http://127.0.0.1:${port}` }
+      }),
+    )
+
+  /** With one message in its log. */
+  static readonly layer = Layer.tap(Stage.layerWith({}), (context) => firstMessage(Context.get(context, Stage).url))
 }
 
 /** A message for the client `seen`, the first record of its partition, whose seq is 0. */
@@ -48,3 +57,11 @@ export const startSamples = async (page: Page, count: number): Promise<string> =
 
 export const until = (what: string, isSo: () => Promise<boolean>) =>
   Effect.runPromise(eventually(what, Effect.promise(isSo)))
+
+/** Waits until a view has all that it shows. */
+export const isShown = async (page: Page, path: string) => {
+  if (path === "/") await startSamples(page, 2)
+  else if (path === "/chat") await page.getByRole("log").waitFor()
+  else if (path.startsWith("/clients")) await panel(page, "Mailbox").waitFor()
+  else await panel(page, "Its hops").waitFor()
+}

@@ -1,13 +1,10 @@
-/** What stands on the page is there to be read and clicked: nothing is cut off, at 1,280 px and on a phone. */
-import { assert, layer } from "@effect/vitest"
+/** The tests that everything on the page can be read and clicked: nothing is cut off, at 1,280 px and on phones. */
+import { assert, type Vitest } from "@effect/vitest"
 import { Schema } from "effect"
 import type { Page } from "playwright-core"
-import { vi } from "vitest"
-import { on, Stage, until } from "./testing/PageStage.ts"
-import { cutOff, screens } from "./testing/Screens.ts"
-
-// On a machine that is busy with other tests a click may take seconds.
-vi.setConfig({ testTimeout: 120_000 })
+import { isShown, on, type Stage, until } from "./PageStage.ts"
+import { cutOff, screens } from "./Screens.ts"
+import { phone } from "./Visitor.ts"
 
 /** Takes down every text that is drawn on a canvas of the page, with where it stands on it. */
 const noteTexts = `(() => {
@@ -51,27 +48,53 @@ const busy = (now: number) =>
     latency: { p50_ms: 3_750, p99_ms: 12_500 },
   }))
 
-layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page fits", (it) => {
-  const views = [
-    { path: "/chat", shows: "Room lobby" },
-    { path: "/clients/seen", shows: "message" },
-    { path: "/journey/seen/0", shows: "The event" },
-  ]
-  it.effect.each(screens.flatMap((screen) => views.map(({ path, shows }) => ({ path, screen, shows }))))(
-    "$screen.0 at $path",
-    ({ path, screen: [, options], shows }) =>
+const views = [
+  { path: "/chat", shows: "Room lobby" },
+  { path: "/clients/seen", shows: "message" },
+  { path: "/journey/seen/0", shows: "The event" },
+]
+
+const widthOf = (page: Page) => page.evaluate("document.documentElement.scrollWidth")
+
+/** One visit for all screens of a kind: it changes the size of the window. */
+const kinds = [
+  { kind: "a desktop", sizes: screens.filter(([, { isMobile }]) => isMobile !== true) },
+  { kind: "phones", sizes: screens.filter(([, { isMobile }]) => isMobile === true) },
+]
+
+export const pageFits = (it: Vitest.MethodsNonLive<Stage>): void => {
+  it.effect.each(kinds.flatMap(({ kind, sizes }) => views.map(({ path, shows }) => ({ kind, path, shows, sizes }))))(
+    "fits $kind at $path",
+    ({ path, shows, sizes }) =>
       on(
         path,
         async (page) => {
           await page.getByRole("heading", { level: 2 }).first().waitFor()
           await page.getByText(shows, { exact: true }).first().waitFor()
-          assert.deepStrictEqual(await page.evaluate(cutOff), [])
+          await isShown(page, path)
+          for (const [screen, { viewport }] of sizes) {
+            assert(viewport)
+            await page.setViewportSize(viewport)
+            assert.deepStrictEqual(await page.evaluate(cutOff), [], screen)
+            assert.strictEqual(await widthOf(page), viewport.width, screen)
+          }
         },
-        options,
+        sizes[0]?.[1],
       ),
   )
 
-  it.effect.each(screens)("%s with the labels of its charts, however wide they are", ([, options]) =>
+  it.effect("fits a phone at /: nothing is wider than the screen", () =>
+    on(
+      "/",
+      async (page) => {
+        await isShown(page, "/")
+        assert.strictEqual(await widthOf(page), 360)
+      },
+      phone,
+    ),
+  )
+
+  it.effect.each(screens)("fits %s with the labels of its charts, however wide they are", ([, options]) =>
     on(
       "/healthz",
       async (page) => {
@@ -91,4 +114,4 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("the page fi
       options,
     ),
   )
-})
+}
