@@ -3,35 +3,35 @@
  *
  * | bound | what happens there |
  * | --- | --- |
- * | lmdb: tables | opening one more fails with `StorageUnavailable` |
- * | log: retention | the oldest blocks go, and a reader that was there begins at the earliest that is left |
- * | log: drop | the rest goes the next time |
- * | mailbox: block | the next block begins; a larger record has a block of its own |
- * | mailbox: merge | an append begins a block of its own |
- * | mailbox: ack delay, acks waiting | the acks are written: a crash before loses no more than the trimming |
- * | mailbox: clients in a step | the rest comes in a step of its own, after others had their turn |
- * | start: attempts | none: a service that is not there yet is waited for, with one line a minute |
- * | redis: reply, connect | the connection is given up and made again; what waited for it fails |
- * | redis: presences, clients in a step | the rest comes in a step of its own, after others had their turn |
- * | redis: broadcasts in the stream | the oldest go |
- * | redis: memory | writes fail until acks, which always may, have made room (`noeviction`); known clients go on meanwhile |
- * | kafka: publish queue | publishing fails with `LogUnavailable`, and may be tried again |
- * | kafka: batch, produce, fetch, requests | the rest goes with the next request |
- * | kafka: message | a larger publish fails with `LogRefused`: there is no way to write it in one piece |
- * | kafka: delivery, question | it fails with `LogUnavailable`, and may be tried again |
- * | kafka: read ahead | nothing more is fetched until the reader has taken some |
- * | kafka: decoded | a batch that takes up more can't be read, and goes to quarantine; batches that do so together come one after the other |
- * | kafka: unreadable | the rest of the batch's bytes is left out, and the record says so |
- * | kafka: open transaction | it is told, and again as long as it lasts; readers wait for it |
- * | kafka: session | the group gives the partitions to others, and their previous owner knows |
- * | kafka: close | what is still waiting fails; a group that was left without a word notices after a session's time |
+ * | lmdb: tables | opening another table fails with `StorageUnavailable` |
+ * | log: retention | the oldest blocks are removed, and a reader that was there continues at the earliest block that is left |
+ * | log: drop | the remaining blocks are dropped the next time |
+ * | mailbox: block | a new block begins; a larger record gets a block of its own |
+ * | mailbox: merge | an append begins a new block |
+ * | mailbox: ack delay, acks waiting | the acks are written; a crash before that loses only the trimming |
+ * | mailbox: clients in a step | the other clients follow in another step, after other work |
+ * | start: attempts | none: the process waits until the service is available, and logs one line a minute |
+ * | redis: reply, connect | the connection is closed and opened again; the commands that waited for it fail |
+ * | redis: presences, clients in a step | the others follow in another step, after other commands |
+ * | redis: broadcasts in the stream | the oldest are removed |
+ * | redis: memory | writes fail (`noeviction`) until acks, which are always allowed, have freed memory; known clients continue meanwhile |
+ * | kafka: publish queue | a publish fails with `LogUnavailable`, and may be retried |
+ * | kafka: batch, produce, fetch, requests | the rest is sent with the next request |
+ * | kafka: message | a larger publish fails with `LogRefused`, because it can't be written in one piece |
+ * | kafka: delivery, question | the operation fails with `LogUnavailable`, and may be retried |
+ * | kafka: read ahead | nothing more is fetched until the reader has taken records |
+ * | kafka: decoded | a larger batch can't be read, and goes to quarantine; batches that are larger together are decoded one after another |
+ * | kafka: unreadable | the remaining bytes of the batch are left out, and the record says so |
+ * | kafka: open transaction | it is logged, repeatedly while it lasts; readers wait for it |
+ * | kafka: session | the group assigns the partitions to others, and notifies their previous owner |
+ * | kafka: close | what still waits fails; a group that the member could not leave notices it after the session timeout |
  * | postgres: connections | the next query waits for one |
- * | postgres: statement | it fails, and its transaction with it; it may be tried again |
- * | pglite: close | it is cut off, and recovers the next time |
- * | dynamodb: requests, items | the rest waits for one of them |
- * | dynamodb: item | the record is refused: there is no way to write it |
- * | dynamodb: unprocessed | the write fails, and may be made again |
- * | postgres: clients, records in a step | the rest comes in the next |
+ * | postgres: statement | the statement and its transaction fail, and may be retried |
+ * | pglite: close | the process ends it, and it recovers at the next start |
+ * | dynamodb: requests, items | the others wait until one has ended |
+ * | dynamodb: item | the record is refused, because it can't be written |
+ * | dynamodb: unprocessed | the write fails, and may be retried |
+ * | postgres: clients, records in a step | the others follow in the next step |
  * | HTTP handler: calls at once | the next call waits, within the time of its event |
  * | HTTP handler: call, event | the call is made again; the event fails with `HTTP_HANDLER_UNAVAILABLE` |
  * | HTTP handler: answer | the event fails with `HTTP_HANDLER_ANSWER_INVALID` |
@@ -40,37 +40,38 @@ import { type ChunkLimits, chunkLimits } from "@nimbus/domain/limits"
 
 /** Bounds of one LMDB environment. */
 export const lmdbLimits = {
-  /** Named tables in one environment. */
+  /** The number of named tables in one environment. */
   tables: 32,
 }
 
-/** The log on LMDB. */
+/** The bounds of the log on LMDB. */
 export const lmdbLogLimits = {
   /** The partition count of each topic, for a new log. */
   partitions: 4,
-  /** Records kept in each partition of each topic, if the topic has no retention of its own. */
+  /** How much, and for how long, each partition of a topic keeps, unless the topic has a retention of its own. */
   retention_bytes: 1024 * 1024 * 1024,
   retention_age_ms: 7 * 24 * 60 * 60 * 1000,
-  /** Blocks of one partition dropped in one step. */
+  /** The number of blocks of one partition that are dropped in one step. */
   drop_blocks: 4_096,
 }
 
-/** The mailboxes on LMDB. */
+/** The bounds of the mailboxes on LMDB. */
 export interface MailboxStorageLimits {
-  /** Records of one mailbox are stored, and read, in blocks up to this size. */
+  /** The records of a mailbox are stored and read in blocks of up to this size. */
   readonly block_bytes: number
-  /** The last block of a mailbox takes more records until it has this size. */
+  /** Records are appended to the last block of a mailbox until it has this size. */
   readonly merge_bytes: number
-  /** An ack is written after this time at the latest. */
+  /** The longest time before an ack is written. */
   readonly ack_delay_ms: number
-  /** Clients with an ack not yet written. Beyond: the next ack waits until there are fewer. */
+  /** The number of clients with an ack that is not written yet. Beyond: the next ack waits until there are fewer. */
   readonly waiting_acks: number
-  /** Clients whose acks are written, or whose age is looked at, in one step of this thread. */
+  /** The number of clients whose acks are written, or whose age is checked, in one step of this thread. */
   readonly step_clients: number
 }
 
 /**
- * That a client is here is written down, of its mailbox, once in this part of the time after which that is forgotten.
+ * A mailbox records that its client is connected once in this fraction of the time after which an idle mailbox is
+ * forgotten.
  */
 export const seen_share = 1 / 16
 
@@ -83,27 +84,27 @@ export const mailboxStorageLimits: MailboxStorageLimits = {
   step_clients: 256,
 }
 
-/** Waiting for a service that is not there yet. */
+/** The bounds of waiting for a service that is not available yet. */
 export const startLimits = {
-  /** Between the first two attempts; doubles each time up to the maximum. */
+  /** The time between the first two attempts. It doubles each time, up to the maximum. */
   attempt_min_ms: 100,
   attempt_max_ms: 5_000,
 }
 
-/** A connection to Redis. */
+/** The bounds of a connection to Redis. */
 export interface RedisLimits {
-  /** Until a new connection must be there. */
+  /** How long opening a connection may take. */
   readonly connect_timeout_ms: number
-  /** How long Redis may owe a reply without sending a byte. */
+  /** How long Redis may send nothing while a reply is due. */
   readonly reply_timeout_ms: number
-  /** Between two attempts to connect again; doubles each time up to the maximum. */
+  /** The time between two attempts to reconnect. It doubles each time, up to the maximum. */
   readonly reconnect_min_ms: number
   readonly reconnect_max_ms: number
-  /** Between two questions whether a connection that only listens is alive, or which node of a cluster has what. */
+  /** The interval at which a connection that only subscribes is pinged, and the slots of a cluster are read. */
   readonly ping_every_ms: number
-  /** Between two looks whether Redis is set as it must be, and takes writes. */
+  /** The interval at which the settings of Redis are checked, and whether it accepts writes. */
   readonly watch_every_ms: number
-  /** The least time between two looks, however many commands are refused. */
+  /** The shortest time between two such checks, even if many commands are refused. */
   readonly watch_pause_ms: number
 }
 
@@ -118,49 +119,55 @@ export const redisLimits: RedisLimits = {
   watch_pause_ms: 500,
 }
 
-/** The registry in Redis. */
+/** The bounds of the registry in Redis. */
 export const redisRegistryLimits = {
-  /** Presences written, or clients asked for, in one step of Redis, which does nothing else meanwhile. */
+  /** The number of presences written, or clients read, in one step of Redis, during which it does nothing else. */
   step_clients: 512,
-  /** Entries asked of Redis at a time when all are read. */
+  /** The number of entries that are read at a time when all are read. */
   scan_entries: 1_000,
-  /** Between two looks whether it is time to forget what nobody has written for `NIMBUS_IDLE_DAYS`. */
+  /** The interval at which entries are forgotten that were not written for `NIMBUS_IDLE_DAYS`. */
   turn_every_ms: 60 * 60 * 1000,
 }
 
-/** The offsets of direct delivery in Redis. */
+/** The bounds of the offsets of direct delivery in Redis. */
 export const redisOffsetsLimits = {
-  /** After the last write. Then the client is forgotten: by then the log has forgotten its results too. */
+  /** How long after the last write a client is forgotten. The log no longer has its results by then. */
   offset_ttl_ms: 7 * 24 * 60 * 60 * 1000,
-  /** Scripts under way for one chunk. Beyond: the next ones wait. */
+  /** The number of scripts in flight for one chunk. Beyond: the next ones wait. */
   saves_at_once: 256,
 }
 
-/** What processes note in Redis for each other. */
+/** The bounds of the notes that processes leave in Redis for each other. */
 export const redisNoteLimits = {
   /**
-   * Between two notes of what a Redis may have lost: which channel a pod listens to, which store keeps the mailboxes.
+   * The interval at which notes are written again, because Redis may have lost them: the channel to which a pod
+   * listens, and the store that keeps the mailboxes.
    */
   note_every_ms: 5_000,
-  /** Pods whose channel a process keeps in mind. Beyond: all are forgotten, and asked for again. */
+  /** The number of pods whose channels a process remembers. Beyond: it forgets all of them, and reads them again. */
   known_pods: 10_000,
 }
 
-/** Broadcasts of the chat through a stream in Redis. */
+/** The bounds of the broadcasts of the chat, in a stream in Redis. */
 export const redisBroadcastLimits = {
-  /** Kept in the stream, about: a gateway that Redis lost for longer than these misses the older ones. */
+  /** About how many the stream keeps. A gateway that was cut off for longer misses the older ones. */
   stream_entries: 10_000,
-  /** How long a read waits within Redis for the next. */
+  /** How long a read waits in Redis for the next entry. */
   block_ms: 2_000,
 }
 
-/** The mailboxes in Redis. */
+/** The bounds of the mailboxes in Redis. */
 export interface RedisMailboxLimits {
-  /** Records of one mailbox are stored, and read, in blocks up to this size. A late record makes its block larger. */
+  /**
+   * The records of a mailbox are stored and read in blocks of up to this size. A late record makes its block larger.
+   */
   readonly block_bytes: number
-  /** The last block of a mailbox takes more records until it has this size. */
+  /** Records are appended to the last block of a mailbox until it has this size. */
   readonly merge_bytes: number
-  /** Clients whose acks are written, or who are looked at, in one step of Redis, which does nothing else meanwhile. */
+  /**
+   * The number of clients whose acks are written, or that are checked, in one step of Redis, during which it does
+   * nothing else.
+   */
   readonly step_clients: number
 }
 
@@ -171,23 +178,23 @@ export const redisMailboxLimits: RedisMailboxLimits = {
   step_clients: 256,
 }
 
-/** PostgreSQL. */
+/** The bounds of a connection to PostgreSQL. */
 export const postgresLimits = {
-  /** Connections of one process. */
+  /** The number of connections of one process. */
   connections: 8,
-  /** Until a new connection must be there. */
+  /** How long opening a connection may take. */
   connect_timeout_ms: 5_000,
-  /** How long a statement may take, and a transaction may wait for the next. */
+  /** How long a statement may take, and how long a transaction may wait for its next statement. */
   statement_timeout_ms: 30_000,
 }
 
-/** The mailboxes in PostgreSQL. */
+/** The bounds of the mailboxes in PostgreSQL. */
 export interface PostgresMailboxLimits {
-  /** Mailboxes that `expire` looks at, whether they are to be forgotten, each time; the next ones the next time. */
+  /** The number of mailboxes that one call of `expire` checks. The next call checks the next ones. */
   readonly idle_clients: number
-  /** Clients whose acks are written, or whose age is looked at, in one transaction. */
+  /** The number of clients whose acks are written, or whose age is checked, in one transaction. */
   readonly step_clients: number
-  /** Records of a mailbox looked at in one go where its oldest are removed. */
+  /** The number of records of a mailbox that are read at a time to remove its oldest. */
   readonly remove_records: number
 }
 
@@ -198,114 +205,118 @@ export const postgresMailboxLimits: PostgresMailboxLimits = {
   remove_records: 1_000,
 }
 
-/** PGlite, PostgreSQL in this process. */
+/** The bounds of PGlite, which is PostgreSQL in this process. */
 export const pgliteLimits = {
-  /** Pages of tables that it keeps in memory. */
+  /** The size of the pages of tables that it keeps in memory. */
   shared_buffers_bytes: 8 * 1024 * 1024,
-  /** Of its write-ahead log, the same. */
+  /** The size of the pages of its write-ahead log that it keeps in memory. */
   wal_buffers_bytes: 1024 * 1024,
-  /** The write-ahead log on disk. Beyond: a checkpoint. */
+  /** The size of the write-ahead log on disk. Beyond: a checkpoint. */
   max_wal_bytes: 64 * 1024 * 1024,
-  /** How long who reads waits for a page, where it is opened for that too. Beyond: `ArchiveUnavailable`. */
+  /** How long a reader waits for a page, including the time to open the database. Beyond: `ArchiveUnavailable`. */
   page_timeout_ms: 30_000,
-  /** How long closing may take. Beyond: it is cut off, as by a crash. */
+  /** How long closing may take. Beyond: it is ended, as by a crash. */
   close_timeout_ms: 5_000,
 }
 
-/** The archive in DynamoDB. */
+/** The bounds of the archive in DynamoDB. */
 export const dynamoLimits = {
-  /** Batch requests of one write under way. */
+  /** The number of batch requests in flight for one write. */
   requests: 8,
-  /** Items in one of them; DynamoDB takes no more. */
+  /** The number of items in one batch request. DynamoDB accepts no more. */
   request_items: 25,
-  /** An item; DynamoDB takes no more. */
+  /** The size of an item. DynamoDB accepts no more. */
   item_bytes: 400 * 1024,
-  /** Where an item is larger than this, requests carry one each. */
+  /** If an item is larger than this, each request carries one item. */
   large_item_bytes: 100 * 1024,
-  /** How often what a batch request left unprocessed is sent again, the first time included. */
+  /** How often the items that a batch request left unprocessed are sent, including the first time. */
   unprocessed_attempts: 10,
-  /** The wait before that; doubles each time up to the maximum. */
+  /** The wait before unprocessed items are sent again. It doubles each time, up to the maximum. */
   backoff_min_ms: 20,
   backoff_max_ms: 2_000,
-  /** How often the SDK tries a request automatically. */
+  /** How often the AWS SDK tries a request. */
   attempts: 3,
-  /** Until a new connection must be there. */
+  /** How long opening a connection may take. */
   connect_timeout_ms: 5_000,
   /** How long a request may take. */
   request_timeout_ms: 15_000,
-  /** Between two looks whether a new table can be used. */
+  /** The interval at which a new table is checked until it can be used. */
   table_poll_ms: 250,
 }
 
-/** The log on Kafka. */
+/** The bounds of the log on Kafka. */
 export interface KafkaLimits extends ChunkLimits {
-  /** Records in one chunk that is read. */
+  /** The size of one chunk that is read. */
   readonly chunk_records: number
   readonly chunk_bytes: number
-  /** The partition count of each topic, for topics that are created. */
+  /** The partition count of topics that are created. */
   readonly partitions: number
-  /** Records kept in each partition of each topic that is created. */
+  /** How much, and for how long, each partition of a topic that is created keeps. */
   readonly retention_bytes: number
   readonly retention_age_ms: number
-  /** Kafka removes whole segments; one of a topic that is created has the records of this time at most. */
+  /** The longest time that one segment covers, for topics that are created. Kafka removes whole segments. */
   readonly segment_age_ms: number
-  /** The largest batch that a topic takes, for topics that are created. */
+  /** The largest batch that topics accept, for topics that are created. */
   readonly message_bytes: number
-  /** The least that a topic must take. Below: it refuses to start. */
+  /** The smallest `max.message.bytes` of a topic with which a process starts. */
   readonly message_min_bytes: number
-  /** How long Kafka keeps the note which life of the topics this is; written again at each start. */
+  /** How long Kafka keeps the note of the incarnation of the topics. It is written again at each start. */
   readonly note_keep_ms: number
-  /** Between two looks whether topics are as they were, and how they are set. */
+  /** The interval at which the topics and their settings are checked. */
   readonly topics_every_ms: number
-  /** How long a refusal of Kafka that does not pass counts as lasting, after it was last met. */
+  /** How long after its last occurrence a permanent refusal of Kafka counts as present. */
   readonly refusal_ms: number
-  /** Until a new connection must be there, and have been let in. */
+  /** How long opening a connection may take, including its authentication. */
   readonly connect_timeout_ms: number
   /**
-   * How long a broker may take to answer what it can answer at once. Beyond, as with the next two: another connection.
+   * How long a broker may take for a request that it can answer immediately. Beyond this bound, and the next two, the
+   * connection is replaced.
    */
   readonly answer_timeout_ms: number
-  /** The same for records that are written, with all replicas, and for topics that are created. */
+  /** How long writing records to all replicas, or creating topics, may take. */
   readonly request_timeout_ms: number
-  /** Until a question about offsets, or a commit, must be answered; and records that are there to be read. */
+  /** How long a request for offsets, a commit, or a fetch of existing records may take. */
   readonly question_timeout_ms: number
-  /** Between a failure and the next attempt; doubles each time up to the maximum. */
+  /** The time between a failure and the next attempt. It doubles each time, up to the maximum. */
   readonly retry_min_ms: number
   readonly retry_max_ms: number
-  /** Records that wait to be written. */
+  /** The size of the records that wait to be written. */
   readonly publish_queue_bytes: number
-  /** Publishes to one partition that are written as one batch. A single one may be larger. */
+  /** The size of the publishes to one partition that are written as one batch. A single publish may be larger. */
   readonly batch_bytes: number
-  /** Batches of several partitions in one request. */
+  /** The size of the batches of several partitions in one request. */
   readonly produce_bytes: number
-  /** Requests to one broker under way. Meanwhile the next ones fill. */
+  /** The number of produce requests in flight to one broker. Meanwhile the next ones collect records. */
   readonly produce_requests: number
-  /** How long a publish may take, with everything that is tried again. */
+  /** How long a publish may take, including all retries. */
   readonly delivery_timeout_ms: number
-  /** How long a fetch waits for records. They are answered at once; this is how long a broker holds an idle one. */
+  /** How long a broker holds a fetch for which it has no records. It returns new records immediately. */
   readonly fetch_wait_ms: number
-  /** The same while a reader with no room is left out, which may have some any moment. */
+  /**
+   * How long a broker holds such a fetch while a reader is left out because its buffer is full: it may have room at any
+   * moment.
+   */
   readonly fetch_hurry_ms: number
-  /** In the answer to one fetch. */
+  /** The size of the response to one fetch. */
   readonly fetch_bytes: number
-  /** Fetched for one reader that has not taken it yet. One answer may go beyond. */
+  /** The size of what is fetched for one reader and not taken yet. One response may exceed it. */
   readonly read_ahead_bytes: number
-  /** What one batch takes up with its records uncompressed, and what is uncompressed of one answer to a fetch. */
+  /** The size of one batch with its records decompressed, and of what is decompressed at a time of one response. */
   readonly decoded_bytes: number
   /**
-   * Of a batch that can't be read, kept for the quarantine topic: it must fit into a topic that takes what brokers do
-   * by default.
+   * How much of a batch that can't be read is kept for the quarantine topic. It must fit into a topic with the default
+   * `max.message.bytes`.
    */
   readonly unreadable_bytes: number
-  /** How long another producer's transaction may stay open, and readers wait behind it, until it is logged. */
+  /** How long a transaction of another producer may stay open, with readers waiting for it, before it is logged. */
   readonly open_transaction_ms: number
-  /** Between two signs of life to a consumer group: it is also how soon a member learns that the group rebalances. */
+  /** The interval of heartbeats to a consumer group, and how soon a member learns that the group rebalances. */
   readonly heartbeat_ms: number
-  /** Without a sign of life for this time a member has lost its partitions. */
+  /** A member without a heartbeat for this time loses its partitions. */
   readonly session_timeout_ms: number
-  /** How long a rebalancing group waits for a member to join again. */
+  /** How long a group that rebalances waits for a member to join again. */
   readonly rebalance_timeout_ms: number
-  /** For what is under way when the log closes. */
+  /** How long closing the log waits for what is in flight. */
   readonly close_timeout_ms: number
 }
 
