@@ -19,6 +19,15 @@ const namesInSource = (source: string): ReadonlyArray<string> =>
 const sources = globSync("packages/*/src/**/*.ts", { cwd: root }).filter(
   (path) => !/\.test\.ts$|\/testing\/|^packages\/simulator\//.test(path),
 )
+/** By name, the description that `/metrics` shows. */
+const described = new Map(
+  sources.flatMap((path) =>
+    [...read(path).matchAll(/"((?:nimbus|process)_[a-z0-9_]+)",\s*(?:\{\s*description:\s*)?"([^"]*)"/g)].map(
+      ([, metric = "", description = ""]): [string, string] => [metric, description],
+    ),
+  ),
+)
+
 const made = new Set(sources.flatMap((path) => namesInSource(read(path))))
 
 /** Those of a query, without what a histogram puts behind its name. */
@@ -44,6 +53,12 @@ describe("docs/metrics.md", () => {
   it("has a row for every metric in the sources, and no other", () => {
     const documented = rows.map(([, metric]) => metric!)
     assert.sameMembers(documented, [...made])
+  })
+
+  it("begins each row with the description that /metrics has", () => {
+    const meanings = new Map(rows.map(([, metric = "", , meaning = ""]) => [metric, meaning.replaceAll("`", "")]))
+    assert.hasAllKeys(meanings, [...described.keys()])
+    for (const [metric, description] of described) assert.isTrue(meanings.get(metric)?.startsWith(description), metric)
   })
 
   it("says of each what kind it is and what it means", () => {

@@ -12,51 +12,72 @@ const seconds = (name: string, description: string) =>
   Metric.histogram(name, { description, boundaries: secondsBoundaries })
 
 const counters = {
-  accepted: counter("nimbus_gateway_events_accepted_total", "Events that the log has taken"),
-  replayed: counter("nimbus_gateway_results_replayed_total", "Results delivered from mailboxes"),
-  nacked: counter("nimbus_gateway_nacks_total", "Pushes that no session here could take"),
-  trims: counter("nimbus_gateway_mailbox_trims_total", "Mailboxes trimmed by what their clients acknowledged"),
-  superseded: counter("nimbus_gateway_superseded_total", "Sessions closed, or never opened, as a newer one was there"),
-  directReaders: counter("nimbus_gateway_direct_readers_total", "Readers of a partition begun for direct delivery"),
-  directPasses: counter("nimbus_gateway_direct_passes_total", "Readings of older results for direct delivery"),
-  barriersAgain: counter("nimbus_gateway_barriers_again_total", "Barriers that did not come back in time"),
-  chatMessages: counter("nimbus_gateway_chat_messages_total", "Chat messages that the log has taken"),
-  chatSkipped: counter("nimbus_gateway_chat_skipped_total", "Records of the chats topic that can't be decoded"),
-  chatNoRoom: counter("nimbus_gateway_chat_no_room_total", "Records of the chats topic that are in no room"),
+  accepted: counter("nimbus_gateway_events_accepted_total", "Events that the log has stored"),
+  replayed: counter("nimbus_gateway_results_replayed_total", "Results from mailboxes that were handed to transports"),
+  nacked: counter("nimbus_gateway_nacks_total", "Pushes that no session at this gateway could take"),
+  trims: counter(
+    "nimbus_gateway_mailbox_trims_total",
+    "Mailboxes that were trimmed by what their clients acknowledged",
+  ),
+  superseded: counter(
+    "nimbus_gateway_superseded_total",
+    "Sessions that were closed, or not opened, because of a newer one",
+  ),
+  directReaders: counter(
+    "nimbus_gateway_direct_readers_total",
+    "Direct delivery: readers of a partition that were started",
+  ),
+  directPasses: counter("nimbus_gateway_direct_passes_total", "Direct delivery: reads of older results"),
+  barriersAgain: counter("nimbus_gateway_barriers_again_total", "Barriers that did not return in time"),
+  chatMessages: counter("nimbus_gateway_chat_messages_total", "Chat: messages that the log has stored"),
+  chatSkipped: counter("nimbus_gateway_chat_skipped_total", "Chat: records of the chats topic that can't be decoded"),
+  chatNoRoom: counter("nimbus_gateway_chat_no_room_total", "Chat: records of the chats topic without a room"),
   chatOutOfPlace: counter(
     "nimbus_gateway_chat_out_of_place_total",
-    "Messages without a place in the history of their room, for who is connected",
+    "Chat: messages that other producers wrote without a key, or into another partition than that of their room",
   ),
-  chatCatchUps: counter("nimbus_gateway_chat_catch_ups_total", "Times a socket read the log for what it had missed"),
-  chatBehind: counter("nimbus_gateway_chat_behind_total", "Times a live socket was too slow and had to catch up"),
+  chatCatchUps: counter(
+    "nimbus_gateway_chat_catch_ups_total",
+    "Chat: how often a socket read the log for what it had missed",
+  ),
+  chatBehind: counter(
+    "nimbus_gateway_chat_behind_total",
+    "Chat: how often a live socket was too slow and had to catch up",
+  ),
   followed: counter("nimbus_gateway_journeys_total", "Events whose journey is sampled"),
   stepsDropped: counter(
     "nimbus_gateway_journey_steps_dropped_total",
-    "Records of journey steps dropped at their bound",
+    "Records of journey steps that were dropped at their bound, or that the log did not store",
   ),
 }
 
 /** Each with the name of its label. Labels' values are ours, so there are few of them. */
 const labelled = {
-  delivered: ["door", counter("nimbus_gateway_results_delivered_total", "Results handed to transports")],
-  lost: ["door", counter("nimbus_gateway_lost_total", "Times retention removed results before their client had them")],
-  demoted: ["reason", counter("nimbus_gateway_demotions_total", "Sessions that were LIVE and went back to REPLAYING")],
-  refused: ["code", counter("nimbus_gateway_refused_total", "Things clients said that were wrong")],
+  delivered: ["door", counter("nimbus_gateway_results_delivered_total", "Results that were handed to transports")],
+  lost: [
+    "door",
+    counter("nimbus_gateway_lost_total", "How often retention removed results before their client had them"),
+  ],
+  demoted: ["reason", counter("nimbus_gateway_demotions_total", "Sessions that were LIVE and returned to REPLAYING")],
+  refused: ["code", counter("nimbus_gateway_refused_total", "Invalid requests and frames of clients")],
   failed: ["operation", counter("nimbus_gateway_failures_total", "Calls to the log, a store or a channel that failed")],
 } as const
 
 const histograms = {
-  accept: seconds("nimbus_gateway_accept_seconds", "Time from the first event of a batch until the log has the batch"),
+  accept: seconds(
+    "nimbus_gateway_accept_seconds",
+    "The time from the first event of a batch until the log has the batch",
+  ),
   resultLatency: seconds(
     "nimbus_gateway_result_latency_seconds",
-    "Time from an event's acceptance until its result is sent, of sampled events whose client was LIVE throughout",
+    "The time from the acceptance of an event until its result is sent, for sampled events whose client was LIVE all that time",
   ),
-  handover: seconds("nimbus_gateway_handover_seconds", "Time that sessions were REPLAYING before they went LIVE"),
+  handover: seconds("nimbus_gateway_handover_seconds", "How long sessions were REPLAYING before they became LIVE"),
 }
 
 const sessions = gauge("nimbus_gateway_sessions", "Connections with a session")
 
-export const chatSockets = gauge("nimbus_gateway_chat_sockets", "Sockets in rooms")
+export const chatSockets = gauge("nimbus_gateway_chat_sockets", "Chat: sockets in rooms")
 
 type Counter = keyof typeof counters
 type Labelled = keyof typeof labelled

@@ -8,47 +8,54 @@ import type { Role } from "@nimbus/domain/services"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
-const recordsIn = counter("nimbus_pipeline_records_in_total", "Records read")
-const recordsOut = counter("nimbus_pipeline_records_out_total", "Records passed on, by where they went")
+const recordsIn = counter("nimbus_pipeline_records_in_total", "Records that were read, by consumer")
+const recordsOut = counter("nimbus_pipeline_records_out_total", "Records that were passed on, by destination")
 const failures = counter("nimbus_pipeline_failures_total", "Calls to the log, a store or a channel that failed")
-const restarts = counter("nimbus_pipeline_restarts_total", "Partitions that were started again after a failure")
-const diverted = counter("nimbus_router_diverted_total", "Clients diverted to their mailboxes")
-const handlerFailures = counter("nimbus_handler_failures_total", "Events answered with an error")
-const clients = Metric.gauge("nimbus_clients", { description: "Clients by status" })
-const lag = Metric.gauge("nimbus_lag_records", { description: "Records that the topic's consumer is not done with" })
+const restarts = counter("nimbus_pipeline_restarts_total", "Partitions whose worker was restarted after a failure")
+const diverted = counter("nimbus_router_diverted_total", "Clients that were diverted to their mailboxes, by reason")
+const handlerFailures = counter("nimbus_handler_failures_total", "Events whose result is an error")
+const clients = Metric.gauge("nimbus_clients", { description: "Clients by status, from the registry" })
+const lag = Metric.gauge("nimbus_lag_records", {
+  description: "Records that the consumer of a topic has not finished, by topic",
+})
 
 const unfinished = Metric.gauge("nimbus_events_unfinished", {
   description:
-    "Events read and not finished: waiting for their turn, being handled, or on their way to the results topic",
+    "Events that were read and are not finished: they wait for their turn, are being handled, or are on their way to the results topic",
 })
 const oldest = Metric.gauge("nimbus_events_oldest_seconds", {
-  description: "Age of the event that holds the commit back; 0 if there is none",
+  description: "The age of the event for which the commit waits, by the time of the log",
 })
 
-const archiveLag = Metric.gauge("nimbus_archive_lag_records", { description: "Records not yet in the archive" })
+const archiveLag = Metric.gauge("nimbus_archive_lag_records", {
+  description: "Records that are not in the archive yet",
+})
 
 /** Results recognised by their seq and dropped. */
-export const repeats = counter("nimbus_router_repeats_total", "Repeated records dropped by routers")
+export const repeats = counter("nimbus_router_repeats_total", "Repeated records that were detected and dropped")
 export const quarantined = counter("nimbus_pipeline_quarantined_total", "Records that could not be decoded")
 /**
  * Where the backlog no longer held what the mailboxes had not got. Each is told to the partition's clients as `lost`.
  */
-export const holes = counter("nimbus_mailbox_holes_total", "Times the backlog had lost records before they were put")
+export const holes = counter(
+  "nimbus_mailbox_holes_total",
+  "How often the backlog had lost records before they were put",
+)
 export const rewinds = counter(
   "nimbus_mailbox_rewinds_total",
-  "Times the mailbox store had another offset than expected",
+  "How often the mailbox store had another offset than expected",
 )
-export const expired = counter("nimbus_mailbox_expired_total", "Records removed from mailboxes by age")
+export const expired = counter("nimbus_mailbox_expired_total", "Records that were removed from mailboxes by age")
 /** What only its offset was kept of, and the log no longer held when its turn came. */
 export const eventHoles = counter("nimbus_events_lost_total", "Events that retention removed before they were handled")
 /** Where the log no longer held what the archive had not got. */
 export const archiveHoles = counter(
   "nimbus_archive_holes_total",
-  "Times the log had lost records before they were archived",
+  "How often the log had lost records before they were archived",
 )
 export const lateStepsDropped = counter(
   "nimbus_pipeline_journey_steps_dropped_total",
-  "Journey steps dropped at their bound",
+  "Journey steps that were dropped at their bound",
 )
 
 /** Where a record goes. */

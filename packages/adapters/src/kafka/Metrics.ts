@@ -2,12 +2,12 @@
 import { type Effect, Metric } from "effect"
 
 const unreadable = Metric.counter("nimbus_kafka_unreadable_total", {
-  description: "Batches that could not be read",
+  description: "Batches of other producers that could not be read, counted on each read",
   incremental: true,
 })
 
 const openTransaction = Metric.gauge("nimbus_kafka_open_transaction_seconds", {
-  description: "How long readers have waited behind another producer's transaction",
+  description: "How long readers have waited for an open transaction of another producer",
 })
 
 export const countUnreadable = (topic: string, n: number): Effect.Effect<void> =>

@@ -7,15 +7,18 @@ import { Effect, Layer, Metric, Schedule } from "effect"
 
 const gauge = (name: string, description: string) => Metric.gauge(name, { description })
 
-const resident = gauge("process_resident_memory_bytes", "Memory that the process has")
-const started = gauge("process_start_time_seconds", "When the process was started, in seconds since 1970")
+const resident = gauge("process_resident_memory_bytes", "The resident memory of the process")
+const started = gauge("process_start_time_seconds", "The time of the start, in seconds since 1970")
 const processor = Metric.counter("process_cpu_seconds_total", {
-  description: "Processor time that the process has used",
+  description: "The processor time that the process has used",
   incremental: true,
 })
-const delayP50 = gauge("nimbus_event_loop_delay_p50_seconds", "How late timers ran lately, half of them at most")
-const delayP99 = gauge("nimbus_event_loop_delay_p99_seconds", "How late timers ran lately, 99 of 100 at most")
-const delayMax = gauge("nimbus_event_loop_delay_max_seconds", "How late the latest timer ran lately")
+const delayP50 = gauge("nimbus_event_loop_delay_p50_seconds", "How late timers ran in the last 5 s: the median")
+const delayP99 = gauge(
+  "nimbus_event_loop_delay_p99_seconds",
+  "How late timers ran in the last 5 s: the 99th percentile",
+)
+const delayMax = gauge("nimbus_event_loop_delay_max_seconds", "How late timers ran in the last 5 s: the maximum")
 
 /** Between two looks. The delays are those of this time. */
 const every_ms = 5_000

@@ -39,7 +39,7 @@ export interface Alarms {
   readonly warnings: Effect.Effect<ReadonlyArray<string>>
 }
 
-const gauge = Metric.gauge("nimbus_alarm", { description: "Faults that an operator has to put right, by code" })
+const gauge = Metric.gauge("nimbus_alarm", { description: "Faults that last and that an operator must fix, by code" })
 
 interface Alarm {
   readonly subject: string

@@ -2,7 +2,7 @@
 import { type Effect, Metric } from "effect"
 
 const forgotten = Metric.counter("nimbus_forgotten_clients_total", {
-  description: "Clients that did not come for so long that they were forgotten",
+  description: "Clients that did not return for NIMBUS_IDLE_DAYS and were forgotten",
   incremental: true,
 })
 
