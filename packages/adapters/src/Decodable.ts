@@ -1,4 +1,4 @@
-/** Whether the user or the password of a URL can be read: a `%` in it begins an escape. */
+/** Whether the user and the password of a URL can be decoded: a `%` in them must begin an escape. */
 export const isDecodable = (text: string): boolean => {
   try {
     decodeURIComponent(text)

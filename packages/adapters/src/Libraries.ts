@@ -1,12 +1,12 @@
 /**
- * The client libraries of the stores. An application installs those of the stores that it uses: they are optional peer
- * dependencies of this package. So what needs one is imported once it is wanted, by `load`.
+ * The client libraries of the stores. They are optional peer dependencies of this package, and an application installs
+ * those of the stores that it uses. A module that needs one is therefore imported when it is used, by `load`.
  */
 import { readFileSync } from "node:fs"
 import { Effect, Predicate, Schema } from "effect"
 import { LibraryMissing } from "./Errors.ts"
 
-/** By store, which is a folder of this package: the libraries that it imports. */
+/** For each store, which is a folder of this package, the libraries that it imports. */
 export const libraries = {
   dynamodb: ["@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb"],
   http: ["standardwebhooks"],
@@ -30,7 +30,7 @@ const packagesOf = (stores: ReadonlyArray<Store>): ReadonlyArray<string> => [
   ...new Set<string>(stores.flatMap((store) => libraries[store])),
 ]
 
-/** Node names the package in the message alone. */
+/** Node names the package only in the message. */
 const isMissing = (stores: ReadonlyArray<Store>, cause: unknown): cause is Error =>
   cause instanceof Error &&
   Predicate.hasProperty(cause, "code") &&
@@ -46,7 +46,7 @@ const missing = (stores: ReadonlyArray<Store>, cause: Error) =>
 
 const Manifest = Schema.fromJsonString(Schema.Struct({ peerDependencies: Schema.Record(Schema.String, Schema.String) }))
 
-/** Which versions of a library this package takes. */
+/** The versions of a library with which this package works. */
 export const wantedVersion = (name: string): string =>
   Schema.decodeUnknownSync(Manifest)(readFileSync(new URL("../package.json", import.meta.url), "utf8"))
     .peerDependencies[name] ?? "latest"

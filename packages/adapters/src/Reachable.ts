@@ -1,28 +1,28 @@
 /**
- * Waiting, at start, for a service that may come up later than we do: it is tried until it answers, with exponential
- * back-off. There is no last attempt: the supervisor of the process decides how long is too long. The log has a line
- * when we begin to wait, one in `outage_again_ms` while we do, and one when the service is there; each failure is
- * logged at Debug.
+ * Waits at the start for a service that may start later than this process: it retries until the service responds, with
+ * exponential back-off. There is no last attempt, because the supervisor of the process decides how long to wait. The
+ * log has a line when the wait begins, one every `outage_again_ms` while it lasts, and one when the service is
+ * available. Each failure is logged at Debug.
  */
 import { outageLimits } from "@nimbus/domain/limits"
 import { Clock, Effect, Schedule } from "effect"
 import { startLimits } from "./Limits.ts"
 
 export interface Awaited {
-  /** As people call it: "Redis". */
+  /** The name of the service: "Redis". */
   readonly name: string
   /** Its address. */
   readonly at: string
-  /** Where it is waited for twice, what tells the two apart: " for subscriptions". */
+  /** What distinguishes two waits for the same service: " for subscriptions". */
   readonly purpose?: string
   /**
-   * What it is called in docker-compose.yml. The log says how to start it if it should be on this machine. Without it,
-   * it runs, and something else is waited for.
+   * The name of the service in docker-compose.yml. The log then says how to start it if it should run on this machine.
+   * Without this name the service is running, and the wait is for something else.
    */
   readonly service?: string
 }
 
-/** An error that `isPassing` refuses fails at once. */
+/** An error for which `isPassing` is false fails immediately. */
 export const untilReachable = <A, E extends { readonly message: string }, R>(
   awaited: Awaited,
   attempt: Effect.Effect<A, E, R>,
@@ -44,7 +44,7 @@ const backoff = Schedule.min([
 
 const thisMachine = /(^|[/@,])(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:|$)/
 
-/** What is told of one wait. */
+/** The log lines of one wait. */
 class Wait {
   readonly #what: string
   readonly #hint: string

@@ -1,20 +1,20 @@
-/** The headers of a record as the mailboxes keep them: JSON beside the value, and nothing where there are none. */
+/** The headers of a record as the mailboxes store them: as JSON beside the value, or nothing if there are none. */
 import type { Headers } from "@nimbus/domain/protocol"
 import { Schema } from "effect"
 
-/** As text. */
+/** Encodes headers as text. */
 export const encode = (headers: Headers): string => JSON.stringify(headers)
 
-/** As bytes; none for none. */
+/** Encodes headers as bytes; no bytes if there are none. */
 export const encodeBytes = (headers: Headers | undefined): Uint8Array =>
   headers === undefined ? none : encoder.encode(encode(headers))
 
-/** From text. Throws what is not ours. */
+/** Decodes text. Throws if it is not what `RecordHeaders` has written. */
 export const decode: (text: string) => Headers = Schema.decodeSync(
   Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)),
 )
 
-/** From bytes. Throws what is not ours. */
+/** Decodes bytes. Throws if they are not what `RecordHeaders` has written. */
 export const decodeBytes = (bytes: Uint8Array): Headers => decode(decoder.decode(bytes))
 
 const none = new Uint8Array(0)

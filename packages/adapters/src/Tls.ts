@@ -1,7 +1,7 @@
-/** Connections by TLS, whatever the service: who is trusted, is what Node trusts, with `NODE_EXTRA_CA_CERTS`. */
+/** TLS connections to any service. They trust the certificates that Node trusts, with `NODE_EXTRA_CA_CERTS`. */
 import { Predicate } from "effect"
 
-/** Node's codes for a certificate that is not trusted, and OpenSSL's for two that don't understand each other. */
+/** The codes of Node for a certificate that is not trusted, and of OpenSSL for peers without a common protocol. */
 export const isTlsError = (cause: unknown): boolean =>
   Predicate.hasProperty(cause, "code") &&
   typeof cause.code === "string" &&

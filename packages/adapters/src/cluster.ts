@@ -1,6 +1,7 @@
 /**
- * The services of a cluster, as the environment says: the log on Kafka; registry, channels and by default the mailboxes
- * in Redis; the mailboxes in PostgreSQL where `NIMBUS_MAILBOX` says so. What every gateway and pipeline process stands on.
+ * The services of a cluster, configured by the environment: the log on Kafka; the registry, the channels and by default
+ * the mailboxes in Redis; the mailboxes in PostgreSQL if `NIMBUS_MAILBOX` says so. Every gateway and pipeline process
+ * uses them.
  */
 import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
 import { Idle, ServiceSpans, Topics } from "@nimbus/domain/services"
@@ -22,7 +23,7 @@ import {
 } from "./redis/index.ts"
 import * as Storage from "./storage.ts"
 
-/** Which store keeps the mailboxes, and where it is if that is not Redis. */
+/** The store of the mailboxes, and its address if it is not Redis. */
 type MailboxSettings = { readonly store: "redis" } | { readonly store: "postgres"; readonly postgres: PostgresSettings }
 
 const mailbox = Config.Literals(["redis", "postgres"], "NIMBUS_MAILBOX").pipe(
@@ -32,7 +33,7 @@ const mailbox = Config.Literals(["redis", "postgres"], "NIMBUS_MAILBOX").pipe(
   ),
 )
 
-/** All that the environment says of a cluster. Nothing is connected to by reading it. */
+/** The settings of a cluster. Reading them opens no connection. */
 export const config = Config.all({
   topics: Topics.config,
   kafka: kafkaConfig,
@@ -43,10 +44,10 @@ export const config = Config.all({
   storage: Storage.config,
 })
 
-/** What the environment says of a cluster. */
+/** Reads the settings of a cluster from the environment. */
 export type ClusterSettings = Config.Success<typeof config>
 
-/** The services of a cluster by these settings. */
+/** The services of a cluster with these settings. */
 export const layerWith = (settings: ClusterSettings) => ServiceSpans.over(services(settings))
 
 const services = (settings: ClusterSettings) =>
@@ -64,7 +65,7 @@ const services = (settings: ClusterSettings) =>
     Layer.provideMerge(Layer.succeed(Topics, settings.topics)),
   )
 
-/** The log, and what Redis has of clients and processes, each without waiting for the other. */
+/** The log, and the services in Redis. The two connect at the same time. */
 export const partsWith = (settings: ClusterSettings) => {
   const topics = Layer.succeed(Topics, settings.topics)
   return {
@@ -75,7 +76,7 @@ export const partsWith = (settings: ClusterSettings) => {
   }
 }
 
-/** Which store is in use stands in Redis: a process that was told another refuses to start. */
+/** Redis records which store is in use. A process that is configured for another one does not start. */
 const mailboxOf = ({ idle_ms, mailbox }: Pick<ClusterSettings, "idle_ms" | "mailbox">) => {
   const limits = { ...mailboxLimits, mailbox_idle_ms: idle_ms }
   return Layer.provide(
@@ -84,7 +85,7 @@ const mailboxOf = ({ idle_ms, mailbox }: Pick<ClusterSettings, "idle_ms" | "mail
   )
 }
 
-/** PostgreSQL's client library is imported where it is in use. */
+/** The client library of PostgreSQL is imported only if PostgreSQL is used. */
 const mailboxInPostgres = (settings: PostgresSettings, limits: MailboxLimits) =>
   Layer.unwrap(
     Effect.map(

@@ -1,7 +1,7 @@
 /**
- * Where results and chat messages are kept for good, as `NIMBUS_STORAGE` says: in PostgreSQL, in DynamoDB, in both at
- * once, or nowhere. Where it is nowhere there is no `Archive`, and who can do without one looks whether there is. A store's
- * client library is imported where the store is in use.
+ * Where results and chat messages are archived, as `NIMBUS_STORAGE` says: in PostgreSQL, in DynamoDB, in both, or
+ * nowhere. Without a store there is no `Archive`, and code that works without one checks whether there is one. The
+ * client library of a store is imported only if the store is used.
  */
 import { Archive, archiveInAll, type ArchiveShape } from "@nimbus/domain/services"
 import { Config, Context, Effect, Layer, Schema, type Scope } from "effect"
@@ -17,7 +17,7 @@ import type {
 import { config as postgresConfig, type PostgresSettings } from "./postgres/Settings.ts"
 import { load } from "./Libraries.ts"
 
-/** Each store that is in use, with where it is. */
+/** The stores in use, each with its settings. */
 export interface StorageSettings {
   readonly postgres?: PostgresSettings
   readonly dynamodb?: DynamoSettings
@@ -58,10 +58,10 @@ const configOf = (known: ReadonlyArray<StoreName>, usual: string, pglite?: Confi
     Config.flatMap((text) => settingsOf(namesOf(text), pglite)),
   )
 
-/** Of a cluster. */
+/** The settings of a cluster. */
 export const config: Config.Config<StorageSettings> = configOf(["postgres", "dynamodb"], "none")
 
-/** Of the embedded server, which has a store of its own in this directory. */
+/** The settings of the embedded server, whose own store is in this directory. */
 export const embeddedConfig = (directory: Config.Config<string>): Config.Config<StorageSettings> =>
   configOf(["postgres", "dynamodb", "pglite"], "pglite", directory)
 
@@ -73,7 +73,7 @@ type StorageFailure =
   | DynamoRefused
   | DynamoUnavailable
 
-/** Provides `Archive` where there is a store; its type does not tell, for there may be none. */
+/** Provides `Archive` if there is a store. Its type does not say so, because there may be none. */
 export const layerWith = (settings: StorageSettings) => Layer.effectContext(make(settings))
 
 const make = Effect.fnUntraced(function* ({ dynamodb, pglite, postgres }: StorageSettings) {

@@ -7,14 +7,14 @@
  * | …-messages | `key`: incarnation and room; `place`: offset | the same |
  * | …-positions | `source`: incarnation, kind, partition | next: the offset to read on from |
  *
- * 1. Rows first, and the position once all of them are acknowledged: a writer that crashes in between writes them
- *    again.
- * 2. An item that is there stays: what a request would write is asked for before. A batch has no conditions, and one
- *    request for each item would cost more than to ask. Two writers at once read one log, so each meets the first of a
- *    place before the others.
- * 3. What a batch request leaves unprocessed goes into the next one, with back-off, a bounded number of times; then the
- *    write fails, and may be made again.
- * 4. An item that is larger than DynamoDB takes is refused.
+ * 1. The rows are written first, and the position after all of them are acknowledged. A writer that crashes in between
+ *    writes the rows again.
+ * 2. An existing item is kept: before a request writes items, it reads which exist. A batch has no conditions, and one
+ *    request for each item would cost more than the read. Two writers at the same time read the same log, so each finds
+ *    the first item of a place before later ones.
+ * 3. The items that a batch request leaves unprocessed are sent with the next one, with back-off, a bounded number of
+ *    times. Then the write fails, and may be retried.
+ * 4. An item that is larger than DynamoDB allows is refused.
  */
 import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb"
 import {
@@ -64,7 +64,7 @@ interface Put {
 }
 type Requests = NonNullable<NonNullable<BatchWriteCommandInput["RequestItems"]>[string]>
 
-/** A key of ours has no slash in it; an incarnation may. */
+/** A client id or a room has no slash in it. An incarnation may have one. */
 const keyOf = (incarnation: Incarnation, key: string): string => `${incarnation}/${key}`
 const nameOf = ({ incarnation, kind, partition }: ArchiveSource): string => `${incarnation}/${kind}/${partition}`
 
@@ -107,11 +107,11 @@ const itemOf = (
   value,
 })
 
-/** About what DynamoDB counts: names and values, and a little for numbers. */
+/** The approximate size that DynamoDB counts: names and values, and a little for numbers. */
 const sizeOf = ({ source }: ArchiveBatch, { key, value }: ArchiveRecord): number =>
   Buffer.byteLength(keyOf(source.incarnation, key)) + Buffer.byteLength(value) + 128
 
-/** As one request may carry. Where items are large, one at a time is within what a request may weigh. */
+/** Splits items into requests. Large items are sent one at a time, within the size that a request may have. */
 const slices = ({ records }: ArchiveBatch, puts: ReadonlyArray<Put>): ReadonlyArray<ReadonlyArray<Put>> => {
   const most = records.some(({ value }) => value.length > dynamoLimits.large_item_bytes)
     ? 1
@@ -119,7 +119,7 @@ const slices = ({ records }: ArchiveBatch, puts: ReadonlyArray<Put>): ReadonlyAr
   return Array.from({ length: Math.ceil(puts.length / most) }, (_, i) => puts.slice(i * most, (i + 1) * most))
 }
 
-/** Those of them that are not there yet (2). */
+/** The items that do not exist yet (2). */
 const putNew = Effect.fnUntraced(function* (database: Database, table: string, puts: ReadonlyArray<Put>) {
   const keys = puts.map(({ PutRequest: { Item } }) => ({ key: Item.key, place: Item.place }))
   const there = new Set<string>()
@@ -134,7 +134,7 @@ const decodeKeys = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ key: 
 
 const placeOf = ({ key, place }: { readonly key: string; readonly place: number }): string => `${place} ${key}`
 
-/** Which of these keys have an item, into `there`. */
+/** Adds to `there` the keys that have an item. */
 const find = (database: Database, table: string, keys: NonNullable<Keys>, there: Set<string>) =>
   untilProcessed(keys, (some) =>
     Effect.gen(function* () {
@@ -163,7 +163,7 @@ const put = (database: Database, table: string, puts: Requests) =>
     )
   })
 
-/** Sends all, and again what it returns as left (3). */
+/** Sends all items, and again those that are returned as unprocessed (3). */
 const untilProcessed = <A, E>(
   all: ReadonlyArray<A>,
   sendSome: (some: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<A>, E>,
@@ -189,7 +189,7 @@ class Unprocessed extends Error {
   }
 }
 
-/** Only rises. */
+/** The position only grows. */
 const writePosition = Effect.fnUntraced(function* ({ client, tables }: Database, { position, source }: ArchiveBatch) {
   const command = new PutCommand({
     TableName: tables.positions,
@@ -211,8 +211,8 @@ const decodeRows = Schema.decodeUnknownEffect(
 )
 
 /**
- * Query by query, for DynamoDB gives no more than 1 MB at a time; one row more than is wanted says whether there is
- * more.
+ * Uses several queries, because DynamoDB returns at most 1 MB at a time. One row more than requested shows whether
+ * there are more.
  */
 const readPage = Effect.fnUntraced(function* (
   { client, tables }: Database,

@@ -1,6 +1,6 @@
 /**
- * A client of DynamoDB for as long as the scope lives, and the archive's tables, which are made when they are not
- * there.
+ * A client of DynamoDB, which is closed with the scope, and the tables of the archive, which are created if they are
+ * missing.
  */
 import {
   CreateTableCommand,
@@ -33,7 +33,7 @@ export class DynamoDatabase extends Context.Service<
   }
 >()("@nimbus/adapters/dynamodb/DynamoDatabase") {
   static readonly layerWith = (settings: DynamoSettings) => Layer.effect(DynamoDatabase, make(settings))
-  /** As `NIMBUS_DYNAMODB_ENDPOINT` and its like say. */
+  /** Configured by `NIMBUS_DYNAMODB_ENDPOINT` and the related settings. */
   static readonly layer = Layer.unwrap(Effect.map(config, (settings) => DynamoDatabase.layerWith(settings)))
 }
 
@@ -92,7 +92,7 @@ const describe = (TableName: string, keys: Keys): CreateTableCommandInput => {
   }
 }
 
-/** The first process creates it; all wait until it can be used. */
+/** The first process creates the table. All processes wait until it can be used. */
 const makeTable = Effect.fnUntraced(function* (client: DynamoDBClient, table: CreateTableCommandInput) {
   const { TableName } = table
   const status = call(() => client.send(new DescribeTableCommand({ TableName }))).pipe(
@@ -117,7 +117,7 @@ const makeTable = Effect.fnUntraced(function* (client: DynamoDBClient, table: Cr
   })
 })
 
-/** A request that ends with its fiber. */
+/** A request that is aborted with its fiber. */
 export const call = <A>(send: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, Error> =>
   Effect.tryPromise({
     try: send,
@@ -129,7 +129,7 @@ const failureOf = (settings: DynamoSettings, cause: Error): DynamoRefused | Dyna
     ? new DynamoRefused({ address: where(settings), reason: cause.message })
     : new DynamoUnavailable({ cause })
 
-/** What waiting does not help against: no credentials, no region, no right, a request that is wrong. */
+/** Permanent errors: no credentials, no region, no permission, an invalid request. */
 const isRefusal = (cause: Error): boolean => {
   if (!(cause instanceof DynamoDBServiceException))
     return /Credentials|Region is missing/i.test(`${cause.name} ${cause.message}`)

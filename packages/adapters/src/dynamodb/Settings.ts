@@ -1,13 +1,13 @@
-/** Where DynamoDB is, as the environment says. Who we are, the AWS SDK finds itself: `AWS_ACCESS_KEY_ID` and its like. */
+/** The settings of DynamoDB in the environment. The AWS SDK finds the credentials: `AWS_ACCESS_KEY_ID` and the like. */
 import { Config, Option, Schema } from "effect"
 
-/** Where DynamoDB is, and what its tables are called. */
+/** The address of DynamoDB, and the names of its tables. */
 export interface DynamoSettings {
-  /** Of a local server; by default AWS' own of the region. */
+  /** The endpoint of a local server. Default: that of AWS for the region. */
   readonly endpoint: string | undefined
-  /** By default what the AWS SDK finds. */
+  /** Default: the region that the AWS SDK finds. */
   readonly region: string | undefined
-  /** What the names of all tables begin with. */
+  /** The prefix of the names of all tables. */
   readonly prefix: string
 }
 

@@ -7,13 +7,13 @@
  *           key, value, [headers length u32, headers as JSON]
  * ```
  *
- * Numbers are little-endian. Flag 1: the key is ASCII; flag 2: there are headers. Offsets are not stored: a block's
- * records follow each other from its key's offset on.
+ * Numbers are little-endian. Flag 1: the key is ASCII; flag 2: there are headers. Offsets are not stored: the records
+ * of a block have consecutive offsets, from the offset in its key on.
  */
 import type { Headers, LogRecord, StoredRecord } from "@nimbus/domain/protocol"
 import type { LocalLog } from "@nimbus/domain/services"
 
-/** Encodes blocks into one buffer that it keeps: what `encode` answers is good until the next call. */
+/** Encodes blocks into one buffer, which it keeps: the bytes that `encode` returns are valid until the next call. */
 export class BlockEncoder {
   #bytes = new Uint8Array(64 * 1024)
   #view = new DataView(this.#bytes.buffer)
@@ -51,7 +51,7 @@ export class BlockEncoder {
     this.#view.setUint32(head + 8, keyLength * 4 + flags, true)
   }
 
-  /** Writes a key that is ASCII, and else nothing. */
+  /** Writes the key if it is ASCII, and otherwise nothing. */
   #ascii(key: string): boolean {
     for (let i = 0; i < key.length; i++) {
       const code = key.charCodeAt(i)
@@ -81,8 +81,8 @@ export class BlockEncoder {
 }
 
 /**
- * The records of a block at offset `first` from offset `from` on. Their values are views of `bytes`, which must not
- * change. Throws where the bytes are not a block.
+ * Returns the records from offset `from` on of a block that begins at offset `first`. Their values are views of
+ * `bytes`, which must not change. Throws if the bytes are not a block.
  */
 export const decodeBlock = (bytes: Uint8Array, first: number, from: number): ReadonlyArray<StoredRecord> => {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -112,7 +112,7 @@ export const decodeBlock = (bytes: Uint8Array, first: number, from: number): Rea
   return records
 }
 
-/** Written by `encode` alone, in a store that only we write: not checked again. */
+/** Only `encode` writes these headers, into a store of this process. They are therefore not checked. */
 const decodeHeaders = (buffer: Buffer, at: number, length: number): Headers =>
   JSON.parse(buffer.toString("utf8", at, at + length))
 

@@ -1,20 +1,21 @@
 /**
- * The key of a block, which tells all about it but its records: bounds, sizes and ages are found by keys alone.
+ * The key of a block. It has everything about the block except the records, so that bounds, sizes and ages are found by
+ * reading keys only.
  *
  * ```
  *   topic u16, partition u16, from u64 │ next u64, published last f64, bytes before f64, bytes u32
  *   ────────── it sorts by this ───────┘
  * ```
  *
- * Numbers are big-endian. `before` is what the partition's earlier blocks had in bytes, those dropped included, so that the size of
- * any run of blocks is a difference of two keys.
+ * Numbers are big-endian. `before` is the size of all earlier blocks of the partition, including dropped ones. The size
+ * of consecutive blocks is therefore the difference of two keys.
  */
 export interface BlockKey {
   readonly topic: number
   readonly partition: number
   readonly from: number
   readonly next: number
-  /** When its last record was published, in ms since 1970. */
+  /** The time at which its last record was published, in ms since 1970. */
   readonly timestamp: number
   readonly bytes_before: number
   readonly bytes: number
@@ -51,7 +52,7 @@ export const decodeKey = (bytes: Uint8Array): BlockKey => {
   }
 }
 
-/** Partitions are counted in 16 bits. */
+/** The number of a partition has 16 bits. */
 export const maxPartitions = 65_535
 
 const prefixBytes = 12

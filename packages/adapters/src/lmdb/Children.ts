@@ -1,4 +1,4 @@
-/** For the tests of what lies on disk: temporary directories, and processes of their own to be killed. */
+/** For tests of stored data: temporary directories, and child processes that a test can kill. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -13,13 +13,16 @@ export const temporaryDirectory = Effect.acquireRelease(
 
 export interface Child {
   readonly pid: number | undefined
-  /** What it has printed so far, in whole lines. */
+  /** The lines that it has printed so far. */
   readonly lines: () => ReadonlyArray<string>
-  /** By SIGKILL; done once the process is gone. */
+  /** Sends SIGKILL, and completes when the process has ended. */
   readonly kill: Effect.Effect<void>
 }
 
-/** Runs an ES module of this folder's kind in a process of its own, which ends with the scope. Its arguments begin at `process.argv[1]`. */
+/**
+ * Runs the source of an ES module in a child process, which ends with the scope. Its arguments begin at
+ * `process.argv[1]`.
+ */
 export const startChild = (source: string, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -36,7 +39,7 @@ export const startChild = (source: string, ...args: ReadonlyArray<string>) =>
     (child) => child.kill,
   )
 
-/** The address of a file beside this one, to be imported by a child. */
+/** The URL of a file beside this one, which a child imports. */
 export const moduleUrl = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
 
 const kill = (child: ChildProcess): Effect.Effect<void> =>

@@ -1,11 +1,10 @@
 /**
- * One process at a time in a data directory.
+ * Lets one process at a time use a data directory.
  *
- * LMDB lets several processes in, so the directory has a lock of its own: an exclusive SQLite transaction, open for as
- * long as the scope lives, on an empty file. It is a lock of the kernel's, behind one interface on every platform: it
- * goes when its process does, however that ends, so a `kill -9` leaves nothing behind; it also holds against other
- * containers that share the directory and against a second opening in this process. Process ids in a file can't do
- * that: they are reused, and every container has a process 1.
+ * LMDB allows several processes, so the directory has a lock of its own: an exclusive SQLite transaction on an empty
+ * file, which is open until the scope closes. It is a lock of the kernel, with one interface on every platform. It ends
+ * with its process, even after `kill -9`, and it also excludes other containers that share the directory, and a second
+ * use in this process. A file with a process id can't do that: ids are reused, and every container has a process 1.
  */
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -13,7 +12,7 @@ import { DatabaseSync } from "node:sqlite"
 import { Effect, Predicate, type Scope } from "effect"
 import { DataDirectoryInUse, StorageUnavailable } from "../Errors.ts"
 
-/** Takes the directory, which is created where it is missing, until the scope closes. */
+/** Locks the directory, which is created if it is missing, until the scope closes. */
 export const lockDirectory = (
   directory: string,
 ): Effect.Effect<void, DataDirectoryInUse | StorageUnavailable, Scope.Scope> =>
@@ -33,12 +32,12 @@ const unavailable = (operation: string) => (cause: unknown) => new StorageUnavai
 
 const ownerFile = (directory: string) => join(directory, "nimbus.pid")
 
-/** Its owner alone may look in: there is everything that clients were sent. */
+/** Only its owner may read it, because it contains everything that clients were sent. */
 const mode = 0o700
 
 /**
- * Together with those above it. Node's own `recursive` tries again for ever where a directory that is there answers as
- * if it were not, as /proc does.
+ * Creates the directory and those above it. The option `recursive` of Node retries without end if an existing directory
+ * behaves as if it were missing, as /proc does.
  */
 const make = (directory: string): void => {
   if (isDirectory(directory)) return
@@ -47,7 +46,7 @@ const make = (directory: string): void => {
   try {
     mkdirSync(directory, { mode })
   } catch (error) {
-    // Another process may have been quicker.
+    // Another process may have created it meanwhile.
     if (!isDirectory(directory)) throw error
   }
 }
@@ -55,8 +54,8 @@ const make = (directory: string): void => {
 const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
 /**
- * Every lock that is held. The garbage collector closes a database that nothing refers to, and a program that runs its
- * layers by `Effect.runFork` and keeps no fiber leaves nothing that refers to a scope of its own.
+ * All locks that are held. The garbage collector closes a database without references, and in a program that runs its
+ * layers by `Effect.runFork` and keeps no fiber nothing else refers to them.
  */
 const held = new Set<DatabaseSync>()
 
@@ -82,7 +81,7 @@ const take = (directory: string): DatabaseSync => {
 const SQLITE_BUSY = 5
 const isBusy = (error: unknown): boolean => Predicate.hasProperty(error, "errcode") && error.errcode === SQLITE_BUSY
 
-/** For the message only; the lock itself does not depend on it. */
+/** The owner is only for the error message. The lock does not depend on it. */
 const readOwner = (directory: string): { readonly owner?: string } => {
   try {
     return { owner: readFileSync(ownerFile(directory), "utf8").trim() }

@@ -7,10 +7,10 @@
  * | log-blocks | `BlockKey` | `BlockCodec`: the records of one append, in one value |
  * | log-commits | JSON: topic, group, partition | the next offset, in decimal; after a space what was committed with it |
  *
- * What is published has been flushed to disk when the publish succeeds. Group commits go with the next write, or
- * `commit_delay_ms` later: a crash loses at most those of that time, and their records are read again.
+ * When a publish succeeds, its records have been flushed to disk. Commits of groups are written with the next records,
+ * or after `commit_delay_ms`. A crash loses at most the commits of that time, and their records are read again.
  *
- * A log of the protocol before is taken over as it opens. From then on a version of that protocol refuses to open it.
+ * Opening a log of the previous protocol upgrades it. A version with that protocol then refuses to open it.
  */
 import { StoreMismatch } from "@nimbus/domain/errors"
 import type { LocalLogLimits } from "@nimbus/domain/limits"
@@ -23,13 +23,13 @@ import { BlockEncoder, decodeBlock } from "./BlockCodec.ts"
 import { type BlockKey, decodeKey, encodeKey, prefix } from "./BlockKey.ts"
 import { LmdbStore, type Table } from "./Store.ts"
 
-/** What the log is made of. */
+/** The options of the log. */
 export interface EventLogLmdbOptions {
-  /** Those of the `Topics` service by default. */
+  /** Default: those of the `Topics` service. */
   readonly topics?: ReadonlyArray<string> | undefined
-  /** The partition count of each topic; a log that was created with another one refuses to open. */
+  /** The partition count of each topic. A log that was created with another count is not opened. */
   readonly partitions?: number | undefined
-  /** By topic; those not named keep what `lmdbLogLimits` says. */
+  /** The retention by topic. The other topics have that of `lmdbLogLimits`. */
   readonly retention?: Readonly<Record<string, LocalLog.Retention>> | undefined
   readonly limits?: Partial<LocalLogLimits> | undefined
 }
@@ -52,7 +52,7 @@ export const layerWith = (options: EventLogLmdbOptions): Layer.Layer<EventLog, O
     }),
   )
 
-/** Each partition has consumers of its own: more than these are a mistake. */
+/** Each partition has consumers of its own, so a larger number is a mistake. */
 const partitionCount = Config.schema(
   Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_024 })),
   "NIMBUS_PARTITIONS",
@@ -63,13 +63,16 @@ export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, LmdbSt
   Effect.map(partitionCount, (partitions) => layerWith({ partitions })),
 )
 
-/** By which results and commits are written. 1: the order of a partition; its log does not say so. */
+/** The version of the rules by which results and commits are written. A log of version 1 does not store it. */
 const protocol = 2
 
-/** Among the numbers of the topics: a version of protocol 1 takes it for a topic, and refuses to open with this name. */
+/**
+ * It is stored among the topics: a version of protocol 1 takes it for a topic, and refuses to open the log with this
+ * name.
+ */
 const protocolEntry = "written by a newer version of Nimbus"
 
-/** What is written once about the log as a whole. */
+/** The description of the log, which is written once. */
 const About = Schema.fromJsonString(
   Schema.Struct({
     incarnation: Incarnation,
@@ -117,7 +120,7 @@ const openStore = Effect.fnUntraced(function* (
   return makeLogStore(store, blocks, commits, facts)
 })
 
-/** Reads what is written about the log, and adds what is new unless it is another log, or a later protocol's. */
+/** Reads the description of the log, and adds new topics, unless it is another log or one of a later protocol. */
 const describe = (
   log: Table,
   topics: ReadonlyArray<string>,
@@ -142,7 +145,7 @@ const makeLogStore = (
   facts: LogFacts,
 ): LocalLog.LogStore<StorageUnavailable> => {
   const encoder = new BlockEncoder()
-  /** Per partition all bytes ever appended, as of the last block. */
+  /** By partition, the size of everything that was ever appended, up to the last block. */
   const appended = new Map<string, number>()
   const number = (topic: string): number => {
     const known = facts.topics[topic]
@@ -150,7 +153,7 @@ const makeLogStore = (
     return known
   }
 
-  /** The keys of a partition's blocks from offset `from` on, the oldest first. */
+  /** The keys of the blocks of a partition from offset `from` on, the oldest first. */
   const keys = function* (topic: string, partition: number, from: number): Iterable<BlockKey> {
     const id = number(topic)
     const range = { start: prefix(id, partition, from), end: prefix(id, partition + 1, 0) }

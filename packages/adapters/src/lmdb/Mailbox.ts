@@ -7,10 +7,10 @@
  *   page, waiting, stats ◀────────── the tables as of one moment, and `acks`
  * ```
  *
- * 1. The tables are the truth; all that is kept beside them are acks not written yet. So memory can't differ from what
- *    a failed or interrupted commit has left.
- * 2. A put takes the acks of its clients with it. What a crash may lose of an ack is the trimming: a client without
- *    memory of its own may then see a repeat.
+ * 1. The tables have the whole state. Memory has only the acks that are not written yet, so it can't differ from what a
+ *    failed or interrupted commit has left.
+ * 2. A put also writes the acks of its clients. A crash may lose the trimming of an ack. A client without memory may
+ *    then see a repeat.
  */
 import type { StoreMismatch } from "@nimbus/domain/errors"
 import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
@@ -41,7 +41,7 @@ import { LmdbStore } from "./Store.ts"
 type Address = MailboxStorage.Address
 const { later } = MailboxRules
 
-/** The bounds of the mailboxes, where they are not the defaults. */
+/** The bounds of the mailboxes that differ from the defaults. */
 export interface MailboxOptions {
   readonly limits?: MailboxLimits
   readonly storage?: MailboxStorageLimits
@@ -51,7 +51,7 @@ export interface MailboxOptions {
 export const layerWith = (options: MailboxOptions): Layer.Layer<Mailbox, StorageUnavailable, LmdbStore> =>
   Layer.effect(Mailbox, make(options))
 
-/** As `NIMBUS_IDLE_DAYS` says. */
+/** With the time of `NIMBUS_IDLE_DAYS`. */
 export const layer = Layer.unwrap(
   Effect.map(Idle.config, (mailbox_idle_ms) => layerWith({ limits: { ...mailboxLimits, mailbox_idle_ms } })),
 )
@@ -100,7 +100,7 @@ const make = Effect.fn("LmdbMailbox.make")(function* ({
   return MailboxStorage.make(driver, limits)
 })
 
-/** Binds an unbound store. */
+/** Binds the store to a log if it is not bound yet. */
 const claim = (tables: MailboxTables, log: MailboxRules.ClaimingLog): StoreMismatch | undefined => {
   const { incarnation, partitions } = log
   const bound = readLog(tables)
@@ -154,7 +154,7 @@ const stats = (tables: MailboxTables, at: Address, ack: Cursor): MailboxStats =>
   return { results: row.results - trimmed.results, bytes: row.bytes - trimmed.bytes, acked, floor: row.floor }
 }
 
-/** Looks at every row, some at a time. */
+/** Checks every row, a bounded number at a time. */
 const expire = Effect.fnUntraced(function* (
   store: LmdbStore["Service"],
   writes: Writes,
@@ -185,7 +185,10 @@ const expire = Effect.fnUntraced(function* (
 
 const withAck = (at: Address, acks: MailboxAcks): MailboxStorage.MailboxAck => ({ ...at, seq: acks.of(at.clientId) })
 
-/** Clients that may have records of before, those that may be forgotten, and the key to go on from. */
+/**
+ * The clients that may have records from before a time, those that may be forgotten, and the key from which to
+ * continue.
+ */
 const someDue = ({ storage, tables }: Writes, start: Uint8Array, { age_ms, idle_ms }: MailboxStorage.Before) => {
   const due: Array<Address> = []
   const idle: Array<Address> = []

@@ -1,9 +1,9 @@
 /**
- * Acks on their way into the tables. They hold from the moment they come; they are written together, after a short
- * delay, when too many wait, and when the scope closes.
+ * The acks that are not in the tables yet. They take effect immediately. They are written together after a short delay,
+ * when too many wait, and when the scope closes.
  *
- * Until one is written it costs a map entry, and a crash forgets it: what it trimmed is there again, and the client's
- * next ack trims it once more.
+ * Until it is written, an ack occupies a map entry, and a crash loses it: the records that it trimmed are there again,
+ * and the next ack of the client trims them.
  */
 import { type ClientId, type Cursor, start } from "@nimbus/domain/protocol"
 import { logFailure, type MailboxStorage } from "@nimbus/domain/services"
@@ -13,11 +13,11 @@ import { writeAcks, type Writes } from "./MailboxWrites.ts"
 import type { LmdbStore } from "./Store.ts"
 
 export interface MailboxAcks {
-  /** The client's ack if it is not in the tables yet; -1 otherwise. */
+  /** The ack of the client if it is not in the tables yet, or else -1. */
   readonly of: (clientId: ClientId) => Cursor
-  /** Takes acks at once; waits, or fails, only where too many are not written yet. */
+  /** Accepts acks immediately. It waits, or fails, only if too many are not written yet. */
   readonly add: (acks: ReadonlyArray<MailboxStorage.MailboxAck>) => Effect.Effect<void, StorageUnavailable>
-  /** Writes all that wait. */
+  /** Writes all acks that wait. */
   readonly flush: Effect.Effect<void, StorageUnavailable>
 }
 

@@ -1,26 +1,26 @@
 /**
- * A block: several records of one mailbox in one stored value, so that a backlog is read a block at a time and not
- * a record at a time. Numbers are little-endian.
+ * A block has several records of one mailbox in one stored value, so that a backlog is read by blocks and not by
+ * records. Numbers are little-endian.
  *
  * ```
  *  0  seq of the first record                                   f64
  *  8  timestamp of the first record                             f64
  * 16  count of records                                          u32
- * 20  for each record: its seq less the first                   u32
- *                      its timestamp less the first             i32
+ * 20  for each record: its seq minus the first                  u32
+ *                      its timestamp minus the first            i32
  *                      the length of its value                  u32
  *                      the end of its body among the bodies     u32
  *     for each record its body: the value, then its headers as JSON; nothing where it has none
  * ```
  *
- * A block in Redis has its records one after the other, for its scripts. This layout is 6 % smaller at 100 bytes a value, and
- * a page from the middle of a block takes half of the time (0.5 against 1.0 µs for the last 9 of 120 records), because
- * the first record is found by halves. A page of whole blocks takes the same.
+ * A block in Redis has its records one after the other, for its scripts. This layout is 6 % smaller at 100 bytes a
+ * value, and a page from the middle of a block takes half of the time (0.5 against 1.0 µs for the last 9 of 120
+ * records), because the first record is found by halves. A page of whole blocks takes the same.
  */
 import { type Cursor, type Headers, type Item, type Seq, seqUnsafe } from "@nimbus/domain/protocol"
 import * as RecordHeaders from "../RecordHeaders.ts"
 
-/** What a mailbox keeps of a record. */
+/** A record as a mailbox stores it. */
 export interface Kept extends Item {
   readonly timestamp: number
 }
@@ -32,8 +32,8 @@ export interface Packed {
 }
 
 /**
- * Packs records in order of seq into as few blocks of up to `block_bytes` as they fit. A larger record has its own. The
- * first block goes on from `before`, whose records are all lower, if they fit.
+ * Packs records, in order of seq, into as few blocks of up to `block_bytes` as possible. A larger record gets its own
+ * block. The first block continues `before`, whose records are all lower, if they fit.
  */
 export const pack = (records: ReadonlyArray<Kept>, block_bytes: number, before?: Block): ReadonlyArray<Packed> => {
   const headers = records.map(({ headers }) => RecordHeaders.encodeBytes(headers))
@@ -47,13 +47,13 @@ export const pack = (records: ReadonlyArray<Kept>, block_bytes: number, before?:
   return blocks
 }
 
-/** Reads a block. Items share its bytes. */
+/** Reads a block. Its items share the bytes. */
 export class Block {
   readonly count: number
   readonly first: Seq
-  /** The block as it is stored. */
+  /** The bytes of the block as they are stored. */
   readonly bytes: Uint8Array
-  /** Where the bodies begin. */
+  /** The offset at which the bodies begin. */
   private readonly bodies: number
   private readonly view: DataView
 
@@ -77,7 +77,7 @@ export class Block {
     return this.view.getFloat64(8, true) + this.view.getInt32(HEAD + index * ROW + 4, true)
   }
 
-  /** Of the value at `index`. */
+  /** The length of the value at `index`. */
   lengthAt(index: number): number {
     return this.view.getUint32(HEAD + index * ROW + 8, true)
   }
@@ -96,7 +96,7 @@ export class Block {
     return Array.from({ length: this.count }, (_, i) => ({ ...this.itemAt(i), timestamp: this.timestampAt(i) }))
   }
 
-  /** The index of the first record above `cursor`: `count` if there is none. */
+  /** The index of the first record above `cursor`, or `count` if there is none. */
   firstAbove(cursor: Cursor): number {
     let low = 0
     let high = this.count
@@ -108,7 +108,7 @@ export class Block {
     return low
   }
 
-  /** Puts everything into a longer block whose bodies begin at `bodies`. */
+  /** Copies everything into a longer block whose bodies begin at `bodies`. */
   copyTo(target: Uint8Array, bodies: number): void {
     target.set(this.bytes.subarray(0, this.bodies))
     target.set(this.bytes.subarray(this.bodies), bodies)
@@ -128,7 +128,7 @@ const ROW = 16
 const MAX_SEQ_DISTANCE = 0xffff_ffff
 const MAX_TIME_DISTANCE_MS = 0x7fff_ffff
 
-/** Where the block that starts at `from`, after what `base` has, ends, and its size. */
+/** The end and the size of the block that starts at `from`, after the records of `base`. */
 const extent = (
   records: ReadonlyArray<Kept>,
   headers: ReadonlyArray<Uint8Array>,

@@ -1,5 +1,5 @@
 /**
- * Where the mailboxes are in LMDB.
+ * The tables of the mailboxes in LMDB.
  *
  * | table | key | value |
  * | --- | --- | --- |
@@ -8,8 +8,8 @@
  * | mailbox-partitions | partition | a `PartitionRow` |
  * | mailbox-log | "log" | which log the store is bound to, as JSON |
  *
- * Keys sort as their parts do: numbers are big-endian, and a client id, which is ASCII, has nothing as low as the 0
- * after it. So a mailbox is one range of blocks, in order.
+ * Keys sort like their parts: numbers are big-endian, and a client id, which is ASCII, has no byte as low as the 0
+ * after it. A mailbox is therefore one range of blocks, in order.
  */
 import { ClientId, type Cursor, Incarnation, seqUnsafe, start } from "@nimbus/domain/protocol"
 import { MailboxRules, type MailboxStorage } from "@nimbus/domain/services"
@@ -32,37 +32,42 @@ export const openTables = (store: LmdbStore["Service"]): Effect.Effect<MailboxTa
     log: store.table("mailbox-log"),
   })
 
-/** One mailbox. Its blocks hold at least one record above `acked` and `floor` each; what is below no longer counts. */
+/**
+ * One mailbox. Each of its blocks has at least one record above `acked` and `floor`. Records below these no longer
+ * count.
+ */
 export interface ClientRow {
   acked: Cursor
   floor: Cursor
-  /** The highest seq ever put: it is there unless it is at or below `acked` or `floor`. */
+  /** The highest seq that was ever put. The record is there unless it is at or below `acked` or `floor`. */
   last: Cursor
   results: number
-  /** Of all values that count. */
+  /** The size of all values that count. */
   bytes: number
-  /** No record that counts is older. Infinity: there are none. */
+  /** The time of the oldest record that counts, or an earlier one. Infinity: there are no records. */
   oldest_ms: number
-  /** The block with `last`: its first seq and its size. 0: there is none. */
+  /** The block that has `last`: its first seq and its size. 0: there is none. */
   tail: Cursor
   tail_bytes: number
-  /** What was `forgotten` in the partition before this row was made: an earlier one of this client may have been that. */
+  /**
+   * The `forgotten` of the partition when this row was created. An earlier row of this client may have been forgotten.
+   */
   unknown: Cursor
-  /** When something happened to it last. `undefined`: not known, for the row is from before this was written. */
+  /** The time of its last change. `undefined`: unknown, because an older version wrote the row. */
   used_ms: number | undefined
 }
 
 export interface PartitionRow {
-  /** The backlog offset to put next. */
+  /** The next offset of the backlog to put. */
   offset: number | undefined
   hole: Cursor
-  /** The highest seq put or acknowledged, ever. */
+  /** The highest seq that was ever put or acknowledged. */
   highest: Cursor
-  /** The highest `floor` of a row that was forgotten before that was acknowledged. */
+  /** The highest `floor` of a row that was forgotten before the client had acknowledged it. */
   forgotten: Cursor
 }
 
-/** `format`: of all the tables. */
+/** `format` is the version of all the tables. */
 const LogRow = Schema.Struct({ format: Schema.Literal(1), incarnation: Incarnation, partitions: Schema.Int })
 export type LogRow = typeof LogRow.Type
 
@@ -78,7 +83,7 @@ export const addressOf = (key: Uint8Array): MailboxStorage.Address => {
   return { partition: bytes.readUInt16BE(0), clientId: ClientId.make(bytes.toString("latin1", 2)) }
 }
 
-/** The key of the block that begins with `seq`. -1 is before all of the client's blocks. */
+/** The key of the block that begins with `seq`. -1 is before all blocks of the client. */
 export const blockKey = ({ clientId, partition }: MailboxStorage.Address, seq: Cursor): Buffer => {
   const at = 2 + clientId.length
   const key = Buffer.allocUnsafe(seq < 0 ? at + 1 : at + 9)
@@ -92,7 +97,7 @@ export const blockKey = ({ clientId, partition }: MailboxStorage.Address, seq: C
   return key
 }
 
-/** After all blocks of any client. */
+/** A key after all blocks of any client. */
 export const beyond: Cursor = seqUnsafe(Number.MAX_SAFE_INTEGER)
 
 const partitionKey = (partition: number): Buffer => {
@@ -135,7 +140,7 @@ export const newClient = (unknown = start): ClientRow => ({
   used_ms: undefined,
 })
 
-/** Something has happened to it now. */
+/** Records that the mailbox has changed now. */
 export const writeClient = (
   tables: MailboxTables,
   at: MailboxStorage.Address,
@@ -180,7 +185,7 @@ export const readLog = (tables: MailboxTables): LogRow | undefined => {
 export const writeLog = (tables: MailboxTables, row: LogRow): void =>
   tables.log.put(logKey, Buffer.from(encodeLog(row)))
 
-/** -1 where the value was written before there was this. */
+/** -1 if an older version wrote the value. */
 const cursorAt = (view: DataView, at: number): Cursor => {
   if (at >= view.byteLength) return start
   return MailboxRules.toCursor(view.getFloat64(at, true))

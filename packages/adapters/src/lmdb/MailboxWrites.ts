@@ -1,16 +1,16 @@
 /**
- * What changes a mailbox in LMDB. Everything here runs inside one transaction of the store, reads what was written
- * before it there, and changes nothing but tables: see `LmdbStore.commit`.
+ * The changes of a mailbox in LMDB. Every function runs inside one transaction of the store, reads what that
+ * transaction has written before, and changes only tables: see `LmdbStore.commit`.
  *
  * Invariants, at the end of each function that the service calls:
  *
  * 1. A row's `results`, `bytes` and `oldest_ms` are those of the records above its `acked` and `floor`.
- * 2. Blocks of a client do not overlap, and none lies wholly at or below its `acked` or `floor`.
- * 3. `floor` has risen to the last record that the limits removed.
+ * 2. The blocks of a client do not overlap, and none is completely at or below its `acked` or `floor`.
+ * 3. `floor` is at least the last record that a limit removed.
  *
- * The usual case is new seqs at the end: one block and one row a client, and nothing read but the row. Only a seq at or
- * below the highest reads the block around it and packs it again. A tail that is small is packed again too, so
- * that a client with one record a chunk does not have one block a record.
+ * Usually the new seqs are at the end. A put then writes one block and one row for each client, and reads only the row.
+ * Only for a seq at or below the highest one does it read the block around it, and pack it again. A small last block is
+ * packed again too, so that a client with one record in each chunk does not get one block for each record.
  */
 import type { MailboxLimits } from "@nimbus/domain/limits"
 import { type ClientId, type Cursor, seqUnsafe, start } from "@nimbus/domain/protocol"
@@ -35,14 +35,17 @@ export interface Writes {
   readonly tables: MailboxTables
   readonly limits: MailboxLimits
   readonly storage: MailboxStorageLimits
-  /** In ms since 1970. */
+  /** The present time, in ms since 1970. */
   readonly now: () => number
 }
 
 type Address = MailboxStorage.Address
 const { later } = MailboxRules
 
-/** `clients`: the records, by client. `ackOf`: the client's last ack, for those that are not in the tables yet; -1 otherwise. */
+/**
+ * `clients` has the records by client. `ackOf` returns the last ack of a client if it is not in the tables yet, or else
+ * -1.
+ */
 export const writeChunk = (
   writes: Writes,
   partition: number,
@@ -71,7 +74,7 @@ export const writeAcks = ({ now, tables }: Writes, acks: ReadonlyArray<MailboxSt
   }
 }
 
-/** Removes what is older than `before_ms` from the beginning of a mailbox; returns how many records went. */
+/** Removes records older than `before_ms` from the beginning of a mailbox. Returns how many it removed. */
 export const writeExpiry = (writes: Writes, at: MailboxStorage.MailboxAck, before_ms: number): number => {
   const row = readClient(writes.tables, at) ?? newClient()
   const acked = acknowledge(writes.tables, at, row, at.seq)
@@ -81,8 +84,8 @@ export const writeExpiry = (writes: Writes, at: MailboxStorage.MailboxAck, befor
 }
 
 /**
- * Forgets a mailbox that has nothing in it, if nothing has happened to it since `before_ms`; returns how many that
- * were, 0 or 1. A row from before that was written down begins to be old now.
+ * Forgets an empty mailbox that has not changed since `before_ms`. Returns how many it forgot, 0 or 1. A row without
+ * the time of its last change counts as changed now.
  */
 export const writeForget = ({ now, tables }: Writes, at: MailboxStorage.MailboxAck, before_ms: number): number => {
   const row = readClient(tables, at)
@@ -102,7 +105,7 @@ export const writeForget = ({ now, tables }: Writes, at: MailboxStorage.MailboxA
 export const isIdle = ({ results, used_ms = -Infinity }: ClientRow, before_ms: number): boolean =>
   results === 0 && used_ms <= before_ms
 
-/** Their clients are here. */
+/** Records that these clients are connected. */
 export const writeSeen = ({ now, tables }: Writes, clients: ReadonlyArray<Address>): void => {
   for (const at of clients) {
     const row = readClient(tables, at)
@@ -110,7 +113,7 @@ export const writeSeen = ({ now, tables }: Writes, clients: ReadonlyArray<Addres
   }
 }
 
-/** How many records a mailbox has in `(from, to]`, their bytes, and the blocks that have nothing above. */
+/** The number and size of the records of a mailbox in `(from, to]`, and the blocks that have no record above `to`. */
 export const tally = (tables: MailboxTables, at: Address, from: Cursor, to: Cursor) => {
   const found = { results: 0, bytes: 0, whole: new Array<Cursor>() }
   for (const { value } of blocksOf(tables, at)) {
@@ -144,7 +147,7 @@ const unknownBefore = (tables: MailboxTables, { partition }: Address, [first]: R
 const above = (records: ReadonlyArray<Kept>, cursor: Cursor): ReadonlyArray<Kept> =>
   records[0] === undefined || records[0].seq > cursor ? records : records.filter(({ seq }) => seq > cursor)
 
-/** Puts records in order of seq, all of them above `acked` and `floor`; returns how many were not there yet. */
+/** Puts records, in order of seq and all above `acked` and `floor`. Returns how many were not there yet. */
 const insert = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): number => {
   let added = 0
   for (let from = 0; from < records.length;) {
@@ -177,7 +180,7 @@ const append = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyAr
   return count(row, records)
 }
 
-/** All records belong into, or where there is none before the first, right after the last block that begins before them. */
+/** All records belong into the last block that begins before them or, if there is none, before the first block. */
 const merge = (writes: Writes, at: Address, row: ClientRow, records: ReadonlyArray<Kept>): number => {
   const { seq } = records[0]!
   const before = { start: blockKey(at, seq), end: blockKey(at, start), reverse: true }
@@ -219,7 +222,7 @@ const count = (row: ClientRow, added: ReadonlyArray<Kept>): number => {
   return added.length
 }
 
-/** Whether the ack was news. */
+/** Returns whether the ack is higher than the stored one. */
 const acknowledge = (tables: MailboxTables, at: Address, row: ClientRow, seq: Cursor): boolean => {
   if (seq <= row.acked) return false
   removeTo(tables, at, row, seq)
@@ -227,7 +230,7 @@ const acknowledge = (tables: MailboxTables, at: Address, row: ClientRow, seq: Cu
   return true
 }
 
-/** Removes from the beginning while what is left is too much; returns how many records went. */
+/** Removes records from the beginning while the rest exceeds the limits. Returns how many it removed. */
 const removeOldest = (tables: MailboxTables, at: Address, row: ClientRow, tooMuch: MailboxRules.TooMuch): number => {
   if (row.results === 0 || !tooMuch(row)) return 0
   const { floor, results } = MailboxRules.cutOldest(row, countingOf(tables, at, row), tooMuch)
@@ -238,7 +241,7 @@ const removeOldest = (tables: MailboxTables, at: Address, row: ClientRow, tooMuc
   return results
 }
 
-/** The records that count, oldest first. */
+/** The records that count, the oldest first. */
 function* countingOf(tables: MailboxTables, at: Address, row: ClientRow) {
   const cursor = later(row.acked, row.floor)
   for (const { value } of blocksOf(tables, at)) {
@@ -249,7 +252,7 @@ function* countingOf(tables: MailboxTables, at: Address, row: ClientRow) {
   }
 }
 
-/** Takes everything up to `to` out of the counts, and removes the blocks that have nothing above it. */
+/** Subtracts everything up to `to` from the counts, and removes the blocks that have no record above it. */
 const removeTo = (tables: MailboxTables, at: Address, row: ClientRow, to: Cursor): void => {
   const from = later(row.acked, row.floor)
   if (row.results === 0 || to <= from) return

@@ -1,22 +1,23 @@
 /**
- * One LMDB environment in a data directory: what the log and the mailboxes of a single process stand on.
+ * One LMDB environment in a data directory, which the log and the mailboxes of a single process share.
  *
  * ```
  *   commit(write) ─┐
- *   commit(write) ─┼─▶ queue ─▶ one transaction, one flush to disk ─▶ each commit answers
- *   commit(write) ─┘           (what comes meanwhile makes the next)
+ *   commit(write) ─┼─▶ queue ─▶ one transaction, one flush to disk ─▶ each commit returns
+ *   commit(write) ─┘           (later writes go into the next)
  * ```
  *
  * 1. A commit succeeds once it is on disk: the data pages are flushed before the page that points at them, so a crash
  *    at any moment leaves the last transaction that was acknowledged, or a later one, whole.
- * 2. Writes run in the order of the `commit` calls, one after the other, on this thread; each sees those before it.
- * 3. A write that throws takes back all of its own transaction and fails alone: the others run again.
+ * 2. Writes run in the order of the `commit` calls, one after another, on this thread. Each sees those before it.
+ * 3. If a write throws, its transaction is rolled back. The write fails alone, and the others run again.
  * 4. The queue is bounded by its callers, each of which waits for its own commit.
  *
- * LMDB's overlapping sync is off: it answers before the flush, and its extra bookkeeping won nothing measurable. So is its
- * batching by turns of the event loop, which this queue does already: of a commit that fails, as on a full disk, it rejects
- * a promise that nobody holds, and that would end the process. What it costs to be without is less than could be measured on
- * a busy machine: 100 clients, results a second, off 16,171, on 11,687, on 20,419, off 12,644.
+ * The overlapping sync of LMDB is off, because it returns before the flush, and brought no measurable gain. Its
+ * batching by turns of the event loop is off too. This queue does the same, and when a commit fails, as on a full disk,
+ * that batching rejects a promise without a handler, which would end the process. The cost of leaving it out was too
+ * small to measure on a busy machine: with 100 clients, in results per second, off 16,171, on 11,687, on 20,419, off
+ * 12,644.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import { join, resolve } from "node:path"
@@ -32,7 +33,7 @@ export interface Entry {
   readonly value: Uint8Array
 }
 
-/** Keys from `start` on and below `end`; with `reverse` from `start` down to but without `end`. */
+/** Keys from `start` on and below `end`. With `reverse`, keys from `start` down, above `end`. */
 export interface RangeOptions {
   readonly start: Uint8Array
   readonly end: Uint8Array
@@ -41,18 +42,18 @@ export interface RangeOptions {
 }
 
 /**
- * A sorted map from bytes to bytes. Keys have 1 to 1,978 bytes. All of these may throw what LMDB throws: call them inside
- * `commit` or `read`. What they return is the caller's own copy.
+ * A sorted map from bytes to bytes. Keys have 1 to 1,978 bytes. All methods may throw the errors of LMDB, so call them
+ * inside `commit` or `read`. The values that they return are copies.
  */
 export interface Table {
   get(key: Uint8Array): Uint8Array | undefined
-  /** Lazy: iterate it to its end, or as far as needed, before the function that asked returns. */
+  /** The result is lazy. Iterate it, as far as needed, before the function inside `commit` or `read` returns. */
   range(options: RangeOptions): Iterable<Entry>
   /** The same without reading the values. */
   keys(options: RangeOptions): Iterable<Uint8Array>
   /** Only inside `commit`. */
   put(key: Uint8Array, value: Uint8Array): void
-  /** Only inside `commit`. Removing what is not there does nothing. */
+  /** Only inside `commit`. Removing a missing key has no effect. */
   remove(key: Uint8Array): void
 }
 
@@ -61,15 +62,15 @@ export class LmdbStore extends Context.Service<
   LmdbStore,
   {
     readonly directory: string
-    /** Opens a table, and creates it the first time. At most `lmdbLimits.tables`. */
+    /** Opens a table, and creates it the first time. There are at most `lmdbLimits.tables`. */
     table(name: string): Effect.Effect<Table, StorageUnavailable>
     /**
-     * Runs `write` in a transaction together with everything else that waits, and succeeds with its answer once that is
-     * durable. `write` is synchronous, reads what it wrote, and may run twice (invariant 3): it must not change anything
-     * but tables. An interrupted commit may still be made.
+     * Runs `write` in a transaction with all other writes that wait, and succeeds with its return value once the
+     * transaction is durable. `write` is synchronous, reads what it wrote, and may run twice (invariant 3), so it must
+     * change only tables. An interrupted commit may still take effect.
      */
     commit<A>(write: () => A): Effect.Effect<A, StorageUnavailable>
-    /** Runs synchronous reads, all as of one moment, which is no earlier than the last commit that succeeded. */
+    /** Runs synchronous reads on one snapshot, which is no older than the last commit that succeeded. */
     read<A>(read: () => A): Effect.Effect<A, StorageUnavailable>
   }
 >()("@nimbus/adapters/lmdb/LmdbStore") {
@@ -165,7 +166,7 @@ const makeWriter = (root: RootDatabase<Bytes, Bytes>) => {
         })
         loop ??= drain()
       }),
-    /** Waits for what is queued. */
+    /** Waits for the queued commits. */
     close: async () => {
       closed = true
       await loop
@@ -182,9 +183,9 @@ const writeGroup = async (
   let group: Array<Queued> = []
   let thrower: Queued | undefined
   try {
-    // A child transaction is one that can be taken back.
+    // A child transaction can be rolled back alone.
     await root.childTransaction(() => {
-      // Taken only now, when the writer thread holds the lock: that makes the largest group.
+      // The group is taken only now, when the writer thread holds the lock, so that it is as large as possible.
       group = takeAll()
       for (const queued of group) {
         thrower = queued
@@ -213,7 +214,7 @@ const refuse = async (
   return []
 }
 
-/** A failed transaction tells its cause by a second promise. */
+/** The cause of a failed transaction is in a second promise. */
 const commitError = async (error: unknown): Promise<unknown> => {
   if (!Predicate.hasProperty(error, "commitError")) return error
   try {
@@ -224,8 +225,9 @@ const commitError = async (error: unknown): Promise<unknown> => {
 }
 
 /**
- * LMDB maps the file and crashes the process on a strange or cut-off one, so its two meta pages are looked at first.
- * Catches what is not LMDB's at all and a file too short for the roots of its own trees; no more than that.
+ * LMDB maps the file, and a foreign or truncated file crashes the process. The two meta pages are therefore checked
+ * first. This detects a file that is not one of LMDB, and one that is too short for the roots of its trees, but nothing
+ * else.
  */
 const checkDataFile = (directory: string): Effect.Effect<void, DataDirectoryCorrupt | StorageUnavailable> =>
   Effect.try({ try: () => faultOf(join(directory, "data.mdb")), catch: unavailable("open") }).pipe(
@@ -234,7 +236,7 @@ const checkDataFile = (directory: string): Effect.Effect<void, DataDirectoryCorr
     ),
   )
 
-/** Where things are in a meta page, from `struct MDB_meta`. */
+/** The offsets in a meta page, from `struct MDB_meta`. */
 const META = { magic: 24, pageSize: 48, roots: [88, 136], bytes: 168 } as const
 const MAGIC = 0xbeefc0de
 const NO_ROOT = 0xffff_ffff_ffff_ffffn

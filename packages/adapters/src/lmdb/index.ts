@@ -1,4 +1,4 @@
-/** The domain on one LMDB environment in a data directory, for a single process. */
+/** The services of the domain on one LMDB environment in a data directory, for a single process. */
 export * from "../Errors.ts"
 export * from "../Limits.ts"
 export { type Entry, LmdbStore, type RangeOptions, type Table } from "./Store.ts"

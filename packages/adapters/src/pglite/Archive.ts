@@ -1,6 +1,6 @@
 /**
- * The archive on PGlite: that of PostgreSQL, opened when it is asked for something for the first time. A server that
- * nobody uses has no database, and its start does not wait for one.
+ * The archive on PGlite, which uses the archive of PostgreSQL. The database is opened at the first read or write. An
+ * unused server therefore has no database, and its start does not wait for one.
  */
 import { ArchiveUnavailable } from "@nimbus/domain/errors"
 import { Archive, type ArchiveShape } from "@nimbus/domain/services"
@@ -12,7 +12,7 @@ import { open, type PgliteOptions } from "./Database.ts"
 
 const store = "pglite"
 
-/** In a directory that no other process has open. */
+/** The archive in a directory that no other process has open. */
 export const layerWith = (directory: string, options: PgliteOptions = { inBackground: true }): Layer.Layer<Archive> =>
   Layer.effect(Archive, make(directory, options))
 
@@ -21,7 +21,7 @@ const make = Effect.fnUntraced(function* (directory: string, options: PgliteOpti
   const run = yield* FiberSet.makeRuntime<never, ArchiveShape, PgliteUnavailable | PostgresRefused>()
   let opening: Fiber.Fiber<ArchiveShape, PgliteUnavailable | PostgresRefused> | undefined
 
-  /** Opened again after the thread has ended, or an attempt has failed. */
+  /** The database is opened again after its thread has ended, or an attempt has failed. */
   const openAgain = Effect.gen(function* () {
     const scope = yield* Scope.fork(parent)
     const forget = Effect.suspend(() => {
@@ -36,7 +36,9 @@ const make = Effect.fnUntraced(function* (directory: string, options: PgliteOpti
     })
     return yield* Effect.provideService(attempt, Scope.Scope, scope).pipe(Effect.onError(() => forget))
   })
-  /** All who ask wait for the same opening. It goes on when they give up: who asks next would begin from the start. */
+  /**
+   * All callers wait for the same attempt. It continues if they give up, so that the next caller does not start anew.
+   */
   const archive = Effect.suspend(() => Fiber.join((opening ??= run(openAgain)))).pipe(
     Effect.mapError((cause) => new ArchiveUnavailable({ store, operation: "open", cause })),
   )
@@ -59,8 +61,8 @@ const tooLate = new ArchiveUnavailable({
 })
 
 /**
- * PostgreSQL cancels a statement for whoever gives it up, by a second connection. Here there is none, and nobody who gives
- * up may wait for the statement to end: it goes on alone, at the latest until the database is closed.
+ * A client of PostgreSQL cancels a statement by a second connection. PGlite has only one, and a caller that gives up
+ * must not wait for the statement to end. The statement therefore continues, at most until the database is closed.
  */
 const leftToItself = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.flatMap(Effect.forkDetach(effect), (fiber) => Fiber.join(fiber))

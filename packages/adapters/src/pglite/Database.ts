@@ -1,9 +1,9 @@
 /**
- * PostgreSQL in this process: PGlite in a thread, with the same client in front of it as PostgreSQL has, over messages
- * between threads in place of a socket.
+ * PostgreSQL in this process: PGlite runs in a thread, and the usual client of PostgreSQL talks to it by messages
+ * between threads instead of a socket.
  *
- * What it has acknowledged outlives the process, also a killed one. It does not wait for the disk: a power failure may
- * leave it broken, which costs the archive and nothing else.
+ * Acknowledged writes survive the end of the process, even by SIGKILL. They do not wait for the disk: a power failure
+ * may corrupt the database, which loses the archive and nothing else.
  */
 import { extname } from "node:path"
 import { Duplex } from "node:stream"
@@ -16,23 +16,23 @@ import { pgliteLimits } from "../Limits.ts"
 
 export interface Database {
   readonly sql: PgClient.PgClient
-  /** Done if the thread ends on its own: nothing will be answered any more. */
+  /** Completes if the thread ends on its own. There are no more responses then. */
   readonly ended: Effect.Effect<void>
 }
 
 export interface PgliteOptions {
-  /** Whether it works only while nobody else wants the processor, where the system can do that. */
+  /** Whether the thread runs at the lowest priority, if the system supports that. */
   readonly inBackground: boolean
 }
 
-/** Opens or makes the database in a directory, for as long as the scope lives. One at a time for each directory. */
+/** Opens or creates the database in a directory, until the scope closes. One at a time for each directory. */
 export const open = Effect.fn("Pglite.open")(function* (
   directory: string,
   options: PgliteOptions,
 ): Effect.fn.Return<Database, PgliteUnavailable, Scope.Scope> {
   const unavailable = Effect.mapError((cause: unknown) => new PgliteUnavailable({ directory, cause }))
   const worker = yield* Effect.acquireRelease(start(directory, options), stop).pipe(unavailable)
-  // A database that is new takes a while. A caller that gives up does not wait for it.
+  // Creating a database takes seconds. A caller that gives up does not wait for it.
   yield* opened(worker).pipe(unavailable)
   const sql = yield* PgClient.makeClient({
     stream: () => wire(worker),
@@ -59,14 +59,14 @@ const start = (directory: string, options: PgliteOptions) =>
         workerData: { directory, parameters, ...options },
       })
       worker.setMaxListeners(0)
-      // It ends with "exit", which is heard; without a listener the process would end.
+      // The event "exit" follows, which has a listener. Without a listener for "error" the process would end.
       worker.on("error", () => {})
       return worker
     },
     catch: (cause) => cause,
   })
 
-/** Its first message says that the database is open. */
+/** The first message of the thread says that the database is open. */
 const opened = (worker: Worker): Effect.Effect<void, unknown> =>
   Effect.callback<void, unknown>((resume) => {
     worker.once("message", () => resume(Effect.void))
@@ -74,15 +74,15 @@ const opened = (worker: Worker): Effect.Effect<void, unknown> =>
     worker.once("exit", (code) => resume(Effect.fail(new Error(`PGlite has ended with ${code}`))))
   })
 
-/** Lets PostgreSQL write what it has, but not for long. */
+/** Lets PostgreSQL write what it has, for a bounded time. */
 const stop = (worker: Worker): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (worker.threadId === -1) return Effect.void
-    // However it ends: `once` of node:events would fail with an error that ends it.
+    // The thread may end with an error, with which `once` of node:events would fail.
     const gone = new Promise((resolve) => worker.once("exit", resolve))
     worker.postMessage("close", [])
     return Effect.promise(() => gone).pipe(
-      // A finalizer is not interruptible, and what is not can't be timed out.
+      // A finalizer is uninterruptible, and a time-out needs an interruptible effect.
       Effect.interruptible,
       Effect.timeoutOrElse({
         duration: pgliteLimits.close_timeout_ms,

@@ -1,6 +1,7 @@
 /**
- * Cuts what a client of PostgreSQL sends into messages, which PGlite takes one at a time. The first has no type; the one
- * that says goodbye is left out, for PostgreSQL would end its process, which is ours.
+ * Splits the bytes of a client of PostgreSQL into messages, which PGlite accepts one at a time. The first message has
+ * no type. The message that ends a connection is left out, because PostgreSQL would then end its process, which is this
+ * one.
  */
 const terminate = "X".charCodeAt(0)
 
@@ -8,7 +9,7 @@ export class Messages {
   private rest = Buffer.alloc(0)
   private hasBegun = false
 
-  /** The messages that are complete with these bytes. */
+  /** Returns the messages that these bytes complete. */
   push(bytes: Uint8Array): ReadonlyArray<Uint8Array> {
     this.rest = this.rest.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.rest, bytes])
     const messages: Array<Uint8Array> = []

@@ -1,6 +1,7 @@
 /**
- * PGlite in a thread of its own, where PostgreSQL's work holds up nobody, by default, once it is open, at the lowest
- * priority that the system has for threads. It hears PostgreSQL's wire protocol and answers in it; `"close"` ends it.
+ * PGlite in a thread of its own, so that the work of PostgreSQL does not block the event loop. Once the database is
+ * open, the thread by default has the lowest priority of the system. It speaks the wire protocol of PostgreSQL; the
+ * message `"close"` ends it.
  *
  * ```
  *   "open" ◀── ready          bytes ──▶ messages, one after the other ──▶ PGlite ──▶ bytes
@@ -15,7 +16,7 @@ import { Messages } from "./Messages.ts"
 if (parentPort === null) throw new Error("it runs in a worker")
 const port = parentPort
 
-/** Linux has priorities for threads, and says which one this is. Elsewhere it stays as it is. */
+/** Linux has priorities for threads, and shows the id of this one. On other systems the priority is unchanged. */
 const stepBack = (): void => {
   try {
     const thread = Number(readlinkSync("/proc/thread-self").split("/").at(-1))
@@ -36,14 +37,14 @@ const database = await PGlite.create({
   startParams: [...PGlite.defaultStartParams, ...parameters.flatMap((parameter) => ["-c", parameter])],
 })
 
-// Only now: where the processor is busy, at the lowest priority it would never be open.
+// Only after the database is open: on a busy machine it would never open at the lowest priority.
 if (inBackground) stepBack()
 
 const messages = new Messages()
 let last: Promise<void> = Promise.resolve()
 
 const obey = async (given: Uint8Array | "close"): Promise<void> => {
-  // A caller that did not wait for an answer may still send something when it is closed.
+  // A caller that did not wait for a response may still send messages after the close.
   if (database.closed) return
   if (given === "close") {
     await database.close()
@@ -54,7 +55,7 @@ const obey = async (given: Uint8Array | "close"): Promise<void> => {
   }
 }
 
-// A failure of PGlite itself ends the thread: nothing after it can be trusted.
+// A failure of PGlite itself ends the thread, because its state is unknown then.
 port.on("message", (given: Uint8Array | "close") => {
   last = last.then(() => obey(given))
 })

@@ -1,11 +1,12 @@
 /**
- * The archive in PostgreSQL, or in PGlite, which is PostgreSQL in this process: the same tables, statements and client.
+ * The archive in PostgreSQL, or in PGlite, which is PostgreSQL in this process, with the same tables, statements and
+ * client.
  *
- * 1. A batch is one transaction: its rows by one statement over arrays, and the position. It is on the disk before the
- *    write is done, whatever `synchronous_commit` says elsewhere: the writer goes on from memory, so that a batch that a
- *    crash takes back would be a hole.
- * 2. What is there already is left as it is (`ON CONFLICT DO NOTHING`).
- * 3. A batch that PostgreSQL can't take because of its data is written in halves, down to the record that it refuses.
+ * 1. A batch is one transaction, which writes the rows by one statement over arrays, and the position. It is on disk
+ *    before the write returns, whatever `synchronous_commit` is elsewhere: the writer continues from memory, so a batch
+ *    that a crash rolls back would be a hole.
+ * 2. Existing rows are kept (`ON CONFLICT DO NOTHING`).
+ * 3. A batch that PostgreSQL refuses because of its data is written in halves, down to the record that it refuses.
  */
 import { type PgClient, PgTypes } from "@effect/sql-pg"
 import { ArchiveUnavailable } from "@nimbus/domain/errors"
@@ -26,7 +27,7 @@ import { PostgresRefused } from "../Errors.ts"
 import { migrate } from "./ArchiveTables.ts"
 import { PostgresDatabase } from "./Database.ts"
 
-/** On a database whose tables of the archive are made when they are not there yet. */
+/** On a database in which the tables of the archive are created if they are missing. */
 export const make = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
   store = "postgres",
@@ -67,7 +68,7 @@ const tables = {
   messages: { name: "archive_messages", key: "room", place: "offset" },
 } as const satisfies Record<ArchiveKind, unknown>
 
-/** The number that stands for an incarnation, a new one where it is new. */
+/** The number of an incarnation. A new incarnation gets a new number. */
 const numberOf = Effect.fnUntraced(function* (sql: PgClient.PgClient, incarnation: Incarnation) {
   for (;;) {
     yield* sql`INSERT INTO archive_logs (incarnation) VALUES (${incarnation}) ON CONFLICT DO NOTHING`
@@ -94,7 +95,7 @@ const writeBatch = (sql: PgClient.PgClient, log: number, batch: ArchiveBatch) =>
     }),
   )
 
-/** The records from `begin` to before `end`; answers those that the database can't take. */
+/** Writes the records from `begin` up to `end`. Returns those that the database refuses. */
 const insert = (
   sql: PgClient.PgClient,
   log: number,
@@ -103,7 +104,7 @@ const insert = (
   end: number,
 ): Effect.Effect<ReadonlyArray<ArchiveRefusal>, SqlError> => {
   if (begin === end) return Effect.succeed([])
-  // A transaction within, for a statement that fails must not take the whole batch with it.
+  // A nested transaction: a statement that fails must not roll back the whole batch.
   return sql.withTransaction(insertAll(sql, log, batch, begin, end)).pipe(
     Effect.as<ReadonlyArray<ArchiveRefusal>>([]),
     Effect.catchIf(isAboutData, (error) => {
@@ -160,11 +161,11 @@ interface Row {
 }
 
 interface PageRow extends Row {
-  /** Of how many rows: those wanted, and one more where there is one. */
+  /** The number of rows to read: those requested, and one more. */
   readonly found: number
 }
 
-/** The first row comes whatever its size. */
+/** The first row is returned whatever its size. */
 const readPage = (sql: PgClient.PgClient, log: number, { after, key, kind, limit }: ArchiveQuestion) => {
   const table = tables[kind]
   return sql<PageRow>`
@@ -185,7 +186,10 @@ const readPage = (sql: PgClient.PgClient, log: number, { after, key, kind, limit
   )
 }
 
-/** A value that is out of range or no JSON (class 22), or beyond a limit of the server, as nesting is (class 54). */
+/**
+ * A value that is out of range or not JSON (class 22), or exceeds a limit of the server, such as its nesting (class
+ * 54).
+ */
 const isAboutData = ({ reason }: SqlError): boolean => /^(22|54)/.test(codeOf(reason.cause))
 
 const codeOf = (cause: unknown): string =>

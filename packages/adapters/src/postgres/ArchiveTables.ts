@@ -1,10 +1,10 @@
 /**
- * The tables of the archive, and every step that they have come by. A step that was released is never changed: another
- * follows it. `archive_migrations` says which of them a database has.
+ * The tables of the archive, and all migrations. A released migration is never changed; another one follows it.
+ * `archive_migrations` lists those that a database has.
  *
  * | table | one row a | columns |
  * | --- | --- | --- |
- * | archive_logs | life of the topics | its number, which stands for it everywhere else, and the incarnation |
+ * | archive_logs | incarnation of the topics | its number, which the other tables use, and the incarnation |
  * | archive_positions | partition of a topic | the offset to read on from |
  * | archive_results | result | log, client_id, seq; partition, timestamp, value |
  * | archive_messages | chat message | log, room, offset; partition, timestamp, value |
@@ -49,7 +49,7 @@ const steps = {
         value json NOT NULL,
         PRIMARY KEY (log, room, "offset")
       )`
-    // Rows come about in the order of time, so that these small indexes find the old ones when they are pruned.
+    // Rows are inserted in the order of time, so these small indexes find the old ones when they are pruned.
     yield* sql`CREATE INDEX archive_results_timestamp ON archive_results USING brin (timestamp)`
     yield* sql`CREATE INDEX archive_messages_timestamp ON archive_messages USING brin (timestamp)`
   }),
@@ -57,7 +57,7 @@ const steps = {
 
 const run = Migrator.make({})({ loader: Migrator.fromRecord(steps), table: "archive_migrations" })
 
-/** Makes what is missing. Whatever several processes do at once is done once. */
+/** Applies the missing migrations. If several processes do this at the same time, each is applied once. */
 export const migrate = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   yield* sql.withTransaction(

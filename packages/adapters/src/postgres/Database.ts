@@ -1,10 +1,10 @@
 /**
- * A pool of connections to PostgreSQL, for as long as the scope lives, and the tables of the mailboxes, which are made
- * when they are not there yet.
+ * A pool of connections to PostgreSQL, which is closed with the scope, and the tables of the mailboxes, which are
+ * created if they are missing.
  *
- * A commit does not wait for the disk (`synchronous_commit = off`): what PostgreSQL loses in a crash is the last fraction
- * of a second of all tables together, offsets included, and a store that rolls back as a whole loses nothing of ours:
- * the backlog has it.
+ * A commit does not wait for the disk (`synchronous_commit = off`). A crash of PostgreSQL loses the last fraction of a
+ * second of all tables together, including the offsets. A store that rolls back as a whole loses no records, because
+ * the backlog still has them.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, type Scope } from "effect"
@@ -22,7 +22,7 @@ export class PostgresDatabase extends Context.Service<PostgresDatabase, PgClient
 ) {
   static readonly layerWith = (settings: PostgresSettings) =>
     Layer.effect(PostgresDatabase, make(settings)).pipe(Layer.provide(Reactivity.layer))
-  /** As `NIMBUS_POSTGRES_URL` and its like say. */
+  /** Configured by `NIMBUS_POSTGRES_URL` and the related settings. */
   static readonly layer = Layer.unwrap(Effect.map(config, (settings) => PostgresDatabase.layerWith(settings)))
 }
 
@@ -65,14 +65,14 @@ const failureOf =
       : new PostgresRefused({ address: where(settings), reason: cause.message })
   }
 
-/** What the driver says of a server that answers a request for TLS with no. */
+/** The message of the driver for a server that refuses TLS. */
 const noTls = "Server refused TLS"
 
-/** What waiting helps against: a server that starts or stops, or that has too many connections. */
+/** Passing errors: a server that starts or stops, or that has too many connections. */
 const isPassing = (cause: Error): boolean =>
   "code" in cause && typeof cause.code === "string" && /^(57P0[123]|53300)$/.test(cause.code)
 
-/** Whatever several processes do at once is done once. */
+/** If several processes create the tables at the same time, they are created once. */
 const migrate = (sql: PgClient.PgClient, schema: string) =>
   sql.withTransaction(
     Effect.gen(function* () {
@@ -96,7 +96,7 @@ const migrate = (sql: PgClient.PgClient, schema: string) =>
           results bigint NOT NULL DEFAULT 0,
           bytes bigint NOT NULL DEFAULT 0
         ) WITH (fillfactor = 70)`
-      // Of later versions. What is there already was used last when it was found, as far as anybody knows.
+      // Columns of later versions. Existing rows count as used last when the column was added.
       yield* sql`ALTER TABLE mailbox_partitions ADD COLUMN IF NOT EXISTS forgotten bigint NOT NULL DEFAULT -1`
       yield* sql`
         ALTER TABLE mailbox_clients
@@ -111,7 +111,7 @@ const migrate = (sql: PgClient.PgClient, schema: string) =>
           headers text,
           PRIMARY KEY (client_id, seq)
         )`
-      // Records come about in the order of time, so that this small index finds the old ones.
+      // Records are inserted in the order of time, so this small index finds the old ones.
       yield* sql`CREATE INDEX IF NOT EXISTS mailbox_records_timestamp ON mailbox_records USING brin (timestamp)`
     }),
   )

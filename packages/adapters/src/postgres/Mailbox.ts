@@ -3,15 +3,15 @@
  *
  * | table | one row a | columns |
  * | --- | --- | --- |
- * | mailbox_partitions | partition | the log it is bound to, the next offset, hole, the highest seq put or acknowledged, and forgotten: the highest floor of a client that was forgotten before that was acknowledged |
- * | mailbox_clients | client | acked, floor, last: the highest seq ever put; results and bytes: what its records come to; used_ms: when something happened to it last; unknown: what was forgotten before it was made |
+ * | mailbox_partitions | partition | the log it is bound to, the next offset, hole, the highest seq put or acknowledged, and forgotten: the highest floor of a client that was forgotten before it had acknowledged the floor |
+ * | mailbox_clients | client | acked, floor, last: the highest seq ever put; results and bytes: the number and size of its records; used_ms: the time of its last change; unknown: the value of forgotten when the row was created |
  * | mailbox_records | record | seq, timestamp, value, headers as JSON; all of them above acked and floor |
  *
- * 1. What changes mailboxes is one transaction, which first takes the rows of its partitions, in their order. So what
- *    changes one partition comes one after the other, and nothing waits in a circle.
- * 2. A partition's row is made where it is missing: a store that was emptied is bound again by the first put or ack.
- * 3. A page is one statement, and sees one moment.
- * 4. Idle clients are looked for some at a time, in the order of their ids: there is no index that every ack would change.
+ * 1. Each change of mailboxes is one transaction, which first locks the rows of its partitions, in their order. Changes
+ *    of one partition therefore run one after another, without deadlocks.
+ * 2. The row of a partition is created if it is missing. The first put or ack binds an emptied store again.
+ * 3. A page is one statement, and therefore one snapshot.
+ * 4. Idle clients are searched in the order of their ids, some at a time. An index would have to change with every ack.
  */
 import type { PgClient } from "@effect/sql-pg"
 import { PgTypes } from "@effect/sql-pg"
@@ -37,7 +37,7 @@ type Address = MailboxStorage.Address
 type Log = Pick<MailboxStorage.BoundLog, "incarnation" | "partitions">
 const { later, toCursor } = MailboxRules
 
-/** The bounds of the mailboxes, where they are not the defaults. */
+/** The bounds of the mailboxes that differ from the defaults. */
 export interface MailboxOptions {
   readonly limits?: MailboxLimits
   readonly storage?: PostgresMailboxLimits
@@ -54,7 +54,7 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = po
   const sql = yield* PostgresDatabase
   const forgetSome = makeForget(sql, storage)
   const driver: MailboxStorage.MailboxDriver<SqlError> = {
-    // A mismatch takes back the rows that were made.
+    // A mismatch rolls back the rows that were created.
     claim: (log) => sql.withTransaction(claim(sql, log)),
     offset: (partition) =>
       sql<{ next: number | null }>`
@@ -115,7 +115,7 @@ interface Partition {
   readonly forgotten: number
 }
 
-/** Takes the rows of these partitions until the transaction ends, and makes those that are not there. */
+/** Locks the rows of these partitions until the transaction ends, and creates missing ones. */
 const take = (sql: PgClient.PgClient, { incarnation, partitions }: Log, taken: ReadonlyArray<number>) => sql<Partition>`
   INSERT INTO mailbox_partitions AS p (partition, incarnation, partitions)
   SELECT partition, ${incarnation}, ${partitions} FROM unnest(${numbers(taken)}) AS partition ORDER BY partition
@@ -152,14 +152,14 @@ const writePut = Effect.fnUntraced(function* (
   return { _tag: "Stored" } satisfies PutOutcome
 })
 
-/** What a mailbox has: the count and bytes of its records. */
+/** The contents of a mailbox: the number and size of its records. */
 interface Size {
   readonly client_id: string
   readonly results: number
   readonly bytes: number
 }
 
-/** Puts those that are above acked and floor and not there yet; returns the mailboxes that have too much now. */
+/** Puts the records that are above acked and floor and not there yet. Returns the mailboxes that now exceed a limit. */
 const insert = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
   records: ReadonlyArray<MailboxRecord>,
@@ -207,8 +207,8 @@ interface OldRecord {
 }
 
 /**
- * Removes records from the beginning of these mailboxes while what is left is too much, and raises their floor; answers
- * how many went. Looks at some of each at a time, and removes what it has looked at before it goes on.
+ * Removes records from the beginning of these mailboxes while the rest exceeds the limits, and raises their floor.
+ * Returns how many it removed. It reads some records of each at a time, and removes them before it reads more.
  */
 const removeOldest = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
@@ -233,7 +233,10 @@ const removeOldest = Effect.fnUntraced(function* (
   return removed
 })
 
-/** What goes from a mailbox. Open: all that was looked at goes, and maybe more; `rest` is what it has then. */
+/**
+ * What is removed from a mailbox. Open: all records that were read are removed, and maybe more; `rest` is what it has
+ * then.
+ */
 interface Cut extends Size, MailboxRules.Cut {
   readonly isOpen: boolean
   readonly rest: Size
@@ -315,7 +318,7 @@ const writeAcks = Effect.fnUntraced(function* (
     WHERE p.partition = g.partition`
 })
 
-/** Looks at every mailbox that has an old record, in the order of ids; each step is a transaction. */
+/** Checks every mailbox that has an old record, in the order of ids. Each step is a transaction. */
 const writeExpiry = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
   log: Log,

@@ -1,14 +1,14 @@
 /**
- * Where settings come from: the environment, or else files in the directory where the command is run. `.env.local` has
- * what its user sets and wins over `.env`, which may be committed for all.
+ * Reads settings from the environment, and otherwise from files in the directory where the command is run. `.env.local`
+ * has the settings of one user, and takes precedence over `.env`, which may be committed for all.
  *
- * A name that begins with `NIMBUS_` and is no setting is told in one line on stderr, with the nearest name that is one;
- * the process goes on.
+ * A name that begins with `NIMBUS_` and is not a setting is reported in one line on stderr, with the nearest setting,
+ * and is ignored.
  */
 import { ConfigProvider, Console, Effect, FileSystem, Layer } from "effect"
 import { unknownSettings, withoutInjected } from "./UnknownSettings.ts"
 
-/** The text of a file of settings; without the file there is none. */
+/** The text of a file of settings; empty if there is no such file. */
 const textOf = Effect.fnUntraced(function* (path: string) {
   const files = yield* FileSystem.FileSystem
   return yield* Effect.catchIf(

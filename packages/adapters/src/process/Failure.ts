@@ -1,13 +1,13 @@
 /**
- * How the command says why it failed: one line that names what is wrong and what to do about it.
+ * Reports why a command failed: one line says what is wrong and what to do about it.
  *
- * Errors that are expected bring their own words and their code, which is their row in docs/errors.md. Anything else is
- * a fault of ours, and is shown with all that is known of it.
+ * Expected errors have a message and a code, which is their row in docs/errors.md. Any other error is a bug, and is
+ * shown with its whole cause.
  */
 import { Cause, Config, Console, Effect, PlatformError, Predicate, Runtime, SchemaIssue } from "effect"
 import { HttpServerError } from "effect/http"
 
-/** Tells a failure on stderr. An interruption is none, and what the command line said itself is not said twice. */
+/** Reports a failure on stderr. An interruption is none, and a message of the command-line parser is not repeated. */
 export const report = <A, E, R>(command: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tapCause(command, (cause) => {
     if (Cause.hasInterruptsOnly(cause) || !Runtime.getErrorReported(Cause.squash(cause))) return Effect.void
@@ -31,7 +31,7 @@ const expected = (error: unknown): string | undefined => {
   return undefined
 }
 
-/** What the error says, and otherwise what its cause says. */
+/** The message of the error, or else that of its cause. */
 const wordsOf = (error: Error): string => {
   if (error.message !== "") return error.message
   return error.cause instanceof Error ? `${error.name}: ${wordsOf(error.cause)}` : error.name
@@ -49,7 +49,7 @@ const ofSetting = ({ cause, message }: Config.ConfigError): string => {
     .join("; ")
 }
 
-/** What Node says when it can't listen. */
+/** The error of Node when it can't listen. */
 const ofPort = (cause: unknown): string => {
   const code = Predicate.hasProperty(cause, "code") ? cause.code : undefined
   const port = Predicate.hasProperty(cause, "port") ? ` ${String(cause.port)}` : ""

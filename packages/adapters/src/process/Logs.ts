@@ -1,6 +1,6 @@
 /**
- * What a process says of its work, on stdout: each in one line, as `name=value` or as JSON, down to a level. Lines about
- * a client are annotated with `clientId`, and with its `epoch` or a `seq` where there is one.
+ * The log of a process, on stdout: one line for each entry, as `name=value` or as JSON, from a level on. Lines about a
+ * client are annotated with `clientId`, and with its `epoch` or a `seq` if there is one.
  */
 import { Config, Effect, Layer, Logger, References } from "effect"
 
@@ -11,13 +11,13 @@ const formats = { logfmt: Logger.consoleLogFmt, json: Logger.consoleJson } as co
 /** `NIMBUS_LOG_FORMAT` and `NIMBUS_LOG_LEVEL`. */
 export const config = Config.all({
   format: Config.Literals(["logfmt", "json"], "NIMBUS_LOG_FORMAT").pipe(Config.withDefault("logfmt")),
-  /** Lines below it are not written. */
+  /** Entries below this level are not written. */
   level: Config.Literals(["debug", "info", "warn", "error", "none"], "NIMBUS_LOG_LEVEL").pipe(
     Config.withDefault("info"),
   ),
 })
 
-/** Logs in this format from this level on. */
+/** Logs in this format, from this level on. */
 export const layerWith = ({ format, level }: Config.Success<typeof config>) =>
   Layer.merge(Logger.layer([formats[format]]), Layer.succeed(References.MinimumLogLevel, levels[level]))
 

@@ -1,6 +1,6 @@
 /**
- * What every process tells of itself on `/metrics`: memory, processor time, its start, and how late its event loop runs.
- * The standard ones have the names that Prometheus' own clients give them.
+ * The metrics of every process at `/metrics`: memory, processor time, its start, and the delay of its event loop. The
+ * standard ones have the names that the clients of Prometheus use.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Effect, Layer, Metric, Schedule } from "effect"
@@ -20,9 +20,9 @@ const delayP99 = gauge(
 )
 const delayMax = gauge("nimbus_event_loop_delay_max_seconds", "How late timers ran in the last 5 s: the maximum")
 
-/** Between two looks. The delays are those of this time. */
+/** The interval of the measurement. The delays are those of one interval. */
 const every_ms = 5_000
-/** How often the event loop is looked at. Node counts this into the delay. */
+/** How often the event loop is sampled. Node includes this in the delay. */
 const resolution_ms = 10
 
 export const layer = Layer.effectDiscard(

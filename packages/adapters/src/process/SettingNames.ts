@@ -1,4 +1,7 @@
-/** The names of all settings: docs/configuration.md explains each, and a test holds the two and the sources together. */
+/**
+ * The names of all settings. docs/configuration.md explains each, and a test keeps it, this list and the sources
+ * consistent.
+ */
 export const settingNames: ReadonlyArray<string> = [
   "NIMBUS_ADMIN_TOKEN",
   "NIMBUS_ADMIN_URL",

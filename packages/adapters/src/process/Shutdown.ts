@@ -1,8 +1,8 @@
 /**
- * SIGTERM and SIGINT drain, and then the process ends with 0; a drain that takes longer than the shutdown timeout is cut
- * short, says so, and ends with 1.
+ * SIGTERM and SIGINT start a drain, after which the process exits with 0. A drain that takes longer than the shutdown
+ * timeout is cut short, with a line on stderr and exit code 1.
  *
- * The signal itself interrupts the main fiber (`NodeRuntime.runMain`); this watches over what follows.
+ * The signal interrupts the main fiber (`NodeRuntime.runMain`). This module handles what follows.
  */
 import { Config, Console, Effect, Latch, Layer, Runtime, Schema } from "effect"
 
@@ -12,10 +12,10 @@ export const config = Config.schema(
   "NIMBUS_SHUTDOWN_TIMEOUT_SEC",
 ).pipe(Config.withDefault(20))
 
-/** To stand below all that drains. */
+/** Must be provided to all layers that drain. */
 export const layerWith = (timeout_sec: number) => Layer.effectDiscard(watch(timeout_sec))
 
-/** The same, as `NIMBUS_SHUTDOWN_TIMEOUT_SEC` says. */
+/** The same, with the timeout of `NIMBUS_SHUTDOWN_TIMEOUT_SEC`. */
 export const layer = Layer.unwrap(Effect.map(config, layerWith))
 
 const watch = Effect.fnUntraced(function* (timeout_sec: number) {
@@ -41,7 +41,7 @@ const watch = Effect.fnUntraced(function* (timeout_sec: number) {
         return Console.error("nimbus: stopped")
       }),
   )
-  // Ends with the scope: a drain that is over in time.
+  // The scope ends this fiber if the drain ends in time.
   yield* signalled.await.pipe(
     Effect.andThen(Effect.sleep(timeout_sec * 1000)),
     Effect.andThen(Console.error(`nimbus: the drain took longer than ${timeout_sec} s and was cut short`)),
@@ -50,6 +50,6 @@ const watch = Effect.fnUntraced(function* (timeout_sec: number) {
   )
 })
 
-/** The code of a process that was interrupted is what whoever was interrupted has set, as `layer` does, or else 130. */
+/** The exit code of an interrupted process is the one that was set during the drain, as by `layer`, or else 130. */
 export const teardown: Runtime.Teardown = (exit, onExit) =>
   Runtime.defaultTeardown(exit, (code) => onExit(code === 130 ? Number(process.exitCode ?? 130) : code))

@@ -1,9 +1,9 @@
 /**
- * What a process tells others of its work, beside its logs: metrics of itself, and traces of sampled events and of calls
- * to its services (docs/observability.md), by OTLP over HTTP where there is somebody who takes them.
+ * The metrics of a process, and the traces of sampled events and of calls to its services (docs/observability.md),
+ * which are exported by OTLP over HTTP if there is a receiver.
  *
- * Other spans of Effect's own, such as those of requests, are not made unless they stand below one of these. What can't
- * be exported is dropped and hurts nothing.
+ * Other spans of Effect, such as those of requests, are created only below one of these. Spans that can't be exported
+ * are dropped without further effect.
  */
 import { serviceSpanLimits } from "@nimbus/domain/limits"
 import { SpansPerSecond } from "@nimbus/domain/observability"
@@ -16,7 +16,7 @@ const Url = Schema.String.check(
   Schema.makeFilter((text) => /^https?:\/\/[^/]+/.test(text) || "must be a URL, as http://127.0.0.1:4318"),
 )
 
-/** Where traces go; OpenTelemetry's own names of these settings are taken too. */
+/** The receiver of traces. The names of OpenTelemetry for these settings work too. */
 export const config = Config.all({
   url: Config.option(Config.schema(Url, "NIMBUS_OTLP_URL")),
   endpoint: Config.option(Config.schema(Url, "OTEL_EXPORTER_OTLP_ENDPOINT")),
@@ -38,15 +38,15 @@ export const config = Config.all({
 )
 
 type Settings = Omit<Config.Success<typeof config>, "spans_per_second"> & {
-  /** Default: no spans of calls to services. */
+  /** Default: no spans for calls to services. */
   readonly spans_per_second?: number
 }
 
-/** `service`: what the process is called in its traces, unless the environment has another name. */
+/** `service` is the name of the process in its traces, unless the environment has another name. */
 export const layerWith = (service: string, settings: Settings) =>
   Layer.merge(ProcessMetrics.layer, traces(service, settings))
 
-/** The same, as the environment says. */
+/** The same, configured by the environment. */
 export const layer = (service: string) => Layer.unwrap(Effect.map(config, (settings) => layerWith(service, settings)))
 
 const traces = (

@@ -1,9 +1,10 @@
 /**
- * Which names that begin as our settings do are none of them: most are misspelt, and would be ignored in silence.
+ * Finds names that begin with `NIMBUS_` and are not settings. Most of them are misspelt, and would otherwise be ignored
+ * without a message.
  *
- * Kubernetes tells every container where the Services of its namespace are, by variables that begin with the Service's
- * name. A Service called `nimbus` thus makes `NIMBUS_SERVICE_HOST`, `NIMBUS_PORT_3000_TCP_ADDR` and the like, and also
- * `NIMBUS_PORT=tcp://10.0.0.7:3000`, which is a setting by its name alone. All of these are left out of the settings.
+ * Kubernetes sets variables in every container for the Services of its namespace, which begin with the name of the
+ * Service. A Service called `nimbus` leads to `NIMBUS_SERVICE_HOST`, `NIMBUS_PORT_3000_TCP_ADDR` and the like, and also
+ * to `NIMBUS_PORT=tcp://10.0.0.7:3000`, which has the name of a setting. All of these are excluded from the settings.
  */
 import { settingNames } from "./SettingNames.ts"
 
@@ -15,7 +16,7 @@ const injectedAddress = /^(tcp|udp|sctp):\/\//
 export const isInjected = (name: string, value: string): boolean =>
   injectedName.test(name) || (injectedPort.test(name) && injectedAddress.test(value))
 
-/** The environment without what Kubernetes tells of its Services. */
+/** The environment without the variables of Kubernetes for its Services. */
 export const withoutInjected = (env: Readonly<Record<string, string | undefined>>): Record<string, string> => {
   const kept: Record<string, string> = {}
   for (const [name, value] of Object.entries(env)) {
@@ -25,16 +26,16 @@ export const withoutInjected = (env: Readonly<Record<string, string | undefined>
 }
 
 const known: ReadonlySet<string> = new Set(settingNames)
-/** Settings of this repository's own tests and benchmarks. */
+/** Settings of the tests and benchmarks of this repository. */
 const ofTests = /^NIMBUS_(TEST|BENCH)_/
 
 export interface UnknownSetting {
   readonly name: string
-  /** The setting whose name takes the fewest changes of letters. */
+  /** The setting with the smallest edit distance. */
   readonly nearest: string
 }
 
-/** Of these names, those that begin with `NIMBUS_` and are no settings, each once. */
+/** The names that begin with `NIMBUS_` and are not settings, each once. */
 export const unknownSettings = (names: Iterable<string>): ReadonlyArray<UnknownSetting> =>
   [...new Set(names)]
     .filter((name) => name.startsWith("NIMBUS_") && !known.has(name) && !ofTests.test(name))
@@ -45,7 +46,7 @@ const nearestTo = (name: string): string => {
   return settingNames[changes.indexOf(Math.min(...changes))]!
 }
 
-/** How many letters must be put in, taken out or replaced to make one of the other (Levenshtein). */
+/** The edit distance of two names (Levenshtein). */
 const changesBetween = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {

@@ -1,4 +1,4 @@
-/** What every process of Nimbus does alike: read its settings, leave on a signal, and say in one line why it failed. */
+/** What all processes of Nimbus share: they read settings, drain on a signal, and report a failure in one line. */
 export * as Failure from "./Failure.ts"
 export * as Environment from "./Environment.ts"
 export * as Logs from "./Logs.ts"
