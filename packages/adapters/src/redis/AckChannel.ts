@@ -1,6 +1,6 @@
 /**
- * Ack channels by pub/sub: `<prefix>:acks:<partition>`. One publish carries a batch, as a frame. Nothing is kept: what
- * comes while a subscriber has no connection, or has too much waiting, is lost.
+ * Ack channels by pub/sub: `<prefix>:acks:<partition>`. One publish carries a batch, as a frame. Nothing is stored: a
+ * message is lost if its subscriber has no connection, or too many messages waiting.
  */
 import { ChannelUnavailable } from "@nimbus/domain/errors"
 import { AckChannel } from "@nimbus/domain/services"
@@ -9,7 +9,7 @@ import { RedisConnection } from "./Connection.ts"
 import { decodeAckFrame, encodeFrame } from "./Frames.ts"
 import { listen } from "./Listening.ts"
 
-/** The ack channel on publish and subscribe of Redis. */
+/** The ack channel on the pub/sub of Redis. */
 export const layer: Layer.Layer<AckChannel, never, RedisConnection> = Layer.effect(
   AckChannel,
   Effect.gen(function* () {

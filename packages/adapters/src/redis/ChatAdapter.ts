@@ -1,19 +1,19 @@
 /**
- * Socket.IO's Redis Streams adapter: how broadcasts reach every gateway. Connections of its own, for it does with them
- * what the others may not: its reader waits within Redis, and for Redis.
+ * The Redis Streams adapter of Socket.IO, by which broadcasts reach every gateway. It has its own connections, because
+ * its reader blocks within Redis and waits for Redis, which other connections must not do.
  *
- * What is done about the adapter (0.3.1), which has no say in these:
+ * These properties of the adapter (0.3.1) can't be configured, and are handled here:
  *
- * 1. It begins to read at "now", once its reader is connected and then again and again until the first entry came, and
- *    what comes before and in between is lost. So a mark that nobody takes for a broadcast goes into the stream when the
- *    adapter is made, and the reader is made to begin there.
- * 2. It tries again at once and for ever where a read fails. So the reader's commands don't fail: they wait until Redis
- *    is back, and are given up only when the adapter is closed.
- * 3. What it writes while its writer is not connected is lost to the others. So the writer is connected when the adapter
- *    is made.
- * 4. It leaves its reader open for a block's time. The scope closes it at once.
+ * 1. It starts to read at "now" when its reader is connected, and does so again until the first entry arrives. Entries
+ *    before and in between are lost. A mark, which is not a broadcast, is therefore written to the stream when the
+ *    adapter is created, and the reader starts there.
+ * 2. If a read fails, it retries immediately and without end. The commands of the reader therefore do not fail: they
+ *    wait until Redis is available again, and are aborted only when the adapter is closed.
+ * 3. Entries that it writes before its writer is connected are lost. The writer is therefore connected before the
+ *    adapter is created.
+ * 4. It leaves its reader open for the time of a blocking read. The scope closes it immediately.
  *
- * While Redis is away a broadcast reaches the sockets of its own gateway alone.
+ * While Redis is unavailable, a broadcast reaches only the sockets of its own gateway.
  */
 import { backoff_ms } from "@nimbus/domain/pacing"
 import { createAdapter } from "@socket.io/redis-streams-adapter"
@@ -25,10 +25,10 @@ import { RedisConnection } from "./Connection.ts"
 import * as Reply from "./Reply.ts"
 import type { RedisSettings } from "./Settings.ts"
 
-/** For Socket.IO's `adapter`: made with the server, and closed by it, before the scope closes. */
+/** For the option `adapter` of Socket.IO. The server creates it, and closes it before the scope closes. */
 export type ChatAdapterFactory = ReturnType<typeof createAdapter>
 
-/** The adapter of Socket.IO on streams of Redis. */
+/** The adapter of Socket.IO on a stream in Redis. */
 export const make: (
   settings: RedisSettings,
   limits?: RedisLimits,
@@ -41,7 +41,7 @@ export const make: (
   const clients = new Set<Redis | Cluster>()
   const open = (manner: Manner): Redis | Cluster => {
     const client = newClient(isCluster, settings, limits, manner)
-    // What an error comes to shows in the state of the connection; without a listener ioredis prints it.
+    // The state of the connection shows the effect of an error. Without a listener ioredis would print it.
     client.on("error", () => {})
     clients.add(client)
     return client
@@ -67,7 +67,7 @@ export const make: (
   const { block_ms, stream_entries } = redisBroadcastLimits
   const mark = ["maxlen", "~", `${stream_entries}`, "*", "mark", ""]
   const begin = yield* redis.command("xadd", [streamName, ...mark], Reply.text)
-  // Invariants 1 and 2: the adapter reads and listens on duplicates.
+  // 1 and 2: the adapter reads and subscribes on duplicates.
   const duplicate = () => {
     const client = open(reader)
     const xread = (...args: ReadonlyArray<string | number>) =>
@@ -78,7 +78,7 @@ export const make: (
   yield* isReady(writer)
 
   let adapter: ChatAdapterFactory | undefined
-  // Socket.IO calls it with `new`.
+  // Socket.IO calls this with `new`.
   return function (namespace: unknown) {
     adapter ??= createAdapter(writer, {
       streamName,
@@ -92,14 +92,14 @@ export const make: (
   }
 })
 
-/** Done once it is connected; with a Redis that is away, once that is back. */
+/** Completes when the connection is ready. If Redis is unavailable, this is when it is available again. */
 const isReady = (client: Redis | Cluster): Effect.Effect<void> =>
   Effect.callback((resume) => {
     if (client.status === "ready") return resume(Effect.void)
     client.once("ready", () => resume(Effect.void))
   })
 
-/** What the two kinds of connection differ in. */
+/** The options in which the two kinds of connection differ. */
 type Manner = Pick<RedisOptions, "maxRetriesPerRequest"> & {
   readonly enableOfflineQueue: boolean
   readonly autoResendUnfulfilledCommands: boolean

@@ -2,10 +2,11 @@
  * The offsets of direct delivery in Redis.
  *
  * ```
- *   <prefix>:offset:<client id>   hash   log, epoch, offset, seq    gone `offset_ttl_ms` after the last write
+ *   <prefix>:offset:<client id>   hash   log, epoch, offset, seq    expires `offset_ttl_ms` after the last write
  * ```
  *
- * Every call is one script on one key, so that keys spread over a cluster; those of a chunk are sent together.
+ * Every call is one script on one key, so that the keys can be in any slot of a cluster. The calls of a chunk are sent
+ * together.
  */
 import { OffsetsUnavailable } from "@nimbus/domain/errors"
 import { type ClientId, Cursor } from "@nimbus/domain/protocol"
@@ -46,7 +47,9 @@ export const layer: Layer.Layer<ClientOffsets, never, RedisConnection> = Layer.e
 
 const unavailable = (operation: string) => (cause: unknown) => new OffsetsUnavailable({ operation, cause })
 
-/** What is of another log counts as nothing. Numbers go by `%.0f`: Lua would round them to 14 digits. */
+/**
+ * An offset of another log is ignored. Numbers are formatted with `%.0f`, because Lua would round them to 14 digits.
+ */
 const lua = `
 local key, log, epoch, ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local stored = redis.call('HMGET', key, 'log', 'epoch', 'offset', 'seq')

@@ -1,18 +1,18 @@
 /**
- * Redis, or a Redis Cluster: one connection for commands and one for subscriptions, for as long as the scope lives.
+ * Redis, or a Redis Cluster: one connection for commands and one for subscriptions, until the scope closes.
  *
  * ```
- *   start ─▶ connected (again and again, with a line each time) ─▶ noeviction? ─▶ takes writes? ─▶ ready
- *                │ wrong password, no TLS: fails at once              │ no: fails     │ a replica: waits
+ *   start ─▶ connected (retried, with a log line) ─▶ noeviction? ─▶ accepts writes? ─▶ ready
+ *                │ wrong password, no TLS: fails        │ no: fails     │ a replica: waits
  *   ready ─▶ lost ─▶ connected again, by back-off ─▶ subscribed again ─▶ ready
  * ```
  *
- * 1. A command is done at most once. One that was under way when the connection broke fails, and may have been done; one
- *    that comes while there is no connection fails at once. Nothing waits in a queue. (A cluster's node may send it on,
- *    or away while it is no master yet: that was not done.)
- * 2. A connection on which Redis owes a reply for too long is given up. The one that only listens asks periodically; in
- *    a cluster it asks which node has which slots, and the system looks after the single connections.
- * 3. A subscription holds from the moment `subscribe` is done until its scope closes, but for the times without a
+ * 1. A command runs at most once. If the connection breaks, a command in flight fails, and may have run. Without a
+ *    connection, a command fails immediately. Nothing waits in a queue. (A node of a cluster may redirect a command, or
+ *    refuse it while it is not a master yet. The command has not run then.)
+ * 2. A connection on which a reply is overdue is closed. The connection for subscriptions sends a ping periodically. In
+ *    a cluster it reads the slots instead, and the system monitors the single connections.
+ * 3. A subscription is active from the moment `subscribe` returns until its scope closes, except while there is no
  *    connection.
  */
 import { backoff_ms } from "@nimbus/domain/pacing"
@@ -29,36 +29,39 @@ import { type Argument, run, type Script } from "./Script.ts"
 import { config, type RedisSettings, where } from "./Settings.ts"
 import { mayWriteScript, refusalOf, type Server, watch } from "./Watch.ts"
 
-/** Gets what was published, in order. Must not throw. */
+/** Receives the published messages, in order. Must not throw. */
 export type Receive = (message: Uint8Array) => void
 
 /** The connections of this process to Redis, or to a Redis Cluster. */
 export class RedisConnection extends Context.Service<
   RedisConnection,
   {
-    /** What all keys and channels begin with. */
+    /** The prefix of all keys and channels. */
     readonly prefix: string
-    /** One command; `decode` may throw what it does not understand. */
+    /** Runs one command. `decode` may throw on an unexpected reply. */
     command<A>(
       name: string,
       args: ReadonlyArray<Argument>,
       decode: (reply: unknown) => A,
     ): Effect.Effect<A, RedisUnavailable>
-    /** Runs a script. In a cluster its keys must be of one slot. */
+    /** Runs a script. In a cluster its keys must be in one slot. */
     run<A>(
       script: Script,
       keys: ReadonlyArray<string>,
       args: ReadonlyArray<Argument>,
       decode: (reply: unknown) => A,
     ): Effect.Effect<A, RedisUnavailable>
-    /** Returns how many subscribers got it: on a cluster all of them, for channels are sharded there as keys are. */
+    /**
+     * Returns the number of subscribers that received the message: in a cluster all of them, because its channels are
+     * sharded.
+     */
     publish(channel: string, message: Uint8Array): Effect.Effect<number, RedisUnavailable>
     subscribe(channel: string, receive: Receive): Effect.Effect<void, RedisUnavailable, Scope.Scope>
   }
 >()("@nimbus/adapters/redis/RedisConnection") {
   static readonly layerWith = (settings: RedisSettings, limits = redisLimits) =>
     Layer.effect(RedisConnection, make(settings, limits))
-  /** As `NIMBUS_REDIS_ADDRESS` and its like say. */
+  /** Configured by `NIMBUS_REDIS_ADDRESS` and the related settings. */
   static readonly layer = Layer.effect(
     RedisConnection,
     Effect.flatMap(config, (settings) => make(settings, redisLimits)),
@@ -98,7 +101,7 @@ const make = Effect.fn("RedisConnection.make")(function* (
   })
 })
 
-/** What we need of ioredis, on a single server and a cluster alike. */
+/** The part of ioredis that this module uses, which a single server and a cluster share. */
 interface Client extends EventEmitter {
   readonly status: string
   connect(): Promise<void>
@@ -118,14 +121,14 @@ const bufferOf = ({ buffer, byteLength, byteOffset }: Uint8Array): Buffer => Buf
 const attempt = <A>(use: () => Promise<A>): Effect.Effect<A, RedisUnavailable> =>
   Effect.tryPromise({ try: use, catch: (cause) => new RedisUnavailable({ cause }) })
 
-/** Many clusters have one address for all of their nodes. */
+/** Many clusters have one address for all their nodes. */
 const isNodeOfCluster = Effect.fnUntraced(function* (settings: RedisSettings, limits: RedisLimits) {
   const client = yield* connect("", false, settings, limits)
   const info = yield* attempt(async () => Reply.text(await client.callBuffer("info", ["cluster"])) ?? "")
   return info.includes("cluster_enabled:1")
 })
 
-/** Connected, and from then on connected again whenever it breaks. */
+/** Connects, and from then on reconnects whenever the connection breaks. */
 const connect = Effect.fnUntraced(function* (
   purpose: "" | " for subscriptions",
   isCluster: boolean,
@@ -143,7 +146,7 @@ const connect = Effect.fnUntraced(function* (
         client.disconnect()
       }),
   )
-  // What an error comes to shows in the state of the connection; without a listener ioredis prints it.
+  // The state of the connection shows the effect of an error. Without a listener ioredis would print it.
   client.on("error", () => {})
   const at = where(settings)
   yield* untilReachable(
@@ -165,11 +168,11 @@ const newClient = (
   const options = {
     connectTimeout: limits.connect_timeout_ms,
     socketTimeout: limits.reply_timeout_ms,
-    // Invariant 1: neither kept for the next connection nor sent again on it.
+    // Invariant 1: a command is neither kept for the next connection nor sent again.
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    // It does so without looking whether that worked: see `makeSubscriptions`.
+    // ioredis does this without checking its success: see `makeSubscriptions`.
     autoResubscribe: false,
     lazyConnect: true,
     ...(settings.username !== undefined && { username: settings.username }),
@@ -179,21 +182,21 @@ const newClient = (
   if (!isCluster) return new Redis({ ...options, ...settings.nodes[0], db: settings.db, retryStrategy: retry })
   const { enableOfflineQueue, lazyConnect, ...redisOptions } = options
   return new Cluster([...settings.nodes], {
-    // Invariant 2: a node that is gone for good does not answer probes.
+    // Invariant 2: a node that has been removed does not respond to probes.
     redisOptions: { ...redisOptions, keepAlive: limits.ping_every_ms },
     slotsRefreshInterval: limits.ping_every_ms,
     enableOfflineQueue,
     lazyConnect,
     shardedSubscribers: true,
     clusterRetryStrategy: retry,
-    // Invariant 1: it would send again what was under way.
+    // Invariant 1: ioredis would send the commands in flight again.
     retryDelayOnFailover: 0,
-    // Nodes go by the addresses that the cluster tells: certificates name hosts, not those.
+    // The cluster reports its nodes by address, but certificates have names of hosts.
     ...(settings.tls && { dnsLookup: (address, callback) => callback(null, address) }),
   })
 }
 
-/** One attempt. ioredis tells how it ended by events; its promise may never settle. */
+/** One attempt to connect. ioredis reports its end by events; its promise may never settle. */
 const connectOnce = (settings: RedisSettings, client: Client): Effect.Effect<void, StartError> =>
   Effect.callback((resume) => {
     let cause: unknown = new Error("the connection was closed")
@@ -212,7 +215,7 @@ const connectOnce = (settings: RedisSettings, client: Client): Effect.Effect<voi
     return Effect.sync(over)
   })
 
-/** Of a cluster it is what its last node said. */
+/** The error of a cluster is that of its last node. */
 const causeOf = (error: unknown): unknown => (isAllFailed(error) ? error.lastNodeError : error)
 
 const isAllFailed = (error: unknown): error is { readonly lastNodeError: unknown } =>
@@ -222,7 +225,7 @@ const refusal = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 
 type StartError = RedisUnavailable | RedisRefused | RedisTlsFailed
 
-/** What only a correction of the settings helps against is not passing. */
+/** An error is permanent if only a change of the settings helps. */
 const startError = (settings: RedisSettings, cause: unknown): StartError => {
   const address = where(settings)
   if (!(cause instanceof Error)) return new RedisUnavailable({ cause })
@@ -233,10 +236,13 @@ const startError = (settings: RedisSettings, cause: unknown): StartError => {
     : new RedisUnavailable({ cause })
 }
 
-/** So it goes when Redis is away, and when one of the two speaks TLS: Redis closes, or waits for the end of a line. */
+/**
+ * The same happens when Redis is unavailable and when only one side uses TLS: Redis closes, or waits for the end of a
+ * line.
+ */
 const misunderstanding = /ETIMEDOUT|ECONNRESET|EPIPE|closed/
 
-/** From the moment it is lost until it is ready again a connection is an outage. */
+/** A connection is an outage from the moment at which it is lost until it is ready again. */
 const tellChanges = Effect.fnUntraced(function* (name: string, client: Client, state: { readonly isStarted: boolean }) {
   const fork = yield* FiberSet.makeRuntime<never, void, never>()
   const outage = yield* failureReporter(`the connection to ${name}`)
@@ -250,7 +256,7 @@ const tellChanges = Effect.fnUntraced(function* (name: string, client: Client, s
   client.on("ready", () => fork(outage.worked))
 })
 
-/** All that may hold keys of ours. */
+/** All servers that may have keys of this installation. */
 const mastersOf = (client: Client): ReadonlyArray<Client> => client.nodes?.("master") ?? [client]
 
 /** The value of a line of `INFO`. */
@@ -265,7 +271,7 @@ const serverOf = (client: Client): Server => ({
   mayWrite: attempt(async () => void (await run(client, mayWriteScript, [], []))),
 })
 
-/** Every one of them keeps them all. */
+/** The policy must hold on every server. */
 const checkPolicy = Effect.fnUntraced(function* (settings: RedisSettings, client: Client) {
   for (const server of mastersOf(client)) {
     const policy = yield* serverOf(server).policy
@@ -273,7 +279,10 @@ const checkPolicy = Effect.fnUntraced(function* (settings: RedisSettings, client
   }
 })
 
-/** A replica may become a master, and a master write again. That it is full keeps nobody from starting: it is an alarm. */
+/**
+ * A replica may become a master, and a master may accept writes again. A full server does not prevent a start: it
+ * raises an alarm.
+ */
 const mayWrite = (settings: RedisSettings, client: Client): Effect.Effect<void, RedisUnavailable> =>
   Effect.forEach(mastersOf(client), (server) => serverOf(server).mayWrite, { discard: true }).pipe(
     Effect.catch((error) =>
@@ -281,7 +290,7 @@ const mayWrite = (settings: RedisSettings, client: Client): Effect.Effect<void, 
     ),
   )
 
-/** Without it nothing is lost either: what a restart loses is built again from the backlog topic. */
+/** Nothing is lost without persistence either: what a restart loses is restored from the backlog topic. */
 const tellPersistence = Effect.fnUntraced(function* (settings: RedisSettings, client: Client) {
   const [server = client] = mastersOf(client)
   if ((yield* infoOf(server, "persistence", "aof_enabled")) !== "0") return
@@ -290,7 +299,7 @@ const tellPersistence = Effect.fnUntraced(function* (settings: RedisSettings, cl
   )
 })
 
-/** ioredis goes on in the database 0 where it can't have another. */
+/** If ioredis can't select the database, it continues in database 0. */
 const checkDatabase = (settings: RedisSettings, client: Client): Effect.Effect<void, RedisRefused | RedisUnavailable> =>
   attempt(async () => void (await client.callBuffer("select", [settings.db]))).pipe(
     Effect.catch((error): Effect.Effect<never, RedisRefused | RedisUnavailable> =>
@@ -306,13 +315,13 @@ const noSuchDatabase = (settings: RedisSettings, reason: string) =>
     }),
   )
 
-/** Several may listen to one channel; Redis is asked for it once. */
+/** One channel may have several listeners. Redis has one subscription for all of them. */
 const makeSubscriptions = Effect.fnUntraced(function* (isCluster: boolean, client: Client, limits: RedisLimits) {
   const receivers = new Map<string, Set<Receive>>()
   const subscribe = (...channels: Array<string>) =>
     isCluster ? client.ssubscribe(...channels) : client.subscribe(...channels)
   const unsubscribe = (channel: string) => (isCluster ? client.sunsubscribe(channel) : client.unsubscribe(channel))
-  /** Where it fails there is no connection, and the next one begins without subscriptions. */
+  /** If this fails there is no connection, and the next connection starts without subscriptions. */
   const forget = (channel: string) => void unsubscribe(channel).catch(() => {})
 
   client.on(isCluster ? "smessageBuffer" : "messageBuffer", (channel: Buffer, message: Buffer) => {
@@ -322,7 +331,8 @@ const makeSubscriptions = Effect.fnUntraced(function* (isCluster: boolean, clien
     else for (const receive of listening) receive(message)
   })
   if (!isCluster) {
-    // A cluster's subscribers do so on their own. Where it fails the connection has gone again, and the next one does it.
+    // In a cluster the subscribers do this themselves. If it fails, the connection is lost again, and the next one does
+    // it.
     client.on("ready", () => {
       if (receivers.size > 0) subscribe(...receivers.keys()).catch(() => {})
     })

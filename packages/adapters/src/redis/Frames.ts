@@ -1,5 +1,5 @@
 /**
- * What is published at once, as bytes: one message of Redis carries a whole chunk. Numbers are little-endian.
+ * The encoding of a chunk of messages, which one message of Redis carries. Numbers are little-endian.
  *
  * ```
  *   frame    version u8, count u32, message…
@@ -12,8 +12,8 @@
  *   client   length u8, the client id, which is ASCII; a route the same, or length 0: none
  * ```
  *
- * A push without headers has the length 0 there. Values are carried as they are, and what is read are views of the
- * frame. The frame of another version, or of somebody else, reads as `undefined`: a datagram that got lost.
+ * A push without headers has the headers length 0. Values are not encoded again, and decoded values are views of the
+ * frame. A frame of another version, or of another program, decodes as `undefined`, like a lost datagram.
  */
 import {
   type AckMessage,
@@ -135,7 +135,7 @@ const decode = <A>(
     }
     return reader.isAtEnd ? messages : undefined
   } catch (error) {
-    // Past the end of a frame that is cut off, or headers that are not JSON.
+    // The frame is truncated, or its headers are not JSON.
     if (error instanceof RangeError || error instanceof SyntaxError) return undefined
     throw error
   }
@@ -185,7 +185,7 @@ class Reader {
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + from, length)
   }
 
-  /** Written by `encodeFrame` from strings by strings: not checked again. */
+  /** Only `encodeFrame` writes these headers, from strings. They are therefore not checked. */
   headers(length: number): Headers {
     const from = this.#take(length)
     return JSON.parse(this.#bytes.toString("utf8", from, from + length))

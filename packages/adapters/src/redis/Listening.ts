@@ -1,16 +1,16 @@
-/** What is published to a channel as a stream of batches: what is not read in time waits, up to a bound. */
+/** The messages of a channel as a stream of batches. Unread messages wait, up to a bound. */
 import { channelLimits } from "@nimbus/domain/limits"
 import { makeInboxes } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { RedisConnection } from "./Connection.ts"
 
-/** `decode` returns `undefined` for what is no frame of ours: it counts as lost. */
+/** `decode` returns `undefined` for bytes that are not a frame. They count as lost. */
 export const listen = Effect.fnUntraced(function* <A>(
   redis: RedisConnection["Service"],
   channel: string,
   decode: (frame: Uint8Array) => ReadonlyArray<A> | undefined,
 ) {
-  // Of its own: another subscriber of the channel that falls behind holds back nothing here.
+  // Each subscriber has its own queue, so a slow one does not delay the others.
   const inbox = makeInboxes<"own", A>(channelLimits)
   const batches = yield* inbox.subscribe("own")
   yield* redis.subscribe(channel, (frame) => {

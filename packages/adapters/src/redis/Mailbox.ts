@@ -1,9 +1,8 @@
 /**
- * The mailboxes in Redis: see MailboxScripts.ts for what is where. Everything that changes them is one script a
- * partition, so that whatever a failover rolls back, it rolls back a partition's mailboxes and its offset together.
+ * The mailboxes in Redis. MailboxScripts.ts describes the keys. Each change of a partition is one script, so that a
+ * failover rolls back the mailboxes and the offset of a partition together.
  *
- * Nothing is kept in this process but which log the store is bound to. A store that was emptied is bound again by the
- * first put or ack.
+ * This process keeps only the log to which the store is bound. The first put or ack binds an emptied store again.
  */
 import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
 import { type Cursor, start } from "@nimbus/domain/protocol"
@@ -37,7 +36,7 @@ type Address = MailboxStorage.Address
 type BoundLog = MailboxStorage.BoundLog
 const { later, toCursor } = MailboxRules
 
-/** The bounds of the mailboxes, where they are not the defaults. */
+/** The bounds of the mailboxes that differ from the defaults. */
 export interface MailboxOptions {
   readonly limits?: MailboxLimits
   readonly storage?: RedisMailboxLimits
@@ -60,7 +59,7 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
     ...clientIds.map((clientId) => box(partition, clientId)),
   ]
 
-  /** In steps of one partition each, many at once; the answers in the order asked. */
+  /** Runs steps of one partition each, several at the same time. Returns the replies in the order of the clients. */
   const byPartition = <A extends Address, B>(
     asked: ReadonlyArray<A>,
     step: (partition: number, some: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, RedisUnavailable>,
@@ -85,7 +84,7 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
     let removed = 0
     let from = "0"
     do {
-      // In no order: ages move while this goes on.
+      // The order is arbitrary, because ages change meanwhile.
       const args = [ages(partition), from, "count", storage.step_clients]
       const { due, next } = yield* redis.command("zscan", args, (reply) => readAges(reply, before_ms))
       for (let i = 0; i < due.length; i += storage.step_clients) {
@@ -97,7 +96,7 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
     return removed
   })
 
-  /** Those of which Redis must not forget more than their floor; it forgets the others on its own. */
+  /** The mailboxes of which the floor must be kept when they are forgotten. Redis expires the others itself. */
   const forgetPartition = Effect.fnUntraced(function* (partition: number, keep_ms: number, before_ms: number) {
     let forgotten = 0
     for (;;) {
@@ -115,7 +114,7 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
   const driver: MailboxStorage.MailboxDriver<RedisUnavailable> = {
     claim: Effect.fnUntraced(function* (log) {
       const { incarnation, partitions } = log
-      // The first decides: who loses a race for it binds no other.
+      // The first partition decides, so that a process that loses the race binds no other partition.
       for (let partition = 0; partition < partitions; partition++) {
         const bound = yield* redis.run(claimScript, [offset(partition)], [incarnation, partitions], readBinding)
         const mismatch = MailboxRules.mismatchOf(log, { partition, incarnation, partitions, ...bound })
@@ -176,12 +175,12 @@ const make = Effect.fnUntraced(function* ({ limits = mailboxLimits, storage = re
   return MailboxStorage.make(driver, limits)
 })
 
-/** How long a box with nothing in it is kept, in ms. 0: for ever. */
+/** How long an empty box is kept, in ms. 0: without end. */
 const keepOf = ({ keep_ms }: BoundLog): number => (Number.isFinite(keep_ms) ? Math.ceil(keep_ms) : 0)
 
 const bindingOf = ({ incarnation, partitions }: BoundLog): ReadonlyArray<Argument> => [incarnation, partitions]
 
-/** Steps of different partitions sent without waiting for each other. */
+/** The number of steps of different partitions in flight. */
 const steps_at_once = 64
 
 const makeKeys = (prefix: string) => ({
@@ -191,7 +190,7 @@ const makeKeys = (prefix: string) => ({
   box: (partition: number, clientId: string) => `{${prefix}:p${partition}}:box:${clientId}`,
 })
 
-/** Some of the ages: the clients whose age is before, and where to go on. */
+/** A part of the ages: the clients whose oldest record is older than a time, and the cursor of the next part. */
 const readAges = (reply: unknown, before_ms: number) => {
   const [next, members] = Reply.list(reply)
   const words = Reply.list(members).map((word) => Reply.text(word) ?? "")
@@ -201,7 +200,7 @@ const readAges = (reply: unknown, before_ms: number) => {
   }
 }
 
-/** What a partition was bound to; what is not there yet is bound now. */
+/** The log to which a partition is bound. An unbound partition is bound now. */
 const readBinding = (reply: unknown) => {
   const [incarnation, partitions, highest] = Reply.list(reply)
   return {
@@ -213,7 +212,7 @@ const readBinding = (reply: unknown) => {
 
 interface Step {
   readonly partition: number
-  /** Where in what was asked. */
+  /** The index in the request. */
   readonly places: Array<number>
 }
 
@@ -236,7 +235,7 @@ const readOutcome = (reply: unknown): PutOutcome => {
   return { _tag: "Differs", stored: stored === "" || stored === undefined ? undefined : Number(stored) }
 }
 
-/** What a row has for readers; the rest is for the scripts. */
+/** The fields of a row that readers use. The others are for the scripts. */
 interface Row {
   readonly acked: Cursor
   readonly floor: Cursor
@@ -283,7 +282,7 @@ const readStats = (reply: unknown): MailboxStats => {
   const [stored, block] = Reply.list(reply)
   const { acked, bytes, floor, results } = readRow(stored)
   const live = { results, bytes }
-  // Only the first block may have records that are gone already.
+  // Only the first block may have records that were removed already.
   forEachAbove(Reply.bytes(block) ?? Buffer.alloc(0), start, (seq, value) => {
     if (seq > later(acked, floor)) return false
     live.results--

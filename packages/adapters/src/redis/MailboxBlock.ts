@@ -1,22 +1,25 @@
 /**
- * A block: several records of one mailbox, in order of seq, in one stored value. Records stand in it one after the other
- * and depend on nothing around them, so that the scripts put blocks together and take them apart as strings.
+ * A block has several records of one mailbox, in order of seq, in one stored value. The records follow each other, and
+ * none depends on another, so that the scripts can join and split blocks as strings.
  *
  * ```
  *   block    highest seq f64, lowest timestamp f64, count u32, bytes of all values u32, record…
  *   record   seq f64, timestamp f64, value length u32, headers length u32, value, headers as JSON
  * ```
  *
- * Numbers are little-endian. `MailboxScripts.ts` reads and writes the same.
+ * Numbers are little-endian. `MailboxScripts.ts` reads and writes the same layout.
  *
- * A block on LMDB has an index before its records. Without one, a record is appended in a third of the time (8 of them
- * one by one in 3.7 against 11 µs), and Lua does it by joining two strings.
+ * A block on LMDB has an index before its records. Without the index, appending takes a third of the time (3.7 against
+ * 11 µs for 8 records one by one), and Lua appends by joining two strings.
  */
 import { type Cursor, type Headers, type Seq, seqUnsafe } from "@nimbus/domain/protocol"
 import type { MailboxRecord } from "@nimbus/domain/services"
 import * as RecordHeaders from "../RecordHeaders.ts"
 
-/** Packs records in order of seq into as few blocks of up to `block_bytes` as they fit. A larger record has its own. */
+/**
+ * Packs records, in order of seq, into as few blocks of up to `block_bytes` as possible. A larger record gets its own
+ * block.
+ */
 export const pack = (records: ReadonlyArray<MailboxRecord>, block_bytes: number): ReadonlyArray<Buffer> => {
   const headers = records.map(({ headers }) => RecordHeaders.encodeBytes(headers))
   const blocks: Array<Buffer> = []
@@ -34,7 +37,7 @@ export const pack = (records: ReadonlyArray<MailboxRecord>, block_bytes: number)
   return blocks
 }
 
-/** Calls `visit` for each record above `cursor`, until it returns false. What it gets are views of the block. */
+/** Calls `visit` for each record above `cursor`, until it returns false. The values are views of the block. */
 export const forEachAbove = (
   block: Uint8Array,
   cursor: Cursor,

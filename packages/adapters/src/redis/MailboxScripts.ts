@@ -1,39 +1,40 @@
 /**
- * What changes and reads a mailbox in Redis. Each script is one step of Redis, on the keys of one partition, which share
- * a slot:
+ * The scripts that change and read mailboxes in Redis. Each is one step of Redis, on the keys of one partition, which
+ * share a slot:
  *
  * ```
  *   {<prefix>:p<n>}:offset       hash   offset, hole, highest, forgotten, incarnation, partitions
  *   {<prefix>:p<n>}:ages         zset   client id ─▶ the lowest timestamp in its first block; only mailboxes with blocks
- *   {<prefix>:p<n>}:losses       zset   client id ─▶ when something happened to it last; only mailboxes without blocks, with
- *                                       a loss that is not acknowledged
+ *   {<prefix>:p<n>}:losses       zset   client id ─▶ the time of its last change; only mailboxes without blocks, with a loss
+ *                                       that is not acknowledged
  *   {<prefix>:p<n>}:box:<client> hash   row ─▶ see `ROW`;  <number> ─▶ a block, see MailboxBlock.ts;
- *                                       unknown ─▶ what was `forgotten` before the box was made, if anything was
+ *                                       unknown ─▶ the value of `forgotten` when the box was created, if not 0
  * ```
  *
- * Blocks are numbered from `head` on and below `next`, without a gap, in order of seq: to append, to trim, and to find
- * one by halves needs no index.
+ * Blocks are numbered from `head` up to `next` without a gap, in order of seq. Appending, trimming and binary search
+ * therefore need no index.
  *
- * The rules are those of `MailboxRules.ts` in domain, where it says which function here is which there. Invariants, at the
- * end of each script:
+ * The rules are those of `MailboxRules.ts` in domain, which says which function corresponds to which script. Invariants
+ * at the end of each script:
  *
- * 1. No block lies wholly at or below `acked` or `floor`; so only the first may have records there. `results` and `bytes`
- *    count the blocks whole.
- * 2. `last` is the highest seq ever put: it is there unless it is at or below `acked` or `floor`.
- * 3. `floor` has risen to the last record that the limits removed.
- * 4. `highest` is at or above every seq put and acknowledged in the partition.
- * 5. A box without blocks is gone `keep` ms after something happened to it, by Redis' own EXPIRE; one with blocks has no
- *    such time. Neither has one in `losses`: `forgetScript` removes it, and `forgotten` rises to its `floor`.
+ * 1. No block is completely at or below `acked` or `floor`, so only the first may have such records. `results` and
+ *    `bytes` count whole blocks.
+ * 2. `last` is the highest seq that was ever put. The record is there unless it is at or below `acked` or `floor`.
+ * 3. `floor` is at least the last record that a limit removed.
+ * 4. `highest` is at least every seq that was put or acknowledged in the partition.
+ * 5. A box without blocks expires `keep` ms after its last change, by EXPIRE of Redis. A box with blocks does not
+ *    expire. A box in `losses` does not expire either: `forgetScript` removes it, and raises `forgotten` to its
+ *    `floor`.
  *
- * The usual case is new seqs at the end: one block and one row a client, and nothing read but the row. A last block
- * that is small is put together with the next, so that a client with one record a chunk does not have one block a
- * record. Only a seq at or below `last` reads the block that it belongs into.
+ * Usually the new seqs are at the end. A put then writes one block and one row for each client, and reads only the row.
+ * A small last block is joined with the next one, so that a client with one record in each chunk does not get one block
+ * for each record. Only for a seq at or below `last` does a put read the block to which it belongs.
  */
 import { script } from "./Script.ts"
 
 /**
- * `ROW`: acked, floor, last, results, bytes, head, next, and the size of the last block, 0 if there is none. It has 64 bytes:
- * with a longer value Redis takes up twice as much for a hash.
+ * `ROW`: acked, floor, last, results, bytes, head, next, and the size of the last block, 0 if there is none. It has 64
+ * bytes: with a longer value Redis uses twice as much memory for a hash.
  */
 const lua = `
 local ROW, BLOCK, RECORD = '<dddddddd', '<ddI4I4', '<ddI4I4'
@@ -88,7 +89,10 @@ local function find(box, seq)
 end
 `
 
-/** Keys: offset, ages, losses, and each client's box. The first argument: how long an empty box is kept, in ms; 0: for ever. */
+/**
+ * Keys: offset, ages, losses, and the box of each client. The first argument is how long an empty box is kept, in ms;
+ * 0: without end.
+ */
 const writing = `${lua}
 local OFFSET, ages, losses, keep = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1])
 
@@ -191,8 +195,8 @@ end
 `
 
 /**
- * Binds a partition that is not bound yet to a log. Keys: offset. Arguments: incarnation, partition count. Returns what
- * it was bound to, and the highest seq.
+ * Binds a partition to a log if it is not bound yet. Keys: offset. Arguments: incarnation, partition count. Returns the
+ * log to which it was bound, and the highest seq.
  */
 export const claimScript = script(
   `${writing}
@@ -205,9 +209,8 @@ return bound
 
 /**
  * Puts a chunk. Arguments after `keep`: the offset expected and the next, the hole or "", the highest seq, incarnation,
- * partition count, the limits of results and bytes, of a block to merge and of any block;
- * then for each client its id, how many blocks it gets, and those. Answers 1, or the stored offset if it differs, "" for
- * none.
+ * partition count, the limits of results and bytes, of a block to merge and of any block; then for each client its id,
+ * the number of its blocks, and the blocks. Returns 1, or the stored offset if it differs, or "" if there is none.
  */
 export const putScript = script(`${writing}
 local stored = redis.call('HGET', KEYS[1], 'offset') or ''
@@ -333,8 +336,8 @@ raise(KEYS[1], 'highest', highest)
 )
 
 /**
- * Removes what is older than a moment. Arguments after `keep`: the moment in ms, the client ids. Returns how many
- * records went.
+ * Removes records that are older than a time. Arguments after `keep`: the time in ms, the client ids. Returns how many
+ * records it removed.
  */
 export const expireScript = script(
   `${writing}
@@ -351,7 +354,7 @@ return removed
 )
 
 /**
- * Forgets those of `losses` for which it is time. Arguments after `keep`: the client ids. Returns how many were
+ * Forgets the boxes in `losses` whose time has come. Arguments after `keep`: the client ids. Returns how many were
  * forgotten.
  */
 export const forgetScript = script(
@@ -374,8 +377,8 @@ return gone
 )
 
 /**
- * Keys: offset and the client's box. Arguments: after, limits of results and bytes. Returns the hole, what is unknown,
- * the row, and blocks that have all that a page can have above all cursors; some of what is in them may be below or beyond.
+ * Keys: offset and the client's box. Arguments: after, limits of results and bytes. Returns the hole, unknown, the
+ * row, and the blocks with all records that the page can have. They may also have records before and after the page.
  */
 export const pageScript = script(
   `${lua}
@@ -401,8 +404,8 @@ return reply
 )
 
 /**
- * Returns the hole, and each row. Arguments after `keep`, which is 0 where the clients are not here: the part of that
- * after which a box is kept longer, and the client ids.
+ * Returns the hole, and each row. Arguments after `keep`, which is 0 if the clients are not connected: the fraction
+ * of that time after which the time is renewed, and the client ids.
  */
 export const rowsScript = script(
   `${writing}
@@ -419,7 +422,7 @@ return reply
   ["allow-oom"],
 )
 
-/** Keys: the client's box. Returns its row and its first block. */
+/** Keys: the box of the client. Returns its row and its first block. */
 export const firstBlockScript = script(
   `${lua}
 local box = open(KEYS[1])

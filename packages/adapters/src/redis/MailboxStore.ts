@@ -1,18 +1,18 @@
 /**
- * Which store keeps the mailboxes, and by which protocol results get there, noted in Redis: processes that disagreed
- * would each see half of the results, or lose some of each other's.
+ * Notes in Redis which store keeps the mailboxes, and by which protocol results are put there. Processes that disagreed
+ * would each see a part of the results, or lose results of each other.
  *
  * ```
- *   nothing is noted      ─▶ note ours
- *   ours                  ─▶ start
- *   the same store by the protocol before, and nobody runs ─▶ note ours: the change-over of docs/operations.md
- *                                           and somebody runs ─▶ refuse
+ *   no note                                ─▶ write ours
+ *   our note                               ─▶ start
+ *   the same store by the previous protocol, no process runs ─▶ write ours: the upgrade of docs/operations.md
+ *                                             a process runs ─▶ refuse
  *   another store, or a later protocol      ─▶ refuse
  * ```
  *
- * It stays noted when all have stopped, for the mailboxes stay too: an operator who moves to another store, when they
- * are empty, removes the key `{<prefix>}:mailboxes`. A process of the protocol before takes our note for that of
- * another store, and refuses too.
+ * The note remains when all processes have stopped, because the mailboxes remain too. An operator who moves to another
+ * store removes the key `{<prefix>}:mailboxes` when the mailboxes are empty. A process with the previous protocol takes
+ * this note for one of another store, and does not start either.
  */
 import { logFailure } from "@nimbus/domain/services"
 import { Effect, Layer, Schedule } from "effect"
@@ -24,7 +24,10 @@ import { leasesKey } from "./Registry.ts"
 import * as Reply from "./Reply.ts"
 import { script } from "./Script.ts"
 
-/** By which processes of one installation work together. 1: the order of a partition; its note was the store alone. */
+/**
+ * The version of the rules by which the processes of an installation cooperate. The note of version 1 was only the
+ * store.
+ */
 const protocol = 2
 
 type Store = "redis" | "postgres"
@@ -32,8 +35,8 @@ type Store = "redis" | "postgres"
 const noteOf = (store: Store): string => `${store}, protocol ${protocol}`
 
 /**
- * A few bytes, which a full Redis takes too. Keys: the note, and those of who runs. Arguments: our note, and that of
- * the protocol before. Returns the note that stands, and if that is the one before, who runs.
+ * Writes a few bytes, also if Redis is full. Keys: the note, and those of the members. Arguments: our note, and that of
+ * the previous protocol. Returns the present note and, if it is the previous one, the members that run.
  */
 const noteScript = script(
   `
@@ -53,7 +56,7 @@ return { ARGV[1] }
   ["allow-oom"],
 )
 
-/** Notes the store, and again periodically for a Redis that has lost it; or refuses. */
+/** Writes the note, and repeats that periodically, because Redis may have lost it; or fails. */
 export const layer = (
   store: Store,
 ): Layer.Layer<never, OtherMailboxStore | OtherProtocol | RedisUnavailable, RedisConnection> =>
@@ -94,7 +97,7 @@ const read = (note: string) => {
   return { where, by: Number(by.replace("protocol ", "")) }
 }
 
-/** A member says who it is and where; of a gateway there is its pod as well. */
+/** A member has its name and host, and a gateway also its pod. */
 const nameOf = (running: string): string => {
   const member = decodeMember(running)
   return member._tag === "None" ? running : `${member.value.role} at ${member.value.address}`

@@ -1,7 +1,7 @@
 /**
  * The processes of an installation in Redis.
  *
- *     {<prefix>}:members    zset    member, as JSON ─▶ when its time is over, in ms by the clock of Redis
+ *     {<prefix>}:members    zset    member, as JSON ─▶ the end of its lease, in ms by the clock of Redis
  */
 import { RegistryUnavailable } from "@nimbus/domain/errors"
 import { Member, Members } from "@nimbus/domain/services"
@@ -14,10 +14,10 @@ const json = Schema.fromJsonString(Member)
 const encode = Schema.encodeSync(json)
 const decode = Schema.decodeOption(json)
 
-/** Of the processes that run. */
+/** The members that run. */
 export const membersKey = (prefix: string): string => `{${prefix}}:members`
 
-/** None: it is no member, or another version has written it otherwise. */
+/** `None` if it is not a member, or if another version wrote it in another way. */
 export const decodeMember = (text: string): Option.Option<Member> => decode(text)
 
 /** The members of a cluster in Redis. */
@@ -30,7 +30,7 @@ export const layer: Layer.Layer<Members, never, RedisConnection> = Layer.effect(
         redis.run(renewScript, keys, [encode(member), ttl_ms], () => {}).pipe(Effect.mapError(unavailable("announce"))),
       withdraw: (member) =>
         redis.command("zrem", [...keys, encode(member)], () => {}).pipe(Effect.mapError(unavailable("withdraw"))),
-      // One that another version has written otherwise is left out.
+      // A member that another version wrote in another way is left out.
       all: redis
         .run(livePodsScript, keys, [], (reply) =>
           Reply.list(reply).flatMap((text) => Option.toArray(decodeMember(Reply.text(text) ?? ""))),

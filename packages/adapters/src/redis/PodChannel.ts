@@ -2,17 +2,16 @@
  * Pod channels by pub/sub: one publish carries a chunk for one pod, as a frame.
  *
  * ```
- *   <prefix>:pod:<pod id>          the channel of a pod that has no name for it
- *   {<prefix>}:channels    hash    channel ─▶ the pod that listens, of pods that have a name for it
- *   {<prefix>}:listeners   hash    pod ─▶ its channel, of the same
- *   {<prefix>}:leases      zset    the pods that live: see Registry.ts
+ *   <prefix>:pod:<pod id>          the channel of a pod, unless it is configured
+ *   {<prefix>}:channels    hash    channel ─▶ the pod that listens, of pods with a configured channel
+ *   {<prefix>}:listeners   hash    pod ─▶ its channel, of these pods
+ *   {<prefix>}:leases      zset    the leases of pods: see Registry.ts
  * ```
  *
- * 1. A channel that has a name is leased with its pod: it can't be listened to while another pod that lives does. What a
- *    dead pod listened to is free.
- * 2. A publisher asks for a pod's channel once. It asks again after nobody received, for Redis may have lost the note,
- *    which the pod repeats periodically.
- * 3. Nothing is kept: what comes while a subscriber has no connection, or has too much waiting, is lost.
+ * 1. A configured channel is leased with its pod: no other pod can subscribe to it while the lease of the pod lasts.
+ * 2. A publisher reads the channel of a pod once. It reads it again after a message had no receiver, because Redis may
+ *    have lost the note, which the pod repeats periodically.
+ * 3. Nothing is stored: a message is lost if its subscriber has no connection, or too many messages waiting.
  */
 import { ChannelUnavailable, PodTaken } from "@nimbus/domain/errors"
 import type { PodId } from "@nimbus/domain/protocol"
@@ -26,13 +25,13 @@ import { listen } from "./Listening.ts"
 import * as Reply from "./Reply.ts"
 import { script } from "./Script.ts"
 
-/** Where this process listens. */
+/** The options of the channel of this process. */
 export interface PodChannelOptions {
-  /** The channel that the pod of this process listens to. By default it is made from the pod's id. */
+  /** The channel of the pod of this process. Default: a channel with the id of the pod. */
   readonly channel?: string | undefined
 }
 
-/** The pod channel on publish and subscribe of Redis. */
+/** The pod channel on the pub/sub of Redis. */
 export const layerWith = (options: PodChannelOptions): Layer.Layer<PodChannel, never, RedisConnection> =>
   Layer.effect(PodChannel, make(options))
 
@@ -70,13 +69,13 @@ const make = Effect.fnUntraced(function* (options: PodChannelOptions) {
 
 const unavailable = (channel: string) => (cause: RedisUnavailable) => new ChannelUnavailable({ channel, cause })
 
-/** Which pod listens to which channel. */
+/** The notes of which pod subscribes to which channel. */
 const makeNames = (redis: RedisConnection["Service"]) => {
   const keys = ["leases", "channels", "listeners"].map((name) => `{${redis.prefix}}:${name}`)
   const known = new Map<PodId, string>()
   const usual = (pod: PodId) => `${redis.prefix}:pod:${pod}`
 
-  /** Takes the channel, or fails with the pod that has it. */
+  /** Leases the channel, or fails with the pod that has it. */
   const note = Effect.fnUntraced(function* (pod: PodId, channel: string) {
     const holder = yield* redis.run(noteScript, keys, [channel, pod], Reply.text)
     if (holder !== undefined) return yield* new PodTaken({ pod: holder })
@@ -97,7 +96,7 @@ const makeNames = (redis: RedisConnection["Service"]) => {
         })
       }),
     forget: (pod: PodId) => void known.delete(pod),
-    /** Takes the channel for as long as the scope lives. */
+    /** Leases the channel until the scope closes. */
     keep: (pod: PodId, channel: string): Effect.Effect<void, PodTaken | RedisUnavailable, Scope.Scope> =>
       Effect.acquireRelease(note(pod, channel), () =>
         Effect.catch(drop(pod, channel), (error) => logFailure(`give back the channel ${channel}`, error)),
@@ -114,7 +113,7 @@ const makeNames = (redis: RedisConnection["Service"]) => {
   }
 }
 
-/** Notes that a pod listens to a channel; returns the pod that lives and has it, or nil. */
+/** Notes that a pod subscribes to a channel. Returns the pod that has a lease on it, or nil. */
 const noteScript = script(
   `
 local channel, pod = ARGV[1], ARGV[2]

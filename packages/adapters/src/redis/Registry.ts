@@ -3,20 +3,20 @@
  *
  * ```
  *   {<prefix>:<bucket>}:clients         hash    client id ─▶ its status, as `Status.encode` writes it     bucket 0 to 15
- *   {<prefix>:<bucket>}:clients:older   hash    the same, of those that were not written since the last turn
- *   {<prefix>:<bucket>}:turned          when that was, in ms by the clock of Redis
- *   {<prefix>}:leases                  zset    pod ─▶ when its lease runs out, in ms by the clock of Redis
+ *   {<prefix>:<bucket>}:clients:older   hash    the same, of clients that were not written since the last turn
+ *   {<prefix>:<bucket>}:turned          the time of the last turn, in ms by the clock of Redis
+ *   {<prefix>}:leases                  zset    pod ─▶ the end of its lease, in ms by the clock of Redis
  * ```
  *
- * 1. Every write is one script, which compares and writes as `Status.transition` does for `Connect` and `Sweep`. A
- *    client's bucket follows from its id, so what a chunk says of one client is written in the chunk's order.
- * 2. An entry that can't be read counts as lost, as the registry may lose any: it is logged, and the next write
- *    replaces it. So it stops nobody.
- * 3. Once in `idle_ms` the bucket *turns*: what is older is forgotten, and what is not becomes it. A write takes its
- *    client's entry out of the older ones. So an entry costs no more for being forgotten, and Redis looks through none
- *    of them. A process without this sees after a turn what it would see after a wipe.
- * 4. A full Redis refuses more entries: clients that it knows come and go as before, and leases too, for they are as many as
- *    there are pods.
+ * 1. Every write is one script, which compares and writes as `Status.transition` does for `Connect` and `Sweep`. The
+ *    bucket of a client follows from its id, so the entries of one client in a chunk are written in their order.
+ * 2. An entry that can't be decoded counts as lost, as the registry may lose any entry. It is logged, and the next
+ *    write replaces it.
+ * 3. Every `idle_ms` the bucket *turns*: the older entries are forgotten, and the others become the older ones. A write
+ *    removes the entry of its client from the older ones. Forgetting therefore needs no memory for each entry, and
+ *    Redis scans none. For an older version of this process, a turn looks like a wipe.
+ * 4. A full Redis refuses new entries. Clients that have an entry connect and disconnect as before. So do leases, of
+ *    which there are only as many as pods.
  */
 import { IllegalTransition, PodTaken, RegistryUnavailable } from "@nimbus/domain/errors"
 import { ClientId, Epoch, murmur2, PodId, Status } from "@nimbus/domain/protocol"
@@ -29,10 +29,10 @@ import * as Reply from "./Reply.ts"
 import { type Script, script } from "./Script.ts"
 import { isFull } from "./Watch.ts"
 
-/** Forgets nobody: for tools, and beside a process that does. */
+/** Forgets no client: for tools, and for use beside a process that does. */
 export const layer: Layer.Layer<Registry, never, RedisConnection> = Layer.suspend(() => Layer.effect(Registry, make))
 
-/** Forgets who was not written for `idle_ms`, for as long as the scope lives. */
+/** Forgets clients that were not written for `idle_ms`, until the scope closes. */
 export const layerWith = ({ idle_ms }: { readonly idle_ms: number }): Layer.Layer<Registry, never, RedisConnection> =>
   Layer.effect(
     Registry,
@@ -55,7 +55,7 @@ export const layerWith = ({ idle_ms }: { readonly idle_ms: number }): Layer.Laye
         Effect.catch((error) => logFailure("forget idle clients", error)),
       )
       yield* turn.pipe(
-        // Not at once: a command that only looks leaves it alone.
+        // Not immediately: a command that only reads does not forget clients.
         Effect.delay(Math.min(redisRegistryLimits.turn_every_ms, idle_ms / 4)),
         Effect.repeat(Schedule.forever),
         Effect.forkScoped,
@@ -64,7 +64,7 @@ export const layerWith = ({ idle_ms }: { readonly idle_ms: number }): Layer.Laye
     }),
   )
 
-/** Those of a bucket: what was written since the last turn, and what is older. */
+/** The keys of a bucket: the entries written since the last turn, and the older ones. */
 const bucketKeys = (prefix: string, bucket: number) =>
   [`{${prefix}:${bucket}}:clients`, `{${prefix}:${bucket}}:clients:older`] as const
 const turnedKey = (prefix: string, bucket: number) => `{${prefix}:${bucket}}:turned`
@@ -73,7 +73,7 @@ const make = Effect.gen(function* () {
   const redis = yield* RedisConnection
   const keysOf = (bucket: number) => bucketKeys(redis.prefix, bucket)
   const leases = [leasesKey(redis.prefix)]
-  /** As it stands in Redis, in the order asked. */
+  /** The stored entries, in the order of the clients. */
   const stored = (operation: string, clientIds: ReadonlyArray<ClientId>) =>
     byBucket(
       clientIds.map((clientId) => ({ clientId })),
@@ -136,7 +136,8 @@ const make = Effect.gen(function* () {
       .run(livePodsScript, leases, [], (reply) => Reply.list(reply).map((pod) => PodId.make(Reply.text(pod) ?? "")))
       .pipe(Effect.mapError(unavailable("livePods"))),
     entries: Stream.range(0, buckets - 1).pipe(
-      // The older ones first: what is written meanwhile comes twice then, and none is passed over but by a turn.
+      // The older ones first: an entry that is written meanwhile then appears twice, and only a turn can cause one to
+      // be missed.
       Stream.flatMap((bucket) => Stream.fromIterable(keysOf(bucket).toReversed())),
       Stream.flatMap((key) => scan(redis, key)),
       Stream.mapError(unavailable("entries")),
@@ -144,11 +145,11 @@ const make = Effect.gen(function* () {
   })
 })
 
-/** Redis runs the second also where it is full: it must not add anything. */
+/** Redis runs the second script also if it is full, so that script must not add entries. */
 const evenIfFull = <A>(usual: Effect.Effect<A, RedisUnavailable>, known: () => Effect.Effect<A, RedisUnavailable>) =>
   Effect.catch(usual, (error) => (isFull(error) ? known() : Effect.fail(error)))
 
-/** Of the gateways that run. */
+/** The leases of the gateways that run. */
 export const leasesKey = (prefix: string): string => `{${prefix}}:leases`
 
 const unavailable = (operation: string) => (cause: unknown) => new RegistryUnavailable({ operation, cause })
@@ -157,14 +158,17 @@ const ignore = (): void => {}
 
 const noEpochLeft = () => new IllegalTransition({ from: "UNKNOWN", step: "Connect", reason: "no-epoch-left" })
 
-/** So many hashes, each in a slot of its own, for a cluster of up to as many nodes. Another count would lose all entries. */
+/**
+ * The number of hashes, each in a slot of its own, for a cluster of up to as many nodes. Another number would lose all
+ * entries.
+ */
 const buckets = 16
 const allBuckets = Array.from({ length: buckets }, (_, bucket) => bucket)
 
 const encoder = new TextEncoder()
 const bucketOf = (clientId: ClientId): number => murmur2(encoder.encode(clientId)) & (buckets - 1)
 
-/** One step for each bucket of a chunk, or several if they are many; the answers in the order of the chunk. */
+/** Runs one or several steps for each bucket of a chunk. Returns the replies in the order of the chunk. */
 const byBucket = <A extends { readonly clientId: ClientId }>(
   chunk: ReadonlyArray<A>,
   step: (some: ReadonlyArray<A>) => (bucket: number) => Effect.Effect<ReadonlyArray<unknown>, RedisUnavailable>,
@@ -178,7 +182,7 @@ const byBucket = <A extends { readonly clientId: ClientId }>(
       else there.push(place)
     })
     const answers: Array<unknown> = []
-    /** The steps of one bucket come one after the other: invariant 1. */
+    /** The steps of one bucket run one after another: invariant 1. */
     const inBucket = Effect.fnUntraced(function* ([bucket, there]: readonly [number, ReadonlyArray<number>]) {
       for (let from = 0; from < there.length; from += redisRegistryLimits.step_clients) {
         const some = there.slice(from, from + redisRegistryLimits.step_clients)
@@ -189,7 +193,7 @@ const byBucket = <A extends { readonly clientId: ClientId }>(
     return Effect.as(Effect.forEach(places, inBucket, { concurrency: buckets, discard: true }), answers)
   })
 
-/** What `Status.encode` writes, for ids that need no escaping: in the scripts too. */
+/** The same encoding as `Status.encode`, for ids that need no escaping. The scripts use it. */
 const usual = /^\{"_tag":"(OFFLINE|REPLAYING|LIVE)","epoch":\d+,"pod":"([^"]+)"\}$/
 
 const holderOf = (stored: string | undefined): PodId | undefined => {
@@ -197,7 +201,7 @@ const holderOf = (stored: string | undefined): PodId | undefined => {
   return tag === undefined || tag === "OFFLINE" || pod === undefined ? undefined : PodId.make(pod)
 }
 
-/** All entries of a bucket. One that is written meanwhile may come twice. */
+/** All entries of a bucket. An entry that is written meanwhile may appear twice. */
 const scan = (redis: RedisConnection["Service"], key: string) =>
   Stream.paginate("0", (cursor) =>
     redis
@@ -214,7 +218,7 @@ const scan = (redis: RedisConnection["Service"], key: string) =>
 
 const isClientId = Schema.is(ClientId)
 
-/** Client and status by turns, as Redis has them. */
+/** Clients and statuses alternate, as Redis returns them. */
 const readEntries = (words: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Entry>> => {
   const entries: Array<Entry> = []
   const lost: Array<readonly [id: string, stored: string]> = []
@@ -229,7 +233,7 @@ const readEntries = (words: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<
   return Effect.as(Effect.forEach(lost, tell, { discard: true }), entries)
 }
 
-/** Numbers go by `%.0f`: Lua would round an epoch to 14 digits. */
+/** Numbers are formatted with `%.0f`, because Lua would round an epoch to 14 digits. */
 const entryLua = `
 local function read(client)
   local stored = redis.call('HGET', KEYS[1], client) or redis.call('HGET', KEYS[2], client)
@@ -245,7 +249,7 @@ local function write(client, tag, epoch, pod)
 end
 `
 
-/** `Status.transition` of `Connect`: returns the epoch, or nil where none is left. */
+/** `Status.transition` of `Connect`. Returns the epoch, or nil if none is left. */
 const connectLua = `${entryLua}
 local client, pod, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local from = read(client)
@@ -261,7 +265,10 @@ return string.format('%.0f', epoch)
 const connectScript = script(`local isFull = false ${connectLua}`)
 const connectKnownScript = script(`local isFull = true ${connectLua}`, ["allow-oom"])
 
-/** `Status.transition` of `Sweep`, of client, epoch, pod, status each: answers 1 for one that held, 0 for one superseded. */
+/**
+ * `Status.transition` of `Sweep`, each with client, epoch, pod and status. Returns 1 for one that was written, 0 for
+ * one that is superseded.
+ */
 const writeLua = `${entryLua}
 local held = {}
 for i = 1, #ARGV, 4 do
@@ -281,8 +288,8 @@ const writeScript = script(`local isFull = false ${writeLua}`)
 const writeKnownScript = script(`local isFull = true ${writeLua}`, ["allow-oom"])
 
 /**
- * Returns 1 for each client that has no entry now, 0 for one that is not OFFLINE. It frees memory: it runs where Redis
- * is full.
+ * Returns 1 for each client that has no entry now, and 0 for one that is not OFFLINE. It frees memory, so it also runs
+ * if Redis is full.
  */
 const forgetScript = script(
   `${entryLua}
@@ -302,7 +309,7 @@ return gone
   ["allow-oom"],
 )
 
-/** Of clients, what is stored of each, in their order. */
+/** The stored entries of clients, in their order. */
 const findScript = script(
   `
 if #ARGV == 0 then return {} end
@@ -316,8 +323,8 @@ return found
 )
 
 /**
- * Once in so long: returns how many were forgotten. What is not older may have been written just now, however late this
- * is.
+ * Turns the bucket if it is time. Returns how many clients were forgotten. An entry that is not among the older ones
+ * may have been written just now, even if the turn is late.
  */
 const turnScript = script(
   `
@@ -335,7 +342,7 @@ return gone
   ["allow-oom"],
 )
 
-/** Leases that have run out are removed where new ones are written. */
+/** Writing a lease removes those that have run out. */
 const leaseLua = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -355,10 +362,10 @@ return 1
   ["allow-oom"],
 )
 
-/** Keeps a name for so long. */
+/** Leases a name for a time. */
 export const renewScript = script(`${leaseLua} keep(tonumber(ARGV[2]))`, ["allow-oom"])
 
-/** Those whose time is not over. */
+/** The names whose lease has not run out. */
 export const livePodsScript = script(
   `${leaseLua} return redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf')`,
   ["no-writes"],

@@ -1,4 +1,4 @@
-/** What Redis answered, looked at before it is believed. All of these throw on anything else: see `RedisConnection`. */
+/** Checks the replies of Redis. All functions throw on any other reply: see `RedisConnection`. */
 
 /** Bytes, or `undefined` for nil. */
 export const bytes = (reply: unknown): Buffer | undefined => {
@@ -19,7 +19,7 @@ export const list = (reply: unknown): ReadonlyArray<unknown> => {
   throw new TypeError(`Redis answered ${typeof reply} instead of a list`)
 }
 
-/** Digits, as our scripts write numbers that an integer reply could not carry; `undefined` for nil. */
+/** Digits, as the scripts write numbers that an integer reply can't carry, or `undefined` for nil. */
 export const number = (reply: unknown): number | undefined => {
   const digits = text(reply)
   return digits === undefined ? undefined : Number(digits)

@@ -1,18 +1,18 @@
 /**
- * Lua that Redis runs as one step, by ioredis' `defineCommand`: the first call on a connection sends the source, later
- * ones its hash. Where Redis has forgotten the script, because it was restarted, flushed, or the slot has moved to
- * another node, ioredis sends the source again.
+ * A Lua script, which Redis runs as one step, by `defineCommand` of ioredis: the first call on a connection sends the
+ * source, and later ones its hash. If Redis does not have the script, because it was restarted or flushed, or because
+ * the slot has moved to another node, ioredis sends the source again.
  *
- * Calls are sent without waiting for each other's replies. One that has to be sent again runs after those that were
- * sent in the meantime: a caller that needs an order waits.
+ * Calls do not wait for the replies to earlier ones. A call that is sent again runs after those that were sent
+ * meanwhile, so a caller that needs an order waits for each reply.
  */
 export interface Script {
-  /** What its command is called on a client. */
+  /** The name of its command on a client. */
   readonly name: string
   readonly source: string
 }
 
-/** `flags` as Redis 7 has them: `no-writes` for one that only reads, `allow-oom` for one that makes room. */
+/** The `flags` of Redis 7: `no-writes` for a script that only reads, `allow-oom` for one that frees memory. */
 export const script = (lua: string, flags: ReadonlyArray<"no-writes" | "allow-oom"> = []): Script => ({
   name: `nimbusScript${scripts++}`,
   source: `#!lua flags=${flags.join()}\n${lua}`,
@@ -20,22 +20,22 @@ export const script = (lua: string, flags: ReadonlyArray<"no-writes" | "allow-oo
 
 let scripts = 0
 
-/** A word or number as Redis takes it, or bytes. */
+/** A text, a number or bytes, as an argument of a command. */
 export type Argument = string | number | Buffer
 
-/** A client of ioredis: of a single server, of one node, or of a cluster. */
+/** A client of ioredis: for a single server, one node, or a cluster. */
 interface Scripted {
   defineCommand(name: string, definition: { readonly lua: string }): void
 }
 
-/** Runs a script on a client. The reply has bytes where Redis has text. */
+/** Runs a script on a client. The reply has bytes instead of text. */
 export const run = async (
   client: Scripted,
   { name, source }: Script,
   keys: ReadonlyArray<string>,
   args: ReadonlyArray<Argument>,
 ): Promise<unknown> => {
-  // The types of ioredis do not have what was defined.
+  // The types of ioredis do not include defined commands.
   const method = `${name}Buffer`
   if (!Reflect.has(client, method)) client.defineCommand(name, { lua: source })
   const command: unknown = Reflect.get(client, method)

@@ -1,4 +1,4 @@
-/** Where Redis is and how to get in, as the environment says. */
+/** The address of Redis and its credentials, from the environment. */
 import { Array as Arr, Config, Option, Redacted, Schema, String as Str } from "effect"
 import { isDecodable } from "../Decodable.ts"
 
@@ -7,23 +7,23 @@ export interface Node {
   readonly port: number
 }
 
-/** Where Redis is, and how to log in. */
+/** The address of Redis, and its credentials. */
 export interface RedisSettings {
-  /** A single server, or some nodes of a Redis Cluster, which tell the others. */
+  /** A single server, or some nodes of a Redis Cluster, which know the others. */
   readonly nodes: Arr.NonEmptyReadonlyArray<Node>
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted | undefined
   readonly tls: boolean
-  /** The database of a single server; a cluster has but 0. */
+  /** The database of a single server. A cluster has only 0. */
   readonly db: number
-  /** What all keys and channels begin with: installations that share a Redis have different ones. */
+  /** The prefix of all keys and channels. Installations that share a Redis have different ones. */
   readonly prefix: string
 }
 
-/** A single server with nothing special about it: `host:port` or a URL. */
+/** A single server with default options, from `host:port` or a URL. */
 export const settingsOf = (address: string): RedisSettings => ({ ...fromAddresses(address), prefix: "nimbus" })
 
-/** For messages: no secrets. */
+/** The address for messages, without secrets. */
 export const where = ({ nodes }: RedisSettings): string => nodes.map(({ host, port }) => `${host}:${port}`).join(",")
 
 /** `host:port`, `redis://[user]:password@host:port/db`, the same with `rediss:` for TLS, or a list of them. */
@@ -38,8 +38,8 @@ const Db = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Prefix = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]+$/))
 
 /**
- * From `NIMBUS_REDIS_…`; see docs/configuration.md. A setting of its own goes before what the address says, but nothing
- * takes TLS back that an address asks for.
+ * From `NIMBUS_REDIS_…`; see docs/configuration.md. A separate setting takes precedence over the address, but no
+ * setting turns off TLS if the address has it.
  */
 export const config: Config.Config<RedisSettings> = Config.all({
   address: Config.option(Config.schema(Addresses, "NIMBUS_REDIS_ADDRESS")),
@@ -74,8 +74,8 @@ const urlOf = (address: string): string => {
 }
 
 /**
- * A comma within a password makes two addresses of one. Both may look well: then the second has the user that the first
- * has lost.
+ * A comma within a password splits one address into two. Both may be valid addresses: then the second has the user that
+ * the first should have.
  */
 const areAddresses = (texts: ReadonlyArray<string>): boolean => {
   const [first, ...others] = texts.map((text) => URL.parse(urlOf(text)))
@@ -94,7 +94,7 @@ const isAddress = (url: URL | null | undefined): boolean =>
 const hasUser = (url: URL | null | undefined): boolean =>
   url !== null && url !== undefined && (url.username !== "" || url.password !== "")
 
-/** What the first says of user, password and database holds for all, and what any says of TLS. */
+/** The user, password and database of the first address apply to all, and so does TLS if any address has it. */
 const fromAddresses = (text: string): Omit<RedisSettings, "prefix"> => {
   const urls = Arr.map(Str.split(text, ","), (address) => new URL(urlOf(address)))
   const { password, pathname, username } = urls[0]

@@ -1,13 +1,14 @@
 /**
- * Redis while a process runs: what an operator changes, and whether it still takes writes.
+ * Watches Redis while a process runs: the settings that an operator may change, and whether it accepts writes.
  *
- * | what | how it is found | what it is |
+ * | fault | how it is detected | effect |
  * | --- | --- | --- |
- * | `maxmemory-policy` is not `noeviction` any more | asked every `watch_every_ms` | an alarm: what is there may be thrown away |
- * | full | a script that may write is refused: at the next look, and at once where a command met it | an alarm, and not ready |
+ * | `maxmemory-policy` is not `noeviction` any more | read every `watch_every_ms` | an alarm: Redis may evict keys |
+ * | full | Redis refuses a script that may write: at the next check, or immediately after a refused command | an alarm, and not ready |
  * | a replica, or a master that must not write (disk, too few replicas) | the same | an alarm, and not ready |
  *
- * All of these are over on their own when a look finds them put right. Redis away is an outage, which passes.
+ * Each of these ends when a check finds it fixed. An unavailable Redis is not among them: it is an outage, which
+ * passes.
  */
 import { Alarms } from "@nimbus/domain/services"
 import { Effect, Latch, Schedule, type Scope } from "effect"
@@ -15,22 +16,22 @@ import { RedisEvicts, RedisFull, RedisReadOnly, type RedisUnavailable } from "..
 import type { RedisLimits } from "../Limits.ts"
 import { script } from "./Script.ts"
 
-/** What is asked of a server that has keys of ours. */
+/** The commands that check a server with keys of this installation. */
 export interface Server {
   readonly policy: Effect.Effect<string, RedisUnavailable>
-  /** Writes nothing, and is refused where nothing may be written. */
+  /** A script that writes nothing, and is refused if writes are refused. */
   readonly mayWrite: Effect.Effect<void, RedisUnavailable>
 }
 
-/** As Redis judges a script by its flags before it runs it. */
+/** Redis checks the flags of a script before it runs it. */
 export const mayWriteScript = script("return 1")
 
 export interface Watch {
-  /** A command failed: where it was refused as a write, somebody looks now. */
+  /** A command failed. If it was refused as a write, this triggers a check. */
   readonly failed: (error: RedisUnavailable) => void
 }
 
-/** Looks for as long as the scope lives. `servers` may be others each time. */
+/** Checks until the scope closes. `servers` may return other servers each time. */
 export const watch = Effect.fnUntraced(function* (
   address: string,
   servers: () => ReadonlyArray<Server>,
@@ -44,7 +45,7 @@ export const watch = Effect.fnUntraced(function* (
         return look(address, servers())
       }),
     ),
-    // Not more often, however many commands fail.
+    // Not more often than this, even if many commands fail.
     Effect.andThen(Effect.sleep(limits.watch_pause_ms)),
     Effect.repeat(Schedule.forever),
     Effect.forkScoped,
@@ -56,17 +57,17 @@ export const watch = Effect.fnUntraced(function* (
   }
 })
 
-/** Why Redis does not take a write; `undefined`: for another reason, or it is away. */
+/** Why Redis refuses a write. `undefined`: for another reason, or it is unavailable. */
 export const refusalOf = (address: string, error: RedisUnavailable): RedisFull | RedisReadOnly | undefined => {
   const reason = error.message
   if (isFull(error)) return new RedisFull({ address })
   return /^(READONLY|MISCONF|NOREPLICAS) /.test(reason) ? new RedisReadOnly({ address, reason }) : undefined
 }
 
-/** Redis has no memory left for what was asked of it. */
+/** Redis has no memory left for the command. */
 export const isFull = ({ message }: RedisUnavailable): boolean => message.startsWith("OOM ")
 
-/** What every server answers; one that is away says nothing about what was found before. */
+/** The replies of all servers. An unavailable server does not change what was found before. */
 const look = Effect.fnUntraced(function* (address: string, servers: ReadonlyArray<Server>): Effect.fn.Return<void> {
   const alarms = yield* Alarms
   const policies = yield* Effect.forEach(servers, ({ policy }) => Effect.option(policy))
