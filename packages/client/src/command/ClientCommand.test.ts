@@ -8,7 +8,7 @@ import { connected } from "./ClientCommand.ts"
 import { run } from "./Run.ts"
 import { isComplete } from "./Summary.ts"
 
-/** A gateway at a real socket. It answers at once, and drops the connection after every `dropEvery` frames. */
+/** A gateway on a real socket. It responds immediately, and drops the connection after every `dropEvery` frames. */
 const serveGateway = (gateway: GatewayModel, dropEvery = Number.POSITIVE_INFINITY) => {
   let heard = 0
   return serve((socket) => {
@@ -54,7 +54,7 @@ describe("ClientCommand", () => {
       assert.isTrue(isComplete(summary))
       assert.deepInclude(summary, { sent: 300, received: 300 })
       assert.deepStrictEqual(gateway.faults, [])
-      // Events were published twice: the runs above must have met what they are about.
+      // Some events were published twice, so the runs above did meet what they test.
       assert.isAbove(gateway.log.length, 300)
       assert.isAbove(summary.repeatsDropped, 0)
     }),

@@ -1,7 +1,8 @@
 /**
  * The sample client as a command: `nimbus client --client_id=c1 --start=1 --end=10`.
  *
- * Ends with a table; fails, and so exits with another code than 0, unless each event got its one result, in order.
+ * It ends with a table. It fails, with an exit code other than 0, unless each event received exactly one result, in
+ * order.
  */
 import { Console, Effect, Option, Stream } from "effect"
 import { Command } from "effect/cli"
@@ -16,16 +17,21 @@ import { isComplete, table } from "./Summary.ts"
 
 export { examples, flags }
 
-/** Once connected, a gateway may go and come as it likes; but one that was never there need not be waited for. */
+/**
+ * After the first connection, the client reconnects without end. It does not wait for a gateway that was never
+ * available.
+ */
 const connect_ms = 3_000
 
-/** Done once the client is connected. Fails with `NO_GATEWAY` after `within_ms`, and as the client does. */
+/**
+ * Completes when the client is connected. Fails with `NO_GATEWAY` after `within_ms`, and with the errors of the client.
+ */
 export const connected = (client: Client.Client, addr: string, within_ms = connect_ms) =>
   Effect.raceFirst(Stream.runHead(Stream.filter(client.status, (status) => status !== "OFFLINE")), client.failed).pipe(
     Effect.timeoutOrElse({ duration: within_ms, orElse: () => Effect.fail(new NoGateway({ addr, within_ms })) }),
   )
 
-/** What the command does, for one that has more to it. */
+/** What the command does, for commands that add to it. */
 export const send = Effect.fn("ClientCommand")(function* (asked: Asked) {
   yield* checked(asked)
   const { addr, clientId, end, memory, start, timeout_sec } = asked

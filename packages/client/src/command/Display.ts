@@ -1,10 +1,10 @@
-/** Where the sample client shows itself: lines on stdout, and on a terminal a bar that stays below them. */
+/** The output of the sample client: lines on stdout, and on a terminal a progress bar below them. */
 import { bar } from "./Summary.ts"
 
 export interface Display {
   line(text: string): void
   progress(done: number, total: number): void
-  /** Takes the bar away. */
+  /** Removes the bar. */
   end(): void
 }
 
@@ -13,7 +13,7 @@ interface Output {
   write(text: string): unknown
 }
 
-/** The bar goes to `err`, and only if that is a terminal: a file gets plain lines. */
+/** The bar is written to `err`, and only if that is a terminal. A file gets plain lines. */
 export const display = (out: Output, err: Output): Display => {
   const clear = "\r\u001b[K"
   let shown = ""

@@ -1,4 +1,4 @@
-/** What the sample client is asked by, apart from what it does: a command that has it among others loads only this. */
+/** The flags of the sample client, without its implementation: a command that includes it loads only this module. */
 import { Effect, type Option } from "effect"
 import { Flag } from "effect/cli"
 
@@ -18,7 +18,7 @@ export const flags = {
   ),
 }
 
-/** Fails where they ask for nothing that could be done, in one line. */
+/** Fails with one line if the flags ask for something impossible. */
 export const checked = ({ end, start, timeout_sec }: Pick<Asked, "end" | "start" | "timeout_sec">) => {
   const fault =
     start > end
@@ -33,7 +33,7 @@ export const checked = ({ end, start, timeout_sec }: Pick<Asked, "end" | "start"
   )
 }
 
-/** What they say. */
+/** The values of the flags. */
 export interface Asked {
   readonly addr: string
   readonly clientId: string
@@ -43,7 +43,7 @@ export interface Asked {
   readonly memory: Option.Option<string>
 }
 
-/** How it is called, for its help. */
+/** The usage line of its help. */
 export const examples = [
   {
     command: "nimbus client --client_id=c1 --start=1 --end=10",

@@ -1,8 +1,8 @@
 /**
  * One run of the sample client: sends `sq` events for the numbers from `start` to `end` and waits for their results.
  *
- * Events go in batches, once connected, each when the one before is accepted: so times are the system's and not those
- * of a queue in here. Results of earlier runs and messages, which may come too, are shown and not counted.
+ * It sends events in batches, each after the previous one was accepted, so that it measures the system and not a queue
+ * of its own. Results of earlier runs, and messages, may arrive too. They are shown and not counted.
  */
 import type { Frames } from "@nimbus/domain/protocol"
 import { Clock, Deferred, Effect, Random, Stream } from "effect"
@@ -15,13 +15,13 @@ import { milliseconds, type Summary } from "./Summary.ts"
 export interface RunOptions {
   readonly start: number
   readonly end: number
-  /** For the whole run. Beyond: what has not come is missing. */
+  /** The longest time of the whole run. Beyond: results that have not arrived count as missing. */
   readonly timeout_ms: number
 }
 
 const batch_events = 256
 
-/** Fails only if the client stops; whatever is missing is in the summary. */
+/** Fails only if the client stops. Missing results are in the summary. */
 export const run = Effect.fn("ClientCommand.run")(function* (
   client: Client,
   { end, start, timeout_ms }: RunOptions,
@@ -48,7 +48,7 @@ export const run = Effect.fn("ClientCommand.run")(function* (
     }
     yield* check
     yield* Deferred.await(complete)
-    // It is the last step of the consumer that completes the run: let that step end, so that it counts as done.
+    // The last step of the consumer completes the run. It must end first, so that its delivery counts as processed.
     yield* Effect.yieldNow
   })
   yield* Effect.timeoutOption(Effect.raceFirst(sending, receiving), timeout_ms)
@@ -56,7 +56,7 @@ export const run = Effect.fn("ClientCommand.run")(function* (
   return tally.summary(total, yield* client.stats)
 })
 
-/** What was sent when, and what has come of it. */
+/** The events that were sent, with their times and results. */
 class Tally {
   received = 0
   private failed = 0
@@ -84,7 +84,7 @@ class Tally {
     return events
   }
 
-  /** Counts a delivery, and words it. */
+  /** Counts a delivery, and returns its line. */
   take(delivery: Delivery): string {
     if (isLost(delivery)) return `lost: results after ${delivery.after}${upTo(delivery.upTo)} (${delivery.reason})`
     const event = this.sent.get(delivery.id)

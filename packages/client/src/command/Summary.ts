@@ -1,28 +1,30 @@
-/** What a run of the sample client comes to: counts, times, and how they are shown. Pure. */
+/** The summary of a run of the sample client: counts, times, and their table. Pure. */
 
 export interface Summary {
   readonly sent: number
   readonly accepted: number
   readonly refused: number
-  /** Results of this run's events, each counted once. */
+  /** The number of events of this run that have a result. */
   readonly received: number
-  /** Of those, results that are errors. */
+  /** The number of those results that are errors. */
   readonly failed: number
   readonly missing: number
-  /** Results that the SDK recognised as repeats and did not show. */
+  /** The number of results that the SDK recognised as repeats and did not show. */
   readonly repeatsDropped: number
-  /** Results that were shown although they had been before: never, if Nimbus keeps its promise. */
+  /** The number of results that were shown twice. It is 0 if Nimbus keeps its guarantee. */
   readonly repeated: number
   readonly outOfOrder: number
-  /** From the call to `send` to the result, of each result. */
+  /** For each result, the time from the call of `send` to the result. */
   readonly latencies_ms: ReadonlyArray<number>
 }
 
-/** Whether every event has its one result, in order. */
+/** Whether every event has exactly one result, in order. */
 export const isComplete = (summary: Summary): boolean =>
   summary.missing === 0 && summary.repeated === 0 && summary.outOfOrder === 0
 
-/** The smallest value that at least `percent` of them do not exceed (nearest rank); `undefined` of none. */
+/**
+ * The smallest value that at least `percent` of the values do not exceed (nearest rank); `undefined` if there are none.
+ */
 export const percentile = (values: ReadonlyArray<number>, percent: number): number | undefined =>
   values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil((percent / 100) * values.length) - 1)]
 

@@ -1,6 +1,6 @@
 /**
- * What every `AckChannel` keeps to. Acks may be lost, so the tests publish until something has come in, and then look
- * at what it is.
+ * The conformance suite of `AckChannel`. Acks may be lost, so the tests publish until something arrives, and then check
+ * it.
  */
 import { assert } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Random, Schema, Scope, Stream } from "effect"
@@ -11,7 +11,7 @@ import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, w
 import { conformance } from "./Conformance.ts"
 import { within } from "./Eventually.ts"
 
-/** The contract of `AckChannel` as tests: call it in a test file with the layer that is to be checked. */
+/** The contract of `AckChannel` as tests: call it in a test file with the layer to be tested. */
 export const ackChannelSuite = <E>(name: string, channel: Layer.Layer<AckChannel, E>) =>
   conformance(`AckChannel: ${name}`, channel, (it) => {
     it.effect("a publish that nobody listens to is gone, and no error", () =>
@@ -99,7 +99,7 @@ export const ackChannelSuite = <E>(name: string, channel: Layer.Layer<AckChannel
 const toNack = (clientId: ClientId): AckMessage => Nack.make({ clientId, route: RouteId.make("r.1") })
 const nack = (client: string): AckMessage => toNack(ClientId.make(client))
 
-/** Far above any partition count, so that no earlier test is still talking there. */
+/** Far above any partition count, so that no earlier test publishes there. */
 const freshPartition = Random.nextIntBetween(1_000_000, 2 ** 31)
 
 const subscribe = Effect.fnUntraced(function* (partition: number) {

@@ -1,6 +1,6 @@
 /**
- * What every `Archive` keeps to: one row for each record whatever is written again, pages without a hole, positions that
- * only rise. The store may be shared: each test has incarnations of its own.
+ * The conformance suite of `Archive`: one row for each record even if it is written again, pages without gaps, and
+ * positions that only grow. The store may be shared: each test uses its own incarnations.
  */
 import { assert } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
@@ -20,7 +20,7 @@ const record = (key: string, place: number, value = `{"seq":${place},"data":"of 
 
 const all = { results: 1_000, bytes: 1024 * 1024 }
 
-/** What stands under a key from the beginning, read by pages of this many. */
+/** All entries of a key, read in pages of this size. */
 const readAll = Effect.fnUntraced(function* (
   incarnation: Incarnation,
   key: string,
@@ -41,7 +41,7 @@ const readAll = Effect.fnUntraced(function* (
 
 const withoutKey = ({ place, timestamp, value }: ArchiveRecord) => ({ place, timestamp, value })
 
-/** The contract of `Archive` as tests: call it in a test file with the layer that is to be checked. */
+/** The contract of `Archive` as tests: call it in a test file with the layer to be tested. */
 export const archiveSuite = <E>(name: string, archive: Layer.Layer<Archive, E>) =>
   conformance(`Archive: ${name}`, archive, (it) => {
     it.effect("gives the records of a key in order of place, page by page, and none of another key", () =>

@@ -1,11 +1,11 @@
-/** What every `ClientOffsets` keeps to. The suite uses client ids of its own in every test. */
+/** The conformance suite of `ClientOffsets`. Every test uses its own client ids. */
 import { assert } from "@effect/vitest"
 import { Effect, type Layer, Random } from "effect"
 import { ClientOffsets } from "../services/ClientOffsets.ts"
 import { ClientId, Cursor, Epoch, Incarnation } from "../protocol/Ids.ts"
 import { conformance } from "./Conformance.ts"
 
-/** The contract of `ClientOffsets` as tests: call it in a test file with the layer that is to be checked. */
+/** The contract of `ClientOffsets` as tests: call it in a test file with the layer to be tested. */
 export const clientOffsetsSuite = <E>(name: string, offsets: Layer.Layer<ClientOffsets, E>) =>
   conformance(`ClientOffsets: ${name}`, offsets, (it) => {
     it.effect("knows nothing of a client that it has not seen, also after a load", () =>
@@ -93,7 +93,7 @@ export const clientOffsetsSuite = <E>(name: string, offsets: Layer.Layer<ClientO
 
 type Session = { readonly clientId: ClientId; readonly epoch: Epoch; readonly log: Incarnation }
 
-/** Of a client that nobody else has. */
+/** The offset of a client that no other test uses. */
 const session = (epoch: number): Effect.Effect<Session> =>
   Effect.map(Random.nextIntBetween(0, 2 ** 48), (n) => ({
     clientId: ClientId.make(`c-${n.toString(36)}`),

@@ -1,14 +1,14 @@
-/** What the conformance suites have in common: one layer for all tests of a suite, and failures that say what is missing. */
+/** What the conformance suites share: one layer for all tests of a suite, and failures that say what is missing. */
 import { describe, layer as withLayer, type Vitest } from "@effect/vitest"
 import type { Layer } from "effect"
 
 /**
- * Longer than any wait in a suite: so a test that waits in vain fails with what it waited for (`NeverHappened`), before
- * the runner ends it, whatever the runner's own default is.
+ * Longer than any wait in a suite. A test that waits in vain therefore fails with what it waited for (`NeverHappened`),
+ * before the runner ends it, whatever the default of the runner is.
  */
 export const test_ms = 120_000
 
-/** Runs `tests` on one build of `layer`, by the clock and the randomness of the machine. */
+/** Runs `tests` on one build of `layer`, with the real clock and randomness. */
 export const conformance = <R, E>(
   name: string,
   layer: Layer.Layer<R, E>,

@@ -1,10 +1,10 @@
-/** What the suites of the two lossy channels share: publishes that can be told apart, and waiting for one to come in. */
+/** What the suites of the two lossy channels share: numbered publishes, and waiting until one arrives. */
 import { assert } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { ClientId } from "../protocol/Ids.ts"
 import { eventually } from "./Eventually.ts"
 
-/** Some are of no client. */
+/** Some messages have no client. */
 interface Message {
   readonly _tag: string
   readonly clientId?: ClientId
@@ -12,18 +12,18 @@ interface Message {
 
 export const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
 
-/** Messages in a numbered publish. */
+/** The number of messages in a numbered publish. */
 export const publish_messages = 16
-/** Numbered publishes that are more than any subscriber may have waiting. */
+/** More numbered publishes than may wait for a subscriber. */
 export const overflow_publishes = 10_000
 
-/** A batch whose messages tell which publish they are of. */
+/** A batch whose messages have the number of their publish. */
 export const numbered = <A>(n: number, make: (clientId: ClientId) => A): ReadonlyArray<A> => {
   const message = make(ClientId.make(`publish:${n}`))
   return upTo(publish_messages).map(() => message)
 }
 
-/** Which numbered publishes came in; a torn one fails the test. */
+/** The numbers of the publishes that arrived. An incomplete one fails the test. */
 export const wholePublishes = (received: ReadonlyArray<Message>): ReadonlySet<number> => {
   const counts = new Map<number, number>()
   for (const { clientId } of received) {
@@ -38,7 +38,7 @@ export const wholePublishes = (received: ReadonlyArray<Message>): ReadonlySet<nu
 export const clientsOf = (received: ReadonlyArray<Message>): ReadonlySet<string> =>
   new Set(received.flatMap(({ clientId }) => clientId ?? []))
 
-/** Reads until the test ends; the array grows. */
+/** Reads until the test ends, and appends to the array that it returns. */
 export const collect = Effect.fnUntraced(function* <A, E>(batches: Stream.Stream<ReadonlyArray<A>, E>) {
   const received: Array<A> = []
   yield* Effect.forkScoped(
@@ -51,7 +51,7 @@ export const collect = Effect.fnUntraced(function* <A, E>(batches: Stream.Stream
   return received
 })
 
-/** Datagrams may be lost: publishes now and again until something is seen. */
+/** Publishes repeatedly until something arrives, because datagrams may be lost. */
 export const publishUntil = <A, E, R>(publish: Effect.Effect<A, E, R>, seen: () => boolean) =>
   Effect.suspend(() => {
     let looks = 0

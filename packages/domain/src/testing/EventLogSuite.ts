@@ -1,6 +1,6 @@
 /**
- * What every `EventLog` keeps to. Nothing is expected at once: brokers deliver, assign and expire in their own time,
- * and a rebalance may take partitions from members that get them back.
+ * The conformance suite of `EventLog`. The tests expect nothing immediately: brokers deliver, assign and expire with
+ * delay, and a rebalance may revoke partitions from members that then get them back.
  */
 import { assert } from "@effect/vitest"
 import { Effect, Exit, Fiber, type Layer, Ref, Scope, Stream } from "effect"
@@ -11,29 +11,29 @@ import type { LogRecord, StoredRecord } from "../protocol/Records.ts"
 import { conformance } from "./Conformance.ts"
 import { eventually, within } from "./Eventually.ts"
 
-/** The log that the suite asks for. Its topic names are new in every run. */
+/** The log that the suite requires. Its topic names are new in every run. */
 export interface EventLogRequest {
   readonly topics: ReadonlyArray<string>
   readonly partitions: number
   readonly retention: Readonly<Record<string, Retention>>
 }
 
-/** Which log is to be checked. */
+/** The log to be tested. */
 export interface EventLogSuiteOptions<E> {
   readonly layer: (request: EventLogRequest) => Layer.Layer<EventLog, E>
-  /** A log that is there again, with all it had, when the same layer is built once more after its scope was closed. */
+  /** A log that still has its records when its layer is built again after its scope was closed. */
   readonly reopen?: ((request: EventLogRequest) => Layer.Layer<EventLog, E>) | undefined
-  /** Whether retention by size acts within seconds. By default it does. */
+  /** Whether retention by size takes effect within seconds. Default: true. */
   readonly retainsPromptly?: boolean | undefined
 }
 
-/** The contract of `EventLog` as tests: call it in a test file with the layer that is to be checked. */
+/** The contract of `EventLog` as tests: call it in a test file with the layer to be tested. */
 export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>): void => {
   const run = Math.random().toString(36).slice(2, 10)
-  /** Of this run's own: a broker has one namespace of groups, whatever topics they read. */
+  /** A group of this run. A broker has one namespace of groups, whatever topics they read. */
   const group = `suite-${run}`
   const topics = new Map<string, string>()
-  /** A topic of this test's own. */
+  /** A topic that no other test uses. */
   const topicOf = (test: string): string => {
     const topic = `suite-${run}-${test}`
     topics.set(test, topic)
@@ -427,7 +427,7 @@ export const eventLogSuite = <E>(name: string, options: EventLogSuiteOptions<E>)
 }
 
 const partitionCount = 4
-/** A broker on another machine may have another clock. */
+/** The clock of a broker on another machine may differ. */
 const clockSkew_ms = 5_000
 
 const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
@@ -456,7 +456,7 @@ const various: ReadonlyArray<LogRecord> = [
   { key: "large", value: new Uint8Array(300_000).fill(7) },
 ]
 
-/** A record without what the log adds, in a form that compares. */
+/** A record without the fields that the log adds, in a form that can be compared. */
 const plain = ({ headers, key, value }: LogRecord) => ({
   key,
   value: value.length > 1_000 ? `${value.length} × ${value[0]}` : Array.from(value).join(" "),
@@ -475,7 +475,7 @@ const takeChunks = <E>(chunks: Stream.Stream<Chunk, E>, count: number) =>
 const take = <E>(chunks: Stream.Stream<Chunk, E>, count: number) =>
   Effect.map(takeChunks(chunks, count), (taken) => taken.flatMap(({ records }) => records).slice(0, count))
 
-/** Joins a group until the scope closes; knows which partitions are its own at the moment. */
+/** Joins a group until the scope closes, and knows its partitions at any moment. */
 const join = Effect.fnUntraced(function* (topic: string, group: string) {
   const log = yield* EventLog
   const owned = new Map<number, AssignedPartition>()
@@ -519,7 +519,7 @@ const withPartition = <A, E, R>(
     return yield* use(assigned)
   }).pipe(Effect.scoped)
 
-/** Reads from the commit on, and commits what it has noted down. */
+/** Reads from the commit on, and commits what it has recorded. */
 const consume = (assigned: AssignedPartition, consumed: Ref.Ref<ReadonlyArray<Chunk>>) =>
   assigned.read("committed").pipe(
     Stream.mapEffect((chunk) =>
@@ -531,7 +531,7 @@ const consume = (assigned: AssignedPartition, consumed: Ref.Ref<ReadonlyArray<Ch
     Stream.catchTag("PartitionRevoked", () => Stream.empty),
   )
 
-/** Chunks of a partition, in the order they were read: each begins at or before the end of all before it. */
+/** The chunks of a partition in the order of reading. Each begins at or before the end of those before it. */
 const assertNoGap = (chunks: ReadonlyArray<Chunk>, end: number) => {
   for (const partition of upTo(partitionCount)) {
     let next = 0

@@ -1,7 +1,10 @@
-/** To wait for a condition, bounded in time: how the suites speak of what takes a moment in a real broker. */
+/**
+ * Waits for a condition, for a bounded time. The suites use it because a real broker takes a moment for most
+ * operations.
+ */
 import { Data, Effect, Schedule } from "effect"
 
-/** What a test waited for did not come in time. */
+/** The condition of a test did not become true in time. */
 export class NeverHappened extends Data.TaggedError("NeverHappened")<{
   readonly what: string
   readonly within_ms: number
@@ -11,10 +14,10 @@ export class NeverHappened extends Data.TaggedError("NeverHappened")<{
   }
 }
 
-/** Long enough for a machine that is busy with other things: it only ends what would never come. */
+/** Long enough for a busy machine. It only ends waits for something that never happens. */
 const wait_ms = 30_000
 
-/** Fails with what was waited for, where `effect` takes longer. */
+/** Fails with what was waited for if `effect` takes longer. */
 export const within =
   (what: string, within_ms = wait_ms) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | NeverHappened, R> =>
@@ -23,7 +26,7 @@ export const within =
       orElse: () => Effect.fail(new NeverHappened({ what, within_ms })),
     })
 
-/** Looks at once and then every few ms, until `condition` succeeds with true; fails after `within_ms`. */
+/** Checks immediately and then every few ms, until `condition` succeeds with true. Fails after `within_ms`. */
 export const eventually = <E, R>(
   what: string,
   condition: Effect.Effect<boolean, E, R>,

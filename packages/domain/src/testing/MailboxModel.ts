@@ -1,8 +1,9 @@
 /**
- * A mailbox store so plain that it can be seen to be right, and random commands to compare any other with it.
+ * A mailbox store that is simple enough to be evidently correct, and random commands that compare any other store with
+ * it.
  *
- * The model keeps each mailbox as one sorted array and copies it at every step. Seqs, times and offsets are small, so
- * that repeats, late seqs, cuts through the middle of a mailbox and differing offsets all come up often.
+ * The model keeps each mailbox as one sorted array, and copies it at every step. Seqs, times and offsets are small, so
+ * that repeats, late seqs, removals up to the middle of a mailbox and differing offsets all occur often.
  */
 import { assert } from "@effect/vitest"
 import { Effect, Schema } from "effect"
@@ -12,7 +13,7 @@ import type { Mailbox, MailboxRecord, MailboxStats, Page, PageLimit, Put, PutOut
 import { partitionOf } from "../protocol/Partitioner.ts"
 import type { Item } from "../protocol/Records.ts"
 
-/** The log that suites claim: no seq reaches the ends. */
+/** The log that suites claim. No seq reaches its ends. */
 export const log = { incarnation: Incarnation.make("log-1"), partitions: 3, ends: [1e6, 1e6, 1e6], retained_ms: 0 }
 
 /** The `n`th client of a partition of `log`. */
@@ -32,7 +33,7 @@ export const record = (clientId: ClientId, seq: number, more?: Partial<MailboxRe
   ...more,
 })
 
-/** What two stores must agree on in a page: bytes as text, so that a failure can be read. */
+/** The parts of a page in which two stores must agree, with bytes as text, so that a failure is readable. */
 export const readable = (page: Page) => ({ ...page, records: page.records.map(readableItem) })
 
 const readableItem = ({ headers, seq, value }: Item) => ({
@@ -46,7 +47,7 @@ const list = <S extends Schema.Constraint>(item: S, maximum: number) =>
   Schema.Array(item).check(Schema.isMaxLength(maximum))
 
 const partition = int(0, 1)
-/** Which client of the partition. */
+/** The number of the client in the partition. */
 const client = int(0, 1)
 const cursor = int(-1, 60)
 
@@ -58,7 +59,7 @@ const Command = Schema.TaggedUnion({
     hole: Schema.optionalKey(int(0, 40)),
     records: list(Schema.Struct({ client, seq: int(0, 40), timestamp: int(0, 100), followed: Schema.Boolean }), 12),
   },
-  /** The usual case: the seqs after the highest so far. */
+  /** The usual case: seqs above the highest so far. */
   Append: { partition, client, count: int(1, 9), timestamp: int(0, 100) },
   Ack: { acks: list(Schema.Struct({ partition, client, seq: cursor }), 3) },
   Page: { partition, client, after: cursor, results: int(1, 9), bytes: int(0, 200) },
@@ -69,18 +70,18 @@ const Command = Schema.TaggedUnion({
 })
 type Command = typeof Command.Type
 
-/** Limits that are met often, seldom, and never. */
+/** Limits that are reached often, seldom, and never. */
 export const Limits = Schema.Struct({
   mailbox_results: Schema.Literals([2, 9, 1_000]),
   mailbox_bytes: Schema.Literals([30, 200, 100_000]),
   mailbox_age_ms: Schema.Literals([10, 50, 1_000]),
-  /** Never met: see `forgetSentences` of the suite. */
+  /** Never reached: see `forgetSentences` of the suite. */
   mailbox_idle_ms: Schema.Literal(idle_ms),
 })
 
 export const Commands = list(Command, 60)
 
-/** Runs the commands against both, and fails at the first answer that is not the model's. */
+/** Runs the commands on both stores, and fails at the first reply that differs from that of the model. */
 export const compare = Effect.fnUntraced(function* (
   mailbox: Mailbox["Service"],
   limits: MailboxLimits,
@@ -105,7 +106,7 @@ export const compare = Effect.fnUntraced(function* (
 const clients = [clientIn(0, 0), clientIn(0, 1), clientIn(1, 0), clientIn(1, 1)]
 const clientOf = (at: { readonly partition: number; readonly client: number }) => clients[at.partition * 2 + at.client]!
 
-/** The same command for the store under test, and for the model once that has answered. */
+/** The same command for the store under test, and for the model after the store has replied. */
 const steps = (model: Model, mailbox: Mailbox["Service"], command: Command): Step =>
   Command.match(command, {
     Put: (put): Step => putStep(model, mailbox, put.partition, toPut(model, put)),
@@ -194,7 +195,7 @@ const makeModel = (limits: MailboxLimits): Model => {
     if (one.seq <= at.acked || one.seq <= at.floor || at.records.some(({ seq }) => seq === one.seq)) return
     at.records = [...at.records, one].sort((a, b) => a.seq - b.seq)
   }
-  /** Removes the oldest while `tooMuch` holds; answers how many. */
+  /** Removes the oldest records while `tooMuch` is true. Returns how many. */
   const removeWhile = (clientId: ClientId, tooMuch: (records: ReadonlyArray<MailboxRecord>) => boolean): number => {
     const at = box(clientId)
     let removed = 0

@@ -17,7 +17,7 @@ const put = (expected: number | undefined, next: number, ...seqs: ReadonlyArray<
 const page: Call = { _tag: "Page", client, after: -1, results: 9 }
 const ack = (seq: number): Call => ({ _tag: "Ack", client, seq })
 
-/** Two that put at once, one that reads and acknowledges. */
+/** Two callers that put at the same time, and one that reads and acknowledges. */
 const callers = [[put(undefined, 1, 3, 4), put(1, 2, 5)], [put(undefined, 2, 7)], [page, ack(4), page]]
 
 const check = (change: (mailbox: Mailbox["Service"]) => Partial<Mailbox["Service"]>) =>

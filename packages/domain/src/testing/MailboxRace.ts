@@ -1,10 +1,10 @@
 /**
- * Whether what callers of a mailbox store were told at the same time can be explained by the store in memory: their calls,
- * put one after the other in some order, give these answers and leave this state. An order explains only if it never puts
- * a call before one that was over when it began (linearizability, checked by search as Wing and Gong do).
+ * Checks whether the store in memory explains the replies to concurrent calls of a mailbox store: run one after another
+ * in some order, the calls give these replies and lead to this state. An order is allowed only if no call comes before
+ * one that had ended when it began (linearizability, checked by the search of Wing and Gong).
  *
- * All calls are about one partition, and about one client each where they are about clients: a store takes a batch for
- * several in steps.
+ * All calls are for one partition, and each for at most one client, because a store processes a batch for several
+ * clients in steps.
  */
 import { Effect, Schema } from "effect"
 import { Cursor, Seq } from "../protocol/Ids.ts"
@@ -16,10 +16,10 @@ import { clientIn, log, readable, record } from "./MailboxModel.ts"
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 const clients = [clientIn(0, 0), clientIn(0, 1)] as const
 const client = Schema.Literals(clients)
-/** Few, so that puts meet. */
+/** Few, so that puts interfere. */
 const offset = int(0, 3)
 
-/** A call, with low seqs and few clients, so that calls meet. */
+/** A call, with low seqs and few clients, so that calls interfere. */
 export const Call = Schema.TaggedUnion({
   Put: {
     expected: Schema.UndefinedOr(offset),
@@ -35,7 +35,10 @@ export const Call = Schema.TaggedUnion({
 })
 export type Call = typeof Call.Type
 
-/** Makes calls, one caller's after each other and the callers at once, and looks whether the memory store explains it all. */
+/**
+ * Runs calls, those of one caller in sequence and the callers concurrently, and checks whether the store in memory
+ * explains them.
+ */
 export const isExplained = Effect.fnUntraced(function* (
   mailbox: Mailbox["Service"],
   limits: MailboxLimits,
@@ -53,7 +56,7 @@ export const isExplained = Effect.fnUntraced(function* (
   return yield* explains([...seen, left], limits)
 })
 
-/** What a caller saw: the call lay between two moments. */
+/** The observation of a caller: the call took place between two moments. */
 interface Seen {
   readonly call: Call
   readonly began: number
@@ -61,7 +64,7 @@ interface Seen {
   readonly answer: string
 }
 
-/** What is looked at when all callers are done. */
+/** The state that is read when all callers are done. */
 const everything: ReadonlyArray<Call> = [
   { _tag: "Offset" },
   ...clients.flatMap((client): ReadonlyArray<Call> => [
@@ -90,7 +93,7 @@ const answerOf = (mailbox: Mailbox["Service"], call: Call): Effect.Effect<unknow
     Offset: () => mailbox.offset(0),
   })
 
-/** Looks for an order, depth first; a position and a state met twice are searched once. */
+/** Searches for an order, depth first. A position with the same state is searched once. */
 const explains = Effect.fnUntraced(function* (
   callers: ReadonlyArray<ReadonlyArray<Seen>>,
   limits: MailboxLimits,

@@ -1,6 +1,6 @@
 /**
- * What every mailbox store must do: the contract of `Mailbox.ts`, a test a sentence, and then random commands: one after
- * the other, compared with the model of `MailboxModel.ts`, and at once, explained by `MailboxRace.ts`.
+ * The conformance suite of mailbox stores: one test for each sentence of the contract in `Mailbox.ts`, and then random
+ * commands, in sequence compared with the model of `MailboxModel.ts`, and concurrently explained by `MailboxRace.ts`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, type Layer, Schema } from "effect"
@@ -12,18 +12,18 @@ import * as Model from "./MailboxModel.ts"
 import { clientIn, log, record } from "./MailboxModel.ts"
 import * as Race from "./MailboxRace.ts"
 
-/** How much is to be checked. */
+/** How much the suite tests. */
 export interface MailboxSuiteOptions {
-  /** Random command sequences to compare. Each makes a store. */
+  /** The number of random sequences of commands. Each uses a new store. */
   readonly runs: number
-  /** By which the store knows what is idle. Default: Effect's clock, which the suite moves on. */
+  /** The clock by which the store knows what is idle. Default: Effect's clock, which the suite advances. */
   readonly time?: MailboxTime
 }
 
 /** The clock of a store. */
 export interface MailboxTime {
   readonly idle_ms: number
-  /** Lets some of it pass. */
+  /** Lets time pass. */
   readonly pass: Effect.Effect<void>
   readonly now: Effect.Effect<number>
 }
@@ -35,14 +35,14 @@ const virtual: MailboxTime = {
   now: Clock.currentTimeMillis,
 }
 
-/** Of a store that forgets by a clock of its own, which nobody moves on. */
+/** For a store that forgets by its own clock, which a test can't advance. */
 export const ownClock: MailboxTime = {
   idle_ms: 2_000,
   pass: Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20))),
   now: Effect.sync(() => Date.now()),
 }
 
-/** Registers the suite. `makeLayer` gives an empty store each time it is built. */
+/** Registers the suite. `makeLayer` returns a layer that gives an empty store each time it is built. */
 export const mailboxSuite = (
   name: string,
   makeLayer: (limits: MailboxLimits) => Layer.Layer<Mailbox, unknown>,
@@ -68,7 +68,7 @@ export const mailboxSuite = (
     describe("limits", () => limitSentences(test))
     describe("hole and waiting", () => lossSentences(test))
     describe("claim", () => claimSentences(test))
-    // At once: where the clock is the store's own, each waits for it.
+    // Concurrently: with a clock of the store, each test waits for it.
     describe.concurrent("what is idle", () => idleSentences(test, options.time ?? virtual))
     it.effect.prop(
       "answers any commands as the model does",
@@ -110,10 +110,10 @@ const records = (clientId: ClientId, ...seqs: ReadonlyArray<number>) => seqs.map
 
 type Claimed = ReturnType<typeof claimedWith>
 
-/** The service, with shorthands for what most sentences do. */
+/** The service, with shorthands for what most tests do. */
 const claimedWith = (mailbox: Mailbox["Service"]) => ({
   ...mailbox,
-  /** Puts at the stored offset, one offset a record. */
+  /** Puts at the stored offset, with one offset for each record. */
   store: Effect.fnUntraced(function* (partition: number, records: ReadonlyArray<MailboxRecord>, hole?: number) {
     const expected = yield* mailbox.offset(partition)
     const next = (expected ?? 0) + records.length
@@ -564,9 +564,9 @@ const idleSentences = (test: Test, time: MailboxTime) => {
       Effect.gen(function* () {
         const gone = clientIn(0, 1)
         yield* mailbox.ack([c0, gone].map((clientId) => ({ clientId, seq: Cursor.make(4) })))
-        // A put writes what a store may have kept of acks until then.
+        // A put also writes acks that a store has only in memory.
         yield* mailbox.store(0, [...records(c0, 4), ...records(gone, 4)])
-        // Who looks in from outside, as an operator does, keeps nothing.
+        // A read from outside, as of an operator, does not renew the time.
         const isHere = mailbox.waiting([{ clientId: c0, after: Cursor.make(4) }], true)
         yield* untilForgotten(mailbox, gone, Effect.andThen(mailbox.isWaiting(gone, 4), isHere))
         assert.strictEqual((yield* mailbox.stats(c0)).acked, 4)
@@ -586,15 +586,15 @@ const idleSentences = (test: Test, time: MailboxTime) => {
         assert.strictEqual((yield* mailbox.stats(c0)).floor, 5)
         yield* untilForgotten(mailbox, c0)
         assert.strictEqual(yield* holeOf(c0, 3), 6)
-        // A new client, and another partition's.
+        // A new client, and one of another partition.
         assert.strictEqual(yield* holeOf(c0, -1), start)
         assert.strictEqual(yield* holeOf(c1, 3), start)
-        // Its socket died before it had read so: it is told again, though there is a mailbox now.
+        // Its socket died before it had read this. The loss is sent again, although there is a mailbox now.
         yield* mailbox.store(0, records(c0, 9))
         assert.strictEqual(yield* holeOf(c0, 3), 6)
         yield* mailbox.ackOne(c0, 4)
         assert.strictEqual(yield* holeOf(c0, -1), 6)
-        // What comes late is no loss of a client that is new with it.
+        // A late record is no loss of a client that is new with it.
         const late = clientIn(0, 1)
         yield* mailbox.store(0, records(late, 4))
         assert.isAtMost(yield* holeOf(late, 4), 5)

@@ -1,4 +1,4 @@
-/** What every `Members` keeps to. The suite uses ids of its own in every test. */
+/** The conformance suite of `Members`. Every test uses its own ids. */
 import { assert } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { PodId } from "../protocol/Ids.ts"
@@ -6,7 +6,7 @@ import { type Member, Members } from "../services/Members.ts"
 import { conformance } from "./Conformance.ts"
 import { eventually } from "./Eventually.ts"
 
-/** The contract of `Members` as tests: call it in a test file with the layer that is to be checked. */
+/** The contract of `Members` as tests: call it in a test file with the layer to be tested. */
 export const membersSuite = <E>(name: string, members: Layer.Layer<Members, E>) =>
   conformance(`Members: ${name}`, members, (it) => {
     it.effect("a member is there once, with all that it says of itself, until it withdraws", () =>
@@ -47,7 +47,7 @@ const memberOf = (role: string): Member => ({
   role,
 })
 
-/** Those of them that are there. */
+/** Those of these members that are present. */
 const these = (...some: ReadonlyArray<Member>) =>
   Effect.map(
     Effect.flatMap(Members, ({ all }) => all),

@@ -1,6 +1,6 @@
 /**
- * What every `PodChannel` keeps to. Datagrams may be lost, so the tests publish until something has come in, and then
- * look at what it is.
+ * The conformance suite of `PodChannel`. Datagrams may be lost, so the tests publish until something arrives, and then
+ * check it.
  */
 import { assert } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, type Layer, Option, Random, Schema, Scope, Stream } from "effect"
@@ -11,7 +11,7 @@ import { clientsOf, collect, numbered, overflow_publishes, publishUntil, upTo, w
 import { conformance } from "./Conformance.ts"
 import { eventually, within } from "./Eventually.ts"
 
-/** The contract of `PodChannel` as tests: call it in a test file with the layer that is to be checked. */
+/** The contract of `PodChannel` as tests: call it in a test file with the layer to be tested. */
 export const podChannelSuite = <E>(name: string, channel: Layer.Layer<PodChannel, E>) =>
   conformance(`PodChannel: ${name}`, channel, (it) => {
     it.effect("a publish to a pod that nobody is subscribed to answers false", () =>

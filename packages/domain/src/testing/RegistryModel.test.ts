@@ -7,7 +7,7 @@ import { Call, isExplained } from "./RegistryModel.ts"
 
 type Shape = Registry["Service"]
 
-/** Registries that break their contract, each in one way. */
+/** Registries that each break their contract in one way. */
 const broken: Record<string, (sound: Shape) => Partial<Shape>> = {
   "hands out the clock as the epoch": (sound) => ({
     connect: (clientId, pod, atLeast) => Effect.as(sound.connect(clientId, pod, atLeast), atLeast),
@@ -23,7 +23,7 @@ const broken: Record<string, (sound: Shape) => Partial<Shape>> = {
   }),
 }
 
-/** Right for one caller; but others come in between its reading and its writing. */
+/** Correct for one caller, but other calls come between its read and its write. */
 const racy = (sound: Shape): Partial<Shape> => ({
   connect: (clientId, pod, atLeast) =>
     Effect.gen(function* () {
@@ -72,6 +72,6 @@ const check = (
         const sound = makeMemory().registry
         return isExplained(callers, "run").pipe(Effect.provideService(Registry, { ...sound, ...breakIt(sound) }))
       }),
-    // What notices once always does.
+    // A check that detects it once always does.
     { seed: 1 },
   )

@@ -1,9 +1,9 @@
 /**
- * Whether what callers of a registry were told can be explained by the pure machine: the calls of each client's entry,
- * put one after the other in some order, give these replies and leave this status. An order explains only if it never
- * puts a call before one that was over when it began (linearizability, checked by search as Wing and Gong do).
+ * Checks whether the pure machine explains the replies to concurrent calls of a registry: run one after another in some
+ * order, the calls for the entry of each client give these replies and lead to this status. An order is allowed only if
+ * no call comes before one that had ended when it began (linearizability, checked by the search of Wing and Gong).
  *
- * A chunk is not one step, but one for each of its presences; so each client is explained alone.
+ * A chunk is not one step, but one for each of its presences. Each client is therefore checked alone.
  */
 import { Effect, Result, Schema, Stream } from "effect"
 import { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
@@ -15,7 +15,7 @@ const Client = Schema.Literals(clients)
 const Pod = Schema.Literals(["p", "q"])
 const smallEpoch = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))
 
-/** A call, in few names and low epochs, so that calls meet. */
+/** A call, with few names and low epochs, so that calls interfere. */
 export const Call = Schema.TaggedUnion({
   Connect: { client: Client, pod: Pod, atLeast: smallEpoch },
   Write: {
@@ -27,7 +27,10 @@ export const Call = Schema.TaggedUnion({
 })
 export type Call = typeof Call.Type
 
-/** Makes calls, one caller's after each other and the callers at once, and looks whether the machine explains it all. */
+/**
+ * Runs calls, those of one caller in sequence and the callers concurrently, and checks whether the machine explains
+ * them.
+ */
 export const isExplained = Effect.fnUntraced(function* (callers: ReadonlyArray<ReadonlyArray<Call>>, run: string) {
   const caller = yield* makeCaller(run)
   const seen = yield* Effect.forEach(
@@ -46,12 +49,15 @@ export const isExplained = Effect.fnUntraced(function* (callers: ReadonlyArray<R
   )
 })
 
-/** What a caller saw of one entry: the call lay between two moments, and the reply fits only some statuses. */
+/**
+ * The observation of a caller of one entry: the call took place between two moments, and the reply fits only some
+ * statuses.
+ */
 interface Seen {
   readonly client: string
   readonly began: number
   readonly ended: number
-  /** The status afterwards, if before it was `from`; none if the reply does not fit. */
+  /** The status after the call if it was `from` before; none if the reply does not fit. */
   readonly after: (from: Status | undefined) => { readonly status: Status | undefined } | undefined
 }
 
@@ -124,7 +130,7 @@ const statuses = Effect.fnUntraced(function* (run: string) {
   )
 })
 
-/** Looks for an order, depth first; a position and a status met twice are searched once. */
+/** Searches for an order, depth first. A position with the same status is searched once. */
 const explains = (callers: ReadonlyArray<ReadonlyArray<Seen>>, left: Status | undefined): boolean => {
   const key = (status: Status | undefined) => (status === undefined ? "" : encode(status))
   const visited = new Set<string>()

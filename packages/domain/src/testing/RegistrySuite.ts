@@ -1,8 +1,7 @@
 /**
- * What every `Registry` keeps to: each entry moves by `Status.transition` and nothing else, whatever races.
+ * The conformance suite of `Registry`: each entry changes only by `Status.transition`, whatever calls race.
  *
- * The suite runs against the real clock and a store that it may share: it uses ids of its own in every test, and looks
- * at those only.
+ * The suite runs with the real clock, and may share its store: every test uses its own ids, and checks only those.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer, Random, Schema, Stream } from "effect"
@@ -13,7 +12,7 @@ import { conformance } from "./Conformance.ts"
 import { eventually } from "./Eventually.ts"
 import { Call, isExplained } from "./RegistryModel.ts"
 
-/** The contract of `Registry` as tests: call it in a test file with the layer that is to be checked. */
+/** The contract of `Registry` as tests: call it in a test file with the layer to be tested. */
 export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E>) =>
   conformance(`Registry: ${name}`, registry, (it) => {
     it.effect("connect starts at the clock, and then takes one more than stored or the clock", () =>
@@ -285,7 +284,7 @@ export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E
   })
 
 /**
- * What is forgotten of those who do not come. `makeLayer` gives an empty registry that forgets after `idle_ms`; `pass` lets
+ * Tests that idle clients are forgotten. `makeLayer` gives an empty registry that forgets after `idle_ms`. `pass` lets
  * some of that time pass.
  */
 export const registryIdleSuite = <E>(
@@ -376,7 +375,7 @@ const livePodsOf = Effect.fnUntraced(function* (...pods: ReadonlyArray<PodId>) {
   return pods.filter((pod) => live.has(pod))
 })
 
-/** The status as everyone else should see it. */
+/** The status as other processes should see it. */
 const seen = Effect.fnUntraced(function* (clientId: ClientId) {
   const status = yield* statusOf(clientId)
   return status && seenWith(status, new Set(yield* (yield* Registry).livePods))

@@ -1,6 +1,6 @@
 /**
- * What holds of every move of the status machine, as predicates over one move; machines that lack one rule each, of which
- * some predicate must not hold; and what another service's own commands are tested by.
+ * The properties of every move of the status machine, as predicates over one move; machines without one rule each,
+ * which break some property; and a check for the commands of another service.
  *
  * ```ts
  * const checked = yield* StatusProperties.checkCommands({
@@ -20,7 +20,7 @@ export type Transition = typeof transition
 
 type Holds = (from: Status | undefined, step: Step, moved: ReturnType<Transition>) => boolean
 
-/** What holds of every move, by name: from this status, by this step, to this outcome. */
+/** The properties of every move, by name: from this status, by this step, to this outcome. */
 export const properties = {
   "a move ends in a legal status, or is refused and says from where": (from, step, moved) =>
     Result.match(moved, {
@@ -90,13 +90,13 @@ export const properties = {
 export type Property = keyof typeof properties
 
 interface Mutant {
-  /** A property that this machine must be seen to break. */
+  /** A property that this machine breaks. */
   readonly breaks: Property
   readonly transition: Transition
 }
 
 /**
- * Machines with a fault each, and the property that each of them breaks: they show that the properties find something.
+ * Machines with one fault each, and the property that each breaks. They show that the properties detect faults.
  */
 export const mutants: Record<string, Mutant> = {
   "epoch >= stored": {
@@ -145,7 +145,7 @@ export const mutants: Record<string, Mutant> = {
   },
 }
 
-/** Walks any steps from any status; the property must hold of every move, and no move may throw. */
+/** Takes random steps from random statuses. The property must hold for every move, and no move may throw. */
 export const check = (property: Holds, machine: Transition, runs = 500) =>
   Arbitrary.checkEffect(
     walks,
@@ -161,19 +161,20 @@ export const check = (property: Holds, machine: Transition, runs = 500) =>
     { runs },
   )
 
-/** Commands of another service, which come to steps of this machine. */
+/** Commands of another service, which result in steps of this machine. */
 export interface Commands<C> {
   readonly commands: Arbitrary.Arbitrary<C>
-  /** The steps that a command comes to, from the status that the client has. A decision: no I/O. */
+  /** The steps that result from a command in the present status of the client. A pure decision. */
   readonly decide: (from: Status | undefined, command: C) => ReadonlyArray<unknown>
 }
 
-/** What is wrong with a command: it comes to something that is no step, or to one that leads nowhere from there. */
+/** The fault of a command: it results in something that is not a step, or in a step that has no arrow from there. */
 export type CommandFault = NotAStep | IllegalTransition
 
 /**
- * Walks any commands from any status. Fails where one comes to what is no step or follows no arrow. That its session is
- * superseded, or that no epoch is left, is no fault of a command: then the status stays.
+ * Runs random commands from random statuses. Fails if a command results in something that is not a step, or in a step
+ * without an arrow. If the session is superseded, or no epoch is left, the command has no fault, and the status does
+ * not change.
  */
 export const checkCommands = <C>({ commands, decide }: Commands<C>, runs = 500) =>
   Arbitrary.checkEffect(
@@ -182,7 +183,7 @@ export const checkCommands = <C>({ commands, decide }: Commands<C>, runs = 500) 
     { runs },
   )
 
-/** Where these commands lead, or the first fault. */
+/** The status to which these commands lead, or the first fault. */
 export const walkCommands = <C>(
   from: Status | undefined,
   walk: ReadonlyArray<C>,
@@ -216,7 +217,7 @@ const namesSession = (step: Step): step is Named => "epoch" in step
 const isOfSession = (step: Step): step is OfSession => step._tag in ofSession
 const sessionOf = ({ epoch, pod }: Named) => ({ epoch, pod })
 
-/** Spelled out once more, so that a wrong arrow is noticed. */
+/** The arrows are listed a second time, so that a wrong arrow is detected. */
 const ofSession: Record<OfSession["_tag"], { readonly starts: ReadonlyArray<StatusName>; readonly ends: StatusName }> =
   {
     GoLive: { starts: ["REPLAYING"], ends: "LIVE" },
@@ -238,7 +239,7 @@ const isRefused = (moved: ReturnType<Transition>, reason: IllegalTransition["rea
 
 const live = (to: Status | undefined): Status | undefined => to && { ...to, _tag: "LIVE" }
 
-/** Of the schemas' own values, on two pods and in few epochs so that steps meet; the highest epoch is one of them. */
+/** Values of the schemas, on two pods and in few epochs, so that steps interfere. The highest epoch is one of them. */
 const few = ["p", "q"].map((pod) => PodId.make(pod))
 const fewPods = (pod: PodId): PodId => few[pod.length % few.length]!
 const fewEpochs = (epoch: Epoch): Epoch => Epoch.make(epoch % 6 === 5 ? Number.MAX_SAFE_INTEGER : epoch % 6)

@@ -1,4 +1,4 @@
-/** Conformance suites, one per service interface: any implementation runs them in its own tests. */
+/** The conformance suites, one for each service interface. Every implementation runs them in its own tests. */
 export * from "./MailboxSuite.ts"
 export * from "./RegistrySuite.ts"
 export * from "./MembersSuite.ts"
