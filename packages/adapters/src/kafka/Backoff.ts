@@ -1,9 +1,9 @@
-/** Waits before something that failed is tried again: up to a fifth less than the whole, so that not all come at once. */
+/** The back-off before a retry. Each wait is shortened by up to a fifth at random, so that retries do not coincide. */
 import { backoff_ms } from "@nimbus/domain/pacing"
 import { Duration, Effect, Random, Schedule } from "effect"
 import type { KafkaLimits } from "../Limits.ts"
 
-/** For one effect that is retried. */
+/** The schedule for one effect that is retried. */
 export const retries = ({ retry_max_ms, retry_min_ms }: KafkaLimits) =>
   Schedule.modifyDelay(
     Schedule.min([Schedule.exponential(retry_min_ms), Schedule.spaced(retry_max_ms)]),

@@ -1,7 +1,7 @@
 /**
- * Questions to a broker, asked together: one request at a time, and questions that arrive while it is in flight share
- * the next one. So an answer is never older than its question, and many questions cost no more requests than one after
- * the other.
+ * Combines queries to a broker: one request is in flight at a time, and queries that arrive meanwhile share the next
+ * one. A reply is therefore never older than its query, and many concurrent queries need no more requests than
+ * sequential ones.
  */
 import { Effect } from "effect"
 import type { KafkaUnavailable } from "../Errors.ts"
@@ -12,7 +12,7 @@ export class Coalesced<K extends string, A> {
   #waiting = new Map<K, Array<(answer: Effect.Effect<A | undefined, KafkaUnavailable>) => void>>()
   #isUnderWay = false
 
-  /** `load` answers what it can; `fork` runs it. */
+  /** `load` returns the replies that it has; `fork` runs it. */
   constructor(
     load: (keys: ReadonlyArray<K>) => Effect.Effect<ReadonlyMap<K, A>, KafkaUnavailable>,
     fork: (effect: Effect.Effect<void>) => unknown,
@@ -21,7 +21,7 @@ export class Coalesced<K extends string, A> {
     this.#fork = fork
   }
 
-  /** `undefined`: there is no answer to this. */
+  /** `undefined` if there is no reply to this query. */
   ask(key: K): Effect.Effect<A | undefined, KafkaUnavailable> {
     return Effect.callback((resume) => {
       const others = this.#waiting.get(key)
@@ -34,7 +34,7 @@ export class Coalesced<K extends string, A> {
     })
   }
 
-  /** After a turn, so that those who ask in this one are asked for together. */
+  /** After a turn, so that the queries of this turn share one request. */
   readonly #loading: Effect.Effect<void> = Effect.andThen(
     Effect.yieldNow,
     Effect.suspend(() => {

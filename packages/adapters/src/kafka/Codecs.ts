@@ -1,15 +1,15 @@
 /**
- * How the records of a batch may be compressed, by its producer or by the broker where the topic has a
- * `compression.type`. We write without; all of Kafka's codecs are read.
+ * Decompresses the records of a batch, which its producer may have compressed, or the broker if the topic has a
+ * `compression.type`. Nimbus writes uncompressed batches, and reads all codecs of Kafka.
  *
- * No more than `most_bytes` ever come out: a few bytes can stand for a great many.
+ * The output has at most `most_bytes`, because a few bytes can expand to very many.
  */
 import { gunzipSync, zstdDecompressSync } from "node:zlib"
 import { readLz4 } from "./Lz4.ts"
 import { readSnappy } from "./Snappy.ts"
 import { TooManyBytes } from "./TooManyBytes.ts"
 
-/** `codec`: its number in a batch's attributes. Throws where the bytes are none of it, or too many come out. */
+/** `codec` is its number in the attributes of a batch. Throws if the bytes are invalid, or the output is too large. */
 export const uncompress = (codec: number, bytes: Buffer, most_bytes: number): Buffer => {
   const uncompressed = codecs[codec]
   if (uncompressed === undefined) throw new Error(`its compression has the number ${codec}, which Kafka does not know`)
@@ -18,7 +18,7 @@ export const uncompress = (codec: number, bytes: Buffer, most_bytes: number): Bu
 
 type Codec = (bytes: Buffer, most_bytes: number) => Buffer
 
-/** Where too much comes out, Node speaks of the largest buffer. */
+/** The error of Node for an output that is too large names the largest buffer. */
 const ofNode =
   (uncompressed: (bytes: Buffer, options: { readonly maxOutputLength: number }) => Buffer): Codec =>
   (bytes, most_bytes) => {

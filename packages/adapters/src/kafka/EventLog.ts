@@ -6,13 +6,13 @@
  * | `publish` | `Producer`: one for all |
  * | `subscribe` | `Membership` of the group and a `Fetcher`, for each |
  * | `tail` | a `Fetcher` alone, for each |
- * | `earliest`, `end`, `committed` | `Offsets`: asked of the brokers, several at a time |
- * | the topics, `incarnation` | `TopicSetup`, at start |
+ * | `earliest`, `end`, `committed` | `Offsets`: queries to the brokers, several at a time |
+ * | the topics, `incarnation` | `TopicSetup`, at the start |
  * | `facts` | `TopicWatch`, all the time |
  *
- * At start Kafka is waited for. Lost later, readers and members wait, publishes are tried again for
- * `delivery_timeout_ms` and questions for `question_timeout_ms`: then they fail with `LogUnavailable`. All of them go on
- * when it is back, on their own.
+ * The start waits for Kafka. If Kafka is unavailable later, readers and members wait, publishes are retried for
+ * `delivery_timeout_ms` and queries for `question_timeout_ms`, and then fail with `LogUnavailable`. All of them
+ * continue when Kafka is available again.
  */
 import { type LogError, LogUnavailable, PartitionRevoked, UnknownTopic } from "@nimbus/domain/errors"
 import { type AssignedPartition, type Chunk, EventLog, Topics } from "@nimbus/domain/services"
@@ -50,7 +50,7 @@ type OpenError =
   | KafkaTopicUnfit
   | KafkaPartitionsUnequal
 
-/** The log on these brokers. Topics are created where they are missing. */
+/** The log on these brokers. Missing topics are created. */
 export const layerWith = (options: EventLogKafkaOptions): Layer.Layer<EventLog, OpenError, Topics> =>
   Layer.effect(
     EventLog,
@@ -60,14 +60,14 @@ export const layerWith = (options: EventLogKafkaOptions): Layer.Layer<EventLog, 
       if (topics !== undefined && Arr.isReadonlyArrayNonEmpty(topics)) {
         return yield* open({ ...options, topics, lifeOf: topics, shared: [] })
       }
-      // Those that seqs travel through: another topic beside them does not make this another log.
+      // Only the topics that seqs travel through: another topic beside them does not make this another log.
       const lifeOf = [named.events, named.results, named.dlq] as const
       const shared = named.messages === undefined ? [named.chats] : [named.chats, named.messages]
       return yield* open({ ...options, topics: Object.values(named), lifeOf, shared })
     }),
   )
 
-/** By the settings of docs/configuration.md. */
+/** Configured by the settings of docs/configuration.md. */
 export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, Topics> = Layer.unwrap(
   Effect.map(settings, layerWith),
 )
@@ -100,7 +100,7 @@ const open = Effect.fnUntraced(function* (
     ),
     (error) => error._tag === "KafkaUnavailable",
   )
-  // It may be away again, or slow, between one step of the start and the next.
+  // Kafka may become unavailable, or slow, between two steps of the start.
   const link = untilReachable(awaited, wholeOrNot(openLink(kafka, topics, limits)), () => true)
   const questions = yield* link
   const offsets = yield* makeOffsets(questions, limits)
@@ -125,7 +125,7 @@ const open = Effect.fnUntraced(function* (
   })
 })
 
-/** Nothing is left of an attempt that failed. */
+/** A failed attempt leaves nothing behind. */
 const wholeOrNot = <A, E, R>(attempt: Effect.Effect<A, E, R | Scope.Scope>) =>
   Effect.gen(function* () {
     const scope = yield* Scope.fork(yield* Effect.scope)
@@ -238,7 +238,7 @@ class KafkaLog {
     }
   }
 
-  /** Connections of one's own. */
+  /** Connections for one use. */
   #link(topic: string, operation: string): Effect.Effect<Link, LogUnavailable, Scope.Scope> {
     return Effect.mapError(
       openLink(this.#kafka, [topic], this.#limits),
@@ -253,11 +253,11 @@ class KafkaLog {
     )
 }
 
-/** Ends with the scope, or in the turn in which the partition is lost. */
+/** Ends with the scope, or in the same turn in which the partition is lost. */
 const openReader = (fetcher: Fetcher, topic: string, assignment: Assignment, position: number | "earliest") =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      // Kafka says so if it does not go back as far as that, and the fetcher finds the earliest.
+      // Kafka reports if it no longer has this offset, and the fetcher then finds the earliest one.
       const reader = fetcher.open(topic, assignment.partition, position === "earliest" ? 0 : position)
       const end = () => {
         fetcher.close(reader)

@@ -7,17 +7,17 @@
  *             └─────────────────────── room again ◀──────────────────────────────────────────────┘
  * ```
  *
- * 1. Nothing is fetched for a reader that has `read_ahead_bytes` waiting: nothing is read for a reader that does not
+ * 1. Nothing is fetched for a reader that has `read_ahead_bytes` waiting, so nothing is read for a reader that does not
  *    pull.
- * 2. A request is a long poll, answered as soon as there is anything; it is short while a reader is left out of it,
- *    which may have room any moment.
- * 3. What a reader gets joins without a hole. Where retention was faster, the next chunk begins later, and tells so. A
- *    position beyond the end fails the read: the log is not the one that the position is from.
- * 4. Who was given something is last in the next request: the broker fills an answer in order, and who comes late in a
- *    full one gets nothing.
- * 5. Nobody waits in silence. What can't be read is counted and told where it is read, and so is a transaction that
+ * 2. A request is a long poll, to which the broker responds as soon as it has records. It is short while a reader is
+ *    left out of it, because that reader may have room at any moment.
+ * 3. The chunks of a reader follow each other without a gap. If retention was faster, the next chunk begins later, and
+ *    says so. A position beyond the end fails the read, because the position is from another log.
+ * 4. A reader that received records is last in the next request: the broker fills a response in order, and a full
+ *    response has nothing for the last ones.
+ * 5. Every wait has a visible reason. Batches that can't be read are counted and logged, and so is a transaction that
  *    stays open.
- * 6. While Kafka is away readers wait, and go on where they were. Nobody is given an error for that.
+ * 6. While Kafka is unavailable, readers wait, and continue at their positions. They receive no error.
  */
 import { LogUnavailable } from "@nimbus/domain/errors"
 import { recordBytes } from "@nimbus/domain/protocol"
@@ -35,13 +35,13 @@ import { countUnreadable } from "./Metrics.ts"
 import { makeOpenTransactions, type OpenTransactions } from "./OpenTransactions.ts"
 import { fetch, type Fetched } from "./Requests.ts"
 
-/** The bounds of a partition as the broker knows them now. */
+/** The present bounds of a partition at the broker. */
 export type Bounds = (
   topic: string,
   partition: number,
 ) => Effect.Effect<{ readonly earliest: number; readonly end: number }, LogUnavailable>
 
-/** Reads for as long as the scope lives. */
+/** Reads until the scope closes. */
 export const makeFetcher = Effect.fnUntraced(function* (
   link: Link,
   bounds: Bounds,
@@ -52,13 +52,13 @@ export const makeFetcher = Effect.fnUntraced(function* (
   return new Fetcher(link, bounds, limits, fork, yield* failureReporter("read from Kafka"), transactions)
 })
 
-/** Of one partition, from one position on. */
+/** The reader of one partition, from one position on. */
 export class Reader {
   readonly topic: string
   readonly partition: number
   /** The next offset to fetch. */
   next: number
-  /** Where a batch had a wrong checksum when it was fetched last. */
+  /** The offset of a batch that had a wrong checksum in the last fetch. */
   doubted: number | undefined
   readonly #limits: KafkaLimits
   readonly #hasRoom: () => void
@@ -67,7 +67,7 @@ export class Reader {
   #end: Effect.Effect<never, LogUnavailable | Cause.Done> | undefined
   #wake: (() => void) | undefined
 
-  /** Calls `hasRoom` when it has some again. */
+  /** Calls `hasRoom` when it has room again. */
   constructor(topic: string, partition: number, next: number, limits: KafkaLimits, hasRoom: () => void) {
     this.topic = topic
     this.partition = partition
@@ -80,7 +80,7 @@ export class Reader {
     return this.#bytes >= this.#limits.read_ahead_bytes
   }
 
-  /** The next chunk; waits for it. */
+  /** Waits for the next chunk, and returns it. */
   readonly pull: Effect.Effect<readonly [Chunk], LogUnavailable | Cause.Done> = Effect.suspend(() => {
     if (this.#end !== undefined) return this.#end
     const oldest = this.#chunks.shift()
@@ -109,7 +109,7 @@ export class Reader {
     if (chunks.length > 0) this.#rouse()
   }
 
-  /** Nothing comes any more, also of what waits. */
+  /** Ends the reader. The chunks that wait are dropped. */
   end(how: Effect.Effect<never, LogUnavailable | Cause.Done>): void {
     this.#end ??= how
     this.#rouse()
@@ -122,7 +122,7 @@ export class Reader {
   }
 }
 
-/** What a record, or a chunk, takes up beside its bytes, about. */
+/** About how much memory a record, or a chunk, uses besides its bytes. */
 const record_bytes = 64
 
 export class Fetcher {
@@ -131,9 +131,9 @@ export class Fetcher {
   readonly #limits: KafkaLimits
   readonly #fork: (effect: Effect.Effect<void>) => unknown
   readonly #readers = new Set<Reader>()
-  /** Leaders with a request under way. */
+  /** The leaders with a request in flight. */
   readonly #busy = new Set<string | undefined>()
-  /** Of leaders that can't be read: how often in a row. */
+  /** For leaders that can't be read, the number of consecutive failures. */
   readonly #failures = new Map<string | undefined, number>()
   readonly #outage: FailureReporter
   readonly #transactions: OpenTransactions
@@ -155,7 +155,7 @@ export class Fetcher {
     this.#fork = fork
   }
 
-  /** From `position` on, or the earliest after it. */
+  /** Reads from `position` on, or from the earliest offset after it. */
   open(topic: string, partition: number, position: number): Reader {
     const reader = new Reader(topic, partition, position, this.#limits, () => this.#schedule())
     this.#readers.add(reader)
@@ -167,7 +167,7 @@ export class Fetcher {
     this.#readers.delete(reader)
   }
 
-  /** Those who open or pull in one turn are fetched for together. */
+  /** Readers that open or pull in one turn share a request. */
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -179,7 +179,7 @@ export class Fetcher {
 
   #fetchAll(): void {
     const byLeader = Map.groupBy(this.#readers, ({ partition, topic }) => this.#link.leaderOf(topic, partition))
-    // A broker that no longer leads a partition is not missed.
+    // A broker that no longer leads a partition is not needed.
     for (const leader of this.#failures.keys()) if (!byLeader.has(leader)) this.#failures.delete(leader)
     for (const [leader, readers] of byLeader) {
       const hungry = readers.filter(({ isFull }) => !isFull)
@@ -217,7 +217,7 @@ export class Fetcher {
     return yield* call(() => send(broker, request, wait_ms + question_timeout_ms))
   })
 
-  /** Returns what is to be done before the next request. */
+  /** Returns the work to do before the next request. */
   #deliver(readers: ReadonlyArray<Reader>, fetched: ReadonlyArray<Fetched>): Effect.Effect<void, KafkaUnavailable> {
     const todo: Array<Effect.Effect<void>> = []
     let failure: Error | undefined
@@ -239,7 +239,7 @@ export class Fetcher {
     return failure === undefined ? done : Effect.andThen(done, Effect.fail(new KafkaUnavailable({ cause: failure })))
   }
 
-  /** Returns what there is to tell; `undefined`: there was nothing to be read, now or by fetching it again. */
+  /** Returns what to log. `undefined`: nothing could be read, now or by another fetch. */
   #offer(reader: Reader, answer: Fetched): Effect.Effect<void> | undefined {
     try {
       const { chunks, doubted } = readChunks(reader.partition, answer, reader.next, this.#limits, reader.doubted)
@@ -250,7 +250,7 @@ export class Fetcher {
       if (chunks.length === 0) return doubted === undefined ? undefined : Effect.void
       const unreadable = unreadableOf(reader.topic, chunks)
       if (unreadable.length > 0) {
-        // First: who gets the chunks may want nothing more.
+        // First: the receiver of the chunks may want no more.
         return Effect.andThen(
           tellUnreadable(reader.topic, unreadable),
           Effect.sync(() => reader.offer(chunks)),
@@ -269,7 +269,7 @@ export class Fetcher {
     reader.end(Effect.fail(new LogUnavailable({ topic: reader.topic, operation: "read", cause })))
   }
 
-  /** Each by its own back-off: a broker that is gone must not slow down what the others lead. */
+  /** Each leader has its own back-off: an unavailable broker must not slow down the partitions of the others. */
   #recover(leader: string | undefined, error: KafkaUnavailable): Effect.Effect<void> {
     const failures = this.#failures.get(leader) ?? 0
     this.#failures.set(leader, failures + 1)
@@ -293,7 +293,7 @@ export class Fetcher {
           const cause = new Error(`the position ${reader.next} is beyond the end ${end}`)
           this.#fail(reader, cause)
         }),
-      // Asked for long enough before that.
+      // The request was long enough before that.
       onFailure: (error) => logFailure("ask for the bounds of a partition", error),
     })
   }

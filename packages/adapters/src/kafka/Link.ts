@@ -1,8 +1,9 @@
 /**
- * Connections to the brokers for one purpose, found again after they were lost.
+ * The connections to the brokers for one purpose, which reconnect after a loss.
  *
- * Requests of one connection are answered in their order, so what may wait long (a poll, a group's rebalance) has a link
- * of its own: each subscription and each tail one, the producer one, all questions one.
+ * A broker responds to the requests of one connection in their order. Requests that may wait long (a poll, the
+ * rebalance of a group) therefore have separate links: one for each subscription and each tail, one for the producer,
+ * one for all queries.
  */
 import { Effect, type Scope } from "effect"
 import type { KafkaUnavailable } from "../Errors.ts"
@@ -17,19 +18,19 @@ export class Link {
     this.cluster = cluster
   }
 
-  /** The broker that leads a partition, as far as is known. Not being connected to it is no obstacle: see `broker`. */
+  /** The broker that leads a partition, as far as is known. It may be disconnected: see `broker`. */
   leaderOf(topic: string, partition: number): string | undefined {
     try {
       const all = this.cluster.findTopicPartitionMetadata(topic)
       const found = all.find(({ partitionId }) => partitionId === partition)
       return found === undefined || found.leader < 0 ? undefined : String(found.leader)
     } catch {
-      // Nothing is known yet: `recover` learns it.
+      // The leader is not known yet: `recover` finds it.
       return undefined
     }
   }
 
-  /** Connected, if it can be. */
+  /** The broker, connected if possible. */
   broker(nodeId: string): Effect.Effect<KafkaBroker, KafkaUnavailable> {
     return call(() => this.cluster.findBroker({ nodeId }))
   }
@@ -39,8 +40,8 @@ export class Link {
   }
 
   /**
-   * After a failure: connects again if need be, and learns anew who leads what. Any of the brokers is asked for that, and
-   * asked more than once because it may be the one that hangs.
+   * After a failure: reconnects if necessary, and reads the leaders again. Any broker can answer this. The request is
+   * repeated, because the first broker may be the one that hangs.
    */
   readonly recover: Effect.Effect<void, KafkaUnavailable> = call(async () => {
     if (!this.cluster.isConnected()) await this.cluster.connect()
@@ -48,7 +49,7 @@ export class Link {
   }).pipe(Effect.retry({ times: 2 }))
 }
 
-/** Connected, and knows these topics; disconnected with the scope. */
+/** Connects, and reads the metadata of these topics. Disconnects with the scope. */
 export const openLink = (
   kafka: KafkaClient,
   topics: ReadonlyArray<string>,

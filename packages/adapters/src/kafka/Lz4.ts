@@ -1,18 +1,18 @@
 /**
- * The frames of LZ4, as Kafka's producers write them. What is in a block the library reads; it reads whole frames too,
- * but has no bound for what comes out of one.
+ * Decodes the frames of LZ4 that producers of Kafka write. The library decodes the blocks. It can decode whole frames
+ * too, but without a bound for their output.
  *
  * ```
  *   magic 4 · flags 1 · block size 1 · (content size 8) · (dictionary 4) · checksum 1
  *   · (length 4, its highest bit: stored as it is · block · (checksum 4))… · 0 4 · (checksum 4)          (numbers: little-endian)
  * ```
  *
- * The checksums are not looked at: the batch has one of its own, and those of old producers are wrong.
+ * The checksums are not verified: the batch has its own checksum, and those of old producers are wrong.
  */
 import { uncompressSync } from "lz4-napi"
 import { TooManyBytes } from "./TooManyBytes.ts"
 
-/** Throws where the bytes are no frame, or more than `most_bytes` come out. */
+/** Throws if the bytes are not a frame, or the output exceeds `most_bytes`. */
 export const readLz4 = (bytes: Buffer, most_bytes: number): Buffer => {
   const flags = bytes.readUInt8(4)
   const block_bytes = blockSizes[(bytes.readUInt8(5) >>> 4) & 7]
@@ -38,10 +38,10 @@ export const readLz4 = (bytes: Buffer, most_bytes: number): Buffer => {
 }
 
 const magic = 0x184d2204
-/** By their number in the frame's header. */
+/** The block sizes, by their number in the header of the frame. */
 const blockSizes = [undefined, undefined, undefined, undefined, 64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024]
 
-/** The library makes room for as much as it is told, in front of the block: no more than a byte can stand for. */
+/** The library allocates as much as the number before the block says: at most what its bytes can expand to. */
 const readBlock = (block: Buffer, most_bytes: number): Buffer => {
   const input = Buffer.allocUnsafe(4 + block.length)
   input.writeUInt32LE(most_bytes, 0)

@@ -1,5 +1,5 @@
 /**
- * A member of a consumer group: which partitions are ours, for how long, and commits in the group's name.
+ * A member of a consumer group: which partitions it owns, for how long, and its commits.
  *
  * ```
  *   join ─▶ sync ─▶ ours: heartbeats ─▶ the group rebalances, or forgot us, or can't be reached for a session's time
@@ -7,13 +7,14 @@
  *    └──────────── all partitions are revoked ◀─────────────┘
  * ```
  *
- * 1. Rebalances are eager: all partitions are revoked before we join again, and each that comes back is a new
- *    assignment. `StickyAssigner` sees to it that most do.
- * 2. Heartbeats have nothing to do with reading: however slow the reader is, the group receives them.
- * 3. A partition is ours no longer than the group may believe so: without a heartbeat that arrived for
- *    `session_timeout_ms` it is revoked here too.
- * 4. A commit is sent in the name of the generation that the partition was assigned in; a later one refuses it.
- * 5. Kafka away or a coordinator that moves is waited for. Being turned away ends the membership with an error.
+ * 1. Rebalances are eager: all partitions are revoked before the member joins again, and each that it gets back is a
+ *    new assignment. `StickyAssigner` returns most of them.
+ * 2. Heartbeats do not depend on reading: the group receives them even if the reader is slow.
+ * 3. A member owns a partition no longer than the group may assume: if no heartbeat has arrived for
+ *    `session_timeout_ms`, the partition is revoked here too.
+ * 4. A commit has the generation in which the partition was assigned. A later generation refuses it.
+ * 5. The member waits while Kafka is unavailable or the coordinator moves. A permanent refusal ends the membership with
+ *    an error.
  */
 import { type LogError, LogUnavailable, PartitionRevoked } from "@nimbus/domain/errors"
 import { Elapsed } from "@nimbus/domain/observability"
@@ -37,13 +38,13 @@ import {
 } from "./StickyAssigner.ts"
 
 export interface Membership {
-  /** The partitions assigned since the last call that are still ours; waits until there is one. */
+  /** The partitions that were assigned since the last call and are still owned. Waits until there is one. */
   readonly next: Effect.Effect<readonly [Assignment, ...Array<Assignment>], LogUnavailable>
   /** Commits in the group's name. */
   commit(assignment: Assignment, committed: Committed): Effect.Effect<void, LogError | PartitionRevoked>
 }
 
-/** A partition while it is ours. */
+/** An owned partition. */
 export class Assignment {
   readonly partition: number
   readonly generation: Generation
@@ -60,7 +61,7 @@ export class Assignment {
     return this.#isRevoked
   }
 
-  /** Calls `f` in the turn in which the partition is lost. Returns how to take that back. */
+  /** Calls `f` in the turn in which the partition is lost. Returns a function that cancels this. */
   onRevoked(f: () => void): () => void {
     this.#onRevoked.add(f)
     return () => void this.#onRevoked.delete(f)
@@ -96,7 +97,7 @@ export interface MembershipOptions {
   readonly limits: KafkaLimits
 }
 
-/** A member for as long as the scope lives. Leaving tells the group, so that others take over at once. */
+/** A member until the scope closes. It then leaves the group, so that others take over immediately. */
 export const joinGroup = Effect.fnUntraced(function* (
   options: MembershipOptions,
 ): Effect.fn.Return<Membership, never, Scope.Scope> {
@@ -182,7 +183,7 @@ class Member implements Membership {
     return Effect.suspend(() => (assignment.isRevoked ? Effect.fail(revoked) : commit))
   }
 
-  /** Ends only by an error that trying again will not help against. */
+  /** Ends only with a permanent error. */
   readonly run: Effect.Effect<never, KafkaUnavailable> = Effect.suspend(() =>
     this.#joined.pipe(
       Effect.tap(this.#outage.worked),
@@ -232,7 +233,7 @@ class Member implements Membership {
     for (const assignment of lost) assignment.revoke()
   }
 
-  /** Joins, however long that takes. */
+  /** Joins, and retries without end. */
   readonly #joined: Effect.Effect<Generation, KafkaUnavailable> = Effect.suspend(() => {
     const { limits, link } = this.#options
     return this.#join.pipe(
@@ -242,7 +243,7 @@ class Member implements Membership {
           ? Effect.void
           : Effect.andThen(this.#outage.failed(error), Effect.ignore(link.recover))
       }),
-      // The group goes into its next round: there is nothing to wait for.
+      // The group starts its next round, so there is nothing to wait for.
       Effect.retry({ while: isOver }),
       Effect.retry({ while: isPassing, schedule: retries(limits) }),
     )
@@ -273,7 +274,7 @@ class Member implements Membership {
     return { id, memberId, coordinator, partitions, count }
   })
 
-  /** Of two installations that have one group by mistake, one gets nothing to read. */
+  /** If two installations use one group by mistake, one of them gets nothing to read. */
   #tellStrangers(topics: ReadonlyArray<string>): Effect.Effect<void> {
     const { group, topic } = this.#options
     const others = [...new Set(topics)].filter((other) => other !== topic)
@@ -282,7 +283,7 @@ class Member implements Membership {
       : Effect.logWarning(`${group} is to read ${topic} alone, and has members that read ${others.join(", ")}`)
   }
 
-  /** As the group's leader. */
+  /** As the leader of the group. */
   #assign(claims: ReadonlyArray<MemberClaim>) {
     const { partitions, topic } = this.#options
     return Array.from(assign(claims, topic, partitions()), ([memberId, share]) => ({
@@ -291,7 +292,7 @@ class Member implements Membership {
     }))
   }
 
-  /** Until the generation is over. */
+  /** Sends heartbeats until the generation ends. */
   readonly #beat = Effect.fnUntraced(function* (this: Member, generation: Generation): Effect.fn.Return<void> {
     const { group: groupId, limits, link } = this.#options
     let heard_ms = Elapsed.msUnsafe(this.#clock)
@@ -316,7 +317,7 @@ class Member implements Membership {
       if (rest_ms <= 0) {
         return yield* Effect.logWarning(`${groupId} has not heard from us for a session's time: ${error.message}`)
       }
-      // The coordinator is away, or has moved.
+      // The coordinator is unavailable, or has moved.
       yield* Effect.andThen(link.recover, link.coordinator(groupId)).pipe(
         Effect.timeoutOption(rest_ms),
         Effect.match({
@@ -331,13 +332,13 @@ class Member implements Membership {
   })
 }
 
-/** The generation is not the group's any more. */
+/** The generation is no longer that of the group. */
 const isOver = (error: KafkaUnavailable): boolean => {
   const code = codeOf(error)
   return code === codes.rebalanceInProgress || code === codes.illegalGeneration || code === codes.unknownMember
 }
 
-/** The group belongs to another application, or does not take our times. */
+/** The group belongs to another application, or does not accept the timeouts. */
 const misfits: ReadonlySet<number> = new Set([codes.inconsistentGroupProtocol, codes.invalidSessionTimeout])
 
 const isPassing = (error: KafkaUnavailable): boolean => {
