@@ -1,6 +1,6 @@
 /**
- * Questions about offsets, asked of the brokers together (`Coalesced`): the bounds of partitions, the commits of groups.
- * One that is not answered within `question_timeout_ms` fails.
+ * Queries for offsets, combined into common requests (`Coalesced`): the bounds of partitions, the commits of groups. A
+ * query without a reply within `question_timeout_ms` fails.
  */
 import { LogUnavailable } from "@nimbus/domain/errors"
 import type { Committed } from "@nimbus/domain/services"
@@ -15,7 +15,7 @@ import type { Link } from "./Link.ts"
 export interface Offsets {
   earliest(topic: string, partition: number): Effect.Effect<number, LogUnavailable>
   end(topic: string, partition: number): Effect.Effect<number, LogUnavailable>
-  /** `undefined`: the group has none. */
+  /** `undefined` if the group has none. */
   committed(topic: string, group: string, partition: number): Effect.Effect<Committed | undefined, LogUnavailable>
 }
 
@@ -62,7 +62,7 @@ type Answers<A> = Effect.Effect<ReadonlyMap<Key, A>, KafkaUnavailable>
 
 type Load<A> = (keys: ReadonlyArray<Key>) => Answers<A>
 
-/** Again while there is time: the leader or the coordinator may just have moved, or not be there yet. */
+/** Retries while there is time: the leader or the coordinator may have moved, or may not exist yet. */
 const untilAnswered = <A>(link: Link, load: Answers<A>, limits: KafkaLimits): Answers<A> => {
   const attempt = Effect.tapError(load, () => Effect.ignore(link.recover))
   return inTime(Effect.retry(attempt, retries(limits)), limits)

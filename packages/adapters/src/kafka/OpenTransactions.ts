@@ -1,9 +1,9 @@
 /**
- * Other producers' transactions that stay open. Nothing behind one can be read, from any producer: Kafka gives records in
- * order, and does not know yet whether these are any.
+ * The open transactions of other producers. No record behind one can be read, whoever wrote it: Kafka returns records
+ * in order, and does not know yet whether those of the transaction are valid.
  *
- * Kafka aborts a transaction after its producer's `transaction.timeout.ms`, so most pass unseen. One that is open for
- * longer than `open_transaction_ms` is told, and measured until it ends.
+ * Kafka aborts a transaction after the `transaction.timeout.ms` of its producer, so most end soon. A transaction that
+ * is open for longer than `open_transaction_ms` is logged, and measured until it ends.
  */
 import { failureReporter } from "@nimbus/domain/services"
 import { Clock, Effect, type Scope } from "effect"
@@ -13,11 +13,11 @@ import { setOpenTransaction } from "./Metrics.ts"
 import type { Fetched } from "./Requests.ts"
 
 export interface OpenTransactions {
-  /** What a partition answered, whenever it did. */
+  /** The response of a partition. */
   see(fetched: Fetched): Effect.Effect<void>
 }
 
-/** Of one who reads partitions, for as long as the scope lives. */
+/** The open transactions that one reader meets, until the scope closes. */
 export const makeOpenTransactions = Effect.fnUntraced(function* (
   limits: Pick<KafkaLimits, "open_transaction_ms">,
 ): Effect.fn.Return<OpenTransactions, never, Scope.Scope> {
@@ -50,7 +50,7 @@ export const makeOpenTransactions = Effect.fnUntraced(function* (
   return {
     see: (fetched) => {
       const { highWatermark, lastStable } = fetched
-      // The cheap way, which nearly all take.
+      // The usual case, which costs nothing.
       if (lastStable >= highWatermark && open.size === 0) return Effect.void
       const key = `${fetched.partition} ${fetched.topic}`
       const known = open.get(key)
@@ -64,7 +64,7 @@ export const makeOpenTransactions = Effect.fnUntraced(function* (
 interface Open {
   readonly topic: string
   readonly partition: number
-  /** Where it begins. */
+  /** The offset at which it begins. */
   readonly offset: number
   readonly since_ms: number
   isTold: boolean

@@ -8,16 +8,18 @@
  *               the same batch again ◀─┘ after a failure
  * ```
  *
- * 1. A queue has one batch in flight at a time. Later publishes go into its next batch. Nothing waits for a timer, and no
- *    request is made for a single record while there are more.
+ * 1. A queue has one batch in flight at a time. Later publishes go into its next batch. Nothing waits for a timer, and
+ *    no request is made for a single record while there are more.
  * 2. A batch that failed is the queue's next batch, unchanged and with the same sequence number, so that a broker that
  *    already has it reports a duplicate and does not write it twice.
- * 3. If sequence numbers are in doubt (the broker disputes one, or a batch was given up that may have been written), the
- *    queue continues with another producer id, from zero. The disputed batch goes first, and may then be there twice.
- *    Kafka takes a number that it has seen for a repeat, and would drop a later batch in its place.
- * 4. Publishes that are more than the topic takes go in several batches, never a publish in two. What Kafka refuses for
- *    good fails at once with `LogRefused`, and those around it go on; unless it is for its size, it is an alarm too.
- * 5. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each by its own time.
+ * 3. If sequence numbers are in doubt (the broker disputes one, or a batch was given up that may have been written),
+ *    the queue continues with another producer id, from zero. The disputed batch goes first, and may then be there
+ *    twice. Kafka takes a number that it has seen for a repeat, and would drop a later batch in its place.
+ * 4. Publishes that exceed the bound of the topic are written in several batches, but a publish is never split. A
+ *    publish that Kafka refuses permanently fails immediately with `LogRefused`, and the others continue. Unless the
+ *    reason is its size, this also raises an alarm.
+ * 5. A batch that is not acknowledged within `delivery_timeout_ms` fails, and so do those behind it, each after its own
+ *    time.
  */
 import { type LogRefused, LogUnavailable } from "@nimbus/domain/errors"
 import { Elapsed } from "@nimbus/domain/observability"
@@ -40,7 +42,7 @@ export interface Producer {
 
 export type PublishFailure = LogUnavailable | LogRefused
 
-/** Once the scope closes nothing more is taken, and what waits is written as far as `close_timeout_ms` allows. */
+/** When the scope closes, it accepts no more, and writes what waits for up to `close_timeout_ms`. */
 export const makeProducer = Effect.fnUntraced(function* (
   link: Link,
   topics: Pick<TopicStates, "facts">,
@@ -60,33 +62,33 @@ interface Waiting {
   readonly resume: (answer: Effect.Effect<number, PublishFailure>) => void
 }
 
-/** Written in one piece: whole publishes. */
+/** A batch, which has whole publishes. */
 interface Batch {
   readonly publishes: ReadonlyArray<Waiting>
   readonly records: ReadonlyArray<LogRecord>
   readonly bytes: number
 }
 
-/** What sequence numbers belong to. */
+/** The identity to which sequence numbers belong. */
 interface Identity {
   readonly producerId: number
   readonly producerEpoch: number
 }
 
-/** One partition. */
+/** The queue of one partition. */
 class PartitionQueue {
   readonly topic: string
   readonly partition: number
   waiting: Array<Waiting> = []
-  /** Under way, or to be sent again. */
+  /** The batch in flight, or to be sent again. */
   batch: Batch | undefined
   isUnderWay = false
-  /** None yet, or none any more (invariant 3). */
+  /** `undefined`: there is none yet, or it was given up (invariant 3). */
   identity: Identity | undefined
-  /** Of the batch's first record. */
+  /** The sequence number of the first record of the batch. */
   sequence = 0
   failures = 0
-  /** Half of what Kafka found too large, until it has taken something. */
+  /** Half the size that Kafka found too large, until Kafka accepts a batch. */
   most_bytes = Infinity
 
   constructor(topic: string, partition: number) {
@@ -94,13 +96,13 @@ class PartitionQueue {
     this.partition = partition
   }
 
-  /** The batch that is next: the same again after a failure. */
+  /** The next batch: after a failure, the same one. */
   nextBatch(most_bytes: number): Batch {
     this.batch ??= takeBatch(this.waiting, Math.min(most_bytes, this.most_bytes))
     return this.batch
   }
 
-  /** Gives the batch back, to be taken in smaller ones. */
+  /** Returns the batch to the queue, to be sent in smaller ones. */
   halve({ bytes, publishes }: Batch): void {
     this.batch = undefined
     this.waiting.unshift(...publishes)
@@ -119,15 +121,15 @@ class Writer {
   readonly #fork: Fork
   readonly #outage: FailureReporter
   readonly #queues = new Map<string, PartitionQueue>()
-  /** Queues with something to send and nothing under way. */
+  /** The queues with records to send and no batch in flight. */
   readonly #ready = new Set<PartitionQueue>()
-  /** Requests under way, by leader. */
+  /** The requests in flight, by leader. */
   readonly #requests = new Map<string | undefined, number>()
-  /** For queues that have none. */
+  /** The identity for queues without one. */
   #identity: Identity | undefined
   #publishes = 0
   #bytes = 0
-  /** Queues whose batch has failed and waits to be sent again. */
+  /** The queues whose batch has failed and waits to be sent again. */
   readonly #failing = new Set<PartitionQueue>()
   #isScheduled = false
   #isClosed = false
@@ -196,7 +198,7 @@ class Writer {
     return queue
   }
 
-  /** What becomes ready in one turn goes together. */
+  /** Batches that become ready in one turn are sent together. */
   #makeReady(queue: PartitionQueue): void {
     this.#ready.add(queue)
     this.#schedule()
@@ -256,7 +258,7 @@ class Writer {
         }
         cause ??= error
       }
-      // Given up meanwhile, and nothing after it: nobody waits for those.
+      // Given up meanwhile, with nothing after it: nothing waits for its records.
       if (cause === undefined)
         for (const queue of this.#failing) if (queue.batch === undefined) this.#failing.delete(queue)
       this.#schedule()
@@ -304,7 +306,7 @@ class Writer {
     return undefined
   }
 
-  /** Whether nothing is to be waited for before the queue goes on: with the same batch or the next one. */
+  /** Whether the queue continues without waiting, with the same batch or the next one. */
   #isSettled(queue: PartitionQueue, error: unknown, refusal: LogRefused | undefined): boolean {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code)) {
@@ -323,11 +325,11 @@ class Writer {
     const failure = refusal === undefined ? unavailable(queue.topic, error) : Effect.fail(refusal)
     for (const { resume } of publishes) resume(failure)
     this.#forget(publishes)
-    // While Kafka is away nothing else will be taken either.
+    // While Kafka is unavailable, it accepts no other batch either.
     return refusal !== undefined
   }
 
-  /** Nobody but an operator helps against these. One record that is too large is its sender's to know. */
+  /** Only an operator can fix these. A record that is too large is reported only to its sender. */
   #raise(refusals: ReadonlyArray<LogRefused>): Effect.Effect<void> {
     const lasting = refusals.filter(({ reason }) => reason !== "too-large")
     return Effect.forEach(
@@ -356,7 +358,7 @@ class Writer {
     )
   }
 
-  /** What fails is an outage until no queue waits to be sent again; each dispute is told on its own. */
+  /** Failures are one outage until no queue waits for a retry. Each dispute is logged separately. */
   #tell(error: unknown): Effect.Effect<void> {
     const code = codeOf(error)
     if (code !== undefined && disputes.has(code))
@@ -370,7 +372,7 @@ class Writer {
     return Elapsed.msUnsafe(this.#clock) - since_ms > this.#limits.delivery_timeout_ms
   }
 
-  /** Invariant 3. Another queue's numbers are not in doubt: it keeps the identity. */
+  /** Invariant 3. The numbers of other queues are not in doubt, so they keep the identity. */
   #renew(queue: PartitionQueue): void {
     if (this.#identity === queue.identity) this.#identity = undefined
     queue.identity = undefined
@@ -384,13 +386,13 @@ class Writer {
   }
 }
 
-/** Kafka's count of sequence numbers, which begins again at zero after the largest. */
+/** The next sequence number of Kafka, which starts again at zero after the largest. */
 export const advance = (sequence: number, count: number): number => {
   const largest = 0x7fff_ffff
   return sequence > largest - count ? count - (largest - sequence) - 1 : sequence + count
 }
 
-/** Whole publishes up to the bound; one that is larger goes alone. */
+/** Takes whole publishes up to the bound. A larger publish is sent alone. */
 const takeBatch = (waiting: Array<Waiting>, most_bytes: number): Batch => {
   let count = 0
   let bytes = 0
@@ -407,7 +409,7 @@ const takeBatch = (waiting: Array<Waiting>, most_bytes: number): Batch => {
 
 const recordsOf = ({ records }: Waiting): ReadonlyArray<LogRecord> => records
 
-/** Those that can share the next request: in turn, up to its bound, of one identity. */
+/** The batches that can share the next request: in turn, up to its bound, with one identity. */
 const chooseQueues = (
   queues: ReadonlyArray<PartitionQueue>,
   bytesOf: (queue: PartitionQueue) => number,
@@ -427,7 +429,7 @@ const chooseQueues = (
 
 const newIdentity = (broker: KafkaBroker): Effect.Effect<Identity, KafkaUnavailable> =>
   Effect.map(
-    // The timeout is for transactions, of which there are none.
+    // The timeout is for transactions, which are not used.
     call(() => broker.initProducerId({ transactionTimeout: 60_000 })),
     ({ producerEpoch, producerId }) => ({ producerId: Number(producerId), producerEpoch }),
   )

@@ -1,27 +1,31 @@
-/** Where Kafka is, how to get in and how topics are created, as the environment says: see docs/configuration.md. */
+/**
+ * The address of Kafka, its credentials and how topics are created, from the environment: see docs/configuration.md.
+ */
 import type { LocalLog } from "@nimbus/domain/services"
 import { Config, Duration, Option, Redacted, Schema } from "effect"
 import type { SASLOptions } from "kafkajs"
 import { type KafkaLimits, kafkaLimits } from "../Limits.ts"
 import type { KafkaOptions } from "./KafkaJs.ts"
 
-/** Which brokers and topics, and within what bounds. */
+/** The brokers, the topics and the bounds. */
 export interface EventLogKafkaOptions extends Partial<KafkaOptions> {
   readonly brokers: ReadonlyArray<string>
-  /** Those of the `Topics` service by default. */
+  /** Default: those of the `Topics` service. */
   readonly topics?: ReadonlyArray<string> | undefined
-  /** The partition count of each topic; topics that are there with another one refuse to open. */
+  /** The partition count of each topic. Existing topics with another count are not opened. */
   readonly partitions?: number | undefined
-  /** How many brokers have each record of a topic that is created; by default as many as the brokers say. */
+  /** The replication factor of topics that are created. Default: that of the brokers. */
   readonly replication?: number | undefined
-  /** Whether topics that are missing are created. By default they are. */
+  /** Whether missing topics are created. Default: true. */
   readonly createTopics?: boolean | undefined
-  /** By topic, of those that are created; others keep what `kafkaLimits` says. */
+  /** The retention of topics that are created, by topic. The others have that of `kafkaLimits`. */
   readonly retention?: Readonly<Record<string, LocalLog.Retention>> | undefined
   readonly limits?: Partial<KafkaLimits> | undefined
 }
 
-/** `host:port`, or several of them with commas. A scheme before the first is what other programs want, and is ignored. */
+/**
+ * `host:port`, or several of them with commas. A scheme before the first is what other programs want, and is ignored.
+ */
 const Brokers = Schema.String.check(
   Schema.makeFilter(
     (text) =>

@@ -1,27 +1,28 @@
 /**
- * Who gets which partition of a topic: shares that differ by at most one, and everybody keeps what they had as far as
- * that allows. So a router mostly gets the partitions back whose memory it has.
+ * Assigns the partitions of a topic to members: the shares differ by at most one, and within that every member keeps
+ * the partitions that it had. A router therefore mostly gets back the partitions whose state it has in memory.
  *
- * Each member tells what it had when it joins, in the `userData` of Kafka's consumer protocol; the leader assigns.
+ * When a member joins, it sends the partitions that it had in the `userData` of the consumer protocol of Kafka. The
+ * leader assigns.
  *
- * A member that reads another topic gets nothing: it is of another installation, which has its group's name by mistake,
- * and a partition given to it would be read by nobody.
+ * A member that reads another topic gets nothing: it belongs to another installation that uses the same group by
+ * mistake, and a partition assigned to it would not be read.
  */
 import { AssignerProtocol } from "kafkajs"
 import { Option, Schema } from "effect"
 
-/** The protocol's name: members of a group all have the same. */
+/** The name of the protocol, which is the same for all members of a group. */
 export const protocolName = "nimbus-sticky"
 
 export interface MemberClaim {
   readonly memberId: string
   /** The topics that it reads. */
   readonly topics: ReadonlyArray<string>
-  /** What it had last. Two may claim the same: one was away when the other got it. */
+  /** The partitions that it had. Two members may claim the same one: one was absent when the other got it. */
   readonly had: ReadonlyArray<number>
 }
 
-/** Every partition of the topic, which are those below `partitions`, goes to one member that reads it. */
+/** Assigns every partition of the topic, which are those below `partitions`, to one member that reads the topic. */
 export const assign = (
   claims: ReadonlyArray<MemberClaim>,
   topic: string,
@@ -31,7 +32,7 @@ export const assign = (
   const free = new Set(Array.from({ length: partitions }, (_, partition) => partition))
   const small = Math.floor(partitions / Math.max(1, members.length))
   let larger = partitions - small * members.length
-  // The larger shares go to who had most; every member computes the same order.
+  // The larger shares go to the members that had most. Every member computes the same order.
   const ordered = members.toSorted((a, b) => b.had.length - a.had.length || (a.memberId < b.memberId ? -1 : 1))
   const shares = ordered.map(({ had, memberId }) => {
     const share = larger-- > 0 ? small + 1 : small
@@ -50,7 +51,7 @@ const byNumber = (a: number, b: number): number => a - b
 export const encodeClaim = (topic: string, had: ReadonlyArray<number>): Buffer =>
   AssignerProtocol.MemberMetadata.encode({ version: 1, topics: [topic], userData: Buffer.from(JSON.stringify(had)) })
 
-/** A claim that is not ours is none. */
+/** A claim in another format counts as none. */
 export const decodeClaim = (memberId: string, metadata: Buffer): MemberClaim => {
   const decoded = AssignerProtocol.MemberMetadata.decode(metadata)
   const had = Option.getOrElse(decodeHad(decoded?.userData.toString() ?? ""), () => [])

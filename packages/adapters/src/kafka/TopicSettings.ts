@@ -1,17 +1,17 @@
 /**
- * Whether Nimbus can work with a topic as it is set: what Kafka would lose in silence, or refuse, is found at start and
- * not by a client.
+ * Checks whether Nimbus can work with the settings of a topic, so that the start, and not a client, finds what Kafka
+ * would lose or refuse.
  *
  * | setting | why |
  * | --- | --- |
  * | `cleanup.policy` | must be `delete`: compaction removes all records of a client but the last |
- * | `retention.ms` | what seqs travel through is kept as long as mailboxes keep it: a shorter time loses results of a client that is away, in silence |
- * | `segment.ms` | Kafka removes whole segments: a record may be kept this much longer. What is forgotten of clients waits for it |
- * | `retention.bytes` | less than is set for topics that are created: said, for nobody knows how much comes |
- * | `max.message.bytes` | must take the largest event, and its result |
- * | `min.insync.replicas` | no more than there are replicas: nothing could be written |
- * | `message.timestamp.type` | said where it is not the log's time: ages then go by the clocks of writers |
- * | `unclean.leader.election.enable` | said where it is on: records that were acknowledged may be lost |
+ * | `retention.ms` | topics that seqs travel through must be kept as long as mailboxes: a shorter time silently loses results of a client that is offline |
+ * | `segment.ms` | Kafka removes whole segments: a record may be kept this much longer. Forgetting clients waits for it |
+ * | `retention.bytes` | a warning if it is less than for topics that are created, because the load is unknown |
+ * | `max.message.bytes` | must allow the largest event, and its result |
+ * | `min.insync.replicas` | must not exceed the number of replicas: nothing could be written |
+ * | `message.timestamp.type` | a warning if it is not the time of the log: ages then depend on the clocks of writers |
+ * | `unclean.leader.election.enable` | a warning if it is on: acknowledged records may be lost |
  */
 
 /** What decides, of the settings that Kafka tells. */
@@ -31,9 +31,9 @@ export interface TopicAsSet {
   readonly replicas: number
   /** Seqs travel through it. */
   readonly isOfSeqs: boolean
-  /** How long it is to keep records at least. */
+  /** The shortest time for which it must keep records. */
   readonly keep_ms: number
-  /** Not all names need be there: brokers differ. */
+  /** Some names may be missing, because brokers differ. */
   readonly settings: Readonly<Record<string, string>>
 }
 
@@ -43,15 +43,15 @@ export interface Needs {
 }
 
 export interface Judgement {
-  /** In the way of starting. */
+  /** Faults that prevent a start. */
   readonly faults: ReadonlyArray<Finding>
-  /** To be said. */
+  /** Faults that are logged. */
   readonly doubts: ReadonlyArray<Finding>
 }
 
 export interface Finding {
   readonly topic: string
-  /** What is wrong and what would be right, in one line. */
+  /** One line with the present and the required setting. */
   readonly reason: string
 }
 

@@ -1,8 +1,8 @@
 /**
- * At start: the topics are there, set so that nothing is lost, with the partitions that they need, and which life of them
- * this is.
+ * Runs at the start. It ensures that the topics exist with the required partitions and settings, and finds their
+ * incarnation.
  *
- * What is missing is created, unless that is switched off. What is there is left as it is, and must fit.
+ * Missing topics are created, unless that is switched off. Existing topics are not changed, and must fit.
  */
 import { mailboxLimits } from "@nimbus/domain/limits"
 import type { Incarnation } from "@nimbus/domain/protocol"
@@ -126,7 +126,9 @@ const check = Effect.fnUntraced(function* (
   return topics.filter((topic) => !there.has(topic))
 })
 
-/** Clients belong to partitions of what seqs travel through. Of the others the first ones are used, and no more needed. */
+/**
+ * Clients belong to partitions of what seqs travel through. Of the others the first ones are used, and no more needed.
+ */
 export const hasPartitions = (topic: string, found: number, options: TopicOptions): boolean => {
   if (options.shared.includes(topic)) return true
   return options.lifeOf.includes(topic) ? found === options.partitions : found >= options.partitions

@@ -1,14 +1,14 @@
 /**
- * The topics while a process runs: what an operator changes under it is found within `topics_every_ms`.
+ * Watches the topics while a process runs. It finds a change by an operator within `topics_every_ms`.
  *
- * | change | what happens |
+ * | change | effect |
  * | --- | --- |
- * | a topic is deleted | an alarm, and not ready, until it is there again |
- * | it is made again | besides, nothing is read or written any more until a restart: its offsets are of another life |
- * | a shared topic gets partitions | they count from then on: see `EventLog.facts` |
+ * | a topic is deleted | an alarm, and not ready, until it exists again |
+ * | it is created again | in addition nothing is read or written until a restart, because its offsets belong to another incarnation |
+ * | a shared topic gets partitions | they are used from then on: see `EventLog.facts` |
  * | another topic gets partitions | an alarm: clients belong to the first ones |
- * | it is set so that records would be lost or refused | an alarm, as at start a refusal |
- * | `max.message.bytes` | what is written is cut to it |
+ * | a setting with which records would be lost or refused | an alarm; at the start it is an error |
+ * | `max.message.bytes` | batches are limited to it |
  */
 import type { Incarnation } from "@nimbus/domain/protocol"
 import { Alarms, type TopicFacts } from "@nimbus/domain/services"
@@ -29,7 +29,7 @@ import {
   type TopicSet,
 } from "./TopicSetup.ts"
 
-/** What is known of the topics now. */
+/** The present state of the topics. */
 export class TopicStates {
   readonly #options: TopicOptions
   readonly #incarnation: Incarnation
@@ -38,7 +38,7 @@ export class TopicStates {
   readonly #partitions: Map<string, number>
   readonly #retentions: ReadonlyMap<string, number>
   messageBytes: ReadonlyMap<string, number>
-  /** Once a topic is not the one that it was at start. */
+  /** Whether a topic is no longer the one that it was at the start. */
   replaced: KafkaTopicReplaced | undefined
 
   constructor(options: TopicOptions, set: TopicSet) {
@@ -61,7 +61,7 @@ export class TopicStates {
     }
   }
 
-  /** Takes what the brokers say now; returns what is wrong with which topic. Partitions are never taken away. */
+  /** Updates the state from the brokers. Returns the faults by topic. Partitions are never removed. */
   take(found: ReadonlyArray<FoundTopic>): ReadonlyArray<KafkaPartitionsAdded | KafkaTopicReplaced> {
     const alarms: Array<KafkaPartitionsAdded | KafkaTopicReplaced> = []
     for (const [topic, id] of this.#ids) {
@@ -81,7 +81,7 @@ export class TopicStates {
   }
 }
 
-/** Looks for as long as the scope lives. What can't be asked now is asked the next time. */
+/** Checks until the scope closes. A check that fails is repeated the next time. */
 export const watchTopics = (
   link: Link,
   options: TopicOptions,
