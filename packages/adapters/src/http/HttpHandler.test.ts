@@ -2,6 +2,7 @@
 import { once } from "node:events"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
+import { handlerLimits } from "@nimbus/domain/limits"
 import { ClientId, EventId, Seq } from "@nimbus/domain/protocol"
 import { Handlers } from "@nimbus/domain/services"
 import { Effect, Schema } from "effect"
@@ -66,9 +67,8 @@ const handled = (
   ).pipe(
     Effect.provide(
       Handlers.layer([HttpHandler.make("order", { url, secret, ...bounds, ...options })], {
-        handlers_at_once: 256,
+        ...handlerLimits,
         handler_timeout_ms: 100_000,
-        failure_message_chars: 1_024,
       }),
     ),
   )
