@@ -25,18 +25,19 @@ export class Stage extends Context.Service<Stage, { readonly browser: Browser; r
       }),
     )
 
-  /** With one message in its log. */
-  static readonly layer = Layer.tap(Stage.layerWith({}), (context) => firstMessage(Context.get(context, Stage).url))
+  /** With a message for `seen` in its log, the first record of its partition, whose seq is 0. */
+  static readonly layer = Layer.tap(Stage.layerWith({}), (context) => Effect.provideContext(sendToSeen, context))
 }
 
-/** A message for the client `seen`, the first record of its partition, whose seq is 0. */
-const firstMessage = (url: string) =>
+/** A message for the client `seen`: the newest record of its partition, whatever sample clients have sent. */
+export const sendToSeen = Effect.flatMap(Stage, ({ url }) =>
   Effect.promise(async () => {
     const body = JSON.stringify({ name: "news", data: { number: 1 } })
     const headers = { "content-type": "application/json" }
     const response = await fetch(`${url}/v1/clients/seen/messages`, { method: "POST", headers, body })
     assert.strictEqual(response.status, 200, await response.text())
-  })
+  }),
+)
 
 export const on = (path: string, use: (page: Page) => Promise<void>, options: VisitOptions = desktop) =>
   Effect.flatMap(Stage, ({ browser, url }) => visit(browser, `${url}${path}`, use, options))

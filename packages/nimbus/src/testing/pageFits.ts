@@ -1,8 +1,8 @@
 /** The tests that everything on the page can be read and clicked: nothing is cut off, at 1,280 px and on phones. */
 import { assert, type Vitest } from "@effect/vitest"
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import type { Page } from "playwright-core"
-import { isShown, on, type Stage, until } from "./PageStage.ts"
+import { isShown, on, sendToSeen, type Stage, until } from "./PageStage.ts"
 import { cutOff, screens } from "./Screens.ts"
 import { phone } from "./Visitor.ts"
 
@@ -66,20 +66,23 @@ export const pageFits = (it: Vitest.MethodsNonLive<Stage>): void => {
   it.effect.each(kinds.flatMap(({ kind, sizes }) => views.map(({ path, shows }) => ({ kind, path, shows, sizes }))))(
     "fits $kind at $path",
     ({ path, shows, sizes }) =>
-      on(
-        path,
-        async (page) => {
-          await page.getByRole("heading", { level: 2 }).first().waitFor()
-          await page.getByText(shows, { exact: true }).first().waitFor()
-          await isShown(page, path)
-          for (const [screen, { viewport }] of sizes) {
-            assert(viewport)
-            await page.setViewportSize(viewport)
-            assert.deepStrictEqual(await page.evaluate(cutOff), [], screen)
-            assert.strictEqual(await widthOf(page), viewport.width, screen)
-          }
-        },
-        sizes[0]?.[1],
+      Effect.andThen(
+        sendToSeen,
+        on(
+          path,
+          async (page) => {
+            await page.getByRole("heading", { level: 2 }).first().waitFor()
+            await page.getByText(shows, { exact: true }).first().waitFor()
+            await isShown(page, path)
+            for (const [screen, { viewport }] of sizes) {
+              assert(viewport)
+              await page.setViewportSize(viewport)
+              assert.deepStrictEqual(await page.evaluate(cutOff), [], screen)
+              assert.strictEqual(await widthOf(page), viewport.width, screen)
+            }
+          },
+          sizes[0]?.[1],
+        ),
       ),
   )
 
