@@ -14,7 +14,7 @@ import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { DuplicateHandler } from "@nimbus/domain/errors"
-import { type Handler, Handlers } from "@nimbus/domain/services"
+import { type Handler, Handlers, reasonOf } from "@nimbus/domain/services"
 import { Cause, Context, Effect, Layer, Option, Predicate } from "effect"
 import { HandlersModuleBad } from "./Errors.ts"
 import { type HandlersModuleLimits, handlersModuleLimits } from "./Limits.ts"
@@ -40,7 +40,7 @@ export const load = Effect.fnUntraced(function* (
   if (!existsSync(file)) return yield* bad(`there is no file ${file}`)
   const module: unknown = yield* Effect.tryPromise({
     try: () => import(pathToFileURL(file).href),
-    catch: (cause) => bad(`it can't be loaded: ${wordsOf(cause)}`),
+    catch: (cause) => bad(`it can't be loaded: ${reasonOf(cause)}`),
   }).pipe(
     Effect.timeoutOrElse({
       duration: limits.load_timeout_ms,
@@ -78,7 +78,7 @@ const checkedLayer = (layer: Layer.Layer<unknown, unknown>, bad: Bad): Layer.Lay
         Effect.catchCause((cause) =>
           Cause.hasInterruptsOnly(cause)
             ? Effect.interrupt
-            : Effect.fail(bad(`its layer failed: ${wordsOf(Cause.squash(cause))}`)),
+            : Effect.fail(bad(`its layer failed: ${reasonOf(Cause.squash(cause))}`)),
         ),
       )
       const handlers = Context.getOption(built, Handlers)
@@ -103,5 +103,3 @@ const kindOf = (value: unknown): string => {
   if (Array.isArray(value)) return "an array"
   return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
-
-const wordsOf = (cause: unknown): string => (cause instanceof Error ? cause.message || cause.name : String(cause))

@@ -12,7 +12,7 @@
  * Pure: what was read comes in, and what to do comes out. The client is sent the message of a failure, so there is
  * nothing of the service's own in it, but for what the service says in `message`.
  */
-import { inexactNumber, isNestedTooDeeply, nestingMessage, parseJsonText } from "@nimbus/domain/json"
+import { parseExactJson, parseJsonText } from "@nimbus/domain/json"
 import { Predicate, Result, Schema } from "effect"
 import { HttpHandlerAnswerInvalid, HttpHandlerRefused, HttpHandlerUnavailable } from "../Errors.ts"
 
@@ -57,11 +57,12 @@ const textOf = (body: Uint8Array): string | undefined => {
 const jsonOf = (body: Uint8Array): Result.Result<Schema.Json, HttpHandlerAnswerInvalid> => {
   const text = textOf(body)
   if (text === undefined) return invalid("is no UTF-8")
-  const parsed = parseJsonText(text)
-  if (Result.isFailure(parsed)) return invalid("is no JSON", parsed.failure)
-  if (isNestedTooDeeply(parsed.success, text.length)) return invalid(`is ${nestingMessage}`)
-  const inexact = inexactNumber(text)
-  if (inexact !== undefined) return invalid(`has a fault: ${inexact}`)
+  const parsed = parseExactJson(text)
+  if (Result.isFailure(parsed)) {
+    const { fault, message } = parsed.failure
+    if (fault === "syntax") return invalid("is no JSON", message)
+    return invalid(fault === "nesting" ? `is ${message}` : `has a fault: ${message}`)
+  }
   return isJson(parsed.success) ? Result.succeed(parsed.success) : invalid("is no JSON")
 }
 

@@ -2,9 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
-import { ClientId, Cursor, Incarnation, Seq, start } from "@nimbus/domain/protocol"
-import { Mailbox } from "@nimbus/domain/services"
+import { describe, it } from "@effect/vitest"
+import { deliversStoredBefore } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import * as LmdbMailbox from "./Mailbox.ts"
 import { LmdbStore } from "./Store.ts"
@@ -56,10 +55,6 @@ const temporaryDirectory = Effect.acquireRelease(
 
 const storeIn = Layer.unwrap(Effect.map(temporaryDirectory, (directory) => LmdbStore.layerWith({ directory })))
 
-const everything = { results: 100, bytes: 10_000 }
-const [c1, c2] = [ClientId.make("c1"), ClientId.make("c2")]
-const value = (seq: number) => Buffer.from(`{"seq":${seq}}`)
-
 describe("mailboxes that an earlier version has written on LMDB", () => {
   it.effect.each([
     ["with all that rows have now", stored],
@@ -67,31 +62,7 @@ describe("mailboxes that an earlier version has written on LMDB", () => {
   ] as const)("are delivered, and take more: %s", ([, tables]) =>
     Effect.gen(function* () {
       yield* write(tables)
-      yield* Effect.gen(function* () {
-        const mailbox = yield* Mailbox
-        yield* mailbox.claim({ incarnation: Incarnation.make("log-1"), partitions: 1, ends: [100] })
-        assert.strictEqual(yield* mailbox.offset(0), 9)
-
-        const page = yield* mailbox.page(c1, start, everything)
-        assert.deepStrictEqual(
-          page.records.map(({ headers, seq, value }) => [Number(seq), Buffer.from(value).toString(), headers]),
-          [
-            [5, '{"seq":5}', { traceparent: "ü" }],
-            [6, '{"seq":6}', undefined],
-            [7, '{"seq":7}', undefined],
-          ],
-        )
-        assert.deepInclude(page, { short: true, acked: Seq.make(3), floor: start, hole: Seq.make(2) })
-        assert.deepStrictEqual(yield* mailbox.stats(c2), { results: 4, bytes: 38, acked: start, floor: Seq.make(4) })
-
-        const records = [4, 9, 12].map((seq) => ({ clientId: c2, seq: Seq.make(seq), value: value(0), timestamp: 1 }))
-        assert.strictEqual((yield* mailbox.put(0, { expected: 9, next: 12, records }))._tag, "Stored")
-        const after = yield* mailbox.page(c2, Cursor.make(8), everything)
-        assert.deepStrictEqual(
-          after.records.map(({ value }) => Buffer.from(value).toString()),
-          ['{"seq":9}', '{"seq":10}', '{"seq":11}', '{"seq":0}'],
-        )
-      }).pipe(Effect.provide(LmdbMailbox.layerWith({})))
+      yield* Effect.provide(deliversStoredBefore, LmdbMailbox.layerWith({}))
     }).pipe(Effect.provide(storeIn)),
   )
 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { MailboxLimits } from "@nimbus/domain/limits"
 import { ClientId, Cursor, Incarnation, Seq, start } from "@nimbus/domain/protocol"
 import { Mailbox } from "@nimbus/domain/services"
-import { mailboxSuite, ownClock as time } from "@nimbus/domain/testing"
+import { deliversStoredBefore, mailboxSuite, ownClock as time } from "@nimbus/domain/testing"
 import { Effect, Layer } from "effect"
 import { inject } from "vitest"
 import { startServices } from "../../../../scripts/services/Services.ts"
@@ -114,7 +114,6 @@ describe.skipIf(redis === undefined)("RedisMailbox", () => {
     Effect.gen(function* () {
       const prefix = freshPrefix()
       yield* Effect.gen(function* () {
-        const mailbox = yield* Mailbox
         const redis = yield* RedisConnection
         const hset = (key: string, fields: ReadonlyArray<string | Buffer>) =>
           redis.command("hset", [`{${prefix}:p0}:${key}`, ...fields], () => {})
@@ -127,33 +126,7 @@ describe.skipIf(redis === undefined)("RedisMailbox", () => {
         }
         yield* redis.command("zadd", [`{${prefix}:p0}:ages`, 1003, "c1", 1004, "c2"], () => {})
 
-        yield* mailbox.claim(log)
-        assert.strictEqual(yield* mailbox.offset(0), 9)
-        const page = yield* mailbox.page(client, start, everything)
-        assert.deepStrictEqual(
-          page.records.map(({ headers, seq, value }) => [Number(seq), Buffer.from(value).toString(), headers]),
-          [
-            [5, '{"seq":5}', { traceparent: "ü" }],
-            [6, '{"seq":6}', undefined],
-            [7, '{"seq":7}', undefined],
-          ],
-        )
-        assert.deepInclude(page, { short: true, acked: Seq.make(3), floor: start, hole: Seq.make(2) })
-
-        const other = ClientId.make("c2")
-        assert.deepStrictEqual(yield* mailbox.stats(other), { results: 4, bytes: 38, acked: start, floor: Seq.make(4) })
-        const more = [4, 9, 12].map((seq) => ({
-          clientId: other,
-          seq: Seq.make(seq),
-          value: Buffer.from("new"),
-          timestamp: 1,
-        }))
-        assert.strictEqual((yield* mailbox.put(0, { expected: 9, next: 12, records: more }))._tag, "Stored")
-        const after = yield* mailbox.page(other, Cursor.make(8), everything)
-        assert.deepStrictEqual(
-          after.records.map(({ value }) => Buffer.from(value).toString()),
-          ['{"seq":9}', '{"seq":10}', '{"seq":11}', "new"],
-        )
+        yield* deliversStoredBefore
       }).pipe(
         Effect.provide(RedisMailbox.layer),
         Effect.provide(RedisConnection.layerWith({ ...settingsOf(redis?.address ?? ""), db, prefix })),

@@ -5,22 +5,12 @@ import { ClientId, Seq } from "../protocol/Ids.ts"
 import * as Journey from "../protocol/Journey.ts"
 import * as JourneyRecorder from "./JourneyRecorder.ts"
 import * as Trace from "./Trace.ts"
+import { recordingTracer } from "../testing/RecordingTracer.ts"
 
 const clientId = ClientId.make("c1")
 const seq = Seq.make(7)
 const source = { service: "gateway", instance: "gw-1" }
 const accepted = { clientId, from: undefined, details: { rule: Journey.rules.accepted } }
-
-/** A tracer that keeps its spans. */
-const recording = () => {
-  const spans: Array<Tracer.Span> = []
-  const span: Tracer.Tracer["span"] = (options) => {
-    const span = new Tracer.NativeSpan(options)
-    spans.push(span)
-    return span
-  }
-  return { spans, tracer: Tracer.make({ span }) }
-}
 
 /** A queue that keeps what it is offered. */
 const queue = () => {
@@ -34,7 +24,7 @@ const queue = () => {
 
 describe("JourneyRecorder", () => {
   it.effect("records a step once for both outputs: what, when, where, and the span that it begins", () => {
-    const { spans, tracer } = recording()
+    const { spans, tracer } = recordingTracer()
     return Effect.gen(function* () {
       yield* TestClock.setTime(1_000)
       const recorder = yield* JourneyRecorder.make(source)
@@ -54,7 +44,7 @@ describe("JourneyRecorder", () => {
   })
 
   it.effect("continues both: the steps before, and the span before as parent", () => {
-    const { spans, tracer } = recording()
+    const { spans, tracer } = recordingTracer()
     return Effect.gen(function* () {
       const recorder = yield* JourneyRecorder.make(source)
       const { headers: from } = recorder.step("accepted", accepted)
@@ -73,7 +63,7 @@ describe("JourneyRecorder", () => {
   })
 
   it.effect("a late step goes to the queue, `sent` with all before it; only `sent` begins a span", () => {
-    const { spans, tracer } = recording()
+    const { spans, tracer } = recordingTracer()
     return Effect.gen(function* () {
       const recorder = yield* JourneyRecorder.make(source)
       const { headers: from } = recorder.step("accepted", accepted)

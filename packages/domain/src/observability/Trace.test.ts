@@ -1,22 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Option, Schema, Tracer } from "effect"
 import * as Trace from "./Trace.ts"
+import { recordingTracer } from "../testing/RecordingTracer.ts"
 
 const Id = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 48 }))
 const Ids = Schema.Struct({ trace: Id, span: Id, sampled: Schema.Boolean })
-
-/** A tracer that remembers its spans, as one that exports does. */
-const recording = () => {
-  const spans: Array<Tracer.Span> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    },
-  })
-  return { spans, tracer }
-}
 
 const about = (from: Trace.HopOptions["from"]) => ({ clientId: "c1", from, details: { rule: "has a route" } })
 const foreign = { [Trace.header]: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" }
@@ -33,7 +21,7 @@ describe("Trace", () => {
   )
 
   it.effect("each hop is a child of the one that the headers name", () => {
-    const { spans, tracer } = recording()
+    const { spans, tracer } = recordingTracer()
     return Effect.gen(function* () {
       const trace = yield* Trace.make
       const accept = trace.begin("accept", about(undefined))
@@ -56,7 +44,7 @@ describe("Trace", () => {
   })
 
   it.effect("a caller that does not sample is not traced, and its children neither", () => {
-    const { spans, tracer } = recording()
+    const { spans, tracer } = recordingTracer()
     return Effect.gen(function* () {
       const trace = yield* Trace.make
       const from = { [Trace.header]: foreign[Trace.header]!.replace(/01$/, "00") }
@@ -85,7 +73,7 @@ describe("Trace", () => {
   )
 
   it.effect("knows the caller's span if it is ever exported", () => {
-    const { tracer } = recording()
+    const { tracer } = recordingTracer()
     const inSpan = Trace.ofCaller.pipe(Effect.withSpan("caller"))
     return Effect.gen(function* () {
       assert.isUndefined(yield* Trace.ofCaller)

@@ -21,6 +21,7 @@ import { Registry } from "./Registry.ts"
 import * as RegistryMemory from "./RegistryMemory.ts"
 import * as ServiceSpans from "./ServiceSpans.ts"
 import { Topics } from "./Topics.ts"
+import { recordingTracer } from "../testing/RecordingTracer.ts"
 
 const clientId = ClientId.make("c1")
 const pod = PodId.make("gw-1")
@@ -28,15 +29,10 @@ const epoch = Epoch.make(1)
 const log = Incarnation.make("l")
 const record = { key: clientId, value: utf8("{}"), headers: undefined }
 
-/** A tracer that keeps its spans. */
+/** A tracer that keeps its spans, and their names. */
 const recording = () => {
-  const spans: Array<Tracer.Span> = []
-  const span: Tracer.Tracer["span"] = (options) => {
-    const span = new Tracer.NativeSpan(options)
-    spans.push(span)
-    return span
-  }
-  return { spans, names: () => spans.map(({ name }) => name), tracer: Tracer.make({ span }) }
+  const { spans, tracer } = recordingTracer()
+  return { spans, names: () => spans.map(({ name }) => name), tracer }
 }
 
 const services = Layer.mergeAll(

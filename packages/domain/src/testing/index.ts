@@ -1,5 +1,6 @@
 /** The conformance suites, one for each service interface. Every implementation runs them in its own tests. */
 export * from "./MailboxSuite.ts"
+export * from "./StoredMailboxes.ts"
 export * from "./RegistrySuite.ts"
 export * from "./MembersSuite.ts"
 export * from "./ClientOffsetsSuite.ts"

@@ -1,6 +1,6 @@
 /** What a client says: an event for the log, an ack, or both. */
 import { fromBinary } from "@bufbuild/protobuf"
-import { inexactNumber, isNestedTooDeeply, nestingMessage, parseJsonText } from "@nimbus/domain/json"
+import { parseExactJson } from "@nimbus/domain/json"
 import { EventId } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import { type EventRequest, EventRequestSchema } from "./gen/nimbus_pb.js"
@@ -37,11 +37,11 @@ export const eventOf = (
   if (eventId.length > name_chars) return bad("event_id has at most 128 characters")
   let data = `{"number":${number}}`
   if (dataJson !== "") {
-    const parsed = parseJsonText(dataJson)
-    if (Result.isFailure(parsed)) return bad(`data_json: ${parsed.failure}`)
-    if (isNestedTooDeeply(parsed.success, dataJson.length)) return bad(`data_json: ${nestingMessage}`)
-    const inexact = inexactNumber(dataJson)
-    if (inexact !== undefined) return Result.fail({ code: "BAD_NUMBER", message: `data_json: ${inexact}` })
+    const parsed = parseExactJson(dataJson)
+    if (Result.isFailure(parsed)) {
+      const { fault, message } = parsed.failure
+      return Result.fail({ code: fault === "number" ? "BAD_NUMBER" : "BAD_FRAME", message: `data_json: ${message}` })
+    }
     data = JSON.stringify(parsed.success)
   }
   const id = EventId.make(eventId === "" ? newId() : eventId)

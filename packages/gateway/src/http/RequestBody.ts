@@ -3,7 +3,7 @@
  * be UTF-8, its text JSON, and its numbers such that they come back. A decoder that puts a replacement for what is no
  * UTF-8 would change what somebody sent.
  */
-import { inexactNumber, isNestedTooDeeply, nestingMessage } from "@nimbus/domain/json"
+import { type JsonFault, parseExactJson } from "@nimbus/domain/json"
 import { Effect, Result } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { BodyInvalid } from "../Errors.ts"
@@ -22,17 +22,13 @@ const parse = (bytes: ArrayBuffer): Result.Result<unknown, BodyInvalid> => {
   } catch {
     return invalid("the body is not UTF-8")
   }
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    return invalid(`the body is not JSON: ${error instanceof Error ? error.message : String(error)}`)
-  }
-  if (isNestedTooDeeply(value, text.length)) return invalid(nestingMessage)
-  const inexact = inexactNumber(text)
-  return inexact === undefined
-    ? Result.succeed(value)
-    : Result.fail(new BodyInvalid({ code: "BAD_NUMBER", reason: inexact }))
+  return Result.mapError(parseExactJson(text), refusal)
 }
+
+const refusal = ({ fault, message }: JsonFault): BodyInvalid =>
+  new BodyInvalid({
+    code: fault === "number" ? "BAD_NUMBER" : "BAD_REQUEST",
+    reason: fault === "syntax" ? `the body is not JSON: ${message}` : message,
+  })
 
 const invalid = (reason: string) => Result.fail(new BodyInvalid({ code: "BAD_REQUEST", reason }))

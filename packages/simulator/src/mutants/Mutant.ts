@@ -25,6 +25,15 @@ export interface Patch {
   readonly world?: "under traffic" | "by script"
 }
 
+/** A patch of a decision. */
+export const domainPatch = (rule: string, file: string, find: string, replace = ""): Patch => ({
+  package: "domain",
+  rule,
+  file,
+  find,
+  replace,
+})
+
 /** The module `world`, as it is or with a rule removed from the code that it runs. */
 export type WorldModule = typeof World
 

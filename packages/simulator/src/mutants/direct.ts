@@ -2,15 +2,7 @@
  * The rules that only direct delivery and observers of the registry have, each with the patch that removes it from the
  * code. The world has neither. The simulator finds each: see docs/mutations.md.
  */
-import type { Patch } from "./Mutant.ts"
-
-const patch = (rule: string, file: string, find: string, replace = ""): Patch => ({
-  package: "domain",
-  rule,
-  file,
-  find,
-  replace,
-})
+import { domainPatch as patch, type Patch } from "./Mutant.ts"
 
 export const direct = {
   leavesAtTheBound: patch(

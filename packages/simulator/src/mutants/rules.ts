@@ -1,13 +1,5 @@
 /** The rules of the protocol, each with the patch that removes it from the code. */
-import type { Patch } from "./Mutant.ts"
-
-const patch = (rule: string, file: string, find: string, replace = ""): Patch => ({
-  package: "domain",
-  rule,
-  file,
-  find,
-  replace,
-})
+import { domainPatch as patch, type Patch } from "./Mutant.ts"
 
 /** A patch of code with which the world stands in for a shell. */
 const worldPatch = (rule: string, file: string, find: string, replace = ""): Patch => ({
