@@ -15,7 +15,7 @@ import { Failure, Logs, Shutdown, Telemetry } from "../packages/adapters/src/pro
 import { Gateway } from "../packages/gateway/src/index.ts"
 import { modulePath } from "../packages/nimbus/src/EnvironmentHandlers.ts"
 import * as Health from "../packages/pipeline/src/Health.ts"
-import { Pipeline } from "../packages/pipeline/src/index.ts"
+import { EventConsumer, Pipeline } from "../packages/pipeline/src/index.ts"
 
 const root = join(import.meta.dirname, "..")
 
@@ -24,6 +24,7 @@ const settings: Readonly<Record<string, Config.Config<unknown>>> = {
   gateway: Config.all([Cluster.config, Gateway.config, Logs.config, Shutdown.config, Telemetry.config]),
   pipeline: Config.all([
     Cluster.config,
+    EventConsumer.config,
     Pipeline.config,
     Health.config,
     httpHandlersConfig,
@@ -94,6 +95,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_SHUTDOWN_TIMEOUT_SEC: "0",
   NIMBUS_STORAGE: "disk",
   NIMBUS_TRUSTED_PROXIES: "10.0.0.0/33",
+  NIMBUS_UNKNOWN_EVENT_WAIT: "2 hours",
   NIMBUS_WINDOW_RESULTS: "0",
 }
 /** Any text is right, as far as can be told before it is used; none counts as not set. */

@@ -156,6 +156,17 @@ export class DuplicateHandler extends Schema.TaggedError<DuplicateHandler>()("Du
   }
 }
 
+/** A handler that says of itself what can't be. Permanent: correct it. */
+export class BadHandler extends Schema.TaggedError<BadHandler>()("BadHandler", {
+  code: Schema.tag("BAD_HANDLER"),
+  name: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `the handler ${JSON.stringify(this.name)}: ${this.reason}`
+  }
+}
+
 /** A message of a batch that is not well-formed, or a batch beyond its bound. Nothing of it was published. */
 export class BadBatch extends Schema.TaggedError<BadBatch>()("BadBatch", {
   code: Schema.tag("BAD_BATCH"),

@@ -269,7 +269,7 @@ export const alarmLimits: AlarmLimits = { alarm_again_ms: 60_000 }
 export interface HandlerLimits {
   /** Concurrent handlers. Beyond: further events wait. */
   readonly handlers_at_once: number
-  /** How long a handler may take. Beyond: it is interrupted, and the result is `HANDLER_TIMEOUT`. */
+  /** How long a handler without a `timeout` may take. Beyond: it is interrupted, and the result is `HANDLER_TIMEOUT`. */
   readonly handler_timeout_ms: number
   /** The message of an error result. Beyond: it is truncated. */
   readonly failure_message_chars: number

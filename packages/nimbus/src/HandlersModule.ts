@@ -13,7 +13,7 @@
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
-import { DuplicateHandler } from "@nimbus/domain/errors"
+import { type BadHandler, DuplicateHandler } from "@nimbus/domain/errors"
 import { type Handler, Handlers, reasonOf } from "@nimbus/domain/services"
 import { Cause, Context, Effect, Layer, Option, Predicate } from "effect"
 import { HandlersModuleBad } from "./Errors.ts"
@@ -27,7 +27,7 @@ export const isList = <E>(handlers: HandlersOrLayer<E>): handlers is ReadonlyArr
   Array.isArray(handlers)
 
 /** The layer of either. */
-export const layerOf = <E>(handlers: HandlersOrLayer<E>): Layer.Layer<Handlers, E | DuplicateHandler> =>
+export const layerOf = <E>(handlers: HandlersOrLayer<E>): Layer.Layer<Handlers, E | BadHandler | DuplicateHandler> =>
   isList(handlers) ? Handlers.layer(handlers) : handlers
 
 /** Loads a module by its path, which is relative to the working directory. */

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Schema } from "effect"
 import { handlerLimits } from "@nimbus/domain/limits"
-import { finishedAbove, Journey, peekSeq, type Result } from "@nimbus/domain/protocol"
+import { finishedAbove, Journey, peekSeq, type Result, Slots } from "@nimbus/domain/protocol"
 import { EventLog, Handlers, type PlacedEvent, Topics } from "@nimbus/domain/services"
 import * as EventConsumer from "./EventConsumer.ts"
 import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
@@ -28,9 +28,9 @@ import {
 } from "./testing/TestEnvironment.ts"
 import { quickLimits } from "./testing/Limits.ts"
 
+const json = { input: Schema.Json, output: Schema.Json }
 const broken = Handlers.make("broken", {
-  input: Schema.Json,
-  output: Schema.Json,
+  ...json,
   handler: () => Effect.fail("no luck"),
 })
 const buggy = Handlers.make("buggy", {
@@ -64,7 +64,7 @@ const waiting = (open: Deferred.Deferred<void>) => {
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
 
-const startWith = (limits: Partial<EventConsumerLimits> = {}, application = handlers) =>
+const startWith = (limits: Partial<EventConsumerLimits> = {}, application: Layer.Layer<Handlers, unknown> = handlers) =>
   start(EventConsumer.layerWith({ ...quickLimits, ...limits }).pipe(Layer.provide(application)))
 
 const square = (clientId: string, id: string, number: number) => event(clientId, id, "sq", { number })
@@ -328,8 +328,114 @@ describe("EventConsumer", () => {
         { seq: 5, id: "e6", says: { number: 2, result: 4 } },
       ])
       const now = yield* counts
-      assert.strictEqual(now["nimbus_handler_failures_total HANDLER_FAILED"], 2)
-      assert.strictEqual(now["nimbus_handler_failures_total UNKNOWN_EVENT"], 1)
+      assert.strictEqual(now["nimbus_handler_failures_total broken HANDLER_FAILED"], 1)
+      assert.strictEqual(now["nimbus_handler_failures_total buggy HANDLER_FAILED"], 1)
+      assert.strictEqual(now["nimbus_handler_failures_total unknown UNKNOWN_EVENT"], 1)
+    }).pipe(inTestEnvironment()),
+  )
+
+  it.live("runs as many of a name at once as it may, and events of other names meanwhile", () =>
+    Effect.gen(function* () {
+      const { events } = yield* Topics
+      const open = yield* Deferred.make<void>()
+      const few = Handlers.make("few", { ...json, handler: (n) => Effect.as(Deferred.await(open), n), at_once: 2 })
+      yield* startWith({}, Handlers.layer([few, ...Handlers.samples]))
+      for (const [i, clientId] of ["a", "b", "c", "d"].entries())
+        yield* append(events, event(clientId, `e${i}`, "few", i))
+      yield* append(events, square("e", "e4", 2), square("d", "e5", 3))
+      assert.deepStrictEqual(yield* results(1), [{ seq: 4, id: "e4", says: { number: 2, result: 4 } }])
+      yield* eventually(
+        "two run",
+        Effect.map(gauges, (now) => now["nimbus_handlers_running few"] === 2),
+      )
+      yield* Deferred.succeed(open, undefined)
+      const all = (yield* results(6)).map(({ id }) => id)
+      assert.sameMembers(all, ["e0", "e1", "e2", "e3", "e4", "e5"])
+      assert.isBelow(all.indexOf("e3"), all.indexOf("e5"))
+      assert.strictEqual((yield* gauges)["nimbus_handlers_running few"], 0)
+    }).pipe(inTestEnvironment()),
+  )
+
+  it.live("a consumer that ends leaves the slots of its handlers to the next one in its process", () =>
+    Effect.gen(function* () {
+      const { events } = yield* Topics
+      const few = Handlers.make("few", { ...json, handler: () => Effect.never, at_once: 1 })
+      const services = yield* Layer.build(Handlers.layer([few]))
+      const { slots } = Context.get(services, Handlers)
+      const running = yield* startWith({ shutdown_timeout_ms: 10 }, Layer.succeedContext(services))
+      yield* append(events, event("a", "e1", "few", 1))
+      yield* eventually(
+        "it runs",
+        Effect.sync(() => slots.takenBy("few") === 1),
+      )
+      yield* running.stop
+      assert.strictEqual(slots.takenBy("few"), 0)
+      assert.strictEqual((yield* gauges)["nimbus_handlers_running few"], 0)
+    }).pipe(inTestEnvironment()),
+  )
+
+  it.live(
+    "an event that nobody knows waits, holds up its own client alone, and is handled by the next owner that knows it",
+    () =>
+      Effect.gen(function* () {
+        const { events } = yield* Topics
+        const unknown_event_wait_ms = 3_600_000
+        const first = yield* startWith({ measure_every_ms: 5, unknown_event_wait_ms }, Handlers.layer(Handlers.samples))
+        yield* append(events, event("a", "e1", "new", 7), square("a", "e2", 2), square("b", "e3", 3))
+        assert.deepStrictEqual(yield* results(1), [{ seq: 2, id: "e3", says: { number: 3, result: 9 } }])
+        yield* first.stop
+        assert.lengthOf(yield* contents((yield* Topics).results), 1)
+        const added = Handlers.make("new", { ...json, handler: Effect.succeed })
+        yield* startWith({ unknown_event_wait_ms }, Handlers.layer([added, ...Handlers.samples]))
+        assert.deepStrictEqual((yield* results(3)).slice(1), [
+          { seq: 0, id: "e1", says: 7 },
+          { seq: 1, id: "e2", says: { number: 2, result: 4 } },
+        ])
+      }).pipe(inTestEnvironment()),
+  )
+
+  it.live(
+    "an event that nobody knows is answered once it has waited for its time since the log got it, not before",
+    () =>
+      Effect.gen(function* () {
+        const { events, results: topic } = yield* Topics
+        const wait_ms = 100
+        yield* startWith({ measure_every_ms: 5, unknown_event_wait_ms: wait_ms }, Handlers.layer(Handlers.samples))
+        yield* append(events, event("a", "e1", "new", 7), square("a", "e2", 2))
+        assert.deepStrictEqual(yield* results(2), [
+          { seq: 0, id: "e1", says: "UNKNOWN_EVENT" },
+          { seq: 1, id: "e2", says: { number: 2, result: 4 } },
+        ])
+        const [asked] = yield* contents(events)
+        const [answered] = yield* contents(topic)
+        assert.isAtLeast((answered?.timestamp ?? 0) - (asked?.timestamp ?? 0), wait_ms)
+      }).pipe(inTestEnvironment()),
+  )
+
+  it.live("measures its handlers by the names that are declared, and all others as one", () =>
+    Effect.gen(function* () {
+      const { events } = yield* Topics
+      yield* startWith({})
+      yield* append(
+        events,
+        square("a", "e1", 2),
+        event("a", "e2", "slow", 1),
+        event("b", "e3", "x", 1),
+        event("b", "e4", "y", 1),
+      )
+      yield* results(4)
+      const measured = (yield* Metric.snapshot).flatMap(({ attributes, id, state, type }) =>
+        type === "Histogram" && id.startsWith("nimbus_handler_")
+          ? [`${id} ${attributes?.["handler"]} ${state.count}`]
+          : [],
+      )
+      assert.sameMembers(
+        measured,
+        ["sq 1", "slow 1", "unknown 2"].flatMap((of) => [
+          `nimbus_handler_seconds ${of}`,
+          `nimbus_handler_wait_seconds ${of}`,
+        ]),
+      )
     }).pipe(inTestEnvironment()),
   )
 
@@ -352,6 +458,9 @@ describe("EventConsumer", () => {
     let fine = 0
     const careless = Layer.succeed(Handlers, {
       at_once: 2,
+      knows: (name) => name in said,
+      limitOf: () => undefined,
+      slots: new Slots(Infinity, () => Infinity),
       handle: (placed) => said[placed.event.name]?.(placed) ?? Effect.sync(() => result(++fine, placed)),
     })
     return Effect.gen(function* () {

@@ -18,17 +18,18 @@
  * 4. When it is stopped, it starts no more handlers, and publishes what runs and what is ready. The next owner handles
  *    the rest.
  */
-import { Clock, Effect, type Latch, Layer, type Scope } from "effect"
+import { Clock, type Config, Effect, type Latch, Layer, type Scope } from "effect"
 import { registerSize } from "@nimbus/domain/observability"
 import { EventOrder, finishedAbove, type Held, recordBytes } from "@nimbus/domain/protocol"
 import { type AssignedPartition, type Chunk, eventBytes, EventLog, Handlers, Topics } from "@nimbus/domain/services"
-import { type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
+import { eventConsumerConfig, type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
 import { Changed } from "./internal/Changed.ts"
 import * as Committer from "./internal/Committer.ts"
 import { type EventItem, EventItems } from "./internal/EventItems.ts"
 import * as HandledJourney from "./internal/HandledJourney.ts"
+import * as HandlerMeter from "./internal/HandlerMeter.ts"
 import * as Handling from "./internal/Handling.ts"
 import * as Producing from "./internal/Producing.ts"
 import { readAgain } from "./internal/ReadAgain.ts"
@@ -36,9 +37,12 @@ import * as Workers from "./internal/Workers.ts"
 
 const role = "event-consumer"
 
+/** The bounds, with what operators choose. */
+export const config: Config.Config<EventConsumerLimits> = eventConsumerConfig
+
 /** Handles each partition of the events topic that is ours. */
-export const layer: Layer.Layer<never, never, EventLog | Topics | Handlers> = Layer.effectDiscard(
-  Effect.suspend(() => run(eventConsumerLimits)),
+export const layer: Layer.Layer<never, Config.ConfigError, EventLog | Topics | Handlers> = Layer.effectDiscard(
+  Effect.flatMap(config, (limits) => run(limits)),
 )
 
 /** The same with other bounds than the defaults. */
@@ -72,6 +76,8 @@ interface Work {
   readonly finished: () => void
   /** Read, and not yet in quarantine. */
   readonly refused: Array<Refused>
+  /** Since 1970, as the log's timestamps. */
+  readonly now_ms: () => number
 }
 
 const handle = Effect.fnUntraced(function* (
@@ -96,23 +102,27 @@ const begin = Effect.fnUntraced(function* (
   const { partition, topic } = assigned
   const log = yield* EventLog
   const clock = yield* Clock.Clock
-  const { at_once: handlers_at_once } = yield* Handlers
+  const handlers = yield* Handlers
+  const { at_once: handlers_at_once, slots } = handlers
   const committed = yield* assigned.committed
   const next = committed?.next ?? (yield* log.earliest(topic, partition))
   const above = committed && finishedAbove(committed, log.incarnation)
-  const order = new EventOrder<EventItem>({ ...limits.order, handlers_at_once }, next, above)
+  const order = new EventOrder<EventItem>({ ...limits.order, handlers_at_once }, next, above, slots)
   yield* registerSize("event order", {
     get size() {
       return { ...order.size }
     },
   })
   const committer = yield* Committer.make(assigned, limits)
+  const now_ms = () => clock.currentTimeMillisUnsafe()
   const items = new EventItems({
     partition,
     partitions: log.partitions,
     most_bytes: eventBytes(log, yield* Topics),
     journey: yield* HandledJourney.make(role, topic, partition),
-    now_ms: () => clock.currentTimeMillisUnsafe(),
+    handlers,
+    unknown_event_wait_ms: limits.unknown_event_wait_ms,
+    now_ms,
   })
   const changed = new Changed()
   const commit = () => order.finished.committed(log.incarnation, heldBy(order.oldest))
@@ -126,19 +136,21 @@ const begin = Effect.fnUntraced(function* (
     producing.kick()
     changed.tell()
   }
-  const handling = yield* Handling.make({ order, items, onEnded })
-  return { assigned, limits, order, items, handling, producing, changed, due, finished, refused: [] }
+  const meter = yield* HandlerMeter.make(now_ms)
+  const handling = yield* Handling.make({ order, items, meter, onEnded })
+  return { assigned, limits, order, items, handling, producing, changed, due, finished, refused: [], now_ms }
 })
 
 /** Until it is told to stop, and what it has in hand has left. */
 const reading = Effect.fnUntraced(function* (work: Work, stopping: Latch.Latch) {
-  const { assigned, changed, handling, items, order, producing, refused } = work
+  const { assigned, changed, handling, items, now_ms, order, producing, refused } = work
   const until = changed.waiter()
 
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
     const { end, next } = order.finished
     if (chunk.from < end) throw new Error(`offset ${chunk.from} comes after ${end}`)
     order.read(chunk)
+    order.due(now_ms())
     for (const record of chunk.records) {
       if (order.finished.has(record.offset)) continue
       const item = items.of(record)
@@ -181,13 +193,22 @@ const quarantining = Effect.fnUntraced(function* ({ assigned, changed, finished,
 const heldBy = (oldest: EventItem | undefined): Held | undefined =>
   oldest?.placed === undefined
     ? undefined
-    : { clientId: oldest.key, name: oldest.placed.event.name, since_ms: oldest.started_ms }
+    : { clientId: oldest.key, name: oldest.placed.event.name, since_ms: oldest.started_ms || oldest.timestamp }
 
-/** What is unfinished, and how old that is which holds the commit back; if it is new, the commit says whose it is. */
-const measuring = ({ assigned, due, limits, order }: Work) => {
+/**
+ * What is unfinished, and how old that is which holds the commit back; if it is new, the commit says whose it is. Events
+ * whose name nobody knows, and which have waited long enough, start here.
+ */
+const measuring = ({ assigned, changed, due, handling, limits, order, producing }: Work) => {
   const { partition } = assigned
   let told: EventItem | undefined
   const measure = Effect.flatMap(Clock.currentTimeMillis, (now_ms) => {
+    if (order.size.early > 0) {
+      order.due(now_ms)
+      handling.pump()
+      producing.kick()
+      changed.tell()
+    }
     const { oldest } = order
     if (oldest !== told && heldBy(oldest) !== undefined) due()
     told = oldest

@@ -5,6 +5,7 @@
  * | --- | --- |
  * | chunk | a produce request is split |
  * | event consumer: order | nothing more is read, or only the offsets of one client are kept: `EventOrderLimits` |
+ * | event consumer: unknown event wait | the event is answered `UNKNOWN_EVENT` |
  * | result consumer: spill | the results topic is not read until the backlog has stored some |
  * | result consumer: outstanding | the same, until the oldest record that is not done is in the backlog or acknowledged |
  * | result consumer: unhurried | each chunk waits briefly for acks |
@@ -15,6 +16,7 @@
  * | stuck restarts | an alarm, until the commit of the partition advances |
  * | shutdown | unfinished work is abandoned: the next owner of the partition repeats it |
  */
+import { Config, Duration, Schema } from "effect"
 import {
   type ChunkLimits,
   chunkLimits,
@@ -59,6 +61,11 @@ export interface EventConsumerLimits extends ConsumerLimits {
   readonly chunk: ChunkLimits
   /** Records of a partition, and of one client, that are read and not finished. `handlers_at_once` is in `HandlerLimits`. */
   readonly order: Omit<EventOrderLimits, "handlers_at_once">
+  /**
+   * How long an event whose name no handler has waits for a process that has one, from when the log has it. Beyond: the
+   * result is `UNKNOWN_EVENT`, at most `measure_every_ms` later.
+   */
+  readonly unknown_event_wait_ms: number
   /** How often unfinished events are measured. */
   readonly measure_every_ms: number
 }
@@ -68,8 +75,29 @@ export const eventConsumerLimits: EventConsumerLimits = {
   ...consumerLimits,
   chunk: chunkLimits,
   order: eventOrderLimits,
+  unknown_event_wait_ms: 0,
   measure_every_ms: 1_000,
 }
+
+/** A rollout takes no longer. */
+const unknownWait = Schema.DurationFromString.check(
+  Schema.makeFilter(
+    (wait) =>
+      Duration.between(wait, { minimum: Duration.zero, maximum: Duration.hours(1) }) ||
+      "Expected a duration between 0 and 1 hour",
+  ),
+)
+
+/** The defaults, with what operators choose: `NIMBUS_UNKNOWN_EVENT_WAIT`. */
+export const eventConsumerConfig: Config.Config<EventConsumerLimits> = Config.schema(
+  unknownWait,
+  "NIMBUS_UNKNOWN_EVENT_WAIT",
+).pipe(
+  Config.withDefault(Duration.millis(eventConsumerLimits.unknown_event_wait_ms)),
+  Config.map((wait) =>
+    Object.assign({}, eventConsumerLimits, { unknown_event_wait_ms: Math.round(Duration.toMillis(wait)) }),
+  ),
+)
 
 export interface ResultConsumerLimits extends ConsumerLimits {
   /** The largest produce request to the backlog topic. */

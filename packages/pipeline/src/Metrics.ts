@@ -4,6 +4,7 @@
  */
 import { Effect, Metric } from "effect"
 import type { Router, Status } from "@nimbus/domain/protocol"
+import { secondsBoundaries } from "@nimbus/domain/observability"
 import type { Role } from "@nimbus/domain/services"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
@@ -14,6 +15,15 @@ const failures = counter("nimbus_pipeline_failures_total", "Calls to the log, a 
 const restarts = counter("nimbus_pipeline_restarts_total", "Partitions whose worker was restarted after a failure")
 const diverted = counter("nimbus_router_diverted_total", "Clients that were diverted to their mailboxes, by reason")
 const handlerFailures = counter("nimbus_handler_failures_total", "Events whose result is an error")
+const handlerSeconds = Metric.histogram("nimbus_handler_seconds", {
+  description: "Time that a handler took, with its retries",
+  boundaries: secondsBoundaries,
+})
+const handlerWait = Metric.histogram("nimbus_handler_wait_seconds", {
+  description: "Time from when the log had an event until its handler began",
+  boundaries: secondsBoundaries,
+})
+const handlersRunning = Metric.gauge("nimbus_handlers_running", { description: "Handlers that are waited for now" })
 const clients = Metric.gauge("nimbus_clients", { description: "Clients by status, from the registry" })
 const lag = Metric.gauge("nimbus_lag_records", {
   description: "Records that the consumer of a topic has not finished, by topic",
@@ -93,5 +103,15 @@ export const setUnfinished = (partition: number, n: number, oldest_seconds: numb
 export const setArchiveLag = (topic: string, partition: number, n: number) =>
   Metric.update(Metric.withAttributes(archiveLag, { topic, partition: String(partition) }), n)
 
-/** `code`: one of the few that `Handlers` gives. */
-export const countHandlerFailure = series<string>(handlerFailures, (code) => ({ code }))
+/** `handler`: the name of a declared one, or `unknown`; `code`: one of the few that `Handlers` gives. */
+export const countHandlerFailure = (handler: string, code: string, n: number): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(handlerFailures, { handler, code }), n)
+
+/** What is measured of a handler, for callbacks. */
+export const ofHandler = (handler: string) => ({
+  duration: Metric.withAttributes(handlerSeconds, { handler }),
+  wait: Metric.withAttributes(handlerWait, { handler }),
+  running: Metric.withAttributes(handlersRunning, { handler }),
+})
+
+export type OfHandler = ReturnType<typeof ofHandler>

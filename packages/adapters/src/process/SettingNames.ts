@@ -71,5 +71,6 @@ export const settingNames: ReadonlyArray<string> = [
   "NIMBUS_SHUTDOWN_TIMEOUT_SEC",
   "NIMBUS_STORAGE",
   "NIMBUS_TRUSTED_PROXIES",
+  "NIMBUS_UNKNOWN_EVENT_WAIT",
   "NIMBUS_WINDOW_RESULTS",
 ]

@@ -4,6 +4,7 @@ import { Dice } from "../testing/Dice.ts"
 import { EventOrder, type OrderItem } from "./EventOrder.ts"
 import { finishedAbove } from "./FinishedSet.ts"
 import { Incarnation } from "./Ids.ts"
+import { Slots } from "./Slots.ts"
 import { eventOrderLimits, type EventOrderLimits } from "../Limits.ts"
 
 const life = Incarnation.make("a life")
@@ -22,6 +23,25 @@ const clients = ["a", "b", "c", "d"]
 interface Row {
   readonly key: string
   readonly isHandled: boolean
+  readonly slot?: string | undefined
+}
+
+/** Of so many handlers of a name at once. */
+const at_once = 2
+const slotsOf = () => new Slots(Infinity, (name) => (name === "one" ? 1 : at_once))
+
+/** The same with names, of which two have a limit. */
+const named = (seed: number) => {
+  const dice = new Dice(seed)
+  const rows = Array.from({ length: dice.below(60) }, (): Row => {
+    const isHandled = !dice.oneIn(5)
+    return {
+      key: dice.pick(clients) ?? "a",
+      isHandled,
+      slot: isHandled ? dice.pick(["one", "two", undefined]) : undefined,
+    }
+  })
+  return { topic: topicOf(rows), steps: Array.from({ length: dice.below(300) }, () => dice.below(1_000)) }
 }
 
 const drawn = (seed: number) => {
@@ -46,9 +66,9 @@ const tight: EventOrderLimits = {
 const topicOf = (all: ReadonlyArray<Row>): ReadonlyArray<Item> => {
   const items: Array<Item> = []
   let offset = 0
-  for (const { isHandled, key } of all) {
+  for (const { isHandled, key, slot } of all) {
     if (offset % 10 === 7) offset++
-    items.push({ offset: offset++, key, isHandled, bytes: 100 })
+    items.push({ offset: offset++, key, isHandled, bytes: 100, slot })
   }
   return items
 }
@@ -58,6 +78,7 @@ class Owner {
   readonly order: EventOrder<Item>
   readonly topic: ReadonlyArray<Item>
   readonly limits: EventOrderLimits
+  readonly slots: Slots
   readonly running: Array<Item> = []
   readonly handled: Array<number> = []
   batch: ReadonlyArray<Item> | undefined = undefined
@@ -67,11 +88,18 @@ class Owner {
   /** Whose handlers never end. */
   isStuck: (item: Item) => boolean = () => false
 
-  constructor(topic: ReadonlyArray<Item>, limits: EventOrderLimits, committed = { next: 0, metadata: "" }) {
+  constructor(
+    topic: ReadonlyArray<Item>,
+    limits: EventOrderLimits,
+    committed = { next: 0, metadata: "" },
+    slots = slotsOf(),
+  ) {
     this.topic = topic
     this.limits = limits
-    this.order = new EventOrder(limits, committed.next, finishedAbove(committed, life))
+    this.slots = slots
+    this.order = new EventOrder(limits, committed.next, finishedAbove(committed, life), slots)
     this.at = committed.next
+    slots.join({ waitsSince: (name) => this.order.waitsSince(name), pump: () => this.pump() })
   }
 
   get end(): number {
@@ -99,6 +127,7 @@ class Owner {
     if (item === undefined) return false
     this.running.splice(this.running.indexOf(item), 1)
     this.order.ended(item, 150)
+    if (item.slot !== undefined) this.slots.tell(item.slot)
     this.pump()
     return true
   }
@@ -192,7 +221,16 @@ describe("EventOrder", () => {
         topic.filter(({ isHandled }) => isHandled).map(({ offset }) => offset),
       )
       assert.deepStrictEqual(owner.order.finished.committed(life), { next: owner.end, metadata: "" })
-      assert.deepStrictEqual(owner.order.size, { span: 0, records: 0, bytes: 0, spilled: 0, running: 0, ready: 0 })
+      assert.deepStrictEqual(owner.order.size, {
+        span: 0,
+        records: 0,
+        bytes: 0,
+        spilled: 0,
+        running: 0,
+        ready: 0,
+        slotless: 0,
+        early: 0,
+      })
       assert.isTrue(owner.order.isIdle)
     },
     often,
@@ -246,6 +284,138 @@ describe("EventOrder", () => {
     },
     often,
   )
+
+  it.prop(
+    "of a name with a limit no more run than it has slots, over the partitions that share them, and all of it is written in its order",
+    [seed, seed],
+    ([seed, other]) => {
+      const slots = slotsOf()
+      const runs = [named(seed), named(other)].map(({ steps, topic }) => ({
+        owner: new Owner(topic, tight, undefined, slots),
+        steps,
+        topic,
+      }))
+      const check = () => {
+        const running = runs.flatMap(({ owner }) => owner.running.flatMap(({ slot }) => slot ?? []))
+        for (const name of ["one", "two"]) {
+          const of = running.filter((slot) => slot === name).length
+          assert.isAtMost(of, name === "one" ? 1 : at_once)
+          assert.strictEqual(slots.takenBy(name), of)
+        }
+      }
+      for (let i = 0; i < 300; i++) {
+        for (const { owner, steps } of runs) {
+          const dice = steps[i]
+          if (dice !== undefined) owner.step(dice)
+          check()
+        }
+      }
+      let did = true
+      while (did) {
+        did = runs
+          .map(
+            ({ owner }) => owner.read(5) || owner.finish(0) || owner.take(3) || owner.acknowledge() || owner.refill(),
+          )
+          .some(Boolean)
+        check()
+      }
+      for (const { owner, topic } of runs) {
+        for (const key of clients) assert.deepStrictEqual(byClient(owner.written, key), byClient(topic, key))
+        assert.strictEqual(owner.order.finished.next, owner.end)
+      }
+      assert.strictEqual(slots.taken, 0)
+    },
+    often,
+  )
+
+  it.prop(
+    "a name whose handlers never end holds up the clients alone that have sent it",
+    [seed],
+    ([seed]) => {
+      const { steps, topic } = named(seed)
+      const owner = new Owner(topic, { ...tight, span_records: 1_000, partition_records: 1_000, handlers_at_once: 3 })
+      owner.isStuck = ({ slot }) => slot === "two"
+      for (const dice of steps) owner.step(dice)
+      owner.settle()
+      for (const key of clients) {
+        const first = topic.find((item) => item.key === key && item.slot === "two")
+        assert.deepStrictEqual(
+          byClient(owner.written, key),
+          byClient(topic, key).filter((offset) => first === undefined || offset < first.offset),
+        )
+      }
+    },
+    often,
+  )
+
+  it("a free slot goes to the client that has waited longest, in whichever partition; other names do not wait for it", () => {
+    const slots = slotsOf()
+    const row = (key: string, slot?: string): Row => ({ key, isHandled: true, slot })
+    const p = new Owner(topicOf([row("a", "one"), row("b", "one"), row("c"), row("d", "one")]), tight, undefined, slots)
+    const q = new Owner(topicOf([row("e", "one"), row("f")]), { ...tight, handlers_at_once: 9 }, undefined, slots)
+    p.read(2)
+    q.read(2)
+    p.read(9)
+    assert.deepStrictEqual([p.handled, q.handled], [[0, 2], [1]])
+    assert.deepStrictEqual([p.order.size.slotless, q.order.size.slotless], [1, 1])
+    p.finish(0)
+    assert.deepStrictEqual([p.handled, q.handled], [[0, 2, 1], [1]])
+    p.finish(1)
+    assert.deepStrictEqual(
+      [p.handled, q.handled],
+      [
+        [0, 2, 1],
+        [1, 0],
+      ],
+    )
+    assert.strictEqual(p.order.size.running, 1)
+    q.finish(1)
+    assert.deepStrictEqual(p.handled, [0, 2, 1, 3])
+  })
+
+  it("what waits for a slot takes no place of a handler", () => {
+    const rows = ["a", "b", "c"].map((key): Row => ({ key, isHandled: true, slot: "one" }))
+    const owner = new Owner(topicOf([...rows, { key: "d", isHandled: true }]), tight)
+    owner.read(9)
+    assert.deepStrictEqual(owner.handled, [0, 3])
+  })
+
+  it("given up, it leaves the slots of what runs to others", () => {
+    const slots = slotsOf()
+    const row = (key: string): Row => ({ key, isHandled: true, slot: "one" })
+    const owner = new Owner(topicOf([row("a"), row("b")]), tight, undefined, slots)
+    owner.read(9)
+    assert.isFalse(slots.has("one"))
+    owner.order.abandon()
+    assert.isTrue(slots.has("one"))
+    assert.isUndefined(owner.order.next())
+  })
+
+  it("what is not to start yet waits for its time, holds up its own client alone, and is left to the next owner at the end", () => {
+    const order = new EventOrder<Item>({ ...tight, handlers_at_once: 1 }, 0)
+    const early: Item = { offset: 0, key: "a", isHandled: true, bytes: 10, notBefore_ms: 1_000 }
+    const [behind, other] = [1, 2].map((offset) => ({
+      offset,
+      key: offset === 1 ? "a" : "b",
+      isHandled: true,
+      bytes: 10,
+    }))
+    order.read({ next: 3, records: [early, behind!, other!] })
+    order.due(500)
+    assert.deepStrictEqual([order.add(early), order.add(behind!), order.add(other!)], [false, false, true])
+    order.due(999)
+    order.ended(other!, 10)
+    assert.isUndefined(order.next())
+    assert.strictEqual(order.size.early, 1)
+    assert.strictEqual(order.oldest, early)
+    order.takeBatch(9, Infinity)
+    order.acknowledged()
+    assert.isTrue(order.isIdle, "nothing is waited for")
+    order.due(1_000)
+    assert.strictEqual(order.next(), early)
+    order.ended(early, 10)
+    assert.strictEqual(order.next(), behind)
+  })
 
   it("keeps no more of one client than its bound, and reads the rest again in its turn", () => {
     const topic = topicOf(Array.from({ length: 30 }, () => ({ key: "a" as const, isHandled: true })))

@@ -5,7 +5,8 @@
  *                  ┌───────────────────── order ─────────────────────┐
  *   events topic ─▶│ nothing of its client before it? start, or pass │─▶ start: a handler, up to `handlers_at_once`
  *   (in order)     │ else: queue of its client                       │
- *   ended       ──▶│   queue full? its offset alone is kept          │─▶ missing: to be read again
+ *   ended       ──▶│   no slot of its name? aside, until one is free │
+ *   due         ──▶│   queue full? its offset alone is kept          │─▶ missing: to be read again
  *   acknowledged ─▶│ ended: ready, then the next of its client       │─▶ batch: one produce under way
  *                  └─────────────────────────────────────────────────┘─▶ commit, with what is finished above it
  * ```
@@ -17,12 +18,17 @@
  * 3. The commit is the lowest offset that is not finished (`FinishedSet`). What an earlier owner finished is not handled
  *    again.
  * 4. Nothing more is read at the bounds of the partition; one client has a small part of them (`EventOrderLimits`).
+ * 5. Of a name with a limit no more handlers run than it has slots (`Slots`), in all partitions of the process. What waits
+ *    for one holds up its own client alone, and takes no place of another handler. The one that has waited longest is next.
+ * 6. What is not to start yet (`notBefore_ms`) holds up its own client alone, takes no place of a handler, and is not
+ *    waited for at the end: the next owner has it.
  *
  * Deterministic; no I/O, clock or randomness. It updates its own state in place and takes whole chunks; the shell runs
  * the handlers, writes the batches and reads again what is missing.
  */
 import { type Above, FinishedSet } from "./FinishedSet.ts"
 import { invariant } from "./internal/Invariant.ts"
+import { Slots } from "./Slots.ts"
 import type { EventOrderLimits } from "../Limits.ts"
 
 /** A record of the events topic, as far as its order goes. */
@@ -34,6 +40,10 @@ export interface OrderItem {
   bytes: number
   /** Whether there is a handler to run. A message or a barrier passes in its turn. */
   readonly isHandled: boolean
+  /** Its name, where a limited number of that name may run at once. */
+  readonly slot?: string | undefined
+  /** Its handler is not to start before this time, in ms since 1970. `due` tells the time. */
+  readonly notBefore_ms?: number | undefined
 }
 
 /** What a client has that can't leave yet. It goes when nothing is left in it. */
@@ -49,6 +59,8 @@ interface KeyQueue<I> {
   /** The offsets of what comes after `waiting` and is not in memory, in order; those before `firstSpilled` were read again. */
   spilled: Array<number>
   firstSpilled: number
+  /** Since when its next event has waited to start, as `Slots` numbers all that wait. */
+  turn: number
 }
 
 /** Of most clients nothing waits: they share it. Nothing is ever put into it. */
@@ -64,6 +76,10 @@ export interface OrderSize {
   readonly spilled: number
   readonly running: number
   readonly ready: number
+  /** Clients that wait for a slot of a name. */
+  readonly slotless: number
+  /** Clients whose next event is not to start yet. */
+  readonly early: number
 }
 
 /** Decides which events of a partition may be handled now: one at a time of each client. */
@@ -74,6 +90,12 @@ export class EventOrder<I extends OrderItem> {
   /** Queues whose next event may start, in the order in which they came to that. */
   private turns: Array<KeyQueue<I>> = []
   private firstTurn = 0
+  /** By name, those whose turn it was while the name had no slot, in order. */
+  private readonly slotless = new Map<string, Set<KeyQueue<I>>>()
+  /** Those whose next event is not to start yet. */
+  private readonly early = new Set<KeyQueue<I>>()
+  private now_ms = -Infinity
+  private readonly slots: Slots
   private readonly spilling = new Set<KeyQueue<I>>()
   private ready: Array<I> = []
   private underWay: ReadonlyArray<I> | undefined = undefined
@@ -82,9 +104,10 @@ export class EventOrder<I extends OrderItem> {
   private running = 0
   private isStopped = false
 
-  /** `next` and `above`: what was committed. */
-  constructor(limits: EventOrderLimits, next: number, above?: Above) {
+  /** `next` and `above`: what was committed. `slots`: those of the process. */
+  constructor(limits: EventOrderLimits, next: number, above?: Above, slots = unlimited()) {
     this.limits = limits
+    this.slots = slots
     this.finishedSet = new FinishedSet(next, above)
   }
 
@@ -97,7 +120,10 @@ export class EventOrder<I extends OrderItem> {
     for (const queue of this.spilling) spilled += queue.spilled.length - queue.firstSpilled
     const { records, bytes, running } = this
     const ready = this.ready.length + (this.underWay?.length ?? 0)
-    return { span: this.finishedSet.end - this.finishedSet.next, records, bytes, spilled, running, ready }
+    const span = this.finishedSet.end - this.finishedSet.next
+    let slotless = 0
+    for (const queues of this.slotless.values()) slotless += queues.size
+    return { span, records, bytes, spilled, running, ready, slotless, early: this.early.size }
   }
 
   /** Whether to read on (4). */
@@ -147,12 +173,13 @@ export class EventOrder<I extends OrderItem> {
       return false
     }
     const fresh = this.open(item.key)
-    if (this.running < this.limits.handlers_at_once && this.firstTurn === this.turns.length && !this.isStopped) {
+    const isNext = this.running < this.limits.handlers_at_once && this.firstTurn === this.turns.length
+    if (isNext && !this.isStopped && this.isFree(item)) {
       this.start(fresh, item)
       return true
     }
     this.wait(fresh, item)
-    this.turns.push(fresh)
+    this.queueUp(fresh, item)
     return false
   }
 
@@ -172,15 +199,33 @@ export class EventOrder<I extends OrderItem> {
   /** What to start now, until `undefined`. */
   next(): I | undefined {
     if (this.isStopped || this.running >= this.limits.handlers_at_once) return undefined
-    const queue = this.turns[this.firstTurn]
+    const queue = this.takeTurn()
     if (queue === undefined) return undefined
-    if (++this.firstTurn === this.turns.length || this.firstTurn > 4_096) {
-      this.turns = this.turns.slice(this.firstTurn)
-      this.firstTurn = 0
-    }
     const item = this.shift(queue)
     this.start(queue, item)
     return item
+  }
+
+  /** The time: what was not to start before it may start now. `next` follows. */
+  due(now_ms: number): void {
+    this.now_ms = now_ms
+    for (const queue of this.early) {
+      const item = queue.waiting[queue.first]!
+      if (!this.isDue(item)) continue
+      this.early.delete(queue)
+      this.queueUp(queue, item)
+    }
+  }
+
+  /** Since when something has waited for a slot of this name: a number of `Slots`. */
+  waitsSince(name: string): number | undefined {
+    return this.slotless.get(name)?.values().next().value?.turn
+  }
+
+  /** It is given up with what runs: others may have the slots. */
+  abandon(): void {
+    this.isStopped = true
+    for (const { running } of this.queues.values()) if (running?.slot !== undefined) this.slots.free(running.slot)
   }
 
   /** A handler has ended; what leaves for it takes up so many bytes. */
@@ -189,6 +234,7 @@ export class EventOrder<I extends OrderItem> {
     if (queue === undefined || queue.running !== item) throw new Error(`${item.offset} does not run`)
     queue.running = undefined
     this.running--
+    if (item.slot !== undefined) this.slots.free(item.slot)
     this.bytes += bytes - item.bytes
     item.bytes = bytes
     this.ready.push(item)
@@ -263,10 +309,13 @@ export class EventOrder<I extends OrderItem> {
     return count
   }
 
-  /** What holds the commit back, if that is in memory: what runs, or is on its way. */
+  /** What holds the commit back, if that is in memory: what runs, waits to start, or is on its way. */
   get oldest(): I | undefined {
     const { next } = this.finishedSet
-    for (const { running } of this.queues.values()) if (running?.offset === next) return running
+    for (const { first, running, waiting } of this.queues.values()) {
+      const item = running ?? waiting[first]
+      if (item?.offset === next) return item
+    }
     const isOldest = ({ offset }: I) => offset === next
     return this.underWay?.find(isOldest) ?? this.ready.find(isOldest)
   }
@@ -281,6 +330,7 @@ export class EventOrder<I extends OrderItem> {
       bytes: 0,
       spilled: none,
       firstSpilled: 0,
+      turn: 0,
     }
     this.queues.set(key, queue)
     return queue
@@ -292,6 +342,11 @@ export class EventOrder<I extends OrderItem> {
   }
 
   private start(queue: KeyQueue<I>, item: I): void {
+    invariant(this.isDue(item), "EventOrder", 6)
+    if (item.slot !== undefined) {
+      invariant(this.slots.has(item.slot), "EventOrder", 5)
+      this.slots.take(item.slot)
+    }
     queue.running = item
     queue.last = item.offset
     this.running++
@@ -355,9 +410,71 @@ export class EventOrder<I extends OrderItem> {
   /** Nothing of this client runs: what needs no handler passes, and an event has its turn. */
   private advance(queue: KeyQueue<I>): void {
     while (queue.first < queue.waiting.length) {
-      if (queue.waiting[queue.first]!.isHandled) return void this.turns.push(queue)
+      const item = queue.waiting[queue.first]!
+      if (item.isHandled) return this.queueUp(queue, item)
       this.ready.push(this.shift(queue))
     }
     if (queue.spilled.length === 0) this.queues.delete(queue.key)
   }
+
+  /** Whether it may start although others wait: nobody waits for the slot that it takes. */
+  private isFree(item: I): boolean {
+    const { slot } = item
+    if (slot !== undefined && (this.slotless.has(slot) || !this.slots.has(slot))) return false
+    return this.isDue(item)
+  }
+
+  private isDue({ notBefore_ms }: I): boolean {
+    return notBefore_ms === undefined || notBefore_ms <= this.now_ms
+  }
+
+  /** Its next event is to start in its turn. */
+  private queueUp(queue: KeyQueue<I>, next: I): void {
+    if (!this.isDue(next)) return void this.early.add(queue)
+    queue.turn = this.slots.turn()
+    this.turns.push(queue)
+  }
+
+  /** The one that has waited longest of those that may start. Those whose name has no slot make way for the others (5). */
+  private takeTurn(): KeyQueue<I> | undefined {
+    const slotless = this.slotless.size === 0 ? undefined : this.firstWithSlot()
+    for (let queue = this.turns[this.firstTurn]; queue !== undefined; queue = this.turns[this.firstTurn]) {
+      if (slotless !== undefined && slotless.turn < queue.turn) break
+      this.forgetTurn()
+      const { slot } = queue.waiting[queue.first]!
+      if (slot === undefined || this.slots.has(slot)) return queue
+      const others = this.slotless.get(slot)
+      if (others === undefined) this.slotless.set(slot, new Set([queue]))
+      else others.add(queue)
+    }
+    if (slotless !== undefined) this.leaveSlotless(slotless)
+    return slotless
+  }
+
+  /** Of those that had no slot, the one that has waited longest among those whose name has one now. */
+  private firstWithSlot(): KeyQueue<I> | undefined {
+    let first: KeyQueue<I> | undefined = undefined
+    for (const [name, queues] of this.slotless) {
+      if (!this.slots.has(name)) continue
+      const [queue] = queues
+      if (queue !== undefined && (first === undefined || queue.turn < first.turn)) first = queue
+    }
+    return first
+  }
+
+  private leaveSlotless(queue: KeyQueue<I>): void {
+    const { slot } = queue.waiting[queue.first]!
+    if (slot === undefined) return
+    const queues = this.slotless.get(slot)
+    queues?.delete(queue)
+    if (queues?.size === 0) this.slotless.delete(slot)
+  }
+
+  private forgetTurn(): void {
+    if (++this.firstTurn < this.turns.length && this.firstTurn <= 4_096) return
+    this.turns = this.turns.slice(this.firstTurn)
+    this.firstTurn = 0
+  }
 }
+
+const unlimited = (): Slots => new Slots(Infinity, () => Infinity)

@@ -4,6 +4,7 @@ import { InvariantBroken } from "../Errors.ts"
 import { eventOrderLimits, routerLimits, sessionLimits } from "../Limits.ts"
 import * as DirectSession from "./DirectSession.ts"
 import { EventOrder, type OrderItem } from "./EventOrder.ts"
+import { Slots } from "./Slots.ts"
 import * as Feed from "./Feed.ts"
 import { ClientId, Cursor, Epoch, EventId, PodId, RouteId, RouterId, Seq, start } from "./Ids.ts"
 import type { Page } from "./Reads.ts"
@@ -238,6 +239,20 @@ const broken: Readonly<Record<InvariantBroken["core"], ReadonlyArray<() => void>
     },
     // It was not asked for: there is no room for it.
     () => void order(event(0), event(1), event(2)).refill(event(2)),
+    () => {
+      const slots = new Slots(Infinity, () => 1)
+      const state = new EventOrder<OrderItem>(eventOrderLimits, 0, undefined, slots)
+      let looks = 0
+      // Somebody takes the slot between the look and the start.
+      saying(slots, "has", () => () => looks++ < 1)
+      state.add({ ...event(0), slot: "limited" })
+    },
+    () => {
+      const item = event(0)
+      let looks = 0
+      saying(item, "notBefore_ms", () => (looks++ < 1 ? undefined : 5))
+      order(item)
+    },
   ],
 }
 

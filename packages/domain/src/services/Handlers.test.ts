@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter } from "effect"
+import { Context, Data, Effect, Exit, Fiber, Layer, Logger, Metric, Schedule, Schema, SchemaGetter } from "effect"
 import { TestClock } from "effect/testing"
-import { type Handler, Handlers, type HandlerContext, type PlacedEvent } from "./Handlers.ts"
+import { type Handler, type HandlerDeclaration, Handlers, type HandlerContext, type PlacedEvent } from "./Handlers.ts"
 import { ClientId, EventId, seqUnsafe } from "../protocol/Ids.ts"
 import { handlerLimits } from "../Limits.ts"
 import { encodeResult, decodeResult, Event, type Result } from "../protocol/Records.ts"
@@ -195,11 +195,164 @@ describe("Handlers", () => {
       Effect.gen(function* () {
         const layer = Handlers.layer([...Handlers.samples, ...Handlers.samples])
         const refused = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
-        assert.deepStrictEqual({ code: refused.code, name: refused.name }, { code: "DUPLICATE_HANDLER", name: "sq" })
+        assert.strictEqual(refused._tag, "DuplicateHandler")
         assert.strictEqual(refused.message, `two handlers are called "sq"`)
       }),
     )
+
+    it.effect.each([
+      [{ timeout: 0 }, `the handler "h": its timeout must be from 1 ms to 2147483647 ms, and is 0 ms`],
+      [{ timeout: "Infinity" }, /is Infinity ms$/],
+      [{ timeout: "30 days" }, /is 2592000000 ms$/],
+      [{ at_once: 0 }, `the handler "h": its at_once must be a whole number from 1 on, and is 0`],
+      [{ at_once: 1.5 }, /is 1.5$/],
+    ] satisfies ReadonlyArray<
+      [Partial<HandlerDeclaration<unknown, unknown, unknown, unknown, never, never>>, string | RegExp]
+    >)("is refused if it says of itself what can't be: %j", ([options, message]) =>
+      Effect.gen(function* () {
+        const handler = Handlers.make("h", { ...json, handler: Effect.succeed, ...options })
+        const refused = yield* Effect.flip(Effect.scoped(Layer.build(Handlers.layer([handler]))))
+        assert.strictEqual(refused._tag, "BadHandler")
+        if (typeof message === "string") assert.strictEqual(refused.message, message)
+        else assert.match(refused.message, message)
+      }),
+    )
+
+    it.effect("has the time that it says, for all its attempts together", () =>
+      Effect.gen(function* () {
+        let attempts = 0
+        const slow = Handlers.make("echo", {
+          ...json,
+          handler: () =>
+            Effect.andThen(
+              Effect.sleep("2 seconds"),
+              Effect.suspend(() => Effect.fail(++attempts)),
+            ),
+          timeout: "5 seconds",
+          retry: Schedule.forever,
+        })
+        const handling = yield* Effect.forkChild(given([slow]).when("echo", 1), { startImmediately: true })
+        yield* TestClock.adjust("5 seconds")
+        const { error } = yield* Fiber.join(handling)
+        assert.deepStrictEqual(error, { code: "HANDLER_TIMEOUT", message: "Not done within 5000 ms" })
+        assert.strictEqual(attempts, 2)
+      }),
+    )
+
+    it.effect("may take longer than those that say nothing", () =>
+      Effect.gen(function* () {
+        const slow = Handlers.make("echo", {
+          ...json,
+          handler: (n) => Effect.as(Effect.sleep("1 minute"), n),
+          timeout: "2 minutes",
+        })
+        const handling = yield* Effect.forkChild(given([slow]).when("echo", 1), { startImmediately: true })
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(handling)).data, 1)
+      }),
+    )
   })
+
+  describe("a retry", () => {
+    const failing = (times: number, failure: () => Effect.Effect<never, Refused>) => {
+      const seen = { attempts: 0 }
+      const handler = Handlers.make("echo", {
+        ...json,
+        handler: (data) => Effect.suspend(() => (++seen.attempts <= times ? failure() : Effect.succeed(data))),
+        retry: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })),
+        final: ({ message }) => message === "never",
+      })
+      const outcome = Effect.gen(function* () {
+        const handling = yield* Effect.forkChild(given([handler]).when("echo", 7), { startImmediately: true })
+        yield* TestClock.adjust("4 seconds")
+        return { result: yield* Fiber.join(handling), ...seen }
+      })
+      return outcome
+    }
+    const refused = (message: string) => () => Effect.fail(new Refused({ message }))
+
+    it.effect("runs the handler again by its schedule after a typed failure, and is counted", () =>
+      Effect.gen(function* () {
+        const { attempts, result } = yield* failing(2, refused("not yet"))
+        assert.deepStrictEqual([attempts, result.data], [3, 7])
+        const snapshot = yield* Metric.snapshot
+        const counted = snapshot.find(
+          ({ attributes, id }) => id === "nimbus_handler_retries_total" && attributes?.["handler"] === "echo",
+        )
+        assert.deepStrictEqual(counted?.state, { count: 2, incremental: true })
+      }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())),
+    )
+
+    it.effect("ends with the last failure when the schedule ends", () =>
+      Effect.gen(function* () {
+        const { attempts, result } = yield* failing(9, refused("not yet"))
+        assert.deepStrictEqual([attempts, result.error], [4, { code: "HANDLER_FAILED", message: "not yet" }])
+      }),
+    )
+
+    it.effect("is not made after a failure that is final", () =>
+      Effect.gen(function* () {
+        const { attempts, result } = yield* failing(9, refused("never"))
+        assert.deepStrictEqual([attempts, result.error], [1, { code: "HANDLER_FAILED", message: "never" }])
+      }),
+    )
+
+    it.effect("is not made after a defect", () =>
+      Effect.gen(function* () {
+        const { attempts, result } = yield* failing(9, () => Effect.die(new Error("a bug")))
+        assert.deepStrictEqual([attempts, result.error?.code], [1, "HANDLER_FAILED"])
+      }).pipe(Effect.provide(captured([]))),
+    )
+
+    it.effect("is not made for input or output that does not fit", () =>
+      Effect.gen(function* () {
+        let attempts = 0
+        const half = Handlers.make("half", {
+          input: Schema.Int,
+          output: Schema.Int,
+          handler: (n) => Effect.sync(() => (attempts++, n / 2)),
+          retry: Schedule.forever,
+        })
+        const { when } = given([half])
+        assert.strictEqual((yield* when("half", "one")).error?.code, "BAD_INPUT")
+        assert.strictEqual((yield* when("half", 3)).error?.code, "BAD_OUTPUT")
+        assert.strictEqual(attempts, 1)
+      }).pipe(Effect.provide(captured([]))),
+    )
+
+    it.effect("does not begin the first attempt twice", () =>
+      Effect.gen(function* () {
+        let begun = 0
+        const handler = Handlers.make("echo", {
+          ...json,
+          handler: (n) => (begun++, Effect.andThen(Effect.yieldNow, Effect.succeed(n))),
+          retry: Schedule.forever,
+        })
+        assert.strictEqual((yield* given([handler]).when("echo", 1)).data, 1)
+        assert.strictEqual(begun, 1)
+      }),
+    )
+  })
+
+  it.effect("knows its names, and how many of each may run at once", () =>
+    Effect.gen(function* () {
+      const few = Handlers.make("few", { ...json, handler: Effect.succeed, at_once: 2 })
+      const handlers = yield* Effect.provide(Handlers, Handlers.layer([few, ...Handlers.samples]))
+      assert.deepStrictEqual(
+        ["few", "sq", "nope"].map((name) => handlers.knows(name)),
+        [true, true, false],
+      )
+      assert.deepStrictEqual(
+        ["few", "sq"].map((name) => handlers.limitOf(name)),
+        [2, undefined],
+      )
+      for (let i = 0; i < 2; i++) handlers.slots.take("few")
+      assert.deepStrictEqual(
+        ["few", "sq"].map((name) => handlers.slots.has(name)),
+        [false, true],
+      )
+    }),
+  )
 
   describe("the sample sq", () => {
     it.effect.prop("squares any integer whose square is a safe integer", [root], ([number]) =>
@@ -246,6 +399,8 @@ const root = Schema.Int.check(Schema.isBetween({ minimum: -94_906_265, maximum: 
 const placed = { clientId: ClientId.make("c1"), seq: seqUnsafe(12) } satisfies Omit<PlacedEvent, "event">
 
 const eventOf = (name: string, data: Schema.Json): Event => ({ type: "event", id: EventId.make("e1"), name, data })
+
+const json = { input: Schema.Json, output: Schema.Json }
 
 const echo = <E>(handler: (data: Schema.Json, context: HandlerContext) => Effect.Effect<Schema.Json, E>) =>
   Handlers.make("echo", { input: Schema.Json, output: Schema.Json, handler })

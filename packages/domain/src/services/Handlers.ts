@@ -13,13 +13,27 @@
  * Every event has exactly one result: its output, or an error with a `FailureCode`. Nothing that a
  * handler does stops the events after it. Which may run at once is the event consumer's to decide (`EventOrder`).
  *
- * A handler may run twice for the same event, after a crash: its event id is the idempotency key.
+ * A handler may run twice for the same event, after a crash or where it retries: its event id is the idempotency key.
  */
-import { Cause, Context, Effect, Exit, Layer, Option, Predicate, Result as Res, Schema } from "effect"
-import { DuplicateHandler } from "../Errors.ts"
+import {
+  Cause,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Option,
+  Predicate,
+  Result as Res,
+  type Schedule,
+  Schema,
+} from "effect"
+import { BadHandler, DuplicateHandler } from "../Errors.ts"
 import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
 import { type HandlerLimits, handlerLimits } from "../Limits.ts"
 import type { Event, Failure, Result } from "../protocol/Records.ts"
+import { Slots } from "../protocol/Slots.ts"
+import { retrying } from "./internal/Retrying.ts"
 import { within } from "./internal/Within.ts"
 
 /** Whether an effect is its own outcome already, so that there is nothing to run. */
@@ -49,6 +63,10 @@ export type Outcome = { readonly data: Schema.Json } | { readonly error: Failure
 /** A declared handler: JSON in, an outcome out. `R` is what it needs. */
 export interface Handler<out R> {
   readonly name: string
+  /** For all attempts together; `undefined`: `handler_timeout_ms`. */
+  readonly timeout_ms: number | undefined
+  /** How many of this name may run at once in a process; `undefined`: as many as there is room for. */
+  readonly at_once: number | undefined
   readonly run: (data: Schema.Json, context: HandlerContext) => Effect.Effect<Outcome, never, R>
 }
 
@@ -66,6 +84,24 @@ export interface HandlerDeclaration<I, IE, O, OE, E, R> {
    * is told only that there was one.
    */
   readonly handler: (input: I, context: HandlerContext) => Effect.Effect<O, E, R>
+  /**
+   * How long the handler may take, for all attempts and the waits between them together: from 1 ms to 24 days. Beyond, it
+   * is interrupted, and the result is `HANDLER_TIMEOUT`. Default: `handler_timeout_ms`.
+   */
+  readonly timeout?: Duration.Input
+  /**
+   * When a handler that failed runs again, by its typed failure. Without it, and when the schedule ends, the last failure
+   * is the result. Input that does not fit, output that does not fit, defects and time-outs are never retried.
+   */
+  readonly retry?: Schedule.Schedule<unknown, NoInfer<E>, never, R>
+  /** Whether a failure is final, so that no retry would help. Default: none is. */
+  readonly final?: (failure: NoInfer<E>) => boolean
+  /**
+   * How many events of this name may be handled at once, over all partitions of one process: 1 or more. Beyond, further
+   * ones wait, each holding up its own client alone. Of one client, one event is handled at a time in any case. Default:
+   * as many as there is room for (`handlers_at_once`).
+   */
+  readonly at_once?: number
 }
 
 /** The square root of the largest safe integer, rounded down. */
@@ -82,12 +118,18 @@ export class Handlers extends Context.Service<
      * is.
      */
     handle(placed: PlacedEvent): Effect.Effect<Result>
+    /** Whether a handler has this name. */
+    knows(name: string): boolean
+    /** How many of this name may run at once in this process; `undefined`: as many as there is room for. */
+    limitOf(name: string): number | undefined
+    /** The slots of the names that have a limit, for all partitions of this process. */
+    readonly slots: Slots
   }
 >()("@nimbus/domain/Handlers") {
   /** Declares a handler. */
   static readonly make = <I, IE, O, OE, E = never, R = never>(
     name: string,
-    { handler, input, output }: HandlerDeclaration<I, IE, O, OE, E, R>,
+    { at_once, final, handler, input, output, retry, timeout }: HandlerDeclaration<I, IE, O, OE, E, R>,
   ): Handler<R> => {
     const decode = Schema.decodeUnknownResult(Schema.toCodecJson(input))
     const encode = Schema.encodeResult(Schema.toCodecJson(output))
@@ -100,18 +142,23 @@ export class Handlers extends Context.Service<
     const handle = (data: Schema.Json, context: HandlerContext): Effect.Effect<Outcome, never, R> => {
       const decoded = decode(data)
       if (Res.isFailure(decoded)) return failed("BAD_INPUT", decoded.failure.message)
-      const work = handler(decoded.success, context)
-      if (!Effect.isEffect(work)) return handlerFailed(Cause.die(new TypeError("It returned no Effect")), name, context)
-      return isExit(work) && Exit.isSuccess(work)
-        ? outcomeOf(work.value, context)
-        : // A schema may throw when it encodes: that is this event's failure, as the handler's own is.
-          Effect.catchCause(
-            Effect.flatMap(work, (value) => outcomeOf(value, context)),
-            (cause) => handlerFailed(cause, name, context),
-          )
+      const begin = (): Effect.Effect<O, E, R> => {
+        const work = handler(decoded.success, context)
+        return Effect.isEffect(work) ? work : Exit.die(new TypeError("It returned no Effect"))
+      }
+      const first = begin()
+      if (isExit(first) && Exit.isSuccess(first)) return outcomeOf(first.value, context)
+      const work = retry === undefined ? first : retrying(name, first, begin, retry, final)
+      // A schema may throw when it encodes: that is this event's failure, as the handler's own is.
+      return Effect.catchCause(
+        Effect.flatMap(work, (value) => outcomeOf(value, context)),
+        (cause) => handlerFailed(cause, name, context),
+      )
     }
     return {
       name,
+      timeout_ms: timeout === undefined ? undefined : Duration.toMillis(timeout),
+      at_once,
       run: (data, context) => {
         try {
           return handle(data, context)
@@ -126,7 +173,7 @@ export class Handlers extends Context.Service<
   static readonly layer = <const H extends ReadonlyArray<Handler<unknown>>>(
     handlers: H & ReadonlyArray<Handler<HandlerServices<H[number]>>>,
     limits: HandlerLimits = handlerLimits,
-  ): Layer.Layer<Handlers, DuplicateHandler, HandlerServices<H[number]>> =>
+  ): Layer.Layer<Handlers, DuplicateHandler | BadHandler, HandlerServices<H[number]>> =>
     Layer.effect(Handlers, makeHandlers<HandlerServices<H[number]>>(handlers, limits))
 
   /**
@@ -147,6 +194,8 @@ const makeHandlers = Effect.fnUntraced(function* <R>(handlers: ReadonlyArray<Han
   const byName = new Map<string, Handler<R>>()
   for (const handler of handlers) {
     if (byName.has(handler.name)) return yield* new DuplicateHandler({ name: handler.name })
+    const reason = refusalOf(handler)
+    if (reason !== undefined) return yield* new BadHandler({ name: handler.name, reason })
     byName.set(handler.name, handler)
   }
   const context = yield* Effect.context<R>()
@@ -157,20 +206,42 @@ const makeHandlers = Effect.fnUntraced(function* <R>(handlers: ReadonlyArray<Han
     if (handler === undefined) return failed("UNKNOWN_EVENT", `No handler is called ${JSON.stringify(event.name)}`)
     return handler.run(event.data, { clientId, eventId: event.id, seq })
   }
-  const onTimeout = ({ clientId, event, seq }: PlacedEvent) =>
+  const onTimeout = ({ clientId, event, seq }: PlacedEvent, timeout_ms: number) =>
     Effect.logWarning("A handler was interrupted: its time was over").pipe(
       about(event.name, { clientId, eventId: event.id, seq }),
-      Effect.andThen(failed("HANDLER_TIMEOUT", `Not done within ${limits.handler_timeout_ms} ms`)),
+      Effect.andThen(failed("HANDLER_TIMEOUT", `Not done within ${timeout_ms} ms`)),
     )
   const handle = (placed: PlacedEvent): Effect.Effect<Result> => {
     const work = run(placed)
     if (isExit(work) && Exit.isSuccess(work)) return Exit.succeed(resultOf(placed, work.value, limits))
-    const bounded = within(work, { timeout_ms: limits.handler_timeout_ms, onTimeout: onTimeout(placed) })
+    const timeout_ms = byName.get(placed.event.name)?.timeout_ms ?? limits.handler_timeout_ms
+    const bounded = within(work, { timeout_ms, onTimeout: onTimeout(placed, timeout_ms) })
     return Effect.map(Effect.provideContext(bounded, context), (outcome) => resultOf(placed, outcome, limits))
   }
 
-  return Handlers.of({ at_once: limits.handlers_at_once, handle })
+  const limitOf = (name: string): number | undefined => byName.get(name)?.at_once
+  return Handlers.of({
+    at_once: limits.handlers_at_once,
+    handle,
+    knows: (name) => byName.has(name),
+    limitOf,
+    slots: new Slots(Infinity, (name) => limitOf(name) ?? Infinity),
+  })
 })
+
+/** The longest that a timer can wait. */
+const most_timeout_ms = 2 ** 31 - 1
+
+/** What is wrong with what a handler says of itself. */
+const refusalOf = ({ at_once, timeout_ms }: Handler<unknown>): string | undefined => {
+  if (timeout_ms !== undefined && !(timeout_ms >= 1 && timeout_ms <= most_timeout_ms)) {
+    return `its timeout must be from 1 ms to ${most_timeout_ms} ms, and is ${timeout_ms} ms`
+  }
+  if (at_once !== undefined && !(Number.isSafeInteger(at_once) && at_once >= 1)) {
+    return `its at_once must be a whole number from 1 on, and is ${at_once}`
+  }
+  return undefined
+}
 
 const resultOf = ({ event, seq }: PlacedEvent, outcome: Outcome, limits: HandlerLimits): Result =>
   "error" in outcome

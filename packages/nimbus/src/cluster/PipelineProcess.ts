@@ -12,7 +12,7 @@ import { hostname } from "node:os"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Shutdown, Telemetry } from "@nimbus/adapters/process"
 import type { Handlers } from "@nimbus/domain/services"
-import { Health, Pipeline } from "@nimbus/pipeline"
+import { EventConsumer, Health, Pipeline } from "@nimbus/pipeline"
 import { Config, Effect, Layer } from "effect"
 import { type HandlersOrLayer, layerOf } from "../HandlersModule.ts"
 import * as Process from "./Process.ts"
@@ -24,6 +24,7 @@ const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
     const { address, cluster, roles, shutdown, telemetry } = yield* Config.all({
       address: Health.config,
       cluster: Cluster.config,
+      events: EventConsumer.config,
       roles: Pipeline.config,
       shutdown: Shutdown.config,
       telemetry: Telemetry.config,

@@ -19,19 +19,21 @@ import {
   seqUnsafe,
   type StoredRecord,
 } from "@nimbus/domain/protocol"
-import { fittingResult, type PlacedEvent } from "@nimbus/domain/services"
+import { fittingResult, type Handlers, type PlacedEvent } from "@nimbus/domain/services"
 import type { HandledJourney, HandledRecord } from "./HandledJourney.ts"
 
 export interface EventItem extends OrderItem {
   bytes: number
   readonly timestamp: number
+  /** The name of a declared handler, else `unknown`. */
+  readonly handler: string
   /** What is to be handled, as long as it is: a message and a barrier are not. */
   placed: PlacedEvent | undefined
   /** As long as it is needed. */
   source: StoredRecord | undefined
   /** What leaves for it, once that is known. */
   leaves: LogRecord | undefined
-  /** When its handler began, in ms since 1970. */
+  /** When its handler began, in ms since 1970; 0: it has not. */
   started_ms: number
   /** The code of its error, where its result is one. */
   failed: string | undefined
@@ -45,6 +47,8 @@ export interface EventItemsOptions {
   /** The most that one record may take up in the topics. */
   readonly most_bytes: number
   readonly journey: HandledJourney
+  readonly handlers: Pick<Handlers["Service"], "knows" | "limitOf">
+  readonly unknown_event_wait_ms: number
   readonly now_ms: () => number
 }
 
@@ -70,7 +74,7 @@ export class EventItems {
     if (record.unreadable !== undefined) return record.unreadable
     const { key: clientId } = record
     if (!isClientId(clientId)) return "the key is no client id"
-    const { journey, partition, partitions } = this.options
+    const { handlers, journey, partition, partitions, unknown_event_wait_ms } = this.options
     // Its seq would be compared with those of another partition.
     const home = partitionOf(clientId, partitions)
     if (home !== partition)
@@ -80,11 +84,16 @@ export class EventItems {
     const seq = seqUnsafe(record.offset)
     const event = decoded.success
     const isHandled = event.type === "event"
+    const isKnown = isHandled && handlers.knows(event.name)
     const item: EventItem = {
       offset: record.offset,
       key: clientId,
       bytes: recordBytes(record),
       isHandled,
+      slot: isKnown && handlers.limitOf(event.name) !== undefined ? event.name : undefined,
+      notBefore_ms:
+        isKnown || !isHandled || unknown_event_wait_ms === 0 ? undefined : record.timestamp + unknown_event_wait_ms,
+      handler: isKnown ? event.name : "unknown",
       timestamp: record.timestamp,
       placed: isHandled ? { clientId, seq, event } : undefined,
       source: record,
@@ -96,12 +105,6 @@ export class EventItems {
     if (event.type === "barrier") this.leave(item, encodePlacedBarrier(seq, event))
     else if (event.type === "message") this.answer(item, event, messageOf(seq, event))
     return item
-  }
-
-  /** Its handler is to be waited for: what its bytes were cut out of is not kept for it. */
-  began(item: EventItem): void {
-    item.started_ms = this.options.now_ms()
-    this.keep(item)
   }
 
   /** What its handler says. */

@@ -6,9 +6,10 @@
  * result, and no other event waits behind it.
  */
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
-import { type EventOrder, recordBytes, type Result } from "@nimbus/domain/protocol"
+import { type EventOrder, recordBytes, type Result, type SlotWaiter } from "@nimbus/domain/protocol"
 import { type FailureCode, Handlers, type PlacedEvent } from "@nimbus/domain/services"
 import type { EventItem, EventItems } from "./EventItems.ts"
+import type { HandlerMeter } from "./HandlerMeter.ts"
 
 export interface Handling {
   /** A record that was read, in its order. */
@@ -20,6 +21,7 @@ export interface Handling {
 export interface HandlingOptions {
   readonly order: EventOrder<EventItem>
   readonly items: EventItems
+  readonly meter: HandlerMeter
   /** One that had to wait has ended. */
   readonly onEnded: () => void
 }
@@ -28,18 +30,20 @@ const isDone = (work: Effect.Effect<Result>): work is Exit.Exit<Result> => Exit.
 
 export const make = Effect.fnUntraced(function* ({
   items,
+  meter,
   onEnded,
   order,
 }: HandlingOptions): Effect.fn.Return<Handling, never, Handlers | Scope.Scope> {
   const handlers = yield* Handlers
   const fork = Effect.runForkWith(yield* Effect.context())
-  const running = new Set<Fiber.Fiber<Result>>()
+  const running = new Map<Fiber.Fiber<Result>, EventItem>()
   let pumping = false
   let closing = false
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       closing = true
-      return Fiber.interruptAll(running)
+      handlers.slots.leave(waiter)
+      return Effect.andThen(Fiber.interruptAll(running.keys()), Effect.sync(abandon))
     }),
   )
 
@@ -50,6 +54,12 @@ export const make = Effect.fnUntraced(function* ({
     const code: FailureCode = "HANDLER_FAILED"
     return { seq, id: event.id, name: event.name, error: { code, message: "The handler failed unexpectedly" } }
   }
+  /** What was given up leaves its slots to other partitions. */
+  const abandon = (): void => {
+    order.abandon()
+    meter.abandoned(running.values())
+    for (const name of new Set([...running.values()].flatMap(({ slot }) => slot ?? []))) handlers.slots.tell(name)
+  }
   const answer = (item: EventItem, placed: PlacedEvent, exit: Exit.Exit<Result>): void => {
     try {
       items.handled(item, Exit.isSuccess(exit) ? exit.value : died(placed, exit.cause))
@@ -58,9 +68,12 @@ export const make = Effect.fnUntraced(function* ({
     }
   }
   const end = (item: EventItem, placed: PlacedEvent, exit: Exit.Exit<Result>): void => {
-    if (closing && Exit.isFailure(exit)) return
     answer(item, placed, exit)
     order.ended(item, item.leaves === undefined ? 0 : recordBytes(item.leaves))
+  }
+  const endAtOnce = (item: EventItem, placed: PlacedEvent, exit: Exit.Exit<Result>): void => {
+    meter.ended(item, false)
+    end(item, placed, exit)
   }
   const handle = (placed: PlacedEvent): Effect.Effect<Result> => {
     try {
@@ -72,16 +85,21 @@ export const make = Effect.fnUntraced(function* ({
   const start = (item: EventItem): void => {
     const { placed } = item
     if (placed === undefined) throw new Error(`${item.offset} has nothing to be handled`)
+    meter.began(item)
     const work = handle(placed)
-    if (isDone(work)) return end(item, placed, work)
+    if (isDone(work)) return endAtOnce(item, placed, work)
     const fiber = fork(work)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return end(item, placed, exit)
-    items.began(item)
-    running.add(fiber)
+    if (exit !== undefined) return endAtOnce(item, placed, exit)
+    items.keep(item)
+    meter.waits(item)
+    running.set(fiber, item)
     fiber.addObserver((exit) => {
+      if (closing && Exit.isFailure(exit)) return
       running.delete(fiber)
+      meter.ended(item, true)
       end(item, placed, exit)
+      if (item.slot !== undefined) handlers.slots.tell(item.slot)
       pump()
       onEnded()
     })
@@ -94,6 +112,14 @@ export const make = Effect.fnUntraced(function* ({
     for (let item = order.next(); item !== undefined; item = order.next()) start(item)
     pumping = false
   }
+  const waiter: SlotWaiter = {
+    waitsSince: (name) => order.waitsSince(name),
+    pump: () => {
+      pump()
+      onEnded()
+    },
+  }
+  handlers.slots.join(waiter)
   return {
     add: (item) => {
       if (order.add(item)) pump(item)

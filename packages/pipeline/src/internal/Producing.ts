@@ -84,8 +84,12 @@ const endHops = (batch: ReadonlyArray<EventItem>, exit: Exit.Exit<unknown, unkno
 }
 
 const countFailures = (batch: ReadonlyArray<EventItem>): Effect.Effect<void> => {
-  const codes = batch.flatMap(({ failed }) => (failed === undefined ? [] : [failed]))
-  if (codes.length === 0) return Effect.void
-  const byCode = Map.groupBy(codes, (code) => code)
-  return Effect.forEach(byCode, ([code, all]) => Metrics.countHandlerFailure(code, all.length), { discard: true })
+  const failed = batch.filter((item) => item.failed !== undefined)
+  if (failed.length === 0) return Effect.void
+  const alike = Map.groupBy(failed, (item) => `${item.failed} ${item.handler}`)
+  return Effect.forEach(
+    alike.values(),
+    (all) => Metrics.countHandlerFailure(all[0]?.handler ?? "", all[0]?.failed ?? "", all.length),
+    { discard: true },
+  )
 }

@@ -11,6 +11,7 @@ import { missing, withAndWithout } from "../model/Spin.ts"
 import { load, type Patch, type WorldModule } from "./Mutant.ts"
 import { type RuleName, ruleNames, rules as worldRules } from "./rules.ts"
 import { direct } from "./direct.ts"
+import { handlers } from "./handlers.ts"
 import { shells } from "./shells.ts"
 import { firstFailure } from "./FirstFailure.ts"
 import { production } from "../production/Production.ts"
@@ -57,7 +58,11 @@ export const patches: Readonly<Record<string, RuleName>> = {
 }
 
 /** The patches that only the simulator runs. */
-export const simulated: ReadonlyArray<Patch> = [...Object.values(shells), ...Object.values(direct)]
+export const simulated: ReadonlyArray<Patch> = [
+  ...Object.values(shells),
+  ...Object.values(direct),
+  ...Object.values(handlers),
+]
 
 /** Which check failed in the model, the world and the simulator; `undefined` if the rule can't be removed from it. */
 interface Row {

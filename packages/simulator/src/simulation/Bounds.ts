@@ -101,7 +101,16 @@ const ofPipeline = ({ chunk_records, order }: SimulatedLimits, clients: number) 
     const records = order.partition_records + chunk_records + clients
     const span = order.span_records + chunk_records
     const bytes = order.partition_bytes + (chunk_records + clients) * record_bytes
-    return { records, bytes, span, spilled: span, running: handlerLimits.handlers_at_once, ready: records }
+    return {
+      records,
+      bytes,
+      span,
+      spilled: span,
+      running: handlerLimits.handlers_at_once,
+      ready: records,
+      slotless: clients,
+      early: clients,
+    }
   },
 })
 

@@ -11,13 +11,14 @@
  *
  * One seed decides everything: what is sent when, every delay, every fault.
  */
-import { type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
+import { handlerLimits, type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
 import { type AckMessage, ClientId, EventId, PodId, type PodMessage } from "@nimbus/domain/protocol"
 import {
   AckChannel,
   ClientOffsets,
   ClientOffsetsMemory,
   EventLog,
+  type Handler,
   Handlers,
   Mailbox,
   MailboxMemory,
@@ -117,6 +118,8 @@ export class World {
   private readonly delivery: Dice | undefined
   /** How long the slow ones among handlers may take in this run. 0: none is slow. */
   private readonly slowHandler_ms: number
+  /** How many events one process may handle at once, where there is a limit in this run. */
+  private readonly handlersAtOnce: number | undefined
   private readonly dice: Dice
   private readonly disks: Line
   private readonly offsets = ClientOffsetsMemory.makeMemory()
@@ -138,6 +141,7 @@ export class World {
       this.checks.report("bounds", `${Process.running}: ${message}`),
     )
     this.slowHandler_ms = new Dice(options.seed * 13 + 7).oneOf([0, 500, 3_000, max_handler_ms])
+    this.handlersAtOnce = [undefined, undefined, 1, 2][new Dice(options.seed * 17 + 3).below(4)]
     const line = (name: string) => new Line(name, this.kernel, this.trace, this.fork())
     this.log = new Log(line("log"), partitions, this.limits.chunk_records, this.checks)
     this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log, this.limits.mailbox), this.checks)
@@ -306,7 +310,7 @@ export class World {
   }
 
   private provide<E, S extends Services>(process: Process, program: Effect.Effect<never, E, S>) {
-    const handlers = Handlers.layer([Handlers.make("echo", { ...echo, handler: this.echo })])
+    const handlers = Handlers.layer([this.echoIn(process)], handlerLimits)
     const services = Context.make(EventLog, this.log.of(process)).pipe(
       Context.add(Topics, topics),
       Context.add(Mailbox, this.mailboxes.of(process)),
@@ -316,6 +320,24 @@ export class World {
       Context.add(AckChannel, ackChannelOf(this.acks, process, this.checks)),
     )
     return program.pipe(Effect.provide(handlers), Effect.provideContext(services))
+  }
+
+  /** Of a process, which never runs more of them at once than it may. */
+  private echoIn({ name }: Process): Handler<never> {
+    let running = 0
+    const limit = this.handlersAtOnce
+    const counted = (data: Schema.Json) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          if (++running > (limit ?? Infinity))
+            this.checks.report("bounds", `${name} runs ${running} handlers of ${limit}`)
+        }),
+        () => this.echo(data),
+        () => Effect.sync(() => void running--),
+      )
+    return limit === undefined
+      ? Handlers.make("echo", { ...echo, handler: this.echo })
+      : Handlers.make("echo", { ...echo, handler: counted, at_once: limit })
   }
 
   /** Answers what it got, sometimes after a while; where handlers are slow, rarely after a long one. */
