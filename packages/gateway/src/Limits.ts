@@ -4,6 +4,7 @@
  * | bound | what happens there |
  * | --- | --- |
  * | intake | sockets of that partition are not read until the log has caught up |
+ * | client: unanswered events | the connection is not read until enough of them are answered, or for `unanswered_hold_ms` |
  * | events per second | the socket is read more slowly; nothing is refused |
  * | frames of the gateway: per second, per turn, slice | further reads wait; each connection gets a fair share |
  * | socket buffer | the session counts as full: nothing is delivered until the socket drains |
@@ -106,6 +107,13 @@ export interface GatewayLimits {
   readonly close_ms: number
   /** Events that were read from sockets and are not in the log yet, per partition. */
   readonly intake_bytes: number
+  /**
+   * Events of one connection whose results it has not been sent. Beyond: it is not read, but while its own window is full or
+   * its socket is behind. Chat messages do not count.
+   */
+  readonly client_unanswered_events: number
+  /** The longest time that a connection is not read for that reason. Then it is read up to the next event. */
+  readonly unanswered_hold_ms: number
   /** Bytes that one socket has and the kernel has not taken. */
   readonly socket_buffer_bytes: number
   /** Responses that wait to be written to one peer, in addition to results. Beyond: the peer is not read. */
@@ -410,6 +418,8 @@ export const gatewayLimits: GatewayLimits = {
   drain_ms: 2_000,
   close_ms: 2_000,
   intake_bytes: 8 * 1024 * 1024,
+  client_unanswered_events: 4_096,
+  unanswered_hold_ms: 5_000,
   socket_buffer_bytes: 1024 * 1024,
   answers_bytes: 256 * 1024,
   connection_answers_bytes: 4 * 1024 * 1024,

@@ -19,6 +19,7 @@ const counters = {
     "nimbus_gateway_mailbox_trims_total",
     "Mailboxes that were trimmed by what their clients acknowledged",
   ),
+  held: counter("nimbus_gateway_held_total", "Times a connection was not read because its events were not answered"),
   superseded: counter(
     "nimbus_gateway_superseded_total",
     "Sessions that were closed, or not opened, because of a newer one",

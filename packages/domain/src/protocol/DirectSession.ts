@@ -56,7 +56,7 @@ import {
   welcome,
 } from "./internal/Sending.ts"
 
-export { isSent } from "./internal/Sending.ts"
+export { isSent, mayDeliver } from "./internal/Sending.ts"
 
 /** What a direct session is told. */
 export type Input =

@@ -67,6 +67,7 @@ import {
 export {
   type Demotion,
   isSent,
+  mayDeliver,
   type SendingInput,
   type SendingOptions as Options,
   type SendingOutput,

@@ -37,6 +37,7 @@ import type { OffsetSaver, Saved } from "./direct/OffsetSaver.ts"
 import type { Intake, Sender } from "./Intake.ts"
 import type { LateJourney } from "./LateJourney.ts"
 import type { Presences } from "./Presences.ts"
+import { Unanswered, type UnansweredLimits } from "./Unanswered.ts"
 import type { Read, Reader } from "./Reads.ts"
 
 /** What all connections of a gateway share. */
@@ -45,6 +46,9 @@ export interface Shared {
   readonly sessions: Map<ClientId, Connection>
   /** Those that are not LIVE are told of time. */
   readonly replaying: Set<Connection>
+  /** Those that are not read because too many of their events are not answered. */
+  readonly held: Set<Connection>
+  readonly unanswered: UnansweredLimits
   readonly intake: Intake
   readonly ackSender: AckSender
   readonly presences: Presences
@@ -105,6 +109,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   private readonly core: Routed | Direct
   private readonly transport: Transport
   private readonly shared: Shared
+  private readonly unanswered: Unanswered
   isClosed = false
   /** The mailbox was trimmed up to here. */
   private trimmed: Cursor = start
@@ -126,6 +131,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     this.partition = partition
     this.transport = transport
     this.shared = shared
+    this.unanswered = new Unanswered(shared.unanswered)
     this.replaying_ms = shared.now()
     shared.replaying.add(this)
     if (core._tag === "Direct") core.feeds.enter(this)
@@ -215,6 +221,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     const isFollowed = follow || this.shared.journeys.take()
     const hop = isFollowed ? this.follow(follow) : undefined
     this.shared.intake.put({ key: this.clientId, value, headers: hop?.headers }, { sender: this, id, hop })
+    if (this.unanswered.take()) this.mayHold()
   }
 
   ack(seq: Seq | Cursor): boolean {
@@ -241,8 +248,28 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     this.carryOut()
   }
 
-  accepted(ids: ReadonlyArray<EventId>): void {
-    if (!this.isClosed) this.transport.notify({ _tag: "Accepted", ids })
+  accepted(ids: ReadonlyArray<EventId>, seqs: ReadonlyArray<number>): void {
+    if (this.isClosed) return
+    this.transport.notify({ _tag: "Accepted", ids })
+    this.unanswered.accepted(seqs, this.session.delivered)
+    this.mayRelease()
+  }
+
+  /** It is read no further until enough is answered. */
+  private mayHold(): void {
+    if (!this.unanswered.hold(Session.mayDeliver(this.session), this.shared.now())) return
+    this.shared.counts.add("held", 1)
+    this.shared.held.add(this)
+    this.transport.pause()
+  }
+
+  /** It is read again if it was held for long enough, or for what its client has to do. */
+  mayRelease(): void {
+    this.unanswered.delivered(this.session.delivered)
+    if (!this.unanswered.isHeld) return
+    if (!this.unanswered.release(Session.mayDeliver(this.session), this.shared.now())) return
+    this.shared.held.delete(this)
+    this.transport.resume()
   }
 
   pause(): void {
@@ -264,6 +291,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
       if (this.isClosed) return
       this.carry(output)
     }
+    this.mayRelease()
   }
 
   private carry(output: Output): void {
@@ -439,9 +467,10 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   }
 
   private leave(): void {
-    const { counts, intake, journey, replaying, sessions } = this.shared
+    const { counts, held, intake, journey, replaying, sessions } = this.shared
     if (this.core._tag === "Direct") this.core.feeds.leave(this)
     replaying.delete(this)
+    held.delete(this)
     intake.leave(this.clientId, this)
     if (sessions.get(this.clientId) !== this) return
     sessions.delete(this.clientId)

@@ -3,8 +3,10 @@ import { InvariantBroken } from "@nimbus/domain/errors"
 import {
   ClientId,
   closeCodes,
+  encode,
   encodePlacedBarrier,
   Epoch,
+  EventId,
   Feed,
   Journey,
   MailboxHint,
@@ -81,6 +83,21 @@ const firstLate = (registry: Registry["Service"]) => {
   return { late, slow: { ...registry, connect }, firstAsked, connects: () => connects }
 }
 
+/** Where the log has the events of a client. */
+const placesOf = Effect.fnUntraced(function* (clientId: ClientId) {
+  const log = yield* EventLog
+  const { events } = yield* Topics
+  const chunks = log.tail(events, partitionOf(clientId, log.partitions), "earliest")
+  const isEvent = ({ value }: { readonly value: Uint8Array }) => new TextDecoder().decode(value).includes(`"event"`)
+  const found = yield* chunks.pipe(
+    Stream.flatMap(({ records }) => Stream.fromIterable(records)),
+    Stream.filter(isEvent),
+    Stream.take(3),
+    Stream.runCollect,
+  )
+  return found.map(({ offset }) => Seq.make(offset))
+})
+
 const defaults = Context.get(Context.empty(), Steps)
 
 describe("Delivery", () => {
@@ -118,6 +135,85 @@ describe("Delivery", () => {
       Effect.provideService(References.MinimumLogLevel, level),
     )
   })
+
+  it.live("reads a connection no further that has too many unanswered events, until results answer them", () =>
+    Effect.gen(function* () {
+      const [clientId] = clients
+      assert.isDefined(clientId)
+      const { open } = yield* Delivery
+      const log = yield* EventLog
+      const told: Array<string> = []
+      const handle = yield* open({
+        clientId,
+        after: start,
+        log: undefined,
+        transport: {
+          ...transport,
+          deliver: (items) => (told.push(`deliver ${items.map(({ seq }) => seq).join(" ")}`), true),
+          notify: (notice) => notice._tag === "Accepted" && told.push(`accepted ${notice.ids.join(" ")}`),
+          pause: () => told.push("pause"),
+          resume: () => told.push("resume"),
+        },
+      })
+      for (const id of ["e1", "e2", "e3"])
+        handle.event(EventId.make(id), encode({ type: "event", id: EventId.make(id), name: "sq", data: 1 }), false)
+      yield* eventually(
+        "they are in the log",
+        Effect.sync(() => told.length === 2),
+      )
+      assert.deepStrictEqual(told, ["pause", "accepted e1 e2 e3"])
+      const result = (seq: Seq) => ({ clientId, seq, value: new Uint8Array(1), timestamp: 0 })
+      const [first, second, third] = yield* placesOf(clientId)
+      assert.isDefined(first)
+      assert.isDefined(second)
+      assert.isDefined(third)
+      const put = (yield* Mailbox).put
+      const partition = partitionOf(clientId, log.partitions)
+      yield* put(partition, { expected: undefined, next: 1, records: [result(first)] })
+      yield* eventually(
+        "one is answered",
+        Effect.sync(() => told.includes(`deliver ${first}`)),
+      )
+      assert.notInclude(told, "resume", "two are not answered still")
+      yield* put(partition, { expected: 1, next: 2, records: [result(second)] })
+      yield* eventually(
+        "it is read again",
+        Effect.sync(() => told.includes("resume")),
+      )
+      assert.deepStrictEqual(told.slice(-2), [`deliver ${second}`, "resume"])
+    }).pipe(
+      Effect.provide(
+        parts(RegistryMemory.makeMemory().registry, { client_unanswered_events: 2, unanswered_hold_ms: 60_000 }),
+      ),
+    ),
+  )
+
+  it.live("reads a connection again after a while whose events are not answered", () =>
+    Effect.gen(function* () {
+      const [clientId] = clients
+      assert.isDefined(clientId)
+      const { open } = yield* Delivery
+      const told: Array<string> = []
+      const handle = yield* open({
+        clientId,
+        after: start,
+        log: undefined,
+        transport: { ...transport, pause: () => told.push("pause"), resume: () => told.push("resume") },
+      })
+      const send = (id: string) => handle.event(EventId.make(id), new Uint8Array(1), false)
+      send("e1")
+      yield* eventually(
+        "it is read again",
+        Effect.sync(() => told.length === 2),
+      )
+      send("e2")
+      assert.deepStrictEqual(told, ["pause", "resume", "pause"])
+    }).pipe(
+      Effect.provide(
+        parts(RegistryMemory.makeMemory().registry, { client_unanswered_events: 1, unanswered_hold_ms: 1 }),
+      ),
+    ),
+  )
 
   it.live("closes a session that breaks an invariant, and goes on with the others of its batch", () => {
     const [bad, good] = [clients[0]!, clients[1]!]

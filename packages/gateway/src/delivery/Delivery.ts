@@ -96,7 +96,7 @@ const make = Effect.gen(function* () {
   })
   yield* registerSize("delivery", {
     get size() {
-      return { sessions: sessions.size, replaying: shared.replaying.size }
+      return { sessions: sessions.size, replaying: shared.replaying.size, held: shared.held.size }
     },
   })
   const opening = yield* makeOpening(limits, shared, read, draining)
@@ -126,6 +126,7 @@ const make = Effect.gen(function* () {
     shared.journeys.advance(shared.now())
     barriers.again = 0
     for (const connection of shared.replaying) connection.tick()
+    for (const connection of shared.held) connection.mayRelease()
     draining.tick(sessions.values())
     return sweep(hurry.slice())
   })
@@ -168,6 +169,8 @@ const makeShared = Effect.fnUntraced(function* (
   const shared: Shared = {
     sessions,
     replaying: new Set(),
+    held: new Set(),
+    unanswered: limits,
     ackSender: yield* makeAckSender(limits.trim_ms, counts),
     presences: yield* makePresences((clientId, epoch) => {
       const connection = sessions.get(clientId)

@@ -23,8 +23,8 @@ import type { Counts } from "../Metrics.ts"
 
 /** Told what became of its events. */
 export interface Sender<Id extends string = EventId> {
-  /** The log has them. */
-  accepted(ids: ReadonlyArray<Id>): void
+  /** The log has them, at these offsets. */
+  accepted(ids: ReadonlyArray<Id>, offsets: ReadonlyArray<number>): void
   /** The log may or may not have what was not accepted until now. */
   unavailable(): void
   pause(): void
@@ -133,9 +133,9 @@ export const makeIntake = <Id extends string = EventId>({
       since_ms: number,
     ): Effect.Effect<void, LogError> =>
       Effect.matchEffect(publish(queue, batch), {
-        onSuccess: () =>
+        onSuccess: (first) =>
           Effect.sync(() => {
-            counts.add(counted.accepted, tellAccepted(batch))
+            counts.add(counted.accepted, tellAccepted(batch, first))
             if (counted.accepted === "accepted") counts.observe("accept", now() - since_ms)
           }),
         onFailure: (error) => {
@@ -250,20 +250,23 @@ const settle = <Id extends string>(queue: PartitionQueue<Id>, intake_bytes: numb
   for (const sender of paused) sender.resume()
 }
 
-/** Returns how many events were accepted. */
-const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>): number => {
-  const bySender = new Map<Sender<Id>, Array<Id>>()
+/** `first`: the offset of the first. Returns how many events were accepted. */
+const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>, first: number): number => {
+  const bySender = new Map<Sender<Id>, { readonly ids: Array<Id>; readonly offsets: Array<number> }>()
   let events = 0
-  for (const { from } of batch) {
+  for (const [i, { from }] of batch.entries()) {
     if (from === undefined) continue
     const { hop, id, sender } = from
     hop?.end()
-    const ids = bySender.get(sender)
-    if (ids === undefined) bySender.set(sender, [id])
-    else ids.push(id)
+    const told = bySender.get(sender)
+    if (told === undefined) bySender.set(sender, { ids: [id], offsets: [first + i] })
+    else {
+      told.ids.push(id)
+      told.offsets.push(first + i)
+    }
     events++
   }
-  for (const [sender, ids] of bySender) sender.accepted(ids)
+  for (const [sender, { ids, offsets }] of bySender) sender.accepted(ids, offsets)
   return events
 }
 

@@ -82,7 +82,7 @@ export class Bounds implements CoreProbe {
 }
 
 const ofGateway = ({ intake_bytes, late_steps, session }: SimulatedLimits, clients: number) => ({
-  delivery: () => ({ sessions: clients, replaying: clients }),
+  delivery: () => ({ sessions: clients, replaying: clients, held: clients }),
   intake: ({ barriers = 0, senders = 0 }: Size) => ({
     bytes: intake_bytes + (senders + barriers) * record_bytes,
     senders: clients,

@@ -18,6 +18,7 @@ const loose: SimulatedLimits = {
   outstanding_records: 4_096,
   unhurried_results: 128,
   intake_bytes: 65_536,
+  client_unanswered_events: 4_096,
   socket_buffer_bytes: 65_536,
   barriers_again_per_tick: 50,
   late_steps: 4_096,
@@ -58,4 +59,5 @@ const tightened = (dice: Dice): SimulatedLimits => ({
   late_steps: dice.upTo(8),
   client: { window_events: dice.oneIn(4) ? dice.upTo(6) : 1_024, waiting_notices: 1, doubtful_ids: 16_384 },
   direct_recent_bytes: 60 * dice.upTo(8),
+  client_unanswered_events: dice.oneIn(2) ? dice.upTo(4) : 4_096,
 })

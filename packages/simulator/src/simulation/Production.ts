@@ -33,6 +33,7 @@ export interface SimulatedLimits {
   readonly outstanding_records: number
   readonly unhurried_results: number
   readonly intake_bytes: number
+  readonly client_unanswered_events: number
   readonly socket_buffer_bytes: number
   readonly sweep_ms: number
   readonly lease_ms: number

@@ -1,0 +1,80 @@
+/**
+ * The events of one connection that are not answered yet: those on their way into the log, and those in it whose
+ * results the session has not delivered. The results of a client come in the order of its events, so one that is
+ * delivered answers every event up to its seq. A connection starts with none, whatever its client sent before.
+ *
+ * At the limit the connection is held: it is not read. It is never held for what its client has to do, so that nobody
+ * waits for somebody who waits for him: not while the window is full or the socket is behind, as acks are to be read
+ * then; and for no longer than `hold_ms`. After that it is read up to the next event.
+ *
+ * Deterministic; no I/O, clock or randomness.
+ */
+import type { Cursor } from "@nimbus/domain/protocol"
+
+export interface UnansweredLimits {
+  readonly client_unanswered_events: number
+  readonly unanswered_hold_ms: number
+}
+
+export class Unanswered {
+  private readonly limits: UnansweredLimits
+  /** Those on their way into the log. */
+  private taken = 0
+  /** Of those in the log, in order, up to twice the limit; those before `first` are answered. */
+  private seqs: Array<number> = []
+  private first = 0
+  /** Since when the connection is held. */
+  private since_ms: number | undefined = undefined
+
+  constructor(limits: UnansweredLimits) {
+    this.limits = limits
+  }
+
+  get size(): number {
+    return this.taken + this.seqs.length - this.first
+  }
+
+  get isHeld(): boolean {
+    return this.since_ms !== undefined
+  }
+
+  /** An event was read. Returns whether the connection is at its limit, and not held. */
+  take(): boolean {
+    this.taken++
+    return this.size >= this.limits.client_unanswered_events && !this.isHeld
+  }
+
+  /** Holds the connection from now on, where it is at its limit. Returns whether it does. */
+  hold(mayDeliver: boolean, now_ms: number): boolean {
+    if (mayDeliver) this.since_ms = now_ms
+    return mayDeliver
+  }
+
+  /** The log has so many events that were taken, from this seq on. */
+  accepted(seqs: ReadonlyArray<number>, delivered: Cursor): void {
+    this.taken -= seqs.length
+    for (const seq of seqs) {
+      // Of a client that is read beyond the limit, because it acknowledges nothing, no more are kept.
+      if (seq > delivered && this.seqs.length - this.first < 2 * this.limits.client_unanswered_events)
+        this.seqs.push(seq)
+    }
+  }
+
+  /** Everything up to here is delivered. */
+  delivered(upTo: Cursor): void {
+    while (this.first < this.seqs.length && this.seqs[this.first]! <= upTo) this.first++
+    if (this.first === this.seqs.length || this.first >= 1_024) {
+      this.seqs = this.seqs.slice(this.first)
+      this.first = 0
+    }
+  }
+
+  /** Whether to read the connection again, which was held until now. */
+  release(mayDeliver: boolean, now_ms: number): boolean {
+    if (this.since_ms === undefined) return false
+    const isFull = this.size >= this.limits.client_unanswered_events
+    if (isFull && mayDeliver && now_ms - this.since_ms < this.limits.unanswered_hold_ms) return false
+    this.since_ms = undefined
+    return true
+  }
+}
