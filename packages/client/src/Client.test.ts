@@ -417,6 +417,37 @@ describe("Client: sending", () => {
     }),
   )
 
+  it.effect("answers each request of an id with its first result, and fails one that comes later with the seq", () =>
+    Effect.gen(function* () {
+      const { make, network } = yield* makeWorld
+      const client = yield* make()
+      const ask = () => Effect.forkScoped(client.request("sq", { number: 7 }, { id: "a" }))
+      const asking = [yield* ask(), yield* ask()]
+      const gateway = yield* network.accept
+      yield* gateway.send(welcome())
+      assert.deepStrictEqual(yield* idsFrom(gateway, 1), ["a"])
+      const first = { seq: 4, id: "a", name: "sq", data: { result: 49 } }
+      yield* gateway.send({ type: "results", items: [first, { ...first, seq: 6, data: null, repeated: 4 }] })
+      for (const one of asking) assert.deepStrictEqual((yield* Fiber.join(one)).data, { result: 49 })
+      const late = yield* Effect.flip(client.request("sq", { number: 7 }, { id: "a" }))
+      assert.deepInclude(late, { code: "EVENT_REPEATED", first: Cursor.make(4) })
+      assert.include(late.message, "at seq 4")
+    }),
+  )
+
+  it.effect("fails a request whose id an earlier process has used with the seq of the first", () =>
+    Effect.gen(function* () {
+      const { make, network } = yield* makeWorld
+      const client = yield* make()
+      const asking = yield* Effect.forkScoped(Effect.flip(client.request("sq", { number: 7 }, { id: "a" })))
+      const gateway = yield* network.accept
+      yield* gateway.send(welcome())
+      assert.deepStrictEqual(yield* idsFrom(gateway, 1), ["a"])
+      yield* gateway.send({ type: "results", items: [{ seq: 6, id: "a", name: "sq", data: null, repeated: 2 }] })
+      assert.deepInclude(yield* Fiber.join(asking), { code: "EVENT_REPEATED", first: Cursor.make(2) })
+    }),
+  )
+
   it.effect("fails a request whose event failed, and one whose result may be lost", () =>
     Effect.gen(function* () {
       const { make, network } = yield* makeWorld

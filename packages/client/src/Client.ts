@@ -33,6 +33,7 @@ import {
   type EventFailed,
   EventInvalid,
   type EventRefused,
+  type EventRepeated,
   type MemoryCorrupt,
   type MemoryUnavailable,
   type ResultLost,
@@ -65,7 +66,8 @@ export interface NewEvent {
   readonly data?: Schema.Json | undefined
   /**
    * 1 to 128 characters. It identifies this event permanently, and is the idempotency key of the handler. An event that is
-   * sent again with the same id, also by a later process, is not a second event, as far as `doubtful_ids` reaches back.
+   * sent again with the same id, also by a later process, is not a second event, as far as `doubtful_ids` of this client
+   * and `dedupe_records` of the pipeline (`welcome`) reach back.
    * Default: a new id.
    */
   readonly id?: string | undefined
@@ -89,12 +91,17 @@ export interface Client {
   ): Effect.Effect<ReadonlyArray<EventId>, EventInvalid | EventRefused | ClientError>
   /**
    * Sends one event and waits for its result. The result is also delivered to the consumer, in its place, and is
-   * acknowledged there: an application that makes only requests must drain `results` too.
+   * acknowledged there: an application that makes only requests must drain `results` too. With an id whose result has
+   * come before it fails with `EventRepeated`, which names the seq of that result.
    */
   request(
     name: string,
     data?: Schema.Json,
-  ): Effect.Effect<Frames.ResultItem, EventInvalid | EventRefused | EventFailed | ResultLost | ClientError>
+    options?: { readonly id?: string | undefined },
+  ): Effect.Effect<
+    Frames.ResultItem,
+    EventInvalid | EventRefused | EventFailed | EventRepeated | ResultLost | ClientError
+  >
   /**
    * The deliveries of this client, in order, each once: results, and `lost` notices if some will not arrive (`isLost`).
    * Pulling the next array acknowledges the previous one. The last array that was pulled is not acknowledged, and is the
@@ -213,6 +220,8 @@ const carryOut = (output: Core.Output, { inbox, outbox, senders }: Parts): void 
       return senders.accepted(output.ids)
     case "Refused":
       return senders.refused(output.id, output.refusal)
+    case "Repeated":
+      return senders.repeated(output.id, output.first)
   }
 }
 
@@ -289,8 +298,11 @@ const sending = (senders: Senders.Senders, nextId: () => string, limits: ClientL
   const send: Client["send"] = (name, data, options) =>
     Effect.map(sendAll([{ name, data, id: options?.id }]), ([id]) => id!)
   // The id is made when the request is run: the same effect run twice is two requests.
-  const request: Client["request"] = (name, data) =>
-    Effect.suspend(() => Effect.flatMap(Effect.fromResult(encode({ name, data, id: nextId() })), senders.request))
+  const request: Client["request"] = (name, data, options) =>
+    Effect.suspend(() => {
+      const event = Effect.fromResult(encode({ name, data, id: options?.id ?? nextId() }))
+      return Effect.flatMap(event, (outgoing) => senders.request(outgoing, options?.id !== undefined))
+    })
   return { send, sendAll, request }
 }
 

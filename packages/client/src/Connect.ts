@@ -40,8 +40,8 @@ export interface Connected {
   /** Resolves with the id of the event when the log has stored it. Rejects with a typed error (`_tag`, `code`). */
   send(name: string, data?: Schema.Json, options?: { readonly id?: string | undefined }): Promise<EventId>
   sendAll(events: ReadonlyArray<Client.NewEvent>): Promise<ReadonlyArray<EventId>>
-  /** Resolves with the result of the event, which `onResult` receives too. */
-  request(name: string, data?: Schema.Json): Promise<Frames.ResultItem>
+  /** Resolves with the result of the event, which `onResult` receives too. Rejects if the result of this id has come before. */
+  request(name: string, data?: Schema.Json, options?: { readonly id?: string | undefined }): Promise<Frames.ResultItem>
   readonly status: Status.StatusName
   readonly stats: Stats
   /** Saves, acknowledges what `onResult` has processed, and disconnects. */
@@ -61,7 +61,7 @@ export const connect = async (options: ConnectOptions): Promise<Connected> => {
   return {
     send: (name, data, sendOptions) => Effect.runPromise(client.send(name, data, sendOptions)),
     sendAll: (events) => Effect.runPromise(client.sendAll(events)),
-    request: (name, data) => Effect.runPromise(client.request(name, data)),
+    request: (name, data, requestOptions) => Effect.runPromise(client.request(name, data, requestOptions)),
     get status() {
       return Effect.runSync(client.currentStatus)
     },

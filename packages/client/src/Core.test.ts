@@ -10,6 +10,11 @@ import { type Faults, runSchedule } from "./testing/CoreWorld.ts"
 const log = Incarnation.make("log-0")
 const event = (id: string): Outgoing => ({ id: EventId.make(id), frame: `{"type":"event","id":"${id}","name":"sq"}` })
 const item = (seq: number, id: string): Frames.ResultItem => ({ seq: Seq.make(seq), id: EventId.make(id), name: "sq" })
+const repeat = (seq: number, id: string, first: number): Frames.ResultItem => ({
+  ...item(seq, id),
+  data: null,
+  repeated: Seq.make(first),
+})
 const results = (...items: ReadonlyArray<Frames.ResultItem>): Core.Input => ({
   _tag: "Heard",
   frame: { type: "results", items },
@@ -202,6 +207,28 @@ describe("Core: sending", () => {
     Core.step(next, welcome())
     Core.step(next, { _tag: "Heard", frame: { type: "lost", after: Cursor.make(-1), upTo: Seq.make(4) } })
     assert.deepStrictEqual(delivered(Core.step(next, results(item(6, "a")))), [6])
+  })
+
+  it("shows no repeat, acknowledges it with what is before it, and takes it for an acceptance", () => {
+    const { core, when } = given(welcome(), send(false, "a"))
+    const outputs = when(results(item(4, "b"), repeat(6, "a", 2)))
+    assert.deepStrictEqual(delivered(outputs), [4])
+    const id = EventId.make("a")
+    assert.deepStrictEqual(
+      outputs.filter(({ _tag }) => _tag === "Accepted" || _tag === "Repeated"),
+      [
+        { _tag: "Accepted", ids: [id] },
+        { _tag: "Repeated", id, first: Seq.make(2) },
+      ],
+    )
+    assert.strictEqual(core.ledger.unaccepted.size, 0)
+    assert.deepStrictEqual(acks(when(doneWith(4, 1))), [6])
+    assert.strictEqual(core.stats.repeats, 1)
+  })
+
+  it("tells who asks again for the result of a named event that it has come, and at which seq", () => {
+    const { when } = given(welcome(), send(true, "a"), results(item(4, "a")))
+    assert.deepStrictEqual(tags(when(send(true, "a"))), ["Accepted", "Repeated"])
   })
 
   it("takes a result for an acceptance", () => {

@@ -21,8 +21,9 @@
  * Outputs are carried out in order. The memory has stored a `Remember` before any later `Write` or `Ack` is sent.
  *
  * Invariants:
- * 1. Each delivered seq is above all seqs delivered before it in this log. If an id may have two results, only the first
- *    one is delivered. A result that the consumer of an earlier process had not processed is delivered again.
+ * 1. Each delivered seq is above all seqs delivered before it in this log. A repeat, which the pipeline names, is never
+ *    delivered. If an id may have two results, as it was used again beyond the window of the pipeline (`dedupe_records` of
+ *    `welcome`), only the first one is delivered. A result that the consumer of an earlier process had not processed is delivered again.
  * 2. `Ack(n)` follows the `Done` of the consumer for everything delivered up to n, and its `Remember`. A dropped repeat is
  *    acknowledged together with what is before it. Nothing is acknowledged that was not received on the same connection:
  *    if the consumer finishes something after a reconnect, the client waits for its repeat.
@@ -74,6 +75,8 @@ export type Output =
   /** For their senders. */
   | { readonly _tag: "Accepted"; readonly ids: ReadonlyArray<EventId> }
   | { readonly _tag: "Refused"; readonly id: EventId; readonly refusal: Failure }
+  /** The id was used before, at this seq, if it is known: what came of it was delivered then, or is lost. */
+  | { readonly _tag: "Repeated"; readonly id: EventId; readonly first: Cursor }
   | { readonly _tag: "Status"; readonly status: Status.StatusName }
   /** The gateway refuses something that is not one of our events. */
   | { readonly _tag: "Objection"; readonly objection: Failure }
@@ -243,6 +246,10 @@ const send = (state: State, events: ReadonlyArray<Outgoing>, named: boolean, out
     else fresh.push(event)
   }
   if (known.length > 0) out.push({ _tag: "Accepted", ids: known })
+  for (const id of known) {
+    const first = state.ledger.doubtful.get(id)
+    if (first !== undefined) out.push({ _tag: "Repeated", id, first })
+  }
   if (fresh.length === 0) return
   state.stats.sent += fresh.length
   // In this order: after a crash between the two, an event that was never sent must not be doubtful, and so count as accepted.
@@ -391,6 +398,7 @@ const results = (
   const fresh: Array<Frames.ResultItem> = []
   const settled: Array<EventId> = []
   const answers: Array<{ readonly id: EventId; readonly seq: Seq }> = []
+  const repeated: Array<Output> = []
   for (const item of items) {
     if (item.seq <= connection.heard) stats.outOfOrder += 1
     else connection.heard = item.seq
@@ -399,11 +407,14 @@ const results = (
       continue
     }
     state.received = item.seq
+    const first = item.repeated ?? ledger.doubtful.get(item.id)
+    if (first !== undefined) {
+      stats.repeats += 1
+      if (ledger.unaccepted.delete(item.id)) settled.push(item.id)
+      repeated.push({ _tag: "Repeated", id: item.id, first })
+      continue
+    }
     if (ledger.doubtful.has(item.id)) {
-      if (ledger.doubtful.get(item.id) !== undefined) {
-        stats.repeats += 1
-        continue
-      }
       ledger.doubtful.set(item.id, item.seq)
       answers.push({ id: item.id, seq: item.seq })
     }
@@ -414,6 +425,8 @@ const results = (
   if (answers.length > 0) remember(state, { _tag: "Answered", answers }, out)
   stats.received += fresh.length
   show(state, fresh, out)
+  // After the first answers: one that comes in the same frame is the answer.
+  out.push(...repeated)
   acknowledge(state, connection, out)
 }
 

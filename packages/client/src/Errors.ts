@@ -2,7 +2,7 @@
  * Every error of the SDK, one class per cause. Each has a stable `code`, which is its row in `docs/errors.md`
  * together with what the caller can do about it.
  */
-import type { ClientId, EventId, Failure } from "@nimbus/domain/protocol"
+import type { ClientId, Cursor, EventId, Failure } from "@nimbus/domain/protocol"
 import * as Data from "effect/Data"
 
 /** The client id, the address, the path or a parameter is invalid. The SDK says so before it connects, or the gateway. */
@@ -109,6 +109,19 @@ export class EventInvalid extends Data.TaggedError("EventInvalid")<{
 
   override get message(): string {
     return this.reason
+  }
+}
+
+/** The id was used before, and what came of it was delivered or lost then. `first`: its seq; -1 if that was in another log. */
+export class EventRepeated extends Data.TaggedError("EventRepeated")<{
+  readonly id: EventId
+  readonly first: Cursor
+}> {
+  readonly code = "EVENT_REPEATED"
+
+  override get message(): string {
+    const where = this.first < 0 ? "in a log that is gone" : `at seq ${this.first}`
+    return `the id ${this.id} was used before, ${where}: its result came then, and there is no second one`
   }
 }
 

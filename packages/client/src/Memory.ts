@@ -12,6 +12,9 @@
  * - `doubtful`: ids of which the log may have two events, so that the client may receive two results. These are the ids
  *   that were sent more than once, and those that the application chose, because an earlier process may have sent them. Each
  *   has the seq of its first result. If that is at or below `last`, every other result of this id is a repeat.
+ *   The pipeline itself recognises an id within `dedupe_records` of its partition (`welcome`), and says `repeated` instead of
+ *   a second result. This is for what comes later: a client that was away for longer and sends again, and a copy of a gateway
+ *   that hung. Under load the window is some seconds long.
  *
  * An event that was sent once and accepted is one event in the log, and needs no memory. The repeat of a doubtful event may
  * arrive at any time, because a gateway that hung may publish its copy late. `doubtful` is therefore bounded by count: with

@@ -4,13 +4,13 @@
  * The window has one permit for each unaccepted event, including those that are remembered from an earlier process. Waiting
  * callers get permits in the order in which they came.
  */
-import type { EventId, Failure, Frames } from "@nimbus/domain/protocol"
+import type { Cursor, EventId, Failure, Frames } from "@nimbus/domain/protocol"
 import type { Cause } from "effect"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import { type Delivery, type Input, isLost, type State } from "./Core.ts"
-import { type ClientError, EventFailed, EventRefused, ResultLost } from "./Errors.ts"
+import { type ClientError, EventFailed, EventRefused, EventRepeated, ResultLost } from "./Errors.ts"
 import type { Outgoing } from "./Memory.ts"
 
 /** A call that waits until its events are settled. */
@@ -19,15 +19,20 @@ interface Waiter {
   refused: EventRefused | undefined
   readonly settled: Deferred.Deferred<void, EventRefused | ClientError>
 }
-type Answer = Deferred.Deferred<Frames.ResultItem, EventFailed | ResultLost | ClientError>
+type Answer = Deferred.Deferred<Frames.ResultItem, EventFailed | EventRepeated | ResultLost | ClientError>
 
 export interface Senders {
   /** Sends at most `window_events` and waits until they are settled. */
   submit(events: ReadonlyArray<Outgoing>, named: boolean): Effect.Effect<void, EventRefused | ClientError>
-  /** Sends one and waits for its result. */
-  request(event: Outgoing): Effect.Effect<Frames.ResultItem, EventRefused | EventFailed | ResultLost | ClientError>
+  /** Sends one and waits for its result. `named` as for `submit`. */
+  request(
+    event: Outgoing,
+    named: boolean,
+  ): Effect.Effect<Frames.ResultItem, EventRefused | EventFailed | EventRepeated | ResultLost | ClientError>
   accepted(ids: ReadonlyArray<EventId>): void
   refused(id: EventId, refusal: Failure): void
+  /** Its id was used before. Who still waits for the result of this id gets none. */
+  repeated(id: EventId, first: Cursor): void
   delivered(items: ReadonlyArray<Delivery>): void
   /** Releases the permits of settled events, after each change of the core. */
   readonly release: Effect.Effect<void>
@@ -44,7 +49,8 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
   let held = Math.min(unaccepted.size, core.limits.window_events)
   yield* window.take(held)
   const waiters = new Map<EventId, ReadonlyArray<Waiter>>()
-  const answers = new Map<EventId, Answer>()
+  /** Of each id whose result somebody waits for. */
+  const answers = new Map<EventId, ReadonlyArray<Answer>>()
   let ended: Cause.Cause<ClientError> | undefined
 
   const release = Effect.suspend(() => {
@@ -88,26 +94,31 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
         )
       }),
     )
-  const request = (event: Outgoing) =>
+  const request = (event: Outgoing, named: boolean) =>
     Effect.suspend(() => {
       const answer: Answer = Deferred.makeUnsafe()
-      answers.set(event.id, answer)
+      answers.set(event.id, [...(answers.get(event.id) ?? []), answer])
       return Effect.ensuring(
-        Effect.andThen(submit([event], false), Deferred.await(answer)),
-        Effect.sync(() => answers.delete(event.id)),
+        Effect.andThen(submit([event], named), Deferred.await(answer)),
+        Effect.sync(() => {
+          const others = (answers.get(event.id) ?? []).filter((other) => other !== answer)
+          if (others.length > 0) answers.set(event.id, others)
+          else answers.delete(event.id)
+        }),
       )
     })
+  const answer = (
+    id: EventId,
+    outcome: Effect.Effect<Frames.ResultItem, EventFailed | EventRepeated | ResultLost | ClientError>,
+  ): void => {
+    for (const one of answers.get(id) ?? []) Deferred.doneUnsafe(one, outcome)
+  }
   const delivered = (items: ReadonlyArray<Delivery>): void => {
     if (answers.size === 0) return
     for (const item of items) {
       if (isLost(item)) {
-        for (const [id, answer] of answers) {
-          if (!unaccepted.has(id)) Deferred.doneUnsafe(answer, Effect.fail(new ResultLost({ id })))
-        }
-        continue
-      }
-      const answer = answers.get(item.id)
-      if (answer !== undefined) Deferred.doneUnsafe(answer, outcomeOf(item))
+        for (const id of answers.keys()) if (!unaccepted.has(id)) answer(id, Effect.fail(new ResultLost({ id })))
+      } else if (answers.has(item.id)) answer(item.id, outcomeOf(item))
     }
   }
   return {
@@ -117,6 +128,7 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
       for (const id of ids) settle(id, undefined)
     },
     refused: (id, refusal) => settle(id, new EventRefused({ id, refusal })),
+    repeated: (id, first) => answer(id, Effect.fail(new EventRepeated({ id, first }))),
     delivered,
     release,
     get size() {
@@ -128,7 +140,7 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
         for (const waiting of waiters.values()) {
           for (const waiter of waiting) Deferred.doneUnsafe(waiter.settled, Effect.failCause(cause))
         }
-        for (const answer of answers.values()) Deferred.doneUnsafe(answer, Effect.failCause(cause))
+        for (const id of answers.keys()) answer(id, Effect.failCause(cause))
         return release
       }),
   } satisfies Senders as Senders

@@ -16,6 +16,8 @@
  * | handlers: at once | the next event waits until a handler has finished |
  * | event order: partition, span | the events topic is not read until an event is finished |
  * | event order: client | only the offsets of the client's further events are kept, and they are read again in turn |
+ * | repeats: dedupe | an id that was used longer ago is a new one |
+ * | repeats: spilled | the events topic is not read until one of them was read again |
  * | publisher: batch | the batch is refused |
  * | journeys per second | further events are not sampled, unless their sender requests it |
  * | outage | further failures are counted, and not logged one by one |
@@ -305,6 +307,20 @@ export const eventOrderLimits: EventOrderLimits = {
   client_bytes: 256 * 1024,
   span_records: 1_048_576,
 }
+
+/** The same id twice. */
+export interface RepeatLimits {
+  /**
+   * Offsets of a partition, the record's own among them, in which an id is recognised: `NIMBUS_DEDUPE_RECORDS`. Each takes up
+   * 17 to 22 bytes. Beyond: it is a new id.
+   */
+  readonly dedupe_records: number
+  /** Repeats of which only the offset is kept, with the seq of the first one. Beyond: the events topic is not read. */
+  readonly spilled_repeats: number
+}
+
+/** The defaults. */
+export const repeatLimits: RepeatLimits = { dedupe_records: 100_000, spilled_repeats: 4_096 }
 
 /** JSON from outside. */
 export interface JsonLimits {

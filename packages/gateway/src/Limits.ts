@@ -57,9 +57,11 @@ import {
   type AutoAckLimits,
   autoAckLimits,
   journeyLimits,
+  repeatLimits,
   type SessionLimits,
   sessionLimits,
 } from "@nimbus/domain/limits"
+import { Dedupe } from "@nimbus/domain/services"
 
 /** Every bound of a gateway. */
 export interface GatewayLimits {
@@ -89,6 +91,8 @@ export interface GatewayLimits {
   readonly piece_cost_bytes: number
   /** WebSocket: frames of one message. Each takes much more memory than its bytes. */
   readonly message_fragments: number
+  /** What clients are told of how far back an id is recognised: `RepeatLimits`. */
+  readonly dedupe_records: number
   /** A connection that sends nothing for this long, not even a pong, is closed. A ping is sent after half of it. */
   readonly idle_timeout_ms: number
   /** HTTP: the body of a request. */
@@ -406,6 +410,7 @@ export const gatewayLimits: GatewayLimits = {
   read_slice_frames: 64,
   read_slice_bytes: 8 * 1024,
   bytes_per_frame: 1024,
+  dedupe_records: repeatLimits.dedupe_records,
   idle_timeout_ms: 60_000,
   body_bytes: 2 * 1024 * 1024,
   body_small_pieces: 4_096,
@@ -502,6 +507,7 @@ const settings = Config.all({
   failures_per_address: positive("NIMBUS_FAILURES_PER_ADDRESS").pipe(
     Config.withDefault(addressLimits.failures_per_second),
   ),
+  dedupe_records: Dedupe.config,
   window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
 })
 

@@ -40,7 +40,10 @@ const memory = Layer.mergeAll(
 )
 
 /** The archive, where there is one, is left alone until there is something to write. */
-const pipeline = Pipeline.layerSwitched({ storageWriter: { lazy: true } })
+const pipelineWith = (settings: Pipeline.PipelineOptions) =>
+  Pipeline.layerSwitched({ ...settings, storageWriter: { lazy: true } })
+
+const pipeline = Layer.unwrap(Effect.map(Pipeline.settings, pipelineWith))
 
 type Stores<E> = Layer.Layer<EventLog | Mailbox, E, Topics>
 
@@ -74,7 +77,7 @@ export const layerAt = <E>(address: HttpOptions, stores: Stores<E>) => over(Gate
  */
 export const layerMemory = (options: Partial<Parameters<typeof Gateway.layerWith>[0]> = {}) =>
   Gateway.layerWith({ host: "127.0.0.1", port: 0, ...options }).pipe(
-    Layer.provideMerge(pipeline),
+    Layer.provideMerge(pipelineWith({})),
     Layer.provideMerge(ServiceSpans.over(Layer.mergeAll(memory, soft))),
     Layer.provideMerge(Topics.layerDefault),
   )

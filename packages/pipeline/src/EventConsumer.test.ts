@@ -282,6 +282,107 @@ describe("EventConsumer", () => {
     }).pipe(inTestEnvironment({ limits: { chunk_records: 7 } })),
   )
 
+  it.live("an id that its client has used before is a repeat: no handler runs, and a notice leaves in its place", () =>
+    Effect.gen(function* () {
+      const { events, results: topic } = yield* Topics
+      const open = yield* Deferred.make<void>()
+      yield* startWith({}, waiting(open))
+      yield* append(
+        events,
+        event("a", "e1", "waits", 1),
+        message("a", "m1", "hello"),
+        event("a", "e1", "sq", { number: 7 }),
+        message("a", "m1", "hello again"),
+        event("b", "e1", "waits", 2),
+        message("a", "e1", "of another kind"),
+        event("a", "e1", "nobody's", 3),
+      )
+      yield* Deferred.succeed(open, undefined)
+      const texts = (yield* hasRecords(topic, 7)).map(textOf)
+      assert.deepStrictEqual(
+        texts.filter((text) => !text.startsWith(`{"seq":4,`)),
+        [
+          `{"seq":0,"id":"e1","name":"waits","data":1}`,
+          `{"seq":1,"id":"m1","name":"news","data":"hello"}`,
+          `{"seq":2,"id":"e1","name":"sq","data":null,"repeated":0}`,
+          `{"seq":3,"id":"m1","name":"news","data":null,"repeated":1}`,
+          `{"seq":5,"id":"e1","name":"news","data":"of another kind"}`,
+          `{"seq":6,"id":"e1","name":"nobody's","data":null,"repeated":0}`,
+        ],
+      )
+      assert.include(texts, `{"seq":4,"id":"e1","name":"waits","data":2}`)
+      assert.strictEqual((yield* counts)["nimbus_events_repeated_total "], 3)
+    }).pipe(inTestEnvironment()),
+  )
+
+  it.live("a repeat of an event of NimbusWS says when it was accepted, as its first did", () =>
+    Effect.gen(function* () {
+      const { events, results: topic } = yield* Topics
+      yield* startWith()
+      const said = `{"type":"event","id":"e1","name":"event","data":7,"accepted":{"created_at":"2026-01-01T00:00:00.000Z"}}`
+      yield* append(events, raw("a", said), raw("a", said))
+      const [, repeat] = (yield* hasRecords(topic, 2)).map(textOf)
+      const head = `{"seq":1,"id":"e1","name":"event","data":null,"repeated":0,"accepted":{"created_at":"2026-01-01T00:00:00.000Z"`
+      assert.strictEqual(repeat?.slice(0, head.length), head)
+    }).pipe(inTestEnvironment()),
+  )
+
+  it.live("a new owner knows the ids that were used before its commit, and above it, and no older ones", () =>
+    Effect.gen(function* () {
+      const { events, results: topic } = yield* Topics
+      const limits = { repeats: { ...eventConsumerLimits.repeats, dedupe_records: 4 } }
+      const never = yield* Deferred.make<void>()
+      const open = yield* Deferred.make<void>()
+      yield* Deferred.succeed(open, undefined)
+      const first = yield* startWith({ ...limits, shutdown_timeout_ms: 0 }, waiting(never))
+      yield* append(
+        events,
+        square("a", "e0", 0),
+        square("a", "e1", 1),
+        square("a", "e2", 2),
+        event("b", "e3", "waits", 3),
+        square("a", "e4", 4),
+      )
+      yield* eventually(
+        "all that is finished is committed",
+        Effect.map(committed, (is) => is?.next === 3 && is.metadata !== ""),
+      )
+      yield* first.stop
+      // 2 lies before the commit, and 4 above it; 1 is too far back for 7.
+      yield* append(events, square("a", "e2", 2), square("a", "e4", 4), square("a", "e1", 1))
+      yield* startWith(limits, waiting(open))
+      yield* committedIs(8)
+      const repeats = (yield* contents(topic)).map(textOf).filter((text) => text.includes("repeated"))
+      assert.deepStrictEqual(repeats, [
+        `{"seq":5,"id":"e2","name":"sq","data":null,"repeated":2}`,
+        `{"seq":6,"id":"e4","name":"sq","data":null,"repeated":4}`,
+      ])
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 2 } })),
+  )
+
+  it.live("a repeat of which only the offset was kept is one when it is read again, and bounds what is read", () =>
+    Effect.gen(function* () {
+      const { events, results: topic } = yield* Topics
+      const open = yield* Deferred.make<void>()
+      const order = { ...eventConsumerLimits.order, client_records: 1 }
+      const repeats = { ...eventConsumerLimits.repeats, spilled_repeats: 2 }
+      yield* startWith({ order, repeats }, waiting(open))
+      for (const i of range(0, 20)) {
+        yield* append(events, event("a", `e${i % 4}`, i === 0 ? "waits" : "slow", i))
+      }
+      yield* eventually(
+        "it reads no more than so many repeats",
+        Effect.map(counts, (now) => now["nimbus_pipeline_records_in_total event-consumer"] === 6),
+      )
+      yield* Deferred.succeed(open, undefined)
+      yield* committedIs(20)
+      assert.deepStrictEqual(
+        (yield* contents(topic)).map((record) => /"repeated":(\d+)/.exec(textOf(record))?.[1]),
+        range(0, 20).map((i) => (i < 4 ? undefined : String(i % 4))),
+      )
+    }).pipe(inTestEnvironment({ limits: { chunk_records: 1 } })),
+  )
+
   it.live("what retention has removed before its turn came is lost, and counted, and holds up nothing", () =>
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics

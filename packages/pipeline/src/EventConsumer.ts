@@ -15,12 +15,15 @@
  *    only unfinished records. This is harmless: handlers identify an event by its id, and later components by its seq.
  * 3. Of a client with too many waiting records only the offsets are kept. Its records are read again in turn, by a
  *    reader of its own.
- * 4. When it is stopped, it starts no more handlers, and publishes what runs and what is ready. The next owner handles
+ * 4. An event or a message whose id its client has used shortly before is a repeat: no handler runs, and a notice that
+ *    names the first one leaves in its place (`Repeats`). What lies before the commit is read back first, as far as the
+ *    verdicts need it, in chunks.
+ * 5. When it is stopped, it starts no more handlers, and publishes what runs and what is ready. The next owner handles
  *    the rest.
  */
 import { Clock, type Config, Effect, type Latch, Layer, type Scope } from "effect"
 import { registerSize } from "@nimbus/domain/observability"
-import { EventOrder, finishedAbove, type Held, recordBytes } from "@nimbus/domain/protocol"
+import { EventOrder, finishedAbove, type Held, recordBytes, type StoredRecord } from "@nimbus/domain/protocol"
 import { type AssignedPartition, type Chunk, eventBytes, EventLog, Handlers, Topics } from "@nimbus/domain/services"
 import { eventConsumerConfig, type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
@@ -33,6 +36,7 @@ import * as HandlerMeter from "./internal/HandlerMeter.ts"
 import * as Handling from "./internal/Handling.ts"
 import * as Producing from "./internal/Producing.ts"
 import { readAgain } from "./internal/ReadAgain.ts"
+import { Repeats } from "./internal/Repeats.ts"
 import * as Workers from "./internal/Workers.ts"
 
 const role = "event-consumer"
@@ -67,6 +71,7 @@ interface Work {
   readonly limits: EventConsumerLimits
   readonly order: EventOrder<EventItem>
   readonly items: EventItems
+  readonly repeats: Repeats
   readonly handling: Handling.Handling
   readonly producing: Producing.Producing
   readonly changed: Changed
@@ -115,6 +120,8 @@ const begin = Effect.fnUntraced(function* (
   })
   const committer = yield* Committer.make(assigned, limits)
   const now_ms = () => clock.currentTimeMillisUnsafe()
+  const repeats = new Repeats(limits.repeats, log.incarnation)
+  yield* registerSize("repeats", repeats)
   const items = new EventItems({
     partition,
     partitions: log.partitions,
@@ -122,6 +129,7 @@ const begin = Effect.fnUntraced(function* (
     journey: yield* HandledJourney.make(role, topic, partition),
     handlers,
     unknown_event_wait_ms: limits.unknown_event_wait_ms,
+    repeats,
     now_ms,
   })
   const changed = new Changed()
@@ -138,43 +146,62 @@ const begin = Effect.fnUntraced(function* (
   }
   const meter = yield* HandlerMeter.make(now_ms)
   const handling = yield* Handling.make({ order, items, meter, onEnded })
-  return { assigned, limits, order, items, handling, producing, changed, due, finished, refused: [], now_ms }
+  return { assigned, limits, order, items, repeats, handling, producing, changed, due, finished, refused: [], now_ms }
 })
 
 /** Until it is told to stop, and what it has in hand has left. */
 const reading = Effect.fnUntraced(function* (work: Work, stopping: Latch.Latch) {
-  const { assigned, changed, handling, items, now_ms, order, producing, refused } = work
+  const { assigned, changed, handling, items, now_ms, order, producing, refused, repeats } = work
   const until = changed.waiter()
+  const commit = order.finished.next
+  let at = repeats.from(commit)
+  const readBack = yield* readingBack(work, at, commit)
 
+  const take = (record: StoredRecord): void => {
+    if (order.finished.has(record.offset)) return items.pass(record)
+    const item = items.of(record)
+    if (typeof item === "string") {
+      order.aside(recordBytes(record))
+      return void refused.push({ record, reason: item })
+    }
+    handling.add(item)
+    if (item.repeated !== undefined && order.isSpilled(item)) repeats.spill(item.offset, item.repeated)
+  }
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
-    const { end, next } = order.finished
-    if (chunk.from < end) throw new Error(`offset ${chunk.from} comes after ${end}`)
+    const { next } = order.finished
+    if (chunk.from < at) throw new Error(`offset ${chunk.from} comes after ${at}`)
+    at = chunk.next
     order.read(chunk)
     order.due(now_ms())
-    for (const record of chunk.records) {
-      if (order.finished.has(record.offset)) continue
-      const item = items.of(record)
-      if (typeof item !== "string") handling.add(item)
-      else {
-        order.aside(recordBytes(record))
-        refused.push({ record, reason: item })
-      }
-    }
+    for (const record of chunk.records) take(record)
+    if (at <= commit) return yield* readBack(at)
     handling.pump()
     producing.kick()
     if (order.finished.next !== next) work.finished()
     changed.tell()
     yield* Metrics.countIn(role, chunk.records.length)
     yield* Effect.raceFirst(
-      until(() => order.wantsMore),
+      until(() => order.wantsMore && !repeats.isFull),
       stopping.await,
     )
     return true
   })
 
-  yield* Workers.forEachChunk(assigned.read(order.finished.next), stopping, onChunk)
+  yield* Workers.forEachChunk(assigned.read(at), stopping, onChunk)
   order.stop()
   yield* until(() => order.isIdle && refused.length === 0)
+})
+
+/** Tells how far it is, if that takes long; nothing is handled meanwhile. */
+const readingBack = Effect.fnUntraced(function* ({ limits }: Work, from: number, commit: number) {
+  let told_ms = yield* Clock.currentTimeMillis
+  return Effect.fnUntraced(function* (at: number) {
+    const now_ms = yield* Clock.currentTimeMillis
+    if (now_ms - told_ms < limits.read_back_told_every_ms) return true
+    told_ms = now_ms
+    yield* Effect.logInfo("reads back which ids were used before the commit", { from, at, commit })
+    return true
+  })
 })
 
 const quarantining = Effect.fnUntraced(function* ({ assigned, changed, finished, limits, order, refused }: Work) {

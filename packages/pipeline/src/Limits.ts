@@ -4,6 +4,7 @@
  * | bound | what happens there |
  * | --- | --- |
  * | chunk | a produce request is split |
+ * | event consumer: repeats | an id is a new one, or nothing more is read: `RepeatLimits` |
  * | event consumer: order | nothing more is read, or only the offsets of one client are kept: `EventOrderLimits` |
  * | event consumer: unknown event wait | the event is answered `UNKNOWN_EVENT` |
  * | result consumer: spill | the results topic is not read until the backlog has stored some |
@@ -22,6 +23,8 @@ import {
   chunkLimits,
   type EventOrderLimits,
   eventOrderLimits,
+  type RepeatLimits,
+  repeatLimits,
   type RouterLimits,
   routerLimits,
 } from "@nimbus/domain/limits"
@@ -66,8 +69,12 @@ export interface EventConsumerLimits extends ConsumerLimits {
    * result is `UNKNOWN_EVENT`, at most `measure_every_ms` later.
    */
   readonly unknown_event_wait_ms: number
+  /** The same id twice. */
+  readonly repeats: RepeatLimits
   /** How often unfinished events are measured. */
   readonly measure_every_ms: number
+  /** How often it is logged how far the ids before the commit were read back, if that takes longer. */
+  readonly read_back_told_every_ms: number
 }
 
 /** The defaults. */
@@ -76,7 +83,9 @@ export const eventConsumerLimits: EventConsumerLimits = {
   chunk: chunkLimits,
   order: eventOrderLimits,
   unknown_event_wait_ms: 0,
+  repeats: repeatLimits,
   measure_every_ms: 1_000,
+  read_back_told_every_ms: 5_000,
 }
 
 /** A rollout takes no longer. */

@@ -56,6 +56,11 @@ export const rewinds = counter(
   "How often the mailbox store had another offset than expected",
 )
 export const expired = counter("nimbus_mailbox_expired_total", "Records that were removed from mailboxes by age")
+/** Each has a notice in the results topic that names the first one. */
+export const repeatedIds = counter(
+  "nimbus_events_repeated_total",
+  "Events and messages whose id was used shortly before",
+)
 /** What only its offset was kept of, and the log no longer held when its turn came. */
 export const eventHoles = counter("nimbus_events_lost_total", "Events that retention removed before they were handled")
 /** Where the log no longer held what the archive had not got. */

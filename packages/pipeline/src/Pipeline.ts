@@ -1,6 +1,7 @@
 /** The pipeline in one process: every role, or those that are named; each independent of the others. */
-import { Archive } from "@nimbus/domain/services"
+import { Archive, Dedupe } from "@nimbus/domain/services"
 import { RoleControl } from "@nimbus/domain/admin"
+import { repeatLimits } from "@nimbus/domain/limits"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 import { NoStorage } from "./Errors.ts"
 import * as EventConsumer from "./EventConsumer.ts"
@@ -26,6 +27,11 @@ export interface PipelineOptions {
   readonly statusManager?: Partial<StatusManagerLimits> | undefined
   readonly storageWriter?: Partial<StorageWriterLimits> | undefined
 }
+
+/** The bounds that the environment sets. */
+export const settings: Config.Config<PipelineOptions> = Config.map(Dedupe.config, (dedupe_records) => ({
+  eventConsumer: { repeats: { ...repeatLimits, dedupe_records } },
+}))
 
 /** Every role; the storage writer where there is an archive. Bounds not named are the defaults. */
 export const layer = (options: PipelineOptions = {}) => {
@@ -85,13 +91,13 @@ export const config = Config.option(Config.schema(Roles, "NIMBUS_ROLES")).pipe(
 export const rolesText = (roles: Option.Option<ReadonlyArray<string>>): string =>
   Option.match(roles, { onNone: () => "pipeline", onSome: (names) => names.join(", ") })
 
-/** These roles, as `config` has them. */
-export const layerOf = (roles: Option.Option<ReadonlyArray<string>>) => {
+/** These roles, as `config` has them, with the bounds of `settings`. */
+export const layerOf = (roles: Option.Option<ReadonlyArray<string>>, { eventConsumer = {} }: PipelineOptions = {}) => {
   const named = Option.getOrElse(roles, () => roleNames)
   const where = <E, R>(role: string, layer: Layer.Layer<never, E, R>) => (named.includes(role) ? layer : Layer.empty)
   const withoutStorage = Option.isSome(roles) ? Effect.fail(new NoStorage()) : Effect.succeed(Layer.empty)
   return Layer.mergeAll(
-    where("event-consumer", EventConsumer.layer),
+    where("event-consumer", EventConsumer.layerWith(eventConsumer)),
     where("result-consumer", ResultConsumer.layer),
     where("replay-consumer", ReplayConsumer.layer),
     where("status-manager", Layer.effectDiscard(Layer.build(StatusManager.layer))),

@@ -10,7 +10,7 @@
  * 1. It reads from the position of the archive, never from the commit of the group, which only shows lag. A store that
  *    is new, or was restored from a backup, therefore gets what it lacks, as far as the log still has it.
  * 2. Each result is archived once. Of several results of one client with the same seq the first in the log counts, as
- *    in the mailboxes. Within a chunk this writer drops the others. A row that is in the archive already stays as it
+ *    in the mailboxes; a repeat of an id has no result, and is no row. Within a chunk this writer drops the others. A row that is in the archive already stays as it
  *    is.
  * 3. A write is retried until the archive has it. Meanwhile one chunk waits and nothing more is read; the log keeps the
  *    rest.
@@ -228,17 +228,22 @@ const sortResults: Sort = (chunk) => {
     if (isBarrier(record.value) || taken.has(place)) continue
     taken.add(place)
     const wrong = check(record, seq)
+    if (wrong === repeat) continue
     if (wrong !== undefined) sorted.refused.push({ record, reason: wrong })
     else keep(sorted, record, { key: record.key, place: seq, value: text.decode(record.value) })
   }
   return sorted
 }
 
-const check = (record: StoredRecord, seq: number): string | undefined => {
+/** Of the first one there is a result; a repeat has none. */
+const repeat = Symbol("a repeat")
+
+const check = (record: StoredRecord, seq: number): string | typeof repeat | undefined => {
   if (!isClientId(record.key)) return "its key is no client id"
   const result = decodeResult(record.value)
   if (Result.isFailure(result)) return result.failure.reason
-  return result.success.seq === seq ? undefined : "it has two seqs"
+  if (result.success.seq !== seq) return "it has two seqs"
+  return result.success.repeated === undefined ? undefined : repeat
 }
 
 /** What has nothing in it is nothing to keep. */

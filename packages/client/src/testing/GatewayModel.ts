@@ -2,7 +2,7 @@
  * A gateway with its whole back office as one small state machine, for tests of the client: what a client may rely on
  * by docs/protocol.md and no more. One client; nothing is concurrent in here.
  *
- * An event becomes a record at the next seq (not dense) and, at once, a result. `deliver` sends results above
+ * An event becomes a record at the next seq (not dense) and, at once, a result, or a repeat of one of the last few. `deliver` sends results above
  * `delivered`, in order, while fewer than `window` are unacknowledged. What the client acknowledged is gone for ever:
  * a client that acknowledges too early finds a gap.
  */
@@ -13,6 +13,9 @@ interface Record {
   readonly seq: Seq
   readonly item: Frames.ResultItem
 }
+
+/** So few that many copies come later. */
+const dedupe_records = 8
 
 export class GatewayModel {
   /** What the log has, and what of it is not yet acknowledged. */
@@ -121,7 +124,12 @@ export class GatewayModel {
   private record(id: EventId, name: string, data: Frames.EventFrame["data"]): void {
     const seq = Seq.make(this.nextSeq)
     this.nextSeq += 1 + (this.nextSeq % 3)
-    const record = { seq, item: { seq, id, name, data: { answers: data ?? null } } }
+    const first = this.log.find((record) => record.item.id === id && seq - record.seq < dedupe_records)
+    const item =
+      first === undefined
+        ? { seq, id, name, data: { answers: data ?? null } }
+        : { seq, id, name, data: null, repeated: first.seq }
+    const record = { seq, item }
     this.log.push(record)
     this.mailbox.push(record)
   }

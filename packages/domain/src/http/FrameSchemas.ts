@@ -66,6 +66,7 @@ const resultItem = () =>
       id: "The id of the event, or of the message.",
       name: "The name of the event, or of the message.",
       data: "What the handler returned, or what the message says.",
+      repeated: "The seq of the event or message that used the id before: this one is a repeat, and no handler ran.",
       journey: "The steps so far, for connections that ask for them with `journey=true`.",
     },
     { error: Schema.optionalKey(failure()), journey: Schema.optionalKey(Schema.Array(journeyStep())) },
@@ -88,7 +89,8 @@ const serverFrames = () => [
     epoch: "Which connection of this client; it only grows.",
     log: "The incarnation of the log. Remember it beside the last seq, and give both when coming back (`log`, `after`).",
     after: "Where this session starts: everything up to here counts as received.",
-    limits: "Bounds of this gateway: bytes of a frame, results on the way, frames per second, ms of silence.",
+    limits:
+      "Bounds of this gateway: bytes of a frame, results on the way, frames per second, ms of silence, records of the partition in which an id is recognised.",
   }),
   described(Accepted, "Accepted", "The log has these events: they will have results.", {}),
   described(Refused, "Refused", "This event was not taken, and sending it again as it is will not help.", {

@@ -183,6 +183,11 @@ export class EventOrder<I extends OrderItem> {
     return false
   }
 
+  /** Whether only the offset is kept of the record that was added last. */
+  isSpilled({ key, offset }: I): boolean {
+    return this.queues.get(key)?.spilled.at(-1) === offset
+  }
+
   /** A record of nobody's: it waits for nothing, and nothing for it. `quarantined` follows. */
   aside(bytes: number): void {
     this.records++

@@ -52,6 +52,8 @@ export const Welcome = Schema.Struct({
     window_results: Schema.Int,
     events_per_second: Schema.Int,
     idle_timeout_ms: Schema.Int,
+    /** An id that its client used within so many records of the partition is a repeat. Older gateways do not say. */
+    dedupe_records: Schema.optionalKey(Schema.Int),
   }),
 })
 export type Welcome = typeof Welcome.Type
@@ -76,6 +78,8 @@ export const ResultItem = Schema.Struct({
   name: EventName,
   data: Schema.optionalKey(Schema.Json),
   error: Schema.optionalKey(Failure),
+  /** The id was used before, by the event or message with this seq: no handler ran, and `data` is null. */
+  repeated: Schema.optionalKey(Seq),
   journey: Schema.optionalKey(Schema.Array(JourneyStep)),
 })
 export type ResultItem = typeof ResultItem.Type

@@ -6,9 +6,10 @@ import * as DirectSession from "./DirectSession.ts"
 import { EventOrder, type OrderItem } from "./EventOrder.ts"
 import { Slots } from "./Slots.ts"
 import * as Feed from "./Feed.ts"
-import { ClientId, Cursor, Epoch, EventId, PodId, RouteId, RouterId, Seq, start } from "./Ids.ts"
+import { ClientId, Cursor, Epoch, EventId, Incarnation, PodId, RouteId, RouterId, Seq, start } from "./Ids.ts"
 import type { Page } from "./Reads.ts"
 import { encodePlacedBarrier, encodeResult, type Item, type StoredRecord } from "./Records.ts"
+import { RepeatWindow } from "./RepeatWindow.ts"
 import * as Router from "./Router.ts"
 import * as Session from "./Session.ts"
 
@@ -252,6 +253,12 @@ const broken: Readonly<Record<InvariantBroken["core"], ReadonlyArray<() => void>
       let looks = 0
       saying(item, "notBefore_ms", () => (looks++ < 1 ? undefined : 5))
       order(item)
+    },
+  ],
+  RepeatWindow: [
+    () => {
+      const window = new RepeatWindow({ dedupe_records: 10 }, Incarnation.make("a life"))
+      for (const offset of [5, 5]) window.take(offset, "a")
     },
   ],
 }

@@ -57,6 +57,7 @@ export const rules = {
   logged: "its offset in the events topic is its seq",
   handled: "an event has one result",
   passed: "a message passes by the handlers",
+  repeated: "its id was used in the window",
   routed: "has a route",
   shelved: "has no route",
   diverted: {

@@ -13,6 +13,7 @@
  *                     {…,"accepted":{"created_at":…,"completed_at":…,"data":…}}        Result of such an event
  *                     {"seq":12,"barrier":{"epoch":1790000000000,"pod":"p1","number":1}} Barrier, on its way
  * backlog, mailboxes      {"seq":12,"barrier":{…,"route":"x7k.4"}}                         Barrier that made a route
+ *                     {"seq":15,"id":"e1","name":"sq","data":null,"repeated":12}       Result of a repeat
  * ```
  *
  * A barrier from before numbers and routes has neither. It is carried and passed like any other, and makes nobody LIVE.
@@ -146,6 +147,8 @@ export const Result = Schema.Struct({
   data: Schema.optionalKey(Schema.Json),
   error: Schema.optionalKey(Failure),
   accepted: orAbsent(Completion),
+  /** The id was used before: no handler ran, and what came of it is that of the event or message with this seq. */
+  repeated: Schema.optionalKey(Seq),
 })
 export type Result = typeof Result.Type
 
@@ -211,11 +214,22 @@ export const encode = (record: EventRecord | Result | PlacedBarrier): Uint8Array
 /** A result's bytes: `seq` first, whatever order the caller's fields have. */
 export const encodeResult = (result: Result): Uint8Array => utf8(`${head(result)}${accepted(result)}}`)
 
+/** What a repeat has instead of a result. */
+export const repeatOf = ({ id, name }: Event, seq: Seq, first: Seq): Result => ({
+  seq,
+  id,
+  name,
+  data: null,
+  repeated: first,
+})
+
 /** `written`: the data as text, where it is there already. */
-const head = ({ data, error, id, name, seq }: Result, written = JSON.stringify(data ?? null)): string =>
+const head = ({ data, error, id, name, repeated, seq }: Result, written = JSON.stringify(data ?? null)): string =>
   error === undefined
-    ? `{"seq":${seq},"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"data":${written}`
+    ? `{"seq":${seq},"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"data":${written}${repeatedOf(repeated)}`
     : `{"seq":${seq},"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"error":${JSON.stringify(error)}`
+
+const repeatedOf = (first: Seq | undefined): string => (first === undefined ? "" : `,"repeated":${first}`)
 
 const accepted = (result: Result): string =>
   result.accepted === undefined ? "" : `,"accepted":${JSON.stringify(result.accepted)}`

@@ -39,6 +39,7 @@ const limits: Fields = {
   window_results: isInteger,
   events_per_second: isInteger,
   idle_timeout_ms: isInteger,
+  dedupe_records: optional(isInteger),
 }
 
 /** Of each frame its fields. The items of `results` are trusted: their bytes come from our own encoder. */

@@ -51,8 +51,8 @@ export class Publisher extends Context.Service<
     /**
      * Sends a batch, in as few publishes as the topic takes; done when the log has all of it, with the receipts in its
      * order. A client gets its messages in the order of the batch. `BadBatch`: nothing was published. Otherwise any
-     * part may have been, and sending it again may deliver that part twice, under the same ids if the sender chose
-     * them.
+     * part may have been, and sending it again may deliver that part twice. If the sender chose the ids, the second copy is
+     * a repeat, as far as `dedupe_records` reaches back.
      */
     sendAll(batch: ReadonlyArray<AddressedMessage>): Effect.Effect<ReadonlyArray<Receipt>, BadBatch | PublishError>
   }

@@ -8,6 +8,10 @@
  * ```
  *
  * Every reader of the log finds the same repeats, at any gateway, and hands over only the first of them.
+ *
+ * It is not `RepeatWindow`, by which the event consumer finds repeats of events: that has no time and answers only about the
+ * record that it takes. The contract of the chat has both (docs/chat.md): after `repeat_ms` an id may be used for another
+ * message, and a gateway answers a message that was said already from here, before anything is written.
  */
 import { type ChatIdentity, identityKey, identityOf, type StoredRecord } from "@nimbus/domain/protocol"
 import type { ChatLimits } from "../Limits.ts"

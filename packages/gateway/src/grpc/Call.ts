@@ -148,7 +148,8 @@ export class Call implements Transport, Asking {
     if (notice._tag === "Error") this.options.counts.addTo("refused", notice.code)
     if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
     // A loss or an error is told to every client; the others would take for results what is none.
-    if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error") this.write(encode(noticeOf(notice)))
+    if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error")
+      this.write(encode(noticeOf(notice, this.options.limits)))
     this.endIfDone()
   }
 

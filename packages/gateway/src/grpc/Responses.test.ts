@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { toBinary } from "@bufbuild/protobuf"
+import { fromBinary, toBinary } from "@bufbuild/protobuf"
 import { encodeResult, EventId, Seq } from "@nimbus/domain/protocol"
 import { Arbitrary, Effect, Schema } from "effect"
 import { FrameReader } from "./Frames.ts"
@@ -67,6 +67,25 @@ describe("Responses", () => {
     ({ chunk_bytes, given }) => Effect.sync(() => assertSame(given, chunk_bytes)),
     { arbitrary: { runs: 300 } },
   )
+
+  it("says of a repeat which the first was, also to clients that have no field for it", () => {
+    const seq = Seq.make(15)
+    const value = encodeResult({ seq, id: EventId.make("e1"), name: "sq", data: null, repeated: Seq.make(12) })
+    const [hex = ""] = messagesIn(
+      encodeResults([{ seq, value }], false, () => {}),
+      100,
+    )
+    const {
+      dataJson,
+      error,
+      eventId,
+      log,
+      repeatOf,
+      seq: told,
+    } = fromBinary(EventResponseSchema, Buffer.from(hex, "hex"))
+    assert.deepStrictEqual([told, eventId, repeatOf, dataJson, error], [15n, "e1", 12n, undefined, undefined])
+    assert.include(log?.steps.at(-1)?.message, "at seq 12")
+  })
 
   it("does so at the edges of each field", () => {
     const given = edges.flatMap((number) =>

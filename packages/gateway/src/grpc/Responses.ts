@@ -4,11 +4,12 @@
  * A result's `data` is any JSON, while the contract's `number` and `result` are int32. Where they say all of it, they
  * stand alone; otherwise `data_json` has the whole. A number of theirs that is no int32 is an error, never another
  * number. What a client of the old contract has no field for, an error or a loss, stands in `log` as well, as its last
- * step; and `log` is always there, for such a client may not look whether it is.
+ * step, as a repeat does; and `log` is always there, for such a client may not look whether it is.
  */
 import { create, toBinary } from "@bufbuild/protobuf"
 import { timestampFromMs } from "@bufbuild/protobuf/wkt"
 import { type Item, Journey, type Seq } from "@nimbus/domain/protocol"
+import type { GatewayLimits } from "../Limits.ts"
 import type { Notice } from "../Transport.ts"
 import { FrameWriter } from "./FrameWriter.ts"
 import {
@@ -53,7 +54,7 @@ export const encodeResults = (
 
 /** Whether the record was one that can be written by hand. */
 const writePlain = (writer: FrameWriter, seq: Seq, record: ResultRecord | undefined): boolean => {
-  if (record === undefined || "error" in record) return false
+  if (record === undefined || "error" in record || record.repeated !== undefined) return false
   const { dataJson, failure, number, result } = contractDataOf(record.data)
   if (failure !== undefined) return false
   writer.result({ seq, id: record.id, name: record.name, number, result, dataJson })
@@ -68,7 +69,7 @@ export const refusalOf = ({ eventId, eventName, number }: About, error: Failure)
   return failed(refusal, error)
 }
 
-export const noticeOf = (notice: Notice): EventResponse => {
+export const noticeOf = (notice: Notice, { dedupe_records }: Pick<GatewayLimits, "dedupe_records">): EventResponse => {
   const told = response()
   switch (notice._tag) {
     case "Welcome": {
@@ -78,6 +79,7 @@ export const noticeOf = (notice: Notice): EventResponse => {
         log,
         after: BigInt(after),
         status: statuses[status],
+        dedupeRecords: dedupe_records,
       })
       return told
     }
@@ -129,6 +131,7 @@ export const resultOf = (
   result.eventName = record.name
   result.eventId = record.id
   if ("error" in record) failed(result, record.error)
+  else if (record.repeated !== undefined) repeat(result, record.repeated)
   else fill(result, contractDataOf(record.data))
   return result
 }
@@ -138,6 +141,11 @@ const fill = (told: EventResponse, { dataJson, failure, number, result }: Contra
   told.result = result
   if (dataJson !== undefined) told.dataJson = dataJson
   if (failure !== undefined) failed(told, failure)
+}
+
+const repeat = (told: EventResponse, first: number): void => {
+  told.repeatOf = BigInt(first)
+  note(told, "repeated", `the id was used before, at seq ${first}: no handler ran`)
 }
 
 /** Data in the words of the contract. */
@@ -197,7 +205,7 @@ const stepOf = ({ details, instance, service, step, time }: Journey.JourneyStep)
   })
 
 export type ResultRecord =
-  | { readonly id: string; readonly name: string; readonly data: unknown }
+  | { readonly id: string; readonly name: string; readonly data: unknown; readonly repeated?: number }
   | { readonly id: string; readonly name: string; readonly error: Failure }
 
 const utf8 = new TextDecoder()
@@ -220,7 +228,8 @@ const isRecord = (u: unknown): u is ResultRecord =>
   typeof u.id === "string" &&
   "name" in u &&
   typeof u.name === "string" &&
-  ("data" in u || ("error" in u && isFailure(u.error)))
+  ("data" in u || ("error" in u && isFailure(u.error))) &&
+  (!("repeated" in u) || typeof u.repeated === "number")
 
 const isFailure = (u: unknown): u is Failure =>
   typeof u === "object" &&

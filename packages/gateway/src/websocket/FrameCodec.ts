@@ -96,8 +96,14 @@ const nativeNotice = (notice: Notice, clientId: ClientId, limits: GatewayLimits)
 }
 
 /** The bounds that a client is told. */
-export const limitsForClients = ({ events_per_second, frame_bytes, idle_timeout_ms, session }: GatewayLimits) => {
-  return { frame_bytes, window_results: session.window_results, events_per_second, idle_timeout_ms }
+export const limitsForClients = ({
+  dedupe_records,
+  events_per_second,
+  frame_bytes,
+  idle_timeout_ms,
+  session,
+}: GatewayLimits) => {
+  return { frame_bytes, window_results: session.window_results, events_per_second, idle_timeout_ms, dedupe_records }
 }
 
 export const lostRange = ({ after, upTo }: Notice & { readonly _tag: "Lost" }) =>

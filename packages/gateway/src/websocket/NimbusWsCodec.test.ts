@@ -141,6 +141,21 @@ describe("the words of NimbusWS", () => {
     assert.strictEqual(accepted(codec, "e1").length, 1)
   })
 
+  it("tells no second end of an event whose id was used before, but that it is accepted", () => {
+    const event = (codec: FrameCodec) => send(codec, `{"type":"event","id":"e1","data":7}`)
+    const repeated = (codec: FrameCodec) => {
+      const record = event(codec)
+      const repeat = { seq: Seq.make(15), id: EventId.make("e1"), name: "event", data: null, repeated: Seq.make(12) }
+      return codec.results([item(15, encodeCompleted(repeat, { created_at: iso(0) }, iso(500), record, false))])
+    }
+    const [told, ...none] = all(repeated(connection()))
+    assert.deepInclude(told, { type: "event_accepted", event_id: "e1", data: 7 })
+    assert.deepStrictEqual(none, [])
+    assert.deepStrictEqual(all(repeated(connection({ frames: "all" }))).slice(1), [
+      { type: "repeated", data: { seq: 15, id: "e1", repeated: 12 } },
+    ])
+  })
+
   it("tells of a failed event that it has failed, with the same fields", () => {
     const codec = connection()
     const event = send(codec, `{"type":"event","data":1}`)

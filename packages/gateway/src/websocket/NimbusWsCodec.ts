@@ -11,7 +11,8 @@
  * 2. `event_accepted` precedes the `processed_finished` of its event, which holds the very same object (`Unaccepted.ts`).
  * 3. The event's data and the handler's answer are cut out of their texts and never written again: a large integer stays
  *    what it is.
- * 4. Frames that NimbusWS does not have go only to a connection that asks for them: `frames=all`.
+ * 4. Frames that NimbusWS does not have go only to a connection that asks for them: `frames=all`. A repeat is one: its
+ *    `processed_finished` was that of the first event with its id, and there is no second one.
  */
 import { isUtf8 } from "node:buffer"
 import { boundlessNumber, isNestedTooDeeply, membersOf, nestingMessage } from "@nimbus/domain/json"
@@ -110,9 +111,15 @@ class NimbusWsCodec implements FrameCodec {
   private result(item: Item, finished_at: string): ReadonlyArray<Frame> {
     const result = decodeResult(item.value)
     if (Result.isFailure(result)) return [corrupt(item.seq)]
-    const { accepted, id } = result.success
+    const { accepted, id, repeated, seq } = result.success
     const proved = accepted === undefined ? [] : this.unaccepted.prove(id, accepted.created_at)
-    return [...proved.map(this.eventAccepted), this.finished(item, result.success, finished_at)]
+    const own =
+      repeated === undefined ? [this.finished(item, result.success, finished_at)] : this.repeated({ seq, id, repeated })
+    return [...proved.map(this.eventAccepted), ...own]
+  }
+
+  private repeated(data: Pick<ResultRecord, "seq" | "id" | "repeated">): ReadonlyArray<Frame> {
+    return this.about.query.frames === "all" ? [JSON.stringify({ type: "repeated", data })] : []
   }
 
   private readonly eventAccepted = ({ created_at, hasData, id, record }: Waiting): Frame =>

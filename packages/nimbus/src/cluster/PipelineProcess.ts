@@ -21,16 +21,17 @@ const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
   Effect.gen(function* () {
     const Cluster = yield* Process.loadCluster
     // All settings are read here, before anything is connected to: one that is wrong stops the start at once.
-    const { address, cluster, roles, shutdown, telemetry } = yield* Config.all({
+    const { address, cluster, roles, settings, shutdown, telemetry } = yield* Config.all({
       address: Health.config,
       cluster: Cluster.config,
       events: EventConsumer.config,
       roles: Pipeline.config,
+      settings: Pipeline.settings,
       shutdown: Shutdown.config,
       telemetry: Telemetry.config,
     })
     return Layer.mergeAll(
-      Pipeline.layerOf(roles),
+      Pipeline.layerOf(roles, settings),
       Health.checked,
       Health.announced(Pipeline.rolesText(roles), hostname()),
     ).pipe(

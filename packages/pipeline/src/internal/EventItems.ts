@@ -4,30 +4,37 @@
  */
 import { Result as Res } from "effect"
 import {
+  type ClientId,
   decodeEvent,
   encodeCompleted,
   encodePlacedBarrier,
   encodeResult,
   type Event,
+  type EventRecord,
   isClientId,
   Journey,
   type LogRecord,
   type OrderItem,
   partitionOf,
   recordBytes,
+  repeatOf,
   type Result,
+  type Seq,
   seqUnsafe,
   type StoredRecord,
 } from "@nimbus/domain/protocol"
 import { fittingResult, type Handlers, type PlacedEvent } from "@nimbus/domain/services"
 import type { HandledJourney, HandledRecord } from "./HandledJourney.ts"
+import type { Repeats } from "./Repeats.ts"
 
 export interface EventItem extends OrderItem {
   bytes: number
   readonly timestamp: number
   /** The name of a declared handler, else `unknown`. */
   readonly handler: string
-  /** What is to be handled, as long as it is: a message and a barrier are not. */
+  /** Where its id was used first, if it is a repeat. */
+  readonly repeated: Seq | undefined
+  /** What is to be handled, as long as it is: a message, a barrier and a repeat are not. */
   placed: PlacedEvent | undefined
   /** As long as it is needed. */
   source: StoredRecord | undefined
@@ -49,6 +56,7 @@ export interface EventItemsOptions {
   readonly journey: HandledJourney
   readonly handlers: Pick<Handlers["Service"], "knows" | "limitOf">
   readonly unknown_event_wait_ms: number
+  readonly repeats: Repeats
   readonly now_ms: () => number
 }
 
@@ -61,29 +69,64 @@ export class EventItems {
     this.options = options
   }
 
-  /** Why it can't be read, where it can't: also where one that was read can't be passed on. */
+  /**
+   * Of a record that is read for the first time, in the order of the log. Why it can't be read, where it can't: also where
+   * one that was read can't be passed on.
+   */
   of(record: StoredRecord): EventItem | string {
+    const decoded = this.decode(record)
+    return typeof decoded === "string" ? decoded : this.item(record, decoded, this.take(record, decoded))
+  }
+
+  /** Of a record of which only the offset was kept. */
+  again(record: StoredRecord): EventItem | string {
+    const decoded = this.decode(record)
+    return typeof decoded === "string" ? decoded : this.item(record, decoded, this.options.repeats.again(record.offset))
+  }
+
+  /** A record that is finished: it counts for the repeats after it. */
+  pass(record: StoredRecord): void {
+    const decoded = this.decode(record)
+    if (typeof decoded !== "string") this.take(record, decoded)
+  }
+
+  private take({ offset }: StoredRecord, { clientId, event }: Decoded): Seq | undefined {
+    return event.type === "barrier" ? undefined : this.options.repeats.take(offset, clientId, event)
+  }
+
+  private item(record: StoredRecord, decoded: Decoded, first: Seq | undefined): EventItem | string {
     try {
-      return this.read(record)
+      return this.make(record, decoded, first)
     } catch (defect) {
-      return `it can't be passed on: ${defect instanceof Error ? defect.message : String(defect)}`
+      return cantBePassedOn(defect)
     }
   }
 
-  private read(record: StoredRecord): EventItem | string {
+  private decode(record: StoredRecord): Decoded | string {
+    try {
+      return this.read(record)
+    } catch (defect) {
+      return cantBePassedOn(defect)
+    }
+  }
+
+  private read(record: StoredRecord): Decoded | string {
     if (record.unreadable !== undefined) return record.unreadable
     const { key: clientId } = record
     if (!isClientId(clientId)) return "the key is no client id"
-    const { handlers, journey, partition, partitions, unknown_event_wait_ms } = this.options
+    const { partition, partitions } = this.options
     // Its seq would be compared with those of another partition.
     const home = partitionOf(clientId, partitions)
     if (home !== partition)
       return `the key belongs to partition ${home}: its producer has another partitioner than murmur2`
     const decoded = decodeEvent(record.value)
-    if (Res.isFailure(decoded)) return decoded.failure.reason
+    return Res.isFailure(decoded) ? decoded.failure.reason : { clientId, event: decoded.success }
+  }
+
+  private make(record: StoredRecord, { clientId, event }: Decoded, repeated: Seq | undefined): EventItem {
+    const { handlers, journey, unknown_event_wait_ms } = this.options
     const seq = seqUnsafe(record.offset)
-    const event = decoded.success
-    const isHandled = event.type === "event"
+    const isHandled = event.type === "event" && repeated === undefined
     const isKnown = isHandled && handlers.knows(event.name)
     const item: EventItem = {
       offset: record.offset,
@@ -95,6 +138,7 @@ export class EventItems {
         isKnown || !isHandled || unknown_event_wait_ms === 0 ? undefined : record.timestamp + unknown_event_wait_ms,
       handler: isKnown ? event.name : "unknown",
       timestamp: record.timestamp,
+      repeated,
       placed: isHandled ? { clientId, seq, event } : undefined,
       source: record,
       leaves: undefined,
@@ -103,6 +147,7 @@ export class EventItems {
       journey: Journey.isSampled(record.headers) ? journey.begin(record) : undefined,
     }
     if (event.type === "barrier") this.leave(item, encodePlacedBarrier(seq, event))
+    else if (repeated !== undefined) this.answer(item, event, repeatOf(event, seq, repeated))
     else if (event.type === "message") this.answer(item, event, messageOf(seq, event))
     return item
   }
@@ -145,6 +190,15 @@ export class EventItems {
     return this.at
   }
 }
+
+/** What a record says. */
+interface Decoded {
+  readonly clientId: ClientId
+  readonly event: EventRecord
+}
+
+const cantBePassedOn = (defect: unknown): string =>
+  `it can't be passed on: ${defect instanceof Error ? defect.message : String(defect)}`
 
 const empty = new Uint8Array()
 

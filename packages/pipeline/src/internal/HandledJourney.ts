@@ -29,10 +29,15 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
     step: "logged",
     details: { rule: Journey.rules.logged, topic, partition: String(partition), offset: String(offset) },
   })
+  const ruleOf = (event: Event | undefined, result: Result | undefined): string => {
+    if (result?.repeated !== undefined) return Journey.rules.repeated
+    return event?.type === "event" ? Journey.rules.handled : Journey.rules.passed
+  }
   const detailsOf = (event: Event | undefined, result: Result | undefined) => ({
-    rule: event?.type === "event" ? Journey.rules.handled : Journey.rules.passed,
+    rule: ruleOf(event, result),
     ...(event !== undefined && { name: event.name }),
     ...(result?.error !== undefined && { error: result.error.code }),
+    ...(result?.repeated !== undefined && { repeated: String(result.repeated) }),
   })
   const journey: HandledJourney = {
     begin: (record) => {

@@ -3,7 +3,7 @@
  * next. The first leaves in the turn in which it is ready. What is under way ends with the scope: a worker that starts
  * over must not find its predecessor's publish beside its own.
  */
-import { Deferred, Effect, Exit, Fiber, type Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Metric, type Scope } from "effect"
 import type { EventOrder, LogRecord } from "@nimbus/domain/protocol"
 import { EventLog, Topics } from "@nimbus/domain/services"
 import type { EventConsumerLimits } from "../Limits.ts"
@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function* ({
       Effect.andThen(() => {
         order.acknowledged()
         finished()
-        return Effect.andThen(Metrics.countOut("results", batch.length), countFailures(batch))
+        return Effect.andThen(Metrics.countOut("results", batch.length), countOutcomes(batch))
       }),
     )
   const drain: Effect.Effect<void> = Effect.suspend(() => {
@@ -83,13 +83,20 @@ const endHops = (batch: ReadonlyArray<EventItem>, exit: Exit.Exit<unknown, unkno
   return sampled.length === 0 ? Effect.void : Effect.forEach(sampled, (journey) => journey.end(exit), { discard: true })
 }
 
-const countFailures = (batch: ReadonlyArray<EventItem>): Effect.Effect<void> => {
-  const failed = batch.filter((item) => item.failed !== undefined)
-  if (failed.length === 0) return Effect.void
+const countOutcomes = (batch: ReadonlyArray<EventItem>): Effect.Effect<void> => {
+  const failed: Array<EventItem> = []
+  let repeats = 0
+  for (const item of batch) {
+    if (item.failed !== undefined) failed.push(item)
+    if (item.repeated !== undefined) repeats++
+  }
+  const countRepeats = repeats === 0 ? Effect.void : Metric.update(Metrics.repeatedIds, repeats)
+  if (failed.length === 0) return countRepeats
   const alike = Map.groupBy(failed, (item) => `${item.failed} ${item.handler}`)
-  return Effect.forEach(
+  const countFailures = Effect.forEach(
     alike.values(),
     (all) => Metrics.countHandlerFailure(all[0]?.handler ?? "", all[0]?.failed ?? "", all.length),
     { discard: true },
   )
+  return Effect.andThen(countRepeats, countFailures)
 }

@@ -12,12 +12,14 @@ import type { Changed } from "./Changed.ts"
 import type { EventItem, EventItems } from "./EventItems.ts"
 import type { Handling } from "./Handling.ts"
 import type { Producing } from "./Producing.ts"
+import type { Repeats } from "./Repeats.ts"
 
 export interface ReadAgainOptions {
   readonly assigned: AssignedPartition
   readonly limits: ConsumerLimits
   readonly order: EventOrder<EventItem>
   readonly items: EventItems
+  readonly repeats: Repeats
   readonly handling: Handling
   readonly producing: Producing
   readonly changed: Changed
@@ -34,19 +36,23 @@ export const readAgain = Effect.fnUntraced(function* (options: ReadAgainOptions)
   }
 })
 
-const pass = ({ assigned, finished, handling, items, order, producing }: ReadAgainOptions) =>
+const pass = ({ assigned, finished, handling, items, order, producing, repeats }: ReadAgainOptions) =>
   Effect.gen(function* () {
     const { partition, topic } = assigned
     const from = order.missing
     if (from === undefined) return
+    const gone = (earliest: number): number => {
+      repeats.gone(earliest)
+      return order.gone(earliest)
+    }
     const pull = yield* Stream.toPull((yield* EventLog).tail(topic, partition, from))
     for (let at = from; isAhead(order.missing, at);) {
       for (const chunk of yield* pull) {
         // Only a chunk that begins further on says so: of what lies before it much may wait for room.
-        if (chunk.from > at) yield* removed(order.gone(chunk.from), chunk)
+        if (chunk.from > at) yield* removed(gone(chunk.from), chunk)
         for (const record of chunk.records) {
           if (!order.isMissing(record.key, record.offset)) continue
-          const item = items.of(record)
+          const item = items.again(record)
           // What it was when it was read first.
           if (typeof item === "string") throw new Error(`${record.offset} has changed: ${item}`)
           items.keep(item)

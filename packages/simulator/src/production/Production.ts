@@ -48,7 +48,7 @@ const roleOf = (
   const chunk = { chunk_records: limits.chunk_records, chunk_bytes }
   switch (role) {
     case "event-consumer":
-      return pipeline.EventConsumer.layerWith({ ...consumer_ms, order: limits.order, chunk })
+      return pipeline.EventConsumer.layerWith({ ...consumer_ms, order: limits.order, repeats: limits.repeats, chunk })
     case "result-consumer": {
       const { late_steps, outstanding_records, router, shelf_records, unhurried_results } = limits
       const bounds = { router, shelf_records, outstanding_records, unhurried_results, late_steps }

@@ -112,8 +112,9 @@ export class SimulatedTransport implements Transport {
   private frameOf(notice: Notice): Frames.ServerFrame {
     switch (notice._tag) {
       case "Welcome": {
-        const { events_per_second, frame_bytes, idle_timeout_ms, session } = this.limits
-        const limits = { frame_bytes, window_results: session.window_results, events_per_second, idle_timeout_ms }
+        const { dedupe_records, events_per_second, frame_bytes, idle_timeout_ms, session } = this.limits
+        const { window_results } = session
+        const limits = { frame_bytes, window_results, events_per_second, idle_timeout_ms, dedupe_records }
         const { after, epoch, log, status } = notice
         return { type: "welcome", clientId: this.clientId, epoch, status, log, after, limits }
       }

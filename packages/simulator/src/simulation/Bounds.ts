@@ -8,7 +8,8 @@
  * most that much, what may be in flight, and one chunk; nor while more than `outstanding_records` were read since the
  * first that is not done.
  *
- * Of an event consumer: what is read and not finished, in records, in bytes and in offsets.
+ * Of an event consumer: what is read and not finished, in records, in bytes and in offsets; and the repeats among what
+ * only the offset is kept of.
  *
  * Of a session of direct delivery: its window. Of a feed: a place for each client, and the recent chunks, of which one is
  * kept however large.
@@ -95,7 +96,8 @@ const ofGateway = ({ intake_bytes, late_steps, session }: SimulatedLimits, clien
   "late journey": () => ({ unacknowledged: clients * session.window_results }),
 })
 
-const ofPipeline = ({ chunk_records, order }: SimulatedLimits, clients: number) => ({
+const ofPipeline = ({ chunk_records, order, repeats }: SimulatedLimits, clients: number) => ({
+  repeats: () => ({ spilled: repeats.spilled_repeats + chunk_records }),
   // Beyond the bound there is what was read last, and for each client one record, to go on with.
   "event order": () => {
     const records = order.partition_records + chunk_records + clients

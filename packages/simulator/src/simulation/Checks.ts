@@ -10,6 +10,8 @@
  * - *only the client's ack counts*: nobody acknowledges what the client's memory does not hold, but what it was told to
  *   be lost.
  * - *the commit never skips*: what lies before a commit, or is said to be finished above it, is where it was to go.
+ * - *a repeat is one by the log alone*: whatever worker answers, an event or a message repeats the first with its id in
+ *   the window, and no other is a repeat.
  * - *epochs*: a pod never uses one of its own twice for the same client.
  * - *bounds*: windows, produce requests, one of them under way at a time; of what cores keep, see `Bounds.ts`.
  *
@@ -23,9 +25,11 @@ import {
   type ClientId,
   type Cursor,
   decodeEvent,
+  decodeResult,
   type Epoch,
   finishedAbove,
   type Incarnation,
+  isBarrier,
   peekSeq,
   type PodId,
   type Push,
@@ -44,8 +48,10 @@ import type { Watcher } from "./Watcher.ts"
 interface Entry {
   readonly seq: number
   readonly isBarrier: boolean
-  /** An event that the log has already, under the same id. */
+  /** An event that the log has already, under the same id. Its client has had the answer, or will have. */
   readonly isRepeat: boolean
+  /** Where its id was used first within the window, if it was. */
+  readonly first: number | undefined
   /** The number of the client's own event. */
   readonly n: number | undefined
 }
@@ -53,7 +59,8 @@ interface Entry {
 interface Account {
   /** All of the client's records, in order, barriers included. */
   readonly entries: Array<Entry>
-  readonly ids: Set<string>
+  /** By kind and id: the seqs that have it. */
+  readonly ids: Map<string, Array<number>>
   /** The highest `n` of its own events in the log. */
   last_n: number
   /** The highest seq that was shown, and up to where acks were checked. */
@@ -108,7 +115,7 @@ export class Checks implements Watcher {
     this.applications.set(application.clientId, application)
     this.accounts.set(application.clientId, {
       entries: [],
-      ids: new Set(),
+      ids: new Map(),
       last_n: 0,
       shown: -1,
       checkedAck: -1,
@@ -122,7 +129,10 @@ export class Checks implements Watcher {
     if (topic === this.topics.events) for (const record of records) this.enter(record)
     else if (topic === this.topics.results) {
       const { records: all, seqs } = this.resultsOf(partition)
-      for (const record of records) seqs.add(seqOf(record.value))
+      for (const record of records) {
+        seqs.add(seqOf(record.value))
+        this.checkVerdict(record)
+      }
       all.push(...records)
     } else if (topic === this.topics.dlq) {
       for (const { key, value } of records) this.dlq.add(`${key} ${seqOf(value)}`)
@@ -303,14 +313,16 @@ export class Checks implements Watcher {
     const record = decoded.success
     if (record.type === "barrier") {
       this.trace.count("rule: a barrier")
-      account.entries.push({ seq, isBarrier: true, isRepeat: false, n: undefined })
+      account.entries.push({ seq, isBarrier: true, isRepeat: false, first: undefined, n: undefined })
       return
     }
     const n = record.type === "event" && typeof record.data === "number" ? record.data : undefined
-    const isRepeat = record.type === "event" && account.ids.has(record.id)
-    if (isRepeat) this.trace.count("rule: an event comes twice")
-    account.ids.add(record.id)
-    account.entries.push({ seq, isBarrier: false, isRepeat, n })
+    const uses = account.ids.get(`${record.type} ${record.id}`) ?? []
+    const isRepeat = record.type === "event" && uses.length > 0
+    const first = uses.find((use) => use > seq - this.limits.repeats.dedupe_records)
+    if (isRepeat) this.trace.count(`rule: an event comes twice${first === undefined ? ", beyond the window" : ""}`)
+    account.ids.set(`${record.type} ${record.id}`, [...uses, seq])
+    account.entries.push({ seq, isBarrier: false, isRepeat, first, n })
     if (n === undefined || isRepeat) return
     if (n !== account.last_n + 1) {
       return this.report("events in order", `${key} has ${n} after ${account.last_n} in the events topic`)
@@ -353,6 +365,18 @@ export class Checks implements Watcher {
   private told(clientId: string, { after, upTo }: Loss): Told | undefined {
     const end = (this.account(clientId).entries.at(-1)?.seq ?? -1) + 1
     return this.mayLose ? { after, upTo, end } : undefined
+  }
+
+  /** Whoever answers, after whatever crash: an id that was used in the window is a repeat of that, and no other is one. */
+  private checkVerdict({ key, value }: StoredRecord): void {
+    if (isBarrier(value)) return
+    const seq = seqOf(value)
+    const { entries } = this.account(key)
+    const entry = entries[indexAbove(entries, seq - 1)]
+    const decoded = decodeResult(value)
+    const said = Result.isSuccess(decoded) ? decoded.success.repeated : undefined
+    if (entry?.seq === seq && said === entry.first) return
+    this.report("a repeat is one by the log alone", `${key} ${seq} repeats ${said}, not ${entry?.first}`)
   }
 
   /** What a commit says is finished above it. */

@@ -1,5 +1,5 @@
 /** The bounds of a run: tight ones, so that they are met, or those of production but for the times. */
-import { eventOrderLimits, mailboxLimits, routerLimits, sessionLimits } from "@nimbus/domain/limits"
+import { eventOrderLimits, mailboxLimits, repeatLimits, routerLimits, sessionLimits } from "@nimbus/domain/limits"
 import type { Dice } from "@nimbus/domain/testing/dice"
 import type { SimulatedLimits } from "./Production.ts"
 
@@ -13,6 +13,8 @@ const loose: SimulatedLimits = {
   router: routerLimits,
   mailbox: mailboxLimits,
   order: eventOrderLimits,
+  // As many as none of its topics has; those of production would take their time in each process.
+  repeats: { ...repeatLimits, dedupe_records: 4_096 },
   chunk_records: 64,
   shelf_records: 1_024,
   outstanding_records: 4_096,
@@ -60,4 +62,5 @@ const tightened = (dice: Dice): SimulatedLimits => ({
   client: { window_events: dice.oneIn(4) ? dice.upTo(6) : 1_024, waiting_notices: 1, doubtful_ids: 16_384 },
   direct_recent_bytes: 60 * dice.upTo(8),
   client_unanswered_events: dice.oneIn(2) ? dice.upTo(4) : 4_096,
+  repeats: { dedupe_records: dice.oneIn(2) ? dice.upTo(60) : 4_096, spilled_repeats: dice.upTo(3) },
 })

@@ -1,7 +1,7 @@
 /**
  * What is simulated: the production code, handed in, for this package knows neither gateways nor pipelines nor clients.
  */
-import type { EventOrderLimits, MailboxLimits, RouterLimits, SessionLimits } from "@nimbus/domain/limits"
+import type { EventOrderLimits, MailboxLimits, RepeatLimits, RouterLimits, SessionLimits } from "@nimbus/domain/limits"
 import type { ClientId, Cursor, Epoch, Item, PodId } from "@nimbus/domain/protocol"
 import type {
   AckChannel,
@@ -27,6 +27,7 @@ export interface SimulatedLimits {
   readonly router: RouterLimits
   readonly mailbox: MailboxLimits
   readonly order: Omit<EventOrderLimits, "handlers_at_once">
+  readonly repeats: RepeatLimits
   /** Of one produce request of the pipeline, in records. */
   readonly chunk_records: number
   readonly shelf_records: number

@@ -118,6 +118,13 @@ export declare type EventResponse = Message<"nimbus.EventResponse"> & {
   lost?: Lost | undefined;
 
   /**
+   * The id was used before, by the event or message with this seq: no handler ran, and its result is that of the first.
+   *
+   * @generated from field: optional int64 repeat_of = 105;
+   */
+  repeatOf?: bigint | undefined;
+
+  /**
    * Only with `notices: true`.
    *
    * @generated from field: nimbus.Welcome welcome = 110;
@@ -254,6 +261,13 @@ export declare type Welcome = Message<"nimbus.Welcome"> & {
    * @generated from field: nimbus.Status status = 4;
    */
   status: Status;
+
+  /**
+   * An id that its client used within so many records of the partition is a repeat.
+   *
+   * @generated from field: int32 dedupe_records = 5;
+   */
+  dedupeRecords: number;
 };
 
 /**
