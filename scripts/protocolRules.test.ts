@@ -78,6 +78,11 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
       by: order,
       mutant: "records that wait to be read again are not taken for lost",
     },
+    {
+      rule: "**An event or a message whose id its client has used within the last `dedupe_records`",
+      by: "domain/src/protocol/RepeatWindow.ts#RepeatWindow",
+      mutant: "event consumer: an id that was used in the window is a repeat",
+    },
   ],
   "Result consumer: the router": [
     {

@@ -151,12 +151,15 @@ class World {
       if (i > 0 && item.seq <= results[i - 1]!.seq) found.push(`${item.seq} came after ${results[i - 1]!.seq}`)
     })
     const seen = new Set<string>()
-    for (const { id } of results) {
+    for (const { id, repeated } of results) {
+      if (repeated !== undefined) found.push(`a repeat of ${id} was shown`)
       if (seen.has(id)) found.push(`${id} was seen twice`)
       seen.add(id)
     }
     const isLost = (seq: number) => losses.some((lost) => seq > lost.after && seq <= (lost.upTo ?? seq))
     for (const { item, seq } of this.gateway.log) {
+      // The first one is answered, or lost.
+      if (item.repeated !== undefined) continue
       if (!seen.has(item.id) && !isLost(seq)) found.push(`${item.id} at ${seq} was never seen`)
     }
     const logged = new Set<string>(this.gateway.log.map(({ item }) => item.id))

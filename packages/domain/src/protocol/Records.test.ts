@@ -148,9 +148,10 @@ describe("Records", () => {
 
   it.effect.prop("a result is read back with its data or its error, and null for no data", [ResultRecord], ([result]) =>
     Effect.sync(() => {
-      const { accepted, data = null, error, id, name, seq } = result
+      const { accepted, data = null, error, id, name, repeated, seq } = result
+      const repeat = repeated === undefined ? {} : { repeated }
       const expected = {
-        ...(error === undefined ? { seq, id, name, data } : { seq, id, name, error }),
+        ...(error === undefined ? { seq, id, name, data, ...repeat } : { seq, id, name, error }),
         ...(accepted === undefined ? {} : { accepted }),
       }
       assert.deepStrictEqual(Result.getOrThrow(decodeResult(encodeResult(result))), asJson(expected))
