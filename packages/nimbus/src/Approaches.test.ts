@@ -117,7 +117,7 @@ const olderRecords = Effect.gen(function* () {
   const [log, { stats }, { events }] = [yield* EventLog, yield* Mailbox, yield* Topics]
   const record = (n: number) => ({
     key: id,
-    value: Buffer.from(`{"type":"event","id":"e1","name":"event","data":${n}}`),
+    value: Buffer.from(`{"type":"event","id":"e${n}","name":"event","data":${n}}`),
   })
   yield* log.publish(events, partitionOf(id, log.partitions), [record(1), record(2)])
   yield* eventually(
@@ -128,7 +128,7 @@ const olderRecords = Effect.gen(function* () {
   const written = records.map(({ value }) => Buffer.from(value).toString())
   assert.deepStrictEqual(
     written,
-    [1, 2].map((n) => `{"seq":${n - 1},"id":"e1","name":"event","data":${n}}`),
+    [1, 2].map((n) => `{"seq":${n - 1},"id":"e${n}","name":"event","data":${n}}`),
   )
 })
 
@@ -226,7 +226,7 @@ for (const approach of approaches) {
           assert.deepInclude(payload, {
             payload: {
               type: "event_accepted",
-              event_id: "e1",
+              event_id: `e${String(data)}`,
               client_id: id,
               status: "Event accepted",
               created_at: finished_at,
