@@ -137,7 +137,7 @@ export class IllegalTransition extends Schema.TaggedError<IllegalTransition>()("
  */
 export class InvariantBroken extends Schema.TaggedError<InvariantBroken>()("InvariantBroken", {
   code: Schema.tag("INVARIANT_BROKEN"),
-  core: Schema.Literals(["Session", "DirectSession", "Router", "Feed", "EventOrder", "RepeatWindow"]),
+  core: Schema.Literals(["Session", "DirectSession", "Router", "Feed", "EventOrder", "RepeatWindow", "TaskLedger"]),
   /** As the header numbers it. */
   invariant: Schema.Int,
 }) {

@@ -322,6 +322,15 @@ export interface RepeatLimits {
 /** The defaults. */
 export const repeatLimits: RepeatLimits = { dedupe_records: 100_000, spilled_repeats: 4_096 }
 
+/** Tasks, by the event consumer. */
+export interface TaskLimits {
+  /** Attempts of one task, each begun by a worker. Beyond: it ends with `TASK_ATTEMPTS`. */
+  readonly task_attempts: number
+}
+
+/** The defaults. */
+export const taskLimits: TaskLimits = { task_attempts: 5 }
+
 /** JSON from outside. */
 export interface JsonLimits {
   /** Levels of arrays and objects, in JSON from outside. Beyond: it is refused. */

@@ -97,6 +97,10 @@ export type RouteId = typeof RouteId.Type
 export const RouterId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_:-]{1,64}$/)).pipe(Schema.brand("RouterId"))
 export type RouterId = typeof RouterId.Type
 
+/** One execution of a task by one worker. An id is never used by two. */
+export const RunId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]{1,128}$/)).pipe(Schema.brand("RunId"))
+export type RunId = typeof RunId.Type
+
 /** Names one event of one client; chosen by the client, or by the gateway where it has none. The handler's idempotency key. */
 export const EventId = Schema.String.check(Schema.isBetweenLength(1, 128)).pipe(Schema.brand("EventId"))
 export type EventId = typeof EventId.Type
