@@ -137,7 +137,16 @@ export class IllegalTransition extends Schema.TaggedError<IllegalTransition>()("
  */
 export class InvariantBroken extends Schema.TaggedError<InvariantBroken>()("InvariantBroken", {
   code: Schema.tag("INVARIANT_BROKEN"),
-  core: Schema.Literals(["Session", "DirectSession", "Router", "Feed", "EventOrder", "RepeatWindow", "TaskLedger"]),
+  core: Schema.Literals([
+    "Session",
+    "DirectSession",
+    "Router",
+    "Feed",
+    "EventOrder",
+    "RepeatWindow",
+    "TaskLedger",
+    "TaskQueue",
+  ]),
   /** As the header numbers it. */
   invariant: Schema.Int,
 }) {

@@ -322,6 +322,19 @@ export interface RepeatLimits {
 /** The defaults. */
 export const repeatLimits: RepeatLimits = { dedupe_records: 100_000, spilled_repeats: 4_096 }
 
+/** Tasks, by a task worker. */
+export interface TaskQueueLimits {
+  /** Tasks of one process that run at once, with those about to. Beyond: they wait, and only their places are kept. */
+  readonly at_once: number
+  /** The same, of one client. */
+  readonly client_at_once: number
+  /** Before a task begins again that a late worker has begun meanwhile. */
+  readonly fenced_ticks: number
+}
+
+/** The defaults. */
+export const taskQueueLimits: TaskQueueLimits = { at_once: 500, client_at_once: 16, fenced_ticks: 100 }
+
 /** Tasks, by the event consumer. */
 export interface TaskLimits {
   /** Attempts of one task, each begun by a worker. Beyond: it ends with `TASK_ATTEMPTS`. */

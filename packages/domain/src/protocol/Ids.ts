@@ -121,6 +121,9 @@ export const podIdUnsafe = (name: string): PodId => name as PodId
 /** The `number`th route of a router. */
 export const routeIdOf = (router: RouterId, number: number): RouteId => `${router}.${number}` as RouteId
 
+/** The `number`th run of a task worker. */
+export const runIdOf = (worker: string, number: number): RunId => `${worker}.${number}` as RunId
+
 /** Brands a name just read from what only routers and gateways write. */
 export const routeIdUnsafe = (name: string): RouteId => name as RouteId
 
