@@ -117,6 +117,8 @@ export class Slots {
 
 interface Entry extends QueuedTask {
   run: RunId | undefined
+  /** Its run has begun by the log. */
+  hasBegun: boolean
   /** It has a slot. */
   hasSlot: boolean
 }
@@ -210,7 +212,7 @@ const read = (state: State, { next, records }: Of<"Chunk">, out: Array<Output>):
 const add = (state: State, { clientId, id, name, offset, seq }: Of<"Task">): void => {
   // A consumer that starts over may write a task again: its first record stands for it.
   if (state.tasks.has(seq)) return state.finished.finish(offset)
-  const task: Entry = { seq, clientId, id, name, offset, run: undefined, hasSlot: false }
+  const task: Entry = { seq, clientId, id, name, offset, run: undefined, hasBegun: false, hasSlot: false }
   state.tasks.set(seq, task)
   queue(state, task)
 }
@@ -237,7 +239,10 @@ const began = (state: State, record: Of<"Began">, out: Array<Output>): void => {
     interrupt(state, task, out)
     return void state.fenced.set(task, state.tick + state.options.fenced_ticks)
   }
+  // The consumer writes what it reads again, again.
+  if (task.hasBegun) return
   invariant(task.hasSlot, "TaskQueue", 1)
+  task.hasBegun = true
   const { attempt, next, offset: before, run } = record
   out.push({ _tag: "Start", task, run, attempt, next, before })
 }
@@ -257,7 +262,7 @@ const interrupt = (state: State, task: Entry, out: Array<Output>): void => {
   const { hasSlot, run } = task
   if (hasSlot && run !== undefined) out.push({ _tag: "Interrupt", task, run })
   release(state, task)
-  task.run = undefined
+  Object.assign(task, { run: undefined, hasBegun: false })
 }
 
 const done = (state: State, { run, seq }: Of<"Done">): void => {
