@@ -139,6 +139,10 @@ export type EventRecord = typeof EventRecord.Type
 export const Failure = Schema.Struct({ code: Schema.String, message: Schema.String })
 export type Failure = typeof Failure.Type
 
+/** How a task has ended. `cancelled` has no error. */
+export const TaskOutcome = Schema.Literals(["done", "failed", "cancelled"])
+export type TaskOutcome = typeof TaskOutcome.Type
+
 /** A record of the results topic: what came of one event. It has `data` or `error`. */
 export const Result = Schema.Struct({
   seq: Seq,
@@ -147,6 +151,11 @@ export const Result = Schema.Struct({
   data: Schema.optionalKey(Schema.Json),
   error: Schema.optionalKey(Failure),
   accepted: orAbsent(Completion),
+  /** Of a part or the end of a task: the id of its event. */
+  of: Schema.optionalKey(EventId),
+  attempt: Schema.optionalKey(Schema.Int),
+  part: Schema.optionalKey(Schema.Int),
+  end: Schema.optionalKey(TaskOutcome),
   /** The id was used before: no handler ran, and what came of it is that of the event or message with this seq. */
   repeated: Schema.optionalKey(Seq),
 })
