@@ -33,6 +33,7 @@ import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
 import { type HandlerLimits, handlerLimits } from "../Limits.ts"
 import type { Event, Failure, Result } from "../protocol/Records.ts"
 import { Slots } from "../protocol/Slots.ts"
+import { messageOf } from "./internal/MessageOf.ts"
 import { retrying } from "./internal/Retrying.ts"
 import { within } from "./internal/Within.ts"
 
@@ -275,12 +276,3 @@ const badOutput = (error: Schema.SchemaError, name: string, context: HandlerCont
 /** Says in a log line which event it is about. Only where there is one: around every handler it would cost 0.5 µs. */
 const about = (handler: string, context: HandlerContext) =>
   Effect.annotateLogs({ handler, clientId: context.clientId, eventId: context.eventId, seq: context.seq })
-
-/** What a typed failure says of itself: its message, else its tag, else itself. */
-const messageOf = (failure: unknown): string => {
-  if (Predicate.hasProperty(failure, "message") && typeof failure.message === "string" && failure.message !== "") {
-    return failure.message
-  }
-  if (Predicate.hasProperty(failure, "_tag") && typeof failure._tag === "string") return failure._tag
-  return typeof failure === "string" ? failure : "The handler failed"
-}
