@@ -79,6 +79,16 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
       mutant: "records that wait to be read again are not taken for lost",
     },
     {
+      rule: "Of a name with `at_once` no more handlers run than that",
+      by: "domain/src/protocol/Slots.ts#Slots",
+      mutant: "of a name with a limit no more handlers run than it has slots",
+    },
+    {
+      rule: "An event whose name no handler has is not answered before",
+      by: order,
+      mutant: "an event whose name no handler has waits",
+    },
+    {
       rule: "**An event or a message whose id its client has used within the last `dedupe_records`",
       by: "domain/src/protocol/RepeatWindow.ts#RepeatWindow",
       mutant: "event consumer: an id that was used in the window is a repeat",

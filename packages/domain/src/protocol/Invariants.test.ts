@@ -1,17 +1,32 @@
 /** Each numbered invariant of a core's header is asserted: a core whose memory says otherwise dies of it, by its number. */
 import { assert, describe, it } from "@effect/vitest"
 import { InvariantBroken } from "../Errors.ts"
-import { eventOrderLimits, routerLimits, sessionLimits } from "../Limits.ts"
+import { eventOrderLimits, routerLimits, sessionLimits, taskLimits } from "../Limits.ts"
 import * as DirectSession from "./DirectSession.ts"
 import { EventOrder, type OrderItem } from "./EventOrder.ts"
 import { Slots } from "./Slots.ts"
 import * as Feed from "./Feed.ts"
-import { ClientId, Cursor, Epoch, EventId, Incarnation, PodId, RouteId, RouterId, Seq, start } from "./Ids.ts"
+import {
+  ClientId,
+  Cursor,
+  Epoch,
+  EventId,
+  Incarnation,
+  PodId,
+  RouteId,
+  RouterId,
+  RunId,
+  Seq,
+  seqUnsafe,
+  start,
+} from "./Ids.ts"
 import type { Page } from "./Reads.ts"
 import { encodePlacedBarrier, encodeResult, type Item, type StoredRecord } from "./Records.ts"
 import { RepeatWindow } from "./RepeatWindow.ts"
 import * as Router from "./Router.ts"
 import * as Session from "./Session.ts"
+import * as TaskLedger from "./TaskLedger.ts"
+import * as TaskQueue from "./TaskQueue.ts"
 
 const clientId = ClientId.make("c")
 const epoch = Epoch.make(7)
@@ -81,6 +96,19 @@ const order = (...events: ReadonlyArray<OrderItem>): EventOrder<OrderItem> => {
   made.read({ next: 10, records: events })
   for (const item of events) made.add(item)
   return made
+}
+
+/** At the beginning of an empty topic. A client may have one task with a slot. */
+const queue = () => {
+  const slots = new Slots(9, () => 9)
+  const limits = { at_once: 9, client_at_once: 1, fenced_ticks: 1 }
+  const state = new TaskQueue.State({ ...limits, slots, worker: "w", next: 0, end: 0 })
+  const step = (input: TaskQueue.Input) => TaskQueue.step(state, input)
+  const task = (offset: number): TaskQueue.TaskRecord => {
+    const id = EventId.make(`e${offset}`)
+    return { _tag: "Task", offset, clientId, seq: seqUnsafe(offset), id, name: "ask" }
+  }
+  return { state, step, task }
 }
 
 /** What a field or a part below never says, in its place; it is set in vain. */
@@ -259,6 +287,38 @@ const broken: Readonly<Record<InvariantBroken["core"], ReadonlyArray<() => void>
     () => {
       const window = new RepeatWindow({ dedupe_records: 10 }, Incarnation.make("a life"))
       for (const offset of [5, 5]) window.take(offset, "a")
+    },
+  ],
+  TaskLedger: [
+    () => {
+      const state = new TaskLedger.State(taskLimits)
+      const of = { clientId, offset: seqUnsafe(5) }
+      TaskLedger.step(state, {
+        ...of,
+        _tag: "Event",
+        id: EventId.make("e"),
+        name: "ask",
+        resumes: false,
+        timestamp_ms: 0,
+      })
+      // A record cannot come before the event of its task.
+      TaskLedger.step(state, { ...of, _tag: "Stop", task: seqUnsafe(5), by: "full" })
+    },
+  ],
+  TaskQueue: [
+    () => {
+      const { state, step, task } = queue()
+      step({ _tag: "Chunk", records: [task(0)], next: 1 })
+      const of = { clientId, seq: seqUnsafe(0), run: [...state.tasks.values()][0]?.run ?? RunId.make("none") }
+      Object.assign(state.tasks.get(of.seq) ?? {}, { hasSlot: false })
+      step({ _tag: "Chunk", records: [{ ...of, _tag: "Began", offset: 1, attempt: 1, next: 0 }], next: 2 })
+    },
+    () => {
+      const { state, step, task } = queue()
+      let looks = 0
+      step({ _tag: "Chunk", records: [task(0)], next: 1 })
+      saying(state.options, "client_at_once", () => (looks++ < 1 ? 9 : 1))
+      step({ _tag: "Chunk", records: [task(1)], next: 2 })
     },
   ],
 }

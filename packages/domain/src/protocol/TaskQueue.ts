@@ -19,9 +19,9 @@
  *
  * Invariants:
  * 1. In this process a task has one run at a time, and its handler starts after that run has begun by the log.
- * 2. The topic is read on, whatever waits: what ends a task stands behind it. Of a task that waits only its place is kept.
- * 3. At most `at_once` tasks of the process have a slot, `client_at_once` of one client, and of each name as many as it
+ * 2. At most `at_once` tasks of the process have a slot, `client_at_once` of one client, and of each name as many as it
  *    allows. Among the clients that wait for the same name, slots go round.
+ * 3. The topic is read on, whatever waits: what ends a task stands behind it. Of a task that waits only its place is kept.
  * 4. The commit is the lowest task that is not finished; what is finished above it goes with it (`FinishedSet`).
  *
  * Deterministic; no I/O, clock or randomness. Its state is changed in place.
@@ -30,6 +30,7 @@ import type { TaskQueueLimits } from "../Limits.ts"
 import { type Above, FinishedSet } from "./FinishedSet.ts"
 import { type ClientId, type EventId, type RunId, runIdOf, type Seq } from "./Ids.ts"
 import { invariant } from "./internal/Invariant.ts"
+import type { Slots } from "./Slots.ts"
 
 /** A record of the tasks topic. */
 export type TaskRecord = {
@@ -83,38 +84,6 @@ export type Output =
   /** Another run has the task, or it has ended. */
   | { readonly _tag: "Interrupt"; readonly task: QueuedTask; readonly run: RunId }
 
-/** The slots of a process, which its partitions share. */
-export class Slots {
-  readonly #at_once: number
-  readonly #ofName: (name: string) => number
-  readonly #taken = new Map<string, number>()
-  #all = 0
-
-  /** `ofName`: how many of one name may run at once. */
-  constructor(at_once: number, ofName: (name: string) => number) {
-    this.#at_once = at_once
-    this.#ofName = ofName
-  }
-
-  get taken(): number {
-    return this.#all
-  }
-
-  has(name: string): boolean {
-    return this.#all < this.#at_once && (this.#taken.get(name) ?? 0) < this.#ofName(name)
-  }
-
-  take(name: string): void {
-    this.#all++
-    this.#taken.set(name, (this.#taken.get(name) ?? 0) + 1)
-  }
-
-  free(name: string): void {
-    this.#all--
-    this.#taken.set(name, (this.#taken.get(name) ?? 0) - 1)
-  }
-}
-
 interface Entry extends QueuedTask {
   run: RunId | undefined
   /** Its run has begun by the log. */
@@ -166,6 +135,7 @@ export class State {
 
 /** Where a partition begins. */
 export interface QueueOptions extends TaskQueueLimits {
+  /** Shared by the partitions of the process. */
   readonly slots: Slots
   /** Used once: no two processes, and no two assignments, have the same. */
   readonly worker: string
@@ -305,7 +275,7 @@ const tick = (state: State): void => {
   }
 }
 
-/** Gives free slots to those that wait (3). */
+/** Gives free slots to those that wait (2). */
 const pump = (state: State, out: Array<Output>): void => {
   for (let line = nextLine(state); line !== undefined; line = nextLine(state)) begin(state, line, out)
 }
@@ -334,7 +304,7 @@ const begin = (state: State, { client, name, waiting }: Line, out: Array<Output>
   Object.assign(task, { run, hasSlot: true })
   client.slots++
   state.options.slots.take(name)
-  invariant(client.slots <= state.options.client_at_once, "TaskQueue", 3)
+  invariant(client.slots <= state.options.client_at_once, "TaskQueue", 2)
   unqueue(state, task)
   const line = client.lines.get(name)
   if (line !== undefined) turn(state, line)

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { finishedAbove } from "./FinishedSet.ts"
 import { ClientId, EventId, Incarnation, type RunId, type Seq, seqUnsafe } from "./Ids.ts"
+import { Slots } from "./Slots.ts"
 import * as TaskLedger from "./TaskLedger.ts"
 import * as TaskQueue from "./TaskQueue.ts"
 
@@ -135,7 +136,7 @@ class Worker {
     this.world = world
     const { next } = world.workerCommit
     const above = finishedAbove(world.workerCommit, life)
-    const slots = new TaskQueue.Slots(3, (name) => (name === "ask" ? 3 : 2))
+    const slots = new Slots(3, (name) => (name === "ask" ? 3 : 2))
     const limits = { at_once: 3, client_at_once: 2, fenced_ticks: 2 }
     this.queue = new TaskQueue.State({ ...limits, slots, worker, next, above, end: world.topic.length })
     this.at = next
@@ -158,7 +159,9 @@ class Worker {
   readOn(records: number): boolean {
     const next = Math.min(this.at + records, this.world.topic.length)
     if (next === this.at) return false
-    const chunk = this.world.topic.slice(this.at, next).map((record, i) => ({ ...record, offset: this.at + i }))
+    const chunk = this.world.topic
+      .slice(this.at, next)
+      .map((record, i) => Object.assign({}, record, { offset: this.at + i }))
     this.at = next
     this.step({ _tag: "Chunk", records: chunk, next })
     return true

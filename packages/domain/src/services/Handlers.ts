@@ -15,19 +15,7 @@
  *
  * A handler may run twice for the same event, after a crash or where it retries: its event id is the idempotency key.
  */
-import {
-  Cause,
-  Context,
-  Duration,
-  Effect,
-  Exit,
-  Layer,
-  Option,
-  Predicate,
-  Result as Res,
-  type Schedule,
-  Schema,
-} from "effect"
+import { Cause, Context, Duration, Effect, Exit, Layer, Option, Result as Res, type Schedule, Schema } from "effect"
 import { BadHandler, DuplicateHandler } from "../Errors.ts"
 import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
 import { type HandlerLimits, handlerLimits } from "../Limits.ts"
