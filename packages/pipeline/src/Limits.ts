@@ -28,6 +28,7 @@ import {
   type RouterLimits,
   routerLimits,
 } from "@nimbus/domain/limits"
+import { Dedupe } from "@nimbus/domain/services"
 
 /** How a consumer retries, commits and shuts down. */
 export interface ConsumerLimits {
@@ -97,14 +98,18 @@ const unknownWait = Schema.DurationFromString.check(
   ),
 )
 
-/** The defaults, with what operators choose: `NIMBUS_UNKNOWN_EVENT_WAIT`. */
-export const eventConsumerConfig: Config.Config<EventConsumerLimits> = Config.schema(
-  unknownWait,
-  "NIMBUS_UNKNOWN_EVENT_WAIT",
-).pipe(
-  Config.withDefault(Duration.millis(eventConsumerLimits.unknown_event_wait_ms)),
-  Config.map((wait) =>
-    Object.assign({}, eventConsumerLimits, { unknown_event_wait_ms: Math.round(Duration.toMillis(wait)) }),
+/** The defaults, with what operators choose: `NIMBUS_UNKNOWN_EVENT_WAIT` and `NIMBUS_DEDUPE_RECORDS`. */
+export const eventConsumerConfig: Config.Config<EventConsumerLimits> = Config.all({
+  wait: Config.schema(unknownWait, "NIMBUS_UNKNOWN_EVENT_WAIT").pipe(
+    Config.withDefault(Duration.millis(eventConsumerLimits.unknown_event_wait_ms)),
+  ),
+  dedupe_records: Dedupe.config,
+}).pipe(
+  Config.map(({ dedupe_records, wait }) =>
+    Object.assign({}, eventConsumerLimits, {
+      unknown_event_wait_ms: Math.round(Duration.toMillis(wait)),
+      repeats: { ...eventConsumerLimits.repeats, dedupe_records },
+    }),
   ),
 )
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { RoleControl } from "@nimbus/domain/admin"
-import { Effect, Exit, Latch, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
+import { ConfigProvider, Effect, Exit, Latch, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import { sessionLimits } from "@nimbus/domain/limits"
 import { type ClientId, Epoch, type Item, PodId, Session, start as beginning } from "@nimbus/domain/protocol"
 import { AckChannel, type EventLog, Handlers, Mailbox, PodChannel, Registry, Topics } from "@nimbus/domain/services"
@@ -27,6 +27,17 @@ const options = {
 }
 
 const samples = Handlers.layer(Handlers.samples)
+
+describe("the settings of a pipeline", () => {
+  it.effect("are all in what its roles get", () =>
+    Effect.gen(function* () {
+      const env = { NIMBUS_UNKNOWN_EVENT_WAIT: "60 seconds", NIMBUS_DEDUPE_RECORDS: "7" }
+      const { eventConsumer } = yield* Pipeline.settings.parse(ConfigProvider.fromEnv({ env }))
+      assert.strictEqual(eventConsumer?.unknown_event_wait_ms, 60_000)
+      assert.strictEqual(eventConsumer?.repeats?.dedupe_records, 7)
+    }),
+  )
+})
 
 const pipeline = Pipeline.layer(options).pipe(Layer.provide(samples))
 

@@ -1,7 +1,6 @@
 /** The pipeline in one process: every role, or those that are named; each independent of the others. */
-import { Archive, Dedupe } from "@nimbus/domain/services"
+import { Archive } from "@nimbus/domain/services"
 import { RoleControl } from "@nimbus/domain/admin"
-import { repeatLimits } from "@nimbus/domain/limits"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 import { NoStorage } from "./Errors.ts"
 import * as EventConsumer from "./EventConsumer.ts"
@@ -29,9 +28,7 @@ export interface PipelineOptions {
 }
 
 /** The bounds that the environment sets. */
-export const settings: Config.Config<PipelineOptions> = Config.map(Dedupe.config, (dedupe_records) => ({
-  eventConsumer: { repeats: { ...repeatLimits, dedupe_records } },
-}))
+export const settings: Config.Config<PipelineOptions> = Config.all({ eventConsumer: EventConsumer.config })
 
 /** Every role; the storage writer where there is an archive. Bounds not named are the defaults. */
 export const layer = (options: PipelineOptions = {}) => {

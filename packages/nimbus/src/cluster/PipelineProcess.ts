@@ -12,7 +12,7 @@ import { hostname } from "node:os"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Shutdown, Telemetry } from "@nimbus/adapters/process"
 import type { Handlers } from "@nimbus/domain/services"
-import { EventConsumer, Health, Pipeline } from "@nimbus/pipeline"
+import { Health, Pipeline } from "@nimbus/pipeline"
 import { Config, Effect, Layer } from "effect"
 import { type HandlersOrLayer, layerOf } from "../HandlersModule.ts"
 import * as Process from "./Process.ts"
@@ -24,7 +24,6 @@ const pipeline = <E>(handlers: Layer.Layer<Handlers, E>) =>
     const { address, cluster, roles, settings, shutdown, telemetry } = yield* Config.all({
       address: Health.config,
       cluster: Cluster.config,
-      events: EventConsumer.config,
       roles: Pipeline.config,
       settings: Pipeline.settings,
       shutdown: Shutdown.config,
