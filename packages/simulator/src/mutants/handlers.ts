@@ -1,6 +1,6 @@
 /**
- * What a handler may say of itself (`at_once`), and what follows for the events that wait: each rule with the patch that
- * takes it out. The world has no names; the simulator finds each.
+ * What a handler may say of itself (`at_once`), what follows for the events that wait, and for those that have no handler:
+ * each rule with the patch that takes it out. The world has no names; the simulator finds each.
  */
 import type { Patch } from "./Mutant.ts"
 
@@ -40,5 +40,12 @@ export const handlers = {
     "internal/Handling.ts",
     `      if (item.slot !== undefined) handlers.slots.tell(item.slot)
 `,
+  ),
+  unknownWaits: patch(
+    "domain",
+    "an event whose name no handler has waits",
+    "protocol/EventOrder.ts",
+    `return notBefore_ms === undefined || notBefore_ms <= this.now_ms`,
+    `return notBefore_ms === undefined || notBefore_ms > 0`,
   ),
 } as const satisfies Record<string, Patch>

@@ -147,8 +147,8 @@ const headOfShells = `
 ## Bugs in the shells, and rules of direct delivery
 
 These are mistakes that a consumer, a gateway or a client could make although its rules decide correctly. Earlier versions
-had some of them. They are followed by the rules that only direct delivery and observers of the registry have (\`domain\`).
-Only the simulator runs these. If a bug needs several faults of a few kinds at the same time, the simulator runs with only
+had some of them. They are followed by the rules that only direct delivery and observers of the registry have (\`domain\`), and by those of
+handlers with a limit and of events without a handler. Only the simulator runs these. If a bug needs several faults of a few kinds at the same time, the simulator runs with only
 those kinds.
 
 | without | in | in the simulator | faults |

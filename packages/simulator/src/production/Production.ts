@@ -47,8 +47,11 @@ const roleOf = (
 ): Layer.Layer<never, unknown, Services> => {
   const chunk = { chunk_records: limits.chunk_records, chunk_bytes }
   switch (role) {
-    case "event-consumer":
-      return pipeline.EventConsumer.layerWith({ ...consumer_ms, order: limits.order, repeats: limits.repeats, chunk })
+    case "event-consumer": {
+      const { order, repeats, unknown_event_wait_ms } = limits
+      const bounds = { order, repeats, unknown_event_wait_ms }
+      return pipeline.EventConsumer.layerWith({ ...consumer_ms, ...bounds, chunk })
+    }
     case "result-consumer": {
       const { late_steps, outstanding_records, router, shelf_records, unhurried_results } = limits
       const bounds = { router, shelf_records, outstanding_records, unhurried_results, late_steps }
@@ -110,7 +113,7 @@ const clientOf = (client: Code["client"]): Client => {
         const sending = Effect.gen(function* () {
           while (true) {
             const events = yield* application.next
-            yield* sdk.sendAll(events.map(({ id, n }) => ({ name: "echo", data: n, id })))
+            yield* sdk.sendAll(events.map(({ id, n, name }) => ({ name, data: n, id })))
             application.accepted(events)
           }
         })

@@ -14,6 +14,8 @@ export interface ApplicationOptions {
   readonly clientId: ClientId
   /** Whether it chooses the ids of its events. */
   readonly names: boolean
+  /** The name of its `n`th event. */
+  readonly nameOf: (n: number) => string
   readonly disk: Production.Disk
   readonly kernel: Kernel
   readonly trace: Trace
@@ -99,6 +101,6 @@ export class Application {
   }
 
   private sending(n: number): Production.Sending {
-    return { n, id: this.names ? `${this.clientId}-e${n}` : undefined }
+    return { n, name: this.options.nameOf(n), id: this.names ? `${this.clientId}-e${n}` : undefined }
   }
 }

@@ -12,6 +12,7 @@
  * - *the commit never skips*: what lies before a commit, or is said to be finished above it, is where it was to go.
  * - *a repeat is one by the log alone*: whatever worker answers, an event or a message repeats the first with its id in
  *   the window, and no other is a repeat.
+ * - *an event whose name no handler has waits*: it is not answered before `unknown_event_wait_ms` after the log got it.
  * - *epochs*: a pod never uses one of its own twice for the same client.
  * - *bounds*: windows, produce requests, one of them under way at a time; of what cores keep, see `Bounds.ts`.
  *
@@ -52,6 +53,8 @@ interface Entry {
   readonly isRepeat: boolean
   /** Where its id was used first within the window, if it was. */
   readonly first: number | undefined
+  /** When the log got it. */
+  readonly at_ms: number
   /** The number of the client's own event. */
   readonly n: number | undefined
 }
@@ -131,7 +134,7 @@ export class Checks implements Watcher {
       const { records: all, seqs } = this.resultsOf(partition)
       for (const record of records) {
         seqs.add(seqOf(record.value))
-        this.checkVerdict(record)
+        this.checkAnswer(record)
       }
       all.push(...records)
     } else if (topic === this.topics.dlq) {
@@ -240,7 +243,7 @@ export class Checks implements Watcher {
     }
     const next = this.expected(clientId, account.shown)
     const expected = this.mayLose ? (this.besidesLosses(account, shown.seq, next) ?? next) : next
-    // One whose handler took too long has an error instead.
+    // One that has no handler, or whose handler took too long, has an error instead.
     const isOther = expected?.n !== undefined && shown.data !== undefined && shown.data !== expected.n
     if (expected?.seq !== shown.seq || isOther) {
       return this.report(
@@ -248,7 +251,6 @@ export class Checks implements Watcher {
         `${clientId} is shown ${shown.seq} (${JSON.stringify(shown.data)}) after ${account.shown}, not ${expected?.seq} (${expected?.n})`,
       )
     }
-    if (shown.data === undefined) this.trace.count("rule: a handler's time was over")
     account.shown = shown.seq
   }
 
@@ -275,7 +277,7 @@ export class Checks implements Watcher {
     return undefined
   }
 
-  /** Each list as a whole, by the numbers alone; those of handlers that took too long are known by their seqs. */
+  /** Each list as a whole, by the numbers alone; those that have no number, for they have an error, are known by their seqs. */
   lists(): void {
     if (this.mayLose) return
     for (const [id, application] of this.applications) {
@@ -306,14 +308,14 @@ export class Checks implements Watcher {
 
   // The account
 
-  private enter({ key, offset: seq, value }: StoredRecord): void {
+  private enter({ key, offset: seq, timestamp: at_ms, value }: StoredRecord): void {
     const decoded = decodeEvent(value)
     if (Result.isFailure(decoded)) return this.report("records", `${key} ${seq}: ${decoded.failure.reason}`)
     const account = this.account(key)
     const record = decoded.success
     if (record.type === "barrier") {
       this.trace.count("rule: a barrier")
-      account.entries.push({ seq, isBarrier: true, isRepeat: false, first: undefined, n: undefined })
+      account.entries.push({ seq, isBarrier: true, isRepeat: false, first: undefined, at_ms, n: undefined })
       return
     }
     const n = record.type === "event" && typeof record.data === "number" ? record.data : undefined
@@ -322,7 +324,7 @@ export class Checks implements Watcher {
     const first = uses.find((use) => use > seq - this.limits.repeats.dedupe_records)
     if (isRepeat) this.trace.count(`rule: an event comes twice${first === undefined ? ", beyond the window" : ""}`)
     account.ids.set(`${record.type} ${record.id}`, [...uses, seq])
-    account.entries.push({ seq, isBarrier: false, isRepeat, first, n })
+    account.entries.push({ seq, isBarrier: false, isRepeat, first, at_ms, n })
     if (n === undefined || isRepeat) return
     if (n !== account.last_n + 1) {
       return this.report("events in order", `${key} has ${n} after ${account.last_n} in the events topic`)
@@ -367,16 +369,32 @@ export class Checks implements Watcher {
     return this.mayLose ? { after, upTo, end } : undefined
   }
 
-  /** Whoever answers, after whatever crash: an id that was used in the window is a repeat of that, and no other is one. */
-  private checkVerdict({ key, value }: StoredRecord): void {
+  private checkAnswer({ key, timestamp, value }: StoredRecord): void {
     if (isBarrier(value)) return
     const seq = seqOf(value)
     const { entries } = this.account(key)
     const entry = entries[indexAbove(entries, seq - 1)]
     const decoded = decodeResult(value)
-    const said = Result.isSuccess(decoded) ? decoded.success.repeated : undefined
-    if (entry?.seq === seq && said === entry.first) return
-    this.report("a repeat is one by the log alone", `${key} ${seq} repeats ${said}, not ${entry?.first}`)
+    if (entry?.seq !== seq || Result.isFailure(decoded))
+      return this.report("records", `${key} ${seq}, a result, is of no event or can't be read`)
+    const { error, repeated } = decoded.success
+    this.checkVerdict(entry, repeated)
+    if (error?.code === "HANDLER_TIMEOUT") this.trace.count("rule: a handler's time was over")
+    if (error?.code === "UNKNOWN_EVENT") this.checkWait(entry, timestamp)
+  }
+
+  /** Whoever answers, after whatever crash: an id that was used in the window is a repeat of that, and no other is one. */
+  private checkVerdict({ first, seq }: Entry, repeated: number | undefined): void {
+    if (repeated === first) return
+    this.report("a repeat is one by the log alone", `${seq} repeats ${repeated}, not ${first}`)
+  }
+
+  private checkWait({ at_ms, seq }: Entry, answered_ms: number): void {
+    this.trace.count("rule: an event whose name no handler has")
+    const { unknown_event_wait_ms } = this.limits
+    if (answered_ms - at_ms >= unknown_event_wait_ms) return
+    const waited = `${seq} was answered after ${answered_ms - at_ms} ms, not ${unknown_event_wait_ms}`
+    this.report("an event whose name no handler has waits", waited)
   }
 
   /** What a commit says is finished above it. */

@@ -282,6 +282,7 @@ export const ruleCounts = [
     "a commit by a former owner is refused",
     "a commit says what is finished above it",
     "a handler's time was over",
+    "an event whose name no handler has",
     "a client is told lost",
     "a client is told lost, range unknown",
     "a silent member loses its partitions",

@@ -15,6 +15,7 @@ const loose: SimulatedLimits = {
   order: eventOrderLimits,
   // As many as none of its topics has; those of production would take their time in each process.
   repeats: { ...repeatLimits, dedupe_records: 4_096 },
+  unknown_event_wait_ms: 0,
   chunk_records: 64,
   shelf_records: 1_024,
   outstanding_records: 4_096,
@@ -63,4 +64,5 @@ const tightened = (dice: Dice): SimulatedLimits => ({
   direct_recent_bytes: 60 * dice.upTo(8),
   client_unanswered_events: dice.oneIn(2) ? dice.upTo(4) : 4_096,
   repeats: { dedupe_records: dice.oneIn(2) ? dice.upTo(60) : 4_096, spilled_repeats: dice.upTo(3) },
+  unknown_event_wait_ms: dice.oneOf([0, 100, 3_000]),
 })

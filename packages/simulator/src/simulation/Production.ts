@@ -28,6 +28,7 @@ export interface SimulatedLimits {
   readonly mailbox: MailboxLimits
   readonly order: Omit<EventOrderLimits, "handlers_at_once">
   readonly repeats: RepeatLimits
+  readonly unknown_event_wait_ms: number
   /** Of one produce request of the pipeline, in records. */
   readonly chunk_records: number
   readonly shelf_records: number
@@ -111,6 +112,7 @@ export interface ClientOptions {
 /** An event of a client: its `n`th, from 1. */
 export interface Sending {
   readonly n: number
+  readonly name: string
   /** The id, where the application chooses it. */
   readonly id: string | undefined
 }

@@ -74,6 +74,11 @@ const waiting_messages = 8
 const slow_one_in = 12
 const max_handler_ms = 20_000
 
+/** The name of an event that has a handler, and of one that has none; of so many events of a client one has none, where any has. */
+const known = "echo"
+const unknown = "nobody's"
+const unknown_one_in = 7
+
 /** What clients connect to. */
 const urls = {
   routed: "ws://gateways.simulated/v1/stream",
@@ -120,6 +125,8 @@ export class World {
   private readonly slowHandler_ms: number
   /** How many events one process may handle at once, where there is a limit in this run. */
   private readonly handlersAtOnce: number | undefined
+  /** Whether some events of this run have a name that no handler has. */
+  private readonly hasUnknown: boolean
   private readonly dice: Dice
   private readonly disks: Line
   private readonly offsets = ClientOffsetsMemory.makeMemory()
@@ -142,6 +149,7 @@ export class World {
     )
     this.slowHandler_ms = new Dice(options.seed * 13 + 7).oneOf([0, 500, 3_000, max_handler_ms])
     this.handlersAtOnce = [undefined, undefined, 1, 2][new Dice(options.seed * 17 + 3).below(4)]
+    this.hasUnknown = new Dice(options.seed * 23 + 13).oneIn(3)
     const line = (name: string) => new Line(name, this.kernel, this.trace, this.fork())
     this.log = new Log(line("log"), partitions, this.limits.chunk_records, this.checks)
     this.mailboxes = new Mailboxes(line("mailboxes"), claimedStore(this.log, this.limits.mailbox), this.checks)
@@ -254,6 +262,7 @@ export class World {
     const application = new Application({
       clientId,
       names: this.dice.oneIn(2),
+      nameOf: (n) => (this.hasUnknown && n % unknown_one_in === 0 ? unknown : known),
       disk,
       kernel: this.kernel,
       trace: this.trace,
@@ -336,8 +345,8 @@ export class World {
         () => Effect.sync(() => void running--),
       )
     return limit === undefined
-      ? Handlers.make("echo", { ...echo, handler: this.echo })
-      : Handlers.make("echo", { ...echo, handler: counted, at_once: limit })
+      ? Handlers.make(known, { ...echo, handler: this.echo })
+      : Handlers.make(known, { ...echo, handler: counted, at_once: limit })
   }
 
   /** Answers what it got, sometimes after a while; where handlers are slow, rarely after a long one. */
