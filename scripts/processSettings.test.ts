@@ -76,6 +76,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_KAFKA_RETENTION: "a while",
   NIMBUS_KAFKA_RETENTION_BYTES: "0.5",
   NIMBUS_KAFKA_SASL_MECHANISM: "kerberos",
+  NIMBUS_KAFKA_TASKS_TOPIC: "a,b",
   NIMBUS_KAFKA_TLS: "maybe",
   NIMBUS_LOG_FORMAT: "xml",
   NIMBUS_LOG_LEVEL: "loud",

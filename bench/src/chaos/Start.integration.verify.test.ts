@@ -55,7 +55,7 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
 
   const own = (): Readonly<Record<string, string>> => {
     run++
-    const topics = ["EVENTS", "RESULTS", "DLQ", "QUARANTINE", "JOURNEY", "CHATS"]
+    const topics = ["EVENTS", "RESULTS", "DLQ", "TASKS", "QUARANTINE", "JOURNEY", "CHATS"]
     return {
       NIMBUS_PARTITIONS: "2",
       NIMBUS_REDIS_PREFIX: `run-${run}`,

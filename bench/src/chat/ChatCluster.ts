@@ -83,7 +83,7 @@ const settingsOf = (name: string): Readonly<Record<string, string>> => ({
   NIMBUS_REDIS_PREFIX: name,
   NIMBUS_SHUTDOWN_TIMEOUT_SEC: "30",
   ...Object.fromEntries(
-    ["EVENTS", "RESULTS", "DLQ", "QUARANTINE", "JOURNEY", "CHATS", "MESSAGES"].map((topic) => [
+    ["EVENTS", "RESULTS", "DLQ", "TASKS", "QUARANTINE", "JOURNEY", "CHATS", "MESSAGES"].map((topic) => [
       `NIMBUS_KAFKA_${topic}_TOPIC`,
       `${name}-${topic}`,
     ]),

@@ -16,6 +16,7 @@
  * | handlers: at once | the next event waits until a handler has finished |
  * | event order: partition, span | the events topic is not read until an event is finished |
  * | event order: client | only the offsets of the client's further events are kept, and they are read again in turn |
+ * | task: attempts | it ends with `TASK_ATTEMPTS` |
  * | repeats: dedupe | an id that was used longer ago is a new one |
  * | repeats: spilled | the events topic is not read until one of them was read again |
  * | publisher: batch | the batch is refused |
@@ -334,6 +335,23 @@ export interface TaskQueueLimits {
 
 /** The defaults. */
 export const taskQueueLimits: TaskQueueLimits = { at_once: 500, client_at_once: 16, fenced_ticks: 100 }
+
+/** What a task is given that does not say it of itself. */
+export interface TaskDefaultLimits {
+  /** How long an attempt of a task without a `timeout` may take. Beyond: the task ends with `HANDLER_TIMEOUT`. */
+  readonly task_timeout_ms: number
+  /** How long a part waits for others to be joined with it. The first one after a pause does not wait. */
+  readonly join_ms: number
+  /** The bytes of parts that are joined. Beyond: they are published. */
+  readonly join_bytes: number
+}
+
+/** The defaults. */
+export const taskDefaultLimits: TaskDefaultLimits = {
+  task_timeout_ms: 60 * 60 * 1000,
+  join_ms: 20,
+  join_bytes: 4 * 1024,
+}
 
 /** Tasks, by the event consumer. */
 export interface TaskLimits {

@@ -31,6 +31,7 @@ const topics = Layer.succeed(Topics, {
   results: `${run}-results`,
   dlq: `${run}-dlq`,
   quarantine: `${run}-quarantine`,
+  tasks: `${run}-tasks`,
   journey: `${run}-journey`,
   chats: `${run}-chats`,
 })

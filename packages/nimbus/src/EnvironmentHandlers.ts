@@ -3,7 +3,7 @@
  * HTTP services have (`NIMBUS_HANDLERS_HTTP`).
  */
 import { load as loadLibrary } from "@nimbus/adapters/libraries"
-import { type Handler, Handlers } from "@nimbus/domain/services"
+import { type Declared, Handlers } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option } from "effect"
 import { HandlersModuleBad } from "./Errors.ts"
 import * as HandlersModule from "./HandlersModule.ts"
@@ -17,7 +17,7 @@ const http = Effect.gen(function* () {
 })
 
 /** A service takes the place of a sample of its name. Nothing takes that of an own handler. */
-const besides = (called: ReadonlyArray<Handler<never>>): ReadonlyArray<Handler<never>> =>
+const besides = (called: ReadonlyArray<Declared<never>>): ReadonlyArray<Declared<never>> =>
   Handlers.samples.filter((sample) => !called.some(({ name }) => name === sample.name))
 
 /** All of them. What is wrong with one of them is told before anything is connected to. */

@@ -12,7 +12,8 @@ import { temporaryDirectory } from "./testing/Processes.ts"
 const packages = fileURLToPath(new URL("../node_modules", import.meta.url))
 
 const imports = `import { Handlers } from "@nimbus/domain"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema, Stream } from "effect"
+const task = (name) => Handlers.task(name, { input: Schema.Json, part: Schema.Json, handler: () => Stream.empty })
 const make = (name, handler) => Handlers.make(name, { input: Schema.Json, output: Schema.Json, handler })
 `
 
@@ -67,6 +68,17 @@ describe("a module of handlers", () => {
     }),
   )
 
+  it.live("may have tasks beside handlers", () =>
+    Effect.gen(function* () {
+      const path = yield* moduleOf(
+        `${imports}export default [make("twice", (n) => Effect.succeed(2 * n)), task("ask")]`,
+      )
+      const handlers = yield* Effect.provide(Handlers, HandlersModule.layerOf(yield* HandlersModule.load(path)))
+      assert.deepStrictEqual([...handlers.tasks.keys()], ["ask"])
+      assert.isTrue(handlers.knows("twice"))
+    }),
+  )
+
   it.live.each([
     { what: "is not there", code: undefined, says: /there is no file \S+handlers\.mjs$/ },
     { what: "throws", code: `throw new Error("boom")`, says: /it can't be loaded: boom$/ },
@@ -84,6 +96,17 @@ describe("a module of handlers", () => {
       what: "has an element that is no handler",
       code: `${imports}export default [make("a", Effect.succeed), { name: "b" }]`,
       says: /element 1 of its default export is an object and no handler$/,
+    },
+    {
+      what: "has an element that is no task",
+      code: `${imports}export default [{ kind: "task", name: "b" }]`,
+      says: /element 0 of its default export is an object and no handler$/,
+    },
+    {
+      what: "has a task and a handler of one name",
+      code: `${imports}export default [make("a", Effect.succeed), task("a")]`,
+      says: /"?a"?/,
+      code_: "DUPLICATE_HANDLER",
     },
     {
       what: "has a hole",

@@ -1,6 +1,6 @@
 /**
  * The handlers of an application, from a module of its own that `NIMBUS_HANDLERS` names: its default export is an array
- * of handlers, or a layer of `Handlers` with all that they need.
+ * of handlers and tasks, or a layer of `Handlers` with all that they need.
  *
  * ```ts
  * export default [Handlers.make("order", { input, output, handler })]
@@ -14,16 +14,16 @@ import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { type BadHandler, DuplicateHandler } from "@nimbus/domain/errors"
-import { type Handler, Handlers, reasonOf } from "@nimbus/domain/services"
+import { type Declared, Handlers, reasonOf } from "@nimbus/domain/services"
 import { Cause, Context, Effect, Layer, Option, Predicate } from "effect"
 import { HandlersModuleBad } from "./Errors.ts"
 import { type HandlersModuleLimits, handlersModuleLimits } from "./Limits.ts"
 
-/** What a module, or a program of one's own, has: handlers that need nothing, or a layer of them. */
-export type HandlersOrLayer<E> = ReadonlyArray<Handler<never>> | Layer.Layer<Handlers, E>
+/** What a module, or a program of one's own, has: handlers and tasks that need nothing, or a layer of them. */
+export type HandlersOrLayer<E> = ReadonlyArray<Declared<never>> | Layer.Layer<Handlers, E>
 
 /** Which of the two it is. */
-export const isList = <E>(handlers: HandlersOrLayer<E>): handlers is ReadonlyArray<Handler<never>> =>
+export const isList = <E>(handlers: HandlersOrLayer<E>): handlers is ReadonlyArray<Declared<never>> =>
   Array.isArray(handlers)
 
 /** The layer of either. */
@@ -59,7 +59,7 @@ const wanted = "it must be an array of handlers, or a layer of Handlers"
 type Bad = (reason: string) => HandlersModuleBad
 
 const checkedArray = Effect.fnUntraced(function* (elements: ReadonlyArray<unknown>, bad: Bad) {
-  const handlers: Array<Handler<never>> = []
+  const handlers: Array<Declared<never>> = []
   for (const [i, element] of elements.entries()) {
     if (!isHandler(element))
       return yield* bad(`element ${i} of its default export is ${kindOf(element)} and no handler`)
@@ -91,12 +91,15 @@ const checkedLayer = (layer: Layer.Layer<unknown, unknown>, bad: Bad): Layer.Lay
 const isLayer = (value: unknown): value is Layer.Layer<unknown, unknown> => Layer.isLayer(value)
 
 /** That it needs nothing more can't be told by its looks: where it does, each of its events fails. */
-const isHandler = (value: unknown): value is Handler<never> =>
+const isHandler = (value: unknown): value is Declared<never> =>
   Predicate.hasProperty(value, "name") &&
   typeof value.name === "string" &&
   value.name !== "" &&
-  Predicate.hasProperty(value, "run") &&
-  typeof value.run === "function"
+  (isFunctionOf(value, "run") ||
+    (Predicate.hasProperty(value, "kind") && value.kind === "task" && isFunctionOf(value, "begin")))
+
+const isFunctionOf = (value: object, member: string): boolean =>
+  Predicate.hasProperty(value, member) && typeof value[member] === "function"
 
 const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return String(value)

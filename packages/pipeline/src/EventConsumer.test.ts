@@ -566,6 +566,7 @@ describe("EventConsumer", () => {
       knows: (name) => name in said,
       limitOf: () => undefined,
       slots: new Slots(Infinity, () => Infinity),
+      tasks: new Map(),
       handle: (placed) => said[placed.event.name]?.(placed) ?? Effect.sync(() => result(++fine, placed)),
     })
     return Effect.gen(function* () {

@@ -22,6 +22,7 @@ const namesOf = (name: string): Topics["Service"] => ({
   results: `${run}-${name}-results`,
   dlq: `${run}-${name}-dlq`,
   quarantine: `${run}-${name}-quarantine`,
+  tasks: `${run}-${name}-tasks`,
   journey: `${run}-${name}-journey`,
   chats: `${run}-${name}-chats`,
 })

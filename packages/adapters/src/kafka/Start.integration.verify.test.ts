@@ -18,11 +18,12 @@ const open = (options: Partial<EventLogKafkaOptions>) =>
 const topicsWith = (chats: string) =>
   Layer.effect(
     Topics,
-    Effect.map(Topics, ({ dlq, events, journey, quarantine, results }) => ({
+    Effect.map(Topics, ({ dlq, events, journey, quarantine, results, tasks }) => ({
       events: topic(events),
       results: topic(results),
       dlq: topic(dlq),
       quarantine: topic(quarantine),
+      tasks: topic(tasks),
       journey: topic(journey),
       chats: topic(chats),
     })),

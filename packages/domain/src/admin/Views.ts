@@ -94,7 +94,7 @@ export type PartitionView = typeof PartitionView.Type
 /** A topic, and the one consumer group of the pipeline that reads it, where there is one. */
 export const TopicView = Schema.Struct({
   topic: Schema.String,
-  kind: Schema.Literals(["events", "results", "dlq", "quarantine", "journey", "chats", "messages"]),
+  kind: Schema.Literals(["events", "results", "dlq", "tasks", "quarantine", "journey", "chats", "messages"]),
   group: Schema.optionalKey(Schema.String),
   retained: Count,
   lag: Count,

@@ -10,7 +10,9 @@
  * const layer = Handlers.layer([sq])
  * ```
  *
- * Every event has exactly one result: its output, or an error with a `FailureCode`. Nothing that a
+ * An event whose work takes long, or is answered in parts, is a task: `Handlers.task` (`Tasks.ts`).
+ *
+ * Every event of a handler has exactly one result: its output, or an error with a `FailureCode`. Nothing that a
  * handler does stops the events after it. Which may run at once is the event consumer's to decide (`EventOrder`).
  *
  * A handler may run twice for the same event, after a crash or where it retries: its event id is the idempotency key.
@@ -21,6 +23,7 @@ import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
 import { type HandlerLimits, handlerLimits } from "../Limits.ts"
 import type { Event, Failure, Result } from "../protocol/Records.ts"
 import { Slots } from "../protocol/Slots.ts"
+import { makeTask, provideTask, type Task, type TaskDeclaration } from "./Tasks.ts"
 import { messageOf } from "./internal/MessageOf.ts"
 import { retrying } from "./internal/Retrying.ts"
 import { within } from "./internal/Within.ts"
@@ -51,6 +54,7 @@ export type Outcome = { readonly data: Schema.Json } | { readonly error: Failure
 
 /** A declared handler: JSON in, an outcome out. `R` is what it needs. */
 export interface Handler<out R> {
+  readonly kind: "handler"
   readonly name: string
   /** For all attempts together; `undefined`: `handler_timeout_ms`. */
   readonly timeout_ms: number | undefined
@@ -59,8 +63,11 @@ export interface Handler<out R> {
   readonly run: (data: Schema.Json, context: HandlerContext) => Effect.Effect<Outcome, never, R>
 }
 
-/** What any of some handlers need. */
-export type HandlerServices<H> = H extends Handler<infer R> ? R : never
+/** What an application declares: handlers and tasks, each of another name. */
+export type Declared<R> = Handler<R> | Task<R>
+
+/** What any of some handlers and tasks need. */
+export type HandlerServices<H> = H extends Handler<infer R> ? R : H extends Task<infer R> ? R : never
 
 /** What `Handlers.make` takes: the schemas of an event and the Effect that works on it. */
 export interface HandlerDeclaration<I, IE, O, OE, E, R> {
@@ -96,7 +103,10 @@ export interface HandlerDeclaration<I, IE, O, OE, E, R> {
 /** The square root of the largest safe integer, rounded down. */
 const maxRoot = Math.floor(Math.sqrt(Number.MAX_SAFE_INTEGER))
 
-/** The handlers of an application, as a service: `Handlers.make` declares one, `Handlers.layer` provides several. */
+/**
+ * The handlers and tasks of an application, as a service: `Handlers.make` and `Handlers.task` declare one, `Handlers.layer`
+ * provides several.
+ */
 export class Handlers extends Context.Service<
   Handlers,
   {
@@ -107,12 +117,14 @@ export class Handlers extends Context.Service<
      * is.
      */
     handle(placed: PlacedEvent): Effect.Effect<Result>
-    /** Whether a handler has this name. */
+    /** Whether a handler or a task has this name. */
     knows(name: string): boolean
-    /** How many of this name may run at once in this process; `undefined`: as many as there is room for. */
+    /** How many of this handler may run at once in this process; `undefined`: as many as there is room for. */
     limitOf(name: string): number | undefined
     /** The slots of the names that have a limit, for all partitions of this process. */
     readonly slots: Slots
+    /** The tasks, by name. Their events are not handled, but handed to the task workers. */
+    readonly tasks: ReadonlyMap<string, Task<never>>
   }
 >()("@nimbus/domain/Handlers") {
   /** Declares a handler. */
@@ -145,6 +157,7 @@ export class Handlers extends Context.Service<
       )
     }
     return {
+      kind: "handler",
       name,
       timeout_ms: timeout === undefined ? undefined : Duration.toMillis(timeout),
       at_once,
@@ -158,9 +171,17 @@ export class Handlers extends Context.Service<
     }
   }
 
-  /** The handlers of an application, each of another name. What they need is taken from the layer's environment. */
-  static readonly layer = <const H extends ReadonlyArray<Handler<unknown>>>(
-    handlers: H & ReadonlyArray<Handler<HandlerServices<H[number]>>>,
+  /** Declares a task: a handler that takes long, or that answers in parts. */
+  static readonly task: <I, IE, P, PE, E = never, R = never>(
+    name: string,
+    declaration: TaskDeclaration<I, IE, P, PE, E, R>,
+  ) => Task<R> = makeTask
+
+  /**
+   * The handlers and tasks of an application, each of another name. What they need is taken from the layer's environment.
+   */
+  static readonly layer = <const H extends ReadonlyArray<Declared<unknown>>>(
+    handlers: H & ReadonlyArray<Declared<HandlerServices<H[number]>>>,
     limits: HandlerLimits = handlerLimits,
   ): Layer.Layer<Handlers, DuplicateHandler | BadHandler, HandlerServices<H[number]>> =>
     Layer.effect(Handlers, makeHandlers<HandlerServices<H[number]>>(handlers, limits))
@@ -179,15 +200,19 @@ export class Handlers extends Context.Service<
   ]
 }
 
-const makeHandlers = Effect.fnUntraced(function* <R>(handlers: ReadonlyArray<Handler<R>>, limits: HandlerLimits) {
-  const byName = new Map<string, Handler<R>>()
-  for (const handler of handlers) {
-    if (byName.has(handler.name)) return yield* new DuplicateHandler({ name: handler.name })
-    const reason = refusalOf(handler)
-    if (reason !== undefined) return yield* new BadHandler({ name: handler.name, reason })
-    byName.set(handler.name, handler)
-  }
+const makeHandlers = Effect.fnUntraced(function* <R>(declared: ReadonlyArray<Declared<R>>, limits: HandlerLimits) {
   const context = yield* Effect.context<R>()
+  const byName = new Map<string, Handler<R>>()
+  const tasks = new Map<string, Task<never>>()
+  const knows = (name: string): boolean => byName.has(name) || tasks.has(name)
+  for (const one of declared) {
+    const { name } = one
+    if (knows(name)) return yield* new DuplicateHandler({ name })
+    const reason = refusalOf(one)
+    if (reason !== undefined) return yield* new BadHandler({ name, reason })
+    if (one.kind === "task") tasks.set(name, provideTask(one, context))
+    else byName.set(name, one)
+  }
 
   const run = ({ clientId, event, seq }: PlacedEvent): Effect.Effect<Outcome, never, R> => {
     if (event.type === "message") return Exit.succeed({ data: event.data })
@@ -212,25 +237,36 @@ const makeHandlers = Effect.fnUntraced(function* <R>(handlers: ReadonlyArray<Han
   return Handlers.of({
     at_once: limits.handlers_at_once,
     handle,
-    knows: (name) => byName.has(name),
+    knows,
     limitOf,
     slots: new Slots(Infinity, (name) => limitOf(name) ?? Infinity),
+    tasks,
   })
 })
 
 /** The longest that a timer can wait. */
 const most_timeout_ms = 2 ** 31 - 1
 
-/** What is wrong with what a handler says of itself. */
-const refusalOf = ({ at_once, timeout_ms }: Handler<unknown>): string | undefined => {
-  if (timeout_ms !== undefined && !(timeout_ms >= 1 && timeout_ms <= most_timeout_ms)) {
-    return `its timeout must be from 1 ms to ${most_timeout_ms} ms, and is ${timeout_ms} ms`
-  }
-  if (at_once !== undefined && !(Number.isSafeInteger(at_once) && at_once >= 1)) {
-    return `its at_once must be a whole number from 1 on, and is ${at_once}`
-  }
+/** What is wrong with what a handler or a task says of itself. */
+const refusalOf = (declared: Declared<unknown>): string | undefined => {
+  const { at_once, timeout_ms = 1 } = declared
+  if (!isTimer(timeout_ms, 1)) return `its timeout must be ${timerFrom(1)}, and is ${timeout_ms} ms`
+  if (!isCount(at_once)) return `its at_once must be ${countFrom1}, and is ${at_once}`
+  if (declared.kind !== "task") return undefined
+  const { client_at_once, combine, join_ms } = declared
+  if (!isCount(client_at_once)) return `its at_once of one client must be ${countFrom1}, and is ${client_at_once}`
+  if (!isTimer(join_ms, 0)) return `its join_ms must be ${timerFrom(0)}, and is ${join_ms} ms`
+  if (combine !== undefined && combine !== "strings" && combine !== "arrays")
+    return `its combine must be "strings" or "arrays", and is ${JSON.stringify(combine)}`
   return undefined
 }
+
+const isTimer = (time_ms: number, least_ms: number): boolean => time_ms >= least_ms && time_ms <= most_timeout_ms
+const timerFrom = (least_ms: number): string => `from ${least_ms} ms to ${most_timeout_ms} ms`
+
+const isCount = (count: number | undefined): boolean =>
+  count === undefined || (Number.isSafeInteger(count) && count >= 1)
+const countFrom1 = "a whole number from 1 on"
 
 const resultOf = ({ event, seq }: PlacedEvent, outcome: Outcome, limits: HandlerLimits): Result =>
   "error" in outcome

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Schema, Stream } from "effect"
+import { Context, Data, Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { ClientId, EventId, seqUnsafe } from "../protocol/Ids.ts"
-import { type TaskContext, Tasks } from "./Tasks.ts"
+import { Handlers } from "./Handlers.ts"
+import type { TaskContext, TaskDeclaration } from "./Tasks.ts"
 
 const context: TaskContext<Schema.Json> = {
   clientId: ClientId.make("ann"),
@@ -11,7 +12,7 @@ const context: TaskContext<Schema.Json> = {
   published: Stream.make("a", "b"),
 }
 
-const say = Tasks.make("say", {
+const say = Handlers.task("say", {
   input: Schema.Struct({ words: Schema.Array(Schema.String) }),
   part: Schema.String,
   resumes: true,
@@ -22,7 +23,7 @@ const say = Tasks.make("say", {
 describe("Tasks", () => {
   it.effect("gives the parts as JSON, behind those of earlier attempts", () =>
     Effect.gen(function* () {
-      const parts = yield* Stream.runCollect(say.run({ words: ["a", "b", 'c"', "d"] }, context))
+      const parts = yield* Stream.runCollect(say.begin({ words: ["a", "b", 'c"', "d"] }).attempt(context))
       assert.deepStrictEqual([...parts], [String.raw`"c\""`, '"d"'])
     }),
   )
@@ -31,9 +32,12 @@ describe("Tasks", () => {
     Effect.gen(function* () {
       const part = Schema.String.check(Schema.isMaxLength(1))
       const of = (handler: (input: string, about: TaskContext<string>) => Stream.Stream<string, unknown>) =>
-        Tasks.make("one", { input: Schema.String, part, handler })
+        Handlers.task("one", { input: Schema.String, part, handler })
       const codeOf = (task: ReturnType<typeof of>, data: Schema.Json) =>
-        Effect.map(Effect.flip(Stream.runDrain(task.run(data, context))), ({ code, message }) => [code, message])
+        Effect.map(Effect.flip(Stream.runDrain(task.begin(data).attempt(context))), ({ code, message }) => [
+          code,
+          message,
+        ])
       assert.strictEqual(
         (yield* codeOf(
           of((input) => Stream.make(input)),
@@ -68,10 +72,122 @@ describe("Tasks", () => {
     }),
   )
 
-  it.effect("refuses two tasks of one name", () =>
+  it.effect("are in one array with handlers, and no two of them have the same name", () =>
     Effect.gen(function* () {
-      const exit = yield* Effect.exit(Tasks.pipe(Effect.provide(Tasks.layer([say, say]))))
-      assert.isTrue(Exit.isFailure(exit))
+      const { knows, limitOf, tasks } = yield* Handlers.pipe(Effect.provide(Handlers.layer([...Handlers.samples, say])))
+      assert.deepStrictEqual([...tasks.keys()], ["say"])
+      assert.isTrue(knows("say") && knows("sq") && !knows("ask"))
+      // It takes no slot of handlers.
+      assert.isUndefined(limitOf("say"))
+      const sq = Handlers.task("sq", { input: Schema.Json, part: Schema.Json, handler: () => Stream.empty })
+      for (const both of [
+        [say, say],
+        [...Handlers.samples, sq],
+        [sq, ...Handlers.samples],
+      ]) {
+        const refused = yield* Effect.flip(Effect.provide(Handlers, Handlers.layer(both)))
+        assert.strictEqual(refused.code, "DUPLICATE_HANDLER")
+      }
+    }),
+  )
+
+  it.effect.each([
+    [{ timeout: 0 }, "its timeout must be from 1 ms to 2147483647 ms, and is 0 ms"],
+    [{ timeout: "25 days" }, "its timeout must be from 1 ms to 2147483647 ms, and is 2160000000 ms"],
+    [{ at_once: 0 }, "its at_once must be a whole number from 1 on, and is 0"],
+    [{ at_once: { all: 1.5 } }, "its at_once must be a whole number from 1 on, and is 1.5"],
+    [{ at_once: { client: NaN } }, "its at_once of one client must be a whole number from 1 on, and is NaN"],
+    [{ join_ms: -1 }, "its join_ms must be from 0 ms to 2147483647 ms, and is -1 ms"],
+    [{ join_ms: NaN }, "its join_ms must be from 0 ms to 2147483647 ms, and is NaN ms"],
+  ] satisfies ReadonlyArray<[Partial<Options>, string]>)(
+    "that say of themselves what can't be are refused: %j",
+    ([options, reason]) =>
+      Effect.gen(function* () {
+        const task = Handlers.task("one", {
+          input: Schema.Json,
+          part: Schema.Json,
+          handler: () => Stream.empty,
+          ...options,
+        })
+        const refused = yield* Effect.flip(Effect.provide(Handlers, Handlers.layer([task])))
+        assert.deepInclude(refused, { code: "BAD_HANDLER", reason })
+      }),
+  )
+
+  it.effect("say how they are run, or are given the defaults", () =>
+    Effect.gen(function* () {
+      const said = { timeout: "1 minute", at_once: { all: 20, client: 2 }, combine: "strings", join_ms: 0 } as const
+      const task = Handlers.task("one", {
+        input: Schema.Json,
+        part: Schema.String,
+        handler: () => Stream.empty,
+        ...said,
+      })
+      const { tasks } = yield* Handlers.pipe(Effect.provide(Handlers.layer([task, say])))
+      const { combine, join_ms } = said
+      const one = { timeout_ms: 60_000, at_once: 20, client_at_once: 2, combine, join_ms, resumes: false }
+      assert.deepInclude({ ...tasks.get("one") }, one)
+      const none = { at_once: undefined, client_at_once: undefined, combine: undefined }
+      assert.deepInclude({ ...tasks.get("say") }, { timeout_ms: 3_600_000, join_ms: 20, resumes: true, ...none })
+    }),
+  )
+
+  it.effect("fail, and are retried by their schedule, unless the failure is final or not of their handler", () =>
+    Effect.gen(function* () {
+      let failures: Array<Stream.Stream<string, Busy | Gone>> = []
+      const task = Handlers.task("one", {
+        input: Schema.String,
+        part: Schema.String.check(Schema.isMaxLength(3)),
+        handler: () => failures.shift() ?? Stream.make("ok"),
+        retry: Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 2 })),
+        final: (failure) => failure._tag === "Gone",
+      })
+      const waits = Effect.fnUntraced(function* (data: Schema.Json, of: typeof failures) {
+        failures = of
+        const work = task.begin(data)
+        const waits: Array<number | undefined> = []
+        for (let failed = true; failed;) {
+          failed = yield* Stream.runDrain(work.attempt(context)).pipe(
+            Effect.as(false),
+            Effect.catch(() => Effect.succeed(true)),
+          )
+          if (!failed) return waits
+          const retry_ms = yield* work.retry_ms
+          waits.push(retry_ms)
+          if (retry_ms === undefined) return waits
+        }
+        return waits
+      })
+      const busy = Stream.fail(new Busy())
+      assert.deepStrictEqual(yield* waits("a", [busy, Stream.concat(Stream.make("a"), busy)]), [100, 200])
+      assert.deepStrictEqual(yield* waits("a", [busy, busy, busy, busy]), [100, 200, undefined])
+      assert.deepStrictEqual(yield* waits("a", [busy, Stream.fail(new Gone())]), [100, undefined])
+      assert.deepStrictEqual(yield* waits("a", [busy, Stream.die("a bug")]), [100, undefined])
+      assert.deepStrictEqual(yield* waits("a", [busy, Stream.make("long")]), [100, undefined])
+      assert.deepStrictEqual(yield* waits(7, []), [undefined])
+    }),
+  )
+
+  it.effect("take what they need from the layer's environment", () =>
+    Effect.gen(function* () {
+      const task = Handlers.task("one", {
+        input: Schema.Json,
+        part: Schema.String,
+        handler: () => Stream.fromEffect(Effect.map(Words, (words) => words.join(" "))),
+      })
+      const layer = Handlers.layer([task]).pipe(Layer.provide(Layer.succeed(Words, ["a", "b"])))
+      const { tasks } = yield* Effect.provide(Handlers, layer)
+      const one = tasks.get("one") ?? assert.fail("no task")
+      assert.deepStrictEqual([...(yield* Stream.runCollect(one.begin(null).attempt(context)))], ['"a b"'])
     }),
   )
 })
+
+type Options = Pick<
+  TaskDeclaration<Schema.Json, Schema.Json, Schema.Json, Schema.Json, never, never>,
+  "timeout" | "at_once" | "join_ms"
+>
+
+class Busy extends Data.TaggedError("Busy") {}
+class Gone extends Data.TaggedError("Gone") {}
+class Words extends Context.Service<Words, ReadonlyArray<string>>()("test/Words") {}

@@ -1,8 +1,8 @@
 /**
- * Tasks: handlers that take long, or whose answer comes in parts.
+ * The declaration of a task: a handler that takes long, or whose answer comes in parts (`Handlers.task`).
  *
  * ```ts
- * const ask = Tasks.make("ask", {
+ * const ask = Handlers.task("ask", {
  *   input: Schema.Struct({ question: Schema.String }),
  *   part: Schema.String,
  *   handler: ({ question }) => model.stream(question),
@@ -14,8 +14,21 @@
  * order, each once, and behind them exactly one end. A worker that dies is followed by the next *attempt*, which begins
  * again, or goes on behind what the log has if the task `resumes`.
  */
-import { Cause, Context, Duration, Effect, Layer, Option, Result as Res, Schema, Stream } from "effect"
-import { DuplicateHandler, type LogError } from "../Errors.ts"
+import {
+  Cause,
+  Clock,
+  type Context,
+  Duration,
+  Effect,
+  Option,
+  Pull,
+  Result as Res,
+  Schedule,
+  Schema,
+  Stream,
+} from "effect"
+import type { LogError } from "../Errors.ts"
+import { taskDefaultLimits } from "../Limits.ts"
 import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
 import type { Failure } from "../protocol/Records.ts"
 import { messageOf } from "./internal/MessageOf.ts"
@@ -35,16 +48,16 @@ export interface TaskContext<P> {
 /** How parts that come shortly after each other are joined into one: what their encoded form is. */
 export type Combine = "strings" | "arrays"
 
-/** What `Tasks.make` takes. */
+/** What `Handlers.task` takes. */
 export interface TaskDeclaration<I, IE, P, PE, E, R> {
   /** What `data` of the event must be. Any schema whose encoded form can be JSON, decoded without waiting. */
   readonly input: Schema.Codec<I, IE>
   /** What a part of the answer is. */
   readonly part: Schema.Codec<P, PE>
   /**
-   * Does the work. A failure ends the task as `failed`, and its message, or else its tag, is told to the client; a defect is
-   * logged, and the client is told only that there was one. It is interrupted when the task is cancelled, or when another
-   * worker has taken it over.
+   * Does the work. A failure ends the task as `failed`, unless it is retried, and its message, or else its tag, is told to
+   * the client; a defect is logged, and the client is told only that there was one. It is interrupted when the task is
+   * cancelled, or when another worker has taken it over.
    */
   readonly handler: (input: I, context: TaskContext<P>) => Stream.Stream<P, E, R>
   /**
@@ -52,64 +65,93 @@ export interface TaskDeclaration<I, IE, P, PE, E, R> {
    * again, and its client is told to drop what the attempt before had sent. Default: false.
    */
   readonly resumes?: boolean
-  /** How long an attempt may take. Beyond: it ends as `failed` with `HANDLER_TIMEOUT`. Default: an hour. */
+  /**
+   * How long an attempt may take: from 1 ms to 24 days. Beyond, it is interrupted, and the task ends as `failed` with
+   * `HANDLER_TIMEOUT`. Default: an hour.
+   */
   readonly timeout?: Duration.Input
-  /** How many of this name may run at once in a process. Default: as many as the process runs of all. */
-  readonly at_once?: number
+  /**
+   * When a task that failed begins its next attempt, by its typed failure. Without it, and when the schedule ends, the last
+   * failure is the end. Input that does not fit, parts that do not fit, defects and time-outs are never retried. Attempts
+   * are counted together with those of workers that died (`task_attempts`).
+   */
+  readonly retry?: Schedule.Schedule<unknown, NoInfer<E>, never, R>
+  /** Whether a failure is final, so that no retry would help. Default: none is. */
+  readonly final?: (failure: NoInfer<E>) => boolean
+  /**
+   * How many of this name may run at once in a process, in all, and of one client: 1 or more. A number alone is that in
+   * all. Further ones wait. Default: as many as the process runs of all (`TaskQueueLimits`).
+   */
+  readonly at_once?: number | { readonly all?: number; readonly client?: number }
   /** Whether parts may be joined. Default: each is a record of its own. */
   readonly combine?: Combine
+  /**
+   * How long a part waits for others that are joined with it, in ms: from 0, at once, to 24 days. It matters only with
+   * `combine`. Default: 20.
+   */
+  readonly join_ms?: number
 }
 
-/** A declared task: JSON in, parts as JSON texts out. `R` is what it needs. */
+/** A declared task. `R` is what it needs. */
 export interface Task<out R> {
+  readonly kind: "task"
   readonly name: string
   readonly resumes: boolean
-  readonly at_once: number
+  /** How many of this name may run at once in a process; `undefined`: as many as there is room for. */
+  readonly at_once: number | undefined
+  /** The same of one client. */
+  readonly client_at_once: number | undefined
   readonly timeout_ms: number
   readonly combine: Combine | undefined
-  readonly run: (data: Schema.Json, context: TaskContext<Schema.Json>) => Stream.Stream<string, Failure, R>
+  readonly join_ms: number
+  /** Begins a task, or takes one over: its attempts by one worker share their retries. */
+  readonly begin: (data: Schema.Json) => TaskWork<R>
 }
 
-/** What any of some tasks need. */
-export type TaskServices<T> = T extends Task<infer R> ? R : never
-
-/** The tasks of an application, as a service: `Tasks.make` declares one, `Tasks.layer` provides several. */
-export class Tasks extends Context.Service<Tasks, { readonly byName: ReadonlyMap<string, Task<never>> }>()(
-  "@nimbus/domain/Tasks",
-) {
-  /** Declares a task. */
-  static readonly make = <I, IE, P, PE, E = never, R = never>(
-    name: string,
-    declaration: TaskDeclaration<I, IE, P, PE, E, R>,
-  ): Task<R> => {
-    const { at_once = Infinity, combine, resumes = false, timeout = "1 hour" } = declaration
-    return { name, resumes, at_once, timeout_ms: Duration.toMillis(timeout), combine, run: runner(name, declaration) }
-  }
-
-  /** The tasks of an application, each of another name. What they need is taken from the layer's environment. */
-  static readonly layer = <const T extends ReadonlyArray<Task<unknown>>>(
-    tasks: T & ReadonlyArray<Task<TaskServices<T[number]>>>,
-  ): Layer.Layer<Tasks, DuplicateHandler, TaskServices<T[number]>> =>
-    Layer.effect(Tasks, provided<TaskServices<T[number]>>(tasks))
+/** The attempts of a task that one worker makes, one after the other. */
+export interface TaskWork<out R> {
+  /** An attempt: its parts as JSON texts. */
+  readonly attempt: (context: TaskContext<Schema.Json>) => Stream.Stream<string, Failure, R>
+  /** After how many ms an attempt follows the one that has failed; `undefined`: its failure is the end. */
+  readonly retry_ms: Effect.Effect<number | undefined, never, R>
 }
 
-const provided = Effect.fnUntraced(function* <R>(tasks: ReadonlyArray<Task<R>>) {
-  const context = yield* Effect.context<R>()
-  const byName = new Map<string, Task<never>>()
-  for (const task of tasks) {
-    if (byName.has(task.name)) return yield* new DuplicateHandler({ name: task.name })
-    byName.set(task.name, {
-      ...task,
-      run: (data, about) => Stream.provideContext(task.run(data, about), context),
-    })
+/** Declares a task: `Handlers.task`. */
+export const makeTask = <I, IE, P, PE, E = never, R = never>(
+  name: string,
+  declaration: TaskDeclaration<I, IE, P, PE, E, R>,
+): Task<R> => {
+  const { at_once, combine, join_ms = taskDefaultLimits.join_ms, resumes = false, timeout } = declaration
+  const { all, client } = typeof at_once === "object" ? at_once : { all: at_once }
+  return {
+    kind: "task",
+    name,
+    resumes,
+    at_once: all,
+    client_at_once: client,
+    timeout_ms: timeout === undefined ? taskDefaultLimits.task_timeout_ms : Duration.toMillis(timeout),
+    combine,
+    join_ms,
+    begin: beginner(name, declaration),
   }
-  return Tasks.of({ byName })
+}
+
+/** The same with what it needs. */
+export const provideTask = <R>(task: Task<R>, context: Context.Context<R>): Task<never> => ({
+  ...task,
+  begin: (data) => {
+    const { attempt, retry_ms } = task.begin(data)
+    return {
+      attempt: (about) => Stream.provideContext(attempt(about), context),
+      retry_ms: Effect.provideContext(retry_ms, context),
+    }
+  },
 })
 
-const runner = <I, IE, P, PE, E, R>(
+const beginner = <I, IE, P, PE, E, R>(
   name: string,
-  { handler, input, part }: TaskDeclaration<I, IE, P, PE, E, R>,
-): Task<R>["run"] => {
+  { final = () => false, handler, input, part, retry }: TaskDeclaration<I, IE, P, PE, E, R>,
+): Task<R>["begin"] => {
   const decode = Schema.decodeUnknownResult(Schema.toCodecJson(input))
   const decodePart = Schema.decodeUnknownEffect(Schema.toCodecJson(part))
   const encode = Schema.encodeResult(Schema.toCodecJson(part))
@@ -121,14 +163,42 @@ const runner = <I, IE, P, PE, E, R>(
       Effect.fail({ code: "BAD_OUTPUT", message: "A part does not fit its schema" }),
     )
   }
-  return (data, context) => {
+  return (data) => {
     const decoded = decode(data)
-    if (Res.isFailure(decoded)) return Stream.fail({ code: "BAD_INPUT", message: decoded.failure.message })
-    const published = Stream.mapEffect(context.published, (json) => decodePart(json))
-    return Stream.suspend(() => handler(decoded.success, { ...context, published })).pipe(
-      Stream.catchCause((cause) => Stream.fromEffect(failureOf(cause, name, context))),
-      Stream.mapEffect(textOf),
-    )
+    const retries = retry === undefined ? undefined : retriesBy(retry, final)
+    const attempt = (context: TaskContext<Schema.Json>): Stream.Stream<string, Failure, R> => {
+      retries?.begin()
+      if (Res.isFailure(decoded)) return Stream.fail({ code: "BAD_INPUT", message: decoded.failure.message })
+      const published = Stream.mapEffect(context.published, (json) => decodePart(json))
+      return Stream.suspend(() => handler(decoded.success, { ...context, published })).pipe(
+        Stream.tapError((failure) => Effect.sync(() => retries?.failed(failure))),
+        Stream.catchCause((cause) => Stream.fromEffect(failureOf(cause, name, context))),
+        Stream.mapEffect(textOf),
+      )
+    }
+    return { attempt, retry_ms: retries?.next ?? Effect.succeed(undefined) }
+  }
+}
+
+/** What becomes of the failures of one task by its schedule. */
+const retriesBy = <E, R>(schedule: Schedule.Schedule<unknown, E, never, R>, isFinal: (failure: E) => boolean) => {
+  let step: ((now_ms: number, failure: E) => Pull.Pull<[unknown, Duration.Duration], never, unknown, R>) | undefined
+  /** Of the latest attempt. */
+  let last: Option.Option<E> = Option.none()
+  const next: Effect.Effect<number | undefined, never, R> = Effect.gen(function* () {
+    if (Option.isNone(last) || isFinal(last.value)) return undefined
+    step ??= yield* Schedule.toStep(schedule)
+    const [, delay] = yield* step(yield* Clock.currentTimeMillis, last.value)
+    return Duration.toMillis(delay)
+  }).pipe(Pull.catchDone(() => Effect.succeed(undefined)))
+  return {
+    begin: (): void => {
+      last = Option.none()
+    },
+    failed: (failure: E): void => {
+      last = Option.some(failure)
+    },
+    next,
   }
 }
 

@@ -14,6 +14,7 @@ export const clusterOfItsOwn = (kind: string) => {
     NIMBUS_KAFKA_RESULTS_TOPIC: `${name}-results`,
     NIMBUS_KAFKA_DLQ_TOPIC: `${name}-dlq`,
     NIMBUS_KAFKA_QUARANTINE_TOPIC: `${name}-quarantine`,
+    NIMBUS_KAFKA_TASKS_TOPIC: `${name}-tasks`,
     NIMBUS_KAFKA_JOURNEY_TOPIC: `${name}-journey`,
     NIMBUS_KAFKA_CHATS_TOPIC: `${name}-chats`,
   }

@@ -114,7 +114,7 @@ const looksAround = Effect.fnUntraced(function* ({ byApi, run }: TestEnvironment
   const topics = json(yield* run("topics", "--json"))
   assert.sameMembers(
     topics.map(({ kind }: { kind: string }) => kind),
-    ["events", "results", "dlq", "quarantine", "journey", "chats"],
+    ["events", "results", "dlq", "tasks", "quarantine", "journey", "chats"],
   )
   assert.match((yield* run("topics")).stdout, /events +\d+ +\d+ +\d+ +nimbus-event-consumer/)
   assert.match((yield* run("lag")).stdout, /results +\d+ +\d+ +\d+ +\d+ +\d+/)
