@@ -8,6 +8,7 @@
  *   began, of its run ────▶  │  running    │                          ──▶ Start   the handler
  *   began, of another ────▶  │  fenced     │  waits some ticks        ──▶ Interrupt
  *   Done              ────▶  │  leaving    │  its end is in the log, the slot is free
+ *   Again             ────▶  │  beginning  │  the same slot            ──▶ Begin   with another run
  *   ended             ────▶  └─ finished ──┘                          ──▶ Interrupt, if it runs
  * ```
  *
@@ -20,7 +21,7 @@
  * Invariants:
  * 1. In this process a task has one run at a time, and its handler starts after that run has begun by the log.
  * 2. At most `at_once` tasks of the process have a slot, `client_at_once` of one client, and of each name as many as it
- *    allows. Among the clients that wait for the same name, slots go round.
+ *    allows. Among the clients that wait for the same name, slots go round. Among partitions they go round by `Freed`.
  * 3. The topic is read on, whatever waits: what ends a task stands behind it. Of a task that waits only its place is kept.
  * 4. The commit is the lowest task that is not finished; what is finished above it goes with it (`FinishedSet`).
  *
@@ -52,7 +53,9 @@ export type Input =
   | { readonly _tag: "Chunk"; readonly records: ReadonlyArray<TaskRecord>; readonly next: number }
   /** The run has left the handler, and its end is in the log. */
   | { readonly _tag: "Done"; readonly seq: Seq; readonly run: RunId }
-  /** Slots of the process may be free. */
+  /** The run is given up: it has failed and may be tried again, or it never began by the log. Another takes its slot. */
+  | { readonly _tag: "Again"; readonly seq: Seq; readonly run: RunId }
+  /** Slots of the process may be free: who waits gets them. */
   | { readonly _tag: "Freed" }
   /** Time passes. */
   | { readonly _tag: "Tick" }
@@ -85,6 +88,8 @@ export type Output =
   | { readonly _tag: "Interrupt"; readonly task: QueuedTask; readonly run: RunId }
 
 interface Entry extends QueuedTask {
+  /** Of all runs that have begun by the log, the latest. */
+  attempt: number
   run: RunId | undefined
   /** Its run has begun by the log. */
   hasBegun: boolean
@@ -96,6 +101,8 @@ interface Entry extends QueuedTask {
 interface Client {
   readonly id: ClientId
   slots: number
+  /** By name. */
+  readonly slotsOf: Map<string, number>
   /** By name. */
   readonly lines: Map<string, Line>
 }
@@ -115,6 +122,8 @@ export class State {
   readonly clients = new Map<ClientId, Client>()
   /** By name, whose turn is next; those that are in none wait for a slot of their client. */
   readonly turns = new Map<string, Set<Line>>()
+  /** How many wait, by name. */
+  readonly waiting = new Map<string, number>()
   /** Fenced, with the tick at which they may begin again, in order. */
   readonly fenced = new Map<Entry, number>()
   tick = 0
@@ -137,6 +146,8 @@ export class State {
 export interface QueueOptions extends TaskQueueLimits {
   /** Shared by the partitions of the process. */
   readonly slots: Slots
+  /** How many of a name one client may run at once; `undefined`: as many as it may of all. */
+  readonly limitOfClient?: (name: string) => number | undefined
   /** Used once: no two processes, and no two assignments, have the same. */
   readonly worker: string
   /** What was committed. */
@@ -154,7 +165,10 @@ export const step = (state: State, input: Input, out: Array<Output> = []): Reado
       break
     case "Done":
       done(state, input)
-      break
+      return out
+    case "Again":
+      again(state, input, out)
+      return out
     case "Tick":
       tick(state)
       break
@@ -182,19 +196,31 @@ const read = (state: State, { next, records }: Of<"Chunk">, out: Array<Output>):
 const add = (state: State, { clientId, id, name, offset, seq }: Of<"Task">): void => {
   // A consumer that starts over may write a task again: its first record stands for it.
   if (state.tasks.has(seq)) return state.finished.finish(offset)
-  const task: Entry = { seq, clientId, id, name, offset, run: undefined, hasBegun: false, hasSlot: false }
+  const task: Entry = { seq, clientId, id, name, offset, attempt: 0, run: undefined, hasBegun: false, hasSlot: false }
   state.tasks.set(seq, task)
   queue(state, task)
 }
 
 const queue = (state: State, task: Entry): void => {
-  const client = state.clients.get(task.clientId) ?? { id: task.clientId, slots: 0, lines: new Map<string, Line>() }
+  const client = state.clients.get(task.clientId) ?? newClient(task.clientId)
   state.clients.set(client.id, client)
   const line = client.lines.get(task.name) ?? { client, name: task.name, waiting: new Set<Entry>() }
   client.lines.set(line.name, line)
   line.waiting.add(task)
+  state.waiting.set(line.name, waitingOf(state, line.name) + 1)
   turn(state, line)
 }
+
+/** Its partition is given up: the slots are for others. */
+export const abandon = (state: State): void => {
+  state.isStopped = true
+  for (const task of state.tasks.values()) release(state, task)
+}
+
+/** How many tasks of a name wait for a slot. */
+export const waitingOf = (state: State, name: string): number => state.waiting.get(name) ?? 0
+
+const newClient = (id: ClientId): Client => ({ id, slots: 0, slotsOf: new Map(), lines: new Map() })
 
 const turn = (state: State, line: Line): void => {
   const lines = state.turns.get(line.name) ?? new Set()
@@ -204,13 +230,14 @@ const turn = (state: State, line: Line): void => {
 
 const began = (state: State, record: Of<"Began">, out: Array<Output>): void => {
   const task = state.tasks.get(record.seq)
-  if (task?.run === undefined) return
+  // A consumer that starts over writes what it reads again, again.
+  if (task === undefined || record.attempt <= task.attempt) return
+  task.attempt = record.attempt
+  if (task.run === undefined) return
   if (task.run !== record.run) {
     interrupt(state, task, out)
     return void state.fenced.set(task, state.tick + state.options.fenced_ticks)
   }
-  // The consumer writes what it reads again, again.
-  if (task.hasBegun) return
   invariant(task.hasSlot, "TaskQueue", 1)
   task.hasBegun = true
   const { attempt, next, offset: before, run } = record
@@ -240,22 +267,39 @@ const done = (state: State, { run, seq }: Of<"Done">): void => {
   if (task?.run === run) release(state, task)
 }
 
+const again = (state: State, { run, seq }: Of<"Again">, out: Array<Output>): void => {
+  const task = state.tasks.get(seq)
+  if (task === undefined || task.run !== run || !task.hasSlot || state.isStopped) return
+  Object.assign(task, { run: runIdOf(state.options.worker, ++state.runs), hasBegun: false })
+  out.push({ _tag: "Begin", task, run: task.run })
+}
+
 const release = (state: State, task: Entry): void => {
   if (!task.hasSlot) return
   task.hasSlot = false
   state.options.slots.free(task.name)
   const client = state.clients.get(task.clientId)
   if (client === undefined) throw new Error(`${task.clientId} has no slot`)
-  client.slots--
+  occupy(client, task.name, -1)
   for (const line of client.lines.values()) turn(state, line)
   forget(state, client)
 }
+
+const occupy = (client: Client, name: string, by: number): void => {
+  client.slots += by
+  const ofName = (client.slotsOf.get(name) ?? 0) + by
+  if (ofName === 0) client.slotsOf.delete(name)
+  else client.slotsOf.set(name, ofName)
+}
+
+const hasRoom = ({ options }: State, client: Client, name: string): boolean =>
+  client.slots < options.client_at_once && (client.slotsOf.get(name) ?? 0) < (options.limitOfClient?.(name) ?? Infinity)
 
 const unqueue = (state: State, task: Entry): void => {
   const client = state.clients.get(task.clientId)
   const line = client?.lines.get(task.name)
   if (client === undefined || line === undefined) return
-  line.waiting.delete(task)
+  if (line.waiting.delete(task)) state.waiting.set(line.name, waitingOf(state, line.name) - 1)
   if (line.waiting.size > 0) return
   client.lines.delete(line.name)
   state.turns.get(line.name)?.delete(line)
@@ -282,13 +326,13 @@ const pump = (state: State, out: Array<Output>): void => {
 
 /** Names take turns, and of a name its clients. */
 const nextLine = (state: State): Line | undefined => {
-  const { client_at_once, slots } = state.options
+  const { slots } = state.options
   for (const [name, lines] of state.turns) {
     if (!slots.has(name)) continue
     state.turns.delete(name)
     for (const line of lines) {
       lines.delete(line)
-      if (line.client.slots >= client_at_once) continue
+      if (!hasRoom(state, line.client, name)) continue
       if (lines.size > 0) state.turns.set(name, lines)
       return line
     }
@@ -302,7 +346,7 @@ const begin = (state: State, { client, name, waiting }: Line, out: Array<Output>
   invariant(task.run === undefined && !task.hasSlot, "TaskQueue", 1)
   const run = runIdOf(state.options.worker, ++state.runs)
   Object.assign(task, { run, hasSlot: true })
-  client.slots++
+  occupy(client, name, 1)
   state.options.slots.take(name)
   invariant(client.slots <= state.options.client_at_once, "TaskQueue", 2)
   unqueue(state, task)

@@ -7,7 +7,9 @@ import {
   decodeTaskWrite,
   encodeEnd,
   encodePart,
+  encodePartOfRun,
   encodeTask,
+  isProgress,
   isTaskRecord,
   TaskNote,
   TaskWrite,
@@ -41,6 +43,15 @@ describe("TaskRecords", () => {
     const event: Event = { type: "event", id: EventId.make("e1"), name: "ask", data: { task: 1 } }
     assert.isFalse(isTaskRecord(encode(event)))
     assert.isFalse(isTaskRecord(new Uint8Array()))
+  })
+
+  it("are the same where they are written as text, and progress is seen at a glance", () => {
+    const part = { task: seqUnsafe(1), do: "part", run: RunId.make("w:1.1"), part: 2, data: ["a"] } as const
+    assert.strictEqual(text(encodePartOfRun(part.task, part.run, part.part, '["a"]')), text(encodeTask(part)))
+    const progress = { task: seqUnsafe(12), is: "progress", attempt: 1, part: 0, data: null } as const
+    assert.isTrue(isProgress(encodeTask(progress)))
+    for (const other of [encodeTask({ task: seqUnsafe(12), is: "ended" }), encodeTask(part), new Uint8Array()])
+      assert.isFalse(isProgress(other))
   })
 
   it("say what is wrong", () => {

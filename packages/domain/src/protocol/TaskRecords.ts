@@ -116,6 +116,23 @@ export const isTaskRecord = (value: Uint8Array): boolean => {
 export const encodeTask = ({ task, ...rest }: TaskWrite | TaskNote): Uint8Array =>
   utf8(JSON.stringify({ task, ...rest }))
 
+/** The bytes of a part of a run, whose `data` is JSON as text: there are many of them. */
+export const encodePartOfRun = (task: Seq, run: RunId, part: number, data: string): Uint8Array =>
+  utf8(`{"task":${task},"do":"part","run":"${run}","part":${part},"data":${data}}`)
+
+const progress = utf8(`,"is":"progress",`)
+
+/** Whether a record of the tasks topic is the progress of a task, by its first bytes: most are. */
+export const isProgress = (value: Uint8Array): boolean => {
+  if (!isTaskRecord(value)) return false
+  let at = prefix.length
+  while (isDigit(value[at])) at++
+  for (let i = 0; i < progress.length; i++) if (value[at + i] !== progress[i]) return false
+  return true
+}
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39
+
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
 const decodeWith = <A, I>(schema: Schema.Codec<A, I>) => {

@@ -173,13 +173,27 @@ class Worker {
     if (all.length === 0) return false
     const [run, running] = all[this.world.dice.below(all.length)]!
     const { next, task } = running
+    if (this.world.dice.below(12) === 0) return this.again(task.seq, run)
     const of = { clientId: task.clientId, task: task.seq, run, part: next }
     this.world.publishDoubtfully(next < parts_each ? { ...of, _tag: "Part" } : { ...of, _tag: "End" })
     if (next < parts_each) running.next++
     else {
       this.running.delete(run)
       this.step({ _tag: "Done", seq: task.seq, run })
+      this.step({ _tag: "Freed" })
     }
+    return true
+  }
+
+  loseBegin(): void {
+    for (const { hasBegun, run, seq } of this.queue.tasks.values())
+      if (run !== undefined && !hasBegun) return void this.again(seq, run)
+  }
+
+  /** A handler fails, and is tried again; or nobody has heard of a run that has not begun. */
+  again(seq: Seq, run: RunId): boolean {
+    this.running.delete(run)
+    this.step({ _tag: "Again", seq, run })
     return true
   }
 
@@ -196,6 +210,7 @@ const act = (world: World): void => {
   else if (what < 18) worker.readOn(1 + dice.below(4))
   else if (what < 29) worker.work()
   else if (what < 32) worker.step({ _tag: "Tick" })
+  else if (what === 39) worker.loseBegin()
   else if (what === 32) world.commit()
   else if (what === 33) worker.commit()
   else if (what === 34 && dice.below(3) === 0) world.crash()
