@@ -9,7 +9,7 @@ const limits = { at_once: 4, client_at_once: 2, fenced_ticks: 2 }
 const make = (options: Partial<TaskQueue.QueueOptions> = {}) => {
   const slots = new Slots(limits.at_once, () => Infinity)
   const state = new TaskQueue.State({ ...limits, slots, worker: "w", next: 0, end: 0, ...options })
-  const tell = (input: TaskQueue.Input) =>
+  const tell = (input: TaskQueue.Input): ReadonlyArray<readonly [string, number, string]> =>
     TaskQueue.step(state, input).map(({ _tag, run, task }) => [_tag, task.seq, run])
   type Unplaced<A> = A extends unknown ? Omit<A, "offset"> : never
   const read = (...records: ReadonlyArray<Unplaced<TaskQueue.TaskRecord>>) => {
