@@ -353,7 +353,7 @@ export class HttpHandlerRefused extends Schema.TaggedError<HttpHandlerRefused>()
 
 /**
  * The service of an HTTP handler did not respond in time, or with 5xx. Passing: it is called again in the time of the
- * event. The message is sent to the client; what only operators may know is in `cause`.
+ * event, and each failure is logged. What only operators may know is in `cause`.
  */
 export class HttpHandlerUnavailable extends Schema.TaggedError<HttpHandlerUnavailable>()("HttpHandlerUnavailable", {
   code: Schema.tag("HTTP_HANDLER_UNAVAILABLE"),

@@ -32,8 +32,8 @@
  * | dynamodb: item | the record is refused, because it can't be written |
  * | dynamodb: unprocessed | the write fails, and may be retried |
  * | postgres: clients, records in a step | the others follow in the next step |
- * | HTTP handler: calls at once | the next call waits, within the time of its event |
- * | HTTP handler: call, event | the call is made again; the event fails with `HTTP_HANDLER_UNAVAILABLE` |
+ * | HTTP handler: calls at once | further events of its name wait (`at_once`) |
+ * | HTTP handler: call, event | the call is made again; the event fails with `HANDLER_TIMEOUT` |
  * | HTTP handler: answer | the event fails with `HTTP_HANDLER_ANSWER_INVALID` |
  */
 import { type ChunkLimits, chunkLimits } from "@nimbus/domain/limits"
@@ -358,13 +358,13 @@ export const kafkaLimits: KafkaLimits = {
 
 /** Calls of one handler that an HTTP service has. */
 export interface HttpHandlerLimits {
-  /** Calls under way, each on a connection of its own. Beyond: the next waits, within the time of its event. */
+  /** Calls under way in one process, each on a connection of its own. Beyond: further events of its name wait (`at_once`). */
   readonly calls_at_once: number
   /** How long one call may take, to the end of its answer. Beyond: it is given up and made again. */
   readonly call_timeout_ms: number
   /**
-   * How long an event may take, with all its calls and the waits between them. Beyond: its result is the last failure.
-   * It must be shorter than the handler may take (`handler_timeout_ms`), which says less about what was wrong.
+   * How long an event may take, with all its calls and the waits between them. Beyond: its result is `HANDLER_TIMEOUT`,
+   * and the log has the failures.
    */
   readonly event_timeout_ms: number
   /** Between a failure and the next call; doubles each time up to the maximum. */

@@ -2,10 +2,10 @@
 import { once } from "node:events"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { handlerLimits } from "@nimbus/domain/limits"
+import { handlerLimits, outageLimits } from "@nimbus/domain/limits"
 import { ClientId, EventId, Seq } from "@nimbus/domain/protocol"
-import { Handlers } from "@nimbus/domain/services"
-import { Effect, Schema } from "effect"
+import { FailureLog, Handlers, makeFailureLog } from "@nimbus/domain/services"
+import { Effect, Logger, Schema } from "effect"
 import { Webhook } from "standardwebhooks"
 import type { HttpHandlerLimits } from "../Limits.ts"
 import * as HttpHandler from "./HttpHandler.ts"
@@ -163,29 +163,27 @@ describe("an HTTP handler", () => {
   )
 
   it.live.each([
-    {
-      what: "answers slowly",
-      answers: (response: ServerResponse) => void response.writeHead(200).write("{"),
-      message: "the service of the handler did not answer within 200 ms",
-    },
-    {
-      what: "fails",
-      answers: json("x", 502),
-      message: "the service of the handler answered HTTP 502",
-    },
-  ])("that $what until the time of the event is over has that as its result", ({ answers, message }) =>
+    { what: "answers slowly", answers: (response: ServerResponse) => void response.writeHead(200).write("{") },
+    { what: "fails", answers: json("x", 502) },
+  ])("that $what is called until the time of the event is over", ({ answers }) =>
     Effect.gen(function* () {
-      const { result } = yield* outcome(answers, { call_timeout_ms: 200, event_timeout_ms: 1_500 })
-      assert.deepInclude(result, { error: { code: "HANDLER_FAILED", message } })
+      const { requests, result } = yield* outcome(answers, { call_timeout_ms: 200, event_timeout_ms: 1_500 })
+      assert.deepInclude(result, { error: { code: "HANDLER_TIMEOUT", message: "Not done within 1500 ms" } })
+      assert.isAtLeast(requests.length, 1)
     }),
   )
 
-  it.live("that nobody serves has that as its result, without the address", () =>
+  it.live("that nobody serves is tried until the time of the event is over, and its log says why, not its client", () =>
     Effect.gen(function* () {
-      // Nobody listens on port 1.
-      const result = yield* handled("http://127.0.0.1:1/", { event_timeout_ms: 300 })
-      const message = "the service of the handler did not respond"
-      assert.deepInclude(result, { error: { code: "HANDLER_FAILED", message } })
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const { url } = yield* Effect.scoped(serviceOf(() => {}))
+      const result = yield* handled(url, { event_timeout_ms: 300 }).pipe(
+        Effect.provide(Logger.layer([logger])),
+        Effect.provideService(FailureLog, makeFailureLog(outageLimits)),
+      )
+      assert.deepInclude(result, { error: { code: "HANDLER_TIMEOUT", message: "Not done within 300 ms" } })
+      assert.include(lines.join("\n"), "ECONNREFUSED")
     }),
   )
 
@@ -261,27 +259,19 @@ describe("an HTTP handler", () => {
     }),
   )
 
-  it.live("has no more calls under way than it may, on connections that are used again", () =>
+  it.live("says how it is run as any handler does, and its calls share connections", () =>
     Effect.gen(function* () {
-      let underWay = 0
-      let most = 0
-      const { requests, url } = yield* serviceOf((response) => {
-        most = Math.max(most, ++underWay)
-        setImmediate(() => {
-          underWay--
-          json("done")(response)
-        })
-      })
+      const { requests, url } = yield* serviceOf(json("done"))
       const handler = HttpHandler.make("order", { url, secret, ...bounds, calls_at_once: 3 })
+      assert.deepInclude(handler, { at_once: 3, timeout_ms: bounds.event_timeout_ms })
       const call = (n: number) =>
-        handler.run(n, { clientId: ClientId.make(`c${n}`), eventId: EventId.make("e1"), seq: Seq.make(n) })
+        handler.run(n, { clientId: ClientId.make(`c${n}`), eventId: EventId.make("e1"), seq: Seq.make(n), attempt: 1 })
       const outcomes = yield* Effect.forEach(
         Array.from({ length: 50 }, (_, n) => n),
         call,
-        { concurrency: "unbounded" },
+        { concurrency: 3 },
       )
       assert.isTrue(outcomes.every((outcome) => "data" in outcome))
-      assert.isAtMost(most, 3)
       assert.isBelow(new Set(requests.map(({ socket }) => socket)).size, 50)
       assert.strictEqual(new Set(requests.map(({ headers }) => headers["webhook-id"])).size, 50)
     }),

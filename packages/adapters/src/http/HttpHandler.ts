@@ -11,13 +11,13 @@
  *
  * 1. A call is signed as Standard Webhooks has it, anew for each attempt. `webhook-id` is the same for all calls of one
  *    event, and another for each event. An event's own id, and so `Idempotency-Key`, is unique within its client.
- * 2. An event takes `event_timeout_ms` at most, with all its calls. After a crash of this process it is handled again,
- *    and `attempt` counts from 1 again.
- * 3. At most `calls_at_once` calls are under way. Connections are kept for the next call.
+ * 2. Its time, its retries and how many are called at once are the options that any handler has. After a crash of this
+ *    process an event is handled again, and `attempt` counts from 1 again.
+ * 3. Connections are kept for the next call.
  * 4. The client is sent the message of a failure; what only operators may know is logged.
  */
 import { type Handler, type HandlerContext, Handlers, logFailure } from "@nimbus/domain/services"
-import { Clock, Effect, Redacted, Schedule, Schema, Semaphore, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Redacted, Schedule, Schema, Stream } from "effect"
 import {
   FetchHttpClient,
   HttpClient,
@@ -47,12 +47,14 @@ export const make = (name: string, { secret, url, ...bounds }: HttpHandlerOption
   if (!isSecret(key))
     throw new TypeError(`the secret of the handler ${name} must be whsec_ and 24 to 64 bytes in base64`)
   const service: Service = { name, url, webhook: new Webhook(key), limits }
-  const places = Semaphore.makeUnsafe(limits.calls_at_once)
   return Handlers.make(name, {
     input: Schema.Json,
     output: Schema.Json,
-    handler: (data, context) =>
-      calledUntilDone(service, (attempt) => places.withPermits(1)(call(service, { attempt, context, data }))),
+    handler: (data, context) => Effect.tapError(call(service, data, context), (error) => logged(name, error)),
+    timeout: limits.event_timeout_ms,
+    retry: backoff(limits),
+    final: (error) => error._tag !== "HttpHandlerUnavailable",
+    at_once: limits.calls_at_once,
   })
 }
 
@@ -63,45 +65,28 @@ interface Service {
   readonly limits: HttpHandlerLimits
 }
 
-interface Call {
-  readonly attempt: number
-  readonly context: HandlerContext
-  readonly data: Schema.Json
-}
-
-/** Calls it until there is an answer that lasts, or the time of the event is over (2). */
-const calledUntilDone = (
-  { limits, name }: Service,
-  call: (attempt: number) => Effect.Effect<Schema.Json, HttpHandlerError>,
-): Effect.Effect<Schema.Json, HttpHandlerError> =>
-  Effect.suspend(() => {
-    let attempt = 0
-    let last = new HttpHandlerUnavailable({
-      reason: "had no time for the event",
-      cause: `${limits.event_timeout_ms} ms`,
-    })
-    const failed = (error: HttpHandlerError): Effect.Effect<void> => {
-      if (error._tag === "HttpHandlerRefused") return Effect.void
-      if (error._tag === "HttpHandlerUnavailable") last = error
-      const line = logFailure(`the HTTP handler ${name}`, `${error.message}: ${String(error.cause)}`)
-      return Effect.annotateLogs(line, { code: error.code })
-    }
-    return Effect.suspend(() => call(++attempt)).pipe(
-      Effect.tapError(failed),
-      Effect.retry({ while: isPassing, schedule: backoff(limits) }),
-      Effect.timeoutOrElse({ duration: limits.event_timeout_ms, orElse: () => Effect.fail(last) }),
-    )
-  })
-
-const isPassing = (error: HttpHandlerError): boolean => error._tag === "HttpHandlerUnavailable"
+/** What the client is not told. What the service says to it is no failure of ours. */
+const logged = (name: string, error: HttpHandlerError): Effect.Effect<void> =>
+  error._tag === "HttpHandlerRefused"
+    ? Effect.void
+    : Effect.annotateLogs(logFailure(`the HTTP handler ${name}`, `${error.message}: ${String(error.cause)}`), {
+        code: error.code,
+      })
 
 const backoff = ({ retry_max_ms, retry_min_ms }: HttpHandlerLimits) =>
   Schedule.jittered(Schedule.min([Schedule.exponential(retry_min_ms), Schedule.spaced(retry_max_ms)]))
 
+/** Calls by `fetch`, whose connections all handlers share. */
+const client = Context.add(
+  Effect.runSync(Effect.scoped(Layer.build(FetchHttpClient.layer))),
+  FetchHttpClient.RequestInit,
+  { redirect: "manual" },
+)
+
 /** One call, within its time. */
-const call = ({ limits, name, url, webhook }: Service, { attempt, context, data }: Call) =>
+const call = ({ limits, name, url, webhook }: Service, data: Schema.Json, context: HandlerContext) =>
   Effect.gen(function* () {
-    const { clientId, eventId, seq } = context
+    const { attempt, clientId, eventId, seq } = context
     const body = JSON.stringify({ id: eventId, client: clientId, seq, attempt, name, data })
     const at = new Date(yield* Clock.currentTimeMillis)
     const key = headerOf(eventId)
@@ -126,8 +111,7 @@ const call = ({ limits, name, url, webhook }: Service, { attempt, context, data 
         return Effect.fail(new HttpHandlerUnavailable({ reason, cause: url }))
       },
     }),
-    Effect.provide(FetchHttpClient.layer),
-    Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+    Effect.provideContext(client),
   )
 
 /** Headers have printable ASCII alone. Other ids are escaped, and those with a `%`, so that no two ids become one. */

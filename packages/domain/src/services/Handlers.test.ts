@@ -150,7 +150,7 @@ describe("Handlers", () => {
   })
 
   describe("a handler", () => {
-    it.effect("is given the client, the event's id and its seq", () =>
+    it.effect("is given the client, the event's id, its seq and that it is the first attempt", () =>
       Effect.gen(function* () {
         const seen: Array<HandlerContext> = []
         yield* given([
@@ -159,7 +159,9 @@ describe("Handlers", () => {
             return Effect.succeed(null)
           }),
         ]).when("echo", 1)
-        assert.deepStrictEqual(seen, [{ clientId: placed.clientId, eventId: EventId.make("e1"), seq: placed.seq }])
+        assert.deepStrictEqual(seen, [
+          { clientId: placed.clientId, eventId: EventId.make("e1"), seq: placed.seq, attempt: 1 },
+        ])
       }),
     )
 
@@ -255,10 +257,14 @@ describe("Handlers", () => {
 
   describe("a retry", () => {
     const failing = (times: number, failure: () => Effect.Effect<never, Refused>) => {
-      const seen = { attempts: 0 }
+      const seen = { attempts: 0, told: new Array<number>() }
       const handler = Handlers.make("echo", {
         ...json,
-        handler: (data) => Effect.suspend(() => (++seen.attempts <= times ? failure() : Effect.succeed(data))),
+        handler: (data, { attempt }) =>
+          Effect.suspend(() => {
+            seen.told.push(attempt)
+            return ++seen.attempts <= times ? failure() : Effect.succeed(data)
+          }),
         retry: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })),
         final: ({ message }) => message === "never",
       })
@@ -273,8 +279,9 @@ describe("Handlers", () => {
 
     it.effect("runs the handler again by its schedule after a typed failure, and is counted", () =>
       Effect.gen(function* () {
-        const { attempts, result } = yield* failing(2, refused("not yet"))
+        const { attempts, result, told } = yield* failing(2, refused("not yet"))
         assert.deepStrictEqual([attempts, result.data], [3, 7])
+        assert.deepStrictEqual(told, [1, 2, 3])
         const snapshot = yield* Metric.snapshot
         const counted = snapshot.find(
           ({ attributes, id }) => id === "nimbus_handler_retries_total" && attributes?.["handler"] === "echo",

@@ -37,6 +37,8 @@ export interface HandlerContext {
   /** The same whenever the event is handled again. */
   readonly eventId: EventId
   readonly seq: Seq
+  /** From 1, and one more for each retry. After a crash of the process it is 1 again. */
+  readonly attempt: number
 }
 
 /** An event as it lies in the log. */
@@ -143,11 +145,11 @@ export class Handlers extends Context.Service<
     const handle = (data: Schema.Json, context: HandlerContext): Effect.Effect<Outcome, never, R> => {
       const decoded = decode(data)
       if (Res.isFailure(decoded)) return failed("BAD_INPUT", decoded.failure.message)
-      const begin = (): Effect.Effect<O, E, R> => {
-        const work = handler(decoded.success, context)
+      const begin = (attempt: number): Effect.Effect<O, E, R> => {
+        const work = handler(decoded.success, attempt === context.attempt ? context : { ...context, attempt })
         return Effect.isEffect(work) ? work : Exit.die(new TypeError("It returned no Effect"))
       }
-      const first = begin()
+      const first = begin(context.attempt)
       if (isExit(first) && Exit.isSuccess(first)) return outcomeOf(first.value, context)
       const work = retry === undefined ? first : retrying(name, first, begin, retry, final)
       // A schema may throw when it encodes: that is this event's failure, as the handler's own is.
@@ -218,7 +220,7 @@ const makeHandlers = Effect.fnUntraced(function* <R>(declared: ReadonlyArray<Dec
     if (event.type === "message") return Exit.succeed({ data: event.data })
     const handler = byName.get(event.name)
     if (handler === undefined) return failed("UNKNOWN_EVENT", `No handler is called ${JSON.stringify(event.name)}`)
-    return handler.run(event.data, { clientId, eventId: event.id, seq })
+    return handler.run(event.data, { clientId, eventId: event.id, seq, attempt: 1 })
   }
   const onTimeout = ({ clientId, event, seq }: PlacedEvent, timeout_ms: number) =>
     Effect.logWarning("A handler was interrupted: its time was over").pipe(
@@ -298,5 +300,5 @@ const badOutput = (error: Schema.SchemaError, name: string, context: HandlerCont
   )
 
 /** Says in a log line which event it is about. Only where there is one: around every handler it would cost 0.5 µs. */
-const about = (handler: string, context: HandlerContext) =>
+const about = (handler: string, context: Omit<HandlerContext, "attempt">) =>
   Effect.annotateLogs({ handler, clientId: context.clientId, eventId: context.eventId, seq: context.seq })

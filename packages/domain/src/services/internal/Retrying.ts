@@ -12,14 +12,19 @@ const retries = Metric.counter("nimbus_handler_retries_total", {
 export const retrying = <A, E, R>(
   name: string,
   first: Effect.Effect<A, E, R>,
-  begin: () => Effect.Effect<A, E, R>,
+  begin: (attempt: number) => Effect.Effect<A, E, R>,
   schedule: Schedule.Schedule<unknown, E, never, R>,
   isFinal: (failure: E) => boolean = () => false,
 ): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
     let attempts = 0
     const attempt = Effect.suspend(() =>
-      attempts++ === 0 ? first : Effect.andThen(Metric.update(named(name), 1), Effect.suspend(begin)),
+      ++attempts === 1
+        ? first
+        : Effect.andThen(
+            Metric.update(named(name), 1),
+            Effect.suspend(() => begin(attempts)),
+          ),
     )
     return Effect.retry(attempt, { schedule, while: (failure) => !isFinal(failure) })
   })
