@@ -375,6 +375,16 @@ export const adminLimits = {
   replay_bytes: 8 * 1024 * 1024,
   /** A quarantined record, as it is shown. */
   shown_bytes: 64 * 1024,
+  /** Tasks that are kept for the lists of tasks, in equal shares for the partitions. Beyond: a list says that there are more. */
+  tasks_kept: 20_000,
+  /** Records of the tasks topic that one list reads, in equal shares. Beyond: the next one reads on. */
+  tasks_scan_records: 200_000,
+  /** The same in bytes, of all partitions together. */
+  tasks_scan_bytes: 64 * 1024 * 1024,
+  /** How long a list reads a partition. */
+  tasks_read_ms: 5_000,
+  /** How long what was read is kept when nobody asks for a list. */
+  tasks_idle_ms: 60_000,
   /** How long one read of the log may take. Beyond: `ADMIN_UNAVAILABLE`. */
   read_timeout_ms: 15_000,
   /** How long the command `forget` waits for clients to disconnect. Beyond: they are left as they are. */
@@ -387,6 +397,8 @@ export const adminLimits = {
   picture_ms: 1_000,
   /** Clients in a snapshot. */
   picture_rows: 50,
+  /** Tasks in a snapshot. */
+  picture_tasks: 20,
   /** The share of the time that reads of the registry, or of the topics, may take for snapshots. */
   watch_share: 0.01,
   /** Concurrent readers of snapshots. */

@@ -13,10 +13,12 @@ import {
   HttpApiSchema,
   HttpApiSecurity,
 } from "effect/http-api"
-import { ClientId, PodId, Seq } from "../protocol/Ids.ts"
+import { ClientId, EventId, PodId, Seq } from "../protocol/Ids.ts"
+import { EventName } from "../protocol/Records.ts"
 import { StatusName } from "../protocol/Status.ts"
 import { AdminUnavailable, BadRequest, NotFound, NotPossible, ReadsBusy, Unauthorized } from "./Errors.ts"
 import {
+  Cancelled,
   ClientRow,
   ClientView,
   Drained,
@@ -32,6 +34,7 @@ import {
   Republished,
   RoleView,
   StatusView,
+  TasksView,
   TopicView,
 } from "./Views.ts"
 
@@ -117,6 +120,23 @@ const operations = [
       clientIds: Schema.NonEmptyArray(ClientId).check(Schema.isMaxLength(forgotten_at_once)),
     }),
     success: Forgotten,
+    error,
+  }),
+  /** What has not ended, by the log: it is shown for some moments after its end. */
+  HttpApiEndpoint.get("tasks", "/tasks", {
+    query: {
+      clientId: Schema.optional(ClientId),
+      name: Schema.optional(EventName),
+      limit: Schema.optional(Limit),
+    },
+    success: TasksView,
+    error,
+  }),
+  /** Ends the client's latest task whose event has this id as `cancelled`. One that has ended stays as it is. */
+  HttpApiEndpoint.post("cancel", "/clients/:clientId/cancel", {
+    params: client,
+    payload: Schema.Struct({ id: EventId }),
+    success: Cancelled,
     error,
   }),
   /** Gateways, and the other processes that say that they are there. */

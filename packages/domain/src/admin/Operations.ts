@@ -5,7 +5,7 @@
  *
  * Contract: every answer is bounded by `adminLimits`, and says where there was more. What only reads may be asked at any
  * time. `kick` and `drain` go through pod channels, which may lose them: asking again is safe. `replay` and `retry`
- * publish new events: asking again publishes them again.
+ * publish new events: asking again publishes them again. `cancel` goes through the log, and too late is no failure.
  */
 import { Context, type Effect } from "effect"
 import type { HttpApiEndpoint } from "effect/http-api"

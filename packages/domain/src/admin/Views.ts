@@ -141,6 +141,45 @@ export const QuarantinedView = Schema.Struct({
 })
 export type QuarantinedView = typeof QuarantinedView.Type
 
+/** A task that has not ended. */
+export const TaskRow = Schema.Struct({
+  clientId: ClientId,
+  /** Of its event, which names it: ids may be used again. */
+  seq: Seq,
+  /** Of its event. */
+  id: EventId,
+  name: Schema.String,
+  /** When it was handed to the task workers. */
+  since: Time,
+  /** Its latest attempt. Absent: it waits for a worker. */
+  run: Schema.optionalKey(
+    Schema.Struct({
+      worker: Schema.String,
+      /** From 1. */
+      attempt: Count,
+      since: Time,
+    }),
+  ),
+})
+export type TaskRow = typeof TaskRow.Type
+
+/** The tasks that have not ended, as the log has them: those that run longest first, then those that wait longest. */
+export const TasksView = Schema.Struct({
+  tasks: Schema.Array(TaskRow),
+  /** Of those that were asked for, whether they are shown or not. */
+  running: Count,
+  waiting: Count,
+  /** There are more than are shown. */
+  more: Schema.Boolean,
+  /** Records of the tasks topic that could not be read yet: asking again reads on. */
+  unread: Count,
+})
+export type TasksView = typeof TasksView.Type
+
+/** A task that is to be cancelled, if it has not ended. */
+export const Cancelled = Schema.Struct({ clientId: ClientId, id: EventId })
+export type Cancelled = typeof Cancelled.Type
+
 /** Events published anew: they have new seqs, for clients would rightly drop the old ones as repeats. */
 export const Republished = Schema.Struct({
   published: Count,

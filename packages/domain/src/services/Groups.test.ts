@@ -11,6 +11,7 @@ const roles: ReadonlyArray<Role> = [
   "event-consumer",
   "result-consumer",
   "replay-consumer",
+  "task-worker",
   "results-writer",
   "chats-writer",
   "messages-writer",

@@ -19,6 +19,7 @@ export type Role =
   | "event-consumer"
   | "result-consumer"
   | "replay-consumer"
+  | "task-worker"
   | "results-writer"
   | "chats-writer"
   | "messages-writer"
@@ -29,6 +30,7 @@ const consumes: Readonly<Record<Role, keyof Names>> = {
   "event-consumer": "events",
   "result-consumer": "results",
   "replay-consumer": "dlq",
+  "task-worker": "tasks",
   "results-writer": "results",
   "chats-writer": "chats",
   "messages-writer": "messages",

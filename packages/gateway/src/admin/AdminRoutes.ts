@@ -42,7 +42,7 @@ const requests = HttpApiMiddleware.layerSchemaErrorTransform(AdminRequests, ({ c
 /**
  * These read nothing but this process' memory, or order something: they are never refused. What is watched is paced.
  */
-const free = new Set(["roles", "setRole", "kick", "drain", "history", "pictures"])
+const free = new Set(["roles", "setRole", "kick", "cancel", "drain", "history", "pictures"])
 
 const busy = HttpServerResponse.schemaJson(ReadsBusy)
 

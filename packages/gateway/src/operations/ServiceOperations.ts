@@ -13,6 +13,7 @@ import { makeOrders } from "./Orders.ts"
 import { makePodViews } from "./PodViews.ts"
 import { makeQuarantineViews } from "./QuarantineViews.ts"
 import { makeRepublishing } from "./Republishing.ts"
+import { makeTaskViews } from "./TaskViews.ts"
 import { makeTopicViews } from "./TopicViews.ts"
 
 /** Operations within these bounds; the others are those of `adminLimits`. */
@@ -56,6 +57,7 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   const republishing = yield* makeRepublishing(reader, limits)
   const orders = yield* makeOrders
   const journey = yield* makeJourneys(reader, limits)
+  const tasks = yield* makeTaskViews(reader, limits)
   const forget = yield* makeForgetting(limits)
 
   const both = Effect.all([yield* clientStatus(limits), yield* logStatus], { concurrency: 2 })
@@ -80,6 +82,8 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
     replay: ({ params, payload }) => republishing.replay(params.clientId, payload.from, payload.upTo),
     kick: ({ params }) => orders.kick(params.clientId),
     forget: ({ payload }) => forget(payload.clientIds),
+    tasks: ({ query: { limit = limits.rows, ...asked } }) => tasks.list(asked, limit),
+    cancel: ({ params, payload }) => tasks.cancel(params.clientId, payload.id),
     drain: ({ params }) => orders.drain(params.pod),
     quarantine: ({ query: { limit = limits.rows } }) => quarantine.list(limit),
     quarantined: ({ params }) => quarantine.show(params),

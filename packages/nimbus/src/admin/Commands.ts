@@ -1,5 +1,5 @@
 /** The commands of operators: each asks `Operations` one thing and prints the answer, for people or for programs. */
-import { ClientId, Operations, type OperationsShape, PodId, Seq, StatusName } from "@nimbus/domain/admin"
+import { ClientId, EventId, Operations, type OperationsShape, PodId, Seq, StatusName } from "@nimbus/domain/admin"
 import { Console, Effect, type Layer, Logger, Option, References, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { ReachedStatus } from "./ClusterStatus.ts"
@@ -142,6 +142,46 @@ export const commands = <E, R, E2, R2>(
     Command.make("forget", { ...flags, id }, (asked) =>
       ask(asked, ({ forget }) => forget({ payload: { clientIds: [asked.id] } }), Format.forgotten),
     ).pipe(Command.withDescription("Forget a client that will not come back, with all that waits for it")),
+    Command.make(
+      "tasks",
+      {
+        ...flags,
+        limit,
+        client: Flag.String("client").pipe(
+          Flag.withDescription("Of this client alone"),
+          Flag.withSchema(ClientId),
+          Flag.optional,
+        ),
+        name: Flag.String("name").pipe(Flag.withDescription("Of this name alone"), Flag.optional),
+      },
+      (asked) =>
+        ask(
+          asked,
+          ({ tasks }) =>
+            tasks({
+              query: {
+                limit: Option.getOrUndefined(asked.limit),
+                clientId: Option.getOrUndefined(asked.client),
+                name: Option.getOrUndefined(asked.name),
+              },
+            }),
+          Format.tasks,
+        ),
+    ).pipe(
+      Command.withDescription("Tasks that have not ended: where each runs, since when, and what waits"),
+      Command.withSubcommands([
+        Command.make(
+          "cancel",
+          { ...flags, id, task: Argument.String("event-id").pipe(Argument.withSchema(EventId)) },
+          (asked) =>
+            ask(
+              asked,
+              ({ cancel }) => cancel({ params: clientOf(asked), payload: { id: asked.task } }),
+              Format.cancelled,
+            ),
+        ).pipe(Command.withDescription("Cancel a client's latest task with this event id; one that has ended stays")),
+      ]),
+    ),
     Command.make("drain", { ...flags, pod: Argument.String("pod").pipe(Argument.withSchema(PodId)) }, (asked) =>
       ask(asked, ({ drain }) => drain({ params: { pod: asked.pod } }), Format.drained),
     ).pipe(Command.withDescription("Send a gateway's clients away, so that it can be stopped")),

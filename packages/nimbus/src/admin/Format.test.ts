@@ -96,6 +96,26 @@ handled (and 2 more)       1500  1970-01-01T00:00:01.500Z  event-consumer e
     assert.match(text, /removed by limits +nothing\nsession +grpc, sent up to 7, acknowledged 3$/)
   })
 
+  it("show the tasks that run and those that wait, and how much was not read", () => {
+    const task = { clientId: ada, seq: seq(7), id: EventId.make("e7"), name: "ask", since: 0 }
+    const run = { worker: "w1", attempt: 2, since: 1_500 }
+    const view = { tasks: [{ ...task, run }, task], running: 1, waiting: 5, more: true, unread: 3 }
+    assert.strictEqual(
+      Format.tasks(view),
+      `1 running, 5 waiting
+
+client  id  name  attempt  since                     worker  seq
+ada     e7  ask         2  1970-01-01T00:00:01.500Z  w1        7
+ada     e7  ask         -  1970-01-01T00:00:00.000Z  -         7
+… and more
+3 records were not read: ask again for what they say`,
+    )
+    const none = { tasks: [], running: 0, waiting: 0, more: false, unread: 0 }
+    assert.strictEqual(Format.tasks(none), "0 running, 0 waiting")
+    const told = Format.cancelled({ clientId: ada, id: EventId.make("e7") })
+    assert.strictEqual(told, "the task e7 of ada is cancelled, unless it has ended")
+  })
+
   it("show a pod whose lease has run out, and a quarantined record that somebody else has put there", () => {
     assert.match(Format.pods([{ pod, clients: 3, isLive: false }]), /p1 +- +- +- +3 +run out$/)
     const at = { host: "box", address: "box:3001", role: "status-manager" }

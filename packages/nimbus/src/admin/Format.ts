@@ -1,5 +1,6 @@
 /** What `nimbus` prints for people: each answer of the admin API in words and tables. */
 import type {
+  Cancelled,
   ClientRow,
   ClientView,
   Drained,
@@ -13,6 +14,8 @@ import type {
   QuarantinedView,
   Republished,
   StatusView,
+  TaskRow,
+  TasksView,
   TopicView,
 } from "@nimbus/domain/admin"
 import type { ReachedStatus } from "./ClusterStatus.ts"
@@ -124,6 +127,27 @@ const hopCells = (hop: JourneyHop): ReadonlyArray<string | number | undefined> =
   const why = Object.entries(details).map(([name, value]) => `${name}=${value}`)
   return [`${step}${again}`, Math.round(hop.since_ms), timeText(time), `${service} ${instance}`, why.join(" ")]
 }
+
+export const tasks = ({ more, running, tasks, unread, waiting }: TasksView): string => {
+  const rows = table(["client", "id", "name", "attempt", "since", "worker", "seq"], tasks.map(taskCells))
+  const counts = `${running} running, ${waiting} waiting`
+  const note = unread === 0 ? "" : `\n${unread} records were not read: ask again for what they say`
+  return (tasks.length === 0 ? counts : withMore(`${counts}\n\n${rows}`, more)) + note
+}
+
+/** One that waits has no attempt and no worker. */
+const taskCells = ({ clientId, id, name, run, seq, since }: TaskRow): ReadonlyArray<string | number | undefined> => [
+  clientId,
+  id,
+  name,
+  run?.attempt,
+  timeText(run?.since ?? since),
+  run?.worker,
+  seq,
+]
+
+export const cancelled = ({ clientId, id }: Cancelled): string =>
+  `the task ${id} of ${clientId} is cancelled, unless it has ended`
 
 export const topics = (views: ReadonlyArray<TopicView>): string =>
   table(

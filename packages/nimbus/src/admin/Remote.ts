@@ -35,6 +35,8 @@ const make = Effect.fnUntraced(function* (url: string) {
     replay: asking(admin.replay),
     kick: asking(admin.kick),
     forget: asking(admin.forget),
+    tasks: asking(admin.tasks),
+    cancel: asking(admin.cancel),
     pods: asking(admin.pods),
     drain: asking(admin.drain),
     topics: asking(admin.topics),
