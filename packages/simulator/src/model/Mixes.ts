@@ -1,11 +1,15 @@
 /**
  * What is checked: mixes of faults, each with bounds that a machine can exhaust. The names of the bounds are those of
- * spec/bounds.pml; what is not named is at its default there.
+ * spec/bounds.pml and spec/tasks.pml; what is not named is at its default there.
  */
 export type Macros = Readonly<Record<string, number>>
 
+/** Which specification: that of delivery, or that of tasks. */
+export type Spec = "nimbus" | "tasks"
+
 export interface Mix {
   readonly name: string
+  readonly spec: Spec
   /** Within a few minutes and 4 GB. */
   readonly macros: Macros
   /** Within a few seconds, for CI. */
@@ -15,7 +19,7 @@ export interface Mix {
 const base = { EVENTS: 2, SESSIONS: 2, BARRIERS: 2 }
 const sweepOnly = { HALF_OPEN: 1, DEAD_SOCKETS: 1 }
 
-export const mixes: ReadonlyArray<Mix> = [
+const delivery: ReadonlyArray<Omit<Mix, "spec">> = [
   {
     name: "datagrams lost, late, reordered, repeated; sockets die",
     macros: { EVENTS: 3, SESSIONS: 2, BARRIERS: 3 },
@@ -156,4 +160,44 @@ export const mixes: ReadonlyArray<Mix> = [
     },
     short: { EVENTS: 1, SESSIONS: 1, BARRIERS: 1, TAKEOVERS: 1, ZOMBIES: 1, MAILBOX_ROLLBACKS: 1 },
   },
+]
+
+const followers = { CONSUMERS: 2, WORKERS: 2, PARTS: 1 }
+
+const tasks: ReadonlyArray<Omit<Mix, "spec">> = [
+  {
+    name: "tasks: workers follow one another, cancels, records come again",
+    macros: { WORKERS: 2, COPIES: 1, CANCELS: 1 },
+    short: { WORKERS: 2, COPIES: 1, CANCELS: 1, PARTS: 1 },
+  },
+  {
+    name: "tasks that resume: workers follow one another, cancels",
+    macros: { WORKERS: 2, CANCELS: 1, RESUMES: 1, RUNS: 3 },
+    short: { WORKERS: 2, CANCELS: 1, RESUMES: 1 },
+  },
+  {
+    name: "tasks: event consumers follow one another, cancels, records come again",
+    macros: { CONSUMERS: 2, COPIES: 1, CANCELS: 1 },
+    short: { CONSUMERS: 2, COPIES: 1, CANCELS: 1, RUNS: 1 },
+  },
+  {
+    name: "tasks that resume: event consumers follow one another, cancels, records come again",
+    macros: { CONSUMERS: 2, COPIES: 1, CANCELS: 1, RESUMES: 1 },
+    short: { CONSUMERS: 2, COPIES: 1, CANCELS: 1, RESUMES: 1, RUNS: 1, PARTS: 1 },
+  },
+  {
+    name: "tasks: both follow one another, cancels",
+    macros: { ...followers, CANCELS: 1 },
+    short: { ...followers, CANCELS: 1, RUNS: 1 },
+  },
+  {
+    name: "tasks that resume: both follow one another",
+    macros: { ...followers, RESUMES: 1 },
+    short: { ...followers, RESUMES: 1, RUNS: 1 },
+  },
+]
+
+export const mixes: ReadonlyArray<Mix> = [
+  ...delivery.map((mix) => Object.assign({ spec: "nimbus" as const }, mix)),
+  ...tasks.map((mix) => Object.assign({ spec: "tasks" as const }, mix)),
 ]

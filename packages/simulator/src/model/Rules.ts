@@ -1,7 +1,8 @@
 /** The rules of the protocol that can be taken out of the specification, to show that an invariant fails without them. */
-import type { Macros } from "./Mixes.ts"
+import type { Macros, Spec } from "./Mixes.ts"
 
 export interface Rule {
+  readonly spec: Spec
   /** Taken out by `-DNO_RULE_<macro>`. */
   readonly macro: string
   /** In the words of docs/protocol.md. */
@@ -10,7 +11,13 @@ export interface Rule {
   readonly macros: Macros
 }
 
-const rule = (macro: string, rule: string, macros: Macros): Rule => ({ macro, rule, macros })
+const rule = (macro: string, rule: string, macros: Macros): Rule => ({ spec: "nimbus", macro, rule, macros })
+const ofTasks = (macro: string, rule: string, macros: Macros): Rule => ({
+  spec: "tasks",
+  macro: `TASK_${macro}`,
+  rule: `tasks: ${rule}`,
+  macros,
+})
 
 const base = { EVENTS: 2, SESSIONS: 2, BARRIERS: 2 }
 const one = { EVENTS: 2, SESSIONS: 1, BARRIERS: 1 }
@@ -111,4 +118,18 @@ export const rules: ReadonlyArray<Rule> = [
     CLOCK_STANDS: 1,
   }),
   rule("EPOCH_FROM_CLOCK", "epochs come from the clock, and grow across a wipe", { ...registry, REGISTRY_WIPES: 1 }),
+  ofTasks("ATTEMPTS_GROW", "each run that begins is the next attempt", { WORKERS: 2 }),
+  ofTasks("FENCE", "parts and the end count from the run of the latest attempt alone", { WORKERS: 2 }),
+  ofTasks("RUN_BEGINS_ONCE", "a run begins once", { COPIES: 1 }),
+  ofTasks("PARTS", "a part counts if it is the next of its attempt", { COPIES: 1 }),
+  ofTasks("END_BEHIND_PARTS", "the end counts behind all parts", { WORKERS: 2, COPIES: 1 }),
+  ofTasks("ONE_END", "a task is open from its event to its one end", { COPIES: 1 }),
+  ofTasks("OLDEST", "a reader that starts over reads from the oldest task that is open", { CONSUMERS: 1 }),
+  ofTasks("ENDED_STAYS", "a task that ended above the commit is read back", { CONSUMERS: 1 }),
+  ofTasks("BOTH_PRODUCES", "what became of a record is finished when both topics have it", { CONSUMERS: 1 }),
+  ofTasks("BEGIN_IS_ANSWERED", "the begin of a task that is not open is answered by its end", { CONSUMERS: 2 }),
+  ofTasks("STARTS_WHEN_BEGUN", "a handler starts when its run has begun by the log", { WORKERS: 2, RESUMES: 1 }),
+  ofTasks("OTHER_RUN_FENCES", "a run that another replaced is given up, and the task begins again", { WORKERS: 2 }),
+  ofTasks("READS_TO_THE_END", "a worker begins nothing before it has read what was there", { WORKERS: 2 }),
+  ofTasks("COMMIT_WAITS", "the worker's commit waits for its oldest task that has not ended", { WORKERS: 1 }),
 ]

@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { findProgram } from "../../../../scripts/services/Tools.ts"
-import type { Macros } from "./Mixes.ts"
+import type { Macros, Spec } from "./Mixes.ts"
 import type { Rule } from "./Rules.ts"
 
-const specification = join(import.meta.dirname, "spec", "nimbus.pml")
+const fileOf = (spec: Spec): string => join(import.meta.dirname, "spec", `${spec}.pml`)
 const build_timeout_ms = 120_000
 /** To read traces takes 15 s. It runs with a low priority, so a loaded machine may take many times that. */
 const run_timeout_ms = 240_000
@@ -38,15 +38,18 @@ export interface Checked {
 }
 
 /** Looks at every state within the bounds. Rejects only where Spin itself does not work. */
-export const check = (macros: Macros, limits: CheckLimits, without?: string): Promise<Checked> =>
+export const check = (
+  { macros, spec, without }: { readonly spec: Spec; readonly macros: Macros; readonly without?: string },
+  limits: CheckLimits,
+): Promise<Checked> =>
   inScratch(async (directory) => {
     const defines = Object.entries(macros).map(([name, value]) => `-D${name}=${value}`)
     if (without !== undefined) defines.push(`-DNO_RULE_${without}`)
-    await build(directory, defines, [limits.optimise, "-DSAFETY", "-DHC4", `-DMEMLIM=${limits.memory_mb}`])
+    await build(directory, spec, defines, [limits.optimise, "-DSAFETY", "-DHC4", `-DMEMLIM=${limits.memory_mb}`])
     const said = await pan(directory, ["-m500000", limits.optimise === "-O0" ? "-w20" : "-w25"], limits.timeout_ms)
     const violated = violatedIn(said.text)
     const steps =
-      violated === undefined ? [] : stepsIn((await pan(directory, ["-r", "nimbus.pml.trail"], run_timeout_ms)).text)
+      violated === undefined ? [] : stepsIn((await pan(directory, ["-r", `${spec}.pml.trail`], run_timeout_ms)).text)
     const unfinished = violated === undefined ? unfinishedIn(said) : undefined
     return { ...figuresIn(said.text), unfinished, violated, steps }
   })
@@ -58,11 +61,12 @@ export const shortLimits: CheckLimits = { timeout_ms: run_timeout_ms, memory_mb:
 export const withAndWithout = async ({
   macro,
   macros,
+  spec,
 }: Rule): Promise<{ readonly intact: Checked; readonly mutant: Checked }> => {
-  const key = JSON.stringify(macros)
-  const intact = intacts.get(key) ?? check(macros, shortLimits)
+  const key = JSON.stringify({ spec, macros })
+  const intact = intacts.get(key) ?? check({ spec, macros }, shortLimits)
   intacts.set(key, intact)
-  return { intact: await intact, mutant: await check(macros, shortLimits, macro) }
+  return { intact: await intact, mutant: await check({ spec, macros, without: macro }, shortLimits) }
 }
 
 /** By bounds: many rules share them. */
@@ -73,7 +77,7 @@ export const replay = (macros: Macros, traces: (directory: string) => void): Pro
   inScratch(async (directory) => {
     traces(directory)
     const defines = Object.entries(macros).map(([name, value]) => `-D${name}=${value}`)
-    await build(directory, ["-DREPLAY", "-DWIDE", ...defines], ["-O0", "-DSAFETY"])
+    await build(directory, "nimbus", ["-DREPLAY", "-DWIDE", ...defines], ["-O0", "-DSAFETY"])
     const said = await pan(directory, ["-E", "-c0", "-m100000", "-w20"], run_timeout_ms)
     if (said.status !== "ended") throw new Error(`the replay ${said.status}: ${said.text.slice(-2_000)}`)
     return said.text
@@ -89,8 +93,13 @@ const inScratch = async <A>(use: (directory: string) => Promise<A>): Promise<A> 
 }
 
 /** One process does each step, so that the reduction by partial orders finds nothing: NOREDUCE. */
-const build = async (directory: string, defines: ReadonlyArray<string>, flags: ReadonlyArray<string>) => {
-  const translated = await execute("spin", [...defines, "-a", specification], directory, build_timeout_ms)
+const build = async (
+  directory: string,
+  spec: Spec,
+  defines: ReadonlyArray<string>,
+  flags: ReadonlyArray<string>,
+): Promise<void> => {
+  const translated = await execute("spin", [...defines, "-a", fileOf(spec)], directory, build_timeout_ms)
   if (/rror/.test(translated.text)) throw new Error(`spin: ${translated.text}`)
   const args = ["-w", "-DNOREDUCE", "-DVECTORSZ=16384", ...flags, "-o", "pan", "pan.c"]
   const compiled = await execute("gcc", args, directory, build_timeout_ms)
@@ -137,4 +146,8 @@ const figuresIn = (text: string) => ({
 const stepsIn = (trail: string): ReadonlyArray<string> =>
   trail
     .split("\n")
-    .filter((line) => /^\s*(client|another|result of|router|put:|the |pod |barrier of|connected|violated)/.test(line))
+    .filter((line) =>
+      /^\s*(client|another|result of|router|put:|the |pod |barrier of|connected|event consumer|worker|violated)/.test(
+        line,
+      ),
+    )

@@ -42,9 +42,9 @@ let failures = 0
 let states = 0
 
 console.log("| mix | bounds | states | seconds | MB | |\n| --- | --- | ---: | ---: | ---: | --- |")
-for (const { macros, name, short } of mixes.filter(({ name }) => isWanted(name))) {
+for (const { macros, name, short, spec } of mixes.filter(({ name }) => isWanted(name))) {
   const bounds = values.short ? short : macros
-  const checked = await check(bounds, limits)
+  const checked = await check({ spec, macros: bounds }, limits)
   const isGood = checked.violated === undefined && checked.unfinished === undefined
   states += checked.states
   const words = Object.entries(bounds).map(([bound, value]) => `${bound} ${value}`)

@@ -33,6 +33,7 @@ const shortMixes = [
   "requests are late",
   "under traffic: barriers",
   "everything at once",
+  "tasks",
 ]
 const shortRules = [
   "BARRIERS_WAIT",
@@ -48,6 +49,7 @@ const shortRules = [
   "ROUTE_STARTS_AT_BARRIER",
   "PUTS_IN_ORDER",
   "OFFSET_WITH_MAILBOXES",
+  "TASK_",
 ]
 
 const tracesOf = (from: number, count: number, remembers: boolean): ReadonlyArray<Trace> =>
@@ -58,9 +60,9 @@ describe("the model", () => {
 })
 
 describe.skipIf(lacking !== undefined)("the specification", () => {
-  for (const { name, short } of mixes.filter(({ name }) => shortMixes.some((part) => name.includes(part)))) {
+  for (const { name, short, spec } of mixes.filter(({ name }) => shortMixes.some((part) => name.includes(part)))) {
     it(`holds in every state: ${name}`, { timeout }, async ({ annotate }) => {
-      const checked = await check(short, shortLimits)
+      const checked = await check({ spec, macros: short }, shortLimits)
       assert.isUndefined(checked.violated, checked.steps.join("\n"))
       assert.isUndefined(checked.unfinished)
       assert.isAbove(checked.states, 10_000)
@@ -68,7 +70,7 @@ describe.skipIf(lacking !== undefined)("the specification", () => {
     })
   }
 
-  for (const rule of rules.filter(({ macro }) => shortRules.includes(macro))) {
+  for (const rule of rules.filter(({ macro }) => shortRules.some((part) => macro.startsWith(part)))) {
     it(`fails without "${rule.rule}"`, { timeout }, async ({ annotate }) => {
       const { intact, mutant } = await withAndWithout(rule)
       assert.isUndefined(intact.violated, "with the rule it must hold")
@@ -82,7 +84,11 @@ describe.skipIf(lacking !== undefined)("the specification", () => {
   it("can do without every rule that the list names", () => {
     const macros = rules.map(({ macro }: Rule) => macro)
     assert.deepStrictEqual(macros, [...new Set(macros)])
-    assert.includeMembers(macros, shortRules)
+    for (const part of shortRules)
+      assert.isTrue(
+        macros.some((macro) => macro.startsWith(part)),
+        part,
+      )
   })
 })
 

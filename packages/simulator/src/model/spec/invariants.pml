@@ -1,9 +1,5 @@
 /* What must hold, under the names of docs/protocol.md. */
-#define invariant(name, holds)                                                                                         \
-  if                                                                                                                   \
-  :: (holds) -> skip                                                                                                   \
-  :: else -> c_code { puts("violated: " name); fflush(stdout); }; assert(false)                                        \
-  fi
+#include "invariant.pml"
 
 /* Of a client the first occurrences stand in the results topic in its order. */
 inline results_are_in_order(seq) {
