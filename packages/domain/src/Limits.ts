@@ -353,6 +353,20 @@ export const taskDefaultLimits: TaskDefaultLimits = {
   join_bytes: 4 * 1024,
 }
 
+/** The handlers and tasks that Nimbus ships to be tried out (`Handlers.samples`). */
+export const sampleLimits = {
+  /** The longest that an event of `slow` may ask for. */
+  slow_ms: 10_000,
+  /** Events of `slow` that one process handles at once. Beyond: they wait, so that it never takes up what others need. */
+  slow_at_once: 32,
+  /** The text that an event of `stream` has. With `stream_most_ms` between its words it is done within half an hour. */
+  stream_chars: 4_000,
+  /** Before each word of `stream`, if its event does not say otherwise. */
+  stream_every_ms: 200,
+  /** The longest that an event of `stream` may ask for before each word. */
+  stream_most_ms: 1_000,
+}
+
 /** Tasks, by the event consumer. */
 export interface TaskLimits {
   /** Attempts of one task, each begun by a worker. Beyond: it ends with `TASK_ATTEMPTS`. */

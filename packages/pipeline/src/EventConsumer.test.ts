@@ -46,8 +46,9 @@ const slow = Handlers.make("slow", {
   output: Schema.Json,
   handler: (data) => Effect.as(Effect.sleep(10), data),
 })
-const handlers = Handlers.layer([...Handlers.samples, broken, buggy, slow])
-const impatient = Handlers.layer([...Handlers.samples, broken, buggy, hanging], {
+const [sq, echo] = Handlers.samples
+const handlers = Handlers.layer([sq, echo, broken, buggy, slow])
+const impatient = Handlers.layer([sq, echo, broken, buggy, hanging], {
   ...handlerLimits,
   handler_timeout_ms: 50,
 })
@@ -59,7 +60,7 @@ const waiting = (open: Deferred.Deferred<void>) => {
     output: Schema.Json,
     handler: (data) => Effect.as(Deferred.await(open), data),
   })
-  return Handlers.layer([...Handlers.samples, slow, waits])
+  return Handlers.layer([sq, echo, slow, waits])
 }
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)

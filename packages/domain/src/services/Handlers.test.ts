@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Data, Effect, Exit, Fiber, Layer, Logger, Metric, Schedule, Schema, SchemaGetter } from "effect"
 import { TestClock } from "effect/testing"
-import { type Handler, type HandlerDeclaration, Handlers, type HandlerContext, type PlacedEvent } from "./Handlers.ts"
+import { type Declared, type HandlerDeclaration, Handlers, type HandlerContext, type PlacedEvent } from "./Handlers.ts"
 import { ClientId, EventId, seqUnsafe } from "../protocol/Ids.ts"
 import { handlerLimits } from "../Limits.ts"
 import { encodeResult, decodeResult, Event, type Result } from "../protocol/Records.ts"
@@ -383,6 +383,18 @@ describe("Handlers", () => {
     }),
   )
 
+  it.effect("the sample slow answers after as many ms as it is told, and is told no more than 10 s", () =>
+    Effect.gen(function* () {
+      const asked = yield* Effect.forkChild(given(Handlers.samples).when("slow", { ms: 3_000 }))
+      yield* TestClock.adjust(2_999)
+      assert.isUndefined(asked.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual((yield* Fiber.join(asked)).data, { ms: 3_000 })
+      const { error } = yield* given(Handlers.samples).when("slow", { ms: 10_001 })
+      assert.strictEqual(error?.code, "BAD_INPUT")
+    }),
+  )
+
   it.effect("what is done without waiting is there at once, an error too", () =>
     Effect.gen(function* () {
       const handlers = yield* Handlers
@@ -412,7 +424,7 @@ const json = { input: Schema.Json, output: Schema.Json }
 const echo = <E>(handler: (data: Schema.Json, context: HandlerContext) => Effect.Effect<Schema.Json, E>) =>
   Handlers.make("echo", { input: Schema.Json, output: Schema.Json, handler })
 
-const given = (handlers: ReadonlyArray<Handler<never>>) => ({
+const given = (handlers: ReadonlyArray<Declared<never>>) => ({
   when: (name: string, data: Schema.Json): Effect.Effect<Result> =>
     Handlers.use((service) => service.handle({ ...placed, event: eventOf(name, data) })).pipe(
       Effect.provide(Handlers.layer(handlers)),

@@ -20,12 +20,13 @@
 import { Cause, Context, Duration, Effect, Exit, Layer, Option, Result as Res, type Schedule, Schema } from "effect"
 import { BadHandler, DuplicateHandler } from "../Errors.ts"
 import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
-import { type HandlerLimits, handlerLimits } from "../Limits.ts"
+import { type HandlerLimits, handlerLimits, sampleLimits } from "../Limits.ts"
 import type { Event, Failure, Result } from "../protocol/Records.ts"
 import { Slots } from "../protocol/Slots.ts"
 import { makeTask, provideTask, type Task, type TaskDeclaration } from "./Tasks.ts"
 import { messageOf } from "./internal/MessageOf.ts"
 import { retrying } from "./internal/Retrying.ts"
+import { sampleStream } from "./internal/SampleStream.ts"
 import { within } from "./internal/Within.ts"
 
 /** Whether an effect is its own outcome already, so that there is nothing to run. */
@@ -101,6 +102,11 @@ export interface HandlerDeclaration<I, IE, O, OE, E, R> {
    */
   readonly at_once?: number
 }
+
+/** How long it takes. */
+const Slow = Schema.Struct({
+  ms: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: sampleLimits.slow_ms })),
+})
 
 /** The square root of the largest safe integer, rounded down. */
 const maxRoot = Math.floor(Math.sqrt(Number.MAX_SAFE_INTEGER))
@@ -190,15 +196,29 @@ export class Handlers extends Context.Service<
 
   /**
    * The handlers that Nimbus ships: `sq` answers an integer and its square as far as that is a safe integer, `event`
-   * whatever it got.
+   * whatever it got, and `slow` after as many `ms` as it is told. The task `stream` answers the words of a `text`, one each
+   * `every_ms`.
    */
-  static readonly samples: readonly [sq: Handler<never>, event: Handler<never>] = [
+  static readonly samples: readonly [
+    sq: Handler<never>,
+    event: Handler<never>,
+    slow: Handler<never>,
+    stream: Task<never>,
+  ] = [
     Handlers.make("sq", {
       input: Schema.Struct({ number: Schema.Int.check(Schema.isBetween({ minimum: -maxRoot, maximum: maxRoot })) }),
       output: Schema.Struct({ number: Schema.Int, result: Schema.Int }),
       handler: ({ number }) => Effect.succeed({ number, result: number * number }),
     }),
     Handlers.make("event", { input: Schema.Json, output: Schema.Json, handler: Effect.succeed }),
+    Handlers.make("slow", {
+      input: Slow,
+      output: Slow,
+      handler: ({ ms }) => Effect.as(Effect.sleep(ms), { ms }),
+      timeout: 2 * sampleLimits.slow_ms,
+      at_once: sampleLimits.slow_at_once,
+    }),
+    sampleStream,
   ]
 }
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Effect, Layer, Schedule, Schema, Stream } from "effect"
+import { Context, Data, Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { ClientId, EventId, seqUnsafe } from "../protocol/Ids.ts"
 import { Handlers } from "./Handlers.ts"
 import type { TaskContext, TaskDeclaration } from "./Tasks.ts"
@@ -72,10 +73,52 @@ describe("Tasks", () => {
     }),
   )
 
+  describe("the sample stream", () => {
+    const [, , , stream] = Handlers.samples
+    const text = " one  two\nthree "
+    const answer = (published: ReadonlyArray<string>, input: Schema.Json = { text, every_ms: 0 }) =>
+      Effect.gen(function* () {
+        const about = { ...context, published: Stream.fromIterable(published) }
+        const parts = yield* Effect.forkChild(Stream.runCollect(stream.begin(input).attempt(about)))
+        yield* TestClock.adjust(1)
+        return yield* Fiber.join(parts)
+      })
+
+    it.effect("answers the words of a text, which together are the text", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* answer([]), ['" one  "', String.raw`"two\n"`, '"three "'])
+        assert.deepStrictEqual(yield* answer([], { text: "" }), [])
+      }),
+    )
+
+    it.effect("goes on behind what was published, however it was joined", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* answer([" one  ", "two\n"]), ['"three "'])
+        assert.deepStrictEqual(yield* answer([" one  two\n"]), ['"three "'])
+        assert.deepStrictEqual(yield* answer([text]), [])
+      }),
+    )
+
+    it.effect("takes its time, and no longer text or pause than it may", () =>
+      Effect.gen(function* () {
+        const about = { ...context, published: Stream.empty }
+        const asked = yield* Effect.forkChild(Stream.runCollect(stream.begin({ text: "a b" }).attempt(about)))
+        yield* TestClock.adjust(399)
+        assert.isUndefined(asked.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(yield* Fiber.join(asked), ['"a "', '"b"'])
+        for (const input of [{ text: "x".repeat(4_001) }, { text, every_ms: 1_001 }]) {
+          const { code } = yield* Effect.flip(answer([], input))
+          assert.strictEqual(code, "BAD_INPUT")
+        }
+      }),
+    )
+  })
+
   it.effect("are in one array with handlers, and no two of them have the same name", () =>
     Effect.gen(function* () {
       const { knows, limitOf, tasks } = yield* Handlers.pipe(Effect.provide(Handlers.layer([...Handlers.samples, say])))
-      assert.deepStrictEqual([...tasks.keys()], ["say"])
+      assert.deepStrictEqual([...tasks.keys()], ["stream", "say"])
       assert.isTrue(knows("say") && knows("sq") && !knows("ask"))
       // It takes no slot of handlers.
       assert.isUndefined(limitOf("say"))
