@@ -207,6 +207,8 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
       return results(state, connection, frame.items, out)
     case "accepted":
       return accepted(state, frame.ids, out)
+    case "cancelling":
+      return
     case "refused":
       return refused(state, frame, out)
     case "lost":

@@ -112,7 +112,7 @@ export interface GatewayLimits {
   /** Events that were read from sockets and are not in the log yet, per partition. */
   readonly intake_bytes: number
   /**
-   * Events of one connection whose results it has not been sent. Beyond: it is not read, but while its own window is full or
+   * Events and cancels of one connection behind which it has been sent nothing. Beyond: it is not read, but while its own window is full or
    * its socket is behind. Chat messages do not count.
    */
   readonly client_unanswered_events: number

@@ -13,6 +13,7 @@ const seconds = (name: string, description: string) =>
 
 const counters = {
   accepted: counter("nimbus_gateway_events_accepted_total", "Events that the log has stored"),
+  cancels: counter("nimbus_gateway_cancels_total", "Cancels of clients that the log has stored"),
   replayed: counter("nimbus_gateway_results_replayed_total", "Results from mailboxes that were handed to transports"),
   nacked: counter("nimbus_gateway_nacks_total", "Pushes that no session at this gateway could take"),
   trims: counter(

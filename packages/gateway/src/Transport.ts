@@ -28,6 +28,8 @@ export type Notice =
       readonly after: Cursor
     }
   | { readonly _tag: "Accepted"; readonly ids: ReadonlyArray<EventId> }
+  /** The log has the client's cancels of these. */
+  | { readonly _tag: "Cancelling"; readonly ids: ReadonlyArray<EventId> }
   | { readonly _tag: "Status"; readonly status: Status.StatusName }
   | { readonly _tag: "Lost"; readonly after: Cursor; readonly upTo: Seq | undefined }
   | { readonly _tag: "Error"; readonly code: string; readonly message: string }
@@ -65,6 +67,8 @@ export interface ConnectRequest {
 export interface SessionHandle {
   /** Takes an event for the log; `accepted` follows once it is there. */
   event(id: EventId, value: Uint8Array, follow: boolean): void
+  /** Takes a cancel of the task of this event for the log; `Cancelling` follows once it is there. */
+  cancel(id: EventId): void
   /** The client's cumulative ack; `false`: beyond what was sent, nothing changed. */
   ack(seq: Seq | Cursor): boolean
   readonly acknowledged: Cursor

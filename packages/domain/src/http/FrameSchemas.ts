@@ -9,6 +9,8 @@ import { JsonSchema, Schema } from "effect"
 import {
   Accepted,
   AckFrame,
+  CancelFrame,
+  Cancelling,
   ErrorFrame,
   EventFrame,
   Lost,
@@ -60,13 +62,18 @@ const resultItem = () =>
   described(
     ResultItem,
     "ResultItem",
-    "One result of an event, or one message to the client. It has `data` or `error`.",
+    "One result of an event, one part or the end of a task, or one message to the client. It has `data` or `error`.",
     {
       seq: "The place in the client's order. Remember the last one that you are done with.",
       id: "The id of the event, or of the message.",
       name: "The name of the event, or of the message.",
       data: "What the handler returned, or what the message says.",
       repeated: "The seq of the event or message that used the id before: this one is a repeat, and no handler ran.",
+      of: "Of a part or the end of a task: the id of the event that opened it. `id` is the item's own.",
+      attempt:
+        "Which attempt of the task this is of, from 1. If it is another than before, and `part` is 0, drop the parts that came before.",
+      part: "Its number, from 0; of the end, how many parts there are.",
+      end: "The last item of its task: `done`, `failed` with `error`, or `cancelled`. `data` is null.",
       journey: "The steps so far, for connections that ask for them with `journey=true`.",
     },
     { error: Schema.optionalKey(failure()), journey: Schema.optionalKey(Schema.Array(journeyStep())) },
@@ -77,6 +84,9 @@ const clientFrames = () => [
     id: "Names the event, for life: the handler's idempotency key. Without one the gateway makes one.",
     name: "Which handler.",
     data: "The handler's input. Arrays and objects lie at most 128 levels deep; numbers are such that a double holds them.",
+  }),
+  described(CancelFrame, "CancelFrame", "Ends the task that the client's latest event of this id has opened.", {
+    id: "The id of the event. If its task has ended, or there is none, that is no error.",
   }),
   described(AckFrame, "AckFrame", "Everything up to `seq` is the client's own now, and will not come again.", {
     seq: "Cumulative.",
@@ -93,6 +103,12 @@ const serverFrames = () => [
       "Bounds of this gateway: bytes of a frame, results on the way, frames per second, ms of silence, records of the partition in which an id is recognised.",
   }),
   described(Accepted, "Accepted", "The log has these events: they will have results.", {}),
+  described(
+    Cancelling,
+    "Cancelling",
+    "The log has these cancels. The end of a task that was open follows; otherwise nothing does.",
+    {},
+  ),
   described(Refused, "Refused", "This event was not taken, and sending it again as it is will not help.", {
     code: "A code of docs/errors.md.",
   }),

@@ -10,7 +10,7 @@ const edges = Schema.Literals(["", "x", "x".repeat(128), "x".repeat(129)])
 
 /** Nearly a frame, in each way in which one can be wrong. */
 const Nearly = Schema.Struct({
-  type: Schema.optionalKey(Schema.Union([Schema.Literals(["event", "ack", "ping"]), Schema.Json])),
+  type: Schema.optionalKey(Schema.Union([Schema.Literals(["event", "cancel", "ack", "ping"]), Schema.Json])),
   id: Schema.optionalKey(Schema.Union([edges, Schema.Json])),
   name: Schema.optionalKey(Schema.Union([edges, Schema.Json])),
   data: Schema.optionalKey(Schema.Json),
@@ -21,6 +21,7 @@ const Nearly = Schema.Struct({
 /** Right but for an edge here or there. */
 const AtTheEdge = Schema.Union([
   Schema.Struct({ type: Schema.Literal("ack"), seq: Schema.Literals([-1, 0, 0.5, 2 ** 53 - 1, 2 ** 53]) }),
+  Schema.Struct({ type: Schema.Literal("cancel"), id: edges, name: Schema.optionalKey(edges) }),
   Schema.Struct({ type: Schema.Literal("event"), id: edges, name: edges, data: Schema.optionalKey(Schema.Json) }),
 ])
 
@@ -63,6 +64,8 @@ describe("Frames", () => {
     ["an array", "[]", "BAD_FRAME"],
     ["an unknown type", `{"type":"evnt","name":"sq"}`, "BAD_FRAME"],
     ["an event without a name", `{"type":"event","id":"e1"}`, "BAD_FRAME"],
+    ["a cancel without an id", `{"type":"cancel"}`, "BAD_FRAME"],
+    ["a cancel by a seq", `{"type":"cancel","id":7}`, "BAD_FRAME"],
     ["a negative ack", `{"type":"ack","seq":-1}`, "BAD_FRAME"],
     ["an ack in quotes", `{"type":"ack","seq":"1"}`, "BAD_FRAME"],
   ])("%s is refused", (_, text, code) => {
@@ -74,6 +77,11 @@ describe("Frames", () => {
     const parsed = (id: string) => Result.flip(Frames.parseClientFrame(JSON.stringify({ type: "event", id })))
     assert.strictEqual(Result.getOrThrow(parsed("e1")).id, "e1")
     assert.strictEqual(Result.getOrThrow(parsed("x".repeat(1_000))).id, "x".repeat(128))
+  })
+
+  it("a cancel that is refused does not refuse the event that it names", () => {
+    const text = JSON.stringify({ type: "cancel", id: "x".repeat(129) })
+    assert.strictEqual(Result.getOrThrow(Result.flip(Frames.parseClientFrame(text))).id, undefined)
   })
 
   it("an event needs neither an id nor data", () => {

@@ -2,8 +2,8 @@
  * What a client and a gateway say to each other over the native WebSocket: JSON, one frame a message, subprotocol
  * `nimbus.v1`.
  *
- * Client to gateway: `event`, `ack`, `ping`. Gateway to client: `welcome`, `accepted`, `refused`, `results`, `status`,
- * `lost`, `error`, `pong`. Shared by the transport and the SDK, so that the two cannot drift.
+ * Client to gateway: `event`, `cancel`, `ack`, `ping`. Gateway to client: `welcome`, `accepted`, `cancelling`, `refused`,
+ * `results`, `status`, `lost`, `error`, `pong`. Shared by the transport and the SDK, so that the two cannot drift.
  */
 import { Result, Schema } from "effect"
 import { inexactNumber } from "../json/ExactNumbers.ts"
@@ -11,7 +11,7 @@ import { Cursor, Epoch, EventId, Incarnation, Seq } from "./Ids.ts"
 import { JourneyStep } from "./Journey.ts"
 import { parseJsonText } from "../json/JsonText.ts"
 import { isNestedTooDeeply, nestingMessage } from "../json/Nesting.ts"
-import { EventName, Failure } from "./Records.ts"
+import { EventName, Failure, TaskOutcome } from "./Records.ts"
 import { StatusName } from "./Status.ts"
 
 export { subprotocol } from "./Subprotocol.ts"
@@ -25,6 +25,10 @@ export const EventFrame = Schema.Struct({
 })
 export type EventFrame = typeof EventFrame.Type
 
+/** Ends the task that the client's latest event of this id has opened. One that has ended, or none, is no error. */
+export const CancelFrame = Schema.Struct({ type: Schema.Literal("cancel"), id: EventId })
+export type CancelFrame = typeof CancelFrame.Type
+
 /** Everything up to `seq` is the client's own now. */
 export const AckFrame = Schema.Struct({ type: Schema.Literal("ack"), seq: Seq })
 export type AckFrame = typeof AckFrame.Type
@@ -34,7 +38,7 @@ export const PingFrame = Schema.Struct({ type: Schema.Literal("ping") })
 export type PingFrame = typeof PingFrame.Type
 
 /** What a client sends. */
-export const ClientFrame = Schema.Union([EventFrame, AckFrame, PingFrame])
+export const ClientFrame = Schema.Union([EventFrame, CancelFrame, AckFrame, PingFrame])
 export type ClientFrame = typeof ClientFrame.Type
 
 /** The first frame of a session: who the client is, where it starts, and the bounds of this gateway. */
@@ -62,6 +66,13 @@ export type Welcome = typeof Welcome.Type
 export const Accepted = Schema.Struct({ type: Schema.Literal("accepted"), ids: Schema.Array(EventId) })
 export type Accepted = typeof Accepted.Type
 
+/**
+ * The log has these cancels, and they need not be sent again. Of a task that was open the end follows, whichever it is;
+ * otherwise nothing does.
+ */
+export const Cancelling = Schema.Struct({ type: Schema.Literal("cancelling"), ids: Schema.Array(EventId) })
+export type Cancelling = typeof Cancelling.Type
+
 /** This event was not taken, and sending it again as it is will not help. */
 export const Refused = Schema.Struct({
   type: Schema.Literal("refused"),
@@ -71,7 +82,7 @@ export const Refused = Schema.Struct({
 })
 export type Refused = typeof Refused.Type
 
-/** One result of an event, or one message: it has `data` or `error`. */
+/** One result of an event, one part or the end of a task, or one message: it has `data` or `error`. */
 export const ResultItem = Schema.Struct({
   seq: Seq,
   id: EventId,
@@ -80,6 +91,14 @@ export const ResultItem = Schema.Struct({
   error: Schema.optionalKey(Failure),
   /** The id was used before, by the event or message with this seq: no handler ran, and `data` is null. */
   repeated: Schema.optionalKey(Seq),
+  /** Of a part or the end of a task: the id of its event. */
+  of: Schema.optionalKey(EventId),
+  /** Which attempt it is of, from 1. With another one the parts before it are void, unless the numbers go on. */
+  attempt: Schema.optionalKey(Schema.Int),
+  /** Its number, from 0; of the end: how many parts there are. */
+  part: Schema.optionalKey(Schema.Int),
+  /** This is the last item of its task. `data` is null, or there is an `error`. */
+  end: Schema.optionalKey(TaskOutcome),
   journey: Schema.optionalKey(Schema.Array(JourneyStep)),
 })
 export type ResultItem = typeof ResultItem.Type
@@ -108,7 +127,17 @@ export type ErrorFrame = typeof ErrorFrame.Type
 export const Pong = Schema.Struct({ type: Schema.Literal("pong") })
 
 /** What a gateway sends. */
-export const ServerFrame = Schema.Union([Welcome, Accepted, Refused, Results, StatusFrame, Lost, ErrorFrame, Pong])
+export const ServerFrame = Schema.Union([
+  Welcome,
+  Accepted,
+  Cancelling,
+  Refused,
+  Results,
+  StatusFrame,
+  Lost,
+  ErrorFrame,
+  Pong,
+])
 export type ServerFrame = typeof ServerFrame.Type
 
 /** What is wrong with a frame. */
@@ -134,7 +163,7 @@ export const parseClientFrame = (text: string): Result.Result<ClientFrame, BadFr
   })
 
 /**
- * The same of what `JSON.parse` gave of a text of so many characters. The usual event and ack are recognised by hand, as
+ * The same of what `JSON.parse` gave of a text of so many characters. The usual event, cancel and ack are recognised by hand, as
  * the schema would (a property holds the two together); everything else goes through the schema, which words the error.
  * One difference stays where the text was not looked at: a number in `data` that is beyond all bounds (1e999), which
  * nothing but the schema would find, is passed on and written as null.
@@ -151,10 +180,11 @@ export const clientFrameOf = (frame: unknown, chars: number): Result.Result<Clie
   }))
 }
 
-const isUsualFrame = (u: unknown): u is EventFrame | AckFrame => {
+const isUsualFrame = (u: unknown): u is EventFrame | CancelFrame | AckFrame => {
   if (typeof u !== "object" || u === null || !("type" in u)) return false
   const keys = Object.keys(u).length
   if (u.type === "ack") return keys === 2 && "seq" in u && isSeq(u.seq)
+  if (u.type === "cancel") return keys === 2 && "id" in u && isShortString(u.id)
   if (u.type !== "event" || !("id" in u) || !("name" in u)) return false
   return keys === ("data" in u ? 4 : 3) && isShortString(u.id) && isShortString(u.name)
 }
@@ -163,8 +193,11 @@ const isSeq = (u: unknown): boolean => typeof u === "number" && Number.isSafeInt
 
 const isShortString = (u: unknown): boolean => typeof u === "string" && u.length >= 1 && u.length <= 128
 
-const idOf = (u: unknown): string | undefined =>
-  typeof u === "object" && u !== null && "id" in u && typeof u.id === "string" ? u.id.slice(0, 128) : undefined
+/** A cancel that is refused says nothing of the event that it names, which is not refused. */
+const idOf = (u: unknown): string | undefined => {
+  if (typeof u !== "object" || u === null || !("id" in u) || typeof u.id !== "string") return undefined
+  return "type" in u && u.type === "cancel" ? undefined : u.id.slice(0, 128)
+}
 
 const encoder = new TextEncoder()
 

@@ -392,3 +392,11 @@ export const isBarrier = (value: Uint8Array): boolean => {
   while (value[i] !== comma && i < value.length) i++
   return value[i + 2] === letterB
 }
+
+const taskPrefix = utf8(`{"task":`)
+
+/** Whether a record of the events topic has to do with a task (`TaskRecords`), by its first bytes. */
+export const isTaskRecord = (value: Uint8Array): boolean => {
+  for (let i = 0; i < taskPrefix.length; i++) if (value[i] !== taskPrefix[i]) return false
+  return true
+}

@@ -6,7 +6,17 @@ import * as ServerFrames from "./ServerFrames.ts"
 const decode = Schema.decodeUnknownResult(Frames.ServerFrame)
 const isFrame = Schema.is(Frames.ServerFrame)
 
-const types = Schema.Literals(["welcome", "accepted", "refused", "status", "lost", "error", "pong", "event"])
+const types = Schema.Literals([
+  "welcome",
+  "accepted",
+  "cancelling",
+  "refused",
+  "status",
+  "lost",
+  "error",
+  "pong",
+  "event",
+])
 
 /** What a field may hold where another belongs, at the edges of each kind too. */
 const wrong = Schema.Union([

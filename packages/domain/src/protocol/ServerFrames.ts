@@ -53,6 +53,7 @@ const frames: Readonly<Record<ServerFrame["type"], Fields>> = {
     limits: (value) => isObject(value) && wrongField(value, limits) === undefined,
   },
   accepted: { ids: (value) => isArrayOf(value, isEventId) },
+  cancelling: { ids: (value) => isArrayOf(value, isEventId) },
   refused: { id: optional(isText), code: isText, message: isText },
   results: { items: Array.isArray },
   status: { status: isStatusName },

@@ -24,7 +24,7 @@ import { Result as Res, Schema } from "effect"
 import { CorruptRecord } from "../Errors.ts"
 import { EventId, RunId, Seq } from "./Ids.ts"
 import { utf8 } from "./internal/Utf8.ts"
-import { EventName, Failure } from "./Records.ts"
+import { EventName, Failure, isTaskRecord } from "./Records.ts"
 import type * as TaskLedger from "./TaskLedger.ts"
 
 /** Of a part, in its attempt or over all attempts (`TaskLedger`). */
@@ -104,14 +104,6 @@ export const EndedTask = Schema.Struct({ task: Seq, is: Schema.Literal("ended") 
 export const TaskNote = Schema.Union([OpenTask, BegunTask, TaskProgress, EndedTask])
 export type TaskNote = typeof TaskNote.Type
 
-const prefix = utf8(`{"task":`)
-
-/** Whether a record of the events topic has to do with a task, by its first bytes. */
-export const isTaskRecord = (value: Uint8Array): boolean => {
-  for (let i = 0; i < prefix.length; i++) if (value[i] !== prefix[i]) return false
-  return true
-}
-
 /** The bytes of either topic's records: `task` first, whatever order the caller's fields have. */
 export const encodeTask = ({ task, ...rest }: TaskWrite | TaskNote): Uint8Array =>
   utf8(JSON.stringify({ task, ...rest }))
@@ -120,12 +112,15 @@ export const encodeTask = ({ task, ...rest }: TaskWrite | TaskNote): Uint8Array 
 export const encodePartOfRun = (task: Seq, run: RunId, part: number, data: string): Uint8Array =>
   utf8(`{"task":${task},"do":"part","run":"${run}","part":${part},"data":${data}}`)
 
+export { isTaskRecord }
+
+const prefix_bytes = `{"task":`.length
 const progress = utf8(`,"is":"progress",`)
 
 /** Whether a record of the tasks topic is the progress of a task, by its first bytes: most are. */
 export const isProgress = (value: Uint8Array): boolean => {
   if (!isTaskRecord(value)) return false
-  let at = prefix.length
+  let at = prefix_bytes
   while (isDigit(value[at])) at++
   for (let i = 0; i < progress.length; i++) if (value[at + i] !== progress[i]) return false
   return true

@@ -27,6 +27,7 @@ import {
   Session,
   start,
   type StepsShape,
+  TaskRecords,
 } from "@nimbus/domain/protocol"
 import type { ClientOffset, EventLog, OffsetOwner } from "@nimbus/domain/services"
 import type { Counts } from "../Metrics.ts"
@@ -224,6 +225,14 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     if (this.unanswered.take()) this.mayHold()
   }
 
+  /** It counts like an event: it takes its place in the log, and in its client's turn, as one does. */
+  cancel(id: EventId): void {
+    if (this.isClosed) return
+    const value = TaskRecords.encodeTask({ task: id, do: "cancel", by: "client" })
+    this.shared.intake.put({ key: this.clientId, value }, { sender: this, id, isCancel: true })
+    if (this.unanswered.take()) this.mayHold()
+  }
+
   ack(seq: Seq | Cursor): boolean {
     if (this.isClosed || !Session.isSent(this.session, seq)) return false
     this.step({ _tag: "Ack", seq })
@@ -248,9 +257,10 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     this.carryOut()
   }
 
-  accepted(ids: ReadonlyArray<EventId>, seqs: ReadonlyArray<number>): void {
+  accepted(ids: ReadonlyArray<EventId>, seqs: ReadonlyArray<number>, cancels: ReadonlyArray<EventId>): void {
     if (this.isClosed) return
-    this.transport.notify({ _tag: "Accepted", ids })
+    if (ids.length > 0) this.transport.notify({ _tag: "Accepted", ids })
+    if (cancels.length > 0) this.transport.notify({ _tag: "Cancelling", ids: cancels })
     this.unanswered.accepted(seqs, this.session.delivered)
     this.mayRelease()
   }

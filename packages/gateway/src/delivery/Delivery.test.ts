@@ -188,6 +188,45 @@ describe("Delivery", () => {
     ),
   )
 
+  it.live("counts cancels as events, and whatever the client gets next answers them and the events of tasks", () =>
+    Effect.gen(function* () {
+      const [clientId] = clients
+      assert.isDefined(clientId)
+      const told: Array<string> = []
+      const handle = yield* (yield* Delivery).open({
+        clientId,
+        after: start,
+        log: undefined,
+        transport: {
+          ...transport,
+          notify: (notice) => void told.push(notice._tag),
+          pause: () => told.push("pause"),
+          resume: () => told.push("resume"),
+        },
+      })
+      // The event of a task, which never has a result of its own id.
+      handle.event(EventId.make("e1"), new Uint8Array(1), false)
+      for (let i = 0; i < 2; i++) handle.cancel(EventId.make("another"))
+      assert.deepStrictEqual(told.slice(-1), ["pause"])
+      yield* eventually(
+        "the log has them",
+        Effect.sync(() => told.includes("Cancelling")),
+      )
+      assert.notInclude(told, "resume")
+      const part = { clientId, seq: Seq.make(1_000), value: new Uint8Array(1), timestamp: 0 }
+      const partition = partitionOf(clientId, (yield* EventLog).partitions)
+      yield* (yield* Mailbox).put(partition, { expected: undefined, next: 1, records: [part] })
+      yield* eventually(
+        "it is read again",
+        Effect.sync(() => told.includes("resume")),
+      )
+    }).pipe(
+      Effect.provide(
+        parts(RegistryMemory.makeMemory().registry, { client_unanswered_events: 3, unanswered_hold_ms: 60_000 }),
+      ),
+    ),
+  )
+
   it.live("reads a connection again after a while whose events are not answered", () =>
     Effect.gen(function* () {
       const [clientId] = clients

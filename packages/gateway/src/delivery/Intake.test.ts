@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { LogRefused, LogUnavailable } from "@nimbus/domain/errors"
 import { EventId } from "@nimbus/domain/protocol"
 import { Alarms, EventLog, EventLogMemory, makeAlarms, Topics } from "@nimbus/domain/services"
-import { Deferred, Effect, Layer } from "effect"
+import { Deferred, Effect, Layer, Metric } from "effect"
 import { Counts } from "../Metrics.ts"
 import { makeIntake, type Sender } from "./Intake.ts"
 
@@ -15,12 +15,14 @@ const record = (key: string, text = "x") => ({ key, value: utf8.encode(text) })
 const sender = () => {
   const told: Array<string> = []
   const from: Sender = {
-    accepted: (ids) => void told.push(`accepted ${ids.join(" ")}`),
+    accepted: (ids, offsets, cancels) =>
+      void told.push(`accepted ${ids.join(" ")}`, ...cancels.map((id) => `cancels ${id} of ${offsets.length}`)),
     unavailable: () => void told.push("unavailable"),
     pause: () => void told.push("pause"),
     resume: () => void told.push("resume"),
   }
-  return { told, of: (id: string) => ({ sender: from, id: EventId.make(id) }) }
+  const of = (id: string, isCancel = false) => ({ sender: from, id: EventId.make(id), isCancel })
+  return { told, of }
 }
 
 /** The log of one partition, whose publishes a test holds back or lets fail. */
@@ -49,11 +51,11 @@ const gated = Effect.gen(function* () {
 
 const away = new LogUnavailable({ topic: "events", operation: "publish", cause: "away" })
 
-const setUp = Effect.fnUntraced(function* (intake_bytes = 1024) {
+const setUp = Effect.fnUntraced(function* (intake_bytes = 1024, counts = new Counts()) {
   const { log, next } = yield* gated
   const { events: topic } = yield* Topics
   const counted = { accepted: "accepted", failed: "events" } as const
-  const intake = yield* makeIntake({ topic, partitions: 1, intake_bytes, counts: new Counts(), counted }).pipe(
+  const intake = yield* makeIntake({ topic, partitions: 1, intake_bytes, counts, counted }).pipe(
     Effect.provideService(EventLog, log),
   )
   return { intake, next }
@@ -76,6 +78,26 @@ describe("Intake", () => {
       yield* intake.idle
       assert.deepStrictEqual([a.told, b.told], [["accepted a1 a2"], ["accepted b1"]])
     }).pipe(Effect.provide(log)),
+  )
+
+  it.effect("tells cancels apart from the events of the same ids, and counts them apart", () =>
+    Effect.gen(function* () {
+      const counts = new Counts()
+      const { intake, next } = yield* setUp(1024, counts)
+      const a = sender()
+      intake.put(record("a"), a.of("a1"))
+      intake.put(record("a"), a.of("a1", true))
+      intake.put(record("a"), a.of("a2"))
+      yield* Deferred.succeed((yield* next).answer, undefined)
+      yield* intake.idle
+      assert.deepStrictEqual(a.told, ["accepted a1 a2", "cancels a1 of 3"])
+      yield* counts.flush()
+      const counted = (yield* Metric.snapshot).filter(({ id }) => /accepted|cancels/.test(id))
+      assert.deepStrictEqual(
+        Object.fromEntries(counted.map(({ id, state }) => [id, "count" in state ? state.count : undefined])),
+        { nimbus_gateway_events_accepted_total: 2, nimbus_gateway_cancels_total: 1 },
+      )
+    }).pipe(Effect.provide(log), Effect.provideService(Metric.MetricRegistry, new Map())),
   )
 
   it.effect("has one publish under way; what comes meanwhile makes the next", () =>

@@ -1,6 +1,6 @@
 /**
- * The way into a topic: records from all connections of this gateway, batched per partition. Events and barriers come
- * this way, and chat messages.
+ * The way into a topic: records from all connections of this gateway, batched per partition. Events, cancels and barriers
+ * come this way, and chat messages.
  *
  * One publish per partition is under way at a time, so a client's events reach the log in the order in which it sent
  * them; what arrives meanwhile makes up the next batch. While `intake_bytes` of a partition wait, its sockets are not
@@ -23,8 +23,8 @@ import type { Counts } from "../Metrics.ts"
 
 /** Told what became of its events. */
 export interface Sender<Id extends string = EventId> {
-  /** The log has them, at these offsets. */
-  accepted(ids: ReadonlyArray<Id>, offsets: ReadonlyArray<number>): void
+  /** The log has these, and its cancels of those, all of them at these offsets. */
+  accepted(ids: ReadonlyArray<Id>, offsets: ReadonlyArray<number>, cancels: ReadonlyArray<Id>): void
   /** The log may or may not have what was not accepted until now. */
   unavailable(): void
   pause(): void
@@ -40,6 +40,8 @@ interface Entry<Id extends string> {
 interface From<Id extends string> {
   readonly sender: Sender<Id>
   readonly id: Id
+  /** It does not bring the event of this id, but cancels its task. */
+  readonly isCancel?: boolean
   /** Of a sampled event: until the log has it. */
   readonly hop?: Trace.Hop | undefined
 }
@@ -135,7 +137,9 @@ export const makeIntake = <Id extends string = EventId>({
       Effect.matchEffect(publish(queue, batch), {
         onSuccess: (first) =>
           Effect.sync(() => {
-            counts.add(counted.accepted, tellAccepted(batch, first))
+            const { cancels, events } = tellAccepted(batch, first)
+            counts.add(counted.accepted, events)
+            counts.add("cancels", cancels)
             if (counted.accepted === "accepted") counts.observe("accept", now() - since_ms)
           }),
         onFailure: (error) => {
@@ -250,24 +254,28 @@ const settle = <Id extends string>(queue: PartitionQueue<Id>, intake_bytes: numb
   for (const sender of paused) sender.resume()
 }
 
-/** `first`: the offset of the first. Returns how many events were accepted. */
-const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>, first: number): number => {
-  const bySender = new Map<Sender<Id>, { readonly ids: Array<Id>; readonly offsets: Array<number> }>()
-  let events = 0
+interface Told<Id extends string> {
+  readonly ids: Array<Id>
+  readonly offsets: Array<number>
+  readonly cancels: Array<Id>
+}
+
+/** `first`: the offset of the first. Returns how many were accepted. */
+const tellAccepted = <Id extends string>(batch: ReadonlyArray<Entry<Id>>, first: number) => {
+  const bySender = new Map<Sender<Id>, Told<Id>>()
+  const accepted = { events: 0, cancels: 0 }
   for (const [i, { from }] of batch.entries()) {
     if (from === undefined) continue
-    const { hop, id, sender } = from
+    const { hop, id, isCancel, sender } = from
     hop?.end()
-    const told = bySender.get(sender)
-    if (told === undefined) bySender.set(sender, { ids: [id], offsets: [first + i] })
-    else {
-      told.ids.push(id)
-      told.offsets.push(first + i)
-    }
-    events++
+    let told = bySender.get(sender)
+    if (told === undefined) bySender.set(sender, (told = { ids: [], offsets: [], cancels: [] }))
+    ;(isCancel === true ? told.cancels : told.ids).push(id)
+    told.offsets.push(first + i)
+    accepted[isCancel === true ? "cancels" : "events"]++
   }
-  for (const [sender, { ids, offsets }] of bySender) sender.accepted(ids, offsets)
-  return events
+  for (const [sender, { cancels, ids, offsets }] of bySender) sender.accepted(ids, offsets, cancels)
+  return accepted
 }
 
 const notAccepted = Exit.fail("the log does not answer")

@@ -1,7 +1,12 @@
 /**
- * The events of one connection that are not answered yet: those on their way into the log, and those in it whose
- * results the session has not delivered. The results of a client come in the order of its events, so one that is
- * delivered answers every event up to its seq. A connection starts with none, whatever its client sent before.
+ * The events and cancels of one connection that are not answered yet: those on their way into the log, and those in it
+ * behind which the session has delivered nothing. What a client gets comes in the order of the log, so an item that is
+ * delivered answers everything up to its seq. A connection starts with none, whatever its client sent before.
+ *
+ * The event of a task has no result of its own, and a cancel none at all. The next item of the client answers them: the
+ * first part or the end of a task, or the result of whatever event came after. So hours of a task count for nothing once
+ * anything else is answered. A client has no more open tasks than it may have, which is far below the limit here: those
+ * beyond end at once.
  *
  * At the limit the connection is held: it is not read. It is never held for what its client has to do, so that nobody
  * waits for somebody who waits for him: not while the window is full or the socket is behind, as acks are to be read

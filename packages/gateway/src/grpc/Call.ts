@@ -9,9 +9,9 @@
  *   client that opens no window for it, or does not read its connection, is not read, and then ends with TOO_SLOW.
  * - Acks: as long as the client sends none of its own, `AutoAck` says what it has read, from what flow control has let
  *   through and which PINGs were answered (`Peer.ts`).
- * - Half-closed by the client, the call ends on its own when nothing is left to say: the client is LIVE, and its last
- *   event has its result. In a client's order of results that one comes last. One that was half-closed within a message
- *   ends with BAD_REQUEST then. Once the client's transport has that end,
+ * - Half-closed by the client, the call ends on its own when nothing is left to say: the client is LIVE, its events have
+ *   their results, its tasks their ends, and the log has its cancels (`Awaited.ts`). One that was half-closed within a
+ *   message ends with BAD_REQUEST then. Once the client's transport has that end,
  *   which the client itself has asked for, all that was sent counts as read. Any other end leaves it open.
  */
 import { constants, type Http2ServerResponse, type ServerHttp2Stream } from "node:http2"
@@ -22,14 +22,14 @@ import {
   type CloseReason,
   type Cursor,
   Cursor as CursorSchema,
-  type EventId,
+  EventId,
   type Headers,
   type Item,
   start,
 } from "@nimbus/domain/protocol"
 import { Code } from "@connectrpc/connect"
 import type { RandomIds } from "@nimbus/domain/services"
-import { type Random, Result } from "effect"
+import { type Random, Result, Schema } from "effect"
 import { inBatches } from "../sockets/Batches.ts"
 import type { SessionHandle, Transport, Notice } from "../Transport.ts"
 import type { Reading } from "../sockets/FairReading.ts"
@@ -42,8 +42,9 @@ import type { Encoding } from "./Compression.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
 import { Answers } from "./Answers.ts"
 import type { Asking, Peer, Question } from "./Peer.ts"
-import { type EventRequest, eventOf, isAckOnly, parseRequest } from "./Requests.ts"
-import { encode, encodeResults, noticeOf, refusalOf } from "./Responses.ts"
+import { Awaited } from "./Awaited.ts"
+import { type EventRequest, eventOf, hasEvent, parseRequest } from "./Requests.ts"
+import { encode, encodeResults, noticeOf, refusalOf, type ResultRecord } from "./Responses.ts"
 import { StepWriter } from "./StepWriter.ts"
 import { head, okTrailers, trailers, trailersOf } from "./Status.ts"
 
@@ -90,8 +91,7 @@ export class Call implements Transport, Asking {
   private readonly answers: Answers
   private writeDeadline: Timer | undefined = undefined
   private readonly autoAck: AutoAck
-  /** The last event, until its result is here. */
-  private unanswered: EventId | undefined = undefined
+  private readonly awaited: Awaited
   private isLive = false
   private isHalfClosed = false
   private hasEnded = false
@@ -113,6 +113,7 @@ export class Call implements Transport, Asking {
     this.reader = new FrameReader(limits.frame_bytes, options.encoding)
     this.throttle = new Throttle(limits.events_per_second, this, options.now, options.timers)
     this.writer = new StepWriter(this.stream, limits.auto_ack.mark_bytes, (bytes) => this.sent(bytes))
+    this.awaited = new Awaited(2 * limits.client_unanswered_events)
     this.unwritten = new Unwritten(() => this.share(), { stop: () => this.stopReading(), goOn: () => this.readOn() })
     this.answers = new Answers((bytes) => this.unwritten.remove(bytes))
     options.reading.share(this.stream, { busy: () => this.busy() })
@@ -147,6 +148,8 @@ export class Call implements Transport, Asking {
     if (notice._tag === "Status") this.isLive = notice.status === "LIVE"
     if (notice._tag === "Error") this.options.counts.addTo("refused", notice.code)
     if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
+    if (notice._tag === "Lost") this.awaited.lost()
+    if (notice._tag === "Cancelling") this.awaited.logged(notice.ids.length)
     // A loss or an error is told to every client; the others would take for results what is none.
     if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error")
       this.write(encode(noticeOf(notice, this.options.limits)))
@@ -220,7 +223,8 @@ export class Call implements Transport, Asking {
     if (Result.isFailure(request)) this.refuse(closeCodes.badRequest, request.failure)
     else {
       if (request.success.ack !== undefined) this.takeAck(request.success.ack)
-      if (!isAckOnly(request.success)) this.takeEvent(request.success)
+      if (hasEvent(request.success)) this.takeEvent(request.success)
+      if (request.success.cancel !== undefined) this.takeCancel(request.success.cancel)
     }
     return !this.isGone && this.writeDeadline === undefined
   }
@@ -274,8 +278,16 @@ export class Call implements Transport, Asking {
       this.options.counts.addTo("refused", event.failure.code)
       return this.write(encode(refusalOf(request, event.failure)))
     }
-    this.unanswered = event.success.id
+    this.awaited.sent(event.success.id)
     this.handle?.event(event.success.id, event.success.value, this.options.follows)
+  }
+
+  private takeCancel(id: string): void {
+    if (!isEventId(id)) {
+      return this.notify({ _tag: "Error", code: "BAD_FRAME", message: "cancel has an event's id: 1 to 128 characters" })
+    }
+    this.awaited.cancelled()
+    this.handle?.cancel(id)
   }
 
   private takeAck(seq: bigint): void {
@@ -286,9 +298,7 @@ export class Call implements Transport, Asking {
     this.notify({ _tag: "Error", code: "ACK_BEYOND_SENT", message: `seq ${seq} was not sent in this call` })
   }
 
-  private readonly saw = (eventId: string): void => {
-    if (eventId === this.unanswered) this.unanswered = undefined
-  }
+  private readonly saw = (record: ResultRecord): void => this.awaited.saw(record)
 
   private write(bytes: Buffer): void {
     this.writeBytes(bytes, true)
@@ -329,7 +339,7 @@ export class Call implements Transport, Asking {
 
   private endIfDone(): void {
     const { handle } = this
-    if (!this.isHalfClosed || !this.isLive || this.unanswered !== undefined) return
+    if (!this.isHalfClosed || !this.isLive || !this.awaited.isNothing) return
     if (handle === undefined || this.isGone || this.writer.waiting_bytes > 0) return
     if (this.reader.isWithin) return this.refuse(closeCodes.badRequest, "the call was half-closed within a message")
     this.isComplete = true
@@ -379,6 +389,8 @@ export class Call implements Transport, Asking {
 }
 
 const nothing = Buffer.alloc(0)
+
+const isEventId = Schema.is(EventId)
 
 const faults = {
   compressed: "a message is compressed, and the call did not say with what",

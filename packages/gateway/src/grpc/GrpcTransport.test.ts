@@ -9,7 +9,18 @@ import { createGrpcTransport } from "@connectrpc/connect-node"
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
 import { FileDescriptorProtoSchema, timestampMs } from "@bufbuild/protobuf/wkt"
 import { autoAckLimits, sessionLimits } from "@nimbus/domain/limits"
-import { ClientId, encodePlacedBarrier, Epoch, type Failure, Journey, RouteId, Seq } from "@nimbus/domain/protocol"
+import {
+  ClientId,
+  encodePlacedBarrier,
+  Epoch,
+  EventId,
+  type Failure,
+  isTaskRecord,
+  Journey,
+  RouteId,
+  Seq,
+  TaskRecords,
+} from "@nimbus/domain/protocol"
 import { EventLog, Registry } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Layer, type Schema, Scope, Stream } from "effect"
@@ -21,7 +32,7 @@ import * as MemoryParts from "../testing/MemoryParts.ts"
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "./gen/grpc/health/v1/health_pb.js"
 import { ServerReflection, ServerReflectionRequestSchema } from "./gen/grpc/reflection/v1/reflection_pb.js"
 import * as v1alpha from "./gen/grpc/reflection/v1alpha/reflection_pb.js"
-import { EventRequestSchema, Status } from "./gen/nimbus_pb.js"
+import { EventRequestSchema, Status, TaskEnd } from "./gen/nimbus_pb.js"
 import { path } from "./GrpcTransport.ts"
 import { GrpcServer } from "./GrpcServer.ts"
 
@@ -502,6 +513,60 @@ describe("GrpcTransport", () => {
       { auto_ack: byWindow },
     )
 
+    for (const [what, last] of [
+      ["its task has ended", { end: "done" }],
+      ["its task has failed", { end: "failed", error: { code: "HANDLER_FAILED", message: "no" } }],
+    ] as const) {
+      scenario(
+        `is answered until ${what}, although what it has sent later has its result before`,
+        Effect.gen(function* () {
+          const { client, welcome } = yield* welcomed({ client_id: "c1" })
+          client.send({ eventName: "ask", eventId: "task" }, { eventName: "sq", number: 2, eventId: "e2" })
+          client.halfClose()
+          yield* MemoryParts.logged("c1", 3)
+          const opened = { clientId: ClientId.make("c1"), id: EventId.make("task"), seq: Seq.make(1), name: "ask" }
+          const task = { ...opened, resumes: false, timestamp_ms: 0, attempt: 1, next: 1 }
+          const part = { seq: 3, value: TaskRecords.encodePart(Seq.make(3), task, 0, `"one"`) }
+          const end = { seq: 5, value: TaskRecords.encodeEnd(Seq.make(5), { _tag: "Ended", task, part: 1, ...last }) }
+          yield* put("c1", [2])
+          yield* MemoryParts.put("c1", [part])
+          yield* bringBarrier("c1", 4, welcome.epoch)
+          yield* client.isLive
+          yield* client.hasResults(2)
+          assert.strictEqual((yield* Delivery).size(), 1)
+          yield* MemoryParts.put("c1", [end])
+          yield* bringBarrier("c1", 6, welcome.epoch)
+          assert.strictEqual((yield* client.ended).code, 0)
+          const [, first, ended] = client.results()
+          const item = { of: "task", attempt: 1 }
+          assert.deepInclude(first, { eventId: "t1.1.0", dataJson: `"one"` })
+          assert.deepInclude(first?.task, { ...item, part: 0, end: TaskEnd.UNSPECIFIED })
+          assert.deepInclude(ended?.task, {
+            ...item,
+            part: 1,
+            end: last.end === "done" ? TaskEnd.DONE : TaskEnd.FAILED,
+          })
+          assert.strictEqual(ended?.error?.code, last.end === "done" ? undefined : "HANDLER_FAILED")
+          assert.include(ended?.log?.steps.at(-1)?.message, `has ended: ${last.end}`)
+        }),
+      )
+    }
+
+    scenario(
+      "is not sent away before the log has its cancel",
+      Effect.gen(function* () {
+        const { client, welcome } = yield* welcomed({ client_id: "c1" })
+        yield* bringBarrier("c1", 0, welcome.epoch)
+        yield* client.isLive
+        client.send({ cancel: "e1" })
+        client.halfClose()
+        assert.strictEqual((yield* client.ended).code, 0)
+        const { value } = (yield* MemoryParts.logged("c1", 2)).find(({ value }) => isTaskRecord(value)) ?? assert.fail()
+        assert.strictEqual(Buffer.from(value).toString(), `{"task":"e1","do":"cancel","by":"client"}`)
+        assert.deepStrictEqual(client.responses.at(-1)?.cancelling, ["e1"])
+      }),
+    )
+
     scenario(
       "is not sent away while it is not LIVE",
       Effect.gen(function* () {
@@ -536,6 +601,28 @@ describe("GrpcTransport", () => {
           const { code, message } = yield* (yield* call(metadata)).ended
           assert.strictEqual(code, 3)
           assert.match(message, /^BAD_REQUEST: ./)
+        }),
+      )
+    }
+
+    for (const [what, cancel] of [
+      ["an empty id", ""],
+      ["an id that is too long", "x".repeat(129)],
+    ] as const) {
+      scenario(
+        `answers a cancel of ${what} with an error, and goes on: an event in the same message is taken`,
+        Effect.gen(function* () {
+          const { client } = yield* welcomed({ client_id: "c1" })
+          client.send({ cancel }, { cancel, eventName: "sq", eventId: "e1" }, { cancel: "e1", ack: -1n })
+          const refused = yield* client.first("an error", ({ error }) => error?.code === "BAD_FRAME")
+          assert.deepStrictEqual([refused.eventId, refused.seq], ["", undefined])
+          yield* client.first("accepted", ({ accepted }) => accepted.includes("e1"))
+          yield* client.first("cancelling", ({ cancelling }) => cancelling.includes("e1"))
+          const records = (yield* MemoryParts.logged("c1", 3)).map(({ value }) => Buffer.from(value).toString())
+          assert.deepStrictEqual(
+            records.filter((record) => !record.includes(`"barrier"`)),
+            [`{"type":"event","id":"e1","name":"sq","data":{"number":0}}`, `{"task":"e1","do":"cancel","by":"client"}`],
+          )
         }),
       )
     }

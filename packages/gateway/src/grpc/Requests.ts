@@ -1,4 +1,4 @@
-/** What a client says: an event for the log, an ack, or both. */
+/** What a client says: an event for the log, an ack, a cancel, or several of them. */
 import { fromBinary } from "@bufbuild/protobuf"
 import { parseExactJson } from "@nimbus/domain/json"
 import { EventId } from "@nimbus/domain/protocol"
@@ -16,9 +16,9 @@ export const parseRequest = (message: Uint8Array): Result.Result<EventRequest, s
   }
 }
 
-/** A message that says nothing but an ack. */
-export const isAckOnly = ({ ack, dataJson, eventId, eventName }: EventRequest): boolean =>
-  ack !== undefined && eventName === "" && eventId === "" && dataJson === ""
+/** Whether there is an event in a message: one that says nothing else is meant for one. */
+export const hasEvent = ({ ack, cancel, dataJson, eventId, eventName }: EventRequest): boolean =>
+  (ack === undefined && cancel === undefined) || eventName !== "" || eventId !== "" || dataJson !== ""
 
 const name_chars = 128
 

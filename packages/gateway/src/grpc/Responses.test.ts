@@ -44,7 +44,7 @@ const generated = (given: Given): string => {
 
 const assertSame = (given: ReadonlyArray<Given>, chunk_bytes: number): void => {
   const seen: Array<string> = []
-  const bytes = encodeResults(given.map(itemOf), false, (id) => seen.push(id))
+  const bytes = encodeResults(given.map(itemOf), false, ({ id }) => seen.push(id))
   assert.deepStrictEqual(messagesIn(bytes, chunk_bytes), given.map(generated))
   assert.deepStrictEqual(
     seen,

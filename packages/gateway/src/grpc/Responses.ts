@@ -4,11 +4,11 @@
  * A result's `data` is any JSON, while the contract's `number` and `result` are int32. Where they say all of it, they
  * stand alone; otherwise `data_json` has the whole. A number of theirs that is no int32 is an error, never another
  * number. What a client of the old contract has no field for, an error or a loss, stands in `log` as well, as its last
- * step, as a repeat does; and `log` is always there, for such a client may not look whether it is.
+ * step, as a repeat and the end of a task do; and `log` is always there, for such a client may not look whether it is.
  */
 import { create, toBinary } from "@bufbuild/protobuf"
 import { timestampFromMs } from "@bufbuild/protobuf/wkt"
-import { type Item, Journey, type Seq } from "@nimbus/domain/protocol"
+import { type Item, Journey, type Seq, type TaskOutcome } from "@nimbus/domain/protocol"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Notice } from "../Transport.ts"
 import { FrameWriter } from "./FrameWriter.ts"
@@ -19,6 +19,8 @@ import {
   LogEntrySchema,
   LostSchema,
   Status,
+  TaskEnd,
+  TaskItemSchema,
   type TraceStep,
   TraceStepSchema,
   WelcomeSchema,
@@ -36,16 +38,16 @@ export interface About {
   readonly eventId: string
 }
 
-/** The bytes of results on a stream. `saw` is told the id of each. */
+/** The bytes of results on a stream. `saw` is told the record of each. */
 export const encodeResults = (
   items: ReadonlyArray<Item>,
   withJourney: boolean,
-  saw: (eventId: string) => void,
+  saw: (record: ResultRecord) => void,
 ): Buffer => {
   const writer = new FrameWriter()
   for (const item of items) {
     const record = recordIn(item.value)
-    if (record !== undefined) saw(record.id)
+    if (record !== undefined) saw(record)
     if (withJourney && Journey.isSampled(item.headers)) writer.message(toBytes(resultOf(item, record, true)))
     else if (!writePlain(writer, item.seq, record)) writer.message(toBytes(resultOf(item, record, false)))
   }
@@ -54,7 +56,8 @@ export const encodeResults = (
 
 /** Whether the record was one that can be written by hand. */
 const writePlain = (writer: FrameWriter, seq: Seq, record: ResultRecord | undefined): boolean => {
-  if (record === undefined || "error" in record || record.repeated !== undefined) return false
+  if (record === undefined || "error" in record || record.repeated !== undefined || record.of !== undefined)
+    return false
   const { dataJson, failure, number, result } = contractDataOf(record.data)
   if (failure !== undefined) return false
   writer.result({ seq, id: record.id, name: record.name, number, result, dataJson })
@@ -85,6 +88,9 @@ export const noticeOf = (notice: Notice, { dedupe_records }: Pick<GatewayLimits,
     }
     case "Accepted":
       told.accepted = [...notice.ids]
+      return told
+    case "Cancelling":
+      told.cancelling = [...notice.ids]
       return told
     case "Status":
       told.status = statuses[notice.status]
@@ -133,7 +139,20 @@ export const resultOf = (
   if ("error" in record) failed(result, record.error)
   else if (record.repeated !== undefined) repeat(result, record.repeated)
   else fill(result, contractDataOf(record.data))
-  return result
+  return record.of === undefined ? result : taskItem(result, record.of, record)
+}
+
+const taskItem = (told: EventResponse, of: string, { attempt, end, part }: ResultRecord): EventResponse => {
+  told.task = create(TaskItemSchema, { of, attempt: attempt ?? 0, part: part ?? 0 })
+  if (end === undefined) return told
+  told.task.end = taskEnds[end]
+  return note(told, "task", `the task of event ${of} has ended: ${end}`)
+}
+
+const taskEnds: Readonly<Record<TaskOutcome, TaskEnd>> = {
+  done: TaskEnd.DONE,
+  failed: TaskEnd.FAILED,
+  cancelled: TaskEnd.CANCELLED,
 }
 
 const fill = (told: EventResponse, { dataJson, failure, number, result }: ContractData): void => {
@@ -204,9 +223,16 @@ const stepOf = ({ details, instance, service, step, time }: Journey.JourneyStep)
     metadata: { ...details },
   })
 
-export type ResultRecord =
-  | { readonly id: string; readonly name: string; readonly data: unknown; readonly repeated?: number }
-  | { readonly id: string; readonly name: string; readonly error: Failure }
+/** Of a part or the end of a task. */
+interface TaskFields {
+  readonly of?: string
+  readonly attempt?: number
+  readonly part?: number
+  readonly end?: TaskOutcome
+}
+
+export type ResultRecord = { readonly id: string; readonly name: string } & TaskFields &
+  ({ readonly data: unknown; readonly repeated?: number } | { readonly error: Failure })
 
 const utf8 = new TextDecoder()
 
@@ -229,7 +255,17 @@ const isRecord = (u: unknown): u is ResultRecord =>
   "name" in u &&
   typeof u.name === "string" &&
   ("data" in u || ("error" in u && isFailure(u.error))) &&
-  (!("repeated" in u) || typeof u.repeated === "number")
+  (!("repeated" in u) || typeof u.repeated === "number") &&
+  (!("of" in u) || isTaskItem(u))
+
+const isTaskItem = (u: object): boolean =>
+  "of" in u &&
+  typeof u.of === "string" &&
+  "attempt" in u &&
+  typeof u.attempt === "number" &&
+  "part" in u &&
+  typeof u.part === "number" &&
+  (!("end" in u) || (typeof u.end === "string" && Object.hasOwn(taskEnds, u.end)))
 
 const isFailure = (u: unknown): u is Failure =>
   typeof u === "object" &&

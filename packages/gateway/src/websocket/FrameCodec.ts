@@ -3,7 +3,7 @@
  * goes into the log, and the frames that the client gets. The one here is `nimbus.v1`; `NimbusWsCodec.ts` has the
  * one of NimbusWS.
  */
-import { type ClientId, type EventId, Frames, type Item, Journey } from "@nimbus/domain/protocol"
+import { type ClientId, type EventId, Frames, isTaskRecord, type Item, Journey } from "@nimbus/domain/protocol"
 import { Result } from "effect"
 import type { Notice } from "../Transport.ts"
 import type { GatewayLimits } from "../Limits.ts"
@@ -72,9 +72,12 @@ const parseNative: FrameCodec["parse"] = (data, isBinary) =>
     ? Result.fail({ code: "BAD_FRAME", message: "frames are text", id: undefined })
     : Frames.parseClientFrame(data.toString())
 
-/** The client's own bytes go into the log, if they are a whole record; otherwise the event is encoded again. */
+/**
+ * The client's own bytes go into the log, if they are a whole record, and not one of a task by a key that the frame has
+ * besides; otherwise the event is encoded again.
+ */
 const nativeRecord: FrameCodec["record"] = (event, id, data) =>
-  event.id === undefined || event.data === undefined
+  event.id === undefined || event.data === undefined || isTaskRecord(data)
     ? Buffer.from(JSON.stringify({ type: "event", id, name: event.name, data: event.data ?? null }))
     : data
 
@@ -86,6 +89,8 @@ const nativeNotice = (notice: Notice, clientId: ClientId, limits: GatewayLimits)
     }
     case "Accepted":
       return { type: "accepted", ids: notice.ids }
+    case "Cancelling":
+      return { type: "cancelling", ids: notice.ids }
     case "Status":
       return { type: "status", status: notice.status }
     case "Lost":

@@ -9,6 +9,8 @@ import {
   type Item,
   Journey,
   Seq,
+  type TaskLedger,
+  TaskRecords,
 } from "@nimbus/domain/protocol"
 import { Result, Schema } from "effect"
 import { gatewayLimits } from "../Limits.ts"
@@ -182,6 +184,48 @@ describe("the words of NimbusWS", () => {
     assert.deepInclude(told?.["payload"], { payload, completed_at: iso(0), kafka_offset: "3" })
     assert.strictEqual(told?.["data"], "old")
     assert.deepInclude(failed?.["payload"], { payload: { ...event, created_at: iso(0) } })
+  })
+
+  it("ends the event of a task by the end of the task, and has its parts for who asks for them", () => {
+    const task = { clientId, id: EventId.make("e1"), seq: Seq.make(12), name: "ask", resumes: false, timestamp_ms: 0 }
+    const ended = (how: TaskLedger.End) =>
+      item(
+        14,
+        TaskRecords.encodeEnd(Seq.make(14), { _tag: "Ended", task: { ...task, attempt: 1, next: 1 }, part: 1, ...how }),
+      )
+    const part = item(
+      13,
+      TaskRecords.encodePart(Seq.make(13), { ...task, attempt: 1, next: 1 }, 0, `[12345678901234567890]`),
+    )
+    const [done, ...none] = all(connection().results([part, ended({ end: "done" })]))
+    assert.deepStrictEqual(none, [])
+    const marks = { seq: 14, id: "e1", name: "ask", attempt: 1, part: 1 }
+    assert.deepInclude(done, { type: "processed_finished", ...marks, data: null, end: "done" })
+    const event = { type: "event_accepted", event_id: "e1", client_id: "c1", status: "Event accepted" }
+    const words = { event_id: "e1", payload: { ...event, created_at: iso(0) } }
+    assert.deepInclude(done?.["payload"], { type: "event_processed_successfully", ...words })
+    const error = { code: "HANDLER_FAILED", message: "no" }
+    const [cancelled, failed] = all(
+      connection().results([ended({ end: "cancelled" }), ended({ end: "failed", error })]),
+    )
+    assert.deepInclude(cancelled, { ...marks, end: "cancelled" })
+    assert.deepInclude(cancelled?.["payload"], { type: "event_processing_failed", ...words })
+    assert.deepInclude(failed, { ...marks, end: "failed", error })
+    assert.deepInclude(failed?.["payload"], { type: "event_processing_failed" })
+    const [told] = connection({ frames: "all" }).results([part])
+    assert.strictEqual(String(told), `{"type":"task_part","data":${Buffer.from(part.value).toString()}}`)
+  })
+
+  it("takes a cancel of who asks for its own frames, and says that the log has it", () => {
+    const cancel = `{"type":"cancel","id":"e1"}`
+    const { message } = Result.getOrThrow(Result.flip(parse(connection(), cancel)))
+    assert.strictEqual(message, "Unknown message type")
+    const asked = connection({ frames: "all" })
+    assert.deepStrictEqual<unknown>(Result.getOrThrow(parse(asked, cancel)), { type: "cancel", id: "e1" })
+    assert.isTrue(Result.isFailure(parse(asked, `{"type":"cancel","id":""}`)))
+    const notice = { _tag: "Cancelling", ids: [EventId.make("e1")] } as const
+    assert.deepStrictEqual(all(asked.notices(notice)), [{ type: "cancelling", data: ["e1"] }])
+    assert.deepStrictEqual(connection().notices(notice), [])
   })
 
   it("adds the journey of a sampled result where it is asked for", () => {

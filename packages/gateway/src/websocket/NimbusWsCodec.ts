@@ -12,7 +12,8 @@
  * 3. The event's data and the handler's answer are cut out of their texts and never written again: a large integer stays
  *    what it is.
  * 4. Frames that NimbusWS does not have go only to a connection that asks for them: `frames=all`. A repeat is one: its
- *    `processed_finished` was that of the first event with its id, and there is no second one.
+ *    `processed_finished` was that of the first event with its id, and there is no second one. A part of a task is another;
+ *    the end of the task is the `processed_finished` of its event.
  */
 import { isUtf8 } from "node:buffer"
 import { boundlessNumber, isNestedTooDeeply, membersOf, nestingMessage } from "@nimbus/domain/json"
@@ -53,11 +54,11 @@ class NimbusWsCodec implements FrameCodec {
   readonly refusal = refusal
   private readonly about: About
   private readonly unaccepted = new Unaccepted()
-  private readonly hearsAcks: boolean
+  private readonly hearsMore: boolean
 
   constructor(about: About) {
     this.about = about
-    this.hearsAcks = about.query.frames === "all" || about.query.ack === "client"
+    this.hearsMore = about.query.frames === "all" || about.query.ack === "client"
   }
 
   /** A binary frame is read as text, as NimbusWS reads it, where it is UTF-8: nothing in it may come back as something else. */
@@ -68,7 +69,8 @@ class NimbusWsCodec implements FrameCodec {
       if (frame === null) return bad("NOT_JSON", "Cannot read properties of null (reading 'type')")
       const type = property(frame, "type")
       if (type === "event") return eventIn(frame, text)
-      if (this.hearsAcks && (type === "ack" || type === "ping")) return Frames.clientFrameOf(frame, text.length)
+      if (this.hearsMore && (type === "ack" || type === "cancel" || type === "ping"))
+        return Frames.clientFrameOf(frame, text.length)
       return bad("BAD_FRAME", "Unknown message type")
     })
   }
@@ -101,6 +103,8 @@ class NimbusWsCodec implements FrameCodec {
         const data = { clientId: query.clientId, epoch, status, log, after, limits: limitsForClients(limits) }
         return { type: "welcome", data }
       }
+      case "Cancelling":
+        return { type: "cancelling", data: notice.ids }
       case "Status":
         return { type: "status", data: notice.status }
       case "Lost":
@@ -111,7 +115,8 @@ class NimbusWsCodec implements FrameCodec {
   private result(item: Item, finished_at: string): ReadonlyArray<Frame> {
     const result = decodeResult(item.value)
     if (Result.isFailure(result)) return [corrupt(item.seq)]
-    const { accepted, id, repeated, seq } = result.success
+    const { accepted, id, of, repeated, seq } = result.success
+    if (of !== undefined) return this.taskItem(item, { ...result.success, id: of }, finished_at)
     const proved = accepted === undefined ? [] : this.unaccepted.prove(id, accepted.created_at)
     const own =
       repeated === undefined ? [this.finished(item, result.success, finished_at)] : this.repeated({ seq, id, repeated })
@@ -120,6 +125,12 @@ class NimbusWsCodec implements FrameCodec {
 
   private repeated(data: Pick<ResultRecord, "seq" | "id" | "repeated">): ReadonlyArray<Frame> {
     return this.about.query.frames === "all" ? [JSON.stringify({ type: "repeated", data })] : []
+  }
+
+  /** As its event `result.id` is known to the client. */
+  private taskItem(item: Item, result: ResultRecord, finished_at: string): ReadonlyArray<Frame> {
+    if (result.end !== undefined) return [this.finished(item, result, finished_at)]
+    return this.about.query.frames === "all" ? [`{"type":"task_part","data":${text(item.value)}}`] : []
   }
 
   private readonly eventAccepted = ({ created_at, hasData, id, record }: Waiting): Frame =>
@@ -139,21 +150,22 @@ class NimbusWsCodec implements FrameCodec {
     return (
       `{"type":"processed_finished","payload":${this.payload(result, event, finished_at)},` +
       `"finished_at":"${finished_at}","seq":${result.seq},"id":${JSON.stringify(result.id)},` +
-      `"name":${JSON.stringify(result.name)},"${answer}":${members.get(answer) ?? "null"}${this.journey(item)}}`
+      `"name":${JSON.stringify(result.name)},"${answer}":${members.get(answer) ?? "null"}${endOf(result)}` +
+      `${this.journey(item)}}`
     )
   }
 
   /** The event as its client was told that it is accepted. Of a record that does not say: as far as it says. */
-  private eventOf({ accepted, id }: ResultRecord, members: ReadonlyMap<string, string>, now: string): string {
-    if (accepted === undefined) return this.acceptedEvent(id, now, members.get("data"))
+  private eventOf({ accepted, end, id }: ResultRecord, members: ReadonlyMap<string, string>, now: string): string {
+    if (accepted === undefined) return this.acceptedEvent(id, now, end === undefined ? members.get("data") : undefined)
     return this.acceptedEvent(id, accepted.created_at, membersOf(members.get("accepted") ?? "").get("data"))
   }
 
-  /** What NimbusWS's pipeline answers. A failed event must not count as a success, and has the same fields. */
-  private payload({ accepted, error, id, seq }: ResultRecord, event: string, now: string): string {
+  /** What NimbusWS's pipeline answers. What failed or was cancelled must not count as a success, and has the same fields. */
+  private payload({ accepted, end, error, id, seq }: ResultRecord, event: string, now: string): string {
     const { place, query } = this.about
     const [type, status] =
-      error === undefined
+      error === undefined && end !== "cancelled"
         ? ["event_processed_successfully", "Event Processed Successfully"]
         : ["event_processing_failed", "Event Processing Failed"]
     return (
@@ -181,6 +193,9 @@ const eventIn = (frame: unknown, json: string): Result.Result<Frames.ClientFrame
   const named = { type: "event", name: typeof name === "string" ? name : defaultName }
   return Frames.clientFrameOf(typeof id === "string" ? { ...named, id } : named, 0)
 }
+
+const endOf = ({ attempt, end, part }: ResultRecord): string =>
+  end === undefined ? "" : `,"attempt":${attempt},"part":${part},"end":"${end}"`
 
 const property = (u: unknown, name: string): unknown => (Predicate.hasProperty(u, name) ? u[name] : undefined)
 

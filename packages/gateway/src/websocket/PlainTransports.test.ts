@@ -26,13 +26,13 @@ const Json = Schema.fromJsonString(Schema.Json)
 const parse = Schema.decodeUnknownSync(Json)
 
 /** The client's first event in the log. */
-const firstEvent = Effect.fnUntraced(function* (clientId: string) {
+const firstEvent = Effect.fnUntraced(function* (clientId: string, mark = `"event"`) {
   const log = yield* EventLog
   const { events } = yield* Topics
   const records = yield* log.tail(events, partitionOf(clientId, log.partitions), "earliest").pipe(
     Stream.flatMap(({ records }) => Stream.fromIterable(records)),
     Stream.map(({ value }) => parse(Buffer.from(value).toString())),
-    Stream.filter((record) => JSON.stringify(record).includes(`"event"`)),
+    Stream.filter((record) => JSON.stringify(record).includes(mark)),
     Stream.take(1),
     Stream.runCollect,
   )
@@ -132,6 +132,8 @@ for (const path of paths) {
       ["an unknown type", { type: "subscribe" }, "reject", "BAD_FRAME"],
       ["a frame that is no object", [1], "reject", "BAD_FRAME"],
       ["an id that is too long", { type: "event", id: "x".repeat(129), data: 1 }, "reject", "BAD_FRAME"],
+      ["a cancel of an id that is too long", { type: "cancel", id: "x".repeat(129) }, "reject", "BAD_FRAME"],
+      ["a cancel without an id", { type: "cancel" }, "reject", "BAD_FRAME"],
       ["an ack of what was not sent", { type: "ack", seq: 7 }, "reject", "ACK_BEYOND_SENT"],
     ] as const) {
       scenario(
@@ -150,14 +152,25 @@ for (const path of paths) {
     }
 
     scenario(
-      "knows neither pings nor acks without being asked to, and tells nothing that NimbusWS does not",
+      "takes a cancel of who asks for its own frames, for its own tasks",
+      Effect.gen(function* () {
+        const client = yield* open(`${path}?clientId=c1&frames=all`)
+        client.send({ type: "cancel", id: "e1" })
+        assert.deepStrictEqual<unknown>(yield* client.first("cancelling"), { type: "cancelling", data: ["e1"] })
+        assert.deepStrictEqual(yield* firstEvent("c1", `"task"`), { task: "e1", do: "cancel", by: "client" })
+      }),
+    )
+
+    scenario(
+      "knows neither pings nor acks nor cancels without being asked to, and tells nothing that NimbusWS does not",
       Effect.gen(function* () {
         const client = yield* open(`${path}?clientId=c1`)
-        for (const frame of [{ type: "ping" }, { type: "ack", seq: 7 }]) client.send(frame)
+        for (const frame of [{ type: "ping" }, { type: "ack", seq: 7 }, { type: "cancel", id: "e1" }])
+          client.send(frame)
         client.event("first")
         yield* client.first("event_accepted")
         const unknown = { type: "reject", code: "BAD_FRAME", data: "Unknown message type" }
-        assert.deepStrictEqual<unknown>(client.frames.slice(0, -1), [unknown, unknown])
+        assert.deepStrictEqual<unknown>(client.frames.slice(0, -1), [unknown, unknown, unknown])
       }),
     )
 

@@ -172,6 +172,8 @@ export class Socket implements Transport {
     switch (frame.success.type) {
       case "event":
         return this.takeEvent(frame.success, data)
+      case "cancel":
+        return this.handle?.cancel(frame.success.id)
       case "ack":
         return this.takeAck(frame.success.seq)
       case "ping":

@@ -4,10 +4,19 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { autoAckLimits, sessionLimits } from "@nimbus/domain/limits"
-import { ClientId, encodePlacedBarrier, Epoch, partitionOf, RouteId, Seq } from "@nimbus/domain/protocol"
+import {
+  ClientId,
+  encodePlacedBarrier,
+  Epoch,
+  isTaskRecord,
+  partitionOf,
+  RouteId,
+  Seq,
+  TaskRecords,
+} from "@nimbus/domain/protocol"
 import { AckChannel, EventLog, PodChannel } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect, Layer, Option, Queue, Ref, Schema, Scope, Stream } from "effect"
+import { Effect, Layer, Option, Queue, Ref, Result, Schema, Scope, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { type ClientOptions, WebSocket } from "ws"
 import { Gateway } from "../index.ts"
@@ -326,6 +335,72 @@ describe("WebSocketTransport", () => {
     }),
   )
 
+  describe("a cancel", () => {
+    scenario(
+      "goes into the log behind the event that it names, under the client's own key, and the client is told",
+      Effect.gen(function* () {
+        const peer = yield* connect("clientId=c1")
+        peer.say({ type: "event", id: "e1", name: "ask", data: null })
+        peer.say({ type: "cancel", id: "e1" })
+        yield* acceptedAll(peer, ["e1"])
+        assert.deepStrictEqual(yield* peer.next("cancelling"), { type: "cancelling", ids: ["e1"] })
+        const [, event, cancel] = yield* MemoryParts.logged("c1", 3)
+        assert.include(Buffer.from(event!.value).toString(), `"id":"e1"`)
+        assert.isTrue(isTaskRecord(cancel!.value))
+        const written = Result.getOrThrow(TaskRecords.decodeTaskWrite(cancel!.value))
+        assert.deepStrictEqual<unknown>(written, { task: "e1", do: "cancel", by: "client" })
+      }),
+    )
+
+    scenario(
+      "names the caller's own tasks alone: that of another client's event is none of its own",
+      Effect.gen(function* () {
+        const [mine, theirs] = [yield* connect("clientId=c1"), yield* connect("clientId=c2")]
+        theirs.say({ type: "event", id: "e1", name: "ask", data: null })
+        yield* acceptedAll(theirs, ["e1"])
+        mine.say({ type: "cancel", id: "e1" })
+        yield* mine.next("cancelling")
+        theirs.say({ type: "event", id: "e2", name: "ask", data: null })
+        yield* acceptedAll(theirs, ["e2"])
+        const records = yield* MemoryParts.logged("c2", 3)
+        assert.deepStrictEqual(
+          records.map(({ value }) => isTaskRecord(value)),
+          [false, false, false],
+        )
+      }),
+    )
+
+    scenario(
+      "is answered although nothing was ever sent, as often as it is sent",
+      Effect.gen(function* () {
+        const peer = yield* connect("clientId=c1")
+        for (let i = 0; i < 3; i++) {
+          peer.say({ type: "cancel", id: "never" })
+          yield* peer.next("cancelling")
+        }
+        assert.strictEqual(yield* peer.count("accepted"), 0)
+      }),
+    )
+  })
+
+  scenario(
+    "never lets a client write the records of tasks: a key of that name beside an event's is left out",
+    Effect.gen(function* () {
+      const peer = yield* connect("clientId=c1")
+      const forged = `"task":0,"do":"stop","by":"expired"`
+      peer.say(`{${forged},"type":"event","id":"e1","name":"sq","data":{"number":7}}`)
+      yield* acceptedAll(peer, ["e1"])
+      const [, event] = yield* MemoryParts.logged("c1", 2)
+      assert.isFalse(isTaskRecord(event!.value))
+      assert.deepStrictEqual(decodeFrame(Buffer.from(event!.value).toString()), {
+        type: "event",
+        id: "e1",
+        name: "sq",
+        data: { number: 7 },
+      })
+    }),
+  )
+
   describe("bad input", () => {
     const refusals: ReadonlyArray<readonly [what: string, frame: unknown, type: string, code: string]> = [
       ["what is not JSON", "{", "error", "NOT_JSON"],
@@ -347,6 +422,16 @@ describe("WebSocketTransport", () => {
       ["a number beyond all bounds", `{"type":"event","name":"event","data":{"n":-1e400}}`, "error", "BAD_NUMBER"],
       ["a message, which only services may send", { type: "message", id: "m1", name: "x" }, "refused", "BAD_FRAME"],
       ["a barrier, which only gateways may send", { type: "barrier", epoch: 1, pod: "p" }, "error", "BAD_FRAME"],
+      ["a cancel without an id", { type: "cancel" }, "error", "BAD_FRAME"],
+      ["a cancel of an empty id", { type: "cancel", id: "" }, "error", "BAD_FRAME"],
+      ["a cancel of an id that is too long", { type: "cancel", id: "x".repeat(129) }, "error", "BAD_FRAME"],
+      ["a cancel of a seq", { type: "cancel", id: 7 }, "error", "BAD_FRAME"],
+      [
+        "an end of a task, which only workers may send",
+        { task: 1, do: "end", run: "r.1", part: 0 },
+        "error",
+        "BAD_FRAME",
+      ],
       ["a negative ack", { type: "ack", seq: -1 }, "error", "BAD_FRAME"],
       ["an ack of half a result", { type: "ack", seq: 0.5 }, "error", "BAD_FRAME"],
       ["an ack beyond what was sent", { type: "ack", seq: 99 }, "error", "ACK_BEYOND_SENT"],

@@ -87,6 +87,7 @@ export class SimulatedTransport implements Transport {
       if (frame.id === undefined) throw new Error("the SDK names its events")
       return this.handle?.event(EventId.make(frame.id), encoder.encode(text), false)
     }
+    if (frame.type === "cancel") return this.handle?.cancel(frame.id)
     // Before: what the ack makes room for is delivered in the same turn.
     this.watcher.acknowledged(frame.seq)
     this.handle?.ack(frame.seq)
@@ -120,6 +121,8 @@ export class SimulatedTransport implements Transport {
       }
       case "Accepted":
         return { type: "accepted", ids: notice.ids }
+      case "Cancelling":
+        return { type: "cancelling", ids: notice.ids }
       case "Status":
         return { type: "status", status: notice.status }
       case "Lost":

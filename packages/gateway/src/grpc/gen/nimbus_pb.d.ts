@@ -15,7 +15,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_nimbus: GenFile;
 
 /**
- * An event, or an ack, or both. An event has a name; its data is `data_json`, or else {"number": number}.
+ * An event, an ack, a cancel, or several of them. An event has a name; its data is `data_json`, or else {"number": number}.
  *
  * @generated from message nimbus.EventRequest
  */
@@ -50,6 +50,14 @@ export declare type EventRequest = Message<"nimbus.EventRequest"> & {
    * @generated from field: optional int64 ack = 102;
    */
   ack?: bigint | undefined;
+
+  /**
+   * Ends the task that the client's latest event of this id has opened. One that has ended, or none, is no error. An event
+   * in the same message comes first.
+   *
+   * @generated from field: optional string cancel = 103;
+   */
+  cancel?: string | undefined;
 };
 
 /**
@@ -125,6 +133,13 @@ export declare type EventResponse = Message<"nimbus.EventResponse"> & {
   repeatOf?: bigint | undefined;
 
   /**
+   * This is a part or the end of a task.
+   *
+   * @generated from field: optional nimbus.TaskItem task = 106;
+   */
+  task?: TaskItem | undefined;
+
+  /**
    * Only with `notices: true`.
    *
    * @generated from field: nimbus.Welcome welcome = 110;
@@ -142,6 +157,13 @@ export declare type EventResponse = Message<"nimbus.EventResponse"> & {
    * @generated from field: repeated string accepted = 112;
    */
   accepted: string[];
+
+  /**
+   * The log has the client's cancels of these events.
+   *
+   * @generated from field: repeated string cancelling = 113;
+   */
+  cancelling: string[];
 };
 
 /**
@@ -149,6 +171,47 @@ export declare type EventResponse = Message<"nimbus.EventResponse"> & {
  * Use `create(EventResponseSchema)` to create a new message.
  */
 export declare const EventResponseSchema: GenMessage<EventResponse>;
+
+/**
+ * What a result is of: one part of the answer of a task, or its end.
+ *
+ * @generated from message nimbus.TaskItem
+ */
+export declare type TaskItem = Message<"nimbus.TaskItem"> & {
+  /**
+   * The id of the event that opened the task. `event_id` of the response is the item's own.
+   *
+   * @generated from field: string of = 1;
+   */
+  of: string;
+
+  /**
+   * From 1. Where it is another than before and `part` is 0, drop the parts that came before.
+   *
+   * @generated from field: int32 attempt = 2;
+   */
+  attempt: number;
+
+  /**
+   * From 0; of the end: how many parts there are.
+   *
+   * @generated from field: int32 part = 3;
+   */
+  part: number;
+
+  /**
+   * Only of the end. A task that failed has an `error`.
+   *
+   * @generated from field: nimbus.TaskEnd end = 4;
+   */
+  end: TaskEnd;
+};
+
+/**
+ * Describes the message nimbus.TaskItem.
+ * Use `create(TaskItemSchema)` to create a new message.
+ */
+export declare const TaskItemSchema: GenMessage<TaskItem>;
 
 /**
  * The steps that an event has been through, if the call asked for its journey.
@@ -298,6 +361,36 @@ export declare type Lost = Message<"nimbus.Lost"> & {
  * Use `create(LostSchema)` to create a new message.
  */
 export declare const LostSchema: GenMessage<Lost>;
+
+/**
+ * @generated from enum nimbus.TaskEnd
+ */
+export enum TaskEnd {
+  /**
+   * @generated from enum value: TASK_END_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: TASK_END_DONE = 1;
+   */
+  DONE = 1,
+
+  /**
+   * @generated from enum value: TASK_END_FAILED = 2;
+   */
+  FAILED = 2,
+
+  /**
+   * @generated from enum value: TASK_END_CANCELLED = 3;
+   */
+  CANCELLED = 3,
+}
+
+/**
+ * Describes the enum nimbus.TaskEnd.
+ */
+export declare const TaskEndSchema: GenEnum<TaskEnd>;
 
 /**
  * @generated from enum nimbus.Status

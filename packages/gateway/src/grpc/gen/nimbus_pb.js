@@ -12,7 +12,7 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
  * Describes the file nimbus.proto.
  */
 export const file_nimbus = /*@__PURE__*/
-  fileDesc("CgxuaW1idXMucHJvdG8SBm5pbWJ1cyJxCgxFdmVudFJlcXVlc3QSEgoKZXZlbnRfbmFtZRgBIAEoCRIOCgZudW1iZXIYAiABKAUSEAoIZXZlbnRfaWQYZCABKAkSEQoJZGF0YV9qc29uGGUgASgJEhAKA2FjaxhmIAEoA0gAiAEBQgYKBF9hY2si6AIKDUV2ZW50UmVzcG9uc2USEgoKZXZlbnRfbmFtZRgBIAEoCRIOCgZudW1iZXIYAiABKAUSDgoGcmVzdWx0GAMgASgFEh0KA2xvZxgEIAEoCzIQLm5pbWJ1cy5Mb2dFbnRyeRIQCgNzZXEYZCABKANIAIgBARIQCghldmVudF9pZBhlIAEoCRIWCglkYXRhX2pzb24YZiABKAlIAYgBARIcCgVlcnJvchhnIAEoCzINLm5pbWJ1cy5FcnJvchIaCgRsb3N0GGggASgLMgwubmltYnVzLkxvc3QSFgoJcmVwZWF0X29mGGkgASgDSAKIAQESIAoHd2VsY29tZRhuIAEoCzIPLm5pbWJ1cy5XZWxjb21lEh4KBnN0YXR1cxhvIAEoDjIOLm5pbWJ1cy5TdGF0dXMSEAoIYWNjZXB0ZWQYcCADKAlCBgoEX3NlcUIMCgpfZGF0YV9qc29uQgwKCl9yZXBlYXRfb2YiLAoITG9nRW50cnkSIAoFc3RlcHMYASADKAsyES5uaW1idXMuVHJhY2VTdGVwIu8BCglUcmFjZVN0ZXASLQoJdGltZXN0YW1wGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzZXJ2aWNlX25hbWUYAiABKAkSEwoLaW5zdGFuY2VfaWQYAyABKAkSEwoLbWV0aG9kX25hbWUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIxCghtZXRhZGF0YRgGIAMoCzIfLm5pbWJ1cy5UcmFjZVN0ZXAuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiJgoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJImwKB1dlbGNvbWUSDQoFZXBvY2gYASABKAMSCwoDbG9nGAIgASgJEg0KBWFmdGVyGAMgASgDEh4KBnN0YXR1cxgEIAEoDjIOLm5pbWJ1cy5TdGF0dXMSFgoOZGVkdXBlX3JlY29yZHMYBSABKAUiMwoETG9zdBINCgVhZnRlchgBIAEoAxISCgV1cF90bxgCIAEoA0gAiAEBQggKBl91cF90bypHCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASFAoQU1RBVFVTX1JFUExBWUlORxABEg8KC1NUQVRVU19MSVZFEAIyUAoNTmltYnVzU2VydmljZRI/CgxQcm9jZXNzRXZlbnQSFC5uaW1idXMuRXZlbnRSZXF1ZXN0GhUubmltYnVzLkV2ZW50UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CgxuaW1idXMucHJvdG8SBm5pbWJ1cyKRAQoMRXZlbnRSZXF1ZXN0EhIKCmV2ZW50X25hbWUYASABKAkSDgoGbnVtYmVyGAIgASgFEhAKCGV2ZW50X2lkGGQgASgJEhEKCWRhdGFfanNvbhhlIAEoCRIQCgNhY2sYZiABKANIAIgBARITCgZjYW5jZWwYZyABKAlIAYgBAUIGCgRfYWNrQgkKB19jYW5jZWwiqgMKDUV2ZW50UmVzcG9uc2USEgoKZXZlbnRfbmFtZRgBIAEoCRIOCgZudW1iZXIYAiABKAUSDgoGcmVzdWx0GAMgASgFEh0KA2xvZxgEIAEoCzIQLm5pbWJ1cy5Mb2dFbnRyeRIQCgNzZXEYZCABKANIAIgBARIQCghldmVudF9pZBhlIAEoCRIWCglkYXRhX2pzb24YZiABKAlIAYgBARIcCgVlcnJvchhnIAEoCzINLm5pbWJ1cy5FcnJvchIaCgRsb3N0GGggASgLMgwubmltYnVzLkxvc3QSFgoJcmVwZWF0X29mGGkgASgDSAKIAQESIwoEdGFzaxhqIAEoCzIQLm5pbWJ1cy5UYXNrSXRlbUgDiAEBEiAKB3dlbGNvbWUYbiABKAsyDy5uaW1idXMuV2VsY29tZRIeCgZzdGF0dXMYbyABKA4yDi5uaW1idXMuU3RhdHVzEhAKCGFjY2VwdGVkGHAgAygJEhIKCmNhbmNlbGxpbmcYcSADKAlCBgoEX3NlcUIMCgpfZGF0YV9qc29uQgwKCl9yZXBlYXRfb2ZCBwoFX3Rhc2siUwoIVGFza0l0ZW0SCgoCb2YYASABKAkSDwoHYXR0ZW1wdBgCIAEoBRIMCgRwYXJ0GAMgASgFEhwKA2VuZBgEIAEoDjIPLm5pbWJ1cy5UYXNrRW5kIiwKCExvZ0VudHJ5EiAKBXN0ZXBzGAEgAygLMhEubmltYnVzLlRyYWNlU3RlcCLvAQoJVHJhY2VTdGVwEi0KCXRpbWVzdGFtcBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMc2VydmljZV9uYW1lGAIgASgJEhMKC2luc3RhbmNlX2lkGAMgASgJEhMKC21ldGhvZF9uYW1lGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSMQoIbWV0YWRhdGEYBiADKAsyHy5uaW1idXMuVHJhY2VTdGVwLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIiYKBUVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJsCgdXZWxjb21lEg0KBWVwb2NoGAEgASgDEgsKA2xvZxgCIAEoCRINCgVhZnRlchgDIAEoAxIeCgZzdGF0dXMYBCABKA4yDi5uaW1idXMuU3RhdHVzEhYKDmRlZHVwZV9yZWNvcmRzGAUgASgFIjMKBExvc3QSDQoFYWZ0ZXIYASABKAMSEgoFdXBfdG8YAiABKANIAIgBAUIICgZfdXBfdG8qYwoHVGFza0VuZBIYChRUQVNLX0VORF9VTlNQRUNJRklFRBAAEhEKDVRBU0tfRU5EX0RPTkUQARITCg9UQVNLX0VORF9GQUlMRUQQAhIWChJUQVNLX0VORF9DQU5DRUxMRUQQAypHCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASFAoQU1RBVFVTX1JFUExBWUlORxABEg8KC1NUQVRVU19MSVZFEAIyUAoNTmltYnVzU2VydmljZRI/CgxQcm9jZXNzRXZlbnQSFC5uaW1idXMuRXZlbnRSZXF1ZXN0GhUubmltYnVzLkV2ZW50UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Describes the message nimbus.EventRequest.
@@ -29,45 +29,64 @@ export const EventResponseSchema = /*@__PURE__*/
   messageDesc(file_nimbus, 1);
 
 /**
+ * Describes the message nimbus.TaskItem.
+ * Use `create(TaskItemSchema)` to create a new message.
+ */
+export const TaskItemSchema = /*@__PURE__*/
+  messageDesc(file_nimbus, 2);
+
+/**
  * Describes the message nimbus.LogEntry.
  * Use `create(LogEntrySchema)` to create a new message.
  */
 export const LogEntrySchema = /*@__PURE__*/
-  messageDesc(file_nimbus, 2);
+  messageDesc(file_nimbus, 3);
 
 /**
  * Describes the message nimbus.TraceStep.
  * Use `create(TraceStepSchema)` to create a new message.
  */
 export const TraceStepSchema = /*@__PURE__*/
-  messageDesc(file_nimbus, 3);
+  messageDesc(file_nimbus, 4);
 
 /**
  * Describes the message nimbus.Error.
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema = /*@__PURE__*/
-  messageDesc(file_nimbus, 4);
+  messageDesc(file_nimbus, 5);
 
 /**
  * Describes the message nimbus.Welcome.
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema = /*@__PURE__*/
-  messageDesc(file_nimbus, 5);
+  messageDesc(file_nimbus, 6);
 
 /**
  * Describes the message nimbus.Lost.
  * Use `create(LostSchema)` to create a new message.
  */
 export const LostSchema = /*@__PURE__*/
-  messageDesc(file_nimbus, 6);
+  messageDesc(file_nimbus, 7);
+
+/**
+ * Describes the enum nimbus.TaskEnd.
+ */
+export const TaskEndSchema = /*@__PURE__*/
+  enumDesc(file_nimbus, 0);
+
+/**
+ * @generated from enum nimbus.TaskEnd
+ */
+export const TaskEnd = /*@__PURE__*/
+  tsEnum(TaskEndSchema);
 
 /**
  * Describes the enum nimbus.Status.
  */
 export const StatusSchema = /*@__PURE__*/
-  enumDesc(file_nimbus, 0);
+  enumDesc(file_nimbus, 1);
 
 /**
  * @generated from enum nimbus.Status
