@@ -178,7 +178,7 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: 120_000 })((it) => {
           ...(await flow.locator(".place-note").getByText(/^lag/).allTextContents()),
           ...(await panel(page, "Topics").locator("summary").getByText(/^lag/).allTextContents()),
         ]
-        await until("nothing is behind", async () => (await lags()).join() === Array(6).fill("lag 0").join())
+        await until("nothing is behind", async () => (await lags()).join() === Array(7).fill("lag 0").join())
       }),
     )
 

@@ -94,7 +94,7 @@ export const countRestart = series<Role>(restarts, (role) => ({ role }))
 export const countDiverted = series<Router.DivertReason>(diverted, (reason) => ({ reason }))
 export const setClients = (status: Status.StatusName, n: number) =>
   Metric.update(Metric.withAttributes(clients, { status }), n)
-export const setLag = (topic: "events" | "results" | "dlq", n: number) =>
+export const setLag = (topic: "events" | "results" | "dlq" | "tasks", n: number) =>
   Metric.update(Metric.withAttributes(lag, { topic }), n)
 
 export const setUnfinished = (partition: number, n: number, oldest_seconds: number) => {

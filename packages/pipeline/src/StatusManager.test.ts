@@ -33,22 +33,24 @@ describe("StatusManager", () => {
 
   it.effect("measures what each topic's consumer has not committed", () =>
     Effect.gen(function* () {
-      const { dlq, events, results } = yield* Topics
+      const { dlq, events, results, tasks } = yield* Topics
       yield* append(events, result("a", 0), result("a", 1), result("a", 2))
       yield* append(results, result("a", 0))
       yield* commit(events, "nimbus-event-consumer", 2)
       yield* commit(dlq, "nimbus-replay-consumer", 0)
+      yield* append(tasks, result("a", 0), result("a", 1))
+      yield* commit(tasks, "nimbus-task-worker", 1)
       const { snapshot } = yield* manager
       yield* refreshed
-      assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 1, dlq: 0 })
+      assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 1, dlq: 0, tasks: 1 })
       yield* append(dlq, result("a", 0))
       yield* refreshed
-      assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 1, dlq: 1 })
+      assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 1, dlq: 1, tasks: 1 })
       yield* commit(results, "nimbus-result-consumer", 1)
       yield* refreshed
-      assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 0, dlq: 1 })
+      assert.deepStrictEqual((yield* snapshot).lag, { events: 1, results: 0, dlq: 1, tasks: 1 })
       const gauges = (yield* Metric.snapshot).filter(({ id }) => id === "nimbus_lag_records")
-      assert.lengthOf(gauges, 3)
+      assert.lengthOf(gauges, 4)
     }).pipe(inTestEnvironment()),
   )
 

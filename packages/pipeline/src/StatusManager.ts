@@ -10,6 +10,9 @@ import { EventLog, makeStandings, Registry, type Role, failureReporter } from "@
 import { type StatusManagerLimits, statusManagerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 
+/** The topics that the pipeline consumes for clients. */
+type LagTopic = "events" | "results" | "dlq" | "tasks"
+
 /** The system at its last count. */
 export interface StatusSnapshot {
   /** When each part was last read, in ms since 1970; `undefined`: not yet. */
@@ -17,7 +20,7 @@ export interface StatusSnapshot {
   readonly lag_at_ms: number | undefined
   readonly clients: Readonly<Record<Status.StatusName, number>>
   /** Records that the topic's consumer has not committed, over all partitions. */
-  readonly lag: Readonly<Record<"events" | "results" | "dlq", number>>
+  readonly lag: Readonly<Record<LagTopic, number>>
 }
 
 /** Counts clients by status and measures lag, every `refresh_every_ms`. */
@@ -41,7 +44,7 @@ const make = Effect.fnUntraced(function* (limits: StatusManagerLimits) {
     clients_at_ms: undefined,
     lag_at_ms: undefined,
     clients: { OFFLINE: 0, REPLAYING: 0, LIVE: 0 },
-    lag: { events: 0, results: 0, dlq: 0 },
+    lag: { events: 0, results: 0, dlq: 0, tasks: 0 },
   })
   const keep = Effect.fnUntraced(function* <A, E, R>(
     operation: string,
@@ -102,8 +105,9 @@ const makeMeasureLag = Effect.gen(function* () {
       events: yield* lagOf("event-consumer"),
       results: yield* lagOf("result-consumer"),
       dlq: yield* lagOf("replay-consumer"),
+      tasks: yield* lagOf("task-worker"),
     }
-    for (const name of ["events", "results", "dlq"] as const) yield* Metrics.setLag(name, lag[name])
+    for (const name of ["events", "results", "dlq", "tasks"] as const) yield* Metrics.setLag(name, lag[name])
     return lag
   })
 })

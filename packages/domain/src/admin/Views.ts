@@ -278,6 +278,8 @@ export const Snapshot = Schema.Struct({
   pulse: Pulse,
   topics: Schema.Array(TopicView),
   roles: Schema.Array(RoleView),
+  /** The first of them. */
+  tasks: TasksView,
   /** The clients that were asked for, the ones that replay first. */
   rows: Schema.Array(ClientRow),
   rowsMore: Schema.Boolean,

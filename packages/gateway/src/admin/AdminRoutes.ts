@@ -66,5 +66,6 @@ const reads = Layer.effect(
 export const layerWith = (access: Authorization.Access) =>
   HttpApiBuilder.layer(AdminApi).pipe(
     Layer.provide(handlers),
-    Layer.provide([ServiceOperations.layer, Snapshots.layer, Authorization.layerWith(access), reads, requests]),
+    Layer.provide([Snapshots.layer, Authorization.layerWith(access), reads, requests]),
+    Layer.provide(ServiceOperations.layer),
   )

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { RegistryUnavailable } from "@nimbus/domain/errors"
-import { ClientId, encode, Epoch, EventId, partitionOf } from "@nimbus/domain/protocol"
+import { ClientId, encode, Epoch, EventId, partitionOf, Seq, TaskRecords } from "@nimbus/domain/protocol"
 import { EventLog, Registry, Topics } from "@nimbus/domain/services"
 import type { Snapshot } from "@nimbus/domain/admin"
 import { Effect, Layer, Metric, Stream } from "effect"
@@ -9,9 +9,11 @@ import { ReadBudget } from "../http/ReadBudget.ts"
 import { Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
+import * as ServiceOperations from "../operations/ServiceOperations.ts"
 import { Snapshots } from "./Snapshots.ts"
 
-const core = Layer.merge(Delivery.layer, ReadBudget.layer).pipe(
+const core = ServiceOperations.layer.pipe(
+  Layer.provideMerge(Layer.merge(Delivery.layer, ReadBudget.layer)),
   Layer.provideMerge(Pod.layer),
   Layer.provideMerge(Limits.layerWith({})),
   Layer.provideMerge(MemoryParts.layer),
@@ -89,6 +91,36 @@ describe("Snapshots", () => {
         assert.isAbove(snapshot.topics.find(({ kind }) => kind === "events")?.retained ?? 0, 0)
         assert.isAbove(snapshot.lag.events, 0)
       }),
+    ),
+  )
+
+  it.live("show the first of the tasks that have not ended, and how many there are", () =>
+    test(
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const { tasks } = yield* Topics
+        const values = [1, 2, 3].map((task) =>
+          TaskRecords.encodeTask({
+            task: Seq.make(task),
+            is: "open",
+            id: EventId.make(`e${task}`),
+            name: "ask",
+            data: null,
+          }),
+        )
+        yield* log.publish(
+          tasks,
+          partitionOf("c1", log.partitions),
+          values.map((value) => ({ key: "c1", value })),
+        )
+        const snapshot = yield* until({}, ({ tasks }) => tasks.waiting === 3)
+        assert.deepStrictEqual(
+          snapshot.tasks.tasks.map(({ id }) => `${id}`),
+          ["e1", "e2"],
+        )
+        assert.isTrue(snapshot.tasks.more)
+      }),
+      snapshots({ picture_tasks: 2 }),
     ),
   )
 

@@ -15,9 +15,11 @@
 import {
   type AdminUnavailable,
   NotPossible,
+  Operations,
   type Snapshot,
   type Pulse,
   RoleControl,
+  type TasksView,
   type TopicView,
 } from "@nimbus/domain/admin"
 import { Clock, Context, Effect, Layer, Metric, Schedule, Stream } from "effect"
@@ -56,7 +58,10 @@ const nobody: Census = {
   rowsMore: false,
 }
 
+const noTasks: TasksView = { tasks: [], running: 0, waiting: 0, more: false, unread: 0 }
+
 const make = Effect.fnUntraced(function* (limits: AdminLimits) {
+  const operations = yield* Operations
   const log = yield* EventLog
   const { pod } = yield* Delivery
   const { list: roles } = yield* RoleControl
@@ -66,6 +71,7 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   const probeLimits = { interval_ms: limits.picture_ms, share: limits.watch_share }
   const lookAtTopics: Effect.Effect<ReadonlyArray<TopicView>, AdminUnavailable> = yield* makeTopicViews
   const topics = cachedProbe(lookAtTopics, [], probeLimits)
+  const tasks = cachedProbe(inTurn(operations.tasks({ query: { limit: limits.picture_tasks } })), noTasks, probeLimits)
   const history: Array<Pulse> = []
   let watching = 0
   let before = yield* readCounters
@@ -87,7 +93,7 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   )
 
   const draw = Effect.fnUntraced(function* (census: ReturnType<typeof cachedProbe<Census, unknown, never>>) {
-    const [clients, views] = yield* Effect.all([census, topics], { concurrency: 2 })
+    const [clients, views, open] = yield* Effect.all([census, topics, tasks], { concurrency: 3 })
     return {
       pod,
       incarnation: log.incarnation,
@@ -97,7 +103,12 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
       pulse: history.at(-1) ?? pulseOf(before, before),
       topics: views.value,
       roles: yield* roles,
-      stale: [...(clients.isStale ? ["clients"] : []), ...(views.isStale ? ["topics"] : [])],
+      tasks: open.value,
+      stale: [
+        ...(clients.isStale ? ["clients"] : []),
+        ...(views.isStale ? ["topics"] : []),
+        ...(open.isStale ? ["tasks"] : []),
+      ],
     } satisfies Snapshot
   })
 

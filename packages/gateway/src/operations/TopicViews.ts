@@ -12,6 +12,7 @@ export const makeTopicViews = Effect.gen(function* () {
     events: "event-consumer",
     results: "result-consumer",
     dlq: "replay-consumer",
+    tasks: "task-worker",
   }
 
   const standingOf = yield* makeStandings

@@ -20,6 +20,7 @@ const quiet: Snapshot = {
   },
   topics: [],
   roles: [{ role: "event-consumer", isRunning: true }],
+  tasks: { tasks: [], running: 0, waiting: 0, more: false, unread: 0 },
   rows: [],
   rowsMore: false,
   stale: [],

@@ -4,6 +4,7 @@ import { Clients } from "../parts/Clients.tsx"
 import { Flow } from "../parts/Flow.tsx"
 import { Pods } from "../parts/Pods.tsx"
 import { Roles } from "../parts/Roles.tsx"
+import { Tasks } from "../parts/Tasks.tsx"
 import { Topics } from "../parts/Topics.tsx"
 import { Demo } from "../demo/Demo.tsx"
 
@@ -22,6 +23,7 @@ export const Overview = () => (
       </div>
       <div class="stack">
         <Clients />
+        <Tasks />
         <Charts />
         <Topics />
         <Pods />
