@@ -186,6 +186,16 @@ const tasks: ReadonlyArray<Omit<Mix, "spec">> = [
     short: { CONSUMERS: 2, COPIES: 1, CANCELS: 1, RESUMES: 1, RUNS: 1, PARTS: 1 },
   },
   {
+    name: "tasks: handlers fail and begin again, workers follow one another, records come again",
+    macros: { WORKERS: 2, RETRIES: 1, COPIES: 1, PARTS: 1 },
+    short: { WORKERS: 2, RETRIES: 1, COPIES: 1, PARTS: 1, RUNS: 1 },
+  },
+  {
+    name: "tasks that resume: handlers fail and go on, workers follow one another",
+    macros: { WORKERS: 2, RETRIES: 1, RESUMES: 1, CANCELS: 1 },
+    short: { WORKERS: 2, RETRIES: 1, RESUMES: 1, CANCELS: 1, RUNS: 1, PARTS: 1 },
+  },
+  {
     name: "tasks: both follow one another, cancels",
     macros: { ...followers, CANCELS: 1 },
     short: { ...followers, CANCELS: 1, RUNS: 1 },

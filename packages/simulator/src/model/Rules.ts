@@ -129,6 +129,7 @@ export const rules: ReadonlyArray<Rule> = [
   ofTasks("BOTH_PRODUCES", "what became of a record is finished when both topics have it", { CONSUMERS: 1 }),
   ofTasks("BEGIN_IS_ANSWERED", "the begin of a task that is not open is answered by its end", { CONSUMERS: 2 }),
   ofTasks("STARTS_WHEN_BEGUN", "a handler starts when its run has begun by the log", { WORKERS: 2, RESUMES: 1 }),
+  ofTasks("BEGUN_ONCE", "a run starts once, however often its begin is written", { CONSUMERS: 2, RESUMES: 1 }),
   ofTasks("OTHER_RUN_FENCES", "a run that another replaced is given up, and the task begins again", { WORKERS: 2 }),
   ofTasks("READS_TO_THE_END", "a worker begins nothing before it has read what was there", { WORKERS: 2 }),
   ofTasks("COMMIT_WAITS", "the worker's commit waits for its oldest task that has not ended", { WORKERS: 1 }),

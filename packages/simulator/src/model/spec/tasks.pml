@@ -29,6 +29,9 @@
 #ifndef CANCELS
 #define CANCELS 0
 #endif
+#ifndef RETRIES
+#define RETRIES 0    /* runs that fail, or that are given up before they have begun by the log */
+#endif
 #ifndef CONSUMERS
 #define CONSUMERS 1  /* one after another */
 #endif
@@ -36,9 +39,9 @@
 #define WORKERS 1    /* one after another */
 #endif
 
-#define MAX_RUNS (RUNS + 4)
+#define MAX_RUNS (RUNS + RETRIES + 4)
 #define MAX_EVENTS (2 + MAX_RUNS * (PARTS + 2) + COPIES + CANCELS)
-#define MAX_NOTES (CONSUMERS * (3 + RUNS * (PARTS + 2) + COPIES + CANCELS) + 4 * (PARTS + 2) + 16)
+#define MAX_NOTES (CONSUMERS * (3 + (RUNS + RETRIES) * (PARTS + 2) + COPIES + CANCELS) + 4 * (PARTS + 2) + 16)
 #define MAX_ROUNDS 40
 #define NONE 255
 
@@ -55,7 +58,7 @@ typedef Record { byte what; byte by; byte part; byte content }
 #define BEGUN 2
 #define PROGRESS 3
 #define ENDED 4
-typedef Note { byte what; byte by; byte next }
+typedef Note { byte what; byte by; byte attempt; byte next }
 
 /* What becomes of a record. */
 #define IGNORED 1
@@ -81,7 +84,7 @@ typedef Consumer {
 #define LEAVING 4
 #define FENCED 5
 /* A task worker. `end`: of the topic when it got the partition. `published`: the parts that it has read for `resumes`. */
-typedef Worker { byte at; byte end; byte status; byte task_at; byte by; byte next; byte published }
+typedef Worker { byte at; byte end; byte status; byte task_at; byte attempt; byte by; byte next; byte published }
 
 Record events[MAX_EVENTS];
 byte events_end;
@@ -97,6 +100,7 @@ byte workers_made;
 byte worker_commit;
 byte runs_made;
 byte copies;
+byte retries;
 byte cancels;
 
 /* The client's account: what became of each record when that was first said, and what it has. */
@@ -166,6 +170,7 @@ inline take(e, r) {
   consumer[e].verdict.part = 0;
   consumer[e].note.what = 0;
   consumer[e].note.by = 0;
+  consumer[e].note.attempt = 0;
   consumer[e].note.next = 0;
   if
   :: events[r].what == EVENT ->
@@ -180,6 +185,7 @@ inline take(e, r) {
     consumer[e].verdict.what = BEGAN;
     consumer[e].note.what = BEGUN;
     consumer[e].note.by = events[r].by;
+    consumer[e].note.attempt = consumer[e].attempt;
     consumer[e].note.next = consumer[e].next
   :: events[r].what == PART && consumer[e].is_open && is_of_latest(e, r) && is_next(e, r) ->
     consumer[e].verdict.what = COUNTED;
@@ -261,9 +267,11 @@ inline judge(e) {
 inline write_note(e) {
   notes[notes_end].what = consumer[e].note.what;
   notes[notes_end].by = consumer[e].note.by;
+  notes[notes_end].attempt = consumer[e].note.attempt;
   notes[notes_end].next = consumer[e].note.next;
   consumer[e].note.what = 0;
   consumer[e].note.by = 0;
+  consumer[e].note.attempt = 0;
   consumer[e].note.next = 0;
   printf("event consumer %d: note %d is %d of run %d\n", e, notes_end, notes[notes_end].what, notes[notes_end].by);
   notes_end++
@@ -320,6 +328,7 @@ inline start_consumer(commit) {
   od;
   consumer[e].note.what = 0;
   consumer[e].note.by = 0;
+  consumer[e].note.attempt = 0;
   consumer[e].note.next = 0;
   consumer[e].has_verdict = false;
   printf("event consumer %d takes over at %d, reads from %d\n", e, commit, start)
@@ -332,6 +341,38 @@ inline forget_run(w) {
   worker[w].next = 0
 }
 
+/* A consumer that starts over writes what it reads again, again. */
+#ifdef NO_RULE_TASK_BEGUN_ONCE
+#define is_new(w, x) (notes[x].attempt > 0)
+#else
+#define is_new(w, x) (notes[x].attempt > worker[w].attempt)
+#endif
+
+/* Its run may start; that of another has replaced it. */
+inline begun(w, x) {
+  worker[w].attempt = notes[x].attempt;
+  if
+#ifdef NO_RULE_TASK_STARTS_WHEN_BEGUN
+  :: worker[w].by == notes[x].by && worker[w].status != BEGINNING -> skip
+  :: worker[w].by == notes[x].by && worker[w].status == BEGINNING ->
+#else
+  :: worker[w].by == notes[x].by ->
+#endif
+    invariant("tasks: a run starts once", worker[w].status == BEGINNING);
+    worker[w].status = RUNNING;
+    worker[w].next = notes[x].next;
+    printf("worker %d: run %d starts at part %d, published %d\n", w, worker[w].by, worker[w].next, worker[w].published);
+    invariant("tasks: published has the parts of earlier attempts", !RESUMES || worker[w].published == worker[w].next)
+#ifndef NO_RULE_TASK_OTHER_RUN_FENCES
+  :: worker[w].by != 0 && worker[w].by != notes[x].by ->
+    printf("worker %d: run %d is fenced by %d\n", w, worker[w].by, notes[x].by);
+    worker[w].status = FENCED;
+    forget_run(w)
+#endif
+  :: else -> skip
+  fi
+}
+
 inline read_note(w) {
   x = worker[w].at;
   worker[w].at++;
@@ -340,21 +381,12 @@ inline read_note(w) {
     worker[w].status = WAITING;
     worker[w].task_at = x;
     worker[w].published = 0
-  :: notes[x].what == BEGUN && worker[w].by != 0 && worker[w].by == notes[x].by && worker[w].status == BEGINNING ->
-    worker[w].status = RUNNING;
-    worker[w].next = notes[x].next;
-    printf("worker %d: run %d starts at part %d, published %d\n", w, worker[w].by, worker[w].next, worker[w].published);
-    invariant("tasks: published has the parts of earlier attempts", !RESUMES || worker[w].published == worker[w].next)
-#ifndef NO_RULE_TASK_OTHER_RUN_FENCES
-  :: notes[x].what == BEGUN && worker[w].by != 0 && worker[w].by != notes[x].by ->
-    printf("worker %d: run %d is fenced by %d\n", w, worker[w].by, notes[x].by);
-    worker[w].status = FENCED;
-    forget_run(w)
-#endif
+  :: notes[x].what == BEGUN && worker[w].status != UNKNOWN && is_new(w, x) -> begun(w, x)
   :: notes[x].what == PROGRESS && notes[x].next == worker[w].published -> worker[w].published++
   :: notes[x].what == ENDED ->
     worker[w].status = UNKNOWN;
     worker[w].task_at = 0;
+    worker[w].attempt = 0;
     worker[w].published = 0;
     forget_run(w)
   :: else -> skip
@@ -367,6 +399,10 @@ inline begin(w) {
   :: x < worker[w].end -> invariant("tasks: what has ended is not begun by the next worker", notes[x].what != ENDED); x++
   :: else -> break
   od;
+  begin_run(w)
+}
+
+inline begin_run(w) {
   runs_made++;
   worker[w].by = runs_made;
   worker[w].status = BEGINNING;
@@ -412,6 +448,7 @@ inline start_worker() {
   worker[w].end = notes_end;
   worker[w].status = UNKNOWN;
   worker[w].task_at = 0;
+  worker[w].attempt = 0;
   worker[w].published = 0;
   forget_run(w);
   printf("worker %d takes over at %d\n", w, worker_commit)
@@ -484,9 +521,14 @@ proctype TaskWorker(byte c) {
 end:
   do
   :: d_step { is_worker(c) && worker[c].at < notes_end -> read_note(c) }
-  :: d_step { worker[c].status == WAITING && is_caught_up(c) && runs_made < RUNS -> begin(c) }
+  :: d_step { worker[c].status == WAITING && is_caught_up(c) && runs_made < RUNS + RETRIES -> begin(c) }
   :: d_step { worker[c].status == RUNNING -> work(c) }
-  :: d_step { worker[c].status == FENCED && runs_made < RUNS -> worker[c].status = WAITING }
+  :: d_step { (worker[c].status == BEGINNING || worker[c].status == RUNNING) && retries < RETRIES ->
+       retries++;
+       worker[c].next = 0;
+       printf("worker %d gives run %d up\n", c, worker[c].by);
+       begin_run(c) }
+  :: d_step { worker[c].status == FENCED && runs_made < RUNS + RETRIES -> worker[c].status = WAITING }
   od
 }
 
