@@ -175,15 +175,15 @@ describe("the settings of a cluster's processes", () => {
   )
 
   it.each([
-    { role: "gateway", name: "NIMBUS_HTTP_PORT", line: /^nimbus: NIMBUS_HTTP_PORT: expected a value between / },
-    { role: "gateway", name: "NIMBUS_REDIS_DB", line: /^nimbus: NIMBUS_REDIS_DB: expected a value greater / },
-    { role: "pipeline", name: "NIMBUS_ROLES", line: /^nimbus: NIMBUS_ROLES: must be some of event-consumer,/ },
+    { role: "gateway", name: "NIMBUS_HTTP_PORT", line: /^nimbus: NIMBUS_HTTP_PORT=70000: expected a value between / },
+    { role: "gateway", name: "NIMBUS_REDIS_DB", line: /^nimbus: NIMBUS_REDIS_DB=-1: expected a value greater / },
+    { role: "pipeline", name: "NIMBUS_ROLES", line: /^nimbus: NIMBUS_ROLES=postman: must be some of event-consumer,/ },
     {
       role: "pipeline",
       name: "NIMBUS_PARTITIONS",
-      line: /^nimbus: NIMBUS_PARTITIONS: expected a value between 1 and 1024$/,
+      line: /^nimbus: NIMBUS_PARTITIONS=1025: expected a value between 1 and 1024$/,
     },
-    { role: "pipeline", name: "NIMBUS_HANDLERS_HTTP", line: /^nimbus: NIMBUS_HANDLERS_HTTP: must be name=https:/ },
+    { role: "pipeline", name: "NIMBUS_HANDLERS_HTTP", line: /^nimbus: NIMBUS_HANDLERS_HTTP=here: must be name=https:/ },
     {
       role: "pipeline",
       name: "NIMBUS_HANDLERS",

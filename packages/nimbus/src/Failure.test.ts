@@ -3,7 +3,8 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { LmdbEventLog, LmdbMailbox, LmdbStore } from "@nimbus/adapters/lmdb"
 import { Handlers } from "@nimbus/domain/services"
-import { Cause, ConfigProvider, Effect, Exit, Layer } from "effect"
+import { Cause, Config, ConfigProvider, Effect, Exit, Layer, Schema } from "effect"
+import { TestConsole } from "effect/testing"
 import * as Nimbus from "./Nimbus.ts"
 import { Failure } from "@nimbus/adapters/process"
 import { freePort, temporaryDirectory } from "./testing/Processes.ts"
@@ -70,6 +71,26 @@ describe("Failure", () => {
       const line = yield* attempt({ NIMBUS_DATA })
       assert.match(line, /not an LMDB file; restore it, or set NIMBUS_DATA to an empty one \(DATA_DIRECTORY_CORRUPT/)
     }),
+  )
+
+  it.effect.each([
+    { value: "abc", name: "NIMBUS_X", shown: "NIMBUS_X=abc" },
+    { value: "", name: "NIMBUS_X", shown: "NIMBUS_X" },
+    { value: "x".repeat(100), name: "NIMBUS_X", shown: `NIMBUS_X=${"x".repeat(60)}…` },
+    { value: "a\nb", name: "NIMBUS_X", shown: "NIMBUS_X=a b" },
+    { value: "abc", name: "NIMBUS_X_TOKEN", shown: "NIMBUS_X_TOKEN" },
+    { value: "abc", name: "NIMBUS_X_SECRET", shown: "NIMBUS_X_SECRET" },
+    { value: "abc", name: "NIMBUS_X_PASSWORD", shown: "NIMBUS_X_PASSWORD" },
+    { value: "abc", name: "NIMBUS_X_URL", shown: "NIMBUS_X_URL" },
+    { value: "redis://me:secret@here", name: "NIMBUS_X", shown: "NIMBUS_X" },
+    { value: undefined, name: "NIMBUS_X", shown: "NIMBUS_X" },
+  ])("of the setting $name with the value $value begins with $shown", ({ name, shown, value }) =>
+    Effect.gen(function* () {
+      const provider = ConfigProvider.fromEnv({ env: value === undefined ? {} : { [name]: value } })
+      const read = Config.schema(Schema.Literal("on"), name)
+      yield* Effect.exit(Failure.report(read).pipe(Effect.provide(ConfigProvider.layer(provider))))
+      assert.match((yield* TestConsole.errorLines).join("\n"), new RegExp(`^nimbus: ${shown}: expected .*$`))
+    }).pipe(Effect.provide(TestConsole.layer)),
   )
 
   it("of what nobody expected shows all there is", () => {

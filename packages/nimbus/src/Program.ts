@@ -92,7 +92,7 @@ const { version } = Schema.decodeSync(Schema.fromJsonString(Schema.Struct({ vers
 nimbus.pipe(
   Command.run({ version }),
   Effect.provide(Logs.layer),
-  Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   Failure.report,
+  Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
 )

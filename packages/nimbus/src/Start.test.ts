@@ -84,15 +84,16 @@ layer(started, { excludeTestServices: true, timeout: 120_000 })("nimbus start, i
 
 describe("nimbus start", () => {
   it.live.each([
-    { env: { NIMBUS_HTTP_PORT: "abc" }, line: "nimbus: NIMBUS_HTTP_PORT: expected a number" },
-    { env: { NIMBUS_PARTITIONS: "0" }, line: "nimbus: NIMBUS_PARTITIONS: expected a value between 1 and 1024" },
+    { env: { NIMBUS_HTTP_PORT: "abc" }, line: "nimbus: NIMBUS_HTTP_PORT=abc: expected a number" },
+    { env: { NIMBUS_PARTITIONS: "0" }, line: "nimbus: NIMBUS_PARTITIONS=0: expected a value between 1 and 1024" },
     { env: { NIMBUS_HANDLERS: "./nowhere.ts" }, line: /^nimbus: NIMBUS_HANDLERS=\.\/nowhere\.ts: there is no file / },
-    { env: { NIMBUS_HANDLERS_HTTP: "here" }, line: /^nimbus: NIMBUS_HANDLERS_HTTP: must be name=https:/ },
+    { env: { NIMBUS_HANDLERS_HTTP: "here" }, line: /^nimbus: NIMBUS_HANDLERS_HTTP=here: must be name=https:/ },
+    { env: { NIMBUS_ADMIN_TOKEN: "short" }, line: /^nimbus: NIMBUS_ADMIN_TOKEN: expected a value with a length of / },
     {
       env: { NIMBUS_HANDLERS_HTTP: "order=http://127.0.0.1:1/" },
       line: "nimbus: NIMBUS_HANDLERS_HTTP_SECRET: expected string",
     },
-    { env: { NIMBUS_SHUTDOWN_TIMEOUT_SEC: "x" }, line: "nimbus: NIMBUS_SHUTDOWN_TIMEOUT_SEC: expected a number" },
+    { env: { NIMBUS_SHUTDOWN_TIMEOUT_SEC: "x" }, line: "nimbus: NIMBUS_SHUTDOWN_TIMEOUT_SEC=x: expected a number" },
   ])("says in one line what is wrong with $env", ({ env, line }) =>
     Effect.gen(function* () {
       const { cwd, env: itsPort } = yield* place
@@ -129,7 +130,7 @@ describe("nimbus start", () => {
       writeFileSync(join(cwd, ".env.local"), "")
       const failed = yield* nimbus(["start"], { cwd, env })
       assert.strictEqual((yield* failed.ended).code, 1)
-      assertLine(failed.stderr(), "nimbus: NIMBUS_PARTITIONS: expected a number")
+      assertLine(failed.stderr(), "nimbus: NIMBUS_PARTITIONS=many: expected a number")
     }),
   )
 

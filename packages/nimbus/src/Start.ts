@@ -19,8 +19,8 @@ const banner = Effect.gen(function* () {
   Page        ${page}
   WebSocket   ws://${at}/v1/stream?clientId=you
   Chat        http://${at}/socket.io/ (Socket.IO; auth.room names the room)
-  gRPC        ${host}:${grpc.port}, service nimbus.NimbusService
-  HTTP        http://${at}/healthz, /readyz, /metrics
+  gRPC        ${host}:${grpc.port}, service nimbus.NimbusService (another port: NIMBUS_PORT)
+  HTTP        http://${at}/healthz, /readyz, /metrics (another port: NIMBUS_HTTP_PORT)
 
 Now, in another terminal:
   ${nimbus} client --client_id=you --start=1 --end=10${addr}

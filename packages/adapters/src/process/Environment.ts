@@ -6,6 +6,7 @@
  * and is ignored.
  */
 import { ConfigProvider, Console, Effect, FileSystem, Layer } from "effect"
+import { report } from "./Failure.ts"
 import { unknownSettings, withoutInjected } from "./UnknownSettings.ts"
 
 /** The text of a file of settings; empty if there is no such file. */
@@ -31,5 +32,8 @@ const provider = Effect.gen(function* () {
   return providers.reduce(ConfigProvider.orElse, ConfigProvider.fromEnv({ env }))
 })
 
-/** Reads settings from the environment of this process, then from `.env.local` and `.env`. */
-export const layer = Layer.suspend(() => ConfigProvider.layer(provider))
+/**
+ * Reads settings from the environment of this process, then from `.env.local` and `.env`. Reports why it can't: there are no
+ * settings then for whoever else would.
+ */
+export const layer = Layer.suspend(() => ConfigProvider.layer(report(provider)))

@@ -31,7 +31,7 @@ const ofTests = /^NIMBUS_(TEST|BENCH)_/
 
 export interface UnknownSetting {
   readonly name: string
-  /** The setting with the smallest edit distance. */
+  /** The setting that is meant, as far as one can tell: the one with the smallest edit distance, but for some. */
   readonly nearest: string
 }
 
@@ -41,7 +41,10 @@ export const unknownSettings = (names: Iterable<string>): ReadonlyArray<UnknownS
     .filter((name) => name.startsWith("NIMBUS_") && !known.has(name) && !ofTests.test(name))
     .map((name) => ({ name, nearest: nearestTo(name) }))
 
-const nearestTo = (name: string): string => {
+/** The port of gRPC has the name that it has in NimbusGRPC; by spelling, that of HTTP is nearer to what one expects. */
+const nearestTo = (name: string): string => (/^NIMBUS_GRPC_PORT$/.test(name) ? "NIMBUS_PORT" : nearestBySpelling(name))
+
+const nearestBySpelling = (name: string): string => {
   const changes = settingNames.map((setting) => changesBetween(name, setting))
   return settingNames[changes.indexOf(Math.min(...changes))]!
 }

@@ -13,7 +13,7 @@ export const run = <A, E>(process: Layer.Layer<A, E, NodeServices.NodeServices>)
   process.pipe(
     Layer.launch,
     Effect.provide(Logs.layer),
-    Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
     Failure.report,
+    Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
     NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
   )
