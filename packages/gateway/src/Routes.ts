@@ -6,7 +6,7 @@ import * as Page from "./admin/Page.ts"
 import * as ClientScript from "./http/ClientScript.ts"
 import * as Documents from "./http/Documents.ts"
 import * as Health from "./http/Health.ts"
-import * as Messages from "./http/Messages.ts"
+import * as Publishing from "./http/Publishing.ts"
 import * as Queries from "./http/Queries.ts"
 import * as WebSocketTransport from "./websocket/WebSocketTransport.ts"
 
@@ -15,7 +15,7 @@ export const layerWith = (admin: Option.Option<Access>) =>
   Layer.mergeAll(
     Health.layer,
     ClientScript.layer,
-    Messages.layer,
+    Publishing.layer,
     Queries.layer,
     Documents.layer,
     WebSocketTransport.routes,

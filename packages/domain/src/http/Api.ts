@@ -10,6 +10,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchem
 import { AdminApi } from "../admin/Api.ts"
 import { portProblems, type Problem, problems } from "./Problems.ts"
 import {
+  CancelsBody,
   ClientPath,
   MessagesBody,
   MessagesPage,
@@ -36,28 +37,42 @@ export class AtThePort extends HttpApiMiddleware.Service<AtThePort>()("@nimbus/d
 
 const described = (summary: string, description?: string) => OpenApi.annotations({ summary, description })
 
+const publishProblems = [
+  ...schemasOf(
+    problems.badRequest,
+    problems.badNumber,
+    problems.badBatch,
+    problems.notFound,
+    problems.bodyTooBig,
+    problems.tooLargeForLog,
+    problems.logRefused,
+    problems.unknownTopic,
+    problems.logUnavailable,
+  ),
+  HttpApiSchema.Empty(408).annotate({ description: "The request did not come in in time." }),
+] as const
+
 const messages = HttpApiEndpoint.post("sendMessages", "/v1/clients/:clientId/messages", {
   params: ClientPath,
   payload: MessagesBody,
   success: Receipts,
-  error: [
-    ...schemasOf(
-      problems.badRequest,
-      problems.badNumber,
-      problems.badBatch,
-      problems.notFound,
-      problems.bodyTooBig,
-      problems.tooLargeForLog,
-      problems.logRefused,
-      problems.unknownTopic,
-      problems.logUnavailable,
-    ),
-    HttpApiSchema.Empty(408).annotate({ description: "The request did not come in in time." }),
-  ],
+  error: publishProblems,
 }).annotateMerge(
   described(
     "Sends one message to a client, or several",
-    "Returns once the log has them. The client gets them in this order, among its results. A request that is sent again after a lost response may deliver twice: choose ids to recognise it.",
+    "Returns once the log has them. The client gets them in this order, among its results. A request that is sent again after a lost response may deliver twice, unless its messages have ids: a message whose id was used for this client shortly before is a repeat, which the client gets without data and with `repeated`.",
+  ),
+)
+
+const cancels = HttpApiEndpoint.post("cancelTasks", "/v1/clients/:clientId/cancels", {
+  params: ClientPath,
+  payload: CancelsBody,
+  success: Receipts,
+  error: publishProblems,
+}).annotateMerge(
+  described(
+    "Cancels one task of a client, or several",
+    "Returns once the log has the cancels. The client gets the end of each task that was open. One that has ended, or an id of none, is no error, and a request may be sent again.",
   ),
 )
 
@@ -151,6 +166,7 @@ const metrics = HttpApiEndpoint.get("metrics", "/metrics", {
 /** Every endpoint by its name. */
 export const endpoints = {
   sendMessages: messages,
+  cancelTasks: cancels,
   results,
   roomMessages,
   openMessages,
@@ -165,7 +181,7 @@ export const endpoints = {
   metrics,
 }
 
-const Clients = HttpApiGroup.make("clients", { topLevel: true }).add(messages, results, stream)
+const Clients = HttpApiGroup.make("clients", { topLevel: true }).add(messages, cancels, results, stream)
 const Rooms = HttpApiGroup.make("rooms", { topLevel: true }).add(roomMessages, openMessages)
 const NimbusWs = HttpApiGroup.make("nimbusws", { topLevel: true }).add(approach3, approach2)
 const Documents = HttpApiGroup.make("documents", { topLevel: true }).add(openApi, frames, clientScript)

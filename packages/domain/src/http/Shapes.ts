@@ -19,7 +19,19 @@ export const RoomPath = Schema.Struct({ room: RoomId })
 /** One message for a client, or several in their order. */
 export const MessagesBody = Schema.Union([Message, Schema.Array(Message)])
 
-/** The log has the messages: the ids and seqs that the client will get them under, in the order of the request. */
+const Cancel = Schema.Struct({
+  id: EventId.annotate({
+    description: "The id of the event that opened the task: its latest one, where the client has used it again.",
+  }),
+})
+
+/** One cancel of a task of a client, or several. */
+export const CancelsBody = Schema.Union([Cancel, Schema.Array(Cancel)])
+
+/**
+ * The log has the messages or cancels: their ids and seqs, in the order of the request. The client gets a message under these;
+ * a cancel has a place in its order as well.
+ */
 export const Receipts = Schema.Struct({ receipts: Schema.Array(Schema.Struct({ id: EventId, seq: Seq })) })
 
 const digits = <A extends number>(integer: Schema.Codec<A, number>, description: string) =>

@@ -11,6 +11,7 @@ import { partitionOf } from "../protocol/Partitioner.ts"
 import { AddressedMessage, type Message, Publisher } from "./Publisher.ts"
 import { RandomIds } from "./RandomIds.ts"
 import { decodeEvent, roomOf } from "../protocol/Records.ts"
+import * as TaskRecords from "../protocol/TaskRecords.ts"
 import { Topics } from "./Topics.ts"
 
 const partitions = 4
@@ -71,6 +72,40 @@ describe("Publisher", () => {
           )
         }
       }).pipe(Effect.provide(layer)),
+  )
+
+  it.effect("cancels the tasks of one client, by the ids of their events, in order", () =>
+    Effect.gen(function* () {
+      const { cancelAll } = yield* Publisher
+      const ids = ["e1", "e2", "e1"].map((id) => EventId.make(id))
+      const receipts = yield* cancelAll(client("a"), ids)
+      assert.deepStrictEqual(
+        receipts.map(({ id }) => id),
+        ids,
+      )
+      const log = yield* EventLog
+      const [chunk] = yield* log
+        .tail((yield* Topics).events, partitionOf(client("a"), partitions), receipts[0]!.seq)
+        .pipe(Stream.take(1), Stream.runCollect)
+      assert.deepStrictEqual<unknown>(
+        chunk?.records.map(({ key, value }) => [key, Result.getOrThrow(TaskRecords.decodeTaskWrite(value))]),
+        ids.map((id) => ["a", { task: id, do: "cancel", by: "client" }]),
+      )
+      assert.deepStrictEqual(yield* cancelAll(client("a"), []), [])
+    }).pipe(Effect.provide(layer)),
+  )
+
+  it.effect("cancels nothing where one id is none, or there are too many, whatever the types say", () =>
+    Effect.gen(function* () {
+      const { cancelAll } = yield* Publisher
+      const wrong: ReadonlyArray<EventId> = JSON.parse(`["e1","${"x".repeat(129)}"]`)
+      const bad = yield* Effect.flip(cancelAll(client("a"), wrong))
+      assert.deepInclude(bad, { _tag: "BadBatch", index: 1 })
+      const many = Array.from({ length: chunkLimits.chunk_records + 1 }, () => EventId.make("e1"))
+      assert.deepInclude(yield* Effect.flip(cancelAll(client("a"), many)), { _tag: "BadBatch" })
+      const log = yield* EventLog
+      assert.strictEqual(yield* log.end((yield* Topics).events, partitionOf(client("a"), partitions)), 0)
+    }).pipe(Effect.provide(layer)),
   )
 
   it.effect("publishes no more at once than the topics take, and says which message is more than they ever take", () =>

@@ -1,5 +1,5 @@
 /**
- * Sends messages to clients, from any Effect service that has an `EventLog`.
+ * Sends messages to clients, and cancels their tasks, from any Effect service that has an `EventLog`.
  *
  * A message enters through the events topic, passes the event consumer unhandled, and is ordered, replayed and
  * acknowledged like the result of an event, under the name that the sender gives it.
@@ -16,6 +16,7 @@ import { TokenBucket } from "../pacing/TokenBucket.ts"
 import { type ChunkLimits, chunkLimits, type JourneyLimits, journeyLimits } from "../Limits.ts"
 import { partitionOf } from "../protocol/Partitioner.ts"
 import { encode, EventName, type LogRecord, roomOf } from "../protocol/Records.ts"
+import { encodeTask } from "../protocol/TaskRecords.ts"
 import { RandomIds } from "./RandomIds.ts"
 import { Topics } from "./Topics.ts"
 import * as JourneyRecorder from "../observability/JourneyRecorder.ts"
@@ -52,12 +53,22 @@ export class Publisher extends Context.Service<
      * Sends a batch, in as few publishes as the topic takes; done when the log has all of it, with the receipts in its
      * order. A client gets its messages in the order of the batch. `BadBatch`: nothing was published. Otherwise any
      * part may have been, and sending it again may deliver that part twice. If the sender chose the ids, the second copy is
-     * a repeat, as far as `dedupe_records` reaches back.
+     * a repeat, as far as `dedupe_records` reaches back: it has a receipt too, and the client gets it without data, with
+     * `repeated`. All messages to one client share their ids, whoever sends them.
      */
     sendAll(batch: ReadonlyArray<AddressedMessage>): Effect.Effect<ReadonlyArray<Receipt>, BadBatch | PublishError>
+    /**
+     * Cancels a client's tasks in its name, by the ids of their events; done when the log has all of it, with the places of
+     * the cancels in their order. A task that is open ends, and its client gets its end. One that has ended, or an id of
+     * none, is no error. Cancelling again changes nothing. `BadBatch`: nothing was published.
+     */
+    cancelAll(
+      clientId: ClientId,
+      ids: ReadonlyArray<EventId>,
+    ): Effect.Effect<ReadonlyArray<Receipt>, BadBatch | PublishError>
   }
 >()("@nimbus/domain/Publisher") {
-  /** A batch has at most `chunk_records` messages and `chunk_bytes` encoded bytes. Beyond: `BadBatch`. */
+  /** A batch has at most `chunk_records` messages or cancels, and `chunk_bytes` encoded bytes. Beyond: `BadBatch`. */
   static readonly layerWith = (options: Partial<PublisherOptions>): Layer.Layer<Publisher, never, EventLog | Topics> =>
     Layer.effect(
       Publisher,
@@ -92,21 +103,30 @@ const makePublisher = Effect.fnUntraced(function* (options: Options) {
       (seqs) => ({ indices, seqs: seqs.flat() }),
     )
 
+  const publishAll = (letters: ReadonlyArray<Letter>) =>
+    Effect.map(
+      Effect.forEach(groupsOf(letters, log.partitions), publishGroup, { concurrency: "unbounded" }),
+      (published) => {
+        const seqs: Array<Seq> = []
+        for (const one of published) one.indices.forEach((index, i) => (seqs[index] = one.seqs[i]!))
+        return letters.map(({ id }, index): Receipt => ({ id, seq: seqs[index]! }))
+      },
+    )
+
   // A span of its own would stand between the caller's and those of the messages.
   const sendAll = Effect.fnUntraced(function* (batch: ReadonlyArray<AddressedMessage>) {
     const chunk = recorder.chunk()
     const letters = yield* lettersOf(batch, options, eventBytes(log, topics))
     const sampled = letters.map(yield* sample(chunk))
-    const published = yield* Effect.forEach(groupsOf(sampled, log.partitions), publishGroup, {
-      concurrency: "unbounded",
-    }).pipe(Effect.onExit((exit) => chunk.end(exit)))
-    const seqs: Array<Seq> = []
-    for (const one of published) one.indices.forEach((index, i) => (seqs[index] = one.seqs[i]!))
-    return letters.map(({ id }, index): Receipt => ({ id, seq: seqs[index]! }))
+    return yield* publishAll(sampled).pipe(Effect.onExit((exit) => chunk.end(exit)))
   })
+
+  const cancelAll = (clientId: ClientId, ids: ReadonlyArray<EventId>) =>
+    Effect.flatMap(cancelsOf(clientId, ids, options), publishAll)
 
   return Publisher.of({
     sendAll,
+    cancelAll,
     send: (clientId, message) => Effect.map(sendAll([{ clientId, ...message }]), (receipts) => receipts[0]!),
   })
 })
@@ -125,7 +145,7 @@ const makeSampler = Effect.fnUntraced(function* ({ journeys_per_second }: Option
   })
 })
 
-/** A message ready for the log. */
+/** A message, or a cancel, ready for the log. */
 interface Letter {
   readonly id: EventId
   readonly record: LogRecord
@@ -157,6 +177,25 @@ const lettersOf = Effect.fnUntraced(function* (
     bytes += value.length
     if (bytes > limits.chunk_bytes)
       return yield* new BadBatch({ index, reason: `more than ${limits.chunk_bytes} bytes` })
+  }
+  return letters
+})
+
+const decodeCancel = Schema.decodeUnknownResult(Schema.Struct({ clientId: ClientId, id: EventId }))
+
+/** The same of cancels. */
+const cancelsOf = Effect.fnUntraced(function* (
+  to: ClientId,
+  ids: ReadonlyArray<EventId>,
+  { chunk_records }: ChunkLimits,
+) {
+  if (ids.length > chunk_records) return yield* new BadBatch({ reason: `more than ${chunk_records} cancels` })
+  const letters: Array<Letter> = []
+  for (const [index, named] of ids.entries()) {
+    const decoded = decodeCancel({ clientId: to, id: named })
+    if (Result.isFailure(decoded)) return yield* new BadBatch({ index, reason: decoded.failure.message })
+    const { clientId, id } = decoded.success
+    letters.push({ id, record: { key: clientId, value: encodeTask({ task: id, do: "cancel", by: "client" }) } })
   }
   return letters
 })

@@ -179,6 +179,14 @@ const sending = (client: string, expected: string, body = message): Case => [
   { body },
 ]
 
+const cancelling = (client: string, expected: string, body = `{"id":"e1"}`): Case => [
+  "cancelTasks",
+  "POST",
+  `/v1/clients/${client}/cancels`,
+  expected,
+  { body },
+]
+
 const pages = [
   ["results", "/v1/clients/c1/results", "/v1/clients/away/results?", "/v1/clients/slow/results?"],
   ["roomMessages", "/v1/rooms/r1/messages", "/v1/rooms/r1/messages?partition=7", "/v1/rooms/r1/messages?partition=8"],
@@ -203,6 +211,18 @@ const cases: ReadonlyArray<Case> = [
   sending("refused", "500 LOG_REFUSED"),
   sending("unknown", "500 UNKNOWN_TOPIC"),
   sending("away", "503 LOG_UNAVAILABLE"),
+  cancelling("c1", "200"),
+  cancelling("c1", "200", `[{"id":"e1"},{"id":"e2"}]`),
+  cancelling("a%20b", "400 BAD_REQUEST"),
+  cancelling("c1", "400 BAD_REQUEST", `{"id":""}`),
+  cancelling("c1", "400 BAD_NUMBER", `{"id":"e1","seq":9007199254740993}`),
+  cancelling("c1", "400 BAD_BATCH", `[${`{"id":"e1"},`.repeat(4_096)}{"id":"e1"}]`),
+  cancelling(long, "404 NOT_FOUND"),
+  cancelling("c1", "413 BODY_TOO_BIG", `{"id":"${"x".repeat(95_000)}"}`),
+  cancelling("large", "413 LOG_REFUSED"),
+  cancelling("refused", "500 LOG_REFUSED"),
+  cancelling("unknown", "500 UNKNOWN_TOPIC"),
+  cancelling("away", "503 LOG_UNAVAILABLE"),
   ...pages.flatMap(([operation, path, away, slow]): ReadonlyArray<Case> => [
     [operation, "GET", path, "200"],
     [operation, "GET", `${path}?limit=0`, "400 BAD_REQUEST"],
@@ -255,6 +275,7 @@ layer(narrow, { excludeTestServices: true })("with small bounds", (it) => {
   it.effect.each([
     sending("c1", "503 BUSY", `{"name":"n","data":"${"x".repeat(100)}"}`),
     ["sendMessages", "POST", "/v1/clients/c1/messages", "408", half],
+    ["cancelTasks", "POST", "/v1/clients/c1/cancels", "408", half],
   ] as const)("a request responds as declared: %s %s %s %s", (some) => shows(some))
 })
 
