@@ -97,6 +97,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_ROLES: "postman",
   NIMBUS_SHUTDOWN_TIMEOUT_SEC: "0",
   NIMBUS_STORAGE: "disk",
+  NIMBUS_TASK_TTL: "7 days",
   NIMBUS_TRUSTED_PROXIES: "10.0.0.0/33",
   NIMBUS_UNKNOWN_EVENT_WAIT: "2 hours",
   NIMBUS_WINDOW_RESULTS: "0",

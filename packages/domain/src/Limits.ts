@@ -16,7 +16,10 @@
  * | handlers: at once | the next event waits until a handler has finished |
  * | event order: partition, span | the events topic is not read until an event is finished |
  * | event order: client | only the offsets of the client's further events are kept, and they are read again in turn |
- * | task: attempts | it ends with `TASK_ATTEMPTS` |
+ * | tasks: attempts | it ends with `TASK_ATTEMPTS` |
+ * | tasks: open, of a client or a partition | the newest end with `TASKS_FULL` |
+ * | tasks: time to live | it ends with `TASK_EXPIRED` |
+ * | tasks: spilled | the events topic is not read until one of them was read again |
  * | repeats: dedupe | an id that was used longer ago is a new one |
  * | repeats: spilled | the events topic is not read until one of them was read again |
  * | publisher: batch | the batch is refused |
@@ -371,10 +374,27 @@ export const sampleLimits = {
 export interface TaskLimits {
   /** Attempts of one task, each begun by a worker. Beyond: it ends with `TASK_ATTEMPTS`. */
   readonly task_attempts: number
+  /** Tasks of one client that have not ended. Beyond: the newest end with `TASKS_FULL`. */
+  readonly client_open_tasks: number
+  /** The same of a partition. */
+  readonly partition_open_tasks: number
+  /**
+   * How long after its event a task may end: `NIMBUS_TASK_TTL`. Beyond: it ends with `TASK_EXPIRED`. Less than the retention of
+   * the events topic, and an event consumer that starts reads back as far as the oldest open task.
+   */
+  readonly task_ttl_ms: number
+  /** Records of tasks of which only the offset is kept, with what becomes of them. Beyond: the events topic is not read. */
+  readonly spilled_verdicts: number
 }
 
 /** The defaults. */
-export const taskLimits: TaskLimits = { task_attempts: 5 }
+export const taskLimits: TaskLimits = {
+  task_attempts: 5,
+  client_open_tasks: 100,
+  partition_open_tasks: 10_000,
+  task_ttl_ms: 24 * 60 * 60 * 1000,
+  spilled_verdicts: 65_536,
+}
 
 /** JSON from outside. */
 export interface JsonLimits {

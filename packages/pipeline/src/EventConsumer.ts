@@ -3,7 +3,8 @@
  *
  * ```
  *   events topic ─ read ─▶ EventItems ─▶ EventOrder ─▶ Handling ─▶ EventOrder ─ batch ─▶ results topic ─▶ commit
- *                             │         (one of a client at a time; messages and barriers pass in their turn)
+ *                             │         (one of a client at a time; messages,          └▶ tasks topic
+ *                             │          barriers and tasks pass in their turn)
  *                             └─▶ quarantine topic
  * ```
  *
@@ -18,7 +19,9 @@
  * 4. An event or a message whose id its client has used shortly before is a repeat: no handler runs, and a notice that
  *    names the first one leaves in its place (`Repeats`). What lies before the commit is read back first, as far as the
  *    verdicts need it, in chunks.
- * 5. When it is stopped, it starts no more handlers, and publishes what runs and what is ready. The next owner handles
+ * 5. An event of a task is handed to the task workers. What they and others write of tasks into the events topic counts by
+ *    the ledger (`Tasks`), and becomes items of the client and notes to the workers (`TaskItems`).
+ * 6. When it is stopped, it starts no more handlers, and publishes what runs and what is ready. The next owner handles
  *    the rest.
  */
 import { Clock, type Config, Effect, type Latch, Layer, type Scope } from "effect"
@@ -37,6 +40,9 @@ import * as Handling from "./internal/Handling.ts"
 import * as Producing from "./internal/Producing.ts"
 import { readAgain } from "./internal/ReadAgain.ts"
 import { Repeats } from "./internal/Repeats.ts"
+import * as TaskMeter from "./internal/TaskMeter.ts"
+import { stopTasks } from "./internal/TaskStops.ts"
+import { Tasks } from "./internal/Tasks.ts"
 import * as Workers from "./internal/Workers.ts"
 
 const role = "event-consumer"
@@ -72,6 +78,9 @@ interface Work {
   readonly order: EventOrder<EventItem>
   readonly items: EventItems
   readonly repeats: Repeats
+  readonly tasks: Tasks
+  /** The first record that counts for tasks: of the oldest that is open, or the commit. */
+  readonly oldest: number
   readonly handling: Handling.Handling
   readonly producing: Producing.Producing
   readonly changed: Changed
@@ -95,6 +104,7 @@ const handle = Effect.fnUntraced(function* (
     reading(work, stopping),
     quarantining(work),
     readAgain(work),
+    stopTasks(work),
     measuring(work),
     work.producing.failed,
   ])
@@ -122,6 +132,9 @@ const begin = Effect.fnUntraced(function* (
   const now_ms = () => clock.currentTimeMillisUnsafe()
   const repeats = new Repeats(limits.repeats, log.incarnation)
   yield* registerSize("repeats", repeats)
+  const oldest = above?.oldest ?? next
+  const tasks = new Tasks({ limits: limits.tasks, tasks: handlers.tasks, from: oldest })
+  yield* registerSize("tasks", tasks)
   const items = new EventItems({
     partition,
     partitions: log.partitions,
@@ -130,10 +143,15 @@ const begin = Effect.fnUntraced(function* (
     handlers,
     unknown_event_wait_ms: limits.unknown_event_wait_ms,
     repeats,
+    tasks,
+    meter: yield* TaskMeter.make,
     now_ms,
   })
   const changed = new Changed()
-  const commit = () => order.finished.committed(log.incarnation, heldBy(order.oldest))
+  const commit = () => {
+    const beside = { held: heldBy(order.oldest), oldest: tasks.oldest(order.finished.next) }
+    return order.finished.committed(log.incarnation, beside)
+  }
   const due = () => committer.due(commit)
   const finished = () => {
     due()
@@ -146,15 +164,18 @@ const begin = Effect.fnUntraced(function* (
   }
   const meter = yield* HandlerMeter.make(now_ms)
   const handling = yield* Handling.make({ order, items, meter, onEnded })
-  return { assigned, limits, order, items, repeats, handling, producing, changed, due, finished, refused: [], now_ms }
+  const shared = { assigned, limits, order, items, repeats, tasks, handling, producing, changed }
+  return { ...shared, oldest, due, finished, refused: [], now_ms }
 })
 
 /** Until it is told to stop, and what it has in hand has left. */
 const reading = Effect.fnUntraced(function* (work: Work, stopping: Latch.Latch) {
-  const { assigned, changed, handling, items, now_ms, order, producing, refused, repeats } = work
+  const { assigned, changed, handling, items, now_ms, order, producing, refused, repeats, tasks } = work
   const until = changed.waiter()
   const commit = order.finished.next
-  let at = repeats.from(commit)
+  // Whether an event has opened a task depends on the ids in the window before it.
+  let at = repeats.from(work.oldest)
+  if (at >= commit) tasks.live()
   const readBack = yield* readingBack(work, at, commit)
 
   const take = (record: StoredRecord): void => {
@@ -166,14 +187,18 @@ const reading = Effect.fnUntraced(function* (work: Work, stopping: Latch.Latch) 
     }
     handling.add(item)
     if (item.repeated !== undefined && order.isSpilled(item)) repeats.spill(item.offset, item.repeated)
+    const isPassedOn = item.leaves !== undefined || item.note !== undefined
+    if (item.task !== undefined && isPassedOn && order.isSpilled(item)) tasks.spill(item.offset, item.task)
   }
   const onChunk = Effect.fnUntraced(function* (chunk: Chunk) {
     const { next } = order.finished
     if (chunk.from < at) throw new Error(`offset ${chunk.from} comes after ${at}`)
+    if (at <= work.oldest && chunk.from > work.oldest && work.oldest < commit) yield* tasksLost(chunk, work.oldest)
     at = chunk.next
     order.read(chunk)
     order.due(now_ms())
     for (const record of chunk.records) take(record)
+    if (at >= commit) tasks.live()
     if (at <= commit) return yield* readBack(at)
     handling.pump()
     producing.kick()
@@ -181,7 +206,7 @@ const reading = Effect.fnUntraced(function* (work: Work, stopping: Latch.Latch) 
     changed.tell()
     yield* Metrics.countIn(role, chunk.records.length)
     yield* Effect.raceFirst(
-      until(() => order.wantsMore && !repeats.isFull),
+      until(() => order.wantsMore && !repeats.isFull && !tasks.isFull),
       stopping.await,
     )
     return true
@@ -203,6 +228,10 @@ const readingBack = Effect.fnUntraced(function* ({ limits }: Work, from: number,
     return true
   })
 })
+
+/** Their workers are told that they are over, and their clients see no end. */
+const tasksLost = ({ from, partition }: Chunk, oldest: number) =>
+  Effect.logError("the log has lost events of open tasks", { partition, oldest, earliest: from })
 
 const quarantining = Effect.fnUntraced(function* ({ assigned, changed, finished, limits, order, refused }: Work) {
   const { partition, topic } = assigned
@@ -226,7 +255,7 @@ const heldBy = (oldest: EventItem | undefined): Held | undefined =>
  * What is unfinished, and how old that is which holds the commit back; if it is new, the commit says whose it is. Events
  * whose name nobody knows, and which have waited long enough, start here.
  */
-const measuring = ({ assigned, changed, due, handling, limits, order, producing }: Work) => {
+const measuring = ({ assigned, changed, due, handling, limits, order, producing, tasks }: Work) => {
   const { partition } = assigned
   let told: EventItem | undefined
   const measure = Effect.flatMap(Clock.currentTimeMillis, (now_ms) => {
@@ -236,17 +265,22 @@ const measuring = ({ assigned, changed, due, handling, limits, order, producing 
       producing.kick()
       changed.tell()
     }
+    tasks.expire(now_ms)
+    if (tasks.hasStops) changed.tell()
     const { oldest } = order
     if (oldest !== told && heldBy(oldest) !== undefined) due()
     told = oldest
     const { records, spilled } = order.size
     const since_ms = oldest?.timestamp ?? now_ms
-    return Metrics.setUnfinished(partition, records + spilled, Math.max(0, now_ms - since_ms) / 1_000)
+    return Effect.andThen(
+      Metrics.setUnfinished(partition, records + spilled, Math.max(0, now_ms - since_ms) / 1_000),
+      Metrics.setTasksOpen(partition, tasks.size.open),
+    )
   })
   return measure.pipe(
     Effect.andThen(Effect.sleep(limits.measure_every_ms)),
     Effect.forever,
     // Another owner has it from now on.
-    Effect.onExit(() => Metrics.setUnfinished(partition, 0, 0)),
+    Effect.onExit(() => Effect.andThen(Metrics.setUnfinished(partition, 0, 0), Metrics.setTasksOpen(partition, 0))),
   )
 }

@@ -5,6 +5,7 @@
  * | --- | --- |
  * | chunk | a produce request is split |
  * | event consumer: repeats | an id is a new one, or nothing more is read: `RepeatLimits` |
+ * | event consumer: tasks | a task ends, or nothing more is read: `TaskLimits` |
  * | event consumer: order | nothing more is read, or only the offsets of one client are kept: `EventOrderLimits` |
  * | event consumer: unknown event wait | the event is answered `UNKNOWN_EVENT` |
  * | result consumer: spill | the results topic is not read until the backlog has stored some |
@@ -27,6 +28,8 @@ import {
   repeatLimits,
   type RouterLimits,
   routerLimits,
+  type TaskLimits,
+  taskLimits,
 } from "@nimbus/domain/limits"
 import { Dedupe } from "@nimbus/domain/services"
 
@@ -72,6 +75,8 @@ export interface EventConsumerLimits extends ConsumerLimits {
   readonly unknown_event_wait_ms: number
   /** The same id twice. */
   readonly repeats: RepeatLimits
+  /** Tasks. */
+  readonly tasks: TaskLimits
   /** How often unfinished events are measured. */
   readonly measure_every_ms: number
   /** How often it is logged how far the ids before the commit were read back, if that takes longer. */
@@ -85,6 +90,7 @@ export const eventConsumerLimits: EventConsumerLimits = {
   order: eventOrderLimits,
   unknown_event_wait_ms: 0,
   repeats: repeatLimits,
+  tasks: taskLimits,
   measure_every_ms: 1_000,
   read_back_told_every_ms: 5_000,
 }
@@ -98,17 +104,28 @@ const unknownWait = Schema.DurationFromString.check(
   ),
 )
 
-/** The defaults, with what operators choose: `NIMBUS_UNKNOWN_EVENT_WAIT` and `NIMBUS_DEDUPE_RECORDS`. */
+/** A task must end before the topics forget its event. */
+const taskTtl = Schema.DurationFromString.check(
+  Schema.makeFilter(
+    (ttl) =>
+      Duration.between(ttl, { minimum: Duration.seconds(1), maximum: Duration.days(6) }) ||
+      "Expected a duration between 1 second and 6 days",
+  ),
+)
+
+/** The defaults, with what operators choose: `NIMBUS_UNKNOWN_EVENT_WAIT`, `NIMBUS_TASK_TTL` and `NIMBUS_DEDUPE_RECORDS`. */
 export const eventConsumerConfig: Config.Config<EventConsumerLimits> = Config.all({
+  ttl: Config.schema(taskTtl, "NIMBUS_TASK_TTL").pipe(Config.withDefault(Duration.millis(taskLimits.task_ttl_ms))),
   wait: Config.schema(unknownWait, "NIMBUS_UNKNOWN_EVENT_WAIT").pipe(
     Config.withDefault(Duration.millis(eventConsumerLimits.unknown_event_wait_ms)),
   ),
   dedupe_records: Dedupe.config,
 }).pipe(
-  Config.map(({ dedupe_records, wait }) =>
+  Config.map(({ dedupe_records, ttl, wait }) =>
     Object.assign({}, eventConsumerLimits, {
       unknown_event_wait_ms: Math.round(Duration.toMillis(wait)),
       repeats: { ...eventConsumerLimits.repeats, dedupe_records },
+      tasks: { ...eventConsumerLimits.tasks, task_ttl_ms: Math.round(Duration.toMillis(ttl)) },
     }),
   ),
 )

@@ -3,7 +3,7 @@
  * record.
  */
 import { Effect, Metric } from "effect"
-import type { Router, Status } from "@nimbus/domain/protocol"
+import type { Router, Status, TaskLedger } from "@nimbus/domain/protocol"
 import { secondsBoundaries } from "@nimbus/domain/observability"
 import type { Role } from "@nimbus/domain/services"
 
@@ -56,6 +56,11 @@ export const rewinds = counter(
   "How often the mailbox store had another offset than expected",
 )
 export const expired = counter("nimbus_mailbox_expired_total", "Records that were removed from mailboxes by age")
+const opened = counter("nimbus_tasks_opened_total", "Events that opened a task")
+const ended = counter("nimbus_tasks_ended_total", "Tasks that ended")
+const ignored = counter("nimbus_task_records_ignored_total", "Records of tasks that count for nothing")
+const open = Metric.gauge("nimbus_tasks_open", { description: "Tasks that have not ended" })
+
 /** Each has a notice in the results topic that names the first one. */
 export const repeatedIds = counter(
   "nimbus_events_repeated_total",
@@ -74,7 +79,7 @@ export const lateStepsDropped = counter(
 )
 
 /** Where a record goes. */
-export type Destination = "results" | "pod" | "dlq" | "mailbox" | "mail" | "journey" | "archive"
+export type Destination = "results" | "tasks" | "pod" | "dlq" | "mailbox" | "mail" | "journey" | "archive"
 
 const series = <K extends string>(metric: Metric.Counter<number>, labelOf: (key: K) => Metric.Metric.Attributes) => {
   const known = new Map<K, Metric.Metric<number, Metric.CounterState<number>>>()
@@ -107,6 +112,20 @@ export const setUnfinished = (partition: number, n: number, oldest_seconds: numb
 
 export const setArchiveLag = (topic: string, partition: number, n: number) =>
   Metric.update(Metric.withAttributes(archiveLag, { topic, partition: String(partition) }), n)
+
+/** How a task ended: by its handler or a cancel, or by a bound of its own. */
+export type TaskEnd = "done" | "failed" | "cancelled" | "expired" | "full" | "attempts"
+
+export type TaskCounter = Metric.Metric<number, Metric.CounterState<number>>
+
+/** `task`: the name of a declared one. */
+export const tasksOpened = (task: string): TaskCounter => Metric.withAttributes(opened, { task })
+export const tasksEnded = (task: string, outcome: TaskEnd): TaskCounter =>
+  Metric.withAttributes(ended, { task, outcome })
+export const taskRecordsIgnored = (reason: TaskLedger.Ignored): TaskCounter =>
+  Metric.withAttributes(ignored, { reason })
+export const setTasksOpen = (partition: number, n: number): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(open, { partition: String(partition) }), n)
 
 /** `handler`: the name of a declared one, or `unknown`; `code`: one of the few that `Handlers` gives. */
 export const countHandlerFailure = (handler: string, code: string, n: number): Effect.Effect<void> =>

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { finishedAbove, FinishedSet } from "./FinishedSet.ts"
-import { Incarnation } from "./Ids.ts"
+import { Incarnation, seqUnsafe } from "./Ids.ts"
 import { commitLimits } from "../Limits.ts"
 
 const life = Incarnation.make("a life")
@@ -90,15 +90,32 @@ describe("FinishedSet", () => {
     const set = new FinishedSet(5)
     set.read(records(9).slice(5), 9)
     const held = { clientId: "c/1 ü", name: "a name, 100%", since_ms: 1_790_000_000_000 }
-    const alone = finishedAbove(set.committed(life, held), life)
+    const alone = finishedAbove(set.committed(life, { held }), life)
     assert.deepStrictEqual({ held: alone.held, count: alone.count }, { held, count: 0 })
     set.finish(7)
-    const above = finishedAbove(set.committed(life, held), life)
+    const above = finishedAbove(set.committed(life, { held }), life)
     assert.deepStrictEqual({ held: above.held, count: above.count, has: above.has(7) }, { held, count: 1, has: true })
-    const long = finishedAbove(set.committed(life, { ...held, name: "ü".repeat(500) }), life)
+    const long = finishedAbove(set.committed(life, { held: { ...held, name: "ü".repeat(500) } }), life)
     assert.deepStrictEqual({ held: long.held, count: long.count }, { held: undefined, count: 1 })
     for (const text of ["%", "a/%/1", "a/b/c", "a"]) {
       assert.isUndefined(finishedAbove({ next: 5, metadata: `1 5 BA== ${text} a life` }, life).held)
+    }
+  })
+
+  it("says how far back the next owner must read, and is otherwise written as it was before that was known", () => {
+    const set = new FinishedSet(5)
+    set.read(records(9).slice(5), 9)
+    const oldest = seqUnsafe(3)
+    const held = { clientId: "c1", name: "sq", since_ms: 1 }
+    assert.deepInclude(finishedAbove(set.committed(life, { oldest }), life), { oldest, count: 0, held: undefined })
+    set.finish(7)
+    assert.strictEqual(set.committed(life).metadata, "1 5 BA==  a life")
+    assert.strictEqual(set.committed(life, { oldest, held }).metadata, "2 5 BA== c1/sq/1 3 a life")
+    const above = finishedAbove(set.committed(life, { oldest, held }), life)
+    assert.deepInclude(above, { oldest, held, count: 1 })
+    assert.isUndefined(finishedAbove({ next: 5, metadata: "1 5 BA==  a life" }, life).oldest)
+    for (const bad of ["2 5 BA==  5 a life", "2 5 BA==  -1 a life", "2 5 BA==  x a life", "2 5 BA==  3 another"]) {
+      assert.deepInclude(finishedAbove({ next: 5, metadata: bad }, life), { count: 0, oldest: undefined }, bad)
     }
   })
 
@@ -113,7 +130,7 @@ describe("FinishedSet", () => {
       )
       for (let offset = 1_000_001; offset < end; offset++) set.finish(offset)
       const held = { clientId: "c".repeat(300), name: "n".repeat(300), since_ms: 1 }
-      const committed = set.committed(incarnation, held)
+      const committed = set.committed(incarnation, { held })
       const bytes = new TextEncoder().encode(committed.metadata).length
       assert.isAtMost(bytes, commitLimits.metadata_bytes)
       const above = finishedAbove(committed, incarnation)

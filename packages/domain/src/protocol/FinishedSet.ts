@@ -4,8 +4,10 @@
  *
  * ```
  *   offset    ...7  8  9  10  11  12        metadata: "1 <next> <bits> <held> <incarnation>"
- *   finished    x   .  x   x   .   x        bits:     from `next` on, 0 1 1 0 1, in base64
- *                  next          end        held:     whose handler holds `next` back, and since when
+ *   finished    x   .  x   x   .   x               or "2 <next> <bits> <held> <oldest> <incarnation>"
+ *                  next          end        bits:     from `next` on, 0 1 1 0 1, in base64
+ *                                           held:     whose handler holds `next` back, and since when
+ *                                           oldest:   the first record below `next` that a reader must read again
  * ```
  *
  * 1. `next` is the lowest offset that is not finished; an offset that holds no record counts as finished.
@@ -13,14 +15,16 @@
  *    another life of the topics are ignored, and cost repeats.
  * 3. Who holds the commit back goes with it for operators alone: nothing is decided by it.
  * 4. What is written is never longer than `commitLimits.metadata_bytes`: bits at the top are left out.
+ * 5. What has no `oldest` is written as versions from before it read it.
  */
 import { Result } from "effect"
 import { Base64 } from "effect/encoding"
 import type { Committed } from "./Reads.ts"
-import type { Incarnation } from "./Ids.ts"
+import { type Incarnation, type Seq, seqUnsafe } from "./Ids.ts"
 import { commitLimits } from "../Limits.ts"
 
 const version = "1"
+const withOldest = "2"
 const unfinished = 0
 const finished = 1
 
@@ -80,14 +84,19 @@ export class FinishedSet {
     if (offset === this.lowest) this.advance()
   }
 
-  /** The commit (2, 3, 4). */
-  committed(incarnation: Incarnation, held?: Held): Committed {
-    const isPlain = this.above === 0 && held === undefined
-    return { next: this.lowest, metadata: isPlain ? "" : this.encode(incarnation, held) }
+  /** The commit (2, 3, 4, 5). */
+  committed(incarnation: Incarnation, beside: CommittedBeside = {}): Committed {
+    const isPlain = this.above === 0 && beside.held === undefined && beside.oldest === undefined
+    return { next: this.lowest, metadata: isPlain ? "" : this.encode(incarnation, beside) }
   }
 
-  private encode(incarnation: Incarnation, held: Held | undefined): string {
-    const frame = (bits: string) => `${version} ${this.lowest} ${bits} ${encodeHeld(held)} ${incarnation}`
+  private encode(incarnation: Incarnation, { held, oldest }: CommittedBeside): string {
+    const frame = (bits: string): string => {
+      const common = `${this.lowest} ${bits} ${encodeHeld(held)}`
+      return oldest === undefined
+        ? `${version} ${common} ${incarnation}`
+        : `${withOldest} ${common} ${oldest} ${incarnation}`
+    }
     const room_bytes = commitLimits.metadata_bytes - encoder.encode(frame("")).length
     const most = Math.max(0, 3 * Math.floor(room_bytes / 4))
     const from = this.lowest - this.base
@@ -132,18 +141,28 @@ export interface Held {
   readonly since_ms: number
 }
 
-/** What is finished above a commit. */
+/** What goes with a commit beside what is finished above it. */
+export interface CommittedBeside {
+  readonly held?: Held | undefined
+  /** Where a reader must begin that needs what lies below the commit: `TaskLedger.oldest`. */
+  readonly oldest?: Seq | undefined
+}
+
+/** What is finished above a commit, and what went with it. */
 export interface Above {
   readonly count: number
   readonly held: Held | undefined
+  readonly oldest: Seq | undefined
   readonly bits: Uint8Array
   has(offset: number): boolean
 }
 
 /** What a commit's metadata says of the offsets above it; nothing, where it is not of this commit and incarnation (2). */
 export const finishedAbove = ({ metadata, next }: Committed, incarnation: Incarnation): Above => {
-  const [its, at, text, held, ...life] = metadata.split(" ")
-  if (its !== version || at !== String(next) || text === undefined || life.join(" ") !== incarnation) return none
+  const [its, at, text, held, ...rest] = metadata.split(" ")
+  const oldest = its === withOldest ? Number(rest.shift()) : undefined
+  if ((its !== version && its !== withOldest) || at !== String(next) || text === undefined) return none
+  if (rest.join(" ") !== incarnation || !isBelow(oldest, next)) return none
   const decoded = Base64.decode(text)
   if (Result.isFailure(decoded)) return none
   const bits = decoded.success
@@ -152,6 +171,7 @@ export const finishedAbove = ({ metadata, next }: Committed, incarnation: Incarn
   return {
     count,
     held: decodeHeld(held),
+    oldest: oldest === undefined ? undefined : seqUnsafe(oldest),
     bits,
     has: (offset) => {
       const i = offset - next
@@ -160,7 +180,10 @@ export const finishedAbove = ({ metadata, next }: Committed, incarnation: Incarn
   }
 }
 
-const none: Above = { count: 0, held: undefined, bits: new Uint8Array(), has: () => false }
+const isBelow = (oldest: number | undefined, next: number): boolean =>
+  oldest === undefined || (Number.isSafeInteger(oldest) && oldest >= 0 && oldest < next)
+
+const none: Above = { count: 0, held: undefined, oldest: undefined, bits: new Uint8Array(), has: () => false }
 
 /** A client id and a name may have any character. Of both so many bytes are kept. */
 const held_bytes = 1_024

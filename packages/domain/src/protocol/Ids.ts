@@ -124,6 +124,9 @@ export const routeIdOf = (router: RouterId, number: number): RouteId => `${route
 /** The `number`th run of a task worker. */
 export const runIdOf = (worker: string, number: number): RunId => `${worker}.${number}` as RunId
 
+/** Brands a name that was just seen to be spelled as a run's is. */
+export const runIdUnsafe = (name: string): RunId => name as RunId
+
 /** Brands a name just read from what only routers and gateways write. */
 export const routeIdUnsafe = (name: string): RouteId => name as RouteId
 

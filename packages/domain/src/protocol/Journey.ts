@@ -58,6 +58,7 @@ export const rules = {
   handled: "an event has one result",
   passed: "a message passes by the handlers",
   repeated: "its id was used in the window",
+  opened: "an event of a task is handed to the task workers",
   routed: "has a route",
   shelved: "has no route",
   diverted: {

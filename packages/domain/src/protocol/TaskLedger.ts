@@ -110,7 +110,7 @@ interface Entry extends Task {
 
 /** What is known of the tasks of a partition. Only `step` and `committed` change it. */
 export class State {
-  readonly limits: TaskLimits
+  readonly limits: Pick<TaskLimits, "task_attempts">
   /** Those that are open, and those that ended at or above the commit, in the order of their events. */
   readonly bySeq = new Map<Seq, Entry>()
   /** Of each client and id the latest, if it is open. */
@@ -118,7 +118,7 @@ export class State {
   /** Those of `bySeq` that have ended, in the order of their ends. */
   readonly ended: Array<Entry> = []
 
-  constructor(limits: TaskLimits) {
+  constructor(limits: Pick<TaskLimits, "task_attempts">) {
     this.limits = limits
   }
 }

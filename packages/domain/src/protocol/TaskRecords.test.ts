@@ -11,10 +11,18 @@ import {
   encodeTask,
   isProgress,
   isTaskRecord,
+  encodeFailedPart,
+  encodeProgress,
+  readTaskWrite,
   TaskNote,
   TaskWrite,
 } from "./TaskRecords.ts"
 import type * as TaskLedger from "./TaskLedger.ts"
+
+const utf8 = (written: string): Uint8Array => new TextEncoder().encode(written)
+
+const spliced = (bytes: Uint8Array, at: number, more: string): Uint8Array =>
+  new Uint8Array([...bytes.subarray(0, at), ...utf8(more), ...bytes.subarray(at)])
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
@@ -54,6 +62,41 @@ describe("TaskRecords", () => {
       assert.isFalse(isProgress(other))
   })
 
+  it.prop(
+    "are read the same by hand as by the schema, whatever others have written",
+    { write: TaskWrite },
+    ({ write }) => {
+      const bytes = encodeTask(write)
+      for (let i = 0; i <= bytes.length; i++) {
+        const end = bytes.length - i
+        for (const value of [bytes.subarray(0, end), spliced(bytes, end, " "), spliced(bytes, end, `,"x":1`)]) {
+          const schema = decodeTaskWrite(value)
+          const read = readTaskWrite(value)
+          assert.strictEqual(Res.isSuccess(read), Res.isSuccess(schema), text(value))
+          if (Res.isFailure(read) || Res.isFailure(schema)) continue
+          const { text: data, ...others } = read.success.do === "part" ? read.success : { ...read.success, text: "" }
+          const readAs = read.success.do === "part" ? { ...others, data: JSON.parse(data) } : others
+          assert.strictEqual(JSON.stringify(readAs), JSON.stringify(schema.success))
+        }
+      }
+    },
+    { arbitrary: { runs: 20 } },
+  )
+
+  it("keep the data of a part as it is written, but for its lines", () => {
+    const of = (data: string): string | undefined => {
+      const write = Res.getOrUndefined(
+        readTaskWrite(utf8(`{"task":1,"do":"part","run":"w.1","part":0,"data":${data}}`)),
+      )
+      return write?.do === "part" ? write.text : undefined
+    }
+    assert.strictEqual(of(`{"a": 1.0, "b":1e3}`), `{"a": 1.0, "b":1e3}`)
+    assert.strictEqual(of(`[1,\n2]`), "[1,2]")
+    assert.isUndefined(of(`[1,}`))
+    const beyond = utf8(`{"task":9999999999999999,"do":"part","run":"w.1","part":0,"data":1}`)
+    assert.isTrue(Res.isFailure(readTaskWrite(beyond)))
+  })
+
   it("say what is wrong", () => {
     const wrong = encodeTask({ task: seqUnsafe(1), do: "begin", run: RunId.make("w.1") }).slice(0, -1)
     assert.strictEqual(Res.isFailure(decodeTaskWrite(wrong)) && decodeTaskWrite(wrong)._tag, "Failure")
@@ -73,6 +116,11 @@ describe("TaskRecords", () => {
       part: 1,
     })
     const error = { code: "HANDLER_FAILED", message: "no" }
+    const large = Res.getOrThrow(decodeResult(encodeFailedPart(seqUnsafe(13), task, 1, error)))
+    const { data: _, ...others } = Res.getOrThrow(decodeResult(encodePart(seqUnsafe(13), task, 1, "0")))
+    assert.deepStrictEqual(large, { ...others, error })
+    const progress = { task: seqUnsafe(12), is: "progress", attempt: 2, part: 1, data: ["a"] } as const
+    assert.strictEqual(text(encodeProgress(progress.task, 2, 1, '["a"]')), text(encodeTask(progress)))
     const failed = encodeEnd(seqUnsafe(16), { _tag: "Ended", task, part: 3, end: "failed", error })
     assert.deepStrictEqual(Res.getOrThrow(decodeResult(failed)), {
       seq: seqUnsafe(16),

@@ -22,7 +22,7 @@
  */
 import { Result as Res, Schema } from "effect"
 import { CorruptRecord } from "../Errors.ts"
-import { EventId, RunId, Seq } from "./Ids.ts"
+import { EventId, RunId, runIdUnsafe, Seq, seqUnsafe } from "./Ids.ts"
 import { utf8 } from "./internal/Utf8.ts"
 import { EventName, Failure, isTaskRecord } from "./Records.ts"
 import type * as TaskLedger from "./TaskLedger.ts"
@@ -142,6 +142,48 @@ const decodeWith = <A, I>(schema: Schema.Codec<A, I>) => {
 /** Decodes a record of the events topic that `isTaskRecord`. */
 export const decodeTaskWrite = decodeWith(TaskWrite)
 
+/** What a record of the events topic says of a task: of a part its data as JSON text. */
+export type TaskWriteText =
+  | Exclude<TaskWrite, typeof TaskPart.Type>
+  | (Omit<typeof TaskPart.Type, "data"> & { readonly text: string })
+
+const usualPart =
+  /^\{"task":(0|[1-9]\d{0,15}),"do":"part","run":"([A-Za-z0-9._:-]{1,128})","part":(0|[1-9]\d{0,15}),"data":/
+
+/**
+ * The same for the hot path. What `encodePartOfRun` has written is recognised by hand, and its data is parsed only to see
+ * that it is JSON: it goes on as it is written. Everything else goes through the schema.
+ */
+export const readTaskWrite = (value: Uint8Array): Res.Result<TaskWriteText, CorruptRecord> => {
+  const part = readUsualPart(value)
+  if (part !== undefined) return Res.succeed(part)
+  return Res.map(decodeTaskWrite(value), (write): TaskWriteText => {
+    if (write.do !== "part") return write
+    const { data, ...others } = write
+    return { ...others, text: JSON.stringify(data) }
+  })
+}
+
+const readUsualPart = (value: Uint8Array): TaskWriteText | undefined => {
+  try {
+    const written = decoder.decode(value)
+    const match = usualPart.exec(written)
+    if (match === null || !written.endsWith("}") || lineBreak.test(written)) return undefined
+    const [head, task, run = "", part] = match
+    const of = { task: Number(task), part: Number(part) }
+    if (!Number.isSafeInteger(of.task) || !Number.isSafeInteger(of.part)) return undefined
+    const text = written.slice(head.length, -1)
+    JSON.parse(text)
+    return { task: seqUnsafe(of.task), do: "part", run: runIdUnsafe(run), part: of.part, text }
+  } catch {
+    // The schema says what is wrong.
+    return undefined
+  }
+}
+
+/** Text that goes on as it is stands in streams of lines. */
+const lineBreak = /[\n\r]/
+
 /** Decodes a record of the tasks topic. */
 export const decodeTaskNote = decodeWith(TaskNote)
 
@@ -158,6 +200,22 @@ export const encodePart = (
     `{"seq":${seq},"id":"t${task}.${attempt}.${part}","name":${JSON.stringify(name)},"data":${data},` +
       `"of":${JSON.stringify(id)},"attempt":${attempt},"part":${part}}`,
   )
+
+/** The item of a part that is larger than the topics take. */
+export const encodeFailedPart = (
+  seq: Seq,
+  { attempt, id, name, seq: task }: TaskLedger.Task,
+  part: number,
+  error: Failure,
+): Uint8Array =>
+  utf8(
+    `{"seq":${seq},"id":"t${task}.${attempt}.${part}","name":${JSON.stringify(name)},"error":${JSON.stringify(error)},` +
+      `"of":${JSON.stringify(id)},"attempt":${attempt},"part":${part}}`,
+  )
+
+/** The note of a part that counts, of a task that resumes. `data`: its JSON as text. */
+export const encodeProgress = (task: Seq, attempt: number, part: number, data: string): Uint8Array =>
+  utf8(`{"task":${task},"is":"progress","attempt":${attempt},"part":${part},"data":${data}}`)
 
 /** The item of a task's end, as its client gets it. */
 export const encodeEnd = (seq: Seq, ended: Ended): Uint8Array => {

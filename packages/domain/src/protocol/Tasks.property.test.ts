@@ -43,14 +43,22 @@ interface Seen {
   readonly run: RunId | undefined
 }
 
+/** An event consumer. One that was replaced may go on for a while, and write what it had in hand late. */
+interface Consumer {
+  readonly ledger: TaskLedger.State
+  read: number
+  /** Its notes since the commit. */
+  notes: Array<Unplaced<TaskQueue.TaskRecord>>
+}
+
 class World {
   readonly dice: Dice
   readonly events: Array<Unplaced<TaskLedger.Input>> = []
   readonly topic: Array<Unplaced<TaskQueue.TaskRecord>> = []
   readonly seen = new Map<number, Seen>()
   readonly resumes = new Set<Seq>()
-  consumer = new TaskLedger.State(ledgerLimits)
-  read = 0
+  consumer: Consumer = { ledger: new TaskLedger.State(ledgerLimits), read: 0, notes: [] }
+  zombies: Array<Consumer> = []
   committed = 0
   from = 0
   workers: Array<Worker> = []
@@ -72,18 +80,34 @@ class World {
   }
 
   /** The event consumer takes the next record. */
-  consume(): boolean {
-    const record = this.events[this.read]
+  consume(consumer = this.consumer): boolean {
+    const record = this.events[consumer.read]
     if (record === undefined) return false
-    const offset = seqUnsafe(this.read++)
-    const [output] = TaskLedger.step(this.consumer, { ...record, offset })
-    const run = "run" in record ? record.run : undefined
-    if (output !== undefined) this.carryOut(record.clientId, offset, output, run)
+    const offset = seqUnsafe(consumer.read++)
+    const [output] = TaskLedger.step(consumer.ledger, { ...record, offset })
+    if (output === undefined) return true
+    const notes = this.carryOut(record, offset, output)
+    consumer.notes.push(...notes)
+    this.topic.push(...notes)
     return true
   }
 
-  carryOut(clientId: ClientId, offset: Seq, output: TaskLedger.Output, run: RunId | undefined): void {
-    if (output._tag === "Ignored") return
+  /** Another has its partition, and it does not know yet: what it had in hand is written again, or it reads on. */
+  haunt(zombie: Consumer): void {
+    const note = zombie.notes.shift()
+    if (note !== undefined && this.dice.below(2) === 0) this.topic.push(note)
+    else this.consume(zombie)
+  }
+
+  carryOut(
+    record: Unplaced<TaskLedger.Input>,
+    offset: Seq,
+    output: TaskLedger.Output,
+  ): ReadonlyArray<Unplaced<TaskQueue.TaskRecord>> {
+    const { clientId } = record
+    if (output._tag === "Ignored")
+      return output.why === "unknown" && record._tag === "Begin" ? [{ clientId, seq: record.task, _tag: "Ended" }] : []
+    const run = "run" in record ? record.run : undefined
     const { attempt, id, name, next, seq } = output.task
     const of = { clientId, seq }
     const see = (part: number, end?: string) => {
@@ -93,27 +117,29 @@ class World {
       // A record that is read again has become the same.
       else assert.deepStrictEqual(item, before)
     }
-    if (output._tag === "Opened") this.topic.push({ ...of, _tag: "Task", id, name })
-    else if (output._tag === "Began") this.topic.push({ ...of, _tag: "Began", run: output.run, attempt, next })
-    else if (output._tag === "Part") {
+    if (output._tag === "Opened") return [{ ...of, _tag: "Task", id, name }]
+    if (output._tag === "Began") return [{ ...of, _tag: "Began", run: output.run, attempt, next }]
+    if (output._tag === "Part") {
       see(output.part)
-      if (this.resumes.has(seq)) this.topic.push({ ...of, _tag: "Progress" })
-    } else {
-      see(output.part, output.end)
-      this.topic.push({ ...of, _tag: "Ended" })
+      return this.resumes.has(seq) ? [{ ...of, _tag: "Progress" }] : []
     }
+    see(output.part, output.end)
+    return [{ ...of, _tag: "Ended" }]
   }
 
   commit(): void {
-    this.committed += this.dice.below(this.read - this.committed + 1)
-    this.from = TaskLedger.oldest(this.consumer, this.committed) ?? this.committed
+    const { ledger, read } = this.consumer
+    this.committed += this.dice.below(read - this.committed + 1)
+    this.from = TaskLedger.oldest(ledger, this.committed) ?? this.committed
+    if (this.committed === read) this.consumer.notes = []
   }
 
   crash(): void {
-    this.consumer = new TaskLedger.State(ledgerLimits)
+    this.zombies.push(this.consumer)
+    const ledger = new TaskLedger.State(ledgerLimits)
     for (let at = this.from; at < this.committed; at++)
-      TaskLedger.step(this.consumer, { ...this.events[at]!, offset: seqUnsafe(at) })
-    this.read = this.committed
+      TaskLedger.step(ledger, { ...this.events[at]!, offset: seqUnsafe(at) })
+    this.consumer = { ledger, read: this.committed, notes: [] }
   }
 
   assign(): void {
@@ -204,6 +230,8 @@ class Worker {
 
 const act = (world: World): void => {
   const { dice } = world
+  const zombie = world.zombies[dice.below(world.zombies.length + 2)]
+  if (zombie !== undefined) return dice.below(60) === 0 ? void world.zombies.shift() : world.haunt(zombie)
   const worker = world.workers[dice.below(world.workers.length)]!
   const what = dice.below(40)
   if (what < 10) world.consume()

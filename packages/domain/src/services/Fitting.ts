@@ -1,6 +1,6 @@
 /**
- * What the topics of an installation take: an event goes through all three that seqs travel through, and becomes larger
- * on its way, by its seq and by the steps of its journey.
+ * What the topics of an installation take: an event goes through all three that seqs travel through, or to the task
+ * workers, and becomes larger on its way, by its seq and by the steps of its journey.
  */
 import type { EventLog } from "./EventLog.ts"
 import { encodeResult, type LogRecord, type Result, roomOf } from "../protocol/Records.ts"
@@ -11,7 +11,9 @@ const growth_bytes = 16 * 1024
 
 /** The most that one event may take up, as `roomOf` counts it. */
 export const eventBytes = (log: Pick<EventLog["Service"], "facts">, topics: Topics["Service"]): number =>
-  Math.min(...[topics.events, topics.results, topics.dlq].map((topic) => log.facts(topic).publish_bytes)) - growth_bytes
+  Math.min(
+    ...[topics.events, topics.results, topics.dlq, topics.tasks].map((topic) => log.facts(topic).publish_bytes),
+  ) - growth_bytes
 
 /**
  * The record of a result, if it takes up no more than `most_bytes` beside its headers. Otherwise an error in its place:

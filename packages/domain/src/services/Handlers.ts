@@ -295,7 +295,11 @@ const resultOf = ({ event, seq }: PlacedEvent, outcome: Outcome, limits: Handler
     ? { seq, id: event.id, name: event.name, error: shortened(outcome.error, limits.failure_message_chars) }
     : { seq, id: event.id, name: event.name, data: outcome.data }
 
-const shortened = ({ code, message }: Failure, chars: number): Failure => ({
+/** A failure as it is told to a client: its message has at most so many characters. */
+export const shortened = <Code extends string>(
+  { code, message }: Failure & { readonly code: Code },
+  chars: number,
+): Failure & { readonly code: Code } => ({
   code,
   message: message.length <= chars ? message : `${message.slice(0, chars - 1)}…`,
 })

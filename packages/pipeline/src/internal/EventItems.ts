@@ -1,6 +1,7 @@
 /**
  * What the event consumer makes of a record of the events topic: something to be handled or passed on, with the bytes that
- * leave for it. A result is encoded here, once: its bytes go unchanged to the client.
+ * leave for it. A result is encoded here, once: its bytes go unchanged to the client. What has to do with a task is passed
+ * on in its turn, as a message is.
  */
 import { Result as Res } from "effect"
 import {
@@ -19,13 +20,18 @@ import {
   recordBytes,
   repeatOf,
   type Result,
+  roomOf,
   type Seq,
   seqUnsafe,
   type StoredRecord,
+  TaskRecords,
 } from "@nimbus/domain/protocol"
 import { fittingResult, type Handlers, type PlacedEvent } from "@nimbus/domain/services"
 import type { HandledJourney, HandledRecord } from "./HandledJourney.ts"
 import type { Repeats } from "./Repeats.ts"
+import * as TaskItems from "./TaskItems.ts"
+import type { TaskMeter } from "./TaskMeter.ts"
+import type { Tasks, TaskVerdict } from "./Tasks.ts"
 
 export interface EventItem extends OrderItem {
   bytes: number
@@ -34,12 +40,16 @@ export interface EventItem extends OrderItem {
   readonly handler: string
   /** Where its id was used first, if it is a repeat. */
   readonly repeated: Seq | undefined
-  /** What is to be handled, as long as it is: a message, a barrier and a repeat are not. */
+  /** What became of it, if it has to do with a task. */
+  readonly task: TaskVerdict | undefined
+  /** What is to be handled, as long as it is: a message, a barrier, a repeat, and what has to do with a task are not. */
   placed: PlacedEvent | undefined
   /** As long as it is needed. */
   source: StoredRecord | undefined
-  /** What leaves for it, once that is known. */
+  /** What leaves for it to its client, once that is known. */
   leaves: LogRecord | undefined
+  /** What leaves for it to the task workers. */
+  note: LogRecord | undefined
   /** When its handler began, in ms since 1970; 0: it has not. */
   started_ms: number
   /** The code of its error, where its result is one. */
@@ -57,6 +67,8 @@ export interface EventItemsOptions {
   readonly handlers: Pick<Handlers["Service"], "knows" | "limitOf">
   readonly unknown_event_wait_ms: number
   readonly repeats: Repeats
+  readonly tasks: Tasks
+  readonly meter: TaskMeter
   readonly now_ms: () => number
 }
 
@@ -75,28 +87,38 @@ export class EventItems {
    */
   of(record: StoredRecord): EventItem | string {
     const decoded = this.decode(record)
-    return typeof decoded === "string" ? decoded : this.item(record, decoded, this.take(record, decoded))
+    if (typeof decoded === "string") return decoded
+    const verdict = this.take(record, decoded)
+    if (typeof verdict === "object") this.options.meter(verdict)
+    return this.item(record, decoded, verdict)
   }
 
   /** Of a record of which only the offset was kept. */
   again(record: StoredRecord): EventItem | string {
+    const { repeats, tasks } = this.options
     const decoded = this.decode(record)
-    return typeof decoded === "string" ? decoded : this.item(record, decoded, this.options.repeats.again(record.offset))
+    if (typeof decoded === "string") return decoded
+    return this.item(record, decoded, repeats.again(record.offset) ?? tasks.again(record.offset))
   }
 
-  /** A record that is finished: it counts for the repeats after it. */
+  /** A record that is finished: it counts for the repeats and the tasks after it. */
   pass(record: StoredRecord): void {
     const decoded = this.decode(record)
     if (typeof decoded !== "string") this.take(record, decoded)
   }
 
-  private take({ offset }: StoredRecord, { clientId, event }: Decoded): Seq | undefined {
-    return event.type === "barrier" ? undefined : this.options.repeats.take(offset, clientId, event)
+  private take({ offset, timestamp }: StoredRecord, { clientId, event, write }: Decoded): Verdict {
+    const { repeats, tasks } = this.options
+    if (write !== undefined) return tasks.write(offset, clientId, write)
+    if (event.type === "barrier") return undefined
+    const first = repeats.take(offset, clientId, event)
+    if (first !== undefined || !tasks.has(event)) return first
+    return tasks.event(offset, timestamp, clientId, event)
   }
 
-  private item(record: StoredRecord, decoded: Decoded, first: Seq | undefined): EventItem | string {
+  private item(record: StoredRecord, decoded: Decoded, verdict: Verdict): EventItem | string {
     try {
-      return this.make(record, decoded, first)
+      return this.make(record, decoded, verdict)
     } catch (defect) {
       return cantBePassedOn(defect)
     }
@@ -119,14 +141,29 @@ export class EventItems {
     const home = partitionOf(clientId, partitions)
     if (home !== partition)
       return `the key belongs to partition ${home}: its producer has another partitioner than murmur2`
+    if (TaskRecords.isTaskRecord(record.value)) {
+      const read = TaskRecords.readTaskWrite(record.value)
+      return Res.isFailure(read) ? read.failure.reason : { clientId, event: undefined, write: read.success }
+    }
     const decoded = decodeEvent(record.value)
-    return Res.isFailure(decoded) ? decoded.failure.reason : { clientId, event: decoded.success }
+    if (Res.isFailure(decoded)) return decoded.failure.reason
+    const event = decoded.success
+    return this.refusal(record, event) ?? { clientId, event, write: undefined }
   }
 
-  private make(record: StoredRecord, { clientId, event }: Decoded, repeated: Seq | undefined): EventItem {
-    const { handlers, journey, unknown_event_wait_ms } = this.options
+  /** No transport takes a larger event, and what can't be written must hold up nobody. */
+  private refusal({ key, value }: StoredRecord, event: EventRecord): string | undefined {
+    const { most_bytes, tasks } = this.options
+    if (event.type === "barrier" || !tasks.has(event)) return undefined
+    return roomOf({ key, value }) <= most_bytes ? undefined : "it is too large to be handed to the task workers"
+  }
+
+  private make(record: StoredRecord, { clientId, event, write }: Decoded, verdict: Verdict): EventItem {
+    const { handlers, journey, most_bytes, unknown_event_wait_ms } = this.options
     const seq = seqUnsafe(record.offset)
-    const isHandled = event.type === "event" && repeated === undefined
+    const isHandled = event?.type === "event" && verdict === undefined
+    const repeated = typeof verdict === "number" ? verdict : undefined
+    const task = typeof verdict === "object" ? verdict : undefined
     const isKnown = isHandled && handlers.knows(event.name)
     const item: EventItem = {
       offset: record.offset,
@@ -139,14 +176,18 @@ export class EventItems {
       handler: isKnown ? event.name : "unknown",
       timestamp: record.timestamp,
       repeated,
+      task,
       placed: isHandled ? { clientId, seq, event } : undefined,
       source: record,
       leaves: undefined,
+      note: undefined,
       started_ms: 0,
       failed: undefined,
       journey: Journey.isSampled(record.headers) ? journey.begin(record) : undefined,
     }
-    if (event.type === "barrier") this.leave(item, encodePlacedBarrier(seq, event))
+    if (write !== undefined) this.passOn(item, TaskItems.ofWrite(seq, clientId, write, task, most_bytes))
+    else if (event.type === "barrier") this.leave(item, encodePlacedBarrier(seq, event))
+    else if (task !== undefined) this.passOn(item, TaskItems.ofEvent(seq, event), event)
     else if (repeated !== undefined) this.answer(item, event, repeatOf(event, seq, repeated))
     else if (event.type === "message") this.answer(item, event, messageOf(seq, event))
     return item
@@ -183,6 +224,17 @@ export class EventItems {
     item.placed = undefined
   }
 
+  /** What the worker of a task writes may go on with its journey. */
+  private passOn(item: EventItem, { item: value, note }: TaskItems.TaskLeaving, opens?: Event): void {
+    const { journey, key, source } = item
+    const headers =
+      journey === undefined ? source?.headers : opens === undefined ? journey.handled() : journey.opened(opens)
+    if (value !== undefined) item.leaves = { key, value, headers }
+    if (note !== undefined) item.note = { key, value: note, headers: opens === undefined ? undefined : headers }
+    item.bytes = bytesOf(item.leaves) + bytesOf(item.note)
+    item.source = undefined
+  }
+
   /** Written once for each millisecond. */
   private now(): string {
     const now_ms = this.options.now_ms()
@@ -192,10 +244,14 @@ export class EventItems {
 }
 
 /** What a record says. */
-interface Decoded {
-  readonly clientId: ClientId
-  readonly event: EventRecord
-}
+type Decoded =
+  | { readonly clientId: ClientId; readonly event: EventRecord; readonly write: undefined }
+  | { readonly clientId: ClientId; readonly event: undefined; readonly write: TaskRecords.TaskWriteText }
+
+/** Of a repeat, the seq of the first one with its id; of what has to do with a task, what becomes of it. */
+type Verdict = Seq | TaskVerdict | undefined
+
+const bytesOf = (record: LogRecord | undefined): number => (record === undefined ? 0 : recordBytes(record))
 
 const cantBePassedOn = (defect: unknown): string =>
   `it can't be passed on: ${defect instanceof Error ? defect.message : String(defect)}`

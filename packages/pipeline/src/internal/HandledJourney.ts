@@ -16,6 +16,8 @@ export interface HandledJourney {
 export interface HandledRecord extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
   /** The headers of what leaves for it. No `event`: it is a barrier. */
   handled(event?: Event, result?: Result): Headers
+  /** The same of what is handed to the task workers. */
+  opened(event: Event): Headers
 }
 
 export const make = Effect.fnUntraced(function* (service: string, topic: string, partition: number) {
@@ -47,6 +49,8 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
       return {
         end,
         handled: (event, result) => step("handled", { clientId, from, before, details: detailsOf(event, result) }),
+        opened: ({ name }) =>
+          step("handled", { clientId, from, before, details: { rule: Journey.rules.opened, name } }),
       }
     },
   }

@@ -1,7 +1,19 @@
 /**
- * Writes what is ready to the results topic: one batch under way, never two, and while it is what else is ready makes the
- * next. The first leaves in the turn in which it is ready. What is under way ends with the scope: a worker that starts
- * over must not find its predecessor's publish beside its own.
+ * Writes what is ready to the results topic, and what is for task workers to the tasks topic: one batch under way, never
+ * two, and while it is what else is ready makes the next. The first leaves in the turn in which it is ready. What is under
+ * way ends with the scope: a worker that starts over must not find its predecessor's publish beside its own.
+ *
+ * A batch is finished when both topics have it. After a crash between the two the next owner writes both again, and what
+ * is there twice changes nothing, whichever came first:
+ *
+ * - An item twice is a repeat by its seq, to routers and mailboxes. It is the same item, for a verdict depends on the log
+ *   alone.
+ * - A note twice is known by its run, its attempt or its part. One that opens a task behind its end leads to a `begin`, and
+ *   that is answered by another `ended`.
+ * - An item before its note: the client sees a part or an end of which the worker learns later. It stands in the log, so the
+ *   worker can't undo it.
+ * - A note before its item: a worker begins, or stops, before the client knows. What the worker writes then stands behind in
+ *   the events topic, so its items come later.
  */
 import { Deferred, Effect, Exit, Fiber, Metric, type Scope } from "effect"
 import type { EventOrder, LogRecord } from "@nimbus/domain/protocol"
@@ -32,7 +44,7 @@ export const make = Effect.fnUntraced(function* ({
   order,
   partition,
 }: ProducingOptions): Effect.fn.Return<Producing, never, EventLog | Topics | Scope.Scope> {
-  const { results } = yield* Topics
+  const { results, tasks } = yield* Topics
   const log = yield* EventLog
   const fork = Effect.runForkWith(yield* Effect.context())
   const failure = yield* Deferred.make<never>()
@@ -46,15 +58,27 @@ export const make = Effect.fnUntraced(function* ({
     }),
   )
 
-  const produce = (batch: ReadonlyArray<EventItem>) =>
-    publishUntilAcknowledged(log, results, partition, batch.map(leavesOf), limits).pipe(
+  const publish = (topic: string, records: ReadonlyArray<LogRecord>) =>
+    publishUntilAcknowledged(log, topic, partition, records, limits)
+  const produce = (batch: ReadonlyArray<EventItem>) => {
+    const { items, notes } = leavesOf(batch)
+    const written =
+      notes.length === 0
+        ? publish(results, items)
+        : Effect.all([publish(results, items), publish(tasks, notes)], { concurrency: 2, discard: true })
+    return written.pipe(
       Effect.onExit((exit) => endHops(batch, exit)),
       Effect.andThen(() => {
         order.acknowledged()
         finished()
-        return Effect.andThen(Metrics.countOut("results", batch.length), countOutcomes(batch))
+        const countNotes = Metrics.countOut("tasks", notes.length)
+        return Effect.andThen(
+          Metrics.countOut("results", items.length),
+          Effect.andThen(countNotes, countOutcomes(batch)),
+        )
       }),
     )
+  }
   const drain: Effect.Effect<void> = Effect.suspend(() => {
     const batch = order.takeBatch(chunk_records, chunk_bytes)
     return batch === undefined ? Effect.void : Effect.andThen(produce(batch), drain)
@@ -73,9 +97,16 @@ export const make = Effect.fnUntraced(function* ({
   }
 })
 
-const leavesOf = ({ leaves, offset }: EventItem): LogRecord => {
-  if (leaves === undefined) throw new Error(`nothing leaves for ${offset}`)
-  return leaves
+/** For a record of a task nothing may leave, or a note alone. */
+const leavesOf = (batch: ReadonlyArray<EventItem>) => {
+  const items: Array<LogRecord> = []
+  const notes: Array<LogRecord> = []
+  for (const { isHandled, leaves, note, offset } of batch) {
+    if (leaves !== undefined) items.push(leaves)
+    else if (isHandled) throw new Error(`nothing leaves for ${offset}`)
+    if (note !== undefined) notes.push(note)
+  }
+  return { items, notes }
 }
 
 const endHops = (batch: ReadonlyArray<EventItem>, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {

@@ -13,6 +13,7 @@ import type { EventItem, EventItems } from "./EventItems.ts"
 import type { Handling } from "./Handling.ts"
 import type { Producing } from "./Producing.ts"
 import type { Repeats } from "./Repeats.ts"
+import type { Tasks } from "./Tasks.ts"
 
 export interface ReadAgainOptions {
   readonly assigned: AssignedPartition
@@ -20,6 +21,7 @@ export interface ReadAgainOptions {
   readonly order: EventOrder<EventItem>
   readonly items: EventItems
   readonly repeats: Repeats
+  readonly tasks: Tasks
   readonly handling: Handling
   readonly producing: Producing
   readonly changed: Changed
@@ -36,13 +38,14 @@ export const readAgain = Effect.fnUntraced(function* (options: ReadAgainOptions)
   }
 })
 
-const pass = ({ assigned, finished, handling, items, order, producing, repeats }: ReadAgainOptions) =>
+const pass = ({ assigned, finished, handling, items, order, producing, repeats, tasks }: ReadAgainOptions) =>
   Effect.gen(function* () {
     const { partition, topic } = assigned
     const from = order.missing
     if (from === undefined) return
     const gone = (earliest: number): number => {
       repeats.gone(earliest)
+      tasks.gone(earliest)
       return order.gone(earliest)
     }
     const pull = yield* Stream.toPull((yield* EventLog).tail(topic, partition, from))

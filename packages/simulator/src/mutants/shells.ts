@@ -138,7 +138,7 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "pipeline",
     "event consumer: the ids before the commit are read back",
     "EventConsumer.ts",
-    `let at = repeats.from(commit)`,
+    `let at = repeats.from(work.oldest)`,
     `let at = commit`,
   ),
   finishedIdsForgotten: patch(
