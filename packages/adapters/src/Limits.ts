@@ -383,3 +383,34 @@ export const httpHandlerLimits: HttpHandlerLimits = {
   retry_max_ms: 2_000,
   answer_bytes: 1024 * 1024,
 }
+
+/** Tasks that HTTP services have. */
+export interface HttpTaskLimits {
+  /** Calls under way in one process, each on a connection of its own. Beyond: further tasks of its name wait (`at_once`). */
+  readonly calls_at_once: number
+  /** How long an attempt may take, to the end of its answer. Beyond: the task ends with `HANDLER_TIMEOUT`. */
+  readonly task_timeout_ms: number
+  /** How long until an answer begins. Beyond: the attempt has failed, and the next one follows. */
+  readonly begin_timeout_ms: number
+  /** How long an answer may be silent; a comment of an event stream is enough. Beyond: the attempt has failed. */
+  readonly silence_timeout_ms: number
+  /** Between a failure and the next attempt; doubles each time up to the maximum. */
+  readonly retry_min_ms: number
+  readonly retry_max_ms: number
+  /** A line, or an event. Beyond: no more is read, and the task ends with an error. */
+  readonly part_bytes: number
+  /** An answer with all of its parts, uncompressed. Beyond: no more is read, and the task ends with an error. */
+  readonly parts_bytes: number
+}
+
+/** The defaults. */
+export const httpTaskLimits: HttpTaskLimits = {
+  calls_at_once: 64,
+  task_timeout_ms: 3_600_000,
+  begin_timeout_ms: 60_000,
+  silence_timeout_ms: 60_000,
+  retry_min_ms: 2_000,
+  retry_max_ms: 30_000,
+  part_bytes: 1024 * 1024,
+  parts_bytes: 64 * 1024 * 1024,
+}

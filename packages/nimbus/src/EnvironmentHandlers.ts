@@ -13,7 +13,9 @@ export const modulePath = Config.option(Config.NonEmptyString("NIMBUS_HANDLERS")
 
 const http = Effect.gen(function* () {
   const { HttpHandler, httpHandlersConfig } = yield* loadLibrary(["http"], () => import("@nimbus/adapters/http"))
-  return (yield* httpHandlersConfig).map(({ name, ...options }) => HttpHandler.make(name, options))
+  return (yield* httpHandlersConfig).map(({ name, secret, task, url }) =>
+    task === undefined ? HttpHandler.make(name, { secret, url }) : HttpHandler.task(name, { secret, url, ...task }),
+  )
 })
 
 /** A service takes the place of a sample of its name. Nothing takes that of an own handler. */

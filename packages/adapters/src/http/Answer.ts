@@ -28,12 +28,17 @@ export type HttpHandlerError = HttpHandlerRefused | HttpHandlerUnavailable | Htt
 
 /** The result of the event, or why there is none. */
 export const resultOf = (answer: Answer, answer_bytes: number): Result.Result<Schema.Json, HttpHandlerError> => {
-  const { body, location, status } = answer
-  if (status >= 500) return unavailable(`answered HTTP ${status}`, status)
-  if (status >= 400) return Result.fail(refused(status, body))
-  if (status >= 300) return invalid(`is a redirect (HTTP ${status}), which is not followed`, location)
+  const { body } = answer
+  if (answer.status >= 300) return failureOf(answer)
   if (body === undefined) return invalid(`is larger than ${answer_bytes} bytes`)
   return jsonOf(body)
+}
+
+/** Why an answer of a status beyond 2xx is none. */
+export const failureOf = ({ body, location, status }: Answer): Result.Result<never, HttpHandlerError> => {
+  if (status >= 500) return unavailable(`answered HTTP ${status}`, status)
+  if (status >= 400) return Result.fail(refused(status, body))
+  return invalid(`is a redirect (HTTP ${status}), which is not followed`, location)
 }
 
 const unavailable = (reason: string, cause: unknown) => Result.fail(new HttpHandlerUnavailable({ reason, cause }))

@@ -1,6 +1,6 @@
 /** A handler that an HTTP service has: what is sent, and what becomes of each kind of answer. */
 import { once } from "node:events"
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import type { ServerResponse } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { handlerLimits, outageLimits } from "@nimbus/domain/limits"
 import { ClientId, EventId, Seq } from "@nimbus/domain/protocol"
@@ -9,40 +9,7 @@ import { Effect, Logger, Schema } from "effect"
 import { Webhook } from "standardwebhooks"
 import type { HttpHandlerLimits } from "../Limits.ts"
 import * as HttpHandler from "./HttpHandler.ts"
-
-const secret = `whsec_${Buffer.alloc(24, 7).toString("base64")}`
-
-interface Request {
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-  readonly socket: IncomingMessage["socket"]
-}
-
-type Answers = (response: ServerResponse, attempt: number, request: Request) => unknown
-
-/** A service on a free port, which lasts as long as the scope. */
-const serviceOf = Effect.fnUntraced(function* (answers: Answers) {
-  const requests: Array<Request> = []
-  const server = createServer(async (incoming, response) => {
-    const parts: Array<Buffer> = []
-    for await (const part of incoming) parts.push(part)
-    const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]))
-    const request = { headers, body: Buffer.concat(parts).toString(), socket: incoming.socket }
-    requests.push(request)
-    answers(response, requests.length, request)
-  })
-  yield* Effect.acquireRelease(
-    Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
-    () =>
-      Effect.promise(() => {
-        server.closeAllConnections()
-        return new Promise((resolve) => server.close(resolve))
-      }),
-  )
-  const address = server.address()
-  const port = typeof address === "object" && address !== null ? address.port : 0
-  return { requests, url: `http://127.0.0.1:${port}/orders` }
-})
+import { type Answers, json, secret, serviceOf } from "./testing/Service.ts"
 
 /** Waits are short, and times long: no answer is late because the machine is busy. */
 const bounds: Partial<HttpHandlerLimits> = {
@@ -78,11 +45,6 @@ const outcome = Effect.fnUntraced(function* (answers: Answers, options: Partial<
   const result = yield* handled(url, options)
   return { requests, result }
 })
-
-const json =
-  (value: unknown, status = 200) =>
-  (response: ServerResponse) =>
-    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value))
 
 const Sent = Schema.fromJsonString(
   Schema.Struct({

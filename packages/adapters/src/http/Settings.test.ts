@@ -10,7 +10,7 @@ const read = (http: string, secret?: string) => {
   const env = { NIMBUS_HANDLERS_HTTP: http, ...(secret === undefined ? {} : { NIMBUS_HANDLERS_HTTP_SECRET: secret }) }
   const provided = Effect.provideService(config, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
   return Effect.map(provided, (all) =>
-    all.map(({ name, secret, url }) => ({ name, url, secret: Redacted.value(secret) })),
+    all.map(({ name, secret, task, url }) => ({ name, url, secret: Redacted.value(secret), ...(task && { task }) })),
   )
 }
 
@@ -44,7 +44,25 @@ describe("the handlers that the environment names", () => {
     }),
   )
 
+  it.effect("may be tasks, with what they say of themselves", () =>
+    Effect.gen(function* () {
+      const text = "a=task:https://a.example/?x=task:y,b=task+resumes:http://b.example,c=task+strings:https://c.example"
+      const secret = padded
+      assert.deepStrictEqual(yield* read(`${text},d=task+arrays:https://d.example`, padded), [
+        { name: "a", url: "https://a.example/?x=task:y", secret, task: { resumes: false, combine: undefined } },
+        { name: "b", url: "http://b.example", secret, task: { resumes: true, combine: undefined } },
+        { name: "c", url: "https://c.example", secret, task: { resumes: false, combine: "strings" } },
+        { name: "d", url: "https://d.example", secret, task: { resumes: false, combine: "arrays" } },
+      ])
+    }),
+  )
+
   it.effect.each([
+    { http: "ask=task:", says: "must be name=https://" },
+    { http: "ask=task:a.example", says: "a task is name=task:…" },
+    { http: "ask=task+resumed:https://a.example", says: "must be name=https://" },
+    { http: "ask=task+resumes+strings:https://a.example", says: "must be name=https://" },
+    { http: "ask=https://a.example,ask=task:https://b.example", says: "each with another name" },
     { http: "https://a.example", says: "must be name=https://" },
     { http: "=https://a.example", says: "must be name=https://" },
     { http: "orders=a.example", says: "must be name=https://" },

@@ -1,4 +1,13 @@
-/** The handlers that HTTP services have, as the environment says. */
+/**
+ * The handlers and tasks that HTTP services have, as the environment says.
+ *
+ * ```
+ *   orders=https://…                 a handler
+ *   ask=task:https://…               a task, each of whose attempts begins from the start
+ *   ask=task+resumes:https://…       a task that goes on behind the parts that it has published
+ *   ask=task+strings:https://…       a task whose parts are strings and may be joined; `arrays` likewise
+ * ```
+ */
 import { Config, Redacted, Schema } from "effect"
 
 /** One of them. */
@@ -6,6 +15,27 @@ export interface HttpHandlerSettings {
   readonly name: string
   readonly url: string
   readonly secret: Redacted.Redacted
+  /** How its task is run; `undefined`: it is a handler. */
+  readonly task: HttpTaskSettings | undefined
+}
+
+export interface HttpTaskSettings {
+  readonly resumes: boolean
+  readonly combine: "strings" | "arrays" | undefined
+}
+
+/** What a task may say of itself. */
+const kinds: Readonly<Record<string, HttpTaskSettings>> = {
+  "task:": { resumes: false, combine: undefined },
+  "task+resumes:": { resumes: true, combine: undefined },
+  "task+strings:": { resumes: false, combine: "strings" },
+  "task+arrays:": { resumes: false, combine: "arrays" },
+}
+
+/** The task that an address is said to be of, and the address. */
+const kindOf = (rest: string): readonly [task: HttpTaskSettings | undefined, url: string] => {
+  const kind = Object.keys(kinds).find((prefix) => rest.startsWith(prefix)) ?? ""
+  return [kinds[kind], rest.slice(kind.length)]
 }
 
 /** `name=rest`, with commas. Of a text without `=` the name is empty. */
@@ -34,10 +64,10 @@ const areUnique = (names: ReadonlyArray<string>): boolean => new Set(names).size
 const Targets = Schema.String.check(
   Schema.makeFilter((text) => {
     const pairs = pairsOf(text)
-    const areTargets = pairs.every(([name, url]) => name !== "" && isTarget(url))
+    const areTargets = pairs.every(([name, rest]) => name !== "" && isTarget(kindOf(rest)[1]))
     return (
       (areTargets && areUnique(pairs.map(([name]) => name))) ||
-      "must be name=https://host/path, or several of them with commas, each with another name; in an address write %2C for a comma"
+      `must be name=https://host/path, or several of them with commas, each with another name; a task is name=${Object.keys(kinds).join("…, ")}…; in an address write %2C for a comma`
     )
   }),
 )
@@ -65,7 +95,7 @@ const secretsFor = (names: ReadonlyArray<string>) =>
 
 const targets = Config.schema(Targets, "NIMBUS_HANDLERS_HTTP").pipe(
   Config.map(pairsOf),
-  Config.withDefault<ReadonlyArray<readonly [name: string, url: string]>>([]),
+  Config.withDefault<ReadonlyArray<readonly [name: string, rest: string]>>([]),
 )
 
 /** `NIMBUS_HANDLERS_HTTP`, each with its secret from `NIMBUS_HANDLERS_HTTP_SECRET`: see docs/configuration.md. */
@@ -76,7 +106,10 @@ export const config: Config.Config<ReadonlyArray<HttpHandlerSettings>> = targets
     return Config.map(Config.schema(secretsFor(names), "NIMBUS_HANDLERS_HTTP_SECRET"), (text) => {
       const secrets = namedSecrets(text)
       const secretOf = (name: string) => Redacted.make(secrets.get(name) ?? secrets.get("") ?? "")
-      return targets.map(([name, url]) => ({ name, url, secret: secretOf(name) }))
+      return targets.map(([name, rest]) => {
+        const [task, url] = kindOf(rest)
+        return { name, url, secret: secretOf(name), task }
+      })
     })
   }),
 )

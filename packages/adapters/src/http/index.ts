@@ -1,4 +1,4 @@
-/** Handlers that HTTP services have, in any language. */
+/** Handlers and tasks that HTTP services have, in any language. */
 export { HttpHandlerAnswerInvalid, HttpHandlerRefused, HttpHandlerUnavailable } from "../Errors.ts"
 export * as HttpHandler from "./HttpHandler.ts"
-export { config as httpHandlersConfig, type HttpHandlerSettings } from "./Settings.ts"
+export { config as httpHandlersConfig, type HttpHandlerSettings, type HttpTaskSettings } from "./Settings.ts"
