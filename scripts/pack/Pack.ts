@@ -4,15 +4,16 @@
  * ```
  *   packages/x/src ──tsc──▶ dist/build/x/src ──▶ dist/packages/x ──npm pack──▶ dist/tarballs/nimbus-x-0.0.0.tgz
  *   package.json ───Manifest.ts─────────────────▶   package.json
- *   README, CHANGELOG, LICENSE ─────────────────▶   and docs, of the package with the command
+ *   README, CHANGELOG, LICENSE ─────Links.ts────▶   and docs and ops, of the package with the command
  * ```
  *
  * All are compiled at once, as one program, so that each file is checked and written once.
  */
 import { execFileSync } from "node:child_process"
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { basename, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { withPending } from "./Changelog.ts"
+import { withoutDeadLinks } from "./Links.ts"
 import * as Manifest from "./Manifest.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -26,7 +27,7 @@ export const folders = ["domain", "client", "adapters", "gateway", "pipeline", "
 /** Beside its sources: what the gateway serves to browsers, and what its clients in other languages are generated from. */
 const alongside: Readonly<Record<string, ReadonlyArray<string>>> = { gateway: ["page/dist/site", "proto"] }
 
-/** Whose messages name pages of docs. */
+/** Whose messages name pages of docs, which point to the dashboard and the alert rules. */
 const withDocs = "nimbus"
 const isText = (path: string): boolean => !/\/images$|\.svg$/.test(path)
 
@@ -87,8 +88,15 @@ const stage = (folder: string, manifest: Manifest.Manifest, versions: ReadonlyMa
   const changesets = globSync(".changeset/*.md", { cwd: root }).map((file) => readFileSync(join(root, file), "utf8"))
   const changelog = readFileSync(join(from, "CHANGELOG.md"), "utf8")
   writeFileSync(join(to, "CHANGELOG.md"), withPending(changelog, manifest, changesets.sort()))
-  if (folder === withDocs) cpSync(join(root, "docs"), join(to, "docs"), { recursive: true, filter: isText })
+  if (folder === withDocs) {
+    cpSync(join(root, "docs"), join(to, "docs"), { recursive: true, filter: isText })
+    cpSync(join(root, "ops"), join(to, "ops"), { recursive: true })
+  }
   cpSync(join(root, "LICENSE"), join(to, "LICENSE"))
+  for (const page of globSync("{*,docs/**/*}.md", { cwd: to }).map((path) => join(to, path))) {
+    const isThere = (path: string) => existsSync(join(dirname(page), path))
+    writeFileSync(page, withoutDeadLinks(readFileSync(page, "utf8"), isThere))
+  }
   writeFileSync(join(to, "package.json"), `${JSON.stringify(Manifest.staged(manifest, versions), null, 2)}\n`)
   return to
 }

@@ -9,12 +9,13 @@
  * | cluster | the same, and what the processes of a cluster ask for | the types of every import, a gateway that starts |
  */
 import { spawn } from "node:child_process"
-import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs"
-import { join } from "node:path"
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as esbuild from "esbuild"
 import * as vite from "vite"
 import { isWanted, nodeIn } from "../clients/Clients.ts"
+import { linkedPaths } from "../pack/Links.ts"
 import { freePorts, until } from "../services/Tools.ts"
 import {
   compile,
@@ -90,6 +91,19 @@ describe("each tarball", () => {
         )
     },
   )
+
+  it.each(packages)("of packages/%s has no page that points to what it does not have", (folder) => {
+    const { name } = JSON.parse(readFileSync(join(root, "packages", folder, "package.json"), "utf8"))
+    const directory = join(server.directory, "node_modules", name)
+    const pages = readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".md"))
+    const dead = pages.flatMap((page) =>
+      linkedPaths(readFileSync(join(directory, page), "utf8"))
+        .filter((path) => !existsSync(join(directory, dirname(page), path)))
+        .map((path) => `${page}: ${path}`),
+    )
+    assert.deepStrictEqual(dead, [])
+    if (folder === "nimbus") assert.isTrue(existsSync(join(directory, "ops/alerts.yml")))
+  })
 
   it("is right for publint and for attw", async () => {
     const tool = (name: string) => join(import.meta.dirname, "node_modules/.bin", name)
