@@ -60,6 +60,7 @@ const tell = Effect.fnUntraced(function* (testEnvironment: TestEnvironment["Serv
   yield* findsMail(testEnvironment)
   yield* empties(testEnvironment, ada)
   yield* replays(testEnvironment, ada)
+  yield* seesTasks(testEnvironment)
   yield* kicks(testEnvironment, ada)
   yield* drains(testEnvironment)
 })
@@ -264,6 +265,41 @@ const replays = Effect.fnUntraced(function* ({ run }: TestEnvironment["Service"]
   )
   assert.isTrue(again.every(({ id, seq }) => !/^e\d$/.test(id) && seq > Number(upTo)))
   assert.strictEqual((yield* run("replay", "ada", "--from", "999999")).code, "NOT_POSSIBLE")
+})
+
+/** A task that takes half an hour, unless it is cancelled. */
+const seesTasks = Effect.fnUntraced(function* ({ byApi, port, run }: TestEnvironment["Service"]) {
+  assert.deepStrictEqual(json(yield* run("tasks", "--json")).tasks, [])
+  const tess = yield* connect(port, "clientId=tess&ack=client")
+  const data = { text: "word ".repeat(800), every_ms: 1_000 }
+  tess.send({ type: "event", id: "t1", name: "stream", data })
+  const listed = (...flags: ReadonlyArray<string>) =>
+    Effect.map(run("tasks", ...flags, "--json"), (said) => json(said).tasks)
+  yield* eventually(
+    "the task is listed",
+    Effect.map(listed(), (tasks) => tasks.length === 1),
+    60_000,
+  )
+  const [task] = yield* listed("--client", "tess", "--name", "stream")
+  assert.deepInclude(task, { clientId: "tess", id: "t1", name: "stream" })
+  assert.deepStrictEqual(yield* listed("--client", "ada"), [])
+  assert.deepStrictEqual(yield* listed("--name", "ask"), [])
+  assert.match((yield* run("tasks")).stdout, /\ntess +t1 +stream /)
+  assert.match((yield* run("tasks", ...byApi)).stdout, /\ntess +t1 +stream /)
+
+  const said = yield* run("tasks", "cancel", "tess", "t1")
+  assert.strictEqual(said.stdout, "the task t1 of tess is cancelled, unless it has ended")
+  yield* eventually(
+    "the client is sent its end",
+    Effect.sync(() => tess.results().some(({ end, of }) => of === "t1" && end === "cancelled")),
+    60_000,
+  )
+  yield* eventually(
+    "it is listed no more",
+    Effect.map(listed(), (tasks) => tasks.length === 0),
+    60_000,
+  )
+  assert.isUndefined((yield* run("tasks", "cancel", "tess", "t1")).code)
 })
 
 const kicks = Effect.fnUntraced(function* ({ run }: TestEnvironment["Service"], ada: RawClient) {
