@@ -99,6 +99,8 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_STORAGE: "disk",
   NIMBUS_TASK_TTL: "7 days",
   NIMBUS_TRUSTED_PROXIES: "10.0.0.0/33",
+  NIMBUS_TASKS_AT_ONCE: "0",
+  NIMBUS_TASKS_PER_CLIENT: "many",
   NIMBUS_UNKNOWN_EVENT_WAIT: "2 hours",
   NIMBUS_WINDOW_RESULTS: "0",
 }

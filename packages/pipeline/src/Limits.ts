@@ -14,6 +14,10 @@
  * | result consumer: ack time-out | the client is diverted to its mailbox |
  * | replay consumer: rebuild | a wiped store is filled no faster, so that live traffic continues |
  * | storage writer: gather | after a small chunk nothing is read for a moment, so that the next one is larger |
+ * | task worker: at once | further tasks wait, and only their places are kept: `TaskQueueLimits` |
+ * | task worker: task buffer, buffer | the stream of the task is pulled no further until the log has some of its parts |
+ * | task worker: kept | the event of a task that waits is read again when it begins |
+ * | task worker: readers | a handler waits before it reads what earlier attempts have published |
  * | late steps | journey steps are dropped and counted; their records are not affected |
  * | stuck restarts | an alarm, until the commit of the partition advances |
  * | shutdown | unfinished work is abandoned: the next owner of the partition repeats it |
@@ -30,6 +34,8 @@ import {
   routerLimits,
   type TaskLimits,
   taskLimits,
+  type TaskQueueLimits,
+  taskQueueLimits,
 } from "@nimbus/domain/limits"
 import { Dedupe } from "@nimbus/domain/services"
 
@@ -189,6 +195,65 @@ export const replayConsumerLimits: ReplayConsumerLimits = {
   expire_every_ms: 60_000,
   pods_at_once: 16,
 }
+
+export interface TaskWorkerLimits extends ConsumerLimits {
+  /** The largest produce request to the events topic. */
+  readonly chunk: ChunkLimits
+  readonly queue: TaskQueueLimits
+  /** The length of a tick of the queue. */
+  readonly tick_ms: number
+  /** Parts of one task that the log has not acknowledged. Beyond: its stream is not pulled. */
+  readonly task_buffer_parts: number
+  /** The same in bytes. One part is always allowed. */
+  readonly task_buffer_bytes: number
+  /** The same of all tasks of a partition. Each may always have one part. */
+  readonly buffer_bytes: number
+  /** The least time between two looks for parts that have waited long enough to be joined. */
+  readonly join_look_ms: number
+  /** Events of the waiting tasks of a partition in memory. Beyond: they are read again. */
+  readonly kept_bytes: number
+  /** Tasks of a process that read from the log at once, what they have to do or what they have published. */
+  readonly readers_at_once: number
+  /** How long a task whose begin is in the log may wait for the event consumer's answer before there is an alarm. */
+  readonly begun_wait_ms: number
+  /**
+   * How long tasks go on that run when their partition is revoked: if it comes back, as most do when a group has another
+   * member, nothing has happened to them. Beyond: they are interrupted. Another worker may have begun them meanwhile.
+   */
+  readonly revoked_wait_ms: number
+  /** The message of an end that is a failure. Beyond: it is truncated. */
+  readonly failure_message_chars: number
+  /** How often waiting tasks are measured. */
+  readonly measure_every_ms: number
+}
+
+/** The defaults. */
+export const taskWorkerLimits: TaskWorkerLimits = {
+  ...consumerLimits,
+  chunk: chunkLimits,
+  queue: taskQueueLimits,
+  tick_ms: 100,
+  task_buffer_parts: 256,
+  task_buffer_bytes: 256 * 1024,
+  buffer_bytes: 16 * 1024 * 1024,
+  join_look_ms: 2,
+  kept_bytes: 8 * 1024 * 1024,
+  readers_at_once: 16,
+  begun_wait_ms: 30_000,
+  revoked_wait_ms: 10_000,
+  failure_message_chars: 1_024,
+  measure_every_ms: 1_000,
+}
+
+const count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))
+
+/** The defaults, with what operators choose: `NIMBUS_TASKS_AT_ONCE` and `NIMBUS_TASKS_PER_CLIENT`. */
+export const taskWorkerConfig: Config.Config<TaskWorkerLimits> = Config.all({
+  at_once: Config.schema(count, "NIMBUS_TASKS_AT_ONCE").pipe(Config.withDefault(taskQueueLimits.at_once)),
+  client_at_once: Config.schema(count, "NIMBUS_TASKS_PER_CLIENT").pipe(
+    Config.withDefault(taskQueueLimits.client_at_once),
+  ),
+}).pipe(Config.map((chosen) => Object.assign({}, taskWorkerLimits, { queue: { ...taskQueueLimits, ...chosen } })))
 
 export interface StorageWriterLimits extends ConsumerLimits {
   /** A chunk with fewer records than this is small. */

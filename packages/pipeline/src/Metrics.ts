@@ -24,6 +24,15 @@ const handlerWait = Metric.histogram("nimbus_handler_wait_seconds", {
   boundaries: secondsBoundaries,
 })
 const handlersRunning = Metric.gauge("nimbus_handlers_running", { description: "Handlers that are waited for now" })
+const taskAttempts = counter("nimbus_task_attempts_total", "Attempts of tasks that have begun")
+const taskParts = counter("nimbus_task_parts_total", "Parts of tasks that the events topic has")
+const taskEnds = counter("nimbus_task_runs_ended_total", "Attempts of tasks that a worker is done with, by outcome")
+const taskSeconds = Metric.histogram("nimbus_task_seconds", {
+  description: "Time that an attempt of a task took",
+  boundaries: secondsBoundaries,
+})
+const tasksRunning = Metric.gauge("nimbus_tasks_running", { description: "Tasks that run now" })
+const tasksWaiting = Metric.gauge("nimbus_tasks_waiting", { description: "Tasks that wait for a slot" })
 const clients = Metric.gauge("nimbus_clients", { description: "Clients by status, from the registry" })
 const lag = Metric.gauge("nimbus_lag_records", {
   description: "Records that the consumer of a topic has not finished, by topic",
@@ -79,7 +88,7 @@ export const lateStepsDropped = counter(
 )
 
 /** Where a record goes. */
-export type Destination = "results" | "tasks" | "pod" | "dlq" | "mailbox" | "mail" | "journey" | "archive"
+export type Destination = "events" | "results" | "tasks" | "pod" | "dlq" | "mailbox" | "mail" | "journey" | "archive"
 
 const series = <K extends string>(metric: Metric.Counter<number>, labelOf: (key: K) => Metric.Metric.Attributes) => {
   const known = new Map<K, Metric.Metric<number, Metric.CounterState<number>>>()
@@ -139,3 +148,22 @@ export const ofHandler = (handler: string) => ({
 })
 
 export type OfHandler = ReturnType<typeof ofHandler>
+
+/** What is measured of a task, for callbacks. */
+export const ofTask = (task: string) => ({
+  attempts: Metric.withAttributes(taskAttempts, { task }),
+  parts: Metric.withAttributes(taskParts, { task }),
+  seconds: Metric.withAttributes(taskSeconds, { task }),
+  running: Metric.withAttributes(tasksRunning, { task }),
+  ended: {
+    done: Metric.withAttributes(taskEnds, { task, outcome: "done" }),
+    failed: Metric.withAttributes(taskEnds, { task, outcome: "failed" }),
+    retried: Metric.withAttributes(taskEnds, { task, outcome: "retried" }),
+    interrupted: Metric.withAttributes(taskEnds, { task, outcome: "interrupted" }),
+  },
+})
+
+export type OfTask = ReturnType<typeof ofTask>
+
+export const setTasksWaiting = (task: string, partition: number, n: number) =>
+  Metric.update(Metric.withAttributes(tasksWaiting, { task, partition: String(partition) }), n)

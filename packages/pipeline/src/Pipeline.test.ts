@@ -198,7 +198,13 @@ describe("Pipeline", () => {
       yield* Effect.gen(function* () {
         const { list, set } = yield* RoleControl
         const roles = (yield* list).map(({ role }) => role)
-        assert.deepStrictEqual(roles, ["event-consumer", "result-consumer", "replay-consumer", "storage-writer"])
+        assert.deepStrictEqual(roles, [
+          "event-consumer",
+          "result-consumer",
+          "replay-consumer",
+          "storage-writer",
+          "task-worker",
+        ])
         yield* connect(a, "pod-a1")
         yield* isLive(a)
         for (const role of roles) {

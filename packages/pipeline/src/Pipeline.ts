@@ -11,12 +11,14 @@ import {
   type StatusManagerLimits,
   type StorageWriterLimits,
   storageWriterLimits,
+  type TaskWorkerLimits,
 } from "./Limits.ts"
 import * as ReplayConsumer from "./ReplayConsumer.ts"
 import * as ResultConsumer from "./ResultConsumer.ts"
 import * as RoleSwitches from "./RoleSwitches.ts"
 import { StatusManager } from "./StatusManager.ts"
 import * as StorageWriter from "./StorageWriter.ts"
+import * as TaskWorker from "./TaskWorker.ts"
 
 /** The bounds of each role, where they are not the defaults. */
 export interface PipelineOptions {
@@ -25,10 +27,14 @@ export interface PipelineOptions {
   readonly replayConsumer?: Partial<ReplayConsumerLimits> | undefined
   readonly statusManager?: Partial<StatusManagerLimits> | undefined
   readonly storageWriter?: Partial<StorageWriterLimits> | undefined
+  readonly taskWorker?: Partial<TaskWorkerLimits> | undefined
 }
 
 /** The bounds that the environment sets. */
-export const settings: Config.Config<PipelineOptions> = Config.all({ eventConsumer: EventConsumer.config })
+export const settings: Config.Config<PipelineOptions> = Config.all({
+  eventConsumer: EventConsumer.config,
+  taskWorker: TaskWorker.config,
+})
 
 /** Every role; the storage writer where there is an archive. Bounds not named are the defaults. */
 export const layer = (options: PipelineOptions = {}) => {
@@ -38,6 +44,7 @@ export const layer = (options: PipelineOptions = {}) => {
     consumers["result-consumer"],
     consumers["replay-consumer"],
     consumers["storage-writer"],
+    consumers["task-worker"],
     StatusManager.layerWith(options.statusManager ?? {}),
   )
 }
@@ -56,6 +63,7 @@ const consumersOf = (options: PipelineOptions) => ({
   "result-consumer": ResultConsumer.layerWith(options.resultConsumer ?? {}),
   "replay-consumer": ReplayConsumer.layerWith(options.replayConsumer ?? {}),
   "storage-writer": storageWriter({ ...storageWriterLimits, ...options.storageWriter }, Effect.succeed(Layer.empty)),
+  "task-worker": TaskWorker.layerWith(options.taskWorker ?? {}),
 })
 
 type Consumers = ReturnType<typeof consumersOf>
@@ -71,7 +79,14 @@ const storageWriter = <E>(limits: StorageWriterLimits, without: Effect.Effect<La
     }),
   )
 
-const roleNames = ["event-consumer", "result-consumer", "replay-consumer", "status-manager", "storage-writer"]
+const roleNames = [
+  "event-consumer",
+  "result-consumer",
+  "replay-consumer",
+  "status-manager",
+  "storage-writer",
+  "task-worker",
+]
 
 const Roles = Schema.String.check(
   Schema.makeFilter<string>(
@@ -89,15 +104,16 @@ export const rolesText = (roles: Option.Option<ReadonlyArray<string>>): string =
   Option.match(roles, { onNone: () => "pipeline", onSome: (names) => names.join(", ") })
 
 /** These roles, as `config` has them, with the bounds of `settings`. */
-export const layerOf = (roles: Option.Option<ReadonlyArray<string>>, { eventConsumer = {} }: PipelineOptions = {}) => {
+export const layerOf = (roles: Option.Option<ReadonlyArray<string>>, options: PipelineOptions = {}) => {
   const named = Option.getOrElse(roles, () => roleNames)
   const where = <E, R>(role: string, layer: Layer.Layer<never, E, R>) => (named.includes(role) ? layer : Layer.empty)
   const withoutStorage = Option.isSome(roles) ? Effect.fail(new NoStorage()) : Effect.succeed(Layer.empty)
   return Layer.mergeAll(
-    where("event-consumer", EventConsumer.layerWith(eventConsumer)),
+    where("event-consumer", EventConsumer.layerWith(options.eventConsumer ?? {})),
     where("result-consumer", ResultConsumer.layer),
     where("replay-consumer", ReplayConsumer.layer),
     where("status-manager", Layer.effectDiscard(Layer.build(StatusManager.layer))),
     where("storage-writer", storageWriter(storageWriterLimits, withoutStorage)),
+    where("task-worker", TaskWorker.layerWith(options.taskWorker ?? {})),
   )
 }

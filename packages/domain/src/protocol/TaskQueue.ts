@@ -152,7 +152,7 @@ export interface QueueOptions extends TaskQueueLimits {
   readonly worker: string
   /** What was committed. */
   readonly next: number
-  readonly above?: Above
+  readonly above?: Above | undefined
   /** The end of the topic when the partition was assigned. */
   readonly end: number
 }
