@@ -8,6 +8,7 @@ const messages = [
   '["message",{"text":"hello","list":[1,2,3]},"m1"]',
   '["broadcast",{"text":"to all"}]',
   '["message",null,"m2"]',
+  '["cancel","e1"]',
 ]
 
 export const chat = webSocketTransport({

@@ -193,7 +193,15 @@ const oddRequest = (dice: Dice): Buffer => {
   const eventId = dice.oneOf(["", "e1", "x".repeat(129), "\u0000"])
   const number = dice.oneOf([0, -1, 2_147_483_647, -2_147_483_648, 7])
   const ack = dice.below(3) > 0 ? undefined : dice.oneOf([0n, -1n, 9_223_372_036_854_775_807n, 12n])
-  const request = { eventName, eventId, number, dataJson, ...(ack !== undefined && { ack }) }
+  const cancel = dice.below(4) > 0 ? undefined : dice.oneOf(["", "e1", "x".repeat(129), "__proto__"])
+  const request = {
+    eventName,
+    eventId,
+    number,
+    dataJson,
+    ...(ack !== undefined && { ack }),
+    ...(cancel !== undefined && { cancel }),
+  }
   const bytes = Buffer.from(toBinary(EventRequestSchema, create(EventRequestSchema, request)))
   // Fields that nobody knows, and fields again.
   return dice.below(4) === 0 ? Buffer.concat([bytes, Buffer.from("f8ff01ffffffffffffffffff01", "hex"), bytes]) : bytes

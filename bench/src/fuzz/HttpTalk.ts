@@ -60,6 +60,8 @@ const bodies = [
   '{"id":"m2","name":"note","data":null}',
 ]
 
+const cancels = ['{"id":"e1"}', '[{"id":"e1"},{"id":"e2"}]', '{"type":"cancel","id":"e1"}']
+
 const request = (method: string, path: string, headers: string, body: Buffer): Buffer =>
   Buffer.concat([
     Buffer.from(
@@ -74,8 +76,9 @@ const whole = (client: string, dice: Dice): Buffer => {
   const kind = dice.below(10)
   if (kind < 5) {
     const type = dice.below(5) === 0 ? dice.oneOf(types) : "application/json"
-    const path = `/v1/clients/${dice.below(5) === 0 ? dice.oneOf(names) : client}/messages`
-    return request("POST", path, `Content-Type: ${type}\r\n`, mutateJson(dice.oneOf(bodies), dice))
+    const [what, valid] = dice.below(4) === 0 ? (["cancels", cancels] as const) : (["messages", bodies] as const)
+    const path = `/v1/clients/${dice.below(5) === 0 ? dice.oneOf(names) : client}/${what}`
+    return request("POST", path, `Content-Type: ${type}\r\n`, mutateJson(dice.oneOf(valid), dice))
   }
   if (kind < 8) {
     const of = dice.oneOf([

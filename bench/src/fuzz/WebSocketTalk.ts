@@ -31,7 +31,7 @@ const json = (name: string, path: string, valid: ReadonlyArray<string>, asks = "
     payload: (dice) => mutateJson(dice.oneOf(valid), dice),
     outcome: (text) => {
       const type = /^\{"type":"(\w+)"/.exec(text)?.[1]
-      if (type === "accepted" || type === "event_accepted") return "accepted after all"
+      if (type === "accepted" || type === "event_accepted" || type === "cancelling") return "accepted after all"
       if (type !== "error" && type !== "refused" && type !== "reject") return undefined
       return `told ${/"code":"(\w+)"/.exec(text)?.[1] ?? "nothing"}`
     },
@@ -41,6 +41,8 @@ const events = [
   '{"type":"event","id":"e1","name":"sq","data":{"number":7}}',
   '{"type":"event","id":"e2","name":"event","data":"this is a sample event"}',
   '{"type":"event","name":"event","data":{"list":[1,2,{"a":"b"}]}}',
+  '{"type":"cancel","id":"e1"}',
+  '{"task":12,"do":"end","run":"r.1","part":0,"type":"event","id":"e3","name":"event","data":1}',
   '{"type":"ack","seq":12}',
   '{"type":"ping"}',
 ]
