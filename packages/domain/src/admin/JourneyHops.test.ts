@@ -149,6 +149,7 @@ describe("hopsOf", () => {
         const proven = {
           unknown: undefined,
           events: "logged",
+          tasks: "handled",
           results: "handled",
           mailbox: "put",
           acknowledged: "acknowledged",

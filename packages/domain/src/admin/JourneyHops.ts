@@ -50,6 +50,7 @@ const rankOf = (step: StepName): number => order.indexOf(step)
 const reached: Readonly<Record<JourneyView["place"], number>> = {
   unknown: -1,
   events: rankOf("logged"),
+  tasks: rankOf("handled"),
   results: rankOf("handled"),
   mailbox: rankOf("put"),
   acknowledged: rankOf("acknowledged"),

@@ -247,7 +247,7 @@ export const JourneyView = Schema.Struct({
   isFollowed: Schema.Boolean,
   traceId: Schema.optionalKey(Schema.String),
   /** Where the record is now, as far as that can be told. */
-  place: Schema.Literals(["events", "results", "mailbox", "acknowledged", "unknown"]),
+  place: Schema.Literals(["events", "tasks", "results", "mailbox", "acknowledged", "unknown"]),
   hops: Schema.Array(JourneyHop),
 })
 export type JourneyView = typeof JourneyView.Type

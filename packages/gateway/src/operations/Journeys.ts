@@ -6,7 +6,10 @@
  * | events topic | the seq is its offset | what was sent, the steps of its sender, when it was logged |
  * | results topic | halving: its records come in the order of their seqs | the steps up to its handling |
  * | mailbox | the seq | that it waits there, and the steps of its way there |
+ * | tasks topic | the same, of an event that has no result | that it was handed to the task workers |
  * | journey topic | halving by time from the event's own on, then one after the other | the rest |
+ *
+ * The parts and the end of a task are items with seqs of their own, so the journey of its event ends with its hand-over.
  */
 import { Trace } from "@nimbus/domain/observability"
 import {
@@ -15,11 +18,13 @@ import {
   Cursor,
   decodeEvent,
   type Headers,
+  isTaskRecord,
   Journey,
   partitionOf,
   peekSeq,
   type Seq,
   type StoredRecord,
+  TaskRecords,
 } from "@nimbus/domain/protocol"
 import { committedBy, EventLog, Mailbox, Topics } from "@nimbus/domain/services"
 import { AdminUnavailable, hopsOf, type JourneyView, NotFound, type Payload } from "@nimbus/domain/admin"
@@ -41,6 +46,7 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
     if (record === undefined) return undefined
     const event = decodeEvent(record.value)
     if (record.key !== clientId) return yield* notFound(`seq ${seq} is of another client`)
+    if (isTaskRecord(record.value)) return yield* notFound(`seq ${seq} is no event: ${taskIn(record.value)}`)
     if (Result.isFailure(event)) return yield* notFound(`seq ${seq} is no event: ${event.failure.reason}`)
     if (event.success.type === "barrier") return yield* notFound(`seq ${seq} is a barrier, which goes with no event`)
     const { id, name, type } = event.success
@@ -50,6 +56,20 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
   const resultOf = Effect.fnUntraced(function* (clientId: ClientId, partition: number, seq: Seq) {
     const found = yield* reader.find(topics.results, partition, ({ value }) => (peekSeq(value) ?? -1) < seq)
     return found?.key === clientId && peekSeq(found.value) === seq ? found : undefined
+  })
+
+  /** The note by which an event was handed to the task workers, among those that came shortly after it. */
+  const openingOf = Effect.fnUntraced(function* (clientId: ClientId, partition: number, seq: Seq, from_ms: number) {
+    const isEarlier = ({ timestamp }: StoredRecord) => timestamp < from_ms - skew_ms
+    const first = yield* reader.find(topics.tasks, partition, isEarlier)
+    if (first === undefined) return undefined
+    const { upTo } = yield* reader.range(topics.tasks, partition)
+    const range = { from: first.offset, upTo: Math.min(upTo, first.offset + limits.journey_scan_records) }
+    let found: StoredRecord | undefined
+    const take = (records: ReadonlyArray<StoredRecord>) =>
+      Effect.sync(() => (found ??= records.find(({ key, value }) => key === clientId && isOpeningOf(value, seq))))
+    yield* reader.read(topics.tasks, partition, range, take)
+    return found
   })
 
   const inMailbox = (clientId: ClientId, seq: Seq) =>
@@ -103,7 +123,12 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
       [resultOf(clientId, partition, seq), inMailbox(clientId, seq)],
       { concurrency: 2 },
     )
-    const kept: ReadonlyArray<Headers | undefined> = [event?.record.headers, result?.headers, item?.headers]
+    const opening =
+      event?.shown.type === "event" && result === undefined && item === undefined
+        ? yield* openingOf(clientId, partition, seq, event.record.timestamp)
+        : undefined
+    const handled = opening ?? result
+    const kept: ReadonlyArray<Headers | undefined> = [event?.record.headers, handled?.headers, item?.headers]
     const mayBeSampled = event === undefined || kept.some(Journey.isSampled)
     const from_ms = event?.record.timestamp ?? result?.timestamp
     const late = mayBeSampled ? yield* lateSteps(clientId, partition, seq, from_ms) : []
@@ -112,15 +137,9 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
       return yield* notFound(`seq ${seq} is no longer retained, and nothing else is known of it`)
     }
     const isAcknowledged = acked >= seq || steps.some(({ step }) => step === "acknowledged")
-    const place = isAcknowledged
-      ? "acknowledged"
-      : item !== undefined
-        ? "mailbox"
-        : result !== undefined
-          ? "results"
-          : event !== undefined && (yield* isUnhandled(partition, seq))
-            ? "events"
-            : "unknown"
+    const seen = placeOf({ opening, isAcknowledged, item, result })
+    const isWaiting = seen === undefined && event !== undefined && (yield* isUnhandled(partition, seq))
+    const place = seen ?? (isWaiting ? "events" : "unknown")
     const shown = (record: { readonly value: Uint8Array } | undefined) =>
       record === undefined ? undefined : payloadOf(record.value, limits.journey_payload_bytes)
     return viewOf({
@@ -138,6 +157,34 @@ export const makeJourneys = Effect.fnUntraced(function* (reader: LogReader, limi
     })
   })
 })
+
+/** Where the furthest of what is known of it stands. Acks say nothing of a task, whose event has no place among the items. */
+const placeOf = (known: {
+  readonly opening: unknown
+  readonly isAcknowledged: boolean
+  readonly item: unknown
+  readonly result: unknown
+}): JourneyView["place"] | undefined => {
+  if (known.opening !== undefined) return "tasks"
+  if (known.isAcknowledged) return "acknowledged"
+  if (known.item !== undefined) return "mailbox"
+  return known.result === undefined ? undefined : "results"
+}
+
+/** What a record of a task has to do with. */
+const taskIn = (value: Uint8Array): string => {
+  const write = TaskRecords.decodeTaskWrite(value)
+  if (Result.isFailure(write)) return write.failure.reason
+  const { do: what, task } = write.success
+  return typeof task === "string"
+    ? `it cancels the task of the event ${task}`
+    : `it is ${what === "end" ? "an" : "a"} ${what} of the task whose event has the seq ${task}`
+}
+
+const isOpeningOf = (value: Uint8Array, seq: Seq): boolean => {
+  const note = TaskRecords.decodeTaskNote(value)
+  return Result.isSuccess(note) && note.success.is === "open" && note.success.task === seq
+}
 
 /** Clocks of the log and of gateways may differ by so much. */
 const skew_ms = 10_000

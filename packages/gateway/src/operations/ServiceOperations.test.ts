@@ -11,8 +11,10 @@ import {
   PodId,
   partitionOf,
   Quarantined,
+  RunId,
   Seq,
   type Status,
+  TaskRecords,
 } from "@nimbus/domain/protocol"
 import { EventLog, Mailbox, Registry, Topics } from "@nimbus/domain/services"
 import { Operations, type Republished } from "@nimbus/domain/admin"
@@ -439,6 +441,45 @@ describe("Operations: journeys", () => {
       yield* publish("journey", bob, noise)
       assert.strictEqual((yield* words(ops, ada, 0)).hops, "accepted logged ?handled ?routed/shelved sent")
     }).pipe(on({ journey_scan_records: 10 })),
+  )
+
+  it.effect("ends the journey of a task's event at the task workers, whatever the client has acknowledged since", () =>
+    Effect.gen(function* () {
+      const ops = yield* Operations
+      yield* claimed
+      const note = (task: number, id: string) =>
+        TaskRecords.encodeTask({ task: seqOf(task), is: "open", id: EventId.make(id), name: "ask", data: null })
+      yield* publish("tasks", ada, [note(0, "older")])
+      yield* TestClock.adjust("1 minute")
+      yield* publish("events", ada, [event("e0"), event("e1"), event("e2")], stepped(accepted))
+      yield* publish("tasks", bob, [note(0, "theirs")])
+      yield* publish("tasks", ada, [note(1, "e1")], stepped(accepted, step("handled", 20)))
+      yield* publish("results", ada, [result(2)], stepped(accepted, step("handled", 30)))
+      yield* (yield* Mailbox).ack([{ clientId: ada, seq: seqOf(2) }])
+      assert.deepStrictEqual(yield* words(ops, ada, 1), {
+        isFollowed: true,
+        place: "tasks",
+        hops: "accepted logged handled",
+      })
+      assert.strictEqual((yield* words(ops, ada, 0)).place, "acknowledged")
+      assert.strictEqual((yield* words(ops, ada, 2)).place, "acknowledged")
+    }).pipe(on()),
+  )
+
+  it.effect("says of a record of a task whose it is", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      yield* publish("events", ada, [
+        TaskRecords.encodeTask({ task: EventId.make("e9"), do: "cancel", by: "client" }),
+        TaskRecords.encodeTask({ task: seqOf(7), do: "end", run: RunId.make("r.1"), part: 0 }),
+      ])
+      const why = (seq: number) =>
+        Operations.use(({ journey }) => failure(journey({ params: { clientId: ada, seq: seqOf(seq) } }))).pipe(
+          Effect.map((error) => Object(Object(error).value).message),
+        )
+      assert.include(yield* why(0), "cancels the task of the event e9")
+      assert.include(yield* why(1), "an end of the task whose event has the seq 7")
+    }).pipe(on()),
   )
 
   it.effect.each([

@@ -112,6 +112,7 @@ export const journey = (view: JourneyView): string => {
 
 const placeText: Readonly<Record<JourneyView["place"], string>> = {
   events: "in the events topic, not yet handled",
+  tasks: "with the task workers, or ended: its parts and its end have seqs of their own",
   results: "in the results topic",
   mailbox: "in the mailbox",
   acknowledged: "the client has it",

@@ -54,6 +54,7 @@ export const JourneyView = ({ clientId, seq }: JourneyViewProps) => {
 
 const places = {
   events: "in the events topic, not yet handled",
+  tasks: "with the task workers, or ended: its parts and its end have places of their own",
   results: "in the results topic, or on its way to the client",
   mailbox: "in the client's mailbox",
   acknowledged: "with the client, which has acknowledged it",
