@@ -27,7 +27,15 @@
 import { Clock, type Config, Effect, type Latch, Layer, type Scope } from "effect"
 import { registerSize } from "@nimbus/domain/observability"
 import { EventOrder, finishedAbove, type Held, recordBytes, type StoredRecord } from "@nimbus/domain/protocol"
-import { type AssignedPartition, type Chunk, eventBytes, EventLog, Handlers, Topics } from "@nimbus/domain/services"
+import {
+  type AssignedPartition,
+  type Chunk,
+  eventBytes,
+  EventLog,
+  Handlers,
+  RandomIds,
+  Topics,
+} from "@nimbus/domain/services"
 import { eventConsumerConfig, type EventConsumerLimits, eventConsumerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import { quarantine, type Refused } from "./Quarantine.ts"
@@ -130,7 +138,7 @@ const begin = Effect.fnUntraced(function* (
   })
   const committer = yield* Committer.make(assigned, limits)
   const now_ms = () => clock.currentTimeMillisUnsafe()
-  const repeats = new Repeats(limits.repeats, log.incarnation)
+  const repeats = new Repeats(limits.repeats, log.incarnation, (yield* RandomIds).uuid())
   yield* registerSize("repeats", repeats)
   const oldest = above?.oldest ?? next
   const tasks = new Tasks({ limits: limits.tasks, tasks: handlers.tasks, from: oldest })

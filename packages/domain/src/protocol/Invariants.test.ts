@@ -285,8 +285,8 @@ const broken: Readonly<Record<InvariantBroken["core"], ReadonlyArray<() => void>
   ],
   RepeatWindow: [
     () => {
-      const window = new RepeatWindow({ dedupe_records: 10 }, Incarnation.make("a life"))
-      for (const offset of [5, 5]) window.take(offset, "a")
+      const window = new RepeatWindow({ dedupe_records: 10 }, Incarnation.make("a life"), "a secret")
+      for (const offset of [5, 5]) window.take(offset, 0, "c", "a")
     },
   ],
   TaskLedger: [

@@ -13,122 +13,190 @@
  * 2. The verdict on a record depends on the names of the `dedupe_records` - 1 offsets before it alone. A reader that starts
  *    over reads that many offsets back, and finds what its predecessor found.
  * 3. Memory is fixed: 12 bytes for each offset of the window, and 5 to 10 for finding them.
+ * 4. No name is further from its home in the table than its entry can say. Names gather at one place by chance alone, and
+ *    then nowhere near so far: homes depend on a secret of this reader, so nobody can choose ids that share one.
  *
- * A name is kept as 64 bits of a hash, and two names share them once in 10^14 records with the window at its default. Then
- * the second is taken for a repeat. To make another's name appear as one, somebody must know it beforehand, and find a name
- * of their own for it among 2^64 (`halfSipHash`).
+ * A name is an id, of one owner and one kind. It is kept as 64 bits of a hash (`halfSipHash`), and two names share them once
+ * in 10^14 records with the window at its default. Then the second is taken for a repeat. To make another's name appear as
+ * one, somebody must know it beforehand, and find a name of their own for it among 2^64.
  *
- * Deterministic; no I/O, clock or randomness. It updates its own state in place.
+ * ```
+ *   by offset   high, low   the hash          ◀─┐    an entry: the place of the latest use of a name, and so many bits of
+ *               following   chains its uses     │    its spread hash that those next to it are told apart by themselves
+ *   by home     entries     ────────────────────┘
+ * ```
+ *
+ * Deterministic; no I/O, clock or randomness. It updates its own state in place. Nothing is allocated for a record, and of
+ * the table mostly one line of the processor's cache is touched for each record that comes, and one for each that goes.
  */
 import type { RepeatLimits } from "../Limits.ts"
 import type { Incarnation } from "./Ids.ts"
-import { halfSipHash } from "./internal/HalfSipHash.ts"
+import { halfSipHash, type Words } from "./internal/HalfSipHash.ts"
 import { invariant } from "./internal/Invariant.ts"
 
 const free = 0
+/** Of the spread hash behind the home, so that few names are compared with another that has the same home. */
+const further_bits = 4
 
 /** The names of the last records of a partition. */
 export class RepeatWindow {
   /** By offset modulo the window: the halves of its name's hash, 0 and 0 where it has none. */
-  private readonly high: Uint32Array
-  private readonly low: Uint32Array
+  private readonly high: Int32Array
+  private readonly low: Int32Array
   /** By offset modulo the window: the place of the next use of its name; of the latest use, that of the first. */
   private readonly following: Uint32Array
-  /** Open addressing, by hash: one more than the place of the latest use. */
-  private readonly slots: Uint32Array
+  /** Open addressing, in the order of homes: one more than the place of the latest use, and the tag behind it. */
+  private readonly entries: Int32Array
   private readonly mask: number
-  private readonly key = { low: 0, high: 0 }
-  private readonly hash = { low: 0, high: 0 }
+  private readonly homeShift: number
+  private readonly tagShift: number
+  private readonly tagBits: number
+  private readonly tagMask: number
+  /** How far from its home an entry may be. */
+  private readonly reach: number
+  private readonly spreadBy: Words = { low: 0, high: 0 }
+  private readonly key: Words = { low: 0, high: 0 }
+  private readonly hash: Words = { low: 0, high: 0 }
+  /** The offset that comes next, and its place. */
   private end = 0
+  private endPlace = 0
 
-  constructor({ dedupe_records }: Pick<RepeatLimits, "dedupe_records">, incarnation: Incarnation) {
-    this.high = new Uint32Array(dedupe_records)
-    this.low = new Uint32Array(dedupe_records)
+  /** `secret`: what no client can know. Homes depend on it, and no verdict does. */
+  constructor({ dedupe_records }: Pick<RepeatLimits, "dedupe_records">, incarnation: Incarnation, secret: string) {
+    this.high = new Int32Array(dedupe_records)
+    this.low = new Int32Array(dedupe_records)
     this.following = new Uint32Array(dedupe_records)
-    this.slots = new Uint32Array(2 ** Math.ceil(Math.log2(1.25 * dedupe_records + 1)))
-    this.mask = this.slots.length - 1
-    halfSipHash(incarnation, { low: 0, high: 0 }, this.key)
+    const homeBits = Math.ceil(Math.log2(1.25 * dedupe_records + 1))
+    this.entries = new Int32Array(2 ** homeBits)
+    this.mask = this.entries.length - 1
+    this.homeShift = 32 - homeBits
+    this.tagShift = this.homeShift - further_bits
+    this.tagBits = Math.clz32(dedupe_records)
+    this.tagMask = 2 ** this.tagBits - 1
+    this.reach = Math.min(2 ** (this.tagBits - further_bits), this.entries.length) - 1
+    halfSipHash(this.key, 0, "", incarnation, this.key)
+    halfSipHash(this.spreadBy, 0, "", secret, this.spreadBy)
+    this.spreadBy.low |= 1
+    this.spreadBy.high |= 1
   }
 
   /** The bytes that it takes up. */
   get bytes(): number {
-    return this.high.byteLength + this.low.byteLength + this.following.byteLength + this.slots.byteLength
+    return this.high.byteLength + this.low.byteLength + this.following.byteLength + this.entries.byteLength
+  }
+
+  /** How far from its home the furthest name is now. It looks at all. */
+  get furthest(): number {
+    return this.entries.reduce(
+      (most, entry, slot) => (entry === free ? most : Math.max(most, this.distance(entry, slot))),
+      0,
+    )
   }
 
   /**
-   * Takes the next record that has a name, in the order of the log. Returns the lowest offset of the window that has the
-   * same name, if there is one: then this is a repeat of it.
+   * Takes the next record that has a name, in the order of the log: an id of an owner, of one kind or another. Returns the
+   * lowest offset of the window that has the same name, if there is one: then this is a repeat of it.
    */
-  take(offset: number, name: string): number | undefined {
-    this.advance(offset)
-    const place = offset % this.high.length
-    halfSipHash(name, this.key, this.hash)
-    this.high[place] = this.hash.high || 1
-    this.low[place] = this.hash.low
-    const slot = this.slotOf(place)
-    const latest = this.slots[slot]! - 1
-    this.slots[slot] = place + 1
-    if (latest < 0) {
-      this.following[place] = place
-      return undefined
+  take(offset: number, kind: 0 | 1, owner: string, id: string): number | undefined {
+    const place = this.advance(offset)
+    halfSipHash(this.key, kind, owner, id, this.hash)
+    const high = this.hash.high || 1
+    const { low } = this.hash
+    this.high[place] = high
+    this.low[place] = low
+    const spread = this.spread(high, low)
+    const tag = (spread >>> this.tagShift) & this.tagMask
+    const entry = ((place + 1) << this.tagBits) | tag
+    let slot = spread >>> this.homeShift
+    for (let distance = 0; ; distance++, slot = (slot + 1) & this.mask) {
+      const other = this.entries[slot]!
+      if (other === free || this.distance(other, slot) < distance) {
+        invariant(distance < this.reach, "RepeatWindow", 4)
+        this.insert(slot, entry)
+        this.following[place] = place
+        return undefined
+      }
+      if ((other & this.tagMask) !== tag) continue
+      const latest = (other >>> this.tagBits) - 1
+      if (this.high[latest] !== high || this.low[latest] !== low) continue
+      this.entries[slot] = entry
+      const first = this.following[latest]!
+      this.following[latest] = place
+      this.following[place] = first
+      return offset - (place - first) - (first > place ? this.high.length : 0)
     }
-    const first = this.following[latest]!
-    this.following[latest] = place
-    this.following[place] = first
-    return this.offsetOf(first, offset)
   }
 
-  /** Forgets what is a window or more before `offset`. */
-  private advance(offset: number): void {
+  /** Forgets what is a window or more before `offset`, and returns its place. */
+  private advance(offset: number): number {
     const { length } = this.high
     invariant(offset >= this.end, "RepeatWindow", 1)
     if (offset - this.end >= length) {
       this.high.fill(free)
-      this.slots.fill(free)
-    } else for (let from = this.end; from <= offset; from++) this.forget(from % length)
-    this.end = offset + 1
+      this.entries.fill(free)
+      this.endPlace = offset % length
+      this.end = offset
+    }
+    let place = this.endPlace
+    for (; ; place = place + 1 === length ? 0 : place + 1) {
+      if (this.high[place] !== free) this.forget(place)
+      if (this.end++ === offset) break
+    }
+    this.endPlace = place + 1 === length ? 0 : place + 1
+    return place
   }
 
-  /** The oldest use of its name, if that place has one. */
+  /** The oldest use of its name. */
   private forget(place: number): void {
-    if (this.high[place] === free) return
-    const slot = this.slotOf(place)
-    const latest = this.slots[slot]! - 1
-    if (latest === place) this.remove(slot)
-    else this.following[latest] = this.following[place]!
+    const high = this.high[place]!
+    const low = this.low[place]!
+    const spread = this.spread(high, low)
+    const tag = (spread >>> this.tagShift) & this.tagMask
     this.high[place] = free
-  }
-
-  /** Where the name of this place is found, or may be put. */
-  private slotOf(place: number): number {
-    const high = this.high[place]
-    const low = this.low[place]
-    let slot = this.home(place)
-    for (; this.slots[slot] !== free; slot = (slot + 1) & this.mask) {
-      const other = this.slots[slot]! - 1
-      if (this.high[other] === high && this.low[other] === low) break
+    let slot = spread >>> this.homeShift
+    for (; ; slot = (slot + 1) & this.mask) {
+      const entry = this.entries[slot]!
+      const latest = (entry >>> this.tagBits) - 1
+      if (latest === place) return this.remove(slot)
+      if ((entry & this.tagMask) === tag && this.high[latest] === high && this.low[latest] === low) {
+        this.following[latest] = this.following[place]!
+        return
+      }
     }
-    return slot
   }
 
-  /** Closes the gap that a removal leaves (Knuth, The Art of Computer Programming 3, 6.4, algorithm R). */
-  private remove(slot: number): void {
-    let gap = slot
-    for (let at = (slot + 1) & this.mask; this.slots[at] !== free; at = (at + 1) & this.mask) {
-      const home = this.home(this.slots[at]! - 1)
-      if (((at - home) & this.mask) < ((at - gap) & this.mask)) continue
-      this.slots[gap] = this.slots[at]!
-      gap = at
+  /** All from here on to the next free slot make way: they stay in the order of their homes. */
+  private insert(at: number, entry: number): void {
+    let slot = at
+    let carried = entry
+    while (carried !== free) {
+      const next = this.entries[slot]!
+      this.entries[slot] = carried
+      carried = next
+      slot = (slot + 1) & this.mask
     }
-    this.slots[gap] = free
   }
 
-  private home(place: number): number {
-    return this.low[place]! & this.mask
+  /** Those that follow come nearer to their homes, up to one that is at its own. */
+  private remove(at: number): void {
+    let slot = at
+    for (;;) {
+      const next = (slot + 1) & this.mask
+      const entry = this.entries[next]!
+      if (entry === free || this.distance(entry, next) === 0) break
+      this.entries[slot] = entry
+      slot = next
+    }
+    this.entries[slot] = free
   }
 
-  private offsetOf(place: number, before: number): number {
-    const { length } = this.high
-    return before - ((before - place + length) % length)
+  /** How far an entry is from its home, of which its tag has the lower bits. */
+  private distance(entry: number, slot: number): number {
+    return (slot - ((entry & this.tagMask) >>> further_bits)) & this.reach
+  }
+
+  /** Multiply-add hashing (Dietzfelbinger): the home is in the upper bits. */
+  private spread(high: number, low: number): number {
+    return (Math.imul(low, this.spreadBy.low) + Math.imul(high, this.spreadBy.high)) | 0
   }
 }

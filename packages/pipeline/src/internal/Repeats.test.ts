@@ -5,6 +5,7 @@ import { ClientId, type Event, EventId, Incarnation, RepeatWindow, seqUnsafe } f
 import { Repeats } from "./Repeats.ts"
 
 const life = Incarnation.make("a life")
+const secret = "a secret"
 const event = (type: Event["type"], id: string): Event => ({ type, id: EventId.make(id), name: "sq", data: null })
 const limits = { dedupe_records: 10, spilled_repeats: 3 }
 
@@ -41,7 +42,7 @@ const ruled = (log: Log, dedupe_records: number) =>
 
 /** An owner that begins at this commit. */
 const ownerOf = (log: Log, commit: number, dedupe_records: number) => {
-  const repeats = new Repeats({ ...limits, dedupe_records }, life)
+  const repeats = new Repeats({ ...limits, dedupe_records }, life, secret)
   const from = repeats.from(commit)
   return log
     .filter(({ offset }) => offset >= from)
@@ -66,7 +67,7 @@ describe("Repeats", () => {
   )
 
   it("keeps apart what events and messages, and other clients, call the same", () => {
-    const repeats = new Repeats(limits, life)
+    const repeats = new Repeats(limits, life, secret)
     const uses = [
       ["a", "event", "1 2"],
       ["a", "message", "1 2"],
@@ -81,7 +82,7 @@ describe("Repeats", () => {
   })
 
   it("says again what it said of a record that was spilled, once, and takes no more at its bound", () => {
-    const repeats = new Repeats(limits, life)
+    const repeats = new Repeats(limits, life, secret)
     for (const offset of [5, 6, 7]) {
       assert.isFalse(repeats.isFull)
       repeats.spill(offset, seqUnsafe(offset - 4))
@@ -96,7 +97,7 @@ describe("Repeats", () => {
   })
 
   it("takes up at most 2 MB for a partition, with all that may be spilled", () => {
-    const { bytes } = new RepeatWindow(repeatLimits, life)
+    const { bytes } = new RepeatWindow(repeatLimits, life, secret)
     const entry_bytes = 64
     assert.isAtMost(bytes + entry_bytes * repeatLimits.spilled_repeats, 2_000_000)
   })

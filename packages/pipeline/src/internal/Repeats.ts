@@ -20,9 +20,9 @@ export class Repeats {
   /** Where the id was used first, by the offset of the repeat; the oldest first. */
   private readonly spilled = new Map<number, Seq>()
 
-  constructor(limits: RepeatLimits, incarnation: Incarnation) {
+  constructor(limits: RepeatLimits, incarnation: Incarnation, secret: string) {
     this.limits = limits
-    this.window = new RepeatWindow(limits, incarnation)
+    this.window = new RepeatWindow(limits, incarnation, secret)
   }
 
   /** What it keeps beside the window. */
@@ -42,7 +42,7 @@ export class Repeats {
 
   /** The next record. Returns the seq of the first one with its id, if it is a repeat. */
   take(offset: number, clientId: ClientId, { id, type }: Event): Seq | undefined {
-    const first = this.window.take(offset, type === "event" ? `e${clientId} ${id}` : `m${clientId} ${id}`)
+    const first = this.window.take(offset, type === "event" ? 0 : 1, clientId, id)
     return first === undefined ? undefined : seqUnsafe(first)
   }
 

@@ -1,10 +1,15 @@
 /**
- * HalfSipHash with 64 bits of output, of a text: a keyed hash of which nobody can say where two texts meet without trying
- * 2^32 of them, and for a given text 2^64.
+ * HalfSipHash-1-3 with 64 bits of output, of an id of one owner and one kind: a keyed hash of which nobody can say where two
+ * of them meet without trying 2^32, and for a given one 2^64.
  *
  * Source of the algorithm: J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF" (2012), and the reference
- * implementation's variant of 32-bit words. The text counts as its UTF-16 code units, each as two bytes, the lower first.
- * The rounds are 1 and 3, as in the hash tables of Rust and Ruby.
+ * implementation's variant of 32-bit words. The rounds are those of the hash tables of Rust and Ruby. What it hashes are
+ * these words, which can be understood in one way alone:
+ *
+ * ```
+ *   2 × length of the owner + kind │ the owner │ the id │ length of the id
+ *                                    ╰ two UTF-16 code units a word, the first one lower, and 0 for one that is missing
+ * ```
  */
 
 /** The two words of the key, or of the hash. */
@@ -13,41 +18,27 @@ export interface Words {
   high: number
 }
 
-/** The hash of a text, written into `out`. `rounds` for each word, and `last` at the end, twice. */
-export const halfSipHash = (text: string, key: Readonly<Words>, out: Words, rounds = 1, last = 3): void => {
-  const { length } = text
-  v0 = key.low
-  v1 = key.high ^ 0xee
-  v2 = 0x6c796765 ^ key.low
-  v3 = 0x74656462 ^ key.high
-  const paired = length & ~1
-  for (let i = 0; i < paired; i += 2) word(text.charCodeAt(i) | (text.charCodeAt(i + 1) << 16), rounds)
-  word(((2 * length) << 24) | (paired < length ? text.charCodeAt(paired) : 0), rounds)
-  v2 ^= 0xee
-  mix(last)
-  out.low = (v1 ^ v3) >>> 0
-  v1 ^= 0xdd
-  mix(last)
-  out.high = (v1 ^ v3) >>> 0
-}
-
-let v0 = 0
-let v1 = 0
-let v2 = 0
-let v3 = 0
-
-const word = (m: number, rounds: number): void => {
-  v3 ^= m
-  mix(rounds)
-  v0 ^= m
-}
-
-const mix = (rounds: number): void => {
-  let a = v0
-  let b = v1
-  let c = v2
-  let d = v3
-  for (let i = 0; i < rounds; i++) {
+/** The hash, written into `out`, which may be the key. One loop over all words, so that the state stays in registers. */
+export const halfSipHash = (key: Readonly<Words>, kind: 0 | 1, owner: string, id: string, out: Words): void => {
+  const ofOwner = (owner.length + 1) >>> 1
+  const ofBoth = ofOwner + ((id.length + 1) >>> 1)
+  let a = key.low
+  let b = key.high ^ 0xee
+  let c = 0x6c796765 ^ key.low
+  let d = 0x74656462 ^ key.high
+  for (let i = -1; i < ofBoth + 8; i++) {
+    let word = 0
+    if (i < 0) word = 2 * owner.length + kind
+    else if (i < ofOwner) word = wordOf(owner, 2 * i)
+    else if (i < ofBoth) word = wordOf(id, 2 * (i - ofOwner))
+    else if (i === ofBoth) word = id.length
+    else if (i === ofBoth + 1) word = (ofBoth + 2) << 26
+    else if (i === ofBoth + 2) c ^= 0xee
+    else if (i === ofBoth + 5) {
+      out.low = b ^ d
+      b ^= 0xdd
+    }
+    d ^= word
     a = (a + b) | 0
     b = ((b << 5) | (b >>> 27)) ^ a
     a = (a << 16) | (a >>> 16)
@@ -58,9 +49,10 @@ const mix = (rounds: number): void => {
     c = (c + b) | 0
     b = ((b << 13) | (b >>> 19)) ^ c
     c = (c << 16) | (c >>> 16)
+    a ^= word
   }
-  v0 = a
-  v1 = b
-  v2 = c
-  v3 = d
+  out.high = b ^ d
 }
+
+const wordOf = (text: string, at: number): number =>
+  text.charCodeAt(at) | (at + 1 < text.length ? text.charCodeAt(at + 1) << 16 : 0)
