@@ -48,7 +48,7 @@ export const staged = (manifest: Manifest, versions: ReadonlyMap<string, string>
   const { bin, dependencies, exports: _, ...rest } = manifest
   return {
     ...rest,
-    files: ["dist", "docs", "ops", "page", "proto", "CHANGELOG.md"],
+    files: ["dist", "docs", "ops", "page", "proto", "starter", "CHANGELOG.md"],
     exports: Object.fromEntries(publishedExports(manifest).map(([path, source]) => [path, targetsOf(source)])),
     ...(bin && { bin: mapValues(bin, built) }),
     ...(dependencies && {

@@ -4,7 +4,7 @@
  * ```
  *   packages/x/src ──tsc──▶ dist/build/x/src ──▶ dist/packages/x ──npm pack──▶ dist/tarballs/nimbus-x-0.0.0.tgz
  *   package.json ───Manifest.ts─────────────────▶   package.json
- *   README, CHANGELOG, LICENSE ─────Links.ts────▶   and docs and ops, of the package with the command
+ *   README, CHANGELOG, LICENSE ─────Links.ts────▶   and docs, ops and the starter, of the package with the command
  * ```
  *
  * All are compiled at once, as one program, so that each file is checked and written once.
@@ -27,8 +27,13 @@ export const folders = ["domain", "client", "adapters", "gateway", "pipeline", "
 /** Beside its sources: what the gateway serves to browsers, and what its clients in other languages are generated from. */
 const alongside: Readonly<Record<string, ReadonlyArray<string>>> = { gateway: ["page/dist/site", "proto"] }
 
-/** Whose messages name pages of docs, which point to the dashboard and the alert rules. */
-const withDocs = "nimbus"
+/**
+ * The package with the command: its messages name pages of docs, which point to the dashboard and the alert rules, and it
+ * copies the starter.
+ */
+const withCommand = "nimbus"
+/** Not what a run in the workspace leaves behind. */
+const isSource = (path: string): boolean => !/\/(node_modules|data)$/.test(path)
 const isText = (path: string): boolean => !/\/images$|\.svg$/.test(path)
 
 const run = (cwd: string, command: string, ...args: ReadonlyArray<string>): string => {
@@ -88,9 +93,10 @@ const stage = (folder: string, manifest: Manifest.Manifest, versions: ReadonlyMa
   const changesets = globSync(".changeset/*.md", { cwd: root }).map((file) => readFileSync(join(root, file), "utf8"))
   const changelog = readFileSync(join(from, "CHANGELOG.md"), "utf8")
   writeFileSync(join(to, "CHANGELOG.md"), withPending(changelog, manifest, changesets.sort()))
-  if (folder === withDocs) {
+  if (folder === withCommand) {
     cpSync(join(root, "docs"), join(to, "docs"), { recursive: true, filter: isText })
     cpSync(join(root, "ops"), join(to, "ops"), { recursive: true })
+    cpSync(join(root, "examples/starter"), join(to, "starter"), { recursive: true, filter: isSource })
   }
   cpSync(join(root, "LICENSE"), join(to, "LICENSE"))
   for (const page of globSync("{*,docs/**/*}.md", { cwd: to }).map((path) => join(to, path))) {

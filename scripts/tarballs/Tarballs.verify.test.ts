@@ -1,15 +1,18 @@
 /**
  * Shows that what `npm run pack` writes is of use outside of this workspace: installed by npm into empty projects, it
- * type-checks, runs and bundles there. Three projects, each installed once:
+ * type-checks, runs and bundles there. Three projects, each installed once,
  *
  * | project | installed | shown |
  * | --- | --- | --- |
  * | sdk | domain, client | types without Node's, Node 20, 22 and 24, `require`, Vite, esbuild |
  * | server | everything | the command, on the oldest Node that it runs on and before that |
  * | cluster | the same, and what the processes of a cluster ask for | the types of every import, a gateway that starts |
+ *
+ * and a fourth, the starter, as `nimbus create` makes it.
  */
 import { spawn } from "node:child_process"
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as esbuild from "esbuild"
@@ -81,8 +84,8 @@ describe("each tarball", () => {
       assert.includeMembers(files, ["README.md", "LICENSE", "CHANGELOG.md"])
       assert.isNotEmpty(examplesOf(folder))
       // Its messages name it.
-      if (folder === "nimbus") assert.include(files, "docs/errors.md")
-      const strays = files.filter((file) => /\.test\.|(?<!\.d)\.ts$|^src\//.test(file))
+      if (folder === "nimbus") assert.includeMembers(files, ["docs/errors.md", "starter/.env", "starter/gitignore"])
+      const strays = files.filter((file) => /\.test\.|(?<!\.d)\.ts$|^src\//.test(file) && !file.startsWith("starter/"))
       assert.deepStrictEqual(strays, [])
       if (folder !== "domain")
         assert.deepStrictEqual(
@@ -194,15 +197,17 @@ describe("the SDK alone", () => {
   })
 })
 
-/** `nimbus …` in the server's project, until the work is done. */
+/** `nimbus …` in the server's project, or another command elsewhere, until the work is done. */
 const running = async <A>(
   node: string,
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>>,
   work: (printed: () => string, hasEnded: () => boolean) => Promise<A>,
+  { command = "npx", cwd = server.directory }: { readonly command?: string; readonly cwd?: string } = {},
 ): Promise<A> => {
   // A group of its own: npx does not hand on every signal.
-  const child = spawn("npx", ["--no", ...args], { cwd: server.directory, env: environment(node, env), detached: true })
+  const words = command === "npx" ? ["--no", ...args] : args
+  const child = spawn(command, words, { cwd, env: environment(node, env), detached: true })
   let text = ""
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (some: string) => (text += some))
@@ -394,6 +399,108 @@ describe("the examples", () => {
     const cwd = server.directory
     const said = await run({ cwd, env: { NO_COLOR: "1" } }, process.execPath, tool, "run", "--dir", folder)
     assert.match(said, /Tests {2}\d+ passed \(\d+\)/)
+  })
+})
+
+describe("the starter", () => {
+  const place = mkdtempSync(join(tmpdir(), "nimbus-starter-"))
+  const app = join(place, "my-app")
+  const container = join(place, "container")
+  const linesOf = (file: string) => readFileSync(join(app, file), "utf8").trim().split("\n")
+  /** What an instruction of its Dockerfile says, where it stands first. */
+  const instruction = (name: string) =>
+    linesOf("Dockerfile")
+      .find((line) => line.startsWith(`${name} `))
+      ?.slice(name.length + 1) ?? ""
+
+  /** Ports of its own; the page's origin is none that `.env` names. */
+  const settings = async (data: string) => {
+    const [http, grpc, page] = await freePorts(3)
+    const ports = { NIMBUS_HTTP_PORT: `${http}`, NIMBUS_PORT: `${grpc}`, PAGE_PORT: `${page}` }
+    return { http, page, env: { ...ports, NIMBUS_DATA: data } }
+  }
+
+  const serves = async (http: number | undefined, page: number | undefined) => {
+    const [html, script] = await Promise.all([
+      fetch(`http://127.0.0.1:${page}/`),
+      fetch(`http://127.0.0.1:${http}/client.js`, { headers: { origin: "http://127.0.0.1:8080" } }),
+    ])
+    assert.include(await html.text(), "<h1>My application</h1>")
+    assert.strictEqual(script.status, 200)
+    const client = `
+      import { connect } from "@nimbus/client"
+      const client = await connect({ url: "ws://127.0.0.1:${http}", clientId: "own", onResult: () => {} })
+      console.log(JSON.stringify((await client.request("greet", { name: "Ada" })).data))
+      await client.close()`
+    assert.deepStrictEqual(JSON.parse(await evaluate(sdk, process.execPath, client)), { text: "Hello, Ada!" })
+  }
+
+  beforeAll(async () => {
+    const all = paths().flatMap((path) => ["-p", path])
+    const made = await run({ cwd: place }, "npx", "-y", "--prefer-offline", ...all, "nimbus", "create", "my-app")
+    assert.include(made, "cd my-app\n  npm install\n  npm start")
+    // As long as no registry has the packages.
+    cpSync(tarballs, join(app, "vendor"), { recursive: true })
+    const vendored = readdirSync(join(app, "vendor")).map((file) => `./vendor/${file}`)
+    await run({ cwd: app }, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline", ...vendored)
+  }, 300_000)
+
+  afterAll(() => rmSync(place, { recursive: true, force: true }))
+
+  it("passes its own test", async () => {
+    const said = await run({ cwd: app }, "npm", "test")
+    assert.match(said, /^# pass [1-9]\d*$|^ℹ pass [1-9]\d*$/m)
+  })
+
+  it.each(installedNodes.filter(([major]) => major !== "20"))(
+    "serves its page and its handlers by npm start on Node %s",
+    async (major, node) => {
+      const { env, http, page } = await settings(`data-${major}`)
+      const work = async (printed: () => string, hasEnded: () => boolean) => {
+        await until(() => printed().includes("Nimbus is running") || hasEnded(), patience_ms)
+        assert.include(printed(), `http://127.0.0.1:${http}/`)
+        await serves(http, page)
+      }
+      await running(node, ["start"], env, work, { cwd: app, command: "npm" })
+    },
+  )
+
+  it.runIf(isWanted("node20"))("says in one line on Node 20 what it needs", async () => {
+    const work = async (printed: () => string, hasEnded: () => boolean) => {
+      assert.isTrue(await until(hasEnded, patience_ms))
+      return printed()
+    }
+    const text = await running(nodeIn("node20"), ["start"], {}, work, { cwd: app, command: "npm" })
+    assert.match(text, /^nimbus: this is Node 20\.\d+\.\d+; Node 22\.19 or later is needed$/m)
+  })
+
+  it("runs as its Dockerfile says: what it copies, installs and starts", async () => {
+    const ignored = new Set(linesOf(".dockerignore").map((line) => join(app, line)))
+    assert.strictEqual(instruction("COPY"), ". .")
+    cpSync(app, container, { recursive: true, filter: (file) => !ignored.has(file) })
+    assert.isFalse(existsSync(join(container, "node_modules")))
+    const env = { npm_config_prefer_offline: "true", npm_config_audit: "false" }
+    await run({ cwd: container, env }, "sh", "-c", instruction("RUN"))
+    assert.isFalse(existsSync(join(container, "node_modules/typescript")))
+    const { env: ports, http, page } = await settings(join(place, "volume"))
+    const image = Object.fromEntries(
+      instruction("ENV")
+        .split(" ")
+        .map((pair) => pair.split("="))
+        .map(([name = "", value = ""]) => [name, value]),
+    )
+    const [command = "", ...args]: ReadonlyArray<string> = JSON.parse(instruction("CMD"))
+    const work = async (printed: () => string, hasEnded: () => boolean) => {
+      await until(() => printed().includes("Nimbus is running") || hasEnded(), patience_ms)
+      assert.include(printed(), `ws://0.0.0.0:${http}/`)
+      await serves(http, page)
+      const [node = "", ...asked]: ReadonlyArray<string> = JSON.parse(instruction("HEALTHCHECK").replace("CMD ", ""))
+      await run({ cwd: container }, node, ...asked.map((word) => word.replace("3000", `${http}`)))
+    }
+    await running(process.execPath, args, { ...image, ...ports }, work, {
+      cwd: container,
+      command: join(container, command),
+    })
   })
 })
 

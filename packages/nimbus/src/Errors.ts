@@ -55,3 +55,14 @@ export class HandlersModuleBad extends Schema.TaggedError<HandlersModuleBad>()("
     return `NIMBUS_HANDLERS=${this.path}: ${this.reason}`
   }
 }
+
+/** `nimbus create` can't write into the directory: it is not empty, or not ours. Permanent: name another. */
+export class StarterRefused extends Schema.TaggedError<StarterRefused>()("StarterRefused", {
+  code: Schema.tag("STARTER_REFUSED"),
+  directory: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `no application can be made in ${this.directory}: ${this.reason}`
+  }
+}

@@ -13,6 +13,7 @@ import { Command } from "effect/cli"
 import * as ClientCommand from "./admin/ClientCommand.ts"
 import * as Commands from "./admin/Commands.ts"
 import * as Where from "./admin/Where.ts"
+import * as CreateCommand from "./create/CreateCommand.ts"
 import * as DemoCommand from "./demo/DemoCommand.ts"
 import { command as grpcClient } from "./grpc/GrpcClientCommand.ts"
 import * as Settings from "./Settings.ts"
@@ -71,22 +72,23 @@ const clusterStatus = Effect.gen(function* () {
   return yield* reached(Cluster.partsWith(yield* Cluster.config))
 })
 
+/** Of this package, built or not. */
+const { version } = Schema.decodeSync(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))(
+  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+)
+
 const nimbus = Command.make("nimbus").pipe(
   Command.withDescription("Every client sees each of its results exactly once, in order."),
   Command.withSubcommands([
     Command.make("start", {}, () => start).pipe(
       Command.withDescription("Run everything in one process, on embedded parts."),
     ),
+    CreateCommand.command(version),
     DemoCommand.command(demoServer),
     ClientCommand.command(operations),
     grpcClient,
     ...Commands.commands(operations, clusterStatus),
   ]),
-)
-
-/** Of this package, built or not. */
-const { version } = Schema.decodeSync(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))(
-  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
 )
 
 nimbus.pipe(

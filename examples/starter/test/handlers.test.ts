@@ -1,0 +1,21 @@
+/** Runs the handlers in Nimbus, in this process and in memory, and asks them as a client does. */
+import assert from "node:assert/strict"
+import { after, test } from "node:test"
+import { connect } from "@nimbus/client"
+import { Handlers } from "@nimbus/domain"
+import { Nimbus } from "@nimbus/server"
+import { Layer, ManagedRuntime } from "effect"
+import { greet, tell } from "../src/handlers.ts"
+
+const nimbus = ManagedRuntime.make(Nimbus.layerMemory().pipe(Layer.provide(Handlers.layer([greet, tell]))))
+const client = await connect({ url: await nimbus.runPromise(Nimbus.url), clientId: "ada", onResult: () => {} })
+
+after(async () => {
+  await client.close()
+  await nimbus.dispose()
+})
+
+test("greets by name", async () => {
+  const { data } = await client.request("greet", { name: "Ada" })
+  assert.deepEqual(data, { text: "Hello, Ada!" })
+})
