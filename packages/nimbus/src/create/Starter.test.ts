@@ -1,7 +1,9 @@
 /** `nimbus create`: what it copies, what it refuses, and that the copy's own test passes with the packages of the workspace. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { execFile } from "node:child_process"
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { parse } from "yaml"
@@ -29,10 +31,9 @@ const files = [
   "page/index.html",
   "src",
   "src/app.ts",
+  "src/handlers.test.ts",
   "src/handlers.ts",
   "src/page.ts",
-  "test",
-  "test/handlers.test.ts",
   "tsconfig.json",
 ]
 
@@ -49,6 +50,16 @@ describe("nimbus create", () => {
       assert.strictEqual(manifest.name, "my-app")
       assert.strictEqual(manifest.dependencies["@nimbus/server"], "0.0.0")
       assert.notInclude(JSON.stringify(manifest), "workspace:")
+    }),
+  )
+
+  it.live("makes an application whose test passes, here with the packages of the workspace", () =>
+    Effect.gen(function* () {
+      const cwd = yield* temporaryDirectory
+      assert.strictEqual((yield* create(cwd, ".")).code, 0)
+      symlinkSync(join(starter, "node_modules"), join(cwd, "node_modules"))
+      const said = yield* Effect.promise(() => promisify(execFile)(process.execPath, ["--test"], { cwd }))
+      assert.match(said.stdout, /^. pass [1-9]\d*$/m)
     }),
   )
 

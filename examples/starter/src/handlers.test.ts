@@ -5,7 +5,7 @@ import { connect } from "@nimbus/client"
 import { Handlers } from "@nimbus/domain"
 import { Nimbus } from "@nimbus/server"
 import { Layer, ManagedRuntime } from "effect"
-import { greet, tell } from "../src/handlers.ts"
+import { greet, tell } from "./handlers.ts"
 
 const nimbus = ManagedRuntime.make(Nimbus.layerMemory().pipe(Layer.provide(Handlers.layer([greet, tell]))))
 const client = await connect({ url: await nimbus.runPromise(Nimbus.url), clientId: "ada", onResult: () => {} })
