@@ -1,4 +1,4 @@
-"""A handler of Nimbus in Python: a web server that takes events, checks who sent them, and answers with results.
+"""A handler and a task of Nimbus in Python: a web server that takes events, checks who sent them, and answers them.
 
     NIMBUS_HANDLERS_HTTP_SECRET=whsec_... python3 handler.py [port]
 
@@ -59,6 +59,23 @@ def handle(event):
     return {"receipt": f"{count} for {event['client']}, order {event['id']}"}
 
 
+def tell(event):
+    """The parts of a task: words, each as soon as it is there. The parts that are published are left out."""
+    data = event["data"]
+    hero = data.get("hero") if isinstance(data, dict) else None
+    if not isinstance(hero, str) or hero == "":
+        raise Refused(400, "hero must be a name")
+    words = [f"{word} " for word in f"once upon a time {hero} went out to sea".split(" ")]
+    return slow(words[event["published"] :])
+
+
+def slow(words):
+    """As a model is, or a search."""
+    for word in words:
+        time.sleep(0.05)
+        yield word
+
+
 class Results:
     """The results of the last events, so that a call that is repeated does nothing twice."""
 
@@ -93,9 +110,16 @@ def make_server(secret, port):
                     raise Refused(413, "the event has no length, or is too large")
                 body = self.rfile.read(int(length))
                 verify(secret, self.headers, body)
-                self.answer(200, results.of(self.headers["webhook-id"], json.loads(body)))
+                event = json.loads(body)
+                if self.path == "/tell":
+                    self.answer_parts(tell(event))
+                else:
+                    self.answer(200, results.of(self.headers["webhook-id"], event))
             except Refused as refused:
                 self.answer(refused.status, {"message": str(refused)})
+            except (BrokenPipeError, ConnectionResetError):
+                # Nobody waits any more: the task was cancelled, or another process calls for it.
+                self.close_connection = True
 
         def answer(self, status, value):
             body = json.dumps(value).encode()
@@ -104,6 +128,19 @@ def make_server(secret, port):
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def answer_parts(self, parts):
+            """A line for each part, in a chunk of its own. The empty chunk says that nothing was cut off."""
+            self.send_response(200)
+            self.send_header("content-type", "application/x-ndjson")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            for part in parts:
+                self.write_chunk(json.dumps(part).encode() + b"\n")
+            self.write_chunk(b"")
+
+        def write_chunk(self, data):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
         def log_message(self, format, *args):
             pass

@@ -2,10 +2,12 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { HttpHandler } from "@nimbus/adapters/http"
-import { Client, Memory } from "@nimbus/client"
+import { Client, type Delivery, isLost, type Lost, Memory } from "@nimbus/client"
 import { Handlers } from "@nimbus/domain"
+import { EventId } from "@nimbus/domain/protocol"
 import { Nimbus } from "@nimbus/server"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, type Schema, Stream } from "effect"
+import { Webhook } from "standardwebhooks"
 
 const script = fileURLToPath(new URL("handler.py", import.meta.url))
 const secretOf = (byte: number): string => `whsec_${Buffer.alloc(32, byte).toString("base64")}`
@@ -42,20 +44,48 @@ const service = Effect.gen(function* () {
   return yield* Effect.promise(() => addressOf(child))
 })
 
+/** Nimbus with the handler and the task. */
+const nimbus = (url: string, key = secret) =>
+  Nimbus.layerMemory().pipe(
+    Layer.provideMerge(
+      Handlers.layer([
+        HttpHandler.make("orders", { url, secret: key }),
+        HttpHandler.task("tell", { url: `${url}tell`, secret: key, resumes: true }),
+      ]),
+    ),
+  )
+
 const request = (url: string, key: string, data: { readonly count: number }) =>
   Effect.gen(function* () {
     const client = yield* Client.make({ url: yield* Nimbus.url, clientId: "ada" })
     yield* Effect.forkScoped(client.run(() => Effect.void))
     return yield* client.request("orders", data)
-  }).pipe(
-    Effect.provide(Memory.layerMemory),
-    Effect.scoped,
-    Effect.provide(
-      Nimbus.layerMemory().pipe(Layer.provideMerge(Handlers.layer([HttpHandler.make("orders", { url, secret: key })]))),
-    ),
-  )
+  }).pipe(Effect.provide(Memory.layerMemory), Effect.scoped, Effect.provide(nimbus(url, key)))
 
-describe("the handler in Python", () => {
+const isItem = (delivery: Delivery): delivery is Exclude<Delivery, Lost> => !isLost(delivery)
+
+/** The items of the task, up to its end. */
+const told = (url: string, data: Schema.Json) =>
+  Effect.gen(function* () {
+    const client = yield* Client.make({ url: yield* Nimbus.url, clientId: "ada" })
+    yield* client.send("tell", data, { id: "t1" })
+    const items = Stream.filter(client.results, isItem)
+    return [...(yield* Stream.runCollect(Stream.takeUntil(items, ({ end }) => end !== undefined)))]
+  }).pipe(Effect.provide(Memory.layerMemory), Effect.scoped, Effect.provide(nimbus(url)))
+
+/** What the service answers without Nimbus, signed, for a task some of whose parts are published. */
+const answerTo = (url: string, published: number) => {
+  const body = JSON.stringify({ id: "t1", client: "ada", attempt: 2, published, data: { hero: "Ada" } })
+  const at = new Date()
+  const headers = {
+    "webhook-id": "ada/t1",
+    "webhook-timestamp": String(Math.floor(at.getTime() / 1000)),
+    "webhook-signature": new Webhook(secret).sign("ada/t1", at, body),
+  }
+  return fetch(`${url}tell`, { method: "POST", body, headers })
+}
+
+describe("the handler and the task in Python", () => {
   it.skipIf(hasPython || process.env["CI"] !== "true")("has a Python to run with", () => {
     assert.isTrue(hasPython, "python3 is not installed")
   })
@@ -92,6 +122,35 @@ describe("the handler in Python", () => {
         assert.strictEqual(yield* statusOf({ body: "{}" }), 401)
         const long = String(Math.floor(Date.now() / 1000) - 3_600)
         assert.strictEqual(yield* statusOf({ body: "{}", headers: { "webhook-timestamp": long } }), 401)
+      }),
+    )
+
+    it.live("answers a task in parts, behind which is one end", () =>
+      Effect.gen(function* () {
+        const items = yield* told(yield* service, { hero: "Ada" })
+        const words = items.slice(0, -1)
+        assert.strictEqual(words.map(({ data }) => data).join(""), "once upon a time Ada went out to sea ")
+        assert.deepStrictEqual(
+          words.map(({ of, part }) => [of, part]),
+          words.map((_, part) => ["t1", part]),
+        )
+        assert.deepInclude(items.at(-1), { end: "done" })
+      }),
+    )
+
+    it.live("tells the client why it refuses a task", () =>
+      Effect.gen(function* () {
+        const [end] = yield* told(yield* service, {})
+        const error = { code: "HANDLER_FAILED", message: "hero must be a name" }
+        assert.deepInclude(end, { of: EventId.make("t1"), end: "failed", error })
+      }),
+    )
+
+    it.live("leaves out the parts of a task that are published", () =>
+      Effect.gen(function* () {
+        const url = yield* service
+        const text = yield* Effect.promise(() => answerTo(url, 6).then((answer) => answer.text()))
+        assert.strictEqual(text, `"out "\n"to "\n"sea "\n`)
       }),
     )
   })
