@@ -132,7 +132,7 @@ describe("the handler and the task in Python", () => {
         assert.strictEqual(words.map(({ data }) => data).join(""), "once upon a time Ada went out to sea ")
         assert.deepStrictEqual(
           words.map(({ of, part }) => [of, part]),
-          words.map((_, part) => ["t1", part]),
+          words.map((_, part) => [EventId.make("t1"), part]),
         )
         assert.deepInclude(items.at(-1), { end: "done" })
       }),
