@@ -1,6 +1,7 @@
 /**
  * The transports of NimbusWS on Kafka and Redis, with two gateways and the pipeline: a client that goes from one to the
- * other gets each result once, in order, and a newer connection elsewhere ends the older one.
+ * other gets each result once, in order, a newer connection elsewhere ends the older one, and a task that was begun for a
+ * client at one gateway is cancelled at the other.
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { KafkaEventLog } from "@nimbus/adapters/kafka"
@@ -19,7 +20,7 @@ import { eventually } from "@nimbus/domain/testing"
 import { Gateway } from "@nimbus/gateway"
 import { PlainClient } from "@nimbus/gateway/testing"
 import { Pipeline } from "@nimbus/pipeline"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { inject } from "vitest"
 import * as Nimbus from "./Nimbus.ts"
 import { comeBack, converse } from "./testing/nimbusWsStory.ts"
@@ -114,6 +115,12 @@ const session = (approach: string, gateway: 0 | 1, clientId: ClientId, count: nu
     }),
   )
 
+const isPart = Schema.is(
+  Schema.Struct({ type: Schema.Literal("task_part"), data: Schema.Struct({ seq: Schema.Int, part: Schema.Int }) }),
+)
+
+const parts = ({ frames }: PlainClient.PlainClient) => frames.flatMap((frame) => (isPart(frame) ? [frame.data] : []))
+
 const oneTo = (last: number) => Array.from({ length: last }, (_, i) => i + 1)
 
 describe.skipIf(kafka === undefined || redis === undefined)("the transports of NimbusWS on Kafka and Redis", () => {
@@ -148,6 +155,43 @@ describe.skipIf(kafka === undefined || redis === undefined)("the transports of N
             const clientId = `wscat-${approach}`
             yield* comeBack(second, clientId, yield* converse(first, clientId))
           }),
+        180_000,
+      )
+    }
+
+    for (const approach of ["approach2", "approach3"] as const) {
+      it.effect(
+        `a task that a client has opened by ${approach} at one gateway ends when it cancels it at the other`,
+        () =>
+          Effect.gen(function* () {
+            const clientId = ClientId.make(`cancels-${approach}`)
+            const first = yield* connect(approach, 0, clientId)
+            const data = { text: "word ".repeat(800), every_ms: 100 }
+            first.send({ type: "event", id: "e1", name: "stream", data })
+            yield* first.first("task_part")
+            const stranger = yield* connect(approach, 1, ClientId.make(`stranger-${approach}`))
+            stranger.send({ type: "cancel", id: "e1" })
+            yield* stranger.first("cancelling")
+            const seen = parts(first).length
+            yield* eventually(
+              "it goes on",
+              Effect.sync(() => parts(first).length > seen),
+            )
+            first.cut()
+            const second = yield* connect(approach, 1, clientId)
+            second.send({ type: "cancel", id: "e1" })
+            const end = yield* second.first("processed_finished")
+            assert.deepInclude(end, { id: "e1", name: "stream", data: null, end: "cancelled" })
+            assert.deepInclude(end["payload"], { event_id: "e1", type: "event_processing_failed" })
+            // Each part once, but for those that were not acknowledged before the cut, and the end behind all of them.
+            const bySeq = new Map([...parts(first), ...parts(second)].map((part) => [part.seq, part.part]))
+            assert.deepStrictEqual(
+              [...bySeq.values()],
+              Array.from({ length: Number(end["part"]) }, (_, i) => i),
+            )
+            assert.isAbove(Number(end["seq"]), Math.max(...bySeq.keys()))
+            assert.deepStrictEqual(stranger.results(), [])
+          }).pipe(Effect.scoped),
         180_000,
       )
     }
