@@ -205,6 +205,7 @@ const reading = Effect.fnUntraced(function* (work: Work, stopping: Latch.Latch) 
     at = chunk.next
     order.read(chunk)
     order.due(now_ms())
+    handling.read()
     for (const record of chunk.records) take(record)
     if (at >= commit) tasks.live()
     if (at <= commit) return yield* readBack(at)

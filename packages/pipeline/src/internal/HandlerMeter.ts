@@ -1,13 +1,17 @@
 /**
  * What is measured of the handlers of a partition: how long an event waited, how long its handler took, and how many run
- * now. By the name of a declared handler, or `unknown`, so that nobody's events make new series. An event costs two looks
- * at the clock, and no fiber.
+ * now. By the name of a declared handler, or `unknown`, so that nobody's events make new series.
+ *
+ * An event whose handler is done at once costs one look at the clock: its handler began when the one before it had ended, or
+ * when the chunk was read.
  */
 import { Effect } from "effect"
 import * as Metrics from "../Metrics.ts"
 import type { EventItem } from "./EventItems.ts"
 
 export interface HandlerMeter {
+  /** Time has passed: handlers begin now. */
+  look(): void
   /** Its handler begins. */
   began(item: EventItem): void
   /** It has to be waited for. */
@@ -22,23 +26,32 @@ export interface HandlerMeter {
 export const make = Effect.fnUntraced(function* (now_ms: () => number) {
   const context = yield* Effect.context()
   const series = new Map<string, Metrics.OfHandler>()
+  const found = (handler: string): Metrics.OfHandler => {
+    const known = series.get(handler) ?? Metrics.ofHandler(handler, context)
+    series.set(handler, known)
+    return known
+  }
+  /** Mostly it is that of the event before. */
+  let last: { readonly handler: string; readonly of: Metrics.OfHandler } | undefined = undefined
   const of = ({ handler }: EventItem): Metrics.OfHandler => {
-    const known = series.get(handler)
-    if (known !== undefined) return known
-    const made = Metrics.ofHandler(handler)
-    series.set(handler, made)
-    return made
+    if (last?.handler !== handler) last = { handler, of: found(handler) }
+    return last.of
   }
   const seconds = (from_ms: number, to_ms: number): number => Math.max(0, to_ms - from_ms) / 1_000
+  let at_ms = now_ms()
   const meter: HandlerMeter = {
+    look: () => {
+      at_ms = now_ms()
+    },
     began: (item) => {
-      item.started_ms = now_ms()
-      of(item).wait.updateUnsafe(seconds(item.timestamp, item.started_ms), context)
+      item.started_ms = at_ms
+      of(item).wait(seconds(item.timestamp, at_ms))
     },
     waits: (item) => of(item).running.modifyUnsafe(1, context),
     ended: (item, hasWaited) => {
       const { duration, running } = of(item)
-      duration.updateUnsafe(seconds(item.started_ms, now_ms()), context)
+      at_ms = now_ms()
+      duration(seconds(item.started_ms, at_ms))
       if (hasWaited) running.modifyUnsafe(-1, context)
     },
     abandoned: (items) => {

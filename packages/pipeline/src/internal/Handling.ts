@@ -12,6 +12,8 @@ import type { EventItem, EventItems } from "./EventItems.ts"
 import type { HandlerMeter } from "./HandlerMeter.ts"
 
 export interface Handling {
+  /** A chunk was read: its records follow. */
+  read(): void
   /** A record that was read, in its order. */
   add(item: EventItem): void
   /** Starts what may start. */
@@ -108,7 +110,8 @@ export const make = Effect.fnUntraced(function* ({
   const pump = (first?: EventItem): void => {
     if (pumping || closing) return
     pumping = true
-    if (first !== undefined) start(first)
+    if (first === undefined) meter.look()
+    else start(first)
     for (let item = order.next(); item !== undefined; item = order.next()) start(item)
     pumping = false
   }
@@ -121,6 +124,7 @@ export const make = Effect.fnUntraced(function* ({
   }
   handlers.slots.join(waiter)
   return {
+    read: meter.look,
     add: (item) => {
       if (order.add(item)) pump(item)
       else items.keep(item)
