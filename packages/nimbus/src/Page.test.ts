@@ -7,7 +7,7 @@ import type { Page } from "playwright-core"
 import { vi } from "vitest"
 import { pageFits } from "./testing/pageFits.ts"
 import { Chromium, isShown, on, panel, Stage, startSamples, until } from "./testing/PageStage.ts"
-import { desktop, visit } from "./testing/Visitor.ts"
+import { desktop, phone, visit } from "./testing/Visitor.ts"
 
 // On a machine that is busy with other tests a click may take seconds.
 vi.setConfig({ testTimeout: 120_000 })
@@ -45,6 +45,23 @@ const comeAndGo = (url: string, clientId: string) =>
     await new Promise((resolve) => socket.addEventListener("message", resolve, { once: true }))
     socket.close()
   })
+
+/** A task of a client that takes half an hour, and its items. The client stays for as long as the scope lives. */
+const longTask = Effect.fnUntraced(function* (url: string, clientId: string, id: string) {
+  const items: Array<{ readonly of?: string; readonly end?: string }> = []
+  const socket = yield* Effect.acquireRelease(
+    Effect.sync(() => new WebSocket(`${url.replace("http", "ws")}/v1/stream?clientId=${clientId}`)),
+    (socket) => Effect.sync(() => socket.close()),
+  )
+  socket.addEventListener("message", ({ data }) => {
+    const frame = JSON.parse(String(data))
+    if (frame.type === "results") items.push(...frame.items)
+  })
+  yield* Effect.promise(() => new Promise((resolve) => socket.addEventListener("open", resolve, { once: true })))
+  const data = { text: "word ".repeat(800), every_ms: 1_000 }
+  socket.send(JSON.stringify({ type: "event", id, name: "stream", data }))
+  return items
+})
 
 /** Every view. */
 const viewPaths = ["/", "/chat", "/clients/seen", "/journey/seen/0"]
@@ -179,6 +196,40 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: 120_000 })((it) => {
           ...(await panel(page, "Topics").locator("summary").getByText(/^lag/).allTextContents()),
         ]
         await until("nothing is behind", async () => (await lags()).join() === Array(7).fill("lag 0").join())
+      }),
+    )
+
+    it.effect("shows a task that runs, where and since when, and cancels it", () =>
+      Effect.gen(function* () {
+        const { browser, url } = yield* Stage
+        const items = yield* longTask(url, "asker", "t1")
+        yield* visit(browser, url, async (page) => {
+          const tasks = panel(page, "Tasks")
+          const row = tasks.getByRole("row", { name: "asker" })
+          await row.getByRole("cell", { name: /^\d+ s$/ }).waitFor()
+          await tasks.getByText("1 running, 0 waiting").waitFor()
+          const [name, , attempt, , id] = await row.getByRole("cell").allInnerTexts()
+          assert.deepStrictEqual([name, attempt, id], ["stream", "1", "t1"])
+          assert.deepStrictEqual(await objections(page), [])
+        })
+        yield* visit(
+          browser,
+          url,
+          async (page) => {
+            await panel(page, "Tasks").getByRole("row", { name: "asker" }).waitFor()
+            assert.strictEqual(await page.evaluate("document.documentElement.scrollWidth"), 360)
+          },
+          phone,
+        )
+        yield* visit(browser, url, async (page) => {
+          const tasks = panel(page, "Tasks")
+          const row = tasks.getByRole("row", { name: "asker" })
+          await until("a part has come", async () => items.some(({ of }) => of === "t1"))
+          await row.getByRole("button", { name: "Cancel stream of asker, t1" }).click()
+          await row.waitFor({ state: "detached" })
+          await tasks.getByText("No task runs or waits.").waitFor()
+          await until("its client has the end", async () => items.some(({ end }) => end === "cancelled"))
+        })
       }),
     )
 

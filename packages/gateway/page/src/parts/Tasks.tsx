@@ -17,7 +17,7 @@ export const Tasks = () => {
       {tasks.length === 0 ? (
         <p class="quiet">No task runs or waits.</p>
       ) : (
-        <Table label="List of tasks" headings={["client", "task", "since", "#attempt", "worker", "id", "cancel"]}>
+        <Table label="List of tasks" headings={["client", "task", "for", "#attempt", "worker", "id", "cancel"]}>
           {tasks.map((task) => (
             <Row key={`${task.clientId} ${task.seq}`} task={task} now={shown.pulse.at} />
           ))}

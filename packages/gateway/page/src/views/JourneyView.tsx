@@ -20,7 +20,7 @@ export const JourneyView = ({ clientId, seq }: JourneyViewProps) => {
   const params = { clientId, seq }
   const [asked, setAsked] = useState(0)
   const answer = useAnswer((admin) => admin.journey({ params }), asked)
-  const isUnderWay = answer?._tag === "Success" && answer.success.place !== "acknowledged"
+  const isUnderWay = answer?._tag === "Success" && !isOver(answer.success.place)
   useEffect(() => {
     if (!isUnderWay || asked === pageLimits.journey_looks) return
     const timer = setTimeout(() => setAsked(asked + 1), pageLimits.journey_every_ms)
@@ -51,6 +51,9 @@ export const JourneyView = ({ clientId, seq }: JourneyViewProps) => {
     </>
   )
 }
+
+/** Nothing more will be known of it. */
+const isOver = (place: Journey["place"]): boolean => place === "acknowledged" || place === "tasks"
 
 const places = {
   events: "in the events topic, not yet handled",
