@@ -37,6 +37,7 @@ import {
   type MemoryCorrupt,
   type MemoryUnavailable,
   type ResultLost,
+  type TaskCancelled,
 } from "./Errors.ts"
 import { faultIn } from "./EventData.ts"
 import * as Inbox from "./Inbox.ts"
@@ -45,6 +46,7 @@ import * as Link from "./Link.ts"
 import { ClientMemory, type Outgoing } from "./Memory.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Senders from "./Senders.ts"
+import * as TaskStreams from "./TaskStreams.ts"
 import { Transport, type TransportShape } from "./Transport.ts"
 
 /** The id of the client, and the address of its gateway. */
@@ -70,6 +72,12 @@ export interface NewEvent {
    * and `dedupe_records` of the pipeline (`welcome`) reach back.
    * Default: a new id.
    */
+  readonly id?: string | undefined
+}
+
+/** How an event is sent, and its task read. */
+export interface StreamOptions extends TaskStreams.TaskOptions {
+  /** As for `NewEvent`. An event that is streamed already is not sent again. Default: a new id. */
   readonly id?: string | undefined
 }
 
@@ -100,8 +108,31 @@ export interface Client {
     options?: { readonly id?: string | undefined },
   ): Effect.Effect<
     Frames.ResultItem,
-    EventInvalid | EventRefused | EventFailed | EventRepeated | ResultLost | ClientError
+    EventInvalid | EventRefused | EventFailed | EventRepeated | ResultLost | TaskCancelled | ClientError
   >
+  /**
+   * Sends one event and streams the parts of its task, in order, each once, across reconnects: see `TaskStream` for how it
+   * ends. The event is sent when the stream is run. Its `id` is there at once: `resume` continues with it in a later process.
+   * What comes of the event comes in this stream alone, and not in `results`. A handler's result is a single part.
+   *
+   * The client keeps the parts in its memory, up to `task_chars`, and acknowledges them when they are there. Leaving the
+   * stream does not cancel the task, unless `cancelOnLeave` is set.
+   */
+  stream(name: string, data?: Schema.Json, options?: StreamOptions): TaskStreams.TaskStream
+  /**
+   * The stream of an event that was streamed before, by this process or an earlier one with the same memory, from its first
+   * part on. Fails with `TaskNotKept` if the memory has none of it. Where the first parts are not kept any longer it fails
+   * with `PartsForgotten`, and its `events` go on with a notice.
+   */
+  resume(id: string, options?: TaskStreams.TaskOptions): TaskStreams.TaskStream
+  /** The tasks that the memory has, in the order in which they were started. They can be resumed, also after their end. */
+  readonly tasks: Effect.Effect<ReadonlyArray<TaskStreams.RememberedTask>>
+  /**
+   * Ends the task of the latest event of this id, which may have been sent by `send` too. Succeeds when the client has noted
+   * it, and sends it again over reconnects, also by a later process with the same memory, until the log has it. Its stream
+   * ends with `TaskCancelled`, or as the task ended before: too late is no error.
+   */
+  cancel(id: string): Effect.Effect<void, EventInvalid | ClientError>
   /**
    * The deliveries of this client, in order, each once: results, and `lost` notices if some will not arrive (`isLost`).
    * Pulling the next array acknowledges the previous one. The last array that was pulled is not acknowledged, and is the
@@ -138,20 +169,22 @@ export const make = Effect.fn("Client.make")(function* (
   // What the core says goes to the parts, which themselves tell the core.
   const tell = (input: Core.Input): ReadonlyArray<Core.Output> => {
     const outputs = Core.step(core, input)
-    for (const output of outputs) carryOut(output, { inbox, outbox, senders })
+    for (const output of outputs) carryOut(output, { inbox, outbox, senders, tasks })
     return outputs
   }
   const inbox = yield* Inbox.make(limits, tell)
   const senders = yield* Senders.make(core, tell)
+  const tasks = TaskStreams.make(core, tell)
   yield* registerSize("client", {
     get size() {
-      return { ...Core.sizeOf(core), ...inbox.size, ...outbox.size, ...senders.size }
+      return { ...Core.sizeOf(core), ...inbox.size, ...outbox.size, ...senders.size, ...tasks.size }
     },
   })
   const status = makeStatus()
   const failed = yield* Deferred.make<never, ClientError>()
   const end = (cause: Cause.Cause<ClientError>): Effect.Effect<void> => {
     inbox.end(cause)
+    tasks.end(cause)
     Deferred.doneUnsafe(failed, Effect.failCause(cause))
     status.set("OFFLINE")
     return senders.end(cause)
@@ -189,6 +222,14 @@ export const make = Effect.fn("Client.make")(function* (
   return {
     clientId,
     ...sending(senders, ids, limits),
+    ...streaming(senders, tasks, ids),
+    cancel: (id) => {
+      if (!Guards.isEventId(id)) return Effect.fromResult(invalid(idFault))
+      return Effect.raceFirst(
+        Deferred.await(failed),
+        Effect.sync(() => void tell({ _tag: "Cancel", id })),
+      )
+    },
     results: inbox.results,
     run: inbox.run,
     status: status.changes,
@@ -202,15 +243,20 @@ interface Parts {
   readonly inbox: Inbox.Inbox
   readonly outbox: Outbox.Outbox
   readonly senders: Senders.Senders
+  readonly tasks: TaskStreams.TaskStreams
 }
 
 /** What can be done at once. `Status`, `Objection` and `Cut` are seen to by `hear`. */
-const carryOut = (output: Core.Output, { inbox, outbox, senders }: Parts): void => {
+const carryOut = (output: Core.Output, { inbox, outbox, senders, tasks }: Parts): void => {
   switch (output._tag) {
     case "Remember":
       return outbox.remember(output.change)
     case "Write":
       return outbox.write(output.events)
+    case "WriteCancels":
+      return outbox.cancel(output.ids)
+    case "TaskChanged":
+      return tasks.changed(output.id)
     case "Ack":
       return outbox.ack(output.seq)
     case "Deliver":
@@ -306,6 +352,21 @@ const sending = (senders: Senders.Senders, nextId: () => string, limits: ClientL
   return { send, sendAll, request }
 }
 
+const streaming = (
+  senders: Senders.Senders,
+  tasks: TaskStreams.TaskStreams,
+  nextId: () => string,
+): Pick<Client, "stream" | "resume" | "tasks"> => ({
+  stream: (name, data, options) => {
+    const id = options?.id ?? nextId()
+    const event = Effect.suspend(() => Effect.fromResult(encode({ name, data, id })))
+    const start = Effect.flatMap(event, (outgoing) => senders.submit([outgoing], options?.id !== undefined, name))
+    return tasks.make(id, start, options)
+  },
+  resume: (id, options) => tasks.make(id, Effect.void, options),
+  tasks: tasks.remembered,
+})
+
 /** Ids of this life: distinct by the random start, short by the count. */
 const idsFrom = (random: number): (() => string) => {
   const prefix = random.toString(36)
@@ -316,7 +377,7 @@ const idsFrom = (random: number): (() => string) => {
 /** The frame of an event. Checked here is what the gateway could only answer with a refusal that names no event. */
 const encode = (event: NewEvent & { readonly id: string }): Result.Result<Outgoing, EventInvalid> => {
   const { id, name } = event
-  if (!Guards.isEventId(id)) return invalid("id: an id has 1 to 128 characters")
+  if (!Guards.isEventId(id)) return invalid(idFault)
   if (!Guards.isEventName(name)) return invalid("name: a name has 1 to 128 characters")
   const frame: Frames.EventFrame = {
     type: "event",
@@ -332,6 +393,8 @@ const encode = (event: NewEvent & { readonly id: string }): Result.Result<Outgoi
     return invalid(`data: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
+
+const idFault = "id: an id has 1 to 128 characters"
 
 const invalid = (reason: string) => Result.fail(new EventInvalid({ reason }))
 

@@ -16,7 +16,9 @@ import * as Stream from "effect/Stream"
 import * as Client from "./Client.ts"
 import { type Delivery, isLost, type Lost, type Stats } from "./Core.ts"
 import { CallbackFailed, type ClientError, type MemoryCorrupt, type MemoryUnavailable } from "./Errors.ts"
+import type { TaskEvent } from "./KeptTasks.ts"
 import { type ClientMemory, layerMemory } from "./Memory.ts"
+import type { RememberedTask, TaskOptions, TaskStream } from "./TaskStreams.ts"
 import { layerWebSocket, type WebSocketConstructor } from "./Transport.ts"
 
 /** The id of the client, the address of its gateway, and its callbacks. */
@@ -35,6 +37,17 @@ export interface ConnectOptions extends Client.ClientOptions {
   readonly WebSocket?: WebSocketConstructor | undefined
 }
 
+/**
+ * The parts of a task, in order, each once. It ends when the task is done, and throws a typed error (`_tag`, `code`) if it
+ * failed or was cancelled, as `TaskStream` has it. Each iteration starts with the first part.
+ */
+export interface TaskParts extends AsyncIterable<Schema.Json> {
+  /** The id of the event, by which the task is resumed and cancelled. */
+  readonly id: string
+  /** The same with the numbers of the parts, and with a notice where the task begins again. */
+  readonly events: AsyncIterable<TaskEvent>
+}
+
 /** A client without Effect: its methods return promises. */
 export interface Connected {
   /** Resolves with the id of the event when the log has stored it. Rejects with a typed error (`_tag`, `code`). */
@@ -42,6 +55,17 @@ export interface Connected {
   sendAll(events: ReadonlyArray<Client.NewEvent>): Promise<ReadonlyArray<EventId>>
   /** Resolves with the result of the event, which `onResult` receives too. Rejects if the result of this id has come before. */
   request(name: string, data?: Schema.Json, options?: { readonly id?: string | undefined }): Promise<Frames.ResultItem>
+  /**
+   * Sends one event at once, and gives the parts of its task: `for await (const part of client.stream("ask", question))`.
+   * `onResult` is not called with them. To leave the loop does not cancel the task, unless `cancelOnLeave` is set.
+   */
+  stream(name: string, data?: Schema.Json, options?: Client.StreamOptions): TaskParts
+  /** The parts of a task that was streamed before, also by an earlier page with the same memory, from the first one on. */
+  resume(id: string, options?: TaskOptions): TaskParts
+  /** The tasks that the memory has, which can be resumed. */
+  readonly tasks: ReadonlyArray<RememberedTask>
+  /** Ends a task. Resolves when it is noted; it is sent again until the log has it. Too late is no error. */
+  cancel(id: string): Promise<void>
   readonly status: Status.StatusName
   readonly stats: Stats
   /** Saves, acknowledges what `onResult` has processed, and disconnects. */
@@ -62,6 +86,17 @@ export const connect = async (options: ConnectOptions): Promise<Connected> => {
     send: (name, data, sendOptions) => Effect.runPromise(client.send(name, data, sendOptions)),
     sendAll: (events) => Effect.runPromise(client.sendAll(events)),
     request: (name, data, requestOptions) => Effect.runPromise(client.request(name, data, requestOptions)),
+    stream: (name, data, streamOptions) => {
+      const task = client.stream(name, data, streamOptions)
+      // Whoever reads it gets the error.
+      Effect.runPromise(task.start).catch(() => undefined)
+      return partsOf(task)
+    },
+    resume: (id, taskOptions) => partsOf(client.resume(id, taskOptions)),
+    get tasks() {
+      return Effect.runSync(client.tasks)
+    },
+    cancel: (id) => Effect.runPromise(client.cancel(id)),
     get status() {
       return Effect.runSync(client.currentStatus)
     },
@@ -72,6 +107,12 @@ export const connect = async (options: ConnectOptions): Promise<Connected> => {
     closed,
   }
 }
+
+const partsOf = (task: TaskStream): TaskParts => ({
+  id: task.id,
+  events: Stream.toAsyncIterable(task.events),
+  [Symbol.asyncIterator]: () => Stream.toAsyncIterable(task)[Symbol.asyncIterator](),
+})
 
 /** A client that lives as long as the scope, with its memory. */
 const open = (options: ConnectOptions, scope: Scope.Scope) =>

@@ -11,11 +11,15 @@
  *   Deliver ◀── seq > received, first answer of its id ◀────── results, lost
  *      │
  *    Done ─────▶ done ──Remember, then Ack─────────────────────▶  ack
+ *
+ *   TaskChanged ◀── kept in the memory, or held ◀── items of a streamed task (`Tasks.ts`)
+ *    Read ─────▶ done ──Remember, then Ack─────────────────────▶  ack
  * ```
  *
  * Payloads: `received` is the highest seq that was received and taken. `shown` is the highest seq that was delivered to
- * the consumer. `done` is the highest seq such that the consumer has processed it and everything before it. done ≤ shown ≤
- * received, except for what was acknowledged before, as the gateway says (`welcome.after`). Seqs belong to one
+ * the consumer. `done` is the highest seq such that the consumer has processed it and everything before it, and that all items
+ * of streamed tasks up to it are kept. done ≤ consumed ≤ received, and shown ≤ received, except for what was acknowledged
+ * before, as the gateway says (`welcome.after`). Seqs belong to one
  * incarnation, `log`.
  *
  * Outputs are carried out in order. The memory has stored a `Remember` before any later `Write` or `Ack` is sent.
@@ -32,14 +36,26 @@
  * 4. At most `window_results` of the `welcome` (and of the limits), and `waiting_notices`, are delivered and not done. A
  *    frame that would exceed this is not taken at all: the client closes the connection, and resumes after `done`.
  * 5. A loss is delivered in its place: a `lost` frame, and the rest of a log that no longer exists.
+ * 6. The parts of a streamed task are kept in order, without a gap, each once, and nothing follows its end. What is received and
+ *    not kept is not acknowledged.
  *
  * Each is asserted in production too (`Invariant.ts`). If one does not hold, the client fails.
  */
-import type { Cursor, EventId, Failure, Frames, Incarnation, Seq, Status } from "@nimbus/domain/protocol"
+import {
+  type Cursor,
+  type EventId,
+  type Failure,
+  type Frames,
+  Guards,
+  type Incarnation,
+  type Seq,
+  type Status,
+} from "@nimbus/domain/protocol"
 import type { Array } from "effect"
 import { invariant } from "./Invariant.ts"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
-import { apply, type Change, type Ledger, type Outgoing, type Remembered, toLedger } from "./Memory.ts"
+import { type Outgoing, type Remembered, toLedger } from "./Memory.ts"
+import * as Tasks from "./Tasks.ts"
 
 /**
  * Results after `after` that will not arrive. `retention`: the limits of the mailbox removed them, up to `upTo` if that is
@@ -59,16 +75,28 @@ export type Delivery = Frames.ResultItem | Lost
 export const isLost = (delivery: Delivery): delivery is Lost => "type" in delivery
 
 export type Input =
-  /** `named`: the application chose the ids, and may have sent them before. */
-  | { readonly _tag: "Send"; readonly events: ReadonlyArray<Outgoing>; readonly named: boolean }
+  /** `named`: the application chose the ids, and may have sent them before. `stream`: the name of the one event to stream. */
+  | {
+      readonly _tag: "Send"
+      readonly events: ReadonlyArray<Outgoing>
+      readonly named: boolean
+      readonly stream?: string | undefined
+    }
+  /** The task of this event is to end. */
+  | { readonly _tag: "Cancel"; readonly id: EventId }
+  /** A reader of a task, the newest one, has read so much. */
+  | ({ readonly _tag: "Read"; readonly id: EventId } & Tasks.Reader)
+  /** A reader of a task reads no further. */
+  | { readonly _tag: "Left"; readonly id: EventId; readonly reader: number }
   | { readonly _tag: "Heard"; readonly frame: Frames.ServerFrame }
   /** The consumer has processed `items` more deliveries of this log, the last one at `seq`, if it has one. */
   | { readonly _tag: "Done"; readonly log: Incarnation; readonly seq: Cursor | undefined; readonly items: number }
   | { readonly _tag: "Disconnected" }
 
 export type Output =
-  | { readonly _tag: "Remember"; readonly change: Change }
+  | Tasks.Output
   | { readonly _tag: "Write"; readonly events: ReadonlyArray<Outgoing> }
+  | { readonly _tag: "WriteCancels"; readonly ids: ReadonlyArray<EventId> }
   | { readonly _tag: "Ack"; readonly seq: Cursor }
   /** To the consumer. */
   | { readonly _tag: "Deliver"; readonly log: Incarnation; readonly items: Array.NonEmptyReadonlyArray<Delivery> }
@@ -91,7 +119,7 @@ export interface Stats {
   readonly resent: number
   readonly accepted: number
   readonly refused: number
-  /** Results delivered to the consumer. */
+  /** Results delivered to the consumer, and items of streamed tasks. */
   readonly received: number
   /** Results that were dropped because they, or another result of the same event, were delivered before. */
   readonly repeats: number
@@ -103,19 +131,19 @@ export interface Stats {
   readonly connections: number
 }
 
-export interface State {
-  readonly limits: ClientLimits
-  /** What is remembered, with `log`, `unaccepted` and `doubtful`; its `last` is `done`. */
-  readonly ledger: Ledger
+/** `ledger` is what is remembered, with `log`, `unaccepted` and `doubtful`; its `last` is `done`. */
+export interface State extends Tasks.State {
   received: Cursor
   shown: Cursor
-  /** Deliveries that the consumer has not processed. */
-  waiting: number
+  /** The consumer has processed everything up to here, items of streamed tasks aside. */
+  consumed: Cursor
   connection: Connection | undefined
   /** What the client sent to the gateway when it connected. */
   told: Cursor | undefined
   /** Unaccepted events that may have been written on some connection. */
   readonly written: Set<EventId>
+  /** Those among them that may have been written on a connection before this one. */
+  rewritten: ReadonlySet<EventId>
   readonly stats: { -readonly [K in keyof Stats]: Stats[K] }
 }
 
@@ -136,17 +164,21 @@ interface Connection {
 export const make = (remembered: Remembered, limits: ClientLimits = clientLimits): State => {
   const ledger = toLedger(remembered)
   for (const [id, answered] of ledger.doubtful) {
-    if (answered !== undefined && answered > ledger.last) ledger.doubtful.set(id, undefined)
+    if (answered !== undefined && answered > ledger.consumed) ledger.doubtful.set(id, undefined)
   }
   return {
     limits,
     ledger,
     received: ledger.last,
     shown: ledger.last,
+    consumed: ledger.consumed,
+    readers: new Map(),
+    held: new Map(),
     waiting: 0,
     connection: undefined,
     told: undefined,
     written: new Set(ledger.unaccepted.keys()),
+    rewritten: new Set(),
     stats: {
       sent: 0,
       resent: 0,
@@ -168,11 +200,13 @@ export const resume = (state: State): { readonly log: Incarnation; readonly afte
   return log === undefined ? undefined : { log, after: last }
 }
 
-/** Events not accepted, those among them that may have been written, doubtful ids, and deliveries not done. */
-export const sizeOf = ({ ledger: { doubtful, unaccepted }, waiting, written }: State) => ({
+/** Events not accepted, those among them that may have been written, doubtful ids, streamed tasks, and deliveries not done. */
+export const sizeOf = ({ ledger: { cancels, doubtful, tasks, unaccepted }, waiting, written }: State) => ({
   unaccepted: unaccepted.size,
   written: written.size,
   doubtful: doubtful.size,
+  tasks: tasks.size,
+  cancels: cancels.size,
   deliveries: waiting,
 })
 
@@ -180,7 +214,18 @@ export const step = (state: State, input: Input): ReadonlyArray<Output> => {
   const out: Array<Output> = []
   switch (input._tag) {
     case "Send":
-      send(state, input.events, input.named, out)
+      send(state, input, out)
+      break
+    case "Cancel":
+      cancel(state, input.id, out)
+      break
+    case "Read":
+      Tasks.read(state, input.id, input, out)
+      reach(state, out)
+      break
+    case "Left":
+      Tasks.left(state, input.id, input.reader, out)
+      reach(state, out)
       break
     case "Heard":
       hear(state, input.frame, out)
@@ -208,7 +253,7 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
     case "accepted":
       return accepted(state, frame.ids, out)
     case "cancelling":
-      return
+      return settleCancels(state, frame.ids, out)
     case "refused":
       return refused(state, frame, out)
     case "lost":
@@ -223,11 +268,6 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
   }
 }
 
-const remember = (state: State, change: Change, out: Array<Output>): void => {
-  apply(state.ledger, change)
-  out.push({ _tag: "Remember", change })
-}
-
 const object = ({ code, message }: Failure, out: Array<Output>): void => {
   out.push({ _tag: "Objection", objection: { code, message } })
 }
@@ -239,25 +279,46 @@ const cut = (reason: string, out: Array<Output>): void => {
 // Sending
 
 /** Invariant 3. An id that is in flight gets no second copy. An id that was accepted before is accepted. */
-const send = (state: State, events: ReadonlyArray<Outgoing>, named: boolean, out: Array<Output>): void => {
+const send = (state: State, { events, named, stream }: Extract<Input, { _tag: "Send" }>, out: Array<Output>): void => {
+  const { doubtful, tasks, unaccepted } = state.ledger
   const fresh: Array<Outgoing> = []
   const known: Array<EventId> = []
   for (const event of events) {
-    if (state.ledger.unaccepted.has(event.id)) continue
-    if (state.ledger.doubtful.has(event.id)) known.push(event.id)
+    if (unaccepted.has(event.id)) continue
+    if (doubtful.has(event.id) || tasks.has(event.id)) known.push(event.id)
     else fresh.push(event)
   }
   if (known.length > 0) out.push({ _tag: "Accepted", ids: known })
   for (const id of known) {
-    const first = state.ledger.doubtful.get(id)
+    const first = doubtful.get(id)
     if (first !== undefined) out.push({ _tag: "Repeated", id, first })
   }
-  if (fresh.length === 0) return
+  settleCancels(
+    state,
+    fresh.map(({ id }) => id),
+    out,
+  )
+  if (fresh.length === 0) return startStream(state, events, stream, out)
   state.stats.sent += fresh.length
   // In this order: after a crash between the two, an event that was never sent must not be doubtful, and so count as accepted.
-  remember(state, { _tag: "Sent", events: fresh }, out)
+  Tasks.remember(state, { _tag: "Sent", events: fresh }, out)
   if (named) doubt(state, fresh, out)
+  startStream(state, events, stream, out)
   write(state, fresh, out)
+}
+
+/** Unless the result of its event has come, or is here. */
+const startStream = (
+  state: State,
+  events: ReadonlyArray<Outgoing>,
+  name: string | undefined,
+  out: Array<Output>,
+): void => {
+  if (name === undefined) return
+  for (const { id } of events) {
+    if (state.ledger.tasks.has(id) || state.ledger.doubtful.get(id) !== undefined) continue
+    Tasks.start(state, id, name, state.received, out)
+  }
 }
 
 const write = (state: State, events: Iterable<Outgoing>, out: Array<Output>): void => {
@@ -287,16 +348,16 @@ const doubt = (state: State, events: ReadonlyArray<Outgoing>, out: Array<Output>
   const { doubtful } = state.ledger
   const ids = events.flatMap((event) => (doubtful.has(event.id) ? [] : [event.id]))
   if (ids.length === 0) return
-  remember(state, { _tag: "Doubted", ids }, out)
+  Tasks.remember(state, { _tag: "Doubted", ids }, out)
   const excess = doubtful.size - state.limits.doubtful_ids
-  if (excess > 0) remember(state, { _tag: "Forgotten", ids: firstOf(doubtful.keys(), excess) }, out)
+  if (excess > 0) Tasks.remember(state, { _tag: "Forgotten", ids: firstOf(doubtful.keys(), excess) }, out)
 }
 
 /** By hand: Node 20, and browsers of 2024, have no helpers of iterators. */
 const firstOf = <A>(items: Iterable<A>, count: number): ReadonlyArray<A> => {
   const first: Array<A> = []
   for (const item of items) {
-    if (first.length === count) break
+    if (first.length >= count) break
     first.push(item)
   }
   return first
@@ -305,7 +366,7 @@ const firstOf = <A>(items: Iterable<A>, count: number): ReadonlyArray<A> => {
 const settle = (state: State, ids: ReadonlyArray<EventId>, out: Array<Output>): void => {
   if (ids.length === 0) return
   for (const id of ids) state.written.delete(id)
-  remember(state, { _tag: "Settled", ids }, out)
+  Tasks.remember(state, { _tag: "Settled", ids }, out)
   state.stats.accepted += ids.length
   out.push({ _tag: "Accepted", ids })
 }
@@ -331,12 +392,34 @@ const unacceptedBy = (state: State, id: string): Outgoing | undefined => {
 }
 
 const settleRefused = (state: State, id: EventId, refusal: Failure, out: Array<Output>): void => {
+  const { doubtful, tasks } = state.ledger
+  const task = tasks.get(id)
   state.written.delete(id)
   // In this order, for the same reason as in `send`: a refused event must not count as accepted.
-  if (state.ledger.doubtful.has(id)) remember(state, { _tag: "Forgotten", ids: [id] }, out)
-  remember(state, { _tag: "Settled", ids: [id] }, out)
+  if (doubtful.has(id)) Tasks.remember(state, { _tag: "Forgotten", ids: [id] }, out)
+  if (task !== undefined && task.end === undefined) {
+    Tasks.finish(state, task, task.seq, { as: "refused", error: refusal }, out)
+  }
+  Tasks.remember(state, { _tag: "Settled", ids: [id] }, out)
+  settleCancels(state, [id], out)
   state.stats.refused += 1
   out.push({ _tag: "Refused", id, refusal })
+}
+
+// Cancelling
+
+/** An event that has its result, or a task that has ended, is not cancelled any more. */
+const cancel = (state: State, id: EventId, out: Array<Output>): void => {
+  const { cancels, tasks } = state.ledger
+  if (tasks.get(id)?.end !== undefined || cancels.has(id)) return
+  Tasks.remember(state, { _tag: "Cancelled", ids: [id] }, out)
+  settleCancels(state, firstOf(cancels, cancels.size - state.limits.cancels), out)
+  if (state.connection !== undefined) out.push({ _tag: "WriteCancels", ids: [id] })
+}
+
+const settleCancels = (state: State, ids: ReadonlyArray<EventId>, out: Array<Output>): void => {
+  const known = ids.filter((id) => state.ledger.cancels.has(id))
+  if (known.length > 0) Tasks.remember(state, { _tag: "CancelSettled", ids: known }, out)
 }
 
 // Connecting
@@ -372,7 +455,21 @@ const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>
   }
   state.received = after
   state.shown = after
-  remember(state, { _tag: "Entered", log, last: after }, out)
+  state.consumed = after
+  // In this order: what is lost is not what comes in the new log.
+  if (before !== undefined) loseTasks(state, new Set(), out)
+  Tasks.remember(state, { _tag: "Entered", log, last: after }, out)
+}
+
+/**
+ * What came of accepted events may be lost, and nothing more may come of them. The same holds for those that the log may have
+ * from an earlier connection. What is written on this one is accepted before anything that comes of it can be lost.
+ */
+const loseTasks = (state: State, rewritten: ReadonlySet<EventId>, out: Array<Output>): void => {
+  const { cancels, unaccepted } = state.ledger
+  Tasks.finishAll(state, (id) => rewritten.has(id) || !unaccepted.has(id), out)
+  const over = [...cancels].filter((id) => !unaccepted.has(id))
+  settleCancels(state, over, out)
 }
 
 /**
@@ -382,9 +479,12 @@ const enter = (state: State, log: Incarnation, after: Cursor, out: Array<Output>
 const resend = (state: State, out: Array<Output>): void => {
   const events = [...state.ledger.unaccepted.values()]
   const again = events.filter((event) => state.written.has(event.id))
+  state.rewritten = new Set(again.map(({ id }) => id))
   state.stats.resent += again.length
   doubt(state, again, out)
   write(state, events, out)
+  // Behind their events.
+  if (state.ledger.cancels.size > 0) out.push({ _tag: "WriteCancels", ids: [...state.ledger.cancels] })
 }
 
 // Receiving
@@ -399,6 +499,7 @@ const results = (
   const { ledger, stats } = state
   const fresh: Array<Frames.ResultItem> = []
   const settled: Array<EventId> = []
+  const over: Array<EventId> = []
   const answers: Array<{ readonly id: EventId; readonly seq: Seq }> = []
   const repeated: Array<Output> = []
   for (const item of items) {
@@ -409,27 +510,72 @@ const results = (
       continue
     }
     state.received = item.seq
-    const first = item.repeated ?? ledger.doubtful.get(item.id)
+    const { of: id = item.id } = item
+    if (ledger.unaccepted.delete(id)) settled.push(id)
+    const first = firstOfId(state, item)
     if (first !== undefined) {
       stats.repeats += 1
-      if (ledger.unaccepted.delete(item.id)) settled.push(item.id)
-      repeated.push({ _tag: "Repeated", id: item.id, first })
+      refuseStream(state, id, first, out)
+      repeated.push({ _tag: "Repeated", id, first })
       continue
     }
-    if (ledger.doubtful.has(item.id)) {
-      ledger.doubtful.set(item.id, item.seq)
-      answers.push({ id: item.id, seq: item.seq })
+    if (item.of === undefined || item.end !== undefined) over.push(id)
+    if (ledger.doubtful.has(id) && ledger.doubtful.get(id) === undefined) {
+      const seq = seqOfEvent(item)
+      ledger.doubtful.set(id, seq)
+      answers.push({ id, seq })
     }
-    if (ledger.unaccepted.delete(item.id)) settled.push(item.id)
-    fresh.push(item)
+    if (stream(state, id, item, out)) continue
+    // The consumer of an earlier process has processed it, although items of tasks before it were not kept.
+    if (item.seq <= state.consumed) stats.repeats += 1
+    else fresh.push(item)
   }
   settle(state, settled, out)
-  if (answers.length > 0) remember(state, { _tag: "Answered", answers }, out)
+  settleCancels(state, over, out)
+  if (answers.length > 0) Tasks.remember(state, { _tag: "Answered", answers }, out)
   stats.received += fresh.length
   show(state, fresh, out)
   // After the first answers: one that comes in the same frame is the answer.
   out.push(...repeated)
   acknowledge(state, connection, out)
+}
+
+/** Of a repeat the seq of the event, or of the result, that came first. Of a task all items are of one event. */
+const firstOfId = ({ ledger }: State, item: Frames.ResultItem): Cursor | undefined => {
+  if (item.repeated !== undefined) return item.repeated
+  const first = ledger.doubtful.get(item.of ?? item.id)
+  return first === seqOfEvent(item) ? undefined : first
+}
+
+/** An item of a task names the seq of its event: `t12.1.0`, `t12.end`. */
+const seqOfEvent = (item: Frames.ResultItem): Seq => {
+  const seq = item.of === undefined ? undefined : Number(/^t(\d+)\./.exec(item.id)?.[1])
+  return Guards.isSeq(seq) ? seq : item.seq
+}
+
+/**
+ * The id of a streamed event was used before this client sent it, by another one without its memory. What came of it was
+ * delivered there. If it was used later, it is by a second copy of the event.
+ */
+const refuseStream = (state: State, id: EventId, first: Cursor, out: Array<Output>): void => {
+  const task = state.ledger.tasks.get(id)
+  if (task === undefined || task.end !== undefined || first > task.since) return
+  Tasks.finish(state, task, state.received, { as: "repeated", first }, out)
+}
+
+/** Whether the item is of a task that is streamed, and therefore not for the consumer of results. */
+const stream = (state: State, id: EventId, item: Frames.ResultItem, out: Array<Output>): boolean => {
+  const task = state.ledger.tasks.get(id)
+  if (task === undefined) return false
+  // What comes behind `lost` or `repeated` belongs to no stream. Behind any other end there are only repeats.
+  if (task.end?.as === "lost" || task.end?.as === "repeated") return false
+  let isTaken = false
+  for (const part of task.end === undefined ? Tasks.itemsOf(task, item) : []) {
+    if (Tasks.take(state, task, part, out)) isTaken = true
+  }
+  if (isTaken) state.stats.received += 1
+  else state.stats.repeats += 1
+  return true
 }
 
 /** Invariant 4, checked before anything of the frame is taken. */
@@ -441,7 +587,7 @@ const hasRoom = (state: State, connection: Connection, items: ReadonlyArray<Fram
   return fresh <= room
 }
 
-/** Delivers what is left of a frame. If nothing is left, and nothing waits before it, its repeats are done. */
+/** Delivers what is left of a frame. If nothing is left, and no result waits before it, the consumer is through with it. */
 const show = (state: State, fresh: ReadonlyArray<Frames.ResultItem>, out: Array<Output>): void => {
   const last = fresh.at(-1)
   const { ledger } = state
@@ -449,7 +595,10 @@ const show = (state: State, fresh: ReadonlyArray<Frames.ResultItem>, out: Array<
     invariant(fresh[0].seq > state.shown, 1)
     state.shown = last.seq
     deliver(state, ledger.log, fresh, out)
-  } else if (state.shown <= ledger.last) reach(state, state.received, out)
+    return
+  }
+  if (state.shown <= state.consumed && state.received > state.consumed) state.consumed = state.received
+  reach(state, out)
 }
 
 const isNonEmpty = <A>(items: ReadonlyArray<A>): items is Array.NonEmptyReadonlyArray<A> => items.length > 0
@@ -477,6 +626,7 @@ const lost = (state: State, connection: Connection, frame: Frames.Lost, out: Arr
   state.stats.lost += 1
   const { after, type, upTo } = frame
   deliver(state, log, [{ type, reason: "retention", after, ...(upTo === undefined ? {} : { upTo }) }], out)
+  loseTasks(state, state.rewritten, out)
   if (frame.upTo === undefined) return
   state.received = frame.upTo
   state.shown = frame.upTo
@@ -486,14 +636,28 @@ const lost = (state: State, connection: Connection, frame: Frames.Lost, out: Arr
 const done = (state: State, input: Extract<Input, { _tag: "Done" }>, out: Array<Output>): void => {
   state.waiting -= input.items
   if (input.log !== state.ledger.log || input.seq === undefined) return
-  reach(state, input.seq >= state.shown ? state.received : input.seq, out)
+  const consumed = input.seq >= state.shown ? state.received : input.seq
+  if (consumed > state.consumed) state.consumed = consumed
+  reach(state, out)
 }
 
-const reach = (state: State, last: Cursor, out: Array<Output>): void => {
-  const { ledger } = state
-  if (last <= ledger.last) return
-  remember(state, { _tag: "Reached", last }, out)
-  if (state.connection !== undefined) acknowledge(state, state.connection, out)
+/**
+ * What the consumer has processed, up to the first item of a task that is not kept. In an earlier process it may have been
+ * further than what was received since.
+ */
+const reach = (state: State, out: Array<Output>): void => {
+  const held = Tasks.firstHeld(state)
+  const consumed = state.consumed < state.received ? state.consumed : state.received
+  const last = held === undefined || held > consumed ? consumed : before(held)
+  const isFurther = last > state.ledger.last
+  if (isFurther) Tasks.remember(state, { _tag: "Reached", last }, out)
+  if (state.consumed > state.ledger.consumed) Tasks.remember(state, { _tag: "Consumed", seq: state.consumed }, out)
+  if (isFurther && state.connection !== undefined) acknowledge(state, state.connection, out)
+}
+
+const before = (seq: Cursor): Cursor => {
+  const cursor = seq - 1
+  return Guards.isCursor(cursor) ? cursor : Guards.beginning
 }
 
 const acknowledge = (state: State, connection: Connection, out: Array<Output>): void => {

@@ -156,6 +156,68 @@ export class ResultLost extends Data.TaggedError("ResultLost")<{
   readonly code = "RESULT_LOST"
 }
 
+/** The task was cancelled, by this client or by an operator. What came before is all that came. */
+export class TaskCancelled extends Data.TaggedError("TaskCancelled")<{
+  readonly id: EventId
+}> {
+  readonly code = "TASK_CANCELLED"
+
+  override get message(): string {
+    return `the task ${this.id} was cancelled`
+  }
+}
+
+/**
+ * The task began again, as its worker died and it does not resume: the parts that its stream gave before are void. `resume`
+ * gives the new ones. Only a stream without `onRestart` fails with it.
+ */
+export class TaskRestarted extends Data.TaggedError("TaskRestarted")<{
+  readonly id: EventId
+  readonly attempt: number
+}> {
+  readonly code = "TASK_RESTARTED"
+
+  override get message(): string {
+    return `the task ${this.id} began again, with attempt ${this.attempt}: what came before is void`
+  }
+}
+
+/** The memory of the client has no such task: it was never streamed, or was forgotten since it ended. */
+export class TaskNotKept extends Data.TaggedError("TaskNotKept")<{
+  readonly id: string
+}> {
+  readonly code = "TASK_NOT_KEPT"
+
+  override get message(): string {
+    return `the client remembers no task ${this.id}`
+  }
+}
+
+/** The first `parts` parts of the task are not kept any longer (`task_chars`). `events` of the stream gives those behind them. */
+export class PartsForgotten extends Data.TaggedError("PartsForgotten")<{
+  readonly id: EventId
+  readonly parts: number
+}> {
+  readonly code = "PARTS_FORGOTTEN"
+
+  override get message(): string {
+    return `the first ${this.parts} parts of the task ${this.id} are kept no longer`
+  }
+}
+
+/** Why a stream of a task fails. */
+export type TaskError =
+  | EventInvalid
+  | EventRefused
+  | EventFailed
+  | EventRepeated
+  | ResultLost
+  | TaskCancelled
+  | TaskRestarted
+  | TaskNotKept
+  | PartsForgotten
+  | ClientError
+
 /** A connection has ended or could not be opened. The client reconnects; only the user of a transport sees this error. */
 export class ConnectionClosed extends Data.TaggedError("ConnectionClosed")<{
   readonly close: number

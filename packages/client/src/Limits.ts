@@ -6,6 +6,9 @@
  * | window of events | `send` suspends until the gateway has accepted an earlier one |
  * | window of results | the client acknowledges nothing, so that the window of the gateway (`welcome`) fills; if a gateway sends more, the client reconnects and resumes |
  * | doubtful ids | the oldest is forgotten: a later repeat of its result would be delivered again |
+ * | parts of tasks | the oldest tasks that have ended and that nobody reads are forgotten, then parts that were read, then those that nobody reads; parts that a stream has still to read are not acknowledged, so that the window fills |
+ * | tasks | the oldest one that nobody reads is forgotten |
+ * | cancels | the oldest is forgotten: it may not reach its task |
  * | frames, bytes waiting in the transport | in: the client reconnects and resumes; out: the writer waits |
  * | reconnects | at most one per `reconnect_max_ms`; after `reconnect_attempts` the client fails |
  */
@@ -18,6 +21,15 @@ export interface ClientLimits {
   readonly waiting_notices: number
   /** Ids of which the log may have two events. Beyond: the oldest is forgotten. See `Memory.ts`. */
   readonly doubtful_ids: number
+  /**
+   * UTF-16 code units of the JSON of all parts that are kept of streamed tasks, so that streams can be resumed. Beyond, parts
+   * are forgotten that can be spared (`Tasks.ts`), and one that can't is not acknowledged.
+   */
+  readonly task_chars: number
+  /** Streamed tasks that are kept, with those that have ended. Beyond: the oldest one that nobody reads is forgotten. */
+  readonly tasks: number
+  /** Cancels that no gateway has confirmed. Beyond: the oldest is forgotten. */
+  readonly cancels: number
   /** Frames that were received and not read. Beyond: the connection is closed; what was read is not lost. */
   readonly unread_frames: number
   /** Bytes that the socket has and has not sent. Beyond: the writer waits. */
@@ -48,6 +60,9 @@ export const clientLimits: ClientLimits = {
   window_results: 131_072,
   waiting_notices: 64,
   doubtful_ids: 16_384,
+  task_chars: 131_072,
+  tasks: 128,
+  cancels: 1_024,
   unread_frames: 16_384,
   unsent_bytes: 1024 * 1024,
   connect_timeout_ms: 10_000,

@@ -36,6 +36,7 @@ const reached: Change = { _tag: "Reached", last: Cursor.make(4) }
 
 const isRemembered = Schema.is(Remembered)
 const either = <S extends Schema.Top>(schema: S) => Schema.Union([schema, schema, schema, Schema.Json])
+const some = <S extends Schema.Top>(schema: S) => Schema.optionalKey(either(schema))
 const cursors = Schema.Literals([-2, -1, 0, 7, 0.5, 2 ** 53])
 const ids = Schema.Literals(["", "x", "x".repeat(128), "x".repeat(129)])
 /** Right, but for an edge or something else here or there. */
@@ -45,6 +46,29 @@ const nearly = either(
     last: either(cursors),
     unaccepted: either(Schema.Array(Schema.Struct({ id: either(ids), frame: either(Schema.String) }))),
     doubtful: either(Schema.Array(Schema.Struct({ id: either(ids), answered: Schema.optionalKey(cursors) }))),
+    consumed: some(cursors),
+    cancels: some(Schema.Array(either(ids))),
+    tasks: some(
+      Schema.Array(
+        Schema.Struct({
+          id: either(ids),
+          name: either(ids),
+          since: either(cursors),
+          seq: either(cursors),
+          attempt: either(cursors),
+          began: either(cursors),
+          first: either(cursors),
+          parts: either(Schema.Array(Schema.Json)),
+          end: some(
+            Schema.Struct({
+              as: Schema.Literals(["done", "lost", "over"]),
+              error: some(Schema.Struct({ code: either(Schema.String), message: either(Schema.String) })),
+              first: some(cursors),
+            }),
+          ),
+        }),
+      ),
+    ),
   }),
 )
 

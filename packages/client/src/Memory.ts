@@ -8,6 +8,8 @@
  *
  * - `log`, `last`: the incarnation, and the last seq that the consumer has processed. The client sends them when it
  *   connects.
+ * - `consumed`: the same for the consumer of results alone, if it is further. Parts of tasks that wait for their reader hold
+ *   `last` back.
  * - `unaccepted`: events that were sent and not accepted, as frames. They are sent again. Bounded by `window_events`.
  * - `doubtful`: ids of which the log may have two events, so that the client may receive two results. These are the ids
  *   that were sent more than once, and those that the application chose, because an earlier process may have sent them. Each
@@ -15,6 +17,10 @@
  *   The pipeline itself recognises an id within `dedupe_records` of its partition (`welcome`), and says `repeated` instead of
  *   a second result. This is for what comes later: a client that was away for longer and sends again, and a copy of a gateway
  *   that hung. Under load the window is some seconds long.
+ * - `tasks`: the tasks that the client streams, with the parts of their answers (`KeptTasks.ts`). A part is acknowledged
+ *   when it is here, so that a stream that is resumed has all of them again. Bounded by `task_chars` and `tasks`.
+ * - `cancels`: tasks that are to be cancelled. They are sent again until a gateway confirms that the log has them. Bounded by
+ *   `cancels`.
  *
  * An event that was sent once and accepted is one event in the log, and needs no memory. The repeat of a doubtful event may
  * arrive at any time, because a gateway that hung may publish its copy late. `doubtful` is therefore bounded by count: with
@@ -34,9 +40,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { MemoryCorrupt, MemoryUnavailable } from "./Errors.ts"
+import * as KeptTasks from "./KeptTasks.ts"
 import type { Change, Outgoing, Remembered } from "./MemorySchemas.ts"
 
-export type { Change, Doubt, Outgoing, Remembered } from "./MemorySchemas.ts"
+export type { Change, Doubt, KeptTask, Outgoing, Remembered, TaskEnd } from "./MemorySchemas.ts"
 
 const start = Guards.beginning
 
@@ -59,25 +66,35 @@ export class ClientMemory extends Context.Service<
 export interface Ledger {
   log: Incarnation | undefined
   last: Cursor
+  /** At least `last`. */
+  consumed: Cursor
   readonly unaccepted: Map<EventId, Outgoing>
   /** `undefined`: it has no result yet. */
   readonly doubtful: Map<EventId, Cursor | undefined>
+  readonly tasks: KeptTasks.KeptTasks
+  readonly cancels: Set<EventId>
 }
 
 /** A copy that can be changed in place. */
 export const toLedger = (remembered: Remembered): Ledger => ({
   log: remembered.log,
   last: remembered.last,
+  consumed: furthest(remembered.last, remembered.consumed ?? remembered.last),
   unaccepted: new Map(remembered.unaccepted.map((event) => [event.id, event])),
   doubtful: new Map(remembered.doubtful.map((doubt) => [doubt.id, doubt.answered])),
+  tasks: new Map(remembered.tasks?.map((task) => [task.id, KeptTasks.fromKept(task)])),
+  cancels: new Set(remembered.cancels),
 })
 
 /** A copy of it as data. */
 export const toRemembered = (ledger: Ledger): Remembered => ({
   ...(ledger.log === undefined ? {} : { log: ledger.log }),
   last: ledger.last,
+  ...(ledger.consumed > ledger.last ? { consumed: ledger.consumed } : {}),
   unaccepted: [...ledger.unaccepted.values()],
   doubtful: Array.from(ledger.doubtful, ([id, answered]) => (answered === undefined ? { id } : { id, answered })),
+  ...(ledger.tasks.size === 0 ? {} : { tasks: Array.from(ledger.tasks.values(), KeptTasks.toKept) }),
+  ...(ledger.cancels.size === 0 ? {} : { cancels: [...ledger.cancels] }),
 })
 
 /** Applies one change. Idempotent. */
@@ -85,11 +102,17 @@ export const apply = (ledger: Ledger, change: Change): void => {
   switch (change._tag) {
     case "Entered":
       ageAnswers(ledger)
+      KeptTasks.enterLog(ledger.tasks, change.last)
       ledger.log = change.log
       ledger.last = change.last
+      ledger.consumed = change.last
       return
     case "Reached":
       ledger.last = change.last
+      ledger.consumed = furthest(ledger.consumed, change.last)
+      return
+    case "Consumed":
+      ledger.consumed = furthest(ledger.consumed, change.seq)
       return
     case "Sent":
       for (const event of change.events) ledger.unaccepted.set(event.id, event)
@@ -106,8 +129,18 @@ export const apply = (ledger: Ledger, change: Change): void => {
     case "Forgotten":
       for (const id of change.ids) ledger.doubtful.delete(id)
       return
+    case "Cancelled":
+      for (const id of change.ids) ledger.cancels.add(id)
+      return
+    case "CancelSettled":
+      for (const id of change.ids) ledger.cancels.delete(id)
+      return
+    default:
+      return KeptTasks.applyTo(ledger.tasks, change)
   }
 }
+
+const furthest = (a: Cursor, b: Cursor): Cursor => (a > b ? a : b)
 
 /** With other seqs no item can be the first result again: everything that arrives with this id is a repeat. */
 const ageAnswers = (ledger: Ledger): void => {
@@ -152,8 +185,11 @@ const isRemembered = (u: unknown): u is Remembered =>
   Guards.isObject(u) &&
   (u["log"] === undefined || Guards.isIncarnation(u["log"])) &&
   Guards.isCursor(u["last"]) &&
+  (u["consumed"] === undefined || Guards.isCursor(u["consumed"])) &&
   Guards.isArrayOf(u["unaccepted"], isOutgoing) &&
-  Guards.isArrayOf(u["doubtful"], isDoubt)
+  Guards.isArrayOf(u["doubtful"], isDoubt) &&
+  (u["tasks"] === undefined || Guards.isArrayOf(u["tasks"], KeptTasks.isKept)) &&
+  (u["cancels"] === undefined || Guards.isArrayOf(u["cancels"], Guards.isEventId))
 
 const isOutgoing = (u: unknown): boolean => Guards.isObject(u) && Guards.isEventId(u["id"]) && Guards.isText(u["frame"])
 
@@ -162,7 +198,7 @@ const isDoubt = (u: unknown): boolean =>
 
 /**
  * Keeps it in the `localStorage` of a browser, under `nimbus:<client id>`, and writes all of it at each save. It is small
- * unless many events are unaccepted. If the storage is full, the save fails.
+ * unless many events are unaccepted, or long answers are kept (`task_chars`). If the storage is full, the save fails.
  */
 export const layerStorage = (storage: KeyValueStorage): Layer.Layer<ClientMemory> =>
   Layer.sync(ClientMemory, () => {

@@ -4,10 +4,10 @@
  * The fiber takes everything at once, and saves it before it writes any of it. There is therefore one save, one write and
  * one ack per turn, and no ack or event is sent that the memory may not have.
  *
- * Bounds: events by `window_events`; changes by those, and by the results that may wait for the consumer, because the
+ * Bounds: events by `window_events`; cancels by `cancels`; changes by those, and by the results that may wait for the consumer, because the
  * cursor is kept only once. Acks and pings are kept only once too.
  */
-import type { ClientId, Cursor } from "@nimbus/domain/protocol"
+import type { ClientId, Cursor, EventId } from "@nimbus/domain/protocol"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Semaphore from "effect/Semaphore"
@@ -20,6 +20,7 @@ export interface Outbox {
   readonly size: { readonly changes: number; readonly frames: number }
   remember(change: Change): void
   write(events: ReadonlyArray<Outgoing>): void
+  cancel(ids: ReadonlyArray<EventId>): void
   ack(seq: Cursor): void
   ping(): void
   /** Sends frames there from now on. */
@@ -72,6 +73,10 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
     },
     write: (events) => {
       for (const event of events) frames.push(event.frame)
+      waiting.openUnsafe()
+    },
+    cancel: (ids) => {
+      for (const id of ids) frames.push(JSON.stringify({ type: "cancel", id }))
       waiting.openUnsafe()
     },
     ack: (seq) => {

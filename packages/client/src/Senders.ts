@@ -10,7 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import { type Delivery, type Input, isLost, type State } from "./Core.ts"
-import { type ClientError, EventFailed, EventRefused, EventRepeated, ResultLost } from "./Errors.ts"
+import { type ClientError, EventFailed, EventRefused, EventRepeated, ResultLost, TaskCancelled } from "./Errors.ts"
 import type { Outgoing } from "./Memory.ts"
 
 /** A call that waits until its events are settled. */
@@ -19,16 +19,18 @@ interface Waiter {
   refused: EventRefused | undefined
   readonly settled: Deferred.Deferred<void, EventRefused | ClientError>
 }
-type Answer = Deferred.Deferred<Frames.ResultItem, EventFailed | EventRepeated | ResultLost | ClientError>
+type NoAnswer = EventFailed | EventRepeated | ResultLost | TaskCancelled | ClientError
+type Answer = Deferred.Deferred<Frames.ResultItem, NoAnswer>
 
 export interface Senders {
-  /** Sends at most `window_events` and waits until they are settled. */
-  submit(events: ReadonlyArray<Outgoing>, named: boolean): Effect.Effect<void, EventRefused | ClientError>
-  /** Sends one and waits for its result. `named` as for `submit`. */
-  request(
-    event: Outgoing,
+  /** Sends at most `window_events` and waits until they are settled. `stream`: as an input of the core has it. */
+  submit(
+    events: ReadonlyArray<Outgoing>,
     named: boolean,
-  ): Effect.Effect<Frames.ResultItem, EventRefused | EventFailed | EventRepeated | ResultLost | ClientError>
+    stream?: string,
+  ): Effect.Effect<void, EventRefused | ClientError>
+  /** Sends one and waits for its result, or for the end of its task. `named` as for `submit`. */
+  request(event: Outgoing, named: boolean): Effect.Effect<Frames.ResultItem, EventRefused | NoAnswer>
   accepted(ids: ReadonlyArray<EventId>): void
   refused(id: EventId, refusal: Failure): void
   /** Its id was used before. Who still waits for the result of this id gets none. */
@@ -76,7 +78,7 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
     }
   }
   // After the permits are taken nothing interrupts until the core has the events. Otherwise permits would leak.
-  const submit = (events: ReadonlyArray<Outgoing>, named: boolean) =>
+  const submit = (events: ReadonlyArray<Outgoing>, named: boolean, stream?: string) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         yield* restore(window.take(events.length))
@@ -87,7 +89,7 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
         }
         const waiter: Waiter = { open: events.length, refused: undefined, settled: Deferred.makeUnsafe() }
         for (const { id } of events) waiters.set(id, [...(waiters.get(id) ?? []), waiter])
-        tell({ _tag: "Send", events, named })
+        tell({ _tag: "Send", events, named, stream })
         yield* release
         return yield* Effect.onInterrupt(restore(Deferred.await(waiter.settled)), () =>
           Effect.sync(() => forget(waiter, events)),
@@ -107,10 +109,7 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
         }),
       )
     })
-  const answer = (
-    id: EventId,
-    outcome: Effect.Effect<Frames.ResultItem, EventFailed | EventRepeated | ResultLost | ClientError>,
-  ): void => {
+  const answer = (id: EventId, outcome: Effect.Effect<Frames.ResultItem, NoAnswer>): void => {
     for (const one of answers.get(id) ?? []) Deferred.doneUnsafe(one, outcome)
   }
   const delivered = (items: ReadonlyArray<Delivery>): void => {
@@ -118,7 +117,11 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
     for (const item of items) {
       if (isLost(item)) {
         for (const id of answers.keys()) if (!unaccepted.has(id)) answer(id, Effect.fail(new ResultLost({ id })))
-      } else if (answers.has(item.id)) answer(item.id, outcomeOf(item))
+        continue
+      }
+      // The parts of a task have ids of their own.
+      const id = item.end === undefined ? item.id : (item.of ?? item.id)
+      if (answers.has(id)) answer(id, outcomeOf(id, item))
     }
   }
   return {
@@ -146,5 +149,7 @@ export const make = Effect.fnUntraced(function* (core: State, tell: (input: Inpu
   } satisfies Senders as Senders
 })
 
-const outcomeOf = ({ error, ...item }: Frames.ResultItem) =>
-  error === undefined ? Effect.succeed(item) : Effect.fail(new EventFailed({ id: item.id, failure: error }))
+const outcomeOf = (id: EventId, { error, ...item }: Frames.ResultItem) => {
+  if (error !== undefined) return Effect.fail(new EventFailed({ id, failure: error }))
+  return item.end === "cancelled" ? Effect.fail(new TaskCancelled({ id })) : Effect.succeed(item)
+}

@@ -3,12 +3,15 @@
  * them, each action one step of one part. Says in the end what was promised and not kept.
  *
  * The consumer's work is durable together with the cursor: what it was through with and had not saved at a crash is
- * undone by the crash.
+ * undone by the crash. The readers of tasks keep nothing: a crash ends them, and whoever resumes a task begins with an empty
+ * text. Little is kept of tasks, so that parts are held back and forgotten.
  */
 import { ClientId, EventId, type Frames, type Incarnation } from "@nimbus/domain/protocol"
 import * as Core from "../Core.ts"
+import { look, nextOf, type Place } from "../KeptTasks.ts"
+import { clientLimits } from "../Limits.ts"
 import { apply, type Change, empty, type Ledger, toLedger, toRemembered } from "../Memory.ts"
-import { GatewayModel } from "./GatewayModel.ts"
+import { GatewayModel, type TaskModel } from "./GatewayModel.ts"
 
 /** Rules taken away from the shell or the memory, to see that they are needed. */
 export interface Faults {
@@ -18,6 +21,10 @@ export interface Faults {
   readonly writeBeforeSave?: boolean
   readonly forgetDoubts?: boolean
   readonly forgetUnaccepted?: boolean
+  readonly forgetParts?: boolean
+  readonly forgetCancels?: boolean
+  readonly forgetStreams?: boolean
+  readonly readEarly?: boolean
 }
 
 type OnSave = (core: Core.State, changes: ReadonlyArray<Change>) => void
@@ -54,8 +61,38 @@ const actions = [
   "hungGatewayPublishes",
   "publishMessage",
   "retain",
+  "stream",
+  "look",
+  "look",
+  "leave",
+  "resume",
+  "cancel",
+  "gatewayConfirms",
+  "taskPart",
+  "taskPart",
+  "taskPart",
+  "taskDies",
+  "taskEnds",
+  "exchange",
+  "exchange",
+  "exchange",
 ] as const
 type Action = (typeof actions)[number]
+
+/** Three tasks are kept, and two parts or so. */
+const limits = { ...clientLimits, tasks: 3, task_chars: 10 }
+
+/** The most that a part has. */
+const part_chars = 8
+
+/** Who reads a task, and what it has shown. */
+interface Reader extends Place {
+  readonly id: EventId
+  readonly reader: number
+  text: Array<unknown>
+  /** The number of the first part that it got. */
+  first: number
+}
 
 interface Batch {
   readonly log: Incarnation
@@ -67,7 +104,7 @@ class World {
   private readonly onSave: OnSave
   private readonly gateway = new GatewayModel()
   private readonly saved: Ledger = toLedger(empty)
-  private core = Core.make(empty)
+  private core = Core.make(empty, limits)
   private changes: Array<Change> = []
   private frames: Array<string> = []
   private isConnected = false
@@ -82,7 +119,14 @@ class World {
   private readonly named: Array<string> = []
   private readonly promised = new Set<string>()
   private readonly told = new Set<string>()
-  private readonly cuts: Array<string> = []
+  private readonly found: Array<string> = []
+  private readers: Array<Reader> = []
+  private reads = 0
+  private readonly streamed: Array<EventId> = []
+  /** For good: that they are streamed, are to be cancelled, or are kept no longer. */
+  private readonly started = new Set<EventId>()
+  private readonly cancelled = new Set<EventId>()
+  private readonly discarded = new Set<EventId>()
 
   constructor(faults: Faults, onSave: OnSave) {
     this.faults = faults
@@ -128,23 +172,116 @@ class World {
     retain: (by) => {
       if (by % 8 === 0) this.gateway.retain(1)
     },
+    stream: (by) => {
+      const id = EventId.make(`s${this.sent++}`)
+      this.streamed.push(id)
+      const name = by % 2 === 0 ? "ask" : "askOn"
+      const event = { id, frame: JSON.stringify({ type: "event", id, name }) }
+      this.tell({ _tag: "Send", events: [event], named: by % 3 === 0, stream: name })
+      this.attach(id)
+    },
+    look: (by) => this.look(pick(this.readers, by)),
+    leave: (by) => {
+      const reader = pick(this.readers, by)
+      if (reader === undefined) return
+      this.readers = this.readers.filter((other) => other !== reader)
+      this.tell({ _tag: "Left", id: reader.id, reader: reader.reader })
+    },
+    resume: (by) => this.attach(pick([...this.core.ledger.tasks.keys()], by)),
+    cancel: (by) => {
+      const id = by % 4 === 0 ? pick(this.streamed, by >> 2) : undefined
+      if (id !== undefined) this.tell({ _tag: "Cancel", id })
+    },
+    /** What waits goes through, so that much happens in a few actions. */
+    exchange: () => this.exchange(),
+    gatewayConfirms: () => this.fromGateway(this.gateway.confirm()),
+    taskPart: (by) => {
+      const task = pick(this.gateway.openTasks, by)
+      if (task !== undefined) this.gateway.partOf(task)
+    },
+    taskDies: (by) => {
+      const task = pick(this.gateway.openTasks, by)
+      if (task !== undefined) this.gateway.beginTask(task)
+    },
+    taskEnds: (by) => {
+      const task = pick(this.gateway.openTasks, by >> 1)
+      if (task !== undefined) this.gateway.endTask(task, by % 2 === 0 ? "done" : "failed")
+    },
+  }
+
+  private attach(id: EventId | undefined): void {
+    const task = id === undefined ? undefined : this.core.ledger.tasks.get(id)
+    if (task === undefined) return
+    const reader = { id: task.id, reader: this.reads++, began: task.began, next: 0, text: [], first: 0 }
+    this.readers.push(reader)
+    this.look(reader)
+  }
+
+  /** As a reader of `TaskStreams` does. */
+  private look(reader: Reader | undefined): void {
+    const task = reader === undefined ? undefined : this.core.ledger.tasks.get(reader.id)
+    if (reader === undefined || task === undefined) return
+    const { began, id, next } = reader
+    const isNewest = this.readers.findLast((other) => other.id === id) === reader
+    const isFirst = next === 0 && reader.text.length === 0
+    if (isNewest) {
+      this.tell({
+        _tag: "Read",
+        id,
+        reader: reader.reader,
+        began,
+        next: this.faults.readEarly === true ? nextOf(task) : next,
+      })
+    }
+    for (const event of look(task, reader)) {
+      if (event.type === "part") reader.text.push(event.data)
+      else if (event.type === "restart") {
+        reader.text = []
+        reader.first = 0
+      } else {
+        reader.first = event.parts
+        if (isNewest && !isFirst) this.found.push(`a reader of ${id} missed ${event.parts} parts`)
+      }
+    }
   }
 
   rest(): void {
     while (this.hung.length > 0) this.steps.hungGatewayPublishes(0)
-    for (let round = 0; round < 500; round++) {
+    this.settle(200)
+    // Of two copies of an event, the cancel hits the later one, unless that comes behind it.
+    for (const id of this.cancelled) {
+      const copies = this.gateway.tasks.filter((task) => task.id === id)
+      if (copies.length > 0 && copies.every(({ end }) => end === undefined)) {
+        this.found.push(`${id} was to be cancelled and was not`)
+      }
+    }
+    for (const task of this.gateway.openTasks) {
+      this.gateway.partOf(task)
+      this.gateway.endTask(task, "done")
+    }
+    this.settle(300)
+  }
+
+  private exchange(): void {
+    this.flush()
+    while (this.up.length > 0) this.steps.gatewayHears(0)
+    this.fromGateway(this.gateway.accept())
+    this.fromGateway(this.gateway.confirm())
+    this.fromGateway(this.gateway.deliver())
+    while (this.down.length > 0) this.steps.clientHears(0)
+  }
+
+  private settle(rounds: number): void {
+    for (let round = 0; round < rounds; round++) {
       this.connect()
-      this.flush()
-      while (this.up.length > 0) this.steps.gatewayHears(0)
-      this.fromGateway(this.gateway.accept())
-      this.fromGateway(this.gateway.deliver())
-      while (this.down.length > 0) this.steps.clientHears(0)
+      this.exchange()
       while (this.inbox.length > 0) this.consume(100)
+      for (const reader of this.readers) this.look(reader)
     }
   }
 
   violations(): ReadonlyArray<string> {
-    const found = [...this.gateway.faults, ...this.cuts]
+    const found = [...this.gateway.faults, ...this.found]
     const results = this.list.filter((delivery): delivery is Frames.ResultItem => !Core.isLost(delivery))
     const losses = this.list.filter(Core.isLost)
     results.forEach((item, i) => {
@@ -158,14 +295,39 @@ class World {
     }
     const isLost = (seq: number) => losses.some((lost) => seq > lost.after && seq <= (lost.upTo ?? seq))
     for (const { item, seq } of this.gateway.log) {
-      // The first one is answered, or lost.
-      if (item.repeated !== undefined) continue
+      // The first one is answered, or lost. Tasks are looked at below.
+      if (item.repeated !== undefined || (item.of !== undefined && this.started.has(item.of))) continue
       if (!seen.has(item.id) && !isLost(seq)) found.push(`${item.id} at ${seq} was never seen`)
     }
+    for (const item of results)
+      if (item.of !== undefined && this.isKept(item.of)) found.push(`${item.id} was no result`)
+    for (const id of this.started) this.checkTask(id, losses.length > 0, found)
     const logged = new Set<string>(this.gateway.log.map(({ item }) => item.id))
+    for (const { id } of this.gateway.tasks) logged.add(id)
     for (const id of this.promised) if (!logged.has(id)) found.push(`${id} was to be sent and never was`)
     for (const id of this.told) if (!logged.has(id)) found.push(`${id} was called accepted and is not`)
     return found
+  }
+
+  /** Its items are for its readers alone. */
+  private isKept(id: EventId): boolean {
+    return this.started.has(id) && !this.discarded.has(id) && this.core.ledger.tasks.get(id)?.end?.as !== "lost"
+  }
+
+  /** What is kept of it, and what its readers have shown, is what its last attempt has published. */
+  private checkTask(id: EventId, hasLosses: boolean, found: Array<string>): void {
+    const kept = this.core.ledger.tasks.get(id)
+    const copies = this.gateway.tasks.filter((task) => task.id === id)
+    if (kept === undefined) {
+      if (!this.discarded.has(id)) found.push(`${id} was forgotten`)
+      return
+    }
+    if (kept.end?.as === "lost" && hasLosses) return
+    const isRight = (task: TaskModel): boolean =>
+      kept.end?.as === task.end &&
+      isEqual(kept.parts, task.parts.slice(kept.first)) &&
+      this.readers.every((reader) => reader.id !== id || isEqual(reader.text, task.parts.slice(reader.first)))
+    if (!copies.some(isRight)) found.push(`${id} is not as it was published: ${JSON.stringify({ kept, copies })}`)
   }
 
   private send(id: string, named: boolean): void {
@@ -175,6 +337,9 @@ class World {
 
   private tell(input: Core.Input): void {
     for (const output of Core.step(this.core, input)) this.carryOut(output)
+    const tasks = [...this.core.ledger.tasks.values()]
+    const chars = tasks.reduce((sum, task) => sum + task.chars, 0)
+    if (chars > limits.task_chars + tasks.length * part_chars) this.found.push(`${chars} chars of parts are kept`)
   }
 
   private carryOut(output: Core.Output): void {
@@ -184,6 +349,9 @@ class World {
         return
       case "Write":
         for (const { frame } of output.events) this.write(frame, this.faults.writeBeforeSave)
+        return
+      case "WriteCancels":
+        for (const id of output.ids) this.write(JSON.stringify({ type: "cancel", id }))
         return
       case "Ack":
         return this.write(ack(output.seq), this.faults.ackBeforeSave)
@@ -197,7 +365,7 @@ class World {
         for (const id of output.ids) this.told.add(id)
         return
       case "Cut":
-        this.cuts.push(output.reason)
+        this.found.push(output.reason)
         return
     }
   }
@@ -223,6 +391,16 @@ class World {
       for (const { id } of change.events) this.promised.add(id)
       if (this.faults.forgetUnaccepted) return
     }
+    if (change._tag === "Started") {
+      this.started.add(change.id)
+      if (this.faults.forgetStreams) return
+    }
+    if (change._tag === "Cancelled") {
+      for (const id of change.ids) this.cancelled.add(id)
+      if (this.faults.forgetCancels) return
+    }
+    if (change._tag === "Discarded") for (const id of change.ids) this.discarded.add(id)
+    if (this.faults.forgetParts && change._tag === "Part") return
     if (this.faults.forgetDoubts && (change._tag === "Doubted" || change._tag === "Answered")) return
     apply(this.saved, change)
   }
@@ -255,7 +433,7 @@ class World {
   /** What was on its way is gone; the gateway may have read some of it and publish it whenever it likes. */
   private disconnect(isHung: boolean): void {
     if (!this.isConnected) return
-    if (isHung) this.hung.push(...this.up.filter((frame) => frame.includes(`"event"`)))
+    if (isHung) this.hung.push(...this.up.filter((frame) => !frame.includes(`"ack"`)))
     this.isConnected = false
     this.up = []
     this.down = []
@@ -269,12 +447,18 @@ class World {
     this.frames = []
     this.inbox = []
     this.unsaved = []
-    this.core = Core.make(toRemembered(this.saved))
+    this.readers = []
+    this.core = Core.make(toRemembered(this.saved), limits)
   }
 
   private fromGateway(frame: Frames.ServerFrame | undefined): void {
     if (this.isConnected && frame !== undefined) this.down.push(frame)
   }
 }
+
+const pick = <A>(items: ReadonlyArray<A>, by: number): A | undefined => items[by % Math.max(1, items.length)]
+
+const isEqual = (a: ReadonlyArray<unknown>, b: ReadonlyArray<unknown>): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i])
 
 const ack = (seq: number): string => JSON.stringify({ type: "ack", seq })

@@ -26,13 +26,39 @@ const changes: ReadonlyArray<Change> = [
   { _tag: "Doubted", ids: [id("a")] },
   { _tag: "Settled", ids: [id("b")] },
   { _tag: "Answered", answers: [{ id: id("a"), seq: Seq.make(4) }] },
+  { _tag: "Started", id: id("c"), name: "ask", since: Cursor.make(2) },
+  { _tag: "Part", id: id("c"), seq: Cursor.make(3), attempt: 1, part: 0, data: "void" },
+  { _tag: "Part", id: id("c"), seq: Cursor.make(5), attempt: 2, part: 0, data: { text: "\n\u2028" } },
+  { _tag: "Part", id: id("c"), seq: Cursor.make(6), attempt: 2, part: 1, data: null },
+  { _tag: "Trimmed", id: id("c"), first: 1 },
+  { _tag: "Ended", id: id("c"), seq: Cursor.make(7), attempt: 2, part: 2, end: { as: "done" } },
+  { _tag: "Started", id: id("d"), name: "ask", since: Cursor.make(2) },
+  { _tag: "Discarded", ids: [id("d")] },
+  { _tag: "Cancelled", ids: [id("e"), id("f")] },
+  { _tag: "CancelSettled", ids: [id("f")] },
   { _tag: "Reached", last: Cursor.make(4) },
+  { _tag: "Consumed", seq: Cursor.make(6) },
 ]
 const after: Remembered = {
   log,
   last: Cursor.make(4),
+  consumed: Cursor.make(6),
   unaccepted: [{ id: id("a"), frame: '{"line":"\\n\u2028"}\n' }],
   doubtful: [{ id: id("a"), answered: Cursor.make(4) }],
+  tasks: [
+    {
+      id: id("c"),
+      name: "ask",
+      since: Cursor.make(2),
+      seq: Cursor.make(7),
+      attempt: 2,
+      began: 2,
+      first: 1,
+      parts: [null],
+      end: { as: "done" },
+    },
+  ],
+  cancels: [id("e")],
 }
 
 export const memorySuite = (name: string, make: () => Layer.Layer<ClientMemory>): void => {
