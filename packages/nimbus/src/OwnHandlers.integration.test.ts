@@ -1,4 +1,4 @@
-/** Pipelines of a cluster with handlers of one's own: from a program, and from a module. */
+/** Pipelines of a cluster with a handler and a task of one's own: from a program, and from a module. */
 import { symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -13,9 +13,13 @@ const { kafka, redis } = inject("services")
 
 const handlers = `
   import { Handlers } from "@nimbus/domain"
-  import { Effect, Schema } from "effect"
+  import { Effect, Schema, Stream } from "effect"
   const handler = (item: string) => Effect.succeed(\`a receipt for \${item}\`)
-  export default [Handlers.make("order", { input: Schema.String, output: Schema.String, handler })]`
+  const story = (hero: string) => Stream.make("once upon a time ", hero)
+  export default [
+    Handlers.make("order", { input: Schema.String, output: Schema.String, handler }),
+    Handlers.task("tell", { input: Schema.String, part: Schema.String, handler: story }),
+  ]`
 
 describe.skipIf(kafka === undefined || redis === undefined)("a pipeline with handlers of one's own", () => {
   it.live.each([
@@ -33,12 +37,24 @@ describe.skipIf(kafka === undefined || redis === undefined)("a pipeline with han
       yield* startMember("gateway", port, { cwd, env })
       const client = yield* connect(port, "clientId=c1")
       client.send({ type: "event", id: "e1", name: "order", data: "tea" })
+      client.send({ type: "event", id: "e2", name: "tell", data: "Ada" })
+      const items = () => client.results()
       yield* eventually(
-        "the result",
-        Effect.sync(() => client.results().length > 0),
+        "the result, and the end of the task",
+        Effect.sync(() => items().some(({ id }) => id === "e1") && items().some(({ end }) => end !== undefined)),
         60_000,
       )
-      assert.deepInclude(client.results()[0], { name: "order", data: "a receipt for tea" })
+      const receipt = items().find(({ id }) => id === "e1")
+      assert.deepInclude(receipt, { name: "order", data: "a receipt for tea" })
+      const told = items().filter(({ of }) => of === "e2")
+      assert.deepStrictEqual(
+        told.map(({ data, end, part }) => [part, data, end]),
+        [
+          [0, "once upon a time ", undefined],
+          [1, "Ada", undefined],
+          [2, null, "done"],
+        ],
+      )
       const metrics = yield* Effect.promise(() => fetch(`http://127.0.0.1:${http}/metrics`).then((all) => all.text()))
       assert.include(metrics, "nimbus_pipeline_records_in_total")
       yield* pipeline.kill("SIGTERM")

@@ -1,10 +1,11 @@
 /** The handlers of an application in the processes that people start: where its settings, and no services, are. */
 import { symlinkSync, writeFileSync } from "node:fs"
-import { createServer } from "node:http"
+import { createServer, type ServerResponse } from "node:http"
 import { once } from "node:events"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
+import { EventId } from "@nimbus/domain/protocol"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect } from "effect"
 import { connect } from "./testing/RawClient.ts"
@@ -29,12 +30,12 @@ const place = Effect.gen(function* () {
   return { cwd, port, env: { ...withoutArchive, NIMBUS_HTTP_PORT: `${port}` } }
 })
 
-/** A service that answers with the data of the event, in a list. */
-const echo = Effect.gen(function* () {
+/** A service that answers a text as a test says. */
+const serviceOf = Effect.fnUntraced(function* (answer: (text: string, response: ServerResponse) => void) {
   const server = createServer(async (request, response) => {
     let text = ""
     for await (const part of request) text += String(part)
-    response.end(`[${text}]`)
+    answer(text, response)
   })
   yield* Effect.acquireRelease(
     Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
@@ -43,6 +44,9 @@ const echo = Effect.gen(function* () {
   const address = server.address()
   return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}/`
 })
+
+/** A service that answers with what it was sent, in a list. */
+const echo = serviceOf((text, response) => response.end(`[${text}]`))
 
 describe("nimbus start with handlers of one's own", () => {
   it.live("runs those of a module instead of the samples, and those of HTTP services beside them", () =>
@@ -70,6 +74,35 @@ describe("nimbus start with handlers of one's own", () => {
       assert.deepInclude(echoed, { name: "echo" })
       for (const part of [`"attempt":1`, `"client":"c1"`, `"data":21`]) assert.include(JSON.stringify(echoed), part)
       assert.include(JSON.stringify(sq), "UNKNOWN_EVENT")
+    }),
+  )
+
+  it.live("runs the task of an HTTP service: its parts and its end reach the client", () =>
+    Effect.gen(function* () {
+      const { cwd, env, port } = yield* place
+      const url = yield* serviceOf((text, response) => {
+        response.writeHead(200, { "content-type": "application/x-ndjson" })
+        response.end(`${text}\n"more"\n`)
+      })
+      const NIMBUS_HANDLERS_HTTP = `ask=task:${url}`
+      yield* startServer({ cwd, env: { ...env, NIMBUS_HANDLERS_HTTP, NIMBUS_HANDLERS_HTTP_SECRET: secret } })
+      const client = yield* connect(port, "clientId=c1")
+      client.send({ type: "event", id: "e1", name: "ask", data: "why?" })
+      client.send({ type: "event", id: "e2", name: "sq", data: { number: 7 } })
+      yield* eventually(
+        "an end",
+        Effect.sync(() => client.results().some(({ end }) => end !== undefined)),
+      )
+      const [sent, more, end] = client.results().filter(({ of }) => of !== undefined)
+      assert.deepInclude(sent, { of: EventId.make("e1"), attempt: 1, part: 0 })
+      for (const part of [`"published":0`, `"client":"c1"`, `"data":"why?"`])
+        assert.include(JSON.stringify(sent?.data), part)
+      assert.deepInclude(more, { of: EventId.make("e1"), attempt: 1, part: 1, data: "more" })
+      assert.deepInclude(end, { of: EventId.make("e1"), end: "done" })
+      yield* eventually(
+        "the result of the event behind it",
+        Effect.sync(() => client.results().some(({ id }) => id === "e2")),
+      )
     }),
   )
 
@@ -138,12 +171,15 @@ describe("nimbus start with handlers of one's own", () => {
     }),
   )
 
-  it.live("is refused where a module and an HTTP service have the same name", () =>
+  it.live.each([
+    { what: "the handler", address: "http://127.0.0.1:1/" },
+    { what: "the task", address: "task:http://127.0.0.1:1/" },
+  ])("is refused where a handler of a module and $what of an HTTP service have the same name", ({ address }) =>
     Effect.gen(function* () {
       const { cwd, env } = yield* place
       const settings = {
         NIMBUS_HANDLERS: "handlers.ts",
-        NIMBUS_HANDLERS_HTTP: "twice=http://127.0.0.1:1/",
+        NIMBUS_HANDLERS_HTTP: `twice=${address}`,
         NIMBUS_HANDLERS_HTTP_SECRET: secret,
       }
       const failed = yield* nimbus(["start"], { cwd, env: { ...env, ...settings } })

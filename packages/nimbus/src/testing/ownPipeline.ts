@@ -1,6 +1,6 @@
-/** A pipeline process with handlers of its own, as an application has it; with `--twice` two of one name. */
+/** A pipeline process with a handler and a task of its own, as an application has it; with `--twice` two of one name. */
 import { Handlers } from "@nimbus/domain"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import * as Pipeline from "../cluster/PipelineProcess.ts"
 
 const order = Handlers.make("order", {
@@ -9,4 +9,10 @@ const order = Handlers.make("order", {
   handler: (item) => Effect.succeed(`a receipt for ${item}`),
 })
 
-Pipeline.main(process.argv.includes("--twice") ? [order, order] : [order])
+const tell = Handlers.task("tell", {
+  input: Schema.String,
+  part: Schema.String,
+  handler: (hero) => Stream.make("once upon a time ", hero),
+})
+
+Pipeline.main(process.argv.includes("--twice") ? [order, tell, order] : [order, tell])
