@@ -11,12 +11,16 @@ const said = (payload: string): Buffer => frame(text, Buffer.from(payload))
 const pings = chunkOf([frame(ping, Buffer.alloc(125, 0x61))])
 const garbage = chunkOf([said("x")])
 const events = chunkOf([said('{"type":"event","name":"sq","data":{"number":7}}')])
+const cancels = chunkOf(Array.from({ length: 16 }, (_, i) => said(`{"type":"cancel","id":"e${i}"}`)))
+/** Nothing of its client leaves the pipeline meanwhile. */
+const slow = said('{"type":"event","id":"e0","name":"slow","data":{"ms":10000}}')
 const refused = chunkOf([
   said(`{"type":"event","id":"e1","name":"${"n".repeat(129)}","data":{"number":7}}`),
   said('{"type":"event","id":"e2","name":"","data":{"number":7}}'),
   said('{"type":"event","id":"e3","name":"sq","data":9007199254740993}'),
   said(`{"type":"event","id":"${"i".repeat(129)}","name":"sq","data":null}`),
   said('{"type":"ack","seq":9007199254740991}'),
+  said(`{"type":"cancel","id":"${"i".repeat(129)}"}`),
 ])
 
 interface Options {
@@ -24,11 +28,13 @@ interface Options {
   readonly chunk: Chunk
   readonly connections: number
   readonly reads: boolean
+  /** Said first, and accepted. */
+  readonly before?: Buffer
 }
 
 const stream = "/v1/stream"
 
-const floodOf = ({ chunk, connections, path, reads }: Options): Attack["begin"] =>
+const floodOf = ({ before, chunk, connections, path, reads }: Options): Attack["begin"] =>
   flood({
     port: "http",
     connections,
@@ -39,6 +45,7 @@ const floodOf = ({ chunk, connections, path, reads }: Options): Attack["begin"] 
         // What comes before the session is open is not read, and a socket that is not read yet is no attack yet.
         until: path === stream ? '"welcome"' : "101 Switching",
       },
+      ...(before === undefined ? [] : [{ says: before, until: '"accepted"' }]),
     ],
     chunk,
   })
@@ -99,6 +106,16 @@ export const webSockets: ReadonlyArray<Attack> = [
     name: "events",
     what: "4 WebSockets send valid events and read",
     begin: floodOf({ path: stream, chunk: events, connections: 4, reads: true }),
+  },
+  {
+    name: "cancels",
+    what: "4 WebSockets cancel tasks that there are not, and read",
+    begin: floodOf({ path: stream, chunk: cancels, connections: 4, reads: true }),
+  },
+  {
+    name: "cancels-behind",
+    what: "4 WebSockets do the same behind an event that takes 10 s",
+    begin: floodOf({ path: stream, chunk: cancels, connections: 4, reads: true, before: slow }),
   },
   {
     name: "refused",
