@@ -16,6 +16,7 @@
  * | storage writer: gather | after a small chunk nothing is read for a moment, so that the next one is larger |
  * | task worker: at once | further tasks wait, and only their places are kept: `TaskQueueLimits` |
  * | task worker: task buffer, buffer | the stream of the task is pulled no further until the log has some of its parts |
+ * | task worker: ahead | nothing more of tasks is written until the event consumer has committed some |
  * | task worker: kept | the event of a task that waits is read again when it begins |
  * | task worker: readers | a handler waits before it reads what earlier attempts have published |
  * | late steps | journey steps are dropped and counted; their records are not affected |
@@ -208,6 +209,13 @@ export interface TaskWorkerLimits extends ConsumerLimits {
   readonly task_buffer_bytes: number
   /** The same of all tasks of a partition. Each may always have one part. */
   readonly buffer_bytes: number
+  /**
+   * Records of a partition that the event consumer has not committed. Beyond: nothing more of tasks is written until it has,
+   * so that a task that floods does not hold up the events of others.
+   */
+  readonly ahead_records: number
+  /** How often it is looked up whether it has. */
+  readonly ahead_look_ms: number
   /** The least time between two looks for parts that have waited long enough to be joined. */
   readonly join_look_ms: number
   /** Events of the waiting tasks of a partition in memory. Beyond: they are read again. */
@@ -236,6 +244,8 @@ export const taskWorkerLimits: TaskWorkerLimits = {
   task_buffer_parts: 256,
   task_buffer_bytes: 256 * 1024,
   buffer_bytes: 16 * 1024 * 1024,
+  ahead_records: 4_096,
+  ahead_look_ms: 50,
   join_look_ms: 2,
   kept_bytes: 8 * 1024 * 1024,
   readers_at_once: 16,

@@ -298,6 +298,30 @@ describe("TaskWorker", () => {
     }).pipe(inTestEnvironment()),
   )
 
+  it.live("writes no further ahead of the event consumer than it may: a task that floods holds up nobody else", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const { events } = yield* Topics
+      const flood = Handlers.task("flood", { ...json, handler: () => Stream.rechunk(Stream.range(1, 500), 1) })
+      const consumer = yield* consumeTasks()
+      yield* startWith([flood], { ahead_records: 100, ahead_look_ms: 1, task_buffer_parts: 10 })
+      yield* ask("ann", "e1", "flood", null)
+      yield* eventually(
+        "parts",
+        Effect.map(log.end(events, 0), (end) => end > 100),
+      )
+      yield* settle
+      // It is looked up before a request, of at most what the task may have on its way.
+      assert.isAtMost(yield* log.end(events, 0), 2 + 100 + 10)
+      yield* log.subscribe(events, "nimbus-event-consumer").pipe(
+        Stream.runForEach((assigned) => assigned.read(0).pipe(Stream.runForEach(({ next }) => assigned.commit(next)))),
+        Effect.forkScoped,
+      )
+      const { ends, parts } = yield* hasEnded(consumer, "e1")
+      assert.deepStrictEqual([parts.length, ends], [500, ["done"]])
+    }).pipe(inTestEnvironment()),
+  )
+
   it.live("joins parts that come shortly after each other, and lets the first one leave at once", () =>
     Effect.gen(function* () {
       const consumer = yield* consumeTasks()

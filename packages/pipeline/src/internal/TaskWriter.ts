@@ -9,6 +9,7 @@ import { EventLog, Topics } from "@nimbus/domain/services"
 import type { TaskWorkerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import { publishUntilAcknowledged } from "./Publish.ts"
+import * as TaskPace from "./TaskPace.ts"
 
 /** Whose records they are. */
 export interface TaskSender {
@@ -41,6 +42,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<TaskWriter, never, EventLog | Topics | Scope.Scope> {
   const { events } = yield* Topics
   const log = yield* EventLog
+  const pace = yield* TaskPace.make(partition, limits)
   const fork = Effect.runForkWith(yield* Effect.context())
   const failure = yield* Deferred.make<never>()
   let waiting: Array<Waiting> = []
@@ -82,7 +84,8 @@ export const make = Effect.fnUntraced(function* (
     const batch = take()
     if (batch.length === 0) return drain
     const records = batch.map(({ record }) => record)
-    return publishUntilAcknowledged(log, events, partition, records, limits).pipe(
+    return pace(batch.length).pipe(
+      Effect.andThen(publishUntilAcknowledged(log, events, partition, records, limits)),
       Effect.andThen(() => {
         settle(batch)
         return Metrics.countOut("events", batch.length)
