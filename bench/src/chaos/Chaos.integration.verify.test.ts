@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import { inject } from "vitest"
-import { kinds } from "./Faults.ts"
+import { kinds, kindsOfTasks } from "./Faults.ts"
 
 const { kafka, redis } = inject("services")
 
@@ -38,6 +38,16 @@ describe.skipIf(kafka === undefined || redis === undefined)("chaos", () => {
     }
   }, 400_000)
 
+  it("is survived by every task: its parts are shown once and in order, and one end behind them", async () => {
+    const faults = "worker-killed,worker-left,worker-paused,pipeline-killed,gateway-killed,kafka-stopped,redis-emptied"
+    const size = ["--clients", "30", "--partitions", "3", "--outage", "2"]
+    const text = await chaos("--tasks", "--seconds", "15", "--seed", "20261130", ...size, "--faults", faults)
+    assert.match(
+      text,
+      /: 0 lost, 0 repeated, 0 out of order, 0 foreign; 30 LIVE, 30 answered; \d+ tasks, 0 without an end/,
+    )
+  }, 400_000)
+
   // It mounts a disk of its own.
   it.skipIf(process.getuid?.() !== 0)(
     "is survived on a full disk by the embedded server",
@@ -52,7 +62,7 @@ describe.skipIf(kafka === undefined || redis === undefined)("chaos", () => {
   it("has each of its faults named in docs/reliability.md", () => {
     const page = readFileSync(new URL("../../../docs/reliability.md", import.meta.url), "utf8")
     assert.deepStrictEqual(
-      [...kinds.keys()].filter((name) => !page.includes(`\`${name}\``)),
+      [...kinds.keys(), ...kindsOfTasks.keys()].filter((name) => !page.includes(`\`${name}\``)),
       [],
     )
   })

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { setTimeout as sleep } from "node:timers/promises"
 
-export type Role = "gateway" | "pipeline" | "slow-pipeline" | "embedded"
+export type Role = "gateway" | "pipeline" | "slow-pipeline" | "tasks-pipeline" | "task-worker" | "embedded"
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -14,6 +14,8 @@ const programs: Readonly<Record<Role, ReadonlyArray<string>>> = {
   gateway: [file("../../../packages/nimbus/src/cluster/gateway.ts")],
   pipeline: [file("../../../packages/nimbus/src/cluster/pipeline.ts")],
   "slow-pipeline": [file("slowPipeline.ts")],
+  "tasks-pipeline": [file("tasksPipeline.ts")],
+  "task-worker": [file("tasksPipeline.ts")],
   embedded: [file("../../../packages/nimbus/src/main.ts"), "start"],
 }
 
@@ -144,6 +146,8 @@ const portSetting: Readonly<Record<Role, string>> = {
   gateway: "NIMBUS_HTTP_PORT",
   pipeline: "NIMBUS_PIPELINE_HTTP_PORT",
   "slow-pipeline": "NIMBUS_PIPELINE_HTTP_PORT",
+  "tasks-pipeline": "NIMBUS_PIPELINE_HTTP_PORT",
+  "task-worker": "NIMBUS_PIPELINE_HTTP_PORT",
   embedded: "NIMBUS_HTTP_PORT",
 }
 

@@ -34,7 +34,14 @@ export const diskFull = async ({ clients, logs, rate, say }: DiskFullOptions): P
   mkdirSync(disk)
   await run("mount", ["-t", "tmpfs", "-o", `size=${disk_mb}m`, "nimbus-chaos", disk], { timeout_ms: mount_timeout_ms })
   const reaper = startReaper(directory)
-  const fleet = new Fleet({ clients, processes: 2, rate, batch: 3, directory: join(directory, "memories") })
+  const fleet = new Fleet({
+    clients,
+    processes: 2,
+    rate,
+    batch: 3,
+    asksTasks: false,
+    directory: join(directory, "memories"),
+  })
   const logDirectory = resolve(logs ?? directory)
   mkdirSync(logDirectory, { recursive: true })
   const node = new ClusterNode({

@@ -29,6 +29,8 @@ export type WireName = (typeof wireNames)[number]
 export interface TestEnvironment {
   readonly gateways: ReadonlyArray<ClusterNode>
   readonly pipelines: ReadonlyArray<ClusterNode>
+  /** Of tasks; none: there are no tasks. */
+  readonly workers: ReadonlyArray<ClusterNode>
   /** Those of them that may be killed. */
   readonly mortal: { readonly gateways: ReadonlyArray<ClusterNode>; readonly pipelines: ReadonlyArray<ClusterNode> }
   readonly wires: Readonly<Record<WireName, ReadonlyArray<Wire>>>
@@ -67,7 +69,7 @@ export const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["clients-slow", (testEnvironment) => slowClients(testEnvironment)],
   ["herd", (testEnvironment) => herd(testEnvironment)],
   ["gateway-paused", (testEnvironment) => pausedGateway(testEnvironment)],
-  ["pipeline-paused", (testEnvironment) => pausedPipeline(testEnvironment)],
+  ["pipeline-paused", ({ dice, pipelines }) => paused("pipeline", dice.oneOf(pipelines))],
   ["gateway-clock", ({ dice, gateways }) => shiftedClock("gateway", dice.oneOf(gateways))],
   ["pipeline-clock", ({ dice, pipelines }) => shiftedClock("pipeline", dice.oneOf(pipelines))],
   ...wireNames.flatMap((name): ReadonlyArray<[string, Kind]> => {
@@ -78,6 +80,13 @@ export const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
       [`${name}-silent`, ({ wires }) => silentWire(parts, wires[name])],
     ]
   }),
+])
+
+/** What strikes the workers of tasks, where there are any. */
+export const kindsOfTasks: ReadonlyMap<string, Kind> = new Map<string, Kind>([
+  ["worker-killed", ({ dice, workers }) => killed("task worker", dice.oneOf(workers))],
+  ["worker-left", ({ dice, workers }) => leftWorker(dice.oneOf(workers))],
+  ["worker-paused", ({ dice, workers }) => paused("task worker", dice.oneOf(workers))],
 ])
 
 /** One of each, in an order of the dice. */
@@ -182,17 +191,21 @@ const pausedGateway = ({ dice, fleet, gateways, urls }: TestEnvironment): Fault 
 }
 
 /** The other one takes over its partitions; then it goes on with what it had in hand. */
-const pausedPipeline = ({ dice, pipelines }: TestEnvironment): Fault => {
-  const node = dice.oneOf(pipelines)
-  return {
-    name: `pipeline stopped (SIGSTOP) for ${paused_ms.pipeline / 1000} s`,
-    strike: async () => node.pause(),
-    mend: async () => {
-      await sleep(paused_ms.pipeline)
-      node.resume()
-    },
-  }
-}
+const paused = (role: string, node: ClusterNode): Fault => ({
+  name: `${role} stopped (SIGSTOP) for ${paused_ms.pipeline / 1000} s`,
+  strike: async () => node.pause(),
+  mend: async () => {
+    await sleep(paused_ms.pipeline)
+    node.resume()
+  },
+})
+
+/** As in a rollout. */
+const leftWorker = (node: ClusterNode): Fault => ({
+  name: "task worker stopped (SIGTERM), another started",
+  strike: () => node.end("SIGTERM"),
+  mend: () => node.start(),
+})
 
 /** At one gateway, while some of them are sent far more than they can take. */
 const slowClients = ({ dice, fleet, wires }: TestEnvironment): Fault => {

@@ -14,6 +14,7 @@ export interface Beginning {
   readonly directory: string | undefined
   readonly rate: number
   readonly batch: number
+  readonly asksTasks: boolean
 }
 
 /** Obeyed one after the other, each told to be done. */
@@ -36,6 +37,9 @@ export interface Progress {
   readonly answered: number
   readonly accepted: number
   readonly shown: number
+  /** That were asked, and those of them that have not ended. */
+  readonly tasks: number
+  readonly openTasks: number
   readonly failures: ReadonlyArray<string>
 }
 
@@ -55,7 +59,7 @@ const program = fileURLToPath(new URL("clients.ts", import.meta.url))
 /** One load process, seen from its parent. */
 class Squad {
   readonly child: ChildProcess
-  progress: Progress = { live: 0, answered: 0, accepted: 0, shown: 0, failures: [] }
+  progress: Progress = { live: 0, answered: 0, accepted: 0, shown: 0, tasks: 0, openTasks: 0, failures: [] }
   verdict: Verdict | undefined
   ending: string | undefined
   readonly #waiting = new Map<number, () => void>()
@@ -100,6 +104,8 @@ export interface FleetOptions {
   readonly rate: number
   /** A client sends in batches of one to this. */
   readonly batch: number
+  /** Clients ask tasks, too. */
+  readonly asksTasks: boolean
 }
 
 export class Fleet {
@@ -132,6 +138,8 @@ export class Fleet {
       answered: total(({ answered }) => answered),
       accepted: total(({ accepted }) => accepted),
       shown: total(({ shown }) => shown),
+      tasks: total(({ tasks }) => tasks),
+      openTasks: total(({ openTasks }) => openTasks),
       failures: [...all.flatMap(({ failures }) => failures), ...this.#squads.flatMap(({ ending }) => ending ?? [])],
     }
   }
@@ -149,12 +157,13 @@ export class Fleet {
 
   /** Begins to send and to receive; `place` says at which gateway a client is. */
   async begin(place: (client: number) => string): Promise<void> {
-    const { batch, directory, rate } = this.#options
+    const { asksTasks, batch, directory, rate } = this.#options
     await this.#all((squad) => ({
       order: "begin",
       directory,
       rate,
       batch,
+      asksTasks,
       clients: this.#of(squad).map((client) => ({ clientId: `chaos-${client}`, url: place(client) })),
     }))
   }

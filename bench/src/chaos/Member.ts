@@ -4,7 +4,9 @@
  */
 import { connect, type Connected, isLost, Memory } from "@nimbus/client"
 import { layerFile } from "@nimbus/client/node"
+import type { Frames } from "@nimbus/domain/protocol"
 import type { Ledger } from "./Ledger.ts"
+import { isEnded, type TaskSeen } from "./TasksSeen.ts"
 
 export interface MemberOptions {
   readonly clientId: string
@@ -14,13 +16,22 @@ export interface MemberOptions {
   readonly rate: number
   /** Events are sent in batches of one to this. */
   readonly batch: number
+  /** It asks tasks, too. */
+  readonly asksTasks: boolean
 }
+
+/** A client has so many tasks under way, about one for so many batches of events. */
+const tasks_under_way = 2
+const task_share = 0.3
+const cancelled_share = 0.15
 
 /** Coming back must not take longer than what is measured. */
 const limits = { reconnect_min_ms: 50, reconnect_max_ms: 1_000 }
 
 export class Member {
   readonly ledger: Ledger = { accepted: 0, shown: [], seqs: [] }
+  /** By the id of its event. */
+  readonly tasks = new Map<string, TaskSeen>()
   readonly clientId: string
   isLive = false
   /** What stopped it, which nothing should. */
@@ -32,6 +43,8 @@ export class Member {
   /** The highest number handed to the SDK so far. */
   #sent = 0
   #mark = 0
+  /** Tasks that were accepted. */
+  #asked = 0
   /** The size of the next batch, if it is settled. */
   #flood = 0
   /** Ends the pause between two batches. */
@@ -54,7 +67,7 @@ export class Member {
       clientId: this.clientId,
       limits,
       memory: directory === undefined ? Memory.layerMemory : layerFile(directory),
-      onResult: ({ data, seq }) => this.#show(rootOf(data), seq),
+      onResult: (item) => (item.of === undefined ? this.#show(rootOf(item.data), item.seq) : this.#showTask(item)),
       onLost: (lost) => this.#show(Number.NaN, isLost(lost) ? (lost.upTo ?? Number.NaN) : Number.NaN),
       onStatus: (status) => {
         this.isLive = status === "LIVE"
@@ -85,13 +98,21 @@ export class Member {
     this.#wake()
   }
 
+  get openTasks(): number {
+    let open = 0
+    for (const task of this.tasks.values()) if (!isEnded(task)) open++
+    return open
+  }
+
   /** Sends no more; what was begun is accepted. A last event follows: what comes before its answer is all there is. */
   async finish(): Promise<void> {
     this.#isSending = false
     this.#wake()
     await this.#sending
     this.mark()
-    if (this.#client !== undefined) await this.#sendNext(this.#client, 1)
+    if (this.#client === undefined) return
+    if (this.tasks.size > this.#asked) await this.#ask(this.#client)
+    await this.#sendNext(this.#client, 1)
   }
 
   async close(): Promise<void> {
@@ -104,6 +125,7 @@ export class Member {
       const count = this.#flood || 1 + Math.floor(Math.random() * this.#options.batch)
       this.#flood = 0
       if (!(await this.#sendNext(client, count))) return
+      if (this.#wantsTask && !(await this.#ask(client))) return
       const ms = (1000 * Math.min(count, this.#options.batch) * (0.5 + Math.random())) / this.#options.rate
       if (this.#isSending) await this.#pause(ms)
     }
@@ -136,6 +158,37 @@ export class Member {
     }
     this.ledger.accepted += count
     return true
+  }
+
+  get #wantsTask(): boolean {
+    return this.#options.asksTasks && this.openTasks < tasks_under_way && Math.random() < task_share
+  }
+
+  /** The next task, under the same id until it is accepted. */
+  async #ask(client: Connected): Promise<boolean> {
+    const number = this.#asked + 1
+    const id = `t${number}`
+    const name = number % 2 === 0 ? "count" : "tell"
+    const parts = 1 + ((number * 7) % 20)
+    const task: TaskSeen = this.tasks.get(id) ?? { name, parts, isCancelled: false, items: [] }
+    this.tasks.set(id, task)
+    try {
+      await client.send(name, { parts, pause_ms: 20 + ((number * 37) % 150) }, { id })
+      this.#asked = number
+      task.isCancelled = Math.random() < cancelled_share
+      if (task.isCancelled) await client.cancel(id)
+    } catch (error) {
+      if (codeOf(error) !== "CLIENT_CLOSED") this.#fail(error)
+      return false
+    }
+    return true
+  }
+
+  #showTask({ attempt = Number.NaN, data, end, of, part = Number.NaN, seq }: Frames.ResultItem): void {
+    const item = { seq, attempt, part, data: typeof data === "number" ? data : undefined, end }
+    const task = of === undefined ? undefined : this.tasks.get(of)
+    if (task === undefined) this.#fail(new Error(`an item of ${of}, which it did not ask`))
+    else task.items.push(item)
   }
 
   #show(number: number, seq: number): void {

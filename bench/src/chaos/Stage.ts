@@ -12,7 +12,7 @@ import { join, resolve } from "node:path"
 import { startReaper } from "../../../scripts/services/Reaper.ts"
 import { startServices } from "../../../scripts/services/Services.ts"
 import { at, freePorts } from "../../../scripts/services/Tools.ts"
-import { ClusterNode } from "./Cluster.ts"
+import { ClusterNode, type Role } from "./Cluster.ts"
 import { Dice } from "@nimbus/domain/testing/dice"
 import type { TestEnvironment } from "./Faults.ts"
 import { Fleet, type FleetOptions } from "./Fleet.ts"
@@ -26,9 +26,11 @@ export interface StageOptions {
   readonly sparesFirst: boolean
   /** Some handlers take a while. */
   readonly slowHandlers: boolean
+  /** Clients ask tasks, too, which two workers of their own run. */
+  readonly hasTasks: boolean
   /** Where the processes' logs are kept. Default: nowhere. */
   readonly logs: string | undefined
-  readonly fleet: Omit<FleetOptions, "directory"> & { readonly remembersInFiles: boolean }
+  readonly fleet: Omit<FleetOptions, "directory" | "asksTasks"> & { readonly remembersInFiles: boolean }
 }
 
 export interface Stage {
@@ -45,12 +47,12 @@ export interface Stage {
 const window_results = 256
 
 export const setStage = async (options: StageOptions): Promise<Stage> => {
-  const { logs, outage_ms, partitions, seed, slowHandlers, sparesFirst } = options
+  const { hasTasks, logs, outage_ms, partitions, seed, sparesFirst } = options
   const directory = mkdtempSync(join(tmpdir(), "nimbus-chaos-"))
   const logDirectory = logs === undefined ? directory : resolve(logs)
   mkdirSync(logDirectory, { recursive: true })
   const reaper = startReaper(directory)
-  const ports = await freePorts(6)
+  const ports = await freePorts(8)
   const wires = await layWires(at(ports, 4), at(ports, 5))
   const toKafka = [...wires["gateway-kafka"], ...wires["pipeline-kafka"]]
   const kafkaListeners = toKafka.map((wire, i) => ({ listens: at(ports, 4 + i), tells: wire.port }))
@@ -58,30 +60,43 @@ export const setStage = async (options: StageOptions): Promise<Stage> => {
   for (const wire of [...wires["gateway-redis"], ...wires["pipeline-redis"]]) wire.to(portOf(services.get("redis")))
 
   const memories = options.fleet.remembersInFiles ? join(directory, "memories") : undefined
-  const fleet = new Fleet({ ...options.fleet, directory: memories })
+  const fleet = new Fleet({ ...options.fleet, asksTasks: hasTasks, directory: memories })
   const nodes: Array<ClusterNode> = []
   const onChange = () => reaper.watch([...nodes.flatMap(({ group }) => group ?? []), ...fleet.groups])
-  const place = (role: "gateway" | "pipeline", index: number, port: number): ClusterNode => {
-    const wire = (to: "redis" | "kafka") => wires[`${role}-${to}`]
+  const place = (role: Role, index: number, port: number): ClusterNode => {
+    const wire = (to: "redis" | "kafka") =>
+      wires[role === "gateway" ? (`gateway-${to}` as const) : (`pipeline-${to}` as const)]
     const environment = {
       NIMBUS_PARTITIONS: String(partitions),
       NIMBUS_WINDOW_RESULTS: String(window_results),
       NIMBUS_REDIS_ADDRESS: `127.0.0.1:${wire("redis")[index]?.port}`,
       NIMBUS_KAFKA_BROKERS: `127.0.0.1:${wire("kafka")[0]?.port}`,
+      ...rolesOf(role),
     }
-    const program = role === "pipeline" && slowHandlers ? "slow-pipeline" : role
-    const node = new ClusterNode({ role: program, port, environment, directory: logDirectory, onChange })
+    const node = new ClusterNode({ role, port, environment, directory: logDirectory, onChange })
     nodes.push(node)
     return node
   }
   const gateways = [0, 1].map((i) => place("gateway", i, at(ports, i)))
-  const pipelines = [0, 1].map((i) => place("pipeline", i, at(ports, 2 + i)))
+  const pipelines = [0, 1].map((i) => place(pipelineOf(options), i, at(ports, 2 + i)))
+  const workers = hasTasks ? [0, 1].map((i) => place("task-worker", i, at(ports, 6 + i))) : []
   gateways.forEach(({ port }, i) => wires["clients-gateway"][i]?.to(port))
   const urls = wires["clients-gateway"].map(({ port }) => `ws://127.0.0.1:${port}`)
   const mortal = sparesFirst ? { gateways: gateways.slice(1), pipelines: pipelines.slice(1) } : { gateways, pipelines }
 
   return {
-    testEnvironment: { gateways, pipelines, mortal, wires, urls, services, fleet, dice: new Dice(seed), outage_ms },
+    testEnvironment: {
+      gateways,
+      pipelines,
+      workers,
+      mortal,
+      wires,
+      urls,
+      services,
+      fleet,
+      dice: new Dice(seed),
+      outage_ms,
+    },
     nodes,
     start: async () => {
       await Promise.all(nodes.map((node) => node.start()))
@@ -98,6 +113,17 @@ export const setStage = async (options: StageOptions): Promise<Stage> => {
       await reaper.finish()
     },
   }
+}
+
+const pipelineOf = ({ hasTasks, slowHandlers }: StageOptions): Role =>
+  hasTasks ? "tasks-pipeline" : slowHandlers ? "slow-pipeline" : "pipeline"
+
+/** Where tasks have workers of their own, pipelines do the rest. */
+const rolesOf = (role: Role): Readonly<Record<string, string>> => {
+  if (role === "task-worker") return { NIMBUS_ROLES: "task-worker" }
+  if (role === "tasks-pipeline")
+    return { NIMBUS_ROLES: "event-consumer,result-consumer,replay-consumer,status-manager" }
+  return {}
 }
 
 const layWires = async (gatewaysToKafka: number, pipelinesToKafka: number): Promise<TestEnvironment["wires"]> => {

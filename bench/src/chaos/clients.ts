@@ -2,6 +2,7 @@
 import type { Beginning, FromClients, Numbered, ToClients } from "./Fleet.ts"
 import { breachesOf, detailsOf, isSound, type Ledger, sum, upToLastShown } from "./Ledger.ts"
 import { Member } from "./Member.ts"
+import { isEnded, taskBreachesOf, taskDetailsOf, type TaskSeen } from "./TasksSeen.ts"
 
 const progress_every_ms = 50
 
@@ -15,8 +16,8 @@ const tell = (message: FromClients): void => {
 /** So many connect at once. */
 const at_once = 50
 
-const begin = async ({ batch, clients, directory, rate }: Beginning): Promise<void> => {
-  members.push(...clients.map(({ clientId }) => new Member({ clientId, directory, rate, batch })))
+const begin = async ({ asksTasks, batch, clients, directory, rate }: Beginning): Promise<void> => {
+  members.push(...clients.map(({ clientId }) => new Member({ clientId, directory, rate, batch, asksTasks })))
   for (let from = 0; from < clients.length; from += at_once) {
     const some = clients.slice(from, from + at_once)
     await Promise.all(some.map(({ url }, i) => members[from + i]?.live(url)))
@@ -47,23 +48,35 @@ const obey = async (order: ToClients): Promise<void> => {
       await Promise.all(members.map((member) => member.finish()))
       return
     case "review":
-      return tellVerdict(({ ledger }) => upToLastShown(ledger))
+      return tellVerdict(
+        ({ ledger }) => upToLastShown(ledger),
+        (task) => isEnded(task),
+      )
     case "judge":
-      return tellVerdict(({ ledger }) => ledger)
+      return tellVerdict(
+        ({ ledger }) => ledger,
+        () => true,
+      )
     case "leave":
       await Promise.all(members.map((member) => member.close()))
       process.disconnect()
   }
 }
 
-const tellVerdict = (ledgerOf: (member: Member) => Ledger): void => {
-  const judged = members.map((member) => ({ member, breaches: breachesOf(ledgerOf(member)) }))
+/** `isJudged`: of a task. */
+const tellVerdict = (ledgerOf: (member: Member) => Ledger, isJudged: (task: TaskSeen) => boolean): void => {
+  const judged = members.flatMap((member) => {
+    const { clientId, ledger, tasks } = member
+    const ofTasks = [...tasks]
+      .filter(([, task]) => isJudged(task))
+      .map(([id, task]) => ({ breaches: taskBreachesOf(task), details: () => taskDetailsOf(id, task) }))
+    const all = [{ breaches: breachesOf(ledgerOf(member)), details: () => detailsOf(ledger) }, ...ofTasks]
+    return all.map(({ breaches, details }) => ({ breaches, details: () => `${clientId}: ${details()}` }))
+  })
   tell({
     about: "verdict",
     breaches: sum(judged.map(({ breaches }) => breaches)),
-    details: judged.flatMap(({ breaches, member: { clientId, ledger } }) =>
-      isSound(breaches) ? [] : `${clientId}: ${detailsOf(ledger)}`,
-    ),
+    details: judged.flatMap(({ breaches, details }) => (isSound(breaches) ? [] : details())),
   })
 }
 
@@ -75,6 +88,8 @@ const report = (): void => {
     answered: count(({ isAnswered }) => isAnswered),
     accepted: members.reduce((sum, { ledger }) => sum + ledger.accepted, 0),
     shown: members.reduce((sum, { ledger }) => sum + ledger.shown.length, 0),
+    tasks: members.reduce((sum, { tasks }) => sum + tasks.size, 0),
+    openTasks: members.reduce((sum, { openTasks }) => sum + openTasks, 0),
     failures: members.flatMap(({ failure }) => failure ?? []),
   })
 }

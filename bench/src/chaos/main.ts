@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { diskFull } from "./DiskFull.ts"
-import { faults, type TestEnvironment, kinds, rebalances } from "./Faults.ts"
+import { faults, type TestEnvironment, kinds, kindsOfTasks, rebalances } from "./Faults.ts"
 import { judge } from "./Judgement.ts"
 import { describe, recover, type Recovery } from "./Recovery.ts"
 import { setStage } from "./Stage.ts"
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     /** Seconds that Kafka stays away. */
     outage: { type: "string", default: "10" },
     /** These faults, with commas between them. Default: all. */
-    faults: { type: "string", default: [...kinds.keys()].join() },
+    faults: { type: "string" },
     /** Instead of all faults only rebalances, each followed by an event of every client within a second. */
     relive: { type: "boolean", default: false },
     /** Instead of all faults only this: so many clients, all cut off at once. */
@@ -35,6 +35,8 @@ const { values } = parseArgs({
     "disk-full": { type: "boolean", default: false },
     /** With handlers that take 0 to 2 s for one event in 20. */
     "slow-handlers": { type: "boolean", default: false },
+    /** With tasks, which two workers run that are struck, too. */
+    tasks: { type: "boolean", default: false },
     /** Where the processes' logs are kept. Default: nowhere. */
     logs: { type: "string" },
   },
@@ -48,9 +50,10 @@ const number = (name: "seconds" | "seed" | "partitions" | "clients" | "rate" | "
   return Number.isFinite(value) && value >= 0 ? value : refuse(`--${name} ${values[name]} is no number`)
 }
 const isHerd = values.herd !== undefined
-const chosen = (isHerd ? "herd" : values.faults)
-  .split(",")
-  .map((name) => kinds.get(name) ?? refuse(`${name} is none of ${[...kinds.keys()].join(", ")}`))
+const known = new Map([...kinds, ...(values.tasks ? kindsOfTasks : [])])
+const chosen = (isHerd ? ["herd"] : (values.faults?.split(",") ?? [...known.keys()])).map(
+  (name) => known.get(name) ?? refuse(`${name} is none of ${[...known.keys()].join(", ")}`),
+)
 const [seconds, seed, clients] = [number("seconds"), number("seed"), number(isHerd ? "herd" : "clients")]
 
 const began = performance.now()
@@ -84,6 +87,7 @@ const cluster = async (): Promise<boolean> => {
     outage_ms: number("outage") * 1000,
     sparesFirst: false,
     slowHandlers: values["slow-handlers"],
+    hasTasks: values.tasks,
     logs: values.logs,
     fleet: { clients, processes: 2, rate, batch, remembersInFiles: !values.relive && !isHerd },
   })

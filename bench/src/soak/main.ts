@@ -97,6 +97,7 @@ const soak = async (): Promise<boolean> => {
     outage_ms: 5_000,
     sparesFirst: true,
     slowHandlers: false,
+    hasTasks: false,
     logs,
     fleet,
   })
