@@ -71,8 +71,11 @@ export const startNimbus = (port: number, env: NodeJS.ProcessEnv = {}, execArgv:
   startEmbedded([...execArgv, file("../../packages/nimbus/src/main.ts"), "start"], port, env)
 
 /** The same with the handler of `Io.ts`. */
-export const startHandlers = (port: number, env: NodeJS.ProcessEnv = {}) =>
-  startEmbedded([file("handlers.ts")], port, env)
+export const startHandlers = (port: number, env: NodeJS.ProcessEnv = {}) => startServer("handlers.ts", port, env)
+
+/** A server that is a file of the bench, on the port and data directory of its environment. */
+export const startServer = (path: string, port: number, env: NodeJS.ProcessEnv = {}) =>
+  startEmbedded([file(path)], port, env)
 
 const startEmbedded = async (args: ReadonlyArray<string>, port: number, env: NodeJS.ProcessEnv): Promise<Running> => {
   const data = mkdtempSync(join(tmpdir(), "nimbus-bench-"))
