@@ -30,12 +30,35 @@ const bare = (gateway: string, clientId: string) => `<!doctype html>
   await client.send("sq", { number: 7 })
 </script>`
 
-/** Serves that page, as any server of files would: gives its origin. */
+const story = "Each of these words is to be seen once, however often the page that shows them is loaded again. "
+
+/** A page that streams a task, or resumes the one that it had streamed before it was loaded again. */
+const streaming = (gateway: string, clientId: string) => `<!doctype html>
+<title>A page that may be loaded again</title>
+<p id="text"></p>
+<p id="end"></p>
+<script type="module">
+  import { connect, Memory } from "${gateway}/client.js"
+
+  const show = (id, text) => (document.getElementById(id).textContent += text)
+  const memory = Memory.layerStorage(localStorage)
+  const client = await connect({ url: "${gateway}", clientId: "${clientId}", memory, onResult: (item) => show("end", item.id) })
+  const [task] = client.tasks
+  const parts = task
+    ? client.resume(task.id)
+    : client.stream("stream", { text: ${JSON.stringify(story)}, every_ms: 200 })
+  for await (const part of parts) show("text", part)
+  show("end", "the end, " + client.tasks.length + " task")
+</script>`
+
+/** Serves these pages, as any server of files would: gives its origin. */
 const siteOf = (gateway: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const site = createServer((request, response) => {
-        response.setHeader("content-type", "text/html; charset=utf-8").end(bare(gateway, (request.url ?? "").slice(1)))
+        const clientId = (request.url ?? "").slice(1)
+        const page = clientId === "streaming" ? streaming(gateway, clientId) : bare(gateway, clientId)
+        response.setHeader("content-type", "text/html; charset=utf-8").end(page)
       })
       await new Promise<void>((resolve) => site.listen(0, "127.0.0.1", resolve))
       return site
@@ -89,6 +112,24 @@ layer(Stage.layer, { excludeTestServices: true, timeout: 120_000 })("/client.js"
       async (page, errors) => {
         await page.locator("#results").getByText(`{"number":7,"result":49}`).waitFor()
         await page.locator("#status").getByText("LIVE").waitFor()
+        assert.deepStrictEqual(errors, [])
+      },
+    ),
+  )
+
+  it.effect("lets a page stream a task, and end it with each word once after it was loaded again in the middle", () =>
+    on(
+      ({ named }) => `${named}/streaming`,
+      async (page, errors) => {
+        const text = page.locator("#text")
+        for (let loads = 0; loads < 2; loads++) {
+          await text.getByText(loads === 0 ? "these words" : "however often").waitFor()
+          assert.isBelow((await text.textContent())?.length ?? 0, story.length)
+          await page.reload()
+        }
+        await page.locator("#end").getByText("the end").waitFor()
+        assert.strictEqual(await text.textContent(), story)
+        assert.strictEqual(await page.locator("#end").textContent(), "the end, 1 task")
         assert.deepStrictEqual(errors, [])
       },
     ),
