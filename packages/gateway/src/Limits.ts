@@ -309,10 +309,8 @@ export interface ChatLimits {
   readonly turn_records: number
   /** Messages of the open chat after which sockets are sent their offset. At most this many may be repeated. */
   readonly tell_records: number
-  /** How many records apart two with one author and id are one message. It is below `scan_records`. */
+  /** Within how many records of a partition two with one author and id are one message. It is below `scan_records`. */
   readonly repeat_records: number
-  /** The same in time, by the clock of the log. */
-  readonly repeat_ms: number
   /** How long the place of a named client may wait before it is saved. */
   readonly save_ms: number
   /** Bytes that wait for one socket, broadcasts included. */
@@ -335,7 +333,6 @@ export const chatLimits: ChatLimits = {
   turn_records: 256,
   tell_records: 16,
   repeat_records: 4_096,
-  repeat_ms: 120_000,
   save_ms: 100,
   socket_cut_bytes: 4 * 1024 * 1024,
   offset_every_ms: 1_000,

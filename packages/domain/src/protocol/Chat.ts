@@ -59,9 +59,6 @@ export interface ChatIdentity {
   readonly id: string
 }
 
-/** As one text. */
-export const identityKey = ({ author, id, room }: ChatIdentity): string => JSON.stringify([room, author, id])
-
 /** `undefined`: it is no other record's repeat. */
 export const identityOf = ({ headers, key }: LogRecord): ChatIdentity | undefined => {
   const { [chatHeaders.format]: format, [chatHeaders.id]: id, [chatHeaders.author]: author } = headers ?? {}

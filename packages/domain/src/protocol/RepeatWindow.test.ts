@@ -82,6 +82,24 @@ describe("RepeatWindow", () => {
     { arbitrary: { runs: 20 } },
   )
 
+  it.prop(
+    "finds a name without taking it",
+    { drawn: uses, dedupe_records: Schema.Literals([1, 3, 10, 40]) },
+    ({ dedupe_records, drawn }) => {
+      const all = placed(drawn)
+      const window = new RepeatWindow({ dedupe_records }, life, "a secret")
+      for (const { name, offset } of all) {
+        window.take(offset, 0, "c", name)
+        for (const sought of ["a", "b", "c"]) {
+          const inWindow = ({ offset: at, name: of }: Use) =>
+            of === sought && at <= offset && at > offset - dedupe_records
+          assert.strictEqual(window.find(0, "c", sought), all.find(inWindow)?.offset)
+        }
+      }
+    },
+    often,
+  )
+
   it("goes on beyond offsets of 32 bits", () => {
     const take = named(100)
     const from = 2 ** 40 + 7

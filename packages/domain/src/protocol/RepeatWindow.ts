@@ -127,6 +127,21 @@ export class RepeatWindow {
     }
   }
 
+  /** The lowest offset that has this name, in the window that ends with the record that was taken last. Takes nothing. */
+  find(kind: 0 | 1, owner: string, id: string): number | undefined {
+    halfSipHash(this.key, kind, owner, id, this.hash)
+    const high = this.hash.high || 1
+    const { low } = this.hash
+    for (let slot = this.spread(high, low) >>> this.homeShift; ; slot = (slot + 1) & this.mask) {
+      const entry = this.entries[slot]!
+      if (entry === free) return undefined
+      const latest = (entry >>> this.tagBits) - 1
+      if (this.high[latest] !== high || this.low[latest] !== low) continue
+      const first = this.following[latest]!
+      return this.end - this.endPlace + first - (first < this.endPlace ? 0 : this.high.length)
+    }
+  }
+
   /** Forgets what is a window or more before `offset`, and returns its place. */
   private advance(offset: number): number {
     const { length } = this.high

@@ -235,7 +235,7 @@ const make = Effect.gen(function* () {
     }
     const { author, room, socket } = member
     const id = chosen ?? ChatMessageId.make(ids.uuid())
-    const said = chosen && readerOf(member).saidAt(member, { room, author, id }, clock.currentTimeMillisUnsafe())
+    const said = chosen && readerOf(member).saidAt(member, { room, author, id })
     if (said !== undefined) return answer?.({ id, offset: positionAt(member.mark, said) })
     const isNew = member.await(id, (told) => {
       if ("error" in told) refuse(member, answer, told.error)

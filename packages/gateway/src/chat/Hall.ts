@@ -19,7 +19,7 @@ import {
   type RoomId,
   type StoredRecord,
 } from "@nimbus/domain/protocol"
-import { EventLog, logFailure } from "@nimbus/domain/services"
+import { EventLog, logFailure, RandomIds } from "@nimbus/domain/services"
 import { Effect, Schedule, Stream } from "effect"
 import { type Intake, makeIntake } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"
@@ -70,11 +70,14 @@ export const makeHall = Effect.fnUntraced(function* (options: HallOptions) {
   const ends = yield* Effect.forEach(partitions, (partition) =>
     Effect.map(log.end(topic, partition).pipe(Effect.retry(Schedule.spaced(retry_ms))), (end) => ({ partition, end })),
   )
+  const ids = yield* RandomIds
   const readerAt = (place: { readonly partition: number; readonly end: number }) =>
     new PartitionReader({
       ...place,
       topic,
       isOpen,
+      incarnation: life,
+      secret: ids.uuid(),
       limits,
       counts,
       send: (...args) => send(hall, ...args),

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { StoredRecord } from "@nimbus/domain/protocol"
+import { Incarnation, type StoredRecord } from "@nimbus/domain/protocol"
 import { Effect } from "effect"
 import { chatLimits, gatewayLimits } from "../Limits.ts"
 import { Counts } from "../Metrics.ts"
@@ -10,6 +10,8 @@ const reader = (recent_bytes: number) =>
     topic: "chats",
     isOpen: false,
     partition: 0,
+    incarnation: Incarnation.make("a life"),
+    secret: "a secret",
     end: 0,
     limits: { ...gatewayLimits, chat: { ...chatLimits, recent_bytes } },
     counts: new Counts(),

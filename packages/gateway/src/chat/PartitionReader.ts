@@ -20,6 +20,7 @@ import {
   type ChatIdentity,
   type ChatMessage,
   decodeChat,
+  type Incarnation,
   recordBytes,
   type RoomId,
   type StoredRecord,
@@ -43,6 +44,9 @@ export interface PartitionReaderOptions {
   readonly topic: string
   readonly isOpen: boolean
   readonly partition: number
+  readonly incarnation: Incarnation
+  /** What no client can know. */
+  readonly secret: string
   /** The end of the partition when the gateway came. */
   readonly end: number
   readonly limits: GatewayLimits
@@ -75,7 +79,7 @@ export class PartitionReader {
 
   constructor(options: PartitionReaderOptions) {
     this.#options = options
-    this.repeats = new Repeats(options.limits.chat)
+    this.repeats = new Repeats(options.limits.chat, options.incarnation, options.secret)
     this.partition = options.partition
     this.topic = options.topic
     // What came just before is read too, for sockets that come back, or come for the first time.
@@ -154,8 +158,8 @@ export class PartitionReader {
   }
 
   /** Where this message of a socket was said already, if the socket has everything up to there. */
-  saidAt(member: Member, identity: ChatIdentity, now_ms: number): number | undefined {
-    const offset = this.repeats.saidAt(identity, now_ms)
+  saidAt(member: Member, identity: ChatIdentity): number | undefined {
+    const offset = this.repeats.saidAt(identity)
     return offset !== undefined && member.has(offset, this.position) ? offset : undefined
   }
 

@@ -4,69 +4,58 @@
  * ```
  *   said at   5    7    8        12
  *             a    b    a again   c        8 is a repeat of 5
- *             ╰─────────╯  at most `repeat_records` offsets and `repeat_ms` apart, by the log's own time
+ *             ╰─────────╯  within `repeat_records` offsets
  * ```
  *
- * Every reader of the log finds the same repeats, at any gateway, and hands over only the first of them.
- *
- * It is not `RepeatWindow`, by which the event consumer finds repeats of events: that has no time and answers only about the
- * record that it takes. The contract of the chat has both (docs/chat.md): after `repeat_ms` an id may be used for another
- * message, and a gateway answers a message that was said already from here, before anything is written.
+ * Every reader of the log finds the same repeats, at any gateway, and hands over only the first of them: they are found as
+ * those of events are (`RepeatWindow`), and each reader begins further back than the window reaches.
  */
-import { type ChatIdentity, identityKey, identityOf, type StoredRecord } from "@nimbus/domain/protocol"
+import {
+  type ChatIdentity,
+  type Incarnation,
+  RepeatWindow,
+  identityOf,
+  type StoredRecord,
+} from "@nimbus/domain/protocol"
 import type { ChatLimits } from "../Limits.ts"
 
-interface Said {
-  readonly offset: number
-  readonly timestamp: number
-}
+type Limits = Pick<ChatLimits, "repeat_records">
 
 export class Repeats {
-  readonly #limits: Pick<ChatLimits, "repeat_records" | "repeat_ms">
-  /** The oldest first. */
-  readonly #said = new Map<string, Said>()
+  readonly #limits: Limits
+  readonly #window: RepeatWindow
   /** The offset of the first, by that of the repeat. */
   readonly #firsts = new Map<number, number>()
 
-  constructor(limits: Pick<ChatLimits, "repeat_records" | "repeat_ms">) {
+  constructor(limits: Limits, incarnation: Incarnation, secret: string) {
     this.#limits = limits
+    this.#window = new RepeatWindow({ dedupe_records: limits.repeat_records }, incarnation, secret)
   }
 
   /** Takes each record in the order of the log. Returns where it was said first, if it is a repeat. */
   take(record: StoredRecord): number | undefined {
     const identity = identityOf(record)
     if (identity === undefined) return undefined
-    this.#forget(record)
-    const key = identityKey(identity)
-    const first = this.#said.get(key)
-    if (first === undefined) {
-      this.#said.set(key, { offset: record.offset, timestamp: record.timestamp })
-      return undefined
-    }
-    this.#firsts.set(record.offset, first.offset)
+    const first = this.#window.take(record.offset, 0, ownerOf(identity), identity.id)
+    if (first === undefined) return undefined
+    this.#firsts.set(record.offset, first)
     for (const repeat of this.#firsts.keys()) {
       if (this.#firsts.size <= this.#limits.repeat_records) break
       this.#firsts.delete(repeat)
     }
-    return first.offset
+    return first
   }
 
-  /** Where a message was said that is as old as a repeat may be. */
-  saidAt(identity: ChatIdentity, now_ms: number): number | undefined {
-    const said = this.#said.get(identityKey(identity))
-    return said === undefined || now_ms - said.timestamp > this.#limits.repeat_ms ? undefined : said.offset
+  /** Where a message was said that the window has. */
+  saidAt(identity: ChatIdentity): number | undefined {
+    return this.#window.find(0, ownerOf(identity), identity.id)
   }
 
   /** Where the message at this offset was said first, if it is known to be a repeat. */
   firstOf(offset: number): number | undefined {
     return this.#firsts.get(offset)
   }
-
-  #forget({ offset, timestamp }: StoredRecord): void {
-    for (const [key, said] of this.#said) {
-      const isNear = offset - said.offset <= this.#limits.repeat_records
-      if (isNear && timestamp - said.timestamp <= this.#limits.repeat_ms) return
-      this.#said.delete(key)
-    }
-  }
 }
+
+/** An author has ids of its own in each room. */
+const ownerOf = ({ author, room }: ChatIdentity): string => JSON.stringify([room, author])
