@@ -19,3 +19,9 @@ test("greets by name", async () => {
   const { data } = await client.request("greet", { name: "Ada" })
   assert.deepEqual(data, { text: "Hello, Ada!" })
 })
+
+test("tells a story in parts", async () => {
+  const parts = []
+  for await (const part of client.stream("tell", { hero: "Ada" })) parts.push(part)
+  assert.equal(parts.join(""), "Once upon a time Ada went out to sea, and came back with a story.")
+})
