@@ -5,7 +5,7 @@ import { RoleControl } from "@nimbus/domain/admin"
 import { Handlers } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Layer, Queue, Schema, Stream } from "effect"
+import { type Cause, Effect, Layer, Queue, Schema, Stream } from "effect"
 import * as Nimbus from "./Nimbus.ts"
 import { temporaryDirectory } from "./testing/Processes.ts"
 
