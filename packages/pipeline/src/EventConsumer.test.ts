@@ -365,6 +365,33 @@ describe("EventConsumer", () => {
     }).pipe(inTestEnvironment({ limits: { chunk_records: 2 } })),
   )
 
+  const wherever = [1, 4, 100_000].flatMap((dedupe_records) =>
+    [0, 2, 4].flatMap((earliest) => [0, 3, 5].map((commit) => ({ dedupe_records, earliest, commit }))),
+  )
+  it.live.each(wherever)(
+    "an owner that begins at $commit, without metadata, finds what the log from $earliest on says, $dedupe_records back",
+    ({ commit, dedupe_records, earliest }) =>
+      Effect.gen(function* () {
+        const { events, results: topic } = yield* Topics
+        const ids = ["e0", "e1", "e0", "e2", "e1", "e0", "e3", "e0"]
+        yield* append(events, ...ids.map((id, i) => square("a", id, i)))
+        const hooks = yield* Hooks
+        hooks.tailFrom = earliest
+        const { commits } = yield* assign(events, commit)
+        yield* startWith({ repeats: { ...eventConsumerLimits.repeats, dedupe_records } })
+        yield* eventually("all is committed", () => commits.includes(ids.length))
+        const from = Math.max(commit, earliest)
+        const expected = ids.map((id, at) => {
+          const first = ids.findIndex((other, i) => other === id && i >= earliest && i > at - dedupe_records)
+          return `${at}: ${first === at ? undefined : first}`
+        })
+        const found = (yield* contents(topic)).map(
+          (record) => `${peekSeq(record.value)}: ${/"repeated":(\d+)/.exec(textOf(record))?.[1]}`,
+        )
+        assert.deepStrictEqual(found, expected.slice(from))
+      }).pipe(inTestEnvironment({ limits: { chunk_records: 2 } })),
+  )
+
   it.live("a repeat of which only the offset was kept is one when it is read again, and bounds what is read", () =>
     Effect.gen(function* () {
       const { events, results: topic } = yield* Topics
