@@ -144,7 +144,7 @@ export const make = Effect.fnUntraced(function* ({
     },
   })
   yield* Effect.forkScoped(joiner.run)
-  yield* registerSize("tasks", {
+  yield* registerSize("task session", {
     get size() {
       return { tasks: queue.tasks.size, running: runs.size, bytes: writer.bytes }
     },

@@ -40,10 +40,11 @@ export const failure = (options: RunOptions, outcome: Outcome, shrunkFrom: numbe
   ].join("\n")
 }
 
-const commandOf = ({ clients, events, faults, only, salt, seed }: RunOptions): string => {
+const commandOf = ({ clients, events, faults, only, salt, seed, tasks }: RunOptions): string => {
   const flags = [`--seed ${seed} --clients ${clients} --events ${events}`]
   if (faults !== undefined) flags.push(`--faults ${faults.map((name: FaultName) => flagOf(name)).join(",")}`)
   if (only !== undefined) flags.push(`--only ${only.length === 0 ? "none" : only.join(",")}`)
+  if (tasks !== undefined) flags.push(`--tasks ${tasks ? "yes" : "no"}`)
   if (salt !== undefined && salt > 0) flags.push(`--salt ${salt}`)
   return flags.join(" ")
 }

@@ -16,7 +16,7 @@ const timeout = 480_000
 
 describe("npm run simulate", () => {
   it("gives the same trace for the same seed, byte for byte, in another process", { timeout }, async () => {
-    const flags = ["--seed", "7", "--trace"]
+    const flags = ["--seed", "8", "--trace"]
     const [one, other] = [await simulate(...flags), await simulate(...flags)]
     assert.include(one.stdout, "no more faults")
     assert.isAbove(one.stdout.length, 20_000)
@@ -24,7 +24,7 @@ describe("npm run simulate", () => {
   })
 
   it("gives the same trace whatever ran before in the same process", { timeout }, () => {
-    const options = { seed: 7, clients: 5, events: 60, salt: 0 }
+    const options = { seed: 8, clients: 5, events: 60, salt: 0 }
     const [first, second] = [run(production, options, true), run(production, options, true)]
     assert.isAbove(first.trace.length, 200)
     assert.deepStrictEqual(second.trace, first.trace)

@@ -21,6 +21,8 @@ const { values } = parseArgs({
     clients: { type: "string", default: "5" },
     /** In all. */
     events: { type: "string", default: "60" },
+    /** Whether some events are those of tasks: `yes`, `no`; otherwise in every second seed. */
+    tasks: { type: "string" },
     /** `all`, `none`, or names of faults, separated by commas. */
     faults: { type: "string", default: "all" },
     /** Of the faults that the seed plans only these, by number from 0; `none`. */
@@ -55,6 +57,7 @@ const common: Omit<RunOptions, "seed"> = {
   events: numberOf("events", values.events),
   faults: faultsOf(values.faults),
   salt: numberOf("salt", values.salt),
+  tasks: values.tasks === undefined ? undefined : values.tasks === "yes",
   ...(values.only === undefined
     ? {}
     : { only: values.only === "none" ? [] : values.only.split(",").map((index) => numberOf("only", index)) }),
@@ -91,7 +94,10 @@ const range = async (from: number, count: number): Promise<boolean> => {
       return count !== Number.POSITIVE_INFINITY || answer.failure === undefined
     },
   })
-  const silent = tally.runs >= enough_seeds && common.faults === undefined ? Report.neverFired(tally.counts) : []
+  const silent =
+    tally.runs >= enough_seeds && common.faults === undefined && common.tasks !== false
+      ? Report.neverFired(tally.counts)
+      : []
   console.log(Report.table(tally.counts))
   for (const name of silent) console.log(`NEVER  ${name}`)
   const seconds = ((performance.now() - begun_ms) / 1000).toFixed(0)

@@ -7,14 +7,14 @@ import { production } from "../production/Production.ts"
 import { run } from "../simulation/index.ts"
 import { direct } from "./direct.ts"
 import { firstFailure } from "./FirstFailure.ts"
-import type { Patch } from "./Mutant.ts"
+import { optionsOf, type Patch } from "./Mutant.ts"
 
 const max_seeds = 300
 
 describe("the simulator finds what breaks without", () => {
   for (const patch of Object.values<Patch>(direct)) {
     it(`"${patch.rule}"`, { timeout: 300_000 }, async ({ annotate }) => {
-      const found = await firstFailure(patch, { clients: 5, events: 60, faults: patch.faults }, max_seeds)
+      const found = await firstFailure(patch, optionsOf(patch), max_seeds)
       if (found === undefined) return assert.fail(`no check failed in ${max_seeds} seeds`)
       assert.isUndefined(run(production, found.options).violation, "the same seed holds with the rule")
       await annotate(`seed ${found.options.seed}: ${found.failure}`)

@@ -4,7 +4,7 @@
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import type { FaultName } from "../simulation/index.ts"
+import type { FaultName, RunOptions } from "../simulation/index.ts"
 import type * as World from "../world/index.ts"
 
 /** Removes a rule from one source file, which contains `find` exactly once. */
@@ -18,12 +18,22 @@ export interface Patch {
   readonly replace: string
   /** The kinds of faults, if the simulator needs several of a few kinds at the same time. Default: all. */
   readonly faults?: ReadonlyArray<FaultName>
+  /** Whether all runs have tasks. Default: every second one. */
+  readonly tasks?: boolean
   /**
    * How the world breaks without the rule, if random steps do not show it: while clients keep sending, or by a script
    * (`Delivery.scenarios.test.ts`), because it needs too many steps in a certain order.
    */
   readonly world?: "under traffic" | "by script"
 }
+
+/** The runs of the simulator that are to find what breaks. */
+export const optionsOf = ({ faults, tasks }: Patch): Omit<RunOptions, "seed"> => ({
+  clients: 5,
+  events: 60,
+  faults,
+  tasks,
+})
 
 /** A patch of a decision. */
 export const domainPatch = (rule: string, file: string, find: string, replace = ""): Patch => ({

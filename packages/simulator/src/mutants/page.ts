@@ -8,7 +8,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Rule, rules as modelRules } from "../model/Rules.ts"
 import { missing, withAndWithout } from "../model/Spin.ts"
-import { load, type Patch, type WorldModule } from "./Mutant.ts"
+import { load, optionsOf, type Patch, type WorldModule } from "./Mutant.ts"
 import { type RuleName, ruleNames, rules as worldRules } from "./rules.ts"
 import { direct } from "./direct.ts"
 import { handlers } from "./handlers.ts"
@@ -91,7 +91,7 @@ const isSimulated = (name: RuleName): boolean => worldRules[name].package === "d
 
 /** Which rule of the simulator was broken, and after how many seeds; `undefined` if none was. */
 const caughtBySimulator = async (patch: Patch, max_seeds: number): Promise<string | undefined> => {
-  const failed = await firstFailure(patch, { clients: 5, events: 60, faults: patch.faults }, max_seeds)
+  const failed = await firstFailure(patch, optionsOf(patch), max_seeds)
   if (failed?.failure === undefined) return undefined
   if (Simulation.run(production, failed.options).violation !== undefined) return not_caught
   return `${failed.failure.split(":")[0]}, after ${seedsOf(failed.options.seed)}`

@@ -48,8 +48,8 @@ const roleOf = (
   const chunk = { chunk_records: limits.chunk_records, chunk_bytes }
   switch (role) {
     case "event-consumer": {
-      const { order, repeats, unknown_event_wait_ms } = limits
-      const bounds = { order, repeats, unknown_event_wait_ms }
+      const { order, repeats, tasks, unknown_event_wait_ms } = limits
+      const bounds = { order, repeats, tasks, unknown_event_wait_ms }
       return pipeline.EventConsumer.layerWith({ ...consumer_ms, ...bounds, chunk })
     }
     case "result-consumer": {
@@ -59,6 +59,10 @@ const roleOf = (
     }
     case "replay-consumer":
       return pipeline.ReplayConsumer.layerWith({ ...consumer_ms, rebuild_records_per_second: 200 })
+    case "task-worker": {
+      const { taskQueue: queue, taskWorker } = limits
+      return pipeline.TaskWorker.layerWith({ ...consumer_ms, ...taskWorker, queue, chunk })
+    }
     case "status-manager":
       return Layer.effectDiscard(Layer.build(pipeline.StatusManager.layerWith({ refresh_every_ms: 2_000 })))
   }

@@ -37,11 +37,13 @@ export class Application {
   private last = 0
   private waiting: Array<Production.Sending> = []
   private readonly work = new Demand()
+  readonly nameOf: (n: number) => string
 
   constructor(options: ApplicationOptions) {
     this.clientId = options.clientId
     this.names = options.names
     this.disk = options.disk
+    this.nameOf = options.nameOf
     this.options = options
   }
 
@@ -101,6 +103,6 @@ export class Application {
   }
 
   private sending(n: number): Production.Sending {
-    return { n, name: this.options.nameOf(n), id: this.names ? `${this.clientId}-e${n}` : undefined }
+    return { n, name: this.nameOf(n), id: this.names ? `${this.clientId}-e${n}` : undefined }
   }
 }

@@ -30,6 +30,10 @@ type Size = Sized["size"]
 
 /** More than any event or barrier of a run has. */
 const record_bytes = 80
+/** More than a part of a task has. */
+const part_bytes = 200
+/** What a task has on its way besides: its end, and the begin and the end of the run before. */
+const most_beside = 3
 
 export class Bounds implements CoreProbe {
   private readonly limits: SimulatedLimits
@@ -37,11 +41,11 @@ export class Bounds implements CoreProbe {
   private readonly report: (message: string) => void
   private readonly ofParts: Readonly<Record<string, (size: Size) => Size>>
 
-  constructor(limits: SimulatedLimits, clients: number, report: (message: string) => void) {
+  constructor(limits: SimulatedLimits, clients: number, events: number, report: (message: string) => void) {
     this.limits = limits
     this.clients = clients
     this.report = report
-    this.ofParts = { ...ofGateway(limits, clients), ...ofPipeline(limits, clients), ...ofClient(limits) }
+    this.ofParts = { ...ofGateway(limits, clients), ...ofPipeline(limits, clients, events), ...ofClient(limits) }
   }
 
   router(router: Router.State): void {
@@ -96,7 +100,23 @@ const ofGateway = ({ intake_bytes, late_steps, session }: SimulatedLimits, clien
   "late journey": () => ({ unacknowledged: clients * session.window_results }),
 })
 
-const ofPipeline = ({ chunk_records, order, repeats }: SimulatedLimits, clients: number) => ({
+const ofPipeline = (
+  { chunk_records, order, repeats, taskQueue, tasks, taskWorker }: SimulatedLimits,
+  clients: number,
+  events: number,
+) => ({
+  // Those beyond the limits are ended, which takes its time: of a run no more are open than it has events.
+  tasks: () => ({
+    open: events,
+    known: events,
+    stops: events,
+    spilled: tasks.spilled_verdicts + chunk_records,
+  }),
+  "task session": () => ({
+    tasks: events,
+    running: taskQueue.at_once,
+    bytes: taskQueue.at_once * (taskWorker.task_buffer_parts + most_beside) * part_bytes,
+  }),
   repeats: () => ({ spilled: repeats.spilled_repeats + chunk_records }),
   // Beyond the bound there is what was read last, and for each client one record, to go on with.
   "event order": () => {

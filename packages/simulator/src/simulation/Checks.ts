@@ -31,6 +31,7 @@ import {
   finishedAbove,
   type Incarnation,
   isBarrier,
+  isTaskRecord,
   peekSeq,
   type PodId,
   type Push,
@@ -40,6 +41,8 @@ import {
 import type { Committed } from "@nimbus/domain/services"
 import { Result } from "effect"
 import type { Application } from "./Application.ts"
+import type { TaskChecks, TaskItem } from "./TaskChecks.ts"
+import { isTaskName } from "./TaskPlan.ts"
 import { isLoss, type Loss, type Shown, type SimulatedLimits } from "./Production.ts"
 import { Session, type Told } from "./Session.ts"
 import type { Trace } from "./Trace.ts"
@@ -57,6 +60,8 @@ interface Entry {
   readonly at_ms: number
   /** The number of the client's own event. */
   readonly n: number | undefined
+  /** A part of a task, or its end. */
+  readonly item?: TaskItem | undefined
 }
 
 interface Account {
@@ -77,6 +82,7 @@ export interface Topics {
   readonly events: string
   readonly results: string
   readonly dlq: string
+  readonly tasks: string
 }
 
 export class Checks implements Watcher {
@@ -103,7 +109,17 @@ export class Checks implements Watcher {
   /** By pod: whose session had which epoch there. */
   private readonly epochs = new Map<PodId, Set<string>>()
 
-  constructor(topics: Topics, limits: SimulatedLimits, incarnation: Incarnation, trace: Trace) {
+  /** What must hold of tasks (`TaskChecks`). */
+  readonly tasks: TaskChecks
+
+  constructor(
+    topics: Topics,
+    limits: SimulatedLimits,
+    incarnation: Incarnation,
+    trace: Trace,
+    tasks: (report: Checks["report"]) => TaskChecks,
+  ) {
+    this.tasks = tasks((rule, message) => this.report(rule, message))
     this.topics = topics
     this.limits = limits
     this.incarnation = incarnation
@@ -129,7 +145,7 @@ export class Checks implements Watcher {
   /** Of services */
 
   appended(topic: string, partition: number, records: ReadonlyArray<StoredRecord>): void {
-    if (topic === this.topics.events) for (const record of records) this.enter(record)
+    if (topic === this.topics.events) for (const record of records) this.enter(partition, record)
     else if (topic === this.topics.results) {
       const { records: all, seqs } = this.resultsOf(partition)
       for (const record of records) {
@@ -137,7 +153,8 @@ export class Checks implements Watcher {
         this.checkAnswer(record)
       }
       all.push(...records)
-    } else if (topic === this.topics.dlq) {
+    } else if (topic === this.topics.tasks) this.tasks.noted(partition, records)
+    else if (topic === this.topics.dlq) {
       for (const { key, value } of records) this.dlq.add(`${key} ${seqOf(value)}`)
     }
   }
@@ -146,10 +163,12 @@ export class Checks implements Watcher {
     const key = `${topic} ${partition}`
     const { next } = committed
     if (topic === this.topics.events) this.checkFinished(partition, committed)
+    if (topic === this.topics.tasks)
+      return this.tasks.committed(partition, next, finishedAbove(committed, this.incarnation).has)
     const from = this.checkedCommit.get(key) ?? 0
     for (let offset = from; offset < next; offset++) {
-      if (topic === this.topics.events && !this.resultsOf(partition).seqs.has(offset)) {
-        return this.report("the commit never skips", `event ${partition}/${offset} has no result`)
+      if (topic === this.topics.events && !this.isFinished(partition, offset)) {
+        return this.report("the commit never skips", `what must leave for event ${partition}/${offset} is nowhere`)
       }
       if (topic === this.topics.results) this.checkRouted(partition, offset)
     }
@@ -157,7 +176,9 @@ export class Checks implements Watcher {
   }
 
   publishing(process: string, topic: string, partition: number, records: number, underWay: number): void {
-    const isOrdered = topic === this.topics.results || topic === this.topics.dlq || process.startsWith("gateway")
+    const { dlq, results, tasks } = this.topics
+    const isOrdered =
+      [results, dlq, tasks].includes(topic) || process.startsWith("gateway") || process.startsWith("task-worker")
     if (isOrdered && underWay > 0) {
       return this.report("bounds", `${process} has two publishes to ${topic}/${partition} under way`)
     }
@@ -244,7 +265,7 @@ export class Checks implements Watcher {
     const next = this.expected(clientId, account.shown)
     const expected = this.mayLose ? (this.besidesLosses(account, shown.seq, next) ?? next) : next
     // One that has no handler, or whose handler took too long, has an error instead.
-    const isOther = expected?.n !== undefined && shown.data !== undefined && shown.data !== expected.n
+    const isOther = expected !== undefined && isOtherData(expected, shown.data)
     if (expected?.seq !== shown.seq || isOther) {
       return this.report(
         "exactly once, in order",
@@ -274,7 +295,7 @@ export class Checks implements Watcher {
       if (sessions.length !== 1) return `${id} has ${sessions.length} sessions`
       if (sessions[0]!.currentStatus !== "LIVE") return `${id} is ${sessions[0]!.currentStatus}`
     }
-    return undefined
+    return this.tasks.missing()
   }
 
   /** Each list as a whole, by the numbers alone; those that have no number, for they have an error, are known by their seqs. */
@@ -285,9 +306,10 @@ export class Checks implements Watcher {
       const own = application.shown
         .map(({ data, seq }) => data ?? numbers.get(seq))
         .filter((data) => typeof data === "number")
-      const isRight = own.length === application.wanted && own.every((n, i) => n === i + 1)
-      if (!isRight) {
-        return this.report("exactly once, in order", `${id} has ${own.join(" ")} of 1 to ${application.wanted}`)
+      const all = Array.from({ length: application.wanted }, (_, i) => i + 1)
+      const wanted = all.filter((n) => !isTaskName(application.nameOf(n)))
+      if (own.join(" ") !== wanted.join(" ")) {
+        return this.report("exactly once, in order", `${id} has ${own.join(" ")}, not ${wanted.join(" ")}`)
       }
     }
   }
@@ -308,14 +330,21 @@ export class Checks implements Watcher {
 
   // The account
 
-  private enter({ key, offset: seq, timestamp: at_ms, value }: StoredRecord): void {
+  private enter(partition: number, stored: StoredRecord): void {
+    const { key, offset: seq, timestamp: at_ms, value } = stored
+    const common = { seq, isBarrier: false, isRepeat: false, first: undefined, at_ms, n: undefined }
+    if (isTaskRecord(value)) {
+      const item = this.tasks.write(partition, stored)
+      if (item !== undefined) this.account(key).entries.push({ ...common, item })
+      return
+    }
     const decoded = decodeEvent(value)
     if (Result.isFailure(decoded)) return this.report("records", `${key} ${seq}: ${decoded.failure.reason}`)
     const account = this.account(key)
     const record = decoded.success
     if (record.type === "barrier") {
       this.trace.count("rule: a barrier")
-      account.entries.push({ seq, isBarrier: true, isRepeat: false, first: undefined, at_ms, n: undefined })
+      account.entries.push({ ...common, isBarrier: true })
       return
     }
     const n = record.type === "event" && typeof record.data === "number" ? record.data : undefined
@@ -324,7 +353,9 @@ export class Checks implements Watcher {
     const first = uses.find((use) => use > seq - this.limits.repeats.dedupe_records)
     if (isRepeat) this.trace.count(`rule: an event comes twice${first === undefined ? ", beyond the window" : ""}`)
     account.ids.set(`${record.type} ${record.id}`, [...uses, seq])
-    account.entries.push({ seq, isBarrier: false, isRepeat, first, at_ms, n })
+    const isTask =
+      record.type === "event" && first === undefined && this.tasks.event(partition, stored, record.id, record.name, n)
+    if (!isTask) account.entries.push({ ...common, isRepeat, first, n })
     if (n === undefined || isRepeat) return
     if (n !== account.last_n + 1) {
       return this.report("events in order", `${key} has ${n} after ${account.last_n} in the events topic`)
@@ -379,6 +410,7 @@ export class Checks implements Watcher {
       return this.report("records", `${key} ${seq}, a result, is of no event or can't be read`)
     const { error, repeated } = decoded.success
     this.checkVerdict(entry, repeated)
+    if (entry.item !== undefined) return this.tasks.checkItem(entry.item, { key, value, offset: seq, timestamp })
     if (error?.code === "HANDLER_TIMEOUT") this.trace.count("rule: a handler's time was over")
     if (error?.code === "UNKNOWN_EVENT") this.checkWait(entry, timestamp)
   }
@@ -399,12 +431,16 @@ export class Checks implements Watcher {
 
   /** What a commit says is finished above it. */
   private checkFinished(partition: number, committed: Committed): void {
-    const { seqs } = this.resultsOf(partition)
     const { bits, has } = finishedAbove(committed, this.incarnation)
     for (let offset = committed.next; offset < committed.next + 8 * bits.length; offset++) {
-      if (!has(offset) || seqs.has(offset)) continue
-      return this.report("the commit never skips", `event ${partition}/${offset} is finished and has no result`)
+      if (!has(offset) || this.isFinished(partition, offset)) continue
+      return this.report("the commit never skips", `event ${partition}/${offset} is finished, and not what must leave`)
     }
+  }
+
+  private isFinished(partition: number, offset: number): boolean {
+    const hasResult = this.resultsOf(partition).seqs.has(offset)
+    return this.tasks.isFinished(partition, offset, hasResult) ?? hasResult
   }
 
   /** What a router has left behind is in the backlog, or its client has it. */
@@ -429,6 +465,11 @@ export class Checks implements Watcher {
     return this.applications.get(clientId)!
   }
 }
+
+/** What has no number of its own has an error instead, as the end of a task has no data. */
+const isOtherData = ({ item, n }: Entry, data: unknown): boolean =>
+  (n !== undefined && data !== undefined && data !== n) ||
+  (item?.data !== undefined && JSON.stringify(data) !== JSON.stringify(item.data))
 
 const isTold = (losses: ReadonlyArray<Told>, seq: number): boolean =>
   losses.some(({ after, end, upTo }) => seq > after && (upTo === undefined ? seq < end : seq <= upTo))

@@ -5,6 +5,7 @@
 import { Dice } from "@nimbus/domain/testing/dice"
 import type { Line } from "./Line.ts"
 import type { Machine } from "./Machine.ts"
+import { roles } from "./Production.ts"
 import type { World } from "./World.ts"
 
 /** Begins; answers how it ends. `for_ms`: how long it is to last. */
@@ -93,7 +94,7 @@ const counted = (world: World, name: string, what: () => void): void => {
   what()
 }
 
-const faults = {
+const general = {
   "event consumers crash": crash((world) => world.machines["event-consumer"]),
   "result consumers crash": crash((world) => world.machines["result-consumer"]),
   "replay consumers crash": crash((world) => world.machines["replay-consumer"]),
@@ -225,19 +226,32 @@ const faults = {
   },
 } satisfies Record<string, Begin>
 
+/** Of runs with tasks, besides the others. */
+const taskFaults = {
+  "task workers crash": crash((world) => world.machines["task-worker"]),
+  "task workers restart": (world, dice, for_ms) => {
+    const machine = dice.pick(world.machines["task-worker"])
+    if (machine?.stop(for_ms) === true) world.trace.count("fault: task-worker restarts")
+  },
+  "task workers freeze": freeze((world) => world.machines["task-worker"]),
+} satisfies Record<string, Begin>
+
+const faults = { ...general, ...taskFaults }
+
 export type FaultName = keyof typeof faults
 
 const isFaultName = (name: string): name is FaultName => Object.hasOwn(faults, name)
 
 export const faultNames: ReadonlyArray<FaultName> = Object.keys(faults).filter(isFaultName)
 
+export const isOfTasks = (name: FaultName): boolean => Object.hasOwn(taskFaults, name)
+
 /** What a run of many seeds must have counted, or its faults did nothing. */
 export const faultCounts = [
-  ...["event-consumer", "result-consumer", "replay-consumer", "status-manager", "gateway", "client"].flatMap((kind) => [
-    `${kind} crashes`,
-    `${kind} restarts`,
-  ]),
-  ...["event-consumer", "result-consumer", "replay-consumer", "gateway", "client"].map((kind) => `${kind} freezes`),
+  ...[...roles, "gateway", "client"].flatMap((kind) => [`${kind} crashes`, `${kind} restarts`]),
+  ...["event-consumer", "result-consumer", "replay-consumer", "task-worker", "gateway", "client"].map(
+    (kind) => `${kind} freezes`,
+  ),
   "a clock is wrong",
   "a partition moves",
   "a former owner goes on",
@@ -290,6 +304,18 @@ export const ruleCounts = [
     "a write of an older session is refused",
     "the sweep finds mail",
     "pod channel drops what is beyond its bound",
+    "a task",
+    "a task's next attempt",
+    "a task's next attempt, behind parts",
+    "a task's begin, too late",
+    "a task's part, too late",
+    "a task's end, too late",
+    "a task's cancel, too late",
+    "a task's record is ignored: again",
+    "a task's record is ignored: fenced",
+    ...["done", "cancelled", "HANDLER_FAILED", "HANDLER_TIMEOUT", "TASK_ATTEMPTS", "TASKS_FULL", "TASK_EXPIRED"].map(
+      (end) => `a task ends: ${end}`,
+    ),
   ].map((name) => `rule: ${name}`),
   ...["barrier", "nack", "unreceived", "ack-timeout", "client-full", "router-full"].map(
     (reason) => `metric: nimbus_router_diverted_total ${reason}`,

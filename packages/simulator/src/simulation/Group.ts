@@ -131,7 +131,7 @@ export class Group {
     const isLost = metadata !== "" && this.losesMetadata_one_in > 0 && this.dice.oneIn(this.losesMetadata_one_in)
     if (isLost) this.trace.count("fault: the metadata of a commit is lost")
     if (metadata !== "") this.trace.count("rule: a commit says what is finished above it")
-    this.committed.set(ownership.partition, { next, metadata: isLost ? "" : metadata })
+    this.committed.set(ownership.partition, { next, metadata: isLost ? withoutBits(metadata) : metadata })
     return true
   }
 
@@ -236,4 +236,10 @@ export class Group {
       this.rebalance()
     })
   }
+}
+
+/** What it says is finished above the commit is lost. Where open tasks begin is not: without it they would be. */
+const withoutBits = (metadata: string): string => {
+  const [version, next, , ...rest] = metadata.split(" ")
+  return version === "2" ? [version, next, "", ...rest].join(" ") : ""
 }

@@ -1,5 +1,13 @@
 /** The bounds of a run: tight ones, so that they are met, or those of production but for the times. */
-import { eventOrderLimits, mailboxLimits, repeatLimits, routerLimits, sessionLimits } from "@nimbus/domain/limits"
+import {
+  eventOrderLimits,
+  mailboxLimits,
+  repeatLimits,
+  routerLimits,
+  sessionLimits,
+  taskLimits,
+  taskQueueLimits,
+} from "@nimbus/domain/limits"
 import type { Dice } from "@nimbus/domain/testing/dice"
 import type { SimulatedLimits } from "./Production.ts"
 
@@ -16,6 +24,15 @@ const loose: SimulatedLimits = {
   // As many as none of its topics has; those of production would take their time in each process.
   repeats: { ...repeatLimits, dedupe_records: 4_096 },
   unknown_event_wait_ms: 0,
+  tasks: { ...taskLimits, task_attempts: 20 },
+  taskQueue: { ...taskQueueLimits, fenced_ticks: 10 },
+  taskWorker: {
+    task_buffer_parts: 256,
+    kept_bytes: 65_536,
+    readers_at_once: 16,
+    begun_wait_ms: 5_000,
+    revoked_wait_ms: 3_000,
+  },
   chunk_records: 64,
   shelf_records: 1_024,
   outstanding_records: 4_096,
@@ -65,4 +82,19 @@ const tightened = (dice: Dice): SimulatedLimits => ({
   client_unanswered_events: dice.oneIn(2) ? dice.upTo(4) : 4_096,
   repeats: { dedupe_records: dice.oneIn(2) ? dice.upTo(60) : 4_096, spilled_repeats: dice.upTo(3) },
   unknown_event_wait_ms: dice.oneOf([0, 100, 3_000]),
+  tasks: {
+    task_attempts: dice.oneOf([2, 5, 20]),
+    client_open_tasks: dice.oneIn(3) ? dice.upTo(3) : taskLimits.client_open_tasks,
+    partition_open_tasks: taskLimits.partition_open_tasks,
+    task_ttl_ms: dice.oneIn(4) ? dice.upTo(20_000) : taskLimits.task_ttl_ms,
+    spilled_verdicts: dice.upTo(3),
+  },
+  taskQueue: { at_once: 2 + dice.upTo(6), client_at_once: 1 + dice.upTo(3), fenced_ticks: dice.upTo(10) },
+  taskWorker: {
+    task_buffer_parts: dice.upTo(3),
+    kept_bytes: dice.oneOf([0, 200, 65_536]),
+    readers_at_once: dice.upTo(2),
+    begun_wait_ms: dice.oneOf([500, 5_000]),
+    revoked_wait_ms: dice.oneOf([0, 1_000, 10_000]),
+  },
 })

@@ -1,7 +1,15 @@
 /**
  * What is simulated: the production code, handed in, for this package knows neither gateways nor pipelines nor clients.
  */
-import type { EventOrderLimits, MailboxLimits, RepeatLimits, RouterLimits, SessionLimits } from "@nimbus/domain/limits"
+import type {
+  EventOrderLimits,
+  MailboxLimits,
+  RepeatLimits,
+  RouterLimits,
+  SessionLimits,
+  TaskLimits,
+  TaskQueueLimits,
+} from "@nimbus/domain/limits"
 import type { ClientId, Cursor, Epoch, Item, PodId } from "@nimbus/domain/protocol"
 import type {
   AckChannel,
@@ -18,7 +26,7 @@ import type { End } from "./Network.ts"
 
 export type Services = EventLog | Topics | Mailbox | ClientOffsets | Registry | PodChannel | AckChannel | Handlers
 
-export const roles = ["event-consumer", "result-consumer", "replay-consumer", "status-manager"] as const
+export const roles = ["event-consumer", "result-consumer", "replay-consumer", "status-manager", "task-worker"] as const
 export type Role = (typeof roles)[number]
 
 /** The bounds that a run sets; those not named here are the defaults, or such that things happen soon. */
@@ -29,6 +37,15 @@ export interface SimulatedLimits {
   readonly order: Omit<EventOrderLimits, "handlers_at_once">
   readonly repeats: RepeatLimits
   readonly unknown_event_wait_ms: number
+  readonly tasks: TaskLimits
+  readonly taskQueue: TaskQueueLimits
+  readonly taskWorker: {
+    readonly task_buffer_parts: number
+    readonly kept_bytes: number
+    readonly readers_at_once: number
+    readonly begun_wait_ms: number
+    readonly revoked_wait_ms: number
+  }
   /** Of one produce request of the pipeline, in records. */
   readonly chunk_records: number
   readonly shelf_records: number

@@ -8,7 +8,7 @@ import { Dice } from "@nimbus/domain/testing/dice"
 import { Metric } from "effect"
 import type { CoreProbe } from "../CoreProbe.ts"
 import type { Observe } from "../world/Observation.ts"
-import { type Fault, type FaultName, faultNames, faultsEnd_ms, planOf, schedule } from "./Faults.ts"
+import { type Fault, type FaultName, faultNames, faultsEnd_ms, isOfTasks, planOf, schedule } from "./Faults.ts"
 import { start_ms } from "./Kernel.ts"
 import { Observer } from "./Observer.ts"
 import { Process } from "./Process.ts"
@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly only?: ReadonlyArray<number> | undefined
   /** Other delays for the same seed. */
   readonly salt?: number | undefined
+  /** Whether some events are those of tasks. Default: in every second seed. */
+  readonly tasks?: boolean | undefined
 }
 
 export interface Outcome {
@@ -45,23 +47,29 @@ export interface Outcome {
 export const settle_ms = 180_000
 /** After that, older sessions of a client have ended within this: two sweeps, and the time they take. */
 const supersede_ms = 8_000
+const max_cancels = 12
+const cancel_every_ms = 2_000
 /** So long after a pod has died its clients are counted as OFFLINE: a lease, two counts, and the time they take. */
 const offline_ms = 10_000
 
 export const run = (production: Production, options: RunOptions, isTraced = false): Outcome => {
   const { clients, events, seed } = options
-  const plan = planOf(new Dice(seed * 2_654_435 + 1), options.faults ?? faultNames)
+  const hasTasks = options.tasks ?? seed % 2 === 0
+  const plan = faultsOf(seed, options.faults ?? faultNames, hasTasks)
   const kept = options.only === undefined ? plan : plan.filter((_, i) => options.only?.includes(i) === true)
   const world = new World(production, {
     seed,
     salt: options.salt ?? 0,
     clients,
+    events: events + clients,
     isTraced,
     mayLose: true,
     hasDirect: true,
+    hasTasks,
   })
   const endFaults = schedule(world, kept)
   work(world, events, new Dice(seed * 40_503 + 3))
+  if (hasTasks) cancel(world, new Dice(seed * 69_621 + 9))
   let settled_ms = 0
   world.probe = watcherOf(world)
   const violation = attempt(world, () => {
@@ -74,6 +82,7 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
     for (const { application } of world.clients) application.want(1)
     settle(world)
     world.checks.lists()
+    world.checks.tasks.interrupted()
     for (const gateway of world.gateways) gateway.crash(2 * offline_ms)
     advance(world, world.kernel.now_ms + offline_ms)
     world.checks.counted(clientsCounted(world))
@@ -81,6 +90,17 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
   countMetrics(world)
   const { counts, lines } = world.trace
   return { violation, faults: kept, trace: lines, counts, settled_ms, lasted_ms: world.kernel.elapsed_ms }
+}
+
+/** Those of tasks are drawn apart: a run without tasks has the others all the same. */
+const faultsOf = (seed: number, names: ReadonlyArray<FaultName>, hasTasks: boolean): ReadonlyArray<Fault> => {
+  const general = planOf(
+    new Dice(seed * 2_654_435 + 1),
+    names.filter((name) => !isOfTasks(name)),
+  )
+  if (!hasTasks) return general
+  const ofTasks = planOf(new Dice(seed * 1_640_531 + 5), names.filter(isOfTasks))
+  return [...general, ...ofTasks].toSorted((a, b) => a.at_ms - b.at_ms)
 }
 
 export interface ObservedOptions {
@@ -94,7 +114,16 @@ export interface ObservedOptions {
 /** Plays a run of one client until its faults end, or it is enough, and observes it. Nothing is checked. */
 export const observed = (production: Production, options: ObservedOptions, observe: Observe): void => {
   const { events, faults, isEnough, seed } = options
-  const world = new World(production, { seed, salt: 0, clients: 1, isTraced: false, mayLose: false, hasDirect: false })
+  const world = new World(production, {
+    seed,
+    salt: 0,
+    clients: 1,
+    events,
+    isTraced: false,
+    mayLose: false,
+    hasDirect: false,
+    hasTasks: false,
+  })
   const { clientId } = world.clients[0]!.application
   const observer = new Observer(topics, partitionOf(clientId, world.log.partitions), () => Process.running, observe)
   world.trace.observer = observer
@@ -158,6 +187,21 @@ const work = (world: World, events: number, dice: Dice): void => {
     })
     left -= burst
   }
+}
+
+/** Who cancels tasks: now and then, and from the end of the faults on all that would not end otherwise. */
+const cancel = (world: World, dice: Dice): void => {
+  for (let cancels = dice.below(max_cancels); cancels > 0; cancels--) {
+    world.kernel.after(dice.below(faultsEnd_ms), () => {
+      const task = dice.pick(world.checks.tasks.tasks)
+      if (task !== undefined) world.cancel(task)
+    })
+  }
+  const again = (): void => {
+    world.cancelEndless()
+    world.kernel.after(cancel_every_ms, again)
+  }
+  world.kernel.after(faultsEnd_ms, again)
 }
 
 /** Who is not OFFLINE, as the status manager says. */

@@ -12,7 +12,15 @@
  * One seed decides everything: what is sent when, every delay, every fault.
  */
 import { handlerLimits, type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
-import { type AckMessage, ClientId, EventId, PodId, type PodMessage } from "@nimbus/domain/protocol"
+import {
+  type AckMessage,
+  ClientId,
+  EventId,
+  partitionOf,
+  PodId,
+  type PodMessage,
+  TaskRecords,
+} from "@nimbus/domain/protocol"
 import {
   AckChannel,
   ClientOffsets,
@@ -35,6 +43,9 @@ import { Bounds } from "./Bounds.ts"
 import { ackChannelOf, Channel, podChannelOf } from "./Channels.ts"
 import { type CoreProbe, watched } from "../CoreProbe.ts"
 import { Checks } from "./Checks.ts"
+import { type Task, TaskChecks } from "./TaskChecks.ts"
+import { taskHandlers } from "./TaskHandlers.ts"
+import * as TaskPlan from "./TaskPlan.ts"
 import { Demand } from "./Demand.ts"
 import { Kernel } from "./Kernel.ts"
 import { Line } from "./Line.ts"
@@ -52,11 +63,15 @@ export interface WorldOptions {
   /** Other delays for the same seed. */
   readonly salt: number
   readonly clients: number
+  /** In all, at most. */
+  readonly events: number
   readonly isTraced: boolean
   /** Whether mailboxes may be small, and the backlog may lose its oldest: then clients are told. */
   readonly mayLose: boolean
   /** Whether some connections are of direct delivery. */
   readonly hasDirect: boolean
+  /** Whether some events are those of tasks. */
+  readonly hasTasks: boolean
 }
 
 const partitions = 2
@@ -65,6 +80,7 @@ const machinesOfRole: Readonly<Record<Role, number>> = {
   "result-consumer": 2,
   "replay-consumer": 2,
   "status-manager": 1,
+  "task-worker": 2,
 }
 const gateways = 2
 /** Messages that wait for one subscriber of a channel. */
@@ -78,6 +94,10 @@ const max_handler_ms = 20_000
 const known = "echo"
 const unknown = "nobody's"
 const unknown_one_in = 7
+
+/** Of so many events of a client one is that of a task, where there are any: of these, one after the other. */
+const task_one_in = 3
+const tasks: ReadonlyArray<TaskPlan.TaskName> = ["recite", "continue", "listen", "continue", "recite", "continue"]
 
 /** What clients connect to. */
 const urls = {
@@ -127,10 +147,12 @@ export class World {
   private readonly handlersAtOnce: number | undefined
   /** Whether some events of this run have a name that no handler has. */
   private readonly hasUnknown: boolean
+  private readonly seed: number
+  private readonly hasTasks: boolean
   private readonly dice: Dice
   private readonly disks: Line
   private readonly offsets = ClientOffsetsMemory.makeMemory()
-  private messages: Array<{ readonly clientId: ClientId; readonly id: string }> = []
+  private messages: Array<{ readonly clientId: ClientId; readonly id: string; readonly isCancel: boolean }> = []
   private readonly publishing = new Demand()
   private sent = 0
 
@@ -142,9 +164,18 @@ export class World {
     this.limits = options.mayLose ? limits : { ...limits, mailbox: mailboxLimits }
     this.mayLose = options.mayLose
     this.delivery = options.hasDirect ? new Dice(options.seed * 6_007 + 11) : undefined
-    this.checks = new Checks(topics, this.limits, Log.incarnation, this.trace)
+    this.seed = options.seed
+    this.hasTasks = options.hasTasks
+    const planOf = (clientId: string, n: number) => TaskPlan.planOf(options.seed, clientId, n)
+    this.checks = new Checks(
+      topics,
+      this.limits,
+      Log.incarnation,
+      this.trace,
+      (report) => new TaskChecks({ limits: this.limits, trace: this.trace, planOf, report }),
+    )
     this.checks.mayLose = this.limits.mailbox !== mailboxLimits
-    this.bounds = new Bounds(this.limits, options.clients, (message) =>
+    this.bounds = new Bounds(this.limits, options.clients, options.events, (message) =>
       this.checks.report("bounds", `${Process.running}: ${message}`),
     )
     this.slowHandler_ms = new Dice(options.seed * 13 + 7).oneOf([0, 500, 3_000, max_handler_ms])
@@ -158,10 +189,13 @@ export class World {
     this.acks = new Channel(line("ack channel"), waiting_messages, ackWords)
     this.disks = line("disks")
     this.network = new Network(this.kernel, this.trace, this.fork())
-    this.machines = this.pipeline()
+    const consumers = this.pipeline()
+    this.machines = { ...consumers, "task-worker": [] }
     this.gateways = numbered(gateways).map((i) => this.machine(`gateway-${i}`, (process) => this.gateway(process)))
     this.machine("publisher", (process) => this.publisher(process))
     this.clients = numbered(options.clients).map((i) => this.client(i))
+    // Last: a run without tasks is the same as it was.
+    if (this.hasTasks) this.machines = { ...consumers, "task-worker": this.ofRole("task-worker") }
   }
 
   /** With what the production code has counted of itself. */
@@ -194,8 +228,20 @@ export class World {
 
   /** Another service has something for a client. */
   publish(clientId: ClientId): void {
-    this.messages.push({ clientId, id: `m${++this.sent}` })
+    this.messages.push({ clientId, id: `m${++this.sent}`, isCancel: false })
     this.publishing.wake()
+  }
+
+  /** Somebody cancels a task: one that is open, or one that has ended. */
+  cancel({ clientId, id }: Pick<Task, "clientId" | "id">): void {
+    this.messages.push({ clientId: ClientId.make(clientId), id, isCancel: true })
+    this.publishing.wake()
+  }
+
+  /** Those that would not end otherwise. */
+  cancelEndless(): void {
+    for (const task of this.checks.tasks.tasks)
+      if (task.isOpen && TaskPlan.taskKinds[task.name].isEndless) this.cancel(task)
   }
 
   /** Somebody else connects under the client's id, remembers and acknowledges nothing, and is gone after a while. */
@@ -215,18 +261,24 @@ export class World {
 
   // Parts
 
-  private pipeline(): World["machines"] {
-    const ofRole = (role: Role) =>
-      numbered(machinesOfRole[role]).map((i) => this.machine(`${role}-${i}`, (process) => this.role(role, process)))
+  private pipeline() {
     return {
-      "event-consumer": ofRole("event-consumer"),
-      "result-consumer": ofRole("result-consumer"),
-      "replay-consumer": ofRole("replay-consumer"),
-      "status-manager": ofRole("status-manager"),
+      "event-consumer": this.ofRole("event-consumer"),
+      "result-consumer": this.ofRole("result-consumer"),
+      "replay-consumer": this.ofRole("replay-consumer"),
+      "status-manager": this.ofRole("status-manager"),
     }
   }
 
+  private ofRole(role: Role): ReadonlyArray<Machine> {
+    return numbered(machinesOfRole[role]).map((i) =>
+      this.machine(`${role}-${i}`, (process) => this.role(role, process)),
+    )
+  }
+
   private role(role: Role, process: Process): Effect.Effect<never, unknown> {
+    this.checks.tasks.boot(process.name)
+    process.onDeath(() => this.checks.tasks.died(process.name))
     return this.production
       .role(role, process.name, this.limits)
       .pipe(Layer.fresh, Layer.build, Effect.andThen(Effect.never), Effect.scoped, (program) =>
@@ -262,7 +314,7 @@ export class World {
     const application = new Application({
       clientId,
       names: this.dice.oneIn(2),
-      nameOf: (n) => (this.hasUnknown && n % unknown_one_in === 0 ? unknown : known),
+      nameOf: (n) => this.nameOf(n),
       disk,
       kernel: this.kernel,
       trace: this.trace,
@@ -297,6 +349,13 @@ export class World {
     return { application, machine }
   }
 
+  /** The name of a client's `n`th event. */
+  private nameOf(n: number): string {
+    if (this.hasUnknown && n % unknown_one_in === 0) return unknown
+    if (this.hasTasks && n % task_one_in === 1) return tasks[Math.floor(n / task_one_in) % tasks.length] ?? known
+    return known
+  }
+
   /** What a client's lives connect to: half of the clients have routed delivery, the others direct delivery or now one, now the other. */
   private deliveryOf(): () => string {
     const dice = this.delivery
@@ -308,8 +367,13 @@ export class World {
     const next = this.publishing.take(process, () => this.messages.shift())
     const program = Effect.gen(function* () {
       const publisher = yield* Publisher
+      const log = yield* EventLog
       while (true) {
-        const { clientId, id } = yield* next
+        const { clientId, id, isCancel } = yield* next
+        if (isCancel) {
+          yield* Effect.ignore(cancel(publisher, log, clientId, EventId.make(id)))
+          continue
+        }
         const message = { id: EventId.make(id), name: "news", data: id }
         // What failed may have come or not; nobody was promised anything.
         yield* Effect.ignore(publisher.send(clientId, message))
@@ -319,7 +383,9 @@ export class World {
   }
 
   private provide<E, S extends Services>(process: Process, program: Effect.Effect<never, E, S>) {
-    const handlers = Handlers.layer([this.echoIn(process)], handlerLimits)
+    const { dice, seed } = this
+    const tasks = this.hasTasks ? taskHandlers({ seed, process, dice, checks: this.checks.tasks }) : []
+    const handlers = Handlers.layer([this.echoIn(process), ...tasks], handlerLimits)
     const services = Context.make(EventLog, this.log.of(process)).pipe(
       Context.add(Topics, topics),
       Context.add(Mailbox, this.mailboxes.of(process)),
@@ -401,6 +467,14 @@ export class World {
 }
 
 const echo = { input: Schema.Json, output: Schema.Json }
+
+/** In the client's name, or in an operator's. */
+const cancel = (publisher: Publisher["Service"], log: EventLog["Service"], clientId: ClientId, id: EventId) =>
+  id.length % 2 === 0
+    ? publisher.cancelAll(clientId, [id])
+    : log.publish(topics.events, partitionOf(clientId, log.partitions), [
+        { key: clientId, value: TaskRecords.encodeTask({ task: id, do: "cancel", by: "operator" }) },
+      ])
 
 const numbered = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => i + 1)
 
