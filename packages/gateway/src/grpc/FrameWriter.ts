@@ -1,7 +1,7 @@
 /**
- * Messages of a stream into one buffer. A result that is no error, and that is not sampled, is written by hand, byte
- * for byte as the generated code would (a test holds the two together), for that costs a fraction of it: a replay is
- * made of little else. Everything else comes as the bytes of a message.
+ * Messages of a stream into one buffer. A result, or a part of a task, that is no error and that is not sampled is written
+ * by hand, byte for byte as the generated code would (a test holds the two together), for that costs a fraction of it: a
+ * replay is made of little else. Everything else comes as the bytes of a message.
  */
 const head_bytes = 5
 /** What a result has at most beside its texts: head, tags, three numbers. */
@@ -19,6 +19,10 @@ const logTag = (4 << 3) | 2
 const seqTag = 100 << 3
 const idTag = (101 << 3) | 2
 const dataTag = (102 << 3) | 2
+const taskTag = (106 << 3) | 2
+const ofTag = (1 << 3) | 2
+const attemptTag = 2 << 3
+const partTag = 3 << 3
 
 export interface PlainResult {
   readonly seq: number
@@ -29,6 +33,15 @@ export interface PlainResult {
   readonly result: number
   /** The data, where these two do not say all of it. */
   readonly dataJson: string | undefined
+  /** It is this part of a task. */
+  readonly part: PartOfTask | undefined
+}
+
+/** A part of the answer of a task. */
+export interface PartOfTask {
+  readonly of: string
+  readonly attempt: number
+  readonly part: number
 }
 
 export class FrameWriter {
@@ -47,7 +60,7 @@ export class FrameWriter {
     this.at += head_bytes + message.length
   }
 
-  result({ dataJson, id, name, number, result, seq }: PlainResult): void {
+  result({ dataJson, id, name, number, part, result, seq }: PlainResult): void {
     this.reserve(most_bytes)
     const start = this.at
     this.at += head_bytes
@@ -60,7 +73,17 @@ export class FrameWriter {
     this.varint(seq)
     if (id !== "") this.text(idTag, id)
     if (dataJson !== undefined) this.text(dataTag, dataJson)
+    if (part !== undefined) this.part(part)
     this.head(start, this.at - start - head_bytes)
+  }
+
+  private part({ attempt, of, part }: PartOfTask): void {
+    const of_bytes = Buffer.byteLength(of)
+    this.varint(taskTag)
+    this.varint(fieldSize(of_bytes) + of_bytes + fieldSize(attempt) + fieldSize(part))
+    if (of !== "") this.text(ofTag, of)
+    if (attempt !== 0) this.int32(attemptTag, attempt)
+    if (part !== 0) this.int32(partTag, part)
   }
 
   private head(at: number, length: number): void {
@@ -110,6 +133,14 @@ export class FrameWriter {
     larger.set(this.bytes.subarray(0, this.at))
     this.bytes = larger
   }
+}
+
+/** Of a tag of one byte and a number, or of the length of a text; a number that is 0 is not there. */
+const fieldSize = (n: number): number => {
+  if (n === 0) return 0
+  let bytes = 2
+  for (let rest = n; rest > 127; rest = Math.floor(rest / 128)) bytes++
+  return bytes
 }
 
 const isAscii = (text: string): boolean => {

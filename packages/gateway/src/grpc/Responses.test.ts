@@ -15,12 +15,18 @@ interface Given {
   readonly id: string
   readonly name: string
   readonly data: Schema.Json
+  /** It is a part of a task. */
+  readonly task?: { readonly of: string; readonly attempt: number; readonly part: number }
 }
 
-const itemOf = ({ data, id, name, seq }: Given) => ({
-  seq: Seq.make(seq),
-  value: encodeResult({ seq: Seq.make(seq), id: EventId.make(id), name, data }),
-})
+const itemOf = ({ data, id, name, seq, task }: Given) => {
+  const value = encodeResult({ seq: Seq.make(seq), id: EventId.make(id), name, data })
+  if (task === undefined) return { seq: Seq.make(seq), value }
+  return {
+    seq: Seq.make(seq),
+    value: Buffer.from(JSON.stringify({ ...JSON.parse(Buffer.from(value).toString()), ...task })),
+  }
+}
 
 /** The messages on a stream that is cut into chunks of this size. */
 const messagesIn = (bytes: Buffer, chunk_bytes: number): ReadonlyArray<string> => {
@@ -56,7 +62,9 @@ describe("Responses", () => {
   const Pair = Schema.Struct({ number: Int32, result: Int32 })
   const Odd = Schema.Struct({ number: Schema.Number.check(Schema.isFinite()), text: Schema.String })
   const Data = Schema.Union([Pair, Odd, Schema.Json])
-  const Given = Schema.Struct({ seq: Seq, id: Text, name: Text, data: Data })
+  const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2147483647 }))
+  const Task = Schema.Struct({ of: Text, attempt: Count, part: Count })
+  const Given = Schema.Struct({ seq: Seq, id: Text, name: Text, data: Data, task: Schema.optionalKey(Task) })
 
   it.effect.prop(
     "writes results by hand as the generated code does, and reads them again from chunks of any size",
@@ -97,6 +105,29 @@ describe("Responses", () => {
       })),
     )
     assertSame(given, 7)
+  })
+
+  it("does so for parts of tasks, at the edges of each field", () => {
+    const counts = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455, 268_435_456, 2_147_483_647]
+    const given = counts.flatMap((attempt) =>
+      counts.map((part, i) => ({
+        seq: i,
+        id: `t1.${attempt}.${part}`,
+        name: "ask",
+        data: "text",
+        task: { of: ["e", "é".repeat(64), "x".repeat(127), "漢".repeat(128)][i % 4]!, attempt, part },
+      })),
+    )
+    assertSame(given, 64)
+  })
+
+  it("says of a part whose numbers are beyond the contract that it can't be read", () => {
+    const part = { seq: 1, id: "t1.1.0", name: "ask", data: 1, task: { of: "e", attempt: 1, part: 2 ** 31 } }
+    const [hex = ""] = messagesIn(
+      encodeResults([itemOf(part)], false, () => {}),
+      100,
+    )
+    assert.strictEqual(fromBinary(EventResponseSchema, Buffer.from(hex, "hex")).error?.code, "CORRUPT_RECORD")
   })
 
   it("does so for texts of any length, in any script", () => {

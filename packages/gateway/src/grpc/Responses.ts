@@ -11,7 +11,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt"
 import { type Item, Journey, type Seq, type TaskOutcome } from "@nimbus/domain/protocol"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Notice } from "../Transport.ts"
-import { FrameWriter } from "./FrameWriter.ts"
+import { FrameWriter, type PartOfTask } from "./FrameWriter.ts"
 import {
   ErrorSchema,
   type EventResponse,
@@ -56,11 +56,11 @@ export const encodeResults = (
 
 /** Whether the record was one that can be written by hand. */
 const writePlain = (writer: FrameWriter, seq: Seq, record: ResultRecord | undefined): boolean => {
-  if (record === undefined || "error" in record || record.repeated !== undefined || record.of !== undefined)
+  if (record === undefined || "error" in record || record.repeated !== undefined || record.end !== undefined)
     return false
   const { dataJson, failure, number, result } = contractDataOf(record.data)
   if (failure !== undefined) return false
-  writer.result({ seq, id: record.id, name: record.name, number, result, dataJson })
+  writer.result({ seq, id: record.id, name: record.name, number, result, dataJson, part: partIn(record) })
   return true
 }
 
@@ -141,6 +141,9 @@ export const resultOf = (
   else fill(result, contractDataOf(record.data))
   return record.of === undefined ? result : taskItem(result, record.of, record)
 }
+
+const partIn = ({ attempt = 0, of, part = 0 }: ResultRecord): PartOfTask | undefined =>
+  of === undefined ? undefined : { of, attempt, part }
 
 const taskItem = (told: EventResponse, of: string, { attempt, end, part }: ResultRecord): EventResponse => {
   told.task = create(TaskItemSchema, { of, attempt: attempt ?? 0, part: part ?? 0 })
@@ -258,13 +261,16 @@ const isRecord = (u: unknown): u is ResultRecord =>
   (!("repeated" in u) || typeof u.repeated === "number") &&
   (!("of" in u) || isTaskItem(u))
 
+/** What the contract has room for. */
+const isCount = (n: unknown): n is number => isInt32(n) && n >= 0
+
 const isTaskItem = (u: object): boolean =>
   "of" in u &&
   typeof u.of === "string" &&
   "attempt" in u &&
-  typeof u.attempt === "number" &&
+  isCount(u.attempt) &&
   "part" in u &&
-  typeof u.part === "number" &&
+  isCount(u.part) &&
   (!("end" in u) || (typeof u.end === "string" && Object.hasOwn(taskEnds, u.end)))
 
 const isFailure = (u: unknown): u is Failure =>
