@@ -15,10 +15,6 @@ const failures = counter("nimbus_pipeline_failures_total", "Calls to the log, a 
 const restarts = counter("nimbus_pipeline_restarts_total", "Partitions whose worker was restarted after a failure")
 const diverted = counter("nimbus_router_diverted_total", "Clients that were diverted to their mailboxes, by reason")
 const handlerFailures = counter("nimbus_handler_failures_total", "Events whose result is an error")
-const handlerTimes = {
-  nimbus_handler_seconds: "Time that a handler took, with its retries",
-  nimbus_handler_wait_seconds: "Time from when the log had an event until its handler began",
-}
 const handlersRunning = Metric.gauge("nimbus_handlers_running", { description: "Handlers that are waited for now" })
 const taskAttempts = counter("nimbus_task_attempts_total", "Attempts of tasks that have begun")
 const taskParts = counter("nimbus_task_parts_total", "Parts of tasks that the events topic has")
@@ -138,14 +134,18 @@ export const countHandlerFailure = (handler: string, code: string, n: number): E
 
 /** What is measured of a handler, for callbacks. The two times, in seconds, are taken of each event. */
 export const ofHandler = (handler: string, context: Context.Context<never>) => ({
-  duration: handlerTime("nimbus_handler_seconds", handler, context),
-  wait: handlerTime("nimbus_handler_wait_seconds", handler, context),
+  duration: handlerTime("nimbus_handler_seconds", "Time that a handler took, with its retries", handler, context),
+  wait: handlerTime(
+    "nimbus_handler_wait_seconds",
+    "Time from when the log had an event until its handler began",
+    handler,
+    context,
+  ),
   running: Metric.withAttributes(handlersRunning, { handler }),
 })
 
 /** Updates a series without looking for it again: to find it costs more than to update it. */
-const handlerTime = (id: keyof typeof handlerTimes, handler: string, context: Context.Context<never>) => {
-  const description = handlerTimes[id]
+const handlerTime = (id: string, description: string, handler: string, context: Context.Context<never>) => {
   const metric = Metric.histogram(id, { description, boundaries: secondsBoundaries, attributes: { handler } })
   metric.valueUnsafe(context)
   for (const series of Context.get(context, Metric.MetricRegistry).values()) {
