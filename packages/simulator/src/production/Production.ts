@@ -128,7 +128,8 @@ const clientOf = (client: Code["client"]): Client => {
               : { seq: delivery.seq, id: delivery.id, data: delivery.data },
           ),
         )
-        return yield* Effect.raceFirst(sending, Effect.raceFirst(showing, sdk.failed))
+        const cancelling = Effect.forever(Effect.flatMap(application.nextCancel, (id) => sdk.cancel(id)))
+        return yield* Effect.raceAllFirst([sending, showing, cancelling, sdk.failed])
       }).pipe(
         Effect.provideService(client.ClientMemory, memory.in(save)),
         Effect.provideService(client.Transport.Transport, transportOf(client, dial)),

@@ -37,6 +37,9 @@ export class Application {
   private last = 0
   private waiting: Array<Production.Sending> = []
   private readonly work = new Demand()
+  /** To be cancelled: of this life alone. */
+  private cancels: Array<string> = []
+  private readonly cancelling = new Demand()
   readonly nameOf: (n: number) => string
 
   constructor(options: ApplicationOptions) {
@@ -59,11 +62,18 @@ export class Application {
     this.onWant = undefined
   }
 
+  /** It wants the task of this event to end. */
+  cancel(id: string): void {
+    this.cancels.push(id)
+    this.cancelling.wake()
+  }
+
   /** A new life begins: what the disk does not know did not happen. */
   restart(): void {
     const { disk } = this
     this.shown = this.shown.filter(({ seq }) => seq <= disk.last)
     this.waiting = []
+    this.cancels = []
     for (let n = 1; n <= this.last; n++) {
       if (this.accepted.has(n)) continue
       // Without a name of its own it could not be known again: what the memory has, the memory sends.
@@ -82,6 +92,7 @@ export class Application {
         if (taken.length > 0) trace.say(process.name, () => `sends ${taken.map(({ n }) => n).join(" ")}`)
         return taken.length === 0 ? undefined : taken
       }),
+      nextCancel: this.cancelling.take(process, () => this.cancels.shift()),
       accepted: (events) => {
         for (const { n } of events) this.accepted.add(n)
         trace.say(process.name, () => `knows as accepted ${events.map(({ n }) => n).join(" ")}`)

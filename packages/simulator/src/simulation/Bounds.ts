@@ -145,10 +145,14 @@ const ofClient = ({ client, session }: SimulatedLimits) => {
     settling: events,
     answers: 0,
     doubtful: client.doubtful_ids,
+    // No application of a run streams its tasks: their parts are deliveries like all others.
+    tasks: 0,
+    readers: 0,
+    cancels: client.cancels,
     deliveries,
     batches: deliveries,
-    changes: 7 * events + 3 * deliveries + 3,
-    frames: events + deliveries + 1,
+    changes: 7 * events + 3 * deliveries + 2 * client.cancels + 3,
+    frames: events + deliveries + client.cancels + 1,
   }
   return { client: () => bounds }
 }

@@ -43,7 +43,7 @@ const loose: SimulatedLimits = {
   barriers_again_per_tick: 50,
   late_steps: 4_096,
   direct_recent_bytes: 65_536,
-  client: { window_events: 1_024, waiting_notices: 64, doubtful_ids: 16_384 },
+  client: { window_events: 1_024, waiting_notices: 64, doubtful_ids: 16_384, cancels: 1_024 },
 }
 
 const tightened = (dice: Dice): SimulatedLimits => ({
@@ -77,7 +77,12 @@ const tightened = (dice: Dice): SimulatedLimits => ({
   // Rarely tight: where it is, `shelf_records` is not met.
   outstanding_records: dice.oneIn(4) ? dice.upTo(6) : 4_096,
   late_steps: dice.upTo(8),
-  client: { window_events: dice.oneIn(4) ? dice.upTo(6) : 1_024, waiting_notices: 1, doubtful_ids: 16_384 },
+  client: {
+    window_events: dice.oneIn(4) ? dice.upTo(6) : 1_024,
+    waiting_notices: 1,
+    doubtful_ids: 16_384,
+    cancels: dice.upTo(3),
+  },
   direct_recent_bytes: 60 * dice.upTo(8),
   client_unanswered_events: dice.oneIn(2) ? dice.upTo(4) : 4_096,
   repeats: { dedupe_records: dice.oneIn(2) ? dice.upTo(60) : 4_096, spilled_repeats: dice.upTo(3) },

@@ -64,6 +64,7 @@ export interface SimulatedLimits {
     readonly window_events: number
     readonly waiting_notices: number
     readonly doubtful_ids: number
+    readonly cancels: number
   }
 }
 
@@ -147,6 +148,8 @@ export interface Application {
   /** What is to be sent now; waits for it. */
   readonly next: Effect.Effect<ReadonlyArray<Sending>>
   accepted(events: ReadonlyArray<Sending>): void
+  /** The id of an event whose task is to be cancelled now; waits for it. */
+  readonly nextCancel: Effect.Effect<string>
   /** Something came, or the word that something is lost. The step takes as long as this effect. */
   shown(delivery: Shown | Loss): Effect.Effect<void>
 }

@@ -232,8 +232,10 @@ export class World {
     this.publishing.wake()
   }
 
-  /** Somebody cancels a task: one that is open, or one that has ended. */
-  cancel({ clientId, id }: Pick<Task, "clientId" | "id">): void {
+  /** Its client cancels a task, a service in the client's name, or an operator: one that is open, or one that has ended. */
+  cancel({ clientId, id, seq }: Pick<Task, "clientId" | "id" | "seq">): void {
+    const client = this.clients.find(({ application }) => application.clientId === clientId)
+    if (seq % 3 === 0) return client?.application.cancel(id)
     this.messages.push({ clientId: ClientId.make(clientId), id, isCancel: true })
     this.publishing.wake()
   }
