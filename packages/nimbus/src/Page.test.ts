@@ -233,6 +233,43 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: 120_000 })((it) => {
       }),
     )
 
+    it.effect(
+      "streams an answer to a client that is cut off, from a worker that is killed: each word is there once",
+      () =>
+        on("/", async (page) => {
+          await startSamples(page, 1)
+          const story = page.locator(".story")
+          await page.getByRole("button", { name: "Streaming answer" }).click()
+          const answer = page.getByLabel("The streamed answer")
+          await until("it has begun", async () => (await answer.innerText()).startsWith("This text comes"))
+          await page.getByRole("button", { name: "Cut it off" }).click()
+          await story.getByText("OFFLINE").waitFor()
+          const before = await answer.innerText()
+          await page.getByRole("button", { name: "Kill task-worker" }).click()
+          await page.getByRole("button", { name: "Restart task-worker" }).click()
+          await page.getByRole("button", { name: "Bring it back" }).click()
+          await until("it goes on", async () => (await answer.innerText()).length > before.length)
+          await page.getByText("Done: the text is complete, each word once.").waitFor()
+          await story.getByText(/, 0 missing, 0 repeated$/).waitFor()
+          assert.deepStrictEqual(await objections(page), [])
+
+          await page.getByRole("button", { name: "Streaming answer" }).click()
+          await until("it has begun again", async () => (await answer.innerText()).startsWith("This text"))
+          await page.getByRole("button", { name: "Cancel it" }).click()
+          await page.getByText("Cancelled.", { exact: true }).waitFor()
+        }),
+    )
+
+    it.effect("shows that the events of a client wait behind a slow handler, and what it answers", () =>
+      on("/", async (page) => {
+        await startSamples(page, 1)
+        await page.getByRole("button", { name: "Slow handler" }).click()
+        await page.getByText("The handler takes 5 s, and the numbers wait …").waitFor()
+        await page.getByText(/^Answered after [5-9]\.\d s, and the numbers behind it too\.$/).waitFor()
+        await page.getByText(/, 0 missing, 0 repeated$/).waitFor()
+      }),
+    )
+
     it.effect("gives who was cut off from a room what the others said meanwhile, in order and once", () =>
       Effect.gen(function* () {
         const { browser, url } = yield* Stage

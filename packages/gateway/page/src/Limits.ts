@@ -24,6 +24,10 @@ export const pageLimits = {
   sample_results_per_s: 3_000,
   /** The longest pause of a sample client that comes back: who has mended its connection wants to see something. */
   sample_reconnect_max_ms: 500,
+  /** How long the slow handler of the demo takes. */
+  slow_ms: 5_000,
+  /** Before each word of the streamed answer of the demo. */
+  stream_every_ms: 200,
   /** Between two looks at what the sample clients have counted. */
   sample_refresh_ms: 250,
   /**

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks"
 import { pageLimits } from "../Limits.ts"
 import { many } from "../format.ts"
 import { Panel } from "../parts/Panel.tsx"
+import { Answers } from "./Answers.tsx"
 import { isStarting, samples, startSamples, stopSamples } from "./samples.ts"
 import { SampleTable } from "./SampleTable.tsx"
 import { Story } from "./Story.tsx"
@@ -46,6 +47,7 @@ export const Demo = () => {
       ) : (
         <>
           <Story sample={first} />
+          <Answers key={first.clientId} sample={first} />
           <p class="quiet">{many(samples.value.length, "sample client")} in this page</p>
           <SampleTable samples={samples.value} />
         </>

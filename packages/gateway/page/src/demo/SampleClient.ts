@@ -31,6 +31,13 @@ export interface SampleClient {
   bringBack(): void
   /** The first number of its next so many messages. */
   takeNumbers(count: number): number
+  /** Sends an event whose handler takes so long; done with its result. */
+  slow(ms: number): Promise<void>
+  /** Sends the event of a task that answers with the words of a text. One at a time. */
+  stream(text: string, every_ms: number): AsyncIterable<unknown>
+  /** Of the task that streams. */
+  readonly openTask: string | undefined
+  cancelStream(): void
   /** Copies what was counted since the last time into `view`: results come too fast to draw each. */
   refresh(): void
   stop(): Promise<void>
@@ -90,9 +97,30 @@ export const startSample = async (
   send()
 
   let messages = 0
+  let openTask: string | undefined
+  async function* stream(text: string, every_ms: number) {
+    const parts = client.stream("stream", { text, every_ms })
+    openTask = parts.id
+    try {
+      yield* parts
+    } finally {
+      openTask = undefined
+    }
+  }
   return {
     clientId,
     view,
+    slow: async (ms) => {
+      const { error } = await client.request("slow", { ms })
+      if (error !== undefined) throw new Error(error.message)
+    },
+    stream,
+    get openTask() {
+      return openTask
+    },
+    cancelStream: () => {
+      if (openTask !== undefined) void client.cancel(openTask)
+    },
     cut: () => {
       connection.cut()
       change({ isCut: true })

@@ -41,21 +41,32 @@ export const stopSamples = async (): Promise<void> => {
   timer = undefined
   const names = stopped.map(({ clientId }) => clientId)
   if (names.length === 0) return
+  // At once, for a page that goes does nothing later.
+  const cancelled = stopped.map(({ clientId, openTask }) => cancel(clientId, openTask))
   for (const sample of stopped) sample.cut()
-  await Promise.all([...stopped.map((sample) => sample.stop()), forget(names)])
+  await Promise.all([...cancelled, ...stopped.map((sample) => sample.stop()), forget(names)])
+}
+
+/** A task goes on without its client: nobody would read what it has still to say. */
+const cancel = async (clientId: string, id: string | undefined): Promise<void> => {
+  if (id === undefined) return
+  await post(`/v1/admin/clients/${encodeURIComponent(clientId)}/cancel`, { id }).catch(() => undefined)
 }
 
 /** `keepalive`: the page may be on its way out, and the request outlives it. */
-const forget = (clientIds: ReadonlyArray<string>): Promise<void> =>
-  fetch("/v1/admin/forget", {
+const post = (path: string, body: object): Promise<Response> =>
+  fetch(path, {
     method: "POST",
     keepalive: true,
     headers: {
       "content-type": "application/json",
       ...(token.value === undefined ? {} : { authorization: `Bearer ${token.value}` }),
     },
-    body: JSON.stringify({ clientIds }),
-  }).then(
+    body: JSON.stringify(body),
+  })
+
+const forget = (clientIds: ReadonlyArray<string>): Promise<void> =>
+  post("/v1/admin/forget", { clientIds }).then(
     ({ ok, status }) => announce(ok ? "The sample clients are gone" : `${notForgotten} It answered ${status}.`),
     () => announce(notForgotten),
   )
