@@ -231,6 +231,8 @@ export interface TaskWorkerLimits extends ConsumerLimits {
   readonly revoked_wait_ms: number
   /** The message of an end that is a failure. Beyond: it is truncated. */
   readonly failure_message_chars: number
+  /** How often it is looked for clients that are away, where tasks say so (`abandon_after`). */
+  readonly abandon_look_ms: number
   /** How often waiting tasks are measured. */
   readonly measure_every_ms: number
 }
@@ -252,6 +254,7 @@ export const taskWorkerLimits: TaskWorkerLimits = {
   begun_wait_ms: 30_000,
   revoked_wait_ms: 10_000,
   failure_message_chars: 1_024,
+  abandon_look_ms: 5_000,
   measure_every_ms: 1_000,
 }
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Cause, Deferred, Effect, Exit, Fiber, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
-import { EventId, RunId, TaskRecords } from "@nimbus/domain/protocol"
-import { Alarms, EventLog, Handlers, type Task, Topics } from "@nimbus/domain/services"
+import { Epoch, EventId, RunId, TaskRecords } from "@nimbus/domain/protocol"
+import { Alarms, EventLog, Handlers, Registry, type Task, Topics } from "@nimbus/domain/services"
 import * as Quarantine from "./Quarantine.ts"
 import * as TaskWorker from "./TaskWorker.ts"
 import { type TaskWorkerLimits, taskWorkerLimits } from "./Limits.ts"
@@ -10,12 +10,14 @@ import { ask, cancel, consumeTasks, publishAs, seenOf, type TaskConsumer } from 
 import {
   append,
   assign,
+  client,
   contents,
   counts,
   eventually,
   gauges,
   Hooks,
   inTestEnvironment,
+  pod,
   raw,
   settle,
   textOf,
@@ -514,6 +516,38 @@ describe("TaskWorker", () => {
       yield* startWith([say, rolledOut.task])
       yield* Queue.end(rolledOut.parts)
       yield* hasEnded(consumer, "e1")
+    }).pipe(inTestEnvironment()),
+  )
+
+  it.live("ends a task whose client stays away, if the task says so, and no other", () =>
+    Effect.gen(function* () {
+      const registry = yield* Registry
+      yield* registry.lease(pod, 60_000)
+      const connected = Effect.fnUntraced(function* (name: string) {
+        const clientId = client(name)
+        const epoch = yield* registry.connect(clientId, pod, Epoch.make(1))
+        const leaves = registry.write([{ clientId, epoch, pod, status: "OFFLINE" }])
+        return { leaves }
+      })
+      const consumer = yield* consumeTasks()
+      const waits = { ...json, handler: () => Stream.never }
+      const worker = yield* startWith(
+        [Handlers.task("watched", { ...waits, abandon_after: 30 }), Handlers.task("unwatched", waits)],
+        {
+          abandon_look_ms: 5,
+        },
+      )
+      const gone = yield* connected("gone")
+      yield* connected("here")
+      for (const name of ["gone", "here", "unknown"]) yield* ask(name, `${name} watched`, "watched", null)
+      yield* ask("gone", "gone unwatched", "unwatched", null)
+      yield* eventually("runs", () => consumer.runs.length === 4)
+      yield* gone.leaves
+      assert.deepStrictEqual((yield* hasEnded(consumer, "gone watched")).ends, ["cancelled"])
+      yield* Effect.yieldNow
+      for (const id of ["here watched", "unknown watched", "gone unwatched"])
+        assert.deepStrictEqual(seenOf(consumer, id).ends, [])
+      yield* worker.crash
     }).pipe(inTestEnvironment()),
   )
 

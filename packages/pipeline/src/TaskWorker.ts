@@ -18,7 +18,15 @@
  */
 import { Cause, type Config, Effect, Exit, type Latch, Layer, Scope, Semaphore, Stream } from "effect"
 import { Slots } from "@nimbus/domain/protocol"
-import { type AssignedPartition, type Chunk, type EventLog, Handlers, RandomIds, Topics } from "@nimbus/domain/services"
+import {
+  type AssignedPartition,
+  type Chunk,
+  type EventLog,
+  Handlers,
+  RandomIds,
+  type Registry,
+  Topics,
+} from "@nimbus/domain/services"
 import { Instance } from "./Instance.ts"
 import { taskWorkerConfig, type TaskWorkerLimits, taskWorkerLimits } from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
@@ -34,12 +42,13 @@ const role = "task-worker"
 export const config: Config.Config<TaskWorkerLimits> = taskWorkerConfig
 
 /** Runs the tasks of each partition of the tasks topic that is ours. */
-export const layer: Layer.Layer<never, Config.ConfigError, EventLog | Topics | Handlers> = Layer.effectDiscard(
-  Effect.flatMap(config, (limits) => run(limits)),
-)
+export const layer: Layer.Layer<never, Config.ConfigError, EventLog | Topics | Handlers | Registry> =
+  Layer.effectDiscard(Effect.flatMap(config, (limits) => run(limits)))
 
 /** The same with other bounds than the defaults. */
-export const layerWith = (limits: Partial<TaskWorkerLimits>): Layer.Layer<never, never, EventLog | Topics | Handlers> =>
+export const layerWith = (
+  limits: Partial<TaskWorkerLimits>,
+): Layer.Layer<never, never, EventLog | Topics | Handlers | Registry> =>
   Layer.effectDiscard(run({ ...taskWorkerLimits, ...limits }))
 
 const run = Effect.fnUntraced(function* (limits: TaskWorkerLimits) {
@@ -79,7 +88,11 @@ interface Sessions {
   /** The one that waits, or a new one. */
   open(
     assigned: AssignedPartition,
-  ): Effect.Effect<TaskSession.TaskSession, Effect.Error<AssignedPartition["committed"]>, EventLog | Topics | Handlers>
+  ): Effect.Effect<
+    TaskSession.TaskSession,
+    Effect.Error<AssignedPartition["committed"]>,
+    EventLog | Topics | Handlers | Registry
+  >
   /** The partition is not ours any more, for now; or it is, and the session has failed or is done. */
   leave(partition: number, isRevoked: boolean): Effect.Effect<void>
 }
@@ -152,6 +165,7 @@ const work = Effect.fnUntraced(function* (
     untilStopped(session, stopping),
     ticking(session, limits),
     measuring(session, limits),
+    abandoning(session, limits),
     session.failed,
   ])
 })
@@ -184,6 +198,13 @@ const untilStopped = Effect.fnUntraced(function* (session: TaskSession.TaskSessi
 
 const ticking = (session: TaskSession.TaskSession, limits: TaskWorkerLimits) =>
   Effect.sleep(limits.tick_ms).pipe(Effect.andThen(Effect.sync(() => session.tick())), Effect.forever)
+
+/** Those whose clients are away. */
+const abandoning = (session: TaskSession.TaskSession, limits: TaskWorkerLimits) =>
+  Effect.sleep(limits.abandon_look_ms).pipe(
+    Effect.andThen(Effect.catch(session.abandon, (error) => reportFailure("look for clients", error))),
+    Effect.forever,
+  )
 
 /** How many wait, and whether one waits too long for its beginning. */
 const measuring = (session: TaskSession.TaskSession, limits: TaskWorkerLimits) =>

@@ -275,9 +275,10 @@ const refusalOf = (declared: Declared<unknown>): string | undefined => {
   if (!isTimer(timeout_ms, 1)) return `its timeout must be ${timerFrom(1)}, and is ${timeout_ms} ms`
   if (!isCount(at_once)) return `its at_once must be ${countFrom1}, and is ${at_once}`
   if (declared.kind !== "task") return undefined
-  const { client_at_once, combine, join_ms } = declared
+  const { abandon_after_ms = 1, client_at_once, combine, join_ms } = declared
   if (!isCount(client_at_once)) return `its at_once of one client must be ${countFrom1}, and is ${client_at_once}`
   if (!isTimer(join_ms, 0)) return `its join_ms must be ${timerFrom(0)}, and is ${join_ms} ms`
+  if (!isTimer(abandon_after_ms, 1)) return `its abandon_after must be ${timerFrom(1)}, and is ${abandon_after_ms} ms`
   if (combine !== undefined && combine !== "strings" && combine !== "arrays")
     return `its combine must be "strings" or "arrays", and is ${JSON.stringify(combine)}`
   return undefined

@@ -90,6 +90,11 @@ export interface TaskDeclaration<I, IE, P, PE, E, R> {
    * `combine`. Default: 20.
    */
   readonly join_ms?: number
+  /**
+   * How long its client may be away before the task ends as `cancelled`: from 1 ms to 24 days, and up to `abandon_look_ms`
+   * more. It is measured by a worker while it has the task. Default: for as long as tasks are kept.
+   */
+  readonly abandon_after?: Duration.Input
 }
 
 /** A declared task. `R` is what it needs. */
@@ -104,6 +109,8 @@ export interface Task<out R> {
   readonly timeout_ms: number
   readonly combine: Combine | undefined
   readonly join_ms: number
+  /** `undefined`: its client may be away. */
+  readonly abandon_after_ms: number | undefined
   /** Begins a task, or takes one over: its attempts by one worker share their retries. */
   readonly begin: (data: Schema.Json) => TaskWork<R>
 }
@@ -121,7 +128,7 @@ export const makeTask = <I, IE, P, PE, E = never, R = never>(
   name: string,
   declaration: TaskDeclaration<I, IE, P, PE, E, R>,
 ): Task<R> => {
-  const { at_once, combine, join_ms = taskDefaultLimits.join_ms, resumes = false, timeout } = declaration
+  const { abandon_after, at_once, combine, join_ms = taskDefaultLimits.join_ms, resumes = false, timeout } = declaration
   const { all, client } = typeof at_once === "object" ? at_once : { all: at_once }
   return {
     kind: "task",
@@ -132,6 +139,7 @@ export const makeTask = <I, IE, P, PE, E = never, R = never>(
     timeout_ms: timeout === undefined ? taskDefaultLimits.task_timeout_ms : Duration.toMillis(timeout),
     combine,
     join_ms,
+    abandon_after_ms: abandon_after === undefined ? undefined : Duration.toMillis(abandon_after),
     begin: beginner(name, declaration),
   }
 }

@@ -60,9 +60,13 @@ const sendAll = (
   arrivals: ReadonlyArray<{ readonly parts: ReadonlyArray<unknown>; readonly ms: number }>,
 ) =>
   Effect.gen(function* () {
-    const { acknowledge, parts, pass, written } = make({ combine })
+    const { parts, pass, written } = make({
+      combine,
+      buffer_parts: Infinity,
+      buffer_bytes: Infinity,
+      all_bytes: Infinity,
+    })
     for (const { ms, parts: some } of arrivals) {
-      acknowledge()
       yield* parts.offer(textsOf(some))
       pass(ms)
     }

@@ -13,13 +13,15 @@
  * which is read on.
  */
 import { Effect, type Scope, type Semaphore } from "effect"
+import type { RegistryUnavailable } from "@nimbus/domain/errors"
 import { taskDefaultLimits } from "@nimbus/domain/limits"
 import { registerSize } from "@nimbus/domain/observability"
 import { type Committed, finishedAbove, type Slots, type StoredRecord, TaskQueue } from "@nimbus/domain/protocol"
-import { type AssignedPartition, eventBytes, EventLog, Handlers, Topics } from "@nimbus/domain/services"
+import { type AssignedPartition, eventBytes, EventLog, Handlers, type Registry, Topics } from "@nimbus/domain/services"
 import type { TaskWorkerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import { Changed } from "./Changed.ts"
+import * as TaskAbandon from "./TaskAbandon.ts"
 import * as TaskBegins from "./TaskBegins.ts"
 import * as TaskInputs from "./TaskInputs.ts"
 import { TaskJoiner } from "./TaskJoiner.ts"
@@ -67,6 +69,8 @@ export interface TaskSession {
   readonly stop: () => void
   readonly look: Effect.Effect<void, Effect.Error<ReturnType<TaskBegins.TaskBegins["look"]>>>
   readonly measure: Effect.Effect<void>
+  /** Looks for clients that are away for too long. */
+  readonly abandon: Effect.Effect<void, RegistryUnavailable>
   /** It has a bug. */
   readonly failed: Effect.Effect<never>
 }
@@ -79,7 +83,7 @@ export const make = Effect.fnUntraced(function* ({
 }: TaskSessionOptions): Effect.fn.Return<
   TaskSession,
   Effect.Error<AssignedPartition["committed"]>,
-  EventLog | Topics | Handlers | Scope.Scope
+  EventLog | Topics | Handlers | Registry | Scope.Scope
 > {
   const { partition, topic } = assigned
   const { slots } = pool
@@ -150,6 +154,7 @@ export const make = Effect.fnUntraced(function* ({
     },
   })
   const names = [...tasks.keys()]
+  const abandon = yield* TaskAbandon.make({ tasks, queue, writer })
   const strangers = yield* TaskStrangers.make(partition, tasks)
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
@@ -211,6 +216,7 @@ export const make = Effect.fnUntraced(function* ({
       yield* strangers(queue.waiting)
       for (const name of names) yield* Metrics.setTasksWaiting(name, partition, TaskQueue.waitingOf(queue, name))
     }),
+    abandon,
     failed: writer.failed,
   }
   pool.sessions.add(session)
