@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { RoleControl } from "@nimbus/domain/admin"
 import { Handlers } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect, Layer, Queue, Schema, Stream } from "effect"
+import { Config, Effect, Layer, Queue, Schema, Stream } from "effect"
 import * as Nimbus from "./Nimbus.ts"
+import { logIn } from "./Stores.ts"
+import { temporaryDirectory } from "./testing/Processes.ts"
 import * as RawClient from "./testing/RawClient.ts"
 
 /** Says the words that a test gives it, and those of earlier attempts again. */
@@ -25,16 +27,22 @@ const story = (words: Queue.Queue<string>, runs: Array<{ readonly attempt: numbe
 
 const port = Effect.map(Nimbus.url, (url) => Number(new URL(url).port))
 
+/** In memory, or in a directory of its own. */
+const nimbusOn = Effect.fnUntraced(function* (stores: "memory" | "lmdb") {
+  if (stores === "memory") return Nimbus.layerMemory()
+  return Nimbus.layerAt({ host: "127.0.0.1", port: 0 }, logIn(Config.succeed(yield* temporaryDirectory)))
+})
+
 const has = (what: string, condition: () => boolean) => eventually(what, Effect.sync(condition))
 
 describe("tasks", () => {
-  it.live(
-    "stream parts to a client, each once and in order, while the worker dies and the client is away; one end",
-    () =>
+  it.live.each(["memory", "lmdb"] as const)(
+    "stream parts to a client on %s, each once and in order, while the worker dies and the client is away; one end",
+    (stores) =>
       Effect.gen(function* () {
         const words = yield* Queue.unbounded<string>()
         const runs: Array<{ readonly attempt: number; readonly before: string }> = []
-        const nimbus = Nimbus.layerMemory().pipe(Layer.provide(Handlers.layer([story(words, runs)])))
+        const nimbus = (yield* nimbusOn(stores)).pipe(Layer.provide(Handlers.layer([story(words, runs)])))
         yield* Effect.gen(function* () {
           const { set } = yield* RoleControl
           const first = yield* Effect.scoped(
