@@ -14,7 +14,6 @@ import {
   HttpApiSecurity,
 } from "effect/http-api"
 import { ClientId, EventId, PodId, Seq } from "../protocol/Ids.ts"
-import { EventName } from "../protocol/Records.ts"
 import { StatusName } from "../protocol/Status.ts"
 import { AdminUnavailable, BadRequest, NotFound, NotPossible, ReadsBusy, Unauthorized } from "./Errors.ts"
 import {
@@ -57,10 +56,12 @@ export class AdminReads extends HttpApiMiddleware.Service<AdminReads>()("@nimbus
 const Natural = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Limit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))
 
+const Text = Schema.String.check(Schema.isMaxLength(128))
+
 /** Which clients: with this status, and with this text in their ids. */
 const Which = {
   status: Schema.optional(StatusName),
-  search: Schema.optional(Schema.String.check(Schema.isMaxLength(128))),
+  search: Schema.optional(Text),
 }
 
 const client = { clientId: ClientId }
@@ -126,7 +127,7 @@ const operations = [
   HttpApiEndpoint.get("tasks", "/tasks", {
     query: {
       clientId: Schema.optional(ClientId),
-      name: Schema.optional(EventName),
+      name: Schema.optional(Text),
       limit: Schema.optional(Limit),
     },
     success: TasksView,
