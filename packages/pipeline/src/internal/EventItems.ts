@@ -27,7 +27,7 @@ import {
   TaskRecords,
 } from "@nimbus/domain/protocol"
 import { fittingResult, type Handlers, type PlacedEvent } from "@nimbus/domain/services"
-import type { HandledJourney, HandledRecord } from "./HandledJourney.ts"
+import type { HandledJourney, HandledRecord, HandlerTimes } from "./HandledJourney.ts"
 import type { Repeats } from "./Repeats.ts"
 import * as TaskItems from "./TaskItems.ts"
 import type { TaskMeter } from "./TaskMeter.ts"
@@ -217,7 +217,8 @@ export class EventItems {
   }
 
   private leave(item: EventItem, value: Uint8Array, event?: Event, result?: Result): void {
-    const headers = item.journey === undefined ? item.source?.headers : item.journey.handled(event, result)
+    const headers =
+      item.journey === undefined ? item.source?.headers : item.journey.handled(event, result, this.timesOf(item))
     const record = { key: item.key, value, headers }
     item.leaves = result === undefined ? record : fittingResult(record, result, this.options.most_bytes)
     item.source = undefined
@@ -233,6 +234,12 @@ export class EventItems {
     if (note !== undefined) item.note = { key, value: note, headers: opens === undefined ? undefined : headers }
     item.bytes = bytesOf(item.leaves) + bytesOf(item.note)
     item.source = undefined
+  }
+
+  /** Of one that had a handler. */
+  private timesOf({ started_ms, timestamp }: EventItem): HandlerTimes | undefined {
+    if (started_ms === 0) return undefined
+    return { waited_ms: Math.max(0, started_ms - timestamp), took_ms: Math.max(0, this.options.now_ms() - started_ms) }
   }
 
   /** Written once for each millisecond. */

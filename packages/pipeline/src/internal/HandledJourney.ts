@@ -13,9 +13,15 @@ export interface HandledJourney {
   begin(record: StoredRecord): HandledRecord
 }
 
+/** How long an event waited for its handler since the log had it, and how long that took, retries included. */
+export interface HandlerTimes {
+  readonly waited_ms: number
+  readonly took_ms: number
+}
+
 export interface HandledRecord extends Pick<JourneyRecorder.ChunkRecorder, "end"> {
   /** The headers of what leaves for it. No `event`: it is a barrier. */
-  handled(event?: Event, result?: Result): Headers
+  handled(event?: Event, result?: Result, times?: HandlerTimes): Headers
   /** The same of what is handed to the task workers. */
   opened(event: Event): Headers
 }
@@ -35,11 +41,12 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
     if (result?.repeated !== undefined) return Journey.rules.repeated
     return event?.type === "event" ? Journey.rules.handled : Journey.rules.passed
   }
-  const detailsOf = (event: Event | undefined, result: Result | undefined) => ({
+  const detailsOf = (event: Event | undefined, result: Result | undefined, times: HandlerTimes | undefined) => ({
     rule: ruleOf(event, result),
     ...(event !== undefined && { name: event.name }),
     ...(result?.error !== undefined && { error: result.error.code }),
     ...(result?.repeated !== undefined && { repeated: String(result.repeated) }),
+    ...(times !== undefined && { waited_ms: String(times.waited_ms), took_ms: String(times.took_ms) }),
   })
   const journey: HandledJourney = {
     begin: (record) => {
@@ -48,7 +55,8 @@ export const make = Effect.fnUntraced(function* (service: string, topic: string,
       const before = logged(record)
       return {
         end,
-        handled: (event, result) => step("handled", { clientId, from, before, details: detailsOf(event, result) }),
+        handled: (event, result, times) =>
+          step("handled", { clientId, from, before, details: detailsOf(event, result, times) }),
         opened: ({ name }) =>
           step("handled", { clientId, from, before, details: { rule: Journey.rules.opened, name } }),
       }
