@@ -22,6 +22,7 @@ const order = "domain/src/protocol/EventOrder.ts#EventOrder"
 const router = "domain/src/protocol/Router.ts#step"
 const session = "domain/src/protocol/Session.ts#step"
 const replay = "pipeline/src/ReplayConsumer.ts#layerWith"
+const ledger = "domain/src/protocol/TaskLedger.ts#step"
 const presences = "gateway/src/delivery/Presences.ts#makePresences"
 
 const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
@@ -92,6 +93,43 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
       rule: "**An event or a message whose id its client has used within the last `dedupe_records`",
       by: "domain/src/protocol/RepeatWindow.ts#RepeatWindow",
       mutant: "event consumer: an id that was used in the window is a repeat",
+    },
+  ],
+  Tasks: [
+    {
+      rule: "A task is open from its event to its one end.",
+      by: ledger,
+      mutant: "tasks: a task is open from its event to its one end",
+    },
+    {
+      rule: "A `begin` of an open task makes the next *attempt*.",
+      by: ledger,
+      mutant: "tasks: parts and the end count from the run of the latest attempt alone",
+    },
+    {
+      rule: "The parts of an attempt are numbered without a gap",
+      by: ledger,
+      mutant: "tasks: a part counts if it is the next of its attempt",
+    },
+    {
+      rule: "The first record that ends an open task is its one end",
+      by: ledger,
+      mutant: "tasks: the end counts behind all parts",
+    },
+    {
+      rule: "A handler starts after its own `begun` has come back",
+      by: "domain/src/protocol/TaskQueue.ts#step",
+      mutant: "tasks: a handler starts when its run has begun by the log",
+    },
+    {
+      rule: "What leaves for a record takes the turn of its client",
+      by: "pipeline/src/internal/Producing.ts#make",
+      mutant: "tasks: what became of a record is finished when both topics have it",
+    },
+    {
+      rule: "A commit also has the seq of the oldest task",
+      by: "domain/src/protocol/TaskLedger.ts#oldest",
+      mutant: "tasks: a reader that starts over reads from the oldest task that is open",
     },
   ],
   "Result consumer: the router": [

@@ -233,7 +233,11 @@ const readingBack = Effect.fnUntraced(function* ({ limits }: Work, from: number,
     const now_ms = yield* Clock.currentTimeMillis
     if (now_ms - told_ms < limits.read_back_told_every_ms) return true
     told_ms = now_ms
-    yield* Effect.logInfo("reads back which ids were used before the commit", { from, at, commit })
+    yield* Effect.logInfo("reads back what stands before the commit: which ids were used, and which tasks are open", {
+      from,
+      at,
+      commit,
+    })
     return true
   })
 })

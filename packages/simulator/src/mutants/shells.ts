@@ -64,8 +64,8 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "a session that has ended receives no ticks of the timer",
     "delivery/Connection.ts",
     `    replaying.delete(this)
-    intake`,
-    `    intake`,
+    held`,
+    `    held`,
   ),
   spilledBeforeAcknowledged: patch(
     "pipeline",
@@ -197,9 +197,9 @@ export const shells: Readonly<Record<string, ShellPatch>> = {
     "client",
     "an event is remembered before the doubt about it",
     "Core.ts",
-    `  remember(state, { _tag: "Sent", events: fresh }, out)
+    `  Tasks.remember(state, { _tag: "Sent", events: fresh }, out)
   if (named) doubt(state, fresh, out)`,
     `  if (named) doubt(state, fresh, out)
-  remember(state, { _tag: "Sent", events: fresh }, out)`,
+  Tasks.remember(state, { _tag: "Sent", events: fresh }, out)`,
   ),
 }
