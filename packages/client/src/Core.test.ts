@@ -308,6 +308,14 @@ describe("Core: whatever the network, the gateway and the process do", () => {
     { arbitrary: { runs: 1_500, size: 150 } },
   )
 
+  it.effect.prop(
+    "it need not remember which ids may be in the log twice where the window of the pipeline reaches back far enough",
+    [Schedule],
+    ([schedule]) =>
+      Effect.sync(() => assert.deepStrictEqual(runSchedule(schedule, { noDoubts: true, endlessWindow: true }), [])),
+    { arbitrary: { runs: 1_500, size: 150 } },
+  )
+
   // Each takes one rule away, and some schedule must then break the promise; `runs` finds it in a tenth of them.
   const withoutRule: ReadonlyArray<readonly [string, Faults]> = [
     ["results are acknowledged when they are delivered", { ackOnDelivery: true }],
@@ -315,6 +323,7 @@ describe("Core: whatever the network, the gateway and the process do", () => {
     ["an ack leaves before the memory is saved", { ackBeforeSave: true }],
     ["an event leaves before the memory is saved", { writeBeforeSave: true }],
     ["doubtful ids are not remembered", { forgetDoubts: true }],
+    ["there are no doubtful ids", { noDoubts: true }],
     ["unaccepted events are not remembered", { forgetUnaccepted: true }],
     ["the parts of tasks are not remembered", { forgetParts: true }],
     ["it is not remembered which tasks are streamed", { forgetStreams: true }],

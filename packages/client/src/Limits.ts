@@ -5,7 +5,7 @@
  * | --- | --- |
  * | window of events | `send` suspends until the gateway has accepted an earlier one |
  * | window of results | the client acknowledges nothing, so that the window of the gateway (`welcome`) fills; if a gateway sends more, the client reconnects and resumes |
- * | doubtful ids | the oldest is forgotten: a later repeat of its result would be delivered again |
+ * | doubtful ids | the oldest is forgotten: a repeat of its result beyond the window of the pipeline would be delivered again |
  * | parts of tasks | the oldest tasks that have ended and that nobody reads are forgotten, then parts that were read, then those that nobody reads; parts that a stream has still to read are not acknowledged, so that the window fills |
  * | tasks | the oldest one that nobody reads is forgotten |
  * | cancels | the oldest is forgotten: it may not reach its task |
@@ -19,7 +19,10 @@ export interface ClientLimits {
   readonly window_results: number
   /** Notices (`lost`) that wait for the consumer, in addition to results. Beyond: reconnect and resume. */
   readonly waiting_notices: number
-  /** Ids of which the log may have two events. Beyond: the oldest is forgotten. See `Memory.ts`. */
+  /**
+   * Ids of which the log may have two events. Beyond: the oldest is forgotten, and a copy of it is detected only within
+   * `dedupe_records` of the pipeline. See `Memory.ts`.
+   */
   readonly doubtful_ids: number
   /**
    * UTF-16 code units of the JSON of all parts that are kept of streamed tasks, so that streams can be resumed. Beyond, parts
@@ -59,7 +62,7 @@ export const clientLimits: ClientLimits = {
   window_events: 1_024,
   window_results: 131_072,
   waiting_notices: 64,
-  doubtful_ids: 16_384,
+  doubtful_ids: 4_096,
   task_chars: 131_072,
   tasks: 128,
   cancels: 1_024,

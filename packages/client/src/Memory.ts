@@ -15,8 +15,9 @@
  *   that were sent more than once, and those that the application chose, because an earlier process may have sent them. Each
  *   has the seq of its first result. If that is at or below `last`, every other result of this id is a repeat.
  *   The pipeline itself recognises an id within `dedupe_records` of its partition (`welcome`), and says `repeated` instead of
- *   a second result. This is for what comes later: a client that was away for longer and sends again, and a copy of a gateway
- *   that hung. Under load the window is some seconds long.
+ *   a second result. Where that reaches back far enough, this is not needed (a property of `Core.test.ts`). It is for what
+ *   comes later: a client that was away for longer and sends again, and a copy of a gateway that hung. Under load the window
+ *   is some seconds long.
  * - `tasks`: the tasks that the client streams, with the parts of their answers (`KeptTasks.ts`). A part is acknowledged
  *   when it is here, so that a stream that is resumed has all of them again. Bounded by `task_chars` and `tasks`.
  * - `cancels`: tasks that are to be cancelled. They are sent again until a gateway confirms that the log has them. Bounded by
@@ -24,8 +25,8 @@
  *
  * An event that was sent once and accepted is one event in the log, and needs no memory. The repeat of a doubtful event may
  * arrive at any time, because a gateway that hung may publish its copy late. `doubtful` is therefore bounded by count: with
- * `doubtful_ids` = 16 × `window_events`, a copy is detected until sixteen later reconnects have each sent a full window
- * again, or as many events with chosen ids were sent.
+ * `doubtful_ids` = 4 × `window_events`, a copy beyond the window of the pipeline is detected until four later reconnects have
+ * each sent a full window again, or as many events with chosen ids were sent.
  *
  * Contract of an implementation:
  * 1. `save` succeeds when the changes survive every crash that the memory must survive. They are applied in order, and

@@ -9,7 +9,7 @@
 import { ClientId, EventId, type Frames, type Incarnation } from "@nimbus/domain/protocol"
 import * as Core from "../Core.ts"
 import { look, nextOf, type Place } from "../KeptTasks.ts"
-import { clientLimits } from "../Limits.ts"
+import { type ClientLimits, clientLimits } from "../Limits.ts"
 import { apply, type Change, empty, type Ledger, toLedger, toRemembered } from "../Memory.ts"
 import { GatewayModel, type TaskModel } from "./GatewayModel.ts"
 
@@ -25,6 +25,9 @@ export interface Faults {
   readonly forgetCancels?: boolean
   readonly forgetStreams?: boolean
   readonly readEarly?: boolean
+  /** No rule of the client's, but one more of the pipeline's: it recognises each id that was used before, however long ago. */
+  readonly endlessWindow?: boolean
+  readonly noDoubts?: boolean
 }
 
 type OnSave = (core: Core.State, changes: ReadonlyArray<Change>) => void
@@ -102,9 +105,10 @@ interface Batch {
 class World {
   private readonly faults: Faults
   private readonly onSave: OnSave
-  private readonly gateway = new GatewayModel()
+  private readonly gateway: GatewayModel
+  private readonly limits: ClientLimits
   private readonly saved: Ledger = toLedger(empty)
-  private core = Core.make(empty, limits)
+  private core: Core.State
   private changes: Array<Change> = []
   private frames: Array<string> = []
   private isConnected = false
@@ -130,6 +134,9 @@ class World {
 
   constructor(faults: Faults, onSave: OnSave) {
     this.faults = faults
+    this.gateway = new GatewayModel(8, faults.endlessWindow === true ? Infinity : undefined)
+    this.limits = faults.noDoubts === true ? { ...limits, doubtful_ids: 0 } : limits
+    this.core = Core.make(empty, this.limits)
     this.onSave = onSave
   }
 
@@ -448,7 +455,7 @@ class World {
     this.inbox = []
     this.unsaved = []
     this.readers = []
-    this.core = Core.make(toRemembered(this.saved), limits)
+    this.core = Core.make(toRemembered(this.saved), this.limits)
   }
 
   private fromGateway(frame: Frames.ServerFrame | undefined): void {

@@ -30,7 +30,7 @@ export interface TaskModel {
 type TaskItem = Pick<Frames.ResultItem, "data" | "error" | "part" | "end">
 
 /** So few that many copies come later. */
-const dedupe_records = 8
+const fewRecords = 8
 
 export class GatewayModel {
   /** What the log has, and what of it is not yet acknowledged. */
@@ -50,9 +50,11 @@ export class GatewayModel {
   /** Of all events. */
   private readonly ids: Array<{ readonly id: EventId; readonly seq: Seq }> = []
   private readonly window: number
+  private readonly dedupe_records: number
 
-  constructor(window = 8) {
+  constructor(window = 8, dedupe_records = fewRecords) {
     this.window = window
+    this.dedupe_records = dedupe_records
   }
 
   /** A new session at the address that the client connects to; returns the welcome. */
@@ -187,7 +189,7 @@ export class GatewayModel {
 
   private record(id: EventId, name: string, data: Frames.EventFrame["data"]): void {
     const seq = this.takeSeq()
-    const first = this.ids.find((event) => event.id === id && seq - event.seq < dedupe_records)
+    const first = this.ids.find((event) => event.id === id && seq - event.seq < this.dedupe_records)
     this.ids.push({ id, seq })
     if (first !== undefined) this.put({ seq, id, name, data: null, repeated: first.seq })
     else if (name !== "ask" && name !== "askOn") this.put({ seq, id, name, data: { answers: data ?? null } })
