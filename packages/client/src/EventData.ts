@@ -3,7 +3,7 @@
  * Allowed are null, booleans, texts, finite numbers, arrays and plain objects of these, and objects with `toJSON`, such as a
  * `Date`. An undefined property counts as a missing one. −0 counts as 0.
  */
-import { jsonLimits } from "@nimbus/domain/limits"
+import { jsonLimits } from "@nimbus/domain/json"
 
 /** What is wrong with it, and where; `undefined`: nothing. */
 export const faultIn = (data: unknown): string | undefined => fault(data, "data", jsonLimits.nesting_levels)

@@ -402,8 +402,7 @@ export interface JsonLimits {
   readonly nesting_levels: number
 }
 
-/** The defaults. */
-export const jsonLimits: JsonLimits = { nesting_levels: 128 }
+export { jsonLimits } from "./json/JsonLimits.ts"
 
 /** Pages of the archive over HTTP. */
 export const pageLimits = {

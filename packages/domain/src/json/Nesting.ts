@@ -3,7 +3,7 @@
  * a schema, needs stack for each level and throws where there is no more. So everything that comes from outside is held
  * against this bound first, at the transport.
  */
-import { jsonLimits } from "../Limits.ts"
+import { jsonLimits } from "./JsonLimits.ts"
 
 /** What a client is told whose data is nested too deeply. */
 export const nestingMessage = `nested more than ${jsonLimits.nesting_levels} levels deep`

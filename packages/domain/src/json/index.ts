@@ -2,6 +2,7 @@
 export * from "./Digits.ts"
 export * from "./ExactJson.ts"
 export * from "./ExactNumbers.ts"
+export * from "./JsonLimits.ts"
 export * from "./JsonMembers.ts"
 export * from "./JsonText.ts"
 export * from "./Nesting.ts"
