@@ -153,7 +153,7 @@ export class Member {
     try {
       await client.sendAll(events)
     } catch (error) {
-      if (codeOf(error) !== "CLIENT_CLOSED") this.#fail(error)
+      this.#failUnlessClosed(error)
       return false
     }
     this.ledger.accepted += count
@@ -170,15 +170,14 @@ export class Member {
     const id = `t${number}`
     const name = number % 2 === 0 ? "count" : "tell"
     const parts = 1 + ((number * 7) % 20)
-    const task: TaskSeen = this.tasks.get(id) ?? { name, parts, isCancelled: false, items: [] }
+    const task: TaskSeen = this.tasks.get(id) ?? { name, parts, cancelAt: cancelAt(parts), items: [] }
     this.tasks.set(id, task)
     try {
       await client.send(name, { parts, pause_ms: 20 + ((number * 37) % 150) }, { id })
       this.#asked = number
-      task.isCancelled = Math.random() < cancelled_share
-      if (task.isCancelled) await client.cancel(id)
+      if (task.cancelAt === 0) await client.cancel(id)
     } catch (error) {
-      if (codeOf(error) !== "CLIENT_CLOSED") this.#fail(error)
+      this.#failUnlessClosed(error)
       return false
     }
     return true
@@ -187,8 +186,10 @@ export class Member {
   #showTask({ attempt = Number.NaN, data, end, of, part = Number.NaN, seq }: Frames.ResultItem): void {
     const item = { seq, attempt, part, data: typeof data === "number" ? data : undefined, end }
     const task = of === undefined ? undefined : this.tasks.get(of)
-    if (task === undefined) this.#fail(new Error(`an item of ${of}, which it did not ask`))
-    else task.items.push(item)
+    if (of === undefined || task === undefined) return this.#fail(new Error(`an item of ${of}, which it did not ask`))
+    task.items.push(item)
+    if (task.items.length === task.cancelAt)
+      this.#client?.cancel(of).catch((error: unknown) => this.#failUnlessClosed(error))
   }
 
   #show(number: number, seq: number): void {
@@ -196,10 +197,19 @@ export class Member {
     this.ledger.seqs.push(seq)
   }
 
+  /** A life that has ended closes its client. */
+  #failUnlessClosed(error: unknown): void {
+    if (codeOf(error) !== "CLIENT_CLOSED") this.#fail(error)
+  }
+
   #fail(error: unknown): void {
     this.failure ??= `${this.clientId} stopped: ${error instanceof Error ? error.message : String(error)} (${codeOf(error)})`
   }
 }
+
+/** At which of its parts a task is cancelled, if it is. */
+const cancelAt = (parts: number): number | undefined =>
+  Math.random() < cancelled_share ? Math.floor(Math.random() * parts) : undefined
 
 const codeOf = (error: unknown): string =>
   typeof error === "object" && error !== null && "code" in error ? String(error.code) : "no code"

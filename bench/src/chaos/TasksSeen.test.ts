@@ -3,10 +3,10 @@ import { isSound, none } from "./Ledger.ts"
 import { type TaskItem, taskBreachesOf, type TaskName } from "./TasksSeen.ts"
 
 /** `a.p` is a part, `a.p=done` the end. */
-const seen = (name: TaskName, told: string, isCancelled = false) => ({
+const seen = (name: TaskName, told: string, cancelAt?: number) => ({
   name,
   parts: 3,
-  isCancelled,
+  cancelAt,
   items: told.split(" ").map((text, i): TaskItem => {
     const [, attempt, part, end] = /^(\d)\.(\d)(?:=(\w+))?$/.exec(text) ?? []
     return {
@@ -23,7 +23,8 @@ describe("what a client was shown of a task", () => {
   it("is sound", () => {
     assert.deepStrictEqual(taskBreachesOf(seen("count", "1.0 1.1 2.2 2.3=done")), none)
     assert.deepStrictEqual(taskBreachesOf(seen("tell", "1.0 1.1 2.0 2.1 2.2 2.3=done")), none)
-    assert.deepStrictEqual(taskBreachesOf(seen("tell", "1.0 1.1=cancelled", true)), none)
+    assert.deepStrictEqual(taskBreachesOf(seen("tell", "1.0 1.1=cancelled", 1)), none)
+    assert.deepStrictEqual(taskBreachesOf(seen("tell", "0.0=cancelled", 0)), none)
   })
 
   it.each([

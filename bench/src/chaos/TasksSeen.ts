@@ -26,8 +26,8 @@ export interface TaskSeen {
   readonly name: TaskName
   /** How many its handler has. */
   readonly parts: number
-  /** It may end as `cancelled`, and then with fewer parts. */
-  isCancelled: boolean
+  /** It is cancelled when so many parts were shown, and may end as `cancelled` from then on. */
+  readonly cancelAt: number | undefined
   readonly items: Array<TaskItem>
 }
 
@@ -36,7 +36,8 @@ export const isEnded = ({ items }: TaskSeen): boolean => items.some(({ end }) =>
 /** Of a task that has ended, or was to. */
 export const taskBreachesOf = (task: TaskSeen): Breaches => {
   let [lost, repeated, outOfOrder, foreign] = [0, 0, 0, 0]
-  let [attempt, next, seq] = [1, 0, -1]
+  // 0: none has begun, and it was cancelled before.
+  let [attempt, next, seq] = [0, 0, -1]
   let end: TaskItem | undefined
   for (const item of task.items) {
     if (end !== undefined) foreign++
@@ -52,13 +53,14 @@ export const taskBreachesOf = (task: TaskSeen): Breaches => {
   }
   if (end === undefined) lost++
   else if (end.end === "done") lost += Math.abs(task.parts - end.part)
-  else if (!(task.isCancelled && end.end === "cancelled")) foreign++
+  else if (!(task.cancelAt !== undefined && end.end === "cancelled")) foreign++
   return { lost, repeated, outOfOrder, foreign }
 }
 
 /** What is needed to find out about a breach. */
-export const taskDetailsOf = (id: string, { isCancelled, items, name, parts }: TaskSeen): string => {
+export const taskDetailsOf = (id: string, { cancelAt, items, name, parts }: TaskSeen): string => {
   const told = items.map((item) => `${item.seq}: ${item.attempt}.${item.part} ${item.end ?? item.data}`)
-  const what = isCancelled ? `${name} of ${parts} parts, cancelled` : `${name} of ${parts} parts`
+  const cancelled = cancelAt === undefined ? "" : `, cancelled at part ${cancelAt}`
+  const what = `${name} of ${parts} parts${cancelled}`
   return `task ${id}, ${what}: ${told.length > 40 ? [...told.slice(0, 20), "…", ...told.slice(-20)].join(", ") : told.join(", ")}`
 }
