@@ -120,6 +120,13 @@ describe("Memory", () => {
     { arbitrary: { runs: 2_000 } },
   )
 
+  it("opens what was stored before there were tasks", () => {
+    const text = `{"log":"log-0","last":4,"unaccepted":[{"id":"a","frame":"{}"}],"doubtful":[{"id":"a","answered":3}]}`
+    const ledger = toLedger(Result.getOrThrow(decodeStored(text)))
+    assert.deepStrictEqual([ledger.consumed, ledger.tasks.size, ledger.cancels.size], [4, 0, 0])
+    assert.strictEqual(encodeStored(toRemembered(ledger)), text)
+  })
+
   it("takes every further item of an answered id for a repeat in another log", () => {
     const id = EventId.make("a")
     const ledger = toLedger(empty)

@@ -104,6 +104,31 @@ describe("the SDK", () => {
     }).pipe(Effect.scoped),
   )
 
+  it.live("goes on with a task when its reader has left the loop, unless it asked to cancel it then", () =>
+    Effect.gen(function* () {
+      const { url, words } = yield* start
+      const ann = yield* client(url)
+      const leaving = async (cancelOnLeave: boolean) => {
+        const task = ann.stream("on", null, { cancelOnLeave })
+        for await (const part of task) {
+          assert.strictEqual(part, "a")
+          break
+        }
+        return reading(ann, task.id)
+      }
+      yield* Queue.offer(words, "a")
+      const cancelled = yield* Effect.promise(() => leaving(true))
+      yield* cancelled.whole
+      assert.deepStrictEqual(cancelled.seen, { text: "a", restarts: 0, end: "TASK_CANCELLED" })
+      yield* Queue.offer(words, "a")
+      const { seen, whole } = yield* Effect.promise(() => leaving(false))
+      yield* Queue.offer(words, "b")
+      yield* Queue.end(words)
+      yield* whole
+      assert.deepStrictEqual(seen, { text: "ab", restarts: 0, end: "done" })
+    }).pipe(Effect.scoped),
+  )
+
   it.live("cancels a task, which ends its stream, and too late is no error", () =>
     Effect.gen(function* () {
       const { url, words } = yield* start

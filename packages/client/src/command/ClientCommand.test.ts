@@ -40,7 +40,7 @@ describe("ClientCommand", () => {
     Effect.gen(function* () {
       const { lines, summary } = yield* runAgainst(new GatewayModel(), 10)
       assert.strictEqual(lines.length, 10)
-      assert.match(lines[6] ?? "", /^sq\(7\): \{"answers":\{"number":7\}\}, seq \d+, \d+\.\d ms$/)
+      assert.match(lines[6] ?? "", /^sq\(7\): \{"answers":\{"number":7\}\}, seq \d+, \d+(\.\d)? ms$/)
       assert.isTrue(isComplete(summary))
       assert.deepInclude(summary, { sent: 10, accepted: 10, received: 10, missing: 0 })
       assert.strictEqual(summary.latencies_ms.length, 10)
