@@ -7,7 +7,8 @@ import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { parse } from "yaml"
-import { nimbus, temporaryDirectory } from "../testing/Processes.ts"
+import { browserWith } from "../testing/Browser.ts"
+import { freePort, nimbus, startServer, temporaryDirectory, withoutArchive } from "../testing/Processes.ts"
 import { manifestOf, nameOf } from "./Starter.ts"
 
 const starter = fileURLToPath(new URL("../../../../examples/starter", import.meta.url))
@@ -60,6 +61,33 @@ describe("nimbus create", () => {
       symlinkSync(join(starter, "node_modules"), join(cwd, "node_modules"))
       const said = yield* Effect.promise(() => promisify(execFile)(process.execPath, ["--test"], { cwd }))
       assert.match(said.stdout, /^. pass [1-9]\d*$/m)
+    }),
+  )
+
+  it.live("makes an application whose page greets, and streams a story, in a real browser", () =>
+    Effect.gen(function* () {
+      const cwd = yield* temporaryDirectory
+      assert.strictEqual((yield* create(cwd, ".")).code, 0)
+      symlinkSync(join(starter, "node_modules"), join(cwd, "node_modules"))
+      const [port, pagePort] = [yield* freePort, yield* freePort]
+      // The ports that it is made for may be in use here.
+      const html = join(cwd, "page/index.html")
+      writeFileSync(html, readFileSync(html, "utf8").replace(":3000`", `:${port}\``))
+      const origin = `http://127.0.0.1:${pagePort}`
+      const ports = { NIMBUS_HTTP_PORT: `${port}`, PAGE_PORT: `${pagePort}`, NIMBUS_ORIGINS: origin }
+      yield* startServer({ cwd, env: { ...withoutArchive, ...ports } })
+      const browser = yield* browserWith([])
+      yield* Effect.promise(async () => {
+        const page = await browser.newPage()
+        await page.goto(origin)
+        const answer = page.getByRole("status")
+        await page.getByRole("button", { name: "Greet" }).click()
+        await answer.filter({ hasText: "Hello, Ada!" }).waitFor()
+        await page.getByRole("button", { name: "Tell a story" }).click()
+        await answer.filter({ hasText: "and came back with a story." }).waitFor()
+        const story = "Once upon a time Ada went out to sea, and came back with a story."
+        assert.strictEqual(await answer.textContent(), story)
+      })
     }),
   )
 
