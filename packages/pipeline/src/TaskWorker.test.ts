@@ -123,7 +123,19 @@ describe("TaskWorker", () => {
       const first = fed("fed", true)
       const worker = yield* startWith([first.task])
       const task = yield* ask("ann", "e1", "fed", null)
-      yield* Queue.offerAll(first.parts, ["a", "b"])
+      yield* Queue.offer(first.parts, "a")
+      yield* hasParts(consumer, "e1", 1)
+      const { tasks } = yield* Topics
+      yield* eventually(
+        "its progress",
+        Effect.map(contents(tasks), (all) => all.length === 3),
+      )
+      // An event consumer that starts over writes it again.
+      yield* append(tasks, {
+        key: "ann",
+        value: TaskRecords.encodeTask({ task, is: "progress", attempt: 1, part: 0, data: "a" }),
+      })
+      yield* Queue.offer(first.parts, "b")
       yield* hasParts(consumer, "e1", 2)
       yield* worker.crash
       assert.strictEqual(first.interrupted(), 1)
@@ -324,6 +336,35 @@ describe("TaskWorker", () => {
     }).pipe(inTestEnvironment()),
   )
 
+  it.live("writes nothing more of a task that has ended", () =>
+    Effect.gen(function* () {
+      const hooks = yield* Hooks
+      const open = yield* Deferred.make<void>()
+      const { events } = yield* Topics
+      const isPart = (record: { readonly value: Uint8Array }) => textOf(record).includes('"do":"part"')
+      let waits = 0
+      hooks.publishing = (topic, records) => {
+        if (topic !== events || !records.some(isPart)) return Effect.void
+        waits++
+        return Deferred.await(open)
+      }
+      const consumer = yield* consumeTasks()
+      const one = fed("fed")
+      yield* startWith([one.task, say])
+      yield* ask("ann", "e1", "fed", null)
+      yield* Queue.offer(one.parts, "a")
+      yield* eventually("a request under way", () => waits === 1)
+      yield* Queue.offerAll(one.parts, ["b", "c"])
+      yield* settle
+      yield* cancel("ann", "e1")
+      yield* eventually("interrupted", () => one.interrupted() === 1)
+      yield* Deferred.succeed(open, undefined)
+      yield* ask("ann", "e2", "say", [])
+      yield* hasEnded(consumer, "e2")
+      assert.strictEqual((yield* contents(events)).filter(isPart).length, 1)
+    }).pipe(inTestEnvironment()),
+  )
+
   it.live("joins parts that come shortly after each other, and lets the first one leave at once", () =>
     Effect.gen(function* () {
       const consumer = yield* consumeTasks()
@@ -371,7 +412,8 @@ describe("TaskWorker", () => {
       assert.deepStrictEqual(yield* hasEnded(consumer, "e1"), { parts: ["a", "b"], ends: ["done"], attempts: [1] })
       yield* Fiber.join(stopping)
       assert.strictEqual(other.interrupted(), 1)
-      assert.deepStrictEqual(seenOf(consumer, "e3").ends, [], "nothing more begins")
+      assert.deepStrictEqual(seenOf(consumer, "e3").ends, [])
+      assert.strictEqual(consumer.runs.filter(({ do: what }) => what === "Begin").length, 2, "nothing more begins")
       yield* startWith([one.task, other.task, say])
       yield* hasEnded(consumer, "e3")
       yield* Queue.end(other.parts)
@@ -406,6 +448,53 @@ describe("TaskWorker", () => {
       assert.deepStrictEqual(yield* hasEnded(consumer, "e1"), { parts: ["a", "b"], ends: ["done"], attempts: [1] })
       assert.strictEqual(one.interrupted(), 0)
     }).pipe(inTestEnvironment()),
+  )
+
+  it.live(
+    "begins nothing while its partition is revoked, also where a slot is free, or a task is to be tried again",
+    () =>
+      Effect.gen(function* () {
+        const { tasks } = yield* Topics
+        const consumer = yield* consumeTasks()
+        const one = fed("fed")
+        const open = yield* Deferred.make<void>()
+        const fails = Handlers.task("fails", {
+          ...json,
+          retry: Schedule.recurs(1),
+          handler: (_, { attempt }) =>
+            attempt === 1
+              ? Stream.fromEffect(Effect.andThen(Deferred.await(open), Effect.fail("no luck")))
+              : Stream.make("better"),
+        })
+        const byHand = yield* assign(tasks, undefined)
+        yield* startWith([one.task, fails, say], { revoked_wait_ms: 5_000, queue: { ...limits.queue, at_once: 2 } })
+        yield* ask("ann", "e1", "fed", null)
+        yield* ask("bob", "e2", "fails", null)
+        yield* ask("cat", "e3", "say", ["x"])
+        yield* eventually(
+          "two runs and one that waits",
+          Effect.map(gauges, (all) => all["nimbus_tasks_waiting say 0"] === 1),
+        )
+        yield* eventually(
+          "both run",
+          Effect.map(gauges, (all) => all["nimbus_tasks_running fails"] === 1),
+        )
+        yield* byHand.revoke
+        yield* Deferred.succeed(open, undefined)
+        yield* Queue.end(one.parts)
+        yield* hasEnded(consumer, "e1")
+        yield* eventually(
+          "it has failed",
+          Effect.map(counts, (all) => all["nimbus_task_runs_ended_total fails retried"] === 1),
+        )
+        yield* settle
+        const begins = () => consumer.runs.filter(({ do: what }) => what === "Begin").length
+        assert.strictEqual(begins(), 2)
+        yield* assign(tasks, 0)
+        assert.deepStrictEqual((yield* hasEnded(consumer, "e2")).parts, ["better"])
+        yield* hasEnded(consumer, "e3")
+        assert.strictEqual(begins(), 4)
+      }).pipe(inTestEnvironment()),
   )
 
   it.live("interrupts what runs when its partition is revoked and does not come back", () =>
@@ -532,7 +621,11 @@ describe("TaskWorker", () => {
       const consumer = yield* consumeTasks()
       const waits = { ...json, handler: () => Stream.never }
       const worker = yield* startWith(
-        [Handlers.task("watched", { ...waits, abandon_after: 30 }), Handlers.task("unwatched", waits)],
+        [
+          Handlers.task("watched", { ...waits, abandon_after: 30 }),
+          Handlers.task("patient", { ...waits, abandon_after: "1 hour" }),
+          Handlers.task("unwatched", waits),
+        ],
         {
           abandon_look_ms: 5,
         },
@@ -541,11 +634,12 @@ describe("TaskWorker", () => {
       yield* connected("here")
       for (const name of ["gone", "here", "unknown"]) yield* ask(name, `${name} watched`, "watched", null)
       yield* ask("gone", "gone unwatched", "unwatched", null)
-      yield* eventually("runs", () => consumer.runs.length === 4)
+      yield* ask("gone", "gone patient", "patient", null)
+      yield* eventually("runs", () => consumer.runs.length === 5)
       yield* gone.leaves
       assert.deepStrictEqual((yield* hasEnded(consumer, "gone watched")).ends, ["cancelled"])
       yield* Effect.yieldNow
-      for (const id of ["here watched", "unknown watched", "gone unwatched"])
+      for (const id of ["here watched", "unknown watched", "gone unwatched", "gone patient"])
         assert.deepStrictEqual(seenOf(consumer, id).ends, [])
       yield* worker.crash
     }).pipe(inTestEnvironment()),
