@@ -202,6 +202,23 @@ describe("TaskLedger", () => {
     assert.lengthOf([...TaskLedger.openTasks(state)], 1)
   })
 
+  it("cancels the latest open task of an id that was used again, and then the one before", () => {
+    const state = new TaskLedger.State(limits)
+    for (const offset of [0, 2, 4]) TaskLedger.step(state, event(offset))
+    const ends = [6, 8, 10, 12].map((offset) => {
+      const cancel = { ...ann, _tag: "StopId", offset: seqUnsafe(offset), id: ids[0]!, by: "client" } as const
+      const [output] = TaskLedger.step(state, cancel)
+      return output?._tag === "Ended" ? output.task.seq : output
+    })
+    assert.deepStrictEqual(ends, [
+      seqUnsafe(4),
+      seqUnsafe(2),
+      seqUnsafe(0),
+      { _tag: "Ignored", why: "unknown" } as const,
+    ])
+    assert.strictEqual(state.byId.size, 0)
+  })
+
   it("forgets what has ended below the commit", () => {
     const state = new TaskLedger.State(limits)
     for (let i = 0; i < 1_000; i++) {

@@ -60,7 +60,7 @@ export type Input = {
       readonly error?: Failure | undefined
     }
   | { readonly _tag: "Stop"; readonly task: Seq; readonly by: StopReason }
-  /** The same by the event's id, which names the latest task of that id. */
+  /** The same by the event's id, which names the latest open task of that id. */
   | { readonly _tag: "StopId"; readonly id: EventId; readonly by: StopReason }
 )
 
@@ -113,8 +113,8 @@ export class State {
   readonly limits: Pick<TaskLimits, "task_attempts">
   /** Those that are open, and those that ended at or above the commit, in the order of their events. */
   readonly bySeq = new Map<Seq, Entry>()
-  /** Of each client and id the latest, if it is open. */
-  readonly byId = new Map<string, Entry>()
+  /** Of each client and id those that are open, in the order of their events: an id may be used again. */
+  readonly byId = new Map<string, Array<Entry>>()
   /** Those of `bySeq` that have ended, in the order of their ends. */
   readonly ended: Array<Entry> = []
 
@@ -174,7 +174,7 @@ type Of<Tag extends Input["_tag"]> = Input & { readonly _tag: Tag }
 
 /** Its task, if that is open. A record can name a task of its own client alone. */
 const find = (state: State, input: Exclude<Input, Of<"Event">>): Entry | undefined => {
-  if (input._tag === "StopId") return state.byId.get(keyOf(input.clientId, input.id))
+  if (input._tag === "StopId") return state.byId.get(keyOf(input.clientId, input.id))?.at(-1)
   const task = state.bySeq.get(input.task)
   return task?.clientId === input.clientId && task.ended === undefined ? task : undefined
 }
@@ -183,7 +183,10 @@ const open = (state: State, { clientId, id, name, offset: seq, resumes, timestam
   const fresh = { attempt: 0, next: 0, run: undefined, ended: undefined }
   const task: Entry = { clientId, id, seq, name, resumes, timestamp_ms, ...fresh }
   state.bySeq.set(seq, task)
-  state.byId.set(keyOf(clientId, id), task)
+  const key = keyOf(clientId, id)
+  const ofId = state.byId.get(key)
+  if (ofId === undefined) state.byId.set(key, [task])
+  else ofId.push(task)
   return { _tag: "Opened", task }
 }
 
@@ -206,7 +209,9 @@ const fence = (task: Entry, { part, run }: { readonly run: RunId; readonly part:
 const end = (state: State, task: Entry, { offset }: Input, how: End): Output => {
   task.ended = offset
   const key = keyOf(task.clientId, task.id)
-  if (state.byId.get(key) === task) state.byId.delete(key)
+  const ofId = state.byId.get(key) ?? []
+  if (ofId.length > 1) ofId.splice(ofId.indexOf(task), 1)
+  else state.byId.delete(key)
   state.ended.push(task)
   return { _tag: "Ended", task, part: task.next, ...how }
 }

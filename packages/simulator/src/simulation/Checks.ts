@@ -41,7 +41,7 @@ import {
 import type { Committed } from "@nimbus/domain/services"
 import { Result } from "effect"
 import type { Application } from "./Application.ts"
-import type { TaskChecks, TaskItem } from "./TaskChecks.ts"
+import { byTheLog, type TaskChecks, type TaskItem } from "./TaskChecks.ts"
 import { isTaskName } from "./TaskPlan.ts"
 import { isLoss, type Loss, type Shown, type SimulatedLimits } from "./Production.ts"
 import { Session, type Told } from "./Session.ts"
@@ -69,6 +69,8 @@ interface Account {
   readonly entries: Array<Entry>
   /** By kind and id: the seqs that have it. */
   readonly ids: Map<string, Array<number>>
+  /** By the id of an event: the task that answers it. */
+  readonly answers: Map<string, number>
   /** The highest `n` of its own events in the log. */
   last_n: number
   /** The highest seq that was shown, and up to where acks were checked. */
@@ -135,6 +137,7 @@ export class Checks implements Watcher {
     this.accounts.set(application.clientId, {
       entries: [],
       ids: new Map(),
+      answers: new Map(),
       last_n: 0,
       shown: -1,
       checkedAck: -1,
@@ -335,7 +338,7 @@ export class Checks implements Watcher {
     const common = { seq, isBarrier: false, isRepeat: false, first: undefined, at_ms, n: undefined }
     if (isTaskRecord(value)) {
       const item = this.tasks.write(partition, stored)
-      if (item !== undefined) this.account(key).entries.push({ ...common, item })
+      if (item !== undefined) this.enterItem(key, common, item)
       return
     }
     const decoded = decodeEvent(value)
@@ -361,6 +364,14 @@ export class Checks implements Watcher {
       return this.report("events in order", `${key} has ${n} after ${account.last_n} in the events topic`)
     }
     account.last_n = n
+  }
+
+  /** An id that was used twice, beyond the window, has two tasks. Its client is shown the one whose items come first. */
+  private enterItem(clientId: string, entry: Entry, item: TaskItem): void {
+    const { answers, entries } = this.account(clientId)
+    const first = answers.get(item.of) ?? item.task
+    answers.set(item.of, first)
+    entries.push({ ...entry, item, isRepeat: item.task !== first })
   }
 
   /** The next that a client's application is to be shown. */
@@ -406,6 +417,8 @@ export class Checks implements Watcher {
     const { entries } = this.account(key)
     const entry = entries[indexAbove(entries, seq - 1)]
     const decoded = decodeResult(value)
+    const of = Result.isSuccess(decoded) ? decoded.success.of : undefined
+    if (entry?.seq !== seq && of !== undefined) return this.report(byTheLog, `${key} ${seq} is an item of ${of}`)
     if (entry?.seq !== seq || Result.isFailure(decoded))
       return this.report("records", `${key} ${seq}, a result, is of no event or can't be read`)
     const { error, repeated } = decoded.success

@@ -3,14 +3,14 @@
  * it, in an account that shares nothing with the ledger of the event consumer.
  *
  * At any time:
- * - *tasks: each part once, in order*: the parts that count of a task are 0, 1, 2, …, of one attempt, or of all attempts
- *   together if the task resumes; *none is missing before the end*, and there is *one end*.
- * - *tasks: what becomes of a record depends on the log alone*: whatever consumer writes an item or a note, it is the one
- *   that the account has for the record; and nothing else leaves.
- * - *tasks: a handler starts when its run has begun by the log*, once, and what it is told of earlier attempts is what the
- *   log has of them.
- * - *tasks: what has ended is not begun* by a process that started after the tasks topic had its end.
- * - *tasks: a task fails as its handler does*, or for what the pipeline ends it: too many attempts, too many tasks, too old.
+ * - *a task has each part once, in order*: the parts that count of a task are 0, 1, 2, …, of one attempt, or of all attempts
+ *   together if the task resumes; *none is missing before its end*.
+ * - *what becomes of a task's record depends on the log alone*: whatever consumer writes an item or a note, it is the one
+ *   that the account has for the record; and nothing else leaves. So there is one end, and nothing behind it.
+ * - *a task's handler starts when its run has begun by the log*, once, and *is told what its task has published*: what the
+ *   log has of earlier attempts.
+ * - *a task that has ended is not begun* by a process that started after the tasks topic had its end.
+ * - *a task fails as its handler does*, or for what the pipeline ends it: too many attempts, too many tasks, too old.
  * - *the commit never skips*: what is finished by a commit of the events is in the results and in the tasks topic; a task
  *   that is finished by a commit of the tasks has ended.
  * - *bounds*: how many run at once, in a process and of a client.
@@ -26,6 +26,8 @@ import type { Trace } from "./Trace.ts"
 
 /** What must leave for a record, to the client. */
 export interface TaskItem {
+  /** The seq of its event. */
+  readonly task: number
   readonly of: string
   readonly attempt: number
   readonly part: number
@@ -34,6 +36,8 @@ export interface TaskItem {
   /** Of a part. */
   readonly data: unknown
 }
+
+export const byTheLog = "what becomes of a task's record depends on the log alone"
 
 interface Attempt {
   readonly run: string
@@ -79,8 +83,8 @@ export interface TaskChecksOptions {
 export class TaskChecks {
   private readonly options: TaskChecksOptions
   private readonly all = new Map<string, Task>()
-  /** By client and id: the latest. */
-  private readonly latest = new Map<string, Task>()
+  /** By client and id, in order. */
+  private readonly ofId = new Map<string, Array<Task>>()
   /** By partition: what must leave for each record that leaves something. */
   private readonly due = new Map<number, Map<number, Leaves>>()
   private readonly dueNotes = new Map<number, Set<string>>()
@@ -124,7 +128,7 @@ export class TaskChecks {
       ended: Infinity,
     }
     this.all.set(`${clientId} ${seq}`, task)
-    this.latest.set(`${clientId} ${id}`, task)
+    this.ofId.set(`${clientId} ${id}`, [...(this.ofId.get(`${clientId} ${id}`) ?? []), task])
     this.leaves(partition, seq, { item: undefined, note: `${seq} open ${id} ${name} ${n}` })
     this.options.trace.count("rule: a task")
     return true
@@ -144,7 +148,9 @@ export class TaskChecks {
 
   private become(clientId: string, write: TaskRecords.TaskWrite): Leaves {
     const task =
-      write.do === "cancel" ? this.latest.get(`${clientId} ${write.task}`) : this.all.get(`${clientId} ${write.task}`)
+      write.do === "cancel"
+        ? this.ofId.get(`${clientId} ${write.task}`)?.findLast(({ isOpen }) => isOpen)
+        : this.all.get(`${clientId} ${write.task}`)
     const isOpen = task?.isOpen === true
     this.options.trace.count(`rule: a task's ${write.do}${isOpen ? "" : ", too late"}`)
     if (!isOpen) {
@@ -183,26 +189,28 @@ export class TaskChecks {
     const { ended, opened } = task
     const [process = ""] = run.split(":")
     const booted = this.boots.get(process) ?? 0
-    if (opened < ended && ended <= booted) this.report("what has ended is not begun", task, `is begun by ${run}`)
+    if (opened < ended && ended <= booted) this.report("a task that has ended is not begun", task, `is begun by ${run}`)
   }
 
   private part(task: Task, data: unknown): Leaves {
     const { attempts, id, name, seq } = task
     const part = task.next++
     for (const piece of Array.isArray(data) ? data : [data]) {
-      if (piece !== task.pieces) this.report("each part once, in order", task, `has ${piece}, not ${task.pieces}`)
+      if (piece !== task.pieces)
+        this.report("a task has each part once, in order", task, `has ${piece}, not ${task.pieces}`)
       task.pieces++
     }
     const attempt = attempts.length
     const note = taskKinds[name].resumes ? `${seq} progress ${attempt} ${part} ${JSON.stringify(data)}` : undefined
-    return { item: { of: id, attempt, part, end: undefined, error: undefined, data }, note }
+    return { item: { task: seq, of: id, attempt, part, end: undefined, error: undefined, data }, note }
   }
 
   private handlerEnds(task: Task, error: Failure | undefined): Leaves {
     const { name, pieces, plan } = task
     if (error === undefined) {
       const isAll = !taskKinds[name].isEndless && pieces === plan.parts
-      if (!isAll) this.report("no part is missing before the end", task, `is done with ${pieces} of ${plan.parts}`)
+      if (!isAll)
+        this.report("no part of a task is missing before its end", task, `is done with ${pieces} of ${plan.parts}`)
       return this.end(task, "done", undefined)
     }
     if (!mayFailWith(plan, error.code))
@@ -220,7 +228,7 @@ export class TaskChecks {
     const { attempts, id, next, seq } = task
     task.isOpen = false
     this.options.trace.count(`rule: a task ends: ${error ?? end}`)
-    const item = { of: id, attempt: attempts.length, part: next, end, error, data: undefined }
+    const item = { task: seq, of: id, attempt: attempts.length, part: next, end, error, data: undefined }
     return { item, note: `${seq} ended` }
   }
 
@@ -238,8 +246,9 @@ export class TaskChecks {
   checkItem(expected: TaskItem, { key, offset, value }: StoredRecord): void {
     const decoded = decodeResult(value)
     if (Result.isFailure(decoded)) return
-    const { attempt, data, end, error, of, part } = decoded.success
-    const said = { of, attempt, part, end, error: error?.code, data: end === undefined ? data : undefined }
+    const { attempt, data, end, error, id, of, part } = decoded.success
+    const task = Number(/^t(\d+)\./.exec(id)?.[1])
+    const said = { task, of, attempt, part, end, error: error?.code, data: end === undefined ? data : undefined }
     const isSame = JSON.stringify(said) === JSON.stringify(expected)
     if (!isSame) this.wrong(`${key} result ${offset} says ${JSON.stringify(said)}, not ${JSON.stringify(expected)}`)
   }
@@ -288,12 +297,16 @@ export class TaskChecks {
     const task = this.all.get(`${clientId} ${seq}`)
     const begun = task?.attempts[attempt - 1]
     if (task === undefined || begun === undefined) {
-      this.options.report("tasks: a handler starts when its run has begun by the log", `${process}: ${clientId} ${seq}`)
+      this.options.report("a task's handler starts when its run has begun by the log", `${process}: ${clientId} ${seq}`)
       return () => {}
     }
     const { resumes } = taskKinds[task.name]
     if (resumes && (told.length !== begun.pieces || told.some((piece, i) => piece !== i)))
-      this.report("what a handler is told of earlier attempts", task, `was told ${told.join(" ")} of ${begun.pieces}`)
+      this.report(
+        "a handler is told what its task has published",
+        task,
+        `was told ${told.join(" ")} of ${begun.pieces}`,
+      )
     const inside = this.running.get(process) ?? new Set()
     this.running.set(process, inside)
     if (inside.has(task)) this.report("a task runs once in a process", task, `runs twice in ${process}`)
@@ -329,7 +342,7 @@ export class TaskChecks {
   interrupted(): void {
     for (const [process, inside] of this.running) {
       for (const task of inside) {
-        if (!task.isOpen) this.report("a handler is interrupted when its task has ended", task, `runs in ${process}`)
+        if (!task.isOpen) this.report("the end of a task interrupts its handler", task, `runs in ${process}`)
       }
     }
   }
@@ -351,11 +364,11 @@ export class TaskChecks {
   }
 
   private wrong(message: string): void {
-    this.options.report("tasks: what becomes of a record depends on the log alone", message)
+    this.options.report(byTheLog, message)
   }
 
   private report(rule: string, { clientId, seq }: Task, message: string): void {
-    this.options.report(`tasks: ${rule}`, `task ${seq} of ${clientId} ${message}`)
+    this.options.report(rule, `task ${seq} of ${clientId} ${message}`)
   }
 }
 

@@ -11,7 +11,7 @@
  *
  * One seed decides everything: what is sent when, every delay, every fault.
  */
-import { handlerLimits, type MailboxLimits, mailboxLimits } from "@nimbus/domain/limits"
+import { handlerLimits, type MailboxLimits, mailboxLimits, taskLimits } from "@nimbus/domain/limits"
 import {
   type AckMessage,
   ClientId,
@@ -240,8 +240,9 @@ export class World {
     this.publishing.wake()
   }
 
-  /** Those that would not end otherwise. */
+  /** Those that would not end otherwise: where tasks get too old in the time of a run, the pipeline must end them. */
   cancelEndless(): void {
+    if (this.limits.tasks.task_ttl_ms < taskLimits.task_ttl_ms) return
     for (const task of this.checks.tasks.tasks)
       if (task.isOpen && TaskPlan.taskKinds[task.name].isEndless) this.cancel(task)
   }
