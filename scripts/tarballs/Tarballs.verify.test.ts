@@ -430,9 +430,13 @@ describe("the starter", () => {
     const client = `
       import { connect } from "@nimbus/client"
       const client = await connect({ url: "ws://127.0.0.1:${http}", clientId: "own", onResult: () => {} })
-      console.log(JSON.stringify((await client.request("greet", { name: "Ada" })).data))
+      const { data } = await client.request("greet", { name: "Ada" })
+      let story = ""
+      for await (const part of client.stream("tell", { hero: "Ada" })) story += part
+      console.log(JSON.stringify([data.text, story]))
       await client.close()`
-    assert.deepStrictEqual(JSON.parse(await evaluate(sdk, process.execPath, client)), { text: "Hello, Ada!" })
+    const story = "Once upon a time Ada went out to sea, and came back with a story."
+    assert.deepStrictEqual(JSON.parse(await evaluate(sdk, process.execPath, client)), ["Hello, Ada!", story])
   }
 
   beforeAll(async () => {

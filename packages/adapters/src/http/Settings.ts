@@ -19,8 +19,11 @@ export interface HttpHandlerSettings {
   readonly task: HttpTaskSettings | undefined
 }
 
+/** How a task that an HTTP service has is run. */
 export interface HttpTaskSettings {
+  /** Whether the service goes on behind the parts that are published. */
   readonly resumes: boolean
+  /** What its parts are, if they may be joined. */
   readonly combine: "strings" | "arrays" | undefined
 }
 
