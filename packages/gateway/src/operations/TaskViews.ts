@@ -14,6 +14,7 @@ import {
   type ClientId,
   clientIdUnsafe,
   type EventId,
+  OpenTasks,
   partitionOf,
   type StoredRecord,
   TaskRecords,
@@ -22,7 +23,6 @@ import { committedBy, EventLog, Topics } from "@nimbus/domain/services"
 import {
   AdminUnavailable,
   type Cancelled,
-  OpenTasks,
   type OperationInput,
   type TaskRow,
   type TasksView,

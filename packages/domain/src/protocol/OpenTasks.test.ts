@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, EventId, RunId, Seq } from "../protocol/Ids.ts"
-import type { TaskNote } from "../protocol/TaskRecords.ts"
+import { ClientId, EventId, RunId, Seq } from "./Ids.ts"
+import type { TaskNote } from "./TaskRecords.ts"
 import { OpenTasks } from "./OpenTasks.ts"
 
 const ada = ClientId.make("ada")

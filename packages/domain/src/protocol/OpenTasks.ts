@@ -14,9 +14,20 @@
  *
  * Deterministic; no I/O, clock or randomness. Its state is changed in place.
  */
-import type { ClientId, RunId, Seq } from "../protocol/Ids.ts"
-import type { TaskNote } from "../protocol/TaskRecords.ts"
-import type { TaskRow } from "./Views.ts"
+import type { ClientId, EventId, RunId, Seq } from "./Ids.ts"
+import type { TaskNote } from "./TaskRecords.ts"
+
+/** A task that has not ended. */
+export interface OpenTask {
+  readonly clientId: ClientId
+  readonly seq: Seq
+  readonly id: EventId
+  readonly name: string
+  /** When it was opened. */
+  readonly since: number
+  /** Its latest attempt. Absent: it waits for a worker. */
+  readonly run?: { readonly worker: string; readonly attempt: number; readonly since: number }
+}
 
 /** A note as it lies in the tasks topic. */
 export interface PlacedNote {
@@ -29,7 +40,7 @@ export interface PlacedNote {
 
 interface Entry {
   readonly offset: number
-  row: TaskRow
+  row: OpenTask
 }
 
 /** What is known of the tasks of a partition. */
@@ -54,7 +65,7 @@ export class OpenTasks {
   }
 
   /** The oldest first. */
-  *rows(): Generator<TaskRow> {
+  *rows(): Generator<OpenTask> {
     for (const { row } of this.entries.values()) yield row
   }
 
