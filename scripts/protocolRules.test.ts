@@ -19,10 +19,10 @@ interface Carried {
 
 const status = "domain/src/protocol/Status.ts"
 const order = "domain/src/protocol/EventOrder.ts#EventOrder"
+const ledger = "domain/src/protocol/TaskLedger.ts#step"
 const router = "domain/src/protocol/Router.ts#step"
 const session = "domain/src/protocol/Session.ts#step"
 const replay = "pipeline/src/ReplayConsumer.ts#layerWith"
-const ledger = "domain/src/protocol/TaskLedger.ts#step"
 const presences = "gateway/src/delivery/Presences.ts#makePresences"
 
 const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
@@ -130,6 +130,51 @@ const carried: Readonly<Record<string, ReadonlyArray<Carried>>> = {
       rule: "A commit also has the seq of the oldest task",
       by: "domain/src/protocol/TaskLedger.ts#oldest",
       mutant: "tasks: a reader that starts over reads from the oldest task that is open",
+    },
+    { rule: "A task is open from its event", by: ledger, mutant: "tasks: a repeat of an id opens none" },
+    { rule: "A `begin` of an open task", by: ledger, mutant: "tasks: parts and the end of earlier runs are fenced" },
+    { rule: "A `begin` of an open task", by: ledger, mutant: "tasks: the begin of a run is the next attempt" },
+    { rule: "A `begin` of an open task", by: ledger, mutant: "tasks: a begin that is there twice counts once" },
+    {
+      rule: "A `begin` of an open task",
+      by: ledger,
+      mutant: "tasks: after `task_attempts` the next begin ends the task",
+    },
+    {
+      rule: "The parts of an attempt are numbered",
+      by: ledger,
+      mutant: "tasks: the parts of an attempt are numbered, and each counts once",
+    },
+    {
+      rule: "The parts of an attempt are numbered",
+      by: ledger,
+      mutant: "tasks: an attempt begins at part 0, unless the task resumes",
+    },
+    { rule: "The first record that ends", by: ledger, mutant: "tasks: what follows the one end is nothing" },
+    {
+      rule: "A handler starts after its own",
+      by: "domain/src/protocol/TaskQueue.ts#step",
+      mutant: "tasks: a handler starts when its own begun has come back",
+    },
+    {
+      rule: "A handler starts after its own",
+      by: "pipeline/src/internal/TaskItems.ts#ofWrite",
+      mutant: "tasks: the begin of a task that is not open is answered by an ended",
+    },
+    {
+      rule: "What leaves for a record",
+      by: "pipeline/src/internal/Producing.ts#make",
+      mutant: "tasks: a batch is finished when both topics have it",
+    },
+    {
+      rule: "A commit also has the seq",
+      by: "domain/src/protocol/TaskLedger.ts#oldest",
+      mutant: "tasks: a commit has the oldest task that is open",
+    },
+    {
+      rule: "Beyond `client_open_tasks`",
+      by: "pipeline/src/internal/TaskStops.ts#stopTasks",
+      mutant: "tasks: a task that is older than `NIMBUS_TASK_TTL` is ended",
     },
   ],
   "Result consumer: the router": [

@@ -13,6 +13,7 @@ import { type RuleName, ruleNames, rules as worldRules } from "./rules.ts"
 import { direct } from "./direct.ts"
 import { handlers } from "./handlers.ts"
 import { shells } from "./shells.ts"
+import { tasks } from "./tasks.ts"
 import { firstFailure } from "./FirstFailure.ts"
 import { production } from "../production/Production.ts"
 import * as Simulation from "../simulation/index.ts"
@@ -62,6 +63,7 @@ export const simulated: ReadonlyArray<Patch> = [
   ...Object.values(shells),
   ...Object.values(direct),
   ...Object.values(handlers),
+  ...Object.values(tasks),
 ]
 
 /** Which check failed in the model, the world and the simulator; `undefined` if the rule can't be removed from it. */
@@ -147,8 +149,9 @@ const headOfShells = `
 ## Bugs in the shells, and rules of direct delivery
 
 These are mistakes that a consumer, a gateway or a client could make although its rules decide correctly. Earlier versions
-had some of them. They are followed by the rules that only direct delivery and observers of the registry have (\`domain\`), and by those of
-handlers with a limit and of events without a handler. Only the simulator runs these. If a bug needs several faults of a few kinds at the same time, the simulator runs with only
+had some of them. They are followed by the rules that only direct delivery and observers of the registry have (\`domain\`), by those of
+handlers with a limit and of events without a handler, and by those of tasks. Only the simulator runs these, those of tasks
+with 3 clients and 30 events. If a bug needs several faults of a few kinds at the same time, the simulator runs with only
 those kinds.
 
 | without | in | in the simulator | faults |
