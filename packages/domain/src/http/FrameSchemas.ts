@@ -85,7 +85,7 @@ const clientFrames = () => [
     name: "Which handler.",
     data: "The handler's input. Arrays and objects lie at most 128 levels deep; numbers are such that a double holds them.",
   }),
-  described(CancelFrame, "CancelFrame", "Ends the task that the client's latest event of this id has opened.", {
+  described(CancelFrame, "CancelFrame", "Ends the client's latest open task whose event has this id.", {
     id: "The id of the event. If its task has ended, or there is none, that is no error.",
   }),
   described(AckFrame, "AckFrame", "Everything up to `seq` is the client's own now, and will not come again.", {

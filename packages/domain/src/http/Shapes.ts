@@ -21,7 +21,7 @@ export const MessagesBody = Schema.Union([Message, Schema.Array(Message)])
 
 const Cancel = Schema.Struct({
   id: EventId.annotate({
-    description: "The id of the event that opened the task: its latest one, where the client has used it again.",
+    description: "The id of the event that opened the task. Of several open ones with this id, the latest is meant.",
   }),
 })
 

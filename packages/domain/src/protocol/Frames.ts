@@ -25,7 +25,7 @@ export const EventFrame = Schema.Struct({
 })
 export type EventFrame = typeof EventFrame.Type
 
-/** Ends the task that the client's latest event of this id has opened. One that has ended, or none, is no error. */
+/** Ends the client's latest open task whose event has this id. One that has ended, or none, is no error. */
 export const CancelFrame = Schema.Struct({ type: Schema.Literal("cancel"), id: EventId })
 export type CancelFrame = typeof CancelFrame.Type
 

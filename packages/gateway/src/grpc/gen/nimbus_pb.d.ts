@@ -52,7 +52,7 @@ export declare type EventRequest = Message<"nimbus.EventRequest"> & {
   ack?: bigint | undefined;
 
   /**
-   * Ends the task that the client's latest event of this id has opened. One that has ended, or none, is no error. An event
+   * Ends the client's latest open task whose event has this id. One that has ended, or none, is no error. An event
    * in the same message comes first.
    *
    * @generated from field: optional string cancel = 103;
