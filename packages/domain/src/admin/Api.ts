@@ -133,7 +133,7 @@ const operations = [
     success: TasksView,
     error,
   }),
-  /** Ends the client's latest task whose event has this id as `cancelled`. One that has ended stays as it is. */
+  /** Ends the client's latest open task whose event has this id as `cancelled`. One that has ended stays as it is. */
   HttpApiEndpoint.post("cancel", "/clients/:clientId/cancel", {
     params: client,
     payload: Schema.Struct({ id: EventId }),

@@ -179,7 +179,7 @@ export const commands = <E, R, E2, R2>(
               ({ cancel }) => cancel({ params: clientOf(asked), payload: { id: asked.task } }),
               Format.cancelled,
             ),
-        ).pipe(Command.withDescription("Cancel a client's latest task with this event id; one that has ended stays")),
+        ).pipe(Command.withDescription("Cancel a client's latest open task with this event id; none is no error")),
       ]),
     ),
     Command.make("drain", { ...flags, pod: Argument.String("pod").pipe(Argument.withSchema(PodId)) }, (asked) =>
