@@ -144,6 +144,9 @@ export const make = Effect.fnUntraced(function* (
           leave(run, "done")
           return Effect.sync(() => run.parts.end(undefined))
         }
+        // Its partition is given up while its input is read: another worker goes on with the task.
+        if (Cause.hasInterruptsOnly(exit.cause))
+          return Effect.sync(() => (leave(run, "interrupted"), run.parts.close()))
         const error = Cause.findErrorOption(exit.cause)
         return error._tag === "Some" ? failed(run, error.value) : died(run, exit.cause)
       }),

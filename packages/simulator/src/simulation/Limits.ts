@@ -100,6 +100,6 @@ const tightened = (dice: Dice): SimulatedLimits => ({
     kept_bytes: dice.oneOf([0, 200, 65_536]),
     readers_at_once: dice.upTo(2),
     begun_wait_ms: dice.oneOf([500, 5_000]),
-    revoked_wait_ms: dice.oneOf([0, 1_000, 10_000]),
+    revoked_wait_ms: dice.oneOf([0, 1_000, 5_000]),
   },
 })
