@@ -82,6 +82,8 @@ export const run = (production: Production, options: RunOptions, isTraced = fals
     for (const { application } of world.clients) application.want(1)
     settle(world)
     world.checks.lists()
+    // A worker that has lost its partition goes on with what runs for so long: it may come back.
+    advance(world, world.kernel.now_ms + world.limits.taskWorker.revoked_wait_ms)
     world.checks.tasks.interrupted()
     for (const gateway of world.gateways) gateway.crash(2 * offline_ms)
     advance(world, world.kernel.now_ms + offline_ms)
