@@ -160,6 +160,8 @@ const work = Effect.fnUntraced(function* (
     sessions.leave(assigned.partition, Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)),
   )
   const committer = yield* Committer.make(assigned, limits)
+  // Of a partition that has come back it may know more than was committed meanwhile, and nothing more may come.
+  committer.due(session.commit)
   yield* Effect.raceAllFirst([
     reading(session, assigned, committer, limits),
     untilStopped(session, stopping),
