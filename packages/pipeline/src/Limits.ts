@@ -243,7 +243,7 @@ export const taskWorkerLimits: TaskWorkerLimits = {
   chunk: chunkLimits,
   queue: taskQueueLimits,
   tick_ms: 100,
-  task_buffer_parts: 256,
+  task_buffer_parts: 64,
   task_buffer_bytes: 256 * 1024,
   buffer_bytes: 16 * 1024 * 1024,
   ahead_records: 4_096,
