@@ -140,6 +140,12 @@ describe("nimbus start with handlers of one's own", () => {
       code: `import "nowhere"`,
       says: /Cannot find package 'nowhere'/,
     },
+    {
+      what: "declares a handler that is no function",
+      file: "own.mjs",
+      code: `import { Handlers } from "@nimbus/domain"\nimport { Schema } from "effect"\nexport default [Handlers.task("count", { input: Schema.Json, part: Schema.Json, handler: 5 })]`,
+      says: /it can't be loaded: the handler of count is no function /,
+    },
     { what: "has no default export", file: "own.ts", code: `export const a = 1`, says: /it has no default export; / },
   ])("is refused in one line where its module $what", ({ code, file, says }) =>
     Effect.gen(function* () {
@@ -152,6 +158,17 @@ describe("nimbus start with handlers of one's own", () => {
         /^nimbus: NIMBUS_HANDLERS=own[^\n]* \(HANDLERS_MODULE_BAD, see docs\/errors\.md\)\n$/,
       )
       assert.match(failed.stderr(), says)
+    }),
+  )
+
+  it.live("ends the start at once where its module throws later, when nobody can catch it", () =>
+    Effect.gen(function* () {
+      const { cwd, env } = yield* place
+      const code = `const when = setInterval(() => { throw new Error("later") }, 20)\nexport default []`
+      writeFileSync(join(cwd, "later.mjs"), code)
+      const failed = yield* nimbus(["start"], { cwd, env: { ...env, NIMBUS_HANDLERS: "later.mjs" } })
+      assert.deepStrictEqual(yield* failed.ended, { code: null, signal: "SIGKILL" })
+      assert.match(failed.stderr(), /^nimbus: an error that nobody has caught ends the process\nError: later\n/)
     }),
   )
 

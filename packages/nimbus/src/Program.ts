@@ -95,6 +95,7 @@ nimbus.pipe(
   Command.run({ version }),
   Effect.provide(Logs.layer),
   Failure.report,
+  Failure.crashing,
   Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
 )

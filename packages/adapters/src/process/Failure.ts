@@ -4,6 +4,7 @@
  * Expected errors have a message and a code, which is their row in docs/errors.md. Any other error is a bug, and is
  * shown with its whole cause.
  */
+import { writeSync } from "node:fs"
 import { Cause, Config, ConfigProvider, Console, Effect, PlatformError, Predicate, Runtime, SchemaIssue } from "effect"
 import { HttpServerError } from "effect/http"
 
@@ -16,6 +17,24 @@ export const report = <A, E, R>(command: Effect.Effect<A, E, R>): Effect.Effect<
     if (Cause.hasInterruptsOnly(cause) || !Runtime.getErrorReported(Cause.squash(cause))) return Effect.void
     return Effect.flatMap(valuesOf(cause), (values) => Console.error(`nimbus: ${lineOf(cause, values)}`))
   })
+
+/**
+ * What is thrown where nobody can catch it, as in a timer of a handler's library, ends the process at once, as a crash does.
+ * An orderly exit waits for threads of LMDB, which may wait for this thread: the process would be dead, and never end.
+ */
+const crash = (error: unknown): void => {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  writeSync(2, `nimbus: an error that nobody has caught ends the process\n${text}\n`)
+  process.kill(process.pid, "SIGKILL")
+}
+
+/** While it runs, the process crashes of what nobody has caught. */
+export const crashing = <A, E, R>(command: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => process.on("uncaughtException", crash)),
+    () => command,
+    () => Effect.sync(() => process.off("uncaughtException", crash)),
+  )
 
 /** The values that settings were given, by name. */
 type Values = ReadonlyMap<string, string>

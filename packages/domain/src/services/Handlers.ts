@@ -24,6 +24,7 @@ import { type HandlerLimits, handlerLimits, sampleLimits } from "../Limits.ts"
 import type { Event, Failure, Result } from "../protocol/Records.ts"
 import { Slots } from "../protocol/Slots.ts"
 import { makeTask, provideTask, type Task, type TaskDeclaration } from "./Tasks.ts"
+import { expectFunction } from "./internal/ExpectFunction.ts"
 import { messageOf } from "./internal/MessageOf.ts"
 import { retrying } from "./internal/Retrying.ts"
 import { sampleStream } from "./internal/SampleStream.ts"
@@ -140,6 +141,7 @@ export class Handlers extends Context.Service<
     name: string,
     { at_once, final, handler, input, output, retry, timeout }: HandlerDeclaration<I, IE, O, OE, E, R>,
   ): Handler<R> => {
+    expectFunction(name, handler)
     const decode = Schema.decodeUnknownResult(Schema.toCodecJson(input))
     const encode = Schema.encodeResult(Schema.toCodecJson(output))
     const outcomeOf = (value: O, context: HandlerContext): Effect.Effect<Outcome> => {

@@ -31,6 +31,7 @@ import type { LogError } from "../Errors.ts"
 import { taskDefaultLimits } from "../Limits.ts"
 import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
 import type { Failure } from "../protocol/Records.ts"
+import { expectFunction } from "./internal/ExpectFunction.ts"
 import { messageOf } from "./internal/MessageOf.ts"
 
 /** What a task knows of its event and of its earlier attempts besides the input. `P` is what its parts are. */
@@ -130,6 +131,7 @@ export const makeTask = <I, IE, P, PE, E = never, R = never>(
 ): Task<R> => {
   const { abandon_after, at_once, combine, join_ms = taskDefaultLimits.join_ms, resumes = false, timeout } = declaration
   const { all, client } = typeof at_once === "object" ? at_once : { all: at_once }
+  expectFunction(name, declaration.handler)
   return {
     kind: "task",
     name,

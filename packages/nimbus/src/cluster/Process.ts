@@ -14,6 +14,7 @@ export const run = <A, E>(process: Layer.Layer<A, E, NodeServices.NodeServices>)
     Layer.launch,
     Effect.provide(Logs.layer),
     Failure.report,
+    Failure.crashing,
     Effect.provide(Environment.layer.pipe(Layer.provideMerge(NodeServices.layer))),
     NodeRuntime.runMain({ disableErrorReporting: true, teardown: Shutdown.teardown }),
   )
