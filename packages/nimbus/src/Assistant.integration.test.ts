@@ -7,6 +7,7 @@ import type { Page } from "playwright-core"
 import { inject } from "vitest"
 import { freePorts } from "../../../scripts/services/Tools.ts"
 import { browser } from "./testing/Browser.ts"
+import { clusterOfItsOwn } from "./testing/Cluster.ts"
 
 const { kafka, redis } = inject("services")
 const question = "What happens if you die?"
@@ -24,8 +25,7 @@ const start = Effect.gen(function* () {
         stdio: ["ignore", "ignore", "inherit"],
         env: {
           ...process.env,
-          NIMBUS_KAFKA_BROKERS: kafka?.brokers,
-          NIMBUS_REDIS_ADDRESS: redis?.address,
+          ...clusterOfItsOwn("assistant"),
           PORT: `${page}`,
           GATEWAY_PORT: `${gateway}`,
           PIPELINE_PORT: `${pipeline}`,

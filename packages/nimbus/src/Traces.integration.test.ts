@@ -7,6 +7,7 @@ import { Client, Memory } from "@nimbus/client"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect } from "effect"
 import { inject } from "vitest"
+import { clusterOfItsOwn } from "./testing/Cluster.ts"
 import { drawn, receiver, treesOf } from "./testing/OtlpReceiver.ts"
 import { freePort, startMember, temporaryDirectory } from "./testing/Processes.ts"
 import { hasShown, isLive, sendNumbers, show } from "./testing/Squares.ts"
@@ -15,17 +16,11 @@ const { kafka, redis } = inject("services")
 
 const cluster = Effect.fnUntraced(function* (otlp: string) {
   const cwd = yield* temporaryDirectory
-  const name = `traces-${Math.random().toString(36).slice(2, 8)}`
-  const topics = ["EVENTS", "RESULTS", "DLQ", "QUARANTINE", "JOURNEY", "CHATS"]
   const env = {
-    NIMBUS_KAFKA_BROKERS: kafka?.brokers ?? "",
-    NIMBUS_REDIS_ADDRESS: redis?.address ?? "",
-    NIMBUS_REDIS_PREFIX: name,
-    NIMBUS_PARTITIONS: "2",
+    ...clusterOfItsOwn("traces"),
     NIMBUS_PORT: "0",
     OTEL_EXPORTER_OTLP_ENDPOINT: otlp,
     NIMBUS_SERVICE_SPANS_PER_SECOND: "1000",
-    ...Object.fromEntries(topics.map((topic) => [`NIMBUS_KAFKA_${topic}_TOPIC`, `${name}-${topic.toLowerCase()}`])),
   }
   const http = yield* freePort
   yield* startMember("gateway", http, { cwd, env })
