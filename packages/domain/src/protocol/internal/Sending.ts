@@ -128,6 +128,7 @@ export const welcome = (state: Sending, acked: Cursor, out: Outputs): void => {
 
 // Delivering
 
+/** Whether the client may be sent results now: its window has room, and its socket has taken what it was sent. */
 export const mayDeliver = ({ stalled, window }: Sending): boolean => !stalled && window.isOpen
 
 /** Deliveries that follow one another are one output. */
