@@ -33,6 +33,8 @@ const gateway = (limits: Limits = {}) =>
       tick_ms: 20,
       write_deadline_ms: deadline_ms,
       close_ms: 5_000,
+      // There is no pipeline here: nothing answers events, and who sends them is held soon.
+      unanswered_hold_ms: 1,
       // Frames per second have bounds of their own.
       events_per_second: 10_000_000,
       chat: { ...chatLimits, messages_per_second: 10_000_000 },
@@ -53,12 +55,20 @@ const portOf = Effect.map(HttpServer.HttpServer, ({ address }) =>
 
 const until = (what: string, isSo: () => boolean) => eventually(what, Effect.sync(isSo))
 
-/** How many connections ended for this, as the metrics have it, which are of all tests of this process. */
-const tooSlow = Effect.gen(function* () {
-  const port = yield* portOf
-  const text = yield* Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text())
-  return Number(/^nimbus_gateway_refused_total{code="TOO_SLOW"} (\d+)/m.exec(text)?.[1] ?? 0)
-})
+/** A counter as the metrics have it, which are of all tests of this process. */
+const counter = (line: string) =>
+  Effect.gen(function* () {
+    const port = yield* portOf
+    const text = yield* Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text())
+    const found = text.split("\n").find((each) => each.startsWith(`${line} `))
+    return Number(found?.slice(line.length) ?? 0)
+  })
+
+/** How many connections ended for this. */
+const tooSlow = counter(`nimbus_gateway_refused_total{code="TOO_SLOW"}`)
+/** How often a connection was held. */
+const held = counter("nimbus_gateway_held_total")
+const accepted = counter("nimbus_gateway_events_accepted_total")
 
 const counts = (total: number) =>
   eventually(
@@ -211,11 +221,18 @@ const othersAreAnswered = Effect.gen(function* () {
   yield* until("the honest client has its pong", () => frames.some((frame) => frame.includes('"pong"')))
 }).pipe(Effect.scoped)
 
+/** In a frame of its own each is told that it is accepted. */
+const eventsPath = "/approach3/events?clientId=c1"
+const event = text(`{"type":"event","data":1}`)
+
+/** As long as the test takes. */
+const held_for_ms = 600_000
+
 describe("a peer that sends and never reads", () => {
   for (const [name, path, say] of [
     ["pings", "/v1/stream?clientId=c1", ping],
     ["what is no JSON", "/v1/stream?clientId=c1", text("x")],
-    ["events, as a client of NimbusWS", "/approach3/events?clientId=c1", text(`{"type":"event","data":1}`)],
+    ["events, as a client of NimbusWS", eventsPath, event],
     ["pings, in the chat", "/socket.io/?EIO=4&transport=websocket&roomId=r", ping],
     ["calls for namespaces that are none", "/socket.io/?EIO=4&transport=websocket&roomId=r", text("40/none,")],
   ] as const) {
@@ -238,6 +255,43 @@ describe("a peer that sends and never reads", () => {
       }),
     )
   }
+
+  scenario(
+    "on a WebSocket: events that nothing answers; what it sends waits at its own end for as long as it is held",
+    Effect.gen(function* () {
+      const { client_unanswered_events, read_slice_frames } = gatewayLimits
+      const [slowBefore, heldBefore, acceptedBefore] = [yield* tooSlow, yield* held, yield* accepted]
+      const { most } = yield* watchEnds
+      const { ws } = yield* openWs(eventsPath)
+      let told = 0
+      ws.on("message", () => told++)
+      ws.pause()
+      const said = floodWs(ws, event)
+      yield* eventually(
+        "it is held, and the log has what was read",
+        Effect.map(
+          Effect.all([held, accepted]),
+          ([holds, events]) => holds === heldBefore + 1 && events - acceptedBefore >= client_unanswered_events,
+        ),
+      )
+      yield* until("its own end takes no more", () => ws.bufferedAmount >= waits_bytes)
+      yield* othersAreAnswered
+      assert.isBelow(said(), most_bytes)
+      assert.isBelow(most(), bound_bytes)
+      // It may read after all. It is told of each event that was read, and hardly any was beyond the limit.
+      ws.resume()
+      yield* eventually(
+        "it is told of all that the log has",
+        Effect.map(accepted, (now) => told >= client_unanswered_events && told === now - acceptedBefore),
+      )
+      yield* othersAreAnswered
+      assert.isAtMost(told, client_unanswered_events + 2 * read_slice_frames)
+      assert.strictEqual(yield* held, heldBefore + 1)
+      assert.strictEqual(yield* tooSlow, slowBefore)
+      assert.strictEqual(ws.readyState, ws.OPEN)
+    }),
+    { unanswered_hold_ms: held_for_ms },
+  )
 
   scenario(
     "in the chat, by polling: calls for namespaces that are none, in one POST after the other",
