@@ -15,6 +15,7 @@ import {
   given,
   item,
   log,
+  lost,
   part,
   remembered,
   repeat,
@@ -100,16 +101,12 @@ describe("Core: receiving", () => {
 
   it("passes on what is lost, in its place, once", () => {
     const { core, when } = given(welcome(), results(item(1, "a")))
-    const lost: Core.Input = {
-      _tag: "Heard",
-      frame: { type: "lost", after: Cursor.make(1), upTo: Seq.make(7) },
-    }
-    assert.deepStrictEqual(delivered(when(lost)), ["retention"])
+    assert.deepStrictEqual(delivered(when(lost(1, 7))), ["retention"])
     assert.deepStrictEqual(acks(when(doneWith(1, 1))), [1])
     assert.deepStrictEqual(acks(when(doneWith(7, 1))), [7])
     when(disconnected)
     when(welcome(1))
-    assert.deepStrictEqual(delivered(when(lost)), [])
+    assert.deepStrictEqual(delivered(when(lost(1, 7))), [])
     assert.strictEqual(core.stats.lost, 1)
   })
 
@@ -164,6 +161,33 @@ describe("Core: sending", () => {
     Core.step(next, welcome())
     Core.step(next, { _tag: "Heard", frame: { type: "lost", after: Cursor.make(-1), upTo: Seq.make(4) } })
     assert.deepStrictEqual(delivered(Core.step(next, results(item(6, "a")))), [6])
+  })
+
+  it.each([
+    ["a loss", log, [lost(-1, 4), doneWith(4, 1)]],
+    ["another log", Incarnation.make("log-1"), []],
+  ] as const)("shows the second answer also to a process after the one that heard of %s", (_, of, inputs) => {
+    const saved = toLedger(empty)
+    const processOf = () => {
+      const core = Core.make(toRemembered(saved))
+      return (input: Core.Input) => {
+        const outputs = Core.step(core, input)
+        for (const change of remembered(outputs)) apply(saved, change)
+        return outputs
+      }
+    }
+    ;[welcome(), send(true, "a"), accepted("a"), results(item(4, "a"))].forEach(processOf())
+    ;[welcome(-1, of), ...inputs].forEach(processOf())
+    const when = processOf()
+    when(welcome(saved.last, of))
+    assert.deepStrictEqual(delivered(when(results(item(6, "a")))), [6])
+  })
+
+  it("forgets the oldest doubt beyond the bound though its answer was not processed", () => {
+    const { core } = given(welcome(), send(true, "a", "b"), results(item(4, "a")))
+    const next = Core.make(toRemembered(core.ledger), { ...clientLimits, doubtful_ids: 2 })
+    for (const input of [send(true, "c"), welcome()]) Core.step(next, input)
+    assert.deepStrictEqual([...next.ledger.doubtful.keys()].map(String), ["b", "c"])
   })
 
   it("shows no repeat, acknowledges it with what is before it, and takes it for an acceptance", () => {

@@ -144,6 +144,8 @@ export interface State extends Tasks.State {
   readonly written: Set<EventId>
   /** Those among them that may have been written on a connection before this one. */
   rewritten: ReadonlySet<EventId>
+  /** Doubtful ids whose remembered result no consumer has processed: it is not yet remembered that they have none. */
+  undone: ReadonlyArray<EventId>
   readonly stats: { -readonly [K in keyof Stats]: Stats[K] }
 }
 
@@ -163,9 +165,10 @@ interface Connection {
  */
 export const make = (remembered: Remembered, limits: ClientLimits = clientLimits): State => {
   const ledger = toLedger(remembered)
-  for (const [id, answered] of ledger.doubtful) {
-    if (answered !== undefined && answered > ledger.consumed) ledger.doubtful.set(id, undefined)
-  }
+  const undone: Array<EventId> = []
+  for (const [id, answered] of ledger.doubtful)
+    if (answered !== undefined && answered > ledger.consumed) undone.push(id)
+  for (const id of undone) ledger.doubtful.set(id, undefined)
   return {
     limits,
     ledger,
@@ -179,6 +182,7 @@ export const make = (remembered: Remembered, limits: ClientLimits = clientLimits
     told: undefined,
     written: new Set(ledger.unaccepted.keys()),
     rewritten: new Set(),
+    undone,
     stats: {
       sent: 0,
       resent: 0,
@@ -438,9 +442,20 @@ const welcome = (state: State, frame: Frames.Welcome, out: Array<Output>): void 
   }
   state.stats.connections += 1
   out.push({ _tag: "Status", status: frame.status })
+  undo(state, out)
   if (isNewLog) enter(state, frame.log, frame.after, out)
   else if (frame.after > state.received) state.received = frame.after
   resend(state, out)
+}
+
+/**
+ * Remembers that these ids have no result, before anything behind their results is processed. If a result is lost now, the
+ * next process would take it for processed, and drop the result of a second copy of the event.
+ */
+const undo = (state: State, out: Array<Output>): void => {
+  const ids = state.undone.filter((id) => state.ledger.doubtful.has(id))
+  state.undone = []
+  if (ids.length > 0) Tasks.remember(state, { _tag: "Doubted", ids }, out)
 }
 
 /**

@@ -13,7 +13,8 @@
  * - `unaccepted`: events that were sent and not accepted, as frames. They are sent again. Bounded by `window_events`.
  * - `doubtful`: ids of which the log may have two events, so that the client may receive two results. These are the ids
  *   that were sent more than once, and those that the application chose, because an earlier process may have sent them. Each
- *   has the seq of its first result. If that is at or below `last`, every other result of this id is a repeat.
+ *   has the seq of its first result. If that is at or below `consumed`, every other result of this id is a repeat. If it is
+ *   further, no consumer has processed it: for the next process the id has no result yet.
  *   The pipeline itself recognises an id within `dedupe_records` of its partition (`welcome`), and says `repeated` instead of
  *   a second result. Where that reaches back far enough, this is not needed (a property of `Core.test.ts`). It is for what
  *   comes later: a client that was away for longer and sends again, and a copy of a gateway that hung. Under load the window
@@ -122,7 +123,7 @@ export const apply = (ledger: Ledger, change: Change): void => {
       for (const id of change.ids) ledger.unaccepted.delete(id)
       return
     case "Doubted":
-      for (const id of change.ids) if (!ledger.doubtful.has(id)) ledger.doubtful.set(id, undefined)
+      for (const id of change.ids) ledger.doubtful.set(id, undefined)
       return
     case "Answered":
       for (const { id, seq } of change.answers) if (ledger.doubtful.has(id)) ledger.doubtful.set(id, seq)

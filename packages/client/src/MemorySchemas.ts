@@ -72,6 +72,7 @@ export const Change = Schema.TaggedUnion({
   Sent: { events: Schema.Array(Outgoing) },
   /** Accepted, refused, or with a result: it is not sent again. */
   Settled: { ids: Schema.Array(EventId) },
+  /** They have no result yet. A result that is remembered of one of them, and that no consumer has processed, counts no more. */
   Doubted: { ids: Schema.Array(EventId) },
   Answered: { answers: Schema.Array(Schema.Struct({ id: EventId, seq: Seq })) },
   /** No longer doubtful: refused, or the bound was reached. */
