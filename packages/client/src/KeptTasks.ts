@@ -171,7 +171,10 @@ export type TaskEvent =
   | { readonly type: "part"; readonly attempt: number; readonly part: number; readonly data: Schema.Json }
   /** The task began again with this attempt: all parts before are void. A text starts empty again. */
   | { readonly type: "restart"; readonly attempt: number }
-  /** So many parts are not kept any longer (`task_chars`), and come no more. Only where a stream is resumed. */
+  /**
+   * So many parts are not kept any longer (`task_chars`), and come no more. Only where a stream is resumed, and to a reader that
+   * another reader of the same task has overtaken.
+   */
   | { readonly type: "gap"; readonly parts: number }
 
 /** Where a reader is: in front of part `next` of the attempt `began`. */

@@ -103,9 +103,10 @@ export const make = (core: State, tell: (input: Input) => unknown): TaskStreams 
       const others = (readers.get(id) ?? []).filter((other) => other !== reader)
       if (others.length > 0) readers.set(id, others)
       else readers.delete(id)
-      tell({ _tag: "Left", id, reader: reader.reader })
-      // The one that is now the newest tells the core where it is.
-      changed(id)
+      const newest = others.at(-1)
+      // Its parts are kept from now on; those that the other one has read may be gone.
+      if (newest === undefined) tell({ _tag: "Left", id, reader: reader.reader })
+      else tell({ _tag: "Read", id, reader: newest.reader, began: newest.began, next: newest.next })
       if (isCancel === true && !reader.isThrough && ended === undefined) tell({ _tag: "Cancel", id })
     })
   const changed = (id: EventId): void => {

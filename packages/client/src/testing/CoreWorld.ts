@@ -95,6 +95,8 @@ interface Reader extends Place {
   text: Array<unknown>
   /** The number of the first part that it got. */
   first: number
+  /** A later reader of the same task came: what that one reads is kept no longer for this one. */
+  isOvertaken: boolean
 }
 
 interface Batch {
@@ -192,7 +194,10 @@ class World {
       const reader = pick(this.readers, by)
       if (reader === undefined) return
       this.readers = this.readers.filter((other) => other !== reader)
-      this.tell({ _tag: "Left", id: reader.id, reader: reader.reader })
+      const { id } = reader
+      const newest = this.readers.findLast((other) => other.id === id)
+      if (newest === undefined) this.tell({ _tag: "Left", id, reader: reader.reader })
+      else this.tell({ _tag: "Read", id, reader: newest.reader, began: newest.began, next: newest.next })
     },
     resume: (by) => this.attach(pick([...this.core.ledger.tasks.keys()], by)),
     cancel: (by) => {
@@ -219,7 +224,16 @@ class World {
   private attach(id: EventId | undefined): void {
     const task = id === undefined ? undefined : this.core.ledger.tasks.get(id)
     if (task === undefined) return
-    const reader = { id: task.id, reader: this.reads++, began: task.began, next: 0, text: [], first: 0 }
+    const reader = {
+      id: task.id,
+      reader: this.reads++,
+      began: task.began,
+      next: 0,
+      text: [],
+      first: 0,
+      isOvertaken: false,
+    }
+    for (const other of this.readers) if (other.id === reader.id) other.isOvertaken = true
     this.readers.push(reader)
     this.look(reader)
   }
@@ -247,7 +261,8 @@ class World {
         reader.first = 0
       } else {
         reader.first = event.parts
-        if (isNewest && !isFirst) this.found.push(`a reader of ${id} missed ${event.parts} parts`)
+        reader.text = []
+        if (!isFirst && !reader.isOvertaken) this.found.push(`a reader of ${id} missed ${event.parts} parts`)
       }
     }
   }
