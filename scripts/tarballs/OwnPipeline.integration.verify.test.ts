@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, inject, it } from "@effect/vitest"
+import { topicsOf } from "../services/Topics.ts"
 import { freePorts, until } from "../services/Tools.ts"
 import { environment, makeProject, type Project, root, run } from "./Project.ts"
 
@@ -53,13 +54,12 @@ const libraries = (): ReadonlyArray<string> => {
 
 describe.skipIf(kafka === undefined || redis === undefined)("a pipeline of one's own from the tarballs", () => {
   const name = `tarballs-${process.pid}`
-  const topics = ["EVENTS", "RESULTS", "DLQ", "QUARANTINE", "TASKS", "JOURNEY", "CHATS"]
   const settings = {
     NIMBUS_KAFKA_BROKERS: kafka?.brokers ?? "",
     NIMBUS_REDIS_ADDRESS: redis?.address ?? "",
     NIMBUS_REDIS_PREFIX: name,
     NIMBUS_PARTITIONS: "3",
-    ...Object.fromEntries(topics.map((topic) => [`NIMBUS_KAFKA_${topic}_TOPIC`, `${name}-${topic.toLowerCase()}`])),
+    ...topicsOf(name),
   }
   const children: Array<ChildProcess> = []
   let project: Project

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "@effect/vitest"
 import { inject } from "vitest"
 import { type Services, startServices } from "../../../scripts/services/Services.ts"
+import { topicsOf } from "../../../scripts/services/Topics.ts"
 import { ask, freePorts, until } from "../../../scripts/services/Tools.ts"
 
 const available = inject("services")
@@ -55,11 +56,10 @@ describe.skipIf(available.kafka === undefined || available.redis === undefined)(
 
   const own = (): Readonly<Record<string, string>> => {
     run++
-    const topics = ["EVENTS", "RESULTS", "DLQ", "TASKS", "QUARANTINE", "JOURNEY", "CHATS"]
     return {
       NIMBUS_PARTITIONS: "2",
       NIMBUS_REDIS_PREFIX: `run-${run}`,
-      ...Object.fromEntries(topics.map((name) => [`NIMBUS_KAFKA_${name}_TOPIC`, `run-${run}-${name}`])),
+      ...topicsOf(`run-${run}`),
     }
   }
 

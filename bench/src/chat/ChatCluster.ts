@@ -8,6 +8,7 @@ import { createConnection, createServer, type Server } from "node:net"
 import { fileURLToPath } from "node:url"
 import { assert } from "@effect/vitest"
 import type { Services } from "../../../scripts/services/Services.ts"
+import { topicsOf } from "../../../scripts/services/Topics.ts"
 import { freePorts } from "../../../scripts/services/Tools.ts"
 import { until } from "./Talker.ts"
 
@@ -82,12 +83,7 @@ const settingsOf = (name: string): Readonly<Record<string, string>> => ({
   NIMBUS_POSTGRES_SCHEMA: name.replaceAll("-", "_"),
   NIMBUS_REDIS_PREFIX: name,
   NIMBUS_SHUTDOWN_TIMEOUT_SEC: "30",
-  ...Object.fromEntries(
-    ["EVENTS", "RESULTS", "DLQ", "TASKS", "QUARANTINE", "JOURNEY", "CHATS", "MESSAGES"].map((topic) => [
-      `NIMBUS_KAFKA_${topic}_TOPIC`,
-      `${name}-${topic}`,
-    ]),
-  ),
+  ...topicsOf(name),
 })
 
 const isReady = (url: string): Promise<boolean> =>

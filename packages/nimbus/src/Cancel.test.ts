@@ -42,13 +42,18 @@ const isCancelling = Schema.is(Schema.Struct({ type: Schema.Literal("cancelling"
 const words = ({ end, id, of }: typeof Item.Type): string =>
   of === undefined ? `result ${id}` : `${end ?? "part"} ${of}`
 
+/** Both formats of a socket say it alike. */
+const saying = (client: PlainClient.PlainClient) => ({
+  ask: (id: string) => client.send({ type: "event", id, name: "ask", data: null }),
+  cancel: (id: string) => client.send({ type: "cancel", id }),
+  square: (id: string) => client.send({ type: "event", id, name: "sq", data: { number: 7 } }),
+})
+
 const native: Open = Effect.fnUntraced(function* (clientId) {
   const client = yield* PlainClient.connect(`${yield* Nimbus.url}/v1/stream?clientId=${clientId}`)
   yield* client.first("welcome")
   return {
-    ask: (id) => client.send({ type: "event", id, name: "ask", data: null }),
-    cancel: (id) => client.send({ type: "cancel", id }),
-    square: (id) => client.send({ type: "event", id, name: "sq", data: { number: 7 } }),
+    ...saying(client),
     told: () =>
       client.frames.flatMap((frame): ReadonlyArray<string> => {
         if (isResults(frame)) return frame.items.map(words)
@@ -74,9 +79,7 @@ const plain = (approach: string): Open =>
     const client = yield* PlainClient.connect(url)
     yield* client.first("welcome")
     return {
-      ask: (id) => client.send({ type: "event", id, name: "ask", data: null }),
-      cancel: (id) => client.send({ type: "cancel", id }),
-      square: (id) => client.send({ type: "event", id, name: "sq", data: { number: 7 } }),
+      ...saying(client),
       told: () =>
         client.frames.flatMap((frame): ReadonlyArray<string> => {
           if (isFinished(frame)) return [frame.end === undefined ? `result ${frame.id}` : `${frame.end} ${frame.id}`]

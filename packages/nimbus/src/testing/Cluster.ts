@@ -1,5 +1,6 @@
 /** A cluster of its own on the Kafka and the Redis that tests run on: what it has there is nobody else's. */
 import { inject } from "vitest"
+import { topicsOf } from "../../../../scripts/services/Topics.ts"
 
 /** What its processes are told in their environment. */
 export const clusterOfItsOwn = (kind: string) => {
@@ -10,12 +11,6 @@ export const clusterOfItsOwn = (kind: string) => {
     NIMBUS_REDIS_ADDRESS: redis?.address ?? "",
     NIMBUS_REDIS_PREFIX: name,
     NIMBUS_PARTITIONS: "3",
-    NIMBUS_KAFKA_EVENTS_TOPIC: `${name}-events`,
-    NIMBUS_KAFKA_RESULTS_TOPIC: `${name}-results`,
-    NIMBUS_KAFKA_DLQ_TOPIC: `${name}-dlq`,
-    NIMBUS_KAFKA_QUARANTINE_TOPIC: `${name}-quarantine`,
-    NIMBUS_KAFKA_TASKS_TOPIC: `${name}-tasks`,
-    NIMBUS_KAFKA_JOURNEY_TOPIC: `${name}-journey`,
-    NIMBUS_KAFKA_CHATS_TOPIC: `${name}-chats`,
+    ...topicsOf(name),
   }
 }
