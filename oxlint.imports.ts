@@ -11,7 +11,7 @@
  */
 import { defineConfig, type OxlintOverride } from "oxlint"
 
-const rooms = ["protocol", "services", "errors", "limits", "json", "pacing", "observability", "admin", "http"]
+const rooms = ["protocol", "access", "services", "errors", "limits", "json", "pacing", "observability", "admin", "http"]
 const domain = ["@nimbus/domain", ...rooms.map((room) => `@nimbus/domain/${room}`)]
 const node = ["node:*", "node:*/**"]
 /** By its modules: the whole of it loads a client of Redis. */
@@ -112,10 +112,11 @@ export default defineConfig({
     // From the bottom to the top: json and pacing, protocol, services. What can be observed stands beside the services.
     refuse(
       "packages/domain/src/{json,pacing}/**",
-      above("protocol|services|observability|admin"),
+      above("protocol|access|services|observability|admin"),
       only([], domainOnly),
     ),
-    refuse("packages/domain/src/protocol/**", above("services|observability|admin"), only([], domainOnly)),
+    refuse("packages/domain/src/protocol/**", above("access|services|observability|admin"), only([], domainOnly)),
+    refuse("packages/domain/src/access/**", above("services|observability|admin"), only([], domainOnly)),
     refuse("packages/domain/src/{services,observability}/**", suites, above("admin"), only([], domainOnly)),
     refuse(["packages/domain/src/testing/**", "packages/domain/src/**/*.test.ts"], only(vitest, domainOnly)),
 

@@ -266,6 +266,8 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
       out.push({ _tag: "Status", status: frame.status })
       return
     case "pong":
+    case "expiring":
+    case "authenticated":
       return
     default:
       frame satisfies never

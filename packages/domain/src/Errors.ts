@@ -207,3 +207,45 @@ export class ArchiveMismatch extends Schema.TaggedError<ArchiveMismatch>()("Arch
     return `the archive has ${this.topic}/${this.partition} up to ${this.stored}, which is beyond this log's end ${this.end}; take the store of this log, or an empty one`
   }
 }
+
+/**
+ * Who asks did not show who it is: without a token, or with one that counts for nothing. Permanent for this token: come
+ * with another one.
+ */
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
+  code: Schema.Literals(["TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_REVOKED"]),
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** Who it is can't be found out now: keys, the hook or the revocations can't be asked. Passing: come back. */
+export class AuthUnavailable extends Schema.TaggedError<AuthUnavailable>()("AuthUnavailable", {
+  code: Schema.tag("AUTH_UNAVAILABLE"),
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** Who it is may not do this. Permanent: it needs the capability that is named. */
+export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
+  code: Schema.tag("FORBIDDEN"),
+  capability: Schema.String,
+}) {
+  override get message(): string {
+    return `the capability ${this.capability} is missing`
+  }
+}
+
+/** The client is connected by another subject, whose session goes on. */
+export class ClientInUse extends Schema.TaggedError<ClientInUse>()("ClientInUse", {
+  code: Schema.tag("CLIENT_IN_USE"),
+}) {
+  override get message(): string {
+    return "the client is connected by another subject"
+  }
+}

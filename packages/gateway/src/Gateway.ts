@@ -8,6 +8,7 @@
 import { Publisher } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
+import { Access } from "./access/Access.ts"
 import { Addresses } from "./addresses/Addresses.ts"
 import * as Authorization from "./admin/Authorization.ts"
 import * as ChatTransport from "./chat/ChatTransport.ts"
@@ -60,7 +61,7 @@ const inside = (admin: Option.Option<Authorization.Access>) =>
     GrpcTransport.layer,
     routes(admin),
     Membership.layer,
-  ).pipe(Layer.provideMerge(Delivery.layer), Layer.provide(Pod.layer))
+  ).pipe(Layer.provideMerge(Delivery.layer), Layer.provide(Access.layer), Layer.provide(Pod.layer))
 
 /** All that the environment says of a gateway: see docs/configuration.md. The admin API is on where there is a token. */
 export const config = Config.map(

@@ -15,10 +15,20 @@ export const closeCodes = {
   kicked: { code: 4004, reason: "KICKED", reconnect: true },
   /** Too much has come in that is not whole, of all connections together, and this one had brought the most. */
   busy: { code: 4005, reason: "BUSY", reconnect: true },
+  /** The token has ended: come back with a new one. What the client has not got waits for it. */
+  tokenExpired: { code: 4006, reason: "TOKEN_EXPIRED", reconnect: true },
   /** A newer connection of the same client is there. Coming back would supersede it in turn. */
   superseded: { code: 4500, reason: "SUPERSEDED", reconnect: false },
   /** The request itself is wrong: client id, parameters, path. */
   badRequest: { code: 4501, reason: "BAD_REQUEST", reconnect: false },
+  /** Nobody is known by what was shown, or nothing was shown in time: come with another token. */
+  unauthenticated: { code: 4502, reason: "UNAUTHENTICATED", reconnect: false },
+  /** What was shown counts no more: it was revoked. */
+  revoked: { code: 4503, reason: "TOKEN_REVOKED", reconnect: false },
+  /** A capability is missing. */
+  forbidden: { code: 4504, reason: "FORBIDDEN", reconnect: false },
+  /** Another subject is connected as this client. */
+  inUse: { code: 4505, reason: "CLIENT_IN_USE", reconnect: false },
   /** A frame larger than `welcome.limits.frame_bytes`. RFC 6455 has a code of its own for it. */
   tooBig: { code: 1009, reason: "MESSAGE_TOO_BIG", reconnect: false },
 } as const satisfies Record<string, CloseReason>

@@ -2,8 +2,8 @@
  * What a client and a gateway say to each other over the native WebSocket: JSON, one frame a message, subprotocol
  * `nimbus.v1`.
  *
- * Client to gateway: `event`, `cancel`, `ack`, `ping`. Gateway to client: `welcome`, `accepted`, `cancelling`, `refused`,
- * `results`, `status`, `lost`, `error`, `pong`. Shared by the transport and the SDK, so that the two cannot drift.
+ * Client to gateway: `event`, `cancel`, `ack`, `ping`, `auth`. Gateway to client: `welcome`, `accepted`, `cancelling`,
+ * `refused`, `results`, `status`, `lost`, `error`, `expiring`, `authenticated`, `pong`. Shared by the transport and the SDK, so that the two cannot drift.
  */
 import { Result, Schema } from "effect"
 import { inexactNumber } from "../json/ExactNumbers.ts"
@@ -37,8 +37,15 @@ export type AckFrame = typeof AckFrame.Type
 export const PingFrame = Schema.Struct({ type: Schema.Literal("ping") })
 export type PingFrame = typeof PingFrame.Type
 
+/**
+ * Shows who the client is: as the first frame where nothing else could, or a new token of the same subject in time before
+ * the last one ends.
+ */
+export const AuthFrame = Schema.Struct({ type: Schema.Literal("auth"), token: Schema.NonEmptyString })
+export type AuthFrame = typeof AuthFrame.Type
+
 /** What a client sends. */
-export const ClientFrame = Schema.Union([EventFrame, CancelFrame, AckFrame, PingFrame])
+export const ClientFrame = Schema.Union([EventFrame, CancelFrame, AckFrame, PingFrame, AuthFrame])
 export type ClientFrame = typeof ClientFrame.Type
 
 /** The first frame of a session: who the client is, where it starts, and the bounds of this gateway. */
@@ -79,6 +86,8 @@ export const Refused = Schema.Struct({
   id: Schema.optionalKey(Schema.String),
   code: Schema.String,
   message: Schema.String,
+  /** With `FORBIDDEN`: what is missing. */
+  capability: Schema.optionalKey(Schema.String),
 })
 export type Refused = typeof Refused.Type
 
@@ -123,6 +132,17 @@ export type Lost = typeof Lost.Type
 export const ErrorFrame = Schema.Struct({ type: Schema.Literal("error"), code: Schema.String, message: Schema.String })
 export type ErrorFrame = typeof ErrorFrame.Type
 
+/** The token ends in so many seconds: send another one, or the connection is closed then. */
+export const Expiring = Schema.Struct({ type: Schema.Literal("expiring"), seconds: Schema.Int })
+export type Expiring = typeof Expiring.Type
+
+/** The token of the last `auth` counts from here on. Without `seconds` it does not end by itself. */
+export const Authenticated = Schema.Struct({
+  type: Schema.Literal("authenticated"),
+  seconds: Schema.optionalKey(Schema.Int),
+})
+export type Authenticated = typeof Authenticated.Type
+
 /** The answer to `ping`. */
 export const Pong = Schema.Struct({ type: Schema.Literal("pong") })
 
@@ -136,6 +156,8 @@ export const ServerFrame = Schema.Union([
   StatusFrame,
   Lost,
   ErrorFrame,
+  Expiring,
+  Authenticated,
   Pong,
 ])
 export type ServerFrame = typeof ServerFrame.Type

@@ -54,11 +54,13 @@ const frames: Readonly<Record<ServerFrame["type"], Fields>> = {
   },
   accepted: { ids: (value) => isArrayOf(value, isEventId) },
   cancelling: { ids: (value) => isArrayOf(value, isEventId) },
-  refused: { id: optional(isText), code: isText, message: isText },
+  refused: { id: optional(isText), code: isText, message: isText, capability: optional(isText) },
   results: { items: Array.isArray },
   status: { status: isStatusName },
   lost: { after: isCursor, upTo: optional(isSeq) },
   error: { code: isText, message: isText },
+  expiring: { seconds: isInteger },
+  authenticated: { seconds: optional(isInteger) },
   pong: {},
 }
 

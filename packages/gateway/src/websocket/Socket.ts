@@ -178,6 +178,8 @@ export class Socket implements Transport {
         return this.takeAck(frame.success.seq)
       case "ping":
         return this.write({ type: "pong" })
+      case "auth":
+        return this.tellError("BAD_FRAME", "there are no locks here")
     }
   }
 

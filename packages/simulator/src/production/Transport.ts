@@ -87,6 +87,7 @@ export class SimulatedTransport implements Transport {
       if (frame.id === undefined) throw new Error("the SDK names its events")
       return this.handle?.event(EventId.make(frame.id), encoder.encode(text), false)
     }
+    if (frame.type === "auth") throw new Error("there are no locks in a simulation")
     if (frame.type === "cancel") return this.handle?.cancel(frame.id)
     // Before: what the ack makes room for is delivered in the same turn.
     this.watcher.acknowledged(frame.seq)

@@ -1,0 +1,4 @@
+/** Who may do what: subjects, capabilities, and what is decided of tokens. */
+export * from "./Capability.ts"
+export * from "./Principal.ts"
+export * as Subject from "./Subject.ts"
