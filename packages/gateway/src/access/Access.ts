@@ -46,6 +46,9 @@ export interface Admitted {
   readonly clientId: ClientId
 }
 
+/** What a session is there for: without it there is none. */
+export type Need = readonly [capability: TargetedCapability, target: string]
+
 export type NotAdmitted = Unauthenticated | AuthUnavailable | Forbidden
 
 export class Access extends Context.Service<
@@ -69,8 +72,16 @@ export class Access extends Context.Service<
     ): Effect.Effect<void, Forbidden>
     /** A session that stands on it, until it is released. */
     hold(principal: Principal, held: Held): Lease
-    /** The session goes on with another token, of the same subject. */
-    renew(lease: Lease, credentials: Credentials, from: From): Effect.Effect<void, Unauthenticated | AuthUnavailable>
+    /**
+     * The session goes on with another token, of the same subject, which must allow what the session is: `needs`. Where it
+     * fails the session goes on with the one that it has.
+     */
+    renew(
+      lease: Lease,
+      credentials: Credentials,
+      from: From,
+      needs: ReadonlyArray<Need>,
+    ): Effect.Effect<void, NotAdmitted>
   }
 >()("@nimbus/gateway/Access") {
   static readonly layer = Layer.effect(
@@ -141,7 +152,12 @@ const make = Effect.gen(function* () {
     return { principal, clientId }
   })
 
-  const renew = Effect.fnUntraced(function* (lease: Lease, credentials: Credentials, from: From) {
+  const renew = Effect.fnUntraced(function* (
+    lease: Lease,
+    credentials: Credentials,
+    from: From,
+    needs: ReadonlyArray<Need>,
+  ) {
     const next = yield* authenticate(credentials, from)
     const { issuer, subject } = lease.principal
     if (next.issuer !== issuer || next.subject !== subject) {
@@ -150,6 +166,7 @@ const make = Effect.gen(function* () {
         reason: "the token is of another subject than the session",
       })
     }
+    yield* Effect.forEach(needs, ([capability, target]) => checkOf(next, from, capability, target), { discard: true })
     lease.renew(next)
   })
 
