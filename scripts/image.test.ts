@@ -101,7 +101,7 @@ describe("the image", () => {
     Effect.gen(function* () {
       const [port = 0] = yield* Effect.promise(() => freePorts(1))
       assert.strictEqual(healthOf(port), 1)
-      const env = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0" }
+      const env = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0", NIMBUS_INSECURE: "true" }
       const { child, printed } = yield* Effect.acquireRelease(
         Effect.sync(() => start(Image.listOf("CMD").slice(1), env)),
         ({ child }) => Effect.sync(() => child.kill("SIGKILL")),
@@ -119,6 +119,21 @@ describe("the image", () => {
     }),
   )
 
+  it.live("does not serve without locks unless it is told to, and writes nothing then", () =>
+    Effect.gen(function* () {
+      const before = readdirSync(inside("var/lib/nimbus"))
+      const { child, printed } = start(Image.listOf("CMD").slice(1), { NIMBUS_HTTP_PORT: "1", NIMBUS_PORT: "0" })
+      yield* eventually(
+        "it ends",
+        Effect.sync(() => child.exitCode !== null),
+        60_000,
+      )
+      assert.strictEqual(child.exitCode, 1)
+      assert.match(printed.text, /^nimbus: NIMBUS_HOST=0\.0\.0\.0 [^\n]* \(NO_LOCKS, see docs\/errors\.md\)\n$/)
+      assert.deepStrictEqual(readdirSync(inside("var/lib/nimbus")), before)
+    }),
+  )
+
   it.live.each(["gateway", "pipeline"])("has all that a %s imports, which waits for its services there", (name) =>
     Effect.gen(function* () {
       const [port = 0, nowhere = 0] = yield* Effect.promise(() => freePorts(2))
@@ -128,6 +143,7 @@ describe("the image", () => {
             NIMBUS_HTTP_PORT: `${port}`,
             NIMBUS_PIPELINE_HTTP_PORT: `${port}`,
             NIMBUS_PORT: "0",
+            ...(name === "gateway" && { NIMBUS_INSECURE: "true" }),
             NIMBUS_REDIS_ADDRESS: `127.0.0.1:${nowhere}`,
           }),
         ),

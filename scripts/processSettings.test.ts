@@ -62,6 +62,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_HTTP_PORT: "70000",
   NIMBUS_IDLE_DAYS: "0",
   NIMBUS_IDLE_TIMEOUT: "1 milli",
+  NIMBUS_INSECURE: "perhaps",
   NIMBUS_JOURNEYS_PER_SECOND: "-1",
   NIMBUS_KAFKA_BROKERS: "here",
   NIMBUS_KAFKA_CHATS_TOPIC: "a/b",
@@ -179,6 +180,7 @@ describe("the settings of a cluster's processes", () => {
 
   it.each([
     { role: "gateway", name: "NIMBUS_HTTP_PORT", line: /^nimbus: NIMBUS_HTTP_PORT=70000: expected a value between / },
+    { role: "gateway", name: "NIMBUS_HOST", line: /^nimbus: NIMBUS_HOST=0\.0\.0\.0 would open .*\(NO_LOCKS, / },
     { role: "gateway", name: "NIMBUS_REDIS_DB", line: /^nimbus: NIMBUS_REDIS_DB=-1: expected a value greater / },
     { role: "pipeline", name: "NIMBUS_ROLES", line: /^nimbus: NIMBUS_ROLES=postman: must be some of event-consumer,/ },
     {
@@ -193,7 +195,9 @@ describe("the settings of a cluster's processes", () => {
       line: /^nimbus: NIMBUS_HANDLERS=nowhere: there is no file .*\(HANDLERS_/,
     },
   ])("a $role ends at once with one line on $name, with Kafka and Redis away", async ({ line, name, role }) => {
-    const { code, text } = await start(role, { [name]: wrong[name] ?? "nowhere" })
+    const { code, text } = await start(role, {
+      [name]: wrong[name] ?? (name === "NIMBUS_HOST" ? "0.0.0.0" : "nowhere"),
+    })
     assert.match(text.trimEnd(), line)
     assert.strictEqual(text.trimEnd().split("\n").length, 1, text)
     assert.strictEqual(code, 1)

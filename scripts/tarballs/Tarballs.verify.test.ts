@@ -501,7 +501,9 @@ describe("the starter", () => {
       const [node = "", ...asked]: ReadonlyArray<string> = JSON.parse(instruction("HEALTHCHECK").replace("CMD ", ""))
       await run({ cwd: container }, node, ...asked.map((word) => word.replace("3000", `${http}`)))
     }
-    await running(process.execPath, args, { ...image, ...ports }, work, {
+    // Its ports are published to this machine alone.
+    assert.match(readFileSync(join(app, "compose.yaml"), "utf8"), /^ {6}NIMBUS_INSECURE: "true"$/m)
+    await running(process.execPath, args, { ...image, NIMBUS_INSECURE: "true", ...ports }, work, {
       cwd: container,
       command: join(container, command),
     })

@@ -53,3 +53,13 @@ export class GrpcPortUnavailable extends Schema.TaggedError<GrpcPortUnavailable>
     return `NIMBUS_HOST: ${String(this.cause)}; set an address of this machine`
   }
 }
+
+/** The address is open to others, and there are no locks. The gateway does not start. */
+export class NoLocks extends Schema.TaggedError<NoLocks>()("NoLocks", {
+  code: Schema.tag("NO_LOCKS"),
+  host: Schema.String,
+}) {
+  override get message(): string {
+    return `NIMBUS_HOST=${this.host} would open Nimbus to everybody who reaches this address: set NIMBUS_AUTH_ISSUER and NIMBUS_AUTH_AUDIENCE, or NIMBUS_INSECURE=true if all who reach it may do everything`
+  }
+}

@@ -9,6 +9,7 @@ import { Publisher } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { Access } from "./access/Access.ts"
+import * as Exposure from "./access/Exposure.ts"
 import { Addresses } from "./addresses/Addresses.ts"
 import * as Authorization from "./admin/Authorization.ts"
 import * as ChatTransport from "./chat/ChatTransport.ts"
@@ -45,12 +46,17 @@ const routes = (admin: Option.Option<Authorization.Access>) =>
 export interface Places extends HttpFront.HttpOptions {
   /** The gRPC transport. Default: any free port of the same host. */
   readonly grpc?: GrpcOptions
+  /** Whether it may listen beyond this machine without locks, open to everybody who reaches it. Default: no. */
+  readonly insecure?: boolean
 }
 
-/** Where it listens. */
-const front = ({ grpc, ...http }: Places) =>
+/** Where it listens, if it may. */
+const front = ({ grpc, insecure, ...http }: Places) =>
   Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 })).pipe(
-    Layer.provide(Addresses.layerWith(http)),
+    Layer.provide([
+      Addresses.layerWith(http),
+      Exposure.layerWith({ hosts: [http.host, ...(grpc === undefined ? [] : [grpc.host])], insecure }),
+    ]),
   )
 
 /** The transports and the core. */
@@ -68,11 +74,17 @@ export const config = Config.map(
   Config.all({
     address: HttpFront.config,
     grpc: grpcConfig,
+    insecure: Exposure.insecureConfig,
     limits: Limits.config,
     openEvents: OpenEvents.config,
     admin: Authorization.config,
   }),
   ({ address, ...rest }) => ({ ...address, ...rest }),
+)
+
+/** Fails where the environment lets it listen on what it may not: for what stands below a gateway, to do nothing then. */
+export const mayListen = Layer.effectDiscard(
+  Effect.flatMap(config, ({ grpc, host, insecure }) => Exposure.check({ hosts: [host, grpc.host], insecure })),
 )
 
 /** Who may use the page and the admin API of a process that is all of Nimbus; nobody: it has neither. */

@@ -44,7 +44,15 @@ describe("Failure", () => {
     { settings: { NIMBUS_EVENTS_PER_SECOND: "many" }, line: /^NIMBUS_EVENTS_PER_SECOND: expected a number$/ },
     { settings: { NIMBUS_IDLE_TIMEOUT: "soon" }, line: /^NIMBUS_IDLE_TIMEOUT: expected a valid Duration string$/ },
     { settings: { NIMBUS_IDLE_TIMEOUT: "1 milli" }, line: /^NIMBUS_IDLE_TIMEOUT: expected .* 1 second and 24 days$/ },
-    { settings: { NIMBUS_HOST: "192.0.2.1" }, line: /^NIMBUS_HOST: .*192\.0\.2\.1.*; set an address of this machine$/ },
+    {
+      settings: { NIMBUS_HOST: "192.0.2.1", NIMBUS_INSECURE: "true" },
+      line: /^NIMBUS_HOST: .*192\.0\.2\.1.*; set an address of this machine$/,
+    },
+    {
+      settings: { NIMBUS_HOST: "0.0.0.0" },
+      line: /^NIMBUS_HOST=0\.0\.0\.0 would open .* set NIMBUS_AUTH_ISSUER .* NIMBUS_INSECURE=true .*\(NO_LOCKS, see .*\)$/,
+    },
+    { settings: { NIMBUS_HOST: "0.0.0.0", NIMBUS_INSECURE: "true" }, line: /^started$/ },
     {
       settings: { NIMBUS_DATA: "/dev/null/data" },
       line: /^the data directory \(NIMBUS_DATA\) does not work, .*\/dev\/null.* \(STORAGE_UNAVAILABLE, see .*\)$/,

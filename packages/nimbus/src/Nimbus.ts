@@ -56,7 +56,7 @@ const over = <A, E, R, ES>(gateway: Layer.Layer<A, E, R>, stores: Stores<ES>) =>
   )
 
 /** On these stores, and otherwise as the environment says: see docs/configuration.md. */
-export const layerOn = <E>(stores: Stores<E>) => over(Gateway.layer, stores)
+export const layerOn = <E>(stores: Stores<E>) => over(Gateway.layer, stores).pipe(Layer.provide(Gateway.mayListen))
 
 /**
  * What `nimbus start` runs: on the data directory `NIMBUS_DATA`, and otherwise as the environment says. The directory

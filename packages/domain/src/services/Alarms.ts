@@ -26,6 +26,8 @@ export interface AlarmOptions {
   readonly blocks: boolean
   /** How long it lasts unless it is raised again. By default until it is cleared. */
   readonly lasts_ms?: number | undefined
+  /** Of its lines in the log. Default: `Error`. */
+  readonly level?: "Warn" | "Error" | undefined
 }
 
 export interface Alarms {
@@ -73,7 +75,11 @@ export const makeAlarms = (limits: AlarmLimits): Alarms => {
       { discard: true },
     ),
   )
-  const raise: Alarms["raise"] = Effect.fnUntraced(function* (subject, fault, { blocks, lasts_ms = Infinity }) {
+  const raise: Alarms["raise"] = Effect.fnUntraced(function* (
+    subject,
+    fault,
+    { blocks, lasts_ms = Infinity, level = "Error" },
+  ) {
     const now_ms = yield* Clock.currentTimeMillis
     const key = keyOf(subject, fault.code)
     const known = alarms.get(key)
@@ -85,7 +91,7 @@ export const makeAlarms = (limits: AlarmLimits): Alarms => {
     if (known === undefined) yield* count(fault.code)
     if (!isNews && now_ms - alarm.told_ms < limits.alarm_again_ms) return
     alarm.told_ms = now_ms
-    yield* Effect.annotateLogs(Effect.logError(fault.message), { code: fault.code })
+    yield* Effect.annotateLogs(Effect.logWithLevel(level)(fault.message), { code: fault.code })
   })
   const messages = (blocking: boolean) =>
     Effect.andThen(

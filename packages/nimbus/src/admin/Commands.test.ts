@@ -10,6 +10,7 @@ import { embedded, type Env, operator } from "../testing/Operator.ts"
 import { freePort, nimbus, startServer, temporaryDirectory, withoutArchive } from "../testing/Processes.ts"
 
 const token = "a token of the tests"
+const everywhere = { NIMBUS_HOST: "0.0.0.0", NIMBUS_INSECURE: "true" }
 
 /** Processes start slowly while others do. */
 const patience_ms = 120_000
@@ -116,7 +117,7 @@ describe("operators' commands", () => {
           assert.strictEqual((yield* wrong("status")).code, "UNAUTHORIZED")
           const run = operator({ ...env, NIMBUS_ADMIN_TOKEN: token })
           assert.strictEqual(json(yield* run("status", "--json")).pods.length, 1)
-        }).pipe(Effect.provide(server({ ...env, NIMBUS_ADMIN_TOKEN: token, NIMBUS_HOST: "0.0.0.0" }), { local: true }))
+        }).pipe(Effect.provide(server({ ...env, NIMBUS_ADMIN_TOKEN: token, ...everywhere }), { local: true }))
       }),
     patience_ms,
   )
@@ -126,7 +127,7 @@ describe("operators' commands", () => {
     () =>
       Effect.gen(function* () {
         const { cwd, env, port } = yield* place
-        yield* startServer({ cwd, env: { ...env, NIMBUS_HOST: "0.0.0.0" } })
+        yield* startServer({ cwd, env: { ...env, ...everywhere } })
         const { code, stderr } = yield* operator(env)("status")
         assert.strictEqual(code, "DATA_DIRECTORY_IN_USE")
         assert.include(stderr, "no admin API to ask it by")
