@@ -6,6 +6,7 @@
  * 2. Connections are kept for the next call. What is no longer awaited is closed.
  * 3. The client is sent the message of a failure; what only operators may know is logged.
  */
+import type { Caller } from "@nimbus/domain/access"
 import type { ClientId, EventId } from "@nimbus/domain/protocol"
 import { logFailure } from "@nimbus/domain/services"
 import { Clock, Context, Effect, Layer, Redacted, Schedule, type Schema, type Scope, Stream } from "effect"
@@ -57,16 +58,18 @@ interface Call {
   readonly clientId: ClientId
   /** What kind of answer is understood. */
   readonly accept: string
+  /** Who caused the event; the service is told. */
+  readonly caller: Caller | undefined
   readonly body: Readonly<Record<string, Schema.Json>>
 }
 
 /** One call, up to the head of its answer. It is closed with the scope, wherever it is then (2). */
 export const post = (
   { url, webhook }: Service,
-  { accept, body, clientId, eventId }: Call,
+  { accept, body, caller, clientId, eventId }: Call,
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpHandlerUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
-    const text = JSON.stringify(body)
+    const text = JSON.stringify(caller === undefined ? body : { ...body, caller })
     const at = new Date(yield* Clock.currentTimeMillis)
     const key = headerOf(eventId)
     const id = `${clientId}/${key}`

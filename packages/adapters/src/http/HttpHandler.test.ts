@@ -2,6 +2,7 @@
 import { once } from "node:events"
 import type { ServerResponse } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
+import type { Caller } from "@nimbus/domain/access"
 import { handlerLimits, outageLimits } from "@nimbus/domain/limits"
 import { ClientId, EventId, Seq } from "@nimbus/domain/protocol"
 import { FailureLog, Handlers, makeFailureLog } from "@nimbus/domain/services"
@@ -23,13 +24,18 @@ const bounds: Partial<HttpHandlerLimits> = {
 const handled = (
   url: string,
   options: Partial<HttpHandlerLimits> = {},
-  { data = { count: 2 }, id = "e1" }: { readonly data?: Schema.Json; readonly id?: string } = {},
+  {
+    caller,
+    data = { count: 2 },
+    id = "e1",
+  }: { readonly caller?: Caller; readonly data?: Schema.Json; readonly id?: string } = {},
 ) =>
   Effect.flatMap(Handlers, (handlers) =>
     handlers.handle({
       clientId: ClientId.make("c1"),
       seq: Seq.make(7),
       event: { type: "event", id: EventId.make(id), name: "order", data },
+      caller,
     }),
   ).pipe(
     Effect.provide(
@@ -72,6 +78,18 @@ describe("an HTTP handler", () => {
       assert.strictEqual(headers["webhook-id"], "c1/e1")
       assert.deepStrictEqual(new Webhook(secret).verify(body, headers), sent)
       assert.throws(() => new Webhook(secret).verify(`${body} `, headers))
+    }),
+  )
+
+  it.live("is sent who has caused the event, under the signature, where a gateway knew", () =>
+    Effect.gen(function* () {
+      const { requests, url } = yield* serviceOf(json("done"))
+      const caller = { issuer: "https://id.example", subject: "alice", claims: { groups: ["staff"] } }
+      yield* handled(url, {}, { caller })
+      const [request] = requests
+      assert(request !== undefined)
+      const sent = { id: "e1", client: "c1", seq: 7, attempt: 1, name: "order", data: { count: 2 }, caller }
+      assert.deepStrictEqual(new Webhook(secret).verify(request.body, request.headers), sent)
     }),
   )
 

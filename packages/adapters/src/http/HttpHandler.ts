@@ -45,11 +45,11 @@ const call = (
   service: Calls.Service,
   { answer_bytes, call_timeout_ms }: HttpHandlerLimits,
   data: Schema.Json,
-  { attempt, clientId, eventId, seq }: HandlerContext,
+  { attempt, caller, clientId, eventId, seq }: HandlerContext,
 ) =>
   Effect.gen(function* () {
     const body = { id: eventId, client: clientId, seq, attempt, name: service.name, data }
-    const response = yield* Calls.post(service, { eventId, clientId, accept: "application/json", body })
+    const response = yield* Calls.post(service, { eventId, clientId, accept: "application/json", caller, body })
     const answer = yield* Calls.answerOf(response, Calls.bytesOf(response), answer_bytes)
     return yield* Effect.fromResult(resultOf(answer, answer_bytes))
   }).pipe(

@@ -95,6 +95,16 @@ describe("an HTTP task", () => {
     }),
   )
 
+  it.live("is sent who has caused the event, where a gateway knew", () =>
+    Effect.gen(function* () {
+      const { requests, url } = yield* serviceOf(inPieces(lines, '"a"\n'))
+      const caller = { issuer: "https://id.example", subject: "alice", claims: { groups: ["staff"] } }
+      const { attempt } = HttpHandler.task("ask", { url, secret, ...bounds }).begin({ text: "hi" })
+      yield* Stream.runDrain(attempt({ ...contextOf(1), caller }))
+      assert.deepStrictEqual(JSON.parse(requests[0]?.body ?? "").caller, caller)
+    }),
+  )
+
   it.live("may answer with events, whose data are the parts", () =>
     Effect.gen(function* () {
       const { runs } = yield* outcome(

@@ -41,13 +41,3 @@ export const anyone = (clientId: ClientId): Principal => ({
   tokenId: undefined,
   keyId: undefined,
 })
-
-/** Who caused an event, as its record's headers carry it from the gateway to the handler. */
-export interface Caller {
-  readonly issuer: string
-  readonly subject: string
-  readonly claims: Claims
-}
-
-/** The header of records that has it. Gateways write it, and take it from nobody. */
-export const callerHeader = "nimbus-caller"

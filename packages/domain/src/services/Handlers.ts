@@ -18,6 +18,7 @@
  * A handler may run twice for the same event, after a crash or where it retries: its event id is the idempotency key.
  */
 import { Cause, Context, Duration, Effect, Exit, Layer, Option, Result as Res, type Schedule, Schema } from "effect"
+import type { Caller } from "../access/Caller.ts"
 import { BadHandler, DuplicateHandler } from "../Errors.ts"
 import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
 import { type HandlerLimits, handlerLimits, sampleLimits } from "../Limits.ts"
@@ -41,6 +42,8 @@ export interface HandlerContext {
   readonly seq: Seq
   /** From 1, and one more for each retry. After a crash of the process it is 1 again. */
   readonly attempt: number
+  /** Who caused it: subject, issuer and claims, as a gateway has verified them. `undefined`: there are no locks. */
+  readonly caller?: Caller | undefined
 }
 
 /** An event as it lies in the log. */
@@ -48,6 +51,8 @@ export interface PlacedEvent {
   readonly clientId: ClientId
   readonly seq: Seq
   readonly event: Event
+  /** Who caused it, if its gateway knew. */
+  readonly caller?: Caller | undefined
 }
 
 /** Why an event has an error instead of data. */
@@ -238,11 +243,11 @@ const makeHandlers = Effect.fnUntraced(function* <R>(declared: ReadonlyArray<Dec
     else byName.set(name, one)
   }
 
-  const run = ({ clientId, event, seq }: PlacedEvent): Effect.Effect<Outcome, never, R> => {
+  const run = ({ caller, clientId, event, seq }: PlacedEvent): Effect.Effect<Outcome, never, R> => {
     if (event.type === "message") return Exit.succeed({ data: event.data })
     const handler = byName.get(event.name)
     if (handler === undefined) return failed("UNKNOWN_EVENT", `No handler is called ${JSON.stringify(event.name)}`)
-    return handler.run(event.data, { clientId, eventId: event.id, seq, attempt: 1 })
+    return handler.run(event.data, { clientId, eventId: event.id, seq, attempt: 1, caller })
   }
   const onTimeout = ({ clientId, event, seq }: PlacedEvent, timeout_ms: number) =>
     Effect.logWarning("A handler was interrupted: its time was over").pipe(
@@ -327,5 +332,5 @@ const badOutput = (error: Schema.SchemaError, name: string, context: HandlerCont
   )
 
 /** Says in a log line which event it is about. Only where there is one: around every handler it would cost 0.5 µs. */
-const about = (handler: string, context: Omit<HandlerContext, "attempt">) =>
+const about = (handler: string, context: Omit<HandlerContext, "attempt" | "caller">) =>
   Effect.annotateLogs({ handler, clientId: context.clientId, eventId: context.eventId, seq: context.seq })

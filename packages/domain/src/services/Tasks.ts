@@ -27,6 +27,7 @@ import {
   Schema,
   Stream,
 } from "effect"
+import type { Caller } from "../access/Caller.ts"
 import type { LogError } from "../Errors.ts"
 import { taskDefaultLimits } from "../Limits.ts"
 import type { ClientId, EventId, Seq } from "../protocol/Ids.ts"
@@ -42,6 +43,8 @@ export interface TaskContext<P> {
   readonly seq: Seq
   /** From 1. */
   readonly attempt: number
+  /** Who caused it: subject, issuer and claims, as a gateway has verified them. `undefined`: there are no locks. */
+  readonly caller?: Caller | undefined
   /** The parts of earlier attempts that the client has or will get, in order, if the task resumes. Read from the log. */
   readonly published: Stream.Stream<P, LogError | Schema.SchemaError>
 }

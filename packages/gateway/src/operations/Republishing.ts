@@ -1,9 +1,10 @@
 /**
  * Publishing events anew: what a client has missed for good, or what could not be decoded once.
  *
- * An event keeps its name and data and gets a new id and, from the log, a new seq. Its old seq would rightly be dropped as
+ * An event keeps its name, its data and its caller, and gets a new id and, from the log, a new seq. Its old seq would rightly be dropped as
  * a repeat by everyone who has seen it: that is what makes delivery exactly once.
  */
+import { callerOnly } from "@nimbus/domain/access"
 import { chunkLimits } from "@nimbus/domain/limits"
 import {
   type ClientId,
@@ -12,6 +13,7 @@ import {
   encode,
   type Event,
   EventId,
+  type Headers,
   isClientId,
   Journey,
   partitionOf,
@@ -35,10 +37,10 @@ export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, 
   const instance = `admin-${ids.uuid().slice(0, 8)}`
   const recorder = yield* JourneyRecorder.make({ service: "admin", instance })
 
-  const renew = (steps: JourneyRecorder.ChunkRecorder, clientId: ClientId, { event, isFollowed }: Old) => {
+  const renew = (steps: JourneyRecorder.ChunkRecorder, clientId: ClientId, { caller, event, isFollowed }: Old) => {
     const id = EventId.make(ids.uuid())
     const details = { rule: Journey.rules.accepted }
-    const headers = isFollowed ? steps.step("accepted", { clientId, from: undefined, details }) : undefined
+    const headers = isFollowed ? steps.step("accepted", { clientId, from: caller, details }) : caller
     return { id, record: { key: clientId, value: encode({ ...event, id }), headers } }
   }
 
@@ -104,8 +106,7 @@ export const makeRepublishing = Effect.fnUntraced(function* (reader: LogReader, 
     if (!isClientId(record.key)) return yield* notPossible("its key is no client id")
     const event = label.from.topic === topics.events ? decodedEvent(record) : decodedResult(record)
     if (Result.isFailure(event)) return yield* notPossible(`it still can't be decoded: ${event.failure}`)
-    const isFollowed = Journey.isSampled(record.headers)
-    const old = { oldSeq: seqUnsafe(label.from.offset), event: event.success, isFollowed }
+    const old = oldOf(label.from.offset, event.success, record)
     return yield* publish(record.key, [old]).pipe(
       Effect.map((events) => toRepublished(events, undefined, limits)),
       Effect.catch(unavailable),
@@ -120,13 +121,22 @@ interface Old {
   readonly oldSeq: Seq
   readonly event: Event
   readonly isFollowed: boolean
+  /** The header that names who caused it. */
+  readonly caller: Headers | undefined
 }
 
 const eventOf = (record: StoredRecord): Old | undefined => {
   const event = decodedEvent(record)
   if (Result.isFailure(event)) return undefined
-  return { oldSeq: seqUnsafe(record.offset), event: event.success, isFollowed: Journey.isSampled(record.headers) }
+  return oldOf(record.offset, event.success, record)
 }
+
+const oldOf = (offset: number, event: Event, { headers }: StoredRecord): Old => ({
+  oldSeq: seqUnsafe(offset),
+  event,
+  isFollowed: Journey.isSampled(headers),
+  caller: callerOnly(headers),
+})
 
 const decodedEvent = ({ value }: StoredRecord): Result.Result<Event, string> => {
   const event = decodeEvent(value)

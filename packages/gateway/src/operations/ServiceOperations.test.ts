@@ -17,6 +17,7 @@ import {
   TaskRecords,
 } from "@nimbus/domain/protocol"
 import { EventLog, Mailbox, Registry, Topics } from "@nimbus/domain/services"
+import { callerHeader } from "@nimbus/domain/access"
 import { Operations, type Republished } from "@nimbus/domain/admin"
 import { Effect, Fiber, Layer, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -529,6 +530,28 @@ describe("Operations: publishing anew", () => {
         ],
       )
       assert.notInclude(["e1", "e4"], answer.events[0]!.newId)
+    }).pipe(on()),
+  )
+
+  it.effect("replays an event for who has caused it, and an event of nobody for nobody", () =>
+    Effect.gen(function* () {
+      yield* claimed
+      const { replay } = yield* Operations
+      const caller = { [callerHeader]: `{"issuer":"i","subject":"ada","claims":{}}` }
+      const sampled = stepped(step("accepted", 1))
+      yield* publish("events", ada, [event("e0")], { ...caller, ...sampled })
+      yield* publish("events", ada, [event("e1")], { ...caller, other: "x" })
+      yield* publish("events", ada, [event("e2")])
+      yield* replay({ params: { clientId: ada }, payload: { from: seqOf(0) } })
+      const log = yield* EventLog
+      const chunks = log.tail((yield* Topics).events, partitionOf(ada, log.partitions), 3)
+      const [chunk] = yield* Stream.runCollect(Stream.take(chunks, 1))
+      const [first, second, third, ...more] = chunk?.records ?? []
+      assert.lengthOf(more, 0)
+      assert.strictEqual(first?.headers?.[callerHeader], caller[callerHeader])
+      assert.lengthOf(Journey.steps(first?.headers), 1)
+      assert.deepStrictEqual(second?.headers, caller)
+      assert.isUndefined(third?.headers)
     }).pipe(on()),
   )
 

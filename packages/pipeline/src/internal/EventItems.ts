@@ -4,6 +4,7 @@
  * on in its turn, as a message is.
  */
 import { Result as Res } from "effect"
+import { CallerReader, withoutCaller } from "@nimbus/domain/access"
 import {
   type ClientId,
   decodeEvent,
@@ -74,6 +75,7 @@ export interface EventItemsOptions {
 
 export class EventItems {
   private readonly options: EventItemsOptions
+  private readonly callers = new CallerReader()
   private at_ms = -1
   private at = ""
 
@@ -177,7 +179,7 @@ export class EventItems {
       timestamp: record.timestamp,
       repeated,
       task,
-      placed: isHandled ? { clientId, seq, event } : undefined,
+      placed: isHandled ? { clientId, seq, event, caller: this.callers.read(record.headers) } : undefined,
       source: record,
       leaves: undefined,
       note: undefined,
@@ -219,18 +221,18 @@ export class EventItems {
   private leave(item: EventItem, value: Uint8Array, event?: Event, result?: Result): void {
     const headers =
       item.journey === undefined ? item.source?.headers : item.journey.handled(event, result, this.timesOf(item))
-    const record = { key: item.key, value, headers }
+    const record = { key: item.key, value, headers: withoutCaller(headers) }
     item.leaves = result === undefined ? record : fittingResult(record, result, this.options.most_bytes)
     item.source = undefined
     item.placed = undefined
   }
 
-  /** What the worker of a task writes may go on with its journey. */
+  /** What the worker of a task writes may go on with its journey, and what it is given has its caller. */
   private passOn(item: EventItem, { item: value, note }: TaskItems.TaskLeaving, opens?: Event): void {
     const { journey, key, source } = item
     const headers =
       journey === undefined ? source?.headers : opens === undefined ? journey.handled() : journey.opened(opens)
-    if (value !== undefined) item.leaves = { key, value, headers }
+    if (value !== undefined) item.leaves = { key, value, headers: withoutCaller(headers) }
     if (note !== undefined) item.note = { key, value: note, headers: opens === undefined ? undefined : headers }
     item.bytes = bytesOf(item.leaves) + bytesOf(item.note)
     item.source = undefined

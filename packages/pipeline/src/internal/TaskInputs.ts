@@ -9,18 +9,19 @@
  * The readers of all partitions of a process share a bounded number of places.
  */
 import { Effect, Fiber, Result as Res, type Schema, type Scope, type Semaphore, Stream } from "effect"
+import { type Caller, readCaller } from "@nimbus/domain/access"
 import { LogUnavailable, type LogError } from "@nimbus/domain/errors"
 import { type Seq, type StoredRecord, type TaskQueue, TaskRecords } from "@nimbus/domain/protocol"
 import { type Chunk, EventLog } from "@nimbus/domain/services"
 import type { TaskWorkerLimits } from "../Limits.ts"
 import { untilDone } from "./Backoff.ts"
 
-/** What a task has to do; `undefined`: the log has it no more. */
-export type TaskInput = { readonly data: Schema.Json } | undefined
+/** What a task has to do, and for whom; `undefined`: the log has it no more. */
+export type TaskInput = { readonly data: Schema.Json; readonly caller: Caller | undefined } | undefined
 
 export interface TaskInputs {
   /** Of a task that was read. */
-  keep(seq: Seq, data: Schema.Json, bytes: number): void
+  keep(seq: Seq, input: TaskInput, bytes: number): void
   /** It begins. */
   prepare(task: TaskQueue.QueuedTask): void
   /** It starts. */
@@ -85,9 +86,9 @@ export const make = Effect.fnUntraced(function* ({
     Fiber.runIn(fiber, scope)
   }
   return {
-    keep: (seq, data, bytes) => {
+    keep: (seq, input, bytes) => {
       if (kept.has(seq) || kept_bytes + bytes > limits.kept_bytes) return
-      kept.set(seq, { input: { data }, bytes })
+      kept.set(seq, { input, bytes })
       kept_bytes += bytes
     },
     prepare,
@@ -137,7 +138,9 @@ const lost = ({ seq }: TaskQueue.QueuedTask): LogUnavailable =>
 const inputOf = (record: StoredRecord | undefined): TaskInput => {
   if (record === undefined) return undefined
   const note = TaskRecords.decodeTaskNote(record.value)
-  return Res.isSuccess(note) && note.success.is === "open" ? { data: note.success.data } : undefined
+  return Res.isSuccess(note) && note.success.is === "open"
+    ? { data: note.success.data, caller: readCaller(record.headers) }
+    : undefined
 }
 
 /** Of a task, from its `next` part on: a consumer that started over may have written some of them twice. */

@@ -11,6 +11,7 @@
  * The attempts of a task that this worker makes share their retries.
  */
 import { Cause, Clock, Effect, Exit, Fiber, type Schema, type Scope, Stream } from "effect"
+import type { Caller } from "@nimbus/domain/access"
 import type { Failure, RunId, Seq, TaskQueue } from "@nimbus/domain/protocol"
 import type { Handlers, Task, TaskContext, TaskWork } from "@nimbus/domain/services"
 import type { TaskWorkerLimits } from "../Limits.ts"
@@ -45,6 +46,11 @@ export interface TaskRunsOptions {
   readonly onLeft: (left: TaskQueue.Input & { readonly _tag: "Done" | "Again" }) => void
 }
 
+/** The attempts of a task, and for whom they are. */
+interface Work extends TaskWork<never> {
+  readonly caller: Caller | undefined
+}
+
 interface Run {
   readonly start: TaskStart
   readonly parts: TaskParts
@@ -61,7 +67,7 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context())
   const runs = new Map<RunId, Run>()
-  const works = new Map<Seq, TaskWork<never>>()
+  const works = new Map<Seq, Work>()
   const now_ms = () => clock.currentTimeMillisUnsafe()
   let stopped = false
 
@@ -105,14 +111,14 @@ export const make = Effect.fnUntraced(function* (
     const input = yield* inputs.take(task)
     if (input === undefined) return yield* Effect.fail(expired)
     inputs.drop(task.seq)
-    const work = declared.begin(input.data)
+    const work: Work = { ...declared.begin(input.data), caller: input.caller }
     works.set(task.seq, work)
     return work
   })
   const attempt = Effect.fnUntraced(function* (run: Run, declared: Task<never>) {
     const { start } = run
     const work = works.get(start.task.seq) ?? (yield* begin(start.task, declared))
-    return yield* Stream.runForEachArray(work.attempt(contextOf(start, inputs)), (texts) =>
+    return yield* Stream.runForEachArray(work.attempt(contextOf(start, work, inputs)), (texts) =>
       run.parts.offer(texts),
     ).pipe(
       Effect.timeoutOrElse({
@@ -211,11 +217,16 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-const contextOf = ({ attempt, before, next, task }: TaskStart, inputs: TaskInputs): TaskContext<Schema.Json> => ({
+const contextOf = (
+  { attempt, before, next, task }: TaskStart,
+  { caller }: Work,
+  inputs: TaskInputs,
+): TaskContext<Schema.Json> => ({
   clientId: task.clientId,
   eventId: task.id,
   seq: task.seq,
   attempt,
+  caller,
   published: inputs.published(task, next, before),
 })
 

@@ -13,10 +13,18 @@
  * which is read on.
  */
 import { Effect, type Scope, type Semaphore } from "effect"
+import { readCaller } from "@nimbus/domain/access"
 import type { RegistryUnavailable } from "@nimbus/domain/errors"
 import { taskDefaultLimits } from "@nimbus/domain/limits"
 import { registerSize } from "@nimbus/domain/observability"
-import { type Committed, finishedAbove, type Slots, type StoredRecord, TaskQueue } from "@nimbus/domain/protocol"
+import {
+  type Committed,
+  finishedAbove,
+  recordBytes,
+  type Slots,
+  type StoredRecord,
+  TaskQueue,
+} from "@nimbus/domain/protocol"
 import { type AssignedPartition, eventBytes, EventLog, Handlers, type Registry, Topics } from "@nimbus/domain/services"
 import type { TaskWorkerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
@@ -175,8 +183,9 @@ export const make = Effect.fnUntraced(function* ({
       return runs.size === 0 && writer.isIdle
     },
     notesIn: (records) =>
-      notesIn(records, ({ data, task }, { offset, value }) => {
-        if (!queue.finished.has(offset)) inputs.keep(task, data, value.length)
+      notesIn(records, ({ data, task }, record) => {
+        if (queue.finished.has(record.offset)) return
+        inputs.keep(task, { data, caller: readCaller(record.headers) }, recordBytes(record))
       }),
     take: (records, next) => {
       const { finished } = queue
