@@ -33,6 +33,13 @@ describe("Chat", () => {
     assert.deepStrictEqual(headers, { "nimbus-chat": "bare", "nimbus-chat-id": "m1", "nimbus-chat-sender": "s1" })
   })
 
+  it("where there are locks the sender is the subject, and the socket stands beside it", () => {
+    const message = { room, id: ChatMessageId.make("m1"), sender: "alice", socket: "s1", data: 1 }
+    const record = encodeChat(message)
+    assert.strictEqual(record.headers?.["nimbus-chat-socket"], "s1")
+    assert.deepStrictEqual(decodeChat(record), Result.succeed(message))
+  })
+
   it("a message whose client chose its id is known again by its room, author and id", () => {
     const message = { room, id: ChatMessageId.make("m1"), sender: "s1", data: 1 }
     const record = encodeChat(message, "a1")

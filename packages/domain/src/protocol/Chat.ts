@@ -4,14 +4,16 @@
  *
  * | from | key | headers | value |
  * | --- | --- | --- | --- |
- * | a gateway | the room | `nimbus-chat: bare`, `nimbus-chat-id`, `nimbus-chat-sender`, `nimbus-chat-author` | the data, as JSON |
+ * | a gateway | the room | `nimbus-chat: bare`, `nimbus-chat-id`, `nimbus-chat-sender`, `nimbus-chat-socket`, `nimbus-chat-author` | the data, as JSON |
  * | a gateway of before | the room | none of these | `{"id":"m1","sender":"WJ7Zq…","data":"hello"}` |
  * | anybody else | the room, or none | anything | any JSON: the data. Without a key its `room` or `group_id` names the room |
  *
  * 1. A value with `id`, `sender` and `data`, and nothing else, is one of before, unless a header marks it as bare.
  * 2. A key that is there and can be no room is not replaced by what the value says: the message is in no room.
  * 3. A record without a value (a tombstone) says nothing.
- * 4. An author is there where the client chose the id itself. It stays the same over the client's connections: two records
+ * 4. Where there are locks the sender is the client id of the subject that wrote the message, and `nimbus-chat-socket` the
+ *    socket that it came from; otherwise the sender is that socket.
+ * 5. An author is there where the client chose the id itself. It stays the same over the client's connections: two records
  *    of one room with the same author and id are one message, sent again.
  */
 import { Result, Schema } from "effect"
@@ -27,7 +29,7 @@ import type { LogRecord } from "./Records.ts"
 export const ChatMessageId = textUpTo(128).pipe(Schema.brand("ChatMessageId"))
 export type ChatMessageId = typeof ChatMessageId.Type
 
-/** The socket that a message came from, or whatever else its producer calls itself: 1 to 128 characters. */
+/** The subject or the socket that a message came from, or whatever else its producer calls itself: 1 to 128 characters. */
 export const ChatSender = textUpTo(128)
 
 /** A message. Without `id` and `sender`: another service produced it so. Without `room`: it is in none. */
@@ -35,6 +37,8 @@ export const ChatMessage = Schema.Struct({
   room: Schema.optionalKey(RoomId),
   id: Schema.optionalKey(ChatMessageId),
   sender: Schema.optionalKey(ChatSender),
+  /** The socket that it came from, where the sender is another name. */
+  socket: Schema.optionalKey(ChatSender),
   data: Schema.Json,
 })
 export type ChatMessage = typeof ChatMessage.Type
@@ -48,6 +52,7 @@ export const chatHeaders = {
   format: "nimbus-chat",
   id: "nimbus-chat-id",
   sender: "nimbus-chat-sender",
+  socket: "nimbus-chat-socket",
   author: "nimbus-chat-author",
 } as const
 const bare = "bare"
@@ -66,13 +71,14 @@ export const identityOf = ({ headers, key }: LogRecord): ChatIdentity | undefine
 }
 
 /** The record of a message. `author`: of one whose id its client has chosen. */
-export const encodeChat = ({ data, id, room, sender }: RoomMessage, author?: string): LogRecord => ({
+export const encodeChat = ({ data, id, room, sender, socket }: RoomMessage, author?: string): LogRecord => ({
   key: room,
   value: utf8(JSON.stringify(data)),
   headers: {
     [chatHeaders.format]: bare,
     ...(id !== undefined && { [chatHeaders.id]: id }),
     ...(sender !== undefined && { [chatHeaders.sender]: sender }),
+    ...(socket !== undefined && { [chatHeaders.socket]: socket }),
     ...(author !== undefined && { [chatHeaders.author]: author }),
   },
 })
@@ -101,7 +107,9 @@ export const readChat = ({ headers, key, value }: LogRecord): Result.Result<Read
   if (Result.isFailure(json)) return Result.fail(json.failure)
   const isMarked = headers?.[chatHeaders.format] === bare
   const wrapped = isMarked ? undefined : wrappedIn(json.success)
-  const names = isMarked ? namesIn(headers[chatHeaders.id], headers[chatHeaders.sender]) : wrapped?.names
+  const names = isMarked
+    ? namesIn(headers[chatHeaders.id], headers[chatHeaders.sender], headers[chatHeaders.socket])
+    : wrapped?.names
   const data = checked(wrapped === undefined ? json.success : wrapped.data, text.success)
   if (Result.isFailure(data)) return Result.fail(data.failure)
   const room = key === "" ? roomIn(json.success) : roomNamed(key)
@@ -142,7 +150,11 @@ export const wrappedIn = (json: unknown, nullable = false) => {
 }
 
 /** What is no id or no sender that we would have written is left out. */
-const namesIn = (id: unknown, sender: unknown) => ({ ...(isId(id) && { id }), ...(isSender(sender) && { sender }) })
+const namesIn = (id: unknown, sender: unknown, socket?: unknown) => ({
+  ...(isId(id) && { id }),
+  ...(isSender(sender) && { sender }),
+  ...(isSender(socket) && { socket }),
+})
 
 /** `json`: what `JSON.parse` gave of the text. */
 export const checked = (json: unknown, { length }: string): Result.Result<Json, CorruptRecord> => {

@@ -7,13 +7,14 @@ import type { ListenEvent, SendEvent } from "./OpenEvents.ts"
 export interface FromClient {
   message: (...args: ReadonlyArray<unknown>) => void
   broadcast: (...args: ReadonlyArray<unknown>) => void
+  auth: (...args: ReadonlyArray<unknown>) => void
   [send: SendEvent]: (...args: ReadonlyArray<unknown>) => void
 }
 
 /** What stands beside the data of a message. Without `id` and `sender`: another service produced it so. */
 export interface MessageInfo {
   readonly id?: string
-  /** The id of the socket that sent it. */
+  /** Who sent it: where there are locks the client id of its subject, otherwise the id of its socket. */
   readonly sender?: string
   /** When the log took it, in ms since 1970. */
   readonly time: number
@@ -24,10 +25,14 @@ export interface Refusal {
   readonly code: string
   readonly message: string
   readonly id?: string
+  /** With `FORBIDDEN`: what is missing. */
+  readonly capability?: string
 }
 
-/** The answer to a `message` or `broadcast`, if the client asks for one. */
-export type Answer = { readonly id?: string; readonly offset?: string } | { readonly error: Refusal }
+/** The answer to a `message`, `broadcast` or `auth`, if the client asks for one. `seconds`: until the token ends. */
+export type Answer =
+  | { readonly id?: string; readonly offset?: string; readonly seconds?: number }
+  | { readonly error: Refusal }
 
 /** Only an offset may be text in the last place: clients of Socket.IO remember that as `auth.offset`. */
 export interface ToClient {
@@ -48,6 +53,8 @@ export interface ToClient {
   /** Messages between these offsets, both included, are gone for good. */
   lost: (range: { readonly from: number; readonly upTo: number }) => void
   refused: (refusal: Refusal) => void
+  /** The token ends in so many seconds, and the connection with it, if no `auth` with another one comes. */
+  expiring: (end: { readonly seconds: number }) => void
   /** The gateway leaves: the connection closes, and another gateway takes the next one. */
   leaving: (notice: { readonly code: "GOING_AWAY" }) => void
 }

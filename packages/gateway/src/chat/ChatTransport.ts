@@ -14,45 +14,32 @@
  */
 import { TokenBucket } from "@nimbus/domain/pacing"
 import { createHash } from "node:crypto"
-import { type IncomingMessage, Server as HttpServer } from "node:http"
-import type { Duplex } from "node:stream"
 import { Elapsed } from "@nimbus/domain/observability"
-import { ChatMessageId, closeCodes, encodeChat, type Incarnation, openLife, type RoomId } from "@nimbus/domain/protocol"
+import { ChatMessageId, encodeChat, type Incarnation, openLife, type RoomId } from "@nimbus/domain/protocol"
 import { EventLog, RandomIds, Topics } from "@nimbus/domain/services"
-import { Clock, Effect, FiberSet, Layer, Metric, Result, Schedule } from "effect"
-import { Server } from "socket.io"
-import { serversWithin } from "../sockets/BoundedWebSockets.ts"
+import { Clock, Effect, FiberSet, Layer, Metric, Random, Result, Schedule } from "effect"
+import type { Principal } from "@nimbus/domain/access"
+import { Access, type From } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
-import { FairReading, nothing } from "../sockets/FairReading.ts"
+import { FairReading } from "../sockets/FairReading.ts"
 import { Timers } from "../sockets/Timers.ts"
-import { type RequestHandler, UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
 import { chatSockets } from "../Metrics.ts"
+import { admit, Badge, connectErrorOf, refusalOf } from "./Badge.ts"
 import { makeCatchUp } from "./CatchUp.ts"
-import { ChatAdapter } from "./ChatAdapter.ts"
+import { path, server } from "./EngineServer.ts"
 import { type Hall, type HallOptions, makeHall, retry_ms } from "./Hall.ts"
-import { type ConnectRequest, connectRequestOf, isMisnamed } from "./ConnectRequest.ts"
+import { type ConnectRequest, connectRequestOf, credentialsOf, isMisnamed, tokenIn } from "./ConnectRequest.ts"
 import { answerOf, incomingOf } from "./Incoming.ts"
 import { type KeptPlace, makeKeptPlaces } from "./KeptPlaces.ts"
 import { type PartitionReader, liveRoom } from "./PartitionReader.ts"
 import { infoOf, Member, type MemberOptions } from "./Member.ts"
 import { OpenEvents } from "./OpenEvents.ts"
 import { isPlace, openOffsetOf } from "./OpenPosition.ts"
-import { Outgoing } from "./Outgoing.ts"
 import { OutOfPlace } from "./OutOfPlace.ts"
-import * as Parser from "./Parser.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Receipts } from "./Receipts.ts"
-import { Unjoined } from "./Unjoined.ts"
-import type { Answer, ChatServer, ChatSocket, Refusal } from "./ChatEvents.ts"
-
-/** Where Socket.IO's clients go on their own. */
-export const path = "/socket.io/"
-
-/** What a page loads from beside it: Socket.IO's own client, in the version of this server. */
-const clientFiles = ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"].flatMap(
-  (name) => [name, `${name}.map`],
-)
+import type { Answer, ChatSocket, Refusal } from "./ChatEvents.ts"
 
 const make = Effect.gen(function* () {
   const { counts, draining } = yield* Delivery
@@ -64,6 +51,10 @@ const make = Effect.gen(function* () {
   const events = yield* OpenEvents
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
+  const access = yield* Access
+  /** Where there are locks: who they are that have not been welcomed yet. */
+  const admitted = new WeakMap<ChatSocket, { readonly principal: Principal; readonly from: From }>()
+  const now_s = () => clock.currentTimeMillisUnsafe() / 1000
   const { io, open: openTransport } = yield* server(reading)
   const keptPlaces = yield* makeKeptPlaces(limits.chat.save_ms, counts)
   const catchUp = yield* makeCatchUp(limits, counts)
@@ -166,13 +157,16 @@ const make = Effect.gen(function* () {
     const receipts: Receipts = new Receipts(member.socket, position, () => kept.save(receipts.arrived))
   }
 
-  const welcome = (socket: ChatSocket, connectRequest: ConnectRequest): void => {
+  const welcome = (socket: ChatSocket, connectRequest: ConnectRequest, badge: Badge | undefined): void => {
     const hall = hallOf(connectRequest)
     const { clientId, room } = connectRequest
     const conversation = hall.conversation(room)
-    const author = authorOf(clientId, socket.data.pid)
-    const member = new Member({ socket, conversation, author, limits, counts, say, onFull })
-    const kept = clientId === undefined ? undefined : keptPlaces.of(conversation, clientId)
+    const author = authorOf(clientId, socket.data.pid, badge?.owner)
+    const member = new Member({ socket, conversation, author, badge, limits, counts, say, onFull })
+    const denied = asksForPast(connectRequest) ? badge?.deniesOf("room:history") : undefined
+    if (denied !== undefined) member.refuse(denied)
+    const kept =
+      clientId === undefined || denied !== undefined ? undefined : keptPlaces.of(conversation, clientId, badge?.owner)
     if (kept !== undefined) keepPlace(member, kept)
     members.set(socket.id, member)
     if (!hall.isOpen) outOfPlace.join(member)
@@ -181,10 +175,13 @@ const make = Effect.gen(function* () {
     const sending = hall.isOpen ? events.send : "message"
     socket.on(sending, (...args) => takeMessage(member, bucket, args))
     socket.on("broadcast", (...args) => takeBroadcast(member, bucket, args))
+    if (badge !== undefined) socket.on("auth", (...args) => takeAuth(member, badge, bucket, args))
+    const taken = new Set<string>([sending, "broadcast", ...(badge === undefined ? [] : ["auth"])])
     socket.onAny((name: string, ...args: ReadonlyArray<unknown>) => {
-      if (name !== sending && name !== "broadcast") refuseUnknown(bucket, answerOf(args))
+      if (!taken.has(name)) refuseUnknown(bucket, answerOf(args))
     })
     socket.on("disconnect", () => {
+      badge?.release()
       members.delete(socket.id)
       outOfPlace.leave(member)
       hall.intake.leave(room, member)
@@ -192,7 +189,7 @@ const make = Effect.gen(function* () {
       member.room_left.openUnsafe()
     })
     run(
-      place(member, connectRequest, kept).pipe(
+      place(member, denied === undefined ? connectRequest : { ...connectRequest, ...noPast }, kept).pipe(
         Effect.retry({ while: ({ _tag }) => _tag !== "UnknownTopic", schedule: Schedule.spaced(retry_ms) }),
         Effect.orDie,
         Effect.andThen(Effect.suspend(() => catchUp(member, readerOf(member)))),
@@ -225,7 +222,7 @@ const make = Effect.gen(function* () {
 
   const takeMessage = (member: Member, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
     const answer = answerOf(args)
-    const refusal = mayNot(bucket) ?? isBusy(member)
+    const refusal = mayNot(bucket) ?? member.badge?.deniesOf("room:publish") ?? isBusy(member)
     if (refusal !== undefined) return refuse(member, answer, refusal)
     const incoming = incomingOf(args, limits.chat.message_bytes)
     if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
@@ -241,18 +238,61 @@ const make = Effect.gen(function* () {
       if ("error" in told) refuse(member, answer, told.error)
       else answer?.(told)
     })
-    const record = encodeChat({ room, id, sender: socket.id, data }, chosen && author)
+    const from = { sender: member.sender, ...(member.badge !== undefined && { socket: socket.id }) }
+    const record = encodeChat({ room, id, ...from, data }, chosen && author)
     if (isNew) hallOf(member).intake.put(record, { sender: member, id })
   }
 
   const takeBroadcast = (member: Member, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
     const answer = answerOf(args)
-    const refusal = mayNot(bucket)
+    const refusal = mayNot(bucket) ?? member.badge?.deniesBroadcast()
     if (refusal !== undefined) return refuse(member, answer, refusal)
     const incoming = incomingOf(args, limits.chat.message_bytes)
     if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
-    io.emit("broadcast", { sender: member.socket.id, data: incoming.success.data })
+    io.emit("broadcast", { sender: member.sender, data: incoming.success.data })
     answer?.({})
+  }
+
+  const takeAuth = (member: Member, badge: Badge, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
+    const answer = answerOf(args)
+    const token = tokenIn(args[0])
+    const refusal = mayNot(bucket) ?? (badge.isRenewing ? isRenewing : undefined)
+    if (refusal !== undefined) return refuse(member, answer, refusal)
+    if (token === undefined) return refuse(member, answer, noToken)
+    run(
+      Effect.match(badge.renew(token), {
+        onSuccess: (seconds) => answer?.(seconds === undefined ? {} : { seconds }),
+        onFailure: (denied) => refuse(member, answer, refusalOf(denied)),
+      }),
+    )
+  }
+
+  const leaving = (): Error => {
+    counts.addTo("refused", "GOING_AWAY")
+    return new Error("GOING_AWAY")
+  }
+
+  const letIn = (socket: ChatSocket, request: ConnectRequest, next: (error?: Error) => void): void => {
+    const from = { address: socket.handshake.address, transport: path }
+    const credentials = credentialsOf(socket.handshake)
+    run(
+      Effect.matchEffect(admit(access, request, credentials, from), {
+        onSuccess: (principal) =>
+          Effect.sync(() => {
+            admitted.set(socket, { principal, from })
+            next(state.isLeaving ? leaving() : undefined)
+          }),
+        onFailure: (denied) => {
+          counts.addTo("refused", denied.code)
+          if (denied._tag !== "AuthUnavailable") return Effect.sync(() => next(connectErrorOf(refusalOf(denied))))
+          // A client that is told does not come back on its own; one whose connection closes does.
+          return Effect.andThen(
+            Effect.flatMap(Random.nextBetween(0, limits.retry_jitter_ms), (wait_ms) => Effect.sleep(wait_ms)),
+            Effect.sync(() => void socket.conn.close()),
+          )
+        },
+      }),
+    )
   }
 
   io.use((socket, next) => {
@@ -261,18 +301,27 @@ const make = Effect.gen(function* () {
       counts.addTo("refused", "BAD_REQUEST")
       return next(new Error("Invalid client id"))
     }
-    if (connectRequest === undefined || state.isLeaving) {
-      counts.addTo("refused", connectRequest === undefined ? "INVALID_ROOM_ID" : "GOING_AWAY")
-      return next(new Error(connectRequest === undefined ? "Invalid room id" : "GOING_AWAY"))
+    if (connectRequest === undefined) {
+      counts.addTo("refused", "INVALID_ROOM_ID")
+      return next(new Error("Invalid room id"))
     }
+    if (state.isLeaving) return next(leaving())
     // It makes Socket.IO's clients remember offsets. Its own recovery would send every message through the adapter.
     socket.data.pid = connectRequest.pid ?? ids.uuid()
     Object.assign(socket, { pid: socket.data.pid })
-    next()
+    if (access.isOpen) next()
+    else letIn(socket, connectRequest, next)
   })
   io.on("connection", (socket) => {
     const connectRequest = connectRequestOf(socket.handshake, open !== undefined)
-    if (connectRequest !== undefined) welcome(socket, connectRequest)
+    if (connectRequest === undefined) return
+    const visit = admitted.get(socket)
+    if (visit === undefined) {
+      if (access.isOpen) welcome(socket, connectRequest, undefined)
+      return
+    }
+    const tell = (refusal: Refusal): void => members.get(socket.id)?.refuse(refusal)
+    welcome(socket, connectRequest, new Badge({ ...visit, access, socket, room: connectRequest.room, now_s, tell }))
   })
   // Not before: a socket that nobody welcomes would wait for ever.
   yield* openTransport
@@ -309,10 +358,21 @@ const make = Effect.gen(function* () {
   )
 })
 
-/** A client is known again by the name that it has given itself, or by the one that its library was given and keeps. */
-const authorOf = (clientId: string | undefined, pid: string | undefined): string =>
+/** What came before the connection: `room:history`. */
+const asksForPast = ({ clientId, history, offset }: ConnectRequest): boolean =>
+  clientId !== undefined || history !== 0 || (offset !== undefined && offset !== null)
+const noPast = { offset: undefined, history: 0 }
+
+const isRenewing: Refusal = { code: "BUSY", message: "the token that came before is still looked at" }
+const noToken: Refusal = { code: "BAD_MESSAGE", message: "auth has one argument: an object with a token" }
+
+/**
+ * A client is known again by the name that it has given itself, or by the one that its library was given and keeps. Where
+ * there are locks it is one of its subject.
+ */
+const authorOf = (clientId: string | undefined, pid: string | undefined, subject?: ReadonlyArray<string>): string =>
   createHash("sha256")
-    .update(JSON.stringify({ clientId, pid: clientId ?? pid }))
+    .update(JSON.stringify({ clientId, pid: clientId ?? pid, subject }))
     .digest("base64url")
     .slice(0, 22)
 
@@ -334,90 +394,5 @@ const untilTrue = (isTrue: () => boolean) =>
   Effect.suspend(() => (isTrue() ? Effect.succeed(true) : Effect.as(Effect.sleep("5 millis"), false))).pipe(
     Effect.repeat({ until: (isDone) => isDone }),
   )
-
-/**
- * Socket.IO on an HTTP server that never listens: once open, requests and upgrades are handed to it from the gateway's
- * own.
- */
-const server = Effect.fnUntraced(function* (reading: FairReading["Service"]) {
-  const { counts } = yield* Delivery
-  const limits = yield* Limits
-  const upgrades = yield* UpgradeServer
-  const adapter = yield* ChatAdapter
-  const timers = yield* Timers
-  const onTooSlow = () => counts.addTo("refused", closeCodes.tooSlow.reason)
-  /** Of what waits for a socket its messages are a part. */
-  const bounds = { answers_bytes: limits.socket_buffer_bytes, answers_cut_bytes: limits.chat.socket_cut_bytes }
-  const outgoing = new Map<string, Outgoing>()
-  const behind = new HttpServer()
-  const upgraded = new Set<Duplex>()
-  // A client that does not even answer a close would block the port.
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      for (const socket of upgraded) socket.destroy()
-    }),
-  )
-  const io: ChatServer = yield* Effect.acquireRelease(
-    Effect.sync(
-      () =>
-        new Server(behind, {
-          // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
-          maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
-          parser: Parser,
-          wsEngine: serversWithin({ ...limits, ...bounds, timers, onCut: (reason) => counts.addTo("refused", reason) }),
-          ...(adapter !== undefined && { adapter }),
-        }),
-    ),
-    (io) => Effect.promise(() => io.close()),
-  )
-  const unjoined = new Unjoined<ChatSocket["conn"]>(limits.chat.unjoined, (conn) => {
-    counts.addTo("refused", "NOT_JOINED")
-    conn.close(true)
-  })
-  io.engine.on("connection", (conn: ChatSocket["conn"]) => {
-    const sid = idOf(conn)
-    conn.on("packet", () => reading.count())
-    unjoined.add(conn)
-    outgoing.set(sid, new Outgoing(conn, limits, onTooSlow))
-    conn.once("close", () => {
-      unjoined.remove(conn)
-      outgoing.delete(sid)
-    })
-  })
-  io.on("connection", ({ conn }) => unjoined.remove(conn))
-  const take: RequestHandler = (request, response) => {
-    const read = () => void (request.socket.destroyed || behind.emit("request", request, response))
-    const waiting = request.method === "POST" ? outgoing.get(sidOf(request)) : undefined
-    if (waiting === undefined) read()
-    else waiting.whenRead(read)
-  }
-  const open = Effect.gen(function* () {
-    yield* upgrades.handle(path, (request, socket, head) => {
-      upgraded.add(socket)
-      socket.once("close", () => upgraded.delete(socket))
-      const busy = () => {
-        counts.addTo("refused", closeCodes.busy.reason)
-        socket.destroy()
-      }
-      reading.share(socket, { head, busy })
-      behind.emit("upgrade", request, socket, nothing)
-    })
-    yield* upgrades.handleRequests(path, take)
-    for (const file of clientFiles) {
-      yield* upgrades.handleRequests(path + file, (request, response) => {
-        // Socket.IO compresses them anew for each request, which is more than a stranger may make us do.
-        delete request.headers["accept-encoding"]
-        behind.emit("request", request, response)
-      })
-    }
-  })
-  return { io, open }
-})
-
-/** Public, but not by its types. */
-const idOf = (conn: object): string => ("id" in conn ? String(conn.id) : "")
-
-/** The session of Engine.IO that a request is of. */
-const sidOf = ({ url = "/" }: IncomingMessage): string => new URL(url, "http://gateway").searchParams.get("sid") ?? ""
 
 export const layer = Layer.effectDiscard(make).pipe(Layer.provide(Timers.layer))

@@ -1,4 +1,5 @@
 /** What a socket says when it connects: its room, and how far it is. */
+import type { Credentials } from "@nimbus/domain/services"
 import { openRoom, type RoomId, roomNamed } from "@nimbus/domain/protocol"
 
 interface Handshake {
@@ -56,6 +57,19 @@ export const isMisnamed = ({ auth }: Handshake): boolean => {
   const name = auth["clientId"] ?? undefined
   return name !== undefined && !isName(name)
 }
+
+/** What it shows of who it is. Nothing keeps the token after that. */
+export const credentialsOf = ({ auth }: { auth: Record<string, unknown> }): Credentials => {
+  const token = tokenIn(auth)
+  delete auth["token"]
+  return { token }
+}
+
+/** In `auth` of a connection, and in the event of that name. */
+export const tokenIn = (auth: unknown): string | undefined =>
+  typeof auth === "object" && auth !== null && "token" in auth && typeof auth.token === "string" && auth.token !== ""
+    ? auth.token
+    : undefined
 
 /** Node reads a header's bytes as Latin-1; a client that has more than that to say has sent UTF-8. */
 const textOf = (header: unknown): unknown => {

@@ -22,8 +22,8 @@ export interface KeptPlace {
 }
 
 export interface KeptPlaces {
-  /** That of the client with this name. */
-  of(conversation: Conversation, name: string): KeptPlace
+  /** That of the client with this name; where there are locks of the one of its subject. */
+  of(conversation: Conversation, name: string, subject?: ReadonlyArray<string>): KeptPlace
 }
 
 export const makeKeptPlaces = Effect.fnUntraced(function* (save_ms: number, counts: Counts) {
@@ -44,8 +44,8 @@ export const makeKeptPlaces = Effect.fnUntraced(function* (save_ms: number, coun
   const soon = yield* makeFlusher(flush, save_ms)
 
   const places: KeptPlaces = {
-    of(conversation, name) {
-      const owner = ownerOf(conversation, name)
+    of(conversation, name, subject = []) {
+      const owner = ownerOf(conversation, [name, ...subject])
       const { clientId } = owner
       return {
         load: Effect.suspend(() => {
@@ -71,9 +71,9 @@ export const makeKeptPlaces = Effect.fnUntraced(function* (save_ms: number, coun
  * Names are anything, and those of one client in two rooms are two. No client of the other transports has such an id by
  * chance.
  */
-const ownerOf = ({ home, isOpen, room }: Conversation, name: string): OffsetOwner => {
+const ownerOf = ({ home, isOpen, room }: Conversation, name: ReadonlyArray<string>): OffsetOwner => {
   const digest = createHash("sha256")
-    .update(JSON.stringify([isOpen, room, name]))
+    .update(JSON.stringify([isOpen, room, ...name]))
     .digest("hex")
   return { clientId: ClientId.make(`chat:${digest}`), epoch: Epoch.make(0), log: home }
 }

@@ -10,6 +10,7 @@ import { Latch, Result } from "effect"
 import type { Sender } from "../delivery/Intake.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
+import type { Badge } from "./Badge.ts"
 import type { Conversation } from "./Conversation.ts"
 import { positionAt } from "./Position.ts"
 import type { Answer, ChatSocket, MessageInfo, Refusal } from "./ChatEvents.ts"
@@ -25,6 +26,8 @@ export interface MemberOptions {
   readonly conversation: Conversation
   /** Who says what it says, over all of its connections. */
   readonly author: string
+  /** Who it is where there are locks. */
+  readonly badge: Badge | undefined
   readonly limits: Pick<GatewayLimits, "socket_buffer_bytes" | "chat">
   readonly counts: Counts
   /** How it is given a message that it alone is to get. */
@@ -37,6 +40,7 @@ export class Member implements Sender<ChatMessageId> {
   readonly socket: ChatSocket
   readonly conversation: Conversation
   readonly author: string
+  readonly badge: Badge | undefined
   state: State = "behind"
   /** While it is not live: everything of the room below this was handed over. */
   next = 0
@@ -58,15 +62,21 @@ export class Member implements Sender<ChatMessageId> {
   /** Messages of the open chat that it alone was given since it was told its place. */
   #untold = 0
 
-  constructor({ author, conversation, counts, limits, onFull, say, socket }: MemberOptions) {
+  constructor({ author, badge, conversation, counts, limits, onFull, say, socket }: MemberOptions) {
     this.socket = socket
     this.conversation = conversation
     this.author = author
+    this.badge = badge
     this.#say = say
     this.#limits = limits
     this.#counts = counts
     this.#onFull = onFull
     this.#watchTransport()
+  }
+
+  /** What its messages have for a sender. */
+  get sender(): string {
+    return this.badge?.sender ?? this.socket.id
   }
 
   get isOpen(): boolean {
@@ -92,13 +102,20 @@ export class Member implements Sender<ChatMessageId> {
   /** Hands over a message of its room that it alone is to get now. `first`: of a repeat, where it was said first. */
   give(message: Result.Result<ChatMessage, CorruptRecord>, at: At, first?: number): void {
     if (Result.isFailure(message)) return this.#counts.add("chatSkipped", 1)
-    const isItsOwn = message.success.sender === this.socket.id
+    const isItsOwn = this.#hasSent(message.success)
     if (first !== undefined) return isItsOwn ? this.acknowledge(message.success, first) : undefined
     if (isItsOwn && !this.isOpen) return this.acknowledge(message.success, at.offset)
     this.#say(this, message.success, at)
     if (isItsOwn) this.acknowledge(message.success, at.offset)
     if (!this.isOpen) this.#told = at.offset
     else if (++this.#untold >= this.#limits.chat.tell_records) this.tellOffset(at.offset, -1)
+  }
+
+  /** The archive does not have the socket of a subject's message: there the one that waits for it is taken. */
+  #hasSent({ id, sender, socket }: ChatMessage): boolean {
+    if (socket !== undefined) return socket === this.socket.id
+    if (this.badge === undefined) return sender === this.socket.id
+    return sender === this.sender && id !== undefined && this.#waiting.has(id)
   }
 
   /** A message of its own is to go into the log. `false`: it is on its way there already, and has one answer for both. */

@@ -15,11 +15,11 @@ const nameBeside = (taken: ReadonlyArray<string>) =>
   )
 
 /** What a socket without a room emits. */
-export const SendEvent = nameBeside(["broadcast"]).pipe(Schema.brand("SendEvent"))
+export const SendEvent = nameBeside(["broadcast", "auth"]).pipe(Schema.brand("SendEvent"))
 export type SendEvent = typeof SendEvent.Type
 
 /** What every socket without a room gets. */
-export const ListenEvent = nameBeside(["broadcast", "live", "offset", "lost", "refused", "leaving"]).pipe(
+export const ListenEvent = nameBeside(["broadcast", "live", "offset", "lost", "refused", "expiring", "leaving"]).pipe(
   Schema.brand("ListenEvent"),
 )
 export type ListenEvent = typeof ListenEvent.Type

@@ -200,7 +200,8 @@ export class PartitionReader {
     const decoded = decodeChat(record)
     if (Result.isFailure(decoded)) return this.#options.counts.add("chatSkipped", 1)
     const message = decoded.success
-    const itself = message.sender === undefined ? undefined : this.#options.memberOf(message.sender)
+    const from = message.socket ?? message.sender
+    const itself = from === undefined ? undefined : this.#options.memberOf(from)
     const sender = itself !== undefined && room.members.has(itself) ? itself : undefined
     if (first !== undefined) return sender?.acknowledge(message, first)
     this.#options.send(room.name, message, record, this.#options.isOpen ? undefined : sender)

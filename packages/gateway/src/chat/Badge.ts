@@ -1,0 +1,144 @@
+/**
+ * Who a socket is where there are locks, and what it may do, by the token that counts now. Without locks no socket has
+ * one.
+ *
+ * ```
+ *   auth.token ─▶ Access.connect ─▶ room:join ─▶ Badge ──▶ room:history, room:publish, broadcast
+ *                                                 │  ▲
+ *                              expiring ◀── a minute before its end
+ *                                                    └── auth, with a new token of the same subject
+ * ```
+ *
+ * 1. What a socket calls itself in its messages is its subject's client id, and nothing that it says.
+ * 2. Names and ids that a client chooses are its subject's own: no other subject's places or messages are meant by them.
+ * 3. At its end a token takes the connection with it. A client of Socket.IO then comes back on its own, unless it was
+ *    revoked.
+ */
+import { capabilityOf, type Principal, type TargetedCapability } from "@nimbus/domain/access"
+import type { AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
+import { type CloseReason, start } from "@nimbus/domain/protocol"
+import type { Credentials } from "@nimbus/domain/services"
+import { Effect } from "effect"
+import type { Access, From, Need, NotAdmitted } from "../access/Access.ts"
+import type { Held, Lease } from "../access/Leases.ts"
+import type { ChatSocket, Refusal } from "./ChatEvents.ts"
+import type { ConnectRequest } from "./ConnectRequest.ts"
+
+/** How a denial is told to a client. */
+export const refusalOf = (denied: Unauthenticated | AuthUnavailable | Forbidden): Refusal => ({
+  code: denied.code,
+  message: denied.message,
+  ...(denied._tag === "Forbidden" && { capability: denied.capability }),
+})
+
+/** As the error of a connection: with the code in its text, for clients that show nothing else. */
+export const connectErrorOf = (refusal: Refusal): Error =>
+  Object.assign(new Error(`${refusal.code}: ${refusal.message}`), { data: refusal })
+
+/** What a socket is to be let in as, if it may be in its room. */
+export const admit = Effect.fnUntraced(function* (
+  access: Access["Service"],
+  { room }: Pick<ConnectRequest, "room">,
+  credentials: Credentials,
+  from: From,
+): Effect.fn.Return<Principal, NotAdmitted> {
+  // What it acknowledges are places in rooms, not mail: that it may have them is `room:history`.
+  const { principal } = yield* access.connect({ clientId: undefined, after: start, autoAck: false }, credentials, from)
+  yield* access.checkOf(principal, from, "room:join", room)
+  return principal
+})
+
+export interface BadgeOptions {
+  readonly access: Access["Service"]
+  readonly socket: ChatSocket
+  readonly room: ConnectRequest["room"]
+  readonly principal: Principal
+  readonly from: From
+  readonly now_s: () => number
+  /** Tells what has ended it. */
+  readonly tell: (refusal: Refusal) => void
+}
+
+export class Badge {
+  readonly #options: BadgeOptions
+  readonly #lease: Lease
+  /** One token at a time is looked at. */
+  #isRenewing = false
+
+  constructor(options: BadgeOptions) {
+    this.#options = options
+    const held: Held = {
+      expiring: (expires_s) => void options.socket.emit("expiring", { seconds: this.#secondsUntil(expires_s) }),
+      ended: (reason) => this.#end(reason),
+    }
+    this.#lease = options.access.hold(options.principal, held)
+  }
+
+  /** What its messages have for a sender. */
+  get sender(): string {
+    return this.#lease.principal.clientId
+  }
+
+  /** Within this subject a client's names are its own. */
+  get owner(): ReadonlyArray<string> {
+    const { issuer, subject } = this.#lease.principal
+    return [issuer, subject]
+  }
+
+  /** What the answer is to something that it may not do in its room. */
+  deniesOf(capability: TargetedCapability): Refusal | undefined {
+    const { access, from, room } = this.#options
+    const { principal } = this.#lease
+    if (principal.grants.mayOf(capability, room)) return undefined
+    return refusalOf(access.deny(principal, capabilityOf(capability, room), from))
+  }
+
+  deniesBroadcast(): Refusal | undefined {
+    const { access, from } = this.#options
+    const { principal } = this.#lease
+    return principal.grants.may("broadcast") ? undefined : refusalOf(access.deny(principal, "broadcast", from))
+  }
+
+  get isRenewing(): boolean {
+    return this.#isRenewing
+  }
+
+  /** Goes on with this token. Its result: for how many seconds; `undefined`: it does not end. */
+  renew(token: string): Effect.Effect<number | undefined, NotAdmitted> {
+    const { access, from, principal, room } = this.#options
+    const needs: ReadonlyArray<Need> = [
+      ["connect", principal.clientId],
+      ["room:join", room],
+    ]
+    this.#isRenewing = true
+    return access.renew(this.#lease, { token }, from, needs).pipe(
+      Effect.map(() => {
+        const { expires_s } = this.#lease.principal
+        return expires_s === undefined ? undefined : this.#secondsUntil(expires_s)
+      }),
+      Effect.ensuring(Effect.sync(() => (this.#isRenewing = false))),
+    )
+  }
+
+  /** The socket is gone. */
+  release(): void {
+    this.#lease.release()
+  }
+
+  #secondsUntil(expires_s: number): number {
+    return Math.max(0, Math.floor(expires_s - this.#options.now_s()))
+  }
+
+  #end({ reason, reconnect }: CloseReason): void {
+    const { socket, tell } = this.#options
+    tell({ code: reason, message: sentences.get(reason) ?? reason })
+    // Closed from below, a client comes back on its own; one that the server disconnects does not.
+    if (reconnect) socket.conn.close()
+    else socket.disconnect(true)
+  }
+}
+
+const sentences: ReadonlyMap<string, string> = new Map([
+  ["TOKEN_EXPIRED", "the token has ended: come back with a new one"],
+  ["TOKEN_REVOKED", "the token, or its subject, was revoked, or its issuer has removed the key"],
+])
