@@ -15,13 +15,16 @@ const elsewhere = (key: string) => at((partitionOf(key, partitions) + 1) % parti
 const room = RoomId.make("r")
 
 describe("ChatArchive", () => {
-  it.effect.prop("a message is read from its row as it is read from the log", [RoomMessage], ([message]) =>
-    Effect.sync(() => {
-      const { key, value } = Result.getOrThrow(toArchived(stored(encodeChat(message)), home(message.room)))
-      assert.strictEqual(key, escapeName(message.room))
-      const expected = JSON.parse(JSON.stringify(message))
-      assert.deepStrictEqual(Result.getOrThrow(fromArchived(message.room, value)), expected)
-    }),
+  it.effect.prop(
+    "a message is read from its row as it is read from the log, but for its socket",
+    [RoomMessage],
+    ([message]) =>
+      Effect.sync(() => {
+        const { key, value } = Result.getOrThrow(toArchived(stored(encodeChat(message)), home(message.room)))
+        assert.strictEqual(key, escapeName(message.room))
+        const { socket: _, ...expected } = JSON.parse(JSON.stringify(message))
+        assert.deepStrictEqual(Result.getOrThrow(fromArchived(message.room, value)), expected)
+      }),
   )
 
   it.each([
