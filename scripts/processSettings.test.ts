@@ -40,6 +40,7 @@ const roles = Object.keys(settings)
 /** A value that each setting must not have. */
 const wrong: Readonly<Record<string, string>> = {
   NIMBUS_ADMIN_TOKEN: "too short",
+  NIMBUS_ADMIN_TOKENS: "ops=king:0123456789abcdef",
   NIMBUS_CHAT_MESSAGES_PER_SECOND: "0",
   NIMBUS_CHAT_LISTEN_EVENT: "offset",
   NIMBUS_CHAT_MESSAGE_BYTES: "1.5",

@@ -12,6 +12,7 @@ import { Access } from "./access/Access.ts"
 import * as Exposure from "./access/Exposure.ts"
 import { Addresses } from "./addresses/Addresses.ts"
 import * as Authorization from "./admin/Authorization.ts"
+import { Operators } from "./admin/Operators.ts"
 import * as ChatTransport from "./chat/ChatTransport.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
 import * as Announcement from "./Announcement.ts"
@@ -36,11 +37,11 @@ const publisher = Layer.unwrap(
 )
 
 const routes = (admin: Option.Option<Authorization.Access>) =>
-  HttpRouter.serve(Routes.layerWith(admin).pipe(Layer.provide(Fallback.layer)), {
+  HttpRouter.serve(Routes.layer.pipe(Layer.provide(Fallback.layer)), {
     disableLogger: true,
     disableListenLog: true,
     routerConfig: Fallback.routerConfig,
-  }).pipe(Layer.provide([publisher, ReadBudget.layer]))
+  }).pipe(Layer.provide([publisher, ReadBudget.layer, Operators.layerWith(admin)]))
 
 /** Where a gateway listens. */
 export interface Places extends HttpFront.HttpOptions {
@@ -53,10 +54,8 @@ export interface Places extends HttpFront.HttpOptions {
 /** Where it listens, if it may. */
 const front = ({ grpc, insecure, ...http }: Places) =>
   Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 })).pipe(
-    Layer.provide([
-      Addresses.layerWith(http),
-      Exposure.layerWith({ hosts: [http.host, ...(grpc === undefined ? [] : [grpc.host])], insecure }),
-    ]),
+    Layer.provideMerge(Addresses.layerWith(http)),
+    Layer.provide(Exposure.layerWith({ hosts: [http.host, ...(grpc === undefined ? [] : [grpc.host])], insecure })),
   )
 
 /** The transports and the core. */

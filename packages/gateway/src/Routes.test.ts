@@ -5,6 +5,8 @@ import { NimbusApi } from "@nimbus/domain/http"
 import { Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApi, type HttpApiGroup } from "effect/http-api"
+import { Access } from "./access/Access.ts"
+import { Operators } from "./admin/Operators.ts"
 import { Limits } from "./Limits.ts"
 import { Gateway } from "./index.ts"
 import { ReadBudget } from "./http/ReadBudget.ts"
@@ -30,9 +32,9 @@ const served = Effect.gen(function* () {
       },
     })),
   )
-  const routed = Routes.layerWith(Option.some({ _tag: "Loopback" })).pipe(
-    Layer.provide([recorder, ReadBudget.layer]),
-    Layer.provide([Limits.layerWith({}), Publisher.layer]),
+  const routed = Routes.layer.pipe(
+    Layer.provide([recorder, ReadBudget.layer, Operators.layerWith(Option.some({ _tag: "Loopback" }))]),
+    Layer.provide([Limits.layerWith({}), Publisher.layer, Access.layer]),
   )
   yield* Effect.scoped(HttpRouter.toHttpEffect(routed))
   return routes.sort()

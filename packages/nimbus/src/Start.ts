@@ -1,4 +1,5 @@
 /** `nimbus start`: runs the server until a signal, and says where it is and what to type next. */
+import { Authenticator } from "@nimbus/domain/services"
 import { Gateway, GrpcServer, httpConfig } from "@nimbus/gateway"
 import { Console, Effect, Layer, Option } from "effect"
 import * as Settings from "./Settings.ts"
@@ -10,9 +11,11 @@ const banner = Effect.gen(function* () {
   const { host, port } = yield* httpConfig
   const at = `${host.includes(":") ? `[${host}]` : host}:${port}`
   const grpc = yield* GrpcServer
-  const page = Option.isSome(yield* Gateway.access)
-    ? `http://${at}/`
-    : "none: set NIMBUS_ADMIN_TOKEN, or listen on 127.0.0.1"
+  const hasLocks = Option.isSome(yield* Effect.serviceOption(Authenticator))
+  const page =
+    hasLocks || Option.isSome(yield* Gateway.access)
+      ? `http://${at}/`
+      : "none: set NIMBUS_ADMIN_TOKEN, or listen on 127.0.0.1"
   const addr = at === "127.0.0.1:3000" ? "" : ` --addr=ws://${at}`
   yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* Settings.data}
 

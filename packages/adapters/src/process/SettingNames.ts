@@ -4,6 +4,7 @@
  */
 export const settingNames: ReadonlyArray<string> = [
   "NIMBUS_ADMIN_TOKEN",
+  "NIMBUS_ADMIN_TOKENS",
   "NIMBUS_ADMIN_URL",
   "NIMBUS_CHAT_LISTEN_EVENT",
   "NIMBUS_CHAT_MESSAGES_PER_SECOND",

@@ -13,7 +13,7 @@
  * | `publish:<id>` | to send messages to this client as the server, and to cancel its tasks |
  * | `archive:read` | to read one's own results, and the messages of rooms whose `history` one has, from the archive |
  * | `journey` | to have one's events sampled |
- * | `admin:viewer`, `admin:operator`, `admin:publisher`, `admin:owner` | the admin API: to look, to act, to publish, all |
+ * | `admin:viewer`, `admin:operator`, `admin:publisher`, `admin:owner` | the admin API: to look, to look and act, to publish, all |
  *
  * 1. After the last `:` of a capability that has a target stands the target, in which a `*` at the end allows every one
  *    that begins so: `send:order.*`, `room:join:*`.
@@ -28,12 +28,20 @@ import { deviceMark } from "./Subject.ts"
 const plain = ["read", "ack", "cancel", "broadcast", "archive:read", "journey"] as const
 /** Those that name one. */
 const targeted = ["connect", "send", "room:join", "room:publish", "room:history", "publish"] as const
-/** Roles of the admin API. An owner may everything that the others may. */
+/** Roles of the admin API: to look, to act, to publish as the server, all. */
 export const adminRoles = ["viewer", "operator", "publisher", "owner"] as const
 
 export type PlainCapability = (typeof plain)[number] | `admin:${AdminRole}`
 export type TargetedCapability = (typeof targeted)[number]
 export type AdminRole = (typeof adminRoles)[number]
+
+/** What a role allows: itself, and what it has in it. Who publishes need not see anybody's mail. */
+const rolesIn: Readonly<Record<AdminRole, ReadonlyArray<AdminRole>>> = {
+  viewer: ["viewer"],
+  operator: ["viewer", "operator"],
+  publisher: ["publisher"],
+  owner: adminRoles,
+}
 
 /** What a token without a `nimbus` claim allows. */
 export const defaults: ReadonlyArray<string> = ["connect:{sub}", "read", "ack", "send:*"]
@@ -69,6 +77,11 @@ export class Grants {
         allowed.add(text)
         continue
       }
+      const role = adminRoles.find((role) => text === `admin:${role}`)
+      if (role !== undefined) {
+        for (const each of rolesIn[role]) allowed.add(`admin:${each}`)
+        continue
+      }
       const kind = targeted.find((kind) => text.startsWith(`${kind}:`))
       if (kind === undefined || text.length === kind.length + 1) return Result.fail(text)
       const of = targets.get(kind) ?? { exact: new Set<string>(), prefixes: [] }
@@ -83,7 +96,7 @@ export class Grants {
   /** Whether it allows this. */
   may(capability: PlainCapability): boolean {
     if (this.#isAll) return !capability.startsWith("admin:")
-    return this.#plain.has(capability) || (capability.startsWith("admin:") && this.#plain.has("admin:owner"))
+    return this.#plain.has(capability)
   }
 
   /** Whether it allows this of this target. */
@@ -98,7 +111,7 @@ export class Grants {
 /** A capability as it is told to who lacks it. */
 export const capabilityOf = (capability: TargetedCapability, target: string): string => `${capability}:${target}`
 
-const allPlain: ReadonlySet<string> = new Set([...plain, ...adminRoles.map((role) => `admin:${role}`)])
+const allPlain: ReadonlySet<string> = new Set(plain)
 
 const isPlain = (text: string): boolean => allPlain.has(text)
 

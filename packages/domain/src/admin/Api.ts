@@ -4,7 +4,7 @@
  *
  * The pod channel that carries `kick` and `drain` may lose them: asking again is safe.
  */
-import { Schema } from "effect"
+import { Context, Schema } from "effect"
 import {
   HttpApi,
   HttpApiEndpoint,
@@ -13,9 +13,20 @@ import {
   HttpApiSchema,
   HttpApiSecurity,
 } from "effect/http-api"
+import type { AdminRole } from "../access/Capability.ts"
 import { ClientId, EventId, PodId, Seq } from "../protocol/Ids.ts"
 import { StatusName } from "../protocol/Status.ts"
-import { AdminUnavailable, BadRequest, NotFound, NotPossible, ReadsBusy, Unauthorized } from "./Errors.ts"
+import {
+  AdminUnavailable,
+  BadRequest,
+  LoginUnavailable,
+  NotFound,
+  NotPossible,
+  ReadsBusy,
+  RoleMissing,
+  TooManyLogins,
+  Unauthorized,
+} from "./Errors.ts"
 import {
   Cancelled,
   ClientRow,
@@ -37,11 +48,20 @@ import {
   TopicView,
 } from "./Views.ts"
 
-/** `Authorization: Bearer <NIMBUS_ADMIN_TOKEN>`, where there is one. */
+/** `Authorization: Bearer <token>`, where one is needed: of whom the endpoint's role is asked. */
 export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthorization>()(
   "@nimbus/domain/AdminAuthorization",
-  { requiredForClient: true, security: { bearer: HttpApiSecurity.bearer }, error: Unauthorized },
+  {
+    requiredForClient: true,
+    security: { bearer: HttpApiSecurity.bearer },
+    error: [Unauthorized, RoleMissing, TooManyLogins, LoginUnavailable],
+  },
 ) {}
+
+/** The role that an endpoint asks for. One that names none is the owner's. */
+export class RoleNeeded extends Context.Reference<AdminRole>("@nimbus/domain/RoleNeeded", {
+  defaultValue: () => "owner",
+}) {}
 
 /** Says what is wrong with a request. */
 export class AdminRequests extends HttpApiMiddleware.Service<AdminRequests>()("@nimbus/domain/AdminRequests", {
@@ -74,30 +94,30 @@ const error = AdminUnavailable
  * routes, the OpenAPI document, the client and `Operations` come from here.
  */
 const operations = [
-  HttpApiEndpoint.get("status", "/status", { success: StatusView, error }),
+  HttpApiEndpoint.get("status", "/status", { success: StatusView, error }).annotate(RoleNeeded, "viewer"),
   /** Those that replay first, then those that are offline with waiting records. */
   HttpApiEndpoint.get("clients", "/clients", {
     query: { ...Which, limit: Schema.optional(Limit) },
     success: Schema.Struct({ clients: Schema.Array(ClientRow), more: Schema.Boolean }),
     error,
-  }),
+  }).annotate(RoleNeeded, "viewer"),
   HttpApiEndpoint.get("client", "/clients/:clientId", {
     params: client,
     success: ClientView,
     /** Nothing here knows of the client, or all of it is gone. */
     error: [NotFound, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "viewer"),
   HttpApiEndpoint.get("mailbox", "/clients/:clientId/mailbox", {
     params: client,
     query: { limit: Schema.optional(Limit) },
     success: MailboxView,
     error,
-  }),
+  }).annotate(RoleNeeded, "viewer"),
   HttpApiEndpoint.get("journey", "/clients/:clientId/journey/:seq", {
     params: { ...client, seq: Seq },
     success: JourneyView,
     error: [NotFound, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "viewer"),
   /** Publishes the client's retained events from a seq on anew. */
   HttpApiEndpoint.post("replay", "/clients/:clientId/replay", {
     params: client,
@@ -105,13 +125,13 @@ const operations = [
     payload: Schema.Struct({ from: Seq, upTo: Schema.optional(Seq) }),
     success: Republished,
     error: [NotPossible, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "operator"),
   /** Closes the client's connection, wherever it is. */
   HttpApiEndpoint.post("kick", "/clients/:clientId/kick", {
     params: client,
     success: Kicked,
     error: [NotFound, NotPossible, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "operator"),
   /**
    * Of clients that will not come back: what waits for them counts as acknowledged, and the registry knows them no more.
    * One that is connected is left as it is, after a while in which it may go.
@@ -122,7 +142,7 @@ const operations = [
     }),
     success: Forgotten,
     error,
-  }),
+  }).annotate(RoleNeeded, "operator"),
   /** What has not ended, by the log: it is shown for some moments after its end. */
   HttpApiEndpoint.get("tasks", "/tasks", {
     query: {
@@ -132,39 +152,39 @@ const operations = [
     },
     success: TasksView,
     error,
-  }),
+  }).annotate(RoleNeeded, "viewer"),
   /** Ends the client's latest open task whose event has this id as `cancelled`. One that has ended stays as it is. */
   HttpApiEndpoint.post("cancel", "/clients/:clientId/cancel", {
     params: client,
     payload: Schema.Struct({ id: EventId }),
     success: Cancelled,
     error,
-  }),
+  }).annotate(RoleNeeded, "operator"),
   /** Gateways, and the other processes that say that they are there. */
-  HttpApiEndpoint.get("pods", "/pods", { success: Schema.Array(PodView), error }),
+  HttpApiEndpoint.get("pods", "/pods", { success: Schema.Array(PodView), error }).annotate(RoleNeeded, "viewer"),
   /** Sends away the clients of a pod, which takes no new ones from then on. */
   HttpApiEndpoint.post("drain", "/pods/:pod/drain", {
     params: { pod: PodId },
     success: Drained,
     error: [NotFound, NotPossible, AdminUnavailable],
-  }),
-  HttpApiEndpoint.get("topics", "/topics", { success: Schema.Array(TopicView), error }),
+  }).annotate(RoleNeeded, "operator"),
+  HttpApiEndpoint.get("topics", "/topics", { success: Schema.Array(TopicView), error }).annotate(RoleNeeded, "viewer"),
   HttpApiEndpoint.get("quarantine", "/quarantine", {
     query: { limit: Schema.optional(Limit) },
     success: Schema.Struct({ records: Schema.Array(QuarantinedRow), more: Schema.Boolean }),
     error,
-  }),
+  }).annotate(RoleNeeded, "viewer"),
   HttpApiEndpoint.get("quarantined", "/quarantine/:partition/:offset", {
     params: { partition: Natural, offset: Natural },
     success: QuarantinedView,
     error: [NotFound, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "viewer"),
   /** Publishes a quarantined record's event anew. */
   HttpApiEndpoint.post("retry", "/quarantine/:partition/:offset/retry", {
     params: { partition: Natural, offset: Natural },
     success: Republished,
     error: [NotFound, NotPossible, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "operator"),
 ] as const
 
 /** One of them. */
@@ -172,22 +192,22 @@ export type Operation = (typeof operations)[number]
 
 /** What a gateway is asked about itself alone, as its page does. */
 const ofThisProcess = [
-  HttpApiEndpoint.get("roles", "/roles", { success: Schema.Array(RoleView) }),
+  HttpApiEndpoint.get("roles", "/roles", { success: Schema.Array(RoleView) }).annotate(RoleNeeded, "viewer"),
   /** Stops or starts a consumer of the pipeline, where this process runs it. */
   HttpApiEndpoint.post("setRole", "/roles/:role", {
     params: { role: Schema.String },
     payload: Schema.Struct({ isRunning: Schema.Boolean }),
     success: RoleView,
     error: [NotFound, NotPossible],
-  }),
+  }).annotate(RoleNeeded, "operator"),
   /** The last minutes, oldest first: for charts that have just been opened. */
-  HttpApiEndpoint.get("history", "/history", { success: Schema.Array(Pulse) }),
+  HttpApiEndpoint.get("history", "/history", { success: Schema.Array(Pulse) }).annotate(RoleNeeded, "viewer"),
   /** A picture a second, for as long as the connection lasts. */
   HttpApiEndpoint.get("pictures", "/pictures", {
     query: Which,
     success: HttpApiSchema.StreamNdjson({ schema: Snapshot }),
     error: NotPossible,
-  }),
+  }).annotate(RoleNeeded, "viewer"),
 ] as const
 
 class AdminGroup extends HttpApiGroup.make("admin")

@@ -1,11 +1,35 @@
 /** What the admin API refuses, each with its `code` of docs/errors.md and its HTTP status. */
 import { Schema } from "effect"
 
-/** The token is missing or wrong. */
+/** The token is missing or wrong. Where there are locks, the code says what is wrong with it. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()(
   "Unauthorized",
-  { code: Schema.tag("UNAUTHORIZED"), message: Schema.String },
+  {
+    code: Schema.Literals(["UNAUTHORIZED", "TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_REVOKED"]),
+    message: Schema.String,
+  },
   { httpApiStatus: 401 },
+) {}
+
+/** Who asks is known, and may not do this: the capability is missing. Nothing has happened. */
+export class RoleMissing extends Schema.TaggedError<RoleMissing>()(
+  "RoleMissing",
+  { code: Schema.tag("FORBIDDEN"), capability: Schema.String, message: Schema.String },
+  { httpApiStatus: 403 },
+) {}
+
+/** Too many tokens from this address were wrong. Passing: come back after `Retry-After`. */
+export class TooManyLogins extends Schema.TaggedError<TooManyLogins>()(
+  "TooManyLogins",
+  { code: Schema.tag("TOO_MANY_LOGINS"), message: Schema.String },
+  { httpApiStatus: 429 },
+) {}
+
+/** Who asks can't be found out now: keys or a store are away. Passing: ask again, after `Retry-After`. */
+export class LoginUnavailable extends Schema.TaggedError<LoginUnavailable>()(
+  "LoginUnavailable",
+  { code: Schema.tag("AUTH_UNAVAILABLE"), message: Schema.String },
+  { httpApiStatus: 503 },
 ) {}
 
 /** There is nothing by this name: a client, a pod, a record. */

@@ -10,10 +10,25 @@
 import { Context, type Effect } from "effect"
 import type { HttpApiEndpoint } from "effect/http-api"
 import type { Operation } from "./Api.ts"
-import type { AdminUnavailable, BadRequest, ReadsBusy, Unauthorized } from "./Errors.ts"
+import type {
+  AdminUnavailable,
+  BadRequest,
+  LoginUnavailable,
+  ReadsBusy,
+  RoleMissing,
+  TooManyLogins,
+  Unauthorized,
+} from "./Errors.ts"
 
 /** A service that is away; and where another process is asked, what that says of the asking itself, and that it is busy. */
-export type AskError = AdminUnavailable | BadRequest | ReadsBusy | Unauthorized
+export type AskError =
+  | AdminUnavailable
+  | BadRequest
+  | ReadsBusy
+  | Unauthorized
+  | RoleMissing
+  | TooManyLogins
+  | LoginUnavailable
 
 type Part<Name extends string, A> = [A] extends [never] ? unknown : { readonly [_ in Name]: A }
 

@@ -237,6 +237,7 @@ layer(bare, { excludeTestServices: true })("without trusted proxies", (it) => {
 /** As if each connection came from an address that has too many. */
 const refusing: TooMany = { code: "TOO_MANY_CONNECTIONS", retry_ms: 1_500 }
 const full = Layer.succeed(Addresses, {
+  from: () => undefined,
   accept: () => refusing,
   ask: () => undefined,
   open: () => undefined,

@@ -24,6 +24,8 @@ const line_ms = 60_000
 type Close = (closed: () => void) => void
 
 export interface AddressGuard {
+  /** Who asks, as far as that is known: for the log, and to count what this machine is counted for as well. */
+  from(origins: Origins): ClientAddress | undefined
   /** A connection is accepted. Undefined: it may stay. `onClose`: registers what is called once it is closed. */
   accept(peer: string | undefined, onClose: Close): TooMany | undefined
   /** Whether this may be asked. */
@@ -63,6 +65,7 @@ export class Addresses extends Context.Service<Addresses, AddressGuard>()("@nimb
         }
 
         return {
+          from: (origins) => clientOf(origins).from,
           accept(peer, onClose) {
             const { client, isProxied } = clientOf({ peer, forwardedFor: undefined, forwarded: undefined })
             return client === undefined || isProxied ? undefined : connect(client, onClose)

@@ -69,19 +69,29 @@ const isIn = (list: BlockList, address: string): boolean => list.check(address, 
 
 const loopback = listOf(["loopback"])
 
+export interface WhoseRequest {
+  readonly client: ClientAddress | undefined
+  /** The same, where it is this machine or a proxy as well. */
+  readonly from: ClientAddress | undefined
+  readonly isProxied: boolean
+}
+
 /**
- * Returns whose request it is. Undefined: nobody's who is counted, which is this machine, a trusted proxy itself, and
+ * Returns whose request it is. `client` undefined: nobody's who is counted, which is this machine, a trusted proxy itself, and
  * any that a trusted proxy does not name.
  */
-export const clientAddresses = (
-  trusted: ReadonlyArray<string>,
-): ((origins: Origins) => { readonly client: ClientAddress | undefined; readonly isProxied: boolean }) => {
+export const clientAddresses = (trusted: ReadonlyArray<string>): ((origins: Origins) => WhoseRequest) => {
   const proxies = listOf(trusted)
   return ({ forwarded, forwardedFor, peer }) => {
     const address = addressIn(peer ?? "")
     const isProxied = address !== undefined && isIn(proxies, address)
     const found = isProxied ? rightmost(forwardedFor?.split(",") ?? namesIn(forwarded), proxies) : address
-    return { client: found === undefined || isIn(loopback, found) ? undefined : countedAs(found), isProxied }
+    const from = found ?? address
+    return {
+      client: found === undefined || isIn(loopback, found) ? undefined : countedAs(found),
+      from: from === undefined ? undefined : countedAs(from),
+      isProxied,
+    }
   }
 }
 

@@ -13,8 +13,8 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { Delivery } from "../delivery/Delivery.ts"
 import { ReadBudget } from "../http/ReadBudget.ts"
-import * as Authorization from "./Authorization.ts"
 import * as ServiceOperations from "../operations/ServiceOperations.ts"
+import * as Authorized from "./Authorized.ts"
 import { Snapshots } from "./Snapshots.ts"
 
 const handlers = HttpApiBuilder.group(
@@ -24,10 +24,17 @@ const handlers = HttpApiBuilder.group(
     const operations = yield* Operations
     const snapshots = yield* Snapshots
     const roles = yield* RoleControl
+    const told = yield* Authorized.telling
     return handlers.handleAll({
       ...operations,
+      replay: told("replay", operations.replay),
+      kick: told("kick", operations.kick),
+      forget: told("forget", operations.forget),
+      cancel: told("cancel", operations.cancel),
+      drain: told("drain", operations.drain),
+      retry: told("retry", operations.retry),
       roles: () => roles.list,
-      setRole: ({ params, payload }) => roles.set(params.role, payload.isRunning),
+      setRole: told("setRole", ({ params, payload }) => roles.set(params.role, payload.isRunning)),
       history: () => snapshots.history,
       pictures: ({ query }) => snapshots.watch(query),
     })
@@ -62,10 +69,9 @@ const reads = Layer.effect(
   }),
 )
 
-/** Routes of the gateway's HTTP server, for requests that `access` permits. */
-export const layerWith = (access: Authorization.Access) =>
-  HttpApiBuilder.layer(AdminApi).pipe(
-    Layer.provide(handlers),
-    Layer.provide([Snapshots.layer, Authorization.layerWith(access), reads, requests]),
-    Layer.provide(ServiceOperations.layer),
-  )
+/** Routes of the gateway's HTTP server, for requests that `Operators` lets in. */
+export const layer = HttpApiBuilder.layer(AdminApi).pipe(
+  Layer.provide(handlers),
+  Layer.provide([Snapshots.layer, Authorized.layer, reads, requests]),
+  Layer.provide(ServiceOperations.layer),
+)

@@ -1,61 +1,107 @@
 /**
- * Access to the admin API: requests with the token. Without a token, and only on a loopback address, requests of this
- * machine.
+ * Who may use the admin API and the page: whoever has a token, each with its role; or, only on a loopback address, requests
+ * of this machine.
  *
  * What comes without a token must name a loopback host, whatever `NIMBUS_HOSTS` says, and no proxy that brings it. That
  * of all pages only ours may ask, with a token or without, `Admission` sees to.
  */
 import { createHash, timingSafeEqual } from "node:crypto"
-import { AdminAuthorization, Unauthorized } from "@nimbus/domain/admin"
-import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
-import { HttpServerRequest } from "effect/http"
+import { type AdminRole, adminRoles } from "@nimbus/domain/access"
+import { Config, Option, Redacted, Schema } from "effect"
 import { hostnameOf, isLoopback } from "../http/Admission.ts"
 
-/** Who may use the admin API: whoever has the token, or whoever is at this machine. */
+/** A token, what it is called where it is told who did something, and what it may be used for. */
+export interface NamedToken {
+  readonly name: string
+  readonly role: AdminRole
+  readonly token: Redacted.Redacted
+}
+
+/** Who may use the admin API: whoever has a token, or whoever is at this machine. */
 export type Access =
+  /** The owner's. */
   | { readonly _tag: "Token"; readonly token: Redacted.Redacted }
-  /** Only for a server that listens on a loopback address. */
+  /** Several: with a role each, and two at once while one is replaced. */
+  | { readonly _tag: "Tokens"; readonly tokens: ReadonlyArray<NamedToken> }
+  /** Only for a server that listens on a loopback address. Where there are locks it lets nobody in. */
   | { readonly _tag: "Loopback" }
 
-const Token = Schema.String.check(Schema.isMinLength(16))
+const token_chars = 16
+const Token = Schema.String.check(Schema.isMinLength(token_chars))
 
 /** `NIMBUS_ADMIN_TOKEN`: at least 16 characters. For those who ask, too. */
 export const token = Config.option(Config.schema(Schema.RedactedFromValue(Token), "NIMBUS_ADMIN_TOKEN"))
 
-/** Requests with the token, if there is one. */
-export const config = Config.map(
-  token,
-  Option.map((token): Access => ({ _tag: "Token", token })),
+const named = new RegExp(`^([a-z0-9-]{1,32})=(${adminRoles.join("|")}):([^\\s,]{${token_chars},})$`)
+
+const partsOf = (list: string): ReadonlyArray<string> => list.split(",").map((part) => part.trim())
+
+/** A list that is wrong is not told: it has tokens in it. */
+const isTokens = (list: string): boolean => {
+  const names = partsOf(list).map((part) => named.exec(part)?.[1])
+  return !names.includes(undefined) && new Set(names).size === names.length
+}
+
+const Tokens = Schema.String.check(
+  Schema.makeFilter(isTokens, {
+    expected: `name=role:token, several by commas: names once each, of a-z0-9-; a role of ${adminRoles.join(", ")}; tokens of at least ${token_chars} characters`,
+  }),
 )
+
+/** `NIMBUS_ADMIN_TOKENS`: `name=role:token`, several by commas. */
+const tokens = Config.option(Config.schema(Schema.RedactedFromValue(Tokens), "NIMBUS_ADMIN_TOKENS")).pipe(
+  Config.map((list) => (Option.isSome(list) ? tokensIn(Redacted.value(list.value)) : [])),
+)
+
+const tokensIn = (list: string): ReadonlyArray<NamedToken> =>
+  partsOf(list).flatMap((part) => {
+    const [, name = "", asked, text = ""] = named.exec(part) ?? []
+    const role = adminRoles.find((role) => role === asked)
+    return role === undefined ? [] : [{ name, role, token: Redacted.make(text) }]
+  })
+
+/** The name of `NIMBUS_ADMIN_TOKEN`, which no other has: theirs have no capitals. */
+const ownName = "NIMBUS_ADMIN_TOKEN"
+
+const ownerOf = (token: Redacted.Redacted): NamedToken => ({ name: ownName, role: "owner", token })
+
+/** Requests with one of the tokens, if there are any. */
+export const config = Config.map(Config.all([token, tokens]), ([own, others]): Option.Option<Access> => {
+  const all = [...(Option.isSome(own) ? [ownerOf(own.value)] : []), ...others]
+  return all.length === 0 ? Option.none() : Option.some({ _tag: "Tokens", tokens: all })
+})
+
+/** The tokens that let in. */
+export const tokensOf = (access: Option.Option<Access>): ReadonlyArray<NamedToken> => {
+  if (Option.isNone(access) || access.value._tag === "Loopback") return []
+  return access.value._tag === "Token" ? [ownerOf(access.value.token)] : access.value.tokens
+}
 
 /** Where there is no token: open to this machine if that is all the server listens to, and otherwise closed. */
 export const orLoopback = (access: Option.Option<Access>, host: string): Option.Option<Access> =>
   Option.orElse(access, () => (isLoopback(host) ? Option.some<Access>({ _tag: "Loopback" }) : Option.none()))
 
-/** Lets in whom `access` names, and nobody else. */
-export const layerWith = (access: Access) =>
-  Layer.succeed(AdminAuthorization, {
-    bearer: (respond, { credential }) =>
-      Effect.gen(function* () {
-        const { headers } = yield* HttpServerRequest.HttpServerRequest
-        const fault = access._tag === "Token" ? tokenFault(access.token, credential) : placeFault(headers)
-        if (fault !== undefined) return yield* new Unauthorized({ message: fault })
-        return yield* respond
-      }),
-  })
+/**
+ * The one of these tokens that it is. Compared as digests, and with all of them, so that neither the time it takes nor the
+ * length tells anything.
+ */
+export const tokenIn = (tokens: ReadonlyArray<NamedToken>): ((shown: string) => NamedToken | undefined) => {
+  const known = tokens.map((named) => ({ named, digest: digestOf(Redacted.value(named.token)) }))
+  return (shown) => {
+    const digest = digestOf(shown)
+    let found: NamedToken | undefined
+    for (const each of known) if (timingSafeEqual(each.digest, digest)) found = each.named
+    return found
+  }
+}
 
-/** Compared as digests, so that neither the time it takes nor the length tells anything. */
-const tokenFault = (token: Redacted.Redacted, credential: Redacted.Redacted): string | undefined =>
-  timingSafeEqual(digest(token), digest(credential))
-    ? undefined
-    : "send the token of NIMBUS_ADMIN_TOKEN: Authorization: Bearer <token>"
-
-const digest = (secret: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(secret)).digest()
+const digestOf = (secret: string): Buffer => createHash("sha256").update(secret).digest()
 
 /** A proxy on this machine brings requests from elsewhere, by whatever name it likes. */
 const byProxy = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"]
 
-const placeFault = (headers: Readonly<Record<string, string | undefined>>): string | undefined => {
+/** Why a request without a token is none of this machine's. */
+export const placeFault = (headers: Readonly<Record<string, string | undefined>>): string | undefined => {
   const { host } = headers
   if (byProxy.some((name) => headers[name] !== undefined)) return "behind a proxy NIMBUS_ADMIN_TOKEN must be set"
   return host !== undefined && isLoopback(hostnameOf(host) ?? "")

@@ -295,7 +295,13 @@ layer(port.pipe(Layer.provide(Addresses.layerWith({}).pipe(Layer.provide(Limits.
 })
 
 const refuses = (code: TooMany["code"]) => ({ code, retry_ms: 1_500 })
-const none = { accept: () => undefined, ask: () => undefined, open: () => undefined, openThrough: () => undefined }
+const none = {
+  from: () => undefined,
+  accept: () => undefined,
+  ask: () => undefined,
+  open: () => undefined,
+  openThrough: () => undefined,
+}
 const crowded = [
   { ...none, accept: () => refuses("TOO_MANY_CONNECTIONS") },
   { ...none, ask: () => refuses("TOO_MANY_OPENINGS") },

@@ -1,4 +1,5 @@
 /** The server's side of `AddressFile`: it says there where it is, for as long as it runs. */
+import { Authenticator } from "@nimbus/domain/services"
 import { AdminAccess, Delivery, httpConfig } from "@nimbus/gateway"
 import { Effect, FileSystem, Layer, Option } from "effect"
 import { HttpServer } from "effect/http"
@@ -9,7 +10,8 @@ import * as AddressFile from "./AddressFile.ts"
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const { host } = yield* httpConfig
-    if (Option.isNone(AdminAccess.orLoopback(yield* AdminAccess.config, host))) return
+    const hasLocks = Option.isSome(yield* Effect.serviceOption(Authenticator))
+    if (!hasLocks && Option.isNone(AdminAccess.orLoopback(yield* AdminAccess.config, host))) return
     const directory = yield* Settings.data
     const files = yield* FileSystem.FileSystem
     const { pod } = yield* Delivery

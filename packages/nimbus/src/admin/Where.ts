@@ -90,7 +90,12 @@ const serverOf = Effect.fnUntraced(function* (directory: string, token: Remote.S
   const { pod, url } = address.value
   const isThere = yield* Operations.use(({ status }) => status()).pipe(
     Effect.map((status) => status.pod === pod),
-    Effect.catchTags({ Unauthorized: () => Effect.succeed(true) }),
+    Effect.catchTags({
+      Unauthorized: () => Effect.succeed(true),
+      RoleMissing: () => Effect.succeed(true),
+      TooManyLogins: () => Effect.succeed(true),
+      LoginUnavailable: () => Effect.succeed(true),
+    }),
     Effect.catch(() => Effect.succeed(false)),
     Effect.provide(Remote.layerWith({ url, token })),
   )
