@@ -65,6 +65,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_IDLE_TIMEOUT: "1 milli",
   NIMBUS_INSECURE: "perhaps",
   NIMBUS_JOURNEYS_PER_SECOND: "-1",
+  NIMBUS_KAFKA_AUDIT_TOPIC: "a;b",
   NIMBUS_KAFKA_BROKERS: "here",
   NIMBUS_KAFKA_CHATS_TOPIC: "a/b",
   NIMBUS_KAFKA_CREATE_TOPICS: "perhaps",
@@ -77,6 +78,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_KAFKA_RESULTS_TOPIC: "x".repeat(250),
   NIMBUS_KAFKA_RETENTION: "a while",
   NIMBUS_KAFKA_RETENTION_BYTES: "0.5",
+  NIMBUS_KAFKA_REVOCATIONS_TOPIC: "a(b)",
   NIMBUS_KAFKA_SASL_MECHANISM: "kerberos",
   NIMBUS_KAFKA_TASKS_TOPIC: "a,b",
   NIMBUS_KAFKA_TLS: "maybe",
@@ -108,6 +110,8 @@ const wrong: Readonly<Record<string, string>> = {
 }
 /** Any text is right, as far as can be told before it is used; none counts as not set. */
 const anyText = [
+  "NIMBUS_AUTH_HOOK",
+  "NIMBUS_AUTH_ISSUER",
   "NIMBUS_DYNAMODB_REGION",
   "NIMBUS_HANDLERS",
   "NIMBUS_HOST",
@@ -117,6 +121,7 @@ const anyText = [
   "NIMBUS_REDIS_EVENTS_CHANNEL",
   "NIMBUS_REDIS_PASSWORD",
   "NIMBUS_REDIS_USERNAME",
+  "NIMBUS_TLS",
 ]
 
 const read = (role: string, env: Readonly<Record<string, string>>, asked = new Set<string>()) => {

@@ -1,5 +1,16 @@
 /** All topics of an installation, by the setting that names each: one that a test leaves out is shared with all other tests. */
-const settings = ["EVENTS", "RESULTS", "DLQ", "TASKS", "QUARANTINE", "JOURNEY", "CHATS", "MESSAGES"]
+const settings = [
+  "EVENTS",
+  "RESULTS",
+  "DLQ",
+  "TASKS",
+  "QUARANTINE",
+  "JOURNEY",
+  "CHATS",
+  "MESSAGES",
+  "REVOCATIONS",
+  "AUDIT",
+]
 
 /** The settings that give an installation of this name topics of its own. */
 export const topicsOf = (name: string): Readonly<Record<string, string>> =>

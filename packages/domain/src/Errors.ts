@@ -249,3 +249,16 @@ export class ClientInUse extends Schema.TaggedError<ClientInUse>()("ClientInUse"
     return "the client is connected by another subject"
   }
 }
+
+/** There are as many orders in force as may be. Block the subject, or revoke all of its tokens by one order instead. */
+export class RevocationsFull extends Schema.TaggedError<RevocationsFull>()("RevocationsFull", {
+  code: Schema.tag("REVOCATIONS_FULL"),
+  /** Which bound was reached. */
+  missing: Schema.Literals(["orders", "bytes"]),
+}) {
+  override get message(): string {
+    return this.missing === "orders"
+      ? "as many revocations are in force as may be: unblock subjects, or wait until revoked tokens have ended"
+      : "the revocations in force take up as many bytes as they may: unblock subjects, or wait until revoked tokens have ended"
+  }
+}

@@ -27,6 +27,7 @@
  * | outage | further failures are counted, and not logged one by one |
  * | alarm | it is always in the metrics, and logged no more often |
  * | JSON: nesting | the frame, message or request is refused |
+ * | revocations: orders, bytes | a new order is refused; those in force stay |
  */
 export interface RouterLimits {
   /** Results pushed to one client and not acknowledged. Beyond: the client is diverted. */
@@ -410,4 +411,47 @@ export const pageLimits = {
   page_records: 1_000,
   /** The `limit` of a request without one. */
   page_default_records: 100,
+}
+
+/** Orders by which tokens and subjects count no more. */
+export interface RevocationLimits {
+  /** Orders in force. Beyond: a new one is refused with `REVOCATIONS_FULL`. */
+  readonly revocation_orders: number
+  /** The same in bytes, with what a log needs beside each. Less than `revocation_rewrite_bytes`. */
+  readonly revocation_bytes: number
+  /** The characters of an issuer, a subject or a token's id in an order. Beyond: it is refused. */
+  readonly revocation_chars: number
+  /** How long an order about all tokens of a subject is kept. A token that lives longer must be revoked by a block. */
+  readonly revocation_kept_s: number
+  /** How long the end of a block is kept: longer than clocks differ, and than a record of the block may be on its way. */
+  readonly revocation_unblock_kept_ms: number
+  /** How far back in the log an order may stand. Beyond: a gateway writes it again at the end. */
+  readonly revocation_rewrite_bytes: number
+  /** What the log keeps of the topic. It is never less than what gateways rewrite, so all that is in force is there. */
+  readonly revocation_retention_bytes: number
+  /** The time between two looks at what is over and what is to be written again. */
+  readonly revocation_keep_every_ms: number
+}
+
+/** The defaults. */
+export const revocationLimits: RevocationLimits = {
+  revocation_orders: 100_000,
+  revocation_bytes: 64 * 1024 * 1024,
+  revocation_chars: 512,
+  revocation_kept_s: 366 * 24 * 60 * 60,
+  revocation_unblock_kept_ms: 24 * 60 * 60 * 1000,
+  revocation_rewrite_bytes: 128 * 1024 * 1024,
+  revocation_retention_bytes: 512 * 1024 * 1024,
+  revocation_keep_every_ms: 10_000,
+}
+
+/** Who did what. */
+export const auditLimits = {
+  /** How long a repeat of an entry is joined with it. */
+  audit_join_ms: 60_000,
+  /** Entries that are joined or wait to be written. Beyond: the oldest that wait are dropped, and counted. */
+  audit_waiting: 10_000,
+  /** How long the topic keeps entries, and how much in each partition. */
+  retention_age_ms: 90 * 24 * 60 * 60 * 1000,
+  retention_bytes: 256 * 1024 * 1024,
 }

@@ -15,7 +15,7 @@
 import { StoreMismatch } from "@nimbus/domain/errors"
 import type { LocalLogLimits } from "@nimbus/domain/limits"
 import { Incarnation } from "@nimbus/domain/protocol"
-import { type Committed, EventLog, LocalLog, RandomIds, Topics } from "@nimbus/domain/services"
+import { type Committed, EventLog, LocalLog, RandomIds, retentionsOf, Topics } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Predicate, Record, Schema } from "effect"
 import type { StorageUnavailable } from "../Errors.ts"
 import { lmdbLogLimits } from "../Limits.ts"
@@ -41,12 +41,17 @@ export const layerWith = (options: EventLogLmdbOptions): Layer.Layer<EventLog, O
   Layer.effect(
     EventLog,
     Effect.gen(function* () {
-      const topics = options.topics ?? Object.values(yield* Topics)
+      const named = yield* Topics
+      const topics = options.topics ?? Object.values(named)
       const partitions = options.partitions ?? lmdbLogLimits.partitions
       return yield* LocalLog.make(yield* openStore(topics, partitions), {
         topics,
         partitions,
-        retention: { ...Object.fromEntries(topics.map((topic) => [topic, lmdbLogLimits])), ...options.retention },
+        retention: {
+          ...Object.fromEntries(topics.map((topic) => [topic, lmdbLogLimits])),
+          ...retentionsOf(named),
+          ...options.retention,
+        },
         limits: options.limits,
       })
     }),

@@ -8,7 +8,7 @@ describe("unknownSettings", () => {
     ["NIMBUS_KAFKA_BROKER", "NIMBUS_KAFKA_BROKERS"],
     ["NIMBUS_WS_KAFKA_BROKERS", "NIMBUS_KAFKA_BROKERS"],
     ["NIMBUS_REDIS_PASS", "NIMBUS_REDIS_TLS"],
-    ["NIMBUS_", "NIMBUS_DATA"],
+    ["NIMBUS_", "NIMBUS_TLS"],
     ["NIMBUS_GRPC_PORT", "NIMBUS_PORT"],
   ])("names for %s the nearest: %s", (name, nearest) => {
     assert.deepStrictEqual(unknownSettings(["PATH", name, "NIMBUS_DATA", name]), [{ name, nearest }])

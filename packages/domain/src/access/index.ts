@@ -2,4 +2,5 @@
 export * from "./Caller.ts"
 export * from "./Capability.ts"
 export * from "./Principal.ts"
+export * from "./Revocation.ts"
 export * as Subject from "./Subject.ts"

@@ -9,7 +9,7 @@ import { type Block, slice } from "./local/Block.ts"
 import { Fifo } from "./local/Fifo.ts"
 import { type LogStore, make, type Retention } from "./LocalLog.ts"
 import { RandomIds } from "./RandomIds.ts"
-import { Topics } from "./Topics.ts"
+import { retentionsOf, Topics } from "./Topics.ts"
 
 /** How large the log is, and how long it keeps records. */
 export interface EventLogMemoryOptions {
@@ -28,7 +28,10 @@ export interface EventLogMemoryOptions {
 export const layerMemory = (options?: EventLogMemoryOptions): Layer.Layer<EventLog, never, Topics> =>
   Layer.effect(
     EventLog,
-    Topics.use((topics) => makeMemory(Object.values(topics), options)),
+    Topics.use((topics) => {
+      const retentionByTopic = { ...retentionsOf(topics), ...options?.retentionByTopic }
+      return makeMemory(Object.values(topics), { ...options, retentionByTopic })
+    }),
   )
 
 /** With topics of one's own. */

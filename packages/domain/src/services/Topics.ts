@@ -1,5 +1,8 @@
 /** The topics by the names they have on this installation. Defaults are those of NimbusGRPC where it has one. */
 import { Config, Context, Layer, Schema } from "effect"
+import { auditLimits, revocationLimits } from "../Limits.ts"
+import type { Retention } from "./local/LogStore.ts"
+import { isLocked } from "./Locked.ts"
 
 /** As Kafka has it. */
 const Name = Schema.String.check(
@@ -19,6 +22,9 @@ const defaults = {
 /** Of the open chat, as scalable-websockets calls it. */
 const openDefault = "MESSAGES"
 
+/** Of an installation that has locks. */
+const lockedDefaults = { revocations: "nimbus-revocations-v1", audit: "nimbus-audit-v1" }
+
 const topic = (setting: string, name: string) => Config.schema(Name, setting).pipe(Config.withDefault(name))
 
 const named = Config.all({
@@ -31,16 +37,36 @@ const named = Config.all({
   chats: topic("NIMBUS_KAFKA_CHATS_TOPIC", defaults.chats),
   messages: topic("NIMBUS_KAFKA_MESSAGES_TOPIC", openDefault),
   isOpen: Config.Boolean("NIMBUS_CHAT_OPEN").pipe(Config.withDefault(false)),
+  revocations: topic("NIMBUS_KAFKA_REVOCATIONS_TOPIC", lockedDefaults.revocations),
+  audit: topic("NIMBUS_KAFKA_AUDIT_TOPIC", lockedDefaults.audit),
+  isLocked,
 })
 
-type Named = Omit<Config.Success<typeof named>, "isOpen" | "messages"> & {
+type Named = Omit<Config.Success<typeof named>, "isOpen" | "isLocked" | "messages" | "revocations" | "audit"> & {
   /** Of the open chat. Absent where there is none: who does not use it needs no such topic. */
   readonly messages?: string
+  /** What counts no more, of an installation with locks. */
+  readonly revocations?: string
+  /** Who did what, of the same. */
+  readonly audit?: string
 }
 
-const topics = Config.map(named, ({ isOpen, messages, ...others }): Named =>
-  isOpen ? { ...others, messages } : others,
-)
+const topics = Config.map(named, ({ audit, isLocked, isOpen, messages, revocations, ...others }): Named => ({
+  ...others,
+  ...(isOpen ? { messages } : {}),
+  ...(isLocked ? { revocations, audit } : {}),
+}))
+
+/** Which of the topics keep something else than the others do, and what: their own retention, wherever the log is. */
+export const retentionsOf = ({ audit, revocations }: Named): Readonly<Record<string, Retention>> => ({
+  // By its bytes alone: what is in force is written again before it goes.
+  ...(revocations === undefined
+    ? {}
+    : { [revocations]: { retention_bytes: revocationLimits.revocation_retention_bytes } }),
+  ...(audit === undefined
+    ? {}
+    : { [audit]: { retention_bytes: auditLimits.retention_bytes, retention_age_ms: auditLimits.retention_age_ms } }),
+})
 
 /**
  * The names of the topics. `layer` reads them from the environment (docs/configuration.md), `layerDefault` does not.
@@ -50,8 +76,12 @@ export class Topics extends Context.Service<Topics, Named>()("@nimbus/domain/Top
   static readonly layer = Layer.effect(Topics, topics)
   static readonly defaults: Named = defaults
   static readonly openDefault = openDefault
+  /** The names of those that only an installation with locks has. */
+  static readonly locked = lockedDefaults
   /** The defaults, whatever the environment says. */
   static readonly layerDefault = Layer.succeed(Topics, defaults)
   /** The same with an open chat. */
   static readonly layerOpen = Layer.succeed(Topics, { ...defaults, messages: openDefault })
+  /** The same with those of an installation that has locks. */
+  static readonly layerLocked = Layer.succeed(Topics, { ...defaults, ...lockedDefaults })
 }

@@ -39,7 +39,7 @@ const pod = PodId.make("p1")
 const seqOf = (n: number) => Seq.make(n)
 const utf8 = new TextEncoder()
 
-type TopicName = Exclude<keyof Topics["Service"], "messages">
+type TopicName = Exclude<keyof Topics["Service"], "messages" | "revocations" | "audit">
 
 const publish = Effect.fnUntraced(function* (
   topic: TopicName,
