@@ -8,11 +8,10 @@ import {
   Authenticator,
   ClientOffsets,
   EventLog,
-  type Revocation,
   Revocations,
   Topics,
 } from "@nimbus/domain/services"
-import { Clock, Effect, Layer, Result } from "effect"
+import { Clock, Context, Effect, Layer, Result } from "effect"
 import {
   ask,
   type Client,
@@ -285,13 +284,7 @@ describe("the chat behind locks", () => {
 
   it.live("ends a connection whose token is revoked, for good", () =>
     Effect.gen(function* () {
-      const listeners = new Set<(revocation: Revocation) => void>()
-      const revocations = Revocations.of({
-        of: () => undefined,
-        order: (revocation) => Effect.sync(() => listeners.forEach((listen) => listen(revocation))),
-        list: () => [],
-        onOrder: (listener) => Effect.sync(() => void listeners.add(listener)),
-      })
+      const revocations = Context.get(yield* Layer.build(Revocations.layerMemory()), Revocations)
       const { url } = yield* Effect.provideService(
         locked(["alice", said("alice")], ["bob", said("bob")]),
         Revocations,
