@@ -160,7 +160,7 @@ describe("Handlers", () => {
           }),
         ]).when("echo", 1)
         assert.deepStrictEqual(seen, [
-          { clientId: placed.clientId, eventId: EventId.make("e1"), seq: placed.seq, attempt: 1 },
+          { clientId: placed.clientId, eventId: EventId.make("e1"), seq: placed.seq, attempt: 1, caller: undefined },
         ])
       }),
     )
