@@ -87,6 +87,7 @@ const redis = ["ioredis", "@socket.io/redis-streams-adapter"]
 const postgres = ["@effect/sql-pg", "@effect/sql-pg/**"]
 const simulated = ["@nimbus/client", "@nimbus/gateway", "@nimbus/pipeline"]
 const http = ["standardwebhooks"]
+const tokens = ["jose"]
 const dynamodb = ["@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb"]
 const pglite = ["@electric-sql/pglite"]
 const domainOnly = "domain imports effect: no I/O, no other package."
@@ -191,6 +192,12 @@ export default defineConfig({
       only([...domain, ...node, ...dynamodb], adapterOnly),
     ),
     refuse("packages/adapters/src/http/**", suites, otherAdapters, only([...domain, ...node, ...http], adapterOnly)),
+    refuse(
+      "packages/adapters/src/tokens/**",
+      suites,
+      otherAdapters,
+      only([...domain, ...node, ...tokens], adapterOnly),
+    ),
     refuse("packages/adapters/src/pglite/**", suites, only([...domain, ...node, ...pglite, ...postgres], adapterOnly)),
     refuse("packages/adapters/src/kafka/**", suites, otherAdapters, only([...domain, ...node, ...kafka], adapterOnly)),
     refuse("packages/adapters/src/**/*.test.ts", otherAdapters, only([...testing, ...node], adapterOnly)),
@@ -201,6 +208,11 @@ export default defineConfig({
       only([...testing, ...dynamodb, "dynalite"], adapterOnly),
     ),
     refuse("packages/adapters/src/http/**/*.test.ts", otherAdapter, only([...testing, ...http], adapterOnly)),
+    refuse(
+      ["packages/adapters/src/tokens/testing/**", "packages/adapters/src/tokens/**/*.test.ts"],
+      otherAdapter,
+      only([...testing, ...tokens, "oidc-provider"], adapterOnly),
+    ),
     refuse("packages/adapters/src/pglite/**/*.test.ts", only([...testing, ...pglite, ...postgres], adapterOnly)),
     refuse(
       ["packages/adapters/src/kafka/testing/**", "packages/adapters/src/kafka/**/*.test.ts"],
@@ -219,7 +231,7 @@ export default defineConfig({
 
     // What the programs run, and it alone, names adapters: it composes layers, nothing else.
     refuse(
-      ["packages/nimbus/src/{EnvironmentHandlers,Program,Stores}.ts", "packages/nimbus/src/cluster/*.ts"],
+      ["packages/nimbus/src/{EnvironmentHandlers,Locks,Program,Stores}.ts", "packages/nimbus/src/cluster/*.ts"],
       simulator,
     ),
   ],

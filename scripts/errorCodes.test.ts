@@ -20,6 +20,7 @@ const otherCapitals: ReadonlyArray<RegExp> = [
   /^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$/, // HTTP
   /^MESSAGES$/, // the topic of the open chat
   /^ERR_/, // what Node calls its errors
+  /^((RS|PS|ES|HS)(256|384|512)|RSA|OKP)$/, // signatures of tokens, and kinds of keys
   /^(HASH|RANGE|PAY_PER_REQUEST|ACTIVE|UPDATING)$/, // what DynamoDB calls keys, billing and states of tables
 ]
 

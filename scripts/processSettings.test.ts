@@ -10,6 +10,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Config, ConfigProvider, Effect, Exit } from "effect"
 import * as Cluster from "../packages/adapters/src/cluster.ts"
+import * as Locks from "../packages/adapters/src/locks.ts"
 import { httpHandlersConfig } from "../packages/adapters/src/http/index.ts"
 import { Failure, Logs, Shutdown, Telemetry } from "../packages/adapters/src/process/index.ts"
 import { Gateway } from "../packages/gateway/src/index.ts"
@@ -21,7 +22,7 @@ const root = join(import.meta.dirname, "..")
 
 /** What each process reads. */
 const settings: Readonly<Record<string, Config.Config<unknown>>> = {
-  gateway: Config.all([Cluster.config, Gateway.config, Logs.config, Shutdown.config, Telemetry.config]),
+  gateway: Config.all([Cluster.config, Gateway.config, Locks.config, Logs.config, Shutdown.config, Telemetry.config]),
   pipeline: Config.all([
     Cluster.config,
     EventConsumer.config,
@@ -41,6 +42,13 @@ const roles = Object.keys(settings)
 const wrong: Readonly<Record<string, string>> = {
   NIMBUS_ADMIN_TOKEN: "too short",
   NIMBUS_ADMIN_TOKENS: "ops=king:0123456789abcdef",
+  NIMBUS_AUTH_AUDIENCE: "a,,b",
+  NIMBUS_AUTH_CLAIMS: ",",
+  NIMBUS_AUTH_CLIENT_CLAIM: " ",
+  NIMBUS_AUTH_JWKS: "http://login.example/jwks",
+  NIMBUS_AUTH_PUBLIC_KEY: "-----BEGIN PRIVATE KEY-----",
+  NIMBUS_AUTH_RULES: " ",
+  NIMBUS_AUTH_SECRET: "short",
   NIMBUS_CHAT_MESSAGES_PER_SECOND: "0",
   NIMBUS_CHAT_LISTEN_EVENT: "offset",
   NIMBUS_CHAT_MESSAGE_BYTES: "1.5",
@@ -125,12 +133,14 @@ const anyText = [
 ]
 
 const read = (role: string, env: Readonly<Record<string, string>>, asked = new Set<string>()) => {
-  // Otherwise PostgreSQL's and DynamoDB's, and the secret of handlers, are not read.
+  // Otherwise PostgreSQL's and DynamoDB's, the secret of handlers, and what is said of tokens, are not read.
   const stores = {
     NIMBUS_MAILBOX: "postgres",
     NIMBUS_STORAGE: "postgres,dynamodb",
     NIMBUS_HANDLERS_HTTP: "order=http://127.0.0.1:8000/",
     NIMBUS_HANDLERS_HTTP_SECRET: `whsec_${"A".repeat(32)}`,
+    NIMBUS_AUTH_ISSUER: "https://login.example",
+    NIMBUS_AUTH_AUDIENCE: "nimbus",
   }
   const provider = ConfigProvider.fromEnv({ env: { ...stores, ...env } })
   const recording = ConfigProvider.make((path) => {

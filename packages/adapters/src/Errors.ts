@@ -379,4 +379,26 @@ export class HttpHandlerAnswerInvalid extends Schema.TaggedError<HttpHandlerAnsw
   }
 }
 
+/** A file or a key that a setting of the locks names is not there, or is none. Permanent: correct it. */
+export class LocksBad extends Schema.TaggedError<LocksBad>()("LocksBad", {
+  code: Schema.tag("LOCKS_BAD"),
+  setting: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.setting}: ${this.reason}`
+  }
+}
+
+/** An issuer did not give its keys. Passing: it is asked again, and what is known of its keys serves meanwhile. */
+export class KeysUnavailable extends Schema.TaggedError<KeysUnavailable>()("KeysUnavailable", {
+  code: Schema.tag("KEYS_UNAVAILABLE"),
+  reason: Schema.String,
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
 const causeOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -15,6 +15,7 @@ export const libraries = {
   pglite: ["@electric-sql/pglite", "@effect/sql-pg"],
   postgres: ["@effect/sql-pg"],
   redis: ["ioredis", "@socket.io/redis-streams-adapter"],
+  tokens: ["jose"],
 } as const
 
 /** A store whose client library the application installs. */

@@ -35,6 +35,10 @@
  * | HTTP handler: calls at once | further events of its name wait (`at_once`) |
  * | HTTP handler: call, event | the call is made again; the event fails with `HANDLER_TIMEOUT` |
  * | HTTP handler: answer | the event fails with `HTTP_HANDLER_ANSWER_INVALID` |
+ * | tokens: token, claims, capabilities | the token is refused with `TOKEN_INVALID` |
+ * | tokens: keys stale | new logins are refused with `AUTH_UNAVAILABLE` until the issuer answers; sessions go on |
+ * | tokens: unknown key pause | a token of a key that no answer has shown to be absent is refused with `AUTH_UNAVAILABLE` |
+ * | tokens: keys, answer, fetch | the answer counts as none, and is logged |
  */
 import { type ChunkLimits, chunkLimits } from "@nimbus/domain/limits"
 
@@ -413,4 +417,53 @@ export const httpTaskLimits: HttpTaskLimits = {
   retry_max_ms: 30_000,
   part_bytes: 1024 * 1024,
   parts_bytes: 64 * 1024 * 1024,
+}
+
+/** Tokens, and the keys that check them. */
+export interface TokenLimits {
+  /** A token. Beyond: it is refused. */
+  readonly token_bytes: number
+  /** How far the clock of an issuer may be from ours. */
+  readonly skew_s: number
+  /** The claims that handlers get, as JSON: they are in the header of each event's record. Beyond: the token is refused. */
+  readonly claims_bytes: number
+  /** Capabilities of one subject, with those of the rules. Beyond: the token is refused. */
+  readonly capabilities: number
+  /** How often an issuer is asked for its keys; within this time a removed key ends its sessions. */
+  readonly keys_refresh_ms: number
+  /** The same of a file with keys or rules. */
+  readonly file_refresh_ms: number
+  /** How long keys count after the issuer was last reached. Beyond: new logins fail until it is reached again. */
+  readonly keys_stale_ms: number
+  /** An unknown key is asked for at most so often. */
+  readonly unknown_key_pause_ms: number
+  /** Unknown keys that are remembered to be absent. Beyond: they are forgotten. */
+  readonly absent_keys: number
+  /** How long a question may take, discovery and keys together. Beyond: it has failed. */
+  readonly fetch_timeout_ms: number
+  /** The wait after a failed question. It doubles each time, up to the maximum. */
+  readonly fetch_min_ms: number
+  readonly fetch_max_ms: number
+  /** An answer, uncompressed. Beyond: it counts as none. */
+  readonly answer_bytes: number
+  /** Keys of one issuer. Beyond: the answer counts as none. */
+  readonly keys: number
+}
+
+/** The defaults. */
+export const tokenLimits: TokenLimits = {
+  token_bytes: 16 * 1024,
+  skew_s: 60,
+  claims_bytes: 4 * 1024,
+  capabilities: 1_024,
+  keys_refresh_ms: 120_000,
+  file_refresh_ms: 10_000,
+  keys_stale_ms: 3_600_000,
+  unknown_key_pause_ms: 5_000,
+  absent_keys: 1_024,
+  fetch_timeout_ms: 5_000,
+  fetch_min_ms: 1_000,
+  fetch_max_ms: 30_000,
+  answer_bytes: 256 * 1024,
+  keys: 64,
 }

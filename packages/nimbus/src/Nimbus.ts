@@ -23,6 +23,7 @@ import { Pipeline } from "@nimbus/pipeline"
 import { Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
 import * as Announcement from "./admin/Announcement.ts"
+import * as Locks from "./Locks.ts"
 import * as Settings from "./Settings.ts"
 import { storesIn } from "./Stores.ts"
 
@@ -56,7 +57,8 @@ const over = <A, E, R, ES>(gateway: Layer.Layer<A, E, R>, stores: Stores<ES>) =>
   )
 
 /** On these stores, and otherwise as the environment says: see docs/configuration.md. */
-export const layerOn = <E>(stores: Stores<E>) => over(Gateway.layer, stores).pipe(Layer.provide(Gateway.mayListen))
+export const layerOn = <E>(stores: Stores<E>) =>
+  over(Gateway.layer, stores).pipe(Layer.provide(Gateway.mayListen), Layer.provide(Locks.layer))
 
 /**
  * What `nimbus start` runs: on the data directory `NIMBUS_DATA`, and otherwise as the environment says. The directory

@@ -1,4 +1,5 @@
 /** One gateway process of a cluster, with every transport. */
+import * as Locks from "@nimbus/adapters/locks"
 import { Shutdown, Telemetry } from "@nimbus/adapters/process"
 import { ChatAdapter, Gateway } from "@nimbus/gateway"
 import { Config, Effect, Layer } from "effect"
@@ -11,11 +12,13 @@ const gateway = Effect.gen(function* () {
   const settings = yield* Config.all({
     cluster: Cluster.config,
     gateway: Gateway.config,
+    locks: Locks.config,
     shutdown: Shutdown.config,
     telemetry: Telemetry.config,
   })
   const chat = Layer.effect(ChatAdapter, RedisChatAdapter.make(settings.cluster.redis))
   return Gateway.layerOver(settings.gateway, Layer.provideMerge(chat, Cluster.layerWith(settings.cluster))).pipe(
+    Layer.provide(Locks.layerWith(settings.locks)),
     Layer.provide(Shutdown.layerWith(settings.shutdown)),
     Layer.provide(Telemetry.layerWith("nimbus-gateway", settings.telemetry)),
   )

@@ -1,0 +1,40 @@
+/** The file with the rules: read at the start, when it must be right, and again while it may change. */
+import { readFile } from "node:fs/promises"
+import { failureReporter } from "@nimbus/domain/services"
+import { Effect, Result, type Scope } from "effect"
+import { noRules, parse, type RuleFile } from "./AccessRules.ts"
+import { LocksBad } from "./Errors.ts"
+
+const setting = "NIMBUS_AUTH_RULES"
+
+const read = (path: string) =>
+  Effect.tryPromise({
+    try: () => readFile(path, "utf8"),
+    catch: () => new LocksBad({ setting, reason: `the file ${path} can't be read` }),
+  }).pipe(
+    Effect.flatMap((text) => {
+      const rules = parse(text)
+      return Result.isSuccess(rules)
+        ? Effect.succeed(rules.success)
+        : Effect.fail(new LocksBad({ setting, reason: `${path}: ${rules.failure}` }))
+    }),
+  )
+
+/** The rules as they are now. A file that has become wrong changes nothing, and is logged. */
+export const watched = Effect.fnUntraced(function* (
+  path: string | undefined,
+  every_ms: number,
+): Effect.fn.Return<() => RuleFile, LocksBad, Scope.Scope> {
+  if (path === undefined) return () => noRules
+  let rules = yield* read(path)
+  const reporter = yield* failureReporter(`reading ${setting}`)
+  yield* read(path).pipe(
+    Effect.tap((next) => Effect.sync(() => (rules = next))),
+    Effect.andThen(reporter.worked),
+    Effect.catch((error) => reporter.failed(error)),
+    Effect.delay(every_ms),
+    Effect.forever,
+    Effect.forkScoped,
+  )
+  return () => rules
+})

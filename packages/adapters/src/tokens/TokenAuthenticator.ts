@@ -1,0 +1,64 @@
+/** Who a token is of: the issuers of the settings, their keys, and what the claims say. */
+import type { Principal } from "@nimbus/domain/access"
+import type { AuthUnavailable, Unauthenticated } from "@nimbus/domain/errors"
+import { Effect, Result, type Scope } from "effect"
+import { claimOf } from "../AccessRules.ts"
+import { LocksBad } from "../Errors.ts"
+import { type IdentityOptions, principalOf } from "../Identity.ts"
+import { type TokenLimits, tokenLimits } from "../Limits.ts"
+import { publicAlgorithms, secretAlgorithms } from "./Algorithms.ts"
+import * as Keys from "./Keys.ts"
+import { tokenInvalid } from "./Refusals.ts"
+import { canonical, type IssuerSettings, type TokenSettings } from "./Settings.ts"
+import { type Issuers, type KnownIssuer, type Verified, verify } from "./Verify.ts"
+
+export interface TokenAuthenticator {
+  authenticate(token: string): Effect.Effect<Principal, Unauthenticated | AuthUnavailable>
+  /** Whether the key of a session's token still counts. */
+  isKnown(principal: Principal): boolean
+}
+
+/** What the process adds to the settings. */
+export interface TokenOptions {
+  readonly identity: IdentityOptions
+  readonly limits?: TokenLimits
+}
+
+/** Asks for the keys, and keeps them current as long as the scope. A key of the settings that is none fails. */
+export const make = Effect.fnUntraced(function* (
+  { audience, clientClaim, isInsecure, issuers: named }: TokenSettings,
+  { identity, limits = tokenLimits }: TokenOptions,
+): Effect.fn.Return<TokenAuthenticator, LocksBad, Scope.Scope> {
+  const known: Array<readonly [string, KnownIssuer]> = []
+  for (const settings of named) {
+    const keys = yield* Keys.make(settings, limits, isInsecure, (reason) => bad(settings, reason))
+    const algorithms = settings.keys._tag === "Secret" ? secretAlgorithms : publicAlgorithms
+    known.push([canonical(settings.issuer), { name: settings.name, algorithms, keys }])
+  }
+  const issuers: Issuers = new Map(known)
+  const who = (verified: Verified) => {
+    const principal = identityOf(verified, clientClaim, identity)
+    return Result.isSuccess(principal)
+      ? Effect.succeed(principal.success)
+      : Effect.fail(tokenInvalid(principal.failure))
+  }
+  return {
+    authenticate: (token) => Effect.flatMap(verify(token, issuers, audience, limits), who),
+    isKnown: ({ issuer, keyId }) => keyId === undefined || (issuers.get(canonical(issuer))?.keys.has(keyId) ?? true),
+  }
+})
+
+const bad = ({ keys }: IssuerSettings, reason: string) =>
+  new LocksBad({ setting: keys._tag === "File" ? keys.setting : "NIMBUS_AUTH_PUBLIC_KEY", reason })
+
+const identityOf = (
+  { issuer, keyId, payload }: Verified,
+  clientClaim: string,
+  identity: IdentityOptions,
+): Result.Result<Principal, string> => {
+  const subject = claimOf(payload, clientClaim)
+  if (typeof subject !== "string") return Result.fail(`its claim ${clientClaim} is no text`)
+  const { exp, iat, iss = "", jti } = payload
+  const proof = { issuer: iss, issuerName: issuer.name, subject, claims: payload, keyId }
+  return principalOf({ ...proof, expires_s: exp, issued_s: iat, tokenId: jti }, identity)
+}

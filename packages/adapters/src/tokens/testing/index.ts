@@ -1,0 +1,2 @@
+/** Issuers of tokens, for tests. */
+export * as Issuer from "./Issuer.ts"
