@@ -16,6 +16,17 @@ export class OpeningSuperseded extends Schema.TaggedError<OpeningSuperseded>()("
   code: Schema.tag("OPENING_SUPERSEDED"),
 }) {}
 
+/** The subject has as much of this gateway as it may. Passing: come again after `retry_ms`. */
+export class SubjectRefused extends Schema.TaggedError<SubjectRefused>()("SubjectRefused", {
+  code: Schema.Literals(["SUBJECT_CONNECTIONS", "SUBJECT_FRAMES", "SUBJECT_BYTES", "SUBJECT_ROOMS", "SUBJECT_NEW_IDS"]),
+  retry_ms: Schema.Int,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
 /** The body of a request is not UTF-8, not JSON that can be taken, or has a number that would change. Permanent: correct it. */
 export class BodyInvalid extends Schema.TaggedError<BodyInvalid>()("BodyInvalid", {
   code: Schema.Literals(["BAD_REQUEST", "BAD_NUMBER"]),

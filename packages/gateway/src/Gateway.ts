@@ -25,6 +25,7 @@ import { ReadBudget } from "./http/ReadBudget.ts"
 import { Limits } from "./Limits.ts"
 import * as Membership from "./Membership.ts"
 import { Pod } from "./Pod.ts"
+import { Subjects } from "./subjects/Subjects.ts"
 import * as Routes from "./Routes.ts"
 import * as WebSocketTransport from "./websocket/WebSocketTransport.ts"
 
@@ -66,7 +67,12 @@ const inside = (admin: Option.Option<Authorization.Access>) =>
     GrpcTransport.layer,
     routes(admin),
     Membership.layer,
-  ).pipe(Layer.provideMerge(Delivery.layer), Layer.provide(Access.layer), Layer.provide(Pod.layer))
+  ).pipe(
+    Layer.provideMerge(Delivery.layer),
+    Layer.provide(Subjects.layer),
+    Layer.provide(Access.layer),
+    Layer.provide(Pod.layer),
+  )
 
 /** All that the environment says of a gateway: see docs/configuration.md. The admin API is on where there is a token. */
 export const config = Config.map(

@@ -24,6 +24,9 @@
  * | read turn | other work of the process comes before the next page |
  * | address: connections, openings, failures | 429, or RESOURCE_EXHAUSTED by gRPC, with the time to wait |
  * | address: addresses | those with the oldest last request are forgotten |
+ * | subject: connections, rooms, new ids | refused, with the time to wait; there is an `error` before a close |
+ * | subject: frames, bytes | its connections are read more slowly, and are told; beyond `credit_ms` a frame is refused |
+ * | subject: subjects, ids | those that have asked least lately are forgotten |
  * | openings in a row | the next one waits for its turn, which a newer one takes over |
  * | openings per turn | the next ones wait for the next turn of the event loop |
  * | barriers again | the others wait for the next tick |
@@ -178,6 +181,7 @@ export interface GatewayLimits {
   readonly chat: ChatLimits
   readonly direct: DirectLimits
   readonly address: AddressLimits
+  readonly subject: SubjectLimits
   readonly reads: ReadLimits
 }
 
@@ -212,6 +216,47 @@ export const addressLimits: AddressLimits = {
   failures_in_a_row: 1_000,
   failures_per_second: 50,
   addresses: 100_000,
+}
+
+/** What one subject may have of a gateway, where there are locks: see docs/security.md. */
+export interface SubjectLimits {
+  /** Open connections of all transports together. */
+  readonly connections: number
+  /** The time to wait, in the refusal of a connection or a room. */
+  readonly connections_retry_ms: number
+  /** Frames of all its connections per second, and messages that it sends by HTTP, averaged over a second. */
+  readonly frames_per_second: number
+  /** The same in bytes. */
+  readonly bytes_per_second: number
+  /** What it may have taken on credit: frames that came before its connections were read no further. */
+  readonly credit_ms: number
+  /** The time between two notices to a connection that it is slowed down. */
+  readonly told_every_ms: number
+  /** Rooms of the chat in which its sockets are at once. */
+  readonly rooms: number
+  /** Client ids, in a row and then per day, that it connects as or sends to and has not used for a day. Its own is none. */
+  readonly new_ids_per_day: number
+  /** Subjects without a connection that are remembered. Beyond: those that have asked least lately are forgotten. */
+  readonly subjects: number
+  /** Ids that subjects have used within a day. Beyond: those that were used least lately count as new. */
+  readonly ids: number
+}
+
+/**
+ * High enough for a fleet of devices under one subject, or for a service that sends for many. Low enough that some subjects
+ * can't use up what a gateway has.
+ */
+export const subjectLimits: SubjectLimits = {
+  connections: 1_024,
+  connections_retry_ms: 5_000,
+  frames_per_second: 50_000,
+  bytes_per_second: 32 * 1024 * 1024,
+  credit_ms: 1_000,
+  told_every_ms: 1_000,
+  rooms: 256,
+  new_ids_per_day: 2_048,
+  subjects: 100_000,
+  ids: 200_000,
 }
 
 /** Reads of logs and stores for requests over HTTP, all of them together. */
@@ -465,6 +510,7 @@ export const gatewayLimits: GatewayLimits = {
   chat: chatLimits,
   direct: directLimits,
   address: addressLimits,
+  subject: subjectLimits,
   reads: readLimits,
 }
 
@@ -516,6 +562,13 @@ const settings = Config.all({
   failures_per_address: positive("NIMBUS_FAILURES_PER_ADDRESS").pipe(
     Config.withDefault(addressLimits.failures_per_second),
   ),
+  connections_per_subject: positive("NIMBUS_CONNECTIONS_PER_SUBJECT").pipe(
+    Config.withDefault(subjectLimits.connections),
+  ),
+  frames_per_subject: positive("NIMBUS_FRAMES_PER_SUBJECT").pipe(Config.withDefault(subjectLimits.frames_per_second)),
+  bytes_per_subject: positive("NIMBUS_BYTES_PER_SUBJECT").pipe(Config.withDefault(subjectLimits.bytes_per_second)),
+  rooms_per_subject: positive("NIMBUS_ROOMS_PER_SUBJECT").pipe(Config.withDefault(subjectLimits.rooms)),
+  new_ids_per_subject: positive("NIMBUS_NEW_IDS_PER_SUBJECT").pipe(Config.withDefault(subjectLimits.new_ids_per_day)),
   dedupe_records: Dedupe.config,
   window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
 })
@@ -527,13 +580,18 @@ export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/ga
   static readonly config: Config.Config<GatewayLimits> = Config.map(
     settings,
     ({
+      bytes_per_subject,
       chat_message_bytes,
       chat_messages_per_second,
       connections_per_address,
+      connections_per_subject,
       failures_per_address,
+      frames_per_subject,
       idle_timeout,
       keep_alive,
+      new_ids_per_subject,
       openings_per_address,
+      rooms_per_subject,
       window_results,
       ...rest
     }) => ({
@@ -551,6 +609,14 @@ export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/ga
         openings_per_second: openings_per_address,
         failures_in_a_row: 20 * failures_per_address,
         failures_per_second: failures_per_address,
+      },
+      subject: {
+        ...subjectLimits,
+        connections: connections_per_subject,
+        frames_per_second: frames_per_subject,
+        bytes_per_second: bytes_per_subject,
+        rooms: rooms_per_subject,
+        new_ids_per_day: new_ids_per_subject,
       },
     }),
   )

@@ -17,6 +17,8 @@ export const closeCodes = {
   busy: { code: 4005, reason: "BUSY", reconnect: true },
   /** The token has ended: come back with a new one. What the client has not got waits for it. */
   tokenExpired: { code: 4006, reason: "TOKEN_EXPIRED", reconnect: true },
+  /** The subject has as many connections, or new client ids, as it may: the `error` before it has the time to wait. */
+  shareUsedUp: { code: 4007, reason: "SHARE_USED_UP", reconnect: true },
   /** A newer connection of the same client is there. Coming back would supersede it in turn. */
   superseded: { code: 4500, reason: "SUPERSEDED", reconnect: false },
   /** The request itself is wrong: client id, parameters, path. */

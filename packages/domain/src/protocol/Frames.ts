@@ -80,7 +80,7 @@ export type Accepted = typeof Accepted.Type
 export const Cancelling = Schema.Struct({ type: Schema.Literal("cancelling"), ids: Schema.Array(EventId) })
 export type Cancelling = typeof Cancelling.Type
 
-/** This event was not taken, and sending it again as it is will not help. */
+/** This event was not taken, and sending it again as it is will not help; with `retry_ms` it will, after that time. */
 export const Refused = Schema.Struct({
   type: Schema.Literal("refused"),
   id: Schema.optionalKey(Schema.String),
@@ -88,6 +88,7 @@ export const Refused = Schema.Struct({
   message: Schema.String,
   /** With `FORBIDDEN`: what is missing. */
   capability: Schema.optionalKey(Schema.String),
+  retry_ms: Schema.optionalKey(Schema.Int),
 })
 export type Refused = typeof Refused.Type
 
@@ -128,8 +129,16 @@ export const Lost = Schema.Struct({
 })
 export type Lost = typeof Lost.Type
 
-/** Something the client said was wrong; the connection goes on unless a close follows. */
-export const ErrorFrame = Schema.Struct({ type: Schema.Literal("error"), code: Schema.String, message: Schema.String })
+/**
+ * Something the client said was wrong; the connection goes on unless a close follows. With `retry_ms` it was too much, and
+ * after that time it is not.
+ */
+export const ErrorFrame = Schema.Struct({
+  type: Schema.Literal("error"),
+  code: Schema.String,
+  message: Schema.String,
+  retry_ms: Schema.optionalKey(Schema.Int),
+})
 export type ErrorFrame = typeof ErrorFrame.Type
 
 /** The token ends in so many seconds: send another one, or the connection is closed then. */

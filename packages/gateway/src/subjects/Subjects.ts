@@ -1,0 +1,140 @@
+/**
+ * The fair shares of subjects at this gateway: `SubjectBook` says what each may have, and here is what the transports ask,
+ * with the principal that `Access` gives them.
+ *
+ * ```
+ *   Access.connect ──▶ Subjects.connect ──▶ Share ──▶ Throttle: reads more slowly, and tells so
+ *                            │                └─────▶ rooms, `close`
+ *                      SubjectRefused: nothing has happened
+ * ```
+ *
+ * Without locks nobody has shown who it is, so there are no shares: everybody has what addresses and clients may.
+ * Refusals are told to `Audit`, and named in a line of the log at most once in `line_ms`. Who refuses counts it.
+ */
+import { ownerOf, type Principal } from "@nimbus/domain/access"
+import type { ClientId } from "@nimbus/domain/protocol"
+import { Audit } from "@nimbus/domain/services"
+import { Clock, Context, Effect, FiberSet, Layer, Option } from "effect"
+import { Access, type From } from "../access/Access.ts"
+import { SubjectRefused } from "../Errors.ts"
+import { Limits } from "../Limits.ts"
+import { type SubjectConnection, SubjectBook, type SubjectRefusal, type TooMuch } from "./SubjectBook.ts"
+
+/** What one connection has of its subject's share. */
+export interface Share {
+  /** A frame came. Undefined: it may be taken; one that may not counts for nothing. */
+  frame(bytes: number, now_ms: number): TooMuch | undefined
+  /** How long its connection is not to be read, as the subject has taken too much. */
+  owed(now_ms: number): TooMuch | undefined
+  /** Its socket comes into a room; `leave` follows, unless it may not. */
+  join(room: string): TooMuch | undefined
+  leave(room: string): void
+  /** The connection is gone. More than once is as once. */
+  close(): void
+}
+
+/** What somebody asks without a connection. */
+export interface Bulk {
+  /** To whom. */
+  readonly clientId: ClientId
+  readonly messages: number
+  readonly bytes: number
+}
+
+/** Between two lines of the log. */
+const line_ms = 60_000
+
+export class Subjects extends Context.Service<
+  Subjects,
+  {
+    /** It opens a connection as this client. Of what it is given, `close` must be called. */
+    connect(principal: Principal, clientId: ClientId, from: From): Effect.Effect<Share, SubjectRefused>
+    /** It sends messages without a connection. */
+    send(principal: Principal, bulk: Bulk, from: From): Effect.Effect<void, SubjectRefused>
+    /** A share refuses something of this one's: it is told, but not counted. */
+    refused(principal: Principal, refusal: TooMuch, from: From): void
+  }
+>()("@nimbus/gateway/Subjects") {
+  static readonly layer: Layer.Layer<Subjects, never, Access | Limits> = Layer.effect(
+    Subjects,
+    Effect.suspend(() => make),
+  )
+}
+
+/** Where there are no locks. */
+export const unlimited: Share = {
+  frame: () => undefined,
+  owed: () => undefined,
+  join: () => undefined,
+  leave: () => {},
+  close: () => {},
+}
+
+const make = Effect.gen(function* () {
+  const { isOpen } = yield* Access
+  const { subject: limits } = yield* Limits
+  const audit = Option.getOrUndefined(yield* Effect.serviceOption(Audit))
+  const clock = yield* Clock.Clock
+  const now = () => clock.currentTimeMillisUnsafe()
+  const run = yield* FiberSet.makeRuntime<never>()
+  const book = new SubjectBook(limits)
+  let lastLine_ms = Number.NEGATIVE_INFINITY
+
+  const refused = ({ clientId, issuer, subject }: Principal, { code }: TooMuch, from: From): void => {
+    audit?.record({ action: "refused", outcome: code, issuer, subject, clientId, ...from })
+    if (now() - lastLine_ms < line_ms) return
+    lastLine_ms = now()
+    run(
+      Effect.logWarning(`a subject is refused for now: ${code}; so may others be within the next minute`, { subject }),
+    )
+  }
+  const refuse = (principal: Principal, refusal: TooMuch, from: From) => {
+    refused(principal, refusal, from)
+    return Effect.fail(new SubjectRefused({ ...refusal, reason: messageOf(refusal) }))
+  }
+  const foreign = (principal: Principal, clientId: ClientId) => (principal.clientId === clientId ? undefined : clientId)
+
+  return Subjects.of({
+    connect: (principal, clientId, from) =>
+      Effect.suspend(() => {
+        if (isOpen) return Effect.succeed(unlimited)
+        const connection = book.connect(ownerOf(principal), foreign(principal, clientId), now())
+        return "code" in connection ? refuse(principal, connection, from) : Effect.succeed(shareOf(connection, now))
+      }),
+    send: (principal, { bytes, clientId, messages }, from) =>
+      Effect.suspend(() => {
+        if (isOpen) return Effect.void
+        const asked = { bytes, client: foreign(principal, clientId), frames: messages }
+        const refusal = book.ask(ownerOf(principal), asked, now())
+        return refusal === undefined ? Effect.void : refuse(principal, refusal, from)
+      }),
+    refused,
+  })
+})
+
+const shareOf = (connection: SubjectConnection, now: () => number): Share => {
+  let isClosed = false
+  return {
+    frame: (bytes, now_ms) => connection.frame(bytes, now_ms),
+    owed: (now_ms) => connection.owed(now_ms),
+    join: (room) => connection.join(room),
+    leave: (room) => connection.leave(room),
+    close: () => {
+      if (isClosed) return
+      isClosed = true
+      connection.close(now())
+    },
+  }
+}
+
+const sentences: Readonly<Record<SubjectRefusal, string>> = {
+  SUBJECT_CONNECTIONS: "this subject has as many connections as it may (NIMBUS_CONNECTIONS_PER_SUBJECT)",
+  SUBJECT_FRAMES: "this subject sends more frames a second than it may (NIMBUS_FRAMES_PER_SUBJECT)",
+  SUBJECT_BYTES: "this subject sends more bytes a second than it may (NIMBUS_BYTES_PER_SUBJECT)",
+  SUBJECT_ROOMS: "this subject is in as many rooms as it may (NIMBUS_ROOMS_PER_SUBJECT)",
+  SUBJECT_NEW_IDS: "this subject uses more new client ids a day than it may (NIMBUS_NEW_IDS_PER_SUBJECT)",
+}
+
+/** What is told to who is refused, or slowed down. */
+export const messageOf = ({ code, retry_ms }: TooMuch): string =>
+  `${sentences[code]}; wait ${Math.max(1, Math.ceil(retry_ms / 1_000))} s`
