@@ -15,6 +15,7 @@
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
  * | unfinished | the connection or call with the most bytes of it is closed with BUSY |
  * | idle | the connection is closed with IDLE |
+ * | first frame, failed renewals | the connection is closed with UNAUTHENTICATED |
  * | body | 413, and the connection is closed |
  * | bodies | 503 to the request with the most bytes, and its connection is closed |
  * | request | 408, and the connection is closed |
@@ -98,6 +99,10 @@ export interface GatewayLimits {
   readonly dedupe_records: number
   /** A connection that sends nothing for this long, not even a pong, is closed. A ping is sent after half of it. */
   readonly idle_timeout_ms: number
+  /** WebSocket, with locks: how long a client that has shown nothing may take to send the `auth` frame. Beyond: it is closed. */
+  readonly first_frame_ms: number
+  /** Tokens in a row that a session did not go on with. Beyond: it is closed. */
+  readonly failed_renewals: number
   /** HTTP: the body of a request. */
   readonly body_bytes: number
   /** HTTP: pieces of less than `piece_cost_bytes` in one body. */
@@ -466,6 +471,8 @@ export const gatewayLimits: GatewayLimits = {
   bytes_per_frame: 1024,
   dedupe_records: repeatLimits.dedupe_records,
   idle_timeout_ms: 60_000,
+  first_frame_ms: 5_000,
+  failed_renewals: 3,
   body_bytes: 2 * 1024 * 1024,
   body_small_pieces: 4_096,
   bodies_bytes: 32 * 1024 * 1024,

@@ -4,6 +4,8 @@
  * A transport translates the frames of its protocol into these calls and back; it decides nothing about delivery. All
  * calls are synchronous: the core batches, the transport writes.
  */
+import type { Principal } from "@nimbus/domain/access"
+import type { AuthUnavailable, ClientInUse, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
 import {
   type ClientId,
   closeCodes,
@@ -17,6 +19,7 @@ import {
   type Seq,
   type Status,
 } from "@nimbus/domain/protocol"
+import type { Shown } from "./access/Access.ts"
 
 /** What the core sends to a client, except results. Each transport encodes it in its own frames. */
 export type Notice =
@@ -33,6 +36,20 @@ export type Notice =
   | { readonly _tag: "Status"; readonly status: Status.StatusName }
   | { readonly _tag: "Lost"; readonly after: Cursor; readonly upTo: Seq | undefined }
   | { readonly _tag: "Error"; readonly code: string; readonly message: string }
+  /** Nothing became of the event, or the cancel, of this id. Counted already. */
+  | {
+      readonly _tag: "Refused"
+      readonly id: EventId
+      readonly isCancel: boolean
+      readonly code: string
+      readonly message: string
+      /** What is missing, where it is a capability. */
+      readonly capability?: string | undefined
+    }
+  /** What the client has shown ends in so many seconds. */
+  | { readonly _tag: "Expiring"; readonly seconds: number }
+  /** What it has shown by `renew` counts from here on; without `seconds` it does not end by itself. */
+  | { readonly _tag: "Authenticated"; readonly seconds: number | undefined }
 
 /** One connection, as the core sees it. None of these may throw. */
 export interface Transport {
@@ -54,6 +71,10 @@ export interface Transport {
 /** What a client asks for when it connects. */
 export interface ConnectRequest {
   readonly clientId: ClientId
+  /** Who it is, as `Access.connect` says: it lets in whoever may connect so. */
+  readonly principal: Principal
+  /** From where, as far as it is known. */
+  readonly address?: string | undefined
   /** Everything up to here the client has, by its own memory; -1 without one. */
   readonly after: Cursor
   /** The incarnation that `after` belongs to, if the client knows it. */
@@ -65,12 +86,17 @@ export interface ConnectRequest {
 
 /** The core, as one connection sees it. */
 export interface SessionHandle {
-  /** Takes an event for the log; `accepted` follows once it is there. */
-  event(id: EventId, value: Uint8Array, follow: boolean): void
-  /** Takes a cancel of the task of this event for the log; `Cancelling` follows once it is there. */
+  /**
+   * Takes an event of this name for the log; `Accepted` follows once it is there, or `Refused` at once. `record`: its
+   * bytes, which are asked for if its client may send it.
+   */
+  event(id: EventId, name: string, record: () => Uint8Array, follow: boolean): void
+  /** Takes a cancel of the task of this event for the log; `Cancelling` follows once it is there, or `Refused` at once. */
   cancel(id: EventId): void
-  /** The client's cumulative ack; `false`: beyond what was sent, nothing changed. */
+  /** The client's cumulative ack; `false`: beyond what was sent, nothing changed. One that it may not do is told. */
   ack(seq: Seq | Cursor): boolean
+  /** The client goes on with another token: `Authenticated` follows, or `Error`, with which the last one counts on. */
+  renew(shown: Shown): void
   readonly acknowledged: Cursor
   /** The transport has caught up after `deliver` answered `false`. */
   drained(): void
@@ -78,8 +104,40 @@ export interface SessionHandle {
   closed(): void
 }
 
+/** Why somebody is not let in. */
+export type Refusal = Unauthenticated | AuthUnavailable | Forbidden | ClientInUse
+
+const refusalTags: ReadonlySet<string> = new Set<Refusal["_tag"]>([
+  "Unauthenticated",
+  "AuthUnavailable",
+  "Forbidden",
+  "ClientInUse",
+])
+
+/** Whether it is about who asks: its client is told with `code` and `message`, and then closed as `refusalOf` has it. */
+export const isRefusal = (error: { readonly _tag: string }): error is Refusal => refusalTags.has(error._tag)
+
 /** How a connection is closed that got no session. */
 export const refusalOf = (error: { readonly _tag: string }): CloseReason => {
+  if (isRefusal(error)) return accessRefusalOf(error)
   if (error._tag === "GatewayDraining") return closeCodes.goingAway
   return error._tag === "OpeningSuperseded" ? closeCodes.superseded : closeCodes.unavailable
+}
+
+const accessRefusalOf = (error: Refusal): CloseReason => {
+  switch (error.code) {
+    case "TOKEN_EXPIRED":
+      return closeCodes.tokenExpired
+    case "TOKEN_REVOKED":
+      return closeCodes.revoked
+    case "TOKEN_MISSING":
+    case "TOKEN_INVALID":
+      return closeCodes.unauthenticated
+    case "FORBIDDEN":
+      return closeCodes.forbidden
+    case "CLIENT_IN_USE":
+      return closeCodes.inUse
+    case "AUTH_UNAVAILABLE":
+      return closeCodes.unavailable
+  }
 }

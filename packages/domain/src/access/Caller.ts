@@ -14,6 +14,7 @@
  */
 import { Predicate, Schema } from "effect"
 import type { Headers } from "../protocol/Records.ts"
+import { utf8 } from "../protocol/internal/Utf8.ts"
 import type { Claims, Principal } from "./Principal.ts"
 
 /** Who caused an event, by the token that its client had shown. */
@@ -31,6 +32,13 @@ export const callerHeader = "nimbus-caller"
 export const callerHeaders = ({ claims, issuer, subject }: Principal): Headers => ({
   [callerHeader]: JSON.stringify({ issuer, subject, claims }),
 })
+
+/** The most that it may take up. Records grow by it on their way, which the topics must take (`eventBytes`). */
+export const caller_bytes = 4096
+
+/** Whether it takes up more: then nobody may come as this. */
+export const isCallerTooLong = (principal: Principal): boolean =>
+  utf8(callerHeaders(principal)[callerHeader] ?? "").length > caller_bytes
 
 /** Who caused this record's event. `undefined`: nobody has shown who it is. */
 export const readCaller = (headers: Headers | undefined): Caller | undefined => {

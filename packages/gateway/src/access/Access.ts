@@ -2,32 +2,50 @@
  * Who is let in, and as whom: the one place where the transports ask. It decides before anything is written anywhere.
  *
  * ```
- *   credentials ──▶ Authenticator ──▶ Revocations ──▶ connect:<id>, read, ack ──▶ Admitted ──▶ hold: Leases
+ *   shown ──▶ Authenticator ──▶ Revocations ──▶ connect:<id>, read, ack, journey ──▶ Admitted ──▶ Standing: Leases
  *                        │                  │                   │
- *                  Unauthenticated    Unauthenticated       Forbidden          each counted, and told to Audit
+ *                  Unauthenticated    Unauthenticated       Forbidden          each told to Audit, and counted by who answers
  * ```
  *
  * Without an `Authenticator` in the environment there are no locks: everybody is the client that it names, and may what
  * a client can.
  */
+import { createHash } from "node:crypto"
 import {
   anyone,
+  caller_bytes,
   capabilityOf,
-  type Principal,
+  isCallerTooLong,
+  ownerOf,
   type PlainCapability,
+  type Principal,
   type TargetedCapability,
 } from "@nimbus/domain/access"
 import { type AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
-import { type ClientId, type Cursor, start } from "@nimbus/domain/protocol"
-import { Audit, Authenticator, type Credentials, Revocations } from "@nimbus/domain/services"
+import { type ClientId, closeCodes, type Cursor, start } from "@nimbus/domain/protocol"
+import {
+  Audit,
+  type AuditEntry,
+  Authenticator,
+  type Credentials,
+  Revocations,
+  Tickets,
+} from "@nimbus/domain/services"
 import { Clock, Context, Effect, Layer, Option, Schedule } from "effect"
 import { type Held, type Lease, Leases } from "./Leases.ts"
+import { LockedStanding, open, type Standing } from "./Standing.ts"
 
 /** From where somebody asks. */
 export interface From {
   readonly address: string | undefined
   /** As `Transport.name`: its path, or `grpc`. */
   readonly transport: string
+}
+
+/** What somebody shows. */
+export interface Shown extends Credentials {
+  /** Of `Tickets`, for the token that it was issued for. It counts where there is no token. */
+  readonly ticket?: string | undefined
 }
 
 /** As what somebody wants to connect. */
@@ -38,6 +56,10 @@ export interface Asked {
   readonly after: Cursor
   /** What it is sent is acknowledged for it. */
   readonly autoAck: boolean
+  /** It gets the client's results and its status. Members of the chat do not. */
+  readonly reads: boolean
+  /** It asks to have its events sampled. */
+  readonly journey: boolean
 }
 
 /** Who connects, as whom. */
@@ -56,11 +78,11 @@ export class Access extends Context.Service<
   {
     /** There are no locks. */
     readonly isOpen: boolean
-    /** Who it is. */
-    authenticate(credentials: Credentials, from: From): Effect.Effect<Principal, Unauthenticated | AuthUnavailable>
+    /** Who it is. Whoever answers counts what fails. */
+    authenticate(shown: Shown, from: From): Effect.Effect<Principal, Unauthenticated | AuthUnavailable>
     /** Who it is, and whether it may connect so. Nothing has happened yet where it may not. */
-    connect(asked: Asked, credentials: Credentials, from: From): Effect.Effect<Admitted, NotAdmitted>
-    /** It may not do this: for the answer. It is counted, and told. */
+    connect(asked: Asked, shown: Shown, from: From): Effect.Effect<Admitted, NotAdmitted>
+    /** It may not do this: for the answer. It is told. */
     deny(principal: Principal, capability: string, from: From): Forbidden
     /** Whether it may; if not, as `deny` has it. */
     check(principal: Principal, from: From, capability: PlainCapability): Effect.Effect<void, Forbidden>
@@ -70,18 +92,17 @@ export class Access extends Context.Service<
       capability: TargetedCapability,
       target: string,
     ): Effect.Effect<void, Forbidden>
-    /** A session that stands on it, until it is released. */
+    /** For the audit: what somebody did that is no login. */
+    tell(principal: Principal, from: From, action: AuditEntry["action"], outcome: string, detail: string): void
+    /** What a session stands on that is opened as this. */
+    stand(as: Admitted & Pick<Asked, "autoAck" | "reads">, from: From): Standing
+    /** The same for what is no session of the delivery core. `held` ends with what was shown, until it is released. */
     hold(principal: Principal, held: Held): Lease
     /**
-     * The session goes on with another token, of the same subject, which must allow what the session is: `needs`. Where it
-     * fails the session goes on with the one that it has.
+     * It goes on with another token, of the same subject, which must allow what it is: `needs`. Where it fails it goes on
+     * with the one that it has.
      */
-    renew(
-      lease: Lease,
-      credentials: Credentials,
-      from: From,
-      needs: ReadonlyArray<Need>,
-    ): Effect.Effect<void, NotAdmitted>
+    renew(lease: Lease, shown: Shown, from: From, needs: ReadonlyArray<Need>): Effect.Effect<void, NotAdmitted>
   }
 >()("@nimbus/gateway/Access") {
   static readonly layer = Layer.effect(
@@ -96,37 +117,36 @@ const keys_check_s = 10
 const make = Effect.gen(function* () {
   const authenticator = Option.getOrUndefined(yield* Effect.serviceOption(Authenticator))
   const revocations = Option.getOrUndefined(yield* Effect.serviceOption(Revocations))
+  const tickets = Option.getOrUndefined(yield* Effect.serviceOption(Tickets))
   const audit = Option.getOrUndefined(yield* Effect.serviceOption(Audit))
   const clock = yield* Clock.Clock
-  const now_s = () => Math.floor(clock.currentTimeMillisUnsafe() / 1000)
   const leases = new Leases()
 
-  const tell = (principal: Principal | undefined, from: From, outcome: string, detail?: string): void =>
-    audit?.record({
-      action: outcome === "OK" ? "login" : "refused",
-      outcome,
-      issuer: principal?.issuer,
-      subject: principal?.subject,
-      clientId: principal?.clientId,
-      address: from.address,
-      transport: from.transport,
-      detail,
-    })
+  const record = (
+    principal: Principal | undefined,
+    { address, transport }: From,
+    entry: Pick<AuditEntry, "action" | "outcome" | "detail">,
+  ): void => {
+    const { clientId, issuer, subject } = principal ?? nobody
+    audit?.record({ ...entry, issuer, subject, clientId, address, transport })
+  }
 
-  const notRevoked = (principal: Principal): Effect.Effect<Principal, Unauthenticated> =>
-    revocations?.of(principal) === undefined
-      ? Effect.succeed(principal)
-      : Effect.fail(new Unauthenticated({ code: "TOKEN_REVOKED", reason: "the token, or its subject, was revoked" }))
-
-  const authenticate = (credentials: Credentials, from: From) =>
-    authenticator === undefined
-      ? Effect.die("there are no locks: nobody is to be asked for a token")
-      : Effect.flatMap(authenticator.authenticate(credentials), notRevoked).pipe(
-          Effect.tapError(({ code }) => Effect.sync(() => tell(undefined, from, code))),
-        )
+  const authenticate = Effect.fnUntraced(
+    function* (shown: Shown, _: From) {
+      if (authenticator === undefined) return yield* Effect.die("there are no locks: nobody is to be asked for a token")
+      const principal = yield* authenticator.authenticate(yield* redeemed(shown, tickets))
+      if (revocations?.of(principal) !== undefined) return yield* revoked
+      if (isCallerTooLong(principal)) return yield* tooMuchSaid
+      return principal
+    },
+    (effect, _, from) =>
+      Effect.tapError(effect, ({ code }) =>
+        Effect.sync(() => record(undefined, from, { action: "refused", outcome: code })),
+      ),
+  )
 
   const deny = (principal: Principal, capability: string, from: From): Forbidden => {
-    tell(principal, from, "FORBIDDEN", capability)
+    record(principal, from, { action: "refused", outcome: "FORBIDDEN", detail: capability })
     return new Forbidden({ capability })
   }
   const check = (principal: Principal, from: From, capability: PlainCapability) =>
@@ -138,44 +158,62 @@ const make = Effect.gen(function* () {
       ? Effect.void
       : Effect.suspend(() => Effect.fail(deny(principal, capabilityOf(capability, target), from)))
 
-  const connect = Effect.fnUntraced(function* (
-    { after, autoAck, clientId: named }: Asked,
-    credentials: Credentials,
-    from: From,
-  ): Effect.fn.Return<Admitted, NotAdmitted> {
-    if (authenticator === undefined && named !== undefined) return { principal: anyone(named), clientId: named }
-    const principal = yield* authenticate(credentials, from)
-    const clientId = named ?? principal.clientId
+  const mayConnect = Effect.fnUntraced(function* (principal: Principal, { clientId, ...asked }: Connects, from: From) {
     yield* checkOf(principal, from, "connect", clientId)
-    if (after !== start || autoAck) yield* check(principal, from, "ack")
-    tell(principal, from, "OK")
+    if (asked.reads) yield* check(principal, from, "read")
+    if (asked.after !== start || asked.autoAck) yield* check(principal, from, "ack")
+    if (asked.journey) yield* check(principal, from, "journey")
+  })
+
+  const connect = Effect.fnUntraced(function* (asked: Asked, shown: Shown, from: From) {
+    const named = asked.clientId
+    if (authenticator === undefined && named !== undefined) return { principal: anyone(named), clientId: named }
+    const principal = yield* authenticate(shown, from)
+    const clientId = named ?? principal.clientId
+    yield* mayConnect(principal, { ...asked, clientId }, from)
+    record(principal, from, { action: "login", outcome: "OK", detail: capabilityOf("connect", clientId) })
     return { principal, clientId }
   })
 
-  const renew = Effect.fnUntraced(function* (
-    lease: Lease,
-    credentials: Credentials,
-    from: From,
-    needs: ReadonlyArray<Need>,
-  ) {
-    const next = yield* authenticate(credentials, from)
-    const { issuer, subject } = lease.principal
-    if (next.issuer !== issuer || next.subject !== subject) {
-      return yield* new Unauthenticated({
-        code: "TOKEN_INVALID",
-        reason: "the token is of another subject than the session",
-      })
-    }
-    yield* Effect.forEach(needs, ([capability, target]) => checkOf(next, from, capability, target), { discard: true })
-    lease.renew(next)
+  /** Who it is now, which must be who it was. */
+  const again = Effect.fnUntraced(function* (principal: Principal, shown: Shown, from: From) {
+    const next = yield* authenticate(shown, from)
+    if (ownerOf(next) === ownerOf(principal)) return next
+    record(next, from, { action: "refused", outcome: "TOKEN_INVALID", detail: "another subject" })
+    return yield* anotherSubject
   })
 
+  const hold = (principal: Principal, held: Held): Lease => {
+    const lease = leases.hold(principal, held)
+    if (revocations?.of(principal) === undefined) return lease
+    // It was revoked since it was let in.
+    lease.release()
+    held.ended(closeCodes.revoked)
+    return lease
+  }
+
+  const stand = ({ autoAck, clientId, principal, reads }: Parameters<Stand>[0], from: From): Standing =>
+    authenticator === undefined
+      ? open
+      : new LockedStanding({
+          owner: markOf(principal),
+          principal,
+          deny: (principal, capability) => deny(principal, capability, from),
+          hold,
+          again: (shown) =>
+            Effect.tap(again(principal, shown, from), (next) =>
+              mayConnect(next, { clientId, autoAck, reads, after: start, journey: false }, from),
+            ),
+        })
+
   if (revocations !== undefined) yield* revocations.onOrder((revocation) => leases.revoke(revocation))
-  const ticks = { count: 0 }
-  yield* Effect.sync(() => {
-    leases.tick(now_s())
-    if (authenticator !== undefined && ++ticks.count % keys_check_s === 0) leases.check(authenticator.isKnown)
-  }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+  if (authenticator !== undefined) {
+    const ticks = { count: 0 }
+    yield* Effect.sync(() => {
+      leases.tick(Math.floor(clock.currentTimeMillisUnsafe() / 1000))
+      if (++ticks.count % keys_check_s === 0) leases.check(authenticator.isKnown)
+    }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+  }
 
   return Access.of({
     isOpen: authenticator === undefined,
@@ -184,7 +222,40 @@ const make = Effect.gen(function* () {
     deny,
     check,
     checkOf,
-    hold: (principal, held) => leases.hold(principal, held),
-    renew,
+    tell: (principal, from, action, outcome, detail) => record(principal, from, { action, outcome, detail }),
+    stand,
+    hold,
+    renew: Effect.fnUntraced(function* (lease, shown, from, needs) {
+      const next = yield* again(lease.principal, shown, from)
+      yield* Effect.forEach(needs, ([capability, target]) => checkOf(next, from, capability, target), { discard: true })
+      lease.renew(next)
+    }),
   })
+})
+
+type Stand = Access["Service"]["stand"]
+type Connects = Asked & { readonly clientId: ClientId }
+
+const nobody = { issuer: undefined, subject: undefined, clientId: undefined }
+
+/** The owner of a session, for stores: nothing of who it is can be read from it. */
+const markOf = (principal: Principal): string =>
+  createHash("sha256").update(ownerOf(principal)).digest("base64url").slice(0, 22)
+
+const invalid = (reason: string) => Effect.fail(new Unauthenticated({ code: "TOKEN_INVALID", reason }))
+const tooMuchSaid = invalid(`its subject and the claims for handlers take up more than ${caller_bytes} bytes`)
+const anotherSubject = invalid("the token is of another subject than the session")
+const spent = invalid("the ticket was used, is too old, or is none")
+const revoked = Effect.fail(
+  new Unauthenticated({ code: "TOKEN_REVOKED", reason: "the token, or its subject, was revoked" }),
+)
+
+/** With the token that a ticket stands for. */
+const redeemed = Effect.fnUntraced(function* (
+  { certificate, ticket, token }: Shown,
+  tickets: Tickets["Service"] | undefined,
+): Effect.fn.Return<Credentials, Unauthenticated | AuthUnavailable> {
+  if (ticket === undefined || token !== undefined) return { token, certificate }
+  const value = tickets === undefined ? Option.none() : yield* tickets.redeem(ticket)
+  return Option.isNone(value) ? yield* spent : { token: value.value, certificate }
 })

@@ -4,6 +4,7 @@ import { ClientId, encode, Epoch, EventId, partitionOf, Seq, TaskRecords } from 
 import { EventLog, Registry, Topics } from "@nimbus/domain/services"
 import type { Snapshot } from "@nimbus/domain/admin"
 import { Effect, Layer, Metric, Stream } from "effect"
+import { Access } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { ReadBudget } from "../http/ReadBudget.ts"
 import { Limits } from "../Limits.ts"
@@ -13,7 +14,7 @@ import * as ServiceOperations from "../operations/ServiceOperations.ts"
 import { Snapshots } from "./Snapshots.ts"
 
 const core = ServiceOperations.layer.pipe(
-  Layer.provideMerge(Layer.merge(Delivery.layer, ReadBudget.layer)),
+  Layer.provideMerge(Layer.merge(Delivery.layer.pipe(Layer.provide(Access.layer)), ReadBudget.layer)),
   Layer.provideMerge(Pod.layer),
   Layer.provideMerge(Limits.layerWith({})),
   Layer.provideMerge(MemoryParts.layer),

@@ -10,6 +10,7 @@
  *
  * Several inputs may be stepped before their outputs are carried out together, in order.
  */
+import { capabilityOf } from "@nimbus/domain/access"
 import type { JourneyRecorder, Trace } from "@nimbus/domain/observability"
 import type { TokenBucket } from "@nimbus/domain/pacing"
 import {
@@ -30,6 +31,8 @@ import {
   TaskRecords,
 } from "@nimbus/domain/protocol"
 import type { ClientOffset, EventLog, OffsetOwner } from "@nimbus/domain/services"
+import type { Shown } from "../access/Access.ts"
+import type { Standing } from "../access/Standing.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Notice, SessionHandle, Transport } from "../Transport.ts"
 import type { AckSender } from "./AckSender.ts"
@@ -40,9 +43,10 @@ import type { LateJourney } from "./LateJourney.ts"
 import type { Presences } from "./Presences.ts"
 import { Unanswered, type UnansweredLimits } from "./Unanswered.ts"
 import type { Read, Reader } from "./Reads.ts"
+import { Renewal, type RenewalParts } from "./Renewal.ts"
 
 /** What all connections of a gateway share. */
-export interface Shared {
+export interface Shared extends RenewalParts {
   /** The connection of each client. */
   readonly sessions: Map<ClientId, Connection>
   /** Those that are not LIVE are told of time. */
@@ -61,7 +65,6 @@ export interface Shared {
   /** A line of the log about this connection. It costs nothing where such lines are not written. */
   readonly debug: (connection: Connection, message: string) => void
   readonly incarnation: EventLog["Service"]["incarnation"]
-  readonly now: () => number
   /** A core has met a bug: it is logged and counted. */
   readonly failed: (part: string, defect: unknown) => void
   /** How the cores are stepped. */
@@ -110,6 +113,8 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   private readonly core: Routed | Direct
   private readonly transport: Transport
   private readonly shared: Shared
+  private readonly standing: Standing
+  private readonly renewal: Renewal
   private readonly unanswered: Unanswered
   isClosed = false
   /** The mailbox was trimmed up to here. */
@@ -127,11 +132,18 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   /** A page counts only while the mailboxes have the backlog up to here: else the store has rolled back since it was settled. */
   settledDlq: number | undefined = undefined
 
-  constructor(core: Routed | Direct, partition: number, transport: Transport, shared: Shared) {
+  constructor(core: Routed | Direct, partition: number, transport: Transport, standing: Standing, shared: Shared) {
     this.core = core
     this.partition = partition
     this.transport = transport
+    this.standing = standing
     this.shared = shared
+    this.renewal = new Renewal(standing, shared, {
+      tell: (notice) => {
+        if (!this.isClosed) transport.notify(notice)
+      },
+      end: (reason) => this.end(reason),
+    })
     this.unanswered = new Unanswered(shared.unanswered)
     this.replaying_ms = shared.now()
     shared.replaying.add(this)
@@ -217,17 +229,21 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
 
   // What the transport and the gateway say
 
-  event(id: EventId, value: Uint8Array, follow: boolean): void {
+  event(id: EventId, name: string, record: () => Uint8Array, follow: boolean): void {
     if (this.isClosed) return
-    const isFollowed = follow || this.shared.journeys.take()
-    const hop = isFollowed ? this.follow(follow) : undefined
-    this.shared.intake.put({ key: this.clientId, value, headers: hop?.headers }, { sender: this, id, hop })
+    const { grants, headers } = this.standing
+    if (!grants.mayOf("send", name)) return this.refuse({ id, isCancel: false }, capabilityOf("send", name))
+    const isAsked = follow && grants.may("journey")
+    const hop = isAsked || this.shared.journeys.take() ? this.follow(isAsked) : undefined
+    const all = headers === undefined ? hop?.headers : { ...headers, ...hop?.headers }
+    this.shared.intake.put({ key: this.clientId, value: record(), headers: all }, { sender: this, id, hop })
     if (this.unanswered.take()) this.mayHold()
   }
 
   /** It counts like an event: it takes its place in the log, and in its client's turn, as one does. */
   cancel(id: EventId): void {
     if (this.isClosed) return
+    if (!this.standing.grants.may("cancel")) return this.refuse({ id, isCancel: true }, "cancel")
     const value = TaskRecords.encodeTask({ task: id, do: "cancel", by: "client" })
     this.shared.intake.put({ key: this.clientId, value }, { sender: this, id, isCancel: true })
     if (this.unanswered.take()) this.mayHold()
@@ -235,14 +251,30 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
 
   ack(seq: Seq | Cursor): boolean {
     if (this.isClosed || !Session.isSent(this.session, seq)) return false
+    if (!this.standing.grants.may("ack")) {
+      const { code, message } = this.standing.deny("ack")
+      this.transport.notify({ _tag: "Error", code, message })
+      return true
+    }
     this.step({ _tag: "Ack", seq })
     this.carryOut()
     return true
   }
 
+  renew(shown: Shown): void {
+    if (!this.isClosed) this.renewal.begin(shown)
+  }
+
+  private refuse(what: { readonly id: EventId; readonly isCancel: boolean }, capability: string): void {
+    const { code, message } = this.standing.deny(capability)
+    this.shared.counts.addTo("refused", code)
+    this.transport.notify({ _tag: "Refused", ...what, code, message, capability })
+  }
+
   open(): void {
     this.step(opened)
     this.carryOut()
+    this.renewal.hold()
   }
 
   /** A barrier that was held back in an earlier tick is the newest still, and nothing else ends that one is under way. */
@@ -478,6 +510,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
 
   private leave(): void {
     const { counts, held, intake, journey, replaying, sessions } = this.shared
+    this.standing.release()
     if (this.core._tag === "Direct") this.core.feeds.leave(this)
     replaying.delete(this)
     held.delete(this)

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { anyone } from "@nimbus/domain/access"
 import { InvariantBroken } from "@nimbus/domain/errors"
 import {
   ClientId,
@@ -37,6 +38,7 @@ import { Clock, Context, Effect, Fiber, Latch, Layer, Logger, References, Stream
 import type { Transport } from "../Transport.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
+import { Access } from "../access/Access.ts"
 import { Delivery } from "./Delivery.ts"
 
 const transport: Transport = {
@@ -53,6 +55,7 @@ const transport: Transport = {
 const limits = { tick_ms: 100, sweep_ms: 600_000, lease_check_ms: 50, sweep_after_loss_ms: 200 }
 const parts = (registry: Registry["Service"], more: Partial<GatewayLimits> = {}) =>
   Delivery.layer.pipe(
+    Layer.provide(Access.layer),
     Layer.provideMerge(
       Layer.mergeAll(
         EventLogMemory.layerMemory({ partitions: 3 }),
@@ -69,6 +72,9 @@ const parts = (registry: Registry["Service"], more: Partial<GatewayLimits> = {})
   )
 
 const clients = Array.from({ length: 100 }, (_, i) => ClientId.make(`c${i}`))
+
+/** Who connects where there are no locks. */
+const as = (clientId: ClientId) => ({ clientId, principal: anyone(clientId) })
 
 /** A registry whose first connect is written at once, and answered when `late` is opened. */
 const firstLate = (registry: Registry["Service"]) => {
@@ -114,7 +120,7 @@ describe("Delivery", () => {
       const { open } = yield* Delivery
       const statuses: Array<string> = []
       const handle = yield* open({
-        clientId: clients[1]!,
+        ...as(clients[1]!),
         after: start,
         log: undefined,
         transport: { ...transport, notify: (notice) => notice._tag === "Welcome" && statuses.push(notice.status) },
@@ -144,7 +150,7 @@ describe("Delivery", () => {
       const log = yield* EventLog
       const told: Array<string> = []
       const handle = yield* open({
-        clientId,
+        ...as(clientId),
         after: start,
         log: undefined,
         transport: {
@@ -156,7 +162,12 @@ describe("Delivery", () => {
         },
       })
       for (const id of ["e1", "e2", "e3"])
-        handle.event(EventId.make(id), encode({ type: "event", id: EventId.make(id), name: "sq", data: 1 }), false)
+        handle.event(
+          EventId.make(id),
+          "sq",
+          () => encode({ type: "event", id: EventId.make(id), name: "sq", data: 1 }),
+          false,
+        )
       yield* eventually(
         "they are in the log",
         Effect.sync(() => told.length === 2),
@@ -194,7 +205,7 @@ describe("Delivery", () => {
       assert.isDefined(clientId)
       const told: Array<string> = []
       const handle = yield* (yield* Delivery).open({
-        clientId,
+        ...as(clientId),
         after: start,
         log: undefined,
         transport: {
@@ -205,7 +216,7 @@ describe("Delivery", () => {
         },
       })
       // The event of a task, which never has a result of its own id.
-      handle.event(EventId.make("e1"), new Uint8Array(1), false)
+      handle.event(EventId.make("e1"), "square", () => new Uint8Array(1), false)
       for (let i = 0; i < 2; i++) handle.cancel(EventId.make("another"))
       assert.deepStrictEqual(told.slice(-1), ["pause"])
       yield* eventually(
@@ -234,12 +245,12 @@ describe("Delivery", () => {
       const { open } = yield* Delivery
       const told: Array<string> = []
       const handle = yield* open({
-        clientId,
+        ...as(clientId),
         after: start,
         log: undefined,
         transport: { ...transport, pause: () => told.push("pause"), resume: () => told.push("resume") },
       })
-      const send = (id: string) => handle.event(EventId.make(id), new Uint8Array(1), false)
+      const send = (id: string) => handle.event(EventId.make(id), "square", () => new Uint8Array(1), false)
       send("e1")
       yield* eventually(
         "it is read again",
@@ -267,7 +278,7 @@ describe("Delivery", () => {
       const closed: Array<unknown> = []
       for (const clientId of [bad, good]) {
         const close = (reason: unknown) => void closed.push([clientId, reason])
-        yield* open({ clientId, after: start, log: undefined, transport: { ...transport, close } })
+        yield* open({ ...as(clientId), after: start, log: undefined, transport: { ...transport, close } })
       }
       const hints = [bad, good].map((clientId) => MailboxHint.make({ clientId }))
       yield* (yield* PodChannel).publish(pod, hints)
@@ -298,7 +309,7 @@ describe("Delivery", () => {
       const closed: Array<unknown> = []
       let isLive = false
       const connect = openDirect({
-        clientId,
+        ...as(clientId),
         after: start,
         log: undefined,
         transport: {
@@ -349,7 +360,7 @@ describe("Delivery", () => {
     return Effect.gen(function* () {
       const { open, size } = yield* Delivery
       count()
-      yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, transport }), {
+      yield* Effect.forEach(clients, (clientId) => open({ ...as(clientId), after: start, log: undefined, transport }), {
         concurrency: "unbounded",
         discard: true,
       })
@@ -364,7 +375,7 @@ describe("Delivery", () => {
     const memory = RegistryMemory.makeMemory()
     return Effect.gen(function* () {
       const { open, pod } = yield* Delivery
-      yield* Effect.forEach(clients, (clientId) => open({ clientId, after: start, log: undefined, transport }))
+      yield* Effect.forEach(clients, (clientId) => open({ ...as(clientId), after: start, log: undefined, transport }))
       memory.wipe()
       assert.deepStrictEqual(new Set(yield* memory.registry.pods(clients)), new Set([undefined]))
       yield* eventually(
@@ -385,7 +396,7 @@ describe("Delivery", () => {
     })
     return Effect.gen(function* () {
       const { open, size } = yield* Delivery
-      const request = { clientId: clients[0]!, after: start, log: undefined }
+      const request = { ...as(clients[0]!), after: start, log: undefined }
       const older = yield* Effect.forkChild(open({ ...request, transport: named("older") }), { startImmediately: true })
       yield* firstAsked
       yield* open({ ...request, transport: named("newer") })
@@ -405,7 +416,7 @@ describe("Delivery", () => {
     })
     return Effect.gen(function* () {
       const { open, session } = yield* Delivery
-      const request = { clientId: clients[0]!, after: start, log: undefined }
+      const request = { ...as(clients[0]!), after: start, log: undefined }
       for (const name of ["first", "second"]) yield* open({ ...request, transport: named(name) })
       const third = yield* Effect.forkChild(Effect.flip(open({ ...request, transport: named("third") })), {
         startImmediately: true,
@@ -434,7 +445,7 @@ describe("Delivery", () => {
       const { events, journey } = yield* Topics
       const partition = partitionOf(clientId, log.partitions)
       yield* log.publish(events, partition, [{ key: clientId, value: new Uint8Array(1) }])
-      const request = { clientId, after: Seq.make(0), log: undefined }
+      const request = { ...as(clientId), after: Seq.make(0), log: undefined }
       const older = yield* Effect.forkChild(open({ ...request, transport }), { startImmediately: true })
       yield* firstAsked
       let [delivered, isLive] = [0, false]
@@ -484,7 +495,7 @@ describe("Delivery", () => {
     const told: Transport = { ...transport, notify: (notice) => notice._tag === "Welcome" && epochs.push(notice.epoch) }
     return Effect.gen(function* () {
       const { open } = yield* Delivery
-      const request = { clientId, after: start, log: undefined, transport: told }
+      const request = { ...as(clientId), after: start, log: undefined, transport: told }
       // By a pod whose clock is ahead: until ours has caught up, the registry chooses the epochs.
       const ahead = Epoch.make((yield* Clock.currentTimeMillis) + 3_600_000)
       yield* registry.connect(clientId, PodId.make("ahead"), ahead)

@@ -171,6 +171,7 @@ const makeShared = Effect.fnUntraced(function* (
     replaying: new Set(),
     held: new Set(),
     unanswered: limits,
+    renewals: limits,
     ackSender: yield* makeAckSender(limits.trim_ms, counts),
     presences: yield* makePresences((clientId, epoch) => {
       const connection = sessions.get(clientId)
@@ -190,6 +191,7 @@ const makeShared = Effect.fnUntraced(function* (
     incarnation: log.incarnation,
     debug: isDebug ? (connection, message) => void run(aboutSession(connection, Effect.logDebug(message))) : () => {},
     now: () => clock.currentTimeMillisUnsafe(),
+    run: (effect) => void run(effect),
     failed: (part, defect) => {
       counts.addTo("failed", part)
       run(Effect.logError(`the delivery core failed to ${part}`, Cause.die(defect)))

@@ -7,6 +7,8 @@ import type { SessionLimits } from "@nimbus/domain/limits"
 import { type ClientId, type Epoch, partitionOf, PodEpochs, Session, start } from "@nimbus/domain/protocol"
 import { type ClientOffsets, EventLog, type Mailbox, Registry, Topics } from "@nimbus/domain/services"
 import { Effect, Scheduler, type Scope } from "effect"
+import { Access } from "../access/Access.ts"
+import type { Standing } from "../access/Standing.ts"
 import { ConnectionGone, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
@@ -18,6 +20,8 @@ import { type Arrival, makeDirect } from "./direct/Direct.ts"
 import type { Draining } from "./Draining.ts"
 
 export type NotOpened = RegistryUnavailable | LogError | GatewayDraining | OpeningSuperseded | ConnectionGone
+
+type Arrived = Arrival & { readonly standing: Standing }
 
 export interface Opening {
   readonly open: (request: ConnectRequest) => Effect.Effect<SessionHandle, NotOpened>
@@ -32,8 +36,9 @@ export const makeOpening = Effect.fnUntraced(function* (
   shared: Shared,
   read: Routed["read"],
   draining: Draining,
-): Effect.fn.Return<Opening, never, ClientOffsets | EventLog | Mailbox | Pod | Registry | Topics | Scope.Scope> {
+): Effect.fn.Return<Opening, never, Access | ClientOffsets | EventLog | Mailbox | Pod | Registry | Topics | Scope.Scope> {
   const { ackSender, counts, intake, sessions } = shared
+  const access = yield* Access
   const { id: pod } = yield* Pod
   const { partitions } = yield* EventLog
   const turn = yield* makeTurns(limits, shared.now)
@@ -42,7 +47,9 @@ export const makeOpening = Effect.fnUntraced(function* (
   const beginDirect = yield* makeDirect(limits, shared)
 
   const arrive = Effect.fnUntraced(function* (request: ConnectRequest) {
-    const { clientId, transport } = request
+    const { address, autoAck = false, clientId, principal, transport } = request
+    const asked = { clientId, principal, autoAck, reads: true }
+    const standing = access.stand(asked, { address, transport: transport.name })
     yield* turn(clientId)
     if (draining.isDraining) return yield* new GatewayDraining()
     if (transport.isGone) return yield* new ConnectionGone()
@@ -54,12 +61,12 @@ export const makeOpening = Effect.fnUntraced(function* (
     // What the client acknowledged to its last session must not come again, with or without a memory of its own.
     yield* ackSender.trimNow(clientId)
     const partition = partitionOf(clientId, partitions)
-    return { clientId, partition, epoch, pod, after, limits: sessionLimitsOf(request, limits) }
+    return { clientId, partition, epoch, pod, after, limits: sessionLimitsOf(request, limits), standing }
   })
 
   /** Of two that came at the same time the newer one stays. */
-  const settle = (core: Routed | Direct, { partition }: Arrival, { transport }: ConnectRequest): Connection => {
-    const connection = new Connection(core, partition, transport, shared)
+  const settle = (core: Routed | Direct, { partition, standing }: Arrived, { transport }: ConnectRequest): Connection => {
+    const connection = new Connection(core, partition, transport, standing, shared)
     const other = sessions.get(connection.clientId)
     if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
     else {

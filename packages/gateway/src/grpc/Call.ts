@@ -150,8 +150,10 @@ export class Call implements Transport, Asking {
     if (notice._tag === "Lost" && notice.upTo !== undefined) this.handed = notice.upTo
     if (notice._tag === "Lost") this.awaited.lost()
     if (notice._tag === "Cancelling") this.awaited.logged(notice.ids.length)
+    if (notice._tag === "Refused" && notice.isCancel) this.awaited.logged(1)
+    if (notice._tag === "Refused" && !notice.isCancel) this.awaited.saw({ id: notice.id })
     // A loss or an error is told to every client; the others would take for results what is none.
-    if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error")
+    if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error" || notice._tag === "Refused")
       this.write(encode(noticeOf(notice, this.options.limits)))
     this.endIfDone()
   }
@@ -278,8 +280,9 @@ export class Call implements Transport, Asking {
       this.options.counts.addTo("refused", event.failure.code)
       return this.write(encode(refusalOf(request, event.failure)))
     }
-    this.awaited.sent(event.success.id)
-    this.handle?.event(event.success.id, event.success.value, this.options.follows)
+    const { id, name, value } = event.success
+    this.awaited.sent(id)
+    this.handle?.event(id, name, () => value, this.options.follows)
   }
 
   private takeCancel(id: string): void {

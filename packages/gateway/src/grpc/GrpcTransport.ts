@@ -15,6 +15,7 @@ import { Trace } from "@nimbus/domain/observability"
 import { type ClientId, closeCodes, start } from "@nimbus/domain/protocol"
 import { RandomIds } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Layer, Random, Result, Schedule } from "effect"
+import { Access } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
 import { refusalOf } from "../Transport.ts"
@@ -39,6 +40,7 @@ const health_ms = 1_000
 
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
+    const access = yield* Access
     const delivery = yield* Delivery
     const limits = yield* Limits
     const reading = yield* FairReading
@@ -67,10 +69,18 @@ export const layer = Layer.effectDiscard(
           limits.close_ms,
         )
       })
-    const open = (call: Call, { ack, after = start, client_id, log }: Metadata) =>
+    const open = (call: Call, { ack, after = start, client_id, journey, log }: Metadata) =>
       Effect.andThen(
         settled(client_id, call),
-        delivery.open({ clientId: client_id, after, log, autoAck: ack !== "client", transport: call }),
+        Effect.flatMap(
+          access.connect(
+            { clientId: client_id, after, autoAck: ack !== "client", reads: true, journey: journey === "true" },
+            {},
+            { address: undefined, transport: call.name },
+          ),
+          ({ clientId, principal }) =>
+            delivery.open({ clientId, principal, after, log, autoAck: ack !== "client", transport: call }),
+        ),
       ).pipe(
         Effect.match({
           onSuccess: (handle) => call.attach(handle),

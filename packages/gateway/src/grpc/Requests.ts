@@ -32,7 +32,7 @@ interface BadEvent {
 export const eventOf = (
   { dataJson, eventId, eventName, number }: EventRequest,
   newId: () => string,
-): Result.Result<{ readonly id: EventId; readonly value: Uint8Array }, BadEvent> => {
+): Result.Result<{ readonly id: EventId; readonly name: string; readonly value: Uint8Array }, BadEvent> => {
   if (eventName === "" || eventName.length > name_chars) return bad("event_name has 1 to 128 characters")
   if (eventId.length > name_chars) return bad("event_id has at most 128 characters")
   let data = `{"number":${number}}`
@@ -46,7 +46,7 @@ export const eventOf = (
   }
   const id = EventId.make(eventId === "" ? newId() : eventId)
   const text = `{"type":"event","id":${JSON.stringify(id)},"name":${JSON.stringify(eventName)},"data":${data}}`
-  return Result.succeed({ id, value: Buffer.from(text) })
+  return Result.succeed({ id, name: eventName, value: Buffer.from(text) })
 }
 
 const bad = (message: string) => Result.fail({ code: "BAD_FRAME" as const, message })

@@ -104,6 +104,13 @@ export const noticeOf = (notice: Notice, { dedupe_records }: Pick<GatewayLimits,
     }
     case "Error":
       return failed(told, notice)
+    case "Refused":
+      told.eventId = notice.id
+      return failed(told, notice)
+    case "Expiring":
+      return note(told, "expiring", `the token ends in ${notice.seconds} s`)
+    case "Authenticated":
+      return note(told, "authenticated", "the new token counts from here on")
   }
 }
 

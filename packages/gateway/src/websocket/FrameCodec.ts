@@ -97,6 +97,14 @@ const nativeNotice = (notice: Notice, clientId: ClientId, limits: GatewayLimits)
       return { type: "lost", ...lostRange(notice) }
     case "Error":
       return { type: "error", code: notice.code, message: notice.message }
+    case "Refused": {
+      const { capability, code, id, message } = notice
+      return { type: "refused", id, code, message, ...(capability !== undefined && { capability }) }
+    }
+    case "Expiring":
+      return { type: "expiring", seconds: notice.seconds }
+    case "Authenticated":
+      return { type: "authenticated", ...(notice.seconds !== undefined && { seconds: notice.seconds }) }
   }
 }
 

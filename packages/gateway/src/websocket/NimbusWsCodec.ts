@@ -91,11 +91,15 @@ class NimbusWsCodec implements FrameCodec {
   notices(notice: Notice): ReadonlyArray<Frame> {
     if (notice._tag === "Accepted") return this.unaccepted.accepted(notice.ids.length).map(this.eventAccepted)
     if (notice._tag === "Error") return [JSON.stringify({ type: "error", code: notice.code, data: notice.message })]
+    if (notice._tag === "Refused") {
+      const { capability, ...refused } = notice
+      return [JSON.stringify({ ...refusal(refused), ...(capability !== undefined && { capability }) })]
+    }
     return this.about.query.frames === "all" ? [JSON.stringify(this.added(notice))] : []
   }
 
   /** A frame that NimbusWS does not have. */
-  private added(notice: Exclude<Notice, { readonly _tag: "Accepted" | "Error" }>): object {
+  private added(notice: Exclude<Notice, { readonly _tag: "Accepted" | "Error" | "Refused" }>): object {
     switch (notice._tag) {
       case "Welcome": {
         const { after, epoch, log, status } = notice
@@ -109,6 +113,10 @@ class NimbusWsCodec implements FrameCodec {
         return { type: "status", data: notice.status }
       case "Lost":
         return { type: "lost", data: lostRange(notice) }
+      case "Expiring":
+        return { type: "expiring", data: notice.seconds }
+      case "Authenticated":
+        return { type: "authenticated", data: notice.seconds ?? null }
     }
   }
 

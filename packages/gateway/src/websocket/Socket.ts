@@ -179,13 +179,13 @@ export class Socket implements Transport {
       case "ping":
         return this.write({ type: "pong" })
       case "auth":
-        return this.tellError("BAD_FRAME", "there are no locks here")
+        return this.handle?.renew({ token: frame.success.token })
     }
   }
 
   private takeEvent(event: Frames.EventFrame, data: Buffer): void {
     const id = event.id ?? EventId.make(this.options.ids.uuid())
-    this.handle?.event(id, this.options.codec.record(event, id, data), this.options.journey)
+    this.handle?.event(id, event.name, () => this.options.codec.record(event, id, data), this.options.journey)
   }
 
   private takeAck(seq: Seq): void {

@@ -19,6 +19,7 @@ import { closeCodes, Frames, partitionOf, start } from "@nimbus/domain/protocol"
 import { EventLog, RandomIds, Topics } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Access } from "../access/Access.ts"
 import { type BoundedWebSocket, BoundedWebSocketServer } from "../sockets/BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { FairReading, nothing } from "../sockets/FairReading.ts"
@@ -46,6 +47,7 @@ const transports: ReadonlyArray<TransportOptions> = [
 ]
 
 const make = Effect.gen(function* () {
+  const access = yield* Access
   const delivery = yield* Delivery
   const limits = yield* Limits
   const reading = yield* FairReading
@@ -60,14 +62,22 @@ const make = Effect.gen(function* () {
   const sockets = new Set<Socket>()
   const run = yield* FiberSet.makeRuntime<never>()
 
-  const open = (socket: Socket, query: Query, kind: TransportOptions["delivery"]) =>
-    (kind === "direct" ? delivery.openDirect : delivery.open)({
-      clientId: query.clientId,
-      after: query.after ?? start,
-      log: query.log,
-      autoAck: query.ack !== "client",
-      transport: socket,
-    }).pipe(
+  const open = (socket: Socket, { ack, after = start, clientId, journey, log }: Query, kind: TransportOptions["delivery"]) =>
+    Effect.flatMap(
+      access.connect(
+        { clientId, after, autoAck: ack !== "client", reads: true, journey: journey === "true" },
+        {},
+        { address: undefined, transport: socket.name },
+      ),
+      (admitted) =>
+        (kind === "direct" ? delivery.openDirect : delivery.open)({
+          ...admitted,
+          after,
+          log,
+          autoAck: ack !== "client",
+          transport: socket,
+        }),
+    ).pipe(
       Effect.match({
         onSuccess: (handle) => socket.attach(handle),
         onFailure: (error) => socket.close(refusalOf(error)),

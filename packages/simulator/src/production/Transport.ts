@@ -2,6 +2,7 @@
  * A transport of the simulated gateways: the frames of the native WebSocket transport on a simulated socket. It decides
  * nothing about delivery; that is the production core behind it.
  */
+import { anyone } from "@nimbus/domain/access"
 import { ClientId, type CloseReason, Cursor, EventId, Frames, type Item, start } from "@nimbus/domain/protocol"
 import type { End, SessionWatcher } from "../simulation/index.ts"
 import type { SessionHandle, Transport, GatewayLimits, ConnectRequest, Notice } from "@nimbus/gateway"
@@ -85,7 +86,7 @@ export class SimulatedTransport implements Transport {
     if (frame.type === "ping") return this.write({ type: "pong" })
     if (frame.type === "event") {
       if (frame.id === undefined) throw new Error("the SDK names its events")
-      return this.handle?.event(EventId.make(frame.id), encoder.encode(text), false)
+      return this.handle?.event(EventId.make(frame.id), frame.name, () => encoder.encode(text), false)
     }
     if (frame.type === "auth") throw new Error("there are no locks in a simulation")
     if (frame.type === "cancel") return this.handle?.cancel(frame.id)
@@ -130,6 +131,10 @@ export class SimulatedTransport implements Transport {
         return { type: "lost", after: notice.after, ...(notice.upTo === undefined ? {} : { upTo: notice.upTo }) }
       case "Error":
         return { type: "error", code: notice.code, message: notice.message }
+      case "Refused":
+      case "Expiring":
+      case "Authenticated":
+        throw new Error("there are no locks in a simulation")
     }
   }
 }
@@ -138,9 +143,11 @@ export class SimulatedTransport implements Transport {
 export const connectRequestOf = (url: string): Omit<ConnectRequest, "transport"> & { readonly isDirect: boolean } => {
   const { pathname, searchParams: query } = new URL(url)
   const after = query.get("after")
+  const clientId = ClientId.make(query.get("clientId") ?? "")
   return {
     isDirect: pathname === "/approach2/events",
-    clientId: ClientId.make(query.get("clientId") ?? ""),
+    clientId,
+    principal: anyone(clientId),
     after: after === null ? start : Cursor.make(Number(after)),
     log: query.get("log") ?? undefined,
   }
