@@ -2,9 +2,9 @@
  * Who is let in, and as whom: the one place where the transports ask. It decides before anything is written anywhere.
  *
  * ```
- *   shown ──▶ Authenticator ──▶ Revocations ──▶ connect:<id>, read, ack, journey ──▶ Admitted ──▶ Standing: Leases
- *                        │                  │                   │
- *                  Unauthenticated    Unauthenticated       Forbidden          each told to Audit, and counted by who answers
+ *   Shown ──▶ Authenticator ──▶ Revocations ──▶ connect:<id>, read, ack ──▶ Admitted ──▶ Standing ──▶ Leases
+ *                  │                 │                   │
+ *           Unauthenticated   Unauthenticated        Forbidden    each told to Audit, and counted by who answers
  * ```
  *
  * Without an `Authenticator` in the environment there are no locks: everybody is the client that it names, and may what
@@ -22,56 +22,14 @@ import {
   type TargetedCapability,
 } from "@nimbus/domain/access"
 import { type AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
-import { type ClientId, closeCodes, type Cursor, start } from "@nimbus/domain/protocol"
-import {
-  Audit,
-  type AuditEntry,
-  Authenticator,
-  type Credentials,
-  Revocations,
-  Tickets,
-} from "@nimbus/domain/services"
+import { type ClientId, closeCodes, start } from "@nimbus/domain/protocol"
+import { Audit, type AuditEntry, Authenticator, type Credentials, Revocations, Tickets } from "@nimbus/domain/services"
 import { Clock, Context, Effect, Layer, Option, Schedule } from "effect"
+import type { Admitted, Asked, From, Need, NotAdmitted, Shown } from "./Asking.ts"
 import { type Held, type Lease, Leases } from "./Leases.ts"
 import { LockedStanding, open, type Standing } from "./Standing.ts"
 
-/** From where somebody asks. */
-export interface From {
-  readonly address: string | undefined
-  /** As `Transport.name`: its path, or `grpc`. */
-  readonly transport: string
-}
-
-/** What somebody shows. */
-export interface Shown extends Credentials {
-  /** Of `Tickets`, for the token that it was issued for. It counts where there is no token. */
-  readonly ticket?: string | undefined
-}
-
-/** As what somebody wants to connect. */
-export interface Asked {
-  /** Not given: as the client that it is itself. */
-  readonly clientId: ClientId | undefined
-  /** It acknowledges everything up to here. */
-  readonly after: Cursor
-  /** What it is sent is acknowledged for it. */
-  readonly autoAck: boolean
-  /** It gets the client's results and its status. Members of the chat do not. */
-  readonly reads: boolean
-  /** It asks to have its events sampled. */
-  readonly journey: boolean
-}
-
-/** Who connects, as whom. */
-export interface Admitted {
-  readonly principal: Principal
-  readonly clientId: ClientId
-}
-
-/** What a session is there for: without it there is none. */
-export type Need = readonly [capability: TargetedCapability, target: string]
-
-export type NotAdmitted = Unauthenticated | AuthUnavailable | Forbidden
+export type * from "./Asking.ts"
 
 export class Access extends Context.Service<
   Access,
@@ -131,19 +89,16 @@ const make = Effect.gen(function* () {
     audit?.record({ ...entry, issuer, subject, clientId, address, transport })
   }
 
-  const authenticate = Effect.fnUntraced(
-    function* (shown: Shown, _: From) {
-      if (authenticator === undefined) return yield* Effect.die("there are no locks: nobody is to be asked for a token")
-      const principal = yield* authenticator.authenticate(yield* redeemed(shown, tickets))
-      if (revocations?.of(principal) !== undefined) return yield* revoked
-      if (isCallerTooLong(principal)) return yield* tooMuchSaid
-      return principal
-    },
-    (effect, _, from) =>
-      Effect.tapError(effect, ({ code }) =>
-        Effect.sync(() => record(undefined, from, { action: "refused", outcome: code })),
-      ),
-  )
+  const whoIs = Effect.fnUntraced(function* (shown: Shown) {
+    if (authenticator === undefined) return yield* Effect.die("there are no locks: nobody is to be asked for a token")
+    const principal = yield* authenticator.authenticate(yield* redeemed(shown, tickets))
+    if (revocations?.of(principal) !== undefined) return yield* revoked
+    return isCallerTooLong(principal) ? yield* tooMuchSaid : principal
+  })
+  const authenticate = (shown: Shown, from: From) =>
+    Effect.tapError(whoIs(shown), ({ code }) =>
+      Effect.sync(() => record(undefined, from, { action: "refused", outcome: code })),
+    )
 
   const deny = (principal: Principal, capability: string, from: From): Forbidden => {
     record(principal, from, { action: "refused", outcome: "FORBIDDEN", detail: capability })

@@ -6,7 +6,7 @@ import { callerHeaders, Grants, type Principal } from "@nimbus/domain/access"
 import type { Forbidden } from "@nimbus/domain/errors"
 import { type CloseReason, type Headers } from "@nimbus/domain/protocol"
 import { Effect } from "effect"
-import type { NotAdmitted, Shown } from "./Access.ts"
+import type { NotAdmitted, Shown } from "./Asking.ts"
 import type { Held, Lease } from "./Leases.ts"
 
 export interface Standing {

@@ -43,7 +43,11 @@ export const admit = Effect.fnUntraced(function* (
   from: From,
 ): Effect.fn.Return<Principal, NotAdmitted> {
   // What it acknowledges are places in rooms, not mail: that it may have them is `room:history`.
-  const { principal } = yield* access.connect({ clientId: undefined, after: start, autoAck: false }, credentials, from)
+  const { principal } = yield* access.connect(
+    { clientId: undefined, after: start, autoAck: false, reads: false, journey: false },
+    credentials,
+    from,
+  )
   yield* access.checkOf(principal, from, "room:join", room)
   return principal
 })

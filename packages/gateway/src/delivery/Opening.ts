@@ -36,7 +36,11 @@ export const makeOpening = Effect.fnUntraced(function* (
   shared: Shared,
   read: Routed["read"],
   draining: Draining,
-): Effect.fn.Return<Opening, never, Access | ClientOffsets | EventLog | Mailbox | Pod | Registry | Topics | Scope.Scope> {
+): Effect.fn.Return<
+  Opening,
+  never,
+  Access | ClientOffsets | EventLog | Mailbox | Pod | Registry | Topics | Scope.Scope
+> {
   const { ackSender, counts, intake, sessions } = shared
   const access = yield* Access
   const { id: pod } = yield* Pod
@@ -65,7 +69,11 @@ export const makeOpening = Effect.fnUntraced(function* (
   })
 
   /** Of two that came at the same time the newer one stays. */
-  const settle = (core: Routed | Direct, { partition, standing }: Arrived, { transport }: ConnectRequest): Connection => {
+  const settle = (
+    core: Routed | Direct,
+    { partition, standing }: Arrived,
+    { transport }: ConnectRequest,
+  ): Connection => {
     const connection = new Connection(core, partition, transport, standing, shared)
     const other = sessions.get(connection.clientId)
     if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()

@@ -62,7 +62,11 @@ const make = Effect.gen(function* () {
   const sockets = new Set<Socket>()
   const run = yield* FiberSet.makeRuntime<never>()
 
-  const open = (socket: Socket, { ack, after = start, clientId, journey, log }: Query, kind: TransportOptions["delivery"]) =>
+  const open = (
+    socket: Socket,
+    { ack, after = start, clientId, journey, log }: Query,
+    kind: TransportOptions["delivery"],
+  ) =>
     Effect.flatMap(
       access.connect(
         { clientId, after, autoAck: ack !== "client", reads: true, journey: journey === "true" },
