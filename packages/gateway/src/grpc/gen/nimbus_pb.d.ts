@@ -58,6 +58,14 @@ export declare type EventRequest = Message<"nimbus.EventRequest"> & {
    * @generated from field: optional string cancel = 103;
    */
   cancel?: string | undefined;
+
+  /**
+   * Where the gateway has locks: the next token of the same subject. The answer is `authenticated`, or an `error` with
+   * which the last one counts on.
+   *
+   * @generated from field: optional string auth = 104;
+   */
+  auth?: string | undefined;
 };
 
 /**
@@ -164,6 +172,20 @@ export declare type EventResponse = Message<"nimbus.EventResponse"> & {
    * @generated from field: repeated string cancelling = 113;
    */
   cancelling: string[];
+
+  /**
+   * The token of the call ends.
+   *
+   * @generated from field: nimbus.Expiring expiring = 114;
+   */
+  expiring?: Expiring | undefined;
+
+  /**
+   * The token of the last `auth` counts from here on.
+   *
+   * @generated from field: nimbus.Authenticated authenticated = 120;
+   */
+  authenticated?: Authenticated | undefined;
 };
 
 /**
@@ -287,6 +309,20 @@ export declare type Error = Message<"nimbus.Error"> & {
    * @generated from field: string message = 2;
    */
   message: string;
+
+  /**
+   * With FORBIDDEN: what is missing.
+   *
+   * @generated from field: optional string capability = 3;
+   */
+  capability?: string | undefined;
+
+  /**
+   * It is about the cancel of this event, and not about the event.
+   *
+   * @generated from field: optional string cancel = 4;
+   */
+  cancel?: string | undefined;
 };
 
 /**
@@ -294,6 +330,42 @@ export declare type Error = Message<"nimbus.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export declare const ErrorSchema: GenMessage<Error>;
+
+/**
+ * The token ends in so many seconds, and the call with it, if no `auth` with another one comes.
+ *
+ * @generated from message nimbus.Expiring
+ */
+export declare type Expiring = Message<"nimbus.Expiring"> & {
+  /**
+   * @generated from field: int32 seconds = 1;
+   */
+  seconds: number;
+};
+
+/**
+ * Describes the message nimbus.Expiring.
+ * Use `create(ExpiringSchema)` to create a new message.
+ */
+export declare const ExpiringSchema: GenMessage<Expiring>;
+
+/**
+ * @generated from message nimbus.Authenticated
+ */
+export declare type Authenticated = Message<"nimbus.Authenticated"> & {
+  /**
+   * Until it ends. Without it the token does not end by itself.
+   *
+   * @generated from field: optional int32 seconds = 1;
+   */
+  seconds?: number | undefined;
+};
+
+/**
+ * Describes the message nimbus.Authenticated.
+ * Use `create(AuthenticatedSchema)` to create a new message.
+ */
+export declare const AuthenticatedSchema: GenMessage<Authenticated>;
 
 /**
  * Where a session starts.
@@ -418,7 +490,8 @@ export enum Status {
 export declare const StatusSchema: GenEnum<Status>;
 
 /**
- * Metadata of the call: `client_id` (required), `after`, `log`, `ack`, `journey`, `notices`.
+ * Metadata of the call: `client_id` (required, but where `authorization` says who it is), `after`, `log`, `ack`, `journey`,
+ * `notices`, `authorization` (`Bearer` and a token, where the gateway has locks).
  *
  * @generated from service nimbus.NimbusService
  */
