@@ -21,6 +21,7 @@ import type { Credentials } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { Access, From, Need, NotAdmitted } from "../access/Access.ts"
 import type { Held, Lease } from "../access/Leases.ts"
+import type { Counts } from "../Metrics.ts"
 import type { ChatSocket, Refusal } from "./ChatEvents.ts"
 import type { ConnectRequest } from "./ConnectRequest.ts"
 
@@ -59,8 +60,7 @@ export interface BadgeOptions {
   readonly principal: Principal
   readonly from: From
   readonly now_s: () => number
-  /** Tells what has ended it. */
-  readonly tell: (refusal: Refusal) => void
+  readonly counts: Counts
 }
 
 export class Badge {
@@ -134,8 +134,9 @@ export class Badge {
   }
 
   #end({ reason, reconnect }: CloseReason): void {
-    const { socket, tell } = this.#options
-    tell({ code: reason, message: sentences.get(reason) ?? reason })
+    const { counts, socket } = this.#options
+    counts.addTo("refused", reason)
+    socket.emit("refused", { code: reason, message: sentences.get(reason) ?? reason })
     // Closed from below, a client comes back on its own; one that the server disconnects does not.
     if (reconnect) socket.conn.close()
     else socket.disconnect(true)

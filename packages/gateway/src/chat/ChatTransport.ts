@@ -12,34 +12,33 @@
  * On shutdown it accepts no sockets and no messages, and waits (bounded) until the log has what it took. Then it
  * notifies its sockets and closes their connections. They reconnect to another gateway with their offsets.
  */
-import { TokenBucket } from "@nimbus/domain/pacing"
 import { createHash } from "node:crypto"
 import { Elapsed } from "@nimbus/domain/observability"
-import { ChatMessageId, encodeChat, type Incarnation, openLife, type RoomId } from "@nimbus/domain/protocol"
+import { TokenBucket } from "@nimbus/domain/pacing"
+import { type Incarnation, openLife, type RoomId } from "@nimbus/domain/protocol"
 import { EventLog, RandomIds, Topics } from "@nimbus/domain/services"
-import { Clock, Effect, FiberSet, Layer, Metric, Random, Result, Schedule } from "effect"
-import type { Principal } from "@nimbus/domain/access"
-import { Access, type From } from "../access/Access.ts"
+import { Clock, Effect, FiberSet, Layer, Metric, Schedule } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
-import { FairReading } from "../sockets/FairReading.ts"
-import { Timers } from "../sockets/Timers.ts"
 import { Limits } from "../Limits.ts"
 import { chatSockets } from "../Metrics.ts"
-import { admit, Badge, connectErrorOf, refusalOf } from "./Badge.ts"
+import { FairReading } from "../sockets/FairReading.ts"
+import { Timers } from "../sockets/Timers.ts"
+import type { Badge } from "./Badge.ts"
 import { makeCatchUp } from "./CatchUp.ts"
-import { path, server } from "./EngineServer.ts"
+import type { ChatSocket } from "./ChatEvents.ts"
+import type { ConnectRequest } from "./ConnectRequest.ts"
+import { openDoor } from "./Door.ts"
+import { server } from "./EngineServer.ts"
 import { type Hall, type HallOptions, makeHall, retry_ms } from "./Hall.ts"
-import { type ConnectRequest, connectRequestOf, credentialsOf, isMisnamed, tokenIn } from "./ConnectRequest.ts"
-import { answerOf, incomingOf } from "./Incoming.ts"
 import { type KeptPlace, makeKeptPlaces } from "./KeptPlaces.ts"
-import { type PartitionReader, liveRoom } from "./PartitionReader.ts"
 import { infoOf, Member, type MemberOptions } from "./Member.ts"
 import { OpenEvents } from "./OpenEvents.ts"
-import { isPlace, openOffsetOf } from "./OpenPosition.ts"
+import { openOffsetOf } from "./OpenPosition.ts"
 import { OutOfPlace } from "./OutOfPlace.ts"
+import { type PartitionReader, liveRoom } from "./PartitionReader.ts"
 import { markOf, offsetOf, positionAt } from "./Position.ts"
 import { Receipts } from "./Receipts.ts"
-import type { Answer, ChatSocket, Refusal } from "./ChatEvents.ts"
+import { makeTaking } from "./Taking.ts"
 
 const make = Effect.gen(function* () {
   const { counts, draining } = yield* Delivery
@@ -51,10 +50,6 @@ const make = Effect.gen(function* () {
   const events = yield* OpenEvents
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
-  const access = yield* Access
-  /** Where there are locks: who they are that have not been welcomed yet. */
-  const admitted = new WeakMap<ChatSocket, { readonly principal: Principal; readonly from: From }>()
-  const now_s = () => clock.currentTimeMillisUnsafe() / 1000
   const { io, open: openTransport } = yield* server(reading)
   const keptPlaces = yield* makeKeptPlaces(limits.chat.save_ms, counts)
   const catchUp = yield* makeCatchUp(limits, counts)
@@ -173,12 +168,12 @@ const make = Effect.gen(function* () {
     hall.intake.join(room, member)
     const bucket = new TokenBucket(limits.chat.messages_per_second, Elapsed.msUnsafe(clock))
     const sending = hall.isOpen ? events.send : "message"
-    socket.on(sending, (...args) => takeMessage(member, bucket, args))
-    socket.on("broadcast", (...args) => takeBroadcast(member, bucket, args))
-    if (badge !== undefined) socket.on("auth", (...args) => takeAuth(member, badge, bucket, args))
+    socket.on(sending, (...args) => taking.message(member, bucket, args))
+    socket.on("broadcast", (...args) => taking.broadcast(member, bucket, args))
+    if (badge !== undefined) socket.on("auth", (...args) => taking.auth(member, badge, bucket, args))
     const taken = new Set<string>([sending, "broadcast", ...(badge === undefined ? [] : ["auth"])])
     socket.onAny((name: string, ...args: ReadonlyArray<unknown>) => {
-      if (!taken.has(name)) refuseUnknown(bucket, answerOf(args))
+      if (!taken.has(name)) taking.unknown(bucket, args)
     })
     socket.on("disconnect", () => {
       badge?.release()
@@ -197,132 +192,9 @@ const make = Effect.gen(function* () {
     )
   }
 
-  const mayNot = (bucket: TokenBucket): Refusal | undefined => {
-    if (state.isLeaving) return { code: "GOING_AWAY", message: "the gateway is leaving; send again after reconnecting" }
-    if (bucket.take(Elapsed.msUnsafe(clock))) return undefined
-    return { code: "RATE_LIMITED", message: `more than ${limits.chat.messages_per_second} messages a second` }
-  }
-  const isBusy = (member: Member): Refusal | undefined =>
-    member.isPaused || member.waiting >= limits.chat.waiting_messages
-      ? { code: "BUSY", message: "too much waits for the log; send again later" }
-      : undefined
-  /** A refusal goes where the answer would have gone, or on its own. */
-  const refuse = (member: Member, answer: ((answer: Answer) => void) | undefined, refusal: Refusal): void => {
-    if (answer === undefined) return member.refuse(refusal)
-    counts.addTo("refused", refusal.code)
-    answer({ error: refusal })
-  }
+  const taking = makeTaking({ limits, counts, ids, clock, io, run, hallOf, isLeaving: () => state.isLeaving })
 
-  /** Only who waits for an answer is told: whatever else a program emits, nobody has asked about it. */
-  const refuseUnknown = (bucket: TokenBucket, answer: ((answer: Answer) => void) | undefined): void => {
-    const error = mayNot(bucket) ?? { code: "UNKNOWN_EVENT", message: "the chat has no event of this name" }
-    counts.addTo("refused", error.code)
-    answer?.({ error })
-  }
-
-  const takeMessage = (member: Member, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
-    const answer = answerOf(args)
-    const refusal = mayNot(bucket) ?? member.badge?.deniesOf("room:publish") ?? isBusy(member)
-    if (refusal !== undefined) return refuse(member, answer, refusal)
-    const incoming = incomingOf(args, limits.chat.message_bytes)
-    if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
-    const { data, id: chosen } = incoming.success
-    if (member.isOpen && isPlace(member.mark, data)) {
-      return refuse(member, answer, { code: "BAD_MESSAGE", message: "the text is that of a place of this chat" })
-    }
-    const { author, room, socket } = member
-    const id = chosen ?? ChatMessageId.make(ids.uuid())
-    const said = chosen && readerOf(member).saidAt(member, { room, author, id })
-    if (said !== undefined) return answer?.({ id, offset: positionAt(member.mark, said) })
-    const isNew = member.await(id, (told) => {
-      if ("error" in told) refuse(member, answer, told.error)
-      else answer?.(told)
-    })
-    const from = { sender: member.sender, ...(member.badge !== undefined && { socket: socket.id }) }
-    const record = encodeChat({ room, id, ...from, data }, chosen && author)
-    if (isNew) hallOf(member).intake.put(record, { sender: member, id })
-  }
-
-  const takeBroadcast = (member: Member, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
-    const answer = answerOf(args)
-    const refusal = mayNot(bucket) ?? member.badge?.deniesBroadcast()
-    if (refusal !== undefined) return refuse(member, answer, refusal)
-    const incoming = incomingOf(args, limits.chat.message_bytes)
-    if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
-    io.emit("broadcast", { sender: member.sender, data: incoming.success.data })
-    answer?.({})
-  }
-
-  const takeAuth = (member: Member, badge: Badge, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
-    const answer = answerOf(args)
-    const token = tokenIn(args[0])
-    const refusal = mayNot(bucket) ?? (badge.isRenewing ? isRenewing : undefined)
-    if (refusal !== undefined) return refuse(member, answer, refusal)
-    if (token === undefined) return refuse(member, answer, noToken)
-    run(
-      Effect.match(badge.renew(token), {
-        onSuccess: (seconds) => answer?.(seconds === undefined ? {} : { seconds }),
-        onFailure: (denied) => refuse(member, answer, refusalOf(denied)),
-      }),
-    )
-  }
-
-  const leaving = (): Error => {
-    counts.addTo("refused", "GOING_AWAY")
-    return new Error("GOING_AWAY")
-  }
-
-  const letIn = (socket: ChatSocket, request: ConnectRequest, next: (error?: Error) => void): void => {
-    const from = { address: socket.handshake.address, transport: path }
-    const credentials = credentialsOf(socket.handshake)
-    run(
-      Effect.matchEffect(admit(access, request, credentials, from), {
-        onSuccess: (principal) =>
-          Effect.sync(() => {
-            admitted.set(socket, { principal, from })
-            next(state.isLeaving ? leaving() : undefined)
-          }),
-        onFailure: (denied) => {
-          counts.addTo("refused", denied.code)
-          if (denied._tag !== "AuthUnavailable") return Effect.sync(() => next(connectErrorOf(refusalOf(denied))))
-          // A client that is told does not come back on its own; one whose connection closes does.
-          return Effect.andThen(
-            Effect.flatMap(Random.nextBetween(0, limits.retry_jitter_ms), (wait_ms) => Effect.sleep(wait_ms)),
-            Effect.sync(() => void socket.conn.close()),
-          )
-        },
-      }),
-    )
-  }
-
-  io.use((socket, next) => {
-    const connectRequest = connectRequestOf(socket.handshake, open !== undefined)
-    if (isMisnamed(socket.handshake)) {
-      counts.addTo("refused", "BAD_REQUEST")
-      return next(new Error("Invalid client id"))
-    }
-    if (connectRequest === undefined) {
-      counts.addTo("refused", "INVALID_ROOM_ID")
-      return next(new Error("Invalid room id"))
-    }
-    if (state.isLeaving) return next(leaving())
-    // It makes Socket.IO's clients remember offsets. Its own recovery would send every message through the adapter.
-    socket.data.pid = connectRequest.pid ?? ids.uuid()
-    Object.assign(socket, { pid: socket.data.pid })
-    if (access.isOpen) next()
-    else letIn(socket, connectRequest, next)
-  })
-  io.on("connection", (socket) => {
-    const connectRequest = connectRequestOf(socket.handshake, open !== undefined)
-    if (connectRequest === undefined) return
-    const visit = admitted.get(socket)
-    if (visit === undefined) {
-      if (access.isOpen) welcome(socket, connectRequest, undefined)
-      return
-    }
-    const tell = (refusal: Refusal): void => members.get(socket.id)?.refuse(refusal)
-    welcome(socket, connectRequest, new Badge({ ...visit, access, socket, room: connectRequest.room, now_s, tell }))
-  })
+  yield* openDoor({ io, mayBeOpen: open !== undefined, isLeaving: () => state.isLeaving, welcome })
   // Not before: a socket that nobody welcomes would wait for ever.
   yield* openTransport
   yield* Effect.suspend(() => {
@@ -362,9 +234,6 @@ const make = Effect.gen(function* () {
 const asksForPast = ({ clientId, history, offset }: ConnectRequest): boolean =>
   clientId !== undefined || history !== 0 || (offset !== undefined && offset !== null)
 const noPast = { offset: undefined, history: 0 }
-
-const isRenewing: Refusal = { code: "BUSY", message: "the token that came before is still looked at" }
-const noToken: Refusal = { code: "BAD_MESSAGE", message: "auth has one argument: an object with a token" }
 
 /**
  * A client is known again by the name that it has given itself, or by the one that its library was given and keeps. Where

@@ -1,0 +1,90 @@
+/**
+ * Which sockets come in. Where there are locks each must show who it is before it is welcome: it is looked at while
+ * nothing of it is read but that.
+ */
+import type { Principal } from "@nimbus/domain/access"
+import { RandomIds } from "@nimbus/domain/services"
+import { Clock, Effect, FiberSet, Random } from "effect"
+import { Access, type From } from "../access/Access.ts"
+import { Delivery } from "../delivery/Delivery.ts"
+import { Limits } from "../Limits.ts"
+import { admit, Badge, connectErrorOf, refusalOf } from "./Badge.ts"
+import type { ChatServer, ChatSocket } from "./ChatEvents.ts"
+import { type ConnectRequest, connectRequestOf, credentialsOf, isMisnamed } from "./ConnectRequest.ts"
+import { path } from "./EngineServer.ts"
+
+export interface DoorOptions {
+  readonly io: ChatServer
+  /** Whether a socket may come without a room. */
+  readonly mayBeOpen: boolean
+  readonly isLeaving: () => boolean
+  readonly welcome: (socket: ChatSocket, request: ConnectRequest, badge: Badge | undefined) => void
+}
+
+export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen, welcome }: DoorOptions) {
+  const access = yield* Access
+  const { counts } = yield* Delivery
+  const limits = yield* Limits
+  const ids = yield* RandomIds
+  const clock = yield* Clock.Clock
+  const run = yield* FiberSet.makeRuntime<never>()
+  const now_s = () => clock.currentTimeMillisUnsafe() / 1000
+  /** Who they are that have not been welcomed yet. */
+  const admitted = new WeakMap<ChatSocket, { readonly principal: Principal; readonly from: From }>()
+
+  const leaving = (): Error => {
+    counts.addTo("refused", "GOING_AWAY")
+    return new Error("GOING_AWAY")
+  }
+
+  const letIn = (socket: ChatSocket, request: ConnectRequest, next: (error?: Error) => void): void => {
+    const from = { address: socket.handshake.address, transport: path }
+    const credentials = credentialsOf(socket.handshake)
+    run(
+      Effect.matchEffect(admit(access, request, credentials, from), {
+        onSuccess: (principal) =>
+          Effect.sync(() => {
+            admitted.set(socket, { principal, from })
+            next(isLeaving() ? leaving() : undefined)
+          }),
+        onFailure: (denied) => {
+          counts.addTo("refused", denied.code)
+          if (denied._tag !== "AuthUnavailable") return Effect.sync(() => next(connectErrorOf(refusalOf(denied))))
+          // A client that is told does not come back on its own; one whose connection closes does.
+          return Effect.andThen(
+            Effect.flatMap(Random.nextBetween(0, limits.retry_jitter_ms), (wait_ms) => Effect.sleep(wait_ms)),
+            Effect.sync(() => void socket.conn.close()),
+          )
+        },
+      }),
+    )
+  }
+
+  io.use((socket, next) => {
+    const connectRequest = connectRequestOf(socket.handshake, mayBeOpen)
+    if (isMisnamed(socket.handshake)) {
+      counts.addTo("refused", "BAD_REQUEST")
+      return next(new Error("Invalid client id"))
+    }
+    if (connectRequest === undefined) {
+      counts.addTo("refused", "INVALID_ROOM_ID")
+      return next(new Error("Invalid room id"))
+    }
+    if (isLeaving()) return next(leaving())
+    // It makes Socket.IO's clients remember offsets. Its own recovery would send every message through the adapter.
+    socket.data.pid = connectRequest.pid ?? ids.uuid()
+    Object.assign(socket, { pid: socket.data.pid })
+    if (access.isOpen) next()
+    else letIn(socket, connectRequest, next)
+  })
+  io.on("connection", (socket) => {
+    const connectRequest = connectRequestOf(socket.handshake, mayBeOpen)
+    if (connectRequest === undefined) return
+    const visit = admitted.get(socket)
+    if (visit === undefined) {
+      if (access.isOpen) welcome(socket, connectRequest, undefined)
+      return
+    }
+    welcome(socket, connectRequest, new Badge({ ...visit, access, socket, room: connectRequest.room, now_s, counts }))
+  })
+})
