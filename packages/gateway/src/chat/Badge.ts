@@ -15,34 +15,44 @@
  *    revoked.
  */
 import { capabilityOf, type Principal, type TargetedCapability } from "@nimbus/domain/access"
-import type { AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
 import { type CloseReason, start } from "@nimbus/domain/protocol"
 import type { Credentials } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { Access, From, Need, NotAdmitted } from "../access/Access.ts"
 import type { Held, Lease } from "../access/Leases.ts"
 import type { Counts } from "../Metrics.ts"
+import type { SubjectRefused } from "../Errors.ts"
+import { messageOf, type Share, type Subjects } from "../subjects/Subjects.ts"
 import type { ChatSocket, Refusal } from "./ChatEvents.ts"
 import type { ConnectRequest } from "./ConnectRequest.ts"
 
 /** How a denial is told to a client. */
-export const refusalOf = (denied: Unauthenticated | AuthUnavailable | Forbidden): Refusal => ({
+export const refusalOf = (denied: NotAdmitted | SubjectRefused): Refusal => ({
   code: denied.code,
   message: denied.message,
   ...(denied._tag === "Forbidden" && { capability: denied.capability }),
+  ...(denied._tag === "SubjectRefused" && { retry_ms: denied.retry_ms }),
 })
 
 /** As the error of a connection: with the code in its text, for clients that show nothing else. */
 export const connectErrorOf = (refusal: Refusal): Error =>
   Object.assign(new Error(`${refusal.code}: ${refusal.message}`), { data: refusal })
 
-/** What a socket is to be let in as, if it may be in its room. */
+/** Who is let in, and the share of its subject, which is its until its connection closes. */
+export interface Visit {
+  readonly principal: Principal
+  readonly share: Share
+  readonly from: From
+}
+
+/** What a socket is to be let in as, if it may be in its room, and its subject may have one more. */
 export const admit = Effect.fnUntraced(function* (
-  access: Access["Service"],
+  { access, subjects }: { readonly access: Access["Service"]; readonly subjects: Subjects["Service"] },
+  { conn }: Pick<ChatSocket, "conn">,
   { room }: Pick<ConnectRequest, "room">,
   credentials: Credentials,
   from: From,
-): Effect.fn.Return<Principal, NotAdmitted> {
+): Effect.fn.Return<Visit, NotAdmitted | SubjectRefused> {
   // What it acknowledges are places in rooms, not mail: that it may have them is `room:history`.
   const { principal } = yield* access.connect(
     { clientId: undefined, after: start, autoAck: false, reads: false, journey: false },
@@ -50,15 +60,16 @@ export const admit = Effect.fnUntraced(function* (
     from,
   )
   yield* access.checkOf(principal, from, "room:join", room)
-  return principal
+  const share = yield* subjects.connect(principal, principal.clientId, from, room)
+  conn.once("close", share.close)
+  if (conn.readyState !== "open") share.close()
+  return { principal, share, from }
 })
 
-export interface BadgeOptions {
+export interface BadgeOptions extends Visit {
   readonly access: Access["Service"]
   readonly socket: ChatSocket
   readonly room: ConnectRequest["room"]
-  readonly principal: Principal
-  readonly from: From
   readonly now_s: () => number
   readonly counts: Counts
 }
@@ -76,6 +87,19 @@ export class Badge {
       ended: (reason) => this.#end(reason),
     }
     this.#lease = options.access.hold(options.principal, held)
+    options.socket.conn.on("packet", this.#count)
+  }
+
+  /** What its connection brings is its subject's, of whichever kind it is. */
+  readonly #count = ({ data }: { readonly data?: unknown }): void => {
+    const bytes = typeof data === "string" || data instanceof Uint8Array ? data.length : 0
+    this.#options.share.frame(bytes, 1000 * this.#options.now_s())
+  }
+
+  /** What the answer is while its subject sends more than it may. */
+  deniesMore(): Refusal | undefined {
+    const tooMuch = this.#options.share.owed(1000 * this.#options.now_s())
+    return tooMuch && { ...tooMuch, message: messageOf(tooMuch) }
   }
 
   /** What its messages have for a sender. */
@@ -126,7 +150,10 @@ export class Badge {
 
   /** The socket is gone. */
   release(): void {
+    const { share, socket } = this.#options
     this.#lease.release()
+    socket.conn.off("packet", this.#count)
+    share.close()
   }
 
   #secondsUntil(expires_s: number): number {

@@ -27,6 +27,8 @@ export interface Refusal {
   readonly id?: string
   /** With `FORBIDDEN`: what is missing. */
   readonly capability?: string
+  /** Where it was too much: after this time it is not. */
+  readonly retry_ms?: number
 }
 
 /** The answer to a `message`, `broadcast` or `auth`, if the client asks for one. `seconds`: until the token ends. */

@@ -2,13 +2,13 @@
  * Which sockets come in. Where there are locks each must show who it is before it is welcome: it is looked at while
  * nothing of it is read but that.
  */
-import type { Principal } from "@nimbus/domain/access"
 import { RandomIds } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Random } from "effect"
-import { Access, type From } from "../access/Access.ts"
+import { Access } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { Limits } from "../Limits.ts"
-import { admit, Badge, connectErrorOf, refusalOf } from "./Badge.ts"
+import { Subjects } from "../subjects/Subjects.ts"
+import { admit, Badge, connectErrorOf, refusalOf, type Visit } from "./Badge.ts"
 import type { ChatServer, ChatSocket } from "./ChatEvents.ts"
 import { type ConnectRequest, connectRequestOf, credentialsOf, isMisnamed } from "./ConnectRequest.ts"
 import { path } from "./EngineServer.ts"
@@ -23,6 +23,7 @@ export interface DoorOptions {
 
 export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen, welcome }: DoorOptions) {
   const access = yield* Access
+  const subjects = yield* Subjects
   const { counts } = yield* Delivery
   const limits = yield* Limits
   const ids = yield* RandomIds
@@ -30,7 +31,7 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
   const run = yield* FiberSet.makeRuntime<never>()
   const now_s = () => clock.currentTimeMillisUnsafe() / 1000
   /** Who they are that have not been welcomed yet. */
-  const admitted = new WeakMap<ChatSocket, { readonly principal: Principal; readonly from: From }>()
+  const admitted = new WeakMap<ChatSocket, Visit>()
 
   const leaving = (): Error => {
     counts.addTo("refused", "GOING_AWAY")
@@ -41,10 +42,10 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
     const from = { address: socket.handshake.address, transport: path }
     const credentials = credentialsOf(socket.handshake)
     run(
-      Effect.matchEffect(admit(access, request, credentials, from), {
-        onSuccess: (principal) =>
+      Effect.matchEffect(admit({ access, subjects }, socket, request, credentials, from), {
+        onSuccess: (visit) =>
           Effect.sync(() => {
-            admitted.set(socket, { principal, from })
+            admitted.set(socket, visit)
             next(isLeaving() ? leaving() : undefined)
           }),
         onFailure: (denied) => {

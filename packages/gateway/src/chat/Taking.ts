@@ -55,7 +55,8 @@ export const makeTaking = ({ clock, counts, hallOf, ids, io, isLeaving, limits, 
 
   const takeMessage = (member: Member, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
     const answer = answerOf(args)
-    const refusal = mayNot(bucket) ?? member.badge?.deniesOf("room:publish") ?? isBusy(member)
+    const refusal =
+      mayNot(bucket) ?? member.badge?.deniesMore() ?? member.badge?.deniesOf("room:publish") ?? isBusy(member)
     if (refusal !== undefined) return refuse(member, answer, refusal)
     const incoming = incomingOf(args, limits.chat.message_bytes)
     if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)
@@ -78,7 +79,7 @@ export const makeTaking = ({ clock, counts, hallOf, ids, io, isLeaving, limits, 
 
   const takeBroadcast = (member: Member, bucket: TokenBucket, args: ReadonlyArray<unknown>): void => {
     const answer = answerOf(args)
-    const refusal = mayNot(bucket) ?? member.badge?.deniesBroadcast()
+    const refusal = mayNot(bucket) ?? member.badge?.deniesMore() ?? member.badge?.deniesBroadcast()
     if (refusal !== undefined) return refuse(member, answer, refusal)
     const incoming = incomingOf(args, limits.chat.message_bytes)
     if (Result.isFailure(incoming)) return refuse(member, answer, incoming.failure)

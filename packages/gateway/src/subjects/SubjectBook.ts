@@ -52,9 +52,8 @@ export interface SubjectConnection {
   frame(bytes: number, now_ms: number): TooMuch | undefined
   /** What the subject has taken on credit: how long its connections are not to be read. */
   owed(now_ms: number): TooMuch | undefined
-  /** It comes into a room; `leave` follows, unless it may not. */
+  /** It comes into a room, in which it stays until it is closed, unless it may not. */
   join(room: string): TooMuch | undefined
-  leave(room: string): void
   /** Once. */
   close(now_ms: number): void
 }
@@ -115,6 +114,12 @@ export class SubjectBook {
 
   private connectionOf(entry: Entry): SubjectConnection {
     const { rooms } = entry
+    const own: Array<string> = []
+    const leave = (room: string): void => {
+      const present = rooms.get(room) ?? 0
+      if (present > 1) rooms.set(room, present - 1)
+      else rooms.delete(room)
+    }
     return {
       frame: (bytes, now_ms) => {
         const refusal = this.beyondCredit(entry, now_ms)
@@ -127,14 +132,11 @@ export class SubjectBook {
         if (present === 0 && rooms.size >= this.limits.rooms)
           return { code: "SUBJECT_ROOMS", retry_ms: this.limits.connections_retry_ms }
         rooms.set(room, present + 1)
+        own.push(room)
         return undefined
       },
-      leave: (room) => {
-        const present = rooms.get(room) ?? 0
-        if (present > 1) rooms.set(room, present - 1)
-        else rooms.delete(room)
-      },
       close: (now_ms) => {
+        for (const room of own) leave(room)
         entry.connections--
         if (entry.connections > 0) return
         this.open.delete(entry.owner)

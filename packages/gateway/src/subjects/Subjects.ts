@@ -4,7 +4,7 @@
  *
  * ```
  *   Access.connect ──▶ Subjects.connect ──▶ Share ──▶ Throttle: reads more slowly, and tells so
- *                            │                └─────▶ rooms, `close`
+ *                            │                └─────▶ `close`
  *                      SubjectRefused: nothing has happened
  * ```
  *
@@ -12,7 +12,7 @@
  * Refusals are told to `Audit`, and named in a line of the log at most once in `line_ms`. Who refuses counts it.
  */
 import { ownerOf, type Principal } from "@nimbus/domain/access"
-import type { ClientId } from "@nimbus/domain/protocol"
+import type { ClientId, RoomId } from "@nimbus/domain/protocol"
 import { Audit } from "@nimbus/domain/services"
 import { Clock, Context, Effect, FiberSet, Layer, Option } from "effect"
 import { Access, type From } from "../access/Access.ts"
@@ -26,9 +26,6 @@ export interface Share {
   frame(bytes: number, now_ms: number): TooMuch | undefined
   /** How long its connection is not to be read, as the subject has taken too much. */
   owed(now_ms: number): TooMuch | undefined
-  /** Its socket comes into a room; `leave` follows, unless it may not. */
-  join(room: string): TooMuch | undefined
-  leave(room: string): void
   /** The connection is gone. More than once is as once. */
   close(): void
 }
@@ -47,12 +44,10 @@ const line_ms = 60_000
 export class Subjects extends Context.Service<
   Subjects,
   {
-    /** It opens a connection as this client. Of what it is given, `close` must be called. */
-    connect(principal: Principal, clientId: ClientId, from: From): Effect.Effect<Share, SubjectRefused>
+    /** It opens a connection as this client, in the chat in this room. Of what it is given, `close` must be called. */
+    connect(principal: Principal, clientId: ClientId, from: From, room?: RoomId): Effect.Effect<Share, SubjectRefused>
     /** It sends messages without a connection. */
     send(principal: Principal, bulk: Bulk, from: From): Effect.Effect<void, SubjectRefused>
-    /** A share refuses something of this one's: it is told, but not counted. */
-    refused(principal: Principal, refusal: TooMuch, from: From): void
   }
 >()("@nimbus/gateway/Subjects") {
   static readonly layer: Layer.Layer<Subjects, never, Access | Limits> = Layer.effect(
@@ -65,8 +60,6 @@ export class Subjects extends Context.Service<
 export const unlimited: Share = {
   frame: () => undefined,
   owed: () => undefined,
-  join: () => undefined,
-  leave: () => {},
   close: () => {},
 }
 
@@ -80,7 +73,7 @@ const make = Effect.gen(function* () {
   const book = new SubjectBook(limits)
   let lastLine_ms = Number.NEGATIVE_INFINITY
 
-  const refused = ({ clientId, issuer, subject }: Principal, { code }: TooMuch, from: From): void => {
+  const tell = ({ clientId, issuer, subject }: Principal, { code }: TooMuch, from: From): void => {
     audit?.record({ action: "refused", outcome: code, issuer, subject, clientId, ...from })
     if (now() - lastLine_ms < line_ms) return
     lastLine_ms = now()
@@ -89,17 +82,21 @@ const make = Effect.gen(function* () {
     )
   }
   const refuse = (principal: Principal, refusal: TooMuch, from: From) => {
-    refused(principal, refusal, from)
+    tell(principal, refusal, from)
     return Effect.fail(new SubjectRefused({ ...refusal, reason: messageOf(refusal) }))
   }
   const foreign = (principal: Principal, clientId: ClientId) => (principal.clientId === clientId ? undefined : clientId)
 
   return Subjects.of({
-    connect: (principal, clientId, from) =>
+    connect: (principal, clientId, from, room) =>
       Effect.suspend(() => {
         if (isOpen) return Effect.succeed(unlimited)
         const connection = book.connect(ownerOf(principal), foreign(principal, clientId), now())
-        return "code" in connection ? refuse(principal, connection, from) : Effect.succeed(shareOf(connection, now))
+        if ("code" in connection) return refuse(principal, connection, from)
+        const refusal = room === undefined ? undefined : connection.join(room)
+        if (refusal === undefined) return Effect.succeed(shareOf(connection, now))
+        connection.close(now())
+        return refuse(principal, refusal, from)
       }),
     send: (principal, { bytes, clientId, messages }, from) =>
       Effect.suspend(() => {
@@ -108,7 +105,6 @@ const make = Effect.gen(function* () {
         const refusal = book.ask(ownerOf(principal), asked, now())
         return refusal === undefined ? Effect.void : refuse(principal, refusal, from)
       }),
-    refused,
   })
 })
 
@@ -117,8 +113,6 @@ const shareOf = (connection: SubjectConnection, now: () => number): Share => {
   return {
     frame: (bytes, now_ms) => connection.frame(bytes, now_ms),
     owed: (now_ms) => connection.owed(now_ms),
-    join: (room) => connection.join(room),
-    leave: (room) => connection.leave(room),
     close: () => {
       if (isClosed) return
       isClosed = true
