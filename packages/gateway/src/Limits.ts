@@ -51,6 +51,7 @@
  * | admin: republished | the response says where to continue |
  * | reads: at once, waiting, wait, time | the request is refused (`READS_BUSY`), and may be repeated |
  * | reads: bytes | older records are not found, and the response says so where it can |
+ * | admin: login failures | 429 with the time to wait, whether the token is right or not |
  * | admin: watchers | the next one is refused, with the reason |
  * | admin: watch share | snapshots have the last known values |
  * | journeys per second | further events are not sampled, unless their sender requests it |
@@ -452,6 +453,18 @@ export const adminLimits = {
   watchers: 32,
   /** Seconds of history that a page begins with. */
   pulses: 300,
+  /** Wrong admin tokens of one address in a row. */
+  login_failures: 10,
+  /** How long no token of it is looked at after the next one; for each further one twice as long. */
+  login_wait_ms: 1_000,
+  /** The longest such time. */
+  login_longest_wait_ms: 60_000,
+  /** After this time without a wrong one, an address is as any other; and a right token is news again. */
+  login_forget_ms: 900_000,
+  /** Addresses whose wrong tokens are counted. Beyond: those that have shown none for the longest time are forgotten. */
+  login_addresses: 10_000,
+  /** Right tokens that are let in from their address whatever else comes from there. The same beyond. */
+  login_known: 1_000,
 }
 
 export type AdminLimits = typeof adminLimits

@@ -21,7 +21,7 @@ export class RoleMissing extends Schema.TaggedError<RoleMissing>()(
 /** Too many tokens from this address were wrong. Passing: come back after `Retry-After`. */
 export class TooManyLogins extends Schema.TaggedError<TooManyLogins>()(
   "TooManyLogins",
-  { code: Schema.tag("TOO_MANY_LOGINS"), message: Schema.String },
+  { code: Schema.tag("TOO_MANY_LOGINS"), message: Schema.String, retry_ms: Schema.Int },
   { httpApiStatus: 429 },
 ) {}
 

@@ -25,6 +25,7 @@ const handlers = HttpApiBuilder.group(
     const snapshots = yield* Snapshots
     const roles = yield* RoleControl
     const told = yield* Authorized.telling
+    const lasting = yield* Authorized.lasting
     return handlers.handleAll({
       ...operations,
       replay: told("replay", operations.replay),
@@ -36,7 +37,7 @@ const handlers = HttpApiBuilder.group(
       roles: () => roles.list,
       setRole: told("setRole", ({ params, payload }) => roles.set(params.role, payload.isRunning)),
       history: () => snapshots.history,
-      pictures: ({ query }) => snapshots.watch(query),
+      pictures: ({ query }) => Effect.flatMap(snapshots.watch(query), lasting),
     })
   }),
 )

@@ -95,7 +95,8 @@ export const tokenIn = (tokens: ReadonlyArray<NamedToken>): ((shown: string) => 
   }
 }
 
-const digestOf = (secret: string): Buffer => createHash("sha256").update(secret).digest()
+/** What is kept of a token. */
+export const digestOf = (secret: string): Buffer => createHash("sha256").update(secret).digest()
 
 /** A proxy on this machine brings requests from elsewhere, by whatever name it likes. */
 const byProxy = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"]

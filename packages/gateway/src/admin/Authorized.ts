@@ -11,7 +11,7 @@ import {
   TooManyLogins,
   Unauthorized,
 } from "@nimbus/domain/admin"
-import { Context, Effect, Exit, Layer, Option, Predicate, Schema } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Option, Predicate, Schema, Stream } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Access } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
@@ -26,12 +26,19 @@ const respond = HttpServerResponse.schemaJson(
   Schema.Union([Unauthorized, RoleMissing, TooManyLogins, LoginUnavailable]),
 )
 
-const answers = {
-  Unauthorized: { status: 401, headers: { "www-authenticate": "Bearer" } },
-  RoleMissing: { status: 403, headers: {} },
-  TooManyLogins: { status: 429, headers: {} },
-  LoginUnavailable: { status: 503, headers: { "retry-after": "1" } },
-} as const satisfies Record<NotAllowed["_tag"], object>
+/** The head of an answer. */
+const headOf = (error: NotAllowed) => {
+  switch (error._tag) {
+    case "Unauthorized":
+      return { status: 401, headers: { "www-authenticate": "Bearer" } }
+    case "RoleMissing":
+      return { status: 403, headers: {} }
+    case "TooManyLogins":
+      return { status: 429, headers: { "retry-after": String(Math.ceil(error.retry_ms / 1000)) } }
+    case "LoginUnavailable":
+      return { status: 503, headers: { "retry-after": "1" } }
+  }
+}
 
 /** Lets in whom `Operators` knows, with the role. */
 export const layer = Layer.effect(
@@ -56,12 +63,34 @@ export const layer = Layer.effect(
             onSuccess: (operator) => Effect.provideService(operation, CurrentOperator, Option.some(operator)),
             onFailure: (error) => {
               counts.addTo("refused", error.code)
-              return Effect.orDie(respond(error, answers[error._tag]))
+              return Effect.orDie(respond(error, headOf(error)))
             },
           }),
         ),
     }
   }),
+)
+
+/** What is watched lasts as long as what its operator has shown counts: until the token ends, or is revoked. */
+export const lasting = Effect.map(
+  Access,
+  ({ hold }) =>
+    <A, E, R>(watched: Stream.Stream<A, E, R>): Effect.Effect<Stream.Stream<A, E, R>> =>
+      Effect.map(CurrentOperator, (operator) =>
+        Option.isNone(operator)
+          ? watched
+          : Stream.unwrap(
+              Effect.gen(function* () {
+                const over = yield* Deferred.make<void>()
+                const ended = () => Deferred.doneUnsafe(over, Effect.void)
+                yield* Effect.acquireRelease(
+                  Effect.sync(() => hold(operator.value.principal, { expiring: () => {}, ended })),
+                  (lease) => Effect.sync(() => lease.release()),
+                )
+                return Stream.interruptWhen(watched, Deferred.await(over))
+              }),
+            ),
+      ),
 )
 
 const detail_chars = 200

@@ -6,17 +6,19 @@
  *   a token ──▶ one of the settings' ──▶ its role
  *      │              no ──▶ locks: Access.authenticate ──▶ the admin capabilities of its grants
  *      │                       no locks ──▶ UNAUTHORIZED
+ *      └──▶ too many from this address were wrong (`Logins`): none is looked at for a while
  *   none ─────▶ at a loopback address without locks: owner, if it is asked from this machine
  * ```
  */
 import { Grants, type PlainCapability, type Principal, Subject } from "@nimbus/domain/access"
-import { LoginUnavailable, type RoleMissing, type TooManyLogins, Unauthorized } from "@nimbus/domain/admin"
+import { LoginUnavailable, type RoleMissing, Unauthorized } from "@nimbus/domain/admin"
 import { Audit, type AuditEntry } from "@nimbus/domain/services"
 import { Context, Effect, Layer, Option, Redacted, Result } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { Access, type From } from "../access/Access.ts"
 import { Addresses } from "../addresses/Addresses.ts"
 import * as Authorization from "./Authorization.ts"
+import * as LoginGuard from "./LoginGuard.ts"
 
 /** Who asks, and from where. */
 export interface Operator {
@@ -24,7 +26,7 @@ export interface Operator {
   readonly from: From
 }
 
-export type NotKnown = Unauthorized | TooManyLogins | LoginUnavailable
+type NotKnown = LoginGuard.NotKnown
 export type NotAllowed = NotKnown | RoleMissing
 
 export class Operators extends Context.Service<
@@ -39,7 +41,7 @@ export class Operators extends Context.Service<
       transport: string,
     ): Effect.Effect<Operator, NotKnown>
     /** For the audit: what was done, or refused. */
-    record(operator: Operator, entry: Pick<AuditEntry, "action" | "outcome" | "detail">): void
+    record(operator: Operator, entry: Happened): void
   }
 >()("@nimbus/gateway/Operators") {
   static readonly layerWith = (access: Option.Option<Authorization.Access>) =>
@@ -77,11 +79,14 @@ const make = Effect.fnUntraced(function* (access: Option.Option<Authorization.Ac
   const principals = new Map(tokens.map(({ name, role }) => [name, principalOf(name, `admin:${role}`)]))
   const here = principalOf("loopback", "admin:owner")
   const isOpenHere = locks.isOpen && Option.isSome(access) && access.value._tag === "Loopback"
+  const guard = yield* LoginGuard.make
 
-  const refused = (from: From, code: string): void =>
-    audit?.record({ action: "refused", outcome: code, issuer: undefined, subject: undefined, ...from })
+  const record = (from: From, principal: Principal | undefined, entry: Happened): void =>
+    audit?.record({ issuer: principal?.issuer, subject: principal?.subject, ...from, ...entry })
 
-  /** By a provider's token. What is refused is told by `Access`. */
+  const unauthorized = (message: string) => Effect.fail(new Unauthorized({ code: "UNAUTHORIZED", message }))
+
+  /** By a provider's token. */
   const byProvider = (token: string | undefined, from: From) =>
     locks
       .authenticate({ token }, from)
@@ -93,35 +98,49 @@ const make = Effect.fnUntraced(function* (access: Option.Option<Authorization.Ac
         ),
       )
 
-  const whoIs = (token: string, headers: Readonly<Record<string, string | undefined>>, from: From) => {
-    if (isOpenHere) {
-      const fault = Authorization.placeFault(headers)
-      return fault === undefined ? Effect.succeed(here) : unauthorized(from, fault)
-    }
+  const whoIs = (token: string, from: From) => {
     const principal = principals.get(tokenOf(token)?.name ?? "")
     if (principal !== undefined) return Effect.succeed(principal)
-    return locks.isOpen ? unauthorized(from, sayToken) : byProvider(token === "" ? undefined : token, from)
+    if (!locks.isOpen) return byProvider(token === "" ? undefined : token, from)
+    return unauthorized(sayToken)
   }
 
-  const unauthorized = (from: From, message: string) =>
-    Effect.suspend(() => {
-      refused(from, "UNAUTHORIZED")
-      return Effect.fail(new Unauthorized({ code: "UNAUTHORIZED", message }))
+  const identify = Effect.fnUntraced(function* (
+    credential: Redacted.Redacted,
+    request: HttpServerRequest.HttpServerRequest,
+    transport: string,
+  ): Effect.fn.Return<Operator, NotKnown> {
+    const address = addresses.from({
+      peer: Option.getOrUndefined(request.remoteAddress),
+      forwardedFor: request.headers["x-forwarded-for"],
+      forwarded: request.headers["forwarded"],
     })
+    const from = { address: address?.text, transport }
+    const token = Redacted.value(credential)
+    const tellRefused = ({ code }: NotKnown) => Effect.sync(() => record(from, undefined, refusalOf(code)))
+    if (isOpenHere) {
+      const fault = Authorization.placeFault(request.headers)
+      if (fault !== undefined) return yield* Effect.tapError(unauthorized(fault), tellRefused)
+      return { principal: here, from }
+    }
+    const { isNews, principal } = yield* guard(token, address?.key ?? "unknown", whoIs(token, from)).pipe(
+      // What the provider's token was refused for, `Access` has told.
+      Effect.tapError((error) => (locks.isOpen || error._tag === "TooManyLogins" ? tellRefused(error) : Effect.void)),
+    )
+    if (isNews) record(from, principal, { action: "login", outcome: "OK" })
+    return { principal, from }
+  })
 
   return Operators.of({
     isOn: Option.isSome(access) || !locks.isOpen,
-    identify: (credential, request, transport) => {
-      const address = addresses.from({
-        peer: Option.getOrUndefined(request.remoteAddress),
-        forwardedFor: request.headers["x-forwarded-for"],
-        forwarded: request.headers["forwarded"],
-      })
-      const from = { address: address?.text, transport }
-      return Effect.map(whoIs(Redacted.value(credential), request.headers, from), (principal) => ({ principal, from }))
-    },
-    record: ({ from, principal: { issuer, subject } }, entry) => audit?.record({ issuer, subject, ...from, ...entry }),
+    identify,
+    record: ({ from, principal }, entry) => record(from, principal, entry),
   })
 })
+
+/** What happened, without by whom. */
+type Happened = Pick<AuditEntry, "action" | "outcome" | "detail">
+
+const refusalOf = (code: string): Happened => ({ action: "refused", outcome: code })
 
 const sayToken = "send a token of NIMBUS_ADMIN_TOKEN or NIMBUS_ADMIN_TOKENS: Authorization: Bearer <token>"

@@ -3,10 +3,11 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { type AdminRole, adminRoles } from "@nimbus/domain/access"
 import { AdminApi, RoleNeeded } from "@nimbus/domain/admin"
 import { Audit, type AuditEntry } from "@nimbus/domain/services"
-import { ConfigProvider, Context, Effect, Layer, Option, Redacted } from "effect"
+import { Clock, ConfigProvider, Context, Effect, Layer, Option, Redacted } from "effect"
 import { HttpServer } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Gateway } from "../index.ts"
+import { adminLimits } from "../Limits.ts"
 import * as Locks from "../testing/Locks.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import * as Authorization from "./Authorization.ts"
@@ -88,6 +89,28 @@ const gateway = (admin: Option.Option<Authorization.Access>) => Gateway.layerWit
 layer(gateway(tokens).pipe(Layer.provideMerge(MemoryParts.layer), Layer.provide(audit)), { excludeTestServices: true })(
   "the admin API with a token for each role",
   (it) => {
+    it.effect("tells the audit who did what, what came of it and what was refused, and no token", () =>
+      Effect.gen(function* () {
+        told.length = 0
+        const kick = endpoints.find(({ name }) => name === "kick")!
+        yield* ask(kick, tokenOf("operator"))
+        yield* ask(kick, tokenOf("viewer"))
+        yield* ask(kick, "wrong-0123456789abcdef")
+        assert.deepStrictEqual(
+          told.map(({ action, detail, outcome, subject }) => [action, outcome, subject, detail]),
+          [
+            ["login", "OK", "a-operator", undefined],
+            ["admin", "NOT_FOUND", "a-operator", 'kick {"clientId":"nobody"}'],
+            ["login", "OK", "a-viewer", undefined],
+            ["refused", "FORBIDDEN", "a-viewer", "admin:operator"],
+            ["refused", "UNAUTHORIZED", undefined, undefined],
+          ],
+        )
+        for (const entry of told) assert.deepStrictEqual([entry.address, entry.transport], ["127.0.0.1", "admin"])
+        assert.notInclude(JSON.stringify(told), "0123456789abcdef")
+      }),
+    )
+
     it.effect("lets each role do what is its own, and tells any other which capability is missing", () =>
       Effect.gen(function* () {
         for (const { endpoint, role } of matrix) {
@@ -101,36 +124,40 @@ layer(gateway(tokens).pipe(Layer.provideMerge(MemoryParts.layer), Layer.provide(
       }),
     )
 
-    it.effect("asks of whoever has no token that counts for one, and lets nothing happen", () =>
+    it.effect("asks whoever has no token for one, and lets nothing happen", () =>
       Effect.gen(function* () {
         for (const endpoint of endpoints) {
-          for (const token of [undefined, "wrong-0123456789abcdef"]) {
-            const { code, headers, status } = yield* ask(endpoint, token)
-            assert.deepStrictEqual([status, code], [401, "UNAUTHORIZED"], endpoint.name)
-            assert.strictEqual(headers["www-authenticate"], "Bearer")
-          }
+          const { code, headers, status } = yield* ask(endpoint, undefined)
+          assert.deepStrictEqual([status, code], [401, "UNAUTHORIZED"], endpoint.name)
+          assert.strictEqual(headers["www-authenticate"], "Bearer")
         }
       }),
     )
+  },
+)
 
-    it.effect("tells the audit who did what, what came of it and what was refused, and no token", () =>
+layer(gateway(tokens).pipe(Layer.provideMerge(MemoryParts.layer), Layer.provide(audit)), { excludeTestServices: true })(
+  "the admin API with somebody who guesses",
+  (it) => {
+    it.effect("looks at no token for a while, right or wrong, but at one that was right from there before", () =>
       Effect.gen(function* () {
+        const status = endpoints.find(({ name }) => name === "status")!
+        assert.strictEqual((yield* ask(status, tokenOf("owner"))).status, 200)
+        for (let i = 0; i <= adminLimits.login_failures; i++) {
+          assert.strictEqual((yield* ask(status, `wrong-0123456789abcde${i}`)).status, 401)
+        }
         told.length = 0
-        const kick = endpoints.find(({ name }) => name === "kick")
-        assert.isDefined(kick)
-        yield* ask(kick!, tokenOf("operator"))
-        yield* ask(kick!, tokenOf("viewer"))
-        yield* ask(kick!, "wrong-0123456789abcdef")
+        for (const token of ["wrong-0123456789abcdef", tokenOf("viewer")]) {
+          const { code, headers, status: refused } = yield* ask(status, token)
+          assert.deepStrictEqual([refused, code], [429, "TOO_MANY_LOGINS"])
+          assert.strictEqual(headers["retry-after"], "1")
+        }
         assert.deepStrictEqual(
-          told.map(({ action, detail, outcome, subject }) => [action, outcome, subject, detail]),
-          [
-            ["admin", "NOT_FOUND", "a-operator", 'kick {"clientId":"nobody"}'],
-            ["refused", "FORBIDDEN", "a-viewer", "admin:operator"],
-            ["refused", "UNAUTHORIZED", undefined, undefined],
-          ],
+          told.map(({ outcome }) => outcome),
+          ["TOO_MANY_LOGINS", "TOO_MANY_LOGINS"],
         )
-        for (const entry of told) assert.deepStrictEqual([entry.address, entry.transport], ["127.0.0.1", "admin"])
-        assert.notInclude(JSON.stringify(told), "0123456789abcdef")
+        assert.strictEqual((yield* ask(status, tokenOf("owner"))).status, 200)
+        assert.strictEqual((yield* ask(status, undefined)).status, 401)
       }),
     )
   },
@@ -164,6 +191,24 @@ layer(locked, { excludeTestServices: true })("the admin API where there are lock
         assert.strictEqual((yield* ask(status, token)).status, reads, token)
         assert.strictEqual((yield* ask(drain, token)).status, acts, token)
       }
+    }),
+  )
+
+  it.effect("ends what is watched when the token does", () =>
+    Effect.gen(function* () {
+      const expires_s = Math.floor((yield* Clock.currentTimeMillis) / 1000) + 1
+      people.set("ending", { subject: "vera", capabilities: ["admin:viewer"], expires_s })
+      const watched = yield* HttpServer.addressFormattedWith((address) =>
+        Effect.promise(async () => {
+          const headers = { authorization: "Bearer ending" }
+          const response = await fetch(`${address}/v1/admin/pictures`, { headers })
+          return { status: response.status, text: await response.text() }
+        }),
+      )
+      assert.strictEqual(watched.status, 200)
+      assert.include(watched.text, "incarnation")
+      const ended = yield* Clock.currentTimeMillis
+      assert.isAtLeast(ended, expires_s * 1000)
     }),
   )
 
