@@ -20,6 +20,7 @@ import {
   RedisMembers,
   RedisPodChannel,
   RedisRegistry,
+  RedisTickets,
 } from "./redis/index.ts"
 import * as Storage from "./storage.ts"
 
@@ -58,6 +59,7 @@ const services = (settings: ClusterSettings) =>
     RedisPodChannel.layerWith(settings.podChannel),
     RedisAckChannel.layer,
     RedisClientOffsets.layer,
+    RedisTickets.layer,
     mailboxOf(settings),
     Storage.layerWith(settings.storage),
   ).pipe(

@@ -28,6 +28,7 @@
  * | alarm | it is always in the metrics, and logged no more often |
  * | JSON: nesting | the frame, message or request is refused |
  * | revocations: orders, bytes | a new order is refused; those in force stay |
+ * | tickets: waiting | the oldest is worth nothing any more |
  */
 export interface RouterLimits {
   /** Results pushed to one client and not acknowledged. Beyond: the client is diverted. */
@@ -444,6 +445,17 @@ export const revocationLimits: RevocationLimits = {
   revocation_retention_bytes: 512 * 1024 * 1024,
   revocation_keep_every_ms: 10_000,
 }
+
+/** Tickets, for clients that can put a credential nowhere but into a URL. */
+export interface TicketLimits {
+  /** How long a ticket is worth something. */
+  readonly ticket_ms: number
+  /** Tickets in memory that were not redeemed. Beyond: the oldest is worth nothing any more. */
+  readonly tickets_waiting: number
+}
+
+/** The defaults. */
+export const ticketLimits: TicketLimits = { ticket_ms: 30_000, tickets_waiting: 100_000 }
 
 /** Who did what. */
 export const auditLimits = {

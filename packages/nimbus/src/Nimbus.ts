@@ -16,6 +16,7 @@ import {
   PodChannelMemory,
   RegistryMemory,
   ServiceSpans,
+  TicketsMemory,
   Topics,
 } from "@nimbus/domain/services"
 import { Gateway, type HttpOptions } from "@nimbus/gateway"
@@ -32,6 +33,7 @@ const soft = Layer.mergeAll(
   PodChannelMemory.layerMemory(),
   AckChannelMemory.layerMemory(),
   ClientOffsetsMemory.layerMemory(),
+  TicketsMemory.layerMemory(),
 )
 
 const memory = Layer.mergeAll(

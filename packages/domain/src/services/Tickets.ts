@@ -3,11 +3,13 @@
  * redeemed, or after `ticket_ms`; it is no token, and none can be had from it.
  *
  * Contract, checked by `ticketsSuite` of `@nimbus/domain/testing`: of many redemptions of one ticket, at whichever
- * gateway, exactly one succeeds.
+ * gateway, exactly one succeeds. A redemption that fails with `AuthUnavailable` may have used the ticket up. Nobody can
+ * guess a ticket, nor learn one, or its value, from where they are kept.
  */
 import { Context, type Effect, type Option } from "effect"
 import type { AuthUnavailable } from "../Errors.ts"
 
+/** Single-use tickets. */
 export class Tickets extends Context.Service<
   Tickets,
   {
