@@ -77,9 +77,9 @@ describe("the image", () => {
   }
 
   /** The exit code of the image's health check. */
-  const healthOf = (port: number | string) => {
+  const healthOf = (port: number | string, env: Readonly<Record<string, string>> = {}) => {
     const [, ...args] = Image.listOf("HEALTHCHECK")
-    return spawnSync(process.execPath, args, { env: { NIMBUS_HTTP_PORT: `${port}` } }).status
+    return spawnSync(process.execPath, args, { env: { NIMBUS_HTTP_PORT: `${port}`, ...env } }).status
   }
 
   beforeAll(async () => {

@@ -74,3 +74,14 @@ export class NoLocks extends Schema.TaggedError<NoLocks>()("NoLocks", {
     return `NIMBUS_HOST=${this.host} would open Nimbus to everybody who reaches this address: set NIMBUS_AUTH_ISSUER and NIMBUS_AUTH_AUDIENCE, or NIMBUS_INSECURE=true if all who reach it may do everything`
   }
 }
+
+/** The files of `NIMBUS_TLS` are missing, or are no certificate with its key. The gateway does not start. */
+export class TlsUnusable extends Schema.TaggedError<TlsUnusable>()("TlsUnusable", {
+  code: Schema.tag("TLS_UNUSABLE"),
+  directory: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `NIMBUS_TLS=${this.directory}: ${this.reason}; it must have tls.crt and tls.key, which belong together, and may have ca.crt`
+  }
+}

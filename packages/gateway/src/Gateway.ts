@@ -26,6 +26,7 @@ import { Limits } from "./Limits.ts"
 import * as Membership from "./Membership.ts"
 import { Pod } from "./Pod.ts"
 import { Subjects } from "./subjects/Subjects.ts"
+import { Tls } from "./tls/Tls.ts"
 import * as Routes from "./Routes.ts"
 import * as WebSocketTransport from "./websocket/WebSocketTransport.ts"
 
@@ -56,7 +57,10 @@ export interface Places extends HttpFront.HttpOptions {
 const front = ({ grpc, insecure, ...http }: Places) =>
   Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 })).pipe(
     Layer.provideMerge(Addresses.layerWith(http)),
-    Layer.provide(Exposure.layerWith({ hosts: [http.host, ...(grpc === undefined ? [] : [grpc.host])], insecure })),
+    Layer.provide([
+      http.tls === undefined ? Layer.empty : Tls.layerWith(http.tls),
+      Exposure.layerWith({ hosts: [http.host, ...(grpc === undefined ? [] : [grpc.host])], insecure }),
+    ]),
   )
 
 /** The transports and the core. */
@@ -105,12 +109,16 @@ export const layer = Layer.unwrap(
   ),
 )
 
+/** Where it is asked by HTTP: `https://host:port`, or `http://…`. */
+export { url } from "./http/HttpFront.ts"
+
 /** The same at these addresses. */
 export const layerAt = ({ grpc, ...http }: Places) =>
   Layer.unwrap(
     Effect.map(config, (options) =>
       layerWith({
         ...options,
+        tls: undefined,
         ...http,
         grpc: grpc ?? { ...options.grpc, host: http.host, port: 0 },
         admin: Authorization.orLoopback(options.admin, http.host),

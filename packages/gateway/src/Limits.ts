@@ -19,6 +19,8 @@
  * | body | 413, and the connection is closed |
  * | bodies | 503 to the request with the most bytes, and its connection is closed |
  * | request | 408, and the connection is closed |
+ * | handshake | the connection is closed |
+ * | certificate check | new files count after it |
  * | keep-alive | the idle connection is closed |
  * | drain | the gateway shuts down; clients send again what was not accepted |
  * | close | the socket is destroyed |
@@ -112,6 +114,10 @@ export interface GatewayLimits {
   readonly bodies_bytes: number
   /** HTTP: how long a request may take to arrive, with its body. It is checked once a second. */
   readonly request_ms: number
+  /** TLS: how long a handshake may take. Beyond: the connection is closed. */
+  readonly handshake_ms: number
+  /** TLS: how often the files of the certificate are looked at. */
+  readonly certificate_check_ms: number
   /** HTTP: how long an idle connection stays open. */
   readonly keep_alive_ms: number
   /** How long a gateway that shuts down waits until the log has stored what it accepted. Beyond: clients send it again. */
@@ -493,6 +499,8 @@ export const gatewayLimits: GatewayLimits = {
   piece_cost_bytes: 256,
   message_fragments: 128,
   request_ms: 30_000,
+  handshake_ms: 10_000,
+  certificate_check_ms: 5_000,
   keep_alive_ms: 65_000,
   drain_ms: 2_000,
   close_ms: 2_000,

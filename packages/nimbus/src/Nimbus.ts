@@ -22,7 +22,6 @@ import {
 import { Gateway, type HttpOptions } from "@nimbus/gateway"
 import { Pipeline } from "@nimbus/pipeline"
 import { Effect, Layer } from "effect"
-import { HttpServer } from "effect/http"
 import * as Announcement from "./admin/Announcement.ts"
 import * as Locks from "./Locks.ts"
 import * as Settings from "./Settings.ts"
@@ -87,4 +86,4 @@ export const layerMemory = (options: Partial<Parameters<typeof Gateway.layerWith
   )
 
 /** Where clients of this process connect to. */
-export const url = HttpServer.addressFormattedWith((address) => Effect.succeed(address.replace(/^http/, "ws")))
+export const url = Effect.map(Gateway.url, (address) => address.replace(/^http/, "ws"))

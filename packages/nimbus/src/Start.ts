@@ -11,19 +11,20 @@ const banner = Effect.gen(function* () {
   const { host, port } = yield* httpConfig
   const at = `${host.includes(":") ? `[${host}]` : host}:${port}`
   const grpc = yield* GrpcServer
+  const [http, ws] = grpc.isEncrypted ? ["https", "wss"] : ["http", "ws"]
   const hasLocks = Option.isSome(yield* Effect.serviceOption(Authenticator))
   const page =
     hasLocks || Option.isSome(yield* Gateway.access)
-      ? `http://${at}/`
+      ? `${http}://${at}/`
       : "none: set NIMBUS_ADMIN_TOKEN, or listen on 127.0.0.1"
-  const addr = at === "127.0.0.1:3000" ? "" : ` --addr=ws://${at}`
+  const addr = `${ws}://${at}` === "ws://127.0.0.1:3000" ? "" : ` --addr=${ws}://${at}`
   yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* Settings.data}
 
   Page        ${page}
-  WebSocket   ws://${at}/v1/stream?clientId=you
-  Chat        http://${at}/socket.io/ (Socket.IO; auth.room names the room)
-  gRPC        ${host}:${grpc.port}, service nimbus.NimbusService (another port: NIMBUS_PORT)
-  HTTP        http://${at}/healthz, /readyz, /metrics (another port: NIMBUS_HTTP_PORT)
+  WebSocket   ${ws}://${at}/v1/stream?clientId=you
+  Chat        ${http}://${at}/socket.io/ (Socket.IO; auth.room names the room)
+  gRPC        ${host}:${grpc.port}${grpc.isEncrypted ? " by TLS" : ""}, service nimbus.NimbusService (another port: NIMBUS_PORT)
+  HTTP        ${http}://${at}/healthz, /readyz, /metrics (another port: NIMBUS_HTTP_PORT)
 
 Now, in another terminal:
   ${nimbus} client --client_id=you --start=1 --end=10${addr}

@@ -1,7 +1,7 @@
 /**
- * The HTTP/2 server of the gRPC transport, without TLS, and where it listens. It stands below the delivery core, so
- * that on the way down the sessions end before the port is closed. Until the transport is there, and after it has gone,
- * calls are answered UNAVAILABLE.
+ * The HTTP/2 server of the gRPC transport, and where it listens: with TLS where there is `Tls`, and otherwise without. It
+ * stands below the delivery core, so that on the way down the sessions end before the port is closed. Until the
+ * transport is there, and after it has gone, calls are answered UNAVAILABLE.
  */
 import {
   createServer,
@@ -12,7 +12,8 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2"
-import { Clock, Config, Context, Effect, Layer, Schema, type Scope } from "effect"
+import { createServer as createTcpServer, type Socket } from "node:net"
+import { Clock, Config, Context, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { Code } from "@connectrpc/connect"
 import { Addresses, messageOf, onClose } from "../addresses/Addresses.ts"
 import type { TooMany } from "../addresses/AddressBook.ts"
@@ -21,6 +22,7 @@ import { GrpcPortUnavailable } from "../Errors.ts"
 import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
 import { Timers } from "../sockets/Timers.ts"
 import { Limits } from "../Limits.ts"
+import { Tls } from "../tls/Tls.ts"
 import { Peer } from "./Peer.ts"
 import { answer, trailers } from "./Status.ts"
 
@@ -52,6 +54,8 @@ export class GrpcServer extends Context.Service<
     /** Where it listens. */
     readonly host: string
     readonly port: number
+    /** It speaks TLS. */
+    readonly isEncrypted: boolean
     readonly followsAll: boolean
     /** The connections now. */
     readonly peers: () => Iterable<Peer>
@@ -125,11 +129,11 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
     // Its client has reset it: that it is closed says so.
     stream.on("error", ignore)
   })
-  server.on("connection", (socket: { setNoDelay(): void }) => socket.setNoDelay())
   server.on("session", (session) => {
     const remote = session.socket.remoteAddress
     remotes.set(session, remote)
-    const refusal = addresses.accept(remote, onClose(session))
+    // Through a door it has been accepted.
+    const refusal = door === undefined ? addresses.accept(remote, onClose(session)) : undefined
     if (refusal !== undefined) {
       refusedSessions.set(session, refusal)
       timers.after(close_ms, () => session.destroy())
@@ -139,22 +143,34 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
   })
   server.on("sessionError", (_: unknown, session: ServerHttp2Session) => addresses.fail(originsOf(session, {})))
 
+  const door = Option.getOrUndefined(yield* Effect.serviceOption(Tls))?.door({
+    protocol: "h2",
+    addresses,
+    opened: (socket) => void server.emit("connection", socket),
+    refused: (code) => tellRefused(code),
+  })
+  /** What listens: with TLS, HTTP/2 is given what has come through the door. */
+  const listener = door === undefined ? server : createTcpServer((socket) => door.take(socket))
+  listener.on("connection", (socket: Socket) => socket.setNoDelay())
+
   const listen = Effect.callback<number, GrpcPortUnavailable>((resume) => {
-    server.once("error", (cause) => resume(Effect.fail(new GrpcPortUnavailable({ host, port, cause }))))
-    server.listen(port, host, () => {
-      const address = server.address()
+    listener.once("error", (cause) => resume(Effect.fail(new GrpcPortUnavailable({ host, port, cause }))))
+    listener.listen(port, host, () => {
+      const address = listener.address()
       resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
     })
   })
   /** Calls under way have `close_ms` to end. */
   const close = Effect.callback<void>((resume) => {
-    server.close(() => resume(Effect.void))
+    listener.close(() => resume(Effect.void))
+    door?.close()
     for (const peer of peers.values()) peer.close()
     timers.after(close_ms, () => peers.forEach((peer) => peer.destroy()))
   })
   return GrpcServer.of({
     host,
     followsAll,
+    isEncrypted: door !== undefined,
     port: yield* Effect.acquireRelease(listen, () => close),
     peers: () => peers.values(),
     onRefused: (listener) => void (tellRefused = listener),

@@ -5,7 +5,8 @@
  * of its clients, and what the transports read of theirs, is shared by all: `FairReading`.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Config, Effect, Layer } from "effect"
+import { Config, Effect, Layer, Option } from "effect"
+import { HttpServer } from "effect/http"
 import type { AddressOptions } from "../addresses/Addresses.ts"
 import { FairReading } from "../sockets/FairReading.ts"
 import { Timers } from "../sockets/Timers.ts"
@@ -20,6 +21,8 @@ export interface HttpOptions extends AddressOptions {
   readonly port: number
   /** Other origins whose pages may use everything but the admin API; `*`: all. Default: none. */
   readonly origins?: ReadonlyArray<string>
+  /** TLS at both ports, with the certificate in this directory: see `NIMBUS_TLS`. Default: none. */
+  readonly tls?: string | undefined
   /** The names that it is asked by, beside those of loopback. Default: any, but none at a loopback address. */
   readonly hosts?: ReadonlyArray<string>
 }
@@ -30,10 +33,13 @@ export const httpConfig = Config.all({
   port: Config.Port("NIMBUS_HTTP_PORT").pipe(Config.withDefault(3000)),
 })
 
+const tlsConfig = Config.option(Config.NonEmptyString("NIMBUS_TLS"))
+
 /** Where it listens, and who may ask. */
-export const config = Config.map(Config.all([httpConfig, admissionConfig]), ([address, admission]) => ({
+export const config = Config.map(Config.all([httpConfig, admissionConfig, tlsConfig]), ([address, admission, tls]) => ({
   ...address,
   ...admission,
+  tls: Option.getOrUndefined(tls),
 }))
 
 export const layerWith = (options: HttpOptions) =>
@@ -71,6 +77,13 @@ const cutLast = Layer.effectDiscard(
 
 /** From the environment. */
 export const layer = Layer.unwrap(Effect.map(config, layerWith))
+
+/** Where it is asked, as `https://host:port` or `http://…`. */
+export const url = Effect.gen(function* () {
+  const server = yield* Effect.serviceOption(UpgradeServer)
+  const http = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
+  return Option.isSome(server) && server.value.isEncrypted ? http.replace(/^http:/, "https:") : http
+})
 
 /** What a front provides. */
 export type Front = Layer.Success<ReturnType<typeof layerWith>>

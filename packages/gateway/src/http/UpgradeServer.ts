@@ -13,7 +13,7 @@
  * and no transport or route sees it.
  *
  * Before that, its address must be within its bounds (`addresses`). What each answers with a failure of the client's is
- * counted for it.
+ * counted for it. Where there is TLS, a connection comes through its `Door` first.
  *
  * The port is open before the application is there, while the process waits for its services, and until after it has
  * gone. In between `/healthz` is answered 200, for the process is alive, and everything else 503: Node itself would
@@ -22,7 +22,7 @@
 import { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Socket } from "node:net"
 import { Duplex } from "node:stream"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Option, type Scope } from "effect"
 import {
   Addresses,
   type AddressGuard,
@@ -36,6 +36,8 @@ import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
 import { FairReading, type Reading } from "../sockets/FairReading.ts"
 import { Timers } from "../sockets/Timers.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
+import type { Door } from "../tls/Door.ts"
+import { Tls } from "../tls/Tls.ts"
 import { type Admission, type AdmissionRules, admit, type Asked, isProbe } from "./Admission.ts"
 import { Bodies } from "./Bodies.ts"
 import { Turns } from "./Turns.ts"
@@ -101,6 +103,8 @@ class TransportServer extends Server {
   private readonly addresses: AddressGuard
   /** Connections that are one too many for their address. */
   private readonly refusedSockets = new WeakMap<Duplex, TooMany>()
+  /** Where there is TLS: what is accepted goes through it. */
+  private readonly door: Door | undefined
   /** What was decided of a request, which is asked for twice where it upgrades. */
   private readonly admissions = new WeakMap<IncomingMessage, Decision>()
 
@@ -110,6 +114,7 @@ class TransportServer extends Server {
     addresses: AddressGuard,
     reading: Reading,
     timers: Timers["Service"],
+    tls: Tls["Service"] | undefined,
   ) {
     const { close_ms, keep_alive_ms, request_ms } = limits
     super({
@@ -127,10 +132,17 @@ class TransportServer extends Server {
     this.serverTurns = new EventLoopTurns(limits.requests_per_turn)
     this.bodies = new Bodies(limits, (response, why) => this.refuse(response, why === "too much" ? busy : inPieces))
     this.addresses = addresses
+    this.door = tls?.door({
+      protocol: "http/1.1",
+      addresses,
+      opened: (socket) => void super.emit("connection", socket),
+      refused: (code) => this.tellRefused(code),
+    })
     // Node would answer 417 on its own, past all bounds. RFC 9110, 10.1.1: an expectation may be left unmet without a word.
     this.on("checkExpectation", (request, response) => this.emit("request", request, response))
     this.on("connection", (socket) => {
       this.share(socket)
+      if (this.door !== undefined) return
       const refusal = addresses.accept(socket.remoteAddress, onClose(socket))
       if (refusal === undefined) return
       this.refusedSockets.set(socket, refusal)
@@ -147,8 +159,17 @@ class TransportServer extends Server {
     this.reading.share(socket)
   }
 
+  override closeAllConnections(): void {
+    this.door?.close()
+    super.closeAllConnections()
+  }
+
   override emit(event: string, ...args: Array<unknown>): boolean {
     const [request, socket, head] = args
+    if (event === "connection" && this.door !== undefined && request instanceof Socket) {
+      this.door.take(request)
+      return true
+    }
     if (event === "clientError") this.tellBroken(request, socket)
     if (
       event === "upgrade" &&
@@ -257,6 +278,8 @@ export class UpgradeServer extends Context.Service<
   UpgradeServer,
   {
     readonly server: Server
+    /** It speaks TLS. */
+    readonly isEncrypted: boolean
     /** Takes the upgrade requests of a path for as long as the scope lives. */
     handle(path: string, handler: UpgradeHandler): Effect.Effect<void, never, Scope.Scope>
     /** The same with its other requests. */
@@ -269,10 +292,19 @@ export class UpgradeServer extends Context.Service<
   static readonly layerWith = (rules: AdmissionRules) =>
     Layer.effect(
       UpgradeServer,
-      Effect.map(Effect.all([Limits, Addresses, FairReading, Timers]), ([limits, addresses, reading, timers]) => {
-        const server = new TransportServer(limits, rules, addresses, reading, timers)
+      Effect.gen(function* () {
+        const tls = Option.getOrUndefined(yield* Effect.serviceOption(Tls))
+        const server = new TransportServer(
+          yield* Limits,
+          rules,
+          yield* Addresses,
+          yield* FairReading,
+          yield* Timers,
+          tls,
+        )
         return {
           server,
+          isEncrypted: tls !== undefined,
           failed: (request) => server.failed(request),
           handle: (path, handler) =>
             Effect.acquireRelease(

@@ -2,3 +2,4 @@
 export * as GrpcClient from "./GrpcClient.ts"
 export * as OldGrpcClient from "./OldGrpcClient.ts"
 export * as PlainClient from "./PlainClient.ts"
+export * as Certificates from "./Certificates.ts"

@@ -1,8 +1,7 @@
 /** The server's side of `AddressFile`: it says there where it is, for as long as it runs. */
 import { Authenticator } from "@nimbus/domain/services"
-import { AdminAccess, Delivery, httpConfig } from "@nimbus/gateway"
+import { AdminAccess, Delivery, Gateway, httpConfig } from "@nimbus/gateway"
 import { Effect, FileSystem, Layer, Option } from "effect"
-import { HttpServer } from "effect/http"
 import * as Settings from "../Settings.ts"
 import * as AddressFile from "./AddressFile.ts"
 
@@ -15,7 +14,7 @@ export const layer = Layer.effectDiscard(
     const directory = yield* Settings.data
     const files = yield* FileSystem.FileSystem
     const { pod } = yield* Delivery
-    const url = reachable(HttpServer.formatAddress((yield* HttpServer.HttpServer).address))
+    const url = reachable(yield* Gateway.url)
     const file = AddressFile.fileIn(directory)
     const text = yield* Effect.orDie(AddressFile.encode({ url, pod }))
     // Complete or not at all, for a concurrent reader.
