@@ -27,6 +27,7 @@ const port = Effect.fnUntraced(function* (refusals: { readonly ask?: TooMany; re
     openThrough: () => undefined,
     open: () => undefined,
     fail: () => void told.push("failure"),
+    from: () => undefined,
   }
   const options = {
     protocol: "h2",
