@@ -28,15 +28,22 @@ const Names = Schema.String.check(
 )
 const Path = Schema.String.check(Schema.makeFilter((text) => text.trim() !== "" || "must be the path of a file"))
 
+/** What is said of those who come in says nothing where nobody has to show anything. */
+const alone = (name: string) =>
+  Config.option(Config.schema(Schema.String.check(Schema.makeFilter(() => withoutLocks)), name))
+const withoutLocks = "must be set with what lets somebody in, as NIMBUS_AUTH_ISSUER does: see docs/security.md"
+
 /** `undefined`: there are no locks. */
-export const config: Config.Config<LockSettings | undefined> = Config.map(
-  Config.all({
-    tokens: tokenConfig,
-    rules: Config.option(Config.schema(Path, "NIMBUS_AUTH_RULES")),
-    claims: Config.map(Config.schema(Names, "NIMBUS_AUTH_CLAIMS"), namesOf).pipe(Config.withDefault([])),
-  }),
-  ({ claims, rules, tokens }) =>
-    tokens === undefined ? undefined : { tokens, claims, rules: Option.getOrUndefined(rules) },
+export const config: Config.Config<LockSettings | undefined> = Config.flatMap(
+  tokenConfig,
+  (tokens): Config.Config<LockSettings | undefined> =>
+    tokens === undefined
+      ? Config.map(Config.all([alone("NIMBUS_AUTH_RULES"), alone("NIMBUS_AUTH_CLAIMS")]), () => undefined)
+      : Config.all({
+          tokens: Config.succeed(tokens),
+          rules: Config.map(Config.option(Config.schema(Path, "NIMBUS_AUTH_RULES")), Option.getOrUndefined),
+          claims: Config.map(Config.schema(Names, "NIMBUS_AUTH_CLAIMS"), namesOf).pipe(Config.withDefault([])),
+        }),
 )
 
 /** Provides `Authenticator` if there are locks. Its type does not say so, because there may be none. */

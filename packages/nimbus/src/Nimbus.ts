@@ -59,7 +59,7 @@ const over = <A, E, R, ES>(gateway: Layer.Layer<A, E, R>, stores: Stores<ES>) =>
 
 /** On these stores, and otherwise as the environment says: see docs/configuration.md. */
 export const layerOn = <E>(stores: Stores<E>) =>
-  over(Gateway.layer, stores).pipe(Layer.provide(Gateway.mayListen), Layer.provide(Locks.layer))
+  over(Gateway.layer, stores).pipe(Layer.provide(Gateway.mayListen), Layer.provideMerge(Locks.layer))
 
 /**
  * What `nimbus start` runs: on the data directory `NIMBUS_DATA`, and otherwise as the environment says. The directory

@@ -12,7 +12,6 @@ import {
   generateKeyPair,
   type CryptoKey,
   type JWK,
-  type JWTHeaderParameters,
   type JWTPayload,
   SignJWT,
 } from "jose"
@@ -39,12 +38,15 @@ export const keyOf = async (alg = "ES256", kid?: string): Promise<SigningKey> =>
   return { kid: name, alg, privateKey, jwk: { ...jwk, kid: name, alg, use: "sig" }, pem: await exportSPKI(publicKey) }
 }
 
+/** Members of a token's header. */
+export type Header = Readonly<Record<string, unknown>>
+
 /** What a test says of a token beside its claims. */
 export interface SignOptions {
   /** Default: the issuer's newest one. */
   readonly key?: SigningKey
-  /** Members of the header, over those that are usual. */
-  readonly header?: Partial<JWTHeaderParameters>
+  /** Members of the header, over those that are usual; `undefined`: without it. */
+  readonly header?: Header
   /** Without this claim, although it is usual. */
   readonly without?: ReadonlyArray<string>
 }
@@ -61,9 +63,11 @@ export const signWith = (
 ): Promise<string> => {
   const usual: JWTPayload = { iss: issuer, aud: audience, sub: "alice", iat: now_s(), exp: now_s() + 3_600 }
   const said = Object.entries({ ...usual, ...claims }).filter(([name]) => !without.includes(name))
+  const members = Object.entries({ kid: key.kid, typ: "JWT", ...header }).filter(([, value]) => value !== undefined)
+  const crit = Array.isArray(header["crit"]) ? header["crit"] : []
   return new SignJWT(Object.fromEntries(said))
-    .setProtectedHeader({ alg: key.alg, kid: key.kid, typ: "JWT", ...header })
-    .sign(key.privateKey)
+    .setProtectedHeader({ ...Object.fromEntries(members), alg: key.alg })
+    .sign(key.privateKey, { crit: Object.fromEntries(crit.map((name) => [name, true])) })
 }
 
 /** A token of a shared secret. */
@@ -71,7 +75,7 @@ export const signBySecret = (
   secret: string,
   issuer: string,
   claims: JWTPayload,
-  { alg = "HS256", header = {} }: { readonly alg?: string; readonly header?: Partial<JWTHeaderParameters> } = {},
+  { alg = "HS256", header = {} }: { readonly alg?: string; readonly header?: Header } = {},
 ): Promise<string> =>
   new SignJWT({ iss: issuer, aud: audience, sub: "alice", iat: now_s(), exp: now_s() + 3_600, ...claims })
     .setProtectedHeader({ typ: "JWT", ...header, alg })
@@ -91,7 +95,7 @@ export interface Issuer {
   /** Signs with a new key from now on. The old ones stay published until they are taken out of `keys`. */
   rotate(alg?: string): Promise<SigningKey>
   /** What it answers instead of its keys; `"away"`: it cuts each connection. `undefined`: it works. */
-  fault: "away" | ((response: ServerResponse) => void) | undefined
+  fault: "away" | ((response: ServerResponse, path: string) => void) | undefined
 }
 
 /** Makes one, which lasts as long as the scope. */
@@ -102,7 +106,7 @@ export const make = Effect.fnUntraced(function* (alg = "ES256"): Effect.fn.Retur
     const { fault } = issuer
     if (url === "/jwks") seen.fetches++
     if (fault === "away") return void response.destroy()
-    if (fault !== undefined) return fault(response)
+    if (fault !== undefined) return fault(response, url)
     if (url === "/.well-known/openid-configuration") return json(response, discovery)
     if (url === "/jwks") return json(response, { keys: issuer.keys.map(({ jwk }) => jwk) })
     response.writeHead(404).end()
