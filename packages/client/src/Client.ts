@@ -15,7 +15,15 @@
  * window of the gateway fills and it stops sending. The inbox never has more than that (`Core.ts`, invariant 4).
  */
 import { registerSize } from "@nimbus/domain/observability"
-import { type ClientId, type EventId, type Frames, Guards, ServerFrames, type Status } from "@nimbus/domain/protocol"
+import {
+  type ClientId,
+  type EventId,
+  type Failure,
+  type Frames,
+  Guards,
+  ServerFrames,
+  type Status,
+} from "@nimbus/domain/protocol"
 import type { Schema, Scope } from "effect"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -47,6 +55,7 @@ import { ClientMemory, type Outgoing } from "./Memory.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Senders from "./Senders.ts"
 import * as TaskStreams from "./TaskStreams.ts"
+import * as Tokens from "./Tokens.ts"
 import { Transport, type TransportShape } from "./Transport.ts"
 
 /** The id of the client, and the address of its gateway. */
@@ -55,6 +64,12 @@ export interface ClientOptions {
   readonly url: string | URL
   /** 1 to 128 characters of `A-Za-z0-9._:@-`. */
   readonly clientId: string
+  /**
+   * Gives a token, where the gateway has locks. It is asked when the client connects, when the token that the gateway has is
+   * about to end, and once where the gateway refuses it: see `Tokens.ts`. Without it the client shows nothing, or the cookie
+   * that a browser has.
+   */
+  readonly token?: Tokens.TokenSource | undefined
   /** Whether each result has the steps of its journey. */
   readonly journey?: boolean | undefined
   readonly limits?: Partial<ClientLimits> | undefined
@@ -166,6 +181,7 @@ export const make = Effect.fn("Client.make")(function* (
   const memory = yield* ClientMemory
   const core = Core.make(yield* memory.load(clientId), limits)
   const outbox = Outbox.make(memory, clientId)
+  const tokens = options.token === undefined ? Tokens.none : Tokens.make(options.token, limits)
   // What the core says goes to the parts, which themselves tell the core.
   const tell = (input: Core.Input): ReadonlyArray<Core.Output> => {
     const outputs = Core.step(core, input)
@@ -190,17 +206,30 @@ export const make = Effect.fn("Client.make")(function* (
     return senders.end(cause)
   }
 
+  let objection: Failure | undefined
+  const hears: Hears = {
+    tell,
+    status,
+    tokens,
+    objected: (failure) => {
+      objection = failure
+    },
+  }
   const link = Link.keep({
     clientId,
     limits,
     transport,
+    tokens,
     address: Effect.suspend(() => {
+      objection = undefined
       const address = addressOf(url, options, Core.resume(core))
       return Effect.as(outbox.flush, address)
     }),
     connected: outbox.connect,
-    hear: (frames) => Effect.andThen(hear(frames, tell, status), senders.release),
+    hear: (frames) => Effect.andThen(hear(frames, hears), senders.release),
+    objection: () => objection,
     ping: outbox.ping,
+    authenticate: outbox.authenticate,
     disconnected: Effect.suspend(() => {
       outbox.disconnect()
       tell({ _tag: "Disconnected" })
@@ -246,7 +275,7 @@ interface Parts {
   readonly tasks: TaskStreams.TaskStreams
 }
 
-/** What can be done at once. `Status`, `Objection` and `Cut` are seen to by `hear`. */
+/** What can be done at once. `Status`, `Objection`, `Expiring` and `Cut` are seen to by `hear`. */
 const carryOut = (output: Core.Output, { inbox, outbox, senders, tasks }: Parts): void => {
   switch (output._tag) {
     case "Remember":
@@ -271,18 +300,30 @@ const carryOut = (output: Core.Output, { inbox, outbox, senders, tasks }: Parts)
   }
 }
 
+/** To whom what is heard goes. */
+interface Hears {
+  tell(input: Core.Input): ReadonlyArray<Core.Output>
+  readonly status: StatusCell
+  readonly tokens: Tokens.Tokens
+  objected(objection: Failure): void
+}
+
 /** Takes frames in, one after the other. One that can't be read may have been results: going on could leave a gap. */
 const hear = Effect.fnUntraced(function* (
   frames: ReadonlyArray<string>,
-  tell: (input: Core.Input) => ReadonlyArray<Core.Output>,
-  status: StatusCell,
+  { objected, status, tell, tokens }: Hears,
 ): Effect.fn.Return<void, ConnectionClosed> {
   for (const text of frames) {
     const frame = ServerFrames.parse(text)
     if (Result.isFailure(frame)) return yield* protocolError(frame.failure.message)
+    if (frame.success.type === "welcome") tokens.welcomed()
+    if (frame.success.type === "authenticated") tokens.renewed()
     for (const output of tell({ _tag: "Heard", frame: frame.success })) {
       if (output._tag === "Status") status.set(output.status)
-      else if (output._tag === "Objection") yield* Effect.logWarning("The gateway objects", output.objection)
+      else if (output._tag === "Objection") {
+        objected(output.objection)
+        yield* Effect.logWarning("The gateway objects", output.objection)
+      } else if (output._tag === "Expiring") tokens.expiring(output.seconds)
       else if (output._tag === "Cut") return yield* protocolError(output.reason)
     }
   }

@@ -52,6 +52,7 @@ import {
   type Status,
 } from "@nimbus/domain/protocol"
 import type { Array } from "effect"
+import type { Refusal } from "./Errors.ts"
 import { invariant } from "./Invariant.ts"
 import { type ClientLimits, clientLimits } from "./Limits.ts"
 import { type Outgoing, type Remembered, toLedger } from "./Memory.ts"
@@ -102,12 +103,14 @@ export type Output =
   | { readonly _tag: "Deliver"; readonly log: Incarnation; readonly items: Array.NonEmptyReadonlyArray<Delivery> }
   /** For their senders. */
   | { readonly _tag: "Accepted"; readonly ids: ReadonlyArray<EventId> }
-  | { readonly _tag: "Refused"; readonly id: EventId; readonly refusal: Failure }
+  | { readonly _tag: "Refused"; readonly id: EventId; readonly refusal: Refusal }
   /** The id was used before, at this seq, if it is known: what came of it was delivered then, or is lost. */
   | { readonly _tag: "Repeated"; readonly id: EventId; readonly first: Cursor }
   | { readonly _tag: "Status"; readonly status: Status.StatusName }
   /** The gateway refuses something that is not one of our events. */
   | { readonly _tag: "Objection"; readonly objection: Failure }
+  /** The token of this connection ends in so many seconds. */
+  | { readonly _tag: "Expiring"; readonly seconds: number }
   /** Close this connection and resume, because to continue with it could leave a gap. */
   | { readonly _tag: "Cut"; readonly reason: string }
 
@@ -249,6 +252,8 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
   if (frame.type === "welcome") return welcome(state, frame, out)
   // It may arrive before the welcome, and says what is wrong with the request.
   if (frame.type === "error") return object(frame, out)
+  // It may answer a token that was the first frame.
+  if (frame.type === "authenticated") return
   const connection = state.connection
   if (connection === undefined) return cut(`a ${frame.type} frame before the welcome`, out)
   switch (frame.type) {
@@ -265,9 +270,10 @@ const hear = (state: State, frame: Frames.ServerFrame, out: Array<Output>): void
     case "status":
       out.push({ _tag: "Status", status: frame.status })
       return
-    case "pong":
     case "expiring":
-    case "authenticated":
+      out.push({ _tag: "Expiring", seconds: frame.seconds })
+      return
+    case "pong":
       return
     default:
       frame satisfies never
@@ -385,10 +391,13 @@ const accepted = (state: State, ids: ReadonlyArray<EventId>, out: Array<Output>)
   )
 
 const refused = (state: State, frame: Frames.Refused, out: Array<Output>): void => {
-  const refusal = { code: frame.code, message: frame.message }
-  const event = frame.id === undefined ? undefined : unacceptedBy(state, frame.id)
-  if (event === undefined) object(refusal, out)
-  else settleRefused(state, event.id, refusal, out)
+  const { capability, code, id, message } = frame
+  const refusal: Refusal = capability === undefined ? { code, message } : { code, message, capability }
+  const event = id === undefined ? undefined : unacceptedBy(state, id)
+  if (event !== undefined) return settleRefused(state, event.id, refusal, out)
+  // The same cancel would be refused on every connection.
+  if (code === "FORBIDDEN" && Guards.isEventId(id)) settleCancels(state, [id], out)
+  object(refusal, out)
 }
 
 /** An id as it came in a frame, if it is one of ours. */
@@ -397,7 +406,7 @@ const unacceptedBy = (state: State, id: string): Outgoing | undefined => {
   return unaccepted.get(id)
 }
 
-const settleRefused = (state: State, id: EventId, refusal: Failure, out: Array<Output>): void => {
+const settleRefused = (state: State, id: EventId, refusal: Refusal, out: Array<Output>): void => {
   const { doubtful, tasks } = state.ledger
   const task = tasks.get(id)
   state.written.delete(id)

@@ -38,6 +38,53 @@ export class MessageTooBig extends Data.TaggedError("MessageTooBig")<{
   }
 }
 
+/**
+ * The gateway knows nobody by what the client has shown, and did not by the token that `token` gave next: without `token`, or
+ * with tokens of another issuer or audience. `reason` begins with the code of the gateway, such as `TOKEN_INVALID`.
+ */
+export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{
+  readonly reason: string
+}> {
+  readonly code = "UNAUTHENTICATED"
+
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** The token, its subject or its key was revoked: the user must sign in again. */
+export class TokenRevoked extends Data.TaggedError("TokenRevoked")<{
+  readonly reason: string
+}> {
+  readonly code = "TOKEN_REVOKED"
+
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** The token does not allow to connect like this; `reason` names the capability. An event that it does not allow is `EventRefused`. */
+export class Forbidden extends Data.TaggedError("Forbidden")<{
+  readonly reason: string
+}> {
+  readonly code = "FORBIDDEN"
+
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** Another subject is connected as this client, and its session goes on. */
+export class ClientInUse extends Data.TaggedError("ClientInUse")<{
+  readonly clientId: ClientId
+}> {
+  readonly code = "CLIENT_IN_USE"
+
+  override get message(): string {
+    return `client ${this.clientId} is connected by another subject`
+  }
+}
+
 /** The connection was closed with a code that this version does not know, and that forbids to reconnect. */
 export class TurnedAway extends Data.TaggedError("TurnedAway")<{
   readonly close: number
@@ -96,6 +143,10 @@ export type ClientError =
   | BadRequest
   | Superseded
   | MessageTooBig
+  | Unauthenticated
+  | TokenRevoked
+  | Forbidden
+  | ClientInUse
   | TurnedAway
   | Unreachable
   | ClientClosed
@@ -125,10 +176,15 @@ export class EventRepeated extends Data.TaggedError("EventRepeated")<{
   }
 }
 
+/** Why a gateway refuses an event. `capability`: with `FORBIDDEN`, the one that the token lacks. */
+export interface Refusal extends Failure {
+  readonly capability?: string
+}
+
 /** The gateway refused the event, and would refuse it again. `refusal` is its reason. */
 export class EventRefused extends Data.TaggedError("EventRefused")<{
   readonly id: EventId
-  readonly refusal: Failure
+  readonly refusal: Refusal
 }> {
   readonly code = "EVENT_REFUSED"
 

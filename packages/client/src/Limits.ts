@@ -37,6 +37,10 @@ export interface ClientLimits {
   readonly unread_frames: number
   /** Bytes that the socket has and has not sent. Beyond: the writer waits. */
   readonly unsent_bytes: number
+  /** How long `token` may take. Beyond: the attempt has failed, and the next one asks again. */
+  readonly token_timeout_ms: number
+  /** How long a token is used again for the next connections, unless the gateway refuses it. Beyond: `token` is asked. */
+  readonly token_reuse_ms: number
   /** How long a connection may take until `welcome`. Beyond: the attempt has failed. */
   readonly connect_timeout_ms: number
   /** How long a connection may be silent before the client sends a ping. After twice this time it is closed. */
@@ -68,6 +72,8 @@ export const clientLimits: ClientLimits = {
   cancels: 1_024,
   unread_frames: 16_384,
   unsent_bytes: 1024 * 1024,
+  token_timeout_ms: 10_000,
+  token_reuse_ms: 30_000,
   connect_timeout_ms: 10_000,
   heartbeat_ms: 15_000,
   reconnect_min_ms: 100,

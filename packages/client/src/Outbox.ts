@@ -5,7 +5,7 @@
  * one ack per turn, and no ack or event is sent that the memory may not have.
  *
  * Bounds: events by `window_events`; cancels by `cancels`; changes by those, and by the results that may wait for the consumer, because the
- * cursor is kept only once. Acks and pings are kept only once too.
+ * cursor is kept only once. Acks, pings and tokens are kept only once too.
  */
 import type { ClientId, Cursor, EventId } from "@nimbus/domain/protocol"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import * as Latch from "effect/Latch"
 import * as Semaphore from "effect/Semaphore"
 import type { MemoryUnavailable } from "./Errors.ts"
 import type { Change, ClientMemory, Outgoing } from "./Memory.ts"
-import type { Connection } from "./Transport.ts"
+import { authFrame, type Connection } from "./Transport.ts"
 
 export interface Outbox {
   /** Changes to be saved, and events to be written. */
@@ -23,6 +23,8 @@ export interface Outbox {
   cancel(ids: ReadonlyArray<EventId>): void
   ack(seq: Cursor): void
   ping(): void
+  /** Shows the gateway another token. */
+  authenticate(token: string): void
   /** Sends frames there from now on. */
   connect(connection: Connection): void
   /** Drops waiting frames. The core writes again what must still be written. */
@@ -40,14 +42,17 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
   let frames: Array<string> = []
   let ack: Cursor | undefined
   let asks = false
+  let token: string | undefined
   let connection: Connection | undefined
 
   const takeFrames = (): ReadonlyArray<string> => {
     const taken = frames
+    if (token !== undefined) taken.push(authFrame(token))
     if (asks) taken.push(`{"type":"ping"}`)
     if (ack !== undefined) taken.push(`{"type":"ack","seq":${ack}}`)
     frames = []
     asks = false
+    token = undefined
     ack = undefined
     return taken
   }
@@ -85,6 +90,10 @@ export const make = (memory: ClientMemory["Service"], clientId: ClientId): Outbo
     },
     ping: () => {
       asks = true
+      waiting.openUnsafe()
+    },
+    authenticate: (another) => {
+      token = another
       waiting.openUnsafe()
     },
     connect: (to) => {

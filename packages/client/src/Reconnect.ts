@@ -3,16 +3,50 @@
  * number instead of a `Schedule`, because it depends on how the connection ended, and not only on how often.
  */
 import { backoff_ms } from "@nimbus/domain/pacing"
-import { type ClientId, closeCodes, shouldReconnect } from "@nimbus/domain/protocol"
-import { BadRequest, type ConnectionClosed, MessageTooBig, Superseded, TurnedAway } from "./Errors.ts"
+import { type ClientId, closeCodes, type Failure, shouldReconnect } from "@nimbus/domain/protocol"
+import {
+  BadRequest,
+  ClientInUse,
+  type ConnectionClosed,
+  Forbidden,
+  MessageTooBig,
+  Superseded,
+  TokenRevoked,
+  TurnedAway,
+  Unauthenticated,
+} from "./Errors.ts"
 import type { ClientLimits } from "./Limits.ts"
 
-/** The error with which the client stops, or `undefined` if it should reconnect. */
+/** Why a client must not reconnect. */
+export type Verdict =
+  | BadRequest
+  | Superseded
+  | MessageTooBig
+  | Unauthenticated
+  | TokenRevoked
+  | Forbidden
+  | ClientInUse
+  | TurnedAway
+
+/**
+ * The error with which the client stops, or `undefined` if it should reconnect. `objection`: what the gateway has said on the
+ * connection last, which is more precise than its close.
+ */
 export const verdict = (
   clientId: ClientId,
   { close, reason }: ConnectionClosed,
-): BadRequest | Superseded | MessageTooBig | TurnedAway | undefined => {
+  objection: Failure | undefined,
+): Verdict | undefined => {
+  const said = objection === undefined ? reason : `${objection.code}: ${objection.message}`
   switch (close) {
+    case closeCodes.unauthenticated.code:
+      return new Unauthenticated({ reason: said })
+    case closeCodes.revoked.code:
+      return new TokenRevoked({ reason: said })
+    case closeCodes.forbidden.code:
+      return new Forbidden({ reason: said })
+    case closeCodes.inUse.code:
+      return new ClientInUse({ clientId })
     case closeCodes.superseded.code:
       return new Superseded({ clientId })
     case closeCodes.badRequest.code:

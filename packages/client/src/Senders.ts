@@ -4,13 +4,21 @@
  * The window has one permit for each unaccepted event, including those that are remembered from an earlier process. Waiting
  * callers get permits in the order in which they came.
  */
-import type { Cursor, EventId, Failure, Frames } from "@nimbus/domain/protocol"
+import type { Cursor, EventId, Frames } from "@nimbus/domain/protocol"
 import type { Cause } from "effect"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import { type Delivery, type Input, isLost, type State } from "./Core.ts"
-import { type ClientError, EventFailed, EventRefused, EventRepeated, ResultLost, TaskCancelled } from "./Errors.ts"
+import {
+  type ClientError,
+  EventFailed,
+  EventRefused,
+  EventRepeated,
+  type Refusal,
+  ResultLost,
+  TaskCancelled,
+} from "./Errors.ts"
 import type { Outgoing } from "./Memory.ts"
 
 /** A call that waits until its events are settled. */
@@ -32,7 +40,7 @@ export interface Senders {
   /** Sends one and waits for its result, or for the end of its task. `named` as for `submit`. */
   request(event: Outgoing, named: boolean): Effect.Effect<Frames.ResultItem, EventRefused | NoAnswer>
   accepted(ids: ReadonlyArray<EventId>): void
-  refused(id: EventId, refusal: Failure): void
+  refused(id: EventId, refusal: Refusal): void
   /** Its id was used before. Who still waits for the result of this id gets none. */
   repeated(id: EventId, first: Cursor): void
   delivered(items: ReadonlyArray<Delivery>): void

@@ -87,6 +87,68 @@ describe("Transport: WebSocket", () => {
   )
 })
 
+/** What a server sees of a client that shows this token. */
+const shown = Effect.fnUntraced(function* (token: string) {
+  const sockets = yield* Queue.unbounded<ServerSocket>()
+  const heard = yield* Queue.unbounded<string>()
+  const { address } = yield* serve((socket) => {
+    socket.onText = (text) => Queue.offerUnsafe(heard, text)
+    Queue.offerUnsafe(sockets, socket)
+  })
+  const connection = yield* (yield* Transport).connect(`${address}/v1/stream?clientId=c1`, token)
+  const { protocol, url } = yield* Queue.take(sockets)
+  yield* connection.write(["next"])
+  return { protocol, url, first: yield* Queue.take(heard) }
+})
+
+describe("Transport: a token", () => {
+  it.live("goes beside the subprotocol, for browsers have no other place, and not into the address", () =>
+    Effect.gen(function* () {
+      const token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.AbC-_123"
+      const { first, protocol, url } = yield* shown(token)
+      assert.strictEqual(protocol?.replaceAll(" ", ""), `nimbus.v1,nimbus.bearer.${token}`)
+      assert.strictEqual(first, "next")
+      assert.notInclude(url, token)
+    }),
+  )
+
+  it.live.each([
+    { what: "has characters that no subprotocol has", token: "abc/def+ghi==" },
+    { what: "is not of ASCII", token: "schlüssel" },
+    { what: "is longer than heads of requests may be", token: "x".repeat(5_000) },
+  ])("that $what is the first frame", ({ token }) =>
+    Effect.gen(function* () {
+      const { first, protocol, url } = yield* shown(token)
+      assert.strictEqual(protocol, "nimbus.v1")
+      assert.deepStrictEqual(JSON.parse(first), { type: "auth", token })
+      assert.notInclude(url, token)
+    }),
+  )
+
+  it.effect("is quoted by no error, also where a browser quotes what it refuses", () =>
+    Effect.gen(function* () {
+      class Quoting extends StubSocket {
+        constructor(_: string, protocols: string | Array<string>) {
+          super()
+          throw new SyntaxError(`The subprotocol '${[protocols].flat().join(", ")}' is invalid`)
+        }
+      }
+      const error = yield* Effect.flip(webSocket(Quoting).connect("ws://x", "very-secret"))
+      assert.notInclude(JSON.stringify(error) + error.message + error.stack, "very-secret")
+    }),
+  )
+
+  it.live.each([
+    { what: "its lack is what the gateway refuses, of a client without one", token: undefined, close: 4502 },
+    { what: "its lack is no news, of a client that has one, for the question why has none", token: "t1", close: 1006 },
+  ])("is not to be had by HTTP: $what", ({ close, token }) =>
+    Effect.gen(function* () {
+      const { url } = yield* answering(401, `{"code":"TOKEN_MISSING","message":"no token came"}`)
+      assert.strictEqual((yield* Effect.flip((yield* Transport).connect(url, token))).close, close)
+    }),
+  )
+})
+
 /** Answers each request like this, whether it upgrades or not. */
 const answering = (status: number, body: string) =>
   Effect.acquireRelease(

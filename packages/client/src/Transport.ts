@@ -6,7 +6,9 @@
  *    after everything before it was read.
  * 2. `write` sends frames in order, and waits while too much is unsent. Its success does not prove their arrival.
  * 3. The connection is closed with its scope.
- * 4. An address at which a retry can't succeed fails with `BAD_REQUEST` (4501) and the reason: one that is not valid for a
+ * 4. A token is shown before anything else: as the subprotocol `nimbus.bearer.<token>` if its characters allow that, for
+ *    browsers have no other header, and otherwise as the first frame. The address never has it, and neither have errors.
+ * 5. An address at which a retry can't succeed fails with `BAD_REQUEST` (4501) and the reason: one that is not valid for a
  *    socket, or one at which a gateway says that there is no stream.
  */
 import type { Array, Scope } from "effect"
@@ -30,8 +32,8 @@ export interface Connection {
 export interface TransportShape {
   /** Why it can never connect there. `undefined`: it may connect. */
   fault?(url: URL): string | undefined
-  /** Succeeds when frames can be written. */
-  connect(url: string): Effect.Effect<Connection, ConnectionClosed, Scope.Scope>
+  /** Succeeds when frames can be written. `token`: shows who the client is. */
+  connect(url: string, token?: string): Effect.Effect<Connection, ConnectionClosed, Scope.Scope>
 }
 
 /** The part of the standard `WebSocket` that is needed: the browser's, Node's, or that of `ws`. */
@@ -46,7 +48,7 @@ export interface WebSocketLike {
 }
 
 /** Makes a WebSocket: `globalThis.WebSocket`, or that of the package `ws`. */
-export type WebSocketConstructor = new (url: string, protocol: string) => WebSocketLike
+export type WebSocketConstructor = new (url: string, protocols: string | Array<string>) => WebSocketLike
 
 type TransportLimits = Pick<ClientLimits, "unread_frames" | "unsent_bytes">
 
@@ -79,30 +81,27 @@ export const webSocket = (
       ? `names port ${url.port}, to which browsers and Node open no WebSocket`
       : undefined
   },
-  connect: Effect.fnUntraced(function* (url) {
+  connect: Effect.fnUntraced(function* (url, token) {
     if (Constructor === undefined) return yield* closed(closeCodes.badRequest.code, `${url} ${noWebSocket}`)
     const frames = yield* Queue.bounded<string, ConnectionClosed>(limits.unread_frames)
     const socket = yield* Effect.acquireRelease(
       Effect.try({
-        try: () => new Constructor(url, subprotocol),
-        catch: notMade,
+        try: () => new Constructor(url, isInHandshake(token) ? [subprotocol, `${bearer}${token}`] : subprotocol),
+        catch: (cause) => notMade(cause, token),
       }),
       (socket) => Effect.sync(() => socket.close(1000)),
     )
     yield* Effect.catch(opened(socket, frames), (error) =>
-      Effect.flatMap(refusalAt(url), (refusal) =>
-        Effect.fail(refusal === undefined ? error : closed(closeCodes.badRequest.code, refusal)),
-      ),
+      Effect.flatMap(refusalAt(url, token), (refusal) => Effect.fail(refusal ?? error)),
     )
-    return {
-      read: Queue.takeAll(frames),
-      write: (frames) =>
-        Effect.suspend(() => {
-          if (socket.readyState !== open) return Effect.fail(closed(abnormal, "the socket is closed"))
-          for (const frame of frames) socket.send(frame)
-          return socket.bufferedAmount <= limits.unsent_bytes ? Effect.void : drained(socket, limits)
-        }),
-    }
+    const write: Connection["write"] = (frames) =>
+      Effect.suspend(() => {
+        if (socket.readyState !== open) return Effect.fail(closed(abnormal, "the socket is closed"))
+        for (const frame of frames) socket.send(frame)
+        return socket.bufferedAmount <= limits.unsent_bytes ? Effect.void : drained(socket, limits)
+      })
+    if (token !== undefined && !isInHandshake(token)) yield* write([authFrame(token)])
+    return { read: Queue.takeAll(frames), write }
   }),
 })
 
@@ -125,6 +124,18 @@ const opened = (socket: WebSocketLike, frames: Queue.Queue<string, ConnectionClo
     })
   })
 
+/** How a token is shown in the handshake: beside the subprotocol that is spoken. */
+const bearer = "nimbus.bearer."
+/** Beyond, the head of the request could be too large for a server on the way. */
+const most_handshake_chars = 4_096
+
+/** Whether the token can be a subprotocol (RFC 6455, 4.1: a token of RFC 9110). Every JWT is one. */
+const isInHandshake = (token: string | undefined): token is string =>
+  token !== undefined && token.length <= most_handshake_chars && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(token)
+
+/** Shows the gateway a token, on a connection that is open. */
+export const authFrame = (token: string): string => JSON.stringify({ type: "auth", token })
+
 /** The response of a gateway that has no stream there. */
 const refusal_bytes = 4_096
 /** The stream may exist: 408, 425 and 429 mean "not now", and 426 that it does. */
@@ -134,7 +145,7 @@ const passing: ReadonlySet<number> = new Set([408, 425, 426, 429])
  * A socket that is not opened gives no reason. A gateway does, by HTTP: what it refuses permanently, with a code, it will
  * refuse again. The response of any other server, or none, says nothing about the next attempt.
  */
-const refusalAt = (url: string): Effect.Effect<string | undefined> =>
+const refusalAt = (url: string, token: string | undefined): Effect.Effect<ConnectionClosed | undefined> =>
   Effect.tryPromise(async (signal) => {
     const answer = await fetch(url.replace(/^ws/, "http"), { signal, redirect: "error", cache: "no-store" })
     const { headers, status } = answer
@@ -144,13 +155,18 @@ const refusalAt = (url: string): Effect.Effect<string | undefined> =>
       await answer.body?.cancel()
       return undefined
     }
-    return refusalIn(await answer.json())
+    return refusalIn(await answer.json(), token)
   }).pipe(Effect.orElseSucceed(() => undefined))
 
-const refusalIn = (answer: unknown): string | undefined =>
-  Guards.isObject(answer) && Guards.isText(answer["code"]) && Guards.isText(answer["message"])
-    ? `${answer["code"]}: ${answer["message"]}`
-    : undefined
+/** The question has no token with it: where the client has one, its lack says nothing. */
+const refusalIn = (answer: unknown, token: string | undefined): ConnectionClosed | undefined => {
+  if (!Guards.isObject(answer)) return undefined
+  const { code, message } = answer
+  if (!Guards.isText(code) || !Guards.isText(message)) return undefined
+  const isMissing = code === "TOKEN_MISSING"
+  if (isMissing && token !== undefined) return undefined
+  return closed((isMissing ? closeCodes.unauthenticated : closeCodes.badRequest).code, `${code}: ${message}`)
+}
 
 const drained = (socket: WebSocketLike, limits: TransportLimits): Effect.Effect<void, ConnectionClosed> =>
   Effect.gen(function* () {
@@ -164,10 +180,12 @@ const drained = (socket: WebSocketLike, limits: TransportLimits): Effect.Effect<
 const faultsOfAddress: ReadonlySet<string> = new Set(["SyntaxError", "SecurityError"])
 
 /** Other constructors throw for further reasons, such as a lost network, which may pass. */
-const notMade = (cause: unknown) =>
-  cause instanceof Error
-    ? closed(faultsOfAddress.has(cause.name) ? closeCodes.badRequest.code : abnormal, cause.message)
-    : closed(abnormal, String(cause))
+const notMade = (cause: unknown, token: string | undefined) => {
+  const { message, name } = cause instanceof Error ? cause : { message: String(cause), name: "" }
+  // Browsers quote a subprotocol that they refuse.
+  const reason = token === undefined ? message : message.replaceAll(token, "…")
+  return closed(faultsOfAddress.has(name) ? closeCodes.badRequest.code : abnormal, reason)
+}
 
 const closed = (close: number, reason: string) => new ConnectionClosed({ close, reason })
 

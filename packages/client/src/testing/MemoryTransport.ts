@@ -6,6 +6,7 @@ import type { TransportShape } from "../Transport.ts"
 /** The gateway's end of a connection. */
 export interface Peer {
   readonly url: string
+  readonly token: string | undefined
   /** The frames that came in since the last read; waits for the first; fails when the client has gone. */
   readonly read: Effect.Effect<ReadonlyArray<string>, ConnectionClosed>
   /** What came in and was not read, without waiting. */
@@ -20,7 +21,7 @@ export const make = Effect.gen(function* () {
   const peers = yield* Queue.bounded<Peer>(capacity)
   let refusal: ConnectionClosed | undefined
   const transport: TransportShape = {
-    connect: Effect.fnUntraced(function* (url) {
+    connect: Effect.fnUntraced(function* (url, token) {
       if (refusal !== undefined) return yield* refusal
       const up = yield* Queue.bounded<string, ConnectionClosed>(capacity)
       const down = yield* Queue.bounded<string, ConnectionClosed>(capacity)
@@ -33,6 +34,7 @@ export const make = Effect.gen(function* () {
       yield* Effect.addFinalizer(() => closeBoth(1000, ""))
       yield* Queue.offer(peers, {
         url,
+        token,
         read: Queue.takeAll(up),
         readNow: Effect.orElseSucceed(Queue.clear(up), () => []),
         send: (...frames) =>

@@ -9,6 +9,7 @@ import { Effect } from "effect"
 
 export interface ServerSocket {
   readonly url: string
+  /** Those that the client offers. */
   readonly protocol: string | undefined
   send(text: string): void
   close(code: number, reason?: string): void
@@ -46,7 +47,7 @@ export const serve = (onSocket: (socket: ServerSocket) => void) =>
 const upgrade = (request: IncomingMessage, socket: Socket): ServerSocket => {
   const { "sec-websocket-key": key = "", "sec-websocket-protocol": protocol } = request.headers
   const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
-  const chosen = protocol === undefined ? "" : `Sec-WebSocket-Protocol: ${protocol}\r\n`
+  const chosen = protocol === undefined ? "" : `Sec-WebSocket-Protocol: ${protocol.split(",")[0]}\r\n`
   socket.write(
     `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${chosen}\r\n`,
   )

@@ -14,8 +14,8 @@ export const make = (): Connection => {
   const sockets = new Set<NodeWS.WebSocket>()
   const { connect } = Transport.webSocket(
     class extends NodeWS.WebSocket {
-      constructor(url: string, protocol: string) {
-        super(url, protocol)
+      constructor(url: string, protocols: string | Array<string>) {
+        super(url, protocols)
         sockets.add(this)
         this.once("close", () => sockets.delete(this))
       }
@@ -23,9 +23,11 @@ export const make = (): Connection => {
   )
   return {
     transport: {
-      connect: (url) =>
+      connect: (url, token) =>
         Effect.suspend(() =>
-          isCut ? Effect.fail(new ConnectionClosed({ close: 1006, reason: "the connection is cut" })) : connect(url),
+          isCut
+            ? Effect.fail(new ConnectionClosed({ close: 1006, reason: "the connection is cut" }))
+            : connect(url, token),
         ),
     },
     cut: Effect.sync(() => {

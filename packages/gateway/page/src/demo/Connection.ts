@@ -6,7 +6,7 @@
  */
 export interface Connection {
   /** What the SDK connects by. */
-  readonly WebSocket: new (url: string, protocol: string) => WebSocket
+  readonly WebSocket: new (url: string, protocols: string | Array<string>) => WebSocket
   cut(): void
   mend(): void
 }
@@ -16,9 +16,9 @@ export const makeConnection = (): Connection => {
   const sockets = new Set<WebSocket>()
   return {
     WebSocket: class extends WebSocket {
-      constructor(url: string, protocol: string) {
+      constructor(url: string, protocols: string | Array<string>) {
         if (isCut) throw new Error("the connection is cut")
-        super(url, protocol)
+        super(url, protocols)
         sockets.add(this)
         this.addEventListener("close", () => sockets.delete(this))
       }
