@@ -31,7 +31,7 @@ import { Code } from "@connectrpc/connect"
 import type { RandomIds } from "@nimbus/domain/services"
 import { type Random, Result, Schema } from "effect"
 import { inBatches } from "../sockets/Batches.ts"
-import type { SessionHandle, Transport, Notice } from "../Transport.ts"
+import { type Notice, type Refusal, refusalOf, type SessionHandle, type Transport } from "../Transport.ts"
 import type { Reading } from "../sockets/FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -44,9 +44,9 @@ import { Answers } from "./Answers.ts"
 import type { Asking, Peer, Question } from "./Peer.ts"
 import { Awaited } from "./Awaited.ts"
 import { type EventRequest, eventOf, hasEvent, parseRequest } from "./Requests.ts"
-import { encode, encodeResults, noticeOf, refusalOf, type ResultRecord } from "./Responses.ts"
+import { encode, encodeResults, noticeOf, refusalOf as eventRefusalOf, type ResultRecord } from "./Responses.ts"
 import { StepWriter } from "./StepWriter.ts"
-import { head, okTrailers, trailers, trailersOf } from "./Status.ts"
+import { denialOf, head, okTrailers, trailers, trailersOf } from "./Status.ts"
 
 export interface CallOptions {
   readonly response: Http2ServerResponse
@@ -152,14 +152,18 @@ export class Call implements Transport, Asking {
     if (notice._tag === "Cancelling") this.awaited.logged(notice.ids.length)
     if (notice._tag === "Refused" && notice.isCancel) this.awaited.logged(1)
     if (notice._tag === "Refused" && !notice.isCancel) this.awaited.saw({ id: notice.id })
-    // A loss or an error is told to every client; the others would take for results what is none.
-    if (this.options.notices || notice._tag === "Lost" || notice._tag === "Error" || notice._tag === "Refused")
-      this.write(encode(noticeOf(notice, this.options.limits)))
+    if (this.options.notices || toldToAll.has(notice._tag)) this.write(encode(noticeOf(notice, this.options.limits)))
     this.endIfDone()
   }
 
   close(reason: CloseReason): void {
     this.end(this.trailersOf(reason, sentences.get(reason.code) ?? reason.reason))
+  }
+
+  /** It has no session, as it did not show who it is, or may not be it. */
+  deny(error: Refusal): void {
+    this.options.counts.addTo("refused", error.code)
+    this.end(denialOf(error, refusalOf(error), this.retry_ms()))
   }
 
   pause(): void {
@@ -227,6 +231,7 @@ export class Call implements Transport, Asking {
       if (request.success.ack !== undefined) this.takeAck(request.success.ack)
       if (hasEvent(request.success)) this.takeEvent(request.success)
       if (request.success.cancel !== undefined) this.takeCancel(request.success.cancel)
+      if (request.success.auth !== undefined) this.handle?.renew({ token: request.success.auth })
     }
     return !this.isGone && this.writeDeadline === undefined
   }
@@ -278,7 +283,7 @@ export class Call implements Transport, Asking {
     const event = eventOf(request, () => `${this.idPrefix}-${this.ids++}`)
     if (Result.isFailure(event)) {
       this.options.counts.addTo("refused", event.failure.code)
-      return this.write(encode(refusalOf(request, event.failure)))
+      return this.write(encode(eventRefusalOf(request, event.failure)))
     }
     const { id, name, value } = event.success
     this.awaited.sent(id)
@@ -383,15 +388,21 @@ export class Call implements Transport, Asking {
   }
 
   private trailersOf(reason: CloseReason, message: string): Readonly<Record<string, string>> {
-    return trailersOf(
-      reason,
-      message,
-      Math.floor(this.options.random.nextDoubleUnsafe() * this.options.limits.retry_jitter_ms),
-    )
+    return trailersOf(reason, message, this.retry_ms())
+  }
+
+  private retry_ms(): number {
+    return Math.floor(this.options.random.nextDoubleUnsafe() * this.options.limits.retry_jitter_ms)
   }
 }
 
 const nothing = Buffer.alloc(0)
+
+/**
+ * A loss or an error is told to every client, and the answer to what older ones can't ask. Otherwise they would take for
+ * results what is none.
+ */
+const toldToAll: ReadonlySet<Notice["_tag"]> = new Set(["Lost", "Error", "Refused", "Authenticated"])
 
 const isEventId = Schema.is(EventId)
 
@@ -405,4 +416,7 @@ const sentences: ReadonlyMap<number, string> = new Map([
   [closeCodes.kicked.code, "an operator has ended this call, come back after a random delay"],
   [closeCodes.unavailable.code, "a part that the gateway needs does not answer"],
   [closeCodes.superseded.code, "a newer call of this client is there"],
+  [closeCodes.tokenExpired.code, "the token has ended: come back with a new one"],
+  [closeCodes.revoked.code, "the token, or its subject, was revoked, or its key was removed"],
+  [closeCodes.unauthenticated.code, "too many tokens in a row have counted for nothing"],
 ])

@@ -186,7 +186,15 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
 const ignore = (): void => {}
 
 /** By the client's own fault. */
-const failures: ReadonlySet<unknown> = new Set([Code.InvalidArgument, Code.Unimplemented, Code.Internal].map(String))
+const failures: ReadonlySet<unknown> = new Set(
+  [Code.InvalidArgument, Code.Unimplemented, Code.Internal, Code.PermissionDenied].map(String),
+)
 
-const isFailure = ({ sentHeaders, sentTrailers }: ServerHttp2Stream): boolean =>
-  failures.has(sentTrailers?.["grpc-status"]) || sentHeaders?.[":status"] === 415
+/** A token that ends, or is revoked, is no guess. */
+const isGuess = (status: unknown, message: unknown): boolean =>
+  status === String(Code.Unauthenticated) && /^TOKEN_(MISSING|INVALID)/.test(String(message))
+
+const isFailure = ({ sentHeaders, sentTrailers }: ServerHttp2Stream): boolean => {
+  const { "grpc-message": message, "grpc-status": status } = sentTrailers ?? {}
+  return failures.has(status) || isGuess(status, message) || sentHeaders?.[":status"] === 415
+}

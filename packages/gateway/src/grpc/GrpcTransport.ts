@@ -15,10 +15,10 @@ import { Trace } from "@nimbus/domain/observability"
 import { type ClientId, closeCodes, start } from "@nimbus/domain/protocol"
 import { RandomIds } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Layer, Random, Result, Schedule } from "effect"
-import { Access } from "../access/Access.ts"
+import { Access, type From, type Shown } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
-import { refusalOf } from "../Transport.ts"
+import { isRefusal, refusalOf } from "../Transport.ts"
 import { FairReading } from "../sockets/FairReading.ts"
 import { Timers } from "../sockets/Timers.ts"
 import { Limits } from "../Limits.ts"
@@ -69,29 +69,20 @@ export const layer = Layer.effectDiscard(
           limits.close_ms,
         )
       })
-    const open = (call: Call, { ack, after = start, client_id, journey, log }: Metadata) =>
-      Effect.andThen(
-        settled(client_id, call),
-        Effect.flatMap(
-          access.connect(
-            { clientId: client_id, after, autoAck: ack !== "client", reads: true, journey: journey === "true" },
-            {},
-            { address: undefined, transport: call.name },
-          ),
-          ({ clientId, principal }) =>
-            delivery.open({ clientId, principal, after, log, autoAck: ack !== "client", transport: call }),
-        ),
-      ).pipe(
-        Effect.match({
-          onSuccess: (handle) => call.attach(handle),
-          onFailure: (error) => call.close(refusalOf(error)),
-        }),
-      )
+    /** Who it is comes first: a call that is not let in takes nobody's turn. */
+    const open = Effect.fnUntraced(function* (call: Call, metadata: Metadata, shown: Shown, from: From) {
+      const { ack, after = start, client_id, journey, log } = metadata
+      const autoAck = ack !== "client"
+      const asked = { clientId: client_id, after, autoAck, reads: true, journey: journey === "true" }
+      const admitted = yield* access.connect(asked, shown, from)
+      yield* settled(admitted.clientId, call)
+      return yield* delivery.open({ ...admitted, address: from.address, after, log, autoAck, transport: call })
+    })
 
     const greet = (request: Http2ServerRequest, response: Http2ServerResponse, peer: Peer): void => {
       const encoding = String(request.headers["grpc-encoding"] ?? "identity")
       if (!isEncoding(encoding)) return refuse(response, "UNIMPLEMENTED", unimplemented(`no ${encoding} here`))
-      const metadata = parseMetadata(request.headers)
+      const metadata = parseMetadata(request.headers, access.isOpen)
       if (Result.isFailure(metadata)) {
         return refuse(response, "BAD_REQUEST", trailers(Code.InvalidArgument, `BAD_REQUEST: ${metadata.failure}`))
       }
@@ -111,7 +102,13 @@ export const layer = Layer.effectDiscard(
       const call = new Call({ ...options, limits, reading, counts: delivery.counts, now, timers, ids, random })
       calls.add(call)
       response.stream.once("close", () => calls.delete(call))
-      run(open(call, metadata.success))
+      const from = { address: request.stream.session?.socket.remoteAddress, transport: call.name }
+      run(
+        Effect.match(open(call, metadata.success, shownIn(request), from), {
+          onSuccess: (handle) => call.attach(handle),
+          onFailure: (error) => (isRefusal(error) ? call.deny(error) : call.close(refusalOf(error))),
+        }),
+      )
     }
 
     const refuse = (response: Http2ServerResponse, code: string, trailers: Readonly<Record<string, string>>): void => {
@@ -161,6 +158,10 @@ export const layer = Layer.effectDiscard(
     }).pipe(Effect.repeat(Schedule.spaced(limits.auto_ack.look_ms)), Effect.forkScoped)
   }),
 ).pipe(Layer.provide(Timers.layer))
+
+const shownIn = ({ headers: { authorization } }: Http2ServerRequest): Shown => ({
+  token: /^bearer +([^\s]+) *$/i.exec(authorization ?? "")?.[1],
+})
 
 /** gRPC is a POST of its own content type; `application/grpc-web` is another protocol. */
 const isGrpc = ({ headers, method }: Http2ServerRequest): boolean =>

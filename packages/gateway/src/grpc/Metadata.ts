@@ -8,7 +8,8 @@ import { Timeout } from "./Deadline.ts"
 const Flag = Schema.Literals(["true", "false"])
 
 const Metadata = Schema.Struct({
-  client_id: ClientId,
+  /** Where there are locks it may be left out: the client that the token names. */
+  client_id: Schema.optionalKey(ClientId),
   /** The last seq the client has; -1 or absent: none. */
   after: Schema.optionalKey(fromDigits(Cursor)),
   /** The incarnation of the log that `after` belongs to, from an earlier `welcome`. */
@@ -25,7 +26,11 @@ const Metadata = Schema.Struct({
 export type Metadata = typeof Metadata.Type
 
 const decode = Schema.decodeUnknownResult(Metadata)
+const decodeNamed = Schema.decodeUnknownResult(Schema.Struct({ ...Metadata.fields, client_id: ClientId }))
 
-/** Reads the headers of a call; the failure is a sentence for the client. */
-export const parseMetadata = (headers: IncomingHttpHeaders): Result.Result<Metadata, string> =>
-  Result.mapError(decode(headers), (error) => error.message)
+/**
+ * Reads the headers of a call; the failure is a sentence for the client. `isNamed`: its client id must be among them. What
+ * shows who it is is not, so that no sentence has it.
+ */
+export const parseMetadata = (headers: IncomingHttpHeaders, isNamed: boolean): Result.Result<Metadata, string> =>
+  Result.mapError((isNamed ? decodeNamed : decode)(headers), (error) => error.message)

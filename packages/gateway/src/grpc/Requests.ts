@@ -17,8 +17,11 @@ export const parseRequest = (message: Uint8Array): Result.Result<EventRequest, s
 }
 
 /** Whether there is an event in a message: one that says nothing else is meant for one. */
-export const hasEvent = ({ ack, cancel, dataJson, eventId, eventName }: EventRequest): boolean =>
-  (ack === undefined && cancel === undefined) || eventName !== "" || eventId !== "" || dataJson !== ""
+export const hasEvent = ({ ack, auth, cancel, dataJson, eventId, eventName }: EventRequest): boolean =>
+  (ack === undefined && cancel === undefined && auth === undefined) ||
+  eventName !== "" ||
+  eventId !== "" ||
+  dataJson !== ""
 
 const name_chars = 128
 

@@ -13,9 +13,11 @@ import type { GatewayLimits } from "../Limits.ts"
 import type { Notice } from "../Transport.ts"
 import { FrameWriter, type PartOfTask } from "./FrameWriter.ts"
 import {
+  AuthenticatedSchema,
   ErrorSchema,
   type EventResponse,
   EventResponseSchema,
+  ExpiringSchema,
   LogEntrySchema,
   LostSchema,
   Status,
@@ -29,6 +31,10 @@ import {
 interface Failure {
   readonly code: string
   readonly message: string
+  /** What is missing, where it is a capability. */
+  readonly capability?: string | undefined
+  /** It is about the cancel of this event. */
+  readonly cancel?: string | undefined
 }
 
 /** The event that a refusal is about. */
@@ -104,13 +110,18 @@ export const noticeOf = (notice: Notice, { dedupe_records }: Pick<GatewayLimits,
     }
     case "Error":
       return failed(told, notice)
-    case "Refused":
-      told.eventId = notice.id
+    case "Refused": {
+      const { id, isCancel } = notice
+      if (isCancel) return failed(told, { ...notice, cancel: id })
+      told.eventId = id
       return failed(told, notice)
+    }
     case "Expiring":
-      return note(told, "expiring", `the token ends in ${notice.seconds} s`)
+      told.expiring = create(ExpiringSchema, { seconds: notice.seconds })
+      return told
     case "Authenticated":
-      return note(told, "authenticated", "the new token counts from here on")
+      told.authenticated = create(AuthenticatedSchema, notice.seconds === undefined ? {} : { seconds: notice.seconds })
+      return told
   }
 }
 
@@ -209,8 +220,10 @@ const notInt32 = (key: string, n: number): Failure => ({
 
 const corrupt = (seq: Seq): Failure => ({ code: "CORRUPT_RECORD", message: `the record at ${seq} can't be read` })
 
-const failed = (response: EventResponse, { code, message }: Failure): EventResponse => {
+const failed = (response: EventResponse, { cancel, capability, code, message }: Failure): EventResponse => {
   response.error = create(ErrorSchema, { code, message })
+  if (capability !== undefined) response.error.capability = capability
+  if (cancel !== undefined) response.error.cancel = cancel
   return note(response, "error", `${code}: ${message}`)
 }
 

@@ -11,6 +11,18 @@ export const okTrailers: Readonly<Record<string, string>> = { "grpc-status": "0"
 export const trailersOf = ({ code, reason, reconnect }: CloseReason, message: string, retry_ms: number) =>
   trailers(statusOf.get(code) ?? Code.Unavailable, `${reason}: ${message}`, reconnect ? retry_ms : undefined)
 
+/** How a call ends of which it is not known who asks, or that may not be. `closed`: how a socket would be closed. */
+export const denialOf = (
+  { code, message }: { readonly code: string; readonly message: string },
+  closed: CloseReason,
+  retry_ms: number,
+) =>
+  trailers(
+    statusOf.get(closed.code) ?? Code.Unavailable,
+    `${code}: ${message}`,
+    closed.reconnect ? retry_ms : undefined,
+  )
+
 /** What this server does not know how to do. */
 export const unimplemented = (message: string) => trailers(Code.Unimplemented, message)
 
@@ -39,6 +51,11 @@ const statusOf: ReadonlyMap<number, Code> = new Map([
   [closeCodes.tooBig.code, Code.ResourceExhausted],
   [closeCodes.superseded.code, Code.Aborted],
   [closeCodes.badRequest.code, Code.InvalidArgument],
+  [closeCodes.tokenExpired.code, Code.Unauthenticated],
+  [closeCodes.unauthenticated.code, Code.Unauthenticated],
+  [closeCodes.revoked.code, Code.Unauthenticated],
+  [closeCodes.forbidden.code, Code.PermissionDenied],
+  [closeCodes.inUse.code, Code.PermissionDenied],
 ])
 
 /** What a call is answered with at first. */

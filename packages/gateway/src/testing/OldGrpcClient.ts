@@ -22,9 +22,13 @@ export const square = (
   })
 
 /** Sends nothing, and takes what comes for as long as the call goes on, as NimbusGRPC's own client does. */
-export const listen = (port: number, clientId: string): AsyncIterable<EventResponse> =>
+export const listen = (
+  port: number,
+  clientId: string,
+  headers: Readonly<Record<string, string>> = {},
+): AsyncIterable<EventResponse> =>
   createClient(NimbusService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${port}` })).processEvent(nothing(), {
-    headers: { client_id: clientId },
+    headers: { client_id: clientId, ...headers },
   })
 
 // oxlint-disable-next-line require-yield
