@@ -15,7 +15,7 @@
  * continue when Kafka is available again.
  */
 import { type LogError, LogUnavailable, PartitionRevoked, UnknownTopic } from "@nimbus/domain/errors"
-import { type AssignedPartition, type Chunk, EventLog, Topics } from "@nimbus/domain/services"
+import { type AssignedPartition, type Chunk, EventLog, retentionsOf, Topics } from "@nimbus/domain/services"
 import { Array as Arr, Cause, type Config, Deferred, Effect, Exit, FiberSet, Layer, Scope, Stream } from "effect"
 import type {
   KafkaClientUnfit,
@@ -58,12 +58,14 @@ export const layerWith = (options: EventLogKafkaOptions): Layer.Layer<EventLog, 
       const named = yield* Topics
       const { topics } = options
       if (topics !== undefined && Arr.isReadonlyArrayNonEmpty(topics)) {
-        return yield* open({ ...options, topics, lifeOf: topics, shared: [] })
+        return yield* open({ ...options, topics, lifeOf: topics, shared: [], kept: [] })
       }
       // Only the topics that seqs travel through: another topic beside them does not make this another log.
       const lifeOf = [named.events, named.results, named.dlq] as const
       const shared = named.messages === undefined ? [named.chats] : [named.chats, named.messages]
-      return yield* open({ ...options, topics: Object.values(named), lifeOf, shared })
+      const kept = named.revocations === undefined ? [] : [named.revocations]
+      const retention = { ...retentionsOf(named), ...options.retention }
+      return yield* open({ ...options, topics: Object.values(named), lifeOf, shared, kept, retention })
     }),
   )
 
@@ -73,7 +75,7 @@ export const layer: Layer.Layer<EventLog, OpenError | Config.ConfigError, Topics
 )
 
 const open = Effect.fnUntraced(function* (
-  options: EventLogKafkaOptions & Pick<TopicOptions, "topics" | "lifeOf" | "shared">,
+  options: EventLogKafkaOptions & Pick<TopicOptions, "topics" | "lifeOf" | "shared" | "kept">,
 ): Effect.fn.Return<EventLog["Service"], OpenError, Scope.Scope> {
   const limits = { ...kafkaLimits, ...options.limits }
   const {
@@ -85,6 +87,7 @@ const open = Effect.fnUntraced(function* (
     topics,
     lifeOf,
     shared,
+    kept,
   } = options
   const fork = yield* FiberSet.makeRuntime<never>()
   const kafka = yield* makeKafka({ ...options, clientId, tls }, limits, (message, details) =>
@@ -92,7 +95,7 @@ const open = Effect.fnUntraced(function* (
   )
   const { createTopics: create = true, replication } = options
   const awaited = { name: "Kafka", at: brokers.join(","), service: "kafka" }
-  const topicOptions: TopicOptions = { topics, lifeOf, shared, partitions, replication, create, retention }
+  const topicOptions: TopicOptions = { topics, lifeOf, shared, kept, partitions, replication, create, retention }
   const set = yield* untilReachable(
     awaited,
     setUpTopics(kafka, topicOptions, limits).pipe(

@@ -4,8 +4,9 @@
  *
  * | setting | why |
  * | --- | --- |
- * | `cleanup.policy` | must be `delete`: compaction removes all records of a client but the last |
+ * | `cleanup.policy` | must be `delete`: compaction removes all records of a client but the last. Of revocations that one counts, and they may be compacted |
  * | `retention.ms` | topics that seqs travel through must be kept as long as mailboxes: a shorter time silently loses results of a client that is offline |
+ * | | revocations have no age: a bound in time would let in again who is blocked |
  * | `segment.ms` | Kafka removes whole segments: a record may be kept this much longer. Forgetting clients waits for it |
  * | `retention.bytes` | a warning if it is less than for topics that are created, because the load is unknown |
  * | `max.message.bytes` | must allow the largest event, and its result |
@@ -31,6 +32,8 @@ export interface TopicAsSet {
   readonly replicas: number
   /** Seqs travel through it. */
   readonly isOfSeqs: boolean
+  /** The last record of each key counts, however old it is. */
+  readonly isKept: boolean
   /** The shortest time for which it must keep records. */
   readonly keep_ms: number
   /** Some names may be missing, because brokers differ. */
@@ -39,6 +42,8 @@ export interface TopicAsSet {
 
 export interface Needs {
   readonly retention_bytes: number
+  /** Of a topic of which the last record of each key counts. */
+  readonly kept_bytes: number
   readonly message_bytes: number
 }
 
@@ -77,10 +82,11 @@ export const retentionOf = ({ settings }: Pick<TopicAsSet, "settings">): number 
   return retention_ms < 0 ? Infinity : retention_ms + segment_ms
 }
 
-const faultsOf = ({ isOfSeqs, keep_ms, replicas, settings }: TopicAsSet, needs: Needs): ReadonlyArray<string> => {
-  const faults: Array<string> = []
+const faultsOf = (one: TopicAsSet, needs: Needs): ReadonlyArray<string> => {
+  const { isKept, isOfSeqs, keep_ms, replicas, settings } = one
+  const faults: Array<string> = isKept ? [...keptFaultsOf(settings, needs)] : []
   const policy = settings["cleanup.policy"]
-  if (policy !== undefined && policy !== "delete") {
+  if (!isKept && policy !== undefined && policy !== "delete") {
     faults.push(`has cleanup.policy=${policy}, which removes records that are still to be delivered: set it to delete`)
   }
   const retention_ms = numberOf(settings, "retention.ms")
@@ -96,6 +102,23 @@ const faultsOf = ({ isOfSeqs, keep_ms, replicas, settings }: TopicAsSet, needs: 
   const inSync = numberOf(settings, "min.insync.replicas")
   if (inSync !== undefined && inSync > replicas) {
     faults.push(`has min.insync.replicas=${inSync} and ${replicas} replicas, so that nothing can be written to it`)
+  }
+  return faults
+}
+
+/** What compaction alone keeps has no other bounds. */
+const keptFaultsOf = (settings: TopicAsSet["settings"], needs: Needs): ReadonlyArray<string> => {
+  const faults: Array<string> = []
+  if (settings["cleanup.policy"] === "compact") return faults
+  const retention_ms = numberOf(settings, "retention.ms")
+  if (retention_ms !== undefined && retention_ms >= 0) {
+    faults.push(`has retention.ms=${retention_ms}, after which who is blocked would be let in again: set it to -1`)
+  }
+  const bytes = numberOf(settings, "retention.bytes")
+  if (bytes !== undefined && bytes >= 0 && bytes < needs.kept_bytes) {
+    faults.push(
+      `has retention.bytes=${bytes}, in which not all that is in force has room: set it to ${needs.kept_bytes}`,
+    )
   }
   return faults
 }

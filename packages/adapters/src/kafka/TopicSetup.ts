@@ -4,7 +4,7 @@
  *
  * Missing topics are created, unless that is switched off. Existing topics are not changed, and must fit.
  */
-import { mailboxLimits } from "@nimbus/domain/limits"
+import { mailboxLimits, revocationLimits } from "@nimbus/domain/limits"
 import type { Incarnation } from "@nimbus/domain/protocol"
 import type { LocalLog } from "@nimbus/domain/services"
 import { type Array as Arr, Effect, type Scope } from "effect"
@@ -25,7 +25,9 @@ export interface TopicOptions {
   readonly lifeOf: Arr.NonEmptyReadonlyArray<string>
   /** Topics whose partitions are their own, in number and in incarnation: other services write into them. */
   readonly shared: ReadonlyArray<string>
-  /** The partition count of each. */
+  /** Topics of which the last record of each key counts, however old it is. They have one partition, or use the first. */
+  readonly kept: ReadonlyArray<string>
+  /** The partition count of each of the others. */
   readonly partitions: number
   /** How many brokers have each record; by default as many as the brokers say. */
   readonly replication?: number | undefined
@@ -130,7 +132,7 @@ const check = Effect.fnUntraced(function* (
  * Clients belong to partitions of what seqs travel through. Of the others the first ones are used, and no more needed.
  */
 export const hasPartitions = (topic: string, found: number, options: TopicOptions): boolean => {
-  if (options.shared.includes(topic)) return true
+  if (options.shared.includes(topic) || options.kept.includes(topic)) return true
   return options.lifeOf.includes(topic) ? found === options.partitions : found >= options.partitions
 }
 
@@ -161,7 +163,7 @@ const knowsIds = ({ versions }: KafkaBroker): boolean =>
 export const askSettings = Effect.fnUntraced(function* (
   link: Link,
   found: ReadonlyArray<FoundTopic>,
-  { lifeOf, retention }: TopicOptions,
+  { kept, lifeOf, retention }: TopicOptions,
   limits: KafkaLimits,
 ): Effect.fn.Return<ReadonlyArray<TopicAsSet>, KafkaUnavailable> {
   const broker = yield* call(() => link.cluster.findControllerBroker())
@@ -175,7 +177,8 @@ export const askSettings = Effect.fnUntraced(function* (
     if (one === undefined || code !== 0) continue
     const { retention_age_ms = limits.retention_age_ms } = retention[topic] ?? {}
     const keep_ms = Math.min(retention_age_ms, mailboxLimits.mailbox_age_ms)
-    set.push({ topic, replicas: one.replicas, isOfSeqs: lifeOf.includes(topic), keep_ms, settings })
+    const { replicas } = one
+    set.push({ topic, replicas, isOfSeqs: lifeOf.includes(topic), isKept: kept.includes(topic), keep_ms, settings })
   }
   return set
 })
@@ -200,6 +203,7 @@ const refuseUnfit = Effect.fnUntraced(function* (
 
 export const needsOf = ({ message_bytes, message_min_bytes, retention_bytes }: KafkaLimits) => ({
   retention_bytes,
+  kept_bytes: revocationLimits.revocation_retention_bytes,
   message_bytes: Math.min(message_bytes, message_min_bytes),
 })
 
@@ -242,8 +246,10 @@ const gone = (topic: string) =>
 const describe = (topic: string, options: TopicOptions, limits: KafkaLimits) => {
   const { retention_age_ms = limits.retention_age_ms, retention_bytes = limits.retention_bytes } =
     options.retention[topic] ?? {}
+  const isKept = options.kept.includes(topic)
   const settings = {
-    "cleanup.policy": "delete",
+    // Of what is kept the last record of each key is enough, and so are the last bytes.
+    "cleanup.policy": isKept ? "compact,delete" : "delete",
     "retention.ms": whole(retention_age_ms),
     "retention.bytes": whole(retention_bytes),
     // Retention removes whole segments: eight of them make what is kept.
@@ -255,7 +261,7 @@ const describe = (topic: string, options: TopicOptions, limits: KafkaLimits) => 
   }
   return {
     topic,
-    numPartitions: options.partitions,
+    numPartitions: isKept ? 1 : options.partitions,
     replicationFactor: options.replication ?? -1,
     configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
   }

@@ -8,6 +8,7 @@ const options = {
   topics: ["events", "journey", "chats"],
   lifeOf: ["events"],
   shared: ["chats"],
+  kept: [],
   partitions: 2,
   create: false,
   retention: {},

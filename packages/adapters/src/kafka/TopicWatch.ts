@@ -52,13 +52,18 @@ export class TopicStates {
   }
 
   facts(topic: string): TopicFacts {
-    const isShared = this.#options.shared.includes(topic)
     return {
-      partitions: isShared ? (this.#partitions.get(topic) ?? this.#options.partitions) : this.#options.partitions,
+      partitions: this.#partitionsOf(topic),
       incarnation: this.#sharedIncarnations.get(topic) ?? this.#incarnation,
       publish_bytes: (this.messageBytes.get(topic) ?? Infinity) - header_bytes,
       retention_ms: this.#retentions.get(topic) ?? Infinity,
     }
+  }
+
+  #partitionsOf(topic: string): number {
+    const { kept, partitions, shared } = this.#options
+    if (kept.includes(topic)) return 1
+    return shared.includes(topic) ? (this.#partitions.get(topic) ?? partitions) : partitions
   }
 
   /** Updates the state from the brokers. Returns the faults by topic. Partitions are never removed. */

@@ -62,7 +62,7 @@ export const retentionsOf = ({ audit, revocations }: Named): Readonly<Record<str
   // By its bytes alone: what is in force is written again before it goes.
   ...(revocations === undefined
     ? {}
-    : { [revocations]: { retention_bytes: revocationLimits.revocation_retention_bytes } }),
+    : { [revocations]: { retention_age_ms: Infinity, retention_bytes: revocationLimits.revocation_retention_bytes } }),
   ...(audit === undefined
     ? {}
     : { [audit]: { retention_bytes: auditLimits.retention_bytes, retention_age_ms: auditLimits.retention_age_ms } }),

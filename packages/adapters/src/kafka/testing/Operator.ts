@@ -48,3 +48,15 @@ export const setTopic = (brokers: ReadonlyArray<string>, topic: string, settings
 
 export const addPartitions = (brokers: ReadonlyArray<string>, topic: string, count: number) =>
   withAdmin(brokers, (admin) => admin.createPartitions({ topicPartitions: [{ topic, count }] }))
+
+/** How the topic is set now. */
+export const topicSettings = (brokers: ReadonlyArray<string>, topic: string): Effect.Effect<Settings> =>
+  withAdmin(brokers, async (admin) => {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
+    })
+    return Object.fromEntries(
+      resources.flatMap(({ configEntries }) => configEntries).map((one) => [one.configName, one.configValue]),
+    )
+  })
