@@ -94,6 +94,7 @@ export const settingNames: ReadonlyArray<string> = [
   "NIMBUS_TASKS_PER_CLIENT",
   "NIMBUS_TASK_TTL",
   "NIMBUS_TLS",
+  "NIMBUS_TOKEN",
   "NIMBUS_TRUSTED_PROXIES",
   "NIMBUS_UNKNOWN_EVENT_WAIT",
   "NIMBUS_WINDOW_RESULTS",

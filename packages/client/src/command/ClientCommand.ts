@@ -4,7 +4,7 @@
  * It ends with a table. It fails, with an exit code other than 0, unless each event received exactly one result, in
  * order.
  */
-import { Console, Effect, Option, Stream } from "effect"
+import { Console, Effect, Option, Redacted, Stream } from "effect"
 import { Command } from "effect/cli"
 import * as Client from "../Client.ts"
 import { NoGateway, ResultsWrong } from "../Errors.ts"
@@ -34,10 +34,11 @@ export const connected = (client: Client.Client, addr: string, within_ms = conne
 /** What the command does, for commands that add to it. */
 export const send = Effect.fn("ClientCommand")(function* (asked: Asked) {
   yield* checked(asked)
-  const { addr, clientId, end, memory, start, timeout_sec } = asked
+  const { addr, clientId, end, memory, start, timeout_sec, token: shown } = asked
+  const token = Option.getOrUndefined(Option.map(shown, (token) => () => Redacted.value(token)))
   const summary = yield* Effect.scoped(
     Effect.gen(function* () {
-      const client = yield* Client.make({ url: addr, clientId })
+      const client = yield* Client.make({ url: addr, clientId, token })
       yield* connected(client, addr)
       const shown = display(process.stdout, process.stderr)
       return yield* run(client, { start, end, timeout_ms: timeout_sec * 1000 }, shown)

@@ -1,6 +1,15 @@
 /** The flags of the sample client, without its implementation: a command that includes it loads only this module. */
-import { Effect, type Option } from "effect"
+import { Config, Effect, type Option, type Redacted } from "effect"
 import { Flag } from "effect/cli"
+
+/** Of the sample clients: who they are, where there are locks. */
+export const token = Flag.Redacted("token").pipe(
+  Flag.withFallbackConfig(Config.Redacted("NIMBUS_TOKEN")),
+  Flag.withDescription(
+    "What shows who this is, where there are locks (NIMBUS_TOKEN, which no list of processes shows)",
+  ),
+  Flag.optional,
+)
 
 /** The flags of the sample client. */
 export const flags = {
@@ -8,6 +17,7 @@ export const flags = {
   start: Flag.Int("start").pipe(Flag.withDescription("The first number to square"), Flag.withDefault(1)),
   end: Flag.Int("end").pipe(Flag.withDescription("The last number to square"), Flag.withDefault(10)),
   addr: Flag.String("addr").pipe(Flag.withDescription("Where the gateway is"), Flag.withDefault("ws://127.0.0.1:3000")),
+  token,
   timeout_sec: Flag.Int("timeout_sec").pipe(
     Flag.withDescription("How long the whole run may take, in seconds"),
     Flag.withDefault(60),
@@ -41,6 +51,7 @@ export interface Asked {
   readonly end: number
   readonly timeout_sec: number
   readonly memory: Option.Option<string>
+  readonly token: Option.Option<Redacted.Redacted>
 }
 
 /** The usage line of its help. */

@@ -8,7 +8,7 @@ import { createClient, ConnectError, Code, type Client } from "@connectrpc/conne
 import { createGrpcTransport } from "@connectrpc/connect-node"
 import { closeCodes } from "@nimbus/domain/protocol"
 import { NimbusService } from "@nimbus/gateway/proto"
-import { Console, Effect, Random, Schedule } from "effect"
+import { Console, Effect, Option, Random, Redacted, Schedule } from "effect"
 import { AnswersMissing, CallFailed } from "../Errors.ts"
 import { Numbers, type Saying } from "./Numbers.ts"
 
@@ -18,6 +18,7 @@ interface Asked {
   readonly start: number
   readonly end: number
   readonly timeout_sec: number
+  readonly token: Option.Option<Redacted.Redacted>
 }
 
 /** Answers are acknowledged in groups of this many, and at the end. */
@@ -31,10 +32,22 @@ const comeBack = Schedule.exponential("100 millis").pipe(
   Schedule.while(({ input }) => input.isPassing),
 )
 
-export const run = Effect.fn("GrpcClientCommand")(function* ({ addr, clientId, end, start, timeout_sec }: Asked) {
-  const client = createClient(NimbusService, createGrpcTransport({ baseUrl: `http://${addr}` }))
+export const run = Effect.fn("GrpcClientCommand")(function* ({
+  addr,
+  clientId,
+  end,
+  start,
+  timeout_sec,
+  token,
+}: Asked) {
+  const baseUrl = addr.includes("://") ? addr : `http://${addr}`
+  const client = createClient(NimbusService, createGrpcTransport({ baseUrl }))
+  const authorization = Option.getOrUndefined(Option.map(token, (token) => `Bearer ${Redacted.value(token)}`))
   const numbers = new Numbers(start, end, `${(yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)).toString(36)}-`)
-  yield* call(client, clientId, numbers).pipe(Effect.retry(comeBack), Effect.timeoutOption(timeout_sec * 1_000))
+  yield* call(client, { clientId, authorization }, numbers).pipe(
+    Effect.retry(comeBack),
+    Effect.timeoutOption(timeout_sec * 1_000),
+  )
   const sent = Math.max(0, end - start + 1)
   const { errors, missing, repeats } = numbers
   yield* Console.log(
@@ -43,8 +56,14 @@ export const run = Effect.fn("GrpcClientCommand")(function* ({ addr, clientId, e
   if (missing > 0) return yield* new AnswersMissing({ missing })
 })
 
+/** Who calls. */
+interface Caller {
+  readonly clientId: string
+  readonly authorization: string | undefined
+}
+
 /** One call, until there is an answer to everything or it breaks. */
-const call = (client: Client<typeof NimbusService>, clientId: string, numbers: Numbers) =>
+const call = (client: Client<typeof NimbusService>, { authorization, clientId }: Caller, numbers: Numbers) =>
   Effect.tryPromise({
     try: async (signal) => {
       const requests = new Requests(numbers.toSend())
@@ -53,6 +72,7 @@ const call = (client: Client<typeof NimbusService>, clientId: string, numbers: N
         ack: "client",
         notices: "true",
         after: `${numbers.last}`,
+        ...(authorization === undefined ? {} : { authorization }),
         ...(numbers.log === undefined ? {} : { log: numbers.log }),
       }
       let unacknowledged = 0
@@ -73,7 +93,13 @@ const call = (client: Client<typeof NimbusService>, clientId: string, numbers: N
   })
 
 /** What coming back does not help against. A connection that breaks is any other code, as the library sees it. */
-const lasting: ReadonlySet<Code> = new Set([Code.InvalidArgument, Code.Unimplemented, Code.ResourceExhausted])
+const lasting: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.Unimplemented,
+  Code.ResourceExhausted,
+  Code.Unauthenticated,
+  Code.PermissionDenied,
+])
 
 const failure = ({ code, rawMessage }: ConnectError): CallFailed => {
   const isPassing = !lasting.has(code) && !rawMessage.startsWith(closeCodes.superseded.reason)

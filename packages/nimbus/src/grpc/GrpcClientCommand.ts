@@ -1,5 +1,5 @@
 /** The sample gRPC client as a command: `nimbus grpc-client --client_id=c1 --start=1 --end=10`. */
-import { checked } from "@nimbus/client/flags"
+import { checked, token } from "@nimbus/client/flags"
 import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 
@@ -7,7 +7,11 @@ const flags = {
   clientId: Flag.String("client_id").pipe(Flag.withDescription("Who this is: 1 to 128 of A-Za-z0-9._:@-")),
   start: Flag.Int("start").pipe(Flag.withDescription("The first number to square"), Flag.withDefault(1)),
   end: Flag.Int("end").pipe(Flag.withDescription("The last number to square"), Flag.withDefault(10)),
-  addr: Flag.String("addr").pipe(Flag.withDescription("Where the gateway is"), Flag.withDefault("127.0.0.1:50051")),
+  addr: Flag.String("addr").pipe(
+    Flag.withDescription("Where the gateway is: host:port, or https://host:port"),
+    Flag.withDefault("127.0.0.1:50051"),
+  ),
+  token,
   timeout_sec: Flag.Int("timeout_sec").pipe(
     Flag.withDescription("How long the whole run may take, in seconds"),
     Flag.withDefault(60),
