@@ -1,6 +1,6 @@
 # One image for every process of Nimbus: the command says which. Sources run as they are, by Node's type stripping.
 
-FROM node:24.21.0-slim AS install
+FROM node:24.21.0-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS install
 WORKDIR /nimbus
 # The manifests first, so that a change of sources installs nothing again.
 COPY package.json pnpm-lock.yaml pnpm-workspace.yaml ./
@@ -20,7 +20,7 @@ COPY tsconfig.json ./
 COPY packages packages
 RUN node packages/gateway/page/build.ts
 
-FROM node:24.21.0-slim
+FROM node:24.21.0-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 WORKDIR /nimbus
 # A container has a network of its own: which of its ports are open to whom is decided where it is run.
 ENV NODE_ENV=production NIMBUS_HOST=0.0.0.0 NIMBUS_DATA=/var/lib/nimbus

@@ -19,6 +19,12 @@ const Compose = Schema.Struct({
     Schema.Struct({
       profiles: Schema.Array(Schema.String),
       build: Schema.optionalKey(Schema.String),
+      image: Schema.String,
+      cap_drop: Schema.Array(Schema.String),
+      cap_add: Schema.optionalKey(Schema.Array(Schema.String)),
+      privileged: Schema.optionalKey(Schema.Boolean),
+      security_opt: Schema.Array(Schema.String),
+      read_only: Schema.optionalKey(Schema.Boolean),
       command: Schema.optionalKey(Schema.Array(Schema.String)),
       environment: Schema.optionalKey(Schema.Record(Schema.String, Schema.NullOr(Schema.String))),
       ports: Schema.optionalKey(Schema.Array(Schema.String)),
@@ -73,6 +79,35 @@ describe("docker-compose.yml", () => {
       assert.match(healthcheck?.test.slice(1).join(" ") ?? "", /127\.0\.0\.1|localhost|redis-cli ping|pg_isready/)
     })
   }
+
+  for (const [name, service] of Object.entries(services)) {
+    it(`gives ${name} no capability, and no way to one`, () => {
+      assert.deepStrictEqual(service.cap_drop, ["ALL"])
+      assert.include(service.security_opt, "no-new-privileges:true")
+      assert.isUndefined(service.cap_add)
+      assert.isUndefined(service.privileged)
+    })
+  }
+
+  it("lets what it needs to run write to its volumes alone", () => {
+    const readOnly = Object.entries(services).flatMap(([name, service]) => (service.read_only === true ? [name] : []))
+    assert.sameMembers(readOnly, ["gateway", "pipeline", "redis", "postgres"])
+  })
+
+  it("pins images whose tag is one version by their digest, and every other one by a tag", () => {
+    for (const [name, { build, image }] of Object.entries(services)) {
+      if (build !== undefined) continue
+      assert.match(image, /^[a-z0-9/-]+:v?\d+(\.\d+)*(-alpine)?(@sha256:[0-9a-f]{64})?$/, name)
+      if (["kafka", "dynamodb-local"].includes(name)) assert.include(image, "@sha256:")
+    }
+  })
+
+  it("is open to this machine alone where it has no locks", () => {
+    assert.strictEqual(services["gateway"]?.environment?.["NIMBUS_INSECURE"], "${NIMBUS_INSECURE:-true}")
+    for (const { ports = [] } of Object.values(services)) {
+      for (const port of ports) assert.match(port, /^127\.0\.0\.1:/)
+    }
+  })
 
   it("fits the schema of Compose and passes its linter", () => {
     execFileSync(join(root, "node_modules/.bin/dclint"), ["docker-compose.yml"], { cwd: root })

@@ -1,12 +1,13 @@
 /** The image, which the Dockerfile describes, without a container engine: its files, laid in a directory, and run. */
 import { spawn, spawnSync } from "node:child_process"
-import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { eventually } from "../packages/domain/src/testing/Eventually.ts"
 import { Effect } from "effect"
 import * as Image from "./Image.ts"
+import { certificate as certificateOf } from "./services/Tls.ts"
 import { freePorts } from "./services/Tools.ts"
 
 /** A user without rights: where the tests run as root, the image's user owns as little as `node` does there. */
@@ -29,6 +30,17 @@ describe("the Dockerfile", () => {
         copied.map((step) => step.rest),
         `${directory}package.json ${directory}`,
       )
+    }
+  })
+
+  it("begins with bases that are pinned by their digest, in the starter too", () => {
+    const bases = Image.steps.flatMap(({ instruction, rest }) => (instruction === "FROM" ? [rest.split(" ")[0]!] : []))
+    const stages = new Set(Image.steps.map(({ stage }) => stage))
+    const own = bases.filter((base) => !stages.has(base))
+    assert.lengthOf(own, 2)
+    const [starter = ""] = readFileSync(join(import.meta.dirname, "../examples/starter/Dockerfile"), "utf8").split("\n")
+    for (const base of [...own, starter.replace("FROM ", "")]) {
+      assert.match(base, /^node:24\.\d+\.\d+-slim@sha256:[0-9a-f]{64}$/)
     }
   })
 
@@ -116,6 +128,34 @@ describe("the image", () => {
       assert.isNotEmpty(readdirSync(inside("var/lib/nimbus")))
       const page = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/readyz`))
       assert.strictEqual(page.status, 200)
+    }),
+  )
+
+  it.live("is asked for its health by TLS where it speaks that alone", () =>
+    Effect.gen(function* () {
+      const { certificate, directory, key } = yield* certificateOf
+      chmodSync(directory, 0o755)
+      for (const [from, name] of [
+        [certificate, "tls.crt"],
+        [key, "tls.key"],
+      ] as const) {
+        copyFileSync(from, join(directory, name))
+        chmodSync(join(directory, name), 0o644)
+      }
+      const [port = 0] = yield* Effect.promise(() => freePorts(1))
+      const tls = { NIMBUS_TLS: directory }
+      const env = { NIMBUS_HTTP_PORT: `${port}`, NIMBUS_PORT: "0", NIMBUS_INSECURE: "true", ...tls }
+      const { child, printed } = yield* Effect.acquireRelease(
+        Effect.sync(() => start(Image.listOf("CMD").slice(1), env)),
+        ({ child }) => Effect.sync(() => child.kill("SIGKILL")),
+      )
+      yield* eventually(
+        "it serves, or ends",
+        Effect.sync(() => printed.text.includes("Nimbus is running") || child.exitCode !== null),
+        60_000,
+      )
+      assert.strictEqual(healthOf(port, tls), 0, printed.text)
+      assert.strictEqual(healthOf(port), 1)
     }),
   )
 
