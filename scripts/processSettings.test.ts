@@ -45,6 +45,7 @@ const wrong: Readonly<Record<string, string>> = {
   NIMBUS_AUTH_AUDIENCE: "a,,b",
   NIMBUS_AUTH_CLAIMS: ",",
   NIMBUS_AUTH_CLIENT_CLAIM: " ",
+  NIMBUS_AUTH_HOOK_SECRET: "whsec_short",
   NIMBUS_AUTH_JWKS: "http://login.example/jwks",
   NIMBUS_AUTH_PUBLIC_KEY: "-----BEGIN PRIVATE KEY-----",
   NIMBUS_AUTH_RULES: " ",
@@ -146,6 +147,8 @@ const read = (role: string, env: Readonly<Record<string, string>>, asked = new S
     NIMBUS_HANDLERS_HTTP_SECRET: `whsec_${"A".repeat(32)}`,
     NIMBUS_AUTH_ISSUER: "https://login.example",
     NIMBUS_AUTH_AUDIENCE: "nimbus",
+    NIMBUS_AUTH_HOOK: "https://hook.example/connect",
+    NIMBUS_AUTH_HOOK_SECRET: `whsec_${"A".repeat(32)}`,
   }
   const provider = ConfigProvider.fromEnv({ env: { ...stores, ...env } })
   const recording = ConfigProvider.make((path) => {

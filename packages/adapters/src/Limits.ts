@@ -35,6 +35,9 @@
  * | HTTP handler: calls at once | further events of its name wait (`at_once`) |
  * | HTTP handler: call, event | the call is made again; the event fails with `HANDLER_TIMEOUT` |
  * | HTTP handler: answer | the event fails with `HTTP_HANDLER_ANSWER_INVALID` |
+ * | connect hook: calls at once | further logins wait for one to end, within the time of their own |
+ * | connect hook: call | the login fails with `AUTH_UNAVAILABLE` |
+ * | connect hook: answer | the login fails with `AUTH_UNAVAILABLE`, and the log says so |
  * | tokens: token, claims, capabilities | the token is refused with `TOKEN_INVALID` |
  * | tokens: keys stale | new logins are refused with `AUTH_UNAVAILABLE` until the issuer answers; sessions go on |
  * | tokens: unknown key pause | a token of a key that no answer has shown to be absent is refused with `AUTH_UNAVAILABLE` |
@@ -417,6 +420,26 @@ export const httpTaskLimits: HttpTaskLimits = {
   retry_max_ms: 30_000,
   part_bytes: 1024 * 1024,
   parts_bytes: 64 * 1024 * 1024,
+}
+
+/** Calls of the hook that is asked who connects. */
+export interface ConnectHookLimits {
+  /** Calls under way in one process. Beyond: further ones wait. */
+  readonly calls_at_once: number
+  /** How long a login may wait for the hook, with what it waits for others. Beyond: it fails. */
+  readonly call_timeout_ms: number
+  /** The body of an answer, uncompressed. Beyond: it is none. */
+  readonly answer_bytes: number
+  /** How long a session lasts of which the hook says no end, where no token says one. */
+  readonly session_s: number
+}
+
+/** The defaults. */
+export const connectHookLimits: ConnectHookLimits = {
+  calls_at_once: 64,
+  call_timeout_ms: 3_000,
+  answer_bytes: 64 * 1024,
+  session_s: 3_600,
 }
 
 /** Tokens, and the keys that check them. */

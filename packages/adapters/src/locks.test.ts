@@ -1,9 +1,11 @@
 /** What the environment says of the locks: which settings go together, and what a file that they name may have in it. */
+import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Authenticator } from "@nimbus/domain/services"
+import { Authenticator, type PeerCertificate } from "@nimbus/domain/services"
 import { Cause, ConfigProvider, Effect, Exit, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Failure from "./process/Failure.ts"
@@ -179,6 +181,121 @@ describe("the locks", () => {
       // Reading a file takes real time, and the wait for the next time begins after it.
       while (!(yield* may("broadcast"))) yield* TestClock.adjust("10 seconds")
       assert.isFalse(yield* may("cancel"))
+    }),
+  )
+})
+
+const whsec = `whsec_${Buffer.alloc(24, 7).toString("base64")}`
+
+/** A hook that answers so. */
+const hookAt = (answer: (body: string) => unknown) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const server = createServer(async (request, response) => {
+        const parts: Array<Buffer> = []
+        for await (const part of request) parts.push(part)
+        response.end(JSON.stringify(answer(Buffer.concat(parts).toString())))
+      })
+      await once(server.listen(0, "127.0.0.1"), "listening")
+      const address = server.address()
+      return { server, url: `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/` }
+    }),
+    ({ server }) =>
+      Effect.promise(() => {
+        server.closeAllConnections()
+        return new Promise((resolve) => server.close(resolve))
+      }),
+  )
+
+const phone: PeerCertificate = {
+  names: ["DNS:phone.example", "URI:spiffe://acme/device/7"],
+  serial: "01",
+  expires_s: 4_000_000_000,
+}
+
+describe("the locks of a hook", () => {
+  it.live("are the hook's alone where no issuer is named, and after tokens where one is", () =>
+    Effect.gen(function* () {
+      const bodies: Array<string> = []
+      const { url } = yield* hookAt((body) => {
+        bodies.push(body)
+        return body.includes(`"token"`) ? { subject: "carol" } : { capabilities: ["read"] }
+      })
+      const hook = { NIMBUS_AUTH_HOOK: url, NIMBUS_AUTH_HOOK_SECRET: whsec }
+      const alone = yield* authenticatorOf(hook)
+      assert.strictEqual(String((yield* alone.authenticate({ token: "opaque" })).clientId), "carol")
+      assert.strictEqual((yield* Effect.flip(alone.authenticate({}))).code, "TOKEN_MISSING")
+      const besides = yield* authenticatorOf({ ...needed, ...hook, NIMBUS_AUTH_SECRET: secret })
+      const token = yield* Effect.promise(() => signBySecret(secret, issuer, {}))
+      const { clientId, grants } = yield* besides.authenticate({ token })
+      assert.strictEqual(String(clientId), "alice")
+      assert.isFalse(grants.may("ack"))
+      // Of a token that counts for nothing the hook hears nothing.
+      const before = bodies.length
+      assert.strictEqual((yield* Effect.flip(besides.authenticate({ token: "opaque" }))).code, "TOKEN_INVALID")
+      assert.lengthOf(bodies, before)
+    }),
+  )
+
+  it.effect.each([
+    {
+      what: "a secret alone",
+      env: { NIMBUS_AUTH_HOOK_SECRET: whsec },
+      line: /^NIMBUS_AUTH_HOOK_SECRET: must be set with/,
+    },
+    { what: "no secret", env: { NIMBUS_AUTH_HOOK: "https://hook.example" }, line: /^NIMBUS_AUTH_HOOK_SECRET: / },
+    {
+      what: "plain http",
+      env: { NIMBUS_AUTH_HOOK: "http://hook.example", NIMBUS_AUTH_HOOK_SECRET: whsec },
+      line: /^NIMBUS_AUTH_HOOK: must be https:/,
+    },
+  ])("with $what are told to be wrong in one line", ({ env, line }) =>
+    Effect.gen(function* () {
+      assert.match((yield* lineOf(env)) ?? "", line)
+    }),
+  )
+})
+
+describe("the locks of certificates", () => {
+  it.effect("are there where an authority is named, know a device by its first URI, and go by rules of their own", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporary
+      const rules = join(directory, "rules.json")
+      const device = { sub: "spiffe://acme/device/*" }
+      writeFileSync(
+        rules,
+        JSON.stringify([
+          { issuer: "certificate", match: device, capabilities: ["cancel"] },
+          { match: device, capabilities: ["broadcast"] },
+        ]),
+      )
+      const env = { NIMBUS_TLS: directory, NIMBUS_AUTH_RULES: rules }
+      assert.match((yield* lineOf(env)) ?? "", /^NIMBUS_AUTH_RULES: must be set with what lets somebody in/)
+      writeFileSync(join(directory, "ca.crt"), "")
+      const authenticator = yield* authenticatorOf(env)
+      const principal = yield* authenticator.authenticate({ certificate: phone })
+      assert.deepInclude(principal, {
+        issuer: "certificate",
+        subject: "spiffe://acme/device/7",
+        tokenId: "01",
+        expires_s: 4_000_000_000,
+      })
+      assert.strictEqual(String(principal.clientId), "at.certificate.spiffe:3A:2F:2Facme:2Fdevice:2F7")
+      assert.isTrue(principal.grants.may("cancel") && principal.grants.mayOf("connect", principal.clientId))
+      assert.isFalse(principal.grants.may("broadcast"))
+      assert.isTrue(authenticator.isKnown(principal))
+      const codeOf = (shown: Parameters<typeof authenticator.authenticate>[0]) =>
+        Effect.map(Effect.flip(authenticator.authenticate(shown)), ({ code }) => code)
+      assert.strictEqual(yield* codeOf({}), "TOKEN_MISSING")
+      assert.strictEqual(yield* codeOf({ token: "a.b.c", certificate: phone }), "TOKEN_INVALID")
+      assert.strictEqual(yield* codeOf({ certificate: { ...phone, names: ["IP:127.0.0.1"] } }), "TOKEN_INVALID")
+    }),
+  )
+
+  it.effect("are none where certificates are not checked: what a transport says of one counts for nothing", () =>
+    Effect.gen(function* () {
+      const authenticator = yield* authenticatorOf({ ...needed, NIMBUS_AUTH_SECRET: secret })
+      assert.strictEqual((yield* Effect.flip(authenticator.authenticate({ certificate: phone }))).code, "TOKEN_MISSING")
     }),
   )
 })

@@ -1,18 +1,37 @@
 /**
- * The locks, as `NIMBUS_AUTH_…` says: who is let in, and by what. Without any of it there is no `Authenticator`, and code
- * that works without one looks whether there is one. The libraries for them are imported only if they are used.
+ * The locks, as `NIMBUS_AUTH_…` and `NIMBUS_TLS` say: who is let in, and by what.
+ *
+ * ```
+ *   a token ───────▶ its issuer's keys, or the hook where no issuer is named ──┐
+ *   a certificate ─▶ its names, where clients' certificates are checked ───────┴─▶ the hook, if there is one ─▶ a principal
+ * ```
+ *
+ * Without any of it there is no `Authenticator`, and code that works without one looks whether there is one. The libraries
+ * for them are imported only if they are used.
  */
-import { Authenticator } from "@nimbus/domain/services"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
 import { Unauthenticated } from "@nimbus/domain/errors"
-import { Config, Context, Effect, Layer, Option, Schema } from "effect"
+import { Authenticator } from "@nimbus/domain/services"
+import { Config, Context, Effect, Layer, Option, Result, Schema } from "effect"
+import { holderOf } from "./CertificateIdentity.ts"
+import { LocksBad } from "./Errors.ts"
+import type { Target } from "./http/Calls.ts"
+import { config as hookConfig } from "./http/HookSettings.ts"
+import type { IdentityOptions } from "./Identity.ts"
 import { load } from "./Libraries.ts"
 import { tokenLimits } from "./Limits.ts"
 import { watched } from "./RuleFile.ts"
 import { config as tokenConfig, type TokenSettings } from "./tokens/Settings.ts"
 
-/** What counts here, and what of it. */
+/** What counts here, and what of it. At least one of the first three is there. */
 export interface LockSettings {
-  readonly tokens: TokenSettings
+  /** `undefined`: no tokens of issuers count. */
+  readonly tokens: TokenSettings | undefined
+  /** Who is asked besides, or instead. */
+  readonly hook: Target | undefined
+  /** The directory with the certificates of the server. With `ca.crt` in it, certificates of clients count. */
+  readonly tls: string | undefined
   /** The file with the rules. */
   readonly rules: string | undefined
   /** Names of claims that handlers get. */
@@ -33,42 +52,81 @@ const alone = (name: string) =>
   Config.option(Config.schema(Schema.String.check(Schema.makeFilter(() => withoutLocks)), name))
 const withoutLocks = "must be set with what lets somebody in, as NIMBUS_AUTH_ISSUER does: see docs/security.md"
 
+const ways = Config.all({
+  tokens: tokenConfig,
+  hook: hookConfig,
+  tls: Config.map(Config.option(Config.NonEmptyString("NIMBUS_TLS")), Option.getOrUndefined),
+})
+
 /** `undefined`: there are no locks. */
 export const config: Config.Config<LockSettings | undefined> = Config.flatMap(
-  tokenConfig,
-  (tokens): Config.Config<LockSettings | undefined> =>
-    tokens === undefined
+  ways,
+  (ways): Config.Config<LockSettings | undefined> =>
+    ways.tokens === undefined && ways.hook === undefined && ways.tls === undefined
       ? Config.map(Config.all([alone("NIMBUS_AUTH_RULES"), alone("NIMBUS_AUTH_CLAIMS")]), () => undefined)
-      : Config.all({
-          tokens: Config.succeed(tokens),
-          rules: Config.map(Config.option(Config.schema(Path, "NIMBUS_AUTH_RULES")), Option.getOrUndefined),
-          claims: Config.map(Config.schema(Names, "NIMBUS_AUTH_CLAIMS"), namesOf).pipe(Config.withDefault([])),
-        }),
+      : Config.map(
+          Config.all({
+            rules: Config.map(Config.option(Config.schema(Path, "NIMBUS_AUTH_RULES")), Option.getOrUndefined),
+            claims: Config.map(Config.schema(Names, "NIMBUS_AUTH_CLAIMS"), namesOf).pipe(Config.withDefault([])),
+          }),
+          (said) => ({ ...ways, ...said }),
+        ),
 )
+
+/** Whether clients' certificates are checked: by the authority that is named beside the server's own. */
+const checksCertificates = ({ tls }: LockSettings): boolean => tls !== undefined && existsSync(join(tls, "ca.crt"))
 
 /** Provides `Authenticator` if there are locks. Its type does not say so, because there may be none. */
 export const layerWith = (settings: LockSettings | undefined) =>
   Layer.effectContext(
-    settings === undefined
-      ? Effect.succeed(Context.empty())
-      : Effect.map(make(settings), (authenticator) => Context.make(Authenticator, authenticator)),
+    Effect.gen(function* () {
+      if (settings === undefined) return Context.empty()
+      if (settings.tokens !== undefined || settings.hook !== undefined || checksCertificates(settings))
+        return Context.make(Authenticator, yield* make(settings))
+      if (settings.rules !== undefined)
+        return yield* new LocksBad({ setting: "NIMBUS_AUTH_RULES", reason: withoutLocks })
+      return Context.empty()
+    }),
   )
 
 /** As the environment says. */
 export const layer = Layer.unwrap(Effect.map(config, layerWith))
 
-const make = Effect.fnUntraced(function* ({ claims, rules, tokens: settings }: LockSettings) {
-  const identity = {
-    claims,
-    rules: yield* watched(rules, tokenLimits.file_refresh_ms),
-    limits: tokenLimits,
+const make = Effect.fnUntraced(function* (settings: LockSettings) {
+  const rules = yield* watched(settings.rules, tokenLimits.file_refresh_ms)
+  const identity: IdentityOptions = { claims: settings.claims, rules, limits: tokenLimits }
+  const tokens = settings.tokens && (yield* tokensOf(settings.tokens, identity))
+  const hook = settings.hook && (yield* hookOf(settings.hook, identity))
+  const takesCertificates = checksCertificates(settings)
+
+  const known: Authenticator["Service"]["authenticate"] = ({ certificate, token }) => {
+    if (token !== undefined) return tokens?.authenticate(token) ?? Effect.fail(invalid("no tokens count here"))
+    if (certificate === undefined || !takesCertificates) return Effect.fail(missing)
+    const holder = holderOf(certificate, identity)
+    return Result.isSuccess(holder) ? Effect.succeed(holder.success) : Effect.fail(invalid(holder.failure))
   }
-  const { TokenAuthenticator } = yield* load(["tokens"], () => import("./tokens/index.ts"))
-  const tokens = yield* TokenAuthenticator.make(settings, { identity })
   return Authenticator.of({
-    authenticate: ({ token }) => (token === undefined ? Effect.fail(missing) : tokens.authenticate(token)),
-    isKnown: tokens.isKnown,
+    authenticate: (shown) => {
+      if (hook === undefined) return known(shown)
+      // Where no issuer is named, a token is the hook's alone.
+      if (tokens === undefined && shown.token !== undefined) return hook.identify(shown.token)
+      return Effect.flatMap(known(shown), hook.confirm)
+    },
+    isKnown: (principal) => tokens?.isKnown(principal) ?? true,
   })
 })
 
+const tokensOf = (settings: TokenSettings, identity: IdentityOptions) =>
+  Effect.flatMap(
+    load(["tokens"], () => import("./tokens/index.ts")),
+    ({ TokenAuthenticator }) => TokenAuthenticator.make(settings, { identity }),
+  )
+
+const hookOf = (target: Target, identity: IdentityOptions) =>
+  Effect.flatMap(
+    load(["http"], () => import("./http/index.ts")),
+    ({ ConnectHook }) => ConnectHook.make(target, identity),
+  )
+
 const missing = new Unauthenticated({ code: "TOKEN_MISSING", reason: "no token came" })
+const invalid = (reason: string) => new Unauthenticated({ code: "TOKEN_INVALID", reason })

@@ -53,30 +53,30 @@ const client = Context.add(
   { redirect: "manual" },
 )
 
+/** What is called for: `id` is the same for all calls of one matter. */
 interface Call {
-  readonly eventId: EventId
-  readonly clientId: ClientId
+  readonly id: string
+  /** By which the service knows the matter again, where it may be called more than once for it. */
+  readonly key?: string
   /** What kind of answer is understood. */
   readonly accept: string
   /** Who caused the event; the service is told. */
-  readonly caller: Caller | undefined
+  readonly caller?: Caller | undefined
   readonly body: Readonly<Record<string, Schema.Json>>
 }
 
 /** One call, up to the head of its answer. It is closed with the scope, wherever it is then (2). */
 export const post = (
   { url, webhook }: Service,
-  { accept, body, caller, clientId, eventId }: Call,
+  { accept, body, caller, id, key }: Call,
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpHandlerUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const text = JSON.stringify(caller === undefined ? body : { ...body, caller })
     const at = new Date(yield* Clock.currentTimeMillis)
-    const key = headerOf(eventId)
-    const id = `${clientId}/${key}`
     const request = HttpClientRequest.post(url, {
       headers: {
         accept,
-        "idempotency-key": key,
+        ...(key !== undefined && { "idempotency-key": key }),
         "webhook-id": id,
         "webhook-timestamp": String(Math.floor(at.getTime() / 1000)),
         "webhook-signature": webhook.sign(id, at, text),
@@ -84,6 +84,12 @@ export const post = (
     }).pipe(HttpClientRequest.bodyText(text, "application/json"))
     return yield* HttpClient.withScope(yield* HttpClient.HttpClient).execute(request)
   }).pipe(Effect.mapError(unreachable("did not respond")), Effect.provideContext(client))
+
+/** How the service knows an event. */
+export const eventKey = (clientId: ClientId, eventId: EventId): { readonly id: string; readonly key: string } => {
+  const key = headerOf(eventId)
+  return { id: `${clientId}/${key}`, key }
+}
 
 /** Headers have printable ASCII alone. Other ids are escaped, and those with a `%`, so that no two ids become one. */
 const headerOf = (id: string): string => (/^[!-$&-~]+$/.test(id) ? id : encodeURIComponent(id))

@@ -49,7 +49,12 @@ const call = (
 ) =>
   Effect.gen(function* () {
     const body = { id: eventId, client: clientId, seq, attempt, name: service.name, data }
-    const response = yield* Calls.post(service, { eventId, clientId, accept: "application/json", caller, body })
+    const response = yield* Calls.post(service, {
+      ...Calls.eventKey(clientId, eventId),
+      accept: "application/json",
+      caller,
+      body,
+    })
     const answer = yield* Calls.answerOf(response, Calls.bytesOf(response), answer_bytes)
     return yield* Effect.fromResult(resultOf(answer, answer_bytes))
   }).pipe(

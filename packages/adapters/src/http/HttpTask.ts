@@ -71,7 +71,7 @@ const answer = (service: Calls.Service, limits: HttpTaskLimits, { context, data,
       const { begin_timeout_ms, part_bytes, silence_timeout_ms } = limits
       const { attempt, caller, clientId, eventId, seq } = context
       const body = { id: eventId, client: clientId, seq, attempt, published, name: service.name, data }
-      const response = yield* Calls.post(service, { eventId, clientId, accept, caller, body }).pipe(
+      const response = yield* Calls.post(service, { ...Calls.eventKey(clientId, eventId), accept, caller, body }).pipe(
         Effect.timeoutOrElse({
           duration: begin_timeout_ms,
           orElse: () => Effect.fail(Calls.tooLate(service, `did not answer within ${begin_timeout_ms} ms`)),

@@ -12,6 +12,7 @@
  */
 import { Subject } from "@nimbus/domain/access"
 import { Config, Option, type Redacted, Schema } from "effect"
+import { insecure, isSafe } from "../SafeAddress.ts"
 
 /** Where an issuer's keys come from. */
 export type KeySource =
@@ -68,15 +69,6 @@ const areIssuers = (text: string): boolean => {
 /** Issuers are the same with or without a slash at their end: providers differ in it from what people copy. */
 export const canonical = (issuer: string): string => issuer.replace(/\/$/, "")
 
-const isLoopback = ({ hostname }: URL): boolean => /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
-
-/** Keys that come over a network that others write to are anybody's: `https`, or this machine. */
-export const isSafe = (text: string, isInsecure: boolean): boolean => {
-  const url = URL.parse(text)
-  if (url === null || url.username !== "" || url.password !== "") return false
-  return url.protocol === "https:" || (url.protocol === "http:" && (isInsecure || isLoopback(url)))
-}
-
 const checked = (is: (text: string) => boolean, says: string) =>
   Schema.String.check(Schema.makeFilter((text) => is(text) || says))
 
@@ -102,9 +94,6 @@ const jwksFor = (isInsecure: boolean) =>
         .every(([, value]) => value !== "" && (!isUrl(value) || isSafe(value, isInsecure))),
     "must be https://… or the path of a file; of a further issuer name=…, with commas",
   )
-
-/** Plain `http` to other machines, for those who know that nobody else is there. */
-export const insecure = Config.Boolean("NIMBUS_INSECURE").pipe(Config.withDefault(false))
 
 const optional = <A>(schema: Schema.ConstraintCodec<A, unknown>, name: string) =>
   Config.option(Config.schema(schema, name)).pipe(Config.map(Option.getOrUndefined))

@@ -13,7 +13,8 @@ import { KeysUnavailable } from "../Errors.ts"
 import type { TokenLimits } from "../Limits.ts"
 import { algorithmsOf, secretAlgorithms } from "./Algorithms.ts"
 import type { VerifyKey } from "./KeyBook.ts"
-import { canonical, type IssuerSettings, isSafe } from "./Settings.ts"
+import { isSafe } from "../SafeAddress.ts"
+import { canonical, type IssuerSettings } from "./Settings.ts"
 
 /** A redirect may lead anywhere: none is followed. */
 const client = Context.add(
