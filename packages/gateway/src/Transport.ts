@@ -20,6 +20,8 @@ import {
   type Status,
 } from "@nimbus/domain/protocol"
 import type { Shown } from "./access/Access.ts"
+import type { SubjectRefused } from "./Errors.ts"
+import type { Within } from "./sockets/Throttle.ts"
 
 /** What the core sends to a client, except results. Each transport encodes it in its own frames. */
 export type Notice =
@@ -35,7 +37,8 @@ export type Notice =
   | { readonly _tag: "Cancelling"; readonly ids: ReadonlyArray<EventId> }
   | { readonly _tag: "Status"; readonly status: Status.StatusName }
   | { readonly _tag: "Lost"; readonly after: Cursor; readonly upTo: Seq | undefined }
-  | { readonly _tag: "Error"; readonly code: string; readonly message: string }
+  /** `retry_ms`: it was too much, and after that time it is not. */
+  | { readonly _tag: "Error"; readonly code: string; readonly message: string; readonly retry_ms?: number | undefined }
   /** Nothing became of the event, or the cancel, of this id. Counted already. */
   | {
       readonly _tag: "Refused"
@@ -45,6 +48,8 @@ export type Notice =
       readonly message: string
       /** What is missing, where it is a capability. */
       readonly capability?: string | undefined
+      /** Where it was too much: when it may be sent again. */
+      readonly retry_ms?: number | undefined
     }
   /** What the client has shown ends in so many seconds. */
   | { readonly _tag: "Expiring"; readonly seconds: number }
@@ -63,6 +68,8 @@ export interface Transport {
   deliver(items: ReadonlyArray<Item>): boolean
   notify(notice: Notice): void
   close(reason: CloseReason): void
+  /** What it reads is also its subject's, from here on: see `Throttle`. */
+  limit(within: Within): void
   /** The log is behind: read nothing until `resume`. */
   pause(): void
   resume(): void
@@ -105,17 +112,26 @@ export interface SessionHandle {
 }
 
 /** Why somebody is not let in. */
-export type Refusal = Unauthenticated | AuthUnavailable | Forbidden | ClientInUse
+export type Refusal = Unauthenticated | AuthUnavailable | Forbidden | ClientInUse | SubjectRefused
 
 const refusalTags: ReadonlySet<string> = new Set<Refusal["_tag"]>([
   "Unauthenticated",
   "AuthUnavailable",
   "Forbidden",
   "ClientInUse",
+  "SubjectRefused",
 ])
 
 /** Whether it is about who asks: its client is told with `code` and `message`, and then closed as `refusalOf` has it. */
 export const isRefusal = (error: { readonly _tag: string }): error is Refusal => refusalTags.has(error._tag)
+
+/** What its client is told before it is closed. */
+export const refusalNotice = (error: Refusal): Notice => ({
+  _tag: "Error",
+  code: error.code,
+  message: error.message,
+  retry_ms: error._tag === "SubjectRefused" ? error.retry_ms : undefined,
+})
 
 /** How a connection is closed that got no session. */
 export const refusalOf = (error: { readonly _tag: string }): CloseReason => {
@@ -139,5 +155,7 @@ const accessRefusalOf = (error: Refusal): CloseReason => {
       return closeCodes.inUse
     case "AUTH_UNAVAILABLE":
       return closeCodes.unavailable
+    default:
+      return closeCodes.shareUsedUp
   }
 }

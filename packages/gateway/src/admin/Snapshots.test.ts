@@ -5,6 +5,7 @@ import { EventLog, Registry, Topics } from "@nimbus/domain/services"
 import type { Snapshot } from "@nimbus/domain/admin"
 import { Effect, Layer, Metric, Stream } from "effect"
 import { Access } from "../access/Access.ts"
+import { Subjects } from "../subjects/Subjects.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { ReadBudget } from "../http/ReadBudget.ts"
 import { Limits } from "../Limits.ts"
@@ -14,7 +15,9 @@ import * as ServiceOperations from "../operations/ServiceOperations.ts"
 import { Snapshots } from "./Snapshots.ts"
 
 const core = ServiceOperations.layer.pipe(
-  Layer.provideMerge(Layer.merge(Delivery.layer.pipe(Layer.provide(Access.layer)), ReadBudget.layer)),
+  Layer.provideMerge(
+    Layer.merge(Delivery.layer.pipe(Layer.provide(Subjects.layer), Layer.provide(Access.layer)), ReadBudget.layer),
+  ),
   Layer.provideMerge(Pod.layer),
   Layer.provideMerge(Limits.layerWith({})),
   Layer.provideMerge(MemoryParts.layer),

@@ -60,7 +60,7 @@ export const admit = Effect.fnUntraced(function* (
     from,
   )
   yield* access.checkOf(principal, from, "room:join", room)
-  const share = yield* subjects.connect(principal, principal.clientId, from, room)
+  const share = yield* subjects.connect(principal, principal.clientId, from, { room })
   conn.once("close", share.close)
   if (conn.readyState !== "open") share.close()
   return { principal, share, from }

@@ -33,6 +33,7 @@ import {
 import type { ClientOffset, EventLog, OffsetOwner } from "@nimbus/domain/services"
 import type { Shown } from "../access/Access.ts"
 import type { Standing } from "../access/Standing.ts"
+import type { Share } from "../subjects/Subjects.ts"
 import type { Counts } from "../Metrics.ts"
 import type { Notice, SessionHandle, Transport } from "../Transport.ts"
 import type { AckSender } from "./AckSender.ts"
@@ -114,6 +115,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   private readonly transport: Transport
   private readonly shared: Shared
   private readonly standing: Standing
+  private readonly share: Share
   private readonly renewal: Renewal
   private readonly unanswered: Unanswered
   isClosed = false
@@ -132,11 +134,18 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   /** A page counts only while the mailboxes have the backlog up to here: else the store has rolled back since it was settled. */
   settledDlq: number | undefined = undefined
 
-  constructor(core: Routed | Direct, partition: number, transport: Transport, standing: Standing, shared: Shared) {
+  constructor(
+    core: Routed | Direct,
+    partition: number,
+    transport: Transport,
+    { share, standing }: { readonly share: Share; readonly standing: Standing },
+    shared: Shared,
+  ) {
     this.core = core
     this.partition = partition
     this.transport = transport
     this.standing = standing
+    this.share = share
     this.shared = shared
     this.renewal = new Renewal(standing, shared, {
       tell: (notice) => {
@@ -511,6 +520,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   private leave(): void {
     const { counts, held, intake, journey, replaying, sessions } = this.shared
     this.standing.release()
+    this.share.close()
     if (this.core._tag === "Direct") this.core.feeds.leave(this)
     replaying.delete(this)
     held.delete(this)

@@ -39,6 +39,7 @@ import type { Transport } from "../Transport.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
 import { Access } from "../access/Access.ts"
+import { Subjects } from "../subjects/Subjects.ts"
 import { Delivery } from "./Delivery.ts"
 
 const transport: Transport = {
@@ -47,6 +48,7 @@ const transport: Transport = {
   deliver: () => true,
   notify: () => {},
   close: () => {},
+  limit: () => {},
   pause: () => {},
   resume: () => {},
 }
@@ -55,6 +57,7 @@ const transport: Transport = {
 const limits = { tick_ms: 100, sweep_ms: 600_000, lease_check_ms: 50, sweep_after_loss_ms: 200 }
 const parts = (registry: Registry["Service"], more: Partial<GatewayLimits> = {}) =>
   Delivery.layer.pipe(
+    Layer.provide(Subjects.layer),
     Layer.provide(Access.layer),
     Layer.provideMerge(
       Layer.mergeAll(

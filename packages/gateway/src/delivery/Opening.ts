@@ -9,17 +9,25 @@ import { type ClientOffsets, EventLog, type Mailbox, Registry, Topics } from "@n
 import { Effect, Scheduler, type Scope } from "effect"
 import { Access } from "../access/Access.ts"
 import type { Standing } from "../access/Standing.ts"
-import { ConnectionGone, GatewayDraining, type OpeningSuperseded } from "../Errors.ts"
+import { ConnectionGone, GatewayDraining, type OpeningSuperseded, type SubjectRefused } from "../Errors.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import { Pod } from "../Pod.ts"
+import { messageOf, type Share, Subjects } from "../subjects/Subjects.ts"
 import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
+import type { Within } from "../sockets/Throttle.ts"
 import type { ConnectRequest, SessionHandle } from "../Transport.ts"
 import { makeConnectRateLimiter } from "./ConnectRateLimiter.ts"
 import { Connection, type Direct, type Routed, type Shared } from "./Connection.ts"
 import { type Arrival, makeDirect } from "./direct/Direct.ts"
 import type { Draining } from "./Draining.ts"
 
-export type NotOpened = RegistryUnavailable | LogError | GatewayDraining | OpeningSuperseded | ConnectionGone
+export type NotOpened =
+  | RegistryUnavailable
+  | LogError
+  | GatewayDraining
+  | OpeningSuperseded
+  | ConnectionGone
+  | SubjectRefused
 
 type Arrived = Arrival & { readonly standing: Standing }
 
@@ -39,10 +47,11 @@ export const makeOpening = Effect.fnUntraced(function* (
 ): Effect.fn.Return<
   Opening,
   never,
-  Access | ClientOffsets | EventLog | Mailbox | Pod | Registry | Topics | Scope.Scope
+  Access | ClientOffsets | EventLog | Mailbox | Pod | Registry | Subjects | Topics | Scope.Scope
 > {
   const { ackSender, counts, intake, sessions } = shared
   const access = yield* Access
+  const subjects = yield* Subjects
   const { id: pod } = yield* Pod
   const { partitions } = yield* EventLog
   const turn = yield* makeTurns(limits, shared.now)
@@ -73,8 +82,9 @@ export const makeOpening = Effect.fnUntraced(function* (
     core: Routed | Direct,
     { partition, standing }: Arrived,
     { transport }: ConnectRequest,
+    share: Share,
   ): Connection => {
-    const connection = new Connection(core, partition, transport, standing, shared)
+    const connection = new Connection(core, partition, transport, { standing, share }, shared)
     const other = sessions.get(connection.clientId)
     if (other !== undefined && other.session.epoch > connection.session.epoch) connection.superseded()
     else {
@@ -90,21 +100,55 @@ export const makeOpening = Effect.fnUntraced(function* (
   const notOpened = ({ _tag }: NotOpened | MailboxUnavailable | OffsetsUnavailable) =>
     Effect.sync(() => {
       if (_tag === "OpeningSuperseded") counts.add("superseded", 1)
-      // A client that has disconnected is no failure.
-      else if (_tag !== "ConnectionGone") counts.addTo("failed", _tag)
+      // A client that has disconnected is no failure, and one that is refused is told why.
+      else if (_tag !== "ConnectionGone" && _tag !== "SubjectRefused") counts.addTo("failed", _tag)
     })
 
-  const open = Effect.fnUntraced(function* (request: ConnectRequest) {
-    const arrival = yield* arrive(request)
-    return settle({ _tag: "Routed", session: Session.make(arrival), outputs: [], read }, arrival, request)
-  }, Effect.tapError(notOpened))
+  /** With the share of its subject, which is taken before anything else, and given back where there is no session. */
+  const withShare = <E>(request: ConnectRequest, begin: (share: Share) => Effect.Effect<SessionHandle, E>) => {
+    const { address, clientId, principal, transport } = request
+    const replaces = sessions.has(clientId)
+    return Effect.flatMap(
+      subjects.connect(principal, clientId, { address, transport: transport.name }, { replaces }),
+      (share) => {
+        if (!access.isOpen) transport.limit(withinOf(share, transport, limits.subject))
+        return Effect.onError(begin(share), () => Effect.sync(share.close))
+      },
+    )
+  }
 
-  const openDirect = Effect.fnUntraced(function* (request: ConnectRequest) {
+  const beginRouted = Effect.fnUntraced(function* (request: ConnectRequest, share: Share) {
     const arrival = yield* arrive(request)
-    return settle(yield* beginDirect(arrival), arrival, request)
-  }, Effect.tapError(notOpened))
+    return settle({ _tag: "Routed", session: Session.make(arrival), outputs: [], read }, arrival, request, share)
+  })
+  const beginFollowing = Effect.fnUntraced(function* (request: ConnectRequest, share: Share) {
+    const arrival = yield* arrive(request)
+    return settle(yield* beginDirect(arrival), arrival, request, share)
+  })
 
-  return { open, openDirect }
+  return {
+    open: (request) =>
+      Effect.tapError(
+        Effect.suspend(() => withShare(request, (share) => beginRouted(request, share))),
+        notOpened,
+      ),
+    openDirect: (request) =>
+      Effect.tapError(
+        Effect.suspend(() => withShare(request, (share) => beginFollowing(request, share))),
+        notOpened,
+      ),
+  }
+})
+
+/** What the transport of a connection is told of its share. */
+const withinOf = (
+  share: Share,
+  transport: ConnectRequest["transport"],
+  { told_every_ms }: GatewayLimits["subject"],
+): Within => ({
+  share,
+  told_every_ms,
+  tell: (slowed) => transport.notify({ _tag: "Error", ...slowed, message: messageOf(slowed) }),
 })
 
 /** First among the openings of one client, then among those of all. */

@@ -35,8 +35,10 @@ import { type Notice, type Refusal, refusalOf, type SessionHandle, type Transpor
 import type { Reading } from "../sockets/FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Throttle } from "../sockets/Throttle.ts"
+import { Throttle, type Within } from "../sockets/Throttle.ts"
 import type { Timer, Timers } from "../sockets/Timers.ts"
+import type { TooMuch } from "../subjects/SubjectBook.ts"
+import { messageOf } from "../subjects/Subjects.ts"
 import { Unwritten } from "../sockets/Unwritten.ts"
 import type { Encoding } from "./Compression.ts"
 import { type FrameFault, FrameReader } from "./Frames.ts"
@@ -163,7 +165,12 @@ export class Call implements Transport, Asking {
   /** It has no session, as it did not show who it is, or may not be it. */
   deny(error: Refusal): void {
     this.options.counts.addTo("refused", error.code)
-    this.end(denialOf(error, refusalOf(error), this.retry_ms()))
+    const retry_ms = error._tag === "SubjectRefused" ? error.retry_ms : this.retry_ms()
+    this.end(denialOf(error, refusalOf(error), retry_ms))
+  }
+
+  limit(within: Within): void {
+    this.throttle.within(within)
   }
 
   pause(): void {
@@ -224,13 +231,16 @@ export class Call implements Transport, Asking {
   /** Returns whether more is to be read now. */
   private take(message: Uint8Array, now_ms: number): boolean {
     this.options.reading.count(message.length)
-    this.throttle.take(now_ms)
+    const tooMuch = this.throttle.take(now_ms, message.length)
     const request = parseRequest(message)
     if (Result.isFailure(request)) this.refuse(closeCodes.badRequest, request.failure)
     else {
       if (request.success.ack !== undefined) this.takeAck(request.success.ack)
-      if (hasEvent(request.success)) this.takeEvent(request.success)
-      if (request.success.cancel !== undefined) this.takeCancel(request.success.cancel)
+      if (tooMuch !== undefined) this.refuseMore(request.success, tooMuch)
+      else {
+        if (hasEvent(request.success)) this.takeEvent(request.success)
+        if (request.success.cancel !== undefined) this.takeCancel(request.success.cancel)
+      }
       if (request.success.auth !== undefined) this.handle?.renew({ token: request.success.auth })
     }
     return !this.isGone && this.writeDeadline === undefined
@@ -288,6 +298,16 @@ export class Call implements Transport, Asking {
     const { id, name, value } = event.success
     this.awaited.sent(id)
     this.handle?.event(id, name, () => value, this.options.follows)
+  }
+
+  /** Beyond the credit of its subject. */
+  private refuseMore(request: EventRequest, tooMuch: TooMuch): void {
+    const refusal = { ...tooMuch, message: messageOf(tooMuch) }
+    if (hasEvent(request)) {
+      this.options.counts.addTo("refused", tooMuch.code)
+      this.write(encode(eventRefusalOf(request, refusal)))
+    }
+    if (request.cancel !== undefined) this.notify({ _tag: "Error", ...refusal })
   }
 
   private takeCancel(id: string): void {

@@ -49,6 +49,7 @@ const statusOf: ReadonlyMap<number, Code> = new Map([
   [closeCodes.tooSlow.code, Code.ResourceExhausted],
   [closeCodes.busy.code, Code.Unavailable],
   [closeCodes.tooBig.code, Code.ResourceExhausted],
+  [closeCodes.shareUsedUp.code, Code.ResourceExhausted],
   [closeCodes.superseded.code, Code.Aborted],
   [closeCodes.badRequest.code, Code.InvalidArgument],
   [closeCodes.tokenExpired.code, Code.Unauthenticated],

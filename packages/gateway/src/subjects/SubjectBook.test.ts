@@ -108,6 +108,17 @@ describe("SubjectBook", () => {
     assert.deepStrictEqual(book.connect("a", undefined, 0), refusal)
   })
 
+  it("lets one come that takes the place of another, and no more of these at once than there may be others", () => {
+    const book = new SubjectBook(limits)
+    const open = [1, 2, 3].map(() => connected(book, "a", 0))
+    const next = book.connect("a", undefined, 0, true)
+    if ("code" in next) return assert.fail(next.code)
+    open[0]?.close(0)
+    assert.propertyVal(book.connect("a", undefined, 0), "code", "SUBJECT_CONNECTIONS")
+    for (let i = 0; i < 3; i++) assert.notProperty(book.connect("a", undefined, 0, true), "code")
+    assert.propertyVal(book.connect("a", undefined, 0, true), "code", "SUBJECT_CONNECTIONS")
+  })
+
   it("lets a subject into so many rooms at once, with as many of its sockets as it likes", () => {
     const book = new SubjectBook(limits)
     const [one, other] = [connected(book, "a", 0), connected(book, "a", 0)]

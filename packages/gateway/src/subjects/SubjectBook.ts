@@ -81,12 +81,15 @@ export class SubjectBook {
     return this.ids.size
   }
 
-  /** It connects as a client: its `own`, or another one. */
-  connect(owner: string, client: string | undefined, now_ms: number): SubjectConnection | TooMuch {
+  /**
+   * It connects as a client: its own (`undefined`), or another one. One that takes the place of another connection, which
+   * then ends, may come although there are as many as may be.
+   */
+  connect(owner: string, client: string | undefined, now_ms: number, replaces = false): SubjectConnection | TooMuch {
     const entry = this.entryOf(owner, now_ms)
     const { connections, connections_retry_ms } = this.limits
     const refusal =
-      entry.connections >= connections
+      entry.connections >= (replaces ? 2 * connections : connections)
         ? ({ code: "SUBJECT_CONNECTIONS", retry_ms: connections_retry_ms } as const)
         : (this.beyondCredit(entry, now_ms) ?? this.use(entry, client, now_ms))
     if (refusal !== undefined) {

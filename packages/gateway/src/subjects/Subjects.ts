@@ -30,6 +30,14 @@ export interface Share {
   close(): void
 }
 
+/** A connection as it is opened. */
+export interface ConnectionOptions {
+  /** In the chat: in this room. */
+  readonly room?: RoomId
+  /** The client has another one here, which ends when this one begins. */
+  readonly replaces?: boolean
+}
+
 /** What somebody asks without a connection. */
 export interface Bulk {
   /** To whom. */
@@ -44,8 +52,13 @@ const line_ms = 60_000
 export class Subjects extends Context.Service<
   Subjects,
   {
-    /** It opens a connection as this client, in the chat in this room. Of what it is given, `close` must be called. */
-    connect(principal: Principal, clientId: ClientId, from: From, room?: RoomId): Effect.Effect<Share, SubjectRefused>
+    /** It opens a connection as this client. Of what it is given, `close` must be called. */
+    connect(
+      principal: Principal,
+      clientId: ClientId,
+      from: From,
+      how?: ConnectionOptions,
+    ): Effect.Effect<Share, SubjectRefused>
     /** It sends messages without a connection. */
     send(principal: Principal, bulk: Bulk, from: From): Effect.Effect<void, SubjectRefused>
   }
@@ -88,10 +101,10 @@ const make = Effect.gen(function* () {
   const foreign = (principal: Principal, clientId: ClientId) => (principal.clientId === clientId ? undefined : clientId)
 
   return Subjects.of({
-    connect: (principal, clientId, from, room) =>
+    connect: (principal, clientId, from, { replaces, room } = {}) =>
       Effect.suspend(() => {
         if (isOpen) return Effect.succeed(unlimited)
-        const connection = book.connect(ownerOf(principal), foreign(principal, clientId), now())
+        const connection = book.connect(ownerOf(principal), foreign(principal, clientId), now(), replaces)
         if ("code" in connection) return refuse(principal, connection, from)
         const refusal = room === undefined ? undefined : connection.join(room)
         if (refusal === undefined) return Effect.succeed(shareOf(connection, now))

@@ -96,10 +96,10 @@ const nativeNotice = (notice: Notice, clientId: ClientId, limits: GatewayLimits)
     case "Lost":
       return { type: "lost", ...lostRange(notice) }
     case "Error":
-      return { type: "error", code: notice.code, message: notice.message }
+      return { type: "error", code: notice.code, message: notice.message, ...waitOf(notice) }
     case "Refused": {
       const { capability, code, id, message } = notice
-      return { type: "refused", id, code, message, ...(capability !== undefined && { capability }) }
+      return { type: "refused", id, code, message, ...(capability !== undefined && { capability }), ...waitOf(notice) }
     }
     case "Expiring":
       return { type: "expiring", seconds: notice.seconds }
@@ -107,6 +107,9 @@ const nativeNotice = (notice: Notice, clientId: ClientId, limits: GatewayLimits)
       return { type: "authenticated", ...(notice.seconds !== undefined && { seconds: notice.seconds }) }
   }
 }
+
+const waitOf = ({ retry_ms }: Extract<Notice, { readonly _tag: "Error" | "Refused" }>) =>
+  retry_ms === undefined ? {} : { retry_ms }
 
 /** The bounds that a client is told. */
 export const limitsForClients = ({

@@ -31,8 +31,10 @@ import type { SessionHandle, Transport, Notice } from "../Transport.ts"
 import type { Reading } from "../sockets/FairReading.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
-import { Throttle } from "../sockets/Throttle.ts"
+import { Throttle, type Within } from "../sockets/Throttle.ts"
 import type { Timers } from "../sockets/Timers.ts"
+import type { TooMuch } from "../subjects/SubjectBook.ts"
+import { messageOf } from "../subjects/Subjects.ts"
 import type { Frame, Refusal, FrameCodec } from "./FrameCodec.ts"
 
 /** Of a short frame of a client, with its mask. */
@@ -132,6 +134,10 @@ export class Socket implements Transport {
     this.options.timers.after(this.options.limits.close_ms, () => this.ws.terminate())
   }
 
+  limit(within: Within): void {
+    this.throttle.within(within)
+  }
+
   pause(): void {
     if (this.pauses++ === 0) this.ws.pause()
   }
@@ -166,14 +172,14 @@ export class Socket implements Transport {
     const now_ms = this.now()
     this.heard_ms = now_ms
     this.options.reading.count()
-    this.throttle.take(now_ms)
+    const tooMuch = this.throttle.take(now_ms, data.length)
     const frame = this.options.codec.parse(data, isBinary)
     if (Result.isFailure(frame)) return this.refuseFrame(frame.failure)
     switch (frame.success.type) {
       case "event":
-        return this.takeEvent(frame.success, data)
+        return tooMuch === undefined ? this.takeEvent(frame.success, data) : this.refuseMore(frame.success, tooMuch)
       case "cancel":
-        return this.handle?.cancel(frame.success.id)
+        return tooMuch === undefined ? this.handle?.cancel(frame.success.id) : this.refuseMore(frame.success, tooMuch)
       case "ack":
         return this.takeAck(frame.success.seq)
       case "ping":
@@ -186,6 +192,14 @@ export class Socket implements Transport {
   private takeEvent(event: Frames.EventFrame, data: Buffer): void {
     const id = event.id ?? EventId.make(this.options.ids.uuid())
     this.handle?.event(id, event.name, () => this.options.codec.record(event, id, data), this.options.journey)
+  }
+
+  /** Beyond the credit of its subject. */
+  private refuseMore({ id, type }: Frames.EventFrame | Frames.CancelFrame, tooMuch: TooMuch): void {
+    const refusal = { ...tooMuch, message: messageOf(tooMuch) }
+    if (id === undefined) return this.notify({ _tag: "Error", ...refusal })
+    this.options.counts.addTo("refused", tooMuch.code)
+    this.notify({ _tag: "Refused", id, isCancel: type === "cancel", ...refusal })
   }
 
   private takeAck(seq: Seq): void {

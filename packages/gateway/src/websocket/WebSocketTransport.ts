@@ -24,7 +24,7 @@ import { type BoundedWebSocket, BoundedWebSocketServer } from "../sockets/Bounde
 import { Delivery } from "../delivery/Delivery.ts"
 import { FairReading, nothing } from "../sockets/FairReading.ts"
 import { Timers } from "../sockets/Timers.ts"
-import { refusalOf } from "../Transport.ts"
+import { isRefusal, refusalNotice, refusalOf } from "../Transport.ts"
 import { pathOf, refuse, refuseNowhere } from "../http/Refusal.ts"
 import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
@@ -84,7 +84,10 @@ const make = Effect.gen(function* () {
     ).pipe(
       Effect.match({
         onSuccess: (handle) => socket.attach(handle),
-        onFailure: (error) => socket.close(refusalOf(error)),
+        onFailure: (error) => {
+          if (isRefusal(error)) socket.notify(refusalNotice(error))
+          socket.close(refusalOf(error))
+        },
       }),
     )
 

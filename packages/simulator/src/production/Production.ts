@@ -96,7 +96,9 @@ const gatewayOf = (gateway: Code["gateway"], { limits, listen, pod, watch }: Gat
     )
   })
   return Layer.effectDiscard(transport).pipe(
-    Layer.provide(gateway.Delivery.layer.pipe(Layer.provide(gateway.Access.layer))),
+    Layer.provide(
+      gateway.Delivery.layer.pipe(Layer.provide(gateway.Subjects.layer), Layer.provide(gateway.Access.layer)),
+    ),
     Layer.provide(Layer.succeed(gateway.Pod, { id: pod })),
     Layer.provide(gateway.Limits.layerWith(all)),
     Layer.fresh,

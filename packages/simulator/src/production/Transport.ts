@@ -64,6 +64,9 @@ export class SimulatedTransport implements Transport {
     this.gone()
   }
 
+  /** There are no locks in here, and no shares. */
+  limit(): void {}
+
   pause(): void {
     this.pauses++
   }
