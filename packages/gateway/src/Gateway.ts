@@ -12,7 +12,9 @@ import { Access } from "./access/Access.ts"
 import * as Exposure from "./access/Exposure.ts"
 import { Addresses } from "./addresses/Addresses.ts"
 import * as Authorization from "./admin/Authorization.ts"
+import { AdminPlace } from "./admin/AdminPlace.ts"
 import { Operators } from "./admin/Operators.ts"
+import * as Switches from "./admin/Switches.ts"
 import * as ChatTransport from "./chat/ChatTransport.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
 import * as Announcement from "./Announcement.ts"
@@ -38,12 +40,37 @@ const publisher = Layer.unwrap(
   }),
 )
 
-const routes = (admin: Option.Option<Authorization.Access>) =>
-  HttpRouter.serve(Routes.layer.pipe(Layer.provide(Fallback.layer)), {
+const served = <E, R>(routes: Layer.Layer<never, E, R>) =>
+  HttpRouter.serve(routes.pipe(Layer.provide(Fallback.layer)), {
     disableLogger: true,
     disableListenLog: true,
     routerConfig: Fallback.routerConfig,
-  }).pipe(Layer.provide([publisher, ReadBudget.layer, Operators.layerWith(admin)]))
+  })
+
+/** What a gateway answers by HTTP: at its own address, and what is for operators at another one if they have that. */
+const routes = ({
+  admin = Option.none(),
+  operations: { at, metrics = true, page = true } = {},
+  ...http
+}: GatewayOptions) =>
+  Layer.unwrap(
+    Effect.map(Access, ({ isOpen }) => {
+      const own = metrics ? (isOpen ? "all" : "viewers") : "none"
+      if (at === undefined) {
+        const all = served(Routes.layerWith({ metrics: own, admin: true, page }))
+        return Layer.provideMerge(all, AdminPlace.layerWith({ page }))
+      }
+      // Routers and what is added to them are not shared with the other server.
+      const apart = Layer.fresh(served(Routes.operationsWith({ metrics: metrics ? "all" : "none", admin: true, page })))
+      return Layer.merge(
+        served(Routes.layerWith({ metrics: "none", admin: false, page: false })),
+        Layer.provideMerge(apart, AdminPlace.layerWith({ page })).pipe(
+          Layer.provide(HttpFront.layerWith({ ...http, ...at, origins: [] })),
+          Layer.provide(tls(http)),
+        ),
+      )
+    }),
+  ).pipe(Layer.provide([publisher, ReadBudget.layer, Operators.layerWith(admin)]))
 
 /** Where a gateway listens. */
 export interface Places extends HttpFront.HttpOptions {
@@ -53,23 +80,25 @@ export interface Places extends HttpFront.HttpOptions {
   readonly insecure?: boolean
 }
 
+const tls = ({ tls }: HttpFront.HttpOptions) => (tls === undefined ? Layer.empty : Tls.layerWith(tls))
+
 /** Where it listens, if it may. */
 const front = ({ grpc, insecure, ...http }: Places) =>
   Layer.merge(HttpFront.layerWith(http), GrpcServer.layerWith(grpc ?? { host: http.host, port: 0 })).pipe(
     Layer.provideMerge(Addresses.layerWith(http)),
     Layer.provide([
-      http.tls === undefined ? Layer.empty : Tls.layerWith(http.tls),
+      tls(http),
       Exposure.layerWith({ hosts: [http.host, ...(grpc === undefined ? [] : [grpc.host])], insecure }),
     ]),
   )
 
 /** The transports and the core. */
-const inside = (admin: Option.Option<Authorization.Access>) =>
+const inside = (options: GatewayOptions) =>
   Layer.mergeAll(
     WebSocketTransport.layer,
     ChatTransport.layer,
     GrpcTransport.layer,
-    routes(admin),
+    routes(options),
     Membership.layer,
   ).pipe(
     Layer.provideMerge(Delivery.layer),
@@ -87,6 +116,7 @@ export const config = Config.map(
     limits: Limits.config,
     openEvents: OpenEvents.config,
     admin: Authorization.config,
+    operations: Switches.config,
   }),
   ({ address, ...rest }) => ({ ...address, ...rest }),
 )
@@ -96,16 +126,16 @@ export const mayListen = Layer.effectDiscard(
   Effect.flatMap(config, ({ grpc, host, insecure }) => Exposure.check({ hosts: [host, grpc.host], insecure })),
 )
 
-/** Who may use the page and the admin API of a process that is all of Nimbus; nobody: it has neither. */
-export const access = Config.map(config, ({ admin, host }) => Authorization.orLoopback(admin, host))
-
 /**
  * From the environment, for a process that is all of Nimbus: where there is no token and nobody else can reach it, the
  * admin API is open to this machine.
  */
 export const layer = Layer.unwrap(
   Effect.map(config, (options) =>
-    layerWith({ ...options, admin: Authorization.orLoopback(options.admin, options.host) }),
+    layerWith({
+      ...options,
+      admin: Authorization.orLoopback(options.admin, options.operations.at?.host ?? options.host),
+    }),
   ),
 )
 
@@ -119,6 +149,8 @@ export const layerAt = ({ grpc, ...http }: Places) =>
       layerWith({
         ...options,
         tls: undefined,
+        // Another process has that address.
+        operations: { ...options.operations, at: undefined },
         ...http,
         grpc: grpc ?? { ...options.grpc, host: http.host, port: 0 },
         admin: Authorization.orLoopback(options.admin, http.host),
@@ -131,6 +163,8 @@ export interface GatewayOptions extends Places {
   readonly openEvents?: Parameters<typeof OpenEvents.layerWith>[0]
   /** Who may use the admin API. Default: nobody, there is none. */
   readonly admin?: Option.Option<Authorization.Access>
+  /** What of it is on, and where. Default: everything, at the same address. */
+  readonly operations?: Switches.Switches
 }
 
 const settings = ({ limits = {}, openEvents }: GatewayOptions) =>
@@ -138,7 +172,7 @@ const settings = ({ limits = {}, openEvents }: GatewayOptions) =>
 
 /** Without the environment. */
 export const layerWith = (options: GatewayOptions) =>
-  inside(options.admin ?? Option.none()).pipe(Layer.provideMerge(front(options)), Layer.provide(settings(options)))
+  inside(options).pipe(Layer.provideMerge(front(options)), Layer.provide(settings(options)))
 
 /**
  * The same on services that may take long to come up, as those of a cluster do: it listens before they are there, so that
@@ -146,7 +180,7 @@ export const layerWith = (options: GatewayOptions) =>
  */
 export const layerOver = <A, E, R>(options: GatewayOptions, services: Layer.Layer<A, E, R>) =>
   Announcement.layer.pipe(
-    Layer.provideMerge(inside(options.admin ?? Option.none())),
+    Layer.provideMerge(inside(options)),
     Layer.provide(services),
     Layer.provideMerge(front(options)),
     Layer.provide(settings(options)),

@@ -32,7 +32,7 @@ const served = Effect.gen(function* () {
       },
     })),
   )
-  const routed = Routes.layer.pipe(
+  const routed = Routes.layerWith({ metrics: "all", admin: true, page: true }).pipe(
     Layer.provide([recorder, ReadBudget.layer, Operators.layerWith(Option.some({ _tag: "Loopback" }))]),
     Layer.provide([Limits.layerWith({}), Publisher.layer, Access.layer]),
   )

@@ -10,19 +10,35 @@ import * as Publishing from "./http/Publishing.ts"
 import * as Queries from "./http/Queries.ts"
 import * as WebSocketTransport from "./websocket/WebSocketTransport.ts"
 
-/** The page and the admin API, where there is anybody who may use them. */
-const admin = Layer.unwrap(
-  Effect.map(Operators, ({ isOn }) =>
-    isOn ? Layer.mergeAll(AdminRoutes.layer, Documents.adminLayer, Page.layer) : Layer.empty,
-  ),
-)
+/** Which routes a server has, beside those of clients and their health. */
+export interface RoutesOptions {
+  /** Metrics for all, for viewers, or none. */
+  readonly metrics: "all" | "viewers" | "none"
+  /** The admin API, and the page; the admin API is there where anybody may use it. */
+  readonly admin: boolean
+  readonly page: boolean
+}
 
-export const layer = Layer.mergeAll(
-  Health.layer,
-  ClientScript.layer,
-  Publishing.layer,
-  Queries.layer,
-  Documents.layer,
-  WebSocketTransport.routes,
-  admin,
-)
+/** For operators. */
+export const operationsWith = ({ admin, metrics, page }: RoutesOptions) =>
+  Layer.unwrap(
+    Effect.map(Operators, ({ isOn }) =>
+      Layer.mergeAll(
+        metrics === "all" ? Health.metrics : metrics === "viewers" ? Health.metricsForViewers : Layer.empty,
+        admin && isOn ? Layer.merge(AdminRoutes.layer, Documents.adminLayer) : Layer.empty,
+        admin && isOn && page ? Page.layer : Layer.empty,
+        Health.layer,
+      ),
+    ),
+  )
+
+/** For clients, and what of that for operators is at the same address. */
+export const layerWith = (options: RoutesOptions) =>
+  Layer.mergeAll(
+    ClientScript.layer,
+    Publishing.layer,
+    Queries.layer,
+    Documents.layer,
+    WebSocketTransport.routes,
+    operationsWith(options),
+  )

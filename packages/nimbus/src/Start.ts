@@ -1,7 +1,6 @@
 /** `nimbus start`: runs the server until a signal, and says where it is and what to type next. */
-import { Authenticator } from "@nimbus/domain/services"
-import { Gateway, GrpcServer, httpConfig } from "@nimbus/gateway"
-import { Console, Effect, Layer, Option } from "effect"
+import { AdminPlace, GrpcServer, httpConfig } from "@nimbus/gateway"
+import { Console, Effect, Layer } from "effect"
 import * as Settings from "./Settings.ts"
 
 /** How the command is called here: by npm in the workspace, which runs the sources, and elsewhere where it is installed. */
@@ -12,11 +11,8 @@ const banner = Effect.gen(function* () {
   const at = `${host.includes(":") ? `[${host}]` : host}:${port}`
   const grpc = yield* GrpcServer
   const [http, ws] = grpc.isEncrypted ? ["https", "wss"] : ["http", "ws"]
-  const hasLocks = Option.isSome(yield* Effect.serviceOption(Authenticator))
-  const page =
-    hasLocks || Option.isSome(yield* Gateway.access)
-      ? `${http}://${at}/`
-      : "none: set NIMBUS_ADMIN_TOKEN, or listen on 127.0.0.1"
+  const operators = yield* AdminPlace
+  const page = operators.hasPage ? `${operators.url}/` : "none: set NIMBUS_ADMIN_TOKEN, or listen on 127.0.0.1"
   const addr = `${ws}://${at}` === "ws://127.0.0.1:3000" ? "" : ` --addr=${ws}://${at}`
   yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* Settings.data}
 
@@ -34,5 +30,5 @@ Now, in another terminal:
 })
 
 /** `server`: the embedded server on its stores, and what must stand below it. */
-export const start = <E, R>(server: Layer.Layer<GrpcServer, E, R>) =>
+export const start = <E, R>(server: Layer.Layer<GrpcServer | AdminPlace, E, R>) =>
   Layer.effectDiscard(banner).pipe(Layer.provide(server), Layer.launch)

@@ -3,6 +3,7 @@
  * (`RoleNeeded`). It decides before the operation begins. What is refused is counted by its code, and what was done is
  * told to `Audit`, with what was asked for and never with a token.
  */
+import type { AdminRole } from "@nimbus/domain/access"
 import {
   AdminAuthorization,
   LoginUnavailable,
@@ -11,7 +12,7 @@ import {
   TooManyLogins,
   Unauthorized,
 } from "@nimbus/domain/admin"
-import { Context, Deferred, Effect, Exit, Layer, Option, Predicate, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Option, Predicate, Redacted, Result, Schema, Stream } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Access } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
@@ -40,35 +41,52 @@ const headOf = (error: NotAllowed) => {
   }
 }
 
+/** Who asks, if it has this role. */
+const admitted = Effect.fnUntraced(function* (credential: Redacted.Redacted, role: AdminRole, transport: string) {
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const operator = yield* (yield* Operators).identify(credential, request, transport)
+  const capability = `admin:${role}` as const
+  yield* Effect.mapError(
+    (yield* Access).check(operator.principal, operator.from, capability),
+    ({ code, message }) => new RoleMissing({ code, capability, message }),
+  )
+  return operator
+})
+
+const refuse = Effect.fnUntraced(function* (error: NotAllowed) {
+  const { counts } = yield* Delivery
+  counts.addTo("refused", error.code)
+  return yield* Effect.orDie(respond(error, headOf(error)))
+})
+
+const bearerOf = ({ headers }: HttpServerRequest.HttpServerRequest) =>
+  Redacted.make(/^Bearer +(\S+) *$/i.exec(headers["authorization"] ?? "")?.[1] ?? "")
+
+/** The same for a route beside the admin API, which this role may ask. `transport`: as the audit has it. */
+export const asking = <E, R>(
+  role: AdminRole,
+  transport: string,
+  answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+) =>
+  Effect.gen(function* () {
+    const credential = bearerOf(yield* HttpServerRequest.HttpServerRequest)
+    const operator = yield* Effect.result(admitted(credential, role, transport))
+    return yield* Result.isSuccess(operator) ? answer : refuse(operator.failure)
+  })
+
 /** Lets in whom `Operators` knows, with the role. */
 export const layer = Layer.effect(
   AdminAuthorization,
-  Effect.gen(function* () {
-    const operators = yield* Operators
-    const locks = yield* Access
-    const { counts } = yield* Delivery
-    return {
-      bearer: (operation, { credential, endpoint }) =>
-        Effect.gen(function* () {
-          const request = yield* HttpServerRequest.HttpServerRequest
-          const operator = yield* operators.identify(credential, request, "admin")
-          const capability = `admin:${Context.get(endpoint.annotations, RoleNeeded)}` as const
-          yield* Effect.mapError(
-            locks.check(operator.principal, operator.from, capability),
-            ({ code, message }) => new RoleMissing({ code, capability, message }),
-          )
-          return operator
-        }).pipe(
-          Effect.matchEffect({
-            onSuccess: (operator) => Effect.provideService(operation, CurrentOperator, Option.some(operator)),
-            onFailure: (error) => {
-              counts.addTo("refused", error.code)
-              return Effect.orDie(respond(error, headOf(error)))
-            },
-          }),
-        ),
-    }
-  }),
+  Effect.map(Effect.context<Operators | Access | Delivery>(), (services): AdminAuthorization["Service"] => ({
+    bearer: (operation, { credential, endpoint }) =>
+      admitted(credential, Context.get(endpoint.annotations, RoleNeeded), "admin").pipe(
+        Effect.matchEffect({
+          onSuccess: (operator) => Effect.provideService(operation, CurrentOperator, Option.some(operator)),
+          onFailure: refuse,
+        }),
+        Effect.provideContext(services),
+      ),
+  })),
 )
 
 /** What is watched lasts as long as what its operator has shown counts: until the token ends, or is revoked. */

@@ -35,6 +35,8 @@ export interface GrpcOptions {
    * Whether events of calls that do not say are sampled: clients of the old contract show steps and can't ask for them.
    */
   readonly followsAll?: boolean
+  /** Whether tools may ask for the contract. Default: yes. */
+  readonly reflects?: boolean
 }
 
 const Port = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))
@@ -43,6 +45,7 @@ export const grpcConfig = Config.all({
   host: Config.NonEmptyString("NIMBUS_HOST").pipe(Config.withDefault("127.0.0.1")),
   port: Config.schema(Port, "NIMBUS_PORT").pipe(Config.withDefault(50_051)),
   followsAll: Config.Boolean("NIMBUS_GRPC_JOURNEY").pipe(Config.withDefault(false)),
+  reflects: Config.Boolean("NIMBUS_GRPC_REFLECTION").pipe(Config.withDefault(true)),
 })
 
 export type CallHandler = (request: Http2ServerRequest, response: Http2ServerResponse, peer: Peer) => void
@@ -57,6 +60,7 @@ export class GrpcServer extends Context.Service<
     /** It speaks TLS. */
     readonly isEncrypted: boolean
     readonly followsAll: boolean
+    readonly reflects: boolean
     /** The connections now. */
     readonly peers: () => Iterable<Peer>
     /** Called for each connection that breaks HTTP/2's own rules, and so ends. */
@@ -75,7 +79,7 @@ export class GrpcServer extends Context.Service<
 
 const absent: CallHandler = (_, response) => answer(response, trailers(Code.Unavailable, "starting or stopping"))
 
-const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port }: GrpcOptions) {
+const listening = Effect.fnUntraced(function* ({ followsAll = false, reflects = true, host, port }: GrpcOptions) {
   const { calls_per_connection, calls_per_turn, close_ms, resets_per_second } = yield* Limits
   const clock = yield* Clock.Clock
   const timers = yield* Timers
@@ -171,6 +175,7 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, host, port 
     host,
     followsAll,
     isEncrypted: door !== undefined,
+    reflects,
     port: yield* Effect.acquireRelease(listen, () => close),
     peers: () => peers.values(),
     onRefused: (listener) => void (tellRefused = listener),

@@ -123,7 +123,8 @@ export const layer = Layer.effectDiscard(
       routes: (router) => {
         const isReady = async () => !isLeaving && (await runMissing(missing)).length === 0
         const pause = (signal: AbortSignal) => runExit(Effect.sleep(health_ms), { signal })
-        reflection(health({ isReady, pause })(router))
+        health({ isReady, pause })(router)
+        if (server.reflects) reflection(router)
       },
       fallback: (request, response) => {
         if (response instanceof Http2ServerResponse)

@@ -1,20 +1,18 @@
 /** The server's side of `AddressFile`: it says there where it is, for as long as it runs. */
-import { Authenticator } from "@nimbus/domain/services"
-import { AdminAccess, Delivery, Gateway, httpConfig } from "@nimbus/gateway"
-import { Effect, FileSystem, Layer, Option } from "effect"
+import { AdminPlace, Delivery } from "@nimbus/gateway"
+import { Effect, FileSystem, Layer } from "effect"
 import * as Settings from "../Settings.ts"
 import * as AddressFile from "./AddressFile.ts"
 
 /** Written once the server listens, removed when it stops; not where the server has no admin API to be asked by. */
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
-    const { host } = yield* httpConfig
-    const hasLocks = Option.isSome(yield* Effect.serviceOption(Authenticator))
-    if (!hasLocks && Option.isNone(AdminAccess.orLoopback(yield* AdminAccess.config, host))) return
+    const place = yield* AdminPlace
+    if (place.url === undefined) return
     const directory = yield* Settings.data
     const files = yield* FileSystem.FileSystem
     const { pod } = yield* Delivery
-    const url = reachable(yield* Gateway.url)
+    const url = reachable(place.url)
     const file = AddressFile.fileIn(directory)
     const text = yield* Effect.orDie(AddressFile.encode({ url, pod }))
     // Complete or not at all, for a concurrent reader.
