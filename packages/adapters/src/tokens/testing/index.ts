@@ -1,2 +1,3 @@
 /** Issuers of tokens, for tests. */
 export * as Issuer from "./Issuer.ts"
+export * as Provider from "./Provider.ts"
