@@ -28,6 +28,7 @@
  * | alarm | it is always in the metrics, and logged no more often |
  * | JSON: nesting | the frame, message or request is refused |
  * | revocations: orders, bytes | a new order is refused; those in force stay |
+ * | audit: waiting | the oldest entries that wait are dropped, and counted |
  * | tickets: waiting | the oldest is worth nothing any more |
  */
 export interface RouterLimits {
@@ -458,12 +459,34 @@ export interface TicketLimits {
 export const ticketLimits: TicketLimits = { ticket_ms: 30_000, tickets_waiting: 100_000 }
 
 /** Who did what. */
-export const auditLimits = {
-  /** How long a repeat of an entry is joined with it. */
+export interface AuditLimits {
+  /** How long repeats of an entry are joined. */
+  readonly audit_join_ms: number
+  /** Entries that wait to be written, and kinds of entries with repeats. Beyond: the oldest that wait are dropped, and counted. */
+  readonly audit_waiting: number
+  /** The characters of a text in an entry. Beyond: it is cut. */
+  readonly audit_chars: number
+  /** Lines of the process' own log for entries, per second. Beyond: they are counted, and in the topic alone. */
+  readonly audit_lines_per_second: number
+  /** How long entries are collected for one write. */
+  readonly audit_collect_ms: number
+  /** How long the last write may take when the process ends. */
+  readonly audit_close_timeout_ms: number
+}
+
+/** The defaults. */
+export const auditLimits: AuditLimits = {
   audit_join_ms: 60_000,
-  /** Entries that are joined or wait to be written. Beyond: the oldest that wait are dropped, and counted. */
   audit_waiting: 10_000,
-  /** How long the topic keeps entries, and how much in each partition. */
-  retention_age_ms: 90 * 24 * 60 * 60 * 1000,
-  retention_bytes: 256 * 1024 * 1024,
+  audit_chars: 512,
+  audit_lines_per_second: 50,
+  audit_collect_ms: 200,
+  audit_close_timeout_ms: 2_000,
+}
+
+/** The topic of the audit. */
+export const auditTopicLimits = {
+  /** How long entries are kept, and how much in each partition. */
+  audit_retention_age_ms: 90 * 24 * 60 * 60 * 1000,
+  audit_retention_bytes: 256 * 1024 * 1024,
 }

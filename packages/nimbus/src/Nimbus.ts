@@ -10,6 +10,7 @@ import {
   ClientOffsetsMemory,
   type EventLog,
   EventLogMemory,
+  LockedServices,
   type Mailbox,
   MailboxMemory,
   Members,
@@ -53,6 +54,7 @@ const over = <A, E, R, ES>(gateway: Layer.Layer<A, E, R>, stores: Stores<ES>) =>
   gateway.pipe(
     // Below the gateway, whose page has a switch for each consumer.
     Layer.provideMerge(pipeline),
+    Layer.provideMerge(LockedServices.layer),
     Layer.provideMerge(ServiceSpans.over(Layer.mergeAll(stores, RegistryMemory.layer, soft))),
     Layer.provideMerge(Topics.layer),
   )

@@ -1,4 +1,5 @@
 /** Who may do what: subjects, capabilities, and what is decided of tokens. */
+export * from "./AuditBook.ts"
 export * from "./Caller.ts"
 export * from "./Capability.ts"
 export * from "./Principal.ts"

@@ -1,6 +1,6 @@
 /** The topics by the names they have on this installation. Defaults are those of NimbusGRPC where it has one. */
 import { Config, Context, Layer, Schema } from "effect"
-import { auditLimits, revocationLimits } from "../Limits.ts"
+import { auditTopicLimits, revocationLimits } from "../Limits.ts"
 import type { Retention } from "./local/LogStore.ts"
 import { isLocked } from "./Locked.ts"
 
@@ -57,6 +57,8 @@ const topics = Config.map(named, ({ audit, isLocked, isOpen, messages, revocatio
   ...(isLocked ? { revocations, audit } : {}),
 }))
 
+const { audit_retention_age_ms, audit_retention_bytes } = auditTopicLimits
+
 /** Which of the topics keep something else than the others do, and what: their own retention, wherever the log is. */
 export const retentionsOf = ({ audit, revocations }: Named): Readonly<Record<string, Retention>> => ({
   // By its bytes alone: what is in force is written again before it goes.
@@ -65,7 +67,7 @@ export const retentionsOf = ({ audit, revocations }: Named): Readonly<Record<str
     : { [revocations]: { retention_age_ms: Infinity, retention_bytes: revocationLimits.revocation_retention_bytes } }),
   ...(audit === undefined
     ? {}
-    : { [audit]: { retention_bytes: auditLimits.retention_bytes, retention_age_ms: auditLimits.retention_age_ms } }),
+    : { [audit]: { retention_bytes: audit_retention_bytes, retention_age_ms: audit_retention_age_ms } }),
 })
 
 /**

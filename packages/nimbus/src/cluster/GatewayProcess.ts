@@ -1,6 +1,7 @@
 /** One gateway process of a cluster, with every transport. */
 import * as Locks from "@nimbus/adapters/locks"
 import { Shutdown, Telemetry } from "@nimbus/adapters/process"
+import { LockedServices } from "@nimbus/domain/services"
 import { ChatAdapter, Gateway } from "@nimbus/gateway"
 import { Config, Effect, Layer } from "effect"
 import * as Process from "./Process.ts"
@@ -17,7 +18,8 @@ const gateway = Effect.gen(function* () {
     telemetry: Telemetry.config,
   })
   const chat = Layer.effect(ChatAdapter, RedisChatAdapter.make(settings.cluster.redis))
-  return Gateway.layerOver(settings.gateway, Layer.provideMerge(chat, Cluster.layerWith(settings.cluster))).pipe(
+  const services = Layer.merge(chat, LockedServices.layer).pipe(Layer.provideMerge(Cluster.layerWith(settings.cluster)))
+  return Gateway.layerOver(settings.gateway, services).pipe(
     Layer.provide(Locks.layerWith(settings.locks)),
     Layer.provide(Shutdown.layerWith(settings.shutdown)),
     Layer.provide(Telemetry.layerWith("nimbus-gateway", settings.telemetry)),
