@@ -238,6 +238,7 @@ layer(bare, { excludeTestServices: true })("without trusted proxies", (it) => {
 const refusing: TooMany = { code: "TOO_MANY_CONNECTIONS", retry_ms: 1_500 }
 const full = Layer.succeed(Addresses, {
   from: () => undefined,
+  isProxy: () => false,
   accept: () => refusing,
   ask: () => undefined,
   open: () => undefined,

@@ -26,6 +26,8 @@ type Close = (closed: () => void) => void
 export interface AddressGuard {
   /** Who asks, as far as that is known: for the log, and to count what this machine is counted for as well. */
   from(origins: Origins): ClientAddress | undefined
+  /** Whether this is a trusted proxy: what it shows is its own, and not that of those who ask through it. */
+  isProxy(peer: string | undefined): boolean
   /** A connection is accepted. Undefined: it may stay. `onClose`: registers what is called once it is closed. */
   accept(peer: string | undefined, onClose: Close): TooMany | undefined
   /** Whether this may be asked. */
@@ -66,6 +68,7 @@ export class Addresses extends Context.Service<Addresses, AddressGuard>()("@nimb
 
         return {
           from: (origins) => clientOf(origins).from,
+          isProxy: (peer) => clientOf({ peer, forwardedFor: undefined, forwarded: undefined }).isProxied,
           accept(peer, onClose) {
             const { client, isProxied } = clientOf({ peer, forwardedFor: undefined, forwarded: undefined })
             return client === undefined || isProxied ? undefined : connect(client, onClose)

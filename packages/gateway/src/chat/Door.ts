@@ -12,6 +12,7 @@ import { admit, Badge, connectErrorOf, refusalOf, type Visit } from "./Badge.ts"
 import type { ChatServer, ChatSocket } from "./ChatEvents.ts"
 import { type ConnectRequest, connectRequestOf, credentialsOf, isMisnamed } from "./ConnectRequest.ts"
 import { path } from "./EngineServer.ts"
+import { peerCertificateOf } from "../tls/PeerCertificates.ts"
 
 export interface DoorOptions {
   readonly io: ChatServer
@@ -40,7 +41,7 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
 
   const letIn = (socket: ChatSocket, request: ConnectRequest, next: (error?: Error) => void): void => {
     const from = { address: socket.handshake.address, transport: path }
-    const credentials = credentialsOf(socket.handshake)
+    const credentials = { ...credentialsOf(socket.handshake), certificate: peerCertificateOf(socket.request.socket) }
     run(
       Effect.matchEffect(admit({ access, subjects }, socket, request, credentials, from), {
         onSuccess: (visit) =>

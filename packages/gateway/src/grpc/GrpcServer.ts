@@ -13,6 +13,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2"
 import { createServer as createTcpServer, type Socket } from "node:net"
+import type { TLSSocket } from "node:tls"
 import { Clock, Config, Context, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { Code } from "@connectrpc/connect"
 import { Addresses, messageOf, onClose } from "../addresses/Addresses.ts"
@@ -22,6 +23,7 @@ import { GrpcPortUnavailable } from "../Errors.ts"
 import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
 import { Timers } from "../sockets/Timers.ts"
 import { Limits } from "../Limits.ts"
+import { peerCertificateOf } from "../tls/PeerCertificates.ts"
 import { Tls } from "../tls/Tls.ts"
 import { Peer } from "./Peer.ts"
 import { answer, trailers } from "./Status.ts"
@@ -142,15 +144,21 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, reflects = 
       refusedSessions.set(session, refusal)
       timers.after(close_ms, () => session.destroy())
     }
-    peers.set(session, new Peer(session, () => clock.currentTimeMillisUnsafe()))
+    peers.set(session, new Peer(session, () => clock.currentTimeMillisUnsafe(), opening && peerCertificateOf(opening)))
     session.once("close", () => peers.delete(session))
   })
   server.on("sessionError", (_: unknown, session: ServerHttp2Session) => addresses.fail(originsOf(session, {})))
 
+  /** The connection whose session begins: of the session HTTP/2 shows another object for its socket. */
+  let opening: TLSSocket | undefined
   const door = Option.getOrUndefined(yield* Effect.serviceOption(Tls))?.door({
     protocol: "h2",
     addresses,
-    opened: (socket) => void server.emit("connection", socket),
+    opened: (socket) => {
+      opening = socket
+      server.emit("connection", socket)
+      opening = undefined
+    },
     refused: (code) => tellRefused(code),
   })
   /** What listens: with TLS, HTTP/2 is given what has come through the door. */

@@ -104,7 +104,7 @@ export const layer = Layer.effectDiscard(
       response.stream.once("close", () => calls.delete(call))
       const from = { address: request.stream.session?.socket.remoteAddress, transport: call.name }
       run(
-        Effect.match(open(call, metadata.success, shownIn(request), from), {
+        Effect.match(open(call, metadata.success, shownIn(request, peer), from), {
           onSuccess: (handle) => call.attach(handle),
           onFailure: (error) => (isRefusal(error) ? call.deny(error) : call.close(refusalOf(error))),
         }),
@@ -160,8 +160,9 @@ export const layer = Layer.effectDiscard(
   }),
 ).pipe(Layer.provide(Timers.layer))
 
-const shownIn = ({ headers: { authorization } }: Http2ServerRequest): Shown => ({
+const shownIn = ({ headers: { authorization } }: Http2ServerRequest, { certificate }: Peer): Shown => ({
   token: /^bearer +([^\s]+) *$/i.exec(authorization ?? "")?.[1],
+  certificate,
 })
 
 /** gRPC is a POST of its own content type; `application/grpc-web` is another protocol. */

@@ -6,6 +6,7 @@
  * waits for a stream's window was not written yet: a call asks only for what was.
  */
 import type { ServerHttp2Session } from "node:http2"
+import type { PeerCertificate } from "@nimbus/domain/services"
 
 /** Until a peer's settings say another. */
 const defaultWindow_bytes = 65_535
@@ -34,8 +35,12 @@ export class Peer {
   /** Open on it now. */
   calls = 0
 
-  constructor(session: ServerHttp2Session, now: () => number) {
+  /** What it has shown, where there is TLS. */
+  readonly certificate: PeerCertificate | undefined
+
+  constructor(session: ServerHttp2Session, now: () => number, certificate?: PeerCertificate) {
     this.session = session
+    this.certificate = certificate
     this.now = now
     this.heard_ms = now()
     // Libraries widen it while they measure the connection; HTTP/2 changes it for the streams that are open as well.

@@ -297,6 +297,7 @@ layer(port.pipe(Layer.provide(Addresses.layerWith({}).pipe(Layer.provide(Limits.
 const refuses = (code: TooMany["code"]) => ({ code, retry_ms: 1_500 })
 const none = {
   from: () => undefined,
+  isProxy: () => false,
   accept: () => undefined,
   ask: () => undefined,
   open: () => undefined,

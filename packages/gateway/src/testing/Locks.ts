@@ -31,10 +31,10 @@ export const principalOf = ({
   return { issuer, subject, clientId, grants, claims, expires_s, issued_s, tokenId, keyId: undefined }
 }
 
-/** Locks that know these tokens, and no others. The table may change while it is in use. */
+/** Locks that know these tokens, and first names of certificates, and no others. The table may change while it is in use. */
 export const layer = (tokens: ReadonlyMap<string, Said>) =>
   Layer.succeed(Authenticator, {
-    authenticate: ({ token }) => {
+    authenticate: ({ certificate, token = certificate?.names[0] }) => {
       if (token === undefined)
         return Effect.fail(new Unauthenticated({ code: "TOKEN_MISSING", reason: "no token came" }))
       const said = tokens.get(token)

@@ -10,15 +10,20 @@ import type { TooMany } from "../addresses/AddressBook.ts"
 import { authority, directoryWith } from "../testing/Certificates.ts"
 import { Door } from "./Door.ts"
 import { read } from "./Material.ts"
+import { peerCertificateOf } from "./PeerCertificates.ts"
 
 const tooMany = (code: TooMany["code"]): TooMany => ({ code, retry_ms: 1_000 })
 
 /** A port behind a door, with addresses that refuse so. */
-const port = Effect.fnUntraced(function* (refusals: { readonly ask?: TooMany; readonly accept?: TooMany } = {}) {
+const port = Effect.fnUntraced(function* (
+  refusals: { readonly ask?: TooMany; readonly accept?: TooMany; readonly isProxy?: boolean } = {},
+) {
   const { ca, sign } = yield* authority
-  const material = yield* read(yield* directoryWith(yield* sign("IP:127.0.0.1")))
+  const material = yield* read(yield* directoryWith(yield* sign("IP:127.0.0.1"), ca))
   const told: Array<string> = []
+  const shown: Array<string | undefined> = []
   const addresses: AddressGuard = {
+    isProxy: () => refusals.isProxy === true,
     ask: () => refusals.ask,
     accept: (_, onClose) => {
       if (refusals.accept === undefined) onClose(() => told.push("gone"))
@@ -34,6 +39,7 @@ const port = Effect.fnUntraced(function* (refusals: { readonly ask?: TooMany; re
     addresses,
     opened: (socket: Socket) => {
       told.push("opened")
+      shown.push(peerCertificateOf(socket)?.names[0])
       socket.end("hello")
     },
     refused: (code: string) => void told.push(code),
@@ -46,7 +52,7 @@ const port = Effect.fnUntraced(function* (refusals: { readonly ask?: TooMany; re
   )
   const address = server.address()
   if (address === null || typeof address === "string") return assert.fail("no port")
-  return { told, door, at: { port: address.port, host: "127.0.0.1", ca, ALPNProtocols: ["h2"] } }
+  return { told, shown, sign, door, at: { port: address.port, host: "127.0.0.1", ca, ALPNProtocols: ["h2"] } }
 })
 
 const closed = (socket: Socket) =>
@@ -81,6 +87,17 @@ describe("a door", () => {
       yield* closed(socket)
       assert.strictEqual(heard, 0)
       assert.deepStrictEqual(told, [code])
+    }).pipe(Effect.scoped),
+  )
+
+  it.live.each([
+    { isProxy: false, what: "notes what its peer has shown", is: "URI:spiffe://a" },
+    { isProxy: true, what: "notes of a trusted proxy nothing: it brings others", is: undefined },
+  ])("$what", ({ is, isProxy }) =>
+    Effect.gen(function* () {
+      const { at, shown, sign } = yield* port({ isProxy })
+      yield* closed(connectTls({ ...at, ...(yield* sign("URI:spiffe://a")) }))
+      assert.deepStrictEqual(shown, [is])
     }).pipe(Effect.scoped),
   )
 

@@ -9,7 +9,8 @@
  *
  * 1. TLS 1.2 and later.
  * 2. Where there are authorities of clients, each is asked for a certificate. It may have none; one that does not verify
- *    ends the connection, for its owner would not be known for whom it says that it is.
+ *    ends the connection, for its owner would not be known for whom it says that it is. That of a trusted proxy is noted for
+ *    nobody: many ask through it.
  * 3. A connection beyond the bounds of its address gets no handshake, which would take more of this process than of its
  *    peer. A failed handshake counts as a failure of its address, unless the peer has just gone, as checks of balancers do.
  * 4. Other material counts for handshakes that begin from then on. Connections that are open stay.
@@ -21,6 +22,7 @@ import { createServer, type Server, type TLSSocket } from "node:tls"
 import { type AddressGuard, onClose } from "../addresses/Addresses.ts"
 import type { Origins } from "../addresses/ClientAddress.ts"
 import type { Material } from "./Material.ts"
+import { note } from "./PeerCertificates.ts"
 
 export interface DoorOptions {
   /** The protocol that is spoken inside. Whoever asks for others alone is refused. */
@@ -90,6 +92,7 @@ export class Door {
       if (ca !== undefined && !socket.authorized && socket.getPeerX509Certificate() !== undefined) {
         return this.#fail(socket)
       }
+      if (ca !== undefined && !this.#options.addresses.isProxy(socket.remoteAddress)) note(socket)
       // Each would cost us more than the peer.
       socket.disableRenegotiation()
       this.#waiting.delete(endsOf(socket))

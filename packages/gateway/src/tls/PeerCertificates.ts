@@ -1,28 +1,23 @@
 /** What was verified of a peer, for whoever asks for its credentials. */
-import { TLSSocket } from "node:tls"
+import type { TLSSocket } from "node:tls"
 import type { PeerCertificate } from "@nimbus/domain/services"
 
-/** Of each connection once: to read a certificate takes longer than most requests. */
-const known = new WeakMap<object, PeerCertificate>()
+/** By connection: a request may be looked at when the connection that brought it has gone. */
+const noted = new WeakMap<object, PeerCertificate>()
 
-/**
- * The certificate that the peer of this connection has shown, if it has shown one. It is verified: a connection with one
- * that is not does not come this far. `socket`: of a request of HTTP/1.1, or of a session of HTTP/2.
- */
-export const peerCertificateOf = (socket: object): PeerCertificate | undefined => {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
-  const before = known.get(socket)
-  if (before !== undefined) return before
-  const certificate = socket.getPeerX509Certificate()
-  if (certificate === undefined) return undefined
-  const read: PeerCertificate = {
+/** What its peer has shown, if it has shown one that verifies, is known from here on. */
+export const note = (socket: TLSSocket): void => {
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
+  if (certificate === undefined) return
+  noted.set(socket, {
     names: namesOf(certificate.subjectAltName ?? ""),
     serial: certificate.serialNumber,
     expires_s: Math.floor(Date.parse(certificate.validTo) / 1000),
-  }
-  known.set(socket, read)
-  return read
+  })
 }
+
+/** The certificate that the peer of this connection has shown, verified. `socket`: that of a request of HTTP/1.1. */
+export const peerCertificateOf = (socket: object): PeerCertificate | undefined => noted.get(socket)
 
 /**
  * The names of a certificate, from what OpenSSL writes of them: `DNS:a.example, URI:spiffe://b`. Where a name has a comma or

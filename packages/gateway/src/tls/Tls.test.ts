@@ -49,12 +49,8 @@ const front = Effect.fnUntraced(function* (directory: string, limits: Partial<Ga
       })
       const grpc = yield* GrpcServer
       grpc.onRefused((code) => void refused.push(code))
-      yield* grpc.handle((request, response) => {
-        const socket = request.stream.session?.socket
-        answer(
-          response,
-          trailers(Code.Unknown, JSON.stringify(socket === undefined ? "gone" : (peerCertificateOf(socket) ?? null))),
-        )
+      yield* grpc.handle((_, response, { certificate }) => {
+        answer(response, trailers(Code.Unknown, JSON.stringify(certificate ?? null)))
       })
       const url = yield* HttpFront.url
       assert.match(url, /^https:/)
