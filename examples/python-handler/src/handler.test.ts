@@ -73,16 +73,16 @@ const told = (url: string, data: Schema.Json) =>
     return [...(yield* Stream.runCollect(Stream.takeUntil(items, ({ end }) => end !== undefined)))]
   }).pipe(Effect.provide(Memory.layerMemory), Effect.scoped, Effect.provide(nimbus(url)))
 
-/** What the service answers without Nimbus, signed, for a task some of whose parts are published. */
-const answerTo = (url: string, published: number) => {
-  const body = JSON.stringify({ id: "t1", client: "ada", attempt: 2, published, data: { hero: "Ada" } })
+/** What the service answers without Nimbus, signed. */
+const answerTo = (url: string, event: object) => {
+  const body = JSON.stringify({ id: "t1", client: "ada", ...event })
   const at = new Date()
   const headers = {
     "webhook-id": "ada/t1",
     "webhook-timestamp": String(Math.floor(at.getTime() / 1000)),
     "webhook-signature": new Webhook(secret).sign("ada/t1", at, body),
   }
-  return fetch(`${url}tell`, { method: "POST", body, headers })
+  return fetch(url, { method: "POST", body, headers })
 }
 
 describe("the handler and the task in Python", () => {
@@ -95,6 +95,15 @@ describe("the handler and the task in Python", () => {
       Effect.gen(function* () {
         const { data, id } = yield* request(yield* service, secret, { count: 2 })
         assert.deepStrictEqual(data, { receipt: `2 for ada, order ${id}` })
+      }),
+    )
+
+    it.live("knows whose token the client has shown, where there are locks", () =>
+      Effect.gen(function* () {
+        const url = yield* service
+        const caller = { issuer: "https://id.example", subject: "auth0|ada", claims: {} }
+        const answer = yield* Effect.promise(() => answerTo(url, { data: { count: 2 }, caller }))
+        assert.deepStrictEqual(yield* Effect.promise(() => answer.json()), { receipt: "2 for auth0|ada, order t1" })
       }),
     )
 
@@ -149,7 +158,9 @@ describe("the handler and the task in Python", () => {
     it.live("leaves out the parts of a task that are published", () =>
       Effect.gen(function* () {
         const url = yield* service
-        const text = yield* Effect.promise(() => answerTo(url, 6).then((answer) => answer.text()))
+        const text = yield* Effect.promise(() =>
+          answerTo(`${url}tell`, { attempt: 2, published: 6, data: { hero: "Ada" } }).then((answer) => answer.text()),
+        )
         assert.strictEqual(text, `"out "\n"to "\n"sea "\n`)
       }),
     )
