@@ -102,7 +102,10 @@ export interface GatewayLimits {
   readonly dedupe_records: number
   /** A connection that sends nothing for this long, not even a pong, is closed. A ping is sent after half of it. */
   readonly idle_timeout_ms: number
-  /** WebSocket, with locks: how long a client that has shown nothing may take to send the `auth` frame. Beyond: it is closed. */
+  /**
+   * WebSocket, with locks: how long a client that has shown nothing may take to send the `auth` frame; in the chat, to join.
+   * Beyond: it is closed.
+   */
   readonly first_frame_ms: number
   /** Tokens in a row that a session did not go on with. Beyond: it is closed. */
   readonly failed_renewals: number

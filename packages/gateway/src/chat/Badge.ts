@@ -15,11 +15,12 @@
  *    revoked.
  */
 import { capabilityOf, type Principal, type TargetedCapability } from "@nimbus/domain/access"
-import { type CloseReason, start } from "@nimbus/domain/protocol"
+import { closeCodes, type CloseReason, start } from "@nimbus/domain/protocol"
 import type { Credentials } from "@nimbus/domain/services"
 import { Effect } from "effect"
 import type { Access, From, Need, NotAdmitted } from "../access/Access.ts"
 import type { Held, Lease } from "../access/Leases.ts"
+import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
 import type { SubjectRefused } from "../Errors.ts"
 import { messageOf, type Share, type Subjects } from "../subjects/Subjects.ts"
@@ -72,6 +73,7 @@ export interface BadgeOptions extends Visit {
   readonly room: ConnectRequest["room"]
   readonly now_s: () => number
   readonly counts: Counts
+  readonly limits: Pick<GatewayLimits, "failed_renewals">
 }
 
 export class Badge {
@@ -79,6 +81,10 @@ export class Badge {
   readonly #lease: Lease
   /** One token at a time is looked at. */
   #isRenewing = false
+  /** Tokens in a row that have counted for nothing. */
+  #failures = 0
+  /** What it was let in for counts no more. */
+  hasEnded = false
 
   constructor(options: BadgeOptions) {
     this.#options = options
@@ -141,11 +147,19 @@ export class Badge {
     this.#isRenewing = true
     return access.renew(this.#lease, { token }, from, needs).pipe(
       Effect.map(() => {
+        this.#failures = 0
         const { expires_s } = this.#lease.principal
         return expires_s === undefined ? undefined : this.#secondsUntil(expires_s)
       }),
       Effect.ensuring(Effect.sync(() => (this.#isRenewing = false))),
     )
+  }
+
+  /** A token was refused, and its client is told. */
+  failed({ _tag }: NotAdmitted): void {
+    // It may have nothing to do with the token.
+    if (_tag === "AuthUnavailable") return
+    if (++this.#failures >= this.#options.limits.failed_renewals) this.#end(closeCodes.unauthenticated)
   }
 
   /** The socket is gone. */
@@ -162,6 +176,7 @@ export class Badge {
 
   #end({ reason, reconnect }: CloseReason): void {
     const { counts, socket } = this.#options
+    this.hasEnded = true
     counts.addTo("refused", reason)
     socket.emit("refused", { code: reason, message: sentences.get(reason) ?? reason })
     // Closed from below, a client comes back on its own; one that the server disconnects does not.
@@ -171,6 +186,7 @@ export class Badge {
 }
 
 const sentences: ReadonlyMap<string, string> = new Map([
+  ["UNAUTHENTICATED", "too many tokens in a row have counted for nothing"],
   ["TOKEN_EXPIRED", "the token has ended: come back with a new one"],
   ["TOKEN_REVOKED", "the token, or its subject, was revoked, or its issuer has removed the key"],
 ])

@@ -6,6 +6,7 @@ import { RandomIds } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Random } from "effect"
 import { Access } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
+import { UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
 import { Subjects } from "../subjects/Subjects.ts"
 import { admit, Badge, connectErrorOf, refusalOf, type Visit } from "./Badge.ts"
@@ -25,6 +26,7 @@ export interface DoorOptions {
 export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen, welcome }: DoorOptions) {
   const access = yield* Access
   const subjects = yield* Subjects
+  const upgrades = yield* UpgradeServer
   const { counts } = yield* Delivery
   const limits = yield* Limits
   const ids = yield* RandomIds
@@ -33,6 +35,8 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
   const now_s = () => clock.currentTimeMillisUnsafe() / 1000
   /** Who they are that have not been welcomed yet. */
   const admitted = new WeakMap<ChatSocket, Visit>()
+  /** Connections whose token is looked at, or counted for nothing. */
+  const asked = new WeakSet<ChatSocket["conn"]>()
 
   const leaving = (): Error => {
     counts.addTo("refused", "GOING_AWAY")
@@ -40,6 +44,10 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
   }
 
   const letIn = (socket: ChatSocket, request: ConnectRequest, next: (error?: Error) => void): void => {
+    const { conn } = socket
+    // A client of Socket.IO waits for the answer. What asks again meanwhile would have more tokens looked at than one.
+    if (asked.has(conn)) return conn.close(true)
+    asked.add(conn)
     const from = { address: socket.handshake.address, transport: path }
     const credentials = { ...credentialsOf(socket.handshake), certificate: peerCertificateOf(socket.request.socket) }
     run(
@@ -49,17 +57,26 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
             admitted.set(socket, visit)
             next(isLeaving() ? leaving() : undefined)
           }),
-        onFailure: (denied) => {
-          counts.addTo("refused", denied.code)
-          if (denied._tag !== "AuthUnavailable") return Effect.sync(() => next(connectErrorOf(refusalOf(denied))))
-          // A client that is told does not come back on its own; one whose connection closes does.
-          return Effect.andThen(
-            Effect.flatMap(Random.nextBetween(0, limits.retry_jitter_ms), (wait_ms) => Effect.sleep(wait_ms)),
-            Effect.sync(() => void socket.conn.close()),
-          )
-        },
+        onFailure: (denied) => turnAway(socket, denied, next),
       }),
     )
+  }
+
+  const turnAway = ({ conn, request }: ChatSocket, denied: NotLetIn, next: (error?: Error) => void) => {
+    counts.addTo("refused", denied.code)
+    if (denied._tag === "AuthUnavailable") {
+      // A client that is told does not come back on its own; one whose connection closes does.
+      return Effect.andThen(
+        Effect.flatMap(Random.nextBetween(0, limits.retry_jitter_ms), (wait_ms) => Effect.sleep(wait_ms)),
+        Effect.sync(() => void conn.close()),
+      )
+    }
+    return Effect.sync(() => {
+      if (isFault(denied)) upgrades.failed(request)
+      next(connectErrorOf(refusalOf(denied)))
+      // Behind that answer. The next token is to come as a request of its own, which its address is counted for.
+      setImmediate(() => conn.close())
+    })
   }
 
   io.use((socket, next) => {
@@ -80,6 +97,7 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
     else letIn(socket, connectRequest, next)
   })
   io.on("connection", (socket) => {
+    asked.delete(socket.conn)
     const connectRequest = connectRequestOf(socket.handshake, mayBeOpen)
     if (connectRequest === undefined) return
     const visit = admitted.get(socket)
@@ -87,6 +105,13 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
       if (access.isOpen) welcome(socket, connectRequest, undefined)
       return
     }
-    welcome(socket, connectRequest, new Badge({ ...visit, access, socket, room: connectRequest.room, now_s, counts }))
+    const badge = new Badge({ ...visit, access, socket, room: connectRequest.room, now_s, counts, limits })
+    if (badge.hasEnded) badge.release()
+    else welcome(socket, connectRequest, badge)
   })
 })
+
+type NotLetIn = Effect.Error<ReturnType<typeof admit>>
+
+/** Of the client's own, as a request that is answered 401 or 403. */
+const isFault = ({ code }: NotLetIn): boolean => ["TOKEN_MISSING", "TOKEN_INVALID", "FORBIDDEN"].includes(code)

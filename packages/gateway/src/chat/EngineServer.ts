@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream"
 import { closeCodes } from "@nimbus/domain/protocol"
 import { Effect } from "effect"
 import { Server } from "socket.io"
+import { Access } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { type RequestHandler, UpgradeServer } from "../http/UpgradeServer.ts"
 import { Limits } from "../Limits.ts"
@@ -32,6 +33,7 @@ export const server = Effect.fnUntraced(function* (reading: FairReading["Service
   const limits = yield* Limits
   const upgrades = yield* UpgradeServer
   const adapter = yield* ChatAdapter
+  const { isOpen } = yield* Access
   const timers = yield* Timers
   const onTooSlow = () => counts.addTo("refused", closeCodes.tooSlow.reason)
   /** Of what waits for a socket its messages are a part. */
@@ -52,6 +54,8 @@ export const server = Effect.fnUntraced(function* (reading: FairReading["Service
           // Beyond the bound of a message, so that one that is too big is refused, and its connection stays.
           maxHttpBufferSize: Math.max(limits.chat.frame_bytes, 4 * limits.chat.message_bytes),
           parser: Parser,
+          // Where there are locks the packet with which a client joins is the one that shows who it is.
+          ...(!isOpen && { connectTimeout: limits.first_frame_ms }),
           wsEngine: serversWithin({ ...limits, ...bounds, timers, onCut: (reason) => counts.addTo("refused", reason) }),
           ...(adapter !== undefined && { adapter }),
         }),

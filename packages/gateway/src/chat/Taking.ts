@@ -96,7 +96,10 @@ export const makeTaking = ({ clock, counts, hallOf, ids, io, isLeaving, limits, 
     run(
       Effect.match(badge.renew(token), {
         onSuccess: (seconds) => answer?.(seconds === undefined ? {} : { seconds }),
-        onFailure: (denied) => refuse(member, answer, refusalOf(denied)),
+        onFailure: (denied) => {
+          refuse(member, answer, refusalOf(denied))
+          badge.failed(denied)
+        },
       }),
     )
   }
