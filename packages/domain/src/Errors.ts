@@ -128,7 +128,7 @@ export class IllegalTransition extends Schema.TaggedError<IllegalTransition>()("
   code: Schema.tag("ILLEGAL_TRANSITION"),
   from: Schema.Literals(["UNKNOWN", "OFFLINE", "REPLAYING", "LIVE"]),
   step: Schema.String,
-  reason: Schema.Literals(["superseded", "no-such-arrow", "no-epoch-left"]),
+  reason: Schema.Literals(["superseded", "no-such-arrow", "no-epoch-left", "in-use"]),
 }) {}
 
 /**
@@ -244,6 +244,8 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
 /** The client is connected by another subject, whose session goes on. */
 export class ClientInUse extends Schema.TaggedError<ClientInUse>()("ClientInUse", {
   code: Schema.tag("CLIENT_IN_USE"),
+  /** Where its session is. */
+  pod: Schema.String,
 }) {
   override get message(): string {
     return "the client is connected by another subject"

@@ -15,6 +15,7 @@
  * | frame | the connection is closed with MESSAGE_TOO_BIG |
  * | unfinished | the connection or call with the most bytes of it is closed with BUSY |
  * | idle | the connection is closed with IDLE |
+ * | left clients | another owner is refused until the entry is forgotten |
  * | first frame, failed renewals | the connection is closed with UNAUTHENTICATED |
  * | body | 413, and the connection is closed |
  * | bodies | 503 to the request with the most bytes, and its connection is closed |
@@ -107,6 +108,8 @@ export interface GatewayLimits {
    * Beyond: it is closed.
    */
   readonly first_frame_ms: number
+  /** With locks: clients that have left, and of which the registry could not be told. Beyond: others are refused for longer. */
+  readonly left_clients: number
   /** Tokens in a row that a session did not go on with. Beyond: it is closed. */
   readonly failed_renewals: number
   /** HTTP: the body of a request. */
@@ -495,6 +498,7 @@ export const gatewayLimits: GatewayLimits = {
   idle_timeout_ms: 60_000,
   first_frame_ms: 5_000,
   failed_renewals: 3,
+  left_clients: 10_000,
   body_bytes: 2 * 1024 * 1024,
   body_small_pieces: 4_096,
   bodies_bytes: 32 * 1024 * 1024,

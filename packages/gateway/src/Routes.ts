@@ -8,6 +8,7 @@ import * as Documents from "./http/Documents.ts"
 import * as Health from "./http/Health.ts"
 import * as Publishing from "./http/Publishing.ts"
 import * as Queries from "./http/Queries.ts"
+import * as TicketRoutes from "./http/TicketRoutes.ts"
 import * as WebSocketTransport from "./websocket/WebSocketTransport.ts"
 
 /** Which routes a server has, beside those of clients and their health. */
@@ -38,6 +39,7 @@ export const layerWith = (options: RoutesOptions) =>
     ClientScript.layer,
     Publishing.layer,
     Queries.layer,
+    TicketRoutes.layer,
     Documents.layer,
     WebSocketTransport.routes,
     operationsWith(options),

@@ -123,7 +123,8 @@ const refusalTags: ReadonlySet<string> = new Set<Refusal["_tag"]>([
 ])
 
 /** Whether it is about who asks: its client is told with `code` and `message`, and then closed as `refusalOf` has it. */
-export const isRefusal = (error: { readonly _tag: string }): error is Refusal => refusalTags.has(error._tag)
+export const isRefusal = <E extends { readonly _tag: string }>(error: E | Refusal): error is Refusal =>
+  refusalTags.has(error._tag)
 
 /** What its client is told before it is closed. */
 export const refusalNotice = (error: Refusal): Notice => ({

@@ -18,7 +18,7 @@
  * 4. A full Redis refuses new entries. Clients that have an entry connect and disconnect as before. So do leases, of
  *    which there are only as many as pods.
  */
-import { IllegalTransition, PodTaken, RegistryUnavailable } from "@nimbus/domain/errors"
+import { ClientInUse, IllegalTransition, PodTaken, RegistryUnavailable } from "@nimbus/domain/errors"
 import { ClientId, Epoch, murmur2, PodId, Status } from "@nimbus/domain/protocol"
 import { type Entry, countForgotten, Registry, logFailure } from "@nimbus/domain/services"
 import { Effect, Layer, Option, Result, Schedule, Schema, Stream } from "effect"
@@ -87,17 +87,26 @@ const make = Effect.gen(function* () {
     )
   return Registry.of({
     connect: Effect.fnUntraced(
-      function* (clientId, pod, atLeast) {
+      function* (clientId, pod, atLeast, by) {
         const keys = keysOf(bucketOf(clientId))
-        const connect = (script: Script) => redis.run(script, keys, [clientId, pod, atLeast], Reply.number)
-        const epoch = yield* evenIfFull(connect(connectScript), () => connect(connectKnownScript))
-        return epoch === undefined ? yield* noEpochLeft() : Epoch.make(epoch)
+        const args = [clientId, pod, atLeast, by?.owner ?? "", by?.gone ?? ""]
+        const connect = (script: Script) => redis.run(script, keys, args, connected)
+        const answer = yield* evenIfFull(connect(connectScript), () => connect(connectKnownScript))
+        if (answer === undefined) return yield* noEpochLeft()
+        return typeof answer === "string" ? yield* new ClientInUse({ pod: answer }) : Epoch.make(answer)
       },
-      (effect) => Effect.mapError(effect, unavailable("connect")),
+      (effect) =>
+        Effect.mapError(effect, (error) => (error._tag === "ClientInUse" ? error : unavailable("connect")(error))),
     ),
     write: (presences) =>
       byBucket(presences, (clients) => {
-        const args = clients.flatMap(({ clientId, epoch, pod, status }) => [clientId, epoch, pod, status])
+        const args = clients.flatMap(({ clientId, epoch, owner = "", pod, status }) => [
+          clientId,
+          epoch,
+          pod,
+          status,
+          owner,
+        ])
         const write = (bucket: number, script: Script) => redis.run(script, keysOf(bucket), args, Reply.list)
         return (bucket) => evenIfFull(write(bucket, writeScript), () => write(bucket, writeKnownScript))
       }).pipe(
@@ -156,6 +165,10 @@ const unavailable = (operation: string) => (cause: unknown) => new RegistryUnava
 
 const ignore = (): void => {}
 
+/** The epoch, or in a list the pod where another owner's session is. */
+const connected = (reply: unknown): number | string | undefined =>
+  Array.isArray(reply) ? (Reply.text(reply[0]) ?? "") : Reply.number(reply)
+
 const noEpochLeft = () => new IllegalTransition({ from: "UNKNOWN", step: "Connect", reason: "no-epoch-left" })
 
 /**
@@ -194,7 +207,7 @@ const byBucket = <A extends { readonly clientId: ClientId }>(
   })
 
 /** The same encoding as `Status.encode`, for ids that need no escaping. The scripts use it. */
-const usual = /^\{"_tag":"(OFFLINE|REPLAYING|LIVE)","epoch":\d+,"pod":"([^"]+)"\}$/
+const usual = /^\{"_tag":"(OFFLINE|REPLAYING|LIVE)","epoch":\d+,"pod":"([^"]+)"(?:,"owner":"[^"]+")?\}$/
 
 const holderOf = (stored: string | undefined): PodId | undefined => {
   const [, tag, pod] = usual.exec(stored ?? "") ?? []
@@ -242,23 +255,31 @@ local function read(client)
   if not ok or type(status) ~= 'table' or type(status.epoch) ~= 'number' then return nil end
   return status
 end
-local function write(client, tag, epoch, pod)
+local function write(client, tag, epoch, pod, owner)
+  local of = ''
+  if owner ~= '' then of = ',"owner":"' .. owner .. '"' end
   local isNew = redis.call('HSET', KEYS[1], client,
-    '{"_tag":"' .. tag .. '","epoch":' .. string.format('%.0f', epoch) .. ',"pod":"' .. pod .. '"}')
+    '{"_tag":"' .. tag .. '","epoch":' .. string.format('%.0f', epoch) .. ',"pod":"' .. pod .. '"' .. of .. '}')
   if isNew == 1 then redis.call('HDEL', KEYS[2], client) end
 end
 `
 
-/** `Status.transition` of `Connect`. Returns the epoch, or nil if none is left. */
+/**
+ * `Status.transition` of `Connect`. Returns the epoch, or nil if none is left, or in a list the pod where the session of
+ * another owner is.
+ */
 const connectLua = `${entryLua}
-local client, pod, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local client, pod, epoch, owner, gone = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local from = read(client)
+if from and from._tag ~= 'OFFLINE' and owner ~= '' and from.owner and from.owner ~= owner and from.pod ~= gone then
+  return { from.pod }
+end
 if isFull and not from then return redis.error_reply('OOM no room for a client that is not known yet') end
 if from then
   if from.epoch >= 9007199254740991 then return nil end
   epoch = math.max(from.epoch + 1, epoch)
 end
-write(client, 'REPLAYING', epoch, pod)
+write(client, 'REPLAYING', epoch, pod, owner)
 return string.format('%.0f', epoch)
 `
 
@@ -266,18 +287,18 @@ const connectScript = script(`local isFull = false ${connectLua}`)
 const connectKnownScript = script(`local isFull = true ${connectLua}`, ["allow-oom"])
 
 /**
- * `Status.transition` of `Sweep`, each with client, epoch, pod and status. Returns 1 for one that was written, 0 for
+ * `Status.transition` of `Sweep`, each with client, epoch, pod, status and owner. Returns 1 for one that was written, 0 for
  * one that is superseded.
  */
 const writeLua = `${entryLua}
 local held = {}
-for i = 1, #ARGV, 4 do
-  local client, epoch, pod, tag = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
+for i = 1, #ARGV, 5 do
+  local client, epoch, pod, tag, owner = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local from = read(client)
   if from and (epoch < from.epoch or (epoch == from.epoch and pod ~= from.pod)) then
     held[#held + 1] = 0
   else
-    if from or not isFull then write(client, tag, epoch, pod) end
+    if from or not isFull then write(client, tag, epoch, pod, owner) end
     held[#held + 1] = 1
   end
 end

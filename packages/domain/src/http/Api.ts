@@ -19,6 +19,7 @@ import {
   ResultsPage,
   RoomPath,
   StreamQuery,
+  Ticket,
 } from "./Shapes.ts"
 
 const schemasOf = <P extends ReadonlyArray<Problem>>(...several: P): ReadonlyArray<P[number]["schema"]> =>
@@ -37,8 +38,19 @@ export class AtThePort extends HttpApiMiddleware.Service<AtThePort>()("@nimbus/d
 
 const described = (summary: string, description?: string) => OpenApi.annotations({ summary, description })
 
+/** Where there are locks. */
+const lockProblems = [
+  problems.tokenMissing,
+  problems.tokenInvalid,
+  problems.tokenExpired,
+  problems.tokenRevoked,
+  problems.forbidden,
+  problems.authUnavailable,
+] as const
+
 const publishProblems = [
   ...schemasOf(
+    ...lockProblems,
     problems.badRequest,
     problems.badNumber,
     problems.badBatch,
@@ -76,7 +88,25 @@ const cancels = HttpApiEndpoint.post("cancelTasks", "/v1/clients/:clientId/cance
   ),
 )
 
+const ticket = HttpApiEndpoint.post("issueTicket", "/v1/tickets", {
+  success: Ticket,
+  error: schemasOf(
+    problems.tokenMissing,
+    problems.tokenInvalid,
+    problems.tokenExpired,
+    problems.tokenRevoked,
+    problems.authUnavailable,
+    problems.notFound,
+  ),
+}).annotateMerge(
+  described(
+    "A ticket for the token of this request",
+    "For a connection of which nothing but the URL can say who it is: `?ticket=`. It counts once, for 30 s. Without locks there are none: 404.",
+  ),
+)
+
 const pageErrors = schemasOf(
+  ...lockProblems,
   problems.badRequest,
   problems.notFound,
   problems.noArchive,
@@ -101,7 +131,13 @@ const roomMessages = HttpApiEndpoint.get("roomMessages", "/v1/rooms/:room/messag
 const openMessages = HttpApiEndpoint.get("openMessages", "/v1/open/messages", {
   query: PageQuery,
   success: MessagesPage,
-  error: schemasOf(problems.badRequest, problems.noArchive, problems.readsBusy, problems.archiveUnavailable),
+  error: schemasOf(
+    ...lockProblems,
+    problems.badRequest,
+    problems.noArchive,
+    problems.readsBusy,
+    problems.archiveUnavailable,
+  ),
 }).annotateMerge(described("A page of the open chat's messages, from the archive"))
 
 const webSocket = <const Name extends string, const Path extends `/${string}`>(
@@ -167,6 +203,7 @@ const metrics = HttpApiEndpoint.get("metrics", "/metrics", {
 export const endpoints = {
   sendMessages: messages,
   cancelTasks: cancels,
+  issueTicket: ticket,
   results,
   roomMessages,
   openMessages,
@@ -181,7 +218,7 @@ export const endpoints = {
   metrics,
 }
 
-const Clients = HttpApiGroup.make("clients", { topLevel: true }).add(messages, cancels, results, stream)
+const Clients = HttpApiGroup.make("clients", { topLevel: true }).add(messages, cancels, results, ticket, stream)
 const Rooms = HttpApiGroup.make("rooms", { topLevel: true }).add(roomMessages, openMessages)
 const NimbusWs = HttpApiGroup.make("nimbusws", { topLevel: true }).add(approach3, approach2)
 const Documents = HttpApiGroup.make("documents", { topLevel: true }).add(openApi, frames, clientScript)

@@ -15,6 +15,14 @@ const problem = <const Code extends string>(code: Code, status: number, descript
     .pipe(HttpApiSchema.status(status)),
 })
 
+const forbidden = <const Code extends string>(code: Code, status: number, description: string) => ({
+  code,
+  status,
+  schema: Schema.Struct({ code: Schema.Literal(code), message: Schema.String, capability: Schema.String })
+    .annotate({ description: `${code}: ${description}` })
+    .pipe(HttpApiSchema.status(status)),
+})
+
 /** One of them: what is sent of it, and how it is declared. */
 export interface Problem {
   readonly code: string
@@ -35,7 +43,7 @@ export const problems = {
   tokenInvalid: problem("TOKEN_INVALID", 401, "the token counts for nothing here; the message says why."),
   tokenExpired: problem("TOKEN_EXPIRED", 401, "the token has ended. Come with a new one."),
   tokenRevoked: problem("TOKEN_REVOKED", 401, "the token, or its subject, was revoked."),
-  forbidden: problem("FORBIDDEN", 403, "a capability is missing; the message names it."),
+  forbidden: forbidden("FORBIDDEN", 403, "a capability is missing, which is named."),
   authUnavailable: problem("AUTH_UNAVAILABLE", 503, "who asks can't be found out now. Ask again after `Retry-After`."),
   notFound: problem("NOT_FOUND", 404, "nothing is served at this path."),
   noArchive: problem("NO_ARCHIVE", 404, "this installation keeps no archive."),

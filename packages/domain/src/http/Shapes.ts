@@ -66,9 +66,17 @@ export const MessagesPage = Schema.Struct({
   next,
 })
 
+/** Stands for a token, once, for a short time. */
+export const Ticket = Schema.Struct({
+  ticket: Schema.String.annotate({ description: "For `?ticket=` of one connection, within 30 s." }),
+})
+
 /** What a client says in the URL of a WebSocket. */
 export const StreamQuery = Schema.Struct({
-  clientId: client,
+  clientId: Schema.optionalKey(client).annotate({
+    description:
+      "1 to 128 characters of `A-Za-z0-9._:@-`. With locks it may be left out: the client that the token names.",
+  }),
   after: digits(Cursor, "The last seq that the client has; -1 or absent: none. Counts as an ack."),
   log: Schema.optionalKey(Incarnation).annotate({
     description: "The incarnation of the log that `after` belongs to, from an earlier `welcome`.",
@@ -78,6 +86,9 @@ export const StreamQuery = Schema.Struct({
   }),
   journey: Schema.optionalKey(Schema.Literals(["true", "false"])).annotate({
     description: "Whether each result comes with the steps of its journey so far.",
+  }),
+  ticket: Schema.optionalKey(Schema.String).annotate({
+    description: "With locks: of `POST /v1/tickets`, for who can send no token. It counts once, for 30 s.",
   }),
   frames: Schema.optionalKey(Schema.Literal("all")).annotate({
     description: "A client of NimbusWS wants the frames that only Nimbus has as well.",

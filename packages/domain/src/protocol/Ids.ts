@@ -26,6 +26,13 @@ export type ClientId = typeof ClientId.Type
 /** Whether a value is a client id. */
 export const isClientId = Schema.is(ClientId)
 
+/**
+ * The owner of a session, where there are locks: 1 to 64 characters of `A-Za-z0-9_-`, the same for the same subject of the
+ * same issuer, and nothing that tells who that is.
+ */
+export const Owner = spelledAs(/^[A-Za-z0-9_-]{1,64}$/).pipe(Schema.brand("Owner"))
+export type Owner = typeof Owner.Type
+
 /** Text that UTF-8 can carry, of 1 to `most` UTF-16 code units. */
 export const textUpTo = (most: number) =>
   Schema.String.check(
@@ -114,6 +121,9 @@ export const seqUnsafe = (n: number): Seq => n as Seq
 
 /** Brands digits just parsed from what only registries write. */
 export const epochUnsafe = (n: number): Epoch => n as Epoch
+
+/** Brands a text that was just seen to be spelled as an owner is. */
+export const ownerUnsafe = (owner: string): Owner => owner as Owner
 
 /** Brands a name that was just seen to be spelled as a pod's is. */
 export const podIdUnsafe = (name: string): PodId => name as PodId

@@ -8,8 +8,8 @@
  * sessions periodically. A forgotten client is like one never seen, and its epochs keep growing by the clock.
  */
 import { Context, type Effect, type Stream } from "effect"
-import type { PodTaken, RegistryUnavailable } from "../Errors.ts"
-import type { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
+import type { ClientInUse, PodTaken, RegistryUnavailable } from "../Errors.ts"
+import type { ClientId, Epoch, Owner, PodId } from "../protocol/Ids.ts"
 import type { Status, StatusName } from "../protocol/Status.ts"
 
 /** What a gateway writes of one of its sessions. */
@@ -18,6 +18,15 @@ export interface Presence {
   readonly epoch: Epoch
   readonly pod: PodId
   readonly status: StatusName
+  /** Of whom, where there are locks. */
+  readonly owner?: Owner | undefined
+}
+
+/** By whom a client connects, where there are locks. */
+export interface ConnectBy {
+  readonly owner: Owner
+  /** A pod that is known to hold nobody any more. */
+  readonly gone?: PodId | undefined
 }
 
 /** What the registry holds of one client. */
@@ -32,9 +41,15 @@ export class Registry extends Context.Service<
   {
     /**
      * A new connection: the client is REPLAYING at epoch max(stored + 1, `atLeast`), where `atLeast` is the clock in
-     * ms.
+     * ms. Where a session of another owner is not OFFLINE, it changes nothing and says where that is (`ClientInUse`), unless
+     * that pod is `gone`: a lease is not looked at.
      */
-    connect(clientId: ClientId, pod: PodId, atLeast: Epoch): Effect.Effect<Epoch, RegistryUnavailable>
+    connect(
+      clientId: ClientId,
+      pod: PodId,
+      atLeast: Epoch,
+      by?: ConnectBy,
+    ): Effect.Effect<Epoch, ClientInUse | RegistryUnavailable>
     /**
      * Writes a chunk; for each in order whether it held. One that did not changed nothing: that session is superseded.
      */

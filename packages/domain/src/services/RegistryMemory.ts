@@ -6,12 +6,12 @@
  * whose entries are forgotten: nobody has written them for that long.
  */
 import { Clock, Effect, Layer, Result, Stream } from "effect"
-import { PodTaken, RegistryUnavailable } from "../Errors.ts"
+import { ClientInUse, PodTaken, RegistryUnavailable } from "../Errors.ts"
 import { countForgotten } from "./Forgotten.ts"
 import * as Idle from "./Idle.ts"
-import type { ClientId, PodId } from "../protocol/Ids.ts"
+import type { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
 import { type RegistryLimits, registryLimits } from "../Limits.ts"
-import { type Entry, type Presence, Registry } from "./Registry.ts"
+import { type ConnectBy, type Entry, type Presence, Registry } from "./Registry.ts"
 import { type Status, type Step, transition } from "../protocol/Status.ts"
 
 /** A registry, and in hand the faults that the protocol allows a registry to have. */
@@ -73,13 +73,16 @@ export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMem
 
   return {
     registry: Registry.of({
-      connect: (clientId, pod, atLeast) =>
+      connect: (clientId, pod, atLeast, by) =>
         Effect.andThen(
           turning,
-          Effect.suspend(() =>
-            Result.match(move(clientId, { _tag: "Connect", pod, atLeast }), {
+          Effect.suspend((): Effect.Effect<Epoch, ClientInUse | RegistryUnavailable> =>
+            Result.match(move(clientId, connectStep(pod, atLeast, by)), {
               onSuccess: (status) => Effect.succeed(status?.epoch ?? atLeast),
-              onFailure: (cause) => Effect.fail(new RegistryUnavailable({ operation: "connect", cause })),
+              onFailure: (cause) =>
+                cause.reason === "in-use"
+                  ? Effect.fail(new ClientInUse({ pod: find(clientId)?.pod ?? pod }))
+                  : Effect.fail(new RegistryUnavailable({ operation: "connect", cause })),
             }),
           ),
         ),
@@ -128,7 +131,22 @@ export const makeMemory = (limits: RegistryLimits = registryLimits): RegistryMem
   }
 }
 
-const sweep = ({ epoch, pod, status }: Presence): Step => ({ _tag: "Sweep", epoch, pod, status })
+/** The step of a new connection. */
+const connectStep = (pod: PodId, atLeast: Epoch, { gone, owner }: Partial<ConnectBy> = {}): Step => ({
+  _tag: "Connect",
+  pod,
+  atLeast,
+  ...(owner !== undefined && { owner }),
+  ...(gone !== undefined && { gone }),
+})
+
+const sweep = ({ epoch, owner, pod, status }: Presence): Step => ({
+  _tag: "Sweep",
+  epoch,
+  pod,
+  status,
+  ...(owner !== undefined && { owner }),
+})
 
 const holderOf = (status: Status | undefined): PodId | undefined =>
   status === undefined || status._tag === "OFFLINE" ? undefined : status.pod

@@ -132,8 +132,8 @@ const ofMailbox = (mailbox: Mailbox["Service"], spanned: Spanned): Mailbox["Serv
 })
 
 const ofRegistry = (registry: Registry["Service"], spanned: Spanned): Registry["Service"] => ({
-  connect: (clientId, pod, atLeast) =>
-    spanned("Registry.connect", registry.connect(clientId, pod, atLeast), () => ({ client_id: clientId, pod })),
+  connect: (clientId, pod, atLeast, by) =>
+    spanned("Registry.connect", registry.connect(clientId, pod, atLeast, by), () => ({ client_id: clientId, pod })),
   write: (presences) => spanned("Registry.write", registry.write(presences), () => ({ clients: presences.length })),
   pods: (clientIds) => spanned("Registry.pods", registry.pods(clientIds), () => ({ clients: clientIds.length })),
   statuses: (clientIds) =>

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema, Stream } from "effect"
+import { ClientInUse } from "../Errors.ts"
 import { Epoch } from "../protocol/Ids.ts"
 import { Registry } from "../services/Registry.ts"
 import { makeMemory } from "../services/RegistryMemory.ts"
@@ -25,13 +26,17 @@ const broken: Record<string, (sound: Shape) => Partial<Shape>> = {
 
 /** Correct for one caller, but other calls come between its read and its write. */
 const racy = (sound: Shape): Partial<Shape> => ({
-  connect: (clientId, pod, atLeast) =>
+  connect: (clientId, pod, atLeast, by) =>
     Effect.gen(function* () {
       const entries = yield* Stream.runCollect(sound.entries)
-      const stored = entries.find((entry) => entry.clientId === clientId)?.status.epoch ?? -1
-      const epoch = Epoch.make(Math.max(stored + 1, atLeast))
+      const stored = entries.find((entry) => entry.clientId === clientId)?.status
+      const { gone, owner } = by ?? {}
+      const held = stored !== undefined && stored._tag !== "OFFLINE" && stored.pod !== gone ? stored : undefined
+      if (held?.owner !== undefined && owner !== undefined && held.owner !== owner)
+        return yield* new ClientInUse({ pod: held.pod })
+      const epoch = Epoch.make(Math.max((stored?.epoch ?? -1) + 1, atLeast))
       yield* Effect.yieldNow
-      yield* sound.write([{ clientId, pod, epoch, status: "REPLAYING" }])
+      yield* sound.write([{ clientId, pod, epoch, status: "REPLAYING", owner }])
       return epoch
     }),
 })

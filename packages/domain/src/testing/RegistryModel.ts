@@ -6,22 +6,23 @@
  * A chunk is not one step, but one for each of its presences. Each client is therefore checked alone.
  */
 import { Effect, Result, Schema, Stream } from "effect"
-import { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
+import { ClientId, Epoch, Owner, PodId } from "../protocol/Ids.ts"
 import { Registry } from "../services/Registry.ts"
 import { encode, type Status, StatusName, type Step, transition } from "../protocol/Status.ts"
 
 const clients = ["a", "b"] as const
 const Client = Schema.Literals(clients)
 const Pod = Schema.Literals(["p", "q"])
+const OneOwner = Schema.UndefinedOr(Schema.Literals(["x", "y"]))
 const smallEpoch = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))
 
 /** A call, with few names and low epochs, so that calls interfere. */
 export const Call = Schema.TaggedUnion({
-  Connect: { client: Client, pod: Pod, atLeast: smallEpoch },
+  Connect: { client: Client, pod: Pod, atLeast: smallEpoch, owner: OneOwner, gone: Schema.optionalKey(Pod) },
   Write: {
-    presences: Schema.Array(Schema.Struct({ client: Client, pod: Pod, epoch: smallEpoch, status: StatusName })).check(
-      Schema.isMaxLength(3),
-    ),
+    presences: Schema.Array(
+      Schema.Struct({ client: Client, pod: Pod, epoch: smallEpoch, status: StatusName, owner: OneOwner }),
+    ).check(Schema.isMaxLength(3)),
   },
   Pods: {},
 })
@@ -61,6 +62,7 @@ interface Seen {
   readonly after: (from: Status | undefined) => { readonly status: Status | undefined } | undefined
 }
 
+const ownedBy = (owner: string) => ({ owner: Owner.make(owner) })
 const clientId = (run: string, client: string) => ClientId.make(`${run}:${client}`)
 const podId = (run: string, pod: string) => PodId.make(`${run}:${pod}`)
 
@@ -77,16 +79,31 @@ const makeCaller = Effect.fnUntraced(function* (run: string) {
 
 const perform = (registry: Registry["Service"], call: Call, run: string) =>
   Call.match(call, {
-    Connect: ({ atLeast, client, pod }) => {
-      const step = { pod: podId(run, pod), atLeast: Epoch.make(atLeast) }
-      return Effect.map(registry.connect(clientId(run, client), step.pod, step.atLeast), (epoch) => [
-        { client, after: moved({ _tag: "Connect", ...step }, (status) => status?.epoch === epoch) },
-      ])
+    Connect: ({ atLeast, client, gone, owner, pod }) => {
+      const by = owner === undefined ? undefined : { ...ownedBy(owner), ...(gone && { gone: podId(run, gone) }) }
+      const place = { pod: podId(run, pod), atLeast: Epoch.make(atLeast) }
+      const step: Step = { _tag: "Connect", ...place, ...by }
+      return registry.connect(clientId(run, client), place.pod, place.atLeast, by).pipe(
+        Effect.map((epoch) => [{ client, after: moved(step, (status) => status?.epoch === epoch) }]),
+        Effect.catchTag("ClientInUse", ({ pod }) =>
+          Effect.succeed([
+            {
+              client,
+              after: (from: Status | undefined) => (from?.pod === pod ? refused(step)(from) : undefined),
+            },
+          ]),
+        ),
+      )
     },
     Write: ({ presences }) => {
-      const said = presences.map(({ client, epoch, pod, status }) => ({
+      const said = presences.map(({ client, epoch, owner, pod, status }) => ({
         client,
-        step: { epoch: Epoch.make(epoch), pod: podId(run, pod), status },
+        step: {
+          epoch: Epoch.make(epoch),
+          pod: podId(run, pod),
+          status,
+          ...(owner !== undefined && ownedBy(owner)),
+        },
       }))
       const chunk = said.map(({ client, step }) => ({ clientId: clientId(run, client), ...step }))
       return Effect.map(registry.write(chunk), (held) =>

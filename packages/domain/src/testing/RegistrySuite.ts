@@ -5,7 +5,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer, Random, Schema, Stream } from "effect"
-import { ClientId, Epoch, PodId } from "../protocol/Ids.ts"
+import { ClientId, Epoch, Owner, PodId } from "../protocol/Ids.ts"
 import { type Presence, Registry } from "../services/Registry.ts"
 import { seenWith, type StatusName } from "../protocol/Status.ts"
 import { conformance } from "./Conformance.ts"
@@ -33,6 +33,79 @@ export const registrySuite = <E>(name: string, registry: Layer.Layer<Registry, E
         const { client, pod } = yield* freshIds
         yield* registry.connect(client("a"), pod("p"), epoch(7))
         assert.strictEqual(yield* registry.connect(client("b"), pod("p"), epoch(3)), epoch(3))
+      }),
+    )
+
+    it.effect("only the same owner supersedes: another one is told where the session is, and changes nothing", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const [alice, bob] = [Owner.make("alice"), Owner.make("bob")]
+        yield* registry.connect(client("a"), pod("p"), epoch(10), { owner: alice })
+        const before = yield* statusOf(client("a"))
+        assert.deepStrictEqual(before, { _tag: "REPLAYING", epoch: epoch(10), pod: pod("p"), owner: alice })
+        const held = yield* Effect.flip(registry.connect(client("a"), pod("q"), epoch(20), { owner: bob }))
+        assert.deepInclude({ ...held }, { _tag: "ClientInUse", pod: pod("p") })
+        assert.deepStrictEqual(yield* statusOf(client("a")), before)
+        yield* registry.write([presence(client("a"), 10, pod("p"), "LIVE", alice)])
+        assert.strictEqual(
+          (yield* Effect.flip(registry.connect(client("a"), pod("p"), epoch(20), { owner: bob })))._tag,
+          "ClientInUse",
+        )
+        assert.strictEqual(yield* registry.connect(client("a"), pod("q"), epoch(20), { owner: alice }), epoch(20))
+      }),
+    )
+
+    it.effect("another owner may connect once the session is OFFLINE, or its pod is known to be gone", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const [alice, bob] = [Owner.make("alice"), Owner.make("bob")]
+        yield* registry.connect(client("a"), pod("p"), epoch(10), { owner: alice })
+        yield* registry.write([presence(client("a"), 10, pod("p"), "OFFLINE", alice)])
+        assert.strictEqual(yield* registry.connect(client("a"), pod("q"), epoch(20), { owner: bob }), epoch(20))
+        const by = { owner: alice, gone: pod("p") }
+        assert.strictEqual(
+          (yield* Effect.flip(registry.connect(client("a"), pod("r"), epoch(30), by)))._tag,
+          "ClientInUse",
+        )
+        assert.strictEqual(
+          yield* registry.connect(client("a"), pod("r"), epoch(30), { ...by, gone: pod("q") }),
+          epoch(30),
+        )
+      }),
+    )
+
+    it.effect("where one of two has no owner, it supersedes as without locks", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const alice = Owner.make("alice")
+        yield* registry.connect(client("a"), pod("p"), epoch(10))
+        assert.strictEqual(yield* registry.connect(client("a"), pod("q"), epoch(1), { owner: alice }), epoch(11))
+        assert.strictEqual(yield* registry.connect(client("a"), pod("p"), epoch(1)), epoch(12))
+        assert.deepStrictEqual(yield* statusOf(client("a")), { _tag: "REPLAYING", epoch: epoch(12), pod: pod("p") })
+      }),
+    )
+
+    it.effect("of racing connects of two owners one owner's get in, and its session is left", () =>
+      Effect.gen(function* () {
+        const registry = yield* Registry
+        const { client, pod } = yield* freshIds
+        const owners = Array.from({ length: 40 }, (_, i) => Owner.make(i % 2 === 0 ? "alice" : "bob"))
+        const gotIn = yield* Effect.forEach(
+          owners,
+          (owner, i) =>
+            registry.connect(client("a"), pod(`p${i}`), epoch(1), { owner }).pipe(
+              Effect.as([owner]),
+              Effect.catchTag("ClientInUse", () => Effect.succeed([])),
+            ),
+          { concurrency: "unbounded" },
+        )
+        const [winner, ...more] = new Set(gotIn.flat())
+        assert.lengthOf(more, 0)
+        assert.strictEqual((yield* statusOf(client("a")))?.owner, winner)
+        assert.lengthOf(gotIn.flat(), 20)
       }),
     )
 
@@ -352,11 +425,12 @@ const racing = Schema.Tuple([few, few, few])
 
 const epoch = (n: number) => Epoch.make(n)
 
-const presence = (clientId: ClientId, epoch: number, pod: PodId, status: StatusName): Presence => ({
+const presence = (clientId: ClientId, epoch: number, pod: PodId, status: StatusName, owner?: Owner): Presence => ({
   clientId,
   epoch: Epoch.make(epoch),
   pod,
   status,
+  owner,
 })
 
 const freshIds = Effect.map(Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER), (n) => ({

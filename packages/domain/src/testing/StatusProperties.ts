@@ -41,8 +41,25 @@ export const properties = {
     step._tag !== "Connect" ||
     Result.match(moved, {
       onSuccess: (to) => to !== undefined && to.epoch > (from?.epoch ?? -1) && to.epoch >= step.atLeast,
-      onFailure: ({ reason }) => reason === "no-epoch-left" && from?.epoch === Number.MAX_SAFE_INTEGER,
+      onFailure: ({ reason }) =>
+        reason === "in-use" || (reason === "no-epoch-left" && from?.epoch === Number.MAX_SAFE_INTEGER),
     }),
+
+  "Connect is refused as in use while a session of another owner is somewhere, and then alone": (from, step, moved) =>
+    step._tag !== "Connect" ||
+    isRefused(moved, "in-use") ===
+      (from !== undefined &&
+        from._tag !== "OFFLINE" &&
+        from.pod !== step.gone &&
+        from.owner !== undefined &&
+        step.owner !== undefined &&
+        from.owner !== step.owner),
+
+  "a session keeps its owner, and a new one has its own": (from, step, moved) => {
+    if (Result.isFailure(moved) || moved.success === undefined) return true
+    const kept = step._tag === "Connect" || step._tag === "Sweep" ? step.owner : from?.owner
+    return moved.success.owner === kept
+  },
 
   "Connect is REPLAYING on its own pod": (_, step, moved) =>
     step._tag !== "Connect" || Result.isFailure(moved) || isAt(moved.success, "REPLAYING", step.pod),
@@ -119,6 +136,10 @@ export const mutants: Record<string, Mutant> = {
   "Connect is at the clock at least": {
     breaks: "Connect raises the epoch, to the clock at least",
     transition: (from, step) => transition(from, step._tag === "Connect" ? { ...step, atLeast: Epoch.make(0) } : step),
+  },
+  "only the same owner supersedes": {
+    breaks: "Connect is refused as in use while a session of another owner is somewhere, and then alone",
+    transition: (from, step) => transition(from && step._tag === "Connect" ? { ...from, _tag: "OFFLINE" } : from, step),
   },
   "only REPLAYING goes LIVE": {
     breaks: "GoLive, FallBack and Disconnect move only the session they name, and only along their arrow",

@@ -22,7 +22,7 @@ import {
   type TargetedCapability,
 } from "@nimbus/domain/access"
 import { type AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
-import { type ClientId, closeCodes, start } from "@nimbus/domain/protocol"
+import { type ClientId, closeCodes, Owner, start } from "@nimbus/domain/protocol"
 import { Audit, type AuditEntry, Authenticator, type Credentials, Revocations, Tickets } from "@nimbus/domain/services"
 import { Clock, Context, Effect, Layer, Option, Schedule } from "effect"
 import type { Admitted, Asked, From, Need, NotAdmitted, Shown } from "./Asking.ts"
@@ -194,8 +194,8 @@ type Connects = Asked & { readonly clientId: ClientId }
 const nobody = { issuer: undefined, subject: undefined, clientId: undefined }
 
 /** The owner of a session, for stores: nothing of who it is can be read from it. */
-const markOf = (principal: Principal): string =>
-  createHash("sha256").update(ownerOf(principal)).digest("base64url").slice(0, 22)
+const markOf = (principal: Principal): Owner =>
+  Owner.make(createHash("sha256").update(ownerOf(principal)).digest("base64url").slice(0, 22))
 
 const invalid = (reason: string) => Effect.fail(new Unauthenticated({ code: "TOKEN_INVALID", reason }))
 const tooMuchSaid = invalid(`its subject and the claims for handlers take up more than ${caller_bytes} bytes`)

@@ -4,14 +4,14 @@
  */
 import { callerHeaders, Grants, type Principal } from "@nimbus/domain/access"
 import type { Forbidden } from "@nimbus/domain/errors"
-import { type CloseReason, type Headers } from "@nimbus/domain/protocol"
+import type { CloseReason, Headers, Owner } from "@nimbus/domain/protocol"
 import { Effect } from "effect"
 import type { NotAdmitted, Shown } from "./Asking.ts"
 import type { Held, Lease } from "./Leases.ts"
 
 export interface Standing {
   /** Only the same owner goes on with its session. `undefined`: there are no locks. */
-  readonly owner: string | undefined
+  readonly owner: Owner | undefined
   readonly grants: Grants
   /** What the records of its events carry beside their journey: who caused them. */
   readonly headers: Headers | undefined
@@ -38,7 +38,7 @@ export const open: Standing = {
 }
 
 export interface StandingOptions {
-  readonly owner: string
+  readonly owner: Owner
   readonly principal: Principal
   readonly deny: (principal: Principal, capability: string) => Forbidden
   readonly hold: (principal: Principal, held: Held) => Lease
@@ -48,7 +48,7 @@ export interface StandingOptions {
 
 /** Where there are. */
 export class LockedStanding implements Standing {
-  readonly owner: string
+  readonly owner: Owner
   grants: Grants
   headers: Headers | undefined
   #principal: Principal

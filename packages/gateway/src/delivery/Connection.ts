@@ -23,6 +23,7 @@ import {
   type EventId,
   type Item,
   Journey,
+  type Owner,
   type Push,
   type Seq,
   Session,
@@ -186,7 +187,12 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
 
   get presence() {
     const { clientId, epoch, pod, status } = this.session
-    return { clientId, epoch, pod, status }
+    return { clientId, epoch, pod, status, owner: this.standing.owner }
+  }
+
+  /** Only the same one supersedes it. */
+  get owner(): Owner | undefined {
+    return this.standing.owner
   }
 
   // What comes for the session: `carryOut` follows

@@ -124,6 +124,7 @@ const make = Effect.gen(function* () {
   const sweep = makeSweep(sessions, shared.presences, mailbox, counts)
   const tick = Effect.suspend(() => {
     shared.journeys.advance(shared.now())
+    shared.presences.tick()
     barriers.again = 0
     for (const connection of shared.replaying) connection.tick()
     for (const connection of shared.held) connection.mayRelease()
@@ -173,10 +174,14 @@ const makeShared = Effect.fnUntraced(function* (
     unanswered: limits,
     renewals: limits,
     ackSender: yield* makeAckSender(limits.trim_ms, counts),
-    presences: yield* makePresences((clientId, epoch) => {
-      const connection = sessions.get(clientId)
-      if (connection?.session.epoch === epoch) connection.superseded()
-    }, counts),
+    presences: yield* makePresences(
+      (clientId, epoch) => {
+        const connection = sessions.get(clientId)
+        if (connection?.session.epoch === epoch) connection.superseded()
+      },
+      counts,
+      limits.left_clients,
+    ),
     intake: yield* makeIntake({
       topic: topics.events,
       partitions: log.partitions,

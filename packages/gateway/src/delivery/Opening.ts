@@ -2,11 +2,27 @@
  * How a connection gets a session: it waits for the turn of its client and of the gateway, the registry gives it an epoch,
  * and older sessions of the client at this gateway end.
  */
-import type { LogError, MailboxUnavailable, OffsetsUnavailable, RegistryUnavailable } from "@nimbus/domain/errors"
+import {
+  ClientInUse,
+  type LogError,
+  type MailboxUnavailable,
+  type OffsetsUnavailable,
+  type RegistryUnavailable,
+} from "@nimbus/domain/errors"
 import type { SessionLimits } from "@nimbus/domain/limits"
-import { type ClientId, type Epoch, partitionOf, PodEpochs, Session, start } from "@nimbus/domain/protocol"
-import { type ClientOffsets, EventLog, type Mailbox, Registry, Topics } from "@nimbus/domain/services"
+import {
+  type ClientId,
+  type Epoch,
+  type Owner,
+  partitionOf,
+  PodEpochs,
+  PodId,
+  Session,
+  start,
+} from "@nimbus/domain/protocol"
+import { type ClientOffsets, type ConnectBy, EventLog, type Mailbox, Registry, Topics } from "@nimbus/domain/services"
 import { Effect, Scheduler, type Scope } from "effect"
+import { capabilityOf } from "@nimbus/domain/access"
 import { Access } from "../access/Access.ts"
 import type { Standing } from "../access/Standing.ts"
 import { ConnectionGone, GatewayDraining, type OpeningSuperseded, type SubjectRefused } from "../Errors.ts"
@@ -28,6 +44,8 @@ export type NotOpened =
   | OpeningSuperseded
   | ConnectionGone
   | SubjectRefused
+  /** Told to the client, and counted, by its transport. */
+  | ClientInUse
 
 type Arrived = Arrival & { readonly standing: Standing }
 
@@ -56,18 +74,24 @@ export const makeOpening = Effect.fnUntraced(function* (
   const { partitions } = yield* EventLog
   const turn = yield* makeTurns(limits, shared.now)
   const checkAfter = yield* makeCheckAfter
-  const connect = yield* makeConnect(shared.now)
+  const holders = new Holders(sessions)
+  const connect = yield* makeConnect(shared.now, holders)
   const beginDirect = yield* makeDirect(limits, shared)
 
   const arrive = Effect.fnUntraced(function* (request: ConnectRequest) {
     const { address, autoAck = false, clientId, principal, transport } = request
     const asked = { clientId, principal, autoAck, reads: true }
-    const standing = access.stand(asked, { address, transport: transport.name })
-    yield* turn(clientId)
+    const from = { address, transport: transport.name }
+    const standing = access.stand(asked, from)
+    const { owner } = standing
+    if (holders.isOther(clientId, owner)) return yield* new ClientInUse({ pod })
+    yield* turn(clientId, owner)
+    if (holders.isOther(clientId, owner)) return yield* new ClientInUse({ pod })
+    if (owner !== undefined) yield* holders.opens(clientId, owner)
     if (draining.isDraining) return yield* new GatewayDraining()
     if (transport.isGone) return yield* new ConnectionGone()
     const after = yield* checkAfter(request)
-    const epoch = yield* connect(clientId)
+    const epoch = yield* connect(clientId, owner)
     // The registry may answer two that came at the same time in the other order: the newer one stays.
     const before = sessions.get(clientId)
     if (before !== undefined && before.session.epoch < epoch) before.superseded()
@@ -97,15 +121,26 @@ export const makeOpening = Effect.fnUntraced(function* (
     return connection
   }
 
-  const notOpened = ({ _tag }: NotOpened | MailboxUnavailable | OffsetsUnavailable) =>
+  const notOpened = (
+    { _tag }: NotOpened | MailboxUnavailable | OffsetsUnavailable,
+    { address, clientId, principal, transport }: ConnectRequest,
+  ) =>
     Effect.sync(() => {
       if (_tag === "OpeningSuperseded") counts.add("superseded", 1)
+      else if (_tag === "ClientInUse") {
+        const from = { address, transport: transport.name }
+        access.tell(principal, from, "refused", "CLIENT_IN_USE", capabilityOf("connect", clientId))
+      }
       // A client that has disconnected is no failure, and one that is refused is told why.
       else if (_tag !== "ConnectionGone" && _tag !== "SubjectRefused") counts.addTo("failed", _tag)
     })
+  const opening = <A, E extends NotOpened | MailboxUnavailable | OffsetsUnavailable>(
+    opens: Effect.Effect<A, E, Scope.Scope>,
+    request: ConnectRequest,
+  ): Effect.Effect<A, E> => Effect.tapError(Effect.scoped(opens), (error) => notOpened(error, request))
 
   /** With the share of its subject, which is taken before anything else, and given back where there is no session. */
-  const withShare = <E>(request: ConnectRequest, begin: (share: Share) => Effect.Effect<SessionHandle, E>) => {
+  const withShare = <E, R>(request: ConnectRequest, begin: (share: Share) => Effect.Effect<SessionHandle, E, R>) => {
     const { address, clientId, principal, transport } = request
     const replaces = sessions.has(clientId)
     return Effect.flatMap(
@@ -128,14 +163,14 @@ export const makeOpening = Effect.fnUntraced(function* (
 
   return {
     open: (request) =>
-      Effect.tapError(
+      opening(
         Effect.suspend(() => withShare(request, (share) => beginRouted(request, share))),
-        notOpened,
+        request,
       ),
     openDirect: (request) =>
-      Effect.tapError(
+      opening(
         Effect.suspend(() => withShare(request, (share) => beginFollowing(request, share))),
-        notOpened,
+        request,
       ),
   }
 })
@@ -160,22 +195,73 @@ const makeTurns = Effect.fnUntraced(function* (limits: GatewayLimits, now: () =>
     const giveUp = turns.take(() => resume(Effect.void))
     return Effect.sync(giveUp)
   })
-  return (clientId: ClientId) => Effect.andThen(clientTurn(clientId), gatewayTurn)
+  /** Those of another owner wait for each other, and take over nobody's turn. */
+  return (clientId: ClientId, owner: Owner | undefined) =>
+    Effect.andThen(clientTurn(owner === undefined ? clientId : `${clientId} ${owner}`), gatewayTurn)
 })
 
-/** Asks again as long as others that connected meanwhile make the answer one that this pod may have used. */
-const makeConnect = Effect.fnUntraced(function* (now: () => number) {
+/**
+ * Who holds each client at this gateway: those with a session, and those whose session is being opened. The registry
+ * decides between gateways; here nobody gets past it when it has lost what it knew.
+ */
+class Holders {
+  readonly #sessions: ReadonlyMap<ClientId, Connection>
+  readonly #opening = new Map<ClientId, { readonly owner: Owner; count: number }>()
+
+  constructor(sessions: ReadonlyMap<ClientId, Connection>) {
+    this.#sessions = sessions
+  }
+
+  /** Whether it is another owner's. */
+  isOther(clientId: ClientId, owner: Owner | undefined): boolean {
+    if (owner === undefined) return false
+    const held = this.#sessions.get(clientId)?.owner ?? this.#opening.get(clientId)?.owner
+    return held !== undefined && held !== owner
+  }
+
+  /** It is opened from here on, for as long as the scope lives. */
+  opens(clientId: ClientId, owner: Owner): Effect.Effect<void, never, Scope.Scope> {
+    const begin = Effect.sync(() => {
+      const before = this.#opening.get(clientId)
+      if (before === undefined) this.#opening.set(clientId, { owner, count: 1 })
+      else before.count++
+    })
+    return Effect.acquireRelease(begin, () =>
+      Effect.sync(() => {
+        const before = this.#opening.get(clientId)
+        if (before !== undefined && --before.count === 0) this.#opening.delete(clientId)
+      }),
+    )
+  }
+}
+
+/**
+ * Asks again as long as others that connected meanwhile make the answer one that this pod may have used. Where another
+ * owner's session is said to be at a pod that is gone, or here where there is none, it asks once more with that known.
+ */
+const makeConnect = Effect.fnUntraced(function* (now: () => number, holders: Holders) {
   const registry = yield* Registry
   const { id: pod } = yield* Pod
   const epochs = new PodEpochs()
-  const connect = (clientId: ClientId): Effect.Effect<Epoch, RegistryUnavailable> =>
+  const connect = (clientId: ClientId, by?: ConnectBy): Effect.Effect<Epoch, ClientInUse | RegistryUnavailable> =>
     Effect.suspend(() => {
       const asked = epochs.ask(now())
-      return Effect.flatMap(registry.connect(clientId, pod, asked), (epoch) =>
-        epochs.take(asked, epoch) ? Effect.succeed(epoch) : connect(clientId),
+      return Effect.flatMap(registry.connect(clientId, pod, asked, by), (epoch) =>
+        epochs.take(asked, epoch) ? Effect.succeed(epoch) : connect(clientId, by),
       )
     })
-  return connect
+  const isGone = (clientId: ClientId, owner: Owner, at: string) =>
+    at === pod
+      ? Effect.sync(() => !holders.isOther(clientId, owner))
+      : Effect.map(registry.livePods, (pods) => !pods.some((live) => live === at))
+  return (clientId: ClientId, owner: Owner | undefined) =>
+    owner === undefined
+      ? connect(clientId)
+      : Effect.catchTag(connect(clientId, { owner }), "ClientInUse", (error) =>
+          Effect.flatMap(isGone(clientId, owner, error.pod), (isGone) =>
+            isGone ? connect(clientId, { owner, gone: PodId.make(error.pod) }) : Effect.fail(error),
+          ),
+        )
 })
 
 /** A client's `after` counts only if it is of this log: of this incarnation, and before its end. */

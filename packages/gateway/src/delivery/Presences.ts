@@ -13,6 +13,8 @@ import { makeFlusher } from "./Flusher.ts"
 type LeaseLimits = Pick<GatewayLimits, "lease_check_ms" | "lease_ms">
 
 export interface Presences {
+  /** Tries again what failed and nobody would say again. */
+  tick(): void
   /** Writes this soon, together with others; the latest of a client only. */
   write(presence: Presence): void
 }
@@ -40,22 +42,37 @@ export const keepLease = (
     )
   })
 
-/** `superseded` is told each write that did not hold. */
+/** With locks others are refused until it is known: nobody else says that this session is over. */
+const isLast = ({ owner, status }: Presence): boolean => owner !== undefined && status === "OFFLINE"
+
+/** `again`: of how many clients at most. `superseded` is told each write that did not hold. */
 export const makePresences = (
   superseded: (clientId: ClientId, epoch: Epoch) => void,
   counts: Counts,
+  again: number,
 ): Effect.Effect<Presences, never, Registry | Scope.Scope> =>
   Effect.gen(function* () {
     const registry = yield* Registry
     let waiting = new Map<ClientId, Presence>()
+
+    const keep = (presence: Presence): boolean => {
+      const before = waiting.get(presence.clientId)
+      if (before !== undefined && before.epoch > presence.epoch) return false
+      waiting.set(presence.clientId, presence)
+      return true
+    }
 
     const flush = Effect.suspend(() => {
       if (waiting.size === 0) return Effect.void
       const batch = [...waiting.values()]
       waiting = new Map()
       return Effect.matchEffect(registry.write(batch), {
-        // The registry is soft: the next sweep says everything again.
-        onFailure: () => Effect.sync(() => counts.addTo("failed", "write presences")),
+        // The registry is soft: the next sweep says everything again, but of those that have left.
+        onFailure: () =>
+          Effect.sync(() => {
+            counts.addTo("failed", "write presences")
+            for (const presence of batch) if (isLast(presence) && waiting.size < again) keep(presence)
+          }),
         onSuccess: (held) =>
           Effect.sync(() => batch.forEach(({ clientId, epoch }, i) => held[i] || superseded(clientId, epoch))),
       })
@@ -67,11 +84,11 @@ export const makePresences = (
     })
     const soon = yield* makeFlusher(flush)
     return {
+      tick() {
+        if (waiting.size > 0) soon.wake()
+      },
       write(presence) {
-        const before = waiting.get(presence.clientId)
-        if (before !== undefined && before.epoch > presence.epoch) return
-        waiting.set(presence.clientId, presence)
-        soon.wake()
+        if (keep(presence)) soon.wake()
       },
     }
   })

@@ -63,6 +63,13 @@ export const admit = (asked: Asked, { hosts, origins }: AdmissionRules): Admissi
   return kind === "chat" || isJson(asked) ? pass(readableBy) : notJson
 }
 
+/**
+ * Whether the cookies of a request count as a login: its page is of this origin, or of one that is named. A browser sends
+ * them with what any page asks, so that with `*` all pages would ask as their visitors.
+ */
+export const mayUseCookies = (asked: Pick<Asked, "host" | "origin" | "site">, { origins }: AdmissionRules): boolean =>
+  !isElsewhere(asked) || (asked.origin !== undefined && origins.includes(asked.origin))
+
 type Kind = "probe" | "admin" | "chat" | "other"
 
 const probes = new Set(["/healthz", "/readyz", "/metrics"])
@@ -82,7 +89,7 @@ const decoded = (path: string): string =>
   path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 
 /** Whether it comes from a page of another origin, as far as its browser says. */
-const isElsewhere = ({ host, origin, site }: Asked): boolean =>
+const isElsewhere = ({ host, origin, site }: Pick<Asked, "host" | "origin" | "site">): boolean =>
   origin === undefined ? site === "cross-site" || site === "same-site" : !isSame(origin, host)
 
 const isSame = (origin: string, host: string | undefined): boolean => {

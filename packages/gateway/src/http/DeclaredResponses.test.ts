@@ -5,9 +5,16 @@
  */
 import { request } from "node:http"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { ArchiveUnavailable, LogRefused, LogUnavailable, UnknownTopic } from "@nimbus/domain/errors"
+import {
+  ArchiveUnavailable,
+  AuthUnavailable,
+  LogRefused,
+  LogUnavailable,
+  Unauthenticated,
+  UnknownTopic,
+} from "@nimbus/domain/errors"
 import { Incarnation, openLife, openRoom } from "@nimbus/domain/protocol"
-import { Archive, ArchiveMemory, EventLog } from "@nimbus/domain/services"
+import { Archive, ArchiveMemory, EventLog, TicketsMemory } from "@nimbus/domain/services"
 import { openApiDocument, portProblems } from "@nimbus/domain/http"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { Effect, Layer, Schema } from "effect"
@@ -16,6 +23,7 @@ import type { TooMany } from "../addresses/AddressBook.ts"
 import { Addresses } from "../addresses/Addresses.ts"
 import { Gateway } from "../index.ts"
 import { Limits, readLimits } from "../Limits.ts"
+import * as Locks from "../testing/Locks.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import * as HttpFront from "./HttpFront.ts"
 
@@ -263,8 +271,57 @@ layer(Gateway.layerWith(front).pipe(Layer.provideMerge(parts)), { excludeTestSer
     it.effect.each(pages)("%s responds as declared", ([operation, path]) =>
       shows([operation, "GET", path, "404 NO_ARCHIVE"]),
     )
+
+    it.effect("and without locks there are no tickets", () =>
+      shows(["issueTicket", "POST", "/v1/tickets", "404 NOT_FOUND"]),
+    )
   },
 )
+
+const unauthenticated = (code: Unauthenticated["code"]) => new Unauthenticated({ code, reason: "it is told so" })
+const tokens = new Map<string, Locks.Worth>([
+  ["invalid", unauthenticated("TOKEN_INVALID")],
+  ["expired", unauthenticated("TOKEN_EXPIRED")],
+  ["revoked", unauthenticated("TOKEN_REVOKED")],
+  ["away", new AuthUnavailable({ reason: "the keys can't be asked" })],
+  ["ada", { subject: "ada" }],
+])
+
+const locked = Gateway.layerWith(front).pipe(
+  Layer.provideMerge(parts),
+  Layer.provide([archive, Locks.layer(tokens), TicketsMemory.layerMemory()]),
+)
+
+layer(locked, { excludeTestServices: true })("with locks", (it) => {
+  const asked = [
+    ["sendMessages", "POST", "/v1/clients/c1/messages", message],
+    ["cancelTasks", "POST", "/v1/clients/c1/cancels", `{"id":"e1"}`],
+    ...pages.map(([operation, path]) => [operation, "GET", path, undefined] as const),
+    ["issueTicket", "POST", "/v1/tickets", undefined],
+  ] as const
+  const outcomes = [
+    [undefined, "401 TOKEN_MISSING"],
+    ["invalid", "401 TOKEN_INVALID"],
+    ["expired", "401 TOKEN_EXPIRED"],
+    ["revoked", "401 TOKEN_REVOKED"],
+    ["ada", "403 FORBIDDEN"],
+    ["away", "503 AUTH_UNAVAILABLE"],
+  ] as const
+  const lockedCases = asked.flatMap(([operation, method, path, body]) =>
+    outcomes.map(([token, expected]): Case => {
+      const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+      const isTicket = operation === "issueTicket" && token === "ada"
+      return [
+        operation,
+        method,
+        path,
+        isTicket ? "200" : expected,
+        body === undefined ? { headers } : { body, headers },
+      ]
+    }),
+  )
+  it.effect.each(lockedCases)("a request responds as declared: %s %s %s %s", (some) => shows(some))
+})
 
 const narrow = Gateway.layerWith({ ...front, limits: { bodies_bytes: 50, request_ms: 300 } }).pipe(
   Layer.provideMerge(parts),

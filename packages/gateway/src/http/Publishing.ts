@@ -2,14 +2,19 @@
  * `POST /v1/clients/:clientId/messages`: one message for a client, or an array of them.
  * `POST /v1/clients/:clientId/cancels`: one cancel of its tasks, or an array of them.
  *
+ * With locks they need the capability `publish:<clientId>`, or the role of a publisher.
+ *
  * Both are answered once the log has them, with a receipt each.
  */
+import { capabilityOf } from "@nimbus/domain/access"
 import { CancelsBody, ClientPath, endpoints, MessagesBody, problems, Receipts } from "@nimbus/domain/http"
 import type { BadBatch, PublishError } from "@nimbus/domain/errors"
 import type { ClientId } from "@nimbus/domain/protocol"
 import { AddressedMessage, Publisher, type Receipt } from "@nimbus/domain/services"
 import { Effect, Layer, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, HttpTraceContext } from "effect/http"
+import { Access } from "../access/Access.ts"
+import { admitted, refusals } from "./Doorkeeper.ts"
 import * as RequestBody from "./RequestBody.ts"
 import { refuse } from "./Refusal.ts"
 
@@ -21,18 +26,28 @@ const respond = HttpServerResponse.schemaJson(Receipts)
 const answerWith = <A, I>(
   schema: Schema.Codec<A, I>,
   publish: (publisher: Publisher["Service"], clientId: ClientId, body: A) => Publishing,
+  what: "messages" | "cancels",
 ) => {
   const decode = Schema.decodeUnknownEffect(schema)
   return Effect.gen(function* () {
     const { clientId } = yield* HttpRouter.schemaPathParams(ClientPath)
+    const publisher = yield* admitted((access, { from, principal }) =>
+      principal.grants.may("admin:publisher") ? Effect.void : access.checkOf(principal, from, "publish", clientId),
+    )
     const request = yield* HttpServerRequest.HttpServerRequest
     const body = yield* decode(yield* RequestBody.json)
     const published = publish(yield* Publisher, clientId, body)
     const caller = HttpTraceContext.w3c(request.headers)
     const receipts = yield* Option.isSome(caller) ? Effect.withParentSpan(published, caller.value) : published
+    if (publisher !== undefined) {
+      const { from, principal } = publisher
+      const { tell } = yield* Access
+      tell(principal, from, "publish", "OK", `${what} ${receipts.length} ${capabilityOf("publish", clientId)}`)
+    }
     return yield* respond({ receipts })
   }).pipe(
     Effect.catchTags({
+      ...refusals,
       BadBatch: ({ reason }) => refuse(problems.badBatch, reason),
       BodyInvalid: ({ code, reason }) =>
         refuse(code === "BAD_NUMBER" ? problems.badNumber : problems.badRequest, reason),
@@ -46,18 +61,26 @@ const answerWith = <A, I>(
   )
 }
 
-const send = answerWith(MessagesBody, (publisher, clientId, body) => {
-  const messages = "name" in body ? [body] : body
-  return publisher.sendAll(messages.map((message) => AddressedMessage.make({ clientId, ...message })))
-})
+const send = answerWith(
+  MessagesBody,
+  (publisher, clientId, body) => {
+    const messages = "name" in body ? [body] : body
+    return publisher.sendAll(messages.map((message) => AddressedMessage.make({ clientId, ...message })))
+  },
+  "messages",
+)
 
-const cancel = answerWith(CancelsBody, (publisher, clientId, body) => {
-  const cancels = "id" in body ? [body] : body
-  return publisher.cancelAll(
-    clientId,
-    cancels.map(({ id }) => id),
-  )
-})
+const cancel = answerWith(
+  CancelsBody,
+  (publisher, clientId, body) => {
+    const cancels = "id" in body ? [body] : body
+    return publisher.cancelAll(
+      clientId,
+      cancels.map(({ id }) => id),
+    )
+  },
+  "cancels",
+)
 
 export const layer = Layer.mergeAll(
   HttpRouter.add(endpoints.sendMessages.method, endpoints.sendMessages.path, send),

@@ -11,7 +11,9 @@
  *
  * `partition` asks for what stands there beside the room's history (`ChatArchive`). `next` is the `after` of the page
  * that follows, null where nothing follows yet. Without an archive all answer 404.
- * They are open to every client of the port, like everything here: see docs/configuration.md, `NIMBUS_HOST`.
+ *
+ * With locks they need the capability `archive:read`, and of a client's results that it may connect as this client, of a
+ * room's messages `room:history:<room>`. Without, they are open to every client of the port.
  */
 import { ClientPath, endpoints, PageQuery, problems, RoomPath } from "@nimbus/domain/http"
 import { pageLimits } from "@nimbus/domain/limits"
@@ -29,6 +31,7 @@ import {
 import { Effect, Layer, Option, Result } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { queryLimits } from "../Limits.ts"
+import { admitted, refusals } from "./Doorkeeper.ts"
 import { ReadBudget } from "./ReadBudget.ts"
 import { refuse } from "./Refusal.ts"
 
@@ -40,6 +43,12 @@ const respondPage = (incarnation: Incarnation, name: string, items: ReadonlyArra
     { contentType: "application/json" },
   )
 }
+
+/** Before anything is read. */
+const mayRead = (capability: "connect" | "room:history", target: string) =>
+  admitted((access, { from, principal }) =>
+    Effect.andThen(access.check(principal, from, "archive:read"), access.checkOf(principal, from, capability, target)),
+  )
 
 type LifeOf = (log: EventLog["Service"], topics: Topics["Service"]) => Incarnation
 const ofSeqs: LifeOf = ({ incarnation }) => incarnation
@@ -62,6 +71,7 @@ const ask = Effect.fnUntraced(function* (
 
 const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
   const { clientId } = yield* HttpRouter.schemaPathParams(ClientPath)
+  yield* mayRead("connect", clientId)
   const { incarnation, page } = yield* ask(archive, "results", () => clientId)
   return respondPage(
     incarnation,
@@ -73,11 +83,13 @@ const results = Effect.fnUntraced(function* (archive: ArchiveShape) {
 
 const messages = Effect.fnUntraced(function* (archive: ArchiveShape) {
   const { room } = yield* HttpRouter.schemaPathParams(RoomPath)
+  yield* mayRead("room:history", room)
   const { incarnation, page } = yield* ask(archive, "messages", (partition) => archiveKeyOf(room, partition), ofRooms)
   return respondMessages(room, incarnation, page)
 })
 
 const openMessages = Effect.fnUntraced(function* (archive: ArchiveShape) {
+  yield* mayRead("room:history", openRoom)
   const { incarnation, page } = yield* ask(
     archive,
     "messages",
@@ -113,6 +125,7 @@ const route = (
       ? refuse(problems.noArchive, "there is no archive here: see NIMBUS_STORAGE")
       : query(archive.value).pipe(
           Effect.catchTags({
+            ...refusals,
             SchemaError: ({ message }) => refuse(problems.badRequest, message),
             ReadsBusy: ({ message }) => refuse(problems.readsBusy, message, { "retry-after": "1" }),
             ArchiveUnavailable: () => refuse(problems.archiveUnavailable, "the archive is unavailable; ask again"),

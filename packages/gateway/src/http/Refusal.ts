@@ -4,17 +4,20 @@ import { Effect, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { Delivery } from "../delivery/Delivery.ts"
 
-const respond = HttpServerResponse.schemaJson(Schema.Struct({ code: Schema.String, message: Schema.String }))
+const respond = HttpServerResponse.schemaJson(
+  Schema.Struct({ code: Schema.String, message: Schema.String, capability: Schema.optionalKey(Schema.String) }),
+)
 
 export const refuse = Effect.fnUntraced(function* (
   { code, status }: Pick<Problem, "code" | "status">,
   message: string,
   headers: Readonly<Record<string, string>> = {},
+  more: { readonly capability?: string } = {},
 ) {
   const { counts } = yield* Delivery
   counts.addTo("refused", code)
   // What is refused is a text and a text: there is nothing in it that could not be encoded.
-  return yield* Effect.orDie(respond({ code, message }, { status, headers }))
+  return yield* Effect.orDie(respond({ code, message, ...more }, { status, headers }))
 })
 
 /** Of a request's target: without its query. */

@@ -35,11 +35,14 @@ import type { Origins } from "../addresses/ClientAddress.ts"
 import { EventLoopTurns } from "../sockets/EventLoopTurns.ts"
 import { FairReading, type Reading } from "../sockets/FairReading.ts"
 import { Timers } from "../sockets/Timers.ts"
+import type { From, Shown } from "../access/Asking.ts"
 import { type GatewayLimits, Limits } from "../Limits.ts"
 import type { Door } from "../tls/Door.ts"
+import { peerCertificateOf } from "../tls/PeerCertificates.ts"
 import { Tls } from "../tls/Tls.ts"
-import { type Admission, type AdmissionRules, admit, type Asked, isProbe } from "./Admission.ts"
+import { type Admission, type AdmissionRules, admit, type Asked, isProbe, mayUseCookies } from "./Admission.ts"
 import { Bodies } from "./Bodies.ts"
+import { shownBy } from "./Carriers.ts"
 import { Turns } from "./Turns.ts"
 
 interface TooManyAsked {
@@ -227,6 +230,18 @@ class TransportServer extends Server {
     return isFirstPoll(request, path) ? this.addresses.openThrough(origins) : undefined
   }
 
+  /** What it shows of who asks. */
+  shown(request: IncomingMessage): Shown {
+    const { headers, url } = request
+    const carried = shownBy({ headers, url, cookies: mayUseCookies(askedBy(request), this.rules) })
+    const certificate = peerCertificateOf(request.socket)
+    return certificate === undefined ? carried : { ...carried, certificate }
+  }
+
+  from(request: IncomingMessage): string | undefined {
+    return this.addresses.from(originsOf(request))?.text
+  }
+
   /** Something that it asked for was refused, by whom it was handed to. */
   failed(request: IncomingMessage): void {
     this.addresses.fail(originsOf(request))
@@ -287,6 +302,10 @@ export class UpgradeServer extends Context.Service<
     onRefused(handler: RefusalHandler): Effect.Effect<void, never, Scope.Scope>
     /** An upgrade was refused after it was made. */
     failed(request: IncomingMessage): void
+    /** What a request shows of who asks. */
+    shown(request: IncomingMessage): Shown
+    /** From where it comes. */
+    from(request: IncomingMessage, transport: string): From
   }
 >()("@nimbus/gateway/UpgradeServer") {
   static readonly layerWith = (rules: AdmissionRules) =>
@@ -306,6 +325,8 @@ export class UpgradeServer extends Context.Service<
           server,
           isEncrypted: tls !== undefined,
           failed: (request) => server.failed(request),
+          shown: (request) => server.shown(request),
+          from: (request, transport) => ({ address: server.from(request), transport }),
           handle: (path, handler) =>
             Effect.acquireRelease(
               Effect.sync(() => server.transports.set(path, handler)),

@@ -1,6 +1,6 @@
 /** Locks for tests of one transport: tokens are names, and what each of them is worth stands in a table. */
 import { defaults, Grants, type Principal, Subject } from "@nimbus/domain/access"
-import { Unauthenticated } from "@nimbus/domain/errors"
+import { type AuthUnavailable, Unauthenticated } from "@nimbus/domain/errors"
 import { Authenticator } from "@nimbus/domain/services"
 import { Effect, Layer, Result } from "effect"
 
@@ -31,16 +31,24 @@ export const principalOf = ({
   return { issuer, subject, clientId, grants, claims, expires_s, issued_s, tokenId, keyId: undefined }
 }
 
+/** What a token is worth: who it is, or why it counts for nothing. */
+export type Worth = Said | Unauthenticated | AuthUnavailable
+
 /** Locks that know these tokens, and first names of certificates, and no others. The table may change while it is in use. */
-export const layer = (tokens: ReadonlyMap<string, Said>) =>
+export const layer = (tokens: ReadonlyMap<string, Worth>) =>
   Layer.succeed(Authenticator, {
-    authenticate: ({ certificate, token = certificate?.names[0] }) => {
+    authenticate: ({
+      certificate,
+      token = certificate?.names[0],
+    }): Effect.Effect<Principal, Unauthenticated | AuthUnavailable> => {
       if (token === undefined)
         return Effect.fail(new Unauthenticated({ code: "TOKEN_MISSING", reason: "no token came" }))
       const said = tokens.get(token)
       return said === undefined
         ? Effect.fail(new Unauthenticated({ code: "TOKEN_INVALID", reason: "no such token" }))
-        : Effect.succeed(principalOf(said))
+        : "_tag" in said
+          ? Effect.fail(said)
+          : Effect.succeed(principalOf(said))
     },
     isKnown: () => true,
   })

@@ -83,6 +83,10 @@ const first = Effect.fnUntraced(function* (id: string, count: number, isMeant: (
 /** The first records of a client in the events topic, barriers included. */
 export const logged = (id: string, count: number) => first(id, count, () => true)
 
+/** The first `count` of its events: no barriers. */
+export const events = (id: string, count: number) =>
+  first(id, count, ({ value }) => Buffer.from(value).includes('"type":"event"'))
+
 /** The first `count` of its records whose journey is sampled: no barriers. */
 export const sampled = (id: string, count: number) => first(id, count, ({ headers }) => Journey.isSampled(headers))
 

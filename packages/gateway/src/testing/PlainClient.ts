@@ -4,7 +4,7 @@
  */
 import { eventually } from "@nimbus/domain/testing"
 import { Effect, Schema, type Scope } from "effect"
-import { WebSocket } from "ws"
+import { type ClientOptions, WebSocket } from "ws"
 
 const Frame = Schema.StructWithRest(Schema.Struct({ type: Schema.String }), [
   Schema.Record(Schema.String, Schema.Unknown),
@@ -48,11 +48,15 @@ export interface PlainClient {
 }
 
 /** Connects to a WebSocket URL, and waits until it is open. The socket lives as long as the scope. */
-export const connect = (url: string): Effect.Effect<PlainClient, never, Scope.Scope> =>
+export const connect = (
+  url: string,
+  protocols: ReadonlyArray<string> = [],
+  options: ClientOptions = {},
+): Effect.Effect<PlainClient, never, Scope.Scope> =>
   Effect.gen(function* () {
     const frames: Array<PlainFrame> = []
     const ws = yield* Effect.acquireRelease(
-      Effect.sync(() => new WebSocket(url)),
+      Effect.sync(() => new WebSocket(url, [...protocols], options)),
       (socket) => Effect.sync(() => socket.terminate()),
     )
     ws.on("message", (data: Buffer) => frames.push(decode(data.toString())))

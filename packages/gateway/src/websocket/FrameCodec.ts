@@ -36,6 +36,8 @@ export interface About {
   readonly limits: GatewayLimits
   readonly now: () => number
   readonly place: Place
+  /** There are no locks. */
+  readonly isOpen?: boolean
 }
 
 /** Where this client's events lie, and where their results go. */

@@ -69,6 +69,7 @@ class NimbusWsCodec implements FrameCodec {
       if (frame === null) return bad("NOT_JSON", "Cannot read properties of null (reading 'type')")
       const type = property(frame, "type")
       if (type === "event") return eventIn(frame, text)
+      if (type === "auth" && this.about.isOpen === false) return Frames.clientFrameOf(frame, text.length)
       if (this.hearsMore && (type === "ack" || type === "cancel" || type === "ping"))
         return Frames.clientFrameOf(frame, text.length)
       return bad("BAD_FRAME", "Unknown message type")

@@ -36,6 +36,7 @@ import type { Timers } from "../sockets/Timers.ts"
 import type { TooMuch } from "../subjects/SubjectBook.ts"
 import { messageOf } from "../subjects/Subjects.ts"
 import type { Frame, Refusal, FrameCodec } from "./FrameCodec.ts"
+import type { Early } from "./Unadmitted.ts"
 
 /** Of a short frame of a client, with its mask. */
 const control_head_bytes = 6
@@ -50,6 +51,10 @@ export interface SocketOptions {
   readonly codec: FrameCodec
   readonly autoAck: boolean
   readonly journey: boolean
+  /** Frames that came before it was known whose it is. */
+  readonly early: ReadonlyArray<Early>
+  /** It ends because what its client has shown counts for nothing. */
+  readonly unauthenticated: () => void
   readonly limits: GatewayLimits
   readonly reading: Pick<Reading, "count" | "countControl">
   readonly counts: Counts
@@ -98,6 +103,7 @@ export class Socket implements Transport {
   attach(handle: SessionHandle): void {
     this.handle = handle
     if (this.isGone) return handle.closed()
+    for (const { data, isBinary } of this.options.early) this.receive(data, isBinary)
     this.resume()
   }
 
@@ -128,6 +134,7 @@ export class Socket implements Transport {
   }
 
   close({ code, reason }: CloseReason): void {
+    if (code === closeCodes.unauthenticated.code) this.options.unauthenticated()
     this.ws.close(code, reason)
     // The peer's answer to the close must be read; one that does not answer is cut off.
     this.ws.resume()

@@ -1,0 +1,68 @@
+/**
+ * Who asks at a route, and whether it may: the HTTP side of `Access`. It is asked first, before a body is read.
+ *
+ * | fails with | answer |
+ * | --- | --- |
+ * | `Unauthenticated` | 401 with its code, and `WWW-Authenticate: Bearer` |
+ * | `Forbidden` | 403 `FORBIDDEN`, with the capability that is missing |
+ * | `AuthUnavailable` | 503 `AUTH_UNAVAILABLE`, with `Retry-After` |
+ */
+import { IncomingMessage } from "node:http"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import type { Principal } from "@nimbus/domain/access"
+import type { AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
+import { problems } from "@nimbus/domain/http"
+import { Effect } from "effect"
+import { HttpServerRequest } from "effect/http"
+import { Access, type From, type Shown } from "../access/Access.ts"
+import { refuse } from "./Refusal.ts"
+import { UpgradeServer } from "./UpgradeServer.ts"
+
+/** As the audit has it. */
+const transport = "http"
+
+/** Who asks, from where, and what it has shown. */
+export interface Visitor {
+  readonly principal: Principal
+  readonly from: From
+  readonly shown: Shown
+}
+
+type Access_ = Access["Service"]
+
+/** Who asks. `undefined`: there are no locks. */
+export const visitor = Effect.gen(function* () {
+  const access = yield* Access
+  if (access.isOpen) return undefined
+  const { from, shown } = yield* UpgradeServer
+  const request = NodeHttpServerRequest.toIncomingMessage(yield* HttpServerRequest.HttpServerRequest)
+  // By HTTP/2 nobody comes here.
+  if (!(request instanceof IncomingMessage)) return yield* Effect.die("a request of HTTP/2 at the port of HTTP/1.1")
+  const place = from(request, transport)
+  const credentials = shown(request)
+  const principal = yield* access.authenticate(credentials, place)
+  return { principal, from: place, shown: credentials } satisfies Visitor
+})
+
+/** The same, if it may do this. */
+export const admitted = (may: (access: Access_, visitor: Visitor) => Effect.Effect<void, Forbidden>) =>
+  Effect.gen(function* () {
+    const found = yield* visitor
+    if (found !== undefined) yield* may(yield* Access, found)
+    return found
+  })
+
+const unauthenticated = {
+  TOKEN_MISSING: problems.tokenMissing,
+  TOKEN_INVALID: problems.tokenInvalid,
+  TOKEN_EXPIRED: problems.tokenExpired,
+  TOKEN_REVOKED: problems.tokenRevoked,
+} as const
+
+/** What is answered to who is not let in, for `Effect.catchTags`. */
+export const refusals = {
+  Unauthenticated: ({ code, message }: Unauthenticated) =>
+    refuse(unauthenticated[code], message, { "www-authenticate": "Bearer" }),
+  Forbidden: ({ capability, message }: Forbidden) => refuse(problems.forbidden, message, {}, { capability }),
+  AuthUnavailable: ({ message }: AuthUnavailable) => refuse(problems.authUnavailable, message, { "retry-after": "1" }),
+}
