@@ -3,6 +3,7 @@
  * what handlers get to know of it.
  */
 import { Grants, type Principal, Subject } from "@nimbus/domain/access"
+import { isNestedTooDeeply, nestingMessage } from "@nimbus/domain/json"
 import { Predicate, Result, Schema } from "effect"
 import { capabilitiesOf, claimOf, type RuleFile } from "./AccessRules.ts"
 
@@ -31,6 +32,7 @@ export interface IdentityOptions {
 /** Who it is, or why it is nobody. */
 export const principalOf = (proof: Proof, options: IdentityOptions): Result.Result<Principal, string> => {
   const { expires_s, issued_s, issuer, issuerName, keyId, subject, tokenId } = proof
+  if (isNestedTooDeeply(proof.claims)) return Result.fail(`its claims are ${nestingMessage}`)
   const own = Subject.clientIdOf({ issuer: issuerName, name: subject })
   if (Result.isFailure(own)) return Result.fail(own.failure)
   const said = saidBy(proof.claims)

@@ -87,6 +87,8 @@ describe("Failure", () => {
     { value: "x".repeat(100), name: "NIMBUS_X", shown: `NIMBUS_X=${"x".repeat(60)}…` },
     { value: "a\nb", name: "NIMBUS_X", shown: "NIMBUS_X=a b" },
     { value: "abc", name: "NIMBUS_X_TOKEN", shown: "NIMBUS_X_TOKEN" },
+    { value: "abc", name: "NIMBUS_X_TOKENS", shown: "NIMBUS_X_TOKENS" },
+    { value: "abc", name: "NIMBUS_X_KEY", shown: "NIMBUS_X_KEY" },
     { value: "abc", name: "NIMBUS_X_SECRET", shown: "NIMBUS_X_SECRET" },
     { value: "abc", name: "NIMBUS_X_PASSWORD", shown: "NIMBUS_X_PASSWORD" },
     { value: "abc", name: "NIMBUS_X_URL", shown: "NIMBUS_X_URL" },

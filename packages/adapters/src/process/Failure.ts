@@ -95,7 +95,7 @@ const shown_chars = 60
 
 /** What a setting was given, unless there may be a secret in it: before an `@` stands the password of an address. */
 const shown = (name: string, value: string | undefined): string => {
-  if (value === undefined || /(PASSWORD|SECRET|TOKEN|URL)$/.test(name) || value.includes("@")) return ""
+  if (value === undefined || /(PASSWORD|SECRET|TOKENS?|KEY|URL)$/.test(name) || value.includes("@")) return ""
   return `=${value.length > shown_chars ? `${value.slice(0, shown_chars)}…` : value}`
 }
 

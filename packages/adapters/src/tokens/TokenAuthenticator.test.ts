@@ -135,6 +135,11 @@ const claims: ReadonlyArray<{
     says: invalid("the claims that handlers get are longer than 4096 bytes"),
   },
   {
+    what: "whose claims are nested deeply",
+    claims: { email: Array.from({ length: 2_000 }).reduce((inner) => [inner], 1) },
+    says: invalid("its claims are nested more than 128 levels deep"),
+  },
+  {
     what: "with an extension that must be understood",
     options: { header: { crit: ["x"], x: 1 } },
     says: invalid("it is no signed JWT"),
