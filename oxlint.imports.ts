@@ -211,7 +211,7 @@ export default defineConfig({
     refuse(
       ["packages/adapters/src/tokens/testing/**", "packages/adapters/src/tokens/**/*.test.ts"],
       otherAdapter,
-      only([...testing, ...tokens, "oidc-provider"], adapterOnly),
+      only([...testing, dice, ...tokens, "oidc-provider"], adapterOnly),
     ),
     refuse("packages/adapters/src/pglite/**/*.test.ts", only([...testing, ...pglite, ...postgres], adapterOnly)),
     refuse(
