@@ -6,7 +6,7 @@ import * as esbuild from "esbuild"
 import * as vite from "vite"
 
 /** Gzipped. */
-const most_bytes = 41_000
+const most_bytes = 42_000
 
 const pages: ReadonlyArray<readonly [string, string]> = [
   ["the smallest page", "testing/SmallestPage.ts"],

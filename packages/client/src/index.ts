@@ -5,6 +5,7 @@
  * `Client.make` is for Effect, `connect` for promises and callbacks.
  */
 export * as Client from "./Client.ts"
+export * from "./ClientIds.ts"
 export * from "./Connect.ts"
 export { type Delivery, isLost, type Lost, type Stats } from "./Core.ts"
 export * from "./Errors.ts"

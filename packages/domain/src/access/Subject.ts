@@ -15,7 +15,8 @@
  * not plain is written as `:` and two hexadecimal digits, so that `::` stands in the id of a device alone.
  */
 import { Result } from "effect"
-import { type ClientId, clientIdUnsafe, isClientId } from "../protocol/Ids.ts"
+import { isClientId } from "../protocol/Guards.ts"
+import type { ClientId } from "../protocol/Ids.ts"
 
 /** Who it is, by whom. */
 export interface Subject {
@@ -59,7 +60,7 @@ export const subjectOf = (id: ClientId): (Subject & { readonly device: string | 
 /** The client id of a subject's device. `undefined`: it is too long, or `device` has characters that no client id has. */
 export const deviceIdOf = (subject: ClientId, device: string): ClientId | undefined => {
   const id = `${subject}${deviceMark}${device}`
-  return device !== "" && isClientId(id) ? clientIdUnsafe(id) : undefined
+  return device !== "" && isClientId(id) ? id : undefined
 }
 
 const escape = (name: string): string =>
