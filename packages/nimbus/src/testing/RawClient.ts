@@ -13,10 +13,20 @@ export interface RawClient {
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
 }
 
+/** What it says in its handshake. */
+export interface Handshake {
+  readonly protocols?: ReadonlyArray<string>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 /** Connects, and waits for the welcome. */
-export const connect = Effect.fnUntraced(function* (port: number, query: string) {
+export const connect = Effect.fnUntraced(function* (
+  port: number,
+  query: string,
+  { headers = {}, protocols = [] }: Handshake = {},
+) {
   const socket = yield* Effect.acquireRelease(
-    Effect.sync(() => new WebSocket(`ws://127.0.0.1:${port}/v1/stream?${query}`)),
+    Effect.sync(() => new WebSocket(`ws://127.0.0.1:${port}/v1/stream?${query}`, [...protocols], { headers })),
     (socket) => Effect.sync(() => socket.terminate()),
   )
   const frames: Array<Frames.ServerFrame> = []
