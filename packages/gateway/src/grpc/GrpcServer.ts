@@ -69,6 +69,8 @@ export class GrpcServer extends Context.Service<
     readonly onProtocolError: (listener: () => void) => void
     /** Called for each call that is refused for its address, with the code of its row in docs/errors.md. */
     readonly onRefused: (listener: (code: string) => void) => void
+    /** From where a call comes, as far as it is known. */
+    addressOf(request: Http2ServerRequest): string | undefined
     /** Takes all calls for as long as the scope lives. */
     handle(handler: CallHandler): Effect.Effect<void, never, Scope.Scope>
   }
@@ -186,6 +188,7 @@ const listening = Effect.fnUntraced(function* ({ followsAll = false, reflects = 
     reflects,
     port: yield* Effect.acquireRelease(listen, () => close),
     peers: () => peers.values(),
+    addressOf: ({ headers, stream }) => addresses.from(originsOf(stream.session, headers))?.text,
     onRefused: (listener) => void (tellRefused = listener),
     onProtocolError: (listener) => void server.on("sessionError", listener),
     handle: (taken) =>

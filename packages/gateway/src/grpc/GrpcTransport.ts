@@ -102,7 +102,7 @@ export const layer = Layer.effectDiscard(
       const call = new Call({ ...options, limits, reading, counts: delivery.counts, now, timers, ids, random })
       calls.add(call)
       response.stream.once("close", () => calls.delete(call))
-      const from = { address: request.stream.session?.socket.remoteAddress, transport: call.name }
+      const from = { address: server.addressOf(request), transport: call.name }
       run(
         Effect.match(open(call, metadata.success, shownIn(request, peer), from), {
           onSuccess: (handle) => call.attach(handle),

@@ -139,8 +139,8 @@ describe("the gRPC transport behind locks", () => {
       const caller = JSON.parse(event?.headers?.["nimbus-caller"] ?? "null")
       assert.deepStrictEqual(caller, { issuer: Locks.issuer, subject: "auth0|alice", claims: { team: "kitchen" } })
       assert.deepStrictEqual(
-        entries.map(({ action, outcome }) => [action, outcome]),
-        [["login", "OK"]],
+        entries.map(({ action, address, outcome }) => [action, outcome, address]),
+        [["login", "OK", "127.0.0.1"]],
       )
     }),
   )
