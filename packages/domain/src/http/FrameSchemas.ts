@@ -9,10 +9,13 @@ import { JsonSchema, Schema } from "effect"
 import {
   Accepted,
   AckFrame,
+  Authenticated,
+  AuthFrame,
   CancelFrame,
   Cancelling,
   ErrorFrame,
   EventFrame,
+  Expiring,
   Lost,
   PingFrame,
   Pong,
@@ -92,6 +95,12 @@ const clientFrames = () => [
     seq: "Cumulative.",
   }),
   described(PingFrame, "PingFrame", "Returned as `pong`.", {}),
+  described(
+    AuthFrame,
+    "AuthFrame",
+    "Shows who the client is, where there are locks: as the first frame if nothing else did, or a new token of the same subject.",
+    { token: "Of an issuer that the gateway knows." },
+  ),
 ]
 
 const serverFrames = () => [
@@ -111,6 +120,7 @@ const serverFrames = () => [
   ),
   described(Refused, "Refused", "This event was not taken, and sending it again as it is will not help.", {
     code: "A code of docs/errors.md.",
+    capability: "With `FORBIDDEN`: the one that is missing.",
   }),
   described(
     Results,
@@ -128,6 +138,17 @@ const serverFrames = () => [
   }),
   described(ErrorFrame, "ErrorFrame", "Something was wrong. The connection goes on unless a close follows.", {
     code: "A code of docs/errors.md.",
+  }),
+  described(
+    Expiring,
+    "Expiring",
+    "The token ends soon: send another one in `auth`, or the connection is closed then.",
+    {
+      seconds: "In how many.",
+    },
+  ),
+  described(Authenticated, "Authenticated", "The token of the last `auth` counts from here on.", {
+    seconds: "For how many. Absent: it does not end by itself.",
   }),
   described(Pong, "Pong", "The answer to `ping`.", {}),
 ]
