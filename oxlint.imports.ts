@@ -78,7 +78,7 @@ const refuse = (files: string | Array<string>, ...refusals: ReadonlyArray<Refusa
 })
 
 const grpc = ["@bufbuild/protobuf", "@bufbuild/protobuf/**", "@connectrpc/connect", "@connectrpc/**"]
-const browser = ["preact", "preact/hooks", "@preact/signals", "uplot", "socket.io-client"]
+const browser = ["preact", "preact/hooks", "@preact/signals", "uplot", "socket.io-client", "oauth4webapi"]
 const bundlers = ["esbuild", "vite"]
 const validators = ["ajv/dist/2020.js", "@seriousme/openapi-schema-validator"]
 const lmdb = ["lmdb"]

@@ -40,6 +40,8 @@ const roles = Object.keys(settings)
 
 /** A value that each setting must not have. */
 const wrong: Readonly<Record<string, string>> = {
+  // Without NIMBUS_AUTH_ISSUER.
+  NIMBUS_ADMIN_OIDC_CLIENT_ID: "page",
   NIMBUS_ADMIN_TOKEN: "too short",
   NIMBUS_ADMIN_TOKENS: "ops=king:0123456789abcdef",
   NIMBUS_AUTH_AUDIENCE: "a,,b",
@@ -128,6 +130,7 @@ const wrong: Readonly<Record<string, string>> = {
 }
 /** Any text is right, as far as can be told before it is used; none counts as not set. */
 const anyText = [
+  "NIMBUS_ADMIN_OIDC_SCOPE",
   "NIMBUS_AUTH_HOOK",
   "NIMBUS_AUTH_ISSUER",
   "NIMBUS_DYNAMODB_REGION",

@@ -14,6 +14,7 @@ import { Addresses } from "./addresses/Addresses.ts"
 import * as Authorization from "./admin/Authorization.ts"
 import { AdminPlace } from "./admin/AdminPlace.ts"
 import { Operators } from "./admin/Operators.ts"
+import * as SignIn from "./admin/SignIn.ts"
 import * as Switches from "./admin/Switches.ts"
 import * as ChatTransport from "./chat/ChatTransport.ts"
 import * as OpenEvents from "./chat/OpenEvents.ts"
@@ -51,6 +52,7 @@ const served = <E, R>(routes: Layer.Layer<never, E, R>) =>
 const routes = ({
   admin = Option.none(),
   operations: { at, metrics = true, page = true } = {},
+  signIn,
   ...http
 }: GatewayOptions) =>
   Layer.unwrap(
@@ -70,7 +72,7 @@ const routes = ({
         ),
       )
     }),
-  ).pipe(Layer.provide([publisher, ReadBudget.layer, Operators.layerWith(admin)]))
+  ).pipe(Layer.provide([publisher, ReadBudget.layer, Operators.layerWith(admin), SignIn.SignIn.layerWith(signIn)]))
 
 /** Where a gateway listens. */
 export interface Places extends HttpFront.HttpOptions {
@@ -117,6 +119,7 @@ export const config = Config.map(
     openEvents: OpenEvents.config,
     admin: Authorization.config,
     operations: Switches.config,
+    signIn: SignIn.config,
   }),
   ({ address, ...rest }) => ({ ...address, ...rest }),
 )
@@ -165,6 +168,8 @@ export interface GatewayOptions extends Places {
   readonly admin?: Option.Option<Authorization.Access>
   /** What of it is on, and where. Default: everything, at the same address. */
   readonly operations?: Switches.Switches
+  /** The provider by which its page signs in. Default: by a token alone. */
+  readonly signIn?: SignIn.SignInOptions | undefined
 }
 
 const settings = ({ limits = {}, openEvents }: GatewayOptions) =>

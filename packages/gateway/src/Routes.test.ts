@@ -7,6 +7,7 @@ import { HttpRouter } from "effect/http"
 import { HttpApi, type HttpApiGroup } from "effect/http-api"
 import { Access } from "./access/Access.ts"
 import { Operators } from "./admin/Operators.ts"
+import { SignIn } from "./admin/SignIn.ts"
 import { Limits } from "./Limits.ts"
 import { Gateway } from "./index.ts"
 import { ReadBudget } from "./http/ReadBudget.ts"
@@ -34,7 +35,7 @@ const served = Effect.gen(function* () {
   )
   const routed = Routes.layerWith({ metrics: "all", admin: true, page: true }).pipe(
     Layer.provide([recorder, ReadBudget.layer, Operators.layerWith(Option.some({ _tag: "Loopback" }))]),
-    Layer.provide([Limits.layerWith({}), Publisher.layer, Access.layer]),
+    Layer.provide([Limits.layerWith({}), Publisher.layer, Access.layer, SignIn.layerWith(undefined)]),
   )
   yield* Effect.scoped(HttpRouter.toHttpEffect(routed))
   return routes.sort()
@@ -59,7 +60,9 @@ const others = [
   "GET /chat",
   "GET /clients/:clientId",
   "GET /journey/:clientId/:seq",
+  "GET /sign-in",
   "GET /v1/admin/openapi.json",
+  "GET /v1/admin/page",
 ]
 
 layer(gateway)("the routes of a gateway", (it) => {

@@ -3,6 +3,7 @@ import { Effect, Layer } from "effect"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import { Operators } from "./admin/Operators.ts"
 import * as Page from "./admin/Page.ts"
+import * as SignIn from "./admin/SignIn.ts"
 import * as ClientScript from "./http/ClientScript.ts"
 import * as Documents from "./http/Documents.ts"
 import * as Health from "./http/Health.ts"
@@ -18,16 +19,18 @@ export interface RoutesOptions {
   /** The admin API, and the page; the admin API is there where anybody may use it. */
   readonly admin: boolean
   readonly page: boolean
+  /** Whether clients are at the same address. */
+  readonly hasClients?: boolean
 }
 
 /** For operators. */
-export const operationsWith = ({ admin, metrics, page }: RoutesOptions) =>
+export const operationsWith = ({ admin, hasClients = false, metrics, page }: RoutesOptions) =>
   Layer.unwrap(
     Effect.map(Operators, ({ isOn }) =>
       Layer.mergeAll(
         metrics === "all" ? Health.metrics : metrics === "viewers" ? Health.metricsForViewers : Layer.empty,
         admin && isOn ? Layer.merge(AdminRoutes.layer, Documents.adminLayer) : Layer.empty,
-        admin && isOn && page ? Page.layer : Layer.empty,
+        admin && isOn && page ? Layer.merge(Page.layer, SignIn.routesWith({ hasClients })) : Layer.empty,
         Health.layer,
       ),
     ),
@@ -42,5 +45,5 @@ export const layerWith = (options: RoutesOptions) =>
     TicketRoutes.layer,
     Documents.layer,
     WebSocketTransport.routes,
-    operationsWith(options),
+    operationsWith({ ...options, hasClients: true }),
   )

@@ -3,6 +3,8 @@
  * consistent.
  */
 export const settingNames: ReadonlyArray<string> = [
+  "NIMBUS_ADMIN_OIDC_CLIENT_ID",
+  "NIMBUS_ADMIN_OIDC_SCOPE",
   "NIMBUS_ADMIN_TOKEN",
   "NIMBUS_ADMIN_TOKENS",
   "NIMBUS_ADMIN_URL",

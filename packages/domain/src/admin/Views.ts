@@ -285,5 +285,7 @@ export const Snapshot = Schema.Struct({
   rowsMore: Schema.Boolean,
   /** What could not be read this second keeps its last value, and is named here. */
   stale: Schema.Array(Schema.String),
+  /** What `/readyz` warns of. Absent: nothing. */
+  warnings: Schema.optionalKey(Schema.Array(Schema.String)),
 })
 export type Snapshot = typeof Snapshot.Type

@@ -6,12 +6,14 @@ import { isTokenNeeded } from "./api/token.ts"
 import { Footer } from "./parts/Footer.tsx"
 import { Header } from "./parts/Header.tsx"
 import { Login } from "./parts/Login.tsx"
+import { Warnings } from "./parts/Warnings.tsx"
 import { followLink, view, type View } from "./router.ts"
 import { announced } from "./state/announce.ts"
 import { ChatView } from "./views/ChatView.tsx"
 import { ClientView } from "./views/ClientView.tsx"
 import { JourneyView } from "./views/JourneyView.tsx"
 import { Overview } from "./views/Overview.tsx"
+import { SignInView } from "./views/SignInView.tsx"
 import { Unknown } from "./views/Unknown.tsx"
 
 export const App = () => {
@@ -27,8 +29,9 @@ export const App = () => {
         Skip to content
       </a>
       <Header />
+      <Warnings />
       <main id="main" ref={main} tabIndex={-1}>
-        {isTokenNeeded.value && view.value.name !== "chat" ? <Login /> : contentOf(view.value).content}
+        {isTokenNeeded.value && !isOpen.has(view.value.name) ? <Login /> : contentOf(view.value).content}
       </main>
       <Footer />
       <p class="hidden" role="status" aria-live="polite">
@@ -38,12 +41,17 @@ export const App = () => {
   )
 }
 
+/** Views that ask the admin API for nothing. */
+const isOpen: ReadonlySet<View["name"]> = new Set(["chat", "signIn"])
+
 const contentOf = (view: View) => {
   switch (view.name) {
     case "overview":
       return { title: "Overview", content: <Overview /> }
     case "chat":
       return { title: "Chat", content: <ChatView /> }
+    case "signIn":
+      return { title: "Sign in", content: <SignInView /> }
     case "client":
       return { title: view.clientId, content: <ClientView key={view.clientId} clientId={view.clientId} /> }
     case "journey": {

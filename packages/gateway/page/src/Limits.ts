@@ -39,6 +39,8 @@ export const pageLimits = {
   mail_batch_messages: 3_000,
   /** Messages of a room that are shown. Beyond: the oldest is forgotten by the page, not by the room. */
   said: 200,
+  /** How long before a token ends the page asks the provider for another one, where it may. */
+  renew_before_ms: 60_000,
   /** How long the gateway may take to answer a message of the chat. Beyond: it may have been said or not. */
   answer_timeout_ms: 10_000,
 }

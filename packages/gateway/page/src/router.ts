@@ -8,6 +8,7 @@ import { Schema } from "effect"
 export type View =
   | { readonly name: "overview" }
   | { readonly name: "chat" }
+  | { readonly name: "signIn" }
   | { readonly name: "client"; readonly clientId: ClientId }
   | { readonly name: "journey"; readonly clientId: ClientId; readonly seq: Seq }
   | { readonly name: "unknown" }
@@ -27,6 +28,12 @@ export const navigate = (to: string): void => {
   history.pushState(null, "", to)
   path.value = location.pathname
   scrollTo(0, 0)
+}
+
+/** The same in place of where the page is, which is not come back to. */
+export const replace = (to: string): void => {
+  history.replaceState(null, "", to)
+  path.value = location.pathname
 }
 
 export const clientPath = (clientId: string): string => `/clients/${encodeURIComponent(clientId)}`
@@ -56,6 +63,7 @@ const viewAt = (path: string): View => {
   if (more.length > 0) return { name: "unknown" }
   if (first === "" && id === "") return { name: "overview" }
   if (first === "chat" && id === "") return { name: "chat" }
+  if (first === "sign-in" && id === "") return { name: "signIn" }
   if (!isClientId(id)) return { name: "unknown" }
   if (first === "clients" && last === "") return { name: "client", clientId: id }
   if (first === "journey" && /^\d{1,15}$/.test(last))

@@ -2,7 +2,7 @@
  * The web page: the files that `packages/gateway/page` was built into, from memory.
  *
  * ```
- *   /, /chat, /clients/…, /journey/…  ──▶ index.html   asked for again each time, and answered 304 by its ETag
+ *   /, /chat, /sign-in, /clients/…, /journey/…  ──▶ index.html   asked for again each time, and answered 304 by its ETag
  *   anything else, from a browser     ──▶ index.html   with 404: the page says that nothing is there
  *   /assets/<name>-<hash>.js, .css    ──▶ themselves   kept by browsers for ever: another content has another name
  * ```
@@ -12,32 +12,45 @@
  */
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { isClientId } from "@nimbus/domain/protocol"
 import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Site from "../http/Site.ts"
+import { SignIn } from "./SignIn.ts"
 
-/** What a browser may load and reach for this page: what comes from here. Styles by `style` objects are not inline ones. */
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join("; ")
+/**
+ * What a browser may load and reach for this page: what comes from here, and the provider that it signs in by. Styles by
+ * `style` objects are not inline ones.
+ */
+const policyWith = (reached: ReadonlyArray<string>) =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    ["connect-src 'self'", ...reached].join(" "),
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ")
 
-const pageHeaders = {
-  "content-security-policy": contentSecurityPolicy,
+const headersWith = (reached: ReadonlyArray<string>) => ({
+  "content-security-policy": policyWith(reached),
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
   "cross-origin-resource-policy": "same-origin",
-}
+})
+
+/** Where the page gets its token from, if it signs in by a provider. */
+const pageHeaders = Effect.gen(function* () {
+  const signIn = yield* Effect.serviceOption(SignIn)
+  const view = Option.isSome(signIn) ? yield* signIn.value.view : undefined
+  const origin = view === undefined ? undefined : URL.parse(view.tokenEndpoint)?.origin
+  return headersWith(origin === undefined ? [] : [origin])
+})
 
 /** The addresses of the page's own views: which of them is shown the page sees for itself. */
-const views = ["/", "/chat", "/clients/:clientId", "/journey/:clientId/:seq"] as const
+const views = ["/", "/chat", "/sign-in", "/clients/:clientId", "/journey/:clientId/:seq"] as const
 
 /** Whether a view can be of such a client and seq. */
 const isPossible = ({ clientId, seq }: Readonly<Record<string, string | undefined>>): boolean =>
@@ -61,7 +74,7 @@ const built = (directory: string) => {
     return yield* answer(file, Site.immutable)
   })
   const view = Effect.flatMap(HttpRouter.params, (params) =>
-    isPossible(params) ? answer(index, Site.revalidated) : Effect.succeed(notFound(index)),
+    isPossible(params) ? answer(index, Site.revalidated) : notFound(index),
   )
   return Layer.mergeAll(atViews(view), HttpRouter.add("GET", "/assets/:name", asset), elsewhere(index))
 }
@@ -75,7 +88,7 @@ const elsewhere = (index: Site.SiteFile) =>
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
       const isVisit = request.method === "GET" && (request.headers["accept"] ?? "").includes("text/html")
-      if (isVisit) return notFound(index)
+      if (isVisit) return yield* notFound(index)
       return yield* new HttpServerError.HttpServerError({
         reason: new HttpServerError.RouteNotFound({ request }),
       })
@@ -83,11 +96,13 @@ const elsewhere = (index: Site.SiteFile) =>
   )
 
 const notFound = ({ bytes, type }: Site.SiteFile) =>
-  HttpServerResponse.uint8Array(bytes, {
-    status: 404,
-    contentType: type,
-    headers: { ...pageHeaders, "cache-control": "no-store" },
-  })
+  Effect.map(pageHeaders, (headers) =>
+    HttpServerResponse.uint8Array(bytes, {
+      status: 404,
+      contentType: type,
+      headers: { ...headers, "cache-control": "no-store" },
+    }),
+  )
 
 type Answer = Effect.Effect<
   HttpServerResponse.HttpServerResponse,
@@ -103,4 +118,4 @@ const notBuilt = atViews(Effect.succeed(Site.notBuilt("The page")))
 const filesIn = (directory: string): ReadonlyArray<string> => (existsSync(directory) ? readdirSync(directory) : [])
 
 const answer = (file: Site.SiteFile, cacheControl: string) =>
-  Site.answer(file, { ...pageHeaders, "cache-control": cacheControl })
+  Effect.flatMap(pageHeaders, (headers) => Site.answer(file, { ...headers, "cache-control": cacheControl }))

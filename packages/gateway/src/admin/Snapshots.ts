@@ -23,7 +23,7 @@ import {
   type TopicView,
 } from "@nimbus/domain/admin"
 import { Clock, Context, Effect, Layer, Metric, Schedule, Stream } from "effect"
-import { EventLog } from "@nimbus/domain/services"
+import { Alarms, EventLog } from "@nimbus/domain/services"
 import { Delivery } from "../delivery/Delivery.ts"
 import { ReadBudget } from "../http/ReadBudget.ts"
 import { type AdminLimits, adminLimits } from "../Limits.ts"
@@ -63,6 +63,7 @@ const noTasks: TasksView = { tasks: [], running: 0, waiting: 0, more: false, unr
 const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   const operations = yield* Operations
   const log = yield* EventLog
+  const alarms = yield* Alarms
   const { pod } = yield* Delivery
   const { list: roles } = yield* RoleControl
   const census = yield* makeCensus(limits)
@@ -93,6 +94,7 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   )
 
   const draw = Effect.fnUntraced(function* (census: ReturnType<typeof cachedProbe<Census, unknown, never>>) {
+    const warnings = yield* alarms.warnings
     const [clients, views, open] = yield* Effect.all([census, topics, tasks], { concurrency: 3 })
     return {
       pod,
@@ -109,6 +111,7 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
         ...(views.isStale ? ["topics"] : []),
         ...(open.isStale ? ["tasks"] : []),
       ],
+      ...(warnings.length > 0 && { warnings }),
     } satisfies Snapshot
   })
 

@@ -22,6 +22,7 @@ export const runtime = ManagedRuntime.make(Admin.layer)
 
 interface Failure {
   readonly _tag: string
+  readonly code?: string | undefined
   readonly message: string
 }
 
@@ -38,8 +39,10 @@ export const ask = <A, E extends Failure>(
     ),
   )
 
-export const noteRefusal = ({ _tag }: Failure): void => {
-  if (_tag === "Unauthorized") refused()
+export const noteRefusal = ({ _tag, code, message }: Failure): void => {
+  if (_tag === "TooManyLogins") refused(message)
+  if (_tag !== "Unauthorized") return
+  refused(code === "TOKEN_EXPIRED" ? "Your sign-in has ended." : "The token was refused.")
 }
 
 export const wordsOf = ({ _tag, message }: Failure): string =>

@@ -9,6 +9,8 @@
  */
 import { signal } from "@preact/signals"
 import { io } from "socket.io-client"
+import { about } from "../api/about.ts"
+import { token } from "../api/token.ts"
 import { pageLimits } from "../Limits.ts"
 import { Ring } from "../state/Ring.ts"
 
@@ -37,9 +39,13 @@ export const notice = signal("")
 const ring = new Ring<Said>(pageLimits.said)
 let keys = 0
 
+/** Where there are locks, the one who is signed in: its capabilities say which rooms it may be in. */
+const shown = (auth: object): object =>
+  about.value.hasLocks && token.value !== undefined ? { ...auth, token: token.value } : auth
+
 export const enter = (name: string): Room => {
   const auth: { room: string; history: true; offset?: string } = { room: name, history: true }
-  const socket = io({ auth, transports: ["websocket"] })
+  const socket = io({ auth: (tell: (auth: object) => void) => tell(shown(auth)), transports: ["websocket"] })
   const isAt = (offset: unknown) => {
     if (typeof offset === "string") auth.offset = offset
   }

@@ -1,4 +1,7 @@
 /** The top of every view. */
+import { about } from "../api/about.ts"
+import { forget } from "../api/signIn.ts"
+import { isTokenNeeded, leave, token } from "../api/token.ts"
 import { count } from "../format.ts"
 import { view } from "../router.ts"
 import { link, snapshot } from "../state/live.ts"
@@ -23,16 +26,29 @@ export const Header = () => {
         <a href="/" aria-current={name === "overview" ? "page" : undefined}>
           Overview
         </a>
-        <a href="/chat" aria-current={name === "chat" ? "page" : undefined}>
-          Chat
-        </a>
+        {about.value.hasClients && (
+          <a href="/chat" aria-current={name === "chat" ? "page" : undefined}>
+            Chat
+          </a>
+        )}
       </nav>
       <p class="top-facts">
         {clients !== undefined && <span>{count(clients.LIVE + clients.REPLAYING)} connected</span>}
         <span class={`link link-${link.value}`} role="status">
           {words[link.value]}
         </span>
+        {token.value !== undefined && !isTokenNeeded.value && (
+          <button type="button" onClick={signOut}>
+            Sign out
+          </button>
+        )}
       </p>
     </header>
   )
+}
+
+/** This tab forgets who it was. The provider's own session is the provider's. */
+const signOut = (): void => {
+  forget()
+  leave()
 }

@@ -14,7 +14,7 @@ import type { Status } from "@nimbus/domain/protocol"
 import type { Snapshot, Pulse } from "@nimbus/domain/admin"
 import { Data, Effect, Fiber, Schedule, Stream } from "effect"
 import { Admin, noteRefusal, runtime } from "../api/Admin.ts"
-import { isTokenNeeded, token } from "../api/token.ts"
+import { isTokenNeeded, refused, token } from "../api/token.ts"
 import { pageLimits } from "../Limits.ts"
 import { observe, type Replays } from "./replays.ts"
 import { Ring } from "./Ring.ts"
@@ -78,9 +78,11 @@ const watching = ({ search, status }: Filter) =>
       Effect.sync(() => {
         link.value = error._tag === "NotPossible" ? "full" : "broken"
         noteRefusal(error)
+        // Who may not look at anything is asked for another token; what it may not do elsewhere is told there.
+        if (error._tag === "RoleMissing") refused(`You may not see this: ${error.message}.`)
       }),
     ),
-    Effect.retry({ schedule: pauses, while: ({ _tag }) => _tag !== "Unauthorized" }),
+    Effect.retry({ schedule: pauses, while: () => !isTokenNeeded.peek() }),
     Effect.ignore,
   )
 

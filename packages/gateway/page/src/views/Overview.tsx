@@ -1,4 +1,5 @@
 /** The system as it is now. */
+import { about } from "../api/about.ts"
 import { Charts } from "../parts/Charts.tsx"
 import { Clients } from "../parts/Clients.tsx"
 import { Flow } from "../parts/Flow.tsx"
@@ -18,7 +19,7 @@ export const Overview = () => (
     <Flow />
     <div class="overview">
       <div class="stack hands">
-        <Demo />
+        {about.value.hasClients && !about.value.hasLocks && <Demo />}
         <Roles />
       </div>
       <div class="stack">
