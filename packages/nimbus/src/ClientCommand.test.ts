@@ -46,7 +46,7 @@ describe("nimbus client", () => {
       assert.strictEqual(client.stdout(), "")
       assert.strictEqual(
         client.stderr(),
-        `nimbus: no gateway answered at ${addr} within 3000 ms; start one, or name another address by --addr (NO_GATEWAY, see docs/errors.md)\n`,
+        `nimbus: no gateway answered at ${addr} within 8000 ms; start one, or name another address by --addr (NO_GATEWAY, see docs/errors.md)\n`,
       )
     }),
   )
