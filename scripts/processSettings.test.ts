@@ -40,8 +40,7 @@ const roles = Object.keys(settings)
 
 /** A value that each setting must not have. */
 const wrong: Readonly<Record<string, string>> = {
-  // Without NIMBUS_AUTH_ISSUER.
-  NIMBUS_ADMIN_OIDC_CLIENT_ID: "page",
+  NIMBUS_ADMIN_OIDC_CLIENT_ID: "the page",
   NIMBUS_ADMIN_TOKEN: "too short",
   NIMBUS_ADMIN_TOKENS: "ops=king:0123456789abcdef",
   NIMBUS_AUTH_AUDIENCE: "a,,b",

@@ -38,7 +38,8 @@ const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Provider))
 const optional = (name: string) => Config.map(Config.option(Config.NonEmptyString(name)), Option.getOrUndefined)
 
 const withIssuer = (has: boolean) =>
-  Schema.NonEmptyString.check(
+  Schema.String.check(
+    Schema.makeFilter((text) => /^\S+$/.test(text) || "must be the id of a client, without spaces"),
     Schema.makeFilter(() => has || "must be set with NIMBUS_AUTH_ISSUER: see docs/security.md"),
   )
 
