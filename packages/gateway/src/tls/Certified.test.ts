@@ -1,9 +1,11 @@
 /** Clients that show certificates and no tokens, behind locks. */
 import { connect as connectHttp2 } from "node:http2"
+import { request } from "node:https"
 import { assert, describe, it } from "@effect/vitest"
 import { Registry } from "@nimbus/domain/services"
 import { Context, Effect, Layer, Stream } from "effect"
 import { io } from "socket.io-client"
+import { WebSocket } from "ws"
 import { GrpcServer } from "../grpc/GrpcServer.ts"
 import * as HttpFront from "../http/HttpFront.ts"
 import { Gateway } from "../index.ts"
@@ -53,6 +55,48 @@ describe("behind locks, a certificate", () => {
       )
       const nobody = yield* call(undefined)
       assert.include((yield* nobody.ended).message, "TOKEN_MISSING")
+    }).pipe(Effect.scoped),
+  )
+
+  it.live("says who opens a WebSocket", () =>
+    Effect.gen(function* () {
+      const { ca, own, url } = yield* start
+      const frame = (certificate?: Certificate) =>
+        Effect.promise(() => {
+          const ws = new WebSocket(`${url.replace("http", "ws")}/v1/stream`, "nimbus.v1", { ca, ...certificate })
+          return new Promise<string>((resolve) => {
+            ws.once("message", (data) => resolve(String(data)))
+            ws.once("error", ({ message }) => resolve(message))
+            // Without a certificate it would be waited for a token.
+            ws.once("open", () => certificate === undefined && ws.send(`{"type":"ping"}`))
+          }).finally(() => ws.terminate())
+        })
+      assert.include(yield* frame(own), `"clientId":"thermostat"`)
+      assert.include(yield* frame(), "TOKEN_MISSING")
+    }).pipe(Effect.scoped),
+  )
+
+  it.live("says who asks the API", () =>
+    Effect.gen(function* () {
+      const { ca, own, url } = yield* start
+      const answer = (certificate?: Certificate) =>
+        Effect.promise(
+          () =>
+            new Promise<string>((resolve, reject) => {
+              const { hostname, port } = new URL(url)
+              const headers = { "content-type": "application/json" }
+              const options = { ca, ...certificate, hostname, port, headers, method: "POST", agent: false }
+              const asked = request({ ...options, path: "/v1/clients/c1/messages" }, (response) => {
+                let text = ""
+                response.on("data", (part: Buffer) => (text += part.toString()))
+                response.on("end", () => resolve(`${response.statusCode} ${text}`))
+              })
+              asked.on("error", reject)
+              asked.end(`{"name":"news","data":1}`)
+            }),
+        )
+      assert.match(yield* answer(own), /^403 .*FORBIDDEN.*publish:c1/)
+      assert.match(yield* answer(), /^401 .*TOKEN_MISSING/)
     }).pipe(Effect.scoped),
   )
 
