@@ -16,9 +16,8 @@
  */
 import { capabilityOf, type Principal, type TargetedCapability } from "@nimbus/domain/access"
 import { closeCodes, type CloseReason, start } from "@nimbus/domain/protocol"
-import type { Credentials } from "@nimbus/domain/services"
 import { Effect } from "effect"
-import type { Access, From, Need, NotAdmitted } from "../access/Access.ts"
+import type { Access, From, Need, NotAdmitted, Shown } from "../access/Access.ts"
 import type { Held, Lease } from "../access/Leases.ts"
 import type { GatewayLimits } from "../Limits.ts"
 import type { Counts } from "../Metrics.ts"
@@ -51,13 +50,13 @@ export const admit = Effect.fnUntraced(function* (
   { access, subjects }: { readonly access: Access["Service"]; readonly subjects: Subjects["Service"] },
   { conn }: Pick<ChatSocket, "conn">,
   { room }: Pick<ConnectRequest, "room">,
-  credentials: Credentials,
+  shown: Shown,
   from: From,
 ): Effect.fn.Return<Visit, NotAdmitted | SubjectRefused> {
   // What it acknowledges are places in rooms, not mail: that it may have them is `room:history`.
   const { principal } = yield* access.connect(
     { clientId: undefined, after: start, autoAck: false, reads: false, journey: false },
-    credentials,
+    shown,
     from,
   )
   yield* access.checkOf(principal, from, "room:join", room)

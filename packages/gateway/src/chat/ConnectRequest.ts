@@ -58,11 +58,11 @@ export const isMisnamed = ({ auth }: Handshake): boolean => {
   return name !== undefined && !isName(name)
 }
 
-/** What it shows of who it is. Nothing keeps the token after that. */
-export const credentialsOf = ({ auth }: { auth: Record<string, unknown> }): Credentials => {
+/** The token that it shows, beside what its request carries. Nothing keeps it after that. */
+export const tokenOf = ({ auth }: { auth: Record<string, unknown> }): Pick<Credentials, "token"> => {
   const token = tokenIn(auth)
   delete auth["token"]
-  return { token }
+  return token === undefined ? {} : { token }
 }
 
 /** In `auth` of a connection, and in the event of that name. */

@@ -11,9 +11,8 @@ import { Limits } from "../Limits.ts"
 import { Subjects } from "../subjects/Subjects.ts"
 import { admit, Badge, connectErrorOf, refusalOf, type Visit } from "./Badge.ts"
 import type { ChatServer, ChatSocket } from "./ChatEvents.ts"
-import { type ConnectRequest, connectRequestOf, credentialsOf, isMisnamed } from "./ConnectRequest.ts"
+import { type ConnectRequest, connectRequestOf, isMisnamed, tokenOf } from "./ConnectRequest.ts"
 import { path } from "./EngineServer.ts"
-import { peerCertificateOf } from "../tls/PeerCertificates.ts"
 
 export interface DoorOptions {
   readonly io: ChatServer
@@ -48,10 +47,10 @@ export const openDoor = Effect.fnUntraced(function* ({ io, isLeaving, mayBeOpen,
     // A client of Socket.IO waits for the answer. What asks again meanwhile would have more tokens looked at than one.
     if (asked.has(conn)) return conn.close(true)
     asked.add(conn)
-    const from = { address: socket.handshake.address, transport: path }
-    const credentials = { ...credentialsOf(socket.handshake), certificate: peerCertificateOf(socket.request.socket) }
+    const from = upgrades.from(socket.request, path)
+    const shown = { ...upgrades.shown(socket.request), ...tokenOf(socket.handshake) }
     run(
-      Effect.matchEffect(admit({ access, subjects }, socket, request, credentials, from), {
+      Effect.matchEffect(admit({ access, subjects }, socket, request, shown, from), {
         onSuccess: (visit) =>
           Effect.sync(() => {
             admitted.set(socket, visit)

@@ -9,6 +9,8 @@ import {
   ClientOffsets,
   EventLog,
   Revocations,
+  Tickets,
+  TicketsMemory,
   Topics,
 } from "@nimbus/domain/services"
 import { Clock, Context, Effect, Layer, Result } from "effect"
@@ -24,6 +26,7 @@ import {
   startGateway,
   until,
   makeStore,
+  type Options,
 } from "../testing/ChatClients.ts"
 import * as Locks from "../testing/Locks.ts"
 
@@ -34,13 +37,19 @@ const member = ["connect:{sub}", "room:join:r", "room:publish:r", "room:history:
 const said = (subject: string, capabilities: ReadonlyArray<string> = member): Locks.Said => ({ subject, capabilities })
 
 /** A gateway with locks, what it has told to the audit, and tokens, which a test may change. */
-const locked = Effect.fnUntraced(function* (...all: ReadonlyArray<readonly [token: string, Locks.Said]>) {
+const lockedWith = Effect.fnUntraced(function* (options: Options, ...all: ReadonlyArray<Named>) {
   const tokens = new Map(all)
   const entries: Array<AuditEntry> = []
   const audit = Audit.of({ record: (entry) => void entries.push(entry) })
-  const { url } = yield* startGateway().pipe(Effect.provide(Locks.layer(tokens)), Effect.provideService(Audit, audit))
+  const { url } = yield* startGateway(options).pipe(
+    Effect.provide(Locks.layer(tokens)),
+    Effect.provideService(Audit, audit),
+  )
   return { url, tokens, entries }
 })
+
+type Named = readonly [token: string, said: Locks.Said]
+const locked = (...all: ReadonlyArray<Named>) => lockedWith({}, ...all)
 
 const as = (token: string, auth: Record<string, unknown> = { room: "r" }) => ({
   auth: { token, ...auth },
@@ -86,6 +95,38 @@ describe("the chat behind locks", () => {
       if (code === "FORBIDDEN") assert.property(error.data, "capability")
       assert.strictEqual(entries.at(-1)?.outcome, code)
       assert.strictEqual(entries.at(-1)?.transport, "/socket.io/")
+    }).pipe(inRoom),
+  )
+
+  it.live.each([
+    { carrier: "Authorization", options: { extraHeaders: { authorization: "Bearer alice" } } },
+    { carrier: "a cookie of its own page", options: { extraHeaders: { cookie: "nimbus_session=alice" } } },
+    { carrier: "a ticket", options: { query: { ticket: "first" } } },
+    { carrier: "a ticket, by polling", options: { query: { ticket: "first" }, transports: ["polling"] } },
+  ])("knows a socket by $carrier where its auth has no token", ({ options }) =>
+    Effect.gen(function* () {
+      const tickets = yield* Tickets
+      const { entries, url } = yield* locked(["alice", said("alice")])
+      const query = "query" in options ? { query: { ticket: yield* tickets.issue("alice") } } : {}
+      const alice = yield* join(
+        url,
+        { transports: ["websocket"], ...options, ...query, auth: { room: "r" } },
+        "message",
+      )
+      assert.property(yield* ask(alice, "message", "hello"), "offset")
+      assert.strictEqual(entries.at(-1)?.address, "127.0.0.1")
+      // A ticket counts once.
+      const again = { ...options, ...query, auth: { room: "r" } }
+      if ("query" in options) assert.match((yield* connectError(url, again)).message, /^TOKEN_INVALID: /)
+    }).pipe(Effect.provide(TicketsMemory.layerMemory()), inRoom),
+  )
+
+  it.live("does not know a socket of another site's page by its visitor's cookie, whatever pages may ask", () =>
+    Effect.gen(function* () {
+      const { url } = yield* lockedWith({ origins: ["*"] }, ["alice", said("alice")])
+      const extraHeaders = { cookie: "nimbus_session=alice", origin: "https://evil.test" }
+      const error = yield* connectError(url, { extraHeaders, transports: ["websocket"], auth: { room: "r" } })
+      assert.match(error.message, /^TOKEN_MISSING: /)
     }).pipe(inRoom),
   )
 
