@@ -295,6 +295,11 @@ export const handlerLimits: HandlerLimits = {
 export interface EventOrderLimits {
   /** Concurrent handlers of the partition: `HandlerLimits.handlers_at_once`. */
   readonly handlers_at_once: number
+  /**
+   * Concurrent handlers of one subject, where there are locks: so many times as many as are free then. Beyond: its events
+   * wait, and those of others are handled.
+   */
+  readonly subject_share: number
   /** Events in memory, with their results. Beyond: the events topic is not read. */
   readonly partition_records: number
   readonly partition_bytes: number
@@ -308,6 +313,7 @@ export interface EventOrderLimits {
 /** The defaults. */
 export const eventOrderLimits: EventOrderLimits = {
   handlers_at_once: handlerLimits.handlers_at_once,
+  subject_share: 3,
   partition_records: 16_384,
   partition_bytes: 16 * 1024 * 1024,
   client_records: 256,

@@ -24,6 +24,7 @@ interface Row {
   readonly key: string
   readonly isHandled: boolean
   readonly slot?: string | undefined
+  readonly subject?: string | undefined
 }
 
 /** Of so many handlers of a name at once. */
@@ -39,6 +40,7 @@ const named = (seed: number) => {
       key: dice.pick(clients) ?? "a",
       isHandled,
       slot: isHandled ? dice.pick(["one", "two", undefined]) : undefined,
+      subject: dice.pick(["s", "t", undefined]),
     }
   })
   return { topic: topicOf(rows), steps: Array.from({ length: dice.below(300) }, () => dice.below(1_000)) }
@@ -56,6 +58,7 @@ const drawn = (seed: number) => {
 
 const tight: EventOrderLimits = {
   handlers_at_once: 2,
+  subject_share: 1,
   partition_records: 9,
   partition_bytes: 2_000,
   client_records: 2,
@@ -66,9 +69,9 @@ const tight: EventOrderLimits = {
 const topicOf = (all: ReadonlyArray<Row>): ReadonlyArray<Item> => {
   const items: Array<Item> = []
   let offset = 0
-  for (const { isHandled, key, slot } of all) {
+  for (const { isHandled, key, slot, subject } of all) {
     if (offset % 10 === 7) offset++
-    items.push({ offset: offset++, key, isHandled, bytes: 100, slot })
+    items.push({ offset: offset++, key, isHandled, bytes: 100, slot, subject })
   }
   return items
 }
@@ -229,6 +232,7 @@ describe("EventOrder", () => {
         running: 0,
         ready: 0,
         slotless: 0,
+        crowded: 0,
         early: 0,
       })
       assert.isTrue(owner.order.isIdle)
@@ -333,7 +337,8 @@ describe("EventOrder", () => {
     [seed],
     ([seed]) => {
       const { steps, topic } = named(seed)
-      const owner = new Owner(topic, { ...tight, span_records: 1_000, partition_records: 1_000, handlers_at_once: 3 })
+      const wide = { ...tight, span_records: 1_000, partition_records: 1_000, handlers_at_once: 3, subject_share: 9 }
+      const owner = new Owner(topic, wide)
       owner.isStuck = ({ slot }) => slot === "two"
       for (const dice of steps) owner.step(dice)
       owner.settle()
@@ -371,6 +376,44 @@ describe("EventOrder", () => {
     assert.strictEqual(p.order.size.running, 1)
     q.finish(1)
     assert.deepStrictEqual(p.handled, [0, 2, 1, 3])
+  })
+
+  it("a subject that floods with as many clients as it likes leaves handlers free for others, in their turn", () => {
+    const limits = { ...tight, handlers_at_once: 8, subject_share: 3, partition_records: 100 }
+    const flood = Array.from({ length: 20 }, (_, i): Row => ({ key: `m${i}`, isHandled: true, subject: "mallory" }))
+    const others = ["a", "b", "c"].map((key): Row => ({ key, isHandled: true, subject: key === "c" ? undefined : key }))
+    const owner = new Owner(topicOf([...flood, ...others]), limits)
+    owner.read(100)
+    const rows = owner.topic.filter(({ key }) => !key.startsWith("m")).map(({ offset }) => offset)
+    assert.strictEqual(owner.running.filter(({ subject }) => subject === "mallory").length, 6)
+    assert.deepStrictEqual(owner.handled.slice(6), rows.slice(0, 2))
+    owner.finish(0)
+    // It waited longer than the flood's next, which has its share.
+    assert.deepStrictEqual(owner.handled.slice(6), rows)
+    const waiting = owner.order.size.crowded
+    assert.strictEqual(waiting, 14)
+    owner.settle()
+    assert.strictEqual(owner.order.size.crowded, 0)
+    assert.strictEqual(owner.handled.length, 23)
+    assert.deepStrictEqual(
+      owner.handled.filter((offset) => !rows.includes(offset)),
+      owner.topic.filter(({ key }) => key.startsWith("m")).map(({ offset }) => offset),
+    )
+  })
+
+  it("what has neither a slot of its name nor its subject's share starts when it has both", () => {
+    const row = (key: string, subject: string, slot?: string): Row => ({ key, isHandled: true, slot, subject })
+    const rows = [row("a", "s", "one"), row("b", "s", "one"), row("c", "s"), row("d", "s"), row("e", "t", "one")]
+    const owner = new Owner(topicOf(rows), { ...tight, handlers_at_once: 4, subject_share: 1 })
+    owner.read(9)
+    assert.deepStrictEqual(owner.handled, [0, 2])
+    assert.deepInclude(owner.order.size, { slotless: 2, crowded: 1 })
+    owner.finish(0)
+    assert.deepStrictEqual(owner.handled, [0, 2, 1])
+    owner.finish(1)
+    assert.deepStrictEqual(owner.handled, [0, 2, 1, 3, 4])
+    owner.settle()
+    assert.deepStrictEqual(owner.order.size.running, 0)
   })
 
   it("what waits for a slot takes no place of a handler", () => {

@@ -5,7 +5,8 @@
  *                  ┌───────────────────── order ─────────────────────┐
  *   events topic ─▶│ nothing of its client before it? start, or pass │─▶ start: a handler, up to `handlers_at_once`
  *   (in order)     │ else: queue of its client                       │
- *   ended       ──▶│   no slot of its name? aside, until one is free │
+ *   ended       ──▶│   no slot of its name, or its subject has its   │
+ *                  │   share? aside, until there is one              │
  *   due         ──▶│   queue full? its offset alone is kept          │─▶ missing: to be read again
  *   acknowledged ─▶│ ended: ready, then the next of its client       │─▶ batch: one produce under way
  *                  └─────────────────────────────────────────────────┘─▶ commit, with what is finished above it
@@ -22,6 +23,8 @@
  *    for one holds up its own client alone, and takes no place of another handler. The one that has waited longest is next.
  * 6. What is not to start yet (`notBefore_ms`) holds up its own client alone, takes no place of a handler, and is not
  *    waited for at the end: the next owner has it.
+ * 7. Of one subject no more handlers are started than `subject_share` times as many as are free (`SubjectShares`). What
+ *    waits for that holds up its own client alone, and makes way for other subjects.
  *
  * Deterministic; no I/O, clock or randomness. It updates its own state in place and takes whole chunks; the shell runs
  * the handlers, writes the batches and reads again what is missing.
@@ -29,6 +32,7 @@
 import { type Above, FinishedSet } from "./FinishedSet.ts"
 import { invariant } from "./internal/Invariant.ts"
 import { Slots } from "./Slots.ts"
+import { SubjectShares } from "./SubjectShares.ts"
 import type { EventOrderLimits } from "../Limits.ts"
 
 /** A record of the events topic, as far as its order goes. */
@@ -42,6 +46,8 @@ export interface OrderItem {
   readonly isHandled: boolean
   /** Its name, where a limited number of that name may run at once. */
   readonly slot?: string | undefined
+  /** Who caused it, where that is known. */
+  readonly subject?: string | undefined
   /** Its handler is not to start before this time, in ms since 1970. `due` tells the time. */
   readonly notBefore_ms?: number | undefined
 }
@@ -78,6 +84,8 @@ export interface OrderSize {
   readonly ready: number
   /** Clients that wait for a slot of a name. */
   readonly slotless: number
+  /** Clients that wait as their subject has its share. */
+  readonly crowded: number
   /** Clients whose next event is not to start yet. */
   readonly early: number
 }
@@ -92,6 +100,9 @@ export class EventOrder<I extends OrderItem> {
   private firstTurn = 0
   /** By name, those whose turn it was while the name had no slot, in order. */
   private readonly slotless = new Map<string, Set<KeyQueue<I>>>()
+  /** By subject, those whose turn it was while the subject had its share, in order. */
+  private readonly crowded = new Map<string, Set<KeyQueue<I>>>()
+  private readonly shares: SubjectShares
   /** Those whose next event is not to start yet. */
   private readonly early = new Set<KeyQueue<I>>()
   private now_ms = -Infinity
@@ -108,6 +119,7 @@ export class EventOrder<I extends OrderItem> {
   constructor(limits: EventOrderLimits, next: number, above?: Above, slots = unlimited()) {
     this.limits = limits
     this.slots = slots
+    this.shares = new SubjectShares(limits.subject_share)
     this.finishedSet = new FinishedSet(next, above)
   }
 
@@ -123,7 +135,9 @@ export class EventOrder<I extends OrderItem> {
     const span = this.finishedSet.end - this.finishedSet.next
     let slotless = 0
     for (const queues of this.slotless.values()) slotless += queues.size
-    return { span, records, bytes, spilled, running, ready, slotless, early: this.early.size }
+    let crowded = 0
+    for (const queues of this.crowded.values()) crowded += queues.size
+    return { span, records, bytes, spilled, running, ready, slotless, crowded, early: this.early.size }
   }
 
   /** Whether to read on (4). */
@@ -240,6 +254,7 @@ export class EventOrder<I extends OrderItem> {
     queue.running = undefined
     this.running--
     if (item.slot !== undefined) this.slots.free(item.slot)
+    this.shares.free(item.subject)
     this.bytes += bytes - item.bytes
     item.bytes = bytes
     this.ready.push(item)
@@ -352,6 +367,8 @@ export class EventOrder<I extends OrderItem> {
       invariant(this.slots.has(item.slot), "EventOrder", 5)
       this.slots.take(item.slot)
     }
+    invariant(this.hasShare(item), "EventOrder", 7)
+    this.shares.take(item.subject)
     queue.running = item
     queue.last = item.offset
     this.running++
@@ -424,9 +441,14 @@ export class EventOrder<I extends OrderItem> {
 
   /** Whether it may start although others wait: nobody waits for the slot that it takes. */
   private isFree(item: I): boolean {
-    const { slot } = item
+    const { slot, subject } = item
     if (slot !== undefined && (this.slotless.has(slot) || !this.slots.has(slot))) return false
+    if (subject !== undefined && (this.crowded.has(subject) || !this.hasShare(item))) return false
     return this.isDue(item)
+  }
+
+  private hasShare({ subject }: I): boolean {
+    return this.shares.has(subject, this.limits.handlers_at_once - this.running)
   }
 
   private isDue({ notBefore_ms }: I): boolean {
@@ -440,39 +462,72 @@ export class EventOrder<I extends OrderItem> {
     this.turns.push(queue)
   }
 
-  /** The one that has waited longest of those that may start. Those whose name has no slot make way for the others (5). */
+  /** The one that has waited longest of those that may start. Those that may not make way for the others (5, 7). */
   private takeTurn(): KeyQueue<I> | undefined {
-    const slotless = this.slotless.size === 0 ? undefined : this.firstWithSlot()
+    const aside = this.firstAside()
     for (let queue = this.turns[this.firstTurn]; queue !== undefined; queue = this.turns[this.firstTurn]) {
-      if (slotless !== undefined && slotless.turn < queue.turn) break
+      if (aside !== undefined && aside.turn < queue.turn) break
       this.forgetTurn()
-      const { slot } = queue.waiting[queue.first]!
-      if (slot === undefined || this.slots.has(slot)) return queue
-      const others = this.slotless.get(slot)
-      if (others === undefined) this.slotless.set(slot, new Set([queue]))
-      else others.add(queue)
+      if (!this.setAside(queue)) return queue
     }
-    if (slotless !== undefined) this.leaveSlotless(slotless)
-    return slotless
+    if (aside !== undefined) this.leaveAside(aside)
+    return aside
   }
 
-  /** Of those that had no slot, the one that has waited longest among those whose name has one now. */
-  private firstWithSlot(): KeyQueue<I> | undefined {
+  /** Of those that had no slot or no share, the one that has waited longest among those that have both now. */
+  private firstAside(): KeyQueue<I> | undefined {
+    if (this.slotless.size === 0 && this.crowded.size === 0) return undefined
     let first: KeyQueue<I> | undefined = undefined
-    for (const [name, queues] of this.slotless) {
-      if (!this.slots.has(name)) continue
-      const [queue] = queues
-      if (queue !== undefined && (first === undefined || queue.turn < first.turn)) first = queue
+    for (const all of [this.slotless, this.crowded]) {
+      for (const queues of all.values()) {
+        const queue = this.firstOf(queues)
+        if (queue !== undefined && (first === undefined || queue.turn < first.turn)) first = queue
+      }
     }
     return first
   }
 
-  private leaveSlotless(queue: KeyQueue<I>): void {
-    const { slot } = queue.waiting[queue.first]!
-    if (slot === undefined) return
-    const queues = this.slotless.get(slot)
-    queues?.delete(queue)
-    if (queues?.size === 0) this.slotless.delete(slot)
+  /** Those that have one of both now, and not the other, change places. */
+  private firstOf(queues: Set<KeyQueue<I>>): KeyQueue<I> | undefined {
+    for (const queue of queues) {
+      const place = this.placeAside(queue)
+      if (place === undefined) return queue
+      if (place.get(this.nameIn(place, queue)) === queues) return undefined
+      this.leaveAside(queue)
+      this.setAside(queue)
+    }
+    return undefined
+  }
+
+  /** Where it is to wait, if its next event may not start. */
+  private placeAside(queue: KeyQueue<I>): Map<string, Set<KeyQueue<I>>> | undefined {
+    const next = queue.waiting[queue.first]!
+    if (next.slot !== undefined && !this.slots.has(next.slot)) return this.slotless
+    return this.hasShare(next) ? undefined : this.crowded
+  }
+
+  /** By what it waits there. */
+  private nameIn(place: Map<string, Set<KeyQueue<I>>>, { first, waiting }: KeyQueue<I>): string {
+    const { slot, subject } = waiting[first]!
+    return (place === this.slotless ? slot : subject) ?? ""
+  }
+
+  private setAside(queue: KeyQueue<I>): boolean {
+    const place = this.placeAside(queue)
+    if (place === undefined) return false
+    const name = this.nameIn(place, queue)
+    const others = place.get(name)
+    if (others === undefined) place.set(name, new Set([queue]))
+    else others.add(queue)
+    return true
+  }
+
+  private leaveAside(queue: KeyQueue<I>): void {
+    for (const place of [this.slotless, this.crowded]) {
+      const name = this.nameIn(place, queue)
+      const queues = place.get(name)
+      if (queues?.delete(queue) === true && queues.size === 0) place.delete(name)
+    }
   }
 
   private forgetTurn(): void {

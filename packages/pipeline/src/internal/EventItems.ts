@@ -4,7 +4,7 @@
  * on in its turn, as a message is.
  */
 import { Result as Res } from "effect"
-import { CallerReader, withoutCaller } from "@nimbus/domain/access"
+import { type Caller, CallerReader, ownerOf, withoutCaller } from "@nimbus/domain/access"
 import {
   type ClientId,
   decodeEvent,
@@ -76,6 +76,7 @@ export interface EventItemsOptions {
 export class EventItems {
   private readonly options: EventItemsOptions
   private readonly callers = new CallerReader()
+  private readonly subjects = new WeakMap<Caller, string>()
   private at_ms = -1
   private at = ""
 
@@ -166,6 +167,7 @@ export class EventItems {
     const isHandled = event?.type === "event" && verdict === undefined
     const repeated = typeof verdict === "number" ? verdict : undefined
     const task = typeof verdict === "object" ? verdict : undefined
+    const caller = isHandled ? this.callers.read(record.headers) : undefined
     const isKnown = isHandled && handlers.knows(event.name)
     const item: EventItem = {
       offset: record.offset,
@@ -173,13 +175,14 @@ export class EventItems {
       bytes: recordBytes(record),
       isHandled,
       slot: isKnown && handlers.limitOf(event.name) !== undefined ? event.name : undefined,
+      subject: caller && this.subjectOf(caller),
       notBefore_ms:
         isKnown || !isHandled || unknown_event_wait_ms === 0 ? undefined : record.timestamp + unknown_event_wait_ms,
       handler: isKnown ? event.name : "unknown",
       timestamp: record.timestamp,
       repeated,
       task,
-      placed: isHandled ? { clientId, seq, event, caller: this.callers.read(record.headers) } : undefined,
+      placed: isHandled ? { clientId, seq, event, caller } : undefined,
       source: record,
       leaves: undefined,
       note: undefined,
@@ -242,6 +245,15 @@ export class EventItems {
   private timesOf({ started_ms, timestamp }: EventItem): HandlerTimes | undefined {
     if (started_ms === 0) return undefined
     return { waited_ms: Math.max(0, started_ms - timestamp), took_ms: Math.max(0, this.options.now_ms() - started_ms) }
+  }
+
+  /** Callers of the same header are the same object. */
+  private subjectOf(caller: Caller): string {
+    const known = this.subjects.get(caller)
+    if (known !== undefined) return known
+    const subject = ownerOf(caller)
+    this.subjects.set(caller, subject)
+    return subject
   }
 
   /** Written once for each millisecond. */

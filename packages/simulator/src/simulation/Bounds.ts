@@ -131,6 +131,7 @@ const ofPipeline = (
       running: handlerLimits.handlers_at_once,
       ready: records,
       slotless: clients,
+      crowded: clients,
       early: clients,
     }
   },

@@ -64,6 +64,7 @@ export const makeParts = (
 export const tightLimits: WorldLimits = {
   order: {
     handlers_at_once: 2,
+    subject_share: 1,
     partition_records: 6,
     partition_bytes: 1_000_000,
     client_records: 1,
