@@ -341,12 +341,19 @@ export interface TaskQueueLimits {
   readonly at_once: number
   /** The same, of one client. */
   readonly client_at_once: number
+  /** The same, of one subject, where there are locks: so many times as many as are free then. Beyond: they wait. */
+  readonly subject_share: number
   /** Before a task begins again that a late worker has begun meanwhile. */
   readonly fenced_ticks: number
 }
 
 /** The defaults. */
-export const taskQueueLimits: TaskQueueLimits = { at_once: 500, client_at_once: 16, fenced_ticks: 100 }
+export const taskQueueLimits: TaskQueueLimits = {
+  at_once: 500,
+  client_at_once: 16,
+  subject_share: 3,
+  fenced_ticks: 100,
+}
 
 /** What a task is given that does not say it of itself. */
 export interface TaskDefaultLimits {

@@ -17,7 +17,7 @@
  *    the next attempt of the rest. When a partition is revoked, what runs may go on for `revoked_wait_ms`.
  */
 import { Cause, type Config, Effect, Exit, type Latch, Layer, Scope, Semaphore, Stream } from "effect"
-import { Slots } from "@nimbus/domain/protocol"
+import { Slots, SubjectShares } from "@nimbus/domain/protocol"
 import {
   type AssignedPartition,
   type Chunk,
@@ -71,6 +71,7 @@ const makePool = (limits: TaskWorkerLimits, ofName: (name: string) => number): T
   const sessions = new Set<TaskSession.TaskSession>()
   return {
     slots: new Slots(limits.queue.at_once, ofName),
+    shares: new SubjectShares(limits.queue.subject_share),
     readers: Semaphore.makeUnsafe(limits.readers_at_once),
     sessions,
     pump: () => {

@@ -5,6 +5,7 @@ import { eventOrderLimits, routerLimits, sessionLimits, taskLimits } from "../Li
 import * as DirectSession from "./DirectSession.ts"
 import { EventOrder, type OrderItem } from "./EventOrder.ts"
 import { Slots } from "./Slots.ts"
+import { SubjectShares } from "./SubjectShares.ts"
 import * as Feed from "./Feed.ts"
 import {
   ClientId,
@@ -101,8 +102,9 @@ const order = (...events: ReadonlyArray<OrderItem>): EventOrder<OrderItem> => {
 /** At the beginning of an empty topic. A client may have one task with a slot. */
 const queue = () => {
   const slots = new Slots(9, () => 9)
-  const limits = { at_once: 9, client_at_once: 1, fenced_ticks: 1 }
-  const state = new TaskQueue.State({ ...limits, slots, worker: "w", next: 0, end: 0 })
+  const limits = { at_once: 9, client_at_once: 1, subject_share: 3, fenced_ticks: 1 }
+  const shares = new SubjectShares(3)
+  const state = new TaskQueue.State({ ...limits, slots, shares, worker: "w", next: 0, end: 0 })
   const step = (input: TaskQueue.Input) => TaskQueue.step(state, input)
   const task = (offset: number): TaskQueue.TaskRecord => {
     const id = EventId.make(`e${offset}`)

@@ -22,6 +22,7 @@
  * 1. In this process a task has one run at a time, and its handler starts after that run has begun by the log.
  * 2. At most `at_once` tasks of the process have a slot, `client_at_once` of one client, and of each name as many as it
  *    allows. Among the clients that wait for the same name, slots go round. Among partitions they go round by `Freed`.
+ *    Of one subject no more are begun than `subject_share` times as many as the process has slots free (`SubjectShares`).
  * 3. The topic is read on, whatever waits: what ends a task stands behind it. Of a task that waits only its place is kept.
  * 4. The commit is the lowest task that is not finished; what is finished above it goes with it (`FinishedSet`).
  *
@@ -32,6 +33,7 @@ import { type Above, FinishedSet } from "./FinishedSet.ts"
 import { type ClientId, type EventId, type RunId, runIdOf, type Seq } from "./Ids.ts"
 import { invariant } from "./internal/Invariant.ts"
 import type { Slots } from "./Slots.ts"
+import type { SubjectShares } from "./SubjectShares.ts"
 
 /** A record of the tasks topic. */
 export type TaskRecord = {
@@ -39,13 +41,15 @@ export type TaskRecord = {
   readonly clientId: ClientId
   /** The seq of its event names a task. */
   readonly seq: Seq
-} & (
-  | { readonly _tag: "Task"; readonly id: EventId; readonly name: string }
-  | { readonly _tag: "Began"; readonly run: RunId; readonly attempt: number; readonly next: number }
-  | { readonly _tag: "Ended" }
-  /** A part that an attempt has published, of a task that resumes: read again by the next attempt. */
-  | { readonly _tag: "Progress" }
-)
+} &
+  /** `subject`: who has caused it, where that is known. */
+  (
+    | { readonly _tag: "Task"; readonly id: EventId; readonly name: string; readonly subject?: string | undefined }
+    | { readonly _tag: "Began"; readonly run: RunId; readonly attempt: number; readonly next: number }
+    | { readonly _tag: "Ended" }
+    /** A part that an attempt has published, of a task that resumes: read again by the next attempt. */
+    | { readonly _tag: "Progress" }
+  )
 
 /** What a queue is told. */
 export type Input =
@@ -69,6 +73,7 @@ export interface QueuedTask {
   readonly id: EventId
   readonly name: string
   readonly offset: number
+  readonly subject: string | undefined
 }
 
 /** What a queue wants done. */
@@ -112,6 +117,15 @@ interface Line {
   readonly client: Client
   readonly name: string
   readonly waiting: Set<Entry>
+  /** Where it is while the subject of its first has its share. */
+  crowd: Crowd | undefined
+}
+
+/** Lines of one name whose first is of one subject, which has its share. In order. */
+interface Crowd {
+  readonly subject: string
+  readonly name: string
+  readonly lines: Set<Line>
 }
 
 /** What is known of the tasks of a partition. Only `step` changes it. */
@@ -122,6 +136,8 @@ export class State {
   readonly clients = new Map<ClientId, Client>()
   /** By name, whose turn is next; those that are in none wait for a slot of their client. */
   readonly turns = new Map<string, Set<Line>>()
+  /** Those whose turn it was while the subject of their first had its share, by name and subject. */
+  readonly crowded = new Map<string, Crowd>()
   /** How many wait, by name. */
   readonly waiting = new Map<string, number>()
   /** Fenced, with the tick at which they may begin again, in order. */
@@ -146,6 +162,7 @@ export class State {
 export interface QueueOptions extends TaskQueueLimits {
   /** Shared by the partitions of the process. */
   readonly slots: Slots
+  readonly shares: SubjectShares
   /** How many of a name one client may run at once; `undefined`: as many as it may of all. */
   readonly limitOfClient?: (name: string) => number | undefined
   /** Used once: no two processes, and no two assignments, have the same. */
@@ -193,10 +210,11 @@ const read = (state: State, { next, records }: Of<"Chunk">, out: Array<Output>):
   }
 }
 
-const add = (state: State, { clientId, id, name, offset, seq }: Of<"Task">): void => {
+const add = (state: State, { clientId, id, name, offset, seq, subject }: Of<"Task">): void => {
   // A consumer that starts over may write a task again: its first record stands for it.
   if (state.tasks.has(seq)) return state.finished.finish(offset)
-  const task: Entry = { seq, clientId, id, name, offset, attempt: 0, run: undefined, hasBegun: false, hasSlot: false }
+  const place = { seq, clientId, id, name, offset, subject }
+  const task: Entry = { ...place, attempt: 0, run: undefined, hasBegun: false, hasSlot: false }
   state.tasks.set(seq, task)
   queue(state, task)
 }
@@ -204,7 +222,7 @@ const add = (state: State, { clientId, id, name, offset, seq }: Of<"Task">): voi
 const queue = (state: State, task: Entry): void => {
   const client = state.clients.get(task.clientId) ?? newClient(task.clientId)
   state.clients.set(client.id, client)
-  const line = client.lines.get(task.name) ?? { client, name: task.name, waiting: new Set<Entry>() }
+  const line = client.lines.get(task.name) ?? { client, name: task.name, waiting: new Set<Entry>(), crowd: undefined }
   client.lines.set(line.name, line)
   line.waiting.add(task)
   state.waiting.set(line.name, waitingOf(state, line.name) + 1)
@@ -278,6 +296,7 @@ const release = (state: State, task: Entry): void => {
   if (!task.hasSlot) return
   task.hasSlot = false
   state.options.slots.free(task.name)
+  state.options.shares.free(task.subject)
   const client = state.clients.get(task.clientId)
   if (client === undefined) throw new Error(`${task.clientId} has no slot`)
   occupy(client, task.name, -1)
@@ -300,6 +319,8 @@ const unqueue = (state: State, task: Entry): void => {
   const line = client?.lines.get(task.name)
   if (client === undefined || line === undefined) return
   if (line.waiting.delete(task)) state.waiting.set(line.name, waitingOf(state, line.name) - 1)
+  // The next of it may be of another subject.
+  if (uncrowd(state, line)) turn(state, line)
   if (line.waiting.size > 0) return
   client.lines.delete(line.name)
   state.turns.get(line.name)?.delete(line)
@@ -324,20 +345,70 @@ const pump = (state: State, out: Array<Output>): void => {
   for (let line = nextLine(state); line !== undefined; line = nextLine(state)) begin(state, line, out)
 }
 
-/** Names take turns, and of a name its clients. */
+/** Whether something waits that may begin. */
+export const hasTurns = (state: State): boolean => state.turns.size > 0 || state.crowded.size > 0
+
+/** Those that made way for other subjects come again, one of each subject at a time. */
 const nextLine = (state: State): Line | undefined => {
+  for (;;) {
+    let hasMore = false
+    for (const { lines, name, subject } of state.crowded.values()) {
+      if (!hasShare(state, subject) || !state.options.slots.has(name)) continue
+      const [line] = lines
+      if (line === undefined || !uncrowd(state, line)) continue
+      turn(state, line)
+      hasMore = true
+    }
+    const next = nextTurn(state)
+    if (next !== undefined || !hasMore) return next
+  }
+}
+
+const hasShare = ({ options: { at_once, shares, slots } }: State, subject: string | undefined): boolean =>
+  shares.has(subject, at_once - slots.taken)
+
+const crowd = (state: State, line: Line, subject: string): void => {
+  const key = crowdKey(line.name, subject)
+  line.crowd = state.crowded.get(key) ?? { subject, name: line.name, lines: new Set() }
+  state.crowded.set(key, line.crowd)
+  line.crowd.lines.add(line)
+}
+
+/** No name of an event has a line break in its JSON. */
+const crowdKey = (name: string, subject: string): string => `${JSON.stringify(name)}\n${subject}`
+
+/** Whether it was aside. */
+const uncrowd = (state: State, line: Line): boolean => {
+  const { crowd } = line
+  if (crowd === undefined) return false
+  line.crowd = undefined
+  crowd.lines.delete(line)
+  if (crowd.lines.size === 0) state.crowded.delete(crowdKey(crowd.name, crowd.subject))
+  return true
+}
+
+/** Names take turns, and of a name its clients. */
+const nextTurn = (state: State): Line | undefined => {
   const { slots } = state.options
   for (const [name, lines] of state.turns) {
     if (!slots.has(name)) continue
     state.turns.delete(name)
     for (const line of lines) {
       lines.delete(line)
-      if (!hasRoom(state, line.client, name)) continue
+      if (!hasRoom(state, line.client, name) || makesWay(state, line)) continue
       if (lines.size > 0) state.turns.set(name, lines)
       return line
     }
   }
   return undefined
+}
+
+/** Whether the subject of its first has its share: then it is aside. */
+const makesWay = (state: State, line: Line): boolean => {
+  const [task] = line.waiting
+  if (task?.subject === undefined || hasShare(state, task.subject)) return false
+  crowd(state, line, task.subject)
+  return true
 }
 
 const begin = (state: State, { client, name, waiting }: Line, out: Array<Output>): void => {
@@ -348,6 +419,7 @@ const begin = (state: State, { client, name, waiting }: Line, out: Array<Output>
   Object.assign(task, { run, hasSlot: true })
   occupy(client, name, 1)
   state.options.slots.take(name)
+  state.options.shares.take(task.subject)
   invariant(client.slots <= state.options.client_at_once, "TaskQueue", 2)
   unqueue(state, task)
   const line = client.lines.get(name)

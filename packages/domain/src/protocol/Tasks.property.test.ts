@@ -3,6 +3,7 @@ import { Schema } from "effect"
 import { finishedAbove } from "./FinishedSet.ts"
 import { ClientId, EventId, Incarnation, type RunId, type Seq, seqUnsafe } from "./Ids.ts"
 import { Slots } from "./Slots.ts"
+import { SubjectShares } from "./SubjectShares.ts"
 import * as TaskLedger from "./TaskLedger.ts"
 import * as TaskQueue from "./TaskQueue.ts"
 
@@ -163,8 +164,9 @@ class Worker {
     const { next } = world.workerCommit
     const above = finishedAbove(world.workerCommit, life)
     const slots = new Slots(3, (name) => (name === "ask" ? 3 : 2))
-    const limits = { at_once: 3, client_at_once: 2, fenced_ticks: 2 }
-    this.queue = new TaskQueue.State({ ...limits, slots, worker, next, above, end: world.topic.length })
+    const limits = { at_once: 3, client_at_once: 2, subject_share: 1, fenced_ticks: 2 }
+    const shares = new SubjectShares(1)
+    this.queue = new TaskQueue.State({ ...limits, slots, shares, worker, next, above, end: world.topic.length })
     this.at = next
   }
 

@@ -4,7 +4,7 @@
  * on in its turn, as a message is.
  */
 import { Result as Res } from "effect"
-import { type Caller, CallerReader, ownerOf, withoutCaller } from "@nimbus/domain/access"
+import { withoutCaller } from "@nimbus/domain/access"
 import {
   type ClientId,
   decodeEvent,
@@ -28,6 +28,7 @@ import {
   TaskRecords,
 } from "@nimbus/domain/protocol"
 import { fittingResult, type Handlers, type PlacedEvent } from "@nimbus/domain/services"
+import { Callers } from "./Callers.ts"
 import type { HandledJourney, HandledRecord, HandlerTimes } from "./HandledJourney.ts"
 import type { Repeats } from "./Repeats.ts"
 import * as TaskItems from "./TaskItems.ts"
@@ -75,8 +76,7 @@ export interface EventItemsOptions {
 
 export class EventItems {
   private readonly options: EventItemsOptions
-  private readonly callers = new CallerReader()
-  private readonly subjects = new WeakMap<Caller, string>()
+  private readonly callers = new Callers()
   private at_ms = -1
   private at = ""
 
@@ -175,7 +175,7 @@ export class EventItems {
       bytes: recordBytes(record),
       isHandled,
       slot: isKnown && handlers.limitOf(event.name) !== undefined ? event.name : undefined,
-      subject: caller && this.subjectOf(caller),
+      subject: caller && this.callers.subjectOf(caller),
       notBefore_ms:
         isKnown || !isHandled || unknown_event_wait_ms === 0 ? undefined : record.timestamp + unknown_event_wait_ms,
       handler: isKnown ? event.name : "unknown",
@@ -245,15 +245,6 @@ export class EventItems {
   private timesOf({ started_ms, timestamp }: EventItem): HandlerTimes | undefined {
     if (started_ms === 0) return undefined
     return { waited_ms: Math.max(0, started_ms - timestamp), took_ms: Math.max(0, this.options.now_ms() - started_ms) }
-  }
-
-  /** Callers of the same header are the same object. */
-  private subjectOf(caller: Caller): string {
-    const known = this.subjects.get(caller)
-    if (known !== undefined) return known
-    const subject = ownerOf(caller)
-    this.subjects.set(caller, subject)
-    return subject
   }
 
   /** Written once for each millisecond. */

@@ -7,7 +7,14 @@ import { append, inTestEnvironment, raw } from "../testing/TestEnvironment.ts"
 import * as TaskBegins from "./TaskBegins.ts"
 import type { TaskSender } from "./TaskWriter.ts"
 
-const task = { clientId: ClientId.make("ann"), seq: seqUnsafe(0), id: EventId.make("e1"), name: "ask", offset: 0 }
+const task = {
+  clientId: ClientId.make("ann"),
+  seq: seqUnsafe(0),
+  id: EventId.make("e1"),
+  name: "ask",
+  offset: 0,
+  subject: undefined,
+}
 const run = RunId.make("w.1")
 
 describe("TaskBegins", () => {

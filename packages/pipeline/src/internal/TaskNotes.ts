@@ -10,11 +10,11 @@ export interface TaskNotes {
   readonly refused: ReadonlyArray<Refused>
 }
 
-/** Reads them; `onOpen` gets what a task has to do. */
-export const notesIn = (
-  records: ReadonlyArray<StoredRecord>,
-  onOpen: (open: TaskRecords.TaskNote & { readonly is: "open" }, record: StoredRecord) => void,
-): TaskNotes => {
+/** Takes what a task has to do, and says who has caused it, where that is known. */
+export type OnOpen = (open: TaskRecords.TaskNote & { readonly is: "open" }, record: StoredRecord) => string | undefined
+
+/** Reads them. */
+export const notesIn = (records: ReadonlyArray<StoredRecord>, onOpen: OnOpen): TaskNotes => {
   const notes: Array<TaskQueue.TaskRecord> = []
   const refused: Array<Refused> = []
   for (const record of records) {
@@ -26,7 +26,7 @@ export const notesIn = (
 }
 
 /** Why it is none, where it is none. */
-const noteOf = (record: StoredRecord, onOpen: Parameters<typeof notesIn>[1]): TaskQueue.TaskRecord | string => {
+const noteOf = (record: StoredRecord, onOpen: OnOpen): TaskQueue.TaskRecord | string => {
   const { key: clientId, offset, unreadable, value } = record
   if (unreadable !== undefined) return unreadable
   if (!isClientId(clientId)) return "the key is no client id"
@@ -38,8 +38,7 @@ const noteOf = (record: StoredRecord, onOpen: Parameters<typeof notesIn>[1]): Ta
   const of = { offset, clientId, seq: note.task }
   switch (note.is) {
     case "open":
-      onOpen(note, record)
-      return { ...of, _tag: "Task", id: note.id, name: note.name }
+      return { ...of, _tag: "Task", id: note.id, name: note.name, subject: onOpen(note, record) }
     case "begun":
       return { ...of, _tag: "Began", run: note.run, attempt: note.attempt, next: note.next }
     case "progress":

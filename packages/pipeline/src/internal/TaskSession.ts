@@ -13,7 +13,6 @@
  * which is read on.
  */
 import { Effect, type Scope, type Semaphore } from "effect"
-import { readCaller } from "@nimbus/domain/access"
 import type { RegistryUnavailable } from "@nimbus/domain/errors"
 import { taskDefaultLimits } from "@nimbus/domain/limits"
 import { registerSize } from "@nimbus/domain/observability"
@@ -23,11 +22,13 @@ import {
   recordBytes,
   type Slots,
   type StoredRecord,
+  type SubjectShares,
   TaskQueue,
 } from "@nimbus/domain/protocol"
 import { type AssignedPartition, eventBytes, EventLog, Handlers, type Registry, Topics } from "@nimbus/domain/services"
 import type { TaskWorkerLimits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
+import { Callers } from "./Callers.ts"
 import { Changed } from "./Changed.ts"
 import * as TaskAbandon from "./TaskAbandon.ts"
 import * as TaskBegins from "./TaskBegins.ts"
@@ -42,6 +43,7 @@ import * as TaskWriter from "./TaskWriter.ts"
 /** What the partitions of a process share. */
 export interface TaskPool {
   readonly slots: Slots
+  readonly shares: SubjectShares
   readonly readers: Semaphore.Semaphore
   readonly sessions: Set<TaskSession>
   /** Slots may be free: the partition that has got one last is asked last. */
@@ -94,7 +96,7 @@ export const make = Effect.fnUntraced(function* ({
   EventLog | Topics | Handlers | Registry | Scope.Scope
 > {
   const { partition, topic } = assigned
-  const { slots } = pool
+  const { shares, slots } = pool
   const log = yield* EventLog
   const topics = yield* Topics
   const { tasks } = yield* Handlers
@@ -103,6 +105,7 @@ export const make = Effect.fnUntraced(function* ({
   const queue = new TaskQueue.State({
     ...limits.queue,
     slots,
+    shares,
     limitOfClient: (name) => tasks.get(name)?.client_at_once,
     worker,
     next,
@@ -110,6 +113,7 @@ export const make = Effect.fnUntraced(function* ({
     end: yield* log.end(topic, partition),
   })
   const changed = new Changed()
+  const callers = new Callers()
   const joiner = new TaskJoiner(limits.join_look_ms)
   const meter = yield* TaskRunMeter.make()
   const inputs = yield* TaskInputs.make({ topic, partition, limits, readers: pool.readers })
@@ -184,8 +188,10 @@ export const make = Effect.fnUntraced(function* ({
     },
     notesIn: (records) =>
       notesIn(records, ({ data, task }, record) => {
-        if (queue.finished.has(record.offset)) return
-        inputs.keep(task, { data, caller: readCaller(record.headers) }, recordBytes(record))
+        if (queue.finished.has(record.offset)) return undefined
+        const caller = callers.read(record.headers)
+        inputs.keep(task, { data, caller }, recordBytes(record))
+        return caller && callers.subjectOf(caller)
       }),
     take: (records, next) => {
       const { finished } = queue
@@ -198,7 +204,7 @@ export const make = Effect.fnUntraced(function* ({
       step({ _tag: "Tick" })
       pool.pump()
     },
-    pump: () => isOurs && queue.turns.size > 0 && step({ _tag: "Freed" }) > 0,
+    pump: () => isOurs && TaskQueue.hasTurns(queue) && step({ _tag: "Freed" }) > 0,
     own: (ours) => {
       isOurs = ours
       if (!ours) return

@@ -94,7 +94,12 @@ const tightened = (dice: Dice): SimulatedLimits => ({
     task_ttl_ms: dice.oneIn(4) ? dice.upTo(20_000) : taskLimits.task_ttl_ms,
     spilled_verdicts: dice.upTo(3),
   },
-  taskQueue: { at_once: 2 + dice.upTo(6), client_at_once: 1 + dice.upTo(3), fenced_ticks: dice.upTo(10) },
+  taskQueue: {
+    at_once: 2 + dice.upTo(6),
+    client_at_once: 1 + dice.upTo(3),
+    subject_share: 3,
+    fenced_ticks: dice.upTo(10),
+  },
   taskWorker: {
     task_buffer_parts: dice.upTo(3),
     kept_bytes: dice.oneOf([0, 200, 65_536]),
