@@ -1,6 +1,6 @@
 /** What the environment says of the locks: which settings go together, and what a file that they name may have in it. */
 import { once } from "node:events"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -296,6 +296,34 @@ describe("the locks of certificates", () => {
     Effect.gen(function* () {
       const authenticator = yield* authenticatorOf({ ...needed, NIMBUS_AUTH_SECRET: secret })
       assert.strictEqual((yield* Effect.flip(authenticator.authenticate({ certificate: phone }))).code, "TOKEN_MISSING")
+    }),
+  )
+})
+
+describe("docs/security.md", () => {
+  const page = readFileSync(new URL("../../../docs/security.md", import.meta.url), "utf8")
+  const blockOf = (language: string): string =>
+    new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, "s").exec(page)?.[1] ?? assert.fail(`no block of ${language}`)
+
+  it.effect("has a function that makes tokens by a secret, and they count", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.now())
+      const file = join(yield* temporary, "tokens.mjs")
+      writeFileSync(file, blockOf("js").replace("process.env.NIMBUS_AUTH_SECRET", JSON.stringify(secret)))
+      const { tokenFor }: { tokenFor: (user: string) => string } = yield* Effect.promise(() => import(file))
+      const env = { NIMBUS_AUTH_ISSUER: "app", NIMBUS_AUTH_AUDIENCE: "nimbus", NIMBUS_AUTH_SECRET: secret }
+      const authenticator = yield* authenticatorOf(env)
+      const { clientId } = yield* authenticator.authenticate({ token: tokenFor("alice") })
+      assert.strictEqual(String(clientId), "alice")
+    }),
+  )
+
+  it.effect("has a file of rules, and it is right", () =>
+    Effect.gen(function* () {
+      const file = join(yield* temporary, "rules.json")
+      writeFileSync(file, blockOf("json"))
+      const env = { ...needed, NIMBUS_AUTH_SECRET: secret, NIMBUS_AUTH_RULES: file }
+      assert.isUndefined(yield* lineOf(env))
     }),
   )
 })

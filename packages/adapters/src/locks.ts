@@ -20,9 +20,10 @@ import type { Target } from "./http/Calls.ts"
 import { config as hookConfig } from "./http/HookSettings.ts"
 import type { IdentityOptions } from "./Identity.ts"
 import { load } from "./Libraries.ts"
-import { tokenLimits } from "./Limits.ts"
+import { type TokenLimits, tokenLimits } from "./Limits.ts"
 import { watched } from "./RuleFile.ts"
 import { config as tokenConfig, type TokenSettings } from "./tokens/Settings.ts"
+import type { TokenOptions } from "./tokens/TokenAuthenticator.ts"
 
 /** What counts here, and what of it. At least one of the first three is there. */
 export interface LockSettings {
@@ -77,12 +78,12 @@ export const config: Config.Config<LockSettings | undefined> = Config.flatMap(
 const checksCertificates = ({ tls }: LockSettings): boolean => tls !== undefined && existsSync(join(tls, "ca.crt"))
 
 /** Provides `Authenticator` if there are locks. Its type does not say so, because there may be none. */
-export const layerWith = (settings: LockSettings | undefined) =>
+export const layerWith = (settings: LockSettings | undefined, limits: Partial<TokenLimits> = {}) =>
   Layer.effectContext(
     Effect.gen(function* () {
       if (settings === undefined) return Context.empty()
       if (settings.tokens !== undefined || settings.hook !== undefined || checksCertificates(settings))
-        return Context.make(Authenticator, yield* make(settings))
+        return Context.make(Authenticator, yield* make(settings, { ...tokenLimits, ...limits }))
       if (settings.rules !== undefined)
         return yield* new LocksBad({ setting: "NIMBUS_AUTH_RULES", reason: withoutLocks })
       return Context.empty()
@@ -90,12 +91,12 @@ export const layerWith = (settings: LockSettings | undefined) =>
   )
 
 /** As the environment says. */
-export const layer = Layer.unwrap(Effect.map(config, layerWith))
+export const layer = Layer.unwrap(Effect.map(config, (settings) => layerWith(settings)))
 
-const make = Effect.fnUntraced(function* (settings: LockSettings) {
-  const rules = yield* watched(settings.rules, tokenLimits.file_refresh_ms)
-  const identity: IdentityOptions = { claims: settings.claims, rules, limits: tokenLimits }
-  const tokens = settings.tokens && (yield* tokensOf(settings.tokens, identity))
+const make = Effect.fnUntraced(function* (settings: LockSettings, limits: TokenLimits) {
+  const rules = yield* watched(settings.rules, limits.file_refresh_ms)
+  const identity: IdentityOptions = { claims: settings.claims, rules, limits }
+  const tokens = settings.tokens && (yield* tokensOf(settings.tokens, { identity, limits }))
   const hook = settings.hook && (yield* hookOf(settings.hook, identity))
   const takesCertificates = checksCertificates(settings)
 
@@ -116,10 +117,10 @@ const make = Effect.fnUntraced(function* (settings: LockSettings) {
   })
 })
 
-const tokensOf = (settings: TokenSettings, identity: IdentityOptions) =>
+const tokensOf = (settings: TokenSettings, options: TokenOptions) =>
   Effect.flatMap(
     load(["tokens"], () => import("./tokens/index.ts")),
-    ({ TokenAuthenticator }) => TokenAuthenticator.make(settings, { identity }),
+    ({ TokenAuthenticator }) => TokenAuthenticator.make(settings, options),
   )
 
 const hookOf = (target: Target, identity: IdentityOptions) =>
