@@ -9,6 +9,8 @@ import { WebSocket } from "ws"
 export interface Server {
   readonly name: string
   readonly url: (clientId: string) => string
+  /** Of the request that opens the connection, such as a token. */
+  readonly headers?: (clientId: string) => Readonly<Record<string, string>>
   /** `nimbus.v1` frames, or every frame echoed. */
   readonly protocol: "nimbus" | "echo"
 }
@@ -44,7 +46,11 @@ export interface LoadOptions {
 export const connect = (options: LoadOptions): Promise<LoadClient> =>
   new Promise((resolve, reject) => {
     const { clientId, first = 0, isTimed = false, name = "sq", onResults, server, underWay } = options
-    const ws = new WebSocket(server.url(clientId), { perMessageDeflate: false, skipUTF8Validation: true })
+    const ws = new WebSocket(server.url(clientId), {
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+      headers: server.headers?.(clientId) ?? {},
+    })
     const sentAt = new Map<string, number>()
     let nextId = 0
     const client = {

@@ -265,12 +265,13 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   }
 
   ack(seq: Seq | Cursor): boolean {
-    if (this.isClosed || !Session.isSent(this.session, seq)) return false
+    if (this.isClosed) return false
     if (!this.standing.grants.may("ack")) {
       const { code, message } = this.standing.deny("ack")
       this.transport.notify({ _tag: "Error", code, message })
       return true
     }
+    if (!Session.isSent(this.session, seq)) return false
     this.step({ _tag: "Ack", seq })
     this.carryOut()
     return true
