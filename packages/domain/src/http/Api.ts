@@ -51,6 +51,7 @@ const lockProblems = [
 const publishProblems = [
   ...schemasOf(
     ...lockProblems,
+    problems.tooManyLogins,
     problems.badRequest,
     problems.badNumber,
     problems.badBatch,

@@ -44,6 +44,7 @@ export const problems = {
   tokenExpired: problem("TOKEN_EXPIRED", 401, "the token has ended. Come with a new one."),
   tokenRevoked: problem("TOKEN_REVOKED", 401, "the token, or its subject, was revoked."),
   forbidden: forbidden("FORBIDDEN", 403, "a capability is missing, which is named."),
+  tooManyLogins: problem("TOO_MANY_LOGINS", 429, "of this address were wrong. Come back after `Retry-After`."),
   authUnavailable: problem("AUTH_UNAVAILABLE", 503, "who asks can't be found out now. Ask again after `Retry-After`."),
   notFound: problem("NOT_FOUND", 404, "nothing is served at this path."),
   noArchive: problem("NO_ARCHIVE", 404, "this installation keeps no archive."),

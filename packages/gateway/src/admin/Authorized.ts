@@ -16,7 +16,7 @@ import { Context, Deferred, Effect, Exit, Layer, Option, Predicate, Redacted, Re
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Access } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
-import { type NotAllowed, type Operator, Operators } from "./Operators.ts"
+import { bearerOf, type NotAllowed, type Operator, Operators } from "./Operators.ts"
 
 /** Who asks, for the operation that it was let into. */
 const CurrentOperator = Context.Reference<Option.Option<Operator>>("@nimbus/gateway/CurrentOperator", {
@@ -59,9 +59,6 @@ const refuse = Effect.fnUntraced(function* (error: NotAllowed) {
   return yield* Effect.orDie(respond(error, headOf(error)))
 })
 
-const bearerOf = ({ headers }: HttpServerRequest.HttpServerRequest) =>
-  Redacted.make(/^Bearer +(\S+) *$/i.exec(headers["authorization"] ?? "")?.[1] ?? "")
-
 /** The same for a route beside the admin API, which this role may ask. `transport`: as the audit has it. */
 export const asking = <E, R>(
   role: AdminRole,
@@ -69,7 +66,7 @@ export const asking = <E, R>(
   answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
 ) =>
   Effect.gen(function* () {
-    const credential = bearerOf(yield* HttpServerRequest.HttpServerRequest)
+    const credential = Redacted.make(bearerOf(yield* HttpServerRequest.HttpServerRequest))
     const operator = yield* Effect.result(admitted(credential, role, transport))
     return yield* Result.isSuccess(operator) ? answer : refuse(operator.failure)
   })

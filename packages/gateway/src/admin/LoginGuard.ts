@@ -32,7 +32,7 @@ export const make = Effect.gen(function* () {
       )
     })
 
-  return <E extends NotKnown>(token: string, address: string, whoIs: Effect.Effect<Principal, E>) =>
+  return <E extends { readonly code: string }>(token: string, address: string, whoIs: Effect.Effect<Principal, E>) =>
     Effect.gen(function* () {
       if (token === "") return { principal: yield* whoIs, isNews: false }
       const digest = Authorization.digestOf(token).toString("base64url")
@@ -46,4 +46,4 @@ export const make = Effect.gen(function* () {
 const sayWait = "too many tokens from this address were wrong; come back later"
 
 /** One that was right once, or can't be looked at, is none. */
-const isGuess = ({ code }: NotKnown): boolean => code === "UNAUTHORIZED" || code === "TOKEN_INVALID"
+const isGuess = ({ code }: { readonly code: string }): boolean => code === "UNAUTHORIZED" || code === "TOKEN_INVALID"

@@ -11,7 +11,7 @@
  * ```
  */
 import { Grants, type PlainCapability, type Principal, Subject } from "@nimbus/domain/access"
-import { LoginUnavailable, type RoleMissing, Unauthorized } from "@nimbus/domain/admin"
+import { LoginUnavailable, type RoleMissing, type TooManyLogins, Unauthorized } from "@nimbus/domain/admin"
 import { Audit, type AuditEntry } from "@nimbus/domain/services"
 import { Context, Effect, Layer, Option, Redacted, Result } from "effect"
 import type { HttpServerRequest } from "effect/http"
@@ -40,6 +40,15 @@ export class Operators extends Context.Service<
       request: HttpServerRequest.HttpServerRequest,
       transport: string,
     ): Effect.Effect<Operator, NotKnown>
+    /**
+     * The same at a route of clients where there are locks: one of the settings' tokens counts there too, and `byProvider`
+     * says whose any other is.
+     */
+    orClient<E extends { readonly code: string }>(
+      request: HttpServerRequest.HttpServerRequest,
+      transport: string,
+      byProvider: Effect.Effect<Principal, E>,
+    ): Effect.Effect<Principal, E | TooManyLogins>
     /** For the audit: what was done, or refused. */
     record(operator: Operator, entry: Happened): void
   }
@@ -98,24 +107,39 @@ const make = Effect.fnUntraced(function* (access: Option.Option<Authorization.Ac
         ),
       )
 
-  const whoIs = (token: string, from: From) => {
-    const principal = principals.get(tokenOf(token)?.name ?? "")
-    if (principal !== undefined) return Effect.succeed(principal)
-    if (!locks.isOpen) return byProvider(token === "" ? undefined : token, from)
-    return unauthorized(sayToken)
+  const placeOf = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest, transport: string) => {
+    const address = addresses.from({
+      peer: Option.getOrUndefined(remoteAddress),
+      forwardedFor: headers["x-forwarded-for"],
+      forwarded: headers["forwarded"],
+    })
+    return { address, from: { address: address?.text, transport } }
   }
+
+  /** One of the settings' tokens, or whose `other` says. */
+  const whoIs = <E extends { readonly code: string }>(
+    token: string,
+    { address, from }: ReturnType<typeof placeOf>,
+    other: Effect.Effect<Principal, E>,
+  ) =>
+    Effect.gen(function* () {
+      const known = principals.get(tokenOf(token)?.name ?? "")
+      const { isNews, principal } = yield* guard(
+        token,
+        address?.key ?? "unknown",
+        known === undefined ? other : Effect.succeed(known),
+      )
+      if (isNews && known !== undefined) record(from, known, { action: "login", outcome: "OK" })
+      return principal
+    })
 
   const identify = Effect.fnUntraced(function* (
     credential: Redacted.Redacted,
     request: HttpServerRequest.HttpServerRequest,
     transport: string,
   ): Effect.fn.Return<Operator, NotKnown> {
-    const address = addresses.from({
-      peer: Option.getOrUndefined(request.remoteAddress),
-      forwardedFor: request.headers["x-forwarded-for"],
-      forwarded: request.headers["forwarded"],
-    })
-    const from = { address: address?.text, transport }
+    const place = placeOf(request, transport)
+    const { from } = place
     const token = Redacted.value(credential)
     const tellRefused = ({ code }: NotKnown) => Effect.sync(() => record(from, undefined, refusalOf(code)))
     if (isOpenHere) {
@@ -123,17 +147,19 @@ const make = Effect.fnUntraced(function* (access: Option.Option<Authorization.Ac
       if (fault !== undefined) return yield* Effect.tapError(unauthorized(fault), tellRefused)
       return { principal: here, from }
     }
-    const { isNews, principal } = yield* guard(token, address?.key ?? "unknown", whoIs(token, from)).pipe(
+    const other = locks.isOpen ? unauthorized(sayToken) : byProvider(token === "" ? undefined : token, from)
+    const principal = yield* whoIs(token, place, other).pipe(
       // What the provider's token was refused for, `Access` has told.
       Effect.tapError((error) => (locks.isOpen || error._tag === "TooManyLogins" ? tellRefused(error) : Effect.void)),
     )
-    if (isNews) record(from, principal, { action: "login", outcome: "OK" })
     return { principal, from }
   })
 
   return Operators.of({
     isOn: Option.isSome(access) || !locks.isOpen,
     identify,
+    orClient: (request, transport, other) =>
+      tokens.length === 0 ? other : whoIs(bearerOf(request), placeOf(request, transport), other),
     record: ({ from, principal }, entry) => record(from, principal, entry),
   })
 })
@@ -144,3 +170,7 @@ type Happened = Pick<AuditEntry, "action" | "outcome" | "detail">
 const refusalOf = (code: string): Happened => ({ action: "refused", outcome: code })
 
 const sayToken = "send a token of NIMBUS_ADMIN_TOKEN or NIMBUS_ADMIN_TOKENS: Authorization: Bearer <token>"
+
+/** What `Authorization` has; empty: none. */
+export const bearerOf = ({ headers }: HttpServerRequest.HttpServerRequest): string =>
+  /^Bearer +(\S.*?) *$/i.exec(headers["authorization"] ?? "")?.[1] ?? ""

@@ -17,12 +17,13 @@ import { Incarnation, openLife, openRoom } from "@nimbus/domain/protocol"
 import { Archive, ArchiveMemory, EventLog, TicketsMemory } from "@nimbus/domain/services"
 import { openApiDocument, portProblems } from "@nimbus/domain/http"
 import { Ajv2020 } from "ajv/dist/2020.js"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Option, Redacted, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import type { TooMany } from "../addresses/AddressBook.ts"
 import { Addresses } from "../addresses/Addresses.ts"
+import type { Access } from "../admin/Authorization.ts"
 import { Gateway } from "../index.ts"
-import { Limits, readLimits } from "../Limits.ts"
+import { adminLimits, Limits, readLimits } from "../Limits.ts"
 import * as Locks from "../testing/Locks.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import * as HttpFront from "./HttpFront.ts"
@@ -321,6 +322,35 @@ layer(locked, { excludeTestServices: true })("with locks", (it) => {
     }),
   )
   it.effect.each(lockedCases)("a request responds as declared: %s %s %s %s", (some) => shows(some))
+})
+
+const operators: Access = { _tag: "Token", token: Redacted.make("0123456789abcdef") }
+const guessed = Gateway.layerWith({ ...front, admin: Option.some(operators) }).pipe(
+  Layer.provideMerge(parts),
+  Layer.provide(Locks.layer(tokens)),
+)
+
+layer(guessed, { excludeTestServices: true })("with somebody who guesses the tokens of operators", (it) => {
+  it.effect("publishing responds as declared", () =>
+    Effect.gen(function* () {
+      const headers = { authorization: "Bearer invalid" }
+      for (let i = 0; i <= adminLimits.login_failures; i++) {
+        yield* shows([
+          "sendMessages",
+          "POST",
+          "/v1/clients/c1/messages",
+          "401 TOKEN_INVALID",
+          { body: message, headers },
+        ])
+      }
+      for (const [operation, path, body] of [
+        ["sendMessages", "messages", message],
+        ["cancelTasks", "cancels", `{"id":"e1"}`],
+      ] as const) {
+        yield* shows([operation, "POST", `/v1/clients/c1/${path}`, "429 TOO_MANY_LOGINS", { body, headers }])
+      }
+    }),
+  )
 })
 
 const narrow = Gateway.layerWith({ ...front, limits: { bodies_bytes: 50, request_ms: 300 } }).pipe(

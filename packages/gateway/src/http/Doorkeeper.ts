@@ -5,16 +5,19 @@
  * | --- | --- |
  * | `Unauthenticated` | 401 with its code, and `WWW-Authenticate: Bearer` |
  * | `Forbidden` | 403 `FORBIDDEN`, with the capability that is missing |
+ * | `TooManyLogins` | 429 `TOO_MANY_LOGINS`, with `Retry-After` |
  * | `AuthUnavailable` | 503 `AUTH_UNAVAILABLE`, with `Retry-After` |
  */
 import { IncomingMessage } from "node:http"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { Principal } from "@nimbus/domain/access"
 import type { AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
+import type { TooManyLogins } from "@nimbus/domain/admin"
 import { problems } from "@nimbus/domain/http"
 import { Effect } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { Access, type From, type Shown } from "../access/Access.ts"
+import { Operators } from "../admin/Operators.ts"
 import { refuse } from "./Refusal.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
 
@@ -30,24 +33,45 @@ export interface Visitor {
 
 type Access_ = Access["Service"]
 
+type Authenticated = Effect.Effect<Principal, Unauthenticated | AuthUnavailable>
+
+/** Who asks. `undefined`: there are no locks. `byToken`: who it is beside what clients may be. */
+const visitorBy = <E, R>(
+  byToken: (
+    request: HttpServerRequest.HttpServerRequest,
+    authenticated: Authenticated,
+  ) => Effect.Effect<Principal, E, R>,
+) =>
+  Effect.gen(function* () {
+    const access = yield* Access
+    if (access.isOpen) return undefined
+    const { from, shown } = yield* UpgradeServer
+    const asked = yield* HttpServerRequest.HttpServerRequest
+    const request = NodeHttpServerRequest.toIncomingMessage(asked)
+    // By HTTP/2 nobody comes here.
+    if (!(request instanceof IncomingMessage)) return yield* Effect.die("a request of HTTP/2 at the port of HTTP/1.1")
+    const place = from(request, transport)
+    const credentials = shown(request)
+    const principal = yield* byToken(asked, access.authenticate(credentials, place))
+    return { principal, from: place, shown: credentials } satisfies Visitor
+  })
+
 /** Who asks. `undefined`: there are no locks. */
-export const visitor = Effect.gen(function* () {
-  const access = yield* Access
-  if (access.isOpen) return undefined
-  const { from, shown } = yield* UpgradeServer
-  const request = NodeHttpServerRequest.toIncomingMessage(yield* HttpServerRequest.HttpServerRequest)
-  // By HTTP/2 nobody comes here.
-  if (!(request instanceof IncomingMessage)) return yield* Effect.die("a request of HTTP/2 at the port of HTTP/1.1")
-  const place = from(request, transport)
-  const credentials = shown(request)
-  const principal = yield* access.authenticate(credentials, place)
-  return { principal, from: place, shown: credentials } satisfies Visitor
-})
+export const visitor = visitorBy((_, authenticated) => authenticated)
 
 /** The same, if it may do this. */
 export const admitted = (may: (access: Access_, visitor: Visitor) => Effect.Effect<void, Forbidden>) =>
   Effect.gen(function* () {
     const found = yield* visitor
+    if (found !== undefined) yield* may(yield* Access, found)
+    return found
+  })
+
+/** The same, where a token of the settings counts as well: of an operator, or of a server. */
+export const admittedWithOperators = (may: (access: Access_, visitor: Visitor) => Effect.Effect<void, Forbidden>) =>
+  Effect.gen(function* () {
+    const operators = yield* Operators
+    const found = yield* visitorBy((request, authenticated) => operators.orClient(request, transport, authenticated))
     if (found !== undefined) yield* may(yield* Access, found)
     return found
   })
@@ -65,4 +89,11 @@ export const refusals = {
     refuse(unauthenticated[code], message, { "www-authenticate": "Bearer" }),
   Forbidden: ({ capability, message }: Forbidden) => refuse(problems.forbidden, message, {}, { capability }),
   AuthUnavailable: ({ message }: AuthUnavailable) => refuse(problems.authUnavailable, message, { "retry-after": "1" }),
+}
+
+/** The same for `admittedWithOperators`. */
+export const refusalsWithOperators = {
+  ...refusals,
+  TooManyLogins: ({ message, retry_ms }: TooManyLogins) =>
+    refuse(problems.tooManyLogins, message, { "retry-after": String(Math.ceil(retry_ms / 1000)) }),
 }

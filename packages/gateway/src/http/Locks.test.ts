@@ -10,10 +10,11 @@ import {
   TicketsMemory,
   Topics,
 } from "@nimbus/domain/services"
-import { Context, Effect, Layer, Scope } from "effect"
+import { Context, Effect, Layer, Option, Redacted, Scope } from "effect"
 import { HttpServer } from "effect/http"
 import { WebSocket } from "ws"
 import { Gateway } from "../index.ts"
+import { adminLimits } from "../Limits.ts"
 import * as Locks from "../testing/Locks.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 
@@ -137,6 +138,30 @@ describe("publishing with locks", () => {
       }),
     )
   }
+
+  it.live("takes a token of the settings with the role of a publisher, and lets whoever guesses wait", () =>
+    Effect.gen(function* () {
+      const token = (role: string) => `${role}-0123456789abcdef`
+      const named = (["publisher", "operator"] as const).map((role) => ({
+        name: `a-${role}`,
+        role,
+        token: Redacted.make(token(role)),
+      }))
+      const url = yield* start({ admin: Option.some({ _tag: "Tokens", tokens: named }) })
+      const publish = (shown: string) => ask(`${url}/v1/clients/ada/messages`, shown, json({ name: "news", data: 1 }))
+      const before = yield* logged
+      assert.strictEqual((yield* publish(token("publisher"))).status, 200)
+      assert.strictEqual((yield* publish(token("operator"))).status, 403)
+      for (let i = 0; i <= adminLimits.login_failures; i++) {
+        assert.strictEqual((yield* publish(`publisher-0123456789abcde${i}`)).status, 401)
+      }
+      const waits = yield* publish("publisher-0123456789abcdeX")
+      assert.deepStrictEqual([waits.status, Object(waits.body).code], [429, "TOO_MANY_LOGINS"])
+      assert.strictEqual(waits.headers.get("retry-after"), "1")
+      assert.strictEqual((yield* publish(token("publisher"))).status, 200)
+      assert.strictEqual(yield* logged, before + 2)
+    }).pipe(Effect.scoped, Effect.provide(services)),
+  )
 
   scenario("is decided before the body is looked at", (url) =>
     Effect.gen(function* () {

@@ -14,7 +14,7 @@ import { AddressedMessage, Publisher, type Receipt } from "@nimbus/domain/servic
 import { Effect, Layer, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, HttpTraceContext } from "effect/http"
 import { Access } from "../access/Access.ts"
-import { admitted, refusals } from "./Doorkeeper.ts"
+import { admittedWithOperators, refusalsWithOperators } from "./Doorkeeper.ts"
 import * as RequestBody from "./RequestBody.ts"
 import { refuse } from "./Refusal.ts"
 
@@ -31,7 +31,7 @@ const answerWith = <A, I>(
   const decode = Schema.decodeUnknownEffect(schema)
   return Effect.gen(function* () {
     const { clientId } = yield* HttpRouter.schemaPathParams(ClientPath)
-    const publisher = yield* admitted((access, { from, principal }) =>
+    const publisher = yield* admittedWithOperators((access, { from, principal }) =>
       principal.grants.may("admin:publisher") ? Effect.void : access.checkOf(principal, from, "publish", clientId),
     )
     const request = yield* HttpServerRequest.HttpServerRequest
@@ -47,7 +47,7 @@ const answerWith = <A, I>(
     return yield* respond({ receipts })
   }).pipe(
     Effect.catchTags({
-      ...refusals,
+      ...refusalsWithOperators,
       BadBatch: ({ reason }) => refuse(problems.badBatch, reason),
       BodyInvalid: ({ code, reason }) =>
         refuse(code === "BAD_NUMBER" ? problems.badNumber : problems.badRequest, reason),
