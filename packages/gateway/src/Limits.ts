@@ -425,6 +425,8 @@ export const adminLimits = {
   journey_payload_bytes: 16 * 1024,
   /** Records of the quarantine topic, of all partitions, that one list reads. */
   quarantine_scan_records: 10_000,
+  /** Records of the audit topic, of all partitions, that one list looks through, the newest first. */
+  audit_scan_records: 100_000,
   /** Records of the events topic that one replay reads. */
   replay_scan_records: 50_000,
   /** Events that one replay publishes. */

@@ -35,14 +35,20 @@ const Seconds = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8_640_0
 const at_ms = Schema.Int
 const ofSubject = { issuer: Schema.String, subject: Schema.String }
 
+const stored = {
+  Token: Schema.TaggedStruct("Token", { issuer: Schema.String, tokenId: Schema.String, expires_s: Seconds, at_ms }),
+  Subject: Schema.TaggedStruct("Subject", { ...ofSubject, issued_s: Seconds, at_ms }),
+  Block: Schema.TaggedStruct("Block", { ...ofSubject, at_ms }),
+  Unblock: Schema.TaggedStruct("Unblock", { ...ofSubject, at_ms }),
+}
+
 /** An order as the log has it. `at_ms`: when it was given, after all that its gateway knew of the same subject. */
-export const StoredRevocation = Schema.Union([
-  Schema.TaggedStruct("Token", { issuer: Schema.String, tokenId: Schema.String, expires_s: Seconds, at_ms }),
-  Schema.TaggedStruct("Subject", { ...ofSubject, issued_s: Seconds, at_ms }),
-  Schema.TaggedStruct("Block", { ...ofSubject, at_ms }),
-  Schema.TaggedStruct("Unblock", { ...ofSubject, at_ms }),
-])
+export const StoredRevocation = Schema.Union([stored.Token, stored.Subject, stored.Block, stored.Unblock])
 export type StoredRevocation = typeof StoredRevocation.Type
+
+/** An order that is in force. */
+export const RevocationInForce = Schema.Union([stored.Token, stored.Subject, stored.Block])
+export type RevocationInForce = typeof RevocationInForce.Type
 
 /** What an order is about: one key for all orders that replace one another. */
 export const revocationKey = (revocation: Revocation): string =>
@@ -52,9 +58,36 @@ export const revocationKey = (revocation: Revocation): string =>
       ? subjectKey(revocation)
       : blockKey(revocation)
 
-const tokenKey = (issuer: string, tokenId: string): string => JSON.stringify(["token", issuer, tokenId])
-const subjectKey = ({ issuer, subject }: Named): string => JSON.stringify(["subject", issuer, subject])
-const blockKey = ({ issuer, subject }: Named): string => JSON.stringify(["block", issuer, subject])
+const tokenKey = (issuer: string, tokenId: string): string => JSON.stringify(["token", canonical(issuer), tokenId])
+const subjectKey = ({ issuer, subject }: Named): string => JSON.stringify(["subject", canonical(issuer), subject])
+const blockKey = ({ issuer, subject }: Named): string => JSON.stringify(["block", canonical(issuer), subject])
+
+/** With or without a slash at its end it is the same issuer, as it is where tokens are checked. */
+const canonical = (issuer: string): string => issuer.replace(/\/$/, "")
+
+/** Whether by this order alone that one counts no more. Cheap: it is asked of all sessions. */
+export const isRevokedBy = (revocation: Revocation, principal: Principal): boolean => {
+  switch (revocation._tag) {
+    case "Token":
+      return principal.tokenId === revocation.tokenId && isSameIssuer(revocation, principal)
+    case "Subject":
+      return (
+        principal.subject === revocation.subject &&
+        isUpTo(principal, revocation.issued_s) &&
+        isSameIssuer(revocation, principal)
+      )
+    case "Block":
+      return principal.subject === revocation.subject && isSameIssuer(revocation, principal)
+    case "Unblock":
+      return false
+  }
+}
+
+const isSameIssuer = (one: Pick<Named, "issuer">, other: Pick<Named, "issuer">): boolean =>
+  canonical(one.issuer) === canonical(other.issuer)
+
+/** Of a token that does not say when it was issued, nobody can know better. */
+const isUpTo = ({ issued_s }: Principal, moment_s: number): boolean => (issued_s ?? 0) <= moment_s
 
 type Named = Pick<Principal, "issuer" | "subject">
 
@@ -91,18 +124,18 @@ export class RevokedSet {
   /** The order by which this one counts no more. */
   of(principal: Principal): Revocation | undefined {
     if (this.#entries.size === 0) return undefined
-    const { issued_s, issuer, tokenId } = principal
+    const { issuer, tokenId } = principal
     const token = tokenId === undefined ? undefined : this.#entries.get(tokenKey(issuer, tokenId))
     if (token !== undefined) return token.order
     const block = this.#entries.get(blockKey(principal))
     if (block?.order._tag === "Block") return block.order
     const tokens = this.#entries.get(subjectKey(principal))?.order
-    return tokens?._tag === "Subject" && (issued_s ?? 0) <= tokens.issued_s ? tokens : undefined
+    return tokens?._tag === "Subject" && isUpTo(principal, tokens.issued_s) ? tokens : undefined
   }
 
   /** All in force. */
-  list(): ReadonlyArray<StoredRevocation> {
-    return Array.from(this.#entries.values(), ({ order }) => order).filter(({ _tag }) => _tag !== "Unblock")
+  list(): ReadonlyArray<RevocationInForce> {
+    return Array.from(this.#entries.values(), ({ order }) => order).filter((order) => order._tag !== "Unblock")
   }
 
   /** The record of an order that is given now. `undefined`: it would change nothing. */

@@ -14,6 +14,8 @@ import {
   HttpApiSecurity,
 } from "effect/http-api"
 import type { AdminRole } from "../access/Capability.ts"
+import { StoredAuditEntry } from "../access/AuditBook.ts"
+import { revocationLimits } from "../Limits.ts"
 import { ClientId, EventId, PodId, Seq } from "../protocol/Ids.ts"
 import { StatusName } from "../protocol/Status.ts"
 import {
@@ -28,6 +30,7 @@ import {
   Unauthorized,
 } from "./Errors.ts"
 import {
+  AuditView,
   Cancelled,
   ClientRow,
   ClientView,
@@ -42,6 +45,8 @@ import {
   QuarantinedRow,
   QuarantinedView,
   Republished,
+  RevocationsView,
+  Revoked,
   RoleView,
   StatusView,
   TasksView,
@@ -85,6 +90,12 @@ const Which = {
 }
 
 const client = { clientId: ClientId }
+
+/** A subject, or the id of a token. */
+const Name = Schema.String.check(Schema.isBetweenLength(1, revocationLimits.revocation_chars))
+const Seconds = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8_640_000_000_000 }))
+/** By default the first issuer of the settings. */
+const ofIssuer = { issuer: Schema.optional(Name) }
 /** Clients that one request forgets, at most. */
 const forgotten_at_once = 100
 const error = AdminUnavailable
@@ -185,6 +196,48 @@ const operations = [
     success: Republished,
     error: [NotFound, NotPossible, AdminUnavailable],
   }).annotate(RoleNeeded, "operator"),
+  /** What counts no more: tokens, and blocked subjects. */
+  HttpApiEndpoint.get("revocations", "/revocations", {
+    query: { search: Schema.optional(Text), limit: Schema.optional(Limit) },
+    success: RevocationsView,
+    error: [NotPossible, AdminUnavailable],
+  }),
+  /**
+   * Revokes one token, by its `jti`, or all tokens of a subject that were issued up to a moment; by default up to now.
+   * `expires_s`: when the token ends by itself, by default in a year. Times are in seconds since 1970.
+   */
+  HttpApiEndpoint.post("revoke", "/revocations", {
+    payload: Schema.Union([
+      Schema.Struct({ ...ofIssuer, tokenId: Name, expires_s: Schema.optional(Seconds) }),
+      Schema.Struct({ ...ofIssuer, subject: Name, issued_s: Schema.optional(Seconds) }),
+    ]),
+    success: Revoked,
+    error: [NotPossible, AdminUnavailable],
+  }),
+  /** Lets a subject in no more, whatever it shows, and closes its connections. */
+  HttpApiEndpoint.post("block", "/blocks", {
+    payload: Schema.Struct({ ...ofIssuer, subject: Name }),
+    success: Revoked,
+    error: [NotPossible, AdminUnavailable],
+  }),
+  HttpApiEndpoint.post("unblock", "/blocks/end", {
+    payload: Schema.Struct({ ...ofIssuer, subject: Name }),
+    success: Revoked,
+    error: [NotPossible, AdminUnavailable],
+  }),
+  /** Who did what, by the topic of the audit. */
+  HttpApiEndpoint.get("audit", "/audit", {
+    query: {
+      subject: Schema.optional(Name),
+      clientId: Schema.optional(Text),
+      address: Schema.optional(Text),
+      action: Schema.optional(StoredAuditEntry.fields.action),
+      outcome: Schema.optional(Text),
+      limit: Schema.optional(Limit),
+    },
+    success: AuditView,
+    error: [NotPossible, AdminUnavailable],
+  }),
 ] as const
 
 /** One of them. */

@@ -4,6 +4,8 @@
  * Every list is bounded by `adminLimits`; where there was more, the answer says so.
  */
 import { Schema } from "effect"
+import { StoredAuditEntry } from "../access/AuditBook.ts"
+import { RevocationInForce } from "../access/Revocation.ts"
 import { ClientId, Cursor, Epoch, EventId, Incarnation, PodId, Seq } from "../protocol/Ids.ts"
 import { JourneyStep, StepName } from "../protocol/Journey.ts"
 import { StatusName } from "../protocol/Status.ts"
@@ -94,7 +96,18 @@ export type PartitionView = typeof PartitionView.Type
 /** A topic, and the one consumer group of the pipeline that reads it, where there is one. */
 export const TopicView = Schema.Struct({
   topic: Schema.String,
-  kind: Schema.Literals(["events", "results", "dlq", "tasks", "quarantine", "journey", "chats", "messages"]),
+  kind: Schema.Literals([
+    "events",
+    "results",
+    "dlq",
+    "tasks",
+    "quarantine",
+    "journey",
+    "chats",
+    "messages",
+    "revocations",
+    "audit",
+  ]),
   group: Schema.optionalKey(Schema.String),
   retained: Count,
   lag: Count,
@@ -289,3 +302,30 @@ export const Snapshot = Schema.Struct({
   warnings: Schema.optionalKey(Schema.Array(Schema.String)),
 })
 export type Snapshot = typeof Snapshot.Type
+
+/** What counts no more, the newest orders first. */
+export const RevocationsView = Schema.Struct({
+  revocations: Schema.Array(RevocationInForce),
+  /** In force, whether they are shown or not. */
+  count: Count,
+  /** Of those that were asked for there are more than are shown. */
+  more: Schema.Boolean,
+})
+export type RevocationsView = typeof RevocationsView.Type
+
+/** An order that is in force at this gateway now, and at all others within 5 s. */
+export const Revoked = Schema.Struct({
+  /** Whose token or subject it is. */
+  issuer: Schema.String,
+  /** `false`: it has changed nothing, for it was so already; or the token has ended. */
+  isNew: Schema.Boolean,
+})
+export type Revoked = typeof Revoked.Type
+
+/** Who did what, the newest first. */
+export const AuditView = Schema.Struct({
+  entries: Schema.Array(StoredAuditEntry),
+  /** There are more, or older ones were not looked at. */
+  more: Schema.Boolean,
+})
+export type AuditView = typeof AuditView.Type

@@ -12,3 +12,9 @@ export const isLocked: Config.Config<boolean> = Config.map(
   Config.all(bringing.map((name) => Config.option(Config.NonEmptyString(name)))),
   (values) => values.some(Option.isSome),
 )
+
+/** The issuer whose subjects are clients by their own names: the first of `NIMBUS_AUTH_ISSUER`. */
+export const firstIssuer: Config.Config<string | undefined> = Config.map(
+  Config.option(Config.NonEmptyString("NIMBUS_AUTH_ISSUER")),
+  (issuers) => Option.getOrUndefined(issuers)?.split(",")[0]?.trim(),
+)

@@ -10,7 +10,7 @@
  */
 import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import type { Principal } from "../access/Principal.ts"
-import { type Revocation, RevokedSet, type StoredRevocation } from "../access/Revocation.ts"
+import { type Revocation, type RevocationInForce, RevokedSet, type StoredRevocation } from "../access/Revocation.ts"
 import { type AuthUnavailable, RevocationsFull } from "../Errors.ts"
 import { type RevocationLimits, revocationLimits } from "../Limits.ts"
 
@@ -20,12 +20,14 @@ export type { Revocation, StoredRevocation } from "../access/Revocation.ts"
 export class Revocations extends Context.Service<
   Revocations,
   {
+    /** Whose subjects and tokens are meant where an operator names no issuer; `undefined`: each must be named. */
+    readonly issuer: string | undefined
     /** The order by which this one counts no more. */
     of(principal: Principal): Revocation | undefined
     /** Done once it is stored. False: it changes nothing, for it is in force, or over, already. */
     order(revocation: Revocation): Effect.Effect<boolean, AuthUnavailable | RevocationsFull>
     /** All that are in force. */
-    readonly list: () => ReadonlyArray<StoredRevocation>
+    readonly list: () => ReadonlyArray<RevocationInForce>
     /** Called with what has come, so that open sessions are looked at. Must not throw. */
     onOrder(listener: (revocation: Revocation) => void): Effect.Effect<void, never, Scope.Scope>
   }
@@ -36,6 +38,7 @@ export class Revocations extends Context.Service<
       const set = new RevokedSet({ ...revocationLimits, ...limits })
       const { onOrder, tell } = makeListeners()
       return Revocations.of({
+        issuer: undefined,
         of: (principal) => set.of(principal),
         order: Effect.fnUntraced(function* (revocation) {
           const order = yield* orderNow(set, revocation)

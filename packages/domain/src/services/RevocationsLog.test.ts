@@ -19,7 +19,7 @@ revocationsSuite("in the log", RevocationsLog.layer.pipe(Layer.provide(logWith()
 
 /** One gateway of those that share the log. */
 const gateway = (limits: Partial<RevocationLimits> = {}) =>
-  Effect.map(Layer.build(Layer.fresh(RevocationsLog.layerWith(limits))), (services) =>
+  Effect.map(Layer.build(Layer.fresh(RevocationsLog.layerWith({ limits }))), (services) =>
     Revocations.use(Effect.succeed).pipe(Effect.provide(services)),
   ).pipe(Effect.flatten)
 

@@ -26,17 +26,27 @@ import { Topics } from "./Topics.ts"
 /** All of the topic is in one partition, for it is read as a whole. */
 const partition = 0
 
-/** With other bounds than the default ones. */
-export const layerWith = (limits: Partial<RevocationLimits> = {}): Layer.Layer<Revocations, never, EventLog | Topics> =>
+/** Which bounds there are, and whose subjects are meant where an operator names no issuer. */
+export interface RevocationsLogOptions {
+  readonly issuer?: string | undefined
+  readonly limits?: Partial<RevocationLimits> | undefined
+}
+
+/** The same with options. */
+export const layerWith = ({ issuer, limits }: RevocationsLogOptions = {}): Layer.Layer<
+  Revocations,
+  never,
+  EventLog | Topics
+> =>
   Layer.effect(
     Revocations,
-    Effect.suspend(() => make({ ...revocationLimits, ...limits })),
+    Effect.suspend(() => make({ ...revocationLimits, ...limits }, issuer)),
   )
 
 /** The revocations of the installation whose log this is. */
 export const layer = layerWith()
 
-const make = Effect.fnUntraced(function* (limits: RevocationLimits) {
+const make = Effect.fnUntraced(function* (limits: RevocationLimits, issuer: string | undefined) {
   const log = yield* EventLog
   const topic = (yield* Topics).revocations ?? Topics.locked.revocations
   const set = new RevokedSet(limits)
@@ -79,6 +89,7 @@ const make = Effect.fnUntraced(function* (limits: RevocationLimits) {
   )
 
   return Revocations.of({
+    issuer,
     of: (principal) => set.of(principal),
     order: Effect.fn("Revocations.order")(function* (revocation) {
       const order = yield* orderNow(set, revocation)

@@ -108,6 +108,8 @@ export const revocationsSuite = <E>(name: string, revocations: Layer.Layer<Revoc
         assert.strictEqual(of(principalOf(subject))?._tag, "Block")
         assert.isUndefined(of({ ...principalOf(subject), issuer: "https://other.test" }))
         assert.isUndefined(of(principalOf(subject.slice(0, -1))))
+        // With or without a slash at its end it is the same issuer, as where tokens are checked.
+        assert.strictEqual(of({ ...principalOf(subject), issuer: `${issuer}/` })?._tag, "Block")
       }),
     )
   })

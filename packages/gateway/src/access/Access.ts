@@ -91,14 +91,19 @@ const make = Effect.gen(function* () {
 
   const whoIs = Effect.fnUntraced(function* (shown: Shown) {
     if (authenticator === undefined) return yield* Effect.die("there are no locks: nobody is to be asked for a token")
-    const principal = yield* authenticator.authenticate(yield* redeemed(shown, tickets))
-    if (revocations?.of(principal) !== undefined) return yield* revoked
-    return isCallerTooLong(principal) ? yield* tooMuchSaid : principal
+    return yield* authenticator.authenticate(yield* redeemed(shown, tickets))
   })
-  const authenticate = (shown: Shown, from: From) =>
-    Effect.tapError(whoIs(shown), ({ code }) =>
-      Effect.sync(() => record(undefined, from, { action: "refused", outcome: code })),
+  const counting = (principal: Principal) => {
+    if (revocations?.of(principal) !== undefined) return revoked
+    return isCallerTooLong(principal) ? tooMuchSaid : Effect.succeed(principal)
+  }
+  const authenticate = (shown: Shown, from: From) => {
+    const tell = (principal: Principal | undefined) => (error: Unauthenticated | AuthUnavailable) =>
+      Effect.sync(() => record(principal, from, { action: "refused", outcome: error.code }))
+    return Effect.flatMap(Effect.tapError(whoIs(shown), tell(undefined)), (principal) =>
+      Effect.tapError(counting(principal), tell(principal)),
     )
+  }
 
   const deny = (principal: Principal, capability: string, from: From): Forbidden => {
     record(principal, from, { action: "refused", outcome: "FORBIDDEN", detail: capability })

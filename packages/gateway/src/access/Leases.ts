@@ -11,7 +11,7 @@
  * alone: the clock and the calls of it are `Access`'.
  */
 import type { Principal } from "@nimbus/domain/access"
-import { ownerOf } from "@nimbus/domain/access"
+import { isRevokedBy } from "@nimbus/domain/access"
 import { closeCodes, type CloseReason } from "@nimbus/domain/protocol"
 import type { Revocation } from "@nimbus/domain/services"
 
@@ -80,7 +80,7 @@ export class Leases {
 
   /** Ends those that this order is about. */
   revoke(revocation: Revocation): void {
-    for (const entry of this.#all) if (isAbout(revocation, entry.principal)) this.#end(entry, closeCodes.revoked)
+    for (const entry of this.#all) if (isRevokedBy(revocation, entry.principal)) this.#end(entry, closeCodes.revoked)
   }
 
   /** Ends those whose key is not known any more. */
@@ -124,12 +124,4 @@ export class Leases {
     this.#all.delete(entry)
     this.#plan(entry, undefined)
   }
-}
-
-const isAbout = (revocation: Revocation, principal: Principal): boolean => {
-  if (revocation._tag === "Token")
-    return principal.issuer === revocation.issuer && principal.tokenId === revocation.tokenId
-  if (ownerOf(principal) !== ownerOf(revocation)) return false
-  if (revocation._tag === "Subject") return (principal.issued_s ?? 0) <= revocation.issued_s
-  return revocation._tag === "Block"
 }

@@ -34,6 +34,9 @@ const handlers = HttpApiBuilder.group(
       cancel: told("cancel", operations.cancel),
       drain: told("drain", operations.drain),
       retry: told("retry", operations.retry),
+      revoke: told("revoke", operations.revoke, "revoke"),
+      block: told("block", operations.block, "revoke"),
+      unblock: told("unblock", operations.unblock, "revoke"),
       roles: () => roles.list,
       setRole: told("setRole", ({ params, payload }) => roles.set(params.role, payload.isRunning)),
       history: () => snapshots.history,
@@ -50,7 +53,18 @@ const requests = HttpApiMiddleware.layerSchemaErrorTransform(AdminRequests, ({ c
 /**
  * These read nothing but this process' memory, or order something: they are never refused. What is watched is paced.
  */
-const free = new Set(["roles", "setRole", "kick", "cancel", "drain", "history", "pictures"])
+const free = new Set([
+  "revoke",
+  "block",
+  "unblock",
+  "roles",
+  "setRole",
+  "kick",
+  "cancel",
+  "drain",
+  "history",
+  "pictures",
+])
 
 const busy = HttpServerResponse.schemaJson(ReadsBusy)
 

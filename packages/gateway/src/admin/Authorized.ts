@@ -114,14 +114,14 @@ const detail_chars = 200
 export const telling = Effect.map(
   Operators,
   ({ record }) =>
-    <I, A, E, R>(name: string, act: (input: I) => Effect.Effect<A, E, R>) =>
+    <I, A, E, R>(name: string, act: (input: I) => Effect.Effect<A, E, R>, action: "admin" | "revoke" = "admin") =>
     (input: I): Effect.Effect<A, E, R> =>
       Effect.flatMap(CurrentOperator, (operator) =>
         Option.isNone(operator)
           ? act(input)
           : Effect.onExit(act(input), (exit) =>
               Effect.sync(() =>
-                record(operator.value, { action: "admin", outcome: outcomeOf(exit), detail: detailOf(name, input) }),
+                record(operator.value, { action, outcome: outcomeOf(exit), detail: detailOf(name, input) }),
               ),
             ),
       ),

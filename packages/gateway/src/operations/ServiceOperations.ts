@@ -4,6 +4,7 @@ import { Operations, type StatusView, type TopicView } from "@nimbus/domain/admi
 import { Effect, Layer, Option } from "effect"
 import { Delivery } from "../delivery/Delivery.ts"
 import { type AdminLimits, adminLimits } from "../Limits.ts"
+import { makeAuditViews } from "./AuditViews.ts"
 import { makeCensus } from "./Census.ts"
 import { makeClientViews } from "./ClientViews.ts"
 import { makeForgetting } from "./Forgetting.ts"
@@ -13,6 +14,7 @@ import { makeOrders } from "./Orders.ts"
 import { makePodViews } from "./PodViews.ts"
 import { makeQuarantineViews } from "./QuarantineViews.ts"
 import { makeRepublishing } from "./Republishing.ts"
+import { makeRevoking } from "./Revoking.ts"
 import { makeTaskViews } from "./TaskViews.ts"
 import { makeTopicViews } from "./TopicViews.ts"
 
@@ -59,6 +61,8 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
   const journey = yield* makeJourneys(reader, limits)
   const tasks = yield* makeTaskViews(reader, limits)
   const forget = yield* makeForgetting(limits)
+  const revoking = yield* makeRevoking(limits)
+  const audit = yield* makeAuditViews(reader, limits)
 
   const both = Effect.all([yield* clientStatus(limits), yield* logStatus], { concurrency: 2 })
   const status = Effect.map(both, ([clients, log]) => ({
@@ -88,6 +92,11 @@ const make = Effect.fnUntraced(function* (limits: AdminLimits) {
     quarantine: ({ query: { limit = limits.rows } }) => quarantine.list(limit),
     quarantined: ({ params }) => quarantine.show(params),
     retry: ({ params }) => republishing.retry(params),
+    revocations: ({ query }) => revoking.list(query),
+    revoke: ({ payload }) => revoking.revoke(payload),
+    block: ({ payload }) => revoking.block(payload),
+    unblock: ({ payload }) => revoking.unblock(payload),
+    audit: ({ query }) => audit(query),
   })
 })
 

@@ -66,7 +66,18 @@ const heldBack = (committed: Committed | undefined, incarnation: Incarnation): P
   return held === undefined ? {} : { held: { ...held, since_ms: Math.max(0, held.since_ms) } }
 }
 
-const kinds = ["events", "results", "dlq", "tasks", "quarantine", "journey", "chats", "messages"] as const
+const kinds: ReadonlyArray<TopicView["kind"]> = [
+  "events",
+  "results",
+  "dlq",
+  "tasks",
+  "quarantine",
+  "journey",
+  "chats",
+  "messages",
+  "revocations",
+  "audit",
+]
 
 const sum = (views: ReadonlyArray<PartitionView>, of: (view: PartitionView) => number): number =>
   views.reduce((total, view) => total + of(view), 0)

@@ -3,7 +3,7 @@ import * as Sample from "@nimbus/client/flags"
 import { ClientId, type Operations } from "@nimbus/domain/admin"
 import { Effect, type Layer, Option } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
-import { answer, flags } from "./Commands.ts"
+import { answer, flags } from "./Asking.ts"
 import type * as Where from "./Where.ts"
 import * as Format from "./Format.ts"
 

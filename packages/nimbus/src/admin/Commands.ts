@@ -1,48 +1,15 @@
 /** The commands of operators: each asks `Operations` one thing and prints the answer, for people or for programs. */
-import { ClientId, EventId, Operations, type OperationsShape, PodId, Seq, StatusName } from "@nimbus/domain/admin"
-import { Console, Effect, type Layer, Logger, Option, References, Schema } from "effect"
+import { ClientId, EventId, type Operations, PodId, Seq, StatusName } from "@nimbus/domain/admin"
+import { Effect, type Layer, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import * as AccessCommands from "./AccessCommands.ts"
+import { answer, flags, limit, limitOf, print } from "./Asking.ts"
 import type { ReachedStatus } from "./ClusterStatus.ts"
 import * as Where from "./Where.ts"
 import * as Format from "./Format.ts"
 
-export const flags = {
-  ...Where.flags,
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("Print the answer as one line of JSON, for programs"),
-    Flag.withDefault(false),
-  ),
-}
-
-interface Asked extends Where.Asked {
-  readonly json: boolean
-}
-
-/** What is told beside the answer goes to stderr: stdout is the answer's. */
-const quietly = Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
-
-/** Asks, and prints. */
-export const answer =
-  <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operations, E, R>) =>
-  <A, E2>(asked: Asked, question: (ask: OperationsShape) => Effect.Effect<A, E2>, words: (answer: A) => string) =>
-    print(asked, words)(Effect.provide(Operations.use(question), at(asked)))
-
-const print =
-  <A>({ json }: Asked, words: (answer: A) => string) =>
-  <E, R>(question: Effect.Effect<A, E, R>) =>
-    question.pipe(
-      Effect.flatMap((found) => Console.log(json ? JSON.stringify(found) : words(found))),
-      quietly,
-      Effect.provideService(References.MinimumLogLevel, "Warn"),
-    )
-
 const id = Argument.String("client-id").pipe(Argument.withSchema(ClientId))
 const natural = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-const limit = Flag.Int("limit").pipe(
-  Flag.withDescription("How many to show at most, up to 1000"),
-  Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))),
-  Flag.optional,
-)
 const place = {
   partition: Argument.Int("partition").pipe(Argument.withSchema(natural)),
   offset: Argument.Int("offset").pipe(Argument.withSchema(natural)),
@@ -50,7 +17,6 @@ const place = {
 
 /** What of the flags is the input of an operation. */
 const clientOf = ({ id }: { readonly id: ClientId }) => ({ clientId: id })
-const limitOf = ({ limit }: { readonly limit: Option.Option<number> }) => ({ limit: Option.getOrUndefined(limit) })
 const placeOf = ({ offset, partition }: { readonly offset: number; readonly partition: number }) => ({
   partition,
   offset,
@@ -194,5 +160,6 @@ export const commands = <E, R, E2, R2>(
     Command.make("lag", flags, (asked) => ask(asked, ({ topics }) => topics(), Format.lag)).pipe(
       Command.withDescription("How far each consumer of the pipeline is behind, by partition"),
     ),
+    ...AccessCommands.commands(at),
   ] as const
 }

@@ -43,6 +43,11 @@ const make = Effect.fnUntraced(function* (url: string) {
     quarantine: asking(admin.quarantine),
     quarantined: asking(admin.quarantined),
     retry: asking(admin.retry),
+    revocations: asking(admin.revocations),
+    revoke: asking(admin.revoke),
+    block: asking(admin.block),
+    unblock: asking(admin.unblock),
+    audit: asking(admin.audit),
   })
 })
 
