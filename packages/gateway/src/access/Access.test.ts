@@ -3,6 +3,7 @@ import { caller_bytes } from "@nimbus/domain/access"
 import { type CloseReason, ClientId, Cursor, start } from "@nimbus/domain/protocol"
 import { Audit, type AuditEntry, Revocations, Tickets, TicketsMemory } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import * as Locks from "../testing/Locks.ts"
 import { Access, type Asked, type From } from "./Access.ts"
 
@@ -66,6 +67,28 @@ describe("Access", () => {
     Effect.gen(function* () {
       assert.strictEqual(yield* codeOf(access.authenticate({ token: "long" }, from)), "TOKEN_INVALID")
     }),
+  )
+
+  scenario(
+    "opens no session on a token that has ended, and goes on with none, though it counts for a request",
+    (access) =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
+        for (const [token, codes] of [
+          ["just", ["TOKEN_EXPIRED", "TOKEN_EXPIRED"]],
+          ["not yet", []],
+        ] as const) {
+          tokens.set(token, { subject: "ada", expires_s: token === "just" ? 1_000 : 1_001 })
+          assert.strictEqual((yield* access.authenticate({ token }, from)).subject, "ada")
+          const { principal } = yield* access.connect(asked, { token: "ada" }, from)
+          const lease = access.hold(principal, makeHeld().held)
+          const failed: Array<string> = []
+          const fails = (error: { readonly code: string }) => Effect.sync(() => void failed.push(error.code))
+          yield* Effect.catch(access.connect(asked, { token }, from), fails)
+          yield* Effect.catch(access.renew(lease, { token }, from, []), fails)
+          assert.deepStrictEqual(failed, [...codes])
+        }
+      }),
   )
 
   scenario("takes a ticket for its token, once, and prefers a token that is there", (access) =>

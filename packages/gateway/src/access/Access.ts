@@ -105,6 +105,15 @@ const make = Effect.gen(function* () {
     )
   }
 
+  /** A session would end at once that stands on what has ended, though for one request it counts: clocks differ. */
+  const toStandOn = (shown: Shown, from: From) =>
+    Effect.flatMap(authenticate(shown, from), (principal) => {
+      const { expires_s = Infinity } = principal
+      if (clock.currentTimeMillisUnsafe() / 1000 < expires_s) return Effect.succeed(principal)
+      record(principal, from, { action: "refused", outcome: "TOKEN_EXPIRED" })
+      return hasEnded
+    })
+
   const deny = (principal: Principal, capability: string, from: From): Forbidden => {
     record(principal, from, { action: "refused", outcome: "FORBIDDEN", detail: capability })
     return new Forbidden({ capability })
@@ -128,7 +137,7 @@ const make = Effect.gen(function* () {
   const connect = Effect.fnUntraced(function* (asked: Asked, shown: Shown, from: From) {
     const named = asked.clientId
     if (authenticator === undefined && named !== undefined) return { principal: anyone(named), clientId: named }
-    const principal = yield* authenticate(shown, from)
+    const principal = yield* toStandOn(shown, from)
     const clientId = named ?? principal.clientId
     yield* mayConnect(principal, { ...asked, clientId }, from)
     record(principal, from, { action: "login", outcome: "OK", detail: capabilityOf("connect", clientId) })
@@ -137,7 +146,7 @@ const make = Effect.gen(function* () {
 
   /** Who it is now, which must be who it was. */
   const again = Effect.fnUntraced(function* (principal: Principal, shown: Shown, from: From) {
-    const next = yield* authenticate(shown, from)
+    const next = yield* toStandOn(shown, from)
     if (ownerOf(next) === ownerOf(principal)) return next
     record(next, from, { action: "refused", outcome: "TOKEN_INVALID", detail: "another subject" })
     return yield* anotherSubject
@@ -206,6 +215,7 @@ const invalid = (reason: string) => Effect.fail(new Unauthenticated({ code: "TOK
 const tooMuchSaid = invalid(`its subject and the claims for handlers take up more than ${caller_bytes} bytes`)
 const anotherSubject = invalid("the token is of another subject than the session")
 const spent = invalid("the ticket was used, is too old, or is none")
+const hasEnded = Effect.fail(new Unauthenticated({ code: "TOKEN_EXPIRED", reason: "the token has ended" }))
 const revoked = Effect.fail(
   new Unauthenticated({ code: "TOKEN_REVOKED", reason: "the token, or its subject, was revoked" }),
 )
