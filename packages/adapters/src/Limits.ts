@@ -39,6 +39,7 @@
  * | connect hook: call | the login fails with `AUTH_UNAVAILABLE` |
  * | connect hook: answer | the login fails with `AUTH_UNAVAILABLE`, and the log says so |
  * | tokens: token, claims, capabilities | the token is refused with `TOKEN_INVALID` |
+ * | tokens: seen tokens | the oldest is forgotten, and its signature is checked again when it comes again |
  * | tokens: keys stale | new logins are refused with `AUTH_UNAVAILABLE` until the issuer answers; sessions go on |
  * | tokens: unknown key pause | a token of a key that no answer has shown to be absent is refused with `AUTH_UNAVAILABLE` |
  * | tokens: keys, answer, fetch | the answer counts as none, and is logged |
@@ -446,6 +447,8 @@ export const connectHookLimits: ConnectHookLimits = {
 export interface TokenLimits {
   /** A token. Beyond: it is refused. */
   readonly token_bytes: number
+  /** Tokens that are remembered to be right, to check no signature again. Beyond: the oldest is forgotten. */
+  readonly seen_tokens: number
   /** How far the clock of an issuer may be from ours. */
   readonly skew_s: number
   /** The claims that handlers get, as JSON: they are in the header of each event's record. Beyond: the token is refused. */
@@ -476,6 +479,7 @@ export interface TokenLimits {
 /** The defaults. */
 export const tokenLimits: TokenLimits = {
   token_bytes: 16 * 1024,
+  seen_tokens: 4_096,
   skew_s: 60,
   claims_bytes: 4 * 1024,
   capabilities: 1_024,

@@ -55,9 +55,8 @@ export class KeyBook {
 
   /** Whose key checks this token. `isAnswered`: the issuer was asked for it. */
   find({ alg, kid }: KeyChoice, now_ms: number, isAnswered: boolean): Found {
-    const isFresh = now_ms - this.#fetched_ms <= this.#limits.keys_stale_ms
     const mayAsk = !isAnswered && this.mayAsk(now_ms)
-    if (!isFresh) return { _tag: mayAsk ? "Ask" : "Later" }
+    if (!this.isFresh(now_ms)) return { _tag: mayAsk ? "Ask" : "Later" }
     const keys = this.#keys.filter(
       (key) => key.algorithms.includes(alg) && (kid === undefined || key.kid === undefined || key.kid === kid),
     )
@@ -71,6 +70,11 @@ export class KeyBook {
   /** Whether a token may wait for an answer: to the question that is under way, or to another one. */
   mayAsk(now_ms: number): boolean {
     return this.#isAsking || now_ms - this.#asked_ms >= this.#limits.unknown_key_pause_ms
+  }
+
+  /** Whether what is known may let somebody in: the issuer was reached not long ago. */
+  isFresh(now_ms: number): boolean {
+    return now_ms - this.#fetched_ms <= this.#limits.keys_stale_ms
   }
 
   /** Whether sessions on this key go on. Where nothing is known of the keys yet, they do. */

@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { eventually } from "@nimbus/domain/testing"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
+import { noRules, type RuleFile } from "../AccessRules.ts"
 import { tokenLimits } from "../Limits.ts"
-import { type Issuer, keyOf, make as issuerOf, now_s, signWith } from "./testing/Issuer.ts"
+import * as TokenAuthenticator from "./TokenAuthenticator.ts"
+import { audience, type Issuer, keyOf, make as issuerOf, now_s, signWith } from "./testing/Issuer.ts"
 import { discovered, invalid, locks, outcomeOf } from "./testing/Tokens.ts"
 
 const { keys_refresh_ms, keys_stale_ms, unknown_key_pause_ms } = tokenLimits
@@ -200,6 +202,72 @@ describe("the keys of an issuer", () => {
       const tokens = yield* locks([discovered(issuer)], { limits })
       assert.strictEqual(yield* outcomeOf(tokens, token(issuer)), unavailable)
       assert.strictEqual(issuer.fetches(), 0)
+    }),
+  )
+})
+
+describe("a token that was found right", () => {
+  const rules: { current: RuleFile } = { current: noRules }
+  const remembering = Effect.gen(function* () {
+    yield* TestClock.setTime(Date.now())
+    rules.current = noRules
+    const issuer = yield* issuerOf()
+    const tokens = yield* TokenAuthenticator.make(
+      { issuers: [discovered(issuer)], audience: [audience], clientClaim: "sub", isInsecure: false },
+      {
+        identity: { claims: [], rules: () => rules.current, limits: tokenLimits },
+        limits: { ...tokenLimits, ...limits, seen_tokens: 2 },
+      },
+    )
+    const text = yield* Effect.promise(() => token(issuer))
+    return { issuer, tokens, text, principal: yield* tokens.authenticate(text) }
+  })
+
+  it.effect("is the same principal again, and one of many is forgotten", () =>
+    Effect.gen(function* () {
+      const { issuer, principal, text, tokens } = yield* remembering
+      assert.strictEqual(yield* tokens.authenticate(text), principal)
+      for (const sub of ["bob", "carol"])
+        yield* tokens.authenticate(yield* Effect.promise(() => issuer.sign({ sub, exp: now_s() + 86_400 })))
+      const again = yield* tokens.authenticate(text)
+      assert.notStrictEqual(again, principal)
+      assert.deepStrictEqual({ ...again, grants: 0 }, { ...principal, grants: 0 })
+    }),
+  )
+
+  it.effect("ends all the same", () =>
+    Effect.gen(function* () {
+      const { text, tokens } = yield* remembering
+      yield* TestClock.adjust("23 hours")
+      yield* TestClock.adjust("62 minutes")
+      assert.strictEqual((yield* Effect.flip(tokens.authenticate(text))).code, "TOKEN_EXPIRED")
+    }),
+  )
+
+  it.effect("counts no more when its key is removed, and not while its issuer was away for too long", () =>
+    Effect.gen(function* () {
+      const { issuer, principal, text, tokens } = yield* remembering
+      issuer.fault = "away"
+      yield* TestClock.adjust(keys_stale_ms + 1_000)
+      assert.strictEqual((yield* Effect.flip(tokens.authenticate(text))).code, "AUTH_UNAVAILABLE")
+      issuer.fault = undefined
+      yield* Effect.promise(() => issuer.rotate())
+      issuer.keys.shift()
+      // Answers take real time, and the wait for the next one begins after them.
+      while (tokens.isKnown(principal)) {
+        yield* TestClock.adjust("30 seconds")
+        yield* TestClock.withLive(Effect.sleep("1 millis"))
+      }
+      assert.match((yield* Effect.flip(tokens.authenticate(text))).code, /^(TOKEN_INVALID|AUTH_UNAVAILABLE)$/)
+    }),
+  )
+
+  it.effect("may do what the rules say now", () =>
+    Effect.gen(function* () {
+      const { principal, text, tokens } = yield* remembering
+      assert.isFalse(principal.grants.may("broadcast"))
+      rules.current = { rules: [{ capabilities: ["broadcast"] }] }
+      assert.isTrue((yield* tokens.authenticate(text)).grants.may("broadcast"))
     }),
   )
 })

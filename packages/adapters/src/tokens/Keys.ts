@@ -19,6 +19,8 @@ export interface Keys {
   find(choice: KeyChoice): Effect.Effect<ReadonlyArray<VerifyKey>, Unauthenticated | AuthUnavailable>
   /** After none of them had: asks again if that may help, and says whether there is something new. */
   readonly again: Effect.Effect<boolean>
+  /** Whether what is known of them may let somebody in. */
+  isFresh(): boolean
   /** Whether sessions on this key go on. */
   has(id: string): boolean
 }
@@ -78,6 +80,7 @@ export const make = Effect.fnUntraced(function* <E>(
     again: Effect.suspend(() =>
       every_ms === undefined || !book.mayAsk(now_ms()) ? Effect.succeed(false) : Effect.as(ask, true),
     ),
+    isFresh: () => book.isFresh(now_ms()),
     has: (id) => book.has(id),
   }
 })

@@ -1,7 +1,7 @@
 /** Who a token is of: the issuers of the settings, their keys, and what the claims say. */
 import type { Principal } from "@nimbus/domain/access"
 import type { AuthUnavailable, Unauthenticated } from "@nimbus/domain/errors"
-import { Effect, Result, type Scope } from "effect"
+import { Clock, Effect, Result, type Scope } from "effect"
 import { claimOf } from "../AccessRules.ts"
 import { LocksBad } from "../Errors.ts"
 import { type IdentityOptions, principalOf } from "../Identity.ts"
@@ -9,6 +9,7 @@ import { type TokenLimits, tokenLimits } from "../Limits.ts"
 import { publicAlgorithms, secretAlgorithms } from "./Algorithms.ts"
 import * as Keys from "./Keys.ts"
 import { tokenInvalid } from "./Refusals.ts"
+import { SeenTokens } from "./SeenTokens.ts"
 import { canonical, type IssuerSettings, type TokenSettings } from "./Settings.ts"
 import { type Issuers, type KnownIssuer, type Verified, verify } from "./Verify.ts"
 
@@ -36,14 +37,24 @@ export const make = Effect.fnUntraced(function* (
     known.push([canonical(settings.issuer), { name: settings.name, algorithms, keys }])
   }
   const issuers: Issuers = new Map(known)
-  const who = (verified: Verified) => {
-    const principal = identityOf(verified, clientClaim, identity)
-    return Result.isSuccess(principal)
-      ? Effect.succeed(principal.success)
-      : Effect.fail(tokenInvalid(principal.failure))
+  const clock = yield* Clock.Clock
+  const seen = new SeenTokens(limits)
+  const found = (token: string) => {
+    // Those that stand now: the file may change while the signature is checked.
+    const rules = identity.rules()
+    return Effect.flatMap(verify(token, issuers, audience, limits), (verified) => {
+      const principal = identityOf(verified, clientClaim, { ...identity, rules: () => rules })
+      if (Result.isFailure(principal)) return Effect.fail(tokenInvalid(principal.failure))
+      seen.remember(token, { principal: principal.success, issuer: verified.issuer, rules })
+      return Effect.succeed(principal.success)
+    })
   }
   return {
-    authenticate: (token) => Effect.flatMap(verify(token, issuers, audience, limits), who),
+    authenticate: (token) =>
+      Effect.suspend(() => {
+        const known = seen.find(token, identity.rules(), clock.currentTimeMillisUnsafe())
+        return known === undefined ? found(token) : Effect.succeed(known)
+      }),
     isKnown: ({ issuer, keyId }) => keyId === undefined || (issuers.get(canonical(issuer))?.keys.has(keyId) ?? true),
   }
 })
