@@ -28,7 +28,9 @@ const described = new Map(
   ),
 )
 
-const made = new Set(sources.flatMap((path) => namesInSource(read(path))))
+/** Named so too, and no metrics: the cookie with a token. */
+const others: ReadonlySet<string> = new Set(["nimbus_session"])
+const made = new Set(sources.flatMap((path) => namesInSource(read(path))).filter((metric) => !others.has(metric)))
 
 /** Those of a query, without what a histogram puts behind its name. */
 const namesInQuery = (query: string): ReadonlyArray<string> =>
