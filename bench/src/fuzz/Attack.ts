@@ -8,6 +8,7 @@
 import { connect, type Socket } from "node:net"
 import { Dice } from "@nimbus/domain/testing/dice"
 import type { Server } from "./Server.ts"
+import type { Tokens } from "./Tokens.ts"
 import type { HostileTransport, Round, Talk } from "./Talk.ts"
 
 export interface AttackOptions {
@@ -15,6 +16,8 @@ export interface AttackOptions {
   readonly frames: number
   readonly seed: number
   readonly ports: Server["ports"]
+  /** Where the server has locks. */
+  readonly tokens?: Tokens | undefined
   /** Connections at once. */
   readonly connections?: number
   /** Called with the frames counted so far. */
@@ -91,6 +94,7 @@ export class Attack {
     const talk = this.transport.talk({
       dice,
       client: `h${dice.below(20) === 0 ? dice.below(hostile_clients) : 2 * slot - dice.below(2)}`,
+      tokens: this.#options.tokens,
       tell: (outcome) => this.tell(outcome),
     })
     const socket = connect({ host: "127.0.0.1", port: this.#options.ports[this.transport.port], noDelay: true })

@@ -11,13 +11,18 @@ const messages = [
   '["cancel","e1"]',
 ]
 
+const auths = ['427["auth",{"token":"a.b.c"}]', '42["auth"]', '428["auth",7]', '42["auth",{"token":{}},null]']
+
 export const chat = webSocketTransport({
   name: "chat",
   path: () => "/socket.io/?EIO=4&transport=websocket",
   hello: { says: '40{"room":"hostile"}', answer: '42["live"' },
   // Engine.IO closes on many of them, without a word: what came after is not counted.
   framesPerRound: 8,
-  payload: (dice) => (dice.below(100) < 97 ? event(dice) : packet(dice)),
+  payload: (dice, isLocked) => {
+    if (isLocked && dice.below(40) === 0) return Buffer.from(dice.oneOf(auths))
+    return dice.below(100) < 97 ? event(dice) : packet(dice)
+  },
   outcome: (text) => {
     if (text.startsWith("43")) return text.includes('"error"') ? `told ${codeOf(text)}` : "accepted after all"
     if (text.startsWith('42["refused"')) return `told ${codeOf(text)}`

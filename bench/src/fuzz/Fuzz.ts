@@ -10,7 +10,8 @@ import { chat } from "./ChatTalk.ts"
 import { grpc } from "./GrpcTalk.ts"
 import { type Honest, honestClients } from "./Honest.ts"
 import { http } from "./HttpTalk.ts"
-import { Server, type Vitals } from "./Server.ts"
+import { Server, unpaced, type Vitals } from "./Server.ts"
+import { Tokens } from "./Tokens.ts"
 import type { HostileTransport } from "./Talk.ts"
 import { approach2, approach3, native } from "./WebSocketTalk.ts"
 
@@ -21,6 +22,8 @@ export interface FuzzOptions {
   /** For each transport. */
   readonly frames: number
   readonly seed: number
+  /** Whether the server has locks: then all clients show tokens, and attackers also such as count for nothing. */
+  readonly isLocked?: boolean
   /** When to stop with fewer frames. */
   readonly most_ms?: number | undefined
   /** How long connections and memory may take to settle. */
@@ -50,11 +53,13 @@ export interface Report {
 
 export const fuzz = async (options: FuzzOptions): Promise<Report> => {
   // The archive is read by HTTP alone. Elsewhere its own memory would hide what is looked for.
-  const server = await Server.start(options.transports.includes(http) ? "pglite" : "none")
+  const tokens = options.isLocked === true ? new Tokens() : undefined
+  const env = { ...unpaced, ...tokens?.env }
+  const server = await Server.start(options.transports.includes(http) ? "pglite" : "none", env, tokens?.of("nobody"))
   try {
-    const honest = await honestClients(server.ports)
+    const honest = await honestClients(server.ports, tokens)
     try {
-      return await attack(server, honest, options)
+      return await attack(server, honest, options, tokens)
     } finally {
       await Promise.all(honest.map((client) => client.close()))
     }
@@ -67,7 +72,12 @@ interface Baseline extends Vitals {
   readonly connections: number
 }
 
-const attack = async (server: Server, honest: ReadonlyArray<Honest>, options: FuzzOptions): Promise<Report> => {
+const attack = async (
+  server: Server,
+  honest: ReadonlyArray<Honest>,
+  options: FuzzOptions,
+  tokens: Tokens | undefined,
+): Promise<Report> => {
   const { most_ms = Infinity } = options
   const before = await baselineOf(server, honest)
   const began_ms = performance.now()
@@ -86,7 +96,14 @@ const attack = async (server: Server, honest: ReadonlyArray<Honest>, options: Fu
   }
   const attacks = options.transports.map(
     (transport, i) =>
-      new Attack({ transport, frames: options.frames, seed: options.seed + i, ports: server.ports, onProgress }),
+      new Attack({
+        transport,
+        frames: options.frames,
+        seed: options.seed + i,
+        ports: server.ports,
+        tokens,
+        onProgress,
+      }),
   )
   const endAll = () => attacks.forEach((attack) => attack.giveUp())
   const watch = setInterval(() => (!server.isAlive || performance.now() - began_ms >= most_ms) && endAll(), 100)

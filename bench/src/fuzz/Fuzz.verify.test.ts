@@ -10,8 +10,11 @@ const socketTransports = transports.filter(({ name }) => name !== "http")
 const frames = 2_000
 
 describe("hostile frames", () => {
-  it("harm neither the server nor honest clients, on any transport of sockets", { timeout: 180_000 }, async () => {
-    const { attacks, breaches } = await fuzz({ transports: socketTransports, frames, seed: 1 })
+  it.each([
+    { what: "any transport of sockets", isLocked: false },
+    { what: "any of them behind locks", isLocked: true },
+  ])("harm neither the server nor honest clients, on $what", { timeout: 180_000 }, async ({ isLocked }) => {
+    const { attacks, breaches } = await fuzz({ transports: socketTransports, frames, seed: 1, isLocked })
     assert.deepStrictEqual(breaches, [])
     for (const { transport, outcomes } of attacks)
       assert.isAbove(outcomes.size, 3, `${transport.name} answers in several ways`)

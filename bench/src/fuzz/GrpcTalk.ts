@@ -87,7 +87,7 @@ class GrpcTalk implements Talk {
         parts.push(dice.oneOf(brokenFrames)(this.#stream, dice))
         return { bytes: Buffer.concat(parts), frames: frames + 1, isLast: true }
       }
-      const message = prefixed(oddRequest(dice))
+      const message = prefixed(oddRequest(dice, this.#about.tokens !== undefined))
       bytes += message.length
       parts.push(this.#data(message))
     }
@@ -145,6 +145,14 @@ class GrpcTalk implements Talk {
     return isAnswered
   }
 
+  /** With locks: a call that may be refused shows at times what counts for nothing. */
+  #shown(): Headers {
+    const { client, dice, tokens } = this.#about
+    if (tokens === undefined) return []
+    const isHostile = this.#mayBeRefused && dice.below(2) === 0
+    return [["authorization", `Bearer ${isHostile ? tokens.hostile(client, dice) : tokens.of(client)}`]]
+  }
+
   #data(message: Buffer, flags = 0): Buffer {
     this.#window -= message.length
     this.#streamWindow -= message.length
@@ -159,7 +167,7 @@ class GrpcTalk implements Talk {
     this.#streamWindow = window_bytes
     this.#isCallOpen = true
     this.#answers = messages()
-    const valid = headersOf(client)
+    const valid = [...headersOf(client), ...this.#shown()]
     return [...before, http2(headers, 4, this.#stream, hpack(this.#mayBeRefused ? mutateHeaders(valid, dice) : valid))]
   }
 }
@@ -186,7 +194,7 @@ const fence = (n: number): Buffer =>
   prefixed(Buffer.from(toBinary(EventRequestSchema, create(EventRequestSchema, { eventId: fenceId(n) }))))
 
 /** Well-formed protobuf whose values are not what is expected. */
-const oddRequest = (dice: Dice): Buffer => {
+const oddRequest = (dice: Dice, isLocked: boolean): Buffer => {
   const dataJson =
     dice.below(2) === 0 ? mutateJson('{"number":7,"list":[1,2]}', dice).subarray(0, 4_000).toString() : ""
   const eventName = dice.oneOf(["sq", "sq", "event", "", "x".repeat(129), "\u0000", "__proto__", "constructor"])
@@ -201,6 +209,7 @@ const oddRequest = (dice: Dice): Buffer => {
     dataJson,
     ...(ack !== undefined && { ack }),
     ...(cancel !== undefined && { cancel }),
+    ...(isLocked && dice.below(60) === 0 && { auth: dice.oneOf(["", "a.b.c", "x".repeat(2_000)]) }),
   }
   const bytes = Buffer.from(toBinary(EventRequestSchema, create(EventRequestSchema, request)))
   // Fields that nobody knows, and fields again.

@@ -11,6 +11,7 @@ import { WebSocket } from "ws"
 import { connectGrpc } from "../grpc/GrpcLoad.ts"
 import { until } from "../../../scripts/services/Tools.ts"
 import type { Server } from "./Server.ts"
+import type { Tokens } from "./Tokens.ts"
 
 /** Between two numbers of a client. */
 const pause_ms = 20
@@ -29,7 +30,15 @@ export interface Honest {
   close(): Promise<void>
 }
 
-type Open = (ports: Server["ports"], shown: (number: unknown) => void, broken: (why: string) => void) => Promise<Line>
+/** `tokenOf`: where the server has locks. */
+type Open = (
+  ports: Server["ports"],
+  shown: (number: unknown) => void,
+  broken: (why: string) => void,
+  tokenOf: TokenOf,
+) => Promise<Line>
+
+type TokenOf = (client: string) => string | undefined
 
 /** How a number is sent on a transport. */
 interface Line {
@@ -37,8 +46,18 @@ interface Line {
   close(): Promise<void> | void
 }
 
-export const honestClients = (ports: Server["ports"]): Promise<ReadonlyArray<Honest>> =>
-  Promise.all(Object.entries(transports).map(([name, open]) => Counter.begin(name, open, ports)))
+export const honestClients = (ports: Server["ports"], tokens?: Tokens): Promise<ReadonlyArray<Honest>> =>
+  Promise.all(
+    Object.entries(transports).map(([name, open]) => Counter.begin(name, open, ports, (client) => tokens?.of(client))),
+  )
+
+const bearer = (token: string | undefined): Readonly<Record<string, string>> =>
+  token === undefined ? {} : { authorization: `Bearer ${token}` }
+
+const sdkToken = (tokenOf: TokenOf, client: string) => {
+  const token = tokenOf(client)
+  return token === undefined ? {} : { token: () => Promise.resolve(token) }
+}
 
 class Counter implements Honest {
   readonly name: string
@@ -50,12 +69,13 @@ class Counter implements Honest {
   #line: Line = { send: () => {}, close: () => {} }
   #sending: Promise<void> = Promise.resolve()
 
-  static async begin(name: string, open: Open, ports: Server["ports"]): Promise<Honest> {
+  static async begin(name: string, open: Open, ports: Server["ports"], tokenOf: TokenOf): Promise<Honest> {
     const counter = new Counter(name)
     counter.#line = await open(
       ports,
       (number) => counter.#show(number),
       (why) => counter.#break(why),
+      tokenOf,
     )
     counter.#sending = counter.#send()
     return counter
@@ -98,10 +118,11 @@ class Counter implements Honest {
   }
 }
 
-const native: Open = async ({ http }, shown, broken) => {
+const native: Open = async ({ http }, shown, broken, tokenOf) => {
   const client = await connect({
     url: `ws://127.0.0.1:${http}/v1/stream`,
     clientId: "honest-native",
+    ...sdkToken(tokenOf, "honest-native"),
     onResult: ({ data }) => shown(numberOf(data)),
     onLost: () => broken("results were lost"),
   })
@@ -114,8 +135,10 @@ const native: Open = async ({ http }, shown, broken) => {
 
 const plain =
   (approach: string): Open =>
-  async ({ http }, shown, broken) => {
-    const ws = await openSocket(`ws://127.0.0.1:${http}/${approach}/events?clientId=honest-${approach}`, broken)
+  async ({ http }, shown, broken, tokenOf) => {
+    const client = `honest-${approach}`
+    const url = `ws://127.0.0.1:${http}/${approach}/events?clientId=${client}`
+    const ws = await openSocket(url, bearer(tokenOf(client)), broken)
     ws.on("message", (bytes: Buffer) => {
       const frame: unknown = JSON.parse(bytes.toString())
       if (isResult(frame)) shown(numberOf(frame.data))
@@ -126,10 +149,11 @@ const plain =
     }
   }
 
-const grpc: Open = async ({ grpc: port }, shown, broken) => {
+const grpc: Open = async ({ grpc: port }, shown, broken, tokenOf) => {
   const client = await connectGrpc({
     port,
     clientId: "honest-grpc",
+    metadata: bearer(tokenOf("honest-grpc")),
     underWay: 0,
     onMessage: (message) => {
       const { error, eventId, seq } = fromBinary(EventResponseSchema, message)
@@ -153,13 +177,13 @@ const grpc: Open = async ({ grpc: port }, shown, broken) => {
 }
 
 /** One says it, another of the same room hears it. */
-const chat: Open = async ({ http }, shown, broken) => {
+const chat: Open = async ({ http }, shown, broken, tokenOf) => {
   const [says, hears] = [0, 1].map(() =>
     io(`http://127.0.0.1:${http}`, {
       transports: ["websocket"],
       forceNew: true,
       reconnection: false,
-      auth: { room: "honest" },
+      auth: { room: "honest", token: tokenOf("honest-chat") },
     }),
   )
   if (says === undefined || hears === undefined) throw new Error("no sockets")
@@ -180,10 +204,11 @@ const chat: Open = async ({ http }, shown, broken) => {
 }
 
 /** Posts messages for a client, which is there by WebSocket. */
-const http: Open = async ({ http: port }, shown, broken) => {
+const http: Open = async ({ http: port }, shown, broken, tokenOf) => {
   const client = await connect({
     url: `ws://127.0.0.1:${port}/v1/stream`,
     clientId: "honest-http",
+    ...sdkToken(tokenOf, "honest-http"),
     onResult: ({ data }) => shown(numberOf(data)),
     onLost: () => broken("results were lost"),
   })
@@ -192,7 +217,7 @@ const http: Open = async ({ http: port }, shown, broken) => {
     send: async (number) => {
       const response = await fetch(`http://127.0.0.1:${port}/v1/clients/honest-http/messages`, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", ...bearer(tokenOf("honest-http")) },
         body: JSON.stringify({ name: "note", data: { number } }),
       })
       const text = await response.text()
@@ -204,9 +229,13 @@ const http: Open = async ({ http: port }, shown, broken) => {
 
 const transports = { native, approach2: plain("approach2"), approach3: plain("approach3"), grpc, chat, http }
 
-const openSocket = (url: string, broken: (why: string) => void): Promise<WebSocket> =>
+const openSocket = (
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  broken: (why: string) => void,
+): Promise<WebSocket> =>
   new Promise((resolve, reject) => {
-    const ws = new WebSocket(url)
+    const ws = new WebSocket(url, { headers })
     ws.once("open", () => resolve(ws))
     ws.once("error", reject)
     ws.once("close", (code) => broken(`closed with ${code}`))

@@ -36,9 +36,23 @@ class HttpTalk implements Talk {
         parts.push(broken(client, dice))
         return { bytes: Buffer.concat(parts), frames, isLast: true }
       }
-      parts.push(whole(client, dice))
+      parts.push(this.#shown(whole(client, dice)))
     }
     return { bytes: Buffer.concat(parts), frames: requests_per_round, isLast: false }
+  }
+
+  /** With locks, with a token, which at times counts for nothing. */
+  #shown(request: Buffer): Buffer {
+    const { client, dice, tokens } = this.#about
+    if (tokens === undefined) return request
+    const token = dice.below(4) === 0 ? tokens.hostile(client, dice) : tokens.of(client)
+    const host = "Host: localhost\r\n"
+    const at = request.indexOf(host) + host.length
+    return Buffer.concat([
+      request.subarray(0, at),
+      Buffer.from(`Authorization: Bearer ${token}\r\n`),
+      request.subarray(at),
+    ])
   }
 
   hear(chunk: Buffer): boolean {

@@ -34,20 +34,25 @@ export interface Vitals {
 }
 
 /** The bounds on pace are met elsewhere: where frames are counted they would only make the run longer. */
-const unpaced = { NIMBUS_EVENTS_PER_SECOND: "1000000", NIMBUS_CHAT_MESSAGES_PER_SECOND: "1000000" }
+export const unpaced = { NIMBUS_EVENTS_PER_SECOND: "1000000", NIMBUS_CHAT_MESSAGES_PER_SECOND: "1000000" }
 
 export class Server {
   readonly ports: { readonly http: number; readonly grpc: number }
   readonly #child: ChildProcess
   readonly #ended: Promise<unknown>
+  readonly #headers: Readonly<Record<string, string>>
   #printed = ""
   #errors = 0
 
-  /** `env`: beside what is set for every run. */
-  static async start(storage: "pglite" | "none", env: Readonly<Record<string, string>> = unpaced): Promise<Server> {
+  /** `env`: beside what is set for every run. `token`: of who looks on, where there are locks. */
+  static async start(
+    storage: "pglite" | "none",
+    env: Readonly<Record<string, string>> = unpaced,
+    token?: string,
+  ): Promise<Server> {
     const directory = mkdtempSync(join(tmpdir(), "nimbus-fuzz-"))
     const [http = 0, grpc = 0] = await freePorts(2)
-    const server = new Server(directory, { ...env, NIMBUS_STORAGE: storage }, { http, grpc })
+    const server = new Server(directory, { ...env, NIMBUS_STORAGE: storage }, { http, grpc }, token)
     if (await until(async () => !server.isAlive || (await server.isServing(storage)), ready_within_ms)) {
       if (server.isAlive) return server
     }
@@ -55,8 +60,14 @@ export class Server {
     throw new Error(`nimbus start did not become ready:\n${server.printed}`)
   }
 
-  private constructor(directory: string, env: Readonly<Record<string, string>>, ports: Server["ports"]) {
+  private constructor(
+    directory: string,
+    env: Readonly<Record<string, string>>,
+    ports: Server["ports"],
+    token?: string,
+  ) {
     this.ports = ports
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("NIMBUS_"))
     this.#child = spawn(process.execPath, [...flags, "--import", preload, program, "start"], {
       cwd: directory,
@@ -157,7 +168,7 @@ export class Server {
   #ask(path: string): Promise<{ readonly status: number | undefined; readonly body: string }> {
     return new Promise((resolve, reject) => {
       const url = `http://127.0.0.1:${this.ports.http}${path}`
-      const request = get(url, { agent: false, timeout: 5_000 }, (response) => {
+      const request = get(url, { agent: false, timeout: 5_000, headers: this.#headers }, (response) => {
         let body = ""
         response.setEncoding("utf8").on("data", (text: string) => (body += text))
         response.once("error", reject)

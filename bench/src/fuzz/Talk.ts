@@ -4,6 +4,7 @@
  * connection itself has no fence; it is over when the server closes.
  */
 import type { Dice } from "@nimbus/domain/testing/dice"
+import type { Tokens } from "./Tokens.ts"
 
 export interface Round {
   readonly bytes: Buffer
@@ -26,6 +27,8 @@ export interface Talk {
 export interface TalkOptions {
   readonly dice: Dice
   readonly client: string
+  /** Where the server has locks. */
+  readonly tokens?: Tokens | undefined
   /** Counts an outcome. */
   readonly tell: (outcome: string) => void
 }

@@ -2,6 +2,7 @@
 import { isUtf8 } from "node:buffer"
 import type { Dice } from "@nimbus/domain/testing/dice"
 import { mutateBytes, mutateJson, odd } from "./Mutations.ts"
+import type { Tokens } from "./Tokens.ts"
 import { type HostileTransport, type Round, Splitter, type Talk, type TalkOptions } from "./Talk.ts"
 
 export interface WebSocketTransportOptions {
@@ -11,7 +12,7 @@ export interface WebSocketTransportOptions {
   readonly hello?: { readonly says: string; readonly answer: string }
   readonly framesPerRound: number
   /** One hostile frame's payload. */
-  readonly payload: (dice: Dice) => Buffer
+  readonly payload: (dice: Dice, isLocked: boolean) => Buffer
   /** What a frame from the server comes to. */
   readonly outcome: (text: string) => string | undefined
 }
@@ -28,7 +29,8 @@ const json = (name: string, path: string, valid: ReadonlyArray<string>, asks = "
     name,
     path: (client) => `${path}?clientId=${client}${asks}`,
     framesPerRound: 32,
-    payload: (dice) => mutateJson(dice.oneOf(valid), dice),
+    payload: (dice, isLocked) =>
+      isLocked && dice.below(40) === 0 ? Buffer.from(dice.oneOf(auths)) : mutateJson(dice.oneOf(valid), dice),
     outcome: (text) => {
       const type = /^\{"type":"(\w+)"/.exec(text)?.[1]
       if (type === "accepted" || type === "event_accepted" || type === "cancelling") return "accepted after all"
@@ -45,6 +47,13 @@ const events = [
   '{"task":12,"do":"end","run":"r.1","part":0,"type":"event","id":"e3","name":"event","data":1}',
   '{"type":"ack","seq":12}',
   '{"type":"ping"}',
+]
+
+const auths = [
+  '{"type":"auth","token":"a.b.c"}',
+  '{"type":"auth","token":7}',
+  '{"type":"auth"}',
+  '{"type":"auth","token":""}',
 ]
 
 const plainEvents = [...events, '{"type":"event","data":"sample"}']
@@ -71,10 +80,12 @@ class WebSocketTalk implements Talk {
   }
 
   opening(): Round {
-    const { client, dice } = this.#about
+    const { client, dice, tokens } = this.#about
     const path = this.#options.path(client)
     if (dice.below(10) === 0) return { bytes: hostileUpgrade(path, dice), frames: 1, isLast: true }
-    return { bytes: upgrade(path), frames: 0, isLast: false }
+    if (tokens === undefined) return { bytes: upgrade(path), frames: 0, isLast: false }
+    if (dice.below(10) > 0) return { bytes: upgrade(path, tokens.of(client)), frames: 0, isLast: false }
+    return { bytes: Buffer.concat(this.#stranger(path, tokens)), frames: 1, isLast: true }
   }
 
   round(): Round {
@@ -86,10 +97,10 @@ class WebSocketTalk implements Talk {
     const parts: Array<Buffer> = []
     for (let frames = 1; frames <= framesPerRound; frames++) {
       if (dice.below(400) === 0) {
-        const broken = dice.oneOf(brokenFrames)(payload(dice), dice)
+        const broken = dice.oneOf(brokenFrames)(payload(dice, this.#about.tokens !== undefined), dice)
         return { bytes: Buffer.concat([...parts, broken]), frames, isLast: true }
       }
-      const bytes = payload(dice)
+      const bytes = payload(dice, this.#about.tokens !== undefined)
       const isBinary = dice.below(40) === 0
       // `ws` closes on text that is no UTF-8.
       const isLast = !isBinary && !isUtf8(bytes)
@@ -100,6 +111,18 @@ class WebSocketTalk implements Talk {
     this.#fence++
     parts.push(frame(0x89, Buffer.from(`fence ${this.#fence}`)))
     return { bytes: Buffer.concat(parts), frames: framesPerRound, isLast: false }
+  }
+
+  /** Whose token counts for nothing, wherever it is; and who sends at once what it may not. */
+  #stranger(path: string, tokens: Tokens): ReadonlyArray<Buffer> {
+    const { client, dice } = this.#about
+    const { hello, payload } = this.#options
+    const token = tokens.hostile(client, dice)
+    const events = frame(0x81, payload(dice, this.#about.tokens !== undefined))
+    if (dice.below(2) === 0) return [upgrade(path, token), events]
+    const shown =
+      hello === undefined ? JSON.stringify({ type: "auth", token }) : `40{"room":"hostile","token":"${token}"}`
+    return [upgrade(path), frame(0x81, Buffer.from(shown)), events]
   }
 
   hear(chunk: Buffer): boolean {
@@ -149,10 +172,11 @@ class WebSocketTalk implements Talk {
 const key = "dGhlIHNhbXBsZSBub25jZQ=="
 
 /** A request for a WebSocket, as it should be. */
-export const upgrade = (path: string): Buffer =>
+export const upgrade = (path: string, token?: string): Buffer =>
   Buffer.from(
     `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-      `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
+      `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
+      `${token === undefined ? "" : `Authorization: Bearer ${token}\r\n`}\r\n`,
   )
 
 const hostileUpgrade = (path: string, dice: Dice): Buffer => {

@@ -16,6 +16,8 @@ const { values } = parseArgs({
     /** For each transport, after which it is left with fewer frames. */
     seconds: { type: "string" },
     seed: { type: "string", default: "1" },
+    /** The server has locks. */
+    locks: { type: "boolean", default: false },
   },
 })
 
@@ -71,7 +73,14 @@ const print = (row: ReadonlyArray<string>): void => console.log(`| ${row.join(" 
 
 const rows: Array<ReadonlyArray<string>> = []
 for (const transport of chosen) {
-  const report = await fuzz({ transports: [transport], frames, seed, most_ms, report: (line) => console.error(line) })
+  const report = await fuzz({
+    transports: [transport],
+    frames,
+    seed,
+    most_ms,
+    isLocked: values.locks,
+    report: (line) => console.error(line),
+  })
   rows.push(...cells(report))
   for (const breach of report.breaches) {
     process.exitCode = 1

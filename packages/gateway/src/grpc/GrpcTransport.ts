@@ -18,6 +18,7 @@ import { Clock, Effect, FiberSet, Layer, Random, Result, Schedule } from "effect
 import { Access, type From, type Shown } from "../access/Access.ts"
 import { Delivery } from "../delivery/Delivery.ts"
 import { missing } from "../delivery/Ready.ts"
+import { bearerOf } from "../http/Carriers.ts"
 import { isRefusal, refusalOf } from "../Transport.ts"
 import { FairReading } from "../sockets/FairReading.ts"
 import { Timers } from "../sockets/Timers.ts"
@@ -161,7 +162,7 @@ export const layer = Layer.effectDiscard(
 ).pipe(Layer.provide(Timers.layer))
 
 const shownIn = ({ headers: { authorization } }: Http2ServerRequest, { certificate }: Peer): Shown => ({
-  token: /^bearer +([^\s]+) *$/i.exec(authorization ?? "")?.[1],
+  token: bearerOf(authorization),
   certificate,
 })
 

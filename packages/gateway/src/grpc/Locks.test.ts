@@ -272,13 +272,22 @@ describe("the gRPC transport behind locks", () => {
   )
 
   scenario(
-    "leaves a client with its session where a stranger asks for its id",
+    "leaves a client with its session where a stranger asks for its id, even one that may be it",
     Effect.gen(function* () {
       tokens.set("a", { subject: "alice" })
       tokens.set("b", { subject: "bob" })
+      tokens.set("c", { subject: "carol", capabilities: ["connect:alice", "read", "ack"] })
       const alice = yield* welcomed("a")
-      const { code, message } = yield* (yield* call("b", { client_id: "alice" })).ended
-      assert.deepStrictEqual([code, message.split(":")[0]], [Code.PermissionDenied, "FORBIDDEN"])
+      const ends = yield* Effect.forEach(["b", "c"], (token) =>
+        Effect.flatMap(call(token, { client_id: "alice" }), ({ ended }) => ended),
+      )
+      assert.deepStrictEqual(
+        ends.map(({ code, message }) => [code, message.split(":")[0]]),
+        [
+          [Code.PermissionDenied, "FORBIDDEN"],
+          [Code.PermissionDenied, "CLIENT_IN_USE"],
+        ],
+      )
       alice.send({ eventName: "sq", number: 1, eventId: "e1" })
       yield* alice.first("accepted", ({ accepted }) => accepted.includes("e1"))
       const newer = yield* welcomed("a")

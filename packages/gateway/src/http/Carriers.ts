@@ -43,7 +43,8 @@ export const shownBy = ({ cookies, headers, url = "/" }: Carried): Shown => {
 export const isNothing = ({ certificate, ticket, token }: Shown): boolean =>
   certificate === undefined && ticket === undefined && token === undefined
 
-const bearerOf = (authorization: string | undefined): string | undefined =>
+/** What the header `Authorization` has, in whichever protocol. */
+export const bearerOf = (authorization: string | undefined): string | undefined =>
   /^bearer +([^\s]+) *$/i.exec(authorization ?? "")?.[1]
 
 const offeredOf = (protocols: string | undefined): string | undefined =>
