@@ -22,6 +22,7 @@ import {
   type TargetedCapability,
 } from "@nimbus/domain/access"
 import { type AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
+import { registerSize } from "@nimbus/domain/observability"
 import { type ClientId, closeCodes, Owner, start } from "@nimbus/domain/protocol"
 import { Audit, type AuditEntry, Authenticator, type Credentials, Revocations, Tickets } from "@nimbus/domain/services"
 import { Clock, Context, Effect, Layer, Option, Schedule } from "effect"
@@ -177,6 +178,11 @@ const make = Effect.gen(function* () {
 
   if (revocations !== undefined) yield* revocations.onOrder((revocation) => leases.revoke(revocation))
   if (authenticator !== undefined) {
+    yield* registerSize("access", {
+      get size() {
+        return { sessions: leases.size }
+      },
+    })
     const ticks = { count: 0 }
     yield* Effect.sync(() => {
       leases.tick(Math.floor(clock.currentTimeMillisUnsafe() / 1000))

@@ -1,9 +1,11 @@
 /** The WebSocket transports behind locks: real sockets, and tokens that stand in a table. */
+import { Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { callerHeader } from "@nimbus/domain/access"
 import { AuthUnavailable } from "@nimbus/domain/errors"
 import { autoAckLimits } from "@nimbus/domain/limits"
-import { ClientId } from "@nimbus/domain/protocol"
+import { MemoryGauges, type Sized } from "@nimbus/domain/observability"
+import { ClientId, Journey } from "@nimbus/domain/protocol"
 import { Audit, type AuditEntry, Registry, Revocations, Tickets, TicketsMemory } from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
 import { Clock, Context, Effect, Layer, Scope } from "effect"
@@ -22,6 +24,7 @@ const limits = {
   tick_ms: 20,
   close_ms: 300,
   first_frame_ms: 400,
+  journeys_per_second: 0,
   auto_ack: { ...autoAckLimits, quiet_ms: 50, look_ms: 20 },
 }
 
@@ -38,16 +41,31 @@ type Parts = Layer.Success<typeof services>
 interface Server {
   readonly url: string
   readonly delivery: Delivery["Service"]
+  /** Those that stand on what was shown. */
+  readonly sessions: () => number
 }
 
 /** A gateway on these services, one of several. */
 const start = Effect.fnUntraced(function* (options: Partial<Gateway.GatewayOptions> = {}) {
   const gateway = Gateway.layerWith({ host: "127.0.0.1", port: 0, limits, ...options })
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const context = yield* Layer.buildWithScope(Layer.fresh(gateway), scope)
+  const sizes = new Map<string, Sized>()
+  const gauges: MemoryGauges = {
+    add: (part, sized) => {
+      sizes.set(part, sized)
+      return () => {}
+    },
+  }
+  const context = yield* Layer.buildWithScope(Layer.fresh(gateway), scope).pipe(
+    Effect.provideService(MemoryGauges, gauges),
+  )
   const { address } = Context.get(context, HttpServer.HttpServer)
   const port = "port" in address ? address.port : assert.fail("no port")
-  return { url: `ws://127.0.0.1:${port}`, delivery: Context.get(context, Delivery) } satisfies Server
+  return {
+    url: `ws://127.0.0.1:${port}`,
+    delivery: Context.get(context, Delivery),
+    sessions: () => sizes.get("access")?.size["sessions"] ?? Number.NaN,
+  } satisfies Server
 })
 
 const scenario = (name: string, test: (server: Server) => Effect.Effect<void, unknown, Parts | Scope.Scope>) =>
@@ -149,9 +167,19 @@ describe("a WebSocket with locks", () => {
   scenario("reads nothing before it is known who it is, and loses nothing that came behind the first frame", (server) =>
     Effect.gen(function* () {
       const client = yield* open(server, undefined)
+      const raw: unknown = Reflect.get(client.ws, "_socket")
+      if (!(raw instanceof Socket)) return assert.fail("no socket")
+      // All in one piece.
+      raw.cork()
       client.send({ type: "auth", token: "ada" })
       for (const id of ["e1", "e2"]) client.send({ type: "event", id, name: "sq", data: 1 })
-      assert.deepStrictEqual((yield* client.first("accepted"))["ids"], ["e1", "e2"])
+      raw.uncork()
+      const ids = () => client.frames.flatMap(({ ids }) => (Array.isArray(ids) ? ids : []))
+      yield* eventually(
+        "both are taken",
+        Effect.sync(() => ids().length === 2),
+      )
+      assert.deepStrictEqual(ids(), ["e1", "e2"])
     }),
   )
 
@@ -318,6 +346,8 @@ describe("a WebSocket with locks", () => {
 
     scenario("a token of another subject changes nothing, and a third that counts for nothing closes it", (server) =>
       Effect.gen(function* () {
+        // Who may connect as this client is another one still.
+        tokens.set("eve", { subject: "eve", capabilities: ["connect:ada", "read", "ack", "send:*"] })
         const client = yield* welcomed(server, "ada")
         for (const token of ["eve", "nobody's"]) {
           const errors = client.frames.filter(({ type }) => type === "error").length
@@ -347,6 +377,37 @@ describe("a WebSocket with locks", () => {
         yield* client.first("authenticated")
         client.send({ type: "event", id: "e1", name: "b", data: 1 })
         assert.strictEqual((yield* client.first("refused"))["capability"], "send:b")
+      }),
+    )
+
+    scenario("events are sampled no more once the token does not allow it", (server) =>
+      Effect.gen(function* () {
+        const capabilities = ["connect:{sub}", "ack", "read", "send:*"]
+        tokens.set("ada", { subject: "ada", capabilities: [...capabilities, "journey"] })
+        tokens.set("less", { subject: "ada", capabilities })
+        const client = yield* welcomed(server, "ada", "journey=true")
+        client.send({ type: "event", id: "e1", name: "sq", data: 1 })
+        client.send({ type: "auth", token: "less" })
+        yield* client.first("authenticated")
+        client.send({ type: "event", id: "e2", name: "sq", data: 1 })
+        const events = yield* MemoryParts.events("ada", 2)
+        assert.deepStrictEqual(
+          events.map(({ headers }) => Journey.isSampled(headers)),
+          [true, false],
+        )
+      }),
+    )
+
+    scenario("nothing of it is kept once it is closed", (server) =>
+      Effect.gen(function* () {
+        assert.strictEqual(server.sessions(), 0)
+        const client = yield* welcomed(server, "ada")
+        assert.strictEqual(server.sessions(), 1)
+        client.ws.close()
+        yield* eventually(
+          "it is forgotten",
+          Effect.sync(() => server.sessions() === 0),
+        )
       }),
     )
 
@@ -403,6 +464,23 @@ describe("a WebSocket with locks", () => {
         )
         yield* (yield* at(other, "eve")).first("welcome")
         yield* turnedAway(yield* at(server, "ada"), "CLIENT_IN_USE", "CLIENT_IN_USE")
+      }),
+    )
+
+    scenario("also where both wait for their turn: each has one of its own", () =>
+      Effect.gen(function* () {
+        tokens.set("ada", shared("ada")).set("eve", shared("eve"))
+        const server = yield* start({ limits: { ...limits, openings_in_a_row: 1, opening_every_ms: 600_000 } })
+        const first = yield* at(server, "eve")
+        yield* first.first("welcome")
+        first.ws.close()
+        yield* eventually(
+          "it has gone",
+          Effect.sync(() => server.delivery.size() === 0),
+        )
+        const waiting = yield* at(server, "eve")
+        yield* (yield* at(server, "ada")).first("welcome")
+        assert.isEmpty(waiting.frames)
       }),
     )
 
