@@ -70,6 +70,8 @@ export class Socket implements Transport {
   private readonly options: SocketOptions
   private readonly throttle: Throttle
   private handle: SessionHandle | undefined = undefined
+  /** Frames that came before the session is open, at most what is read at once. */
+  private early: Array<Early>
   /** Reasons not to read: the log is behind, or the sender too fast. */
   private pauses = 0
   private isBehind = false
@@ -86,6 +88,7 @@ export class Socket implements Transport {
     this.name = options.name
     this.trace = options.trace
     this.ws = options.ws
+    this.early = [...options.early]
     this.heard_ms = this.now()
     this.autoAck = new AutoAck(options.limits.auto_ack, 0)
     this.throttle = new Throttle(options.limits.events_per_second, this, () => this.now(), options.timers)
@@ -103,7 +106,9 @@ export class Socket implements Transport {
   attach(handle: SessionHandle): void {
     this.handle = handle
     if (this.isGone) return handle.closed()
-    for (const { data, isBinary } of this.options.early) this.receive(data, isBinary)
+    const { early } = this
+    this.early = []
+    for (const { data, isBinary } of early) this.receive(data, isBinary)
     this.resume()
   }
 
@@ -176,6 +181,8 @@ export class Socket implements Transport {
 
   private receive(data: Buffer, isBinary: boolean): void {
     if (this.ws.isCut) return
+    // Of what was read at once the rest may come although it is not read any more.
+    if (this.handle === undefined) return void this.early.push({ data, isBinary })
     const now_ms = this.now()
     this.heard_ms = now_ms
     this.options.reading.count()
