@@ -53,7 +53,12 @@ export class KeyBook {
     this.#limits = limits
   }
 
-  /** Whose key checks this token. `isAnswered`: the issuer was asked for it. */
+  /** A question is under way. Its answer may be older than a token that comes now. */
+  get isAsking(): boolean {
+    return this.#isAsking
+  }
+
+  /** Whose key checks this token. `isAnswered`: the issuer was asked since it came. */
   find({ alg, kid }: KeyChoice, now_ms: number, isAnswered: boolean): Found {
     const mayAsk = !isAnswered && this.mayAsk(now_ms)
     if (!this.isFresh(now_ms)) return { _tag: mayAsk ? "Ask" : "Later" }

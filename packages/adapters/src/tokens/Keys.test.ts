@@ -1,7 +1,7 @@
 /** The keys of an issuer over time: rotation, an issuer that is away, keys that nobody knows, and keys that are removed. */
 import { assert, describe, it } from "@effect/vitest"
 import { eventually } from "@nimbus/domain/testing"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { noRules, type RuleFile } from "../AccessRules.ts"
 import { tokenLimits } from "../Limits.ts"
@@ -56,6 +56,20 @@ describe("the keys of an issuer", () => {
       })
       assert.deepStrictEqual(new Set(all), new Set(["alice"]))
       assert.strictEqual(issuer.fetches(), 1)
+    }),
+  )
+
+  it.live("are asked for although those who asked first have given up", () =>
+    Effect.gen(function* () {
+      const issuer = yield* issuerOf()
+      const tokens = yield* locks([discovered(issuer)], { limits: { ...limits, unknown_key_pause_ms: 0 } })
+      for (let round = 0; round < 50; round++) {
+        const asking = yield* Effect.forkChild(outcomeOf(tokens, token(issuer)))
+        for (let turns = round % 5; turns > 0; turns--) yield* Effect.yieldNow
+        yield* Fiber.interrupt(asking)
+        yield* Effect.promise(() => issuer.rotate())
+      }
+      assert.strictEqual(yield* outcomeOf(tokens, token(issuer)), "alice")
     }),
   )
 

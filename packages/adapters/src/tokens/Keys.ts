@@ -61,12 +61,15 @@ export const make = Effect.fnUntraced(function* <E>(
   }
   if (every_ms !== undefined) yield* Effect.forkScoped(repeated(ask, () => failures, every_ms, limits))
 
-  const next = (found: Found, choice: KeyChoice): ReturnType<Keys["find"]> => {
+  /** `waits`: for how many answers it has waited. A second question was put after it came, whoever put it. */
+  const next = (found: Found, choice: KeyChoice, waits = 0): ReturnType<Keys["find"]> => {
     switch (found._tag) {
       case "Keys":
         return Effect.succeed(found.keys)
-      case "Ask":
-        return Effect.flatMap(ask, () => next(book.find(choice, now_ms(), true), choice))
+      case "Ask": {
+        const isAnswered = waits > 0 || !book.isAsking
+        return Effect.flatMap(ask, () => next(book.find(choice, now_ms(), isAnswered), choice, waits + 1))
+      }
       case "Absent":
         return Effect.fail(tokenInvalid("its issuer has no such key"))
       case "Later":
@@ -89,19 +92,21 @@ export const make = Effect.fnUntraced(function* <E>(
 const shared = Effect.fnUntraced(function* (effect: Effect.Effect<void>) {
   const scope = yield* Effect.scope
   let running: Deferred.Deferred<void> | undefined
-  return Effect.suspend(() => {
-    if (running !== undefined) return Deferred.await(running)
+  const begun = Effect.suspend(() => {
+    if (running !== undefined) return Effect.succeed(running)
     const done = Deferred.makeUnsafe<void>()
     running = done
     const run = Effect.ensuring(
-      effect,
+      Effect.interruptible(effect),
       Effect.suspend(() => {
         running = undefined
         return Deferred.succeed(done, undefined)
       }),
     )
-    return Effect.andThen(Effect.forkIn(run, scope), Deferred.await(done))
+    return Effect.as(Effect.forkIn(run, scope), done)
   })
+  // Whoever asks may be interrupted once it runs, and not before: it would never be over.
+  return Effect.flatMap(Effect.uninterruptible(begun), (done) => Deferred.await(done))
 })
 
 /** Gateways that start together do not ask together for ever. */
