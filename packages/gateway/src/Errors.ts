@@ -18,7 +18,14 @@ export class OpeningSuperseded extends Schema.TaggedError<OpeningSuperseded>()("
 
 /** The subject has as much of this gateway as it may. Passing: come again after `retry_ms`. */
 export class SubjectRefused extends Schema.TaggedError<SubjectRefused>()("SubjectRefused", {
-  code: Schema.Literals(["SUBJECT_CONNECTIONS", "SUBJECT_FRAMES", "SUBJECT_BYTES", "SUBJECT_ROOMS", "SUBJECT_NEW_IDS"]),
+  code: Schema.Literals([
+    "SUBJECT_CONNECTIONS",
+    "SUBJECT_FRAMES",
+    "SUBJECT_BYTES",
+    "SUBJECT_ROOMS",
+    "SUBJECT_NEW_IDS",
+    "SUBJECT_MAIL",
+  ]),
   retry_ms: Schema.Int,
   reason: Schema.String,
 }) {

@@ -29,6 +29,7 @@
  * | address: connections, openings, failures | 429, or RESOURCE_EXHAUSTED by gRPC, with the time to wait |
  * | address: addresses | those with the oldest last request are forgotten |
  * | subject: connections, rooms, new ids | refused, with the time to wait; there is an `error` before a close |
+ * | subject: mail | what it sends to that client is refused, with the time to wait |
  * | subject: frames, bytes | its connections are read more slowly, and are told; beyond `credit_ms` a frame is refused |
  * | subject: subjects, ids | those that have asked least lately are forgotten |
  * | openings in a row | the next one waits for its turn, which a newer one takes over |
@@ -256,6 +257,14 @@ export interface SubjectLimits {
   readonly new_ids_per_day: number
   /** Subjects without a connection that are remembered. Beyond: those that have asked least lately are forgotten. */
   readonly subjects: number
+  /** What it has sent by HTTP to one client, and may wait in its mailbox. Beyond: it is refused, with the time to wait. */
+  readonly mail_bytes: number
+  /** The same in messages. */
+  readonly mail_messages: number
+  /** How long what was sent counts as waiting although the mailbox does not have it. */
+  readonly mail_settle_ms: number
+  /** Pairs of a subject and a client. Beyond: those are forgotten to which least lately was sent. */
+  readonly mail_pairs: number
   /** Ids that subjects have used within a day. Beyond: those that were used least lately count as new. */
   readonly ids: number
 }
@@ -274,6 +283,10 @@ export const subjectLimits: SubjectLimits = {
   rooms: 256,
   new_ids_per_day: 2_048,
   subjects: 100_000,
+  mail_bytes: 16 * 1024 * 1024,
+  mail_messages: 50_000,
+  mail_settle_ms: 10_000,
+  mail_pairs: 50_000,
   ids: 200_000,
 }
 
@@ -605,6 +618,7 @@ const settings = Config.all({
   frames_per_subject: positive("NIMBUS_FRAMES_PER_SUBJECT").pipe(Config.withDefault(subjectLimits.frames_per_second)),
   bytes_per_subject: positive("NIMBUS_BYTES_PER_SUBJECT").pipe(Config.withDefault(subjectLimits.bytes_per_second)),
   rooms_per_subject: positive("NIMBUS_ROOMS_PER_SUBJECT").pipe(Config.withDefault(subjectLimits.rooms)),
+  mail_per_sender: positive("NIMBUS_MAIL_BYTES_PER_SENDER").pipe(Config.withDefault(subjectLimits.mail_bytes)),
   new_ids_per_subject: positive("NIMBUS_NEW_IDS_PER_SUBJECT").pipe(Config.withDefault(subjectLimits.new_ids_per_day)),
   dedupe_records: Dedupe.config,
   window_results: positive("NIMBUS_WINDOW_RESULTS").pipe(Config.withDefault(sessionLimits.window_results)),
@@ -626,6 +640,7 @@ export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/ga
       frames_per_subject,
       idle_timeout,
       keep_alive,
+      mail_per_sender,
       new_ids_per_subject,
       openings_per_address,
       rooms_per_subject,
@@ -654,6 +669,7 @@ export class Limits extends Context.Service<Limits, GatewayLimits>()("@nimbus/ga
         bytes_per_second: bytes_per_subject,
         rooms: rooms_per_subject,
         new_ids_per_day: new_ids_per_subject,
+        mail_bytes: mail_per_sender,
       },
     }),
   )

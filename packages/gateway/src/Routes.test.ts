@@ -6,6 +6,7 @@ import { Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApi, type HttpApiGroup } from "effect/http-api"
 import { Access } from "./access/Access.ts"
+import { Subjects } from "./subjects/Subjects.ts"
 import { Operators } from "./admin/Operators.ts"
 import { SignIn } from "./admin/SignIn.ts"
 import { Limits } from "./Limits.ts"
@@ -35,7 +36,13 @@ const served = Effect.gen(function* () {
   )
   const routed = Routes.layerWith({ metrics: "all", admin: true, page: true }).pipe(
     Layer.provide([recorder, ReadBudget.layer, Operators.layerWith(Option.some({ _tag: "Loopback" }))]),
-    Layer.provide([Limits.layerWith({}), Publisher.layer, Access.layer, SignIn.layerWith(undefined)]),
+    Layer.provide([
+      Limits.layerWith({}),
+      Publisher.layer,
+      Access.layer,
+      Subjects.layer.pipe(Layer.provide([Access.layer, Limits.layerWith({})])),
+      SignIn.layerWith(undefined),
+    ]),
   )
   yield* Effect.scoped(HttpRouter.toHttpEffect(routed))
   return routes.sort()

@@ -51,6 +51,7 @@ export const problems = {
   methodNotAllowed: problem("METHOD_NOT_ALLOWED", 405, "the path takes the methods that `Allow` names."),
   subjectFrames: problem("SUBJECT_FRAMES", 429, "of this subject. Send it again after `Retry-After`."),
   subjectBytes: problem("SUBJECT_BYTES", 429, "of this subject. Send it again after `Retry-After`."),
+  subjectMail: problem("SUBJECT_MAIL", 429, "of this subject for this client. Send it again after `Retry-After`."),
   subjectNewIds: problem("SUBJECT_NEW_IDS", 429, "of this subject. Send it again after `Retry-After`."),
   bodyTooBig: problem("BODY_TOO_BIG", 413, "the body is larger than this gateway takes. Send it in several."),
   tooLargeForLog: problem("LOG_REFUSED", 413, "the log does not take messages of this size."),

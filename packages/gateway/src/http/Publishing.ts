@@ -14,7 +14,8 @@ import { AddressedMessage, Publisher, type Receipt } from "@nimbus/domain/servic
 import { Effect, Layer, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, HttpTraceContext } from "effect/http"
 import { Access } from "../access/Access.ts"
-import { admittedWithOperators, refusalsWithOperators } from "./Doorkeeper.ts"
+import { type Bulk, Subjects } from "../subjects/Subjects.ts"
+import { admittedWithOperators, refusalsWithOperators, type Visitor } from "./Doorkeeper.ts"
 import * as RequestBody from "./RequestBody.ts"
 import { refuse } from "./Refusal.ts"
 
@@ -36,7 +37,12 @@ const answerWith = <A, I>(
     )
     const request = yield* HttpServerRequest.HttpServerRequest
     const body = yield* decode(yield* RequestBody.json)
-    const published = publish(yield* Publisher, clientId, body)
+    const published = yield* shared(
+      publisher,
+      { clientId, isMail: what === "messages" },
+      body,
+      publish(yield* Publisher, clientId, body),
+    )
     const caller = HttpTraceContext.w3c(request.headers)
     const receipts = yield* Option.isSome(caller) ? Effect.withParentSpan(published, caller.value) : published
     if (publisher !== undefined) {
@@ -48,6 +54,8 @@ const answerWith = <A, I>(
   }).pipe(
     Effect.catchTags({
       ...refusalsWithOperators,
+      SubjectRefused: ({ code, message, retry_ms }) =>
+        refuse(tooMuch[code], message, { "retry-after": String(Math.max(1, Math.ceil(retry_ms / 1_000))) }),
       BadBatch: ({ reason }) => refuse(problems.badBatch, reason),
       BodyInvalid: ({ code, reason }) =>
         refuse(code === "BAD_NUMBER" ? problems.badNumber : problems.badRequest, reason),
@@ -60,6 +68,29 @@ const answerWith = <A, I>(
     }),
   )
 }
+
+/** A server of the installation has no share: what it sends is the installation's. */
+const shared = Effect.fnUntraced(function* (
+  publisher: Visitor | undefined,
+  to: Pick<Bulk, "clientId" | "isMail">,
+  body: unknown,
+  published: Publishing,
+) {
+  if (publisher === undefined || publisher.principal.grants.may("admin:publisher")) return published
+  const { from, principal } = publisher
+  const messages = Array.isArray(body) ? body.length : 1
+  const bulk = { ...to, messages, bytes: Buffer.byteLength(JSON.stringify(body)) }
+  return (yield* Subjects).send(principal, bulk, from, published)
+})
+
+const tooMuch = {
+  SUBJECT_CONNECTIONS: problems.subjectFrames,
+  SUBJECT_ROOMS: problems.subjectFrames,
+  SUBJECT_FRAMES: problems.subjectFrames,
+  SUBJECT_BYTES: problems.subjectBytes,
+  SUBJECT_NEW_IDS: problems.subjectNewIds,
+  SUBJECT_MAIL: problems.subjectMail,
+} as const
 
 const send = answerWith(
   MessagesBody,

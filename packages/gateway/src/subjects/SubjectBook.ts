@@ -22,6 +22,7 @@ export type SubjectRefusal =
   | "SUBJECT_BYTES"
   | "SUBJECT_ROOMS"
   | "SUBJECT_NEW_IDS"
+  | "SUBJECT_MAIL"
 
 /** Why not now, and when it may be tried again. */
 export interface TooMuch {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { anyone } from "@nimbus/domain/access"
-import { ClientId } from "@nimbus/domain/protocol"
-import { Audit, type AuditEntry } from "@nimbus/domain/services"
+import { ClientId, EventId, seqUnsafe } from "@nimbus/domain/protocol"
+import { Audit, type AuditEntry, MailboxMemory } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import { Access } from "../access/Access.ts"
 import { Limits, subjectLimits } from "../Limits.ts"
@@ -18,6 +18,7 @@ const within = (
   Subjects.layer.pipe(
     Layer.provide(Access.layer),
     Layer.provide(locks),
+    Layer.provide(MailboxMemory.layerMemory()),
     Layer.provide(Limits.layerWith({ subject: { ...subjectLimits, ...bounds } })),
   )
 
@@ -62,10 +63,16 @@ describe("Subjects", () => {
       const principal = Locks.principalOf({ subject: "alice" })
       for (let i = 0; i < 5; i++) yield* subjects.connect(principal, alice, from)
       yield* subjects.connect(principal, phone, from)
-      yield* subjects.send(principal, { clientId: ClientId.make("bob"), messages: 1, bytes: 10 }, from)
-      const bulk = { clientId: ClientId.make("carol"), messages: 1, bytes: 10 }
-      assert.propertyVal(yield* Effect.flip(subjects.send(principal, bulk, from)), "code", "SUBJECT_NEW_IDS")
-      yield* subjects.send(principal, { ...bulk, clientId: phone }, from)
+      const published: Array<number> = []
+      const publish = Effect.sync(() => {
+        published.push(1)
+        return [{ id: EventId.make("m"), seq: seqUnsafe(published.length) }]
+      })
+      const bulk = { clientId: ClientId.make("carol"), messages: 1, bytes: 10, isMail: true }
+      yield* subjects.send(principal, { ...bulk, clientId: ClientId.make("bob") }, from, publish)
+      assert.propertyVal(yield* Effect.flip(subjects.send(principal, bulk, from, publish)), "code", "SUBJECT_NEW_IDS")
+      yield* subjects.send(principal, { ...bulk, clientId: phone }, from, publish)
+      assert.lengthOf(published, 2)
     }).pipe(Effect.provide(within({ new_ids_per_day: 2 })), Effect.scoped),
   )
 
@@ -74,7 +81,12 @@ describe("Subjects", () => {
       const subjects = yield* Subjects
       for (let i = 0; i < 5; i++) {
         assert.strictEqual(yield* subjects.connect(anyone(alice), alice, from), unlimited)
-        yield* subjects.send(anyone(alice), { clientId: phone, messages: 1_000_000, bytes: 2 ** 40 }, from)
+        yield* subjects.send(
+          anyone(alice),
+          { clientId: phone, messages: 1e6, bytes: 2 ** 40, isMail: true },
+          from,
+          Effect.succeed([]),
+        )
       }
     }).pipe(Effect.provide(within({ connections: 1, new_ids_per_day: 1 }, Layer.empty)), Effect.scoped),
   )

@@ -13,11 +13,12 @@
  */
 import { ownerOf, type Principal } from "@nimbus/domain/access"
 import type { ClientId, RoomId } from "@nimbus/domain/protocol"
-import { Audit } from "@nimbus/domain/services"
-import { Clock, Context, Effect, FiberSet, Layer, Option } from "effect"
+import { Audit, Mailbox, type Receipt } from "@nimbus/domain/services"
+import { Clock, Context, Effect, Exit, FiberSet, Layer, Option } from "effect"
 import { Access, type From } from "../access/Access.ts"
 import { SubjectRefused } from "../Errors.ts"
 import { Limits } from "../Limits.ts"
+import { MailBook } from "./MailBook.ts"
 import { type SubjectConnection, SubjectBook, type SubjectRefusal, type TooMuch } from "./SubjectBook.ts"
 
 /** What one connection has of its subject's share. */
@@ -44,6 +45,8 @@ export interface Bulk {
   readonly clientId: ClientId
   readonly messages: number
   readonly bytes: number
+  /** It waits in the mailbox until the client acknowledges it. Cancels do not. */
+  readonly isMail: boolean
 }
 
 /** Between two lines of the log. */
@@ -59,11 +62,16 @@ export class Subjects extends Context.Service<
       from: From,
       how?: ConnectionOptions,
     ): Effect.Effect<Share, SubjectRefused>
-    /** It sends messages without a connection. */
-    send(principal: Principal, bulk: Bulk, from: From): Effect.Effect<void, SubjectRefused>
+    /** It sends messages without a connection: by `publish`, if it may. */
+    send<E, R>(
+      principal: Principal,
+      bulk: Bulk,
+      from: From,
+      publish: Effect.Effect<ReadonlyArray<Receipt>, E, R>,
+    ): Effect.Effect<ReadonlyArray<Receipt>, SubjectRefused | E, R>
   }
 >()("@nimbus/gateway/Subjects") {
-  static readonly layer: Layer.Layer<Subjects, never, Access | Limits> = Layer.effect(
+  static readonly layer: Layer.Layer<Subjects, never, Access | Limits | Mailbox> = Layer.effect(
     Subjects,
     Effect.suspend(() => make),
   )
@@ -84,6 +92,8 @@ const make = Effect.gen(function* () {
   const now = () => clock.currentTimeMillisUnsafe()
   const run = yield* FiberSet.makeRuntime<never>()
   const book = new SubjectBook(limits)
+  const mail = new MailBook(limits)
+  const mailbox = yield* Mailbox
   let lastLine_ms = Number.NEGATIVE_INFINITY
 
   const tell = ({ clientId, issuer, subject }: Principal, { code }: TooMuch, from: From): void => {
@@ -98,6 +108,18 @@ const make = Effect.gen(function* () {
     tell(principal, refusal, from)
     return Effect.fail(new SubjectRefused({ ...refusal, reason: messageOf(refusal) }))
   }
+  /** Room in the mailbox: asked of it where the book has none. */
+  const takeMail = Effect.fnUntraced(function* (principal: Principal, bulk: Bulk, from: From) {
+    const [owner, client] = [ownerOf(principal), bulk.clientId]
+    const first = mail.take(owner, client, bulk, now())
+    if (first !== undefined) return first
+    const settled = yield* Effect.match(mailbox.stats(client), {
+      onSuccess: (stats) => mail.settle(owner, client, stats, now()),
+      onFailure: () => ({ retry_ms: limits.connections_retry_ms }),
+    })
+    const second = mail.take(owner, client, bulk, now())
+    return second ?? (yield* refuse(principal, { code: "SUBJECT_MAIL", ...settled }, from))
+  })
   const foreign = (principal: Principal, clientId: ClientId) => (principal.clientId === clientId ? undefined : clientId)
 
   return Subjects.of({
@@ -111,13 +133,22 @@ const make = Effect.gen(function* () {
         connection.close(now())
         return refuse(principal, refusal, from)
       }),
-    send: (principal, { bytes, clientId, messages }, from) =>
-      Effect.suspend(() => {
-        if (isOpen) return Effect.void
-        const asked = { bytes, client: foreign(principal, clientId), frames: messages }
+    send: (principal, bulk, from, publish) => {
+      if (isOpen) return publish
+      const asked = { bytes: bulk.bytes, client: foreign(principal, bulk.clientId), frames: bulk.messages }
+      return Effect.gen(function* () {
         const refusal = book.ask(ownerOf(principal), asked, now())
-        return refusal === undefined ? Effect.void : refuse(principal, refusal, from)
-      }),
+        if (refusal !== undefined) return yield* refuse(principal, refusal, from)
+        if (!bulk.isMail) return yield* publish
+        const taken = yield* takeMail(principal, bulk, from)
+        return yield* Effect.onExit(publish, (exit) =>
+          Effect.sync(() => {
+            if (Exit.isSuccess(exit)) taken.stored(Math.max(...exit.value.map(({ seq }) => seq)))
+            else taken.failed()
+          }),
+        )
+      })
+    },
   })
 })
 
@@ -139,6 +170,7 @@ const sentences: Readonly<Record<SubjectRefusal, string>> = {
   SUBJECT_FRAMES: "this subject sends more frames a second than it may (NIMBUS_FRAMES_PER_SUBJECT)",
   SUBJECT_BYTES: "this subject sends more bytes a second than it may (NIMBUS_BYTES_PER_SUBJECT)",
   SUBJECT_ROOMS: "this subject is in as many rooms as it may (NIMBUS_ROOMS_PER_SUBJECT)",
+  SUBJECT_MAIL: "as much mail of this subject waits for this client as may (NIMBUS_MAIL_BYTES_PER_SENDER)",
   SUBJECT_NEW_IDS: "this subject uses more new client ids a day than it may (NIMBUS_NEW_IDS_PER_SUBJECT)",
 }
 
