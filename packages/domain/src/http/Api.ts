@@ -57,7 +57,6 @@ const publishProblems = [
     problems.badBatch,
     problems.subjectFrames,
     problems.subjectBytes,
-    problems.subjectMail,
     problems.subjectNewIds,
     problems.notFound,
     problems.bodyTooBig,
@@ -73,7 +72,7 @@ const messages = HttpApiEndpoint.post("sendMessages", "/v1/clients/:clientId/mes
   params: ClientPath,
   payload: MessagesBody,
   success: Receipts,
-  error: publishProblems,
+  error: [...publishProblems, ...schemasOf(problems.subjectMail)],
 }).annotateMerge(
   described(
     "Sends one message to a client, or several",

@@ -23,7 +23,7 @@ import type { TooMany } from "../addresses/AddressBook.ts"
 import { Addresses } from "../addresses/Addresses.ts"
 import type { Access } from "../admin/Authorization.ts"
 import { Gateway } from "../index.ts"
-import { adminLimits, Limits, readLimits } from "../Limits.ts"
+import { adminLimits, Limits, readLimits, subjectLimits } from "../Limits.ts"
 import * as Locks from "../testing/Locks.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 import * as HttpFront from "./HttpFront.ts"
@@ -351,6 +351,46 @@ layer(guessed, { excludeTestServices: true })("with somebody who guesses the tok
       }
     }),
   )
+})
+
+const sharing = ["frames", "bytes", "ids", "mail", "cancel-frames", "cancel-bytes", "cancel-ids"]
+const shares = {
+  ...subjectLimits,
+  frames_per_second: 10,
+  bytes_per_second: 1_000,
+  new_ids_per_day: 1,
+  mail_bytes: 10,
+}
+
+const shared = Gateway.layerWith({ ...front, limits: { subject: shares } }).pipe(
+  Layer.provideMerge(parts),
+  Layer.provide(Locks.layer(new Map(sharing.map((subject) => [subject, { subject, capabilities: ["publish:*"] }])))),
+)
+
+layer(shared, { excludeTestServices: true })("with small shares of subjects", (it) => {
+  const many = (some: string) => `[${Array.from({ length: 300 }, () => some).join()}]`
+  const asked = (token: string, to: string, body: string, expected: string): Case => {
+    const isCancel = token.startsWith("cancel")
+    const what = isCancel ? "cancels" : "messages"
+    const headers = { authorization: `Bearer ${token}` }
+    return [isCancel ? "cancelTasks" : "sendMessages", "POST", `/v1/clients/${to}/${what}`, expected, { body, headers }]
+  }
+  const cancelled = `{"id":"e1"}`
+  const cases = [
+    ["frames", ["frames", "frames"], many(message), "SUBJECT_FRAMES"],
+    ["bytes", ["bytes", "bytes"], `{"name":"n","data":"${"x".repeat(20_000)}"}`, "SUBJECT_BYTES"],
+    ["ids", ["a", "b"], message, "SUBJECT_NEW_IDS"],
+    ["mail", ["mail", "mail"], message, "SUBJECT_MAIL"],
+    ["cancel-frames", ["cancel-frames", "cancel-frames"], many(cancelled), "SUBJECT_FRAMES"],
+    ["cancel-bytes", ["cancel-bytes", "cancel-bytes"], many(`{"id":"${"x".repeat(128)}"}`), "SUBJECT_BYTES"],
+    ["cancel-ids", ["a", "b"], cancelled, "SUBJECT_NEW_IDS"],
+  ] as const
+  it.effect.each(
+    cases.flatMap(([token, [first, second], body, code]) => [
+      asked(token, first, body, "200"),
+      asked(token, second, body, `429 ${code}`),
+    ]),
+  )("a request responds as declared: %s %s %s %s", (some) => shows(some))
 })
 
 const narrow = Gateway.layerWith({ ...front, limits: { bodies_bytes: 50, request_ms: 300 } }).pipe(
