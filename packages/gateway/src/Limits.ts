@@ -31,7 +31,7 @@
  * | subject: connections, rooms, new ids | refused, with the time to wait; there is an `error` before a close |
  * | subject: mail | what it sends to that client is refused, with the time to wait |
  * | subject: frames, bytes | its connections are read more slowly, and are told; beyond `credit_ms` a frame is refused |
- * | subject: subjects, ids | those that have asked least lately are forgotten |
+ * | subject: subjects, ids, mail pairs | those that have asked least lately are forgotten |
  * | openings in a row | the next one waits for its turn, which a newer one takes over |
  * | openings per turn | the next ones wait for the next turn of the event loop |
  * | barriers again | the others wait for the next tick |

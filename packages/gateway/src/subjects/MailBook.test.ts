@@ -75,7 +75,7 @@ describe("MailBook", () => {
   it("remembers no more pairs than its bound, and of each a few parts, however much is sent", () => {
     const book = new MailBook({ ...limits, mail_bytes: Infinity, mail_messages: Infinity })
     for (let i = 0; i < 100; i++) book.take("mallory", `c${i}`, { messages: 1, bytes: 1 }, 0)?.stored(i)
-    assert.strictEqual(book.size, limits.mail_pairs)
+    assert.isAtMost(book.size, limits.mail_pairs)
     for (let i = 0; i < 1_000; i++) book.take("mallory", "bob", { messages: 1, bytes: 1 }, i)?.stored(i)
     book.settle("mallory", "bob", { ...full, acked: seqUnsafe(998) }, 1_000)
     const left = new MailBook({ ...limits, mail_bytes: 2, mail_messages: 2 })

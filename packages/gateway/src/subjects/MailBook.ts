@@ -10,13 +10,14 @@
  *
  * 1. What is acknowledged, or was removed, does not wait any more. A mailbox hears of acks late, or not at all where its
  *    client is LIVE: what was sent `mail_settle_ms` ago waits as far as the mailbox has as much in it.
- * 2. Of a pair at most `segments` are remembered, and of pairs `mail_pairs`. Beyond, those are forgotten to which least
- *    lately was sent.
+ * 2. Of a pair at most `segments` are remembered, and of pairs `mail_pairs`: those by which was sent most lately
+ *    (`Generations`).
  *
  * Deterministic: the caller says what time it is.
  */
 import type { MailboxStats } from "@nimbus/domain/services"
 import type { SubjectLimits } from "../Limits.ts"
+import { Generations } from "./Generations.ts"
 
 /** Some messages. */
 export interface Mail {
@@ -48,11 +49,11 @@ type Limits = Pick<
 
 export class MailBook {
   private readonly limits: Limits
-  /** The one to which least lately was sent first. */
-  private readonly pairs = new Map<string, Array<Segment>>()
+  private readonly pairs: Generations<Array<Segment>>
 
   constructor(limits: Limits) {
     this.limits = limits
+    this.pairs = new Generations(limits.mail_pairs)
   }
 
   /** Pairs that are remembered. */
@@ -70,7 +71,7 @@ export class MailBook {
     if (!fits && sent.length > 0) return undefined
     const segment: Segment = { upTo: Infinity, ...mail, at_ms: now_ms }
     sent.push(segment)
-    this.keep(key, sent)
+    this.pairs.set(key, sent)
     return {
       stored: (seq) => {
         segment.upTo = seq
@@ -108,14 +109,6 @@ export class MailBook {
     const [first] = recent
     if (first === undefined) return { retry_ms: connections_retry_ms }
     return { retry_ms: Math.max(1, Math.ceil(mail_settle_ms - Math.abs(now_ms - first.at_ms))) }
-  }
-
-  private keep(key: string, sent: Array<Segment>): void {
-    this.pairs.delete(key)
-    this.pairs.set(key, sent)
-    if (this.pairs.size <= this.limits.mail_pairs) return
-    const [oldest] = this.pairs.keys()
-    if (oldest !== undefined) this.pairs.delete(oldest)
   }
 }
 

@@ -49,7 +49,7 @@ describe("SubjectBook", () => {
           const connection = book.connect("a", undefined, now_ms)
           if (!("code" in connection)) open.push(connection)
         }
-        if (step.act === "close") open.pop()?.close(now_ms)
+        if (step.act === "close") open.pop()?.close()
         const isTaken =
           (step.act === "frame" && open.at(-1) !== undefined && open.at(-1)?.frame(step.bytes, now_ms) === undefined) ||
           (step.act === "ask" &&
@@ -79,7 +79,7 @@ describe("SubjectBook", () => {
           }
           assert.isUndefined(modest.frame(500, now_ms))
           assert.isUndefined(modest.owed(now_ms))
-          connected(book, "modest", now_ms, "phone").close(now_ms)
+          connected(book, "modest", now_ms, "phone").close()
         })
       }),
   )
@@ -103,7 +103,7 @@ describe("SubjectBook", () => {
     const refusal: TooMuch = { code: "SUBJECT_CONNECTIONS", retry_ms: 1_000 }
     for (let i = 0; i < 50; i++) assert.deepStrictEqual(book.connect("a", undefined, 0), refusal)
     connected(book, "b", 0)
-    open[0]?.close(0)
+    open[0]?.close()
     connected(book, "a", 0)
     assert.deepStrictEqual(book.connect("a", undefined, 0), refusal)
   })
@@ -113,7 +113,7 @@ describe("SubjectBook", () => {
     const open = [1, 2, 3].map(() => connected(book, "a", 0))
     const next = book.connect("a", undefined, 0, true)
     if ("code" in next) return assert.fail(next.code)
-    open[0]?.close(0)
+    open[0]?.close()
     assert.propertyVal(book.connect("a", undefined, 0), "code", "SUBJECT_CONNECTIONS")
     for (let i = 0; i < 3; i++) assert.notProperty(book.connect("a", undefined, 0, true), "code")
     assert.propertyVal(book.connect("a", undefined, 0, true), "code", "SUBJECT_CONNECTIONS")
@@ -126,21 +126,21 @@ describe("SubjectBook", () => {
     assert.isUndefined(one.join("r2"))
     assert.deepStrictEqual(other.join("r3"), { code: "SUBJECT_ROOMS", retry_ms: 1_000 })
     assert.isUndefined(connected(book, "b", 0).join("r3"))
-    one.close(0)
+    one.close()
     assert.isUndefined(other.join("r3"))
     assert.propertyVal(connected(book, "a", 0).join("r4"), "code", "SUBJECT_ROOMS")
   })
 
   it("gives so many new ids in a row, and then so many a day; an id in use and its own are none", () => {
     const book = new SubjectBook(limits)
-    for (const id of ["d1", "d2", "d3", "d4"]) connected(book, "a", 0, id).close(0)
+    for (const id of ["d1", "d2", "d3", "d4"]) connected(book, "a", 0, id).close()
     const refusal = book.connect("a", "d5", 0)
     assert.deepStrictEqual(refusal, { code: "SUBJECT_NEW_IDS", retry_ms: day_ms / 4 })
     assert.deepStrictEqual(book.ask("a", { frames: 1, bytes: 1, client: "d5" }, 0), refusal)
     assert.isUndefined(book.ask("a", { frames: 1, bytes: 1, client: "d4" }, 0))
     assert.isUndefined(book.ask("a", { frames: 1, bytes: 1, client: undefined }, 0))
-    connected(book, "b", 0, "d5").close(0)
-    connected(book, "a", day_ms / 4, "d5").close(day_ms / 4)
+    connected(book, "b", 0, "d5").close()
+    connected(book, "a", day_ms / 4, "d5").close()
     assert.propertyVal(book.connect("a", "d6", day_ms / 4), "code", "SUBJECT_NEW_IDS")
     connected(book, "a", day_ms - 1, "d1")
   })
@@ -153,18 +153,22 @@ describe("SubjectBook", () => {
     assert.isUndefined(book.ask("a", { frames: 1, bytes: 1, client: undefined }, refusal?.retry_ms ?? 0))
   })
 
-  it("forgets a subject that has closed all and asked nothing for a while, and none that is connected", () => {
+  it("forgets those that have asked least lately, and none that is connected", () => {
     const book = new SubjectBook(limits)
     connected(book, "here", 0)
-    for (let i = 0; i < 10; i++) connected(book, `a${i}`, 0).close(0)
-    assert.strictEqual(book.size, 11)
-    for (let i = 0; i < 20; i++) book.ask("b", { frames: 0, bytes: 0, client: undefined }, 10_000 + i)
-    assert.strictEqual(book.size, 2)
+    const other = connected(book, "last", 0, "d0")
+    for (let i = 0; i < 100; i++) connected(book, `a${i}`, 0).close()
+    other.close()
+    for (const id of ["d1", "d2", "d3"]) book.ask("last", { frames: 0, bytes: 0, client: id }, 0)
+    assert.isAtMost(book.size, limits.subjects + 1)
+    assert.propertyVal(book.connect("last", "d4", 0), "code", "SUBJECT_NEW_IDS")
+    for (let i = 0; i < 2; i++) connected(book, "here", 0)
+    assert.propertyVal(book.connect("here", undefined, 0), "code", "SUBJECT_CONNECTIONS")
   })
 
   it("remembers no more subjects and ids than its bounds, however many come at once", () => {
     const book = new SubjectBook(limits)
-    for (let i = 0; i < 1_000; i++) connected(book, `a${i}`, 0, `d${i}`).close(0)
+    for (let i = 0; i < 1_000; i++) connected(book, `a${i}`, 0, `d${i}`).close()
     assert.isAtMost(book.size, limits.subjects)
     assert.isAtMost(book.idsRemembered, limits.ids)
   })
@@ -175,6 +179,6 @@ describe("SubjectBook", () => {
     for (let i = 0; i < 20; i++) connection.frame(1_000, 1_000_000)
     for (let i = 0; i < 10; i++) book.connect("a", `d${i}`, 100 * day_ms)
     assert.isAtMost(book.ask("a", { frames: 1, bytes: 1, client: "x" }, 0)?.retry_ms ?? 0, day_ms)
-    connection.close(0)
+    connection.close()
   })
 })

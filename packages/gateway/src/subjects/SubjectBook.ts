@@ -8,13 +8,14 @@
  *    its connections are read no further until that is paid back. Beyond `credit_ms` of it frames are refused.
  * 3. A client id is new to a subject that has not used it for a day, as far as `ids` are remembered. The subject's own id
  *    never is. New ids: the generic cell rate algorithm (ITU-T I.371), so many in a row and then so many in a day.
- * 4. A subject is remembered as long as it has a connection. Of others `subjects` are, and of more those that have asked
- *    least lately are forgotten; one that has done nothing for a while is as one that was never there.
+ * 4. A subject is remembered as long as it has a connection. Of others at most `subjects` are, those that have asked most
+ *    lately (`Generations`).
  *
  * Deterministic: the caller says what time it is.
  */
 import { TokenBucket } from "@nimbus/domain/pacing"
 import type { SubjectLimits } from "../Limits.ts"
+import { Generations } from "./Generations.ts"
 
 export type SubjectRefusal =
   | "SUBJECT_CONNECTIONS"
@@ -43,8 +44,6 @@ interface Entry {
   readonly rooms: Map<string, number>
   /** When its next new id is due, if it were to keep the pace exactly. */
   due_ms: number
-  /** When it asked for something last without a connection, or closed its last one. */
-  used_ms: number
 }
 
 /** One connection of a subject. */
@@ -56,19 +55,19 @@ export interface SubjectConnection {
   /** It comes into a room, in which it stays until it is closed, unless it may not. */
   join(room: string): TooMuch | undefined
   /** Once. */
-  close(now_ms: number): void
+  close(): void
 }
 
 export class SubjectBook {
   private readonly limits: SubjectLimits
   /** Those with connections. */
   private readonly open = new Map<string, Entry>()
-  /** The others. The least lately used first. */
-  private readonly idle = new Map<string, Entry>()
+  private readonly idle: Generations<Entry>
   private readonly ids: UsedIds
 
   constructor(limits: SubjectLimits) {
     this.limits = limits
+    this.idle = new Generations(limits.subjects)
     this.ids = new UsedIds(limits.ids)
   }
 
@@ -94,7 +93,7 @@ export class SubjectBook {
         ? ({ code: "SUBJECT_CONNECTIONS", retry_ms: connections_retry_ms } as const)
         : (this.beyondCredit(entry, now_ms) ?? this.use(entry, client, now_ms))
     if (refusal !== undefined) {
-      this.settle(entry, now_ms)
+      this.settle(entry)
       return refusal
     }
     entry.connections++
@@ -112,7 +111,7 @@ export class SubjectBook {
     const entry = this.entryOf(owner, now_ms)
     const refusal = this.owedBy(entry, now_ms) ?? this.use(entry, client, now_ms)
     if (refusal === undefined) this.spend(entry, frames, bytes, now_ms)
-    this.settle(entry, now_ms)
+    this.settle(entry)
     return refusal
   }
 
@@ -139,12 +138,12 @@ export class SubjectBook {
         own.push(room)
         return undefined
       },
-      close: (now_ms) => {
+      close: () => {
         for (const room of own) leave(room)
         entry.connections--
         if (entry.connections > 0) return
         this.open.delete(entry.owner)
-        this.settle(entry, now_ms)
+        this.settle(entry)
       },
     }
   }
@@ -160,7 +159,6 @@ export class SubjectBook {
       bytes: new TokenBucket(bytes_per_second, now_ms),
       rooms: new Map(),
       due_ms: now_ms,
-      used_ms: now_ms,
     }
   }
 
@@ -194,35 +192,18 @@ export class SubjectBook {
     return undefined
   }
 
-  /** It is the last that has asked, and what means nothing any more is forgotten. */
-  private settle(entry: Entry, now_ms: number): void {
-    if (entry.connections > 0) return
-    entry.used_ms = now_ms
-    this.idle.delete(entry.owner)
-    this.idle.set(entry.owner, entry)
-    // Two at a time, so that there are ever fewer that mean nothing any more.
-    let left = 2
-    for (const [owner, other] of this.idle) {
-      if (left-- === 0 || (this.isMeaningful(other, now_ms) && this.idle.size <= this.limits.subjects)) return
-      this.idle.delete(owner)
-    }
-  }
-
-  /** A bucket that owes nothing is full after a second. */
-  private isMeaningful(entry: Entry, now_ms: number): boolean {
-    const { due_ms, used_ms } = entry
-    return now_ms - used_ms < 1_000 || due_ms > now_ms || this.owedBy(entry, now_ms) !== undefined
+  /** It is the last that has asked. */
+  private settle(entry: Entry): void {
+    if (entry.connections === 0) this.idle.set(entry.owner, entry)
   }
 }
 
 /** Which client ids a subject has used within a day. */
 class UsedIds {
-  private readonly most: number
-  /** The least lately used first. */
-  private readonly used = new Map<string, number>()
+  private readonly used: Generations<number>
 
   constructor(most: number) {
-    this.most = most
+    this.used = new Generations(most)
   }
 
   get size(): number {
@@ -231,21 +212,15 @@ class UsedIds {
 
   /** Whether it was used already. */
   use(owner: string, client: string, now_ms: number): boolean {
-    const key = `${owner} ${client}`
-    const used_ms = this.used.get(key)
+    const used_ms = this.used.get(keyOf(owner, client))
     if (used_ms === undefined || now_ms - used_ms >= day_ms) return false
     this.add(owner, client, now_ms)
     return true
   }
 
   add(owner: string, client: string, now_ms: number): void {
-    const key = `${owner} ${client}`
-    this.used.delete(key)
-    this.used.set(key, now_ms)
-    let left = 2
-    for (const [other, used_ms] of this.used) {
-      if (left-- === 0 || (now_ms - used_ms < day_ms && this.used.size <= this.most)) return
-      this.used.delete(other)
-    }
+    this.used.set(keyOf(owner, client), now_ms)
   }
 }
+
+const keyOf = (owner: string, client: string): string => `${owner} ${client}`

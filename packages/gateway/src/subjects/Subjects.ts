@@ -129,8 +129,8 @@ const make = Effect.gen(function* () {
         const connection = book.connect(ownerOf(principal), foreign(principal, clientId), now(), replaces)
         if ("code" in connection) return refuse(principal, connection, from)
         const refusal = room === undefined ? undefined : connection.join(room)
-        if (refusal === undefined) return Effect.succeed(shareOf(connection, now))
-        connection.close(now())
+        if (refusal === undefined) return Effect.succeed(shareOf(connection))
+        connection.close()
         return refuse(principal, refusal, from)
       }),
     send: (principal, bulk, from, publish) => {
@@ -152,7 +152,7 @@ const make = Effect.gen(function* () {
   })
 })
 
-const shareOf = (connection: SubjectConnection, now: () => number): Share => {
+const shareOf = (connection: SubjectConnection): Share => {
   let isClosed = false
   return {
     frame: (bytes, now_ms) => connection.frame(bytes, now_ms),
@@ -160,7 +160,7 @@ const shareOf = (connection: SubjectConnection, now: () => number): Share => {
     close: () => {
       if (isClosed) return
       isClosed = true
-      connection.close(now())
+      connection.close()
     },
   }
 }
