@@ -28,6 +28,7 @@ import * as Calls from "./Calls.ts"
 
 type Refused = Unauthenticated | AuthUnavailable
 
+/** Asks a service who connects. */
 export interface ConnectHook {
   /** Whose this is. */
   identify(token: string): Effect.Effect<Principal, Refused>

@@ -33,6 +33,7 @@ export interface IssuerSettings {
   readonly keys: KeySource
 }
 
+/** Whose tokens count, and what of them. */
 export interface TokenSettings {
   readonly issuers: ReadonlyArray<IssuerSettings>
   /** One of these must be in `aud`. */

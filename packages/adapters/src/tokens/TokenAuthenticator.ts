@@ -13,6 +13,7 @@ import { SeenTokens } from "./SeenTokens.ts"
 import { canonical, type IssuerSettings, type TokenSettings } from "./Settings.ts"
 import { type Issuers, type KnownIssuer, type Verified, verify } from "./Verify.ts"
 
+/** Says who a token is of. */
 export interface TokenAuthenticator {
   authenticate(token: string): Effect.Effect<Principal, Unauthenticated | AuthUnavailable>
   /** Whether the key of a session's token still counts. */

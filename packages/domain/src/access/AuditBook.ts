@@ -57,6 +57,7 @@ interface Kind {
   last: number
 }
 
+/** What is to be written down, with repeats joined. */
 export class AuditBook {
   readonly #limits: AuditLimits
   /** By what their entries say; those whose span began first come first. */

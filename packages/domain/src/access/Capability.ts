@@ -31,8 +31,11 @@ const targeted = ["connect", "send", "room:join", "room:publish", "room:history"
 /** Roles of the admin API: to look, to act, to publish as the server, all. */
 export const adminRoles = ["viewer", "operator", "publisher", "owner"] as const
 
+/** A capability without a target. */
 export type PlainCapability = (typeof plain)[number] | `admin:${AdminRole}`
+/** A capability that names a target. */
 export type TargetedCapability = (typeof targeted)[number]
+/** A role of the admin API. */
 export type AdminRole = (typeof adminRoles)[number]
 
 /** What a role allows: itself, and what it has in it. Who publishes need not see anybody's mail. */

@@ -17,6 +17,7 @@ export const SignInView = Schema.Struct({
 })
 export type SignInView = typeof SignInView.Type
 
+/** What the page finds where it is served. */
 export const PageView = Schema.Struct({
   /** Clients show who they are here, so the sample clients of the page can't come as anybody. */
   hasLocks: Schema.Boolean,

@@ -32,6 +32,7 @@ import { LockedStanding, open, type Standing } from "./Standing.ts"
 
 export type * from "./Asking.ts"
 
+/** Who is let in, and what it may do: asked by every transport and route. */
 export class Access extends Context.Service<
   Access,
   {

@@ -40,6 +40,7 @@ export interface AddressGuard {
   fail(origins: Origins): void
 }
 
+/** What each address may open and fail at. */
 export class Addresses extends Context.Service<Addresses, AddressGuard>()("@nimbus/gateway/Addresses") {
   static readonly layerWith = ({ trustedProxies = [] }: AddressOptions) =>
     Layer.effect(

@@ -3,6 +3,7 @@ import { Context, Effect, Layer } from "effect"
 import * as HttpFront from "../http/HttpFront.ts"
 import { Operators } from "./Operators.ts"
 
+/** Where the page, the admin API and the metrics are. */
 export class AdminPlace extends Context.Service<
   AdminPlace,
   {

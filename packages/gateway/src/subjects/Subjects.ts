@@ -52,6 +52,7 @@ export interface Bulk {
 /** Between two lines of the log. */
 const line_ms = 60_000
 
+/** The share that each subject has of this gateway. */
 export class Subjects extends Context.Service<
   Subjects,
   {

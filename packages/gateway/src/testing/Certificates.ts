@@ -12,6 +12,7 @@ export interface Certificate {
   readonly key: Buffer
 }
 
+/** An authority that issues certificates. */
 export interface Authority {
   /** Its own certificate. */
   readonly ca: Buffer
@@ -21,6 +22,7 @@ export interface Authority {
 
 const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 
+/** Makes one, for as long as the scope. */
 export const authority: Effect.Effect<Authority, never, Scope.Scope> = Effect.gen(function* () {
   const directory = yield* temporary
   const at = (name: string) => join(directory, name)
@@ -72,6 +74,7 @@ export const write = (directory: string, { cert, key }: Certificate): void => {
   put(directory, "tls.key", key)
 }
 
+/** Writes a file there as a whole. */
 export const put = (directory: string, name: string, bytes: Buffer): void => {
   writeFileSync(join(directory, `${name}.new`), bytes)
   renameSync(join(directory, `${name}.new`), join(directory, name))
