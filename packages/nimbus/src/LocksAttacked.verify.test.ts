@@ -16,6 +16,7 @@ import {
   byId,
   failures_per_s,
   harmless,
+  isKnown,
   mailBytes,
   newIds,
   owner,
@@ -35,10 +36,6 @@ const many = <A>(count: number, one: (i: number) => Promise<A>) =>
 
 const each = <A, B>(all: ReadonlyArray<A>, one: (item: A) => Promise<B>) =>
   Effect.forEach(all, (item) => Effect.promise(() => one(item)))
-
-/** Whether the server knows anything of it. */
-const isKnown = (place: Place, clientId: string) =>
-  Effect.promise(async () => (await ask(place, `/v1/admin/clients/${clientId}`, owner)).status === 200)
 
 const lookalikes = [
   ..."Alice,ALICE, alice,alice ,alice\0,\u0430lice,alice\u200b,%61lice,alice.,sub.alice,at.partners.alice".split(","),

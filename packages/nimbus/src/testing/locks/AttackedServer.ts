@@ -29,37 +29,41 @@ export class Stage extends Context.Service<
     readonly killAndStart: Effect.Effect<void>
   }
 >()("test/Stage") {
-  static readonly layer = Layer.effect(
-    Stage,
-    Effect.gen(function* () {
-      const cwd = yield* temporaryDirectory
-      const place = { http: yield* freePort, grpc: yield* freePort }
-      const env = {
-        ...withoutArchive,
-        ...locked,
-        NIMBUS_DATA: join(cwd, "data"),
-        NIMBUS_HTTP_PORT: `${place.http}`,
-        NIMBUS_PORT: `${place.grpc}`,
-        NIMBUS_TRUSTED_PROXIES: "loopback",
-        NIMBUS_NEW_IDS_PER_SUBJECT: `${newIds}`,
-        NIMBUS_MAIL_BYTES_PER_SENDER: `${mailBytes}`,
-        NIMBUS_FAILURES_PER_ADDRESS: `${failures_per_s}`,
-      }
-      const scope = yield* Effect.scope
-      const start = Effect.provideService(startServer({ cwd, env }), Scope.Scope, scope)
-      let server = yield* start
-      yield* mailFor(place.http)
-      return {
-        place,
-        alice: yield* honest(`ws://127.0.0.1:${place.http}`, "alice"),
-        killAndStart: Effect.gen(function* () {
-          yield* server.kill("SIGKILL")
-          yield* server.ended
-          server = yield* start
-        }).pipe(Effect.orDie),
-      }
-    }),
-  )
+  /** With these settings besides. */
+  static readonly layerWith = (settings: Readonly<Record<string, string>>) =>
+    Layer.effect(
+      Stage,
+      Effect.gen(function* () {
+        const cwd = yield* temporaryDirectory
+        const place = { http: yield* freePort, grpc: yield* freePort }
+        const env = {
+          ...withoutArchive,
+          ...locked,
+          NIMBUS_DATA: join(cwd, "data"),
+          NIMBUS_HTTP_PORT: `${place.http}`,
+          NIMBUS_PORT: `${place.grpc}`,
+          NIMBUS_TRUSTED_PROXIES: "loopback",
+          NIMBUS_NEW_IDS_PER_SUBJECT: `${newIds}`,
+          NIMBUS_MAIL_BYTES_PER_SENDER: `${mailBytes}`,
+          NIMBUS_FAILURES_PER_ADDRESS: `${failures_per_s}`,
+          ...settings,
+        }
+        const scope = yield* Effect.scope
+        const start = Effect.provideService(startServer({ cwd, env }), Scope.Scope, scope)
+        let server = yield* start
+        yield* mailFor(place.http)
+        return {
+          place,
+          alice: yield* honest(`ws://127.0.0.1:${place.http}`, "alice"),
+          killAndStart: Effect.gen(function* () {
+            yield* server.kill("SIGKILL")
+            yield* server.ended
+            server = yield* start
+          }).pipe(Effect.orDie),
+        }
+      }),
+    )
+  static readonly layer = Stage.layerWith({})
 }
 
 export const owner = { token: adminToken }
@@ -99,3 +103,7 @@ export const harmless = <A, E, R>(attack: (place: Place) => Effect.Effect<A, E, 
     assert.deepStrictEqual(byId(yield* mailOf(place.http, "bob", waiting.length)), byId(waiting))
     return outcome
   })
+
+/** Whether the server knows anything of it. */
+export const isKnown = (place: Place, clientId: string) =>
+  Effect.promise(async () => (await ask(place, `/v1/admin/clients/${clientId}`, owner)).status === 200)
