@@ -171,6 +171,9 @@ const refusalOf = (code: string): Happened => ({ action: "refused", outcome: cod
 
 const sayToken = "send a token of NIMBUS_ADMIN_TOKEN or NIMBUS_ADMIN_TOKENS: Authorization: Bearer <token>"
 
-/** What `Authorization` has; empty: none. */
-export const bearerOf = ({ headers }: HttpServerRequest.HttpServerRequest): string =>
-  /^Bearer +(\S.*?) *$/i.exec(headers["authorization"] ?? "")?.[1] ?? ""
+/**
+ * What `Authorization` has; empty: none. One of the settings' tokens may have spaces in it. Strangers write it: no part of
+ * the pattern may match what the next one does, or a long header takes the time of its square.
+ */
+export const bearerOf = ({ headers }: Pick<HttpServerRequest.HttpServerRequest, "headers">): string =>
+  /^Bearer +(\S.*)$/i.exec(headers["authorization"] ?? "")?.[1]?.trimEnd() ?? ""
