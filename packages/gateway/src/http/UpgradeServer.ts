@@ -408,7 +408,10 @@ const headersOf = (admission: Decision): Readonly<Record<string, string>> => ({
 /** How long a browser need not ask again. */
 const preflight_sec = 600
 
-/** There are no credentials that a browser would send on its own, so a page may use any header that it asks for. */
+/**
+ * A page may use any header that it asks for. What a browser would send on its own, a cookie, counts only for pages that may
+ * know who it is (`mayUseCookies`), and no answer lets another page send it: there is no `access-control-allow-credentials`.
+ */
 const answerPreflight = (request: IncomingMessage, response: ServerResponse): void => {
   const asked = headerOf(request, "access-control-request-headers")
   response
