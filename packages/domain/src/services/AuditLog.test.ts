@@ -95,6 +95,29 @@ describe("AuditLog", () => {
     }).pipe(Effect.provide(log)),
   )
 
+  it.effect("loses none that were on their way into the log when it ends", () =>
+    Effect.gen(function* () {
+      const below = yield* EventLog
+      const state = { hangs: true }
+      const hanging = EventLog.of({
+        ...below,
+        publish: (...asked) => (state.hangs ? Effect.never : below.publish(...asked)),
+      })
+      const subjects = Array.from({ length: 20 }, (_, i) => `s${i}`)
+      yield* audit(({ record }) =>
+        Effect.gen(function* () {
+          for (const subject of subjects) record(login(subject))
+          yield* TestClock.adjust("10 seconds")
+          state.hangs = false
+        }),
+      ).pipe(Effect.provideService(EventLog, hanging))
+      assert.sameMembers(
+        (yield* stored).map(({ subject }) => subject),
+        subjects,
+      )
+    }).pipe(Effect.provide(log)),
+  )
+
   it.effect("keeps entries while the log can't be written to, up to its bound, and tells of those it drops", () =>
     logged((lines) =>
       Effect.gen(function* () {

@@ -73,7 +73,13 @@ const make = Effect.fnUntraced(function* (limits: AuditLimits) {
     const { dropped, entries } = book.drain()
     yield* tell(entries, dropped, yield* Clock.currentTimeMillis)
     if (dropped > 0) yield* Metric.update(lost, dropped)
-    const done = yield* Effect.forEach(byPartition(entries, log.facts(topic).partitions), publish)
+    const left = byPartition(entries, log.facts(topic).partitions)
+    const done = yield* Effect.forEach([...left], (group) =>
+      Effect.tap(publish(group), () => Effect.sync(() => left.delete(group[0]))),
+    ).pipe(
+      // The layer ends, which then writes what waits.
+      Effect.onInterrupt(() => Effect.sync(() => book.putBack([...left.values()].flat()))),
+    )
     state.failures = done.every((isDone) => isDone) ? 0 : state.failures + 1
     if (state.failures > 0) some.openUnsafe()
   })
