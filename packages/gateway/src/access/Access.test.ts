@@ -121,6 +121,21 @@ describe("Access", () => {
     }),
   )
 
+  scenario("ends at once, and once, a session whose next token was revoked while it was looked at", (access) =>
+    Effect.gen(function* () {
+      const { principal } = yield* access.connect(asked, { token: "ada" }, from)
+      const { held, told } = makeHeld()
+      const lease = access.hold(principal, held)
+      const next = Locks.principalOf({ subject: "ada", tokenId: "t9" })
+      const order = { _tag: "Token", issuer: Locks.issuer, tokenId: "t9", expires_s: 1_000_000 } as const
+      yield* (yield* Revocations).order(order)
+      assert.deepStrictEqual(told, [])
+      lease.renew(next)
+      lease.renew(next)
+      assert.deepStrictEqual(told, ["TOKEN_REVOKED"])
+    }),
+  )
+
   scenario("has an owner for each subject, from which nobody can tell who that is", (access) =>
     Effect.gen(function* () {
       const ownerOf = (token: string) =>

@@ -156,11 +156,21 @@ const make = Effect.gen(function* () {
 
   const hold = (principal: Principal, held: Held): Lease => {
     const lease = leases.hold(principal, held)
-    if (revocations?.of(principal) === undefined) return lease
-    // It was revoked since it was let in.
-    lease.release()
-    held.ended(closeCodes.revoked)
-    return lease
+    /** It may have been revoked since it was looked at: an order ends only those that are held as it comes. */
+    const look = (now: Principal): void => {
+      if (revocations?.of(now) !== undefined && lease.release()) held.ended(closeCodes.revoked)
+    }
+    look(principal)
+    return {
+      get principal() {
+        return lease.principal
+      },
+      renew: (next) => {
+        lease.renew(next)
+        look(next)
+      },
+      release: () => lease.release(),
+    }
   }
 
   const stand = ({ autoAck, clientId, principal, reads }: Parameters<Stand>[0], from: From): Standing =>
@@ -181,7 +191,7 @@ const make = Effect.gen(function* () {
   if (authenticator !== undefined) {
     yield* registerSize("access", {
       get size() {
-        return { sessions: leases.size }
+        return { sessions: leases.size, seconds: leases.seconds }
       },
     })
     const ticks = { count: 0 }

@@ -55,6 +55,15 @@ describe("Leases", () => {
     assert.deepStrictEqual(seen, [])
   })
 
+  it("remembers no second in which nothing is due any more", () => {
+    const { held, leases } = stage(...Array.from({ length: 100 }, (_, i) => ({ expires_s: 100_000 + i })))
+    assert.strictEqual(leases.seconds, 100)
+    for (const lease of held) lease.renew(principalOf({ subject: "alice", expires_s: 200_000 }))
+    assert.strictEqual(leases.seconds, 1)
+    for (const lease of held) lease.release()
+    assert.strictEqual(leases.seconds, 0)
+  })
+
   it("tells at once that less than a minute is left, and catches up after a clock that stood still", () => {
     const { leases, seen } = stage({ expires_s: 1_010 }, { expires_s: 5_000 })
     leases.tick(1_001)

@@ -30,7 +30,8 @@ export interface Lease {
   readonly principal: Principal
   /** It goes on with this one, which is the same subject. */
   renew(principal: Principal): void
-  release(): void
+  /** False: it was released before, or has ended. */
+  release(): boolean
 }
 
 interface Entry {
@@ -64,6 +65,11 @@ export class Leases {
 
   get size(): number {
     return this.#all.size
+  }
+
+  /** Seconds in which something is due: no more than there are sessions, however long their tokens last. */
+  get seconds(): number {
+    return this.#bySecond.size
   }
 
   /** Called about once a second. What is due by now is told, or ends. */
@@ -106,7 +112,7 @@ export class Leases {
   }
 
   #plan(entry: Entry, due_s: number | undefined): void {
-    if (entry.due_s !== undefined) this.#bySecond.get(entry.due_s)?.delete(entry)
+    if (entry.due_s !== undefined) this.#leave(entry, entry.due_s)
     // What is due already is looked at next.
     entry.due_s = due_s === undefined ? undefined : Math.max(Math.ceil(due_s), this.#looked_s + 1)
     if (entry.due_s === undefined) return
@@ -115,13 +121,18 @@ export class Leases {
     else entries.add(entry)
   }
 
+  #leave(entry: Entry, due_s: number): void {
+    const entries = this.#bySecond.get(due_s)
+    if (entries?.delete(entry) === true && entries.size === 0) this.#bySecond.delete(due_s)
+  }
+
   #end(entry: Entry, reason: CloseReason): void {
     this.#drop(entry)
     entry.held.ended(reason)
   }
 
-  #drop(entry: Entry): void {
-    this.#all.delete(entry)
+  #drop(entry: Entry): boolean {
     this.#plan(entry, undefined)
+    return this.#all.delete(entry)
   }
 }
