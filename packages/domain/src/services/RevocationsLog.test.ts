@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
+import { LogUnavailable } from "../Errors.ts"
 import type { RevocationLimits } from "../Limits.ts"
+import { roomOf } from "../protocol/Records.ts"
 import { eventually } from "../testing/Eventually.ts"
 import { revocationsSuite } from "../testing/RevocationsSuite.ts"
 import { EventLog } from "./EventLog.ts"
@@ -91,6 +93,32 @@ describe("RevocationsLog", () => {
       // 803 orders, and some that were written again.
       assert.isBelow(yield* log.end(topic, 0), 900)
     }).pipe(Effect.provide(logWith({ retentionByTopic: { [topic]: { retention_bytes } } })))
+  })
+
+  it.effect("what is written again is no larger at once than its topic takes", () => {
+    const limits = { revocation_rewrite_bytes: 40_000, revocation_bytes: 20_000 }
+    const publish_bytes = 1_000
+    return Effect.gen(function* () {
+      const below = yield* EventLog
+      const within = EventLog.of({
+        ...below,
+        facts: (topic) => ({ ...below.facts(topic), publish_bytes }),
+        publish: (topic, partition, records) =>
+          records.reduce((room, record) => room + roomOf(record), 0) > publish_bytes
+            ? Effect.fail(new LogUnavailable({ topic, operation: "publish", cause: "too large" }))
+            : below.publish(topic, partition, records),
+      })
+      const kept = Array.from({ length: 20 }, (_, i) => `kept-${i + 10}`)
+      const a = yield* gateway(limits).pipe(Effect.provideService(EventLog, within))
+      for (const subject of kept) yield* a.order(block(subject))
+      for (let i = 0; i < 200; i++) {
+        yield* a.order(block("now and then"))
+        yield* a.order({ ...block("now and then"), _tag: "Unblock" })
+      }
+      const end = yield* below.end(topic, 0)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* below.end(topic, 0), end + kept.length)
+    }).pipe(Effect.provide(logWith()))
   })
 
   it.effect("an order that says less than what is in force is answered by what is", () =>

@@ -14,9 +14,10 @@
 import { Clock, Deferred, Effect, Layer, Random, Result, Schema, Stream } from "effect"
 import { revocationKey, RevokedSet, StoredRevocation } from "../access/Revocation.ts"
 import { AuthUnavailable, type LogError } from "../Errors.ts"
-import { type RevocationLimits, revocationLimits } from "../Limits.ts"
+import { chunkLimits, type RevocationLimits, revocationLimits } from "../Limits.ts"
 import { registerSize } from "../observability/MemoryGauges.ts"
 import { backoff_ms } from "../pacing/Backoff.ts"
+import { chunksOf } from "../protocol/ChunksOf.ts"
 import type { LogRecord, StoredRecord } from "../protocol/Records.ts"
 import { type Chunk, EventLog } from "./EventLog.ts"
 import { failureReporter, logFailure, untilItWorks } from "./FailureLog.ts"
@@ -64,7 +65,11 @@ const make = Effect.fnUntraced(function* (limits: RevocationLimits, issuer: stri
   yield* readAll(log, topic, take)
 
   const publish = (orders: ReadonlyArray<StoredRevocation>) =>
-    log.publish(topic, partition, orders.map(recordOf)).pipe(
+    Effect.forEach(
+      chunksOf(orders.map(recordOf), chunkLimits, log.facts(topic).publish_bytes),
+      (chunk) => log.publish(topic, partition, chunk),
+      { discard: true },
+    ).pipe(
       // What was written may be read only later.
       Effect.andThen(Effect.sync(() => orders.forEach(merge))),
     )
@@ -149,7 +154,7 @@ const decoded = ({ unreadable, value }: StoredRecord): Result.Result<StoredRevoc
 const notStored = ({ code }: { readonly code: string }) =>
   new AuthUnavailable({ reason: `the order can't be stored now: ${code}` })
 
-/** Orders of one publish that writes some again. */
+/** Orders that are written again at once. */
 const rewritten_at_once = 500
 const retry_min_ms = 100
 const retry_max_ms = 2_000
