@@ -29,7 +29,7 @@
  * | JSON: nesting | the frame, message or request is refused |
  * | revocations: orders, bytes | a new order is refused; those in force stay |
  * | audit: waiting | the oldest entries that wait are dropped, and counted |
- * | tickets: waiting | the oldest is worth nothing any more |
+ * | tickets: waiting, bytes | the oldest is worth nothing any more |
  */
 export interface RouterLimits {
   /** Results pushed to one client and not acknowledged. Beyond: the client is diverted. */
@@ -466,10 +466,16 @@ export interface TicketLimits {
   readonly ticket_ms: number
   /** Tickets in memory that were not redeemed. Beyond: the oldest is worth nothing any more. */
   readonly tickets_waiting: number
+  /** The same in bytes of the tokens that they stand for. The newest is kept, however large. */
+  readonly tickets_bytes: number
 }
 
 /** The defaults. */
-export const ticketLimits: TicketLimits = { ticket_ms: 30_000, tickets_waiting: 100_000 }
+export const ticketLimits: TicketLimits = {
+  ticket_ms: 30_000,
+  tickets_waiting: 100_000,
+  tickets_bytes: 64 * 1024 * 1024,
+}
 
 /** Who did what. */
 export interface AuditLimits {

@@ -28,4 +28,18 @@ describe("TicketsMemory", () => {
       assert.deepStrictEqual(yield* redeem(three), Option.some("3"))
     }).pipe(Effect.provide(TicketsMemory.layerMemory({ tickets_waiting: 2 }))),
   )
+
+  it.effect("has a bound in bytes of what its tickets stand for, of which nothing is left once they are gone", () =>
+    Effect.gen(function* () {
+      const { issue, redeem } = yield* Tickets
+      const [token, small] = ["x".repeat(60), "y".repeat(40)]
+      for (let i = 0; i < 3; i++) {
+        const first = yield* issue(token)
+        const [second, third] = [yield* issue(small), yield* issue(small)]
+        assert.deepStrictEqual(yield* redeem(first), Option.none())
+        assert.deepStrictEqual(yield* redeem(second), Option.some(small))
+        assert.deepStrictEqual(yield* redeem(third), Option.some(small))
+      }
+    }).pipe(Effect.provide(TicketsMemory.layerMemory({ tickets_bytes: 100 }))),
+  )
 })
