@@ -9,11 +9,15 @@ import { type Place, patience_ms } from "./Attempt.ts"
 export interface Knock {
   readonly token?: string | undefined
   readonly from?: string | undefined
+  /** Shown in the first frame of a stream. */
+  readonly later?: string | undefined
+  readonly cookie?: string | undefined
 }
 
-const headersOf = ({ from, token }: Knock): Record<string, string> => ({
+const headersOf = ({ cookie, from, token }: Knock): Record<string, string> => ({
   ...(token !== undefined && { authorization: `Bearer ${token}` }),
   ...(from !== undefined && { "x-forwarded-for": from }),
+  ...(cookie !== undefined && { cookie: `nimbus_session=${cookie}` }),
 })
 
 export const streams = ["/v1/stream", "/approach2/events", "/approach3/events"]
@@ -31,6 +35,7 @@ export const knock = ({ http }: Place, path: string, query: string, how: Knock):
     }
     ws.on("unexpected-response", (_, response) => end(String(response.statusCode)))
     ws.on("error", reject)
+    ws.on("open", () => how.later !== undefined && ws.send(JSON.stringify({ type: "auth", token: how.later })))
     ws.on("close", (code) => end(`${heard.code ?? "no code"} ${code}`))
     ws.on("message", (data: Buffer) => {
       const frame: unknown = JSON.parse(data.toString())
