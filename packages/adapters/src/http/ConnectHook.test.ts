@@ -126,6 +126,10 @@ const failing: ReadonlyArray<{ readonly what: string; readonly answers: Answers 
   { what: "answers something else", answers: json({ subject: 7 }) },
   { what: "answers too much", answers: json({ subject: "alice", x: "x".repeat(70_000) }) },
   { what: "names a capability that there is not", answers: json({ subject: "alice", capabilities: ["sned:*"] }) },
+  {
+    what: "names too many capabilities",
+    answers: json({ subject: "alice", capabilities: Array.from({ length: 1_025 }, (_, i) => `send:${i}`) }),
+  },
   { what: "has too long claims", answers: json({ subject: "alice", claims: { x: "x".repeat(5_000) } }) },
   { what: "breaks off", answers: (response: ServerResponse) => response.destroy() },
 ]

@@ -126,6 +126,8 @@ const confirmed = (
   { limits }: IdentityOptions,
 ): Result.Result<Principal, string> => {
   if (subject !== undefined && subject !== principal.subject) return Result.fail("names another subject")
+  if (capabilities !== undefined && capabilities.length > limits.capabilities)
+    return Result.fail(`names more than ${limits.capabilities} capabilities`)
   const grants =
     capabilities === undefined ? Result.succeed(principal.grants) : Grants.parse(capabilities, principal.clientId)
   if (Result.isFailure(grants)) return Result.fail(`names the capability ${grants.failure}, which there is not`)
