@@ -98,6 +98,8 @@ export const complete = async (signIn: SignInView): Promise<string> => {
 const isPlain = ({ tokenEndpoint }: SignInView): boolean => tokenEndpoint.startsWith("http://")
 
 let timer: ReturnType<typeof setTimeout> | undefined
+/** Counts who the page was. A token that was asked for before it became somebody else comes too late. */
+let changes = 0
 
 const take = (signIn: SignInView, given: TokenEndpointResponse): void => {
   enter(bearerOf(given, signIn.audience))
@@ -110,14 +112,18 @@ const take = (signIn: SignInView, given: TokenEndpointResponse): void => {
 
 /** Where it fails the token ends, and whoever looks is asked to sign in again. */
 const renew = async (signIn: SignInView, refreshToken: string): Promise<void> => {
+  const before = changes
   const oauth = await library()
   const { as, client } = partsOf(signIn)
   const response = await oauth.refreshTokenGrantRequest(as, client, oauth.None(), refreshToken, {
     [oauth.allowInsecureRequests]: isPlain(signIn),
   })
   const given = await oauth.processRefreshTokenResponse(as, client, response)
-  take(signIn, { ...given, refresh_token: given.refresh_token ?? refreshToken })
+  if (before === changes) take(signIn, { ...given, refresh_token: given.refresh_token ?? refreshToken })
 }
 
-/** Nothing more is renewed. */
-export const forget = (): void => clearTimeout(timer)
+/** Nothing more is renewed: whoever signs out, or shows another token, is no longer whom the provider knows. */
+export const forget = (): void => {
+  changes++
+  clearTimeout(timer)
+}

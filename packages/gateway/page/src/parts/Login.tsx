@@ -1,7 +1,7 @@
 /** Asks who it is: by the identity provider, where there is one, or by a token, which is kept for as long as the tab lives. */
 import { useState } from "preact/hooks"
 import { about } from "../api/about.ts"
-import { begin } from "../api/signIn.ts"
+import { begin, forget } from "../api/signIn.ts"
 import { enter, fault } from "../api/token.ts"
 
 export const Login = () => {
@@ -14,7 +14,9 @@ export const Login = () => {
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          if (text !== "") enter(text)
+          if (text === "") return
+          forget()
+          enter(text)
         }}
       >
         <label for="token">Token</label>
