@@ -6,7 +6,9 @@ import { answer, flags, limit, limitOf } from "./Asking.ts"
 import * as Format from "./AccessFormat.ts"
 import type * as Where from "./Where.ts"
 
-const subject = Argument.String("subject").pipe(Argument.withDescription("As the tokens have it: sub"))
+const subject = Argument.String("subject").pipe(
+  Argument.withDescription("As the tokens have it, in the claim that NIMBUS_AUTH_CLIENT_CLAIM names: sub"),
+)
 const issuer = Flag.String("issuer").pipe(
   Flag.withDescription("Whose it is, as the tokens have it: iss. Default: the first of NIMBUS_AUTH_ISSUER"),
   Flag.optional,
