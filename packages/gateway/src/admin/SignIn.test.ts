@@ -1,5 +1,5 @@
 import { once } from "node:events"
-import { createServer } from "node:http"
+import { createServer, type ServerResponse } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Option } from "effect"
 import { HttpServer } from "effect/http"
@@ -8,17 +8,21 @@ import * as MemoryParts from "../testing/MemoryParts.ts"
 import type { Access } from "./Authorization.ts"
 import * as SignIn from "./SignIn.ts"
 
-/** A provider that says where it is; gives its issuer, and how often it was asked. */
-const provider = Effect.gen(function* () {
+/** A provider that says where it is; gives its issuer, and how often it was asked. `instead`: what it says otherwise. */
+const providerThat = Effect.fnUntraced(function* (
+  instead: Readonly<Record<string, string>> | ((response: ServerResponse) => void) = {},
+) {
   const seen = { asked: 0 }
   const server = createServer((_, response) => {
     seen.asked++
+    if (typeof instead === "function") return instead(response)
     const { issuer } = provider
     response.end(
       JSON.stringify({
         issuer,
         authorization_endpoint: `${issuer}/authorize`,
         token_endpoint: "https://tokens.example:8443/token",
+        ...instead,
       }),
     )
   })
@@ -33,6 +37,7 @@ const provider = Effect.gen(function* () {
   }
   return provider
 })
+const provider = providerThat()
 
 /** What the page is told, and whom it may reach. */
 const told = (signIn: SignIn.SignInOptions | undefined) =>
@@ -77,6 +82,37 @@ describe("signing in on the page", () => {
     }),
   )
 
+  it.live.each([
+    { what: "is another issuer", instead: { issuer: "https://other.example" } },
+    {
+      what: "sends the browser elsewhere by plain http",
+      instead: { authorization_endpoint: "http://192.0.2.1/authorize" },
+    },
+    { what: "takes the code by plain http", instead: { token_endpoint: "http://192.0.2.1/token" } },
+    { what: "sends the browser to a script", instead: { authorization_endpoint: "javascript:alert(1)" } },
+    { what: "says too much", instead: { more: "x".repeat(300_000) } },
+    { what: "fails", instead: (response: ServerResponse) => void response.writeHead(500).end("{}") },
+    {
+      what: "redirects",
+      instead: (response: ServerResponse) => void response.writeHead(307, { location: "https://other.example/" }).end(),
+    },
+  ])("takes nothing of a provider that $what", ({ instead }) =>
+    Effect.gen(function* () {
+      const { issuer } = yield* providerThat(instead)
+      const { reaches, view } = yield* told({ ...options, issuer })
+      assert.deepStrictEqual(view, { hasLocks: false, hasClients: true })
+      assert.include([undefined, "'self'"], reaches)
+    }),
+  )
+
+  it.live("takes plain http on another machine where that is allowed", () =>
+    Effect.gen(function* () {
+      const { issuer } = yield* providerThat({ token_endpoint: "http://192.0.2.1/token" })
+      const { view } = yield* told({ ...options, issuer, isInsecure: true })
+      assert.nestedPropertyVal(view, "signIn.tokenEndpoint", "http://192.0.2.1/token")
+    }),
+  )
+
   it.live("goes without the provider while that is away, and without one where none is named", () =>
     Effect.gen(function* () {
       const without = { hasLocks: false, hasClients: true }
@@ -99,7 +135,11 @@ describe("the settings of signing in", () => {
         NIMBUS_AUTH_AUDIENCE: "nimbus,other",
         NIMBUS_ADMIN_OIDC_CLIENT_ID: "page",
       })
-      assert.deepStrictEqual(read._tag === "Success" && read.success, { ...options, issuer: "https://login.example" })
+      assert.deepStrictEqual(read._tag === "Success" && read.success, {
+        ...options,
+        issuer: "https://login.example",
+        isInsecure: false,
+      })
     }),
   )
 

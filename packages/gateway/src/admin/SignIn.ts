@@ -16,6 +16,8 @@ import { logFailure } from "@nimbus/domain/services"
 import { Clock, Config, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Access } from "../access/Access.ts"
+import { insecureConfig } from "../access/Exposure.ts"
+import { hostnameOf, isLoopback } from "../http/Admission.ts"
 
 /** From the settings. */
 export interface SignInOptions {
@@ -25,6 +27,8 @@ export interface SignInOptions {
   /** For whom the token is to be. */
   readonly audience: string | undefined
   readonly scope: string
+  /** The provider may be asked, and shown the browser's code, by plain `http` on other machines too. */
+  readonly isInsecure?: boolean | undefined
 }
 
 const Provider = Schema.Struct({
@@ -48,8 +52,8 @@ const firstOf = (list: string | undefined) => list?.split(",", 1)[0]?.trim()
 
 /** `NIMBUS_ADMIN_OIDC_CLIENT_ID`, `NIMBUS_ADMIN_OIDC_SCOPE` (openid). Undefined: the page takes a token alone. */
 export const config: Config.Config<SignInOptions | undefined> = Config.flatMap(
-  Config.all([optional("NIMBUS_AUTH_ISSUER"), optional("NIMBUS_AUTH_AUDIENCE")]),
-  ([issuers, audiences]) =>
+  Config.all([optional("NIMBUS_AUTH_ISSUER"), optional("NIMBUS_AUTH_AUDIENCE"), insecureConfig]),
+  ([issuers, audiences, isInsecure]) =>
     Config.all({
       clientId: Config.option(Config.schema(withIssuer(issuers !== undefined), "NIMBUS_ADMIN_OIDC_CLIENT_ID")),
       scope: Config.NonEmptyString("NIMBUS_ADMIN_OIDC_SCOPE").pipe(Config.withDefault("openid")),
@@ -57,7 +61,13 @@ export const config: Config.Config<SignInOptions | undefined> = Config.flatMap(
       Config.map(({ clientId, scope }) =>
         Option.isNone(clientId)
           ? undefined
-          : { issuer: firstOf(issuers) ?? "", clientId: clientId.value, audience: firstOf(audiences), scope },
+          : {
+              issuer: firstOf(issuers) ?? "",
+              clientId: clientId.value,
+              audience: firstOf(audiences),
+              scope,
+              isInsecure,
+            },
       ),
     ),
 )
@@ -80,18 +90,55 @@ const kept_ms = 3_600_000
 const away_ms = 5_000
 /** How long it may take. */
 const patience_ms = 3_000
+/** What it may say. Beyond: it counts as none. */
+const answer_bytes = 256 * 1024
 
-const make = Effect.fnUntraced(function* ({ audience, clientId, issuer, scope }: SignInOptions) {
+/** Issuers are the same with or without a slash at their end. */
+const canonical = (issuer: string): string => issuer.replace(/\/$/, "")
+
+/** What the provider says of itself. A redirect may lead anywhere: none is followed. */
+const textAt = async (url: string, signal: AbortSignal): Promise<string> => {
+  const response = await fetch(url, { signal, redirect: "error" })
+  if (!response.ok) {
+    await response.body?.cancel()
+    throw new Error(`${url} answers HTTP ${response.status}`)
+  }
+  const parts: Array<Uint8Array> = []
+  let length = 0
+  for await (const part of response.body ?? []) {
+    parts.push(part)
+    length += part.length
+    if (length > answer_bytes) throw new Error(`${url} answers more than ${answer_bytes} bytes`)
+  }
+  return Buffer.concat(parts).toString()
+}
+
+/** Whether nobody on the way can put himself in the place of this address: `https`, or this machine. */
+const isSafe = (text: string, isInsecure: boolean): boolean => {
+  const url = URL.parse(text)
+  if (url?.protocol === "https:") return true
+  return url?.protocol === "http:" && (isInsecure || isLoopback(hostnameOf(url.host) ?? ""))
+}
+
+/** Why it must not sign anybody in; undefined: it may. */
+const faultOf = (provider: typeof Provider.Type, issuer: string, isInsecure: boolean): string | undefined => {
+  if (canonical(provider.issuer) !== canonical(issuer)) return `it says that it is ${provider.issuer}`
+  const unsafe = [issuer, provider.authorization_endpoint, provider.token_endpoint].find(
+    (address) => !isSafe(address, isInsecure),
+  )
+  return unsafe === undefined ? undefined : `${unsafe} is not https`
+}
+
+const make = Effect.fnUntraced(function* ({ audience, clientId, isInsecure = false, issuer, scope }: SignInOptions) {
   const one = yield* Semaphore.make(1)
   let view: SignInView | undefined
   let until_ms = Number.NEGATIVE_INFINITY
 
   const ask = Effect.gen(function* () {
-    const text = yield* Effect.tryPromise(async (signal) => {
-      const response = await fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, { signal })
-      return await response.text()
-    })
-    const provider = yield* decode(text)
+    const url = `${canonical(issuer)}/.well-known/openid-configuration`
+    const provider = yield* decode(yield* Effect.tryPromise((signal) => textAt(url, signal)))
+    const fault = faultOf(provider, issuer, isInsecure)
+    if (fault !== undefined) return yield* Effect.fail(fault)
     const idTokenAlgorithms = provider.id_token_signing_alg_values_supported
     return {
       issuer: provider.issuer,
