@@ -6,9 +6,17 @@ import { AuthUnavailable } from "@nimbus/domain/errors"
 import { autoAckLimits } from "@nimbus/domain/limits"
 import { MemoryGauges, type Sized } from "@nimbus/domain/observability"
 import { ClientId, Journey } from "@nimbus/domain/protocol"
-import { Audit, type AuditEntry, Registry, Revocations, Tickets, TicketsMemory } from "@nimbus/domain/services"
+import {
+  Audit,
+  type AuditEntry,
+  Authenticator,
+  Registry,
+  Revocations,
+  Tickets,
+  TicketsMemory,
+} from "@nimbus/domain/services"
 import { eventually } from "@nimbus/domain/testing"
-import { Clock, Context, Effect, Layer, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Layer, Scope } from "effect"
 import { HttpServer } from "effect/http"
 import type { ClientOptions } from "ws"
 import { Delivery } from "../delivery/Delivery.ts"
@@ -43,6 +51,8 @@ interface Server {
   readonly delivery: Delivery["Service"]
   /** Those that stand on what was shown. */
   readonly sessions: () => number
+  /** Those that are known to be somebody's. */
+  readonly sockets: () => number
 }
 
 /** A gateway on these services, one of several. */
@@ -65,6 +75,7 @@ const start = Effect.fnUntraced(function* (options: Partial<Gateway.GatewayOptio
     url: `ws://127.0.0.1:${port}`,
     delivery: Context.get(context, Delivery),
     sessions: () => sizes.get("access")?.size["sessions"] ?? Number.NaN,
+    sockets: () => sizes.get("websockets")?.size["sockets"] ?? Number.NaN,
   } satisfies Server
 })
 
@@ -408,6 +419,33 @@ describe("a WebSocket with locks", () => {
           "it is forgotten",
           Effect.sync(() => server.sessions() === 0),
         )
+      }),
+    )
+
+    scenario("nothing of it is kept that closes before it is known whose it is", () =>
+      Effect.gen(function* () {
+        const locks = yield* Authenticator
+        const isKnown = yield* Deferred.make<void>()
+        const slow = Authenticator.of({
+          ...locks,
+          authenticate: (shown) => Effect.andThen(Deferred.await(isKnown), locks.authenticate(shown)),
+        })
+        const server = yield* Effect.provideService(start(), Authenticator, slow)
+        const client = yield* open(server, undefined)
+        const raw: unknown = Reflect.get(client.ws, "_socket")
+        if (!(raw instanceof Socket)) return assert.fail("a WebSocket without a socket")
+        // In one piece: what comes after the token is not read.
+        raw.cork()
+        client.send({ type: "auth", token: "ada" })
+        client.ws.close()
+        raw.uncork()
+        yield* client.closed
+        yield* Deferred.succeed(isKnown, undefined)
+        yield* eventually(
+          "it is known",
+          Effect.sync(() => audited("login", "OK").length === 1),
+        )
+        assert.strictEqual(server.sockets(), 0)
       }),
     )
 

@@ -18,7 +18,7 @@ import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { anyone } from "@nimbus/domain/access"
 import { endpoints, problems } from "@nimbus/domain/http"
-import { Trace } from "@nimbus/domain/observability"
+import { registerSize, Trace } from "@nimbus/domain/observability"
 import { closeCodes, type CloseReason, Frames, partitionOf, start } from "@nimbus/domain/protocol"
 import { EventLog, RandomIds, Topics } from "@nimbus/domain/services"
 import { Clock, Effect, FiberSet, Layer, Result, Schedule } from "effect"
@@ -26,6 +26,7 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Access, type Admitted } from "../access/Access.ts"
 import { type BoundedWebSocket, BoundedWebSocketServer } from "../sockets/BoundedWebSockets.ts"
 import { Delivery } from "../delivery/Delivery.ts"
+import { ConnectionGone } from "../Errors.ts"
 import { FairReading, nothing } from "../sockets/FairReading.ts"
 import { Timers } from "../sockets/Timers.ts"
 import { isRefusal, refusalNotice, refusalOf } from "../Transport.ts"
@@ -79,6 +80,11 @@ const make = Effect.gen(function* () {
   const now = () => clock.currentTimeMillisUnsafe()
   /** Of all paths: they leave together. */
   const sockets = new Set<Socket>()
+  yield* registerSize("websockets", {
+    get size() {
+      return { sockets: sockets.size }
+    },
+  })
   const run = yield* FiberSet.makeRuntime<never>()
 
   const open = ({ handle: kind, query, request, socket, ...admitted }: Opens) =>
@@ -139,6 +145,8 @@ const make = Effect.gen(function* () {
       const shown = isNothing(carried) ? yield* waiting.firstFrame(timers, limits.first_frame_ms) : carried
       const asked = { clientId, after, autoAck: ack !== "client", reads: true, journey: journey === "true" }
       const admitted = yield* access.connect(asked, shown, from)
+      // Meanwhile it may have closed, and what it was given then would never hear of it.
+      if (waiting.isGone) return yield* new ConnectionGone()
       yield* begin(ws, visit, admitted, waiting.release())
     }).pipe(
       Effect.catch((error) =>
