@@ -160,5 +160,8 @@ const cleaned = (text: string, chars: number): string => {
 /** Most texts are: they have neither control characters nor what a token begins with. */
 const isPlain = /^(?!.*eyJ)[ -~]*$/
 const control = /[\p{Cc}\p{Cf}\u2028\u2029]/gu
+/** Whether it looks like a token, or has one in it. */
+export const hasToken = (text: string): boolean => text.search(token) >= 0
+
 /** Three parts in base64url, of which the first is a JSON object; the last may be cut. */
 const token = /eyJ[\w-]+\.[\w-]+(\.[\w-]*)?/g

@@ -1,5 +1,5 @@
 /** What counts no more, and orders about it: on the revocations of this process, where there are locks. */
-import type { Revocation } from "@nimbus/domain/access"
+import { hasToken, type Revocation } from "@nimbus/domain/access"
 import {
   AdminUnavailable,
   NotPossible,
@@ -40,6 +40,7 @@ export const makeRevoking = Effect.fnUntraced(function* (limits: AdminLimits) {
   })
 
   const revoke = Effect.fnUntraced(function* (payload: OperationInput<"revoke">["payload"]) {
+    if (hasToken("tokenId" in payload ? payload.tokenId : payload.subject)) return yield* itself
     const now_s = Math.floor((yield* Clock.currentTimeMillis) / 1000)
     if ("tokenId" in payload) {
       const { expires_s = now_s + revocationLimits.revocation_kept_s, tokenId } = payload
@@ -52,11 +53,17 @@ export const makeRevoking = Effect.fnUntraced(function* (limits: AdminLimits) {
   return {
     list,
     revoke,
-    block: ({ issuer, subject }: Named) => order(issuer, (issuer) => ({ _tag: "Block", issuer, subject })),
+    block: ({ issuer, subject }: Named) =>
+      hasToken(subject) ? itself : order(issuer, (issuer) => ({ _tag: "Block", issuer, subject })),
     unblock: ({ issuer, subject }: Named) => order(issuer, (issuer) => ({ _tag: "Unblock", issuer, subject })),
   }
 })
 
 type Query = OperationInput<"revocations">["query"]
+
+/** It would be an order about nobody, and the token would be in the log, and count on. */
+const itself = Effect.fail(
+  new NotPossible({ message: "this is a token itself: name its jti, or its subject. Nothing was revoked" }),
+)
 
 const noLocks = new NotPossible({ message: "there are no locks here: see docs/security.md" })

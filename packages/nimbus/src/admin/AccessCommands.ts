@@ -1,14 +1,17 @@
 /** The commands about who is let in no more, and about who did what. Behind a server they are its owner's. */
 import { type Operations, type OperationInput, StoredAuditEntry } from "@nimbus/domain/admin"
+import { revocationLimits } from "@nimbus/domain/limits"
 import { type Layer, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { answer, flags, limit, limitOf } from "./Asking.ts"
 import * as Format from "./AccessFormat.ts"
 import type * as Where from "./Where.ts"
 
-const subject = Argument.String("subject").pipe(
-  Argument.withDescription("As the tokens have it, in the claim that NIMBUS_AUTH_CLIENT_CLAIM names: sub"),
-)
+/** As servers take it: they say less of what is wrong with it. */
+const Name = Schema.String.check(Schema.isBetweenLength(1, revocationLimits.revocation_chars))
+const named = (name: string, description: string) =>
+  Argument.String(name).pipe(Argument.withDescription(description), Argument.withSchema(Name))
+const subject = named("subject", "As the tokens have it, in the claim that NIMBUS_AUTH_CLIENT_CLAIM names: sub")
 const issuer = Flag.String("issuer").pipe(
   Flag.withDescription("Whose it is, as the tokens have it: iss. Default: the first of NIMBUS_AUTH_ISSUER"),
   Flag.optional,
@@ -40,7 +43,7 @@ export const commands = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operation
           {
             ...flags,
             issuer,
-            tokenId: Argument.String("token-id").pipe(Argument.withDescription("Its jti, and not the token itself")),
+            tokenId: named("token-id", "Its jti, and not the token itself"),
             expires: moment("expires", "When it ends by itself (exp): the order is then forgotten. Default: in a year"),
           },
           (asked) =>
@@ -50,7 +53,7 @@ export const commands = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operation
                 revoke({
                   payload: { ...issuerOf(asked), tokenId: asked.tokenId, expires_s: secondsOf(asked.expires) },
                 }),
-              Format.revoked(`the token ${asked.tokenId}`),
+              Format.revoked(`the token ${asked.tokenId}`, "counts"),
             ),
         ).pipe(Command.withDescription("One token, by its id")),
         Command.make(
@@ -68,7 +71,7 @@ export const commands = <E, R>(at: (asked: Where.Asked) => Layer.Layer<Operation
                 revoke({
                   payload: { ...issuerOf(asked), subject: asked.subject, issued_s: secondsOf(asked.issued) },
                 }),
-              Format.revoked(`the tokens of ${asked.subject} so far`),
+              Format.revoked(`the tokens of ${asked.subject} so far`, "count"),
             ),
         ).pipe(Command.withDescription("All tokens of a subject so far: it must sign in again")),
       ]),

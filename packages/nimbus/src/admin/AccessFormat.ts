@@ -5,10 +5,10 @@ import { table } from "./Table.ts"
 const timeText = (time: number): string => new Date(time).toISOString()
 
 export const revoked =
-  (what: string) =>
+  (what: string, counts: "counts" | "count") =>
   ({ isNew, issuer }: Revoked): string =>
     isNew
-      ? `${what}, of ${issuer}, count no more`
+      ? `${what}, of ${issuer}, ${counts} no more`
       : `nothing has changed: ${what}, of ${issuer}, counted no more already`
 
 export const blocked =
