@@ -114,6 +114,11 @@ describe("the locks", () => {
       line: /^NIMBUS_AUTH_PUBLIC_KEY: it is no public key as PEM \(LOCKS_BAD/,
     },
     {
+      what: "a secret where a public key belongs",
+      env: { ...needed, NIMBUS_AUTH_PUBLIC_KEY: secret },
+      line: /^NIMBUS_AUTH_PUBLIC_KEY: the file that it names can't be read \(LOCKS_BAD/,
+    },
+    {
       what: "a file that is not there",
       env: { ...needed, NIMBUS_AUTH_JWKS: "/nowhere/jwks.json" },
       line: /^NIMBUS_AUTH_JWKS: the file \/nowhere\/jwks.json can't be read \(LOCKS_BAD/,

@@ -126,10 +126,14 @@ export const pemKey = (text: string, where: string): Source =>
     catch: (cause) => unavailable(`${where} is no public key as PEM`, cause),
   }).pipe(Effect.flatMap((jwk) => keysOf({ keys: [jwk] }, where, 1)))
 
-const fileKeys = Effect.fnUntraced(function* (path: string, limits: TokenLimits) {
+type FileOfKeys = Extract<IssuerSettings["keys"], { readonly _tag: "File" }>
+
+const fileKeys = Effect.fnUntraced(function* ({ path, setting }: FileOfKeys, limits: TokenLimits) {
+  // What is set instead of a public key may be a secret, and no path.
+  const where = setting === "NIMBUS_AUTH_PUBLIC_KEY" ? "that it names" : path
   const text = yield* Effect.tryPromise({
     try: () => readFile(path, "utf8"),
-    catch: (cause) => unavailable(`the file ${path} can't be read`, cause),
+    catch: (cause) => unavailable(`the file ${where} can't be read`, cause),
   })
   if (text.includes("PRIVATE KEY"))
     return yield* unavailable(`the file ${path} has a private key: only public ones belong here`)
@@ -153,7 +157,7 @@ export const sourceOf = (
     case "Url":
       return fetched(keysAt(keys.url, limits))
     case "File":
-      return { source: fileKeys(keys.path, limits), every_ms: limits.file_refresh_ms }
+      return { source: fileKeys(keys, limits), every_ms: limits.file_refresh_ms }
     case "Pem":
       return { source: pemKey(keys.text, "it"), every_ms: undefined }
     case "Secret":

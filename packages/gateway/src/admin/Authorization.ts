@@ -38,13 +38,15 @@ const partsOf = (list: string): ReadonlyArray<string> => list.split(",").map((pa
 
 /** A list that is wrong is not told: it has tokens in it. */
 const isTokens = (list: string): boolean => {
-  const names = partsOf(list).map((part) => named.exec(part)?.[1])
-  return !names.includes(undefined) && new Set(names).size === names.length
+  const parts = partsOf(list).map((part) => named.exec(part))
+  const isOnce = (group: number) => new Set(parts.map((part) => part?.[group])).size === parts.length
+  // One token with two roles would be whichever of them is looked at last.
+  return !parts.includes(null) && isOnce(1) && isOnce(3)
 }
 
 const Tokens = Schema.String.check(
   Schema.makeFilter(isTokens, {
-    expected: `name=role:token, several by commas: names once each, of a-z0-9-; a role of ${adminRoles.join(", ")}; tokens of at least ${token_chars} characters`,
+    expected: `name=role:token, several by commas: names and tokens once each, names of a-z0-9-; a role of ${adminRoles.join(", ")}; tokens of at least ${token_chars} characters`,
   }),
 )
 

@@ -263,6 +263,7 @@ describe("the tokens of the settings", () => {
     "A=viewer:aaaaaaaaaaaaaaaa",
     "a=viewer:aaaaaaaaaaaaaaaa,a=owner:bbbbbbbbbbbbbbbb",
     "a=viewer:aaaaaaaaaaaaaaaa,",
+    "a=viewer:aaaaaaaaaaaaaaaa,b=owner:aaaaaaaaaaaaaaaa",
   ])("are refused, and not told, where they are wrong: %s", (list) =>
     Effect.gen(function* () {
       const read = yield* configured({ NIMBUS_ADMIN_TOKENS: list })
