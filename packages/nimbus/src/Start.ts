@@ -1,5 +1,6 @@
 /** `nimbus start`: runs the server until a signal, and says where it is and what to type next. */
 import { AdminPlace, GrpcServer, httpConfig } from "@nimbus/gateway"
+import { Locked } from "@nimbus/domain/services"
 import { Console, Effect, Layer } from "effect"
 import * as Settings from "./Settings.ts"
 
@@ -14,6 +15,7 @@ const banner = Effect.gen(function* () {
   const operators = yield* AdminPlace
   const page = operators.hasPage ? `${operators.url}/` : "none: set NIMBUS_ADMIN_TOKEN, or listen on 127.0.0.1"
   const addr = `${ws}://${at}` === "ws://127.0.0.1:3000" ? "" : ` --addr=${ws}://${at}`
+  const token = (yield* Locked.firstIssuer) === undefined ? "" : " --token=<token>"
   yield* Console.log(`Nimbus is running, all of it in this process; its data is in ${yield* Settings.data}
 
   Page        ${page}
@@ -23,7 +25,7 @@ const banner = Effect.gen(function* () {
   HTTP        ${http}://${at}/healthz, /readyz, /metrics (another port: NIMBUS_HTTP_PORT)
 
 Now, in another terminal:
-  ${nimbus} client --client_id=you --start=1 --end=10${addr}
+  ${nimbus} client --client_id=you --start=1 --end=10${addr}${token}
   ${nimbus} status
   ${nimbus} demo
 `)
