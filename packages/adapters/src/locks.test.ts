@@ -276,6 +276,8 @@ describe("the locks of certificates", () => {
       )
       const env = { NIMBUS_TLS: directory, NIMBUS_AUTH_RULES: rules }
       assert.match((yield* lineOf(env)) ?? "", /^NIMBUS_AUTH_RULES: must be set with what lets somebody in/)
+      const told = { NIMBUS_TLS: directory, NIMBUS_AUTH_CLAIMS: "names" }
+      assert.match((yield* lineOf(told)) ?? "", /^NIMBUS_AUTH_CLAIMS: must be set with what lets somebody in/)
       writeFileSync(join(directory, "ca.crt"), "")
       const authenticator = yield* authenticatorOf(env)
       const principal = yield* authenticator.authenticate({ certificate: phone })

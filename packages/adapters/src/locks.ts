@@ -84,9 +84,11 @@ export const layerWith = (settings: LockSettings | undefined, limits: Partial<To
       if (settings === undefined) return Context.empty()
       if (settings.tokens !== undefined || settings.hook !== undefined || checksCertificates(settings))
         return Context.make(Authenticator, yield* make(settings, { ...tokenLimits, ...limits }))
-      if (settings.rules !== undefined)
-        return yield* new LocksBad({ setting: "NIMBUS_AUTH_RULES", reason: withoutLocks })
-      return Context.empty()
+      const [setting] = [
+        ...(settings.rules === undefined ? [] : ["NIMBUS_AUTH_RULES"]),
+        ...(settings.claims.length === 0 ? [] : ["NIMBUS_AUTH_CLAIMS"]),
+      ]
+      return setting === undefined ? Context.empty() : yield* new LocksBad({ setting, reason: withoutLocks })
     }),
   )
 
