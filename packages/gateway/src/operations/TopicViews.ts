@@ -1,7 +1,7 @@
 /** The topics, their partitions, and how far the pipeline's consumers are behind. */
 import { finishedAbove, type Incarnation } from "@nimbus/domain/protocol"
 import { type Committed, EventLog, groupOf, makeStandings, type Role, Topics } from "@nimbus/domain/services"
-import { AdminUnavailable, type PartitionView, type TopicView } from "@nimbus/domain/admin"
+import { AdminUnavailable, type PartitionView, TopicView } from "@nimbus/domain/admin"
 import { Effect } from "effect"
 
 /** Answers the question. The log may be asked for all partitions at once: it puts such questions together. */
@@ -66,18 +66,7 @@ const heldBack = (committed: Committed | undefined, incarnation: Incarnation): P
   return held === undefined ? {} : { held: { ...held, since_ms: Math.max(0, held.since_ms) } }
 }
 
-const kinds: ReadonlyArray<TopicView["kind"]> = [
-  "events",
-  "results",
-  "dlq",
-  "tasks",
-  "quarantine",
-  "journey",
-  "chats",
-  "messages",
-  "revocations",
-  "audit",
-]
+const kinds = TopicView.fields.kind.literals
 
 const sum = (views: ReadonlyArray<PartitionView>, of: (view: PartitionView) => number): number =>
   views.reduce((total, view) => total + of(view), 0)
