@@ -104,6 +104,11 @@ describe("the locks", () => {
       line: /further ones as name=issuer/,
     },
     {
+      what: "an issuer that is a name of ours",
+      env: { ...needed, NIMBUS_AUTH_ISSUER: "nimbus-settings", NIMBUS_AUTH_SECRET: secret },
+      line: /^NIMBUS_AUTH_ISSUER: must be the issuer/,
+    },
+    {
       what: "keys of nobody",
       env: { ...needed, NIMBUS_AUTH_JWKS: "other=https://b.example/jwks" },
       line: /must name the issuer other/,

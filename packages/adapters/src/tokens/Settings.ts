@@ -44,8 +44,8 @@ export interface TokenSettings {
   readonly isInsecure: boolean
 }
 
-/** Of other issuers nobody can have tokens. */
-const reserved: ReadonlySet<string> = new Set(["certificate", "hook", "anyone"])
+/** Who is not known by a token of an issuer is of one of these, and nobody else is. */
+const reserved: ReadonlySet<string> = new Set(["certificate", "hook", "anyone", "nimbus-settings"])
 
 const itemsOf = (text: string): ReadonlyArray<string> => text.split(",").map((item) => item.trim())
 
@@ -59,7 +59,7 @@ const areIssuers = (text: string): boolean => {
   const named = itemsOf(text).map(namedOf)
   const names = named.map(([name]) => name)
   return (
-    named.every(([, value]) => value !== "") &&
+    named.every(([, value]) => value !== "" && !reserved.has(canonical(value))) &&
     names[0] === undefined &&
     names.slice(1).every((name) => name !== undefined && Subject.isIssuerName(name) && !reserved.has(name)) &&
     new Set(names).size === names.length &&
