@@ -5,6 +5,7 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import { ClientId } from "@nimbus/domain/protocol"
 import { Authenticator, type PeerCertificate } from "@nimbus/domain/services"
 import { Cause, ConfigProvider, Effect, Exit, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
@@ -217,6 +218,8 @@ const hookAt = (answer: (body: string) => unknown) =>
       }),
   )
 
+const attempt = { wants: ClientId.make("alice::phone"), address: "192.0.2.1", transport: "test" }
+
 const phone: PeerCertificate = {
   names: ["DNS:phone.example", "URI:spiffe://acme/device/7"],
   serial: "01",
@@ -229,15 +232,16 @@ describe("the locks of a hook", () => {
       const bodies: Array<string> = []
       const { url } = yield* hookAt((body) => {
         bodies.push(body)
+        assert.include(body, `"wants":"alice::phone","address":"192.0.2.1","transport":"test"`)
         return body.includes(`"token"`) ? { subject: "carol" } : { capabilities: ["read"] }
       })
       const hook = { NIMBUS_AUTH_HOOK: url, NIMBUS_AUTH_HOOK_SECRET: whsec }
       const alone = yield* authenticatorOf(hook)
-      assert.strictEqual(String((yield* alone.authenticate({ token: "opaque" })).clientId), "carol")
+      assert.strictEqual(String((yield* alone.authenticate({ token: "opaque" }, attempt)).clientId), "carol")
       assert.strictEqual((yield* Effect.flip(alone.authenticate({}))).code, "TOKEN_MISSING")
       const besides = yield* authenticatorOf({ ...needed, ...hook, NIMBUS_AUTH_SECRET: secret })
       const token = yield* Effect.promise(() => signBySecret(secret, issuer, {}))
-      const { clientId, grants } = yield* besides.authenticate({ token })
+      const { clientId, grants } = yield* besides.authenticate({ token }, attempt)
       assert.strictEqual(String(clientId), "alice")
       assert.isFalse(grants.may("ack"))
       // Of a token that counts for nothing the hook hears nothing.

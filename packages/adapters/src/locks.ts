@@ -109,11 +109,11 @@ const make = Effect.fnUntraced(function* (settings: LockSettings, limits: TokenL
     return Result.isSuccess(holder) ? Effect.succeed(holder.success) : Effect.fail(invalid(holder.failure))
   }
   return Authenticator.of({
-    authenticate: (shown) => {
+    authenticate: (shown, attempt) => {
       if (hook === undefined) return known(shown)
       // Where no issuer is named, a token is the hook's alone.
-      if (tokens === undefined && shown.token !== undefined) return hook.identify(shown.token)
-      return Effect.flatMap(known(shown), hook.confirm)
+      if (tokens === undefined && shown.token !== undefined) return hook.identify(shown.token, attempt)
+      return Effect.flatMap(known(shown), (principal) => hook.confirm(principal, attempt))
     },
     isKnown: (principal) => tokens?.isKnown(principal) ?? true,
   })

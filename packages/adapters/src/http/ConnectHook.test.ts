@@ -34,6 +34,8 @@ const alice: Principal = {
   keyId: "k1",
 }
 
+const attempt = { wants: ClientId.make("alice::phone"), address: "192.0.2.1", transport: "grpc" }
+
 const Sent = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
 
 describe("a hook instead of tokens", () => {
@@ -62,6 +64,19 @@ describe("a hook instead of tokens", () => {
     }),
   )
 
+  it.live("is told besides as which client somebody wants to connect, from where, and how, as far as it is known", () =>
+    Effect.gen(function* () {
+      const { hook, requests } = yield* hookOf(json({ subject: "alice" }))
+      yield* hook.identify("opaque-1", attempt)
+      yield* hook.identify("opaque-1", { wants: undefined, address: undefined, transport: "grpc" })
+      const sent = requests.map(({ body }) => Schema.decodeUnknownSync(Sent)(body))
+      assert.deepStrictEqual(sent, [
+        { type: "connect", token: "opaque-1", ...attempt },
+        { type: "connect", token: "opaque-1", transport: "grpc" },
+      ])
+    }),
+  )
+
   it.live("may say nothing but who it is: then the usual holds, for an hour", () =>
     Effect.gen(function* () {
       const { hook } = yield* hookOf(json({ subject: "alice" }))
@@ -79,7 +94,7 @@ describe("a hook after tokens", () => {
       const { hook, requests } = yield* hookOf(
         json({ capabilities: ["connect:{sub}"], claims: { plan: "x" }, expires }),
       )
-      const { grants, ...principal } = yield* hook.confirm(alice)
+      const { grants, ...principal } = yield* hook.confirm(alice, attempt)
       const { grants: _, ...before } = alice
       assert.deepStrictEqual(principal, {
         ...before,
@@ -89,7 +104,7 @@ describe("a hook after tokens", () => {
       assert.isTrue(grants.mayOf("connect", "alice"))
       assert.isFalse(grants.may("read"))
       const { issuer, subject } = alice
-      const sent = { type: "connect", issuer, subject, client: "alice", claims: alice.claims }
+      const sent = { type: "connect", issuer, subject, client: "alice", claims: alice.claims, ...attempt }
       assert.deepStrictEqual(Schema.decodeUnknownSync(Sent)(requests[0]!.body), sent)
     }),
   )

@@ -5,8 +5,10 @@
  *   POST url                                   2xx  { "subject", "capabilities"?, "claims"?, "expires"? }   comes in so
  *   webhook-id: connect/…                      4xx  { "message"? }                                          does not
  *   webhook-timestamp, webhook-signature       5xx, 429, anything else, no answer in time                   nobody does
- *   { "type": "connect", "token": … }
- *   { "type": "connect", "issuer": …, "subject": …, "client": …, "claims": … }
+ *   { "type": "connect", "token": …, …attempt }
+ *   { "type": "connect", "issuer": …, "subject": …, "client": …, "claims": …, …attempt }
+ *
+ *   attempt: "wants"?, "address"?, "transport"
  * ```
  *
  * 1. Where no tokens count here, it is sent what the client shows, and says whose that is. Its subjects are clients by
@@ -14,11 +16,12 @@
  * 2. After a token or a certificate it is told who that is, and may refuse, or say something else of what the client may do,
  *    what handlers get to know of it, and when it ends. It makes nobody of somebody else.
  * 3. It fails closed: without an answer nobody comes in. A call is not repeated: the client comes back.
- * 4. What it says to the client is in `message`. What only operators may know is logged.
+ * 4. It is told besides as which client somebody wants to connect, from where, and by which transport.
+ * 5. What it says to the client is in `message`. What only operators may know is logged.
  */
 import { Grants, type Principal } from "@nimbus/domain/access"
 import { AuthUnavailable, Unauthenticated } from "@nimbus/domain/errors"
-import { logFailure, RandomIds } from "@nimbus/domain/services"
+import { type Attempt, logFailure, RandomIds } from "@nimbus/domain/services"
 import { Clock, Effect, Predicate, Result, Schema, Semaphore } from "effect"
 import { type IdentityOptions, principalOf } from "../Identity.ts"
 import { type ConnectHookLimits, connectHookLimits } from "../Limits.ts"
@@ -31,9 +34,9 @@ type Refused = Unauthenticated | AuthUnavailable
 /** Asks a service who connects. */
 export interface ConnectHook {
   /** Whose this is. */
-  identify(token: string): Effect.Effect<Principal, Refused>
+  identify(token: string, attempt?: Attempt): Effect.Effect<Principal, Refused>
   /** As what somebody comes in who has shown who it is. */
-  confirm(principal: Principal): Effect.Effect<Principal, Refused>
+  confirm(principal: Principal, attempt?: Attempt): Effect.Effect<Principal, Refused>
 }
 
 const Verdict = Schema.Struct({
@@ -59,13 +62,13 @@ export const make = Effect.fnUntraced(function* (
   const permits = yield* Semaphore.make(limits.calls_at_once)
   const ids = yield* RandomIds
 
-  const asked = (body: Readonly<Record<string, Schema.Json>>) =>
+  const asked = (body: Readonly<Record<string, Schema.Json>>, attempt: Attempt | undefined) =>
     Effect.gen(function* () {
       const id = `connect/${ids.uuid()}`
       const response = yield* Calls.post(service, {
         id,
         accept: "application/json",
-        body: { type: "connect", ...body },
+        body: { type: "connect", ...body, ...knownOf(attempt) },
       })
       const answer = yield* Calls.answerOf(response, Calls.bytesOf(response), limits.answer_bytes)
       if (answer.status === 429) return yield* unavailable(`answered HTTP ${answer.status}`)
@@ -85,20 +88,27 @@ export const make = Effect.fnUntraced(function* (
     )
 
   return {
-    identify: (token) =>
-      Effect.flatMap(asked({ token }), (verdict) =>
+    identify: (token, attempt) =>
+      Effect.flatMap(asked({ token }, attempt), (verdict) =>
         Effect.flatMap(Clock.currentTimeMillis, (now_ms) => {
           const expires_s = verdict.expires ?? Math.floor(now_ms / 1000) + limits.session_s
           return inTime(identified(verdict, expires_s, identity), now_ms)
         }),
       ),
-    confirm: (principal) => {
+    confirm: (principal, attempt) => {
       const { claims, clientId, issuer, subject } = principal
-      return Effect.flatMap(asked({ issuer, subject, client: clientId, claims }), (verdict) =>
+      return Effect.flatMap(asked({ issuer, subject, client: clientId, claims }, attempt), (verdict) =>
         Effect.flatMap(Clock.currentTimeMillis, (now_ms) => inTime(confirmed(principal, verdict, identity), now_ms)),
       )
     },
   }
+})
+
+/** Of an attempt what is known. */
+const knownOf = ({ address, transport, wants }: Partial<Attempt> = {}): Readonly<Record<string, Schema.Json>> => ({
+  ...(wants !== undefined && { wants }),
+  ...(address !== undefined && { address }),
+  ...(transport !== undefined && { transport }),
 })
 
 const identified = (

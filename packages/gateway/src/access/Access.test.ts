@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { caller_bytes } from "@nimbus/domain/access"
 import { type CloseReason, ClientId, Cursor, start } from "@nimbus/domain/protocol"
-import { Audit, type AuditEntry, Revocations, Tickets, TicketsMemory } from "@nimbus/domain/services"
+import { type Attempt, Audit, type AuditEntry, Revocations, Tickets, TicketsMemory } from "@nimbus/domain/services"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Locks from "../testing/Locks.ts"
@@ -13,9 +13,10 @@ const tokens = new Map<string, Locks.Worth>([
   ["long", { subject: "ada", claims: { name: "x".repeat(caller_bytes) } }],
 ])
 const entries: Array<AuditEntry> = []
+const attempts: Array<Attempt | undefined> = []
 const audit = Layer.succeed(Audit, Audit.of({ record: (entry) => void entries.push(entry) }))
 const parts = Access.layer.pipe(
-  Layer.provide(Locks.layer(tokens)),
+  Layer.provide(Locks.layer(tokens, attempts)),
   Layer.provideMerge(Layer.mergeAll(TicketsMemory.layerMemory(), Revocations.layerMemory(), audit)),
 )
 
@@ -28,6 +29,7 @@ const scenario = (
 ) =>
   it.effect(name, () => {
     entries.length = 0
+    attempts.length = 0
     return Effect.flatMap(Access, test).pipe(Effect.provide(parts))
   })
 
@@ -61,6 +63,21 @@ describe("Access", () => {
         },
       ])
     }),
+  )
+
+  scenario(
+    "tells whoever decides as which client somebody wants to connect, from where, and how, with a new token too",
+    (access) =>
+      Effect.gen(function* () {
+        const clientId = ClientId.make("ada")
+        const { principal } = yield* access.connect({ ...asked, clientId }, { token: "ada" }, from)
+        yield* access.connect(asked, { token: "ada" }, from)
+        yield* access.authenticate({ token: "ada" }, from)
+        const standing = access.stand({ clientId, principal, autoAck: false, reads: true }, from)
+        yield* standing.renew({ token: "ada" })
+        const unnamed = { ...from, wants: undefined }
+        assert.deepStrictEqual(attempts, [{ ...from, wants: clientId }, unnamed, unnamed, { ...from, wants: clientId }])
+      }),
   )
 
   scenario("does not let in whose subject and claims no record could carry", (access) =>

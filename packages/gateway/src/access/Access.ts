@@ -24,7 +24,15 @@ import {
 import { type AuthUnavailable, Forbidden, Unauthenticated } from "@nimbus/domain/errors"
 import { registerSize } from "@nimbus/domain/observability"
 import { type ClientId, closeCodes, Owner, start } from "@nimbus/domain/protocol"
-import { Audit, type AuditEntry, Authenticator, type Credentials, Revocations, Tickets } from "@nimbus/domain/services"
+import {
+  type Attempt,
+  Audit,
+  type AuditEntry,
+  Authenticator,
+  type Credentials,
+  Revocations,
+  Tickets,
+} from "@nimbus/domain/services"
 import { Clock, Context, Effect, Layer, Option, Schedule } from "effect"
 import type { Admitted, Asked, From, Need, NotAdmitted, Shown } from "./Asking.ts"
 import { type Held, type Lease, Leases } from "./Leases.ts"
@@ -91,25 +99,25 @@ const make = Effect.gen(function* () {
     audit?.record({ ...entry, issuer, subject, clientId, address, transport })
   }
 
-  const whoIs = Effect.fnUntraced(function* (shown: Shown) {
+  const whoIs = Effect.fnUntraced(function* (shown: Shown, attempt: Attempt) {
     if (authenticator === undefined) return yield* Effect.die("there are no locks: nobody is to be asked for a token")
-    return yield* authenticator.authenticate(yield* redeemed(shown, tickets))
+    return yield* authenticator.authenticate(yield* redeemed(shown, tickets), attempt)
   })
   const counting = (principal: Principal) => {
     if (revocations?.of(principal) !== undefined) return revoked
     return isCallerTooLong(principal) ? tooMuchSaid : Effect.succeed(principal)
   }
-  const authenticate = (shown: Shown, from: From) => {
+  const authenticate = (shown: Shown, from: From, wants?: ClientId) => {
     const tell = (principal: Principal | undefined) => (error: Unauthenticated | AuthUnavailable) =>
       Effect.sync(() => record(principal, from, { action: "refused", outcome: error.code }))
-    return Effect.flatMap(Effect.tapError(whoIs(shown), tell(undefined)), (principal) =>
+    return Effect.flatMap(Effect.tapError(whoIs(shown, { ...from, wants }), tell(undefined)), (principal) =>
       Effect.tapError(counting(principal), tell(principal)),
     )
   }
 
   /** A session would end at once that stands on what has ended, though for one request it counts: clocks differ. */
-  const toStandOn = (shown: Shown, from: From) =>
-    Effect.flatMap(authenticate(shown, from), (principal) => {
+  const toStandOn = (shown: Shown, from: From, wants: ClientId | undefined) =>
+    Effect.flatMap(authenticate(shown, from, wants), (principal) => {
       const { expires_s = Infinity } = principal
       if (clock.currentTimeMillisUnsafe() / 1000 < expires_s) return Effect.succeed(principal)
       record(principal, from, { action: "refused", outcome: "TOKEN_EXPIRED" })
@@ -139,7 +147,7 @@ const make = Effect.gen(function* () {
   const connect = Effect.fnUntraced(function* (asked: Asked, shown: Shown, from: From) {
     const named = asked.clientId
     if (authenticator === undefined && named !== undefined) return { principal: anyone(named), clientId: named }
-    const principal = yield* toStandOn(shown, from)
+    const principal = yield* toStandOn(shown, from, named)
     const clientId = named ?? principal.clientId
     yield* mayConnect(principal, { ...asked, clientId }, from)
     record(principal, from, { action: "login", outcome: "OK", detail: capabilityOf("connect", clientId) })
@@ -147,8 +155,8 @@ const make = Effect.gen(function* () {
   })
 
   /** Who it is now, which must be who it was. */
-  const again = Effect.fnUntraced(function* (principal: Principal, shown: Shown, from: From) {
-    const next = yield* toStandOn(shown, from)
+  const again = Effect.fnUntraced(function* (principal: Principal, shown: Shown, from: From, clientId?: ClientId) {
+    const next = yield* toStandOn(shown, from, clientId)
     if (ownerOf(next) === ownerOf(principal)) return next
     record(next, from, { action: "refused", outcome: "TOKEN_INVALID", detail: "another subject" })
     return yield* anotherSubject
@@ -182,7 +190,7 @@ const make = Effect.gen(function* () {
           deny: (principal, capability) => deny(principal, capability, from),
           hold,
           again: (shown) =>
-            Effect.tap(again(principal, shown, from), (next) =>
+            Effect.tap(again(principal, shown, from, clientId), (next) =>
               mayConnect(next, { clientId, autoAck, reads, after: start, journey: false }, from),
             ),
         })
@@ -203,7 +211,7 @@ const make = Effect.gen(function* () {
 
   return Access.of({
     isOpen: authenticator === undefined,
-    authenticate,
+    authenticate: (shown, from) => authenticate(shown, from),
     connect,
     deny,
     check,

@@ -1,7 +1,7 @@
 /** Locks for tests of one transport: tokens are names, and what each of them is worth stands in a table. */
 import { defaults, Grants, type Principal, Subject } from "@nimbus/domain/access"
 import { type AuthUnavailable, Unauthenticated } from "@nimbus/domain/errors"
-import { Authenticator } from "@nimbus/domain/services"
+import { type Attempt, Authenticator } from "@nimbus/domain/services"
 import { Effect, Layer, Result } from "effect"
 
 /** What a token says. */
@@ -34,13 +34,17 @@ export const principalOf = ({
 /** What a token is worth: who it is, or why it counts for nothing. */
 export type Worth = Said | Unauthenticated | AuthUnavailable
 
-/** Locks that know these tokens, and first names of certificates, and no others. The table may change while it is in use. */
-export const layer = (tokens: ReadonlyMap<string, Worth>) =>
+/**
+ * Locks that know these tokens, and first names of certificates, and no others. The table may change while it is in use.
+ * `attempts`: what they were told of each who came.
+ */
+export const layer = (tokens: ReadonlyMap<string, Worth>, attempts: Array<Attempt | undefined> = []) =>
   Layer.succeed(Authenticator, {
-    authenticate: ({
-      certificate,
-      token = certificate?.names[0],
-    }): Effect.Effect<Principal, Unauthenticated | AuthUnavailable> => {
+    authenticate: (
+      { certificate, token = certificate?.names[0] },
+      attempt,
+    ): Effect.Effect<Principal, Unauthenticated | AuthUnavailable> => {
+      attempts.push(attempt)
       if (token === undefined)
         return Effect.fail(new Unauthenticated({ code: "TOKEN_MISSING", reason: "no token came" }))
       const said = tokens.get(token)
