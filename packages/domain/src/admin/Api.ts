@@ -63,7 +63,7 @@ export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthoriza
   },
 ) {}
 
-/** The role that an endpoint asks for. One that names none is the owner's. */
+/** The role that an endpoint asks for. Each names one; one that forgot to would be the owner's. */
 export class RoleNeeded extends Context.Reference<AdminRole>("@nimbus/domain/RoleNeeded", {
   defaultValue: () => "owner",
 }) {}
@@ -201,7 +201,7 @@ const operations = [
     query: { search: Schema.optional(Text), limit: Schema.optional(Limit) },
     success: RevocationsView,
     error: [NotPossible, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "owner"),
   /**
    * Revokes one token, by its `jti`, or all tokens of a subject that were issued up to a moment; by default up to now.
    * `expires_s`: when the token ends by itself, by default in a year. Times are in seconds since 1970.
@@ -213,18 +213,18 @@ const operations = [
     ]),
     success: Revoked,
     error: [NotPossible, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "owner"),
   /** Lets a subject in no more, whatever it shows, and closes its connections. */
   HttpApiEndpoint.post("block", "/blocks", {
     payload: Schema.Struct({ ...ofIssuer, subject: Name }),
     success: Revoked,
     error: [NotPossible, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "owner"),
   HttpApiEndpoint.post("unblock", "/blocks/end", {
     payload: Schema.Struct({ ...ofIssuer, subject: Name }),
     success: Revoked,
     error: [NotPossible, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "owner"),
   /** Who did what, by the topic of the audit. */
   HttpApiEndpoint.get("audit", "/audit", {
     query: {
@@ -237,7 +237,7 @@ const operations = [
     },
     success: AuditView,
     error: [NotPossible, AdminUnavailable],
-  }),
+  }).annotate(RoleNeeded, "owner"),
 ] as const
 
 /** One of them. */
