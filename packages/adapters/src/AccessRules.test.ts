@@ -41,6 +41,28 @@ describe("the rules", () => {
     assert.deepStrictEqual(capabilitiesOf(file, issuer, claims, undefined), [...base, ...has])
   })
 
+  it("alone make operators of an issuer beside the first, by its name; its claims let in as its own clients", () => {
+    const rules = rulesOf({
+      defaults: ["read", "admin:viewer"],
+      rules: [
+        { issuer: "*", capabilities: ["cancel", "admin:viewer"] },
+        { issuer: "partners", match: { groups: "ops" }, capabilities: ["admin:operator", "connect:alice"] },
+      ],
+    })
+    const of = (issuer: string | undefined, groups: string, said?: ReadonlyArray<string>) =>
+      capabilitiesOf(rules, issuer, { groups }, said)
+    const own = ["connect:{sub}", "connect:{sub}/*", "connect:at.partners.bob", "connect:at.partners.*", "send:*"]
+    const others = ["connect:*", "connect:alice", "connect:at.*", "connect:at.partners*", "connect:at.partners2.bob"]
+    const roles = ["admin:viewer", "admin:operator", "admin:publisher", "admin:owner"]
+    const all = [...own, ...others, ...roles]
+    assert.deepStrictEqual(of("partners", "x", all), [...own, "cancel"])
+    assert.deepStrictEqual(of("partners", "ops", all), [...own, "cancel", "admin:operator", "connect:alice"])
+    assert.deepStrictEqual(of("partners", "x"), ["read", "cancel"])
+    assert.deepStrictEqual(of(undefined, "x", all), [...all, "cancel", "admin:viewer"])
+    // A slip goes on to be seen.
+    assert.deepStrictEqual(of("partners", "x", ["admin:onwer", "connect:"]), ["admin:onwer", "connect:", "cancel"])
+  })
+
   it("add to what the token says, and their defaults stand for what it does not say", () => {
     assert.deepStrictEqual(capabilitiesOf(file, undefined, {}, ["ack"]), ["ack", "archive:read"])
     assert.deepStrictEqual(capabilitiesOf(file, undefined, {}, []), ["archive:read"])

@@ -18,10 +18,12 @@
  *    says.
  * 3. A rule is for subjects of the first issuer, unless it names another one: the same name is somebody else there. `*` is
  *    every issuer.
+ * 4. An issuer beside the first speaks for its own subjects alone. Its claims make nobody an operator, and nobody a client
+ *    of others: only rules that name the issuer give `admin:…`, and other clients in `connect:…` are its own.
  *
  * An array is the same as its `rules`.
  */
-import { defaults, Grants } from "@nimbus/domain/access"
+import { adminRoles, defaults, Grants } from "@nimbus/domain/access"
 import { clientIdUnsafe } from "@nimbus/domain/protocol"
 import { parseJsonText } from "@nimbus/domain/json"
 import { Result, Schema } from "effect"
@@ -63,16 +65,36 @@ export const parse = (text: string): Result.Result<RuleFile, string> => {
 /** Capabilities are checked as somebody's. */
 const anybody = clientIdUnsafe("somebody")
 
-/** What somebody may do: by the token, or otherwise by default, and by the rules. */
+/** What somebody may do: by the token, or otherwise by default, and by the rules. `issuer`: the first has no name. */
 export const capabilitiesOf = (
   file: RuleFile,
   issuer: string | undefined,
   claims: Readonly<Record<string, unknown>>,
   said: ReadonlyArray<string> | undefined,
-): ReadonlyArray<string> => [
-  ...(said ?? file.defaults ?? defaults),
-  ...file.rules.filter((rule) => isFor(rule, issuer) && matches(rule, claims)).flatMap((rule) => rule.capabilities),
-]
+): ReadonlyArray<string> => {
+  const found = file.rules.filter((rule) => isFor(rule, issuer) && matches(rule, claims))
+  const byRules = (rules: ReadonlyArray<Rule>) => rules.flatMap(({ capabilities }) => capabilities)
+  const usual = file.defaults ?? defaults
+  if (issuer === undefined) return [...(said ?? usual), ...byRules(found)]
+  const general = [
+    ...(said?.filter((capability) => !isOfOthers(capability, issuer)) ?? usual),
+    ...byRules(found.filter((rule) => rule.issuer !== issuer)),
+  ]
+  return [
+    ...general.filter((capability) => !isRole(capability)),
+    ...byRules(found.filter((rule) => rule.issuer === issuer)),
+  ]
+}
+
+const isRole = (capability: string): boolean => adminRoles.some((role) => capability === `admin:${role}`)
+
+const connect = "connect:"
+
+/** Whether it allows to connect as a client that is none of this issuer's. */
+const isOfOthers = (capability: string, issuer: string): boolean => {
+  const target = capability.startsWith(connect) ? capability.slice(connect.length) : ""
+  return target !== "" && !target.startsWith("{sub}") && !target.startsWith(`at.${issuer}.`)
+}
 
 const isFor = ({ issuer }: Rule, of: string | undefined): boolean => issuer === "*" || issuer === of
 
