@@ -308,6 +308,23 @@ describe("the locks of certificates", () => {
     }),
   )
 
+  it.effect(
+    "let in by a certificate as soon as TLS checks it: an authority that came since the start needs no restart",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporary
+        const env = { ...needed, NIMBUS_AUTH_SECRET: secret, NIMBUS_TLS: directory }
+        const authenticator = yield* authenticatorOf(env)
+        // Without an authority TLS asks nobody for a certificate, and none comes here.
+        assert.strictEqual((yield* Effect.flip(authenticator.authenticate({}))).code, "TOKEN_MISSING")
+        writeFileSync(join(directory, "ca.crt"), "")
+        assert.strictEqual(
+          (yield* authenticator.authenticate({ certificate: phone })).subject,
+          "spiffe://acme/device/7",
+        )
+      }),
+  )
+
   it.effect("are none where certificates are not checked: what a transport says of one counts for nothing", () =>
     Effect.gen(function* () {
       const authenticator = yield* authenticatorOf({ ...needed, NIMBUS_AUTH_SECRET: secret })

@@ -31,7 +31,7 @@ export interface LockSettings {
   readonly tokens: TokenSettings | undefined
   /** Who is asked besides, or instead. */
   readonly hook: Target | undefined
-  /** The directory with the certificates of the server. With `ca.crt` in it, certificates of clients count. */
+  /** The directory with the certificates of the server. While `ca.crt` is in it, certificates of clients count. */
   readonly tls: string | undefined
   /** The file with the rules. */
   readonly rules: string | undefined
@@ -74,15 +74,18 @@ export const config: Config.Config<LockSettings | undefined> = Config.flatMap(
         ),
 )
 
-/** Whether clients' certificates are checked: by the authority that is named beside the server's own. */
-const checksCertificates = ({ tls }: LockSettings): boolean => tls !== undefined && existsSync(join(tls, "ca.crt"))
+/**
+ * Whether there are locks by certificates alone: an authority of clients is there at the start. Whose certificate counts
+ * from then on is TLS's to say, which looks for `ca.crt` again and again.
+ */
+const startsWithAuthority = ({ tls }: LockSettings): boolean => tls !== undefined && existsSync(join(tls, "ca.crt"))
 
 /** Provides `Authenticator` if there are locks. Its type does not say so, because there may be none. */
 export const layerWith = (settings: LockSettings | undefined, limits: Partial<TokenLimits> = {}) =>
   Layer.effectContext(
     Effect.gen(function* () {
       if (settings === undefined) return Context.empty()
-      if (settings.tokens !== undefined || settings.hook !== undefined || checksCertificates(settings))
+      if (settings.tokens !== undefined || settings.hook !== undefined || startsWithAuthority(settings))
         return Context.make(Authenticator, yield* make(settings, { ...tokenLimits, ...limits }))
       const [setting] = [
         ...(settings.rules === undefined ? [] : ["NIMBUS_AUTH_RULES"]),
@@ -100,7 +103,8 @@ const make = Effect.fnUntraced(function* (settings: LockSettings, limits: TokenL
   const identity: IdentityOptions = { claims: settings.claims, rules, limits }
   const tokens = settings.tokens && (yield* tokensOf(settings.tokens, { identity, limits }))
   const hook = settings.hook && (yield* hookOf(settings.hook, identity))
-  const takesCertificates = checksCertificates(settings)
+  // Only one that an authority in this directory has signed comes here: there is no second opinion that could be older.
+  const takesCertificates = settings.tls !== undefined
 
   const known: Authenticator["Service"]["authenticate"] = ({ certificate, token }) => {
     if (token !== undefined) return tokens?.authenticate(token) ?? Effect.fail(invalid("no tokens count here"))
