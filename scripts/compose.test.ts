@@ -109,6 +109,13 @@ describe("docker-compose.yml", () => {
     }
   })
 
+  it("hands on to the gateway each setting of the locks that names no file of this machine", () => {
+    const found = [...textOf("docs/configuration.md").matchAll(/^\| `(NIMBUS_(?:AUTH_\w+|ADMIN_TOKENS?))` \|/gm)]
+    const settings = found.map(([, name = ""]) => name).filter((name) => name !== "NIMBUS_AUTH_RULES")
+    assert.include(settings, "NIMBUS_AUTH_SECRET")
+    for (const name of settings) assert.isNull(services["gateway"]?.environment?.[name], name)
+  })
+
   it("fits the schema of Compose and passes its linter", () => {
     execFileSync(join(root, "node_modules/.bin/dclint"), ["docker-compose.yml"], { cwd: root })
   })
