@@ -20,6 +20,8 @@ const blocks = Number(options.blocks)
 const busyClients = 20
 const underWay = 64
 const openers = 16
+/** In one window with what goes before it. */
+const connectionsAtMost = 12_000
 const warm_up_ms = 8_000
 const settle_ms = 1_000
 const window_ms = 3_000
@@ -71,17 +73,20 @@ const results: Measure = async (running, of, names, settle = settle_ms) => {
   return window
 }
 
-/** Each opens, waits to be LIVE, closes, and begins again. */
+/** Each opens, waits to be LIVE, closes, and begins again: as another client, for those of one wait for their turn. */
 const connects: Measure = async (running, of, names, settle = settle_ms) => {
   const state = { opened: 0, goesOn: true }
-  const open = async (clientId: string) => {
-    while (state.goesOn) {
+  const left = names[Symbol.iterator]()
+  const open = async () => {
+    for (const clientId of left) {
+      if (!state.goesOn) return
       const client = await connect({ server: of, clientId, underWay: 0 })
       state.opened++
       client.terminate()
     }
+    if (state.goesOn) throw new Error(`there are more than ${names.length} connections in a window: sign more tokens`)
   }
-  const all = names.map(open)
+  const all = Array.from({ length: openers }, open)
   await sleep(settle)
   const window = await windowOf(running, () => state.opened)
   state.goesOn = false
@@ -142,7 +147,7 @@ const inTurn = async (what: string, count: number, measure: Measure) => {
 }
 
 await inTurn("results", busyClients, results)
-await inTurn("connections", openers, connects)
+await inTurn("connections", connectionsAtMost, connects)
 await Promise.all([on.stop(), off.stop()])
 rmSync(directory, { recursive: true })
 process.exit(0)
