@@ -17,8 +17,8 @@ export const handlers = {
     "domain",
     "of a name with a limit no more handlers run than it has slots",
     "protocol/EventOrder.ts",
-    `if (slot === undefined || this.slots.has(slot)) return queue`,
-    `if (slot === undefined || slot !== undefined) return queue`,
+    `    if (next.slot !== undefined && !this.slots.has(next.slot)) return this.slotless
+`,
   ),
   slotIsFreed: patch(
     "domain",
