@@ -63,7 +63,7 @@ export class BlockEncoder {
   }
 
   #headers(headers: Headers): void {
-    const json = encoder.encode(JSON.stringify(headers))
+    const json = bytesOf(headers)
     this.#reserve(4 + json.length)
     this.#view.setUint32(this.#at, json.length, true)
     this.#bytes.set(json, this.#at + 4)
@@ -78,6 +78,17 @@ export class BlockEncoder {
     this.#bytes = larger
     this.#view = new DataView(larger.buffer)
   }
+}
+
+/** All events of one session have the same headers, the caller's, and nobody changes them: they are written once. */
+const encoded = new WeakMap<Headers, Uint8Array>()
+
+const bytesOf = (headers: Headers): Uint8Array => {
+  const known = encoded.get(headers)
+  if (known !== undefined) return known
+  const bytes = encoder.encode(JSON.stringify(headers))
+  encoded.set(headers, bytes)
+  return bytes
 }
 
 /**

@@ -250,7 +250,8 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     if (!grants.mayOf("send", name)) return this.refuse({ id, isCancel: false }, capabilityOf("send", name))
     const isAsked = follow && grants.may("journey")
     const hop = isAsked || this.shared.journeys.take() ? this.follow(isAsked) : undefined
-    const all = headers === undefined ? hop?.headers : { ...headers, ...hop?.headers }
+    // The same ones for all events that are not sampled: the log writes them once.
+    const all = hop === undefined ? headers : { ...headers, ...hop.headers }
     this.shared.intake.put({ key: this.clientId, value: record(), headers: all }, { sender: this, id, hop })
     if (this.unanswered.take()) this.mayHold()
   }
