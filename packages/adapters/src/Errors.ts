@@ -2,7 +2,7 @@
  * Every error of this package, one class per cause. Each has a stable `code`, which is its row in `docs/errors.md`
  * together with what the caller can do about it.
  */
-import { Schema } from "effect"
+import { Inspectable, Schema } from "effect"
 
 /** The store on disk could not be read or written: disk full, no permission, closed. Nothing of the step was written. */
 export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>()("StorageUnavailable", {
@@ -401,4 +401,5 @@ export class KeysUnavailable extends Schema.TaggedError<KeysUnavailable>()("Keys
   }
 }
 
-const causeOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+const causeOf = (cause: unknown): string =>
+  cause instanceof Error ? cause.message : Inspectable.toStringUnknown(cause)

@@ -145,9 +145,9 @@ describe.skipIf(redis === undefined)("RedisConnection", () => {
         const call = (word: string) => connection.run(echo, ["a"], [word], Reply.text)
         assert.strictEqual(yield* call("first"), "first")
         const words = Array.from({ length: 50 }, (_, i) => `${i}`)
-        for (let round = 0; round < 5; round++) {
+        for (let round = 0; round < 20; round++) {
           const flush = Effect.promise(() => tell.script("FLUSH"))
-          const calls = words.map((word, i) => (i % 10 === 5 ? Effect.andThen(flush, call(word)) : call(word)))
+          const calls = words.map((word, i) => (i % 3 === 1 ? Effect.andThen(flush, call(word)) : call(word)))
           assert.deepStrictEqual(yield* Effect.all(calls, { concurrency: "unbounded" }), words)
         }
       }).pipe(Effect.provide(RedisConnection.layerWith(settings)))

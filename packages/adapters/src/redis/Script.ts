@@ -1,7 +1,8 @@
 /**
  * A Lua script, which Redis runs as one step, by `defineCommand` of ioredis: the first call on a connection sends the
  * source, and later ones its hash. If Redis does not have the script, because it was restarted or flushed, or because
- * the slot has moved to another node, ioredis sends the source again.
+ * the slot has moved to another node, ioredis sends it once more: as the source, or as the hash if another call's source
+ * is on its way. Redis can forget that one too before the hash is there. Then the source goes with the call.
  *
  * Calls do not wait for the replies to earlier ones. A call that is sent again runs after those that were sent
  * meanwhile, so a caller that needs an order waits for each reply.
@@ -26,6 +27,7 @@ export type Argument = string | number | Buffer
 /** A client of ioredis: for a single server, one node, or a cluster. */
 interface Scripted {
   defineCommand(name: string, definition: { readonly lua: string }): void
+  callBuffer(command: string, args: Array<Argument>): Promise<unknown>
 }
 
 /** Runs a script on a client. The reply has bytes instead of text. */
@@ -40,5 +42,13 @@ export const run = async (
   if (!Reflect.has(client, method)) client.defineCommand(name, { lua: source })
   const command: unknown = Reflect.get(client, method)
   if (typeof command !== "function") throw new TypeError(`ioredis did not define ${method}`)
-  return await Reflect.apply(command, client, [keys.length, ...keys, ...args])
+  try {
+    return await Reflect.apply(command, client, [keys.length, ...keys, ...args])
+  } catch (error) {
+    if (!isUnknownScript(error)) throw error
+    return await client.callBuffer("eval", [source, keys.length, ...keys, ...args])
+  }
 }
+
+/** Redis ran nothing of it, so it may be sent again. */
+const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT")
