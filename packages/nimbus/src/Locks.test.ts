@@ -5,11 +5,11 @@
 import * as Locks from "@nimbus/adapters/locks"
 import { Issuer } from "@nimbus/adapters/testing/tokens"
 import { assert, describe, it } from "@effect/vitest"
-import { ClientId, partitionOf } from "@nimbus/domain/protocol"
+import { ClientId, decodeEvent, partitionOf } from "@nimbus/domain/protocol"
 import { ArchiveMemory, EventLog, Mailbox, Registry, Revocations, Topics } from "@nimbus/domain/services"
 import { Handlers } from "@nimbus/domain"
 import { GrpcServer } from "@nimbus/gateway"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, Result, Stream } from "effect"
 import * as Nimbus from "./Nimbus.ts"
 import { type Attempt, client, type Place } from "./testing/locks/Attempt.ts"
 import { attempts } from "./testing/locks/Attempts.ts"
@@ -139,6 +139,26 @@ const everything = Effect.gen(function* () {
   }
 })
 
+/** What stands in the events topic beside barriers, which every session begins with: events and cancels. */
+const saidIn = Effect.fnUntraced(function* (partition: number) {
+  const log = yield* EventLog
+  const { events } = yield* Topics
+  const end = yield* log.end(events, partition)
+  if (end === 0) return []
+  return yield* log.tail(events, partition, "earliest").pipe(
+    Stream.flatMap(({ records }) => Stream.fromIterable(records)),
+    Stream.takeUntil(({ offset }) => offset + 1 >= end),
+    Stream.filter(({ value }) => !isBarrier(value)),
+    Stream.map(({ key, value }) => `${key}: ${new TextDecoder().decode(value)}`),
+    Stream.runCollect,
+  )
+})
+
+const isBarrier = (value: Uint8Array): boolean => {
+  const record = decodeEvent(value)
+  return Result.isSuccess(record) && record.success.type === "barrier"
+}
+
 type Cell = ReturnType<typeof cellsOf>[number]
 
 const cellsOf = (all: ReadonlyArray<Visitor>) =>
@@ -183,6 +203,14 @@ it.layer(Stage.layer, stage)("locks refuse, and nothing comes of it", (it) => {
       }),
     )
   }
+
+  // Last: what was told to be refused, and sent nevertheless, is in the log by now.
+  it.effect("has none of it in the log", () =>
+    Effect.gen(function* () {
+      const said = yield* Effect.forEach(yield* partitionsOf, saidIn)
+      assert.deepStrictEqual(said.flat(), [])
+    }),
+  )
 })
 
 it.layer(Stage.layer, stage)("locks allow", (it) => {
