@@ -4,13 +4,14 @@
  * One question is under way at a time, and all who need its answer wait for it. While the issuer does not answer, it is
  * asked again after waits that grow; what `KeyBook` knows serves meanwhile.
  */
+import { canonicalIssuer } from "@nimbus/domain/access"
 import { AuthUnavailable, type Unauthenticated } from "@nimbus/domain/errors"
 import { backoff_ms } from "@nimbus/domain/pacing"
 import { failureReporter } from "@nimbus/domain/services"
 import { Clock, Deferred, Effect, Random, type Scope } from "effect"
 import type { TokenLimits } from "../Limits.ts"
 import { type Found, KeyBook, type KeyChoice, type VerifyKey } from "./KeyBook.ts"
-import { canonical, type IssuerSettings } from "./Settings.ts"
+import { type IssuerSettings } from "./Settings.ts"
 import { sourceOf } from "./Sources.ts"
 import { tokenInvalid } from "./Refusals.ts"
 
@@ -36,7 +37,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const book = new KeyBook(every_ms === undefined ? { ...limits, keys_stale_ms: Infinity } : limits)
   const clock = yield* Clock.Clock
   const now_ms = () => clock.currentTimeMillisUnsafe()
-  const reporter = yield* failureReporter(`asking ${canonical(settings.issuer)} for its keys`)
+  const reporter = yield* failureReporter(`asking ${canonicalIssuer(settings.issuer)} for its keys`)
   let failures = 0
 
   const fetch = Effect.gen(function* () {

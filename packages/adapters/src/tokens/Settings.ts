@@ -10,7 +10,7 @@
  * Without `NIMBUS_AUTH_ISSUER` there are no tokens. Then the other ones must not be set either: who sets one of them wants
  * locks, and must not be without.
  */
-import { Subject } from "@nimbus/domain/access"
+import { canonicalIssuer, Subject } from "@nimbus/domain/access"
 import { Config, Option, type Redacted, Schema } from "effect"
 import { insecure, isSafe } from "../SafeAddress.ts"
 
@@ -59,16 +59,13 @@ const areIssuers = (text: string): boolean => {
   const named = itemsOf(text).map(namedOf)
   const names = named.map(([name]) => name)
   return (
-    named.every(([, value]) => value !== "" && !reserved.has(canonical(value))) &&
+    named.every(([, value]) => value !== "" && !reserved.has(canonicalIssuer(value))) &&
     names[0] === undefined &&
     names.slice(1).every((name) => name !== undefined && Subject.isIssuerName(name) && !reserved.has(name)) &&
     new Set(names).size === names.length &&
-    new Set(named.map(([, value]) => canonical(value))).size === named.length
+    new Set(named.map(([, value]) => canonicalIssuer(value))).size === named.length
   )
 }
-
-/** Issuers are the same with or without a slash at their end: providers differ in it from what people copy. */
-export const canonical = (issuer: string): string => issuer.replace(/\/$/, "")
 
 const checked = (is: (text: string) => boolean, says: string) =>
   Schema.String.check(Schema.makeFilter((text) => is(text) || says))

@@ -3,6 +3,7 @@
  *
  * What is no key for signatures is left out, and so is a secret: what others can read is none.
  */
+import { canonicalIssuer } from "@nimbus/domain/access"
 import { createPublicKey } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { Context, Effect, Layer, Redacted, Result, Schema, Stream } from "effect"
@@ -14,7 +15,7 @@ import type { TokenLimits } from "../Limits.ts"
 import { algorithmsOf, secretAlgorithms } from "./Algorithms.ts"
 import type { VerifyKey } from "./KeyBook.ts"
 import { isSafe } from "../SafeAddress.ts"
-import { canonical, type IssuerSettings } from "./Settings.ts"
+import { type IssuerSettings } from "./Settings.ts"
 
 /** A redirect may lead anywhere: none is followed. */
 const client = Context.add(
@@ -70,11 +71,12 @@ const Configuration = Schema.Struct({ issuer: Schema.String, jwks_uri: Schema.St
 
 /** Where an issuer says that its keys are. */
 const discovered = Effect.fnUntraced(function* (issuer: string, limits: TokenLimits, isInsecure: boolean) {
-  const url = `${canonical(issuer)}/.well-known/openid-configuration`
+  const url = `${canonicalIssuer(issuer)}/.well-known/openid-configuration`
   const { issuer: said, jwks_uri } = yield* Schema.decodeUnknownEffect(Configuration)(
     yield* documentAt(url, limits),
   ).pipe(Effect.catchTag("SchemaError", (error) => Effect.fail(unavailable(`${url} is no configuration`, error))))
-  if (canonical(said) !== canonical(issuer)) return yield* unavailable(`${url} is of another issuer, ${said}`)
+  if (canonicalIssuer(said) !== canonicalIssuer(issuer))
+    return yield* unavailable(`${url} is of another issuer, ${said}`)
   if (!isSafe(jwks_uri, isInsecure)) return yield* unavailable(`${url} has its keys at ${jwks_uri}, which is not https`)
   return jwks_uri
 })

@@ -1,5 +1,5 @@
 /** Who a token is of: the issuers of the settings, their keys, and what the claims say. */
-import type { Principal } from "@nimbus/domain/access"
+import { canonicalIssuer, type Principal } from "@nimbus/domain/access"
 import type { AuthUnavailable, Unauthenticated } from "@nimbus/domain/errors"
 import { Clock, Effect, Result, type Scope } from "effect"
 import { claimOf } from "../AccessRules.ts"
@@ -10,7 +10,7 @@ import { publicAlgorithms, secretAlgorithms } from "./Algorithms.ts"
 import * as Keys from "./Keys.ts"
 import { tokenInvalid } from "./Refusals.ts"
 import { SeenTokens } from "./SeenTokens.ts"
-import { canonical, type IssuerSettings, type TokenSettings } from "./Settings.ts"
+import { type IssuerSettings, type TokenSettings } from "./Settings.ts"
 import { type Issuers, type KnownIssuer, type Verified, verify } from "./Verify.ts"
 
 /** Says who a token is of. */
@@ -35,7 +35,7 @@ export const make = Effect.fnUntraced(function* (
   for (const settings of named) {
     const keys = yield* Keys.make(settings, limits, isInsecure, (reason) => bad(settings, reason))
     const algorithms = settings.keys._tag === "Secret" ? secretAlgorithms : publicAlgorithms
-    known.push([canonical(settings.issuer), { name: settings.name, algorithms, keys }])
+    known.push([canonicalIssuer(settings.issuer), { name: settings.name, algorithms, keys }])
   }
   const issuers: Issuers = new Map(known)
   const clock = yield* Clock.Clock
@@ -56,7 +56,8 @@ export const make = Effect.fnUntraced(function* (
         const known = seen.find(token, identity.rules(), clock.currentTimeMillisUnsafe())
         return known === undefined ? found(token) : Effect.succeed(known)
       }),
-    isKnown: ({ issuer, keyId }) => keyId === undefined || (issuers.get(canonical(issuer))?.keys.has(keyId) ?? true),
+    isKnown: ({ issuer, keyId }) =>
+      keyId === undefined || (issuers.get(canonicalIssuer(issuer))?.keys.has(keyId) ?? true),
   }
 })
 

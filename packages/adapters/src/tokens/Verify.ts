@@ -6,6 +6,7 @@
  * 3. `iss`, `aud` and `exp` must be there. Times may be off by `skew_s`.
  * 4. Tokens of another purpose, as those of a logout, are none although their issuer has signed them.
  */
+import { canonicalIssuer } from "@nimbus/domain/access"
 import type { AuthUnavailable, Unauthenticated } from "@nimbus/domain/errors"
 import { Clock, Effect, Predicate, Result } from "effect"
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose"
@@ -13,7 +14,6 @@ import type { TokenLimits } from "../Limits.ts"
 import type { VerifyKey } from "./KeyBook.ts"
 import type { Keys } from "./Keys.ts"
 import { tokenExpired, tokenInvalid } from "./Refusals.ts"
-import { canonical } from "./Settings.ts"
 
 /** An issuer whose tokens count. */
 export interface KnownIssuer {
@@ -30,7 +30,7 @@ export interface Verified {
   readonly keyId: string
 }
 
-/** By `canonical`. */
+/** By `canonicalIssuer`. */
 export type Issuers = ReadonlyMap<string, KnownIssuer>
 
 type Refused = Unauthenticated | AuthUnavailable
@@ -52,7 +52,7 @@ export const verify = (
     const claimed = claimedBy(token, limits)
     if (Result.isFailure(claimed)) return Effect.fail(claimed.failure)
     const { alg, iss, kid } = claimed.success
-    const issuer = issuers.get(canonical(iss))
+    const issuer = issuers.get(canonicalIssuer(iss))
     if (issuer === undefined) return Effect.fail(tokenInvalid("its issuer is not known"))
     if (!issuer.algorithms.includes(alg))
       return Effect.fail(tokenInvalid("its signature is of a kind that does not count"))

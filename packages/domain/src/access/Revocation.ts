@@ -19,7 +19,7 @@
  */
 import { Schema } from "effect"
 import type { RevocationLimits } from "../Limits.ts"
-import type { Principal } from "./Principal.ts"
+import { canonicalIssuer, type Principal } from "./Principal.ts"
 
 /** An order. Times are in seconds since 1970. */
 export type Revocation =
@@ -58,12 +58,10 @@ export const revocationKey = (revocation: Revocation): string =>
       ? subjectKey(revocation)
       : blockKey(revocation)
 
-const tokenKey = (issuer: string, tokenId: string): string => JSON.stringify(["token", canonical(issuer), tokenId])
-const subjectKey = ({ issuer, subject }: Named): string => JSON.stringify(["subject", canonical(issuer), subject])
-const blockKey = ({ issuer, subject }: Named): string => JSON.stringify(["block", canonical(issuer), subject])
-
-/** With or without a slash at its end it is the same issuer, as it is where tokens are checked. */
-const canonical = (issuer: string): string => issuer.replace(/\/$/, "")
+const tokenKey = (issuer: string, tokenId: string): string =>
+  JSON.stringify(["token", canonicalIssuer(issuer), tokenId])
+const subjectKey = ({ issuer, subject }: Named): string => JSON.stringify(["subject", canonicalIssuer(issuer), subject])
+const blockKey = ({ issuer, subject }: Named): string => JSON.stringify(["block", canonicalIssuer(issuer), subject])
 
 /** Whether by this order alone that one counts no more. Cheap: it is asked of all sessions. */
 export const isRevokedBy = (revocation: Revocation, principal: Principal): boolean => {
@@ -84,7 +82,7 @@ export const isRevokedBy = (revocation: Revocation, principal: Principal): boole
 }
 
 const isSameIssuer = (one: Pick<Named, "issuer">, other: Pick<Named, "issuer">): boolean =>
-  canonical(one.issuer) === canonical(other.issuer)
+  canonicalIssuer(one.issuer) === canonicalIssuer(other.issuer)
 
 /** Of a token that does not say when it was issued, nobody can know better. */
 const isUpTo = ({ issued_s }: Principal, moment_s: number): boolean => (issued_s ?? 0) <= moment_s

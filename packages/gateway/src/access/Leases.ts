@@ -10,8 +10,7 @@
  * Sessions are looked at by the second in which something is due, so that a look costs what is due and no more. Decisions
  * alone: the clock and the calls of it are `Access`'.
  */
-import type { Principal } from "@nimbus/domain/access"
-import { isRevokedBy } from "@nimbus/domain/access"
+import { isRevokedBy, type Principal } from "@nimbus/domain/access"
 import { closeCodes, type CloseReason } from "@nimbus/domain/protocol"
 import type { Revocation } from "@nimbus/domain/services"
 
@@ -49,7 +48,7 @@ export class Leases {
   hold(principal: Principal, held: Held): Lease {
     const entry: Entry = { held, principal, due_s: undefined }
     this.#all.add(entry)
-    this.#plan(entry, principal.expires_s === undefined ? undefined : principal.expires_s - notice_s)
+    this.#planNotice(entry)
     return {
       get principal() {
         return entry.principal
@@ -57,7 +56,7 @@ export class Leases {
       renew: (next) => {
         if (!this.#all.has(entry)) return
         entry.principal = next
-        this.#plan(entry, next.expires_s === undefined ? undefined : next.expires_s - notice_s)
+        this.#planNotice(entry)
       },
       release: () => this.#drop(entry),
     }
@@ -109,6 +108,11 @@ export class Leases {
     if (now_s >= expires_s) return this.#end(entry, closeCodes.tokenExpired)
     this.#plan(entry, expires_s)
     entry.held.expiring(expires_s)
+  }
+
+  #planNotice(entry: Entry): void {
+    const { expires_s } = entry.principal
+    this.#plan(entry, expires_s === undefined ? undefined : expires_s - notice_s)
   }
 
   #plan(entry: Entry, due_s: number | undefined): void {

@@ -11,6 +11,7 @@
  * The browser is a public client: the gateway has no secret of it and sees neither code nor token until the page shows the
  * token as every other one is shown. The provider must let pages of this origin ask its token endpoint (CORS).
  */
+import { canonicalIssuer } from "@nimbus/domain/access"
 import { PageView, type SignInView } from "@nimbus/domain/admin"
 import { logFailure } from "@nimbus/domain/services"
 import { Clock, Config, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
@@ -93,9 +94,6 @@ const patience_ms = 3_000
 /** What it may say. Beyond: it counts as none. */
 const answer_bytes = 256 * 1024
 
-/** Issuers are the same with or without a slash at their end. */
-const canonical = (issuer: string): string => issuer.replace(/\/$/, "")
-
 /** What the provider says of itself. A redirect may lead anywhere: none is followed. */
 const textAt = async (url: string, signal: AbortSignal): Promise<string> => {
   const response = await fetch(url, { signal, redirect: "error" })
@@ -122,7 +120,7 @@ const isSafe = (text: string, isInsecure: boolean): boolean => {
 
 /** Why it must not sign anybody in; undefined: it may. */
 const faultOf = (provider: typeof Provider.Type, issuer: string, isInsecure: boolean): string | undefined => {
-  if (canonical(provider.issuer) !== canonical(issuer)) return `it says that it is ${provider.issuer}`
+  if (canonicalIssuer(provider.issuer) !== canonicalIssuer(issuer)) return `it says that it is ${provider.issuer}`
   const unsafe = [issuer, provider.authorization_endpoint, provider.token_endpoint].find(
     (address) => !isSafe(address, isInsecure),
   )
@@ -135,7 +133,7 @@ const make = Effect.fnUntraced(function* ({ audience, clientId, isInsecure = fal
   let until_ms = Number.NEGATIVE_INFINITY
 
   const ask = Effect.gen(function* () {
-    const url = `${canonical(issuer)}/.well-known/openid-configuration`
+    const url = `${canonicalIssuer(issuer)}/.well-known/openid-configuration`
     const provider = yield* decode(yield* Effect.tryPromise((signal) => textAt(url, signal)))
     const fault = faultOf(provider, issuer, isInsecure)
     if (fault !== undefined) return yield* Effect.fail(fault)

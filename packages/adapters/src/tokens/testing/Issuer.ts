@@ -2,7 +2,6 @@
  * An issuer of tokens for tests: keys, what it signs, and a server with its discovery and its keys, which can rotate, go
  * away and answer wrongly. It speaks no OAuth: `oidc-provider` does, where that is what is tested.
  */
-import { once } from "node:events"
 import { createServer, type ServerResponse } from "node:http"
 import { Effect, type Scope } from "effect"
 import {
@@ -15,6 +14,7 @@ import {
   type JWTPayload,
   SignJWT,
 } from "jose"
+import { listening } from "./Listening.ts"
 
 /** For whom tokens are, unless a test says otherwise. */
 export const audience = "nimbus"
@@ -133,19 +133,3 @@ export const make = Effect.fnUntraced(function* (alg = "ES256"): Effect.fn.Retur
 
 const json = (response: ServerResponse, value: unknown): void =>
   void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value))
-
-const listening = (server: ReturnType<typeof createServer>) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
-      () =>
-        Effect.promise(() => {
-          server.closeAllConnections()
-          return new Promise((resolve) => server.close(resolve))
-        }),
-    ),
-    () => {
-      const address = server.address()
-      return typeof address === "object" && address !== null ? address.port : 0
-    },
-  )

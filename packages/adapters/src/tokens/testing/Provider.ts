@@ -2,12 +2,12 @@
  * A real OpenID provider on a free port of this machine, for tests: its discovery, its keys and its tokens are those of
  * `oidc-provider`. Machines get their tokens by their client credentials, and pages by authorization code with PKCE.
  */
-import { once } from "node:events"
 import { createServer } from "node:http"
 import { Effect, Predicate, type Scope } from "effect"
 import { exportJWK, generateKeyPair, type JWK } from "jose"
 import { type ClientMetadata, type Configuration, Provider as OidcProvider } from "oidc-provider"
 import { audience } from "./Issuer.ts"
+import { listening } from "./Listening.ts"
 
 /** What tokens are asked for: a resource has a URI, and tokens for it the audience of tests. */
 export const resource = "urn:nimbus"
@@ -63,20 +63,7 @@ export const make = Effect.fnUntraced(function* (
   const server = createServer((request, response) =>
     provider.isThere && serving.handle !== undefined ? serving.handle(request, response) : response.destroy(),
   )
-  const port = yield* Effect.map(
-    Effect.acquireRelease(
-      Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
-      () =>
-        Effect.promise(() => {
-          server.closeAllConnections()
-          return new Promise((resolve) => server.close(resolve))
-        }),
-    ),
-    () => {
-      const address = server.address()
-      return typeof address === "object" && address !== null ? address.port : 0
-    },
-  )
+  const port = yield* listening(server)
   const url = `http://127.0.0.1:${port}`
   const serve = (): void => {
     const { alg, keys } = current
