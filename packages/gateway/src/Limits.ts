@@ -134,8 +134,8 @@ export interface GatewayLimits {
   /** Events that were read from sockets and are not in the log yet, per partition. */
   readonly intake_bytes: number
   /**
-   * Events and cancels of one connection behind which it has been sent nothing. Beyond: it is not read, but while its own window is full or
-   * its socket is behind. Chat messages do not count.
+   * Events and cancels of one connection behind which it has been sent nothing. Beyond: it is not read, but while its
+   * session waits for its acks or its socket. Chat messages do not count.
    */
   readonly client_unanswered_events: number
   /** The longest time that a connection is not read for that reason. Then it is read up to the next event. */

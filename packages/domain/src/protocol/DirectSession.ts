@@ -56,7 +56,7 @@ import {
   welcome,
 } from "./internal/Sending.ts"
 
-export { isSent, mayDeliver } from "./internal/Sending.ts"
+export { isSent } from "./internal/Sending.ts"
 
 /** What a direct session is told. */
 export type Input =
@@ -111,6 +111,13 @@ export class State extends Sending {
 
 /** A session before its first input, which is `Open`. */
 export const make = (options: Options): State => new State(options)
+
+/**
+ * Whether nothing more is sent before its client acknowledges, or its socket takes what it was sent: when the window is
+ * full, and until a quarter of it is free if it has left the log or reads the mailbox.
+ */
+export const waitsForClient = (state: State): boolean =>
+  !mayDeliver(state) || (!state.following && !state.reading && !hasRoom(state))
 
 /** What may be saved: see `ClientOffsets`. Undefined while the mailbox is read. */
 export const factOf = (state: State): ClientOffset | undefined => {

@@ -152,6 +152,29 @@ describe("Session", () => {
     })
   })
 
+  describe("waits for its client", () => {
+    const waits = (inputs: ReadonlyArray<Input>, window_results: number) =>
+      Session.waitsForClient(sessionAfter(inputs, { window_results }))
+
+    it("while its window is full, or its socket is behind", () => {
+      assert.isTrue(waits([...live, push(1, 2), push(2, 3)], 2))
+      assert.isFalse(waits([...live, push(1, 2)], 2))
+      assert.isTrue(waits([...live, stall], 2))
+      assert.isFalse(waits([...live, stall, drain], 2))
+    })
+    it("while REPLAYING, once there is too little room to read on", () => {
+      assert.isFalse(waits([page([1, 2, 3].map(result))], 8))
+      assert.isTrue(waits([page([1, 2, 3, 4, 5, 6, 7].map(result))], 8))
+      assert.isFalse(waits([page([1, 2, 3, 4, 5, 6, 7].map(result)), ack(1)], 8))
+    })
+    it("not while a page is under way, nor LIVE with little room, but for mail", () => {
+      const seven = [...live, ...[1, 2, 3, 4, 5, 6, 7].map((seq) => push(seq, seq + 1))]
+      assert.isFalse(waits([], 1))
+      assert.isFalse(waits(seven, 8))
+      assert.isTrue(waits([...seven, mail], 8))
+    })
+  })
+
   describe("from the mailbox", () => {
     it("delivers page by page, and the next page while the last awaits its acks", () => {
       given([], { window_results: 8 })

@@ -67,7 +67,6 @@ import {
 export {
   type Demotion,
   isSent,
-  mayDeliver,
   type SendingInput,
   type SendingOptions as Options,
   type SendingOutput,
@@ -115,6 +114,15 @@ export class State extends Sending {
 
 /** A session before its first input, which is `Open`. */
 export const make = (options: SendingOptions): State => new State(options)
+
+/**
+ * Whether nothing more is sent before its client acknowledges, or its socket takes what it was sent: when the window is
+ * full, and if there is mail, or may be, earlier already, as no page is read for less than a quarter of it.
+ */
+export const waitsForClient = (state: State): boolean => {
+  const mayHaveMail = state.more || state.machine._tag === "REPLAYING"
+  return !mayDeliver(state) || (mayHaveMail && !state.reading && !hasRoom(state))
+}
 
 /** Results sent and not acknowledged, and pushes held. */
 export const sizeOf = ({ held, window }: State) => ({ window: window.results, held: held.results })

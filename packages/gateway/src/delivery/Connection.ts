@@ -314,9 +314,14 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
     this.mayRelease()
   }
 
+  private get waitsForClient(): boolean {
+    const { core } = this
+    return core._tag === "Routed" ? Session.waitsForClient(core.session) : DirectSession.waitsForClient(core.session)
+  }
+
   /** It is read no further until enough is answered. */
   private mayHold(): void {
-    if (!this.unanswered.hold(Session.mayDeliver(this.session), this.shared.now())) return
+    if (!this.unanswered.hold(this.waitsForClient, this.shared.now())) return
     this.shared.counts.add("held", 1)
     this.shared.held.add(this)
     this.transport.pause()
@@ -326,7 +331,7 @@ export class Connection implements SessionHandle, Sender, Reader, Follower, Save
   mayRelease(): void {
     this.unanswered.delivered(this.session.delivered)
     if (!this.unanswered.isHeld) return
-    if (!this.unanswered.release(Session.mayDeliver(this.session), this.shared.now())) return
+    if (!this.unanswered.release(this.waitsForClient, this.shared.now())) return
     this.shared.held.delete(this)
     this.transport.resume()
   }

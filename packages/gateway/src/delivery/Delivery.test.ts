@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { anyone } from "@nimbus/domain/access"
 import { InvariantBroken } from "@nimbus/domain/errors"
+import { sessionLimits } from "@nimbus/domain/limits"
 import {
   ClientId,
   closeCodes,
@@ -198,6 +199,51 @@ describe("Delivery", () => {
     }).pipe(
       Effect.provide(
         parts(RegistryMemory.makeMemory().registry, { client_unanswered_events: 2, unanswered_hold_ms: 60_000 }),
+      ),
+    ),
+  )
+
+  it.live("reads a client on that is to acknowledge before it is sent more, whose window is not full", () =>
+    Effect.gen(function* () {
+      const [clientId] = clients
+      assert.isDefined(clientId)
+      const told: Array<string> = []
+      const handle = yield* (yield* Delivery).open({
+        ...as(clientId),
+        after: start,
+        log: undefined,
+        transport: {
+          ...transport,
+          deliver: (items) => (told.push(`deliver ${items.length}`), true),
+          pause: () => told.push("pause"),
+          resume: () => told.push("resume"),
+        },
+      })
+      const send = (id: string) => handle.event(EventId.make(id), "square", () => new Uint8Array(1), false)
+      send("e1")
+      assert.deepStrictEqual(told, ["pause"], "nothing keeps it from being sent results")
+      const records = [1, 2, 3, 4, 5, 6, 7].map((seq) => ({
+        clientId,
+        seq: Seq.make(seq),
+        value: new Uint8Array(1),
+        timestamp: 0,
+      }))
+      const partition = partitionOf(clientId, (yield* EventLog).partitions)
+      yield* (yield* Mailbox).put(partition, { expected: undefined, next: 1, records })
+      yield* eventually(
+        "it is read again",
+        Effect.sync(() => told.includes("resume")),
+      )
+      send("e2")
+      send("e3")
+      assert.deepStrictEqual(told, ["pause", "deliver 7", "resume"])
+    }).pipe(
+      Effect.provide(
+        parts(RegistryMemory.makeMemory().registry, {
+          client_unanswered_events: 1,
+          unanswered_hold_ms: 60_000,
+          session: { ...sessionLimits, window_results: 8 },
+        }),
       ),
     ),
   )

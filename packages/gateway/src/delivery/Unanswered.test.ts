@@ -7,8 +7,8 @@ const limits = { client_unanswered_events: 3, unanswered_hold_ms: 1_000 }
 const made = () => new Unanswered(limits)
 
 /** One event is read. Returns whether the connection is held from now on. */
-const read = (unanswered: Unanswered, mayDeliver = true, now_ms = 0): boolean =>
-  unanswered.take() && unanswered.hold(mayDeliver, now_ms)
+const read = (unanswered: Unanswered, waitsForClient = false, now_ms = 0): boolean =>
+  unanswered.take() && unanswered.hold(waitsForClient, now_ms)
 
 const taken = (unanswered: Unanswered, count: number) => Array.from({ length: count }, () => read(unanswered))
 
@@ -26,11 +26,11 @@ describe("Unanswered", () => {
     taken(unanswered, 4)
     unanswered.accepted([10, 20, 30], start)
     unanswered.delivered(Cursor.make(9))
-    assert.isFalse(unanswered.release(true, 0))
+    assert.isFalse(unanswered.release(false, 0))
     unanswered.delivered(Cursor.make(20))
     assert.strictEqual(unanswered.size, 2)
-    assert.isTrue(unanswered.release(true, 0))
-    assert.isFalse(unanswered.release(true, 0), "once")
+    assert.isTrue(unanswered.release(false, 0))
+    assert.isFalse(unanswered.release(false, 0), "once")
   })
 
   it("an event whose result was delivered before the log said that it has it is answered", () => {
@@ -40,25 +40,25 @@ describe("Unanswered", () => {
     assert.strictEqual(unanswered.size, 1)
   })
 
-  it("is not held while its window is full or its socket is behind", () => {
+  it("is not held while its session waits for its acks or its socket", () => {
     const unanswered = made()
-    for (let i = 0; i < 10; i++) assert.isFalse(read(unanswered, false))
+    for (let i = 0; i < 10; i++) assert.isFalse(read(unanswered, true))
     assert.isTrue(read(unanswered))
-    assert.isTrue(unanswered.release(false, 0))
+    assert.isTrue(unanswered.release(true, 0))
   })
 
   it("is held for so long at a time, and again by the next event", () => {
     const unanswered = made()
     taken(unanswered, 3)
-    assert.isFalse(unanswered.release(true, 999))
-    assert.isTrue(unanswered.release(true, 1_000))
-    assert.isTrue(read(unanswered, true, 1_000))
-    assert.isFalse(unanswered.release(true, 1_999))
+    assert.isFalse(unanswered.release(false, 999))
+    assert.isTrue(unanswered.release(false, 1_000))
+    assert.isTrue(read(unanswered, false, 1_000))
+    assert.isFalse(unanswered.release(false, 1_999))
   })
 
   it("keeps no more than twice the limit of a client that is read although nothing is answered", () => {
     const unanswered = made()
-    for (let i = 0; i < 100; i++) read(unanswered, false)
+    for (let i = 0; i < 100; i++) read(unanswered, true)
     unanswered.accepted(
       Array.from({ length: 100 }, (_, i) => i),
       start,
@@ -77,13 +77,13 @@ describe("Unanswered", () => {
       const open: Array<number> = []
       for (let i = 0; i < 300; i++) {
         now_ms += below(400)
-        const mayDeliver = below(4) > 0
+        const waitsForClient = below(4) === 0
         const what = below(4)
         if (what === 0 && !unanswered.isHeld) {
           taken++
-          if (read(unanswered, mayDeliver, now_ms)) {
+          if (read(unanswered, waitsForClient, now_ms)) {
             since_ms = now_ms
-            assert.isTrue(mayDeliver)
+            assert.isFalse(waitsForClient)
             assert.isAtLeast(taken + open.length, limits.client_unanswered_events)
           }
         } else if (what === 1 && taken > 0) {
@@ -96,9 +96,9 @@ describe("Unanswered", () => {
           unanswered.delivered(Cursor.make(delivered))
           while (open[0] !== undefined && open[0] <= delivered) open.shift()
         }
-        unanswered.release(mayDeliver, now_ms)
+        unanswered.release(waitsForClient, now_ms)
         if (!unanswered.isHeld) continue
-        assert.isTrue(mayDeliver)
+        assert.isFalse(waitsForClient)
         assert.isBelow(now_ms - since_ms, limits.unanswered_hold_ms)
         assert.isAtLeast(taken + open.length, limits.client_unanswered_events)
       }

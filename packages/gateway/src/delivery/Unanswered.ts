@@ -9,8 +9,8 @@
  * beyond end at once.
  *
  * At the limit the connection is held: it is not read. It is never held for what its client has to do, so that nobody
- * waits for somebody who waits for him: not while the window is full or the socket is behind, as acks are to be read
- * then; and for no longer than `hold_ms`. After that it is read up to the next event.
+ * waits for somebody who waits for him: not while its session waits for acks, which are to be read then, or for its
+ * socket; and for no longer than `hold_ms`. After that it is read up to the next event.
  *
  * Deterministic; no I/O, clock or randomness.
  */
@@ -50,9 +50,9 @@ export class Unanswered {
   }
 
   /** Holds the connection from now on, where it is at its limit. Returns whether it does. */
-  hold(mayDeliver: boolean, now_ms: number): boolean {
-    if (mayDeliver) this.since_ms = now_ms
-    return mayDeliver
+  hold(waitsForClient: boolean, now_ms: number): boolean {
+    if (!waitsForClient) this.since_ms = now_ms
+    return !waitsForClient
   }
 
   /** The log has so many events that were taken, from this seq on. */
@@ -75,10 +75,10 @@ export class Unanswered {
   }
 
   /** Whether to read the connection again, which was held until now. */
-  release(mayDeliver: boolean, now_ms: number): boolean {
+  release(waitsForClient: boolean, now_ms: number): boolean {
     if (this.since_ms === undefined) return false
     const isFull = this.size >= this.limits.client_unanswered_events
-    if (isFull && mayDeliver && now_ms - this.since_ms < this.limits.unanswered_hold_ms) return false
+    if (isFull && !waitsForClient && now_ms - this.since_ms < this.limits.unanswered_hold_ms) return false
     this.since_ms = undefined
     return true
   }

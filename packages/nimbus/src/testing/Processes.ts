@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { eventually, type NeverHappened } from "@nimbus/domain/testing"
-import { Effect, type Scope } from "effect"
+import { Effect, Exit, type Scope } from "effect"
 import { at, freePorts } from "../../../../scripts/services/Tools.ts"
 
 export const temporaryDirectory = Effect.acquireRelease(
@@ -100,8 +100,18 @@ export const run = (
         kill: (signal: NodeJS.Signals) => Effect.sync(() => void child.kill(signal)),
       }
     }),
-    (running) => Effect.andThen(running.kill("SIGKILL"), running.ended),
+    (running, exit) =>
+      running.kill("SIGKILL").pipe(
+        Effect.andThen(running.ended),
+        // Of a test that failed: what it said of itself is all there is to look at afterwards.
+        Effect.andThen(Exit.isFailure(exit) ? tellLast(program, running) : Effect.void),
+      ),
   )
+
+const tellLast = (program: string, { stderr, stdout }: Running): Effect.Effect<void> => {
+  const last = (text: string) => text.trimEnd().split("\n").slice(-40).join("\n")
+  return Effect.logError(`${program} had printed:\n${last(stdout())}\n${last(stderr())}`)
+}
 
 /** `nimbus start`, once it serves. */
 export const startServer = Effect.fnUntraced(function* (surroundings: Surroundings) {
