@@ -11,6 +11,7 @@
  *    Openings and failures of at most `addresses` are, and of more the ones that have changed least lately are
  *    forgotten.
  */
+import { Generations } from "../Generations.ts"
 import type { AddressLimits } from "../Limits.ts"
 
 export type AddressRefusal = "TOO_MANY_CONNECTIONS" | "TOO_MANY_OPENINGS" | "TOO_MANY_FAILURES"
@@ -82,14 +83,17 @@ export class AddressBook {
 class Rates {
   private readonly every_ms: number
   private readonly tolerance_ms: number
-  private readonly most: number
-  /** The least lately changed first. */
-  private readonly due = new Map<string, number>()
+  /** What has not changed for so long means nothing any more. */
+  private readonly forget_ms: number
+  private readonly due: Generations<number>
+  /** When what was not changed since the time before was forgotten. */
+  private turned_ms = 0
 
   constructor(in_a_row: number, per_second: number, most: number) {
     this.every_ms = 1000 / per_second
     this.tolerance_ms = this.every_ms * (in_a_row - 1)
-    this.most = most
+    this.forget_ms = this.tolerance_ms + 3 * this.every_ms
+    this.due = new Generations(most)
   }
 
   keys(): Iterable<string> {
@@ -104,9 +108,8 @@ class Rates {
   /** Beyond the bounds, no more than one is counted. */
   add(address: string, now_ms: number): void {
     const due_ms = Math.min(this.dueOf(address, now_ms), now_ms + this.tolerance_ms + this.every_ms)
-    this.due.delete(address)
-    this.due.set(address, due_ms + this.every_ms)
     this.forget(now_ms)
+    this.due.set(address, due_ms + this.every_ms)
   }
 
   /** What lies further ahead was written under a clock that has gone back since. */
@@ -114,13 +117,11 @@ class Rates {
     return Math.min(Math.max(now_ms, this.due.get(address) ?? now_ms), now_ms + this.tolerance_ms + 2 * this.every_ms)
   }
 
-  /** Two at a time, so that there are ever fewer that mean nothing any more. */
   private forget(now_ms: number): void {
-    let left = 2
-    for (const [address, due_ms] of this.due) {
-      const isMeaningful = due_ms > now_ms && due_ms <= now_ms + this.tolerance_ms + 3 * this.every_ms
-      if (left-- === 0 || (isMeaningful && this.due.size <= this.most)) return
-      this.due.delete(address)
-    }
+    const since_ms = Math.abs(now_ms - this.turned_ms)
+    if (since_ms < this.forget_ms) return
+    this.turned_ms = now_ms
+    this.due.turn()
+    if (since_ms >= 2 * this.forget_ms) this.due.turn()
   }
 }

@@ -17,7 +17,7 @@
  */
 import type { MailboxStats } from "@nimbus/domain/services"
 import type { SubjectLimits } from "../Limits.ts"
-import { Generations } from "./Generations.ts"
+import { Generations } from "../Generations.ts"
 
 /** Some messages. */
 export interface Mail {

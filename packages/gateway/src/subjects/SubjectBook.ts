@@ -15,7 +15,7 @@
  */
 import { TokenBucket } from "@nimbus/domain/pacing"
 import type { SubjectLimits } from "../Limits.ts"
-import { Generations } from "./Generations.ts"
+import { Generations } from "../Generations.ts"
 
 export type SubjectRefusal =
   | "SUBJECT_CONNECTIONS"

@@ -23,9 +23,18 @@ export class Generations<V> {
   set(key: string, value: V): void {
     this.#old.delete(key)
     this.#young.set(key, value)
-    if (2 * this.#young.size < this.#most) return
+    if (2 * this.#young.size >= this.#most) this.turn()
+  }
+
+  /** Forgets what was not set since the last turn. */
+  turn(): void {
     this.#old = this.#young
     this.#young = new Map()
+  }
+
+  *keys(): Iterable<string> {
+    yield* this.#young.keys()
+    yield* this.#old.keys()
   }
 
   delete(key: string): void {
