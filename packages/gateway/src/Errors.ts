@@ -24,6 +24,7 @@ export class SubjectRefused extends Schema.TaggedError<SubjectRefused>()("Subjec
     "SUBJECT_BYTES",
     "SUBJECT_ROOMS",
     "SUBJECT_NEW_IDS",
+    "SUBJECT_TICKETS",
     "SUBJECT_MAIL",
   ]),
   retry_ms: Schema.Int,

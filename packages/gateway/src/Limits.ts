@@ -255,6 +255,8 @@ export interface SubjectLimits {
   readonly rooms: number
   /** Client ids, in a row and then per day, that it connects as or sends to and has not used for a day. Its own is none. */
   readonly new_ids_per_day: number
+  /** Tickets that were issued to it, in a row and then per minute. */
+  readonly tickets_per_minute: number
   /** Subjects without a connection that are remembered. Beyond: those that have asked least lately are forgotten. */
   readonly subjects: number
   /** What it has sent by HTTP to one client, and may wait in its mailbox. Beyond: it is refused, with the time to wait. */
@@ -282,6 +284,7 @@ export const subjectLimits: SubjectLimits = {
   told_every_ms: 1_000,
   rooms: 256,
   new_ids_per_day: 2_048,
+  tickets_per_minute: 1_024,
   subjects: 100_000,
   mail_bytes: 16 * 1024 * 1024,
   mail_messages: 50_000,

@@ -100,6 +100,7 @@ const ticket = HttpApiEndpoint.post("issueTicket", "/v1/tickets", {
     problems.tokenExpired,
     problems.tokenRevoked,
     problems.authUnavailable,
+    problems.subjectTickets,
     problems.notFound,
   ),
 }).annotateMerge(

@@ -53,6 +53,7 @@ export const problems = {
   subjectBytes: problem("SUBJECT_BYTES", 429, "of this subject. Send it again after `Retry-After`."),
   subjectMail: problem("SUBJECT_MAIL", 429, "of this subject for this client. Send it again after `Retry-After`."),
   subjectNewIds: problem("SUBJECT_NEW_IDS", 429, "of this subject. Send it again after `Retry-After`."),
+  subjectTickets: problem("SUBJECT_TICKETS", 429, "of this subject. Ask again after `Retry-After`."),
   bodyTooBig: problem("BODY_TOO_BIG", 413, "the body is larger than this gateway takes. Send it in several."),
   tooLargeForLog: problem("LOG_REFUSED", 413, "the log does not take messages of this size."),
   upgradeRequired: problem("UPGRADE_REQUIRED", 426, "the path is a WebSocket."),

@@ -360,11 +360,15 @@ const shares = {
   bytes_per_second: 1_000,
   new_ids_per_day: 1,
   mail_bytes: 10,
+  tickets_per_minute: 1,
 }
 
 const shared = Gateway.layerWith({ ...front, limits: { subject: shares } }).pipe(
   Layer.provideMerge(parts),
-  Layer.provide(Locks.layer(new Map(sharing.map((subject) => [subject, { subject, capabilities: ["publish:*"] }])))),
+  Layer.provide([
+    Locks.layer(new Map(sharing.map((subject) => [subject, { subject, capabilities: ["publish:*"] }]))),
+    TicketsMemory.layerMemory(),
+  ]),
 )
 
 layer(shared, { excludeTestServices: true })("with small shares of subjects", (it) => {
@@ -391,6 +395,10 @@ layer(shared, { excludeTestServices: true })("with small shares of subjects", (i
       asked(token, second, body, `429 ${code}`),
     ]),
   )("a request responds as declared: %s %s %s %s", (some) => shows(some))
+
+  it.effect.each(["200", "429 SUBJECT_TICKETS"])("a ticket is issued as declared: %s", (expected) =>
+    shows(["issueTicket", "POST", "/v1/tickets", expected, { headers: { authorization: "Bearer mail" } }]),
+  )
 })
 
 const narrow = Gateway.layerWith({ ...front, limits: { bodies_bytes: 50, request_ms: 300 } }).pipe(

@@ -14,7 +14,7 @@ import { Context, Effect, Layer, Option, Redacted, Scope } from "effect"
 import { HttpServer } from "effect/http"
 import { WebSocket } from "ws"
 import { Gateway } from "../index.ts"
-import { adminLimits } from "../Limits.ts"
+import { adminLimits, subjectLimits } from "../Limits.ts"
 import * as Locks from "../testing/Locks.ts"
 import * as MemoryParts from "../testing/MemoryParts.ts"
 
@@ -266,6 +266,24 @@ describe("a ticket", () => {
       assert.deepInclude(another.body, { code: "TOKEN_MISSING" })
       assert.strictEqual((yield* ask(`${url}/v1/clients/ada/results?ticket=${ticket}`, undefined)).status, 401, "used")
     }),
+  )
+
+  scenario(
+    "of one subject there are so many a minute, and of others as many still",
+    (url) =>
+      Effect.gen(function* () {
+        const issue = (token: string) => ask(`${url}/v1/tickets`, token, { method: "POST" })
+        const first = yield* issue("reader")
+        assert.strictEqual((yield* issue("reader")).status, 200)
+        const { body, headers, status } = yield* issue("reader")
+        assert.strictEqual(status, 429)
+        assert.deepInclude(body, { code: "SUBJECT_TICKETS" })
+        assert.strictEqual(headers.get("retry-after"), "30")
+        assert.strictEqual((yield* issue("stranger")).status, 200)
+        const path = `${url}/v1/clients/ada/results?ticket=${Object(first.body).ticket}`
+        assert.strictEqual((yield* ask(path, undefined)).status, 200, "what was issued counts")
+      }),
+    { limits: { close_ms: 200, subject: { ...subjectLimits, tickets_per_minute: 2 } } },
   )
 
   scenario("stands for its token at the routes too, once", (url) =>

@@ -89,6 +89,7 @@ const tooMuch = {
   SUBJECT_FRAMES: problems.subjectFrames,
   SUBJECT_BYTES: problems.subjectBytes,
   SUBJECT_NEW_IDS: problems.subjectNewIds,
+  SUBJECT_TICKETS: problems.subjectTickets,
   SUBJECT_MAIL: problems.subjectMail,
 } as const
 

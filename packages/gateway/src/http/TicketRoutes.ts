@@ -7,6 +7,7 @@ import { Unauthenticated } from "@nimbus/domain/errors"
 import { Tickets } from "@nimbus/domain/services"
 import { Effect, Layer, Option } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { Subjects } from "../subjects/Subjects.ts"
 import { refusals, visitor } from "./Doorkeeper.ts"
 import { refuse } from "./Refusal.ts"
 
@@ -22,8 +23,16 @@ const issue = (tickets: Option.Option<Tickets["Service"]>) =>
       return yield* refuse(problems.notFound, "there are no locks here")
     // One ticket is not to be had for another: each would make the last one count for longer.
     if (found.shown.token === undefined) return yield* noToken
+    yield* (yield* Subjects).ticket(found.principal, found.from)
     return yield* respond({ ticket: yield* tickets.value.issue(found.shown.token) })
-  }).pipe(Effect.catchTags({ Unauthenticated: refusals.Unauthenticated, AuthUnavailable: refusals.AuthUnavailable }))
+  }).pipe(
+    Effect.catchTags({
+      Unauthenticated: refusals.Unauthenticated,
+      AuthUnavailable: refusals.AuthUnavailable,
+      SubjectRefused: ({ message, retry_ms }) =>
+        refuse(problems.subjectTickets, message, { "retry-after": `${Math.max(1, Math.ceil(retry_ms / 1_000))}` }),
+    }),
+  )
 
 export const layer = Layer.unwrap(
   Effect.map(Effect.serviceOption(Tickets), (tickets) =>

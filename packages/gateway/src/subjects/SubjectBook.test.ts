@@ -12,6 +12,7 @@ const limits = {
   credit_ms: 500,
   rooms: 2,
   new_ids_per_day: 4,
+  tickets_per_minute: 3,
   subjects: 20,
   ids: 30,
 }
@@ -129,6 +130,19 @@ describe("SubjectBook", () => {
     one.close()
     assert.isUndefined(other.join("r3"))
     assert.propertyVal(connected(book, "a", 0).join("r4"), "code", "SUBJECT_ROOMS")
+  })
+
+  it("gives so many tickets in a row, and then so many a minute; none that is refused counts", () => {
+    const book = new SubjectBook(limits)
+    for (let i = 0; i < 3; i++) assert.isUndefined(book.ticket("a", 0))
+    for (let i = 0; i < 5; i++)
+      assert.deepStrictEqual(book.ticket("a", 0), { code: "SUBJECT_TICKETS", retry_ms: 20_000 })
+    assert.isUndefined(book.ticket("b", 0))
+    assert.isUndefined(book.ticket("a", 20_000))
+    assert.propertyVal(book.ticket("a", 39_999), "retry_ms", 1)
+    assert.isUndefined(book.ticket("a", 40_000))
+    connected(book, "a", 40_000)
+    assert.propertyVal(book.ticket("a", 40_000), "retry_ms", 20_000, "also while it is connected")
   })
 
   it("gives so many new ids in a row, and then so many a day; an id in use and its own are none", () => {

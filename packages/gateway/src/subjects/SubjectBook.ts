@@ -1,13 +1,14 @@
 /**
- * What one subject may have of a gateway: connections at once, frames and bytes in a time, rooms at once, and client ids
- * that are new in a day. A subject may be one person or a fleet of devices, so the bounds are wide, and one that is refused
+ * What one subject may have of a gateway: connections at once, frames and bytes in a time, rooms at once, tickets in a
+ * minute, and client ids that are new in a day. A subject may be one person or a fleet of devices, so the bounds are wide, and one that is refused
  * is served again as soon as it keeps to them. What one subject uses up is never taken from another one.
  *
  * 1. What is refused is counted nowhere, as if it had not been asked.
  * 2. Frames and bytes: a token bucket each, for all connections of the subject together. What came is taken on credit, and
  *    its connections are read no further until that is paid back. Beyond `credit_ms` of it frames are refused.
  * 3. A client id is new to a subject that has not used it for a day, as far as `ids` are remembered. The subject's own id
- *    never is. New ids: the generic cell rate algorithm (ITU-T I.371), so many in a row and then so many in a day.
+ *    never is. New ids and tickets: the generic cell rate algorithm (ITU-T I.371), so many in a row and then so many in a
+ *    time.
  * 4. A subject is remembered as long as it has a connection. Of others at most `subjects` are, those that have asked most
  *    lately (`Generations`).
  *
@@ -23,6 +24,7 @@ export type SubjectRefusal =
   | "SUBJECT_BYTES"
   | "SUBJECT_ROOMS"
   | "SUBJECT_NEW_IDS"
+  | "SUBJECT_TICKETS"
   | "SUBJECT_MAIL"
 
 /** Why not now, and when it may be tried again. */
@@ -33,6 +35,7 @@ export interface TooMuch {
 
 /** So much time is a day. */
 const day_ms = 24 * 60 * 60 * 1000
+const minute_ms = 60 * 1000
 
 /** What is known of one subject. */
 interface Entry {
@@ -42,8 +45,9 @@ interface Entry {
   readonly bytes: TokenBucket
   /** How many of its connections are in each. */
   readonly rooms: Map<string, number>
-  /** When its next new id is due, if it were to keep the pace exactly. */
-  due_ms: number
+  /** When its next new id, and its next ticket, is due, if it were to keep the pace exactly. */
+  newId_ms: number
+  ticket_ms: number
 }
 
 /** One connection of a subject. */
@@ -115,6 +119,15 @@ export class SubjectBook {
     return refusal
   }
 
+  /** It takes a ticket. */
+  ticket(owner: string, now_ms: number): TooMuch | undefined {
+    const entry = this.entryOf(owner, now_ms)
+    const { due_ms, retry_ms } = paced(entry.ticket_ms, this.limits.tickets_per_minute, minute_ms, now_ms)
+    if (retry_ms === 0) entry.ticket_ms = due_ms
+    this.settle(entry)
+    return retry_ms === 0 ? undefined : { code: "SUBJECT_TICKETS", retry_ms }
+  }
+
   private connectionOf(entry: Entry): SubjectConnection {
     const { rooms } = entry
     const own: Array<string> = []
@@ -158,7 +171,8 @@ export class SubjectBook {
       frames: new TokenBucket(frames_per_second, now_ms),
       bytes: new TokenBucket(bytes_per_second, now_ms),
       rooms: new Map(),
-      due_ms: now_ms,
+      newId_ms: now_ms,
+      ticket_ms: now_ms,
     }
   }
 
@@ -182,12 +196,9 @@ export class SubjectBook {
 
   private use(entry: Entry, client: string | undefined, now_ms: number): TooMuch | undefined {
     if (client === undefined || this.ids.use(entry.owner, client, now_ms)) return undefined
-    const every_ms = day_ms / this.limits.new_ids_per_day
-    // What lies further ahead was written under a clock that has gone back since.
-    const due_ms = Math.min(Math.max(now_ms, entry.due_ms), now_ms + day_ms)
-    const retry_ms = Math.ceil(due_ms + every_ms - now_ms - day_ms)
+    const { due_ms, retry_ms } = paced(entry.newId_ms, this.limits.new_ids_per_day, day_ms, now_ms)
     if (retry_ms > 0) return { code: "SUBJECT_NEW_IDS", retry_ms }
-    entry.due_ms = due_ms + every_ms
+    entry.newId_ms = due_ms
     this.ids.add(entry.owner, client, now_ms)
     return undefined
   }
@@ -196,6 +207,13 @@ export class SubjectBook {
   private settle(entry: Entry): void {
     if (entry.connections === 0) this.idle.set(entry.owner, entry)
   }
+}
+
+/** One more, where so many in a row may be and then so many in a time: when the one after it is due, or how long to wait. */
+const paced = (next_ms: number, most: number, time_ms: number, now_ms: number) => {
+  // What lies further ahead was written under a clock that has gone back since.
+  const due_ms = Math.min(Math.max(now_ms, next_ms), now_ms + time_ms) + time_ms / most
+  return { due_ms, retry_ms: Math.max(0, Math.ceil(due_ms - now_ms - time_ms)) }
 }
 
 /** Which client ids a subject has used within a day. */

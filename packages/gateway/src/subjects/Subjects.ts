@@ -70,6 +70,8 @@ export class Subjects extends Context.Service<
       from: From,
       publish: Effect.Effect<ReadonlyArray<Receipt>, E, R>,
     ): Effect.Effect<ReadonlyArray<Receipt>, SubjectRefused | E, R>
+    /** It takes a ticket, which stands for a connection to come. */
+    ticket(principal: Principal, from: From): Effect.Effect<void, SubjectRefused>
   }
 >()("@nimbus/gateway/Subjects") {
   static readonly layer: Layer.Layer<Subjects, never, Access | Limits | Mailbox> = Layer.effect(
@@ -150,6 +152,11 @@ const make = Effect.gen(function* () {
         )
       })
     },
+    ticket: (principal, from) =>
+      Effect.suspend(() => {
+        const refusal = isOpen ? undefined : book.ticket(ownerOf(principal), now())
+        return refusal === undefined ? Effect.void : refuse(principal, refusal, from)
+      }),
   })
 })
 
@@ -172,6 +179,7 @@ const sentences: Readonly<Record<SubjectRefusal, string>> = {
   SUBJECT_BYTES: "this subject sends more bytes a second than it may (NIMBUS_BYTES_PER_SUBJECT)",
   SUBJECT_ROOMS: "this subject is in as many rooms as it may (NIMBUS_ROOMS_PER_SUBJECT)",
   SUBJECT_MAIL: "as much mail of this subject waits for this client as may (NIMBUS_MAIL_BYTES_PER_SENDER)",
+  SUBJECT_TICKETS: "this subject takes more tickets a minute than it may",
   SUBJECT_NEW_IDS: "this subject uses more new client ids a day than it may (NIMBUS_NEW_IDS_PER_SUBJECT)",
 }
 
