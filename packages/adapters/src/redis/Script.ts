@@ -51,4 +51,4 @@ export const run = async (
 }
 
 /** Redis ran nothing of it, so it may be sent again. */
-const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT")
+const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT ")
