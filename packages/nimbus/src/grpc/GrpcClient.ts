@@ -45,6 +45,7 @@ export const run = Effect.fn("GrpcClientCommand")(function* ({
   const authorization = Option.getOrUndefined(Option.map(token, (token) => `Bearer ${Redacted.value(token)}`))
   const numbers = new Numbers(start, end, `${(yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)).toString(36)}-`)
   yield* call(client, { clientId, authorization }, numbers).pipe(
+    Effect.tapError(tellOnce(addr)),
     Effect.retry(comeBack),
     Effect.timeoutOption(timeout_sec * 1_000),
   )
@@ -55,6 +56,18 @@ export const run = Effect.fn("GrpcClientCommand")(function* ({
   )
   if (missing > 0) return yield* new AnswersMissing({ missing })
 })
+
+/** Says why it calls again, once for each reason: of a gateway that is away there are many. */
+const tellOnce = (addr: string) => {
+  const told = new Set<string>()
+  return ({ isPassing, message }: CallFailed) =>
+    Effect.suspend(() => {
+      if (!isPassing || told.has(message)) return Effect.void
+      told.add(message)
+      const hint = addr.startsWith("https://") ? "" : `; if it has TLS: --addr=https://${addr.replace("http://", "")}`
+      return Console.error(`nimbus: ${message}; it is made again${hint}`)
+    })
+}
 
 /** Who calls. */
 interface Caller {
