@@ -1,12 +1,12 @@
 /** The hook that is asked who connects, as the environment says. */
+import { insecure, isSafeAddress } from "@nimbus/domain/access"
 import { Config, Schema } from "effect"
-import { insecure, isSafe } from "../SafeAddress.ts"
 import type { Target } from "./Calls.ts"
 import { isSecret } from "./Settings.ts"
 
 const Url = (isInsecure: boolean) =>
   Schema.String.check(
-    Schema.makeFilter((text) => isSafe(text, isInsecure) || "must be https://…, without a user and a password"),
+    Schema.makeFilter((text) => isSafeAddress(text, isInsecure) || "must be https://…, without a user and a password"),
   )
 const Secret = Schema.String.check(
   Schema.makeFilter((text) => isSecret(text) || "must be whsec_ and 24 to 64 bytes in base64"),

@@ -10,9 +10,8 @@
  * Without `NIMBUS_AUTH_ISSUER` there are no tokens. Then the other ones must not be set either: who sets one of them wants
  * locks, and must not be without.
  */
-import { canonicalIssuer, Subject } from "@nimbus/domain/access"
+import { canonicalIssuer, insecure, isSafeAddress, Subject } from "@nimbus/domain/access"
 import { Config, Option, type Redacted, Schema } from "effect"
-import { insecure, isSafe } from "../SafeAddress.ts"
 
 /** Where an issuer's keys come from. */
 export type KeySource =
@@ -89,7 +88,7 @@ const jwksFor = (isInsecure: boolean) =>
     (text) =>
       itemsOf(text)
         .map(namedOf)
-        .every(([, value]) => value !== "" && (!isUrl(value) || isSafe(value, isInsecure))),
+        .every(([, value]) => value !== "" && (!isUrl(value) || isSafeAddress(value, isInsecure))),
     "must be https://… or the path of a file; of a further issuer name=…, with commas",
   )
 
@@ -133,7 +132,7 @@ const fitting = (keys: Keys, isInsecure: boolean) => {
       if (stray !== undefined) return `must name the issuer ${stray[0]}, of which NIMBUS_AUTH_JWKS has the keys`
       if (named.size < sources.length)
         return "must have its keys from one of NIMBUS_AUTH_JWKS, NIMBUS_AUTH_PUBLIC_KEY and NIMBUS_AUTH_SECRET"
-      const hidden = issuers.find(([name, issuer]) => !named.has(name) && !isSafe(issuer, isInsecure))
+      const hidden = issuers.find(([name, issuer]) => !named.has(name) && !isSafeAddress(issuer, isInsecure))
       return hidden === undefined || "must be https://…, or its keys must be named: see NIMBUS_AUTH_JWKS"
     }),
   )

@@ -3,7 +3,7 @@
  *
  * What is no key for signatures is left out, and so is a secret: what others can read is none.
  */
-import { canonicalIssuer } from "@nimbus/domain/access"
+import { canonicalIssuer, isSafeAddress } from "@nimbus/domain/access"
 import { createPublicKey } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { Context, Effect, Layer, Redacted, Result, Schema, Stream } from "effect"
@@ -14,7 +14,6 @@ import { KeysUnavailable } from "../Errors.ts"
 import type { TokenLimits } from "../Limits.ts"
 import { algorithmsOf, secretAlgorithms } from "./Algorithms.ts"
 import type { VerifyKey } from "./KeyBook.ts"
-import { isSafe } from "../SafeAddress.ts"
 import { type IssuerSettings } from "./Settings.ts"
 
 /** A redirect may lead anywhere: none is followed. */
@@ -77,7 +76,8 @@ const discovered = Effect.fnUntraced(function* (issuer: string, limits: TokenLim
   ).pipe(Effect.catchTag("SchemaError", (error) => Effect.fail(unavailable(`${url} is no configuration`, error))))
   if (canonicalIssuer(said) !== canonicalIssuer(issuer))
     return yield* unavailable(`${url} is of another issuer, ${said}`)
-  if (!isSafe(jwks_uri, isInsecure)) return yield* unavailable(`${url} has its keys at ${jwks_uri}, which is not https`)
+  if (!isSafeAddress(jwks_uri, isInsecure))
+    return yield* unavailable(`${url} has its keys at ${jwks_uri}, which is not https`)
   return jwks_uri
 })
 

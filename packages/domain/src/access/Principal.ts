@@ -25,9 +25,6 @@ export interface Principal {
   readonly keyId: string | undefined
 }
 
-/** Issuers are the same with or without a slash at their end: providers differ in it from what people copy. */
-export const canonicalIssuer = (issuer: string): string => issuer.replace(/\/$/, "")
-
 /** The owner of a session: only the same one goes on with it. */
 export const ownerOf = ({ issuer, subject }: Pick<Principal, "issuer" | "subject">): string =>
   JSON.stringify([issuer, subject])

@@ -19,7 +19,8 @@
  */
 import { Schema } from "effect"
 import type { RevocationLimits } from "../Limits.ts"
-import { canonicalIssuer, type Principal } from "./Principal.ts"
+import { canonicalIssuer } from "./Issuers.ts"
+import type { Principal } from "./Principal.ts"
 
 /** An order. Times are in seconds since 1970. */
 export type Revocation =

@@ -2,6 +2,7 @@
 export * from "./AuditBook.ts"
 export * from "./Caller.ts"
 export * from "./Capability.ts"
+export * from "./Issuers.ts"
 export * from "./Principal.ts"
 export * from "./Revocation.ts"
 export * as Subject from "./Subject.ts"

@@ -11,14 +11,12 @@
  * The browser is a public client: the gateway has no secret of it and sees neither code nor token until the page shows the
  * token as every other one is shown. The provider must let pages of this origin ask its token endpoint (CORS).
  */
-import { canonicalIssuer } from "@nimbus/domain/access"
+import { canonicalIssuer, insecure, isSafeAddress } from "@nimbus/domain/access"
 import { PageView, type SignInView } from "@nimbus/domain/admin"
 import { logFailure } from "@nimbus/domain/services"
 import { Clock, Config, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Access } from "../access/Access.ts"
-import { insecureConfig } from "../access/Exposure.ts"
-import { hostnameOf, isLoopback } from "../http/Admission.ts"
 
 /** From the settings. */
 export interface SignInOptions {
@@ -53,7 +51,7 @@ const firstOf = (list: string | undefined) => list?.split(",", 1)[0]?.trim()
 
 /** `NIMBUS_ADMIN_OIDC_CLIENT_ID`, `NIMBUS_ADMIN_OIDC_SCOPE` (openid). Undefined: the page takes a token alone. */
 export const config: Config.Config<SignInOptions | undefined> = Config.flatMap(
-  Config.all([optional("NIMBUS_AUTH_ISSUER"), optional("NIMBUS_AUTH_AUDIENCE"), insecureConfig]),
+  Config.all([optional("NIMBUS_AUTH_ISSUER"), optional("NIMBUS_AUTH_AUDIENCE"), insecure]),
   ([issuers, audiences, isInsecure]) =>
     Config.all({
       clientId: Config.option(Config.schema(withIssuer(issuers !== undefined), "NIMBUS_ADMIN_OIDC_CLIENT_ID")),
@@ -111,18 +109,11 @@ const textAt = async (url: string, signal: AbortSignal): Promise<string> => {
   return Buffer.concat(parts).toString()
 }
 
-/** Whether nobody on the way can put himself in the place of this address: `https`, or this machine. */
-const isSafe = (text: string, isInsecure: boolean): boolean => {
-  const url = URL.parse(text)
-  if (url?.protocol === "https:") return true
-  return url?.protocol === "http:" && (isInsecure || isLoopback(hostnameOf(url.host) ?? ""))
-}
-
 /** Why it must not sign anybody in; undefined: it may. */
 const faultOf = (provider: typeof Provider.Type, issuer: string, isInsecure: boolean): string | undefined => {
   if (canonicalIssuer(provider.issuer) !== canonicalIssuer(issuer)) return `it says that it is ${provider.issuer}`
   const unsafe = [issuer, provider.authorization_endpoint, provider.token_endpoint].find(
-    (address) => !isSafe(address, isInsecure),
+    (address) => !isSafeAddress(address, isInsecure),
   )
   return unsafe === undefined ? undefined : `${unsafe} is not https`
 }
