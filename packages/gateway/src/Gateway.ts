@@ -5,7 +5,6 @@
  * On the way down the layers close in this order: transports (take nothing more, wait for the log), core (close
  * sessions, write presences, trim, give back the lease), port.
  */
-import { insecure } from "@nimbus/domain/access"
 import { Publisher } from "@nimbus/domain/services"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
@@ -115,7 +114,7 @@ export const config = Config.map(
   Config.all({
     address: HttpFront.config,
     grpc: grpcConfig,
-    insecure: insecure,
+    insecure: Exposure.insecureConfig,
     limits: Limits.config,
     openEvents: OpenEvents.config,
     admin: Authorization.config,

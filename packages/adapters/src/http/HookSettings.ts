@@ -1,6 +1,7 @@
 /** The hook that is asked who connects, as the environment says. */
-import { insecure, isSafeAddress } from "@nimbus/domain/access"
+import { isSafeAddress } from "@nimbus/domain/access"
 import { Config, Schema } from "effect"
+import { insecure } from "../Insecure.ts"
 import type { Target } from "./Calls.ts"
 import { isSecret } from "./Settings.ts"
 

@@ -10,8 +10,9 @@
  * Without `NIMBUS_AUTH_ISSUER` there are no tokens. Then the other ones must not be set either: who sets one of them wants
  * locks, and must not be without.
  */
-import { canonicalIssuer, insecure, isSafeAddress, Subject } from "@nimbus/domain/access"
+import { canonicalIssuer, isSafeAddress, Subject } from "@nimbus/domain/access"
 import { Config, Option, type Redacted, Schema } from "effect"
+import { insecure } from "../Insecure.ts"
 
 /** Where an issuer's keys come from. */
 export type KeySource =

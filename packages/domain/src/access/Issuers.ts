@@ -1,5 +1,4 @@
 /** Who says who somebody is: how issuers are spelled, and at which addresses they may be asked. */
-import { Config } from "effect"
 
 /** Issuers are the same with or without a slash at their end: providers differ in it from what people copy. */
 export const canonicalIssuer = (issuer: string): string => issuer.replace(/\/$/, "")
@@ -15,6 +14,3 @@ export const isSafeAddress = (text: string, isInsecure: boolean): boolean => {
   if (url === null || url.username !== "" || url.password !== "") return false
   return url.protocol === "https:" || (url.protocol === "http:" && (isInsecure || isLoopback(url)))
 }
-
-/** `NIMBUS_INSECURE`: locks may be missing, and plain `http` goes to other machines, as nobody else is on the way there. */
-export const insecure: Config.Config<boolean> = Config.Boolean("NIMBUS_INSECURE").pipe(Config.withDefault(false))

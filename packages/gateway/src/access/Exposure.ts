@@ -9,7 +9,7 @@
  * Listeners that have health and metrics alone are not held to this.
  */
 import { Alarms, Authenticator } from "@nimbus/domain/services"
-import { Effect, Layer, Option } from "effect"
+import { Config, Effect, Layer, Option } from "effect"
 import { NoLocks } from "../Errors.ts"
 import { isLoopback } from "../http/Admission.ts"
 
@@ -19,6 +19,9 @@ export interface ExposureOptions {
   /** Whether it may be open to everybody who reaches it. Default: no. */
   readonly insecure?: boolean | undefined
 }
+
+/** `NIMBUS_INSECURE`. */
+export const insecureConfig = Config.Boolean("NIMBUS_INSECURE").pipe(Config.withDefault(false))
 
 /** The first address that is open to others without locks; fails where it may not be. */
 export const check = Effect.fnUntraced(function* ({ hosts, insecure = false }: ExposureOptions) {

@@ -11,12 +11,13 @@
  * The browser is a public client: the gateway has no secret of it and sees neither code nor token until the page shows the
  * token as every other one is shown. The provider must let pages of this origin ask its token endpoint (CORS).
  */
-import { canonicalIssuer, insecure, isSafeAddress } from "@nimbus/domain/access"
+import { canonicalIssuer, isSafeAddress } from "@nimbus/domain/access"
 import { PageView, type SignInView } from "@nimbus/domain/admin"
 import { logFailure } from "@nimbus/domain/services"
 import { Clock, Config, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Access } from "../access/Access.ts"
+import { insecureConfig } from "../access/Exposure.ts"
 
 /** From the settings. */
 export interface SignInOptions {
@@ -51,7 +52,7 @@ const firstOf = (list: string | undefined) => list?.split(",", 1)[0]?.trim()
 
 /** `NIMBUS_ADMIN_OIDC_CLIENT_ID`, `NIMBUS_ADMIN_OIDC_SCOPE` (openid). Undefined: the page takes a token alone. */
 export const config: Config.Config<SignInOptions | undefined> = Config.flatMap(
-  Config.all([optional("NIMBUS_AUTH_ISSUER"), optional("NIMBUS_AUTH_AUDIENCE"), insecure]),
+  Config.all([optional("NIMBUS_AUTH_ISSUER"), optional("NIMBUS_AUTH_AUDIENCE"), insecureConfig]),
   ([issuers, audiences, isInsecure]) =>
     Config.all({
       clientId: Config.option(Config.schema(withIssuer(issuers !== undefined), "NIMBUS_ADMIN_OIDC_CLIENT_ID")),
