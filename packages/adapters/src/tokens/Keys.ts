@@ -11,7 +11,7 @@ import { failureReporter } from "@nimbus/domain/services"
 import { Clock, Deferred, Effect, Random, type Scope } from "effect"
 import type { TokenLimits } from "../Limits.ts"
 import { type Found, KeyBook, type KeyChoice, type VerifyKey } from "./KeyBook.ts"
-import { type IssuerSettings } from "./Settings.ts"
+import type { IssuerSettings } from "./Settings.ts"
 import { sourceOf } from "./Sources.ts"
 import { tokenInvalid } from "./Refusals.ts"
 

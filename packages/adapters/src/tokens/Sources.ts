@@ -3,9 +3,9 @@
  *
  * What is no key for signatures is left out, and so is a secret: what others can read is none.
  */
-import { canonicalIssuer, isSafeAddress } from "@nimbus/domain/access"
 import { createPublicKey } from "node:crypto"
 import { readFile } from "node:fs/promises"
+import { canonicalIssuer, isSafeAddress } from "@nimbus/domain/access"
 import { Context, Effect, Layer, Redacted, Result, Schema, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { calculateJwkThumbprint, type JWK } from "jose"
@@ -14,7 +14,7 @@ import { KeysUnavailable } from "../Errors.ts"
 import type { TokenLimits } from "../Limits.ts"
 import { algorithmsOf, secretAlgorithms } from "./Algorithms.ts"
 import type { VerifyKey } from "./KeyBook.ts"
-import { type IssuerSettings } from "./Settings.ts"
+import type { IssuerSettings } from "./Settings.ts"
 
 /** A redirect may lead anywhere: none is followed. */
 const client = Context.add(

@@ -10,7 +10,7 @@ import { publicAlgorithms, secretAlgorithms } from "./Algorithms.ts"
 import * as Keys from "./Keys.ts"
 import { tokenInvalid } from "./Refusals.ts"
 import { SeenTokens } from "./SeenTokens.ts"
-import { type IssuerSettings, type TokenSettings } from "./Settings.ts"
+import type { IssuerSettings, TokenSettings } from "./Settings.ts"
 import { type Issuers, type KnownIssuer, type Verified, verify } from "./Verify.ts"
 
 /** Says who a token is of. */

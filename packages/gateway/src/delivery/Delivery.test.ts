@@ -110,6 +110,18 @@ const placesOf = Effect.fnUntraced(function* (clientId: ClientId) {
 
 const defaults = Context.get(Context.empty(), Steps)
 
+/** A session that says when it is read no further, and when again. */
+const opened = Effect.fnUntraced(function* (clientId: ClientId, told: Array<string>, more: Partial<Transport> = {}) {
+  const { open } = yield* Delivery
+  const reading = { pause: () => told.push("pause"), resume: () => told.push("resume") }
+  return yield* open({
+    ...as(clientId),
+    after: start,
+    log: undefined,
+    transport: { ...transport, ...reading, ...more },
+  })
+})
+
 describe("Delivery", () => {
   it.live.each([
     { level: "Debug" as const, told: ["a session opens", "the session is over"] },
@@ -150,20 +162,11 @@ describe("Delivery", () => {
     Effect.gen(function* () {
       const [clientId] = clients
       assert.isDefined(clientId)
-      const { open } = yield* Delivery
       const log = yield* EventLog
       const told: Array<string> = []
-      const handle = yield* open({
-        ...as(clientId),
-        after: start,
-        log: undefined,
-        transport: {
-          ...transport,
-          deliver: (items) => (told.push(`deliver ${items.map(({ seq }) => seq).join(" ")}`), true),
-          notify: (notice) => notice._tag === "Accepted" && told.push(`accepted ${notice.ids.join(" ")}`),
-          pause: () => told.push("pause"),
-          resume: () => told.push("resume"),
-        },
+      const handle = yield* opened(clientId, told, {
+        deliver: (items) => (told.push(`deliver ${items.map(({ seq }) => seq).join(" ")}`), true),
+        notify: (notice) => notice._tag === "Accepted" && told.push(`accepted ${notice.ids.join(" ")}`),
       })
       for (const id of ["e1", "e2", "e3"])
         handle.event(
@@ -208,16 +211,8 @@ describe("Delivery", () => {
       const [clientId] = clients
       assert.isDefined(clientId)
       const told: Array<string> = []
-      const handle = yield* (yield* Delivery).open({
-        ...as(clientId),
-        after: start,
-        log: undefined,
-        transport: {
-          ...transport,
-          deliver: (items) => (told.push(`deliver ${items.length}`), true),
-          pause: () => told.push("pause"),
-          resume: () => told.push("resume"),
-        },
+      const handle = yield* opened(clientId, told, {
+        deliver: (items) => (told.push(`deliver ${items.length}`), true),
       })
       const send = (id: string) => handle.event(EventId.make(id), "square", () => new Uint8Array(1), false)
       send("e1")
@@ -253,17 +248,7 @@ describe("Delivery", () => {
       const [clientId] = clients
       assert.isDefined(clientId)
       const told: Array<string> = []
-      const handle = yield* (yield* Delivery).open({
-        ...as(clientId),
-        after: start,
-        log: undefined,
-        transport: {
-          ...transport,
-          notify: (notice) => void told.push(notice._tag),
-          pause: () => told.push("pause"),
-          resume: () => told.push("resume"),
-        },
-      })
+      const handle = yield* opened(clientId, told, { notify: (notice) => void told.push(notice._tag) })
       // The event of a task, which never has a result of its own id.
       handle.event(EventId.make("e1"), "square", () => new Uint8Array(1), false)
       for (let i = 0; i < 2; i++) handle.cancel(EventId.make("another"))
@@ -291,14 +276,8 @@ describe("Delivery", () => {
     Effect.gen(function* () {
       const [clientId] = clients
       assert.isDefined(clientId)
-      const { open } = yield* Delivery
       const told: Array<string> = []
-      const handle = yield* open({
-        ...as(clientId),
-        after: start,
-        log: undefined,
-        transport: { ...transport, pause: () => told.push("pause"), resume: () => told.push("resume") },
-      })
+      const handle = yield* opened(clientId, told)
       const send = (id: string) => handle.event(EventId.make(id), "square", () => new Uint8Array(1), false)
       send("e1")
       yield* eventually(

@@ -6,6 +6,7 @@
  * | `Unauthenticated` | 401 with its code, and `WWW-Authenticate: Bearer` |
  * | `Forbidden` | 403 `FORBIDDEN`, with the capability that is missing |
  * | `TooManyLogins` | 429 `TOO_MANY_LOGINS`, with `Retry-After` |
+ * | `SubjectRefused` | 429 with its code, and `Retry-After` |
  * | `AuthUnavailable` | 503 `AUTH_UNAVAILABLE`, with `Retry-After` |
  */
 import { IncomingMessage } from "node:http"
@@ -18,6 +19,7 @@ import { Effect } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { Access, type From, type Shown } from "../access/Access.ts"
 import { Operators } from "../admin/Operators.ts"
+import type { SubjectRefused } from "../Errors.ts"
 import { refuse } from "./Refusal.ts"
 import { UpgradeServer } from "./UpgradeServer.ts"
 
@@ -97,3 +99,17 @@ export const refusalsWithOperators = {
   TooManyLogins: ({ message, retry_ms }: TooManyLogins) =>
     refuse(problems.tooManyLogins, message, { "retry-after": String(Math.ceil(retry_ms / 1000)) }),
 }
+
+const tooMuch = {
+  SUBJECT_CONNECTIONS: problems.subjectFrames,
+  SUBJECT_ROOMS: problems.subjectFrames,
+  SUBJECT_FRAMES: problems.subjectFrames,
+  SUBJECT_BYTES: problems.subjectBytes,
+  SUBJECT_NEW_IDS: problems.subjectNewIds,
+  SUBJECT_TICKETS: problems.subjectTickets,
+  SUBJECT_MAIL: problems.subjectMail,
+} as const
+
+/** What is answered to a subject that has as much as it may, for `Effect.catchTags`. */
+export const subjectRefused = ({ code, message, retry_ms }: SubjectRefused) =>
+  refuse(tooMuch[code], message, { "retry-after": String(Math.max(1, Math.ceil(retry_ms / 1_000))) })

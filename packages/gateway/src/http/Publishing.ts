@@ -15,7 +15,7 @@ import { Effect, Layer, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, HttpTraceContext } from "effect/http"
 import { Access } from "../access/Access.ts"
 import { type Bulk, Subjects } from "../subjects/Subjects.ts"
-import { admittedWithOperators, refusalsWithOperators, type Visitor } from "./Doorkeeper.ts"
+import { admittedWithOperators, refusalsWithOperators, subjectRefused, type Visitor } from "./Doorkeeper.ts"
 import * as RequestBody from "./RequestBody.ts"
 import { refuse } from "./Refusal.ts"
 
@@ -54,8 +54,7 @@ const answerWith = <A, I>(
   }).pipe(
     Effect.catchTags({
       ...refusalsWithOperators,
-      SubjectRefused: ({ code, message, retry_ms }) =>
-        refuse(tooMuch[code], message, { "retry-after": String(Math.max(1, Math.ceil(retry_ms / 1_000))) }),
+      SubjectRefused: subjectRefused,
       BadBatch: ({ reason }) => refuse(problems.badBatch, reason),
       BodyInvalid: ({ code, reason }) =>
         refuse(code === "BAD_NUMBER" ? problems.badNumber : problems.badRequest, reason),
@@ -82,16 +81,6 @@ const shared = Effect.fnUntraced(function* (
   const bulk = { ...to, messages, bytes: Buffer.byteLength(JSON.stringify(body)) }
   return (yield* Subjects).send(principal, bulk, from, published)
 })
-
-const tooMuch = {
-  SUBJECT_CONNECTIONS: problems.subjectFrames,
-  SUBJECT_ROOMS: problems.subjectFrames,
-  SUBJECT_FRAMES: problems.subjectFrames,
-  SUBJECT_BYTES: problems.subjectBytes,
-  SUBJECT_NEW_IDS: problems.subjectNewIds,
-  SUBJECT_TICKETS: problems.subjectTickets,
-  SUBJECT_MAIL: problems.subjectMail,
-} as const
 
 const send = answerWith(
   MessagesBody,

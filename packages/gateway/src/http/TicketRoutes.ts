@@ -8,7 +8,7 @@ import { Tickets } from "@nimbus/domain/services"
 import { Effect, Layer, Option } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Subjects } from "../subjects/Subjects.ts"
-import { refusals, visitor } from "./Doorkeeper.ts"
+import { refusals, subjectRefused, visitor } from "./Doorkeeper.ts"
 import { refuse } from "./Refusal.ts"
 
 const respond = HttpServerResponse.schemaJson(Ticket)
@@ -29,8 +29,7 @@ const issue = (tickets: Option.Option<Tickets["Service"]>) =>
     Effect.catchTags({
       Unauthenticated: refusals.Unauthenticated,
       AuthUnavailable: refusals.AuthUnavailable,
-      SubjectRefused: ({ message, retry_ms }) =>
-        refuse(problems.subjectTickets, message, { "retry-after": `${Math.max(1, Math.ceil(retry_ms / 1_000))}` }),
+      SubjectRefused: subjectRefused,
     }),
   )
 

@@ -1,7 +1,8 @@
 /**
  * What one subject may have of a gateway: connections at once, frames and bytes in a time, rooms at once, tickets in a
- * minute, and client ids that are new in a day. A subject may be one person or a fleet of devices, so the bounds are wide, and one that is refused
- * is served again as soon as it keeps to them. What one subject uses up is never taken from another one.
+ * minute, and client ids that are new in a day. A subject may be one person or a fleet of devices, so the bounds are wide,
+ * and one that is refused is served again as soon as it keeps to them. What one subject uses up is never taken from another
+ * one.
  *
  * 1. What is refused is counted nowhere, as if it had not been asked.
  * 2. Frames and bytes: a token bucket each, for all connections of the subject together. What came is taken on credit, and
